@@ -1,0 +1,63 @@
+# make            everything: library, header check aside, tools, player
+# make demo       the story, paced by the stream's clock; files in target/demo
+# make check-demo recompute the last `make demo` with OpenSSL, libdvbcsa and ffmpeg
+# make test       every check; installs what it needs (Debian packages as root, PyPI)
+# make install    PREFIX=/usr/local DESTDIR=
+
+CARGO  ?= cargo
+PYTHON ?= python3
+PREFIX ?= /usr/local
+CFLAGS ?= -O2
+BIN    := target/release
+VENV   := target/venv/bin/python
+
+.PHONY: all rust demo check-demo test lint unit header c-test system-test tools install clean
+
+all: rust $(BIN)/libstbcam.so.1 $(BIN)/stbcam.pc $(BIN)/player
+
+include ffi/library.mk
+
+rust:
+	$(CARGO) build --release --workspace
+
+$(BIN)/player: examples/c/player.c include/stbcam.h $(BIN)/libstbcam.so.1
+	$(CC) -std=c99 -Wall -Wextra -Werror -pedantic $(CFLAGS) -Iinclude examples/c/*.c -o $@ -L$(BIN) -lstbcam -Wl,-rpath,'$$ORIGIN'
+
+demo: all
+	$(PYTHON) examples/demo/story.py --out target/demo
+
+check-demo: tools
+	$(VENV) tests/check_demo.py target/demo
+	$(VENV) tests/check_secrets.py target/demo
+
+test: lint unit c-test system-test
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	bash tests/no_std.sh
+
+unit:
+	$(CARGO) test --workspace
+
+c-test: all
+	$(MAKE) -C tests/c
+
+system-test: all tools
+	$(VENV) tests/run.py
+
+tools:
+	bash tests/install-tools.sh
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin
+	install -m 644 include/stbcam.h $(DESTDIR)$(PREFIX)/include/
+	install -m 755 $(BIN)/libstbcam.so.1.0.0 $(DESTDIR)$(PREFIX)/lib/
+	ln -sf libstbcam.so.1.0.0 $(DESTDIR)$(PREFIX)/lib/libstbcam.so.1
+	ln -sf libstbcam.so.1 $(DESTDIR)$(PREFIX)/lib/libstbcam.so
+	install -m 644 $(BIN)/libstbcam.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 $(BIN)/stbcam.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
+	install -m 755 $(BIN)/vcard $(BIN)/headend $(DESTDIR)$(PREFIX)/bin/
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,163 @@
+"""The programs of the demo, each behind a small class: head-end, card and box."""
+
+import json
+import queue
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BIN = ROOT / "target" / "release"
+HERE = Path(__file__).resolve().parent
+SOURCE = ROOT / "examples" / "media" / "two-services.ts"
+
+# A program that says nothing for so long has failed; the story itself never waits for it.
+PATIENCE_S = 60
+
+
+class ActorError(Exception):
+    """A program of the demo failed; the text is what it said."""
+
+
+def run(*command):
+    """Runs one of our programs to its end."""
+    result = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise ActorError(f"{Path(command[0]).name} {command[1]}: {result.stderr.strip()}")
+    return result.stdout
+
+
+class Headend:
+    """Makes the pairing and packages the stream."""
+
+    def __init__(self, out, faults=()):
+        self.scrambled = out / "scrambled.ts"
+        self.report = out / "headend.json"
+        self._out = out
+        self._faults = [word for name in faults for word in ("--fault", name)]
+
+    def pair(self, card_id, stb_id):
+        run(BIN / "headend", "keys", "pair", "--operator", HERE / "operator.toml", "--card", card_id,
+            "--box", stb_id, "--slot", "0", "--out", self._out / "pairing")
+        return self._out / "pairing"
+
+    def package(self):
+        run(BIN / "headend", "package", "--schedule", HERE / "schedule.toml", "--operator",
+            HERE / "operator.toml", "--in", SOURCE, "--out", self.scrambled, "--report", self.report,
+            *self._faults)
+        return json.loads(self.report.read_text())
+
+
+class Card:
+    """The virtual card on a pseudo terminal, and the hand that pulls it or cuts its power."""
+
+    def __init__(self, out, personalisation, faults=(), protocol="t1"):
+        memory, link, control = out / "card.nvm", out / "card.tty", out / "card.ctl"
+        for stale in (memory, link, control):
+            stale.unlink(missing_ok=True)
+        run(BIN / "vcard", "personalise", "--from", personalisation, "--memory", memory)
+        self.link, self.record = link, out / "line.txt"
+        command = [BIN / "vcard", "serve", "--memory", memory, "--link", link, "--control", control,
+                   "--record", self.record, "--protocol", protocol]
+        command += [word for name in faults for word in ("--fault", name)]
+        self._log = open(out / "card.log", "w")
+        self._process = subprocess.Popen([str(c) for c in command], stdout=self._log, stderr=self._log)
+        deadline = time.monotonic() + PATIENCE_S
+        while not (link.is_symlink() and control.exists()):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise ActorError("vcard serve: " + (out / "card.log").read_text().strip())
+            time.sleep(0.01)
+        self._control = socket.socket(socket.AF_UNIX)
+        self._control.connect(str(control))
+        self._lines = self._control.makefile()
+
+    def order(self, command):
+        """One control command; its answer."""
+        self._control.sendall(command.encode() + b"\n")
+        answer = json.loads(self._lines.readline())
+        if answer.get("error"):
+            raise ActorError(f"vcard control '{command}': {answer['error']}")
+        return answer
+
+    def close(self):
+        self._control.close()
+        self._process.terminate()
+        self._process.wait(PATIENCE_S)
+        self._log.close()
+
+
+class Box:
+    """The player, steered by its remote control: one command, one JSON answer; events in between."""
+
+    def __init__(self, out, card, scrambled, state, box_file, paced, wrapper=()):
+        self.descrambled = out / "descrambled.ts"
+        self.events = []
+        command = [*wrapper, BIN / "player", "--reader", f"serial:{card.link}", "--box", box_file, "--state", state,
+                   "--log", out / "box.log", "--remote", "--paced" if paced else "--unpaced",
+                   "-o", self.descrambled, scrambled]
+        self._errors = open(out / "box.err", "w+")
+        self._process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, text=True,
+                                         stdout=subprocess.PIPE, stderr=self._errors, bufsize=1)
+        self._answers = queue.Queue()
+        self._news = threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            message = json.loads(line)
+            if "event" in message:
+                with self._news:
+                    self.events.append(message)
+                    self._news.notify_all()
+            else:
+                self._answers.put(message)
+        self._answers.put(None)
+        with self._news:
+            self._news.notify_all()
+
+    def order(self, *words):
+        """One command; its answer."""
+        try:
+            self._process.stdin.write(" ".join(str(w) for w in words) + "\n")
+            answer = self._answers.get(timeout=PATIENCE_S)
+        except (BrokenPipeError, queue.Empty) as error:
+            raise ActorError(f"player '{words[0]}': no answer ({type(error).__name__})") from error
+        if answer is None:
+            raise ActorError(f"player '{words[0]}': {self._said()}")
+        return answer
+
+    def find(self, event, **wanted):
+        """The events of this kind so far."""
+        with self._news:
+            return [e for e in self.events
+                    if e["event"] == event and all(e.get(k) == v for k, v in wanted.items())]
+
+    def await_event(self, event, seconds, **wanted):
+        """The newest event of this kind, as soon as there is one; None when `seconds` pass without."""
+        deadline = time.monotonic() + seconds
+        with self._news:
+            while True:
+                found = [e for e in self.events
+                         if e["event"] == event and all(e.get(k) == v for k, v in wanted.items())]
+                left = deadline - time.monotonic()
+                if found or left <= 0 or self._process.poll() is not None:
+                    return found[-1] if found else None
+                self._news.wait(left)
+
+    def close(self):
+        """Ends the player; its exit status."""
+        try:
+            self._process.stdin.write("quit\n")
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass
+        status = self._process.wait(PATIENCE_S)
+        self._errors.close()
+        return status
+
+    def _said(self):
+        self._errors.flush()
+        self._errors.seek(0)
+        return self._errors.read().strip() or f"ended with status {self._process.poll()}"
