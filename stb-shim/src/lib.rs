@@ -1,1 +1,11 @@
-//! x
+//! What touches the box: card reader, section rings, card thread, storage, and, for boxes and
+//! hosts without one in hardware, a key ladder and a descrambler in software.
+//!
+//! `unsafe` lives in `sys` alone.
+#![deny(unsafe_code)]
+
+pub mod cipher;
+pub mod descrambler;
+pub mod ladder;
+pub mod ring;
+pub mod storage;

@@ -1,0 +1,300 @@
+//! Where control words go: the box's descrambler, or this one in software.
+//!
+//! Normative references:
+//!  - ISO/IEC 13818-1 §2.4.3 (transport packet), ETSI ETR 289 (transport_scrambling_control)
+//!  - `docs/spec/abi.md`, "Software descrambler"
+
+use crate::cipher::{Algorithm, PayloadCipher};
+use crate::ladder::Ladder;
+use cam_types::{Key, Parity, Pid};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The two control words of an ECM, on their way to a descrambler, with all that it needs to use
+/// them. They are encrypted for the key ladder of the box.
+pub struct ControlWords<'a> {
+    /// The session that they belong to.
+    pub session: u32,
+    /// The demultiplexer or tuner that carries the service.
+    pub source: u32,
+    /// The PID of the ECM.
+    pub ecm_pid: Pid,
+    /// The elementary streams that these words scramble.
+    pub pids: &'a [Pid],
+    /// How the service is scrambled.
+    pub algorithm: Algorithm,
+    /// The number of the crypto period that is on air. Its bit 0 is the parity of its word; the
+    /// other word belongs to the period after it.
+    pub crypto_period: u32,
+    /// The length of a crypto period in milliseconds; 0 as long as it is not known.
+    pub period_ms: u32,
+    /// The even word, encrypted.
+    pub even: &'a [u8; 16],
+    /// The odd word, encrypted.
+    pub odd: &'a [u8; 16],
+    /// Copy control information of the service, as the ECM carries it.
+    pub copy_control: u8,
+    /// The words were given for a preview.
+    pub preview: bool,
+}
+
+/// What the box's descrambler must do. Called on the card thread, one call at a time.
+pub trait Descrambler: Send {
+    /// Loads the two encrypted keys of a pairing into the key ladder.
+    fn load_ladder(&mut self, ek2: &[u8; 16], ek1: &[u8; 16]);
+    /// Takes the control words of a crypto period and the one after it.
+    fn set_control_words(&mut self, words: &ControlWords<'_>);
+    /// Wipes the control words of a session.
+    fn clear(&mut self, session: u32);
+}
+
+/// What became of one packet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum PacketResult {
+    /// It was not scrambled; it is untouched.
+    Clear = 0,
+    /// It was scrambled and is now in clear, its transport_scrambling_control set to 00.
+    Descrambled = 1,
+    /// It is scrambled and its key is not here; it is untouched.
+    NoKey = 2,
+    /// It is not a transport packet of 188 octets; it is untouched.
+    Malformed = 3,
+}
+
+/// A descrambler in software, with its key ladder. Any number of threads may use it at once.
+pub struct SoftDescrambler {
+    state: Mutex<State>,
+}
+
+struct State {
+    ladder: Ladder,
+    slots: Vec<Slot>,
+}
+
+/// The keys of one ECM stream.
+struct Slot {
+    session: u32,
+    source: u32,
+    ecm_pid: Pid,
+    algorithm: Algorithm,
+    /// The crypto period that the newest control words call the current one.
+    current: u32,
+    /// By crypto period: the current one, the next one and the one before.
+    keys: Vec<(u32, PayloadCipher)>,
+    streams: Vec<Stream>,
+}
+
+/// One elementary stream and the crypto period that its last scrambled packet belonged to.
+struct Stream {
+    pid: Pid,
+    period: Option<u32>,
+}
+
+impl SoftDescrambler {
+    /// The length of a transport packet.
+    pub const PACKET: usize = 188;
+
+    /// A descrambler whose key ladder has this root key.
+    pub fn new(root: &Key) -> Self {
+        Self { state: Mutex::new(State { ladder: Ladder::new(root), slots: Vec::new() }) }
+    }
+
+    /// Loads the two encrypted keys of a pairing. Control words that came before stay.
+    pub fn load_ladder(&self, ek2: &[u8; 16], ek1: &[u8; 16]) {
+        self.state().ladder.load(ek2, ek1);
+    }
+
+    /// Takes the control words of an ECM. `false` when no pairing is loaded: they cannot be
+    /// decrypted.
+    pub fn set_control_words(&self, words: &ControlWords<'_>) -> bool {
+        self.state().set_control_words(words)
+    }
+
+    /// Wipes the keys of a session.
+    pub fn clear(&self, session: u32) {
+        self.state().slots.retain(|slot| slot.session != session);
+    }
+
+    /// Descrambles one packet in place, if its key is here.
+    pub fn packet(&self, source: u32, packet: &mut [u8]) -> PacketResult {
+        self.state().packet(source, packet)
+    }
+
+    /// Descrambles packets in place, one result for each. A last piece shorter than a packet is
+    /// malformed. Stops at the end of the shorter list.
+    pub fn packets(&self, source: u32, octets: &mut [u8], results: &mut [PacketResult]) {
+        let mut state = self.state();
+        for (packet, result) in octets.chunks_mut(Self::PACKET).zip(results) {
+            *result = state.packet(source, packet);
+        }
+    }
+
+    /// A panic in another thread leaves keys and periods that are each valid by themselves.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Descrambler for std::sync::Arc<SoftDescrambler> {
+    fn load_ladder(&mut self, ek2: &[u8; 16], ek1: &[u8; 16]) {
+        SoftDescrambler::load_ladder(self, ek2, ek1);
+    }
+
+    fn set_control_words(&mut self, words: &ControlWords<'_>) {
+        if !SoftDescrambler::set_control_words(self, words) {
+            log::warn!("control words came before a pairing was loaded into the key ladder");
+        }
+    }
+
+    fn clear(&mut self, session: u32) {
+        SoftDescrambler::clear(self, session);
+    }
+}
+
+impl State {
+    fn set_control_words(&mut self, words: &ControlWords<'_>) -> bool {
+        let (Some(even), Some(odd)) =
+            (self.ladder.control_word(words.even), self.ladder.control_word(words.odd))
+        else {
+            return false;
+        };
+        self.slots.retain(|slot| {
+            slot.session != words.session
+                || slot.ecm_pid != words.ecm_pid
+                || slot.algorithm == words.algorithm
+        });
+        let slot = self.slot(words);
+        let current = words.crypto_period;
+        let next = current.wrapping_add(1);
+        let (current_word, next_word) = match Parity::of_crypto_period(current) {
+            Parity::Even => (even, odd),
+            Parity::Odd => (odd, even),
+        };
+        let before = current.wrapping_sub(1);
+        slot.keys.retain(|(period, _)| *period == before);
+        slot.keys.push((current, PayloadCipher::new(words.algorithm, &current_word)));
+        slot.keys.push((next, PayloadCipher::new(words.algorithm, &next_word)));
+        slot.current = current;
+        slot.streams.retain(|stream| words.pids.contains(&stream.pid));
+        for pid in words.pids {
+            if !slot.streams.iter().any(|stream| stream.pid == *pid) {
+                slot.streams.push(Stream { pid: *pid, period: None });
+            }
+        }
+        slot.streams.iter_mut().for_each(|stream| stream.follow(current));
+        true
+    }
+
+    /// The slot of this ECM stream under this algorithm, made when there is none.
+    fn slot(&mut self, words: &ControlWords<'_>) -> &mut Slot {
+        let found = self.slots.iter().position(|slot| {
+            slot.session == words.session
+                && slot.source == words.source
+                && slot.ecm_pid == words.ecm_pid
+                && slot.algorithm == words.algorithm
+        });
+        let index = found.unwrap_or_else(|| {
+            self.slots.push(Slot {
+                session: words.session,
+                source: words.source,
+                ecm_pid: words.ecm_pid,
+                algorithm: words.algorithm,
+                current: words.crypto_period,
+                keys: Vec::with_capacity(3),
+                streams: Vec::with_capacity(words.pids.len()),
+            });
+            self.slots.len() - 1
+        });
+        &mut self.slots[index]
+    }
+
+    fn packet(&mut self, source: u32, packet: &mut [u8]) -> PacketResult {
+        let Some(layout) = Layout::of(packet) else { return PacketResult::Malformed };
+        let Some(parity) = layout.parity else { return PacketResult::Clear };
+        let mut result = PacketResult::NoKey;
+        for slot in self.slots.iter_mut().filter(|slot| slot.source == source) {
+            let Some(stream) = slot.streams.iter_mut().find(|stream| stream.pid == layout.pid)
+            else {
+                continue;
+            };
+            let period = stream.see(parity, slot.current);
+            let key = slot.keys.iter().find(|(of, _)| *of == period);
+            if let (Some((_, key)), PacketResult::NoKey) = (key, result) {
+                if let Some(payload) = packet.get_mut(layout.payload..) {
+                    key.descramble(payload);
+                }
+                if let Some(flags) = packet.get_mut(3) {
+                    *flags &= 0x3F;
+                }
+                result = PacketResult::Descrambled;
+            }
+        }
+        result
+    }
+}
+
+impl Stream {
+    /// How many periods the newest ECM may lag behind the stream before it is taken for another
+    /// numbering (a head-end that started afresh) rather than for a late answer.
+    const LATE: i32 = 3;
+
+    /// A packet of this parity has come: the crypto period that it belongs to. A stream that
+    /// toggled has left its period for good, so that the key of that period is never tried on a
+    /// later one of the same parity.
+    fn see(&mut self, parity: Parity, current: u32) -> u32 {
+        let period = match self.period {
+            Some(period) if Parity::of_crypto_period(period) == parity => period,
+            Some(period) => period.wrapping_add(1),
+            None if Parity::of_crypto_period(current) == parity => current,
+            None => current.wrapping_add(1),
+        };
+        self.period = Some(period);
+        period
+    }
+
+    /// New control words say which period is on air. One period of difference is the distance
+    /// between ECM and packets; when the stream is further back, packets were missed, and the
+    /// next one counts afresh.
+    fn follow(&mut self, current: u32) {
+        if let Some(period) = self.period {
+            let ahead = current.wrapping_sub(period).cast_signed();
+            if !(-Self::LATE..=1).contains(&ahead) {
+                self.period = None;
+            }
+        }
+    }
+}
+
+/// Where the scrambled part of a packet is.
+struct Layout {
+    pid: Pid,
+    /// `None`: transport_scrambling_control 00.
+    parity: Option<Parity>,
+    /// Where the payload starts; 188 when there is none.
+    payload: usize,
+}
+
+impl Layout {
+    fn of(packet: &[u8]) -> Option<Self> {
+        let packet: &[u8; SoftDescrambler::PACKET] = packet.try_into().ok()?;
+        let &[0x47, high, low, flags, adaptation_length, ..] = packet else { return None };
+        let pid = Pid::from_field(u16::from_be_bytes([high, low]));
+        let parity = match flags >> 6 {
+            0b00 => return Some(Self { pid, parity: None, payload: SoftDescrambler::PACKET }),
+            0b10 => Parity::Even,
+            0b11 => Parity::Odd,
+            _ => return None,
+        };
+        let payload = match flags >> 4 & 0b11 {
+            0b01 => 4,
+            0b10 => SoftDescrambler::PACKET,
+            0b11 if adaptation_length <= 182 => 5 + usize::from(adaptation_length),
+            _ => return None,
+        };
+        Some(Self { pid, parity: Some(parity), payload })
+    }
+}
+
+#[cfg(test)]
+#[path = "descrambler_tests.rs"]
+mod tests;
