@@ -1,1 +1,13 @@
-//! x
+//! The virtual card: a smart card's operating system, its security domains and its journalled memory,
+//! served on a pseudo terminal as a serial reader would serve it.
+
+pub mod atr;
+pub mod card;
+pub mod fault;
+pub mod nvm;
+pub mod personalisation;
+
+pub use card::{Card, CardError, Image, Inspection, PowerLost, Status};
+pub use fault::Fault;
+pub use nvm::{Cut, Durability};
+pub use personalisation::{Personalisation, PersonalisationError};
