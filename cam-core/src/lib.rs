@@ -1,4 +1,34 @@
+//! The conditional access engine: sessions, ECM gate, EMM gate, card, purchases.
+//!
+//! [`Engine`] is a machine with two doors and no port, clock or thread: sections, the card's answers
+//! and time come in through [`Engine::handle_input`] and the calls of the API, and everything that
+//! it wants done comes out of [`Engine::poll_output`]. The driver's promise: *one input or call, then
+//! `poll_output` until it says [`Output::Wait`].*
+//!
+//! Normative references:
+//!  - ISO/IEC 13818-1 (PMT, CAT, CA_descriptor), ETSI ETR 289 (ECM, EMM, parity)
+//!  - `docs/spec/ecm.md`, `docs/spec/emm.md`, `docs/spec/card.md` (this system's messages)
 #![no_std]
 #![forbid(unsafe_code)]
-//! x
 extern crate alloc;
+
+mod access;
+mod config;
+mod doors;
+mod engine;
+mod event;
+mod purchase;
+mod session;
+mod stats;
+
+pub use access::{Access, AccessState, AccessStatus, Remedy};
+pub use config::{Config, Entropy};
+pub use doors::{Absence, ControlWords, Input, Output, ScramblingMode, StoreId};
+pub use engine::Engine;
+pub use event::{
+    Card, CardState, Event, KeyVersion, Offer, OfferId, OfferKind, PinAnswer, PinOutcome, Right,
+    Ticket, Wallet,
+};
+pub use purchase::{Outcome, PurchaseError, Receipt, RequestId, Transaction, TxnId, TxnState};
+pub use session::{CaPmtReply, Filter, SessionError, SessionId};
+pub use stats::Stats;

@@ -1,0 +1,61 @@
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use cam_types::{CaSystemId, Key, StbId, TerminalId};
+
+/// Where host challenges come from.
+pub trait Entropy {
+    /// Fills `octets` with unpredictable ones.
+    fn fill(&mut self, octets: &mut [u8]);
+}
+
+/// What the engine is told once.
+pub struct Config {
+    /// The CA systems that are ours.
+    pub ca_system_ids: Vec<CaSystemId>,
+    /// The box, from its factory.
+    pub stb_id: StbId,
+    /// The box's own key, under which its pairings arrive.
+    pub box_key: Key,
+    /// The purse's name for this terminal.
+    pub terminal: TerminalId,
+    /// At most so many sessions at once.
+    pub max_sessions: usize,
+    /// At most so many EMMs wait for the card.
+    pub emm_queue: usize,
+    /// At most so many events wait for the driver; what is more is counted.
+    pub event_queue: usize,
+    /// For a reader without a detect line: a card that was idle so long is asked for a sign of life,
+    /// and the engine activates by itself. `None`: the driver reports the card's presence.
+    pub probe: Option<Duration>,
+    /// How long the card may be silent when asked for a sign of life.
+    pub probe_patience: Duration,
+    /// Host challenges and the first terminal sequence.
+    pub entropy: Box<dyn Entropy + Send>,
+    /// What the storage holds for [`crate::Engine::storage_keys`]; unknown rows are ignored.
+    pub stored: Vec<(String, Vec<u8>)>,
+}
+
+impl Config {
+    /// Everything that has a default takes it: CA system 4AF0, 16 sessions, 64 EMMs, the presence
+    /// poll of 400 ms, a terminal named after the box.
+    pub fn new(stb_id: StbId, box_key: Key, entropy: Box<dyn Entropy + Send>) -> Self {
+        let [_, _, terminal @ ..] = *stb_id.octets();
+        Self {
+            ca_system_ids: vec![CaSystemId::new(0x4AF0)],
+            stb_id,
+            box_key,
+            terminal: TerminalId::new(terminal),
+            max_sessions: 16,
+            emm_queue: 64,
+            event_queue: 256,
+            probe: Some(Duration::from_millis(400)),
+            probe_patience: Duration::from_millis(200),
+            entropy,
+            stored: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+use core::fmt;
+use core::time::Duration;
+
+use cam_types::{Instant, Key, Parity, Pid};
+
+use crate::{Event, SessionId};
+
+/// What the driver tells the engine.
+pub enum Input<'a> {
+    /// A complete section of an ECM, offer or EMM stream.
+    Section {
+        /// The demux or tuner that it came from.
+        source: u8,
+        /// The PID that it came on.
+        pid: Pid,
+        /// The section.
+        octets: &'a [u8],
+    },
+    /// A section of the conditional access table.
+    Cat {
+        /// The demux or tuner that it came from.
+        source: u8,
+        /// The section.
+        section: &'a [u8],
+    },
+    /// The detect line says that a card is there. Not needed when the engine polls.
+    CardPresent,
+    /// The card answered to its reset and takes commands.
+    CardReady {
+        /// Its answer to reset.
+        atr: &'a [u8],
+        /// The transmission protocol, 0 or 1.
+        protocol: u8,
+    },
+    /// There is no card that takes commands.
+    CardAbsent(Absence),
+    /// The answer to the last [`Output::Command`], status word included.
+    Response(&'a [u8]),
+    /// The last [`Output::Command`] got no answer.
+    Failed {
+        /// The card may have carried the command out all the same.
+        may_have_executed: bool,
+        /// Not one character came: the card may be gone.
+        silent: bool,
+    },
+    /// This row is on durable storage.
+    Stored(StoreId),
+    /// This row could not be stored.
+    StoreFailed(StoreId),
+    /// The instant of the last [`Output::Wait`] has passed.
+    Timeout,
+}
+
+/// Why there is no card.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Absence {
+    /// It was pulled.
+    Removed,
+    /// It does not answer to its reset.
+    Mute,
+    /// What it answered is not an answer to reset.
+    Unknown,
+    /// The reader itself is gone.
+    ReaderLost,
+}
+
+/// What the engine wants done.
+#[must_use]
+#[derive(Debug)]
+pub enum Output<'a> {
+    /// Reset the card (cold) and report `CardReady` or `CardAbsent`.
+    ActivateCard,
+    /// Send this command APDU and report `Response` or `Failed`. One at a time.
+    Command {
+        /// The command, borrowed from the engine's own buffer.
+        apdu: &'a [u8],
+        /// Give the exchange up as silent when no character came in this time.
+        patience: Option<Duration>,
+    },
+    /// Load the chip's key ladder: from now on control words come under this pairing slot's key.
+    LoadLadder {
+        /// The pairing slot, 0 to 3.
+        pairing_slot: u8,
+        /// The key of the ladder's second stage, under the chip's root key.
+        ek2: &'a Key,
+        /// The key of the ladder's first stage, under the second.
+        ek1: &'a Key,
+        /// The operator allows this box control words in the clear outside the ladder.
+        clear_allowed: bool,
+    },
+    /// Hand control words to the descrambler.
+    SetControlWords(ControlWords<'a>),
+    /// Wipe the session's control words, at once.
+    ClearControlWords {
+        /// The session, which may be closed already.
+        session: SessionId,
+    },
+    /// Make this row durable, then report `Stored`.
+    Store {
+        /// To report back.
+        id: StoreId,
+        /// One of [`crate::Engine::storage_keys`].
+        key: &'a str,
+        /// The row.
+        value: &'a [u8],
+    },
+    /// For the middleware.
+    Event(Event),
+    /// Nothing to do before this instant, or before more input.
+    Wait(Option<Instant>),
+}
+
+/// Encrypted control words for the descrambler's key ladder.
+#[derive(Clone, Copy)]
+pub struct ControlWords<'a> {
+    /// Whose they are.
+    pub session: SessionId,
+    /// The demux or tuner of the session.
+    pub source: u8,
+    /// The ECM stream that they came by.
+    pub ecm_pid: Pid,
+    /// The elementary streams that they are for.
+    pub es_pids: &'a [Pid],
+    /// The scrambling algorithm.
+    pub mode: ScramblingMode,
+    /// The even control word under the ladder's key. CSA takes 8 octets after decryption.
+    pub even: &'a [u8; 16],
+    /// The odd control word under the ladder's key.
+    pub odd: &'a [u8; 16],
+    /// The crypto period on air; the other word belongs to the next one.
+    pub crypto_period: u32,
+    /// The parity that is on air.
+    pub parity: Parity,
+    /// Copy control information.
+    pub cci: u8,
+    /// They are for a trial.
+    pub preview: bool,
+}
+
+impl fmt::Debug for ControlWords<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlWords")
+            .field("session", &self.session)
+            .field("ecm_pid", &self.ecm_pid)
+            .field("crypto_period", &self.crypto_period)
+            .finish_non_exhaustive()
+    }
+}
+
+/// scrambling_mode of the scrambling_descriptor (ETSI EN 300 468 §6.2.32). A mode never heard of
+/// keeps its number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ScramblingMode(pub u8);
+
+impl ScramblingMode {
+    /// DVB-CSA1.
+    pub const CSA1: Self = Self(0x01);
+    /// DVB-CSA2: what a programme without the descriptor uses.
+    pub const CSA2: Self = Self(0x02);
+    /// DVB-CISSA version 1.
+    pub const CISSA: Self = Self(0x10);
+}
+
+/// Names one [`Output::Store`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct StoreId(pub(crate) u32);

@@ -1,0 +1,233 @@
+use alloc::vec::Vec;
+
+use cam_types::{CasTime, Epoch, EventId, Fen, OperatorId, Pseudonym, Slot};
+
+use crate::{Access, AccessStatus, Outcome, SessionId, TxnId};
+
+/// What happened, for the middleware.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// The card's state changed; [`crate::Engine::card`] has the rest.
+    Card {
+        /// The new state.
+        state: CardState,
+        /// Why, in the numbers of the access reasons; PENDING when nothing is wrong.
+        reason: AccessStatus,
+    },
+    /// A session's access changed.
+    Access {
+        /// The session.
+        session: SessionId,
+        /// What it is now.
+        access: Access,
+    },
+    /// [`crate::Engine::filters`] changed.
+    Filters,
+    /// [`crate::Engine::rights`] changed.
+    Rights,
+    /// The purse changed.
+    Wallet(Wallet),
+    /// Something can be bought, or its price changed.
+    Offer(Offer),
+    /// An offer has ended.
+    OfferGone {
+        /// The session that it belonged to.
+        session: SessionId,
+        /// The offer.
+        offer: OfferId,
+    },
+    /// A purchase moved on.
+    Purchase {
+        /// The purchase.
+        txn: TxnId,
+        /// What it came to.
+        outcome: Outcome,
+    },
+    /// The answer to [`crate::Engine::pin_verify`].
+    Pin(PinAnswer),
+    /// A service key slot works with a newer key.
+    KeyRotated {
+        /// The service key slot.
+        slot: Slot,
+        /// The generation now in use.
+        epoch: Epoch,
+    },
+    /// A pairing for this box arrived on air or was withdrawn.
+    Pairing {
+        /// The pairing slot on the card.
+        slot: u8,
+        /// It was withdrawn.
+        withdrawn: bool,
+    },
+    /// So many events were lost because nobody took them.
+    Overflow {
+        /// How many.
+        lost: u32,
+    },
+}
+
+/// The card, as far as it has come.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum CardState {
+    /// No card answers.
+    #[default]
+    Absent,
+    /// Its reset, or its selection, is on the way.
+    Starting,
+    /// A card that this system cannot use; `reason` says why.
+    Unusable,
+    /// Not paired with this box: it takes EMMs only.
+    Unpaired,
+    /// In session.
+    Ready,
+}
+
+/// What is known of the card.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Card {
+    /// How far it has come.
+    pub state: CardState,
+    /// Why it is not further.
+    pub reason: AccessStatus,
+    /// Its answer to reset.
+    pub atr: Vec<u8>,
+    /// The transmission protocol, 0 or 1.
+    pub protocol: u8,
+    /// Its address on air.
+    pub pseudonym: Option<Pseudonym>,
+    /// Its operator.
+    pub operator: Option<OperatorId>,
+    /// The operator has blocked it.
+    pub blocked: bool,
+    /// PIN tries left.
+    pub pin_tries: Option<u8>,
+    /// The pairing slot in use.
+    pub pairing_slot: Option<u8>,
+    /// The pairing slots that are taken, bit n for slot n.
+    pub pairing_slots: u8,
+    /// The status word of its last refusal.
+    pub sw: u16,
+    /// The card's clock.
+    pub now: Option<CasTime>,
+}
+
+/// The purse on the card.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Wallet {
+    /// What is left.
+    pub balance: Fen,
+    /// The card's number of the next debit.
+    pub offline_sequence: u16,
+    /// The card's number of the next load.
+    pub online_sequence: u16,
+    /// Up to this price a purchase needs no PIN.
+    pub pin_free_per_purchase: Fen,
+    /// Up to this sum a day.
+    pub pin_free_per_day: Fen,
+}
+
+/// Names an offer: event, session and kind in one number.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct OfferId(pub u64);
+
+/// What is sold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OfferKind {
+    /// One event.
+    Event,
+    /// A slice of time.
+    Slice,
+    /// An offer section: only the card can read it, so event and price are not known here. The
+    /// card compares the price that the subscriber saw.
+    Sealed,
+}
+
+/// Something that can be bought.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Offer {
+    /// Names it.
+    pub id: OfferId,
+    /// The session that it belongs to.
+    pub session: SessionId,
+    /// What is sold.
+    pub kind: OfferKind,
+    /// The event, if known.
+    pub event: Option<EventId>,
+    /// The price, if known.
+    pub price: Option<Fen>,
+    /// Its start.
+    pub start: CasTime,
+    /// Its end.
+    pub end: CasTime,
+    /// Seconds of the trial.
+    pub preview_s: u8,
+    /// Seconds of one slice.
+    pub slice_s: u16,
+    /// It is bought already.
+    pub owned: bool,
+    /// It needs the PIN.
+    pub pin_needed: bool,
+}
+
+/// Names one PIN verification.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ticket(pub u32);
+
+/// How a PIN verification ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PinAnswer {
+    /// Which one.
+    pub ticket: Ticket,
+    /// How.
+    pub outcome: PinOutcome,
+}
+
+/// The card's word on a PIN.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PinOutcome {
+    /// It is right.
+    Right,
+    /// It is wrong; so many tries are left.
+    Wrong {
+        /// Tries left.
+        tries_left: u8,
+    },
+    /// No tries are left.
+    Blocked,
+    /// The card could not be asked.
+    Failed,
+}
+
+/// A right on the card.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Right {
+    /// 1 package, 2 event, 3 time slice.
+    pub kind: u8,
+    /// The service key slot that it is good for.
+    pub slot: Slot,
+    /// The package or event.
+    pub id: u32,
+    /// The tier.
+    pub tier: u8,
+    /// From here.
+    pub start: CasTime,
+    /// To here.
+    pub end: CasTime,
+    /// As the card tells them.
+    pub flags: u8,
+}
+
+/// The key generations of a service key slot, as the card tells them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KeyVersion {
+    /// The service key slot.
+    pub slot: Slot,
+    /// The suite of the key.
+    pub suite: u8,
+    /// The newest generation that opened an ECM.
+    pub active: Epoch,
+    /// The newest generation on the card.
+    pub newest: Epoch,
+    /// Everything below is erased.
+    pub floor: Epoch,
+}

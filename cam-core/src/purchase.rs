@@ -1,0 +1,163 @@
+use core::fmt;
+
+use cam_types::{BcdDate, BcdTime, EventId, Fen, TerminalId, TerminalSequence};
+
+use crate::OfferId;
+
+/// The middleware's name for one wish to buy: the same name never pays twice.
+pub type RequestId = [u8; 16];
+
+/// Names a purchase. The id of a purchase that was forgotten is refused. Never 0.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct TxnId(pub u32);
+
+/// Where a purchase stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TxnState {
+    /// Waits to be confirmed. No money has moved.
+    Open,
+    /// Confirmed and on its way to the card.
+    Sent,
+    /// Paid: the receipt is there.
+    Paid,
+    /// The card had the right already; no debit.
+    Owned,
+    /// Refused by the card. No money has moved.
+    Refused,
+    /// Cancelled before it was confirmed. No money has moved.
+    Cancelled,
+    /// Sent, and the answer was lost: the card will be asked.
+    Settling,
+}
+
+/// What a step of a purchase came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// Paid. Nothing is left to do.
+    Paid(Receipt),
+    /// The card had the right already: its receipt, no debit.
+    Owned(Receipt),
+    /// The card refused before touching the balance; the number is its result (`PurchaseAnswer`).
+    Refused {
+        /// The card's result.
+        result: u8,
+        /// The balance, if the card told it.
+        balance: Option<Fen>,
+    },
+    /// The PIN is wrong. The purchase stays open.
+    PinWrong {
+        /// Tries left.
+        tries_left: u8,
+    },
+    /// The PIN is blocked. The purchase stays open.
+    PinBlocked,
+    /// The card wants the PIN, or has lost that it was told. The purchase stays open.
+    PinRequired,
+    /// No money has moved, and the purchase is open again: confirming it again pays once.
+    NotPaid,
+    /// The answer was lost. The card is asked as soon as it can be; then comes `Paid` or `NotPaid`.
+    Settling,
+    /// Cancelled.
+    Cancelled,
+}
+
+/// What was paid, as the card says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Receipt {
+    /// The request that it answers.
+    pub request: RequestId,
+    /// What was bought.
+    pub offer: OfferId,
+    /// The event, if it was known.
+    pub event: Option<EventId>,
+    /// What was paid.
+    pub amount: Fen,
+    /// The balance before.
+    pub balance_before: Fen,
+    /// The balance after.
+    pub balance_after: Fen,
+    /// The card's date, UTC+8.
+    pub date: BcdDate,
+    /// The card's time of day, UTC+8.
+    pub time: BcdTime,
+    /// The terminal.
+    pub terminal: TerminalId,
+    /// The terminal's number of the transaction.
+    pub terminal_sequence: TerminalSequence,
+    /// The card's number of the transaction.
+    pub card_sequence: u16,
+    /// The purse's transaction certificate.
+    pub tac: [u8; 4],
+    /// The link in the card's chain of receipts.
+    pub chain: [u8; 8],
+    /// It was refunded later.
+    pub refunded: bool,
+}
+
+/// A purchase as [`crate::Engine::purchase`] shows it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Transaction {
+    /// Names it.
+    pub id: TxnId,
+    /// The request.
+    pub request: RequestId,
+    /// What is bought.
+    pub offer: OfferId,
+    /// The price that the subscriber saw.
+    pub price: Fen,
+    /// Where it stands.
+    pub state: TxnState,
+    /// The card's last result, 0 when there is none.
+    pub result: u8,
+    /// The receipt, once paid or found owned.
+    pub receipt: Option<Receipt>,
+}
+
+/// Why a purchase could not take a step. No money has moved by it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum PurchaseError {
+    /// There is no such offer now.
+    NoOffer,
+    /// There is no such purchase.
+    NoTransaction,
+    /// The subscriber saw another price.
+    PriceChanged {
+        /// What it costs now.
+        price: Fen,
+        /// What the subscriber saw.
+        seen: Fen,
+    },
+    /// It is bought already.
+    AlreadyOwned,
+    /// This purchase has ended or is on its way; the state says which.
+    State(TxnState),
+    /// The request was for something else.
+    RequestReused,
+    /// The PIN is not 4 to 12 digits.
+    PinFormat,
+    /// No card in session.
+    NoCard,
+    /// Too many purchases are open or unsettled.
+    Full,
+}
+
+impl fmt::Display for PurchaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoOffer => f.write_str("there is no such offer now"),
+            Self::NoTransaction => f.write_str("there is no such purchase"),
+            Self::PriceChanged { price, seen } => {
+                write!(f, "the price is {price}, the subscriber saw {seen}")
+            }
+            Self::AlreadyOwned => f.write_str("it is bought already"),
+            Self::State(state) => write!(f, "the purchase is {state:?}"),
+            Self::RequestReused => f.write_str("the request id belongs to another offer"),
+            Self::PinFormat => f.write_str("a PIN is 4 to 12 digits"),
+            Self::NoCard => f.write_str("no card in session"),
+            Self::Full => f.write_str("too many purchases are open or unsettled"),
+        }
+    }
+}
+
+impl core::error::Error for PurchaseError {}
