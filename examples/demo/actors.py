@@ -98,14 +98,17 @@ class Box:
                    "--log", out / "box.log", "--remote", "--paced" if paced else "--unpaced",
                    "-o", self.descrambled, scrambled]
         self._errors = open(out / "box.err", "w+")
+        self._said_file = open(out / "box.events", "w")
         self._process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, text=True,
                                          stdout=subprocess.PIPE, stderr=self._errors, bufsize=1)
         self._answers = queue.Queue()
         self._news = threading.Condition()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self):
         for line in self._process.stdout:
+            self._said_file.write(line)
             message = json.loads(line)
             if "event" in message:
                 with self._news:
@@ -154,7 +157,9 @@ class Box:
         except BrokenPipeError:
             pass
         status = self._process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
         self._errors.close()
+        self._said_file.close()
         return status
 
     def _said(self):

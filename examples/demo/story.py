@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""The whole path once: two services, one card, a purchase, a key rotation, two power cuts, a pulled card.
+
+    story.py [--out DIR] [--unpaced] [--protocol t0|t1] [--break NAME]
+
+Exit status 0 only when every claim was checked and held. The last line is the report's summary as JSON.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import breaks
+import outcome
+import timeline
+from actors import HERE, ROOT, ActorError, Box, Card, Headend
+from claims import Claims
+
+NEWS, CINEMA = 1, 2
+SETTLE_S = 6  # un-paced runs wait at most so long for an event; nothing in the story takes longer
+
+
+class Story:
+    """The steps in order. `at` is stream time in seconds."""
+
+    def __init__(self, out, paced, protocol, break_name, wrapper):
+        self.out, self.paced, self.protocol, self.wrapper = out, paced, protocol, wrapper
+        self.twist = breaks.BREAKS.get(break_name, breaks.Break())
+        self.claims = Claims()
+        self.marks, self.purchases = [], []
+        self.card_file = tomllib.loads((HERE / "card.toml").read_text())
+        self.operator = tomllib.loads((HERE / "operator.toml").read_text())
+
+    # ---- the stage -------------------------------------------------------------------------------
+
+    def set_up(self):
+        self.say(None, "The head-end pairs card and box, and packages the stream")
+        head_end = Headend(self.out, self.twist.headend)
+        pairing = head_end.pair(self.card_file["card_id"], self.operator["box"][0]["stb_id"])
+        self.packaged = head_end.package()
+        for service in self.packaged["services"]:
+            print(f"     {service['name']}: {service['algorithm']}, {service['scrambled']} packets scrambled, "
+                  f"{service['too_short']} too short, ECMs at most {service['worst_ecm_interval_ms']:.0f} ms apart")
+        self.say(None, f"A card on a serial line, {self.protocol.upper().replace('T', 'T=')}, and a box with the pairing")
+        state = self.out / "state"
+        shutil.rmtree(state, ignore_errors=True)
+        state.mkdir()
+        shutil.copy(pairing / "box-pair.section", state / "box-pair-0")
+        self.card = Card(self.out, self.personalisation(pairing), self.twist.card, self.protocol)
+        self.box = Box(self.out, self.card, head_end.scrambled, state, self.box_file(), self.paced, self.wrapper)
+
+    def personalisation(self, pairing):
+        """The card's file with the pairing EMM made a moment ago."""
+        text = (HERE / "card.toml").read_text()
+        path = self.out / "card.toml"
+        path.write_text(f'factory_emm = ["{pairing / "card-pair.emm"}"]\n{text}')
+        return path
+
+    def box_file(self):
+        """What the factory of the box wrote into it."""
+        box = self.operator["box"][0]
+        path = self.out / "box.txt"
+        path.write_text("".join(f"{name} {box[name]}\n" for name in ("stb_id", "box_key", "ladder_key")))
+        return path
+
+    # ---- words and waiting -----------------------------------------------------------------------
+
+    def say(self, at, text, mark=None):
+        when = "       " if at is None else f"{at:5.1f} s"
+        print(f"{when}  {text}", flush=True)
+        if mark:
+            self.marks.append({"at_s": at, "what": mark})
+
+    def play(self, until):
+        return self.box.order("play", until)
+
+    def settle(self, event, **wanted):
+        """In a run that is not paced the stream waits for what in a paced one simply comes in time."""
+        if not self.paced:
+            self.box.await_event(event, SETTLE_S, **wanted)
+
+    def balance(self):
+        return self.card.order("status")["balance"]
+
+    # ---- the story ---------------------------------------------------------------------------------
+
+    def tell(self):
+        self.zap()
+        self.buy_first_event()
+        self.attacks()
+        self.cut_before_commit()
+        self.rotation()
+        self.cut_after_commit()
+        self.pull_card()
+        self.play(self.packaged["seconds"] + 1)
+        self.box.order("flush")
+        self.stats = self.box.order("stats")
+        self.card_status = self.card.order("status")
+        status = self.box.close()
+        self.card.close()
+        if status != 0:
+            raise ActorError(f"player ended with status {status}: {(self.out / 'box.err').read_text().strip()}")
+
+    def zap(self):
+        self.say(0, "The viewer zaps to News and to Cinema", "zap")
+        self.box.order("watch", NEWS)
+        self.box.order("watch", CINEMA)
+        self.play(1.0)
+        news = self.box.order("access", NEWS)
+        first = self.box.find("keys", service=NEWS)
+        self.zap_us = first[0]["since_watch_us"] if first else None
+        at = first[0]["at"] if first else None
+        self.claims.check("news-at-once", bool(first) and at < 0.5 and news["state"] == "GRANTED"
+                          and news["reason"] == "subscription", f"first key at {at} s, {news['state']} {news['reason']}")
+        cinema, offer = self.box.order("access", CINEMA), self.box.order("offer", CINEMA)
+        self.claims.check("cinema-purchasable", cinema["state"] == "PURCHASABLE" and offer.get("price") == 1200,
+                          f"{cinema['state']}, {yuan(offer.get('price'))}")
+
+    def buy_first_event(self):
+        pin, wrong = self.card_file["pin"], "11112222"
+        before = self.balance()
+        guard = 1200 if "true-price" in self.twist.viewer else 999
+        answer = self.box.order("buy", CINEMA, guard, request(0), pin)
+        self.claims.check("price-guard", answer["result"] == "PRICE_CHANGED" and self.balance() == before,
+                          f"9.99 instead of 12.00: {answer['result']}")
+        self.say(1.5, "Buying Cinema with a wrong PIN", "wrong PIN")
+        self.play(1.5)
+        self.box.order("buy", CINEMA, 1200, request(1), wrong)
+        self.settle("purchase", request=request(1))
+        self.play(2.0)
+        refused = last(self.box.find("purchase", request=request(1)))
+        tries = refused.get("tries_left")
+        self.claims.check("wrong-pin", refused.get("state") == "open" and tries == 2 and self.balance() == before,
+                          f"{refused.get('result')}, {tries} tries left")
+        self.say(2.0, "Buying Cinema with the right PIN", "buys event 2001")
+        self.box.order("confirm", request(1), pin)
+        self.settle("purchase", request=request(1), state="paid")
+        self.play(3.0)
+        paid = last(self.box.find("purchase", request=request(1), state="paid"))
+        self.claims.check("purchase", self.paid_once(paid, 1200, before), self.receipt_text(paid, before))
+        self.keep(2001, 2.0, paid)
+        self.say(3.0, "Asking again with the same request id")
+        transactions = self.card.order("status")["transactions"]
+        again = request(9) if "new-request" in self.twist.viewer else request(1)
+        answer = self.box.order("buy", CINEMA, 1200, again, pin)
+        self.play(3.5)
+        status = self.card.order("status")
+        known = last(self.box.find("purchase", request=again, state="paid"))
+        same = (status["transactions"], status["balance"]) == (transactions, before - 1200)
+        self.claims.check("same-request", same and known.get("card_sequence") == paid.get("card_sequence"),
+                          f"{answer['result']}, {status['transactions']} debits on the card, "
+                          f"balance {yuan(status['balance'])}")
+
+    def attacks(self):
+        self.say(7.0, "A replayed EMM, a forged EMM and a forged ECM go on air", "attacks")
+        self.play(6.9)
+        before, stats = self.card.order("status"), self.box.order("stats")
+        self.play(9.9)
+        after, now = self.card.order("status"), self.box.order("stats")
+        self.emm_delta = {k: now[k] - stats[k] for k in ("emm_duplicate", "emm_refused", "ecm_refused")}
+        unchanged = before["digest"] == after["digest"]
+        for claim, counter in (("replayed-emm", "emm_duplicate"), ("forged-emm", "emm_refused"),
+                               ("forged-ecm", "ecm_refused")):
+            self.claims.check(claim, unchanged and self.emm_delta[counter] >= 1,
+                              f"{counter.replace('_', 's ')}: {self.emm_delta[counter]}, card's memory "
+                              + ("unchanged" if unchanged else "changed"))
+
+    def cut_before_commit(self):
+        pin, before = self.card_file["pin"], self.balance()
+        self.play(11.0)
+        self.say(11.0, "Buying the next event; the card's power is cut before it commits", "power cut")
+        self.card.order("cut after-commit" if "swap-cuts" in self.twist.viewer else "cut before-commit")
+        self.box.order("buy", CINEMA, 850, request(2), pin)
+        self.settle("purchase", request=request(2), state="refused")
+        self.play(13.0)
+        settling = self.box.find("purchase", request=request(2), state="settling")
+        refused = self.box.find("purchase", request=request(2), state="refused")
+        unchanged = self.balance() == before
+        self.say(13.0, "Confirming it again", "buys event 2002")
+        self.box.order("confirm", request(2), pin)
+        self.settle("purchase", request=request(2), state="paid")
+        self.play(14.0)
+        paid = last(self.box.find("purchase", request=request(2), state="paid"))
+        self.claims.check("cut-before-commit",
+                          bool(settling and refused) and unchanged and self.paid_once(paid, 850, before),
+                          f"{'settled as not paid' if refused else 'not settled'}, then "
+                          + self.receipt_text(paid, before))
+        self.keep(2002, 13.0, paid)
+
+    def rotation(self):
+        self.say(15.0, "News goes over to epoch 2 of its service key", "rotation")
+        self.play(20.5)
+        self.rotated = self.box.find("key_rotated", slot=1)
+
+    def cut_after_commit(self):
+        pin, before = self.card_file["pin"], self.balance()
+        self.play(21.0)
+        self.say(21.0, "Buying the last event; power is cut after the commit, before the answer", "power cut")
+        self.card.order("cut after-commit")
+        self.box.order("buy", CINEMA, 1500, request(3), pin)
+        self.settle("purchase", request=request(3), state="paid")
+        self.play(23.5)
+        settling = self.box.find("purchase", request=request(3), state="settling")
+        paid = last(self.box.find("purchase", request=request(3), state="paid"))
+        self.claims.check("cut-after-commit", bool(settling) and self.paid_once(paid, 1500, before),
+                          ("settled, " if settling else "never settled, ") + self.receipt_text(paid, before))
+        self.keep(2003, 21.0, paid)
+
+    def pull_card(self):
+        self.play(25.5)
+        self.say(25.5, "The card is pulled", "card pulled")
+        pulled = time.monotonic()
+        if "leave-card" not in self.twist.viewer:
+            self.card.order("remove")
+        for service in (NEWS, CINEMA):
+            self.settle("wiped", service=service)
+        self.play(27.0)
+        wiped = [last(self.box.find("wiped", service=s, cause="card")) for s in (NEWS, CINEMA)]
+        waits = [w["monotonic_us"] / 1e6 - pulled for w in wiped if w]
+        self.claims.check("card-pulled", len(waits) == 2 and 0 <= min(waits) and max(waits) < 1.0,
+                          f"keys wiped after {', '.join(f'{w*1000:.0f} ms' for w in waits) or 'never'}")
+        self.say(27.0, "The card is put back", "card back")
+        count = {s: len(self.box.find("keys", service=s)) for s in (NEWS, CINEMA)}
+        if "keep-card" not in self.twist.viewer:
+            self.card.order("insert")
+        if not self.paced:
+            deadline = time.monotonic() + SETTLE_S
+            while time.monotonic() < deadline and any(
+                    len(self.box.find("keys", service=s)) == count[s] for s in count):
+                time.sleep(0.005)
+        self.play(29.0)
+        states = [self.box.order("access", s)["state"] for s in (NEWS, CINEMA)]
+        self.claims.check("card-back", states == ["GRANTED", "GRANTED"], f"News {states[0]}, Cinema {states[1]}")
+
+    # ---- purchases -----------------------------------------------------------------------------------
+
+    def paid_once(self, receipt, price, before):
+        """The receipt is whole, and the card holds exactly one debit of the price."""
+        return (receipt.get("paid") == price and receipt.get("balance_after") == before - price
+                and self.balance() == before - price and len(receipt.get("tac", "")) == 8
+                and receipt.get("card_sequence") is not None)
+
+    @staticmethod
+    def receipt_text(receipt, before):
+        if not receipt:
+            return "no receipt"
+        return (f"paid {yuan(receipt['paid'])}, balance {yuan(before)} → {yuan(receipt['balance_after'])}, "
+                f"card sequence {receipt['card_sequence']}, TAC {receipt['tac'].upper()}")
+
+    def keep(self, event, at, receipt):
+        if receipt:
+            self.purchases.append({"event": event, "at_s": at, **receipt})
+
+
+def request(number):
+    """A request id: sixteen octets that name one wish to buy."""
+    return f"{number:032x}"
+
+
+def last(items):
+    return items[-1] if items else {}
+
+
+def yuan(fen):
+    return "no price" if fen is None else f"{fen // 100}.{fen % 100:02}"
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--out", type=Path, default=ROOT / "target" / "demo")
+    options.add_argument("--unpaced", action="store_true", help="as fast as the machine goes")
+    options.add_argument("--protocol", choices=("t0", "t1"), default="t1", help="the card line's protocol")
+    options.add_argument("--break", dest="break_name", choices=sorted(breaks.BREAKS), metavar="NAME",
+                         help="break one claim on purpose: " + ", ".join(sorted(breaks.BREAKS)))
+    options.add_argument("--wrapper", default="", help="command in front of the player, such as valgrind")
+    given = options.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    story = Story(given.out.resolve(), not given.unpaced, given.protocol, given.break_name, given.wrapper.split())
+    try:
+        story.set_up()
+        story.tell()
+    except ActorError as error:
+        print(f"     ✗ {error}")
+        print(json.dumps({"demo": "failed", "error": str(error), "failed": sorted(story.claims.failed)}))
+        return 1
+    report = outcome.judge(story)
+    (given.out / "timeline.svg").write_text(timeline.draw(report))
+    (given.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    outcome.print_table(report)
+    print(json.dumps(outcome.summary(report)))
+    return 0 if report["demo"] == "ok" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

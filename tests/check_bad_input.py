@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Bad input says what was wrong and where, exits non-zero, and leaves nothing half done.
+
+    check_bad_input.py DIR        scratch folder
+"""
+
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import tty
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / "target" / "release"
+DEMO = ROOT / "examples" / "demo"
+SOURCE = ROOT / "examples" / "media" / "two-services.ts"
+
+passed = failed = 0
+
+
+def expect(name, command, *patterns):
+    """The command fails, by its own will, and its message holds each pattern."""
+    global passed, failed
+    run = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=60,
+                         stdin=subprocess.DEVNULL, check=False)
+    said = run.stderr + run.stdout
+    missing = [p for p in patterns if not re.search(p, said)]
+    good = run.returncode in range(1, 100) and not missing and "panicked" not in said
+    passed, failed = passed + good, failed + (not good)
+    print(f"{'ok     ' if good else 'FAILED '} {name}: {run.stderr.strip().splitlines()[-1] if run.stderr.strip() else said[-200:]}")
+    if not good:
+        print(f"         status {run.returncode}, missing {missing}\n{said[-800:]}")
+
+
+def changed(original, path, pattern, replacement):
+    text = original.read_text()
+    new = re.sub(pattern, replacement, text, count=1, flags=re.M)
+    assert new != text, f"{pattern} does not occur in {original.name}"
+    path.write_text(new)
+    return path
+
+
+def package(schedule, source, out):
+    return [BIN / "headend", "package", "--schedule", schedule, "--operator", DEMO / "operator.toml",
+            "--in", source, "--out", out / "x.ts", "--report", out / "x.json"]
+
+
+def player(out, reader, stream, box):
+    state = out / "state"
+    state.mkdir(exist_ok=True)
+    return [BIN / "player", "--reader", reader, "--box", box, "--state", state, "--unpaced", "--watch", "1",
+            "-o", out / "out.ts", stream]
+
+
+def nonsense_card(master):
+    """Answers each thing that is sent with octets that mean nothing."""
+    try:
+        while os.read(master, 256):
+            os.write(master, b"\x5a\xa5\x00nonsense")
+    except OSError:
+        pass
+
+
+def main():
+    out = Path(sys.argv[1])
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    schedule, card = DEMO / "schedule.toml", DEMO / "card.toml"
+
+    not_ts = out / "not.ts"
+    not_ts.write_bytes(b"This is not a transport stream. " * 100)
+    cut = out / "cut.ts"
+    cut.write_bytes(SOURCE.read_bytes()[: 188 * 100 + 57])
+    empty = out / "empty.ts"
+    empty.write_bytes(b"")
+    lost = out / "lost-sync.ts"
+    data = bytearray(SOURCE.read_bytes()[: 188 * 100])
+    data[188 * 40] = 0
+    lost.write_bytes(data)
+
+    expect("head-end: not a transport stream", package(schedule, not_ts, out), "not.ts", "transport stream|sync")
+    expect("head-end: truncated stream", package(schedule, cut, out), "cut.ts", "188|truncated|cut")
+    expect("head-end: empty stream", package(schedule, empty, out), "empty.ts")
+    expect("head-end: sync lost", package(schedule, lost, out), "lost-sync.ts", "40")
+    expect("head-end: no such stream", package(schedule, out / "none.ts", out), "none.ts")
+    expect("head-end: unknown field",
+           package(changed(schedule, out / "s1.toml", r"^crypto_period_s", "crypto_perriod_s"), SOURCE, out),
+           "s1.toml", "crypto_perriod_s")
+    expect("head-end: wrong value",
+           package(changed(schedule, out / "s2.toml", r"^crypto_period_s *=.*", 'crypto_period_s = "five"'), SOURCE, out),
+           "s2.toml", "crypto_period_s")
+    expect("head-end: start that is no time",
+           package(changed(schedule, out / "s3.toml", r"^start *=.*", 'start = "yesterday"'), SOURCE, out),
+           "s3.toml", "start")
+    expect("card: short key",
+           [BIN / "vcard", "personalise", "--memory", out / "x.nvm", "--from",
+            changed(card, out / "c1.toml", r'^(dtk *= *")..', r"\1")], "c1.toml", "dtk", "15|16")
+    expect("card: unknown field",
+           [BIN / "vcard", "personalise", "--memory", out / "x.nvm", "--from",
+            changed(card, out / "c2.toml", r"^pin_tries", "pin_trys")], "c2.toml", "pin_trys")
+    expect("card: no memory file", [BIN / "vcard", "serve", "--memory", out / "none.nvm", "--link", out / "t"], "none.nvm")
+    garbage = out / "garbage.nvm"
+    garbage.write_bytes(os.urandom(5000))
+    expect("card: memory that is none", [BIN / "vcard", "serve", "--memory", garbage, "--link", out / "t"], "garbage.nvm")
+
+    box = out / "box.txt"
+    box.write_text("stb_id 5354423030303031\nbox_key " + "11" * 16 + "\nladder_key " + "22" * 16 + "\n")
+    short_box = out / "short-box.txt"
+    short_box.write_text("stb_id 5354423030303031\nbox_key " + "11" * 15 + "\nladder_key " + "22" * 16 + "\n")
+    missing = f"serial:{out / 'no-such-port'}"
+    expect("player: port that does not exist", player(out, missing, SOURCE, box), "no-such-port")
+    expect("player: not a port", player(out, f"serial:{not_ts}", SOURCE, box), "not.ts", "terminal|serial")
+    expect("player: unknown key in the reader's URL", player(out, "serial:/dev/null?rest=rts", SOURCE, box), "rest")
+    expect("player: unknown kind of reader", player(out, "parallel:/dev/lp0", SOURCE, box), "parallel")
+    expect("player: short box key", player(out, missing, SOURCE, short_box), "short-box.txt", "box_key")
+
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    threading.Thread(target=nonsense_card, args=(master,), daemon=True).start()
+    os.write(master, b"\x5a\xa5\x00nonsense")
+    reader = f"serial:{os.ttyname(slave)}"
+    expect("player: not a transport stream", player(out, reader, not_ts, box), "not.ts", "transport stream|sync")
+    expect("player: truncated stream", player(out, reader, cut, box), "cut.ts", "truncated|188|cut")
+    expect("player: a card that answers nonsense", player(out, reader, SOURCE, box),
+           "card", "nonsense|mute|unknown|no card|not a card|ATR|answer")
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()

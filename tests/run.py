@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""The tests of the whole system: the demo un-paced, recomputed, under valgrind, and broken on purpose.
+
+    run.py [NAME…]     only the tests whose name contains one of these
+"""
+
+import concurrent.futures
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "target" / "test"
+STORY = ROOT / "examples" / "demo" / "story.py"
+TESTS = ROOT / "tests"
+sys.path.insert(0, str(ROOT / "examples" / "demo"))
+from breaks import BREAKS  # noqa: E402
+from claims import CLAIMS  # noqa: E402
+
+TIMEOUT_S = 300
+VALGRIND = ("valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=all "
+            "--errors-for-leak-kinds=all --child-silent-after-fork=yes")
+
+
+def run(*command):
+    return subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=TIMEOUT_S,
+                          stdin=subprocess.DEVNULL, check=False)
+
+
+def story(name, *options):
+    return run(sys.executable, STORY, "--unpaced", "--out", OUT / name, *options)
+
+
+def last_line(result):
+    lines = result.stdout.strip().splitlines()
+    return json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
+
+
+def tail(result):
+    return "\n".join((result.stdout + result.stderr).strip().splitlines()[-12:])
+
+
+def demo(name, *options):
+    """The demo holds, and the checkers agree."""
+    told = story(name, *options)
+    if told.returncode != 0 or last_line(told).get("demo") != "ok":
+        return tail(told)
+    for checker in ("check_demo.py", "check_secrets.py"):
+        checked = run(sys.executable, TESTS / checker, OUT / name)
+        if checked.returncode != 0:
+            return tail(checked)
+    return None
+
+
+def valgrind():
+    """The player runs the whole story without an error or a lost byte."""
+    told = story("valgrind", "--wrapper", VALGRIND)
+    return None if told.returncode == 0 else tail(told)
+
+
+def broken(name):
+    """A demo with this break fails and names the claim."""
+    told = story(f"break-{name}", "--break", name)
+    named = last_line(told).get("failed", [])
+    claim = BREAKS[name].claim
+    if told.returncode == 0:
+        return "the demo did not notice"
+    return None if claim in named else f"named {named}, not {claim}\n{tail(told)}"
+
+
+def every_claim_is_broken():
+    """Each claim of the demo has a break, so that none can hold by itself."""
+    untested = set(CLAIMS) - {b.claim for b in BREAKS.values()}
+    return f"no break for {sorted(untested)}" if untested else None
+
+
+def script(name, *arguments):
+    def test():
+        result = run(sys.executable, TESTS / name, *arguments)
+        return None if result.returncode == 0 else tail(result)
+
+    return test
+
+
+def tests():
+    yield "demo, T=1", lambda: demo("t1")
+    yield "demo, T=0", lambda: demo("t0", "--protocol", "t0")
+    yield "demo under valgrind", valgrind
+    yield "software descrambler against libdvbcsa and OpenSSL", script("check_descrambler.py")
+    yield "bad input", script("check_bad_input.py", OUT / "bad-input")
+    yield "every claim is broken once", every_claim_is_broken
+    for name in BREAKS:
+        yield f"break {name}", lambda name=name: broken(name)
+
+
+def main():
+    wanted = [(n, t) for n, t in tests() if not sys.argv[1:] or any(w in n for w in sys.argv[1:])]
+    OUT.mkdir(parents=True, exist_ok=True)
+    failed = 0
+
+    def timed(test):
+        start = time.monotonic()
+        try:
+            problem = test()
+        except subprocess.TimeoutExpired as error:
+            problem = f"no end after {error.timeout:.0f} s"
+        return problem, time.monotonic() - start
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        running = [(name, pool.submit(timed, test)) for name, test in wanted]
+        for name, future in running:
+            problem, seconds = future.result()
+            failed += problem is not None
+            print(f"{'FAILED ' if problem else 'ok     '} {name} ({seconds:.1f} s)", flush=True)
+            if problem:
+                print("    " + problem.replace("\n", "\n    "), flush=True)
+    print(f"{len(running) - failed} passed, {failed} failed")
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
