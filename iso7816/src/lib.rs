@@ -1,4 +1,16 @@
+//! The contact interface of a card: APDU, answer to reset, PPS, T=0 and T=1 as machines without a
+//! port or a clock.
+//!
+//! Normative references:
+//!  - ISO/IEC 7816-3:2006, ISO/IEC 7816-4
 #![no_std]
 #![forbid(unsafe_code)]
-//! x
+
 extern crate alloc;
+
+pub mod apdu;
+pub mod atr;
+pub mod etu;
+pub mod line;
+pub mod pps;
+pub mod t1;

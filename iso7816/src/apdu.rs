@@ -1,0 +1,341 @@
+//! Command and response APDUs with short lengths.
+//!
+//! Normative references:
+//!  - ISO/IEC 7816-3:2006 clause 12.1 (cases 1 to 4 of the APDU)
+//!  - ISO/IEC 7816-4 (status words)
+use alloc::vec::Vec;
+use core::fmt;
+
+/// SW1-SW2 (ISO/IEC 7816-4).
+///
+/// Status words of applications live with those applications; an unknown one survives a round trip.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct StatusWord(pub u16);
+
+impl StatusWord {
+    /// Normal end.
+    pub const OK: Self = Self(0x9000);
+    /// The data field has the wrong length.
+    pub const WRONG_LENGTH: Self = Self(0x6700);
+    /// Secure messaging is missing or broken, or a condition for access is not met.
+    pub const SECURITY_STATUS: Self = Self(0x6982);
+    /// The PIN is blocked.
+    pub const BLOCKED: Self = Self(0x6983);
+    /// The card's state or interface does not allow the command.
+    pub const CONDITIONS: Self = Self(0x6985);
+    /// The secure messaging objects do not verify.
+    pub const SECURE_MESSAGING: Self = Self(0x6988);
+    /// The data field is malformed.
+    pub const WRONG_DATA: Self = Self(0x6A80);
+    /// File or application not found.
+    pub const NOT_FOUND: Self = Self(0x6A82);
+    /// P1-P2 are wrong.
+    pub const WRONG_P1P2: Self = Self(0x6A86);
+    /// What the command refers to is not there.
+    pub const REFERENCE_NOT_FOUND: Self = Self(0x6A88);
+    /// The instruction is not known.
+    pub const UNKNOWN_INS: Self = Self(0x6D00);
+    /// The class is not known.
+    pub const UNKNOWN_CLA: Self = Self(0x6E00);
+
+    /// The first octet.
+    pub const fn sw1(self) -> u8 {
+        self.0.to_be_bytes()[0]
+    }
+
+    /// The second octet.
+    pub const fn sw2(self) -> u8 {
+        self.0.to_be_bytes()[1]
+    }
+
+    /// From the two octets in wire order.
+    pub const fn from_be_bytes(octets: [u8; 2]) -> Self {
+        Self(u16::from_be_bytes(octets))
+    }
+
+    /// The two octets in wire order.
+    pub const fn to_be_bytes(self) -> [u8; 2] {
+        self.0.to_be_bytes()
+    }
+
+    /// `61 xx`: so many octets wait for GET RESPONSE (`00` stands for 256).
+    pub const fn more_data(self) -> Option<u16> {
+        match self.to_be_bytes() {
+            [0x61, n] => Some(length(n)),
+            _ => None,
+        }
+    }
+
+    /// `6C xx`: the answer has exactly so many octets (`00` stands for 256).
+    pub const fn right_length(self) -> Option<u16> {
+        match self.to_be_bytes() {
+            [0x6C, n] => Some(length(n)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for StatusWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SW={:04X}", self.0)
+    }
+}
+
+/// A length octet in which `00` stands for 256.
+const fn length(octet: u8) -> u16 {
+    if octet == 0 { 256 } else { octet as u16 }
+}
+
+/// A command APDU of case 1 to 4 with short lengths.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Command<'a> {
+    /// Class.
+    pub cla: u8,
+    /// Instruction.
+    pub ins: u8,
+    /// First parameter.
+    pub p1: u8,
+    /// Second parameter.
+    pub p2: u8,
+    /// The data field, at most 255 octets.
+    pub data: &'a [u8],
+    /// How many octets of answer are wanted, 1 to 256; `None` when no answer data is expected.
+    pub le: Option<u16>,
+}
+
+impl<'a> Command<'a> {
+    /// Octets of the longest command: header, Lc, 255 of data, Le.
+    pub const MAX_LEN: usize = 261;
+
+    /// A command without data and without an answer (case 1).
+    pub const fn new(cla: u8, ins: u8, p1: u8, p2: u8) -> Self {
+        Self { cla, ins, p1, p2, data: &[], le: None }
+    }
+
+    /// The same command with this data field.
+    #[must_use]
+    pub const fn with_data(mut self, data: &'a [u8]) -> Self {
+        self.data = data;
+        self
+    }
+
+    /// The same command asking for `le` octets (1 to 256) of answer.
+    #[must_use]
+    pub const fn with_le(mut self, le: u16) -> Self {
+        self.le = Some(le);
+        self
+    }
+
+    /// Reads the four cases; extended lengths are told apart and refused.
+    pub const fn parse(octets: &'a [u8]) -> Result<Self, ApduError> {
+        let Some(([cla, ins, p1, p2], body)) = octets.split_first_chunk::<4>() else {
+            return Err(ApduError::Header { octets: octets.len() });
+        };
+        let command = Self::new(*cla, *ins, *p1, *p2);
+        match body {
+            [] => Ok(command),
+            [le] => Ok(command.with_le(length(*le))),
+            [0, _, _, ..] => Err(ApduError::Extended),
+            [lc, rest @ ..] => {
+                let lc = *lc as usize;
+                let Some((data, tail)) = rest.split_at_checked(lc) else {
+                    return Err(ApduError::Length { lc, octets: rest.len() });
+                };
+                match tail {
+                    _ if lc == 0 => Err(ApduError::Length { lc, octets: rest.len() }),
+                    [] => Ok(command.with_data(data)),
+                    [le] => Ok(command.with_data(data).with_le(length(*le))),
+                    _ => Err(ApduError::Length { lc, octets: rest.len() }),
+                }
+            }
+        }
+    }
+
+    /// Appends the command. `parse` of what this wrote gives `self` back.
+    pub fn emit(&self, out: &mut Vec<u8>) -> Result<(), ApduError> {
+        let lc = u8::try_from(self.data.len())
+            .map_err(|_| ApduError::Data { octets: self.data.len() })?;
+        let le = match self.le {
+            None => None,
+            Some(256) => Some(0),
+            Some(le) => match u8::try_from(le) {
+                Ok(0) | Err(_) => return Err(ApduError::Le { le }),
+                Ok(le) => Some(le),
+            },
+        };
+        out.extend_from_slice(&[self.cla, self.ins, self.p1, self.p2]);
+        if lc > 0 {
+            out.push(lc);
+            out.extend_from_slice(self.data);
+        }
+        out.extend(le);
+        Ok(())
+    }
+}
+
+/// A response APDU: data and status word.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Response<'a> {
+    /// The answer.
+    pub data: &'a [u8],
+    /// How the command ended.
+    pub sw: StatusWord,
+}
+
+impl<'a> Response<'a> {
+    /// Octets of the longest response to a short command: 256 of data and the status word.
+    pub const MAX_LEN: usize = 258;
+
+    /// Splits the status word off.
+    pub const fn parse(octets: &'a [u8]) -> Result<Self, ApduError> {
+        match octets.split_last_chunk::<2>() {
+            Some((data, sw)) => Ok(Self { data, sw: StatusWord::from_be_bytes(*sw) }),
+            None => Err(ApduError::Response { octets: octets.len() }),
+        }
+    }
+
+    /// Appends the response. `parse` of what this wrote gives `self` back.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.data);
+        out.extend_from_slice(&self.sw.to_be_bytes());
+    }
+}
+
+/// Why octets are not an APDU, or an APDU cannot be sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ApduError {
+    /// Too short for CLA INS P1 P2.
+    Header {
+        /// What there was.
+        octets: usize,
+    },
+    /// Lc does not fit the octets behind it.
+    Length {
+        /// What Lc says.
+        lc: usize,
+        /// Octets behind Lc.
+        octets: usize,
+    },
+    /// Extended lengths are not supported on this line.
+    Extended,
+    /// A data field of more than 255 octets.
+    Data {
+        /// Its length.
+        octets: usize,
+    },
+    /// Le is not 1 to 256.
+    Le {
+        /// What it is.
+        le: u16,
+    },
+    /// CLA FF is reserved for PPS (ISO/IEC 7816-3).
+    Class,
+    /// INS 6x and 9x cannot be told from SW1 on T=0.
+    Instruction {
+        /// The INS.
+        ins: u8,
+    },
+    /// Longer than the line's limit.
+    TooLong {
+        /// Its length.
+        octets: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A response shorter than its status word.
+    Response {
+        /// What there was.
+        octets: usize,
+    },
+}
+
+impl fmt::Display for ApduError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header { octets } => write!(f, "got {octets} octets, expected CLA INS P1 P2"),
+            Self::Length { lc, octets } => write!(f, "Lc is {lc}, {octets} octets follow it"),
+            Self::Extended => f.write_str("extended lengths are not supported"),
+            Self::Data { octets } => write!(f, "data of {octets} octets, at most 255 fit"),
+            Self::Le { le } => write!(f, "Le is {le}, expected 1 to 256"),
+            Self::Class => f.write_str("CLA FF is reserved"),
+            Self::Instruction { ins } => write!(f, "INS {ins:02X} is not valid on T=0"),
+            Self::TooLong { octets, limit } => {
+                write!(f, "command of {octets} octets, the line's limit is {limit}")
+            }
+            Self::Response { octets } => {
+                write!(f, "response of {octets} octets, expected at least the status word")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ApduError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hex_literal::hex;
+    use proptest::prelude::*;
+
+    #[test]
+    fn cases() {
+        let header = Command::new(0x80, 0x34, 1, 2);
+        let data = hex!("AA BB");
+        let table: &[(Command<'_>, &[u8])] = &[
+            (header, &hex!("80340102")),
+            (header.with_le(256), &hex!("80340102 00")),
+            (header.with_le(255), &hex!("80340102 FF")),
+            (header.with_data(&data), &hex!("80340102 02 AABB")),
+            (header.with_data(&data).with_le(256), &hex!("80340102 02 AABB 00")),
+            (header.with_data(&data).with_le(7), &hex!("80340102 02 AABB 07")),
+        ];
+        for (command, octets) in table {
+            assert_eq!(Command::parse(octets), Ok(*command));
+            let mut out = Vec::new();
+            command.emit(&mut out).unwrap();
+            assert_eq!(out, *octets);
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        let table: &[(&[u8], ApduError)] = &[
+            (&hex!("8034"), ApduError::Header { octets: 2 }),
+            (&hex!("80340102 03 AABB"), ApduError::Length { lc: 3, octets: 2 }),
+            (&hex!("80340102 01 AABBCC"), ApduError::Length { lc: 1, octets: 3 }),
+            (&hex!("80340102 00 0001 AA"), ApduError::Extended),
+            (&hex!("80340102 00 0000"), ApduError::Extended),
+            (&hex!("80340102 00 AA"), ApduError::Length { lc: 0, octets: 1 }),
+        ];
+        for (octets, error) in table {
+            assert_eq!(Command::parse(octets), Err(*error), "{octets:02X?}");
+        }
+        let big = [0; 256];
+        let mut out = Vec::new();
+        for command in [
+            Command::new(0, 0, 0, 0).with_data(&big),
+            Command::new(0, 0, 0, 0).with_le(0),
+            Command::new(0, 0, 0, 0).with_le(257),
+        ] {
+            assert!(command.emit(&mut out).is_err());
+            assert!(out.is_empty());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_emits_back(octets in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(command) = Command::parse(&octets) {
+                let mut out = Vec::new();
+                command.emit(&mut out).unwrap();
+                prop_assert_eq!(&out, &octets);
+            }
+            if let Ok(response) = Response::parse(&octets) {
+                let mut out = Vec::new();
+                response.emit(&mut out);
+                prop_assert_eq!(&out, &octets);
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! What goes into a card line and what comes out.
+use crate::apdu::{ApduError, Command, Response};
+use crate::atr::{Atr, AtrError, AtrPolicy};
+use crate::etu::LineParams;
+use cam_types::Instant;
+use core::fmt;
+use core::time::Duration;
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Bring the card up by a cold reset, from whatever state the line is in.
+    Activate,
+    /// Send this command APDU. Only after [`Output::Ready`] and one at a time.
+    Command {
+        /// Cases 1 to 4, short lengths.
+        apdu: &'a [u8],
+        /// Give the exchange up as [`Cause::Silent`] when no character came for so long, even if
+        /// the protocol would wait longer.
+        patience: Option<Duration>,
+    },
+    /// The reader received these octets, in any split, as a UART gives them: of a card with inverse
+    /// convention they are still inverted and bit-reversed. The line takes care of that.
+    Received(&'a [u8]),
+    /// A character with a parity error was received. Goes before the `Received` that holds it.
+    Damaged,
+    /// The card or the reader is gone.
+    Gone(Gone),
+    /// The instant in the last [`Output::Wait`] has passed. Too early does no harm.
+    Timeout,
+}
+
+/// What is gone.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Gone {
+    /// The card left the reader.
+    Removed,
+    /// The reader left the box.
+    ReaderLost,
+}
+
+/// How a card is reset.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Reset {
+    /// With its power switched off before.
+    Cold,
+    /// With power and clock kept.
+    Warm,
+}
+
+/// One thing to do. The driver gives one input, then polls until [`Output::Wait`].
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub enum Output<'a> {
+    /// Throw received octets away, then reset the card with the initial parameters.
+    Activate(Reset),
+    /// Take the power off the card.
+    Deactivate,
+    /// From the next character on the line runs like this.
+    Configure(LineParams),
+    /// Send these octets, ready for a UART. Borrowed from the line's own buffer: an exchange
+    /// allocates nothing.
+    Transmit(&'a [u8]),
+    /// The card is up and takes commands. Any session it had is gone.
+    Ready(&'a Atr),
+    /// The answer to the command: data and status word.
+    Response(&'a [u8]),
+    /// The exchange, or the card, has failed. May come between exchanges. When
+    /// [`LineError::recovering`] says so, the line resets the card by itself and ends with `Ready`
+    /// or one more `Failed`.
+    Failed(LineError),
+    /// Nothing to do before this instant, or before more input.
+    Wait(Option<Instant>),
+}
+
+/// How a line treats its card.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Policy {
+    /// The card's clock in Hz, as the reader gives it.
+    pub clock_hz: u32,
+    /// Octets of the longest command; a longer one is refused.
+    pub max_command: usize,
+    /// Octets of the longest response, status word included; a longer one fails the exchange.
+    pub max_response: usize,
+    /// What reader, kernel and scheduler may add to any waiting time.
+    pub latency: Duration,
+    /// How long the first character of the answer to reset may take.
+    pub atr_start: Duration,
+    /// No exchange takes longer, however often the card asks for time.
+    pub exchange_limit: Duration,
+    /// The highest bit rate that the reader can run.
+    pub max_baud: u32,
+    /// The UART divides this bit rate by whole numbers; `None` when it makes any rate. A rate more
+    /// than 2 % off is not used.
+    pub baud_base: Option<u32>,
+    /// T to use when a card in negotiable mode offers it; `None` takes the card's first offer.
+    pub protocol: Option<u8>,
+    /// Which odd answers to reset are let pass.
+    pub atr: AtrPolicy,
+    /// Size of information fields that we offer on T=1.
+    pub ifsd: u8,
+    /// T=0: ask for the answer of a case 4 command that ended with 9000 instead of 61xx.
+    pub get_response_after_ok: bool,
+}
+
+impl Policy {
+    /// What suits most cards, at this card clock.
+    pub const fn new(clock_hz: u32) -> Self {
+        Self {
+            clock_hz,
+            max_command: Command::MAX_LEN,
+            max_response: Response::MAX_LEN,
+            latency: Duration::from_millis(40),
+            atr_start: Duration::from_millis(250),
+            exchange_limit: Duration::from_secs(60),
+            max_baud: 1_000_000,
+            baud_base: None,
+            protocol: None,
+            atr: AtrPolicy::TOLERANT,
+            ifsd: 254,
+            get_response_after_ok: false,
+        }
+    }
+}
+
+/// What failed, and whether the card may have executed the command.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LineError {
+    cause: Cause,
+    sent: bool,
+    then: Then,
+}
+
+/// What becomes of the line after a failure.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Then {
+    /// The next command may follow at once.
+    Usable,
+    /// The line resets the card by itself.
+    Recovering,
+    /// Nothing, until the next [`Input::Activate`].
+    Down,
+}
+
+/// Why a line or an exchange failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// No answer to reset.
+    Mute,
+    /// The answer to reset is none.
+    NotACard(AtrError),
+    /// The card speaks only protocols that we do not.
+    Protocol {
+        /// T of its first offer.
+        t: u8,
+    },
+    /// Specific mode with parameters that this reader cannot run or that TA2 leaves implicit.
+    SpecificMode,
+    /// The card stopped answering inside an exchange.
+    Silent,
+    /// The card used up the time that the policy allows an exchange.
+    OutOfTime,
+    /// T=0: a character with a parity error.
+    Damaged,
+    /// T=0: this octet is no procedure byte.
+    ProcedureByte(u8),
+    /// T=0: octets came behind the status word.
+    Leftover,
+    /// T=1: blocks could not be exchanged without error, not even after RESYNCH.
+    Blocks,
+    /// T=1: RESYNCH was needed; the line is usable again, the exchange is lost.
+    Resynchronised,
+    /// T=1: the card gave the exchange up.
+    Aborted,
+    /// The response is longer than the policy allows.
+    TooLong,
+    /// The card left the reader.
+    Removed,
+    /// The reader left the box.
+    ReaderLost,
+    /// The command was not sent: the card is not up, or busy with another.
+    NotReady,
+    /// The command was not sent: it is not one.
+    Command(ApduError),
+}
+
+impl LineError {
+    pub(crate) const fn new(cause: Cause, sent: bool, then: Then) -> Self {
+        Self { cause, sent, then }
+    }
+
+    /// Why.
+    pub const fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// A part of the command went out, so that only the card knows whether it was executed.
+    pub const fn may_have_executed(&self) -> bool {
+        self.sent
+    }
+
+    /// The line is resetting the card by itself.
+    pub const fn recovering(&self) -> bool {
+        matches!(self.then, Then::Recovering)
+    }
+
+    /// The card is still up: the next command may follow at once.
+    pub const fn usable(&self) -> bool {
+        matches!(self.then, Then::Usable)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mute => f.write_str("no answer to reset"),
+            Self::NotACard(why) => write!(f, "{why}"),
+            Self::Protocol { t } => write!(f, "card speaks T={t}, expected T=0 or T=1"),
+            Self::SpecificMode => f.write_str("card insists on a rate this reader cannot run"),
+            Self::Silent => f.write_str("card stopped answering"),
+            Self::OutOfTime => f.write_str("card used up the time of the exchange"),
+            Self::Damaged => f.write_str("character with a parity error"),
+            Self::ProcedureByte(octet) => write!(f, "procedure byte {octet:02X} is not valid"),
+            Self::Leftover => f.write_str("octets behind the status word"),
+            Self::Blocks => f.write_str("blocks could not be exchanged without error"),
+            Self::Resynchronised => f.write_str("exchange lost to a resynchronisation"),
+            Self::Aborted => f.write_str("card aborted the exchange"),
+            Self::TooLong => f.write_str("response is longer than the limit"),
+            Self::Removed => f.write_str("card removed"),
+            Self::ReaderLost => f.write_str("reader lost"),
+            Self::NotReady => f.write_str("card is not ready for a command"),
+            Self::Command(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+impl fmt::Display for LineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.cause)?;
+        if self.sent { f.write_str("; the command may have been executed") } else { Ok(()) }
+    }
+}
+
+impl core::error::Error for LineError {}
