@@ -6,45 +6,44 @@
 
 use crate::cipher::{Algorithm, PayloadCipher};
 use crate::ladder::Ladder;
+use cam_core::{ControlWords, ScramblingMode, SessionId};
 use cam_types::{Key, Parity, Pid};
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// The two control words of an ECM, on their way to a descrambler, with all that it needs to use
-/// them. They are encrypted for the key ladder of the box.
-pub struct ControlWords<'a> {
-    /// The session that they belong to.
-    pub session: u32,
-    /// The demultiplexer or tuner that carries the service.
-    pub source: u32,
-    /// The PID of the ECM.
-    pub ecm_pid: Pid,
-    /// The elementary streams that these words scramble.
-    pub pids: &'a [Pid],
-    /// How the service is scrambled.
-    pub algorithm: Algorithm,
-    /// The number of the crypto period that is on air. Its bit 0 is the parity of its word; the
-    /// other word belongs to the period after it.
-    pub crypto_period: u32,
-    /// The length of a crypto period in milliseconds; 0 as long as it is not known.
-    pub period_ms: u32,
-    /// The even word, encrypted.
-    pub even: &'a [u8; 16],
-    /// The odd word, encrypted.
-    pub odd: &'a [u8; 16],
-    /// Copy control information of the service, as the ECM carries it.
-    pub copy_control: u8,
-    /// The words were given for a preview.
-    pub preview: bool,
-}
 
 /// What the box's descrambler must do. Called on the card thread, one call at a time.
 pub trait Descrambler: Send {
-    /// Loads the two encrypted keys of a pairing into the key ladder.
-    fn load_ladder(&mut self, ek2: &[u8; 16], ek1: &[u8; 16]);
-    /// Takes the control words of a crypto period and the one after it.
-    fn set_control_words(&mut self, words: &ControlWords<'_>);
+    /// Loads the keys of a pairing into the key ladder.
+    fn load_ladder(&mut self, keys: &LadderKeys<'_>);
+    /// Takes the control words of a crypto period and the one after it. `period_ms` is the length
+    /// of a crypto period as seen so far, 0 while it is not known.
+    fn set_control_words(&mut self, words: &ControlWords<'_>, period_ms: u32);
     /// Wipes the control words of a session.
-    fn clear(&mut self, session: u32);
+    fn clear(&mut self, session: SessionId);
+}
+
+/// The encrypted keys of a pairing, for a three-step key ladder.
+pub struct LadderKeys<'a> {
+    /// The pairing slot of the card, 0 to 3.
+    pub pairing_slot: u8,
+    /// The second stage's key, encrypted under the chip's root key.
+    pub ek2: &'a Key,
+    /// The first stage's key, encrypted under the second stage's.
+    pub ek1: &'a Key,
+    /// The operator allows this box control words outside the ladder.
+    pub clear_allowed: bool,
+}
+
+/// A descrambler that is somewhere else: keys are thrown away. For a box that wants rights and
+/// purchases only.
+pub struct NoDescrambler;
+
+impl Descrambler for NoDescrambler {
+    fn load_ladder(&mut self, _keys: &LadderKeys<'_>) {}
+
+    fn set_control_words(&mut self, _words: &ControlWords<'_>, _period_ms: u32) {}
+
+    fn clear(&mut self, _session: SessionId) {}
 }
 
 /// What became of one packet.
@@ -73,8 +72,8 @@ struct State {
 
 /// The keys of one ECM stream.
 struct Slot {
-    session: u32,
-    source: u32,
+    session: SessionId,
+    source: u8,
     ecm_pid: Pid,
     algorithm: Algorithm,
     /// The crypto period that the newest control words call the current one.
@@ -100,29 +99,28 @@ impl SoftDescrambler {
     }
 
     /// Loads the two encrypted keys of a pairing. Control words that came before stay.
-    pub fn load_ladder(&self, ek2: &[u8; 16], ek1: &[u8; 16]) {
-        self.state().ladder.load(ek2, ek1);
+    pub fn load_ladder(&self, ek2: &Key, ek1: &Key) {
+        self.state().ladder.load(ek2.expose(), ek1.expose());
     }
 
-    /// Takes the control words of an ECM. `false` when no pairing is loaded: they cannot be
-    /// decrypted.
-    pub fn set_control_words(&self, words: &ControlWords<'_>) -> bool {
+    /// Takes the control words of an ECM.
+    pub fn set_control_words(&self, words: &ControlWords<'_>) -> Result<(), KeyError> {
         self.state().set_control_words(words)
     }
 
     /// Wipes the keys of a session.
-    pub fn clear(&self, session: u32) {
+    pub fn clear(&self, session: SessionId) {
         self.state().slots.retain(|slot| slot.session != session);
     }
 
     /// Descrambles one packet in place, if its key is here.
-    pub fn packet(&self, source: u32, packet: &mut [u8]) -> PacketResult {
+    pub fn packet(&self, source: u8, packet: &mut [u8]) -> PacketResult {
         self.state().packet(source, packet)
     }
 
     /// Descrambles packets in place, one result for each. A last piece shorter than a packet is
     /// malformed. Stops at the end of the shorter list.
-    pub fn packets(&self, source: u32, octets: &mut [u8], results: &mut [PacketResult]) {
+    pub fn packets(&self, source: u8, octets: &mut [u8], results: &mut [PacketResult]) {
         let mut state = self.state();
         for (packet, result) in octets.chunks_mut(Self::PACKET).zip(results) {
             *result = state.packet(source, packet);
@@ -136,34 +134,54 @@ impl SoftDescrambler {
 }
 
 impl Descrambler for std::sync::Arc<SoftDescrambler> {
-    fn load_ladder(&mut self, ek2: &[u8; 16], ek1: &[u8; 16]) {
-        SoftDescrambler::load_ladder(self, ek2, ek1);
+    fn load_ladder(&mut self, keys: &LadderKeys<'_>) {
+        SoftDescrambler::load_ladder(self, keys.ek2, keys.ek1);
     }
 
-    fn set_control_words(&mut self, words: &ControlWords<'_>) {
-        if !SoftDescrambler::set_control_words(self, words) {
-            log::warn!("control words came before a pairing was loaded into the key ladder");
+    fn set_control_words(&mut self, words: &ControlWords<'_>, _period_ms: u32) {
+        if let Err(error) = SoftDescrambler::set_control_words(self, words) {
+            log::warn!("control words of {} cannot be used: {error}", words.ecm_pid);
         }
     }
 
-    fn clear(&mut self, session: u32) {
+    fn clear(&mut self, session: SessionId) {
         SoftDescrambler::clear(self, session);
     }
 }
 
+/// Why control words cannot be used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyError {
+    /// No pairing is loaded into the key ladder.
+    NoLadder,
+    /// The service is scrambled in a way that this descrambler does not know.
+    Mode(ScramblingMode),
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoLadder => f.write_str("no pairing is loaded into the key ladder"),
+            Self::Mode(mode) => {
+                write!(f, "scrambling_mode 0x{:02X} is neither CSA nor CISSA version 1", mode.0)
+            }
+        }
+    }
+}
+
+impl std::error::Error for KeyError {}
+
 impl State {
-    fn set_control_words(&mut self, words: &ControlWords<'_>) -> bool {
-        let (Some(even), Some(odd)) =
-            (self.ladder.control_word(words.even), self.ladder.control_word(words.odd))
-        else {
-            return false;
+    fn set_control_words(&mut self, words: &ControlWords<'_>) -> Result<(), KeyError> {
+        let algorithm = match words.mode {
+            ScramblingMode::CSA1 | ScramblingMode::CSA2 => Algorithm::Csa2,
+            ScramblingMode::CISSA => Algorithm::Cissa,
+            other => return Err(KeyError::Mode(other)),
         };
-        self.slots.retain(|slot| {
-            slot.session != words.session
-                || slot.ecm_pid != words.ecm_pid
-                || slot.algorithm == words.algorithm
-        });
-        let slot = self.slot(words);
+        let ladder = &self.ladder;
+        let even = ladder.control_word(words.even).ok_or(KeyError::NoLadder)?;
+        let odd = ladder.control_word(words.odd).ok_or(KeyError::NoLadder)?;
+        let slot = self.slot(words, algorithm);
         let current = words.crypto_period;
         let next = current.wrapping_add(1);
         let (current_word, next_word) = match Parity::of_crypto_period(current) {
@@ -172,43 +190,48 @@ impl State {
         };
         let before = current.wrapping_sub(1);
         slot.keys.retain(|(period, _)| *period == before);
-        slot.keys.push((current, PayloadCipher::new(words.algorithm, &current_word)));
-        slot.keys.push((next, PayloadCipher::new(words.algorithm, &next_word)));
+        slot.keys.push((current, PayloadCipher::new(algorithm, &current_word)));
+        slot.keys.push((next, PayloadCipher::new(algorithm, &next_word)));
         slot.current = current;
-        slot.streams.retain(|stream| words.pids.contains(&stream.pid));
-        for pid in words.pids {
+        slot.streams.retain(|stream| words.es_pids.contains(&stream.pid));
+        for pid in words.es_pids {
             if !slot.streams.iter().any(|stream| stream.pid == *pid) {
                 slot.streams.push(Stream { pid: *pid, period: None });
             }
         }
         slot.streams.iter_mut().for_each(|stream| stream.follow(current));
-        true
+        Ok(())
     }
 
     /// The slot of this ECM stream under this algorithm, made when there is none.
-    fn slot(&mut self, words: &ControlWords<'_>) -> &mut Slot {
+    fn slot(&mut self, words: &ControlWords<'_>, algorithm: Algorithm) -> &mut Slot {
+        self.slots.retain(|slot| {
+            slot.session != words.session
+                || slot.ecm_pid != words.ecm_pid
+                || slot.algorithm == algorithm
+        });
         let found = self.slots.iter().position(|slot| {
             slot.session == words.session
                 && slot.source == words.source
                 && slot.ecm_pid == words.ecm_pid
-                && slot.algorithm == words.algorithm
+                && slot.algorithm == algorithm
         });
         let index = found.unwrap_or_else(|| {
             self.slots.push(Slot {
                 session: words.session,
                 source: words.source,
                 ecm_pid: words.ecm_pid,
-                algorithm: words.algorithm,
+                algorithm,
                 current: words.crypto_period,
                 keys: Vec::with_capacity(3),
-                streams: Vec::with_capacity(words.pids.len()),
+                streams: Vec::with_capacity(words.es_pids.len()),
             });
             self.slots.len() - 1
         });
         &mut self.slots[index]
     }
 
-    fn packet(&mut self, source: u32, packet: &mut [u8]) -> PacketResult {
+    fn packet(&mut self, source: u8, packet: &mut [u8]) -> PacketResult {
         let Some(layout) = Layout::of(packet) else { return PacketResult::Malformed };
         let Some(parity) = layout.parity else { return PacketResult::Clear };
         let mut result = PacketResult::NoKey;

@@ -47,28 +47,28 @@ fn clear(pid: u16) -> [u8; 188] {
 
 fn box_with_pairing() -> SoftDescrambler {
     let descrambler = SoftDescrambler::new(&Key::new(ROOT));
-    descrambler.load_ladder(&EK2, &EK1);
+    descrambler.load_ladder(&Key::new(EK2), &Key::new(EK1));
     descrambler
 }
 
 /// The words that the ECM of `period` brings: its own and the next one's.
-fn provide(descrambler: &SoftDescrambler, session: u32, period: u32) -> bool {
+fn provide(descrambler: &SoftDescrambler, session: u32, period: u32) -> Result<(), KeyError> {
     let [even, odd] = if period.is_multiple_of(2) {
         [encrypted(period), encrypted(period + 1)]
     } else {
         [encrypted(period + 1), encrypted(period)]
     };
     descrambler.set_control_words(&ControlWords {
-        session,
+        session: SessionId(session),
         source: 0,
         ecm_pid: Pid::from_field(0x140),
-        pids: &[Pid::from_field(VIDEO), Pid::from_field(AUDIO)],
-        algorithm: Algorithm::Cissa,
+        es_pids: &[Pid::from_field(VIDEO), Pid::from_field(AUDIO)],
+        mode: ScramblingMode::CISSA,
         crypto_period: period,
-        period_ms: 0,
+        parity: Parity::of_crypto_period(period),
         even: &even,
         odd: &odd,
-        copy_control: 0,
+        cci: 0,
         preview: false,
     })
 }
@@ -94,7 +94,7 @@ fn a_service_plays_through_its_crypto_periods() {
             assert_eq!(play(&descrambler, VIDEO, period), PacketResult::Descrambled);
             assert_eq!(play(&descrambler, AUDIO, period - 1), PacketResult::Descrambled);
         }
-        assert!(provide(&descrambler, 1, period));
+        provide(&descrambler, 1, period).unwrap();
         assert_eq!(play(&descrambler, VIDEO, period), PacketResult::Descrambled);
         assert_eq!(play(&descrambler, AUDIO, period), PacketResult::Descrambled);
     }
@@ -104,25 +104,25 @@ fn a_service_plays_through_its_crypto_periods() {
 #[test]
 fn a_spent_key_is_no_key() {
     let descrambler = box_with_pairing();
-    provide(&descrambler, 1, 10);
+    provide(&descrambler, 1, 10).unwrap();
     assert_eq!(play(&descrambler, VIDEO, 10), PacketResult::Descrambled);
     assert_eq!(play(&descrambler, VIDEO, 11), PacketResult::Descrambled);
     for period in 12..15 {
         assert_eq!(play(&descrambler, VIDEO, period), PacketResult::NoKey, "{period}");
     }
     // An answer that was late by a period and more must not be taken for the present.
-    provide(&descrambler, 1, 12);
+    provide(&descrambler, 1, 12).unwrap();
     assert_eq!(play(&descrambler, VIDEO, 14), PacketResult::NoKey);
-    provide(&descrambler, 1, 14);
+    provide(&descrambler, 1, 14).unwrap();
     assert_eq!(play(&descrambler, VIDEO, 14), PacketResult::Descrambled);
 }
 
 #[test]
 fn control_words_ahead_of_the_stream_wait_for_the_toggle() {
     let descrambler = box_with_pairing();
-    provide(&descrambler, 1, 10);
+    provide(&descrambler, 1, 10).unwrap();
     assert_eq!(play(&descrambler, VIDEO, 10), PacketResult::Descrambled);
-    provide(&descrambler, 1, 11);
+    provide(&descrambler, 1, 11).unwrap();
     assert_eq!(play(&descrambler, VIDEO, 10), PacketResult::Descrambled);
     assert_eq!(play(&descrambler, VIDEO, 11), PacketResult::Descrambled);
     assert_eq!(play(&descrambler, VIDEO, 12), PacketResult::Descrambled);
@@ -132,9 +132,9 @@ fn control_words_ahead_of_the_stream_wait_for_the_toggle() {
 fn after_a_gap_or_a_new_numbering_the_newest_ecm_rules() {
     for (before, after) in [(10, 12), (10, 15), (1000, 4), (u32::MAX - 1, 0)] {
         let descrambler = box_with_pairing();
-        provide(&descrambler, 1, before);
+        provide(&descrambler, 1, before).unwrap();
         assert_eq!(play(&descrambler, VIDEO, before), PacketResult::Descrambled);
-        provide(&descrambler, 1, after);
+        provide(&descrambler, 1, after).unwrap();
         assert_eq!(play(&descrambler, VIDEO, after), PacketResult::Descrambled, "{after}");
     }
 }
@@ -142,32 +142,32 @@ fn after_a_gap_or_a_new_numbering_the_newest_ecm_rules() {
 #[test]
 fn keys_are_gone_after_clear_and_only_those_of_the_session() {
     let descrambler = box_with_pairing();
-    provide(&descrambler, 1, 2);
-    provide(&descrambler, 2, 2);
-    descrambler.clear(1);
+    provide(&descrambler, 1, 2).unwrap();
+    provide(&descrambler, 2, 2).unwrap();
+    descrambler.clear(SessionId(1));
     assert_eq!(play(&descrambler, VIDEO, 2), PacketResult::Descrambled);
-    descrambler.clear(2);
+    descrambler.clear(SessionId(2));
     assert_eq!(play(&descrambler, VIDEO, 2), PacketResult::NoKey);
 }
 
 #[test]
 fn without_a_pairing_there_are_no_keys() {
     let descrambler = SoftDescrambler::new(&Key::new(ROOT));
-    assert!(!provide(&descrambler, 1, 2));
+    assert_eq!(provide(&descrambler, 1, 2), Err(KeyError::NoLadder));
     assert_eq!(play(&descrambler, VIDEO, 2), PacketResult::NoKey);
 }
 
 #[test]
 fn another_tuner_has_other_keys() {
     let descrambler = box_with_pairing();
-    provide(&descrambler, 1, 2);
+    provide(&descrambler, 1, 2).unwrap();
     assert_eq!(descrambler.packet(1, &mut scrambled(VIDEO, 2)), PacketResult::NoKey);
 }
 
 #[test]
 fn headers_adaptation_fields_and_rubbish_stay_as_they_are() {
     let descrambler = box_with_pairing();
-    provide(&descrambler, 1, 2);
+    provide(&descrambler, 1, 2).unwrap();
 
     let mut packet = clear(VIDEO);
     assert_eq!(descrambler.packet(0, &mut packet), PacketResult::Clear);
