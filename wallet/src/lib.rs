@@ -1,4 +1,29 @@
+//! The PBOC purse as a terminal sees it: load, purchase, proof, and the MACs and TACs around them.
+//!
+//! Normative references:
+//!  - PBOC electronic purse (JR/T 0025), as `docs/spec/purse.md` states it
+//!
+//! The formulas in [`formula`] serve both ends: a terminal or host that checks, and a purse that makes.
 #![no_std]
 #![forbid(unsafe_code)]
-//! x
+
 extern crate alloc;
+
+pub mod cipher;
+pub mod formula;
+pub mod keys;
+pub mod load;
+pub mod mac;
+pub mod proof;
+pub mod psam;
+pub mod purchase;
+pub mod record;
+mod response;
+mod transaction;
+
+pub use mac::Mac;
+pub use record::LogRecord;
+pub use transaction::{PurseStatus, Transaction, TransactionType};
+
+/// The purse application of our card.
+pub const PURSE_AID: [u8; 9] = [0xA0, 0x00, 0x00, 0x00, 0x03, 0x86, 0x98, 0x07, 0x01];

@@ -1,0 +1,29 @@
+//! DES and two-key triple DES on single blocks: what the purse's keys and MACs are made of.
+
+use cam_types::{Key, Secret};
+use des::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+use des::{Des, TdesEde2};
+
+/// A block of either cipher.
+pub type Block = [u8; 8];
+
+/// One block under single DES.
+pub fn des_encrypt(key: &Secret<8>, block: Block) -> Block {
+    let mut block = block.into();
+    Des::new(key.expose().into()).encrypt_block(&mut block);
+    block.into()
+}
+
+/// One block back under single DES.
+pub fn des_decrypt(key: &Secret<8>, block: Block) -> Block {
+    let mut block = block.into();
+    Des::new(key.expose().into()).decrypt_block(&mut block);
+    block.into()
+}
+
+/// One block under two-key triple DES (EDE).
+pub fn triple_des_encrypt(key: &Key, block: Block) -> Block {
+    let mut block = block.into();
+    TdesEde2::new(key.expose().into()).encrypt_block(&mut block);
+    block.into()
+}

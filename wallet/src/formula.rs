@@ -1,0 +1,100 @@
+//! What the MACs and TACs of load and purchase are made over.
+//!
+//! Sequence numbers are the ones that INITIALIZE returned, before they are counted up.
+
+use crate::keys::SessionKey;
+use crate::mac::Mac;
+use crate::transaction::{Transaction, TransactionType};
+use alloc::vec::Vec;
+use cam_types::{Fen, TerminalId, TerminalSequence};
+
+/// MAC1 of a load: the card shows its balance to the host.
+pub fn mac1_load(
+    session: &SessionKey,
+    old_balance: Fen,
+    amount: Fen,
+    kind: TransactionType,
+    terminal: TerminalId,
+) -> Mac {
+    session.mac(&concat(&[
+        &old_balance.to_be_bytes(),
+        &amount.to_be_bytes(),
+        &[kind.0],
+        terminal.octets(),
+    ]))
+}
+
+/// MAC2 of a load: the host authorises it.
+pub fn mac2_load(session: &SessionKey, load: &Transaction) -> Mac {
+    session.mac(&concat(&[
+        &load.amount.to_be_bytes(),
+        &[load.kind.0],
+        load.terminal.octets(),
+        &load.date.0,
+        &load.time.0,
+    ]))
+}
+
+/// TAC of a load, under the folded TAC key.
+pub fn tac_load(
+    tac_key: &SessionKey,
+    new_balance: Fen,
+    online_sequence: [u8; 2],
+    load: &Transaction,
+) -> Mac {
+    tac_key.mac(&tac_load_input(new_balance, online_sequence, load))
+}
+
+/// What the TAC of a load is made over.
+pub fn tac_load_input(new_balance: Fen, online_sequence: [u8; 2], load: &Transaction) -> Vec<u8> {
+    concat(&[
+        &new_balance.to_be_bytes(),
+        &online_sequence,
+        &load.amount.to_be_bytes(),
+        &[load.kind.0],
+        load.terminal.octets(),
+        &load.date.0,
+        &load.time.0,
+    ])
+}
+
+/// MAC1 of a purchase: the terminal's PSAM authorises it.
+pub fn mac1_purchase(session: &SessionKey, purchase: &Transaction) -> Mac {
+    session.mac(&concat(&[
+        &purchase.amount.to_be_bytes(),
+        &[purchase.kind.0],
+        purchase.terminal.octets(),
+        &purchase.date.0,
+        &purchase.time.0,
+    ]))
+}
+
+/// MAC2 of a purchase: the card has paid.
+pub fn mac2_purchase(session: &SessionKey, amount: Fen) -> Mac {
+    session.mac(&amount.to_be_bytes())
+}
+
+/// TAC of a purchase, under the folded TAC key.
+pub fn tac_purchase(
+    tac_key: &SessionKey,
+    purchase: &Transaction,
+    terminal_sequence: TerminalSequence,
+) -> Mac {
+    tac_key.mac(&tac_purchase_input(purchase, terminal_sequence))
+}
+
+/// What the TAC of a purchase is made over, under whatever algorithm.
+pub fn tac_purchase_input(purchase: &Transaction, terminal_sequence: TerminalSequence) -> Vec<u8> {
+    concat(&[
+        &purchase.amount.to_be_bytes(),
+        &[purchase.kind.0],
+        purchase.terminal.octets(),
+        &terminal_sequence.to_be_bytes(),
+        &purchase.date.0,
+        &purchase.time.0,
+    ])
+}
+
+fn concat(fields: &[&[u8]]) -> Vec<u8> {
+    fields.concat()
+}

@@ -1,0 +1,195 @@
+//! Load (圈存): INITIALIZE FOR LOAD, the host's MAC2, CREDIT FOR LOAD.
+
+use crate::formula::mac1_load;
+use crate::keys::LoadKey;
+use crate::mac::Mac;
+use crate::proof::Unsettled;
+use crate::response::split;
+use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use alloc::vec::Vec;
+use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId};
+use core::fmt;
+
+/// A load that the card has not heard of yet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Load {
+    /// Which load key.
+    pub key_index: u8,
+    /// How much.
+    pub amount: Fen,
+    /// Where.
+    pub terminal: TerminalId,
+}
+
+/// A load that the card has agreed to; the host's turn.
+#[derive(Debug, Eq, PartialEq)]
+#[must_use]
+pub struct Initialized {
+    load: Load,
+    /// The card's balance.
+    pub balance: Fen,
+    /// The card's online sequence.
+    pub online_sequence: [u8; 2],
+    /// The version of the card's load key.
+    pub key_version: u8,
+    /// The algorithm of the card's load key.
+    pub algorithm: u8,
+    /// The card's random number.
+    pub random: [u8; 4],
+    /// What the host checks before it moves money.
+    pub mac1: Mac,
+}
+
+/// A load that the host has authorised; CREDIT FOR LOAD is its command.
+#[derive(Debug, Eq, PartialEq)]
+#[must_use = "the host has authorised the money"]
+pub struct Crediting {
+    transaction: Transaction,
+    online_sequence: [u8; 2],
+    balance: Fen,
+    mac2: Mac,
+}
+
+/// How a credit ended. There are three ways, and none of them may be overlooked.
+#[derive(Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Credit {
+    /// The card holds the money.
+    Loaded(LoadReceipt),
+    /// The card refused before touching the balance.
+    Refused(PurseStatus),
+    /// The balance may or may not have changed.
+    Unsettled(Unsettled),
+}
+
+/// What the host keeps of a load.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LoadReceipt {
+    /// Amount, type, terminal, date and time.
+    pub transaction: Transaction,
+    /// The online sequence before the load.
+    pub online_sequence: [u8; 2],
+    /// The balance after the load.
+    pub balance: Fen,
+    /// The card's transaction code.
+    pub tac: Mac,
+}
+
+/// Why a load came to nothing. No money has moved.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LoadError {
+    /// The card refused the command.
+    Refused(PurseStatus),
+    /// The card's answer is not an answer to this command.
+    Malformed(DecodeError),
+    /// The sum does not fit the purse.
+    Overflow,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(sw) => write!(f, "card refused the load ({sw})"),
+            Self::Malformed(error) => write!(f, "answer to INITIALIZE FOR LOAD: {error}"),
+            Self::Overflow => f.write_str("balance and amount together exceed the purse"),
+        }
+    }
+}
+
+impl core::error::Error for LoadError {}
+
+impl Load {
+    /// INITIALIZE FOR LOAD.
+    pub fn command(&self) -> Vec<u8> {
+        let mut apdu = Vec::with_capacity(17);
+        apdu.extend([0x80, 0x50, 0x00, 0x02, 0x0B, self.key_index]);
+        apdu.extend(self.amount.to_be_bytes());
+        apdu.extend(self.terminal.octets());
+        apdu.push(0x10);
+        apdu
+    }
+
+    /// Reads the card's answer.
+    pub fn initialized(self, response: &[u8]) -> Result<Initialized, LoadError> {
+        let (data, sw) = split(response).map_err(LoadError::Malformed)?;
+        if sw != PurseStatus::OK {
+            return Err(LoadError::Refused(sw));
+        }
+        Initialized::parse(self, data).map_err(LoadError::Malformed)
+    }
+}
+
+impl Initialized {
+    fn parse(load: Load, data: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(data);
+        let initialized = Self {
+            load,
+            balance: Fen::from_be_bytes(*r.array("balance")?),
+            online_sequence: *r.array("online sequence")?,
+            key_version: r.u8("key version")?,
+            algorithm: r.u8("algorithm")?,
+            random: *r.array("random number")?,
+            mac1: Mac(*r.array("MAC1")?),
+        };
+        r.finish("answer")?;
+        Ok(initialized)
+    }
+
+    /// The host's check: does MAC1 come from the card that holds `key`?
+    pub fn is_from(&self, key: &LoadKey) -> bool {
+        let session = key.session(self.random, self.online_sequence);
+        let kind = TransactionType::LOAD;
+        self.mac1 == mac1_load(&session, self.balance, self.load.amount, kind, self.load.terminal)
+    }
+
+    /// What the host makes MAC2 over.
+    pub fn transaction(&self, date: BcdDate, time: BcdTime) -> Transaction {
+        Transaction {
+            amount: self.load.amount,
+            kind: TransactionType::LOAD,
+            terminal: self.load.terminal,
+            date,
+            time,
+        }
+    }
+
+    /// Goes on with the host's MAC2.
+    pub fn credit(self, date: BcdDate, time: BcdTime, mac2: Mac) -> Result<Crediting, LoadError> {
+        let transaction = self.transaction(date, time);
+        let balance = self.balance.checked_add(transaction.amount).ok_or(LoadError::Overflow)?;
+        Ok(Crediting { transaction, online_sequence: self.online_sequence, balance, mac2 })
+    }
+}
+
+impl Crediting {
+    /// CREDIT FOR LOAD.
+    pub fn command(&self) -> Vec<u8> {
+        let mut apdu = Vec::with_capacity(17);
+        apdu.extend([0x80, 0x52, 0x00, 0x00, 0x0B]);
+        apdu.extend(self.transaction.date.0);
+        apdu.extend(self.transaction.time.0);
+        apdu.extend(self.mac2.0);
+        apdu.push(0x04);
+        apdu
+    }
+
+    /// Reads the card's answer; `None` when none came.
+    pub fn finish(self, response: Option<&[u8]>) -> Credit {
+        match response.map(split) {
+            Some(Ok((&[a, b, c, d], PurseStatus::OK))) => Credit::Loaded(LoadReceipt {
+                transaction: self.transaction,
+                online_sequence: self.online_sequence,
+                balance: self.balance,
+                tac: Mac([a, b, c, d]),
+            }),
+            Some(Ok((_, sw))) if sw != PurseStatus::OK && sw != PurseStatus::MEMORY_FAILURE => {
+                Credit::Refused(sw)
+            }
+            _ => Credit::Unsettled(self.unsettled()),
+        }
+    }
+
+    fn unsettled(self) -> Unsettled {
+        Unsettled { transaction: self.transaction, sequence: self.online_sequence }
+    }
+}

@@ -1,0 +1,248 @@
+//! Purchase (消费): INITIALIZE FOR PURCHASE, the PSAM's MAC1, DEBIT FOR PURCHASE, MAC2 back.
+
+use crate::mac::Mac;
+use crate::proof::Unsettled;
+use crate::psam::{Psam, SamPurchase};
+use crate::response::split;
+use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use alloc::vec::Vec;
+use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
+use core::fmt;
+
+/// A purchase that the card has not heard of yet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Purchase {
+    /// Which purchase key.
+    pub key_index: u8,
+    /// How much.
+    pub amount: Fen,
+    /// Where.
+    pub terminal: TerminalId,
+}
+
+/// A purchase that the card can pay; the PSAM's turn.
+#[derive(Debug, Eq, PartialEq)]
+#[must_use]
+pub struct Initialized {
+    purchase: Purchase,
+    /// The card's balance.
+    pub balance: Fen,
+    /// The card's offline sequence.
+    pub offline_sequence: [u8; 2],
+    /// The version of the card's purchase key.
+    pub key_version: u8,
+    /// The algorithm of the card's purchase key.
+    pub algorithm: u8,
+    /// The card's random number.
+    pub random: [u8; 4],
+}
+
+/// A purchase that the PSAM has authorised; DEBIT FOR PURCHASE is its command.
+#[derive(Debug, Eq, PartialEq)]
+#[must_use = "the PSAM has authorised the debit"]
+pub struct Debiting {
+    transaction: Transaction,
+    offline_sequence: [u8; 2],
+    terminal_sequence: TerminalSequence,
+    balance: Fen,
+    mac1: Mac,
+}
+
+/// How a debit ended. There are three ways, and none of them may be overlooked.
+#[derive(Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Debit {
+    /// The card has paid and proved it.
+    Paid(Receipt),
+    /// The card refused before touching the balance.
+    Refused(PurseStatus),
+    /// The balance may or may not have changed.
+    Unsettled(Unsettled),
+}
+
+/// What the terminal keeps of a purchase.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Receipt {
+    /// Amount, type, terminal, date and time.
+    pub transaction: Transaction,
+    /// The offline sequence before the purchase.
+    pub offline_sequence: [u8; 2],
+    /// The terminal's number of the purchase.
+    pub terminal_sequence: TerminalSequence,
+    /// The balance after the purchase.
+    pub balance: Fen,
+    /// The transaction code, for the acquirer.
+    pub tac: Mac,
+}
+
+/// Why a purchase was not made. No money has moved.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum PurchaseError {
+    /// The purse holds `balance`, less than the `price`.
+    InsufficientBalance {
+        /// What it holds, when the card said so.
+        balance: Fen,
+        /// What was asked for.
+        price: Fen,
+    },
+    /// The card refused the command.
+    Refused(PurseStatus),
+    /// The card's answer is not an answer to this command.
+    Malformed(DecodeError),
+    /// The terminal's secure module has no key for this card.
+    NoKey {
+        /// The version that the card asked for.
+        version: u8,
+        /// The algorithm that the card asked for.
+        algorithm: u8,
+    },
+}
+
+impl fmt::Display for PurchaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InsufficientBalance { balance, price } => {
+                write!(f, "balance {balance} does not cover price {price}")
+            }
+            Self::Refused(sw) => write!(f, "card refused the purchase ({sw})"),
+            Self::Malformed(error) => write!(f, "answer to INITIALIZE FOR PURCHASE: {error}"),
+            Self::NoKey { version, algorithm } => {
+                write!(
+                    f,
+                    "secure module has no purchase key {version:02X}, algorithm {algorithm:02X}"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for PurchaseError {}
+
+impl Purchase {
+    /// INITIALIZE FOR PURCHASE.
+    pub fn command(&self) -> Vec<u8> {
+        let mut apdu = Vec::with_capacity(17);
+        apdu.extend([0x80, 0x50, 0x01, 0x02, 0x0B, self.key_index]);
+        apdu.extend(self.amount.to_be_bytes());
+        apdu.extend(self.terminal.octets());
+        apdu.push(0x0F);
+        apdu
+    }
+
+    /// Reads the card's answer.
+    pub fn initialized(self, response: &[u8]) -> Result<Initialized, PurchaseError> {
+        let (data, sw) = split(response).map_err(PurchaseError::Malformed)?;
+        if sw != PurseStatus::OK {
+            return Err(PurchaseError::Refused(sw));
+        }
+        let initialized = Initialized::parse(self, data).map_err(PurchaseError::Malformed)?;
+        let (balance, price) = (initialized.balance, initialized.purchase.amount);
+        if balance < price {
+            return Err(PurchaseError::InsufficientBalance { balance, price });
+        }
+        Ok(initialized)
+    }
+}
+
+impl Initialized {
+    fn parse(purchase: Purchase, data: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(data);
+        let balance = Fen::from_be_bytes(*r.array("balance")?);
+        let offline_sequence = *r.array("offline sequence")?;
+        r.array::<3>("overdraft limit")?;
+        let initialized = Self {
+            purchase,
+            balance,
+            offline_sequence,
+            key_version: r.u8("key version")?,
+            algorithm: r.u8("algorithm")?,
+            random: *r.array("random number")?,
+        };
+        r.finish("answer")?;
+        Ok(initialized)
+    }
+
+    /// Asks the PSAM for MAC1.
+    pub fn authorise(
+        self,
+        date: BcdDate,
+        time: BcdTime,
+        psam: &mut dyn Psam,
+    ) -> Result<Debiting, PurchaseError> {
+        let price = self.purchase.amount;
+        let transaction = Transaction {
+            amount: price,
+            kind: TransactionType::PURCHASE,
+            terminal: self.purchase.terminal,
+            date,
+            time,
+        };
+        let (terminal_sequence, mac1) = psam
+            .start(&SamPurchase {
+                random: self.random,
+                offline_sequence: self.offline_sequence,
+                transaction,
+                key_version: self.key_version,
+                algorithm: self.algorithm,
+            })
+            .ok_or(PurchaseError::NoKey { version: self.key_version, algorithm: self.algorithm })?;
+        let balance = self
+            .balance
+            .checked_sub(price)
+            .ok_or(PurchaseError::InsufficientBalance { balance: self.balance, price })?;
+        Ok(Debiting {
+            transaction,
+            offline_sequence: self.offline_sequence,
+            terminal_sequence,
+            balance,
+            mac1,
+        })
+    }
+}
+
+impl Debiting {
+    /// DEBIT FOR PURCHASE.
+    pub fn command(&self) -> Vec<u8> {
+        let mut apdu = Vec::with_capacity(21);
+        apdu.extend([0x80, 0x54, 0x01, 0x00, 0x0F]);
+        apdu.extend(self.terminal_sequence.to_be_bytes());
+        apdu.extend(self.transaction.date.0);
+        apdu.extend(self.transaction.time.0);
+        apdu.extend(self.mac1.0);
+        apdu.push(0x08);
+        apdu
+    }
+
+    /// Reads the card's answer, `None` when none came, and has the PSAM check MAC2.
+    ///
+    /// An answer whose MAC2 is wrong did not come from the card: the debit is unsettled.
+    pub fn finish(self, response: Option<&[u8]>, psam: &mut dyn Psam) -> Debit {
+        match response.map(split) {
+            Some(Ok((data, PurseStatus::OK))) => match *data {
+                [a, b, c, d, e, f, g, h]
+                    if psam.credit(self.transaction.amount, Mac([e, f, g, h])) =>
+                {
+                    Debit::Paid(self.receipt(Mac([a, b, c, d])))
+                }
+                _ => Debit::Unsettled(self.unsettled()),
+            },
+            Some(Ok((_, sw))) if sw != PurseStatus::MEMORY_FAILURE => Debit::Refused(sw),
+            _ => Debit::Unsettled(self.unsettled()),
+        }
+    }
+
+    fn receipt(self, tac: Mac) -> Receipt {
+        Receipt {
+            transaction: self.transaction,
+            offline_sequence: self.offline_sequence,
+            terminal_sequence: self.terminal_sequence,
+            balance: self.balance,
+            tac,
+        }
+    }
+
+    fn unsettled(self) -> Unsettled {
+        Unsettled { transaction: self.transaction, sequence: self.offline_sequence }
+    }
+}

@@ -1,0 +1,58 @@
+//! The purse's transaction log.
+
+use crate::transaction::{Transaction, TransactionType};
+use alloc::vec::Vec;
+use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId};
+
+/// One record of the log, 23 octets.
+///
+/// Which sequence number it carries, the one before the transaction or the one after, differs
+/// between cards: never match a record by its sequence alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LogRecord {
+    /// Online sequence for a load, offline sequence for a purchase. Ours is the one after.
+    pub sequence: u16,
+    /// The overdraft limit; zeros for a purse.
+    pub overdraft: [u8; 3],
+    /// The transaction.
+    pub transaction: Transaction,
+}
+
+impl LogRecord {
+    /// Octets of a record.
+    pub const LEN: usize = 23;
+
+    /// Reads a record.
+    pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(octets);
+        let record = Self {
+            sequence: r.u16("sequence")?,
+            overdraft: *r.array("overdraft limit")?,
+            transaction: Transaction {
+                amount: Fen::from_be_bytes(*r.array("amount")?),
+                kind: TransactionType(r.u8("transaction type")?),
+                terminal: TerminalId::new(*r.array("terminal")?),
+                date: BcdDate(*r.array("date")?),
+                time: BcdTime(*r.array("time")?),
+            },
+        };
+        r.finish("log record")?;
+        Ok(record)
+    }
+
+    /// Appends the record.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.sequence.to_be_bytes());
+        out.extend_from_slice(&self.overdraft);
+        out.extend_from_slice(&self.transaction.amount.to_be_bytes());
+        out.push(self.transaction.kind.0);
+        out.extend_from_slice(self.transaction.terminal.octets());
+        out.extend_from_slice(&self.transaction.date.0);
+        out.extend_from_slice(&self.transaction.time.0);
+    }
+
+    /// READ RECORD for the record `number`, 1 being the newest.
+    pub const fn read_command(number: u8) -> [u8; 5] {
+        [0x00, 0xB2, number, 0xC4, Self::LEN as u8]
+    }
+}

@@ -1,0 +1,8 @@
+use crate::transaction::PurseStatus;
+use cam_types::DecodeError;
+
+/// Splits a response APDU into data and status.
+pub(crate) fn split(response: &[u8]) -> Result<(&[u8], PurseStatus), DecodeError> {
+    let (data, sw) = response.split_last_chunk::<2>().ok_or(DecodeError::Missing("status word"))?;
+    Ok((data, PurseStatus(u16::from_be_bytes(*sw))))
+}

@@ -1,0 +1,67 @@
+use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
+use core::fmt;
+
+/// The type of a transaction, as its MACs, TAC and log record carry it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct TransactionType(pub u8);
+
+impl TransactionType {
+    /// Load of the passbook.
+    pub const LOAD_ED: Self = Self(0x01);
+    /// Load of the purse.
+    pub const LOAD: Self = Self(0x02);
+    /// Purchase from the purse.
+    pub const PURCHASE: Self = Self(0x06);
+    /// Compound purchase: money and an application record move together.
+    pub const COMPOUND: Self = Self(0x09);
+}
+
+/// What a purse and its partner agree on: amount, type, terminal, date and time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Transaction {
+    /// The amount.
+    pub amount: Fen,
+    /// The type.
+    pub kind: TransactionType,
+    /// The terminal.
+    pub terminal: TerminalId,
+    /// The terminal's date.
+    pub date: BcdDate,
+    /// The terminal's time.
+    pub time: BcdTime,
+}
+
+/// SW1-SW2 of a purse command (ISO/IEC 7816-4 and PBOC).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct PurseStatus(pub u16);
+
+impl PurseStatus {
+    /// Done.
+    pub const OK: Self = Self(0x9000);
+    /// Written nowhere: the memory failed.
+    pub const MEMORY_FAILURE: Self = Self(0x6581);
+    /// A commit without an INITIALIZE in force.
+    pub const NOT_INITIALIZED: Self = Self(0x6901);
+    /// The PIN is wanted first.
+    pub const SECURITY_STATUS: Self = Self(0x6982);
+    /// Not on this interface or not in this state.
+    pub const CONDITIONS_OF_USE: Self = Self(0x6985);
+    /// The application is blocked.
+    pub const BLOCKED: Self = Self(0x6A81);
+    /// The MAC is wrong.
+    pub const WRONG_MAC: Self = Self(0x9302);
+    /// The balance does not cover the amount, or could not hold it.
+    pub const INSUFFICIENT_BALANCE: Self = Self(0x9401);
+    /// The transaction counter is at its maximum.
+    pub const COUNTER_EXHAUSTED: Self = Self(0x9402);
+    /// There is no key of this index.
+    pub const NO_KEY: Self = Self(0x9403);
+    /// There is no MAC or TAC of this transaction.
+    pub const NO_PROOF: Self = Self(0x9406);
+}
+
+impl fmt::Display for PurseStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SW={:04X}", self.0)
+    }
+}
