@@ -9,8 +9,14 @@
 
 extern crate alloc;
 
+pub mod ca_descriptor;
+pub mod ca_pmt;
+pub mod cat;
+pub mod descriptor;
 mod error;
 pub mod keys;
+pub mod pat;
+pub mod pmt;
 pub mod section;
 pub mod suite;
 

@@ -1,0 +1,82 @@
+//! CA_descriptor: where the ECMs (in a PMT) or EMMs (in a CAT) of one system are.
+//!
+//! Normative references:
+//!  - ISO/IEC 13818-1 §2.6.16
+//!  - `docs/spec/ecm.md` (our private data)
+
+use crate::descriptor::{Descriptor, Descriptors};
+use crate::error::EncodeError;
+use alloc::vec::Vec;
+use cam_types::{CaSystemId, DecodeError, OperatorId, Pid, Reader};
+
+/// The content of a CA_descriptor. Several of one system in one loop are normal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CaDescriptor<'a> {
+    /// CA_system_ID.
+    pub system: CaSystemId,
+    /// CA_PID; [`Pid::NULL`] means that there is no such stream.
+    pub pid: Pid,
+    /// private_data_byte.
+    pub private: &'a [u8],
+}
+
+impl<'a> CaDescriptor<'a> {
+    /// Takes the data of a descriptor with tag 09.
+    pub fn parse(data: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(data);
+        Ok(Self {
+            system: CaSystemId::from_be_bytes(*r.array("CA_system_ID")?),
+            pid: Pid::from_field(r.u16("CA_PID")?),
+            private: r.rest(),
+        })
+    }
+
+    /// Appends the whole descriptor.
+    pub fn emit(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        EncodeError::check("CA_descriptor", self.private.len() + 4, 255)?;
+        out.extend([Descriptor::CA, self.private.len() as u8 + 4]);
+        out.extend(self.system.to_be_bytes());
+        out.extend((0xE000 | self.pid.value()).to_be_bytes());
+        out.extend_from_slice(self.private);
+        Ok(())
+    }
+}
+
+impl<'a> Descriptors<'a> {
+    /// The CA_descriptors of the loop; those too short to be one are passed over.
+    pub fn ca_descriptors(&self) -> impl Iterator<Item = CaDescriptor<'a>> + use<'a> {
+        self.iter()
+            .filter(|descriptor| descriptor.tag == Descriptor::CA)
+            .filter_map(|descriptor| CaDescriptor::parse(descriptor.data).ok())
+    }
+}
+
+/// The private data of our CA_descriptors: whose messages the PID carries, in which suite.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CaPrivate {
+    /// The operator of every message on the PID.
+    pub operator: OperatorId,
+    /// The number of the suite; it may be one that is newer than this software.
+    pub suite: u8,
+}
+
+impl CaPrivate {
+    /// Octets on the wire.
+    pub const LEN: usize = 3;
+
+    /// Takes the private data of a CA_descriptor. Octets behind the known ones are left to later
+    /// versions.
+    pub fn parse(private: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(private);
+        Ok(Self {
+            operator: OperatorId::from_be_bytes(*r.array("operator")?),
+            suite: r.u8("suite")?,
+        })
+    }
+
+    /// As the descriptor carries it.
+    pub const fn octets(&self) -> [u8; Self::LEN] {
+        let [o1, o2] = self.operator.to_be_bytes();
+        [o1, o2, self.suite]
+    }
+}
