@@ -5,7 +5,11 @@
 #![deny(unsafe_code)]
 
 pub mod cipher;
+pub mod clock;
 pub mod descrambler;
 pub mod ladder;
+pub mod reader;
 pub mod ring;
+pub mod serial;
 pub mod storage;
+pub mod sys;

@@ -1,0 +1,213 @@
+//! A card reader: power, reset, line parameters, characters.
+//!
+//! A reader knows nothing of protocols. The card line (`iso7816::line`) says what to do; a reader
+//! does it on one kind of hardware. Octets pass as a UART sees them: a card of inverse convention
+//! is decoded by the card line, the reader only takes its parity from the convention.
+use crate::serial::SerialReader;
+use crate::sys::Waker;
+use cam_types::Instant;
+use iso7816::etu::LineParams;
+use iso7816::line::{Gone, Reset};
+use std::fmt;
+use std::io;
+
+/// One card slot.
+///
+/// Every error means that the reader can no longer be used as it is: see [`ReaderError::gone`].
+pub trait Reader: Send {
+    /// What this reader can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Whether a card is in the slot.
+    fn present(&mut self) -> Result<Presence, ReaderError>;
+
+    /// Throws received octets away and resets the card with the initial line parameters. Returns
+    /// when reset has been released.
+    fn activate(&mut self, reset: Reset) -> Result<(), ReaderError>;
+
+    /// Takes the power off the card, or holds it in reset where that is all there is.
+    fn deactivate(&mut self);
+
+    /// From the next character on the line runs like this.
+    fn configure(&mut self, params: &LineParams) -> Result<(), ReaderError>;
+
+    /// Sends octets, with the guard time of the line parameters between them.
+    fn send(&mut self, octets: &[u8]) -> Result<(), ReaderError>;
+
+    /// Waits until octets came, `until` has passed, or the waker fired.
+    fn receive(
+        &mut self,
+        buf: &mut [u8],
+        until: Option<Instant>,
+        waker: &Waker,
+    ) -> Result<Received, ReaderError>;
+
+    /// Characters sent to the card and received from it so far.
+    fn line_octets(&self) -> (u64, u64);
+}
+
+/// What a reader can do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Capabilities {
+    /// It can reset the card.
+    pub reset: bool,
+    /// It sees whether a card is in the slot.
+    pub detect: bool,
+    /// The card's clock in Hz.
+    pub clock_hz: u32,
+}
+
+/// Whether a card is in the slot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Presence {
+    /// A card is in.
+    Present,
+    /// No card is in.
+    Absent,
+    /// The reader cannot tell.
+    Unknown,
+}
+
+/// How a wait for octets ended.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Received {
+    /// So many octets are in the buffer.
+    pub octets: usize,
+    /// One of them had a parity error, or an echo did not match. Tell the card line `Damaged`
+    /// before `Received`.
+    pub damaged: bool,
+    /// The waker fired.
+    pub woken: bool,
+}
+
+/// Opens the reader that `url` describes:
+/// `serial:PATH?reset=rts|!rts|dtr|!dtr|b0|none&detect=cts|!cts|dsr|!dsr|dcd|!dcd|ri|!ri|none&clock=3579545&echo=0|1`.
+///
+/// Without `reset` and `detect` a port with modem lines resets by RTS and detects by CTS; one
+/// without (a pseudo terminal) resets by rate 0 and does not detect.
+pub fn open(url: &str) -> Result<Box<dyn Reader>, ReaderError> {
+    match url.split_once(':') {
+        Some(("serial", rest)) => Ok(Box::new(SerialReader::open(rest)?)),
+        _ => Err(ReaderError::Url {
+            url: url.to_owned(),
+            key: "scheme",
+            got: url.split(':').next().unwrap_or_default().to_owned(),
+            expected: "serial:PATH",
+        }),
+    }
+}
+
+/// Why a reader cannot be opened or used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReaderError {
+    /// The reader's address has a key or a value that does not exist.
+    Url {
+        /// The whole address.
+        url: String,
+        /// The key.
+        key: &'static str,
+        /// What it holds.
+        got: String,
+        /// What would work.
+        expected: &'static str,
+    },
+    /// The port cannot be opened.
+    Open {
+        /// Its path.
+        port: String,
+        /// What the system says.
+        why: String,
+        /// What would help.
+        hint: &'static str,
+    },
+    /// The port has no modem lines, but an option needs one.
+    NoLine {
+        /// The port's path.
+        port: String,
+        /// The option.
+        key: &'static str,
+        /// What would work.
+        expected: &'static str,
+    },
+    /// The port cannot run this bit rate.
+    Rate {
+        /// The port's path.
+        port: String,
+        /// What the card needs.
+        wanted: u32,
+        /// What the port makes of it.
+        got: u32,
+    },
+    /// With `echo=1` the port echoed nothing.
+    NoEcho {
+        /// The port's path.
+        port: String,
+    },
+    /// The card left while the reader was listening.
+    Removed,
+    /// The port is gone: unplugged, or its other end closed.
+    Lost {
+        /// The port's path.
+        port: String,
+    },
+    /// The port does not do what every port does.
+    Io {
+        /// The port's path.
+        port: String,
+        /// What was tried.
+        what: &'static str,
+        /// What the system says.
+        why: io::Error,
+    },
+}
+
+impl ReaderError {
+    /// What the card line has to be told.
+    pub const fn gone(&self) -> Gone {
+        match self {
+            Self::Removed => Gone::Removed,
+            _ => Gone::ReaderLost,
+        }
+    }
+}
+
+impl fmt::Display for ReaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url {
+                url,
+                key,
+                got,
+                expected,
+            } => {
+                write!(f, "reader '{url}': {key} is '{got}', expected {expected}")
+            }
+            Self::Open { port, why, hint } => write!(f, "port {port}: {why}; {hint}"),
+            Self::NoLine {
+                port,
+                key,
+                expected,
+            } => {
+                write!(
+                    f,
+                    "port {port} has no modem lines for {key}, expected {expected}"
+                )
+            }
+            Self::Rate { port, wanted, got } => {
+                write!(f, "port {port} runs {got} bit/s, the card needs {wanted}")
+            }
+            Self::NoEcho { port } => {
+                write!(
+                    f,
+                    "port {port} does not echo, expected echo=0 or a reader that echoes"
+                )
+            }
+            Self::Removed => f.write_str("card removed"),
+            Self::Lost { port } => write!(f, "port {port} is gone"),
+            Self::Io { port, what, why } => write!(f, "port {port}: cannot {what}: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for ReaderError {}

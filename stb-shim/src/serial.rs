@@ -1,0 +1,434 @@
+//! A Phoenix or Smartmouse reader, or anything that behaves like one, on a serial port.
+//!
+//! Heads up, for the traps are all in the ports:
+//!  - A pseudo terminal has no modem lines (ENOTTY): reset is then a pulse at rate 0, which on a
+//!    UART drops RTS and DTR too. EIO on the same call means that the port is gone.
+//!  - Input is thrown away before reset is released, never after: the answer may be quick.
+//!  - With PARMRK a received FF comes doubled and a damaged xx as FF 00 xx, in any split.
+use crate::clock;
+use crate::reader::{Capabilities, Presence, Reader, ReaderError, Received};
+use crate::sys::{self, Mode, Waker};
+use cam_types::Instant;
+use iso7816::etu::{Convention, LineParams};
+use iso7816::line::Reset;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::termios::{FlushArg, tcflush};
+use nix::sys::time::TimeSpec;
+use serialport::TTYPort;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::thread;
+use std::time::Duration;
+
+mod address;
+mod marks;
+
+use address::{Address, DetectLine, ResetLine};
+use marks::Marks;
+
+/// How long reset is held. At rate 0 the other end of a pseudo terminal needs 15 ms to be sure.
+const RESET_PULSE: Duration = Duration::from_millis(20);
+/// How often the card-detect line is looked at while the reader listens.
+const DETECT_INTERVAL: Duration = Duration::from_millis(50);
+/// How long a port may refuse octets, or keep an echo back, beyond the time on the line.
+const STUCK: Duration = Duration::from_millis(500);
+
+/// A card reader on a serial port.
+#[derive(Debug)]
+pub struct SerialReader {
+    port: TTYPort,
+    path: String,
+    reset: ResetLine,
+    detect: Option<DetectLine>,
+    clock_hz: u32,
+    echo: bool,
+    echo_seen: bool,
+    params: LineParams,
+    /// Since when reset has been held.
+    held: Option<Instant>,
+    marks: Marks,
+    /// An echo did not match: the next octets are not to be trusted.
+    collided: bool,
+    /// A card was in when the detect line was last looked at.
+    card_in: bool,
+    sent: u64,
+    received: u64,
+}
+
+impl SerialReader {
+    /// Opens `PATH?key=value&…` (what follows `serial:`).
+    pub fn open(address: &str) -> Result<Self, ReaderError> {
+        let address = Address::parse(address)?;
+        let path = address.path.clone();
+        let initial = LineParams::initial(address.clock_hz);
+        // Rate 0 lets the port start with reset held where that is what rate 0 does.
+        let rate = if address.reset == Some(ResetLine::Rate0) {
+            0
+        } else {
+            initial.baud()
+        };
+        let builder = serialport::new(&path, rate)
+            .timeout(Duration::ZERO)
+            .exclusive(true);
+        let port = TTYPort::open(&builder).map_err(|error| address::open_error(&path, &error))?;
+        let io = |what, why: Errno| ReaderError::Io {
+            port: path.clone(),
+            what,
+            why: why.into(),
+        };
+        let fd = sys::descriptor(&port);
+        fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|why| io("set up", why))?;
+        let lines = sys::modem_lines(fd).map_err(|why| io("read modem lines", why))?;
+        let (reset, detect) = address.lines(lines.is_some())?;
+        low_latency(&path);
+        let mut reader = Self {
+            port,
+            path,
+            reset,
+            detect,
+            clock_hz: address.clock_hz,
+            echo: address.echo,
+            echo_seen: false,
+            params: initial,
+            held: None,
+            marks: Marks::default(),
+            collided: false,
+            card_in: false,
+            sent: 0,
+            received: 0,
+        };
+        reader.hold_reset()?;
+        Ok(reader)
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        sys::descriptor(&self.port)
+    }
+
+    fn lost(&self) -> ReaderError {
+        ReaderError::Lost {
+            port: self.path.clone(),
+        }
+    }
+
+    /// EIO and its kin mean that the port is gone; anything else is told as it is.
+    fn error(&self, what: &'static str, why: Errno) -> ReaderError {
+        match why {
+            Errno::EIO | Errno::ENXIO | Errno::ENODEV | Errno::EPIPE | Errno::EBADF => self.lost(),
+            why => ReaderError::Io {
+                port: self.path.clone(),
+                what,
+                why: io::Error::from(why),
+            },
+        }
+    }
+
+    fn mode(&self, baud: u32) -> Mode {
+        Mode {
+            baud,
+            odd: self.params.convention == Convention::Inverse,
+            two_stop_bits: self.params.guard_etu > 11,
+        }
+    }
+
+    /// Sets the port to the line parameters.
+    fn apply(&mut self) -> Result<(), ReaderError> {
+        let wanted = self.params.baud();
+        let got = sys::set_mode(self.fd(), self.mode(wanted))
+            .map_err(|why| self.error("set the bit rate", why))?;
+        // A card samples in the middle of its bits: 4 % is half a bit after twelve.
+        if u64::from(got.abs_diff(wanted)) * 25 > u64::from(wanted) {
+            return Err(ReaderError::Rate {
+                port: self.path.clone(),
+                wanted,
+                got,
+            });
+        }
+        Ok(())
+    }
+
+    fn set_reset(&mut self, held: bool) -> Result<(), ReaderError> {
+        let result = match self.reset {
+            ResetLine::Modem { line, inverted } => {
+                sys::set_modem_lines(self.fd(), line, held != inverted)
+            }
+            ResetLine::Rate0 if held => sys::set_mode(self.fd(), self.mode(0)).map(drop),
+            // Setting the rate is the release.
+            ResetLine::Rate0 | ResetLine::None => Ok(()),
+        };
+        result.map_err(|why| self.error("switch the reset line", why))
+    }
+
+    fn hold_reset(&mut self) -> Result<(), ReaderError> {
+        if self.held.is_none() {
+            self.set_reset(true)?;
+            self.held = Some(clock::now());
+        }
+        Ok(())
+    }
+
+    fn detected(&self, detect: DetectLine) -> Result<bool, ReaderError> {
+        let lines =
+            sys::modem_lines(self.fd()).map_err(|why| self.error("read modem lines", why))?;
+        Ok((lines.unwrap_or(0) & detect.line != 0) != detect.inverted)
+    }
+
+    /// A card that was in is no longer.
+    fn look_for_removal(&mut self) -> Result<(), ReaderError> {
+        if let Some(detect) = self.detect {
+            let was_in = self.card_in;
+            self.card_in = self.detected(detect)?;
+            if was_in && !self.card_in {
+                return Err(ReaderError::Removed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for `events` on the port, or for the waker. False when the time is over.
+    fn wait(
+        &self,
+        events: PollFlags,
+        until: Option<Instant>,
+        waker: Option<&Waker>,
+    ) -> Result<bool, ReaderError> {
+        let timeout = until.map(|until| TimeSpec::from(until.since(clock::now())));
+        let port = PollFd::new(self.fd(), events);
+        let ready = match waker {
+            Some(waker) => {
+                let mut fds = [port, PollFd::new(waker.as_fd(), PollFlags::POLLIN)];
+                ppoll(&mut fds, timeout, None)
+            }
+            None => ppoll(&mut [port], timeout, None),
+        };
+        match ready {
+            Ok(0) => Ok(false),
+            Ok(_) | Err(Errno::EINTR) => Ok(true),
+            Err(why) => Err(self.error("wait", why)),
+        }
+    }
+
+    /// Reads what is there without waiting. `None`: nothing.
+    fn read(&mut self, buf: &mut [u8]) -> Result<Option<Received>, ReaderError> {
+        match nix::unistd::read(self.fd(), buf) {
+            // A raw terminal has no end of file: the other end has hung up.
+            Ok(0) if !buf.is_empty() => Err(self.lost()),
+            Ok(len) => {
+                let (octets, damaged) = self.marks.unescape(buf, len);
+                self.received += octets as u64;
+                Ok(Some(Received {
+                    octets,
+                    damaged,
+                    woken: false,
+                }))
+            }
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+            Err(why) => Err(self.error("read", why)),
+        }
+    }
+
+    fn write(&mut self, mut octets: &[u8]) -> Result<(), ReaderError> {
+        let until = clock::now().after(self.params.sending(octets.len()).saturating_add(STUCK));
+        while !octets.is_empty() {
+            match nix::unistd::write(self.fd(), octets) {
+                Ok(len) => {
+                    self.sent += len as u64;
+                    octets = octets.get(len..).unwrap_or(&[]);
+                }
+                Err(Errno::EAGAIN) if clock::now() >= until => {
+                    let why = io::Error::from(io::ErrorKind::TimedOut);
+                    return Err(ReaderError::Io {
+                        port: self.path.clone(),
+                        what: "send",
+                        why,
+                    });
+                }
+                Err(Errno::EAGAIN) => {
+                    self.wait(PollFlags::POLLOUT, Some(until), None)?;
+                }
+                Err(Errno::EINTR) => {}
+                Err(why) => return Err(self.error("send", why)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the echo of what was just sent off the line and compares it.
+    fn take_echo(&mut self, sent: &[u8]) -> Result<(), ReaderError> {
+        let time = self.params.sending(sent.len() + 2).saturating_add(STUCK);
+        let until = clock::now().after(time);
+        let mut echoed = 0;
+        let mut buf = [0; 64];
+        while echoed < sent.len() {
+            let room = buf.len().min(sent.len() - echoed);
+            let Some(got) = self.read(buf.get_mut(..room).unwrap_or(&mut []))? else {
+                if clock::now() < until {
+                    self.wait(PollFlags::POLLIN, Some(until), None)?;
+                    continue;
+                }
+                if !self.echo_seen {
+                    return Err(ReaderError::NoEcho {
+                        port: self.path.clone(),
+                    });
+                }
+                log::warn!(
+                    "port {}: {} octets not echoed",
+                    self.path,
+                    sent.len() - echoed
+                );
+                self.collided = true;
+                return Ok(());
+            };
+            let end = echoed + got.octets;
+            self.received = self.received.saturating_sub(got.octets as u64);
+            if got.damaged || buf.get(..got.octets) != sent.get(echoed..end) {
+                log::warn!("port {}: the echo differs from what was sent", self.path);
+                self.collided = true;
+            }
+            echoed = end;
+            self.echo_seen |= got.octets > 0;
+        }
+        Ok(())
+    }
+}
+
+impl Reader for SerialReader {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            reset: self.reset != ResetLine::None,
+            detect: self.detect.is_some(),
+            clock_hz: self.clock_hz,
+        }
+    }
+
+    fn present(&mut self) -> Result<Presence, ReaderError> {
+        let Some(detect) = self.detect else {
+            return Ok(Presence::Unknown);
+        };
+        self.card_in = self.detected(detect)?;
+        Ok(if self.card_in {
+            Presence::Present
+        } else {
+            Presence::Absent
+        })
+    }
+
+    fn activate(&mut self, reset: Reset) -> Result<(), ReaderError> {
+        log::debug!("port {}: {reset:?} reset", self.path);
+        self.params = LineParams::initial(self.clock_hz);
+        self.hold_reset()?;
+        if self.reset != ResetLine::Rate0 {
+            self.apply()?;
+        }
+        if let Some(held) = self.held.take()
+            && self.reset != ResetLine::None
+        {
+            thread::sleep(RESET_PULSE.saturating_sub(clock::now().since(held)));
+        }
+        tcflush(self.fd(), FlushArg::TCIOFLUSH)
+            .map_err(|why| self.error("throw input away", why))?;
+        self.marks = Marks::default();
+        self.collided = false;
+        if self.reset == ResetLine::Rate0 {
+            self.apply()
+        } else {
+            self.set_reset(false)
+        }
+    }
+
+    fn deactivate(&mut self) {
+        if let Err(error) = self.hold_reset() {
+            log::debug!("{error}");
+        }
+    }
+
+    fn configure(&mut self, params: &LineParams) -> Result<(), ReaderError> {
+        if self.params != *params {
+            self.params = *params;
+            self.apply()?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, octets: &[u8]) -> Result<(), ReaderError> {
+        // One or two stop bits make 11 or 12 etu; for more, characters go out one by one.
+        let step = if self.params.guard_etu > 12 {
+            1
+        } else {
+            octets.len().max(1)
+        };
+        let mut next = clock::now();
+        for part in octets.chunks(step) {
+            if step == 1 {
+                thread::sleep(next.since(clock::now()));
+                next = clock::now().after(self.params.sending(1));
+            }
+            self.write(part)?;
+            if self.echo {
+                self.take_echo(part)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(
+        &mut self,
+        buf: &mut [u8],
+        until: Option<Instant>,
+        waker: &Waker,
+    ) -> Result<Received, ReaderError> {
+        loop {
+            let slice = self.detect.map(|_| clock::now().after(DETECT_INTERVAL));
+            let stop = match (until, slice) {
+                (Some(until), Some(slice)) => Some(until.min(slice)),
+                (until, slice) => until.or(slice),
+            };
+            self.wait(PollFlags::POLLIN, stop, Some(waker))?;
+            let woken = waker.take();
+            if let Some(mut received) = self.read(buf)? {
+                received.woken = woken;
+                received.damaged |= std::mem::take(&mut self.collided);
+                if received.octets > 0 || received.damaged || woken {
+                    return Ok(received);
+                }
+            }
+            self.look_for_removal()?;
+            if woken || until.is_some_and(|until| clock::now() >= until) {
+                return Ok(Received {
+                    woken,
+                    ..Received::default()
+                });
+            }
+        }
+    }
+
+    fn line_octets(&self) -> (u64, u64) {
+        (self.sent, self.received)
+    }
+}
+
+impl Drop for SerialReader {
+    fn drop(&mut self) {
+        self.deactivate();
+    }
+}
+
+/// Asks a USB adapter not to collect octets (FTDI waits 16 ms otherwise). Best effort: without the
+/// right to do so the line is slower, not wrong.
+fn low_latency(path: &str) {
+    let Some(name) = std::fs::canonicalize(path).ok() else {
+        return;
+    };
+    let Some(name) = name.file_name().and_then(|name| name.to_str()) else {
+        return;
+    };
+    let timer = format!("/sys/class/tty/{name}/device/latency_timer");
+    if std::path::Path::new(&timer).exists() {
+        match std::fs::write(&timer, "1") {
+            Ok(()) => log::debug!("port {path}: latency timer is 1 ms"),
+            Err(error) => log::warn!("port {path}: latency timer stays, {timer}: {error}"),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The address of a serial reader and what its options mean on a given port.
+use crate::reader::ReaderError;
+use nix::libc::{self, c_int};
+
+/// What resets the card.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum ResetLine {
+    /// A modem line; raised it holds reset, inverted when dropped.
+    Modem { line: c_int, inverted: bool },
+    /// Rate 0, which drops RTS and DTR, and is what a pseudo terminal can see.
+    Rate0,
+    /// Nothing.
+    None,
+}
+
+/// What shows that a card is in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct DetectLine {
+    pub line: c_int,
+    pub inverted: bool,
+}
+
+/// `PATH?reset=…&detect=…&clock=…&echo=…`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Address {
+    pub path: String,
+    /// `None`: whatever the port has.
+    pub reset: Option<ResetLine>,
+    /// `None`: whatever the port has.
+    pub detect: Option<Option<DetectLine>>,
+    pub clock_hz: u32,
+    pub echo: bool,
+}
+
+const RESETS: &str = "rts, !rts, dtr, !dtr, b0 or none";
+const DETECTS: &str = "cts, !cts, dsr, !dsr, dcd, !dcd, ri, !ri or none";
+
+impl Address {
+    pub fn parse(text: &str) -> Result<Self, ReaderError> {
+        let wrong = |key, got: &str, expected| ReaderError::Url {
+            url: format!("serial:{text}"),
+            key,
+            got: got.to_owned(),
+            expected,
+        };
+        let (path, options) = text.split_once('?').unwrap_or((text, ""));
+        if path.is_empty() {
+            return Err(wrong("path", path, "the port, as in serial:/dev/ttyS0"));
+        }
+        let mut address = Self {
+            path: path.to_owned(),
+            reset: None,
+            detect: None,
+            clock_hz: 3_579_545,
+            echo: false,
+        };
+        for option in options.split('&').filter(|option| !option.is_empty()) {
+            let (key, value) = option.split_once('=').unwrap_or((option, ""));
+            let (inverted, name) = match value.strip_prefix('!') {
+                Some(name) => (true, name),
+                None => (false, value),
+            };
+            match key {
+                "reset" => {
+                    address.reset = Some(match (name, inverted) {
+                        ("rts", inverted) => ResetLine::Modem {
+                            line: libc::TIOCM_RTS,
+                            inverted,
+                        },
+                        ("dtr", inverted) => ResetLine::Modem {
+                            line: libc::TIOCM_DTR,
+                            inverted,
+                        },
+                        ("b0", false) => ResetLine::Rate0,
+                        ("none", false) => ResetLine::None,
+                        _ => return Err(wrong("reset", value, RESETS)),
+                    });
+                }
+                "detect" => {
+                    let line = match (name, inverted) {
+                        ("cts", _) => libc::TIOCM_CTS,
+                        ("dsr", _) => libc::TIOCM_DSR,
+                        ("dcd", _) => libc::TIOCM_CD,
+                        ("ri", _) => libc::TIOCM_RI,
+                        ("none", false) => {
+                            address.detect = Some(None);
+                            continue;
+                        }
+                        _ => return Err(wrong("detect", value, DETECTS)),
+                    };
+                    address.detect = Some(Some(DetectLine { line, inverted }));
+                }
+                "clock" => {
+                    address.clock_hz = value
+                        .parse()
+                        .ok()
+                        .filter(|hz| (1_000_000..=20_000_000).contains(hz))
+                        .ok_or_else(|| wrong("clock", value, "1000000 to 20000000 Hz"))?;
+                }
+                "echo" => {
+                    address.echo = match value {
+                        "0" => false,
+                        "1" => true,
+                        _ => return Err(wrong("echo", value, "0 or 1")),
+                    };
+                }
+                _ => return Err(wrong("option", key, "reset, detect, clock or echo")),
+            }
+        }
+        Ok(address)
+    }
+
+    /// The lines to use on a port that has modem lines, or has none.
+    pub fn lines(&self, modem: bool) -> Result<(ResetLine, Option<DetectLine>), ReaderError> {
+        let missing = |key, expected| ReaderError::NoLine {
+            port: self.path.clone(),
+            key,
+            expected,
+        };
+        let reset = match self.reset {
+            Some(ResetLine::Modem { .. }) if !modem => {
+                return Err(missing("reset", "reset=b0 or reset=none"));
+            }
+            Some(reset) => reset,
+            None if modem => ResetLine::Modem {
+                line: libc::TIOCM_RTS,
+                inverted: false,
+            },
+            None => ResetLine::Rate0,
+        };
+        let detect = match self.detect {
+            Some(Some(_)) if !modem => return Err(missing("detect", "detect=none")),
+            Some(detect) => detect,
+            None if modem => Some(DetectLine {
+                line: libc::TIOCM_CTS,
+                inverted: false,
+            }),
+            None => None,
+        };
+        Ok((reset, detect))
+    }
+}
+
+/// Why the port cannot be opened, and what would help.
+pub(super) fn open_error(path: &str, error: &serialport::Error) -> ReaderError {
+    use serialport::ErrorKind;
+    use std::io::ErrorKind as Io;
+    let exists = std::fs::metadata(path).is_ok();
+    let hint = match error.kind() {
+        _ if !exists && !permission(error) => "give the path of a serial port that exists",
+        _ if permission(error) => "give this user the right to it (group dialout)",
+        ErrorKind::NoDevice => "is another program using it? close that first",
+        ErrorKind::Io(Io::ResourceBusy) => "is another program using it? close that first",
+        _ => "give the path of a serial port or terminal",
+    };
+    let why = if exists || permission(error) {
+        error.description.clone()
+    } else {
+        "no such file".to_owned()
+    };
+    ReaderError::Open {
+        port: path.to_owned(),
+        why,
+        hint,
+    }
+}
+
+fn permission(error: &serialport::Error) -> bool {
+    error.kind() == serialport::ErrorKind::Io(std::io::ErrorKind::PermissionDenied)
+}

@@ -1,0 +1,145 @@
+//! The system calls that no crate wraps safely. The only file of this crate with `unsafe`.
+#![allow(unsafe_code)]
+
+use nix::errno::Errno;
+use nix::libc::{self, c_int};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use serialport::TTYPort;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::Arc;
+
+mod ioctls {
+    use nix::libc::{self, c_int, termios2};
+
+    nix::ioctl_read_bad!(get_termios, libc::TCGETS2, termios2);
+    nix::ioctl_write_ptr_bad!(set_termios, libc::TCSETS2, termios2);
+    nix::ioctl_read_bad!(get_lines, libc::TIOCMGET, c_int);
+    nix::ioctl_write_ptr_bad!(raise_lines, libc::TIOCMBIS, c_int);
+    nix::ioctl_write_ptr_bad!(drop_lines, libc::TIOCMBIC, c_int);
+}
+
+/// Ends a wait for the card from any thread. Clones share one signal.
+#[derive(Clone, Debug)]
+pub struct Waker(Arc<EventFd>);
+
+impl Waker {
+    /// Not signalled yet.
+    pub fn new() -> std::io::Result<Self> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        Ok(Self(Arc::new(EventFd::from_flags(flags)?)))
+    }
+
+    /// Ends the wait that is going on, or the next one.
+    pub fn wake(&self) {
+        // The only failure is a counter at its limit, and then the signal is there already.
+        let _ = self.0.write(1);
+    }
+
+    /// Takes the signal back; whether there was one.
+    pub fn take(&self) -> bool {
+        self.0.read().is_ok()
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The port's descriptor, for as long as the port is borrowed.
+pub(crate) fn descriptor(port: &TTYPort) -> BorrowedFd<'_> {
+    // SAFETY: the port owns the descriptor and closes it when it is dropped; the borrow of the
+    // port outlives the borrowed descriptor.
+    unsafe { BorrowedFd::borrow_raw(port.as_raw_fd()) }
+}
+
+/// How a serial port runs. Eight data bits and parity are a matter of course on a card line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Mode {
+    /// Bits per second; 0 drops RTS and DTR.
+    pub baud: u32,
+    /// Odd parity instead of even.
+    pub odd: bool,
+    /// Two stop bits instead of one.
+    pub two_stop_bits: bool,
+}
+
+/// Sets everything in one step and returns the bit rate that the port made of it.
+///
+/// Received octets with a parity error come as FF 00 xx, and FF as FF FF (PARMRK). TCSETS2 does
+/// not read the settings back as glibc does, so that a pseudo terminal, which drops PARENB, is no
+/// error.
+pub(crate) fn set_mode(fd: BorrowedFd<'_>, mode: Mode) -> nix::Result<u32> {
+    let mut termios = termios(fd)?;
+    termios.c_iflag = libc::INPCK | libc::PARMRK;
+    termios.c_oflag = 0;
+    termios.c_lflag &= libc::EXTPROC; // the other end of a pseudo terminal may have set it
+    termios.c_cflag = libc::CS8 | libc::CREAD | libc::CLOCAL | libc::PARENB;
+    if mode.odd {
+        termios.c_cflag |= libc::PARODD;
+    }
+    if mode.two_stop_bits {
+        termios.c_cflag |= libc::CSTOPB;
+    }
+    termios.c_cflag |= if mode.baud == 0 {
+        libc::B0
+    } else {
+        libc::BOTHER
+    };
+    termios.c_ispeed = mode.baud;
+    termios.c_ospeed = mode.baud;
+    // SAFETY: the descriptor is open and the kernel only reads the structure it is given.
+    unsafe { ioctls::set_termios(fd.as_raw_fd(), &termios) }?;
+    Ok(self::termios(fd)?.c_ospeed)
+}
+
+/// The port's settings, speeds as numbers.
+fn termios(fd: BorrowedFd<'_>) -> nix::Result<libc::termios2> {
+    let mut termios = MaybeUninit::<libc::termios2>::uninit();
+    // SAFETY: the descriptor is open and the structure is of the size that TCGETS2 writes.
+    unsafe { ioctls::get_termios(fd.as_raw_fd(), termios.as_mut_ptr()) }?;
+    // SAFETY: the call succeeded, so that the kernel has written the whole structure.
+    Ok(unsafe { termios.assume_init() })
+}
+
+/// The modem lines; `None` on a port that has none.
+pub(crate) fn modem_lines(fd: BorrowedFd<'_>) -> nix::Result<Option<c_int>> {
+    let mut lines = 0;
+    // SAFETY: the descriptor is open and the kernel writes one int.
+    match unsafe { ioctls::get_lines(fd.as_raw_fd(), &raw mut lines) } {
+        Ok(_) => Ok(Some(lines)),
+        Err(Errno::ENOTTY | Errno::EINVAL | Errno::EOPNOTSUPP) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Raises or drops these modem lines.
+pub(crate) fn set_modem_lines(fd: BorrowedFd<'_>, lines: c_int, high: bool) -> nix::Result<()> {
+    // SAFETY: the descriptor is open and the kernel only reads the int it is given.
+    let result = unsafe {
+        if high {
+            ioctls::raise_lines(fd.as_raw_fd(), &raw const lines)
+        } else {
+            ioctls::drop_lines(fd.as_raw_fd(), &raw const lines)
+        }
+    };
+    result.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waker_keeps_one_signal() {
+        let waker = Waker::new().unwrap();
+        assert!(!waker.take());
+        let other = waker.clone();
+        other.wake();
+        other.wake();
+        assert!(waker.take());
+        assert!(!waker.take());
+    }
+}
