@@ -13,6 +13,7 @@ pub mod ca_descriptor;
 pub mod ca_pmt;
 pub mod cat;
 pub mod descriptor;
+pub mod ecm;
 mod error;
 pub mod keys;
 pub mod pat;
