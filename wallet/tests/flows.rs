@@ -1,5 +1,7 @@
 //! The terminal's flows: what they send, and how they end on every kind of answer.
 
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use proptest::prelude::*;
