@@ -4,12 +4,16 @@
 //! `unsafe` lives in `sys` alone.
 #![deny(unsafe_code)]
 
+pub mod cam;
 pub mod cipher;
 pub mod clock;
 pub mod descrambler;
+pub mod events;
 pub mod ladder;
+mod period;
 pub mod reader;
 pub mod ring;
 pub mod serial;
 pub mod storage;
 pub mod sys;
+mod tasks;

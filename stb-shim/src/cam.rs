@@ -1,0 +1,327 @@
+//! What the middleware's threads and the card thread share: engine, section rings, events.
+//!
+//! Two locks: `side` (engine and what it wants done) and `progress`. Neither is held while the
+//! card, the storage or a callback is at work.
+
+use crate::clock;
+use crate::events::{EventQueue, Notice};
+use crate::ring::{OfferError, SectionReceiver, SectionSender, section_ring};
+use crate::sys::Waker;
+use crate::tasks::{Task, Tasks};
+use cam_core::{Engine, Input, PinAnswer, Ticket};
+use cam_types::{Instant, Pid};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::time::Duration;
+
+/// One card reader, one card, any number of sessions: what every thread may use.
+pub struct Cam {
+    side: Mutex<EngineSide>,
+    sources: [OnceLock<Source>; Cam::SOURCES],
+    ring_octets: usize,
+    waker: Waker,
+    events: EventQueue,
+    progress: Mutex<Progress>,
+    progressed: Condvar,
+    stop: AtomicBool,
+    pub(crate) counters: Counters,
+}
+
+/// What the card thread counts itself; the engine counts the rest.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) line_sent: AtomicU64,
+    pub(crate) line_received: AtomicU64,
+    pub(crate) ecm_line_sent: AtomicU64,
+    pub(crate) ecm_line_received: AtomicU64,
+    pub(crate) sections_lost: AtomicU64,
+}
+
+/// A snapshot of what the card thread counts.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LineStats {
+    /// Characters sent to the card.
+    pub sent: u64,
+    /// Characters received from the card.
+    pub received: u64,
+    /// Of those sent: in exchanges that carried an ECM.
+    pub ecm_sent: u64,
+    /// Of those received: in exchanges that carried an ECM.
+    pub ecm_received: u64,
+    /// Sections lost because a ring was full.
+    pub sections_lost: u64,
+}
+
+struct EngineSide {
+    engine: Engine,
+    tasks: Tasks,
+}
+
+/// The ring of one demultiplexer, and what did not fit into it.
+struct Source {
+    sender: Mutex<SectionSender>,
+    receiver: Mutex<SectionReceiver>,
+    lost: AtomicU64,
+}
+
+#[derive(Default)]
+struct Progress {
+    flush_wanted: u64,
+    flush_done: u64,
+    pins: Vec<PinAnswer>,
+    stopped: bool,
+}
+
+/// Why a section was not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SectionRefused {
+    /// There is no such source: they are 0 to 15.
+    Source,
+    /// Another thread is offering a section of this source.
+    Busy,
+    /// The ring is full; the section is lost and counted.
+    Overflow,
+    /// It is longer than a section can be.
+    TooLong,
+}
+
+/// Why a wait for the card thread ended without what it waited for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WaitEnded {
+    /// The time is up.
+    Timeout,
+    /// The card thread has ended.
+    Stopped,
+}
+
+impl Cam {
+    /// The number of sources: demultiplexers or tuners.
+    pub const SOURCES: usize = 16;
+
+    /// The shared part around an engine: rings of `ring_octets` a source, a queue of `events`.
+    pub fn new(engine: Engine, ring_octets: usize, events: usize) -> io::Result<Self> {
+        let cam = Self {
+            side: Mutex::new(EngineSide { engine, tasks: Tasks::default() }),
+            sources: [const { OnceLock::new() }; Self::SOURCES],
+            ring_octets,
+            waker: Waker::new()?,
+            events: EventQueue::new(events)?,
+            progress: Mutex::default(),
+            progressed: Condvar::new(),
+            stop: AtomicBool::new(false),
+            counters: Counters::default(),
+        };
+        cam.side().drain();
+        Ok(cam)
+    }
+
+    /// Puts a section into the ring of its source. Never waits.
+    pub fn section(&self, source: u8, pid: Pid, section: &[u8]) -> Result<(), SectionRefused> {
+        let ring = self.sources.get(usize::from(source)).ok_or(SectionRefused::Source)?;
+        let ring = ring.get_or_init(|| Source::new(self.ring_octets));
+        let mut sender = match ring.sender.try_lock() {
+            Ok(sender) => sender,
+            Err(TryLockError::Poisoned(sender)) => sender.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(SectionRefused::Busy),
+        };
+        match sender.offer(pid, section) {
+            Ok(()) => {
+                self.waker.wake();
+                Ok(())
+            }
+            Err(OfferError::Full) => {
+                ring.lost.fetch_add(1, Ordering::Relaxed);
+                self.counters.sections_lost.fetch_add(1, Ordering::Relaxed);
+                self.waker.wake();
+                Err(SectionRefused::Overflow)
+            }
+            Err(OfferError::TooLong) => Err(SectionRefused::TooLong),
+        }
+    }
+
+    /// Calls the engine, and has the card thread do what the engine wants done.
+    pub fn call<T>(&self, call: impl FnOnce(&mut Engine, Instant) -> T) -> T {
+        let mut side = self.side();
+        let answer = call(&mut side.engine, clock::now());
+        side.drain();
+        drop(side);
+        self.waker.wake();
+        answer
+    }
+
+    /// Asks the engine something that changes nothing.
+    pub fn query<T>(&self, query: impl FnOnce(&Engine) -> T) -> T {
+        query(&self.side().engine)
+    }
+
+    /// The events.
+    pub const fn events(&self) -> &EventQueue {
+        &self.events
+    }
+
+    /// What the card thread counts.
+    pub fn line_stats(&self) -> LineStats {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        LineStats {
+            sent: of(&self.counters.line_sent),
+            received: of(&self.counters.line_received),
+            ecm_sent: of(&self.counters.ecm_line_sent),
+            ecm_received: of(&self.counters.ecm_line_received),
+            sections_lost: of(&self.counters.sections_lost),
+        }
+    }
+
+    /// Asks the card thread to say when everything that was offered and called so far is done, as
+    /// far as the card now present allows. [`Cam::flushed`] knows the answer.
+    pub fn flush(&self) -> u64 {
+        let mut progress = self.progress();
+        progress.flush_wanted += 1;
+        let ticket = progress.flush_wanted;
+        drop(progress);
+        self.waker.wake();
+        ticket
+    }
+
+    /// Waits until the flush with this ticket is done.
+    pub fn wait_flushed(&self, ticket: u64, timeout: Duration) -> Result<(), WaitEnded> {
+        self.wait(timeout, |progress| (progress.flush_done >= ticket).then_some(()))
+    }
+
+    /// Waits for the answer to a PIN verification or change.
+    pub fn wait_pin(&self, ticket: Ticket, timeout: Duration) -> Result<PinAnswer, WaitEnded> {
+        self.wait(timeout, |progress| {
+            let index = progress.pins.iter().position(|answer| answer.ticket == ticket)?;
+            Some(progress.pins.swap_remove(index))
+        })
+    }
+
+    fn wait<T>(
+        &self,
+        timeout: Duration,
+        mut found: impl FnMut(&mut Progress) -> Option<T>,
+    ) -> Result<T, WaitEnded> {
+        let mut answer = None;
+        let waiting = |progress: &mut Progress| {
+            answer = found(progress);
+            answer.is_none() && !progress.stopped
+        };
+        let (progress, _) = self
+            .progressed
+            .wait_timeout_while(self.progress(), timeout, waiting)
+            .unwrap_or_else(PoisonError::into_inner);
+        let ended = if progress.stopped { WaitEnded::Stopped } else { WaitEnded::Timeout };
+        drop(progress);
+        answer.ok_or(ended)
+    }
+
+    /// Ends the card thread's loop.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.waker.wake();
+        self.events.close();
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Nobody will work on the tasks any more: ends every wait.
+    pub(crate) fn stopped(&self) {
+        self.progress().stopped = true;
+        self.progressed.notify_all();
+    }
+
+    pub(crate) const fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Feeds the engine.
+    pub(crate) fn input(&self, input: Input<'_>) {
+        let mut side = self.side();
+        side.engine.handle_input(clock::now(), input);
+        side.drain();
+    }
+
+    /// Moves the next section out of any ring.
+    pub(crate) fn next_section(&self, section: &mut Vec<u8>) -> Option<(u8, Pid)> {
+        self.sources.iter().zip(0u8..).find_map(|(ring, source)| {
+            let receiver = &ring.get()?.receiver;
+            let mut receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
+            receiver.take(section).map(|pid| (source, pid))
+        })
+    }
+
+    /// Tells of sections that were lost since the last time.
+    pub(crate) fn report_lost_sections(&self) {
+        for (ring, source) in self.sources.iter().zip(0u8..) {
+            let count = ring.get().map_or(0, |ring| ring.lost.swap(0, Ordering::Relaxed));
+            if count > 0 {
+                log::warn!("{count} sections of source {source} lost: the card did not keep up");
+                self.notify(Notice::SectionsLost { source, count });
+            }
+        }
+    }
+
+    pub(crate) fn notify(&self, notice: Notice) {
+        self.events.push(clock::now(), notice);
+    }
+
+    /// The newest flush that somebody waits for.
+    pub(crate) fn flush_wanted(&self) -> u64 {
+        self.progress().flush_wanted
+    }
+
+    pub(crate) fn flush_done(&self, ticket: u64) {
+        let mut progress = self.progress();
+        if progress.flush_done < ticket {
+            progress.flush_done = ticket;
+            self.progressed.notify_all();
+        }
+    }
+
+    pub(crate) fn pin_answered(&self, answer: PinAnswer) {
+        let mut progress = self.progress();
+        // Answers that nobody came for: their caller has run out of patience.
+        if progress.pins.len() >= 16 {
+            progress.pins.remove(0);
+        }
+        progress.pins.push(answer);
+        self.progressed.notify_all();
+    }
+
+    pub(crate) fn next_task(&self) -> Option<Task> {
+        self.side().tasks.next()
+    }
+
+    pub(crate) fn engine_wait(&self) -> Option<Instant> {
+        self.side().tasks.wait()
+    }
+
+    pub(crate) fn with_tasks(&self, give_back: impl FnOnce(&mut Tasks)) {
+        give_back(&mut self.side().tasks);
+    }
+
+    /// A panic inside the engine is reported by the thread that had it; the context is not used
+    /// afterwards.
+    fn side(&self) -> MutexGuard<'_, EngineSide> {
+        self.side.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EngineSide {
+    fn drain(&mut self) {
+        while self.tasks.take(self.engine.poll_output()) {}
+    }
+}
+
+impl Source {
+    fn new(octets: usize) -> Self {
+        let (sender, receiver) = section_ring(octets);
+        Self { sender: Mutex::new(sender), receiver: Mutex::new(receiver), lost: AtomicU64::new(0) }
+    }
+}

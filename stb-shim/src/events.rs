@@ -1,0 +1,195 @@
+//! Events on their way from the card thread to whoever asks for them.
+
+use cam_core::Event;
+use cam_types::Instant;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Something to tell the middleware.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// The engine says so.
+    Engine(Event),
+    /// The card thread could not keep up with a source: so many sections are lost.
+    SectionsLost {
+        /// The source.
+        source: u8,
+        /// How many since the last notice.
+        count: u64,
+    },
+    /// Nobody took the notices that came before this one: so many are lost.
+    NoticesLost {
+        /// How many.
+        count: u64,
+    },
+    /// The reader or the storage does not work.
+    Health {
+        /// What, in words for a log or a support engineer.
+        text: String,
+    },
+}
+
+/// A notice with its place in the order of things.
+#[derive(Clone, Debug)]
+pub struct Stamped {
+    /// Counts every notice, lost ones included.
+    pub sequence: u64,
+    /// When it happened.
+    pub at: Instant,
+    /// What.
+    pub notice: Notice,
+}
+
+/// A bounded queue with a descriptor that can be polled.
+pub struct EventQueue {
+    state: Mutex<State>,
+    arrived: Condvar,
+    readable: EventFd,
+    capacity: usize,
+}
+
+struct State {
+    queue: VecDeque<Stamped>,
+    sequence: u64,
+    lost: u64,
+    closed: bool,
+}
+
+impl EventQueue {
+    /// A queue for so many notices.
+    pub fn new(capacity: usize) -> io::Result<Self> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        Ok(Self {
+            state: Mutex::new(State {
+                queue: VecDeque::with_capacity(capacity),
+                sequence: 0,
+                lost: 0,
+                closed: false,
+            }),
+            arrived: Condvar::new(),
+            readable: EventFd::from_value_and_flags(0, flags)?,
+            capacity: capacity.max(1),
+        })
+    }
+
+    /// Adds a notice, or counts it as lost when the queue is full.
+    pub fn push(&self, at: Instant, notice: Notice) {
+        let mut state = self.state();
+        state.sequence += 1;
+        if state.queue.len() >= self.capacity {
+            state.lost += 1;
+            return;
+        }
+        let sequence = state.sequence;
+        state.queue.push_back(Stamped { sequence, at, notice });
+        if state.queue.len() == 1 {
+            // The counter is far from its end, so this does not fail.
+            let _ = self.readable.write(1);
+        }
+        self.arrived.notify_all();
+    }
+
+    /// The oldest notice; waits up to `timeout` for one. What was lost is told when everything
+    /// before it was taken.
+    pub fn pop(&self, now: impl Fn() -> Instant, timeout: Duration) -> Option<Stamped> {
+        let mut state = self.state();
+        if state.queue.is_empty() && state.lost == 0 && !timeout.is_zero() {
+            let waiting = |state: &mut State| state.queue.is_empty() && !state.closed;
+            state = self
+                .arrived
+                .wait_timeout_while(state, timeout, waiting)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        let next = state.queue.pop_front();
+        if next.is_some() {
+            if state.queue.is_empty() && state.lost == 0 {
+                let _ = self.readable.read();
+            }
+            return next;
+        }
+        let count = std::mem::take(&mut state.lost);
+        let _ = self.readable.read();
+        (count > 0).then(|| Stamped {
+            sequence: state.sequence,
+            at: now(),
+            notice: Notice::NoticesLost { count },
+        })
+    }
+
+    /// Ends every wait: the context is going away.
+    pub fn close(&self) {
+        self.state().closed = true;
+        self.arrived.notify_all();
+    }
+
+    /// Readable as long as there is a notice.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.readable.as_fd()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    const AT: Instant = Instant::from_micros(7);
+
+    fn readable(queue: &EventQueue) -> bool {
+        let mut fds = [PollFd::new(queue.descriptor(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).unwrap() == 1
+    }
+
+    fn pop(queue: &EventQueue) -> Option<Stamped> {
+        queue.pop(|| AT, Duration::ZERO)
+    }
+
+    #[test]
+    fn the_descriptor_is_readable_while_there_is_something() {
+        let queue = EventQueue::new(4).unwrap();
+        assert!(!readable(&queue) && pop(&queue).is_none());
+        queue.push(AT, Notice::Engine(Event::Filters));
+        queue.push(AT, Notice::Engine(Event::Rights));
+        assert!(readable(&queue));
+        assert!(matches!(pop(&queue).unwrap().notice, Notice::Engine(Event::Filters)));
+        assert!(readable(&queue));
+        assert!(matches!(pop(&queue).unwrap().notice, Notice::Engine(Event::Rights)));
+        assert!(!readable(&queue) && pop(&queue).is_none());
+    }
+
+    #[test]
+    fn what_is_lost_is_counted_and_told_in_its_place() {
+        let queue = EventQueue::new(2).unwrap();
+        for source in 0..5 {
+            queue.push(AT, Notice::SectionsLost { source, count: 1 });
+        }
+        assert_eq!(pop(&queue).unwrap().sequence, 1);
+        assert_eq!(pop(&queue).unwrap().sequence, 2);
+        assert!(readable(&queue));
+        let lost = pop(&queue).unwrap();
+        assert!(matches!(lost.notice, Notice::NoticesLost { count: 3 }));
+        assert_eq!(lost.sequence, 5);
+        assert!(!readable(&queue) && pop(&queue).is_none());
+        queue.push(AT, Notice::Engine(Event::Filters));
+        assert_eq!(pop(&queue).unwrap().sequence, 6);
+    }
+
+    #[test]
+    fn closing_ends_a_wait() {
+        let queue = EventQueue::new(2).unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| queue.pop(|| AT, Duration::from_secs(3600)));
+            queue.close();
+            assert!(waiter.join().unwrap().is_none());
+        });
+    }
+}
