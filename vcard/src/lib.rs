@@ -3,9 +3,18 @@
 
 pub mod atr;
 pub mod card;
+pub mod control;
 pub mod fault;
+pub mod line;
+pub mod link;
 pub mod nvm;
+pub mod os;
+pub mod pace;
 pub mod personalisation;
+pub mod pty;
+pub mod record;
+pub mod serve;
+mod sys;
 
 pub use card::{Card, CardError, Image, Inspection, PowerLost, Status};
 pub use fault::Fault;

@@ -1,2 +1,9 @@
-//! x
-fn main() {}
+//! `vcard`: personalises, serves and inspects virtual cards.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

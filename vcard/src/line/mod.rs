@@ -1,0 +1,231 @@
+//! The card's end of the line: answer to reset, PPS, T=1 and T=0 as machines without port or clock.
+//!
+//! Normative references:
+//!  - ISO/IEC 7816-3:2006 clauses 6 (operating procedure), 9 (PPS), 10 (T=0), 11 (T=1)
+
+mod t0;
+mod t1;
+
+pub use t0::T0;
+pub use t1::{T1, T1Params};
+
+use cam_types::Instant;
+use iso7816::atr::{Atr, AtrError, AtrPolicy};
+use iso7816::etu::{LineParams, clock_rate_conversion, rate_adjustment};
+use iso7816::pps::Pps;
+use std::collections::VecDeque;
+
+/// What a protocol machine is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// The terminal sent these octets, in any split.
+    Received(&'a [u8]),
+    /// The operating system has answered the last [`Output::Execute`]: data and status word.
+    Executed(&'a [u8]),
+    /// The instant in the last [`Output::Wait`] has passed. Too early does no harm.
+    Timeout,
+}
+
+/// What a machine wants. The driver gives one input, then polls until [`Output::Wait`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Output<'a> {
+    /// Send these octets to the terminal.
+    Transmit(&'a [u8]),
+    /// What is sent and received from now on runs like this.
+    Configure(LineParams),
+    /// Let the operating system answer this command APDU.
+    Execute(&'a [u8]),
+    /// Nothing to do before this instant, or before more input.
+    Wait(Option<Instant>),
+}
+
+/// The line of a card under power: from the answer to reset to the protocol that PPS chose.
+#[derive(Debug)]
+pub struct CardLine {
+    clock_hz: u32,
+    phase: Phase,
+    actions: Actions,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// No power, or nothing that this card will answer before the next reset.
+    Mute,
+    /// The answer to reset is out; the first octet says whether PPS or a protocol follows.
+    Answered { atr: Atr },
+    /// A PPS request is coming in.
+    Pps { atr: Atr, request: Vec<u8> },
+    /// T=0.
+    T0(T0),
+    /// T=1.
+    T1(T1),
+}
+
+impl CardLine {
+    /// A line without power. The card gets this clock.
+    pub fn new(clock_hz: u32) -> Self {
+        Self { clock_hz, phase: Phase::Mute, actions: Actions::default() }
+    }
+
+    /// Reset is released and the card answers with these octets, in logical form (TS is 3B or 3F).
+    pub fn power_on(&mut self, octets: &[u8]) -> Result<(), AtrError> {
+        self.power_off();
+        let atr = Atr::parse(octets, AtrPolicy::TOLERANT)?;
+        let initial =
+            LineParams { convention: atr.convention(), ..LineParams::initial(self.clock_hz) };
+        self.actions.configure(initial);
+        self.actions.transmit(octets);
+        match atr.specific_mode() {
+            Some(specific) => {
+                let (f, d, _) = if specific.implicit { (372, 1, 0) } else { atr.rate() };
+                self.begin(&atr, specific.protocol, f, d);
+            }
+            None => {
+                let guard_etu = atr.guard_etu(atr.first_protocol(), 372, 1);
+                self.actions.configure(LineParams { guard_etu, ..initial });
+                self.phase = Phase::Answered { atr };
+            }
+        }
+        Ok(())
+    }
+
+    /// Power is gone, or reset is active: the card is mute.
+    pub fn power_off(&mut self) {
+        self.phase = Phase::Mute;
+        self.actions = Actions::default();
+    }
+
+    /// One input; then [`CardLine::poll_output`] until it says [`Output::Wait`].
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        let Input::Received(mut octets) = input else { return self.protocol(now, input) };
+        if let (Phase::Answered { atr }, Some(&first)) = (&self.phase, octets.first()) {
+            let atr = *atr;
+            if first == Pps::PPSS {
+                self.phase = Phase::Pps { atr, request: Vec::new() };
+            } else {
+                self.begin(&atr, atr.first_protocol(), 372, 1);
+            }
+        }
+        if let Phase::Pps { atr, request } = &mut self.phase {
+            while let Some((&octet, rest)) = octets.split_first() {
+                octets = rest;
+                request.push(octet);
+                if request.get(1).is_some_and(|&pps0| request.len() == Pps::len_by_pps0(pps0)) {
+                    let (atr, request) = (*atr, std::mem::take(request));
+                    self.select(&atr, &request);
+                    break;
+                }
+            }
+        }
+        self.protocol(now, Input::Received(octets));
+    }
+
+    /// What to do next.
+    pub fn poll_output(&mut self) -> Output<'_> {
+        if self.actions.queue.is_empty() {
+            match &mut self.phase {
+                Phase::T0(t0) => return t0.poll_output(),
+                Phase::T1(t1) => return t1.poll_output(),
+                Phase::Mute | Phase::Answered { .. } | Phase::Pps { .. } => {}
+            }
+        }
+        self.actions.next(None)
+    }
+
+    fn protocol(&mut self, now: Instant, input: Input<'_>) {
+        match &mut self.phase {
+            Phase::T0(t0) => t0.handle_input(now, input),
+            Phase::T1(t1) => t1.handle_input(now, input),
+            Phase::Mute | Phase::Answered { .. } | Phase::Pps { .. } => {}
+        }
+    }
+
+    /// 9.3: a good request is answered with what the card agrees to; any other with silence.
+    fn select(&mut self, atr: &Atr, request: &[u8]) {
+        self.phase = Phase::Mute;
+        let Ok(request) = Pps::parse(request) else { return };
+        if !atr.offers(request.protocol) {
+            return;
+        }
+        let (fi, di, _) = atr.rate();
+        let agreed = request.pps1.and_then(|pps1| {
+            let (f, _) = clock_rate_conversion(pps1 >> 4)?;
+            let d = rate_adjustment(pps1 & 0x0F)?;
+            let possible = (fi.min(372)..=fi.max(372)).contains(&f) && d <= di;
+            possible.then_some((pps1, f, d))
+        });
+        let (f, d) = agreed.map_or((372, 1), |(_, f, d)| (f, d));
+        let response =
+            Pps { pps1: agreed.map(|(pps1, _, _)| pps1), pps2: None, pps3: None, ..request };
+        self.actions.transmit(&response.emit());
+        self.begin(atr, request.protocol, f, d);
+    }
+
+    fn begin(&mut self, atr: &Atr, protocol: u8, f: u16, d: u8) {
+        let line = LineParams {
+            f,
+            d,
+            guard_etu: atr.guard_etu(protocol, f, d),
+            convention: atr.convention(),
+            clock_hz: self.clock_hz,
+        };
+        self.actions.configure(line);
+        self.phase = match protocol {
+            0 => Phase::T0(T0::new(line.wt(atr.wi(), atr.rate().0))),
+            1 => {
+                let said = atr.t1();
+                let (cwt, bwt) = (line.cwt(said.cwi), line.bwt(said.bwi));
+                Phase::T1(T1::new(T1Params { edc: said.edc, cwt, bwt }))
+            }
+            _ => Phase::Mute,
+        };
+    }
+}
+
+/// What a machine has decided and the driver has not fetched.
+#[derive(Debug, Default)]
+struct Actions {
+    queue: VecDeque<Action>,
+    current: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Action {
+    Transmit(Vec<u8>),
+    Configure(LineParams),
+    Execute(Vec<u8>),
+}
+
+impl Actions {
+    fn transmit(&mut self, octets: &[u8]) {
+        self.queue.push_back(Action::Transmit(octets.to_vec()));
+    }
+
+    fn configure(&mut self, line: LineParams) {
+        self.queue.push_back(Action::Configure(line));
+    }
+
+    fn execute(&mut self, apdu: Vec<u8>) {
+        self.queue.push_back(Action::Execute(apdu));
+    }
+
+    fn next(&mut self, deadline: Option<Instant>) -> Output<'_> {
+        match self.queue.pop_front() {
+            Some(Action::Transmit(octets)) => {
+                self.current = octets;
+                Output::Transmit(&self.current)
+            }
+            Some(Action::Execute(apdu)) => {
+                self.current = apdu;
+                Output::Execute(&self.current)
+            }
+            Some(Action::Configure(line)) => Output::Configure(line),
+            None => Output::Wait(deadline),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "line_tests.rs"]
+mod tests;

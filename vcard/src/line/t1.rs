@@ -1,0 +1,338 @@
+//! T=1, the card's end.
+//!
+//! Normative references:
+//!  - ISO/IEC 7816-3:2006 clause 11, above all 11.6.3 (rules for error-free operation and error
+//!    handling). The block codec is `iso7816::t1`.
+//!
+//! Read before changing it: the card only ever answers. It sends exactly one block for each block
+//! that it got, valid or not, so the terminal's waiting times drive every recovery; only the
+//! terminal may ask for S(RESYNCH). After three answers in a row to invalid blocks the card stays
+//! silent until a valid one comes (rule 7.4.3).
+
+use super::{Actions, Input, Output};
+use cam_types::Instant;
+use iso7816::apdu::Command;
+use iso7816::t1::{Block, Edc, Fault, MAX_BLOCK, Supervisory};
+use std::ops::Range;
+use std::time::Duration;
+
+/// What the answer to reset said about T=1, in time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct T1Params {
+    /// The error detection code of every block.
+    pub edc: Edc,
+    /// The longest pause inside a block of the terminal.
+    pub cwt: Duration,
+    /// The terminal gives a block up after this time.
+    pub bwt: Duration,
+}
+
+/// The T=1 machine of a card.
+#[derive(Debug)]
+pub struct T1 {
+    params: T1Params,
+    /// The information field size that the terminal takes.
+    ifsd: u8,
+    /// N(S) that the next I-block of the terminal must carry.
+    expected: bool,
+    /// N(S) of the card's next I-block.
+    next: bool,
+    /// An incomplete block, and when it counts as cut short.
+    received: Vec<u8>,
+    cut_short: Option<Instant>,
+    /// The command so far.
+    command: Vec<u8>,
+    answer: Vec<u8>,
+    /// The I-block of the card that the terminal has not acknowledged, as a part of the answer.
+    unacknowledged: Option<Range<usize>>,
+    last: Sent,
+    /// Answers in a row to invalid blocks.
+    refusals: u8,
+    /// Answers of the operating system that a RESYNCH has made void.
+    void: u32,
+    state: State,
+    actions: Actions,
+}
+
+/// What the card sent last, as far as an R-block may ask for it again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Sent {
+    Nothing,
+    Information,
+    Ready,
+    Supervisory { response: bool, kind: Supervisory },
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum State {
+    /// The terminal has the line: a command or the rest of one, or the acknowledgement of the
+    /// answer's last block, which is the next command.
+    Listening,
+    /// The operating system works. At this moment the terminal is asked for more time.
+    Executing { ask: Instant },
+    /// The terminal was asked for more time; the answer may have come meanwhile.
+    Stalling { done: bool },
+    /// A block of a chain was sent; the terminal asks for the next.
+    Answering,
+    /// The terminal was told to give its chain up.
+    Aborting,
+}
+
+impl T1 {
+    /// The machine as it is after the answer to reset or PPS.
+    pub fn new(params: T1Params) -> Self {
+        Self {
+            params,
+            ifsd: INITIAL_IFSD,
+            expected: false,
+            next: false,
+            received: Vec::new(),
+            cut_short: None,
+            command: Vec::new(),
+            answer: Vec::new(),
+            unacknowledged: None,
+            last: Sent::Nothing,
+            refusals: 0,
+            void: 0,
+            state: State::Listening,
+            actions: Actions::default(),
+        }
+    }
+
+    /// One input; then [`T1::poll_output`] until it says [`Output::Wait`].
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        match input {
+            Input::Received(octets) => self.receive(now, octets),
+            Input::Executed(response) => self.executed(response),
+            Input::Timeout => self.timeout(now),
+        }
+    }
+
+    /// What to do next.
+    pub fn poll_output(&mut self) -> Output<'_> {
+        let deadline = match self.state {
+            State::Executing { ask } => Some(self.cut_short.map_or(ask, |cut| cut.min(ask))),
+            _ => self.cut_short,
+        };
+        self.actions.next(deadline)
+    }
+
+    fn receive(&mut self, now: Instant, octets: &[u8]) {
+        for &octet in octets {
+            self.received.push(octet);
+            let len = Block::len_by_prologue(&self.received, self.params.edc);
+            if len.is_some_and(|len| self.received.len() >= len) {
+                let block = std::mem::take(&mut self.received);
+                match Block::parse(&block, self.params.edc) {
+                    Ok(block) => {
+                        self.refusals = 0;
+                        self.block(now, block);
+                    }
+                    Err(error) => {
+                        self.invalid(error.fault());
+                        // With a damaged LEN nobody knows where the next block begins.
+                        break;
+                    }
+                }
+            }
+        }
+        self.cut_short = (!self.received.is_empty())
+            .then(|| now.after(self.params.cwt.saturating_add(CLOCK_SLACK)));
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        if self.cut_short.is_some_and(|cut| cut <= now) {
+            self.cut_short = None;
+            self.received.clear();
+            self.invalid(Fault::Other);
+        }
+        if let State::Executing { ask } = self.state
+            && ask <= now
+        {
+            self.ask_for_time(false);
+        }
+    }
+
+    fn block(&mut self, now: Instant, block: Block<'_>) {
+        match (self.state.clone(), block) {
+            (_, Block::S { response: false, kind: Supervisory::Resynch }) => self.resynch(),
+            // Rule 3: the terminal grants the time.
+            (
+                State::Stalling { done },
+                Block::S { response: true, kind: Supervisory::Wtx(GRANT) },
+            ) => {
+                if done {
+                    self.send_answer(0);
+                } else {
+                    self.executing(now);
+                }
+            }
+            // The terminal did not get the request, or something else than the request.
+            (State::Stalling { done }, _) => self.ask_for_time(done),
+            // The terminal has waited too long: it is told that the card is at work.
+            (State::Executing { .. }, _) => self.ask_for_time(false),
+            // Rule 9: the chain of the terminal is gone; the terminal may send.
+            (State::Aborting, Block::S { response: true, kind: Supervisory::Abort }) => {
+                self.state = State::Listening;
+                self.send_ready(Fault::None);
+            }
+            (State::Aborting, _) => self.abort(),
+            // Rule 4.
+            (_, Block::S { response: false, kind: kind @ Supervisory::Ifs(size) }) => {
+                self.ifsd = size;
+                self.send_supervisory(true, kind);
+            }
+            // Rule 9: whichever chain there was is given up.
+            (_, Block::S { response: false, kind: kind @ Supervisory::Abort }) => {
+                self.command.clear();
+                self.answer.clear();
+                self.unacknowledged = None;
+                self.state = State::Listening;
+                self.send_supervisory(true, kind);
+            }
+            (State::Listening, Block::I { ns, more, inf }) if ns == self.expected => {
+                self.information(now, more, inf);
+            }
+            // Rule 2.2: the terminal acknowledges a block of the chain by asking for the next.
+            (State::Answering, Block::R { nr, .. }) if nr == self.next => {
+                let from = self.unacknowledged.take().map_or(0, |sent| sent.end);
+                self.send_answer(from);
+            }
+            (State::Listening | State::Answering, Block::R { nr, .. }) => self.repeat(nr),
+            _ => self.invalid(Fault::Other),
+        }
+    }
+
+    /// Rules 1 and 2.1: an I-block with the right number.
+    fn information(&mut self, now: Instant, more: bool, inf: &[u8]) {
+        self.expected = !self.expected;
+        self.unacknowledged = None;
+        self.command.extend_from_slice(inf);
+        if !more {
+            self.actions.execute(std::mem::take(&mut self.command));
+            self.executing(now);
+        } else if self.command.len() > Command::MAX_LEN {
+            self.command.clear();
+            self.abort();
+        } else {
+            self.send_ready(Fault::None);
+        }
+    }
+
+    /// Rule 7.2: an R-block asks for a block again.
+    fn repeat(&mut self, nr: bool) {
+        let sent_number = !self.next;
+        match (self.unacknowledged.clone(), self.last) {
+            (Some(part), _) if nr == sent_number => self.send_part(part),
+            (_, Sent::Supervisory { response, kind }) => self.send_supervisory(response, kind),
+            // The terminal asks for what the card has not sent: its own block did not arrive.
+            (_, Sent::Nothing | Sent::Information | Sent::Ready) => self.send_ready(Fault::None),
+        }
+    }
+
+    /// Rules 7.1 to 7.3: an invalid block.
+    fn invalid(&mut self, fault: Fault) {
+        if self.refusals == REFUSALS {
+            return;
+        }
+        self.refusals += 1;
+        match self.state {
+            State::Executing { .. } => self.ask_for_time(false),
+            State::Stalling { done } => self.ask_for_time(done),
+            State::Aborting => self.abort(),
+            State::Listening | State::Answering => self.send_ready(fault),
+        }
+    }
+
+    /// Rule 6: everything starts over. What the operating system still works on is nobody's.
+    fn resynch(&mut self) {
+        if matches!(self.state, State::Executing { .. } | State::Stalling { done: false }) {
+            self.void += 1;
+        }
+        let actions = std::mem::take(&mut self.actions);
+        *self = Self { void: self.void, actions, ..Self::new(self.params) };
+        self.send_supervisory(true, Supervisory::Resynch);
+    }
+
+    fn executing(&mut self, now: Instant) {
+        self.state = State::Executing { ask: now.after(self.params.bwt / 2) };
+    }
+
+    fn executed(&mut self, response: &[u8]) {
+        if self.void > 0 {
+            self.void -= 1;
+            return;
+        }
+        match self.state {
+            State::Executing { .. } => {
+                self.answer = response.to_vec();
+                self.send_answer(0);
+            }
+            State::Stalling { done: false } => {
+                self.answer = response.to_vec();
+                self.state = State::Stalling { done: true };
+            }
+            // Nobody asked.
+            _ => {}
+        }
+    }
+
+    fn ask_for_time(&mut self, done: bool) {
+        self.state = State::Stalling { done };
+        self.send_supervisory(false, Supervisory::Wtx(GRANT));
+    }
+
+    fn abort(&mut self) {
+        self.state = State::Aborting;
+        self.send_supervisory(false, Supervisory::Abort);
+    }
+
+    /// Sends the part of the answer that begins here.
+    fn send_answer(&mut self, from: usize) {
+        let to = self.answer.len().min(from + usize::from(self.ifsd));
+        self.next = !self.next;
+        self.state = if to < self.answer.len() { State::Answering } else { State::Listening };
+        self.send_part(from..to);
+    }
+
+    fn send_part(&mut self, part: Range<usize>) {
+        let more = part.end < self.answer.len();
+        let mut out = [0; MAX_BLOCK];
+        let inf = self.answer.get(part.clone()).unwrap_or_default();
+        let len = Block::I { ns: !self.next, more, inf }.emit(self.params.edc, &mut out);
+        self.transmit(len, &out);
+        self.unacknowledged = Some(part);
+        self.last = Sent::Information;
+    }
+
+    fn send_ready(&mut self, fault: Fault) {
+        let mut out = [0; MAX_BLOCK];
+        let len = Block::R { nr: self.expected, fault }.emit(self.params.edc, &mut out);
+        self.transmit(len, &out);
+        self.last = Sent::Ready;
+    }
+
+    fn send_supervisory(&mut self, response: bool, kind: Supervisory) {
+        let mut out = [0; MAX_BLOCK];
+        let len = Block::S { response, kind }.emit(self.params.edc, &mut out);
+        self.transmit(len, &out);
+        self.last = Sent::Supervisory { response, kind };
+    }
+
+    fn transmit(&mut self, len: Option<usize>, out: &[u8]) {
+        self.actions.transmit(len.and_then(|len| out.get(..len)).unwrap_or_default());
+    }
+}
+
+/// The information field size of the terminal until it announces another.
+const INITIAL_IFSD: u8 = 32;
+/// The card asks for one block waiting time more, as often as it needs it.
+const GRANT: u8 = 1;
+/// Answers to invalid blocks in a row.
+const REFUSALS: u8 = 3;
+/// A terminal is a process on a shared machine: its octets may come later than those of a UART.
+const CLOCK_SLACK: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+#[path = "t1_tests.rs"]
+mod tests;

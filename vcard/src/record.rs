@@ -1,0 +1,77 @@
+//! The recorder of `--record`: every octet of the line, in a text file.
+//!
+//! One line each: seconds since the recording began, who, octets in hexadecimal:
+//! `T` terminal to card, `C` card to terminal, `R` with octets an answer to reset that the card
+//! began to send, `R` without octets the reset line becoming active.
+
+use cam_types::Instant;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Who put octets on the line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Party {
+    /// Terminal to card.
+    Terminal,
+    /// Card to terminal.
+    Card,
+    /// The reset line, and the answer to it.
+    Reset,
+}
+
+/// A file that receives a line of text for everything that happens on the card line.
+#[derive(Debug)]
+pub struct Recorder<W: Write> {
+    out: W,
+    begin: Instant,
+}
+
+impl Recorder<File> {
+    /// Begins a recording in a new file; an older one of that name is overwritten.
+    pub fn create(path: &Path, now: Instant) -> io::Result<Self> {
+        Ok(Self::new(File::create(path)?, now))
+    }
+}
+
+impl<W: Write> Recorder<W> {
+    /// Begins a recording.
+    pub const fn new(out: W, now: Instant) -> Self {
+        Self { out, begin: now }
+    }
+
+    /// Writes one line, and gives it to the operating system at once.
+    pub fn note(&mut self, now: Instant, party: Party, octets: &[u8]) -> io::Result<()> {
+        let micros = now.since(self.begin).as_micros();
+        let letter = match party {
+            Party::Terminal => 'T',
+            Party::Card => 'C',
+            Party::Reset => 'R',
+        };
+        let mut line = format!("{}.{:06} {letter}", micros / 1_000_000, micros % 1_000_000);
+        if !octets.is_empty() {
+            line.push(' ');
+            for octet in octets {
+                line.push_str(&format!("{octet:02X}"));
+            }
+        }
+        line.push('\n');
+        self.out.write_all(line.as_bytes())?;
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines() {
+        let mut out = Vec::new();
+        let mut recorder = Recorder::new(&mut out, Instant::from_micros(500));
+        recorder.note(Instant::from_micros(500), Party::Reset, &[]).unwrap();
+        recorder.note(Instant::from_micros(1_500_501), Party::Terminal, &[0xFF, 0x10]).unwrap();
+        recorder.note(Instant::from_micros(12_000_500), Party::Card, &[0x00]).unwrap();
+        assert_eq!(out, b"0.000000 R\n1.500001 T FF10\n12.000000 C 00\n");
+    }
+}
