@@ -5,8 +5,12 @@
 //! other speed releases it and the card answers. A card hears and is heard only at the speed of
 //! its line. What the card's own clock and the line's speed would take is added with `pace`.
 
-use crate::Cut;
-use crate::control::{Command, Control, refusal};
+mod hand;
+mod options;
+
+pub use options::{Options, ServeError};
+
+use crate::control::Control;
 use crate::line::{CardLine, Input, Output};
 use crate::link::Link;
 use crate::os::{Os, OsThread, Reply, Request};
@@ -18,55 +22,11 @@ use iso7816::etu::{Convention, LineParams};
 use log::{debug, info, warn};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
-use serde_json::json;
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// How a card is served.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// A symbolic link to the terminal's side of the port.
-    pub link: Option<PathBuf>,
-    /// A file that gets every octet of the line.
-    pub record: Option<PathBuf>,
-    /// A socket for what a hand would do to the card.
-    pub control: Option<PathBuf>,
-    /// The line takes its real time, and so does the nominal card.
-    pub pace: bool,
-    /// The card clock of the reader in Hz; `None` for 3.579545 MHz.
-    pub clock_hz: Option<u32>,
-    /// The answer to reset to give instead of the card's own.
-    pub atr: Option<Vec<u8>>,
-}
-
-/// Why a card could not be served, or no longer.
-#[derive(Debug)]
-pub enum ServeError {
-    /// A thing that was to be made or used, and what the operating system said.
-    Io {
-        /// What it was, with its path.
-        what: String,
-        /// What went wrong.
-        error: io::Error,
-    },
-    /// The card's operating system has panicked.
-    CardEnded,
-}
-
-impl fmt::Display for ServeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io { what, error } => write!(f, "{what}: {error}"),
-            Self::CardEnded => f.write_str("the card's operating system has ended"),
-        }
-    }
-}
-
-impl std::error::Error for ServeError {}
 
 /// A card in its reader.
 pub struct Server {
@@ -443,65 +403,6 @@ impl Server {
             error,
         })
     }
-
-    /// Commands of the control socket; false after `quit`.
-    fn commands(&mut self) -> Result<bool, ServeError> {
-        let Some(control) = &mut self.control else { return Ok(true) };
-        for (client, command) in control.commands() {
-            let answer = match command {
-                Command::Cut(cut) => {
-                    self.os.request(self.life, Request::ArmCut(cut));
-                    json!({ "ok": true, "cut": name(cut) })
-                }
-                Command::Remove if self.inserted => {
-                    self.inserted = false;
-                    self.power_off(self.now());
-                    json!({ "ok": true, "inserted": false })
-                }
-                Command::Remove => refusal("remove: there is no card in the reader"),
-                Command::Insert if !self.inserted => {
-                    self.inserted = true;
-                    json!({ "ok": true, "inserted": true })
-                }
-                Command::Insert => refusal("insert: the card is in the reader already"),
-                Command::Status => {
-                    self.os.request(self.life, Request::Status(client));
-                    continue;
-                }
-                Command::Quit => json!({ "ok": true }),
-            };
-            if let Some(control) = &mut self.control {
-                control.answer(client, &answer);
-            }
-            if command == Command::Quit {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn answer_status(
-        &mut self,
-        client: u64,
-        mut status: serde_json::Map<String, serde_json::Value>,
-    ) {
-        let power = match (&self.supply, self.inserted, self.held) {
-            (_, false, _) => "removed",
-            (_, true, true) => "reset",
-            (Supply::Off, true, false) => "mute",
-            (Supply::Starting { .. }, true, false) => "starting",
-            (Supply::On, true, false) => "on",
-        };
-        status.insert("ok".into(), true.into());
-        status.insert("card".into(), power.into());
-        status.insert("resets".into(), self.resets.into());
-        status.insert("bit_rate".into(), self.params.baud().into());
-        status.insert("octets_from_terminal".into(), self.received.into());
-        status.insert("octets_from_card".into(), self.sent.into());
-        if let Some(control) = &mut self.control {
-            control.answer(client, &status.into());
-        }
-    }
 }
 
 /// The clock of a Smartmouse or Phoenix reader.
@@ -511,14 +412,6 @@ const ANSWER_AFTER: Duration = Duration::from_millis(1);
 /// The nominal card of the time computations: one command, and one memory page written.
 const COMMAND: Duration = Duration::from_millis(1);
 const PAGE_WRITE: Duration = Duration::from_millis(3);
-
-/// A point of power cut as the control command spells it.
-const fn name(cut: Cut) -> &'static str {
-    match cut {
-        Cut::BeforeCommit => "before-commit",
-        Cut::AfterCommit => "after-commit",
-    }
-}
 
 /// A UART that is off by more than 3.5 % samples the wrong bit.
 fn near(baud: u32, params: &LineParams) -> bool {
@@ -539,5 +432,4 @@ fn port_failed(error: io::Error) -> ServeError {
 }
 
 #[cfg(test)]
-#[path = "serve_tests.rs"]
 mod tests;

@@ -1,7 +1,7 @@
 //! A served card, from the terminal's side of the port, by hand-written octets.
 
 use super::*;
-use crate::{PowerLost, sys};
+use crate::{Cut, PowerLost, sys};
 use hex_literal::hex;
 use nix::libc;
 use nix::sys::eventfd::EventFd;
