@@ -14,6 +14,7 @@ pub mod ca_pmt;
 pub mod cat;
 pub mod descriptor;
 pub mod ecm;
+pub mod emm;
 mod error;
 pub mod keys;
 pub mod pat;
