@@ -1,5 +1,22 @@
 //! The head-end: makes ECMs and EMMs and packages a clear transport stream into a broadcast.
 
+pub mod carousel;
+pub mod carriage;
+pub mod cli;
+pub mod control_word;
+pub mod due;
+pub mod ecm;
+pub mod emm;
+pub mod fault;
+pub mod files;
+pub mod inspect;
+pub mod multiplex;
+pub mod package;
+pub mod pairing;
+pub mod period;
+pub mod psi;
+pub mod report;
+pub mod run;
 pub mod scrambler;
 pub mod stream;
 pub mod timebase;

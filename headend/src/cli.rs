@@ -1,0 +1,189 @@
+//! The command line.
+
+use crate::fault::Fault;
+use crate::files::fields::Octets;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Makes a scrambled broadcast out of a clear transport stream, and the messages around it.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "headend", version, after_long_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Package the demo's stream by its schedule:
+    headend package --schedule examples/demo/schedule.toml --operator examples/demo/operator.toml \\
+        --in examples/media/two-services.ts --out scrambled.ts --report report.json
+  Pair a card with a box at the factory:
+    headend keys pair --operator examples/demo/operator.toml --card 0102030405060708 \\
+        --box 5354423030303031 --slot 0 --out pairing
+  See what is on air:
+    headend inspect scrambled.ts
+
+Operator and schedule file are commented examples in examples/demo/. RUST_LOG=info shows more.
+The exit status is 0 when the job was done, 1 when it was not, 2 for a wrong command line.";
+
+/// The jobs.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Package a clear transport stream by a schedule.
+    #[command(long_about = PACKAGE, after_long_help = PACKAGE_EXAMPLES)]
+    Package(Package),
+    /// Make keys for cards and boxes.
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Make one EMM as a file.
+    #[command(long_about = EMM, after_long_help = EMM_EXAMPLES)]
+    Emm(Emm),
+    /// Show the tables, ECMs and EMMs of a transport stream. Needs no keys and shows none.
+    #[command(after_long_help = "Example:\n  headend inspect scrambled.ts")]
+    Inspect(Inspect),
+}
+
+const PACKAGE: &str = "\
+Package a clear transport stream by a schedule.
+
+Packet i of the result is packet i of the source: PMTs are rewritten in their own packets (one
+version on, with CA_descriptor and scrambling_descriptor), payloads of the scheduled services are
+scrambled, and ECMs, CAT, offers and EMMs take the place of null packets, in this order. Nothing else
+changes. An ECM of each service falls due every ecm_period_ms and takes the first null packet after
+it; it carries the current control word and the next one. The first PCR is the schedule's start.
+
+A payload shorter than a cipher block (8 octets for DVB-CSA2, 16 for DVB-CISSA) stays in clear by
+rule; its packet carries the mark of its crypto period all the same.
+
+Control words come from the operating system's random numbers, or from `seed` in the schedule for
+runs that repeat. They are neither printed nor reported.";
+
+const PACKAGE_EXAMPLES: &str = "\
+Examples:
+  headend package --schedule schedule.toml --operator operator.toml \\
+      --in clear.ts --out scrambled.ts --report report.json
+  headend package … --fault lost-key-update --fault no-replay
+
+The report (JSON): packets, services (scrambled, too_short, crypto_periods with packets and the lead
+of the next control word, ECM places and intervals), emms with their packets, cat, nulls used and
+left, next_sequence for the operator file.";
+
+const EMM: &str = "\
+Make one EMM as a file.
+
+The message file has the fields of an [[emm]] table of the schedule, without name and times. A file,
+not flags, so that no PIN ends up in a shell's history.";
+
+const EMM_EXAMPLES: &str = "\
+Kinds and their fields (card, box: 16 hexadecimal digits; group: 8; times: 2026-12-01T12:00:00Z):
+  grant         card or group, package, start, end, version, [horizon]
+  revoke        card, package, version
+  ppv_grant     card, event, tier, end
+  key_deliver   card or group, slot, epoch, [not_before]
+  key_activate  card, slot, epoch, floor
+  key_destroy   card, slot, epoch
+  emm_level     card, level
+  time_sync     [card] (without: all cards, signed), time, [reset]
+  pin_reset     card, pin
+  card_state    card, blocked
+  osd           [card or group] (without: all cards), id, text, [attributes]
+  pair          card, box
+  box_pair      card, box
+In a schedule also: raw (file), replay (of), forge_emm (card), forge_ecm (service).
+
+Example:
+  printf 'kind = \"pin_reset\"\\ncard = \"0102030405060708\"\\npin = \"40962718\"\\n' > new-pin.toml
+  headend emm --operator operator.toml --message new-pin.toml --sequence 31 --out new-pin.emm";
+
+/// Arguments of `package`.
+#[derive(Args, Clone, Debug)]
+pub struct Package {
+    /// What goes on air, and when.
+    #[arg(long, value_name = "TOML")]
+    pub schedule: PathBuf,
+    /// The operator and its keys.
+    #[arg(long, value_name = "TOML")]
+    pub operator: PathBuf,
+    /// The clear transport stream.
+    #[arg(long = "in", value_name = "TS")]
+    pub input: PathBuf,
+    /// The broadcast.
+    #[arg(long, value_name = "TS")]
+    pub out: PathBuf,
+    /// What was done, in numbers.
+    #[arg(long, value_name = "JSON")]
+    pub report: Option<PathBuf>,
+    /// Break one promise of the broadcast, for tests; may be given several times.
+    #[arg(long = "fault", value_name = "NAME")]
+    pub faults: Vec<Fault>,
+}
+
+/// Kinds of keys.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Keys {
+    /// Make both halves of a pairing as files.
+    #[command(long_about = PAIR, after_long_help = PAIR_EXAMPLE)]
+    Pair(Pair),
+}
+
+const PAIR: &str = "\
+Make both halves of a pairing as files: the same two sections as on air.
+
+  DIR/card-pair.emm     EMM-U with PAIR, for the card (INS 36, or factory_emm at personalisation)
+  DIR/box-pair.section  table 8A with BOX_PAIR, for the box
+
+The keys come from the operator file's [[pairing]] of this card and box. Without one they are drawn
+at random, numbered next_sequence, and DIR/pairing.toml holds the table to add to the operator file;
+it holds keys, and only its owner may read it.";
+
+const PAIR_EXAMPLE: &str = "\
+Example:
+  headend keys pair --operator operator.toml --card 0102030405060708 --box 5354423030303031 \\
+      --slot 0 --out pairing";
+
+/// Arguments of `keys pair`.
+#[derive(Args, Clone, Debug)]
+pub struct Pair {
+    /// The operator and its keys.
+    #[arg(long, value_name = "TOML")]
+    pub operator: PathBuf,
+    /// The card's number, 16 hexadecimal digits.
+    #[arg(long, value_name = "ID")]
+    pub card: Octets<8>,
+    /// The box's number, 16 hexadecimal digits.
+    #[arg(long = "box", value_name = "ID")]
+    pub stb: Octets<8>,
+    /// The card's pairing slot.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=3))]
+    pub slot: u8,
+    /// Where the files go; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Arguments of `emm`.
+#[derive(Args, Clone, Debug)]
+pub struct Emm {
+    /// The operator and its keys.
+    #[arg(long, value_name = "TOML")]
+    pub operator: PathBuf,
+    /// What it says.
+    #[arg(long, value_name = "TOML")]
+    pub message: PathBuf,
+    /// Its number; by default next_sequence of the operator file.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub sequence: Option<u32>,
+    /// The section.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Arguments of `inspect`.
+#[derive(Args, Clone, Debug)]
+pub struct Inspect {
+    /// The transport stream.
+    #[arg(value_name = "TS")]
+    pub file: PathBuf,
+}

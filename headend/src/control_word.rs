@@ -1,0 +1,87 @@
+//! Where control words come from: the system's random numbers, or a seed for runs that repeat.
+
+use crate::scrambler::Algorithm;
+use cam_types::{ControlWord, Key};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// The derivation constant of control words from a seed: outside the numbers of `docs/spec/emm.md`,
+/// because a seed never leaves the head-end.
+const FROM_SEED: u8 = 0x70;
+
+/// A source of control words.
+pub enum ControlWords {
+    /// The operating system's random numbers: what a broadcast uses.
+    System,
+    /// SP 800-108 under a seed, over service and crypto period: what a test uses.
+    Seed(Key),
+}
+
+impl ControlWords {
+    /// The control word of a service in a crypto period. CSA2 takes 8 octets of it.
+    pub fn draw(
+        &self,
+        service: u16,
+        cp_number: u32,
+        algorithm: Algorithm,
+    ) -> Result<ControlWord, RandomError> {
+        let mut octets = Zeroizing::new([0; 16]);
+        let Some(used) = octets.get_mut(..algorithm.control_word()) else {
+            return Err(RandomError);
+        };
+        match self {
+            Self::System => getrandom::fill(used).map_err(|_| RandomError)?,
+            Self::Seed(seed) => {
+                let [s1, s2] = service.to_be_bytes();
+                let [n1, n2, n3, n4] = cp_number.to_be_bytes();
+                let context = [s1, s2, n1, n2, n3, n4];
+                gp::kdf_cmac(seed.expose(), FROM_SEED, &context, used).map_err(|_| RandomError)?;
+            }
+        }
+        Ok(ControlWord::new(*octets))
+    }
+}
+
+/// Octets from the operating system.
+pub fn random<const N: usize>() -> Result<[u8; N], RandomError> {
+    let mut octets = [0; N];
+    getrandom::fill(&mut octets).map_err(|_| RandomError)?;
+    Ok(octets)
+}
+
+/// The operating system gives no random numbers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RandomError;
+
+impl fmt::Display for RandomError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the operating system gives no random numbers")
+    }
+}
+
+impl std::error::Error for RandomError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_repeats_and_separates() {
+        let draw = |seed: u8, service, number| {
+            ControlWords::Seed(Key::new([seed; 16]))
+                .draw(service, number, Algorithm::Cissa)
+                .unwrap()
+        };
+        assert!(draw(1, 1, 1) == draw(1, 1, 1));
+        for other in [draw(2, 1, 1), draw(1, 2, 1), draw(1, 1, 2)] {
+            assert!(draw(1, 1, 1) != other);
+        }
+    }
+
+    #[test]
+    fn csa2_words_have_64_bits() {
+        let word = ControlWords::System.draw(1, 1, Algorithm::Csa2).unwrap();
+        assert_eq!(word.expose()[8..], [0; 8]);
+        assert!(word != ControlWords::System.draw(1, 1, Algorithm::Csa2).unwrap());
+    }
+}

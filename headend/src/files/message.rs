@@ -1,0 +1,203 @@
+//! What an EMM says, as an engineer writes it: an `[[emm]]` table of the schedule or a file for
+//! `headend emm`.
+
+use super::fields::{Octets, Pin, Utc};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// One EMM. Each kind names the cards it goes to in its own way: `card` by card number (EMM-U),
+/// `group` by group address (EMM-S), or all cards (EMM-G).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Message {
+    /// A package for a card; for a group, a later end of the rights that are there.
+    Grant {
+        /// The card, by its number.
+        card: Option<Octets<8>>,
+        /// Or the group, by its address.
+        group: Option<Octets<4>>,
+        /// Which package.
+        package: u16,
+        /// First moment.
+        start: Utc,
+        /// Last moment.
+        end: Utc,
+        /// Counts up with every change of this card's package.
+        version: u16,
+        /// How far group messages may move the end.
+        horizon: Option<Utc>,
+    },
+    /// Takes a package away.
+    Revoke {
+        /// The card.
+        card: Octets<8>,
+        /// Which package.
+        package: u16,
+        /// Above the version of the grant.
+        version: u16,
+    },
+    /// An event without purchase.
+    PpvGrant {
+        /// The card.
+        card: Octets<8>,
+        /// Which event.
+        event: u32,
+        /// Its tier.
+        tier: u8,
+        /// Until when.
+        end: Utc,
+    },
+    /// A service key; the key itself stands in the operator file.
+    KeyDeliver {
+        /// The card, by its number.
+        card: Option<Octets<8>>,
+        /// Or the group, by its address.
+        group: Option<Octets<4>>,
+        /// The service key's slot.
+        slot: u8,
+        /// Its generation.
+        epoch: u16,
+        /// No ECM before this moment opens with it.
+        not_before: Option<Utc>,
+    },
+    /// Erases the service keys below a floor.
+    KeyActivate {
+        /// The card.
+        card: Octets<8>,
+        /// The service key's slot.
+        slot: u8,
+        /// The generation in use.
+        epoch: u16,
+        /// The oldest one kept.
+        floor: u16,
+    },
+    /// Erases one service key.
+    KeyDestroy {
+        /// The card.
+        card: Octets<8>,
+        /// The service key's slot.
+        slot: u8,
+        /// The generation that goes.
+        epoch: u16,
+    },
+    /// Raises the level that ECMs may ask for (`emm_floor`).
+    EmmLevel {
+        /// The card.
+        card: Octets<8>,
+        /// The new level.
+        level: u16,
+    },
+    /// Moves the card's clock forward. Without `card` it goes to all cards, signed.
+    TimeSync {
+        /// The card.
+        card: Option<Octets<8>>,
+        /// The time; by default the schedule's at the entry's first moment on air.
+        time: Option<Utc>,
+        /// Also sets the card's own clock, written at once.
+        #[serde(default)]
+        reset: bool,
+    },
+    /// A new PIN, its tries all back.
+    PinReset {
+        /// The card.
+        card: Octets<8>,
+        /// The new PIN.
+        pin: Pin,
+    },
+    /// Blocks a card or frees it.
+    CardState {
+        /// The card.
+        card: Octets<8>,
+        /// Blocked?
+        blocked: bool,
+    },
+    /// A message for the viewer.
+    Osd {
+        /// The card, by its number.
+        card: Option<Octets<8>>,
+        /// Or the group, by its address. Without both it goes to all cards.
+        group: Option<Octets<4>>,
+        /// Tells messages apart.
+        id: u16,
+        /// Display attributes.
+        #[serde(default)]
+        attributes: u8,
+        /// What the viewer reads.
+        text: String,
+    },
+    /// Pairs a card with a box: the card's half. The keys stand in the operator file.
+    Pair {
+        /// The card.
+        card: Octets<8>,
+        /// The box.
+        #[serde(rename = "box")]
+        stb: Octets<8>,
+    },
+    /// Pairs a box with a card: the box's half.
+    BoxPair {
+        /// The card.
+        card: Octets<8>,
+        /// The box.
+        #[serde(rename = "box")]
+        stb: Octets<8>,
+    },
+    /// A section from a file, as it is.
+    Raw {
+        /// The file; relative to the schedule's folder.
+        file: PathBuf,
+    },
+    /// An attacker repeats an earlier EMM octet by octet.
+    Replay {
+        /// The entry's name.
+        of: String,
+    },
+    /// An attacker's EMM: a good header, a fresh number, a seal that is no seal.
+    ForgeEmm {
+        /// The card.
+        card: Octets<8>,
+    },
+    /// An attacker's ECM: the header of the next crypto period, a seal that is no seal.
+    ForgeEcm {
+        /// The service's number.
+        service: u16,
+    },
+}
+
+impl Message {
+    /// The kind, as it is written in files and shown in the report.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Grant { .. } => "grant",
+            Self::Revoke { .. } => "revoke",
+            Self::PpvGrant { .. } => "ppv_grant",
+            Self::KeyDeliver { .. } => "key_deliver",
+            Self::KeyActivate { .. } => "key_activate",
+            Self::KeyDestroy { .. } => "key_destroy",
+            Self::EmmLevel { .. } => "emm_level",
+            Self::TimeSync { .. } => "time_sync",
+            Self::PinReset { .. } => "pin_reset",
+            Self::CardState { .. } => "card_state",
+            Self::Osd { .. } => "osd",
+            Self::Pair { .. } => "pair",
+            Self::BoxPair { .. } => "box_pair",
+            Self::Raw { .. } => "raw",
+            Self::Replay { .. } => "replay",
+            Self::ForgeEmm { .. } => "forge_emm",
+            Self::ForgeEcm { .. } => "forge_ecm",
+        }
+    }
+
+    /// It is sealed with a number of its own. A time stands for itself, a raw section has its number,
+    /// a pairing's is in the operator file.
+    pub const fn takes_number(&self) -> bool {
+        !matches!(
+            self,
+            Self::TimeSync { .. }
+                | Self::Pair { .. }
+                | Self::BoxPair { .. }
+                | Self::Raw { .. }
+                | Self::Replay { .. }
+                | Self::ForgeEcm { .. }
+        )
+    }
+}

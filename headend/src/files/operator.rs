@@ -1,0 +1,246 @@
+//! The operator file: who we are and every key we seal with. It never leaves the head-end.
+
+use super::FileError;
+use super::fields::{KeyField, Octets, SecretOctets};
+use ecm_emm::suite::{SealKey, Suite};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// The operator file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operator {
+    /// The operator's number.
+    pub operator: u16,
+    /// The master of all card keys: 16 octets for suites 2 and 5, 32 for suite 3.
+    pub master_key: KeyField,
+    /// Its suite: that of the cards' own keys.
+    pub suite: u8,
+    /// The number of the next EMM. The packager counts on from here and says in its report where
+    /// it ended; the file is the engineer's to change.
+    pub next_sequence: u32,
+    /// Keys that ECMs are sealed with.
+    pub service_key: Vec<ServiceKey>,
+    /// Keys for groups of cards.
+    #[serde(default)]
+    pub group_key: Vec<GroupKey>,
+    /// The key that all cards share.
+    pub global_key: Option<GlobalKey>,
+    /// The P-256 key that signs messages to all cards.
+    pub signing_key: Option<SigningKey>,
+    /// Cards.
+    #[serde(default)]
+    pub card: Vec<Card>,
+    /// Set-top boxes.
+    #[serde(default, rename = "box")]
+    pub stb: Vec<Stb>,
+    /// Which card works in which box.
+    #[serde(default)]
+    pub pairing: Vec<Pairing>,
+    /// Where it was read from.
+    #[serde(skip)]
+    pub path: PathBuf,
+}
+
+/// A service key generation.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceKey {
+    /// 0 to 15.
+    pub slot: u8,
+    /// The generation.
+    pub epoch: u16,
+    /// The suite it belongs to.
+    pub suite: u8,
+    /// The key.
+    pub key: KeyField,
+}
+
+/// A group's key generation.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupKey {
+    /// Which of the card's group keys, 0 to 7.
+    pub index: u8,
+    /// The group's address.
+    pub group: Octets<4>,
+    /// The generation.
+    pub epoch: u16,
+    /// The suite it belongs to.
+    pub suite: u8,
+    /// The key.
+    pub key: KeyField,
+}
+
+/// A generation of the key of all cards.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GlobalKey {
+    /// The generation.
+    pub epoch: u16,
+    /// The suite it belongs to.
+    pub suite: u8,
+    /// The key.
+    pub key: KeyField,
+}
+
+/// The key that signs messages to all cards.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningKey {
+    /// The generation.
+    pub epoch: u8,
+    /// The private scalar of P-256.
+    pub key: SecretOctets<32>,
+}
+
+/// A card.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    /// Its number, which never goes on the air.
+    pub id: Octets<8>,
+    /// Its address on the air.
+    pub pseudonym: Octets<8>,
+    /// The generation of its own key.
+    pub epoch: u16,
+}
+
+/// A set-top box.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stb {
+    /// Its number.
+    pub id: Octets<8>,
+    /// The generation of its message key.
+    pub epoch: u16,
+    /// The suite of that key.
+    pub suite: u8,
+    /// Its message key, K_box.
+    pub key: KeyField,
+    /// The root of its key ladder, K3.
+    pub ladder_root: SecretOctets<16>,
+}
+
+/// A card and a box that know each other.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pairing {
+    /// The card.
+    pub card: Octets<8>,
+    /// The box.
+    #[serde(rename = "box")]
+    pub stb: Octets<8>,
+    /// The card's pairing slot, 0 to 3.
+    pub slot: u8,
+    /// The number of its two messages.
+    pub sequence: u32,
+    /// The key of their sessions.
+    pub k_pair: SecretOctets<16>,
+    /// The key that control words travel under.
+    pub k_cw: SecretOctets<16>,
+    /// The box may hand control words to its descrambler in clear.
+    #[serde(default)]
+    pub clear_control_words: bool,
+}
+
+impl Operator {
+    /// Reads and checks an operator file.
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        let mut operator: Self = super::read(path)?;
+        path.clone_into(&mut operator.path);
+        operator.check()?;
+        Ok(operator)
+    }
+
+    /// Takes an operator file's text; `path` is for errors.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
+        let mut operator: Self = super::parse(path, text)?;
+        path.clone_into(&mut operator.path);
+        operator.check()?;
+        Ok(operator)
+    }
+
+    fn check(&self) -> Result<(), FileError> {
+        let suite = |table: &str, suite, key: &KeyField| self.seal_key(table, suite, key).map(drop);
+        suite("", self.suite, &self.master_key)?;
+        for (n, key) in self.service_key.iter().enumerate() {
+            let table = format!("[[service_key]] {}", n + 1);
+            suite(&table, key.suite, &key.key)?;
+            self.check_at_most(&table, "slot", key.slot, 15)?;
+            let twin = |other: &ServiceKey| (other.slot, other.epoch) == (key.slot, key.epoch);
+            if self.service_key.iter().take(n).any(twin) {
+                return Err(self.error(&table, "epoch", "this slot has this epoch already"));
+            }
+        }
+        for (n, key) in self.group_key.iter().enumerate() {
+            let table = format!("[[group_key]] {}", n + 1);
+            suite(&table, key.suite, &key.key)?;
+            self.check_at_most(&table, "index", key.index, 7)?;
+        }
+        if let Some(key) = &self.global_key {
+            suite("[global_key]", key.suite, &key.key)?;
+        }
+        for (n, stb) in self.stb.iter().enumerate() {
+            suite(&format!("[[box]] {}", n + 1), stb.suite, &stb.key)?;
+        }
+        for (n, pairing) in self.pairing.iter().enumerate() {
+            let table = format!("[[pairing]] {}", n + 1);
+            self.check_at_most(&table, "slot", pairing.slot, 3)?;
+            if pairing.sequence == 0 {
+                return Err(self.error(&table, "sequence", "numbers start at 1"));
+            }
+        }
+        if self.next_sequence == 0 {
+            return Err(self.error("", "next_sequence", "numbers start at 1"));
+        }
+        Ok(())
+    }
+
+    fn check_at_most(&self, table: &str, field: &str, got: u8, most: u8) -> Result<(), FileError> {
+        if got > most {
+            return Err(self.error(table, field, format!("got {got}, expected 0 to {most}")));
+        }
+        Ok(())
+    }
+
+    /// A key of this file, ready to seal; `table` is for the error.
+    pub fn seal_key(&self, table: &str, suite: u8, key: &KeyField) -> Result<SealKey, FileError> {
+        let Ok(suite) = Suite::try_from(suite) else {
+            let what = format!("got {suite}, expected 2, 3 or 5");
+            return Err(self.error(table, "suite", what));
+        };
+        SealKey::new(suite, key.0.clone()).map_err(|error| {
+            self.error(table, if table.is_empty() { "master_key" } else { "key" }, error)
+        })
+    }
+
+    fn error(&self, table: &str, field: &str, what: impl std::fmt::Display) -> FileError {
+        FileError::field(&self.path, table, field, what)
+    }
+
+    /// The card with this number.
+    pub fn card(&self, id: Octets<8>) -> Option<&Card> {
+        self.card.iter().find(|card| card.id == id)
+    }
+
+    /// The box with this number.
+    pub fn stb(&self, id: Octets<8>) -> Option<&Stb> {
+        self.stb.iter().find(|stb| stb.id == id)
+    }
+
+    /// The pairing of a card with a box.
+    pub fn pairing(&self, card: Octets<8>, stb: Octets<8>) -> Option<&Pairing> {
+        self.pairing.iter().find(|pairing| pairing.card == card && pairing.stb == stb)
+    }
+
+    /// A service key generation.
+    pub fn service_key(&self, slot: u8, epoch: u16) -> Option<&ServiceKey> {
+        self.service_key.iter().find(|key| (key.slot, key.epoch) == (slot, epoch))
+    }
+
+    /// A group's newest key.
+    pub fn group_key(&self, group: Octets<4>) -> Option<&GroupKey> {
+        self.group_key.iter().filter(|key| key.group == group).max_by_key(|key| key.epoch)
+    }
+}

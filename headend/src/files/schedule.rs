@@ -1,0 +1,315 @@
+//! The schedule file: what goes on air, and when.
+
+use super::FileError;
+use super::fields::{SecretOctets, Utc, amount, section_pid};
+use super::message::Message;
+use crate::scrambler::Algorithm;
+use cam_types::{Fen, Pid};
+use serde::Deserialize;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The schedule file. Times with `_ms` and `_s` count from `start`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// The moment of the stream's first PCR.
+    pub start: Utc,
+    /// CA_system_id of our descriptors.
+    pub ca_system_id: u16,
+    /// How long a control word is in use.
+    pub crypto_period_s: u32,
+    /// An ECM of each service falls due this often.
+    #[serde(default = "ecm_period")]
+    pub ecm_period_ms: u32,
+    /// The CAT falls due this often.
+    #[serde(default = "cat_period")]
+    pub cat_period_ms: u32,
+    /// Where EMMs go.
+    #[serde(deserialize_with = "section_pid")]
+    pub emm_pid: Pid,
+    /// Control words come from this instead of the system's random numbers: only for tests.
+    pub seed: Option<SecretOctets<16>>,
+    /// The services to scramble.
+    pub service: Vec<Service>,
+    /// The EMM carousel, in the order of its numbers.
+    #[serde(default)]
+    pub emm: Vec<Entry>,
+    /// Where it was read from.
+    #[serde(skip)]
+    pub path: PathBuf,
+}
+
+const fn ecm_period() -> u32 {
+    100
+}
+
+const fn cat_period() -> u32 {
+    400
+}
+
+/// A service to scramble.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// For the report.
+    pub name: String,
+    /// program_number in the PAT.
+    pub service: u16,
+    /// The channel in its ECMs.
+    pub channel: u16,
+    /// Which service key seals its ECMs.
+    pub slot: u8,
+    /// The algorithm.
+    pub scrambling: Scrambling,
+    /// Where its ECMs go.
+    #[serde(deserialize_with = "section_pid")]
+    pub ecm_pid: Pid,
+    /// The generation of the service key, from the start.
+    pub epoch: u16,
+    /// Later generations.
+    #[serde(default)]
+    pub rotation: Vec<Rotation>,
+    /// Any of these packages opens the service.
+    #[serde(default)]
+    pub packages: Vec<u16>,
+    /// Open to every card that holds the service key.
+    #[serde(default)]
+    pub free: bool,
+    /// Pay-per-view events, in order.
+    #[serde(default)]
+    pub event: Vec<Event>,
+    /// Copy control information for the box.
+    #[serde(default)]
+    pub cci: u8,
+    /// Age rating.
+    #[serde(default)]
+    pub rating: u8,
+    /// Regions where it may be watched.
+    #[serde(default = "every_region")]
+    pub region: u16,
+    /// The EMM level that a card must have reached.
+    #[serde(default)]
+    pub emm_floor: u16,
+}
+
+const fn every_region() -> u16 {
+    0xFFFF
+}
+
+/// The name of an algorithm in the file.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scrambling {
+    /// DVB-CSA2.
+    Csa2,
+    /// DVB-CISSA version 1.
+    Cissa,
+}
+
+impl Scrambling {
+    /// The algorithm itself.
+    pub const fn algorithm(self) -> Algorithm {
+        match self {
+            Self::Csa2 => Algorithm::Csa2,
+            Self::Cissa => Algorithm::Cissa,
+        }
+    }
+}
+
+/// A change of the service key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// From this crypto period's first moment.
+    pub from_s: u32,
+    /// The new generation.
+    pub epoch: u16,
+}
+
+/// A pay-per-view event.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    /// Its number.
+    pub id: u32,
+    /// First moment.
+    pub from_s: u32,
+    /// Its end; without one it lasts to the end of the stream.
+    pub until_s: Option<u32>,
+    /// The price in yuan, as text.
+    #[serde(deserialize_with = "amount")]
+    pub price: Fen,
+    /// Quality or window of the event.
+    #[serde(default = "first_tier")]
+    pub tier: u8,
+    /// So long can be watched before buying.
+    #[serde(default)]
+    pub preview_s: u8,
+    /// The offer to buy it ahead is on air from here to its end.
+    pub offer_from_s: Option<u32>,
+}
+
+const fn first_tier() -> u8 {
+    1
+}
+
+/// An entry of the EMM carousel.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Entry {
+    /// For the report and for `replay`.
+    pub name: String,
+    /// Due for the first time.
+    pub from_ms: u32,
+    /// Not due any more; without it the entry stays to the end of the stream.
+    pub until_ms: Option<u32>,
+    /// Due again after so long; without it the entry is sent once.
+    pub period_ms: Option<u32>,
+    /// What it says.
+    #[serde(flatten)]
+    pub message: Message,
+}
+
+impl Schedule {
+    /// Reads and checks a schedule file.
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        let mut schedule: Self = super::read(path)?;
+        path.clone_into(&mut schedule.path);
+        schedule.check()?;
+        Ok(schedule)
+    }
+
+    /// Takes a schedule file's text; `path` is for errors.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
+        let mut schedule: Self = super::parse(path, text)?;
+        path.clone_into(&mut schedule.path);
+        schedule.check()?;
+        Ok(schedule)
+    }
+
+    /// The error for a field of this file.
+    pub fn error(&self, table: &str, field: &str, what: impl fmt::Display) -> FileError {
+        FileError::field(&self.path, table, field, what)
+    }
+
+    fn check(&self) -> Result<(), FileError> {
+        for (field, got, least, most) in [
+            ("crypto_period_s", self.crypto_period_s, 2, 3600),
+            ("ecm_period_ms", self.ecm_period_ms, 20, 1000),
+            ("cat_period_ms", self.cat_period_ms, 25, 500),
+        ] {
+            if !(least..=most).contains(&got) {
+                let what = format!("got {got}, expected {least} to {most}");
+                return Err(self.error("", field, what));
+            }
+        }
+        if !self.start.0.seconds().is_multiple_of(self.crypto_period_s) {
+            let what = "crypto periods are counted from 2000: start at a multiple of \
+                        crypto_period_s";
+            return Err(self.error("", "start", what));
+        }
+        if self.service.is_empty() {
+            return Err(self.error("", "service", "no service to scramble"));
+        }
+        let mut pids = vec![self.emm_pid];
+        for (n, service) in self.service.iter().enumerate() {
+            self.check_service(n, service)?;
+            let table = format!("[[service]] \"{}\"", service.name);
+            if pids.contains(&service.ecm_pid) {
+                return Err(self.error(&table, "ecm_pid", "another stream of sections has it"));
+            }
+            pids.push(service.ecm_pid);
+        }
+        for (n, entry) in self.emm.iter().enumerate() {
+            self.check_entry(n, entry)?;
+        }
+        Ok(())
+    }
+
+    fn check_service(&self, n: usize, service: &Service) -> Result<(), FileError> {
+        let table = format!("[[service]] \"{}\"", service.name);
+        if self.service.iter().take(n).any(|other| other.service == service.service) {
+            return Err(self.error(&table, "service", "another table has this service"));
+        }
+        if service.slot > 15 {
+            let what = format!("got {}, expected 0 to 15", service.slot);
+            return Err(self.error(&table, "slot", what));
+        }
+        if service.packages.len() > 16 {
+            return Err(self.error(&table, "packages", "at most 16 fit one ECM"));
+        }
+        let mut before = 0;
+        for (m, rotation) in service.rotation.iter().enumerate() {
+            let table = format!("{table} rotation {}", m + 1);
+            self.check_boundary(&table, "from_s", rotation.from_s)?;
+            if rotation.from_s <= before {
+                return Err(self.error(&table, "from_s", "rotations follow one another"));
+            }
+            before = rotation.from_s;
+        }
+        let mut free_from = Some(0);
+        for event in &service.event {
+            let table = format!("{table} event {}", event.id);
+            self.check_boundary(&table, "from_s", event.from_s)?;
+            if free_from.is_none_or(|free| event.from_s < free) {
+                return Err(self.error(&table, "from_s", "the event before is still on air"));
+            }
+            if event.price == Fen::ZERO {
+                return Err(self.error(&table, "price", "an event costs something"));
+            }
+            if let Some(until) = event.until_s {
+                self.check_boundary(&table, "until_s", until)?;
+                if until <= event.from_s {
+                    return Err(self.error(&table, "until_s", "ends before it starts"));
+                }
+            }
+            if event.offer_from_s.is_some_and(|from| from > event.from_s) {
+                let what = "an offer is on air before the event starts";
+                return Err(self.error(&table, "offer_from_s", what));
+            }
+            free_from = event.until_s;
+        }
+        Ok(())
+    }
+
+    /// Criteria change only where the control word does.
+    fn check_boundary(&self, table: &str, field: &str, seconds: u32) -> Result<(), FileError> {
+        if seconds.is_multiple_of(self.crypto_period_s) {
+            return Ok(());
+        }
+        let what = format!(
+            "got {seconds}, expected a multiple of crypto_period_s ({})",
+            self.crypto_period_s
+        );
+        Err(self.error(table, field, what))
+    }
+
+    fn check_entry(&self, n: usize, entry: &Entry) -> Result<(), FileError> {
+        let table = format!("[[emm]] \"{}\"", entry.name);
+        let earlier: Vec<&Entry> = self.emm.iter().take(n).collect();
+        if earlier.iter().any(|other| other.name == entry.name) {
+            return Err(self.error(&table, "name", "another entry has it"));
+        }
+        if entry.until_ms.is_some_and(|until| until <= entry.from_ms) {
+            return Err(self.error(&table, "until_ms", "ends before it starts"));
+        }
+        if entry.period_ms.is_some_and(|period| period < 25) {
+            let what = "sections of one kind keep 25 ms between them";
+            return Err(self.error(&table, "period_ms", what));
+        }
+        if let Message::Replay { of } = &entry.message {
+            let Some(original) = earlier.iter().find(|other| other.name == *of) else {
+                return Err(self.error(&table, "of", "names no earlier entry"));
+            };
+            if original.from_ms >= entry.from_ms {
+                return Err(self.error(&table, "from_ms", "nothing was on air to repeat"));
+            }
+        }
+        if let Message::ForgeEcm { service } = &entry.message
+            && !self.service.iter().any(|other| other.service == *service)
+        {
+            return Err(self.error(&table, "service", "names no service"));
+        }
+        Ok(())
+    }
+}

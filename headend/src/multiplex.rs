@@ -1,0 +1,201 @@
+//! What goes into the null packets: ECMs first, then the CAT, offers and EMMs.
+
+use crate::carousel::{Carousel, Lane};
+use crate::due::Due;
+use crate::ecm::{EcmError, EcmMaker};
+use crate::files::schedule::{Event, Schedule};
+use crate::period::Periods;
+use crate::stream::{Packet, Packetizer};
+use crate::timebase::{TICKS_PER_MS, TICKS_PER_SECOND};
+use cam_types::Pid;
+
+/// The ECM stream of one service.
+pub struct EcmLane<'a> {
+    /// Makes its sections.
+    pub maker: EcmMaker<'a>,
+    /// Where and of which crypto period each ECM was on air.
+    pub sent: Vec<Sent>,
+    /// The packets with offers.
+    pub offers: Vec<usize>,
+    pending_offers: Vec<(&'a Event, Due)>,
+    due: Due,
+    packetizer: Packetizer,
+    /// The section on air and its crypto period.
+    section: Option<(usize, Vec<u8>)>,
+    disturbance: Disturbance,
+}
+
+/// An ECM on air.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Sent {
+    /// Its packet.
+    pub packet: usize,
+    /// When, in ticks.
+    pub at: i64,
+    /// The crypto period that the ECM is of.
+    pub period: usize,
+}
+
+/// What a fault does to an ECM stream, and in which crypto period.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Disturbance {
+    /// Nothing.
+    #[default]
+    None,
+    /// No ECM at all.
+    Silent(usize),
+    /// The ECM of the crypto period before, until half a second before the end.
+    Late(usize),
+}
+
+/// An offer is repeated so often.
+const OFFER_PERIOD: i64 = TICKS_PER_SECOND;
+
+impl<'a> EcmLane<'a> {
+    /// Due every `period_ms`, its events offered as the schedule says.
+    pub fn new(
+        maker: EcmMaker<'a>,
+        pid: Pid,
+        period_ms: u32,
+        events: &'a [Event],
+        disturbance: Disturbance,
+    ) -> Self {
+        let seconds = |s: u32| i64::from(s) * TICKS_PER_SECOND;
+        let offer = |event: &'a Event| {
+            let from = seconds(event.offer_from_s?);
+            Some((event, Due::new(from, Some(OFFER_PERIOD), Some(seconds(event.from_s)))))
+        };
+        Self {
+            maker,
+            sent: Vec::new(),
+            offers: Vec::new(),
+            pending_offers: events.iter().filter_map(offer).collect(),
+            due: Due::always(i64::from(period_ms) * TICKS_PER_MS),
+            packetizer: Packetizer::new(pid),
+            section: None,
+            disturbance,
+        }
+    }
+
+    fn ecm(
+        &mut self,
+        now: i64,
+        packet: usize,
+        periods: &Periods,
+    ) -> Result<Option<Packet>, EcmError> {
+        if self.due.since(now).is_none() {
+            return Ok(None);
+        }
+        let mut period = periods.at(packet);
+        match self.disturbance {
+            Disturbance::Silent(silent) if silent == period => return Ok(None),
+            Disturbance::Late(late) if late == period => {
+                let end = i64::from(periods.start_s(period + 1)) * TICKS_PER_SECOND;
+                if now < end - TICKS_PER_SECOND / 2 {
+                    period = period.saturating_sub(1);
+                }
+            }
+            _ => {}
+        }
+        if self.section.as_ref().is_none_or(|(of, _)| *of != period) {
+            self.section = Some((period, self.maker.ecm(period)?));
+        }
+        let Some((_, section)) = &self.section else { return Ok(None) };
+        self.due.sent(now);
+        self.sent.push(Sent { packet, at: now, period });
+        Ok(Some(self.packetizer.packet(section, 0)))
+    }
+
+    fn offer(
+        &mut self,
+        now: i64,
+        packet: usize,
+        periods: &Periods,
+    ) -> Result<Option<Packet>, EcmError> {
+        let due = self.pending_offers.iter_mut().find(|(_, due)| due.since(now).is_some());
+        let Some((event, due)) = due else { return Ok(None) };
+        due.sent(now);
+        let section = self.maker.offer(periods.at(packet), event)?;
+        self.offers.push(packet);
+        Ok(Some(self.packetizer.packet(&section, 0)))
+    }
+}
+
+/// The CAT's stream.
+pub struct CatLane {
+    section: Vec<u8>,
+    due: Due,
+    packetizer: Packetizer,
+    /// Where and when it was on air.
+    pub sent: Vec<(usize, i64)>,
+}
+
+impl CatLane {
+    /// Due as often as the schedule says.
+    pub fn new(section: Vec<u8>, schedule: &Schedule) -> Self {
+        Self {
+            section,
+            due: Due::always(i64::from(schedule.cat_period_ms) * TICKS_PER_MS),
+            packetizer: Packetizer::new(Pid::CAT),
+            sent: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, now: i64, packet: usize) -> Option<Packet> {
+        self.due.since(now)?;
+        self.due.sent(now);
+        self.sent.push((packet, now));
+        Some(self.packetizer.packet(&self.section, 0))
+    }
+}
+
+/// Everything that waits for null packets.
+pub struct Multiplex<'a> {
+    /// The services' ECMs, in the schedule's order.
+    pub ecms: Vec<EcmLane<'a>>,
+    /// The CAT.
+    pub cat: CatLane,
+    /// The EMMs.
+    pub carousel: Carousel,
+    emm: Packetizer,
+}
+
+impl<'a> Multiplex<'a> {
+    /// Of these streams.
+    pub const fn new(
+        ecms: Vec<EcmLane<'a>>,
+        cat: CatLane,
+        carousel: Carousel,
+        emm_pid: Pid,
+    ) -> Self {
+        Self { ecms, cat, carousel, emm: Packetizer::new(emm_pid) }
+    }
+
+    /// What takes the place of null packet `packet`, if anything is due.
+    pub fn take(
+        &mut self,
+        now: i64,
+        packet: usize,
+        periods: &Periods,
+    ) -> Result<Option<Packet>, EcmError> {
+        for lane in &mut self.ecms {
+            if let Some(taken) = lane.ecm(now, packet, periods)? {
+                return Ok(Some(taken));
+            }
+        }
+        if let Some(taken) = self.cat.take(now, packet) {
+            return Ok(Some(taken));
+        }
+        for lane in &mut self.ecms {
+            if let Some(taken) = lane.offer(now, packet, periods)? {
+                return Ok(Some(taken));
+            }
+        }
+        let Some(part) = self.carousel.take(now, packet) else { return Ok(None) };
+        let packetizer = match part.lane {
+            Lane::Emm => Some(&mut self.emm),
+            Lane::Ecm(service) => self.ecms.get_mut(service).map(|lane| &mut lane.packetizer),
+        };
+        Ok(packetizer.map(|packetizer| packetizer.packet(part.section, part.part)))
+    }
+}

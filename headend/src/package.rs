@@ -1,0 +1,287 @@
+//! The packager: a clear transport stream in, a scrambled broadcast out.
+//!
+//! Packet i of the result is packet i of the source. A PMT is rewritten in its own packets, a payload
+//! of a scheduled service is scrambled, a null packet may become an ECM, a CAT, an offer or an EMM;
+//! nothing else changes.
+
+use crate::carousel::Carousel;
+use crate::ecm::{EcmError, EcmMaker};
+use crate::emm::{EmmError, EmmMaker};
+use crate::fault::{Fault, Faults};
+use crate::files::FileError;
+use crate::files::operator::Operator;
+use crate::files::schedule::Schedule;
+use crate::multiplex::{CatLane, Disturbance, EcmLane, Multiplex};
+use crate::period::Periods;
+use crate::psi::{self, Program, PsiError};
+use crate::report::{Report, Tally};
+use crate::scrambler::{Scrambled, Scrambler};
+use crate::stream::{self, Packet, Stream};
+use crate::timebase::{ClockError, Timebase};
+use cam_types::{OperatorId, Pid};
+use ecm_emm::EncodeError;
+use ecm_emm::ca_descriptor::CaPrivate;
+use std::fmt;
+
+/// Packages `stream` in place.
+pub fn package(
+    stream: &mut Stream,
+    schedule: &Schedule,
+    operator: &Operator,
+    faults: Faults<'_>,
+) -> Result<Report, PackageError> {
+    let packets = stream.packets_mut();
+    let programs = survey(packets, schedule)?;
+    let clock = first_clock(packets, &programs).ok_or(PackageError::NoClock)?;
+    let time = Timebase::read(packets, clock)?;
+    let start = schedule.start.0;
+    let periods = Periods::new(&time, packets.len(), start, schedule.crypto_period_s);
+    let place = Place { time: &time, periods: &periods };
+
+    let mut lanes = Vec::new();
+    for (program, service) in programs.iter().zip(&schedule.service) {
+        let maker = EcmMaker::new(schedule, service, operator, &periods, faults)?;
+        let suite = maker.suite()?.number();
+        let private = CaPrivate { operator: OperatorId::new(operator.operator), suite };
+        program.announce(packets, schedule, service, private)?;
+        let disturbance = disturbance(schedule, service.service, faults);
+        let period = schedule.ecm_period_ms;
+        lanes.push(EcmLane::new(maker, service.ecm_pid, period, &service.event, disturbance));
+    }
+    let private = CaPrivate { operator: OperatorId::new(operator.operator), suite: operator.suite };
+    let cat = CatLane::new(psi::cat(schedule, private).map_err(PackageError::Cat)?, schedule);
+    let makers: Vec<&EcmMaker<'_>> = lanes.iter().map(|lane| &lane.maker).collect();
+    let (items, next_sequence) =
+        EmmMaker::new(operator).carousel(schedule, &makers, &periods, faults)?;
+    let mut multiplex = Multiplex::new(lanes, cat, Carousel::new(items), schedule.emm_pid);
+
+    let mut tallies = vec![Tally::default(); programs.len()];
+    let mut nulls = crate::report::Nulls::default();
+    for (index, packet) in packets.iter_mut().enumerate() {
+        if stream::pid(packet) == Pid::NULL {
+            match multiplex.take(time.ticks(index), index, &periods)? {
+                Some(new) => {
+                    *packet = new;
+                    nulls.used += 1;
+                }
+                None => nulls.left += 1,
+            }
+        }
+    }
+    for ((program, tally), lane) in programs.iter().zip(&mut tallies).zip(&multiplex.ecms) {
+        let clear = faults.has(Fault::ClearPacket)
+            && schedule.service.first().is_some_and(|s| s.service == program.service);
+        scramble(packets, program, &lane.maker, &periods, clear, tally)?;
+    }
+    if faults.has(Fault::ShiftedPacket) {
+        shift(packets);
+    }
+    let mut report = Report::new(schedule, place, packets.len(), clock, next_sequence);
+    report.nulls = nulls;
+    report.faults = faults.names();
+    report.add_cat(&multiplex.cat);
+    for ((lane, tally), (program, service)) in
+        multiplex.ecms.iter().zip(&tallies).zip(programs.iter().zip(&schedule.service))
+    {
+        report.add_service(service, program, lane, *tally, place);
+    }
+    report.add_carousel(&multiplex.carousel, place);
+    Ok(report)
+}
+
+/// When packets are on air.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// By the clock.
+    pub time: &'a Timebase,
+    /// By the control word.
+    pub periods: &'a Periods,
+}
+
+/// Checks that the source can be packaged, and finds the schedule's services in it.
+fn survey(packets: &[Packet], schedule: &Schedule) -> Result<Vec<Program>, PackageError> {
+    let mut programs: Vec<Program> = Vec::new();
+    for service in &schedule.service {
+        let program = Program::find(packets, service.service)?;
+        if program.components.is_empty() {
+            return Err(PackageError::NoComponents { service: service.service });
+        }
+        psi::check_clear(packets, &program.components)?;
+        programs.push(program);
+    }
+    for other in psi::programs(packets)? {
+        // Services that the schedule does not name may be anything, as long as they share nothing.
+        let Ok(other) = Program::find(packets, other.number) else { continue };
+        for ours in programs.iter().filter(|ours| ours.service != other.service) {
+            if let Some(&pid) = ours.components.iter().find(|pid| other.components.contains(pid)) {
+                let services = [ours.service, other.service];
+                return Err(PackageError::SharedComponent { pid, services });
+            }
+        }
+    }
+    let streams = schedule.service.iter().map(|s| ("ecm_pid", s.ecm_pid));
+    for (field, pid) in streams.chain([("emm_pid", schedule.emm_pid), ("the CAT's PID", Pid::CAT)])
+    {
+        if let Some(packet) = packets.iter().position(|packet| stream::pid(packet) == pid) {
+            return Err(PackageError::PidTaken { field, pid, packet });
+        }
+    }
+    if !packets.iter().any(|packet| stream::pid(packet) == Pid::NULL) {
+        return Err(PackageError::NoNullPackets);
+    }
+    Ok(programs)
+}
+
+/// The PCR PID, of the scheduled services, whose clock comes first: its first PCR is the start.
+fn first_clock(packets: &[Packet], programs: &[Program]) -> Option<Pid> {
+    packets
+        .iter()
+        .filter(|packet| stream::pcr(packet).is_some())
+        .map(stream::pid)
+        .find(|pid| programs.iter().any(|program| program.pcr_pid == *pid))
+}
+
+fn disturbance(schedule: &Schedule, service: u16, faults: Faults<'_>) -> Disturbance {
+    let mut by_view = schedule.service.iter().filter(|s| !s.event.is_empty());
+    if faults.has(Fault::LostEcm) && by_view.next_back().is_some_and(|s| s.service == service) {
+        return Disturbance::Silent(4);
+    }
+    if faults.has(Fault::LateNext) && schedule.service.first().is_some_and(|s| s.service == service)
+    {
+        return Disturbance::Late(4);
+    }
+    Disturbance::None
+}
+
+/// Scrambles the payloads of a service. `leave_one` leaves one of its third crypto period in clear.
+fn scramble(
+    packets: &mut [Packet],
+    program: &Program,
+    maker: &EcmMaker<'_>,
+    periods: &Periods,
+    leave_one: bool,
+    tally: &mut Tally,
+) -> Result<(), PackageError> {
+    let algorithm = maker.algorithm();
+    for period in 0..periods.count() {
+        let word = maker.control_word(period).ok_or(EcmError::NoPeriod)?;
+        let scrambler = Scrambler::new(algorithm, word);
+        let parity = periods.parity(period);
+        let mut leave_one = leave_one && period == 2;
+        for packet in packets.get_mut(periods.packets(period)).unwrap_or_default() {
+            if !program.components.contains(&stream::pid(packet)) {
+                continue;
+            }
+            if leave_one && stream::payload(packet).len() >= algorithm.block() {
+                leave_one = false;
+                tally.left_clear += 1;
+                continue;
+            }
+            match scrambler.packet(packet, parity) {
+                Scrambled::Yes => tally.scrambled += 1,
+                Scrambled::TooShort => tally.too_short += 1,
+                Scrambled::NoPayload => tally.no_payload += 1,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Exchanges two neighbours of different streams in the middle of the file.
+fn shift(packets: &mut [Packet]) {
+    let moved = |pair: &[Packet]| match pair {
+        [a, b] => {
+            let (a, b) = (stream::pid(a), stream::pid(b));
+            a != b && a != Pid::NULL && b != Pid::NULL
+        }
+        _ => false,
+    };
+    let middle = packets.len() / 2;
+    if let Some(place) = packets.windows(2).skip(middle).position(moved) {
+        packets.swap(middle + place, middle + place + 1);
+    }
+}
+
+/// Why a stream was not packaged.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the fields are named after what the text shows")]
+pub enum PackageError {
+    /// The source's tables.
+    Psi(PsiError),
+    /// No PCR of a scheduled service.
+    NoClock,
+    /// The source's clock.
+    Clock(ClockError),
+    /// The files, or an ECM that cannot be made.
+    Ecm(EcmError),
+    /// An EMM that cannot be made.
+    Emm(EmmError),
+    /// The CAT cannot be built.
+    Cat(EncodeError),
+    /// A service without a component that carries PES packets.
+    NoComponents { service: u16 },
+    /// A component of two services.
+    SharedComponent { pid: Pid, services: [u16; 2] },
+    /// A PID that the broadcast needs is in the source.
+    PidTaken { field: &'static str, pid: Pid, packet: usize },
+    /// Nowhere to put ECMs.
+    NoNullPackets,
+}
+
+impl From<PsiError> for PackageError {
+    fn from(error: PsiError) -> Self {
+        Self::Psi(error)
+    }
+}
+
+impl From<ClockError> for PackageError {
+    fn from(error: ClockError) -> Self {
+        Self::Clock(error)
+    }
+}
+
+impl From<EcmError> for PackageError {
+    fn from(error: EcmError) -> Self {
+        Self::Ecm(error)
+    }
+}
+
+impl From<EmmError> for PackageError {
+    fn from(error: EmmError) -> Self {
+        Self::Emm(error)
+    }
+}
+
+impl From<FileError> for PackageError {
+    fn from(error: FileError) -> Self {
+        Self::Ecm(EcmError::File(error))
+    }
+}
+
+impl fmt::Display for PackageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Psi(error) => error.fmt(f),
+            Self::NoClock => f.write_str("no PCR on the PCR PID of any scheduled service"),
+            Self::Clock(error) => error.fmt(f),
+            Self::Ecm(error) => error.fmt(f),
+            Self::Emm(error) => error.fmt(f),
+            Self::Cat(error) => write!(f, "CAT: {error}"),
+            Self::NoComponents { service } => {
+                write!(f, "service {service} has no component that carries PES packets")
+            }
+            Self::SharedComponent { pid, services: [a, b] } => {
+                write!(f, "PID {pid} belongs to services {a} and {b}: it cannot be scrambled twice")
+            }
+            Self::PidTaken { field, pid, packet } => {
+                write!(f, "{field} {pid} is taken in the source, first at packet {packet}")
+            }
+            Self::NoNullPackets => f.write_str(
+                "no null packets in the source: nowhere to put ECMs without moving other packets",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PackageError {}

@@ -1,0 +1,163 @@
+//! Pairing a card with a box: two sections that say the same to either.
+//!
+//! Normative references:
+//!  - `docs/spec/emm.md` (PAIR, BOX_PAIR)
+//!  - ETSI TS 103 162 (key ladder)
+
+use crate::control_word::{RandomError, random};
+use crate::emm::{EmmError, EmmMaker};
+use crate::files::fields::{Octets, SecretOctets};
+use crate::files::operator::{Operator, Pairing, Stb};
+use aes::Aes128;
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
+use cam_types::{CardId, Epoch, Key, OperatorId, Pseudonym, Secret, StbId};
+use ecm_emm::box_emm::{self, BoxCommand, BoxHeader, BoxPairing};
+use ecm_emm::emm::{EmmCommand, Pairing as PairCommand};
+use ecm_emm::keys::KeyMaterial;
+use ecm_emm::suite::{SealKey, Suite, WrappedKey};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// The derivation constant of a ladder's middle key: outside the numbers of `docs/spec/emm.md`,
+/// because the derivation never leaves the head-end.
+const LADDER_KEY: u8 = 0x71;
+
+/// The card's half: EMM-U with PAIR.
+pub fn card_half(maker: EmmMaker<'_>, pairing: &Pairing) -> Result<Vec<u8>, EmmError> {
+    let sender = maker.card(pairing.card, pairing.sequence)?;
+    let wrap = |key: &SecretOctets<16>| match sender.wrap(&KeyMaterial::Bits128(key.0.clone())) {
+        WrappedKey::Short(wrapped) => Ok(wrapped),
+        WrappedKey::Long(_) => Err(EmmError::Pairing(PairingError::Key)),
+    };
+    sender.seal(&EmmCommand::Pair(PairCommand {
+        slot: pairing.slot,
+        stb: StbId::new(pairing.stb.0),
+        k_pair: wrap(&pairing.k_pair)?,
+        k_cw: wrap(&pairing.k_cw)?,
+        kcv: check_value(&pairing.k_pair)?,
+    }))
+}
+
+/// The box's half: table 8A with BOX_PAIR.
+pub fn box_half(operator: &Operator, pairing: &Pairing) -> Result<Vec<u8>, EmmError> {
+    let id = StbId::new(pairing.stb.0);
+    let Some(stb) = operator.stb(pairing.stb) else {
+        return Err(EmmError::Unknown("[[box]]", id.to_string()));
+    };
+    let Some(card) = operator.card(pairing.card) else {
+        return Err(EmmError::Unknown("[[card]]", CardId::new(pairing.card.0).to_string()));
+    };
+    let k_box = operator.seal_key("[[box]]", stb.suite, &stb.key)?;
+    let header = BoxHeader {
+        stb: id,
+        suite: k_box.suite(),
+        operator: OperatorId::new(operator.operator),
+        epoch: Epoch::new(stb.epoch),
+        seq: pairing.sequence,
+    };
+    let k_pair = KeyMaterial::Bits128(pairing.k_pair.0.clone());
+    let WrappedKey::Short(wrapped) = k_box.wrap(&header.key_context(), &k_pair) else {
+        return Err(EmmError::Pairing(PairingError::Key));
+    };
+    let (ek2, ek1) = ladder(operator, stb, pairing)?;
+    let command = BoxCommand::Pair(BoxPairing {
+        card: Pseudonym::new(card.pseudonym.0),
+        slot: pairing.slot,
+        clear_words_allowed: pairing.clear_control_words,
+        k_pair: wrapped,
+        ek2,
+        ek1,
+        kcv: check_value(&pairing.k_pair)?,
+    });
+    let mut section = Vec::new();
+    box_emm::seal(&header, &[command], &k_box, &mut section)?;
+    Ok(section)
+}
+
+/// The key check value of K_pair.
+fn check_value(k_pair: &SecretOctets<16>) -> Result<[u8; 3], PairingError> {
+    SealKey::new(Suite::Cmac128, KeyMaterial::Bits128(k_pair.0.clone()))
+        .map(|key| key.kcv())
+        .map_err(|_| PairingError::Key)
+}
+
+/// EK2 and EK1, which load K_cw into the chip's ladder: K2 = D(K3, EK2), K_cw = D(K2, EK1).
+///
+/// K2 is derived, so that a pairing made again is the same octets.
+fn ladder(
+    operator: &Operator,
+    stb: &Stb,
+    pairing: &Pairing,
+) -> Result<([u8; 16], [u8; 16]), PairingError> {
+    let mut context = [0; 20];
+    let fields = pairing.card.0.into_iter().chain(pairing.stb.0);
+    for (slot, octet) in context.iter_mut().zip(fields.chain(pairing.sequence.to_be_bytes())) {
+        *slot = octet;
+    }
+    let mut k2 = Zeroizing::new([0; 16]);
+    gp::kdf_cmac(operator.master_key.0.expose(), LADDER_KEY, &context, &mut *k2)
+        .map_err(|_| PairingError::Key)?;
+    let encrypt = |key: &[u8; 16], block: &[u8; 16]| {
+        let mut block = (*block).into();
+        Aes128::new(key.into()).encrypt_block(&mut block);
+        <[u8; 16]>::from(block)
+    };
+    Ok((encrypt(stb.ladder_root.0.expose(), &k2), encrypt(&k2, pairing.k_cw.0.expose())))
+}
+
+/// Draws the keys of a new pairing, and writes the operator file's table for it.
+pub fn draw(
+    card: Octets<8>,
+    stb: Octets<8>,
+    slot: u8,
+    sequence: u32,
+) -> Result<(Pairing, Zeroizing<String>), EmmError> {
+    let key = || random().map(|octets| SecretOctets::<16>(Key::new(octets)));
+    let (k_pair, k_cw) = (key()?, key()?);
+    let table = Zeroizing::new(format!(
+        "[[pairing]]\ncard = \"{}\"\nbox = \"{}\"\nslot = {slot}\nsequence = {sequence}\n\
+         k_pair = \"{}\"\nk_cw = \"{}\"\n",
+        CardId::new(card.0),
+        StbId::new(stb.0),
+        *digits(&k_pair.0),
+        *digits(&k_cw.0)
+    ));
+    let clear_control_words = false;
+    Ok((Pairing { card, stb, slot, sequence, k_pair, k_cw, clear_control_words }, table))
+}
+
+fn digits(key: &Secret<16>) -> Zeroizing<String> {
+    let mut digits = Zeroizing::new(String::with_capacity(32));
+    for octet in key.expose() {
+        for nibble in [octet >> 4, octet & 0x0F] {
+            digits.push(char::from_digit(nibble.into(), 16).unwrap_or('0'));
+        }
+    }
+    digits
+}
+
+/// Why a pairing was not made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PairingError {
+    /// A key of a length that the ladder does not take.
+    Key,
+    /// No random numbers.
+    Random(RandomError),
+}
+
+impl From<PairingError> for EmmError {
+    fn from(error: PairingError) -> Self {
+        Self::Pairing(error)
+    }
+}
+
+impl fmt::Display for PairingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key => f.write_str("a key of the pairing has the wrong length"),
+            Self::Random(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for PairingError {}

@@ -1,0 +1,205 @@
+//! The jobs of the command line: files in, files out, a line of text for the engineer.
+
+use crate::cli;
+use crate::emm::{EmmError, EmmMaker, Occasion};
+use crate::fault::Faults;
+use crate::files::message::Message;
+use crate::files::operator::Operator;
+use crate::files::schedule::Schedule;
+use crate::files::{self, FileError};
+use crate::inspect;
+use crate::package::{self, PackageError};
+use crate::pairing;
+use crate::psi::PsiError;
+use crate::report::Report;
+use crate::stream::{ReadError, Stream};
+use cam_types::CasTime;
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// `headend package`.
+pub fn package(args: &cli::Package) -> Result<String, Error> {
+    let schedule = Schedule::read(&args.schedule)?;
+    let operator = Operator::read(&args.operator)?;
+    let mut stream = Stream::read(&args.input)?;
+    let report = package::package(&mut stream, &schedule, &operator, Faults(&args.faults))
+        .map_err(|error| match error {
+            PackageError::Emm(error) => Error::Schedule(args.schedule.clone(), error),
+            error => Error::Package(args.input.clone(), error),
+        })?;
+    write(&args.out, stream.octets())?;
+    if let Some(path) = &args.report {
+        let mut json = serde_json::to_vec_pretty(&report).map_err(Error::Report)?;
+        json.push(b'\n');
+        write(path, &json)?;
+    }
+    for service in &report.services {
+        if service.ecm.worst_interval_ms > f64::from(schedule.ecm_period_ms) * 2.0 {
+            log::warn!(
+                "service {}: {} ms between two ECMs; the source has too few null packets",
+                service.service,
+                service.ecm.worst_interval_ms
+            );
+        }
+    }
+    Ok(summary(&report))
+}
+
+fn summary(report: &Report) -> String {
+    let mut text = format!(
+        "{} packets, {} ms; {} null packets used, {} left\n",
+        report.packets, report.duration_ms, report.nulls.used, report.nulls.left
+    );
+    for service in &report.services {
+        text += &format!(
+            "{} ({}): {} packets scrambled, {} too short; {} crypto periods; {} ECMs, worst \
+             interval {} ms\n",
+            service.name,
+            service.algorithm,
+            service.scrambled,
+            service.too_short,
+            service.crypto_periods.len(),
+            service.ecm.count,
+            service.ecm.worst_interval_ms
+        );
+    }
+    for emm in &report.emms {
+        text += &format!("{} ({}): {} times\n", emm.name, emm.kind, emm.packets.len());
+    }
+    text
+}
+
+/// `headend keys pair`.
+pub fn pair(args: &cli::Pair) -> Result<String, Error> {
+    let mut operator = Operator::read(&args.operator)?;
+    let drawn = match operator.pairing(args.card, args.stb) {
+        Some(pairing) if pairing.slot != args.slot => {
+            let what = format!("slot {}, but --slot {}", pairing.slot, args.slot);
+            return Err(Error::File(FileError::field(&args.operator, "[[pairing]]", "slot", what)));
+        }
+        Some(_) => None,
+        None => {
+            let sequence = operator.next_sequence;
+            let (pairing, table) = pairing::draw(args.card, args.stb, args.slot, sequence)?;
+            operator.pairing.push(pairing);
+            Some(table)
+        }
+    };
+    let maker = EmmMaker::new(&operator);
+    let folder = Path::new("");
+    let occasion = Occasion { sequence: 0, time: CasTime::new(0), folder };
+    let (card, stb) = (args.card, args.stb);
+    let card_half = maker.section(&Message::Pair { card, stb }, occasion)?;
+    let box_half = maker.section(&Message::BoxPair { card, stb }, occasion)?;
+    std::fs::create_dir_all(&args.out).map_err(|error| Error::Write(args.out.clone(), error))?;
+    let mut text = String::new();
+    for (name, section) in [("card-pair.emm", &card_half), ("box-pair.section", &box_half)] {
+        let path = args.out.join(name);
+        write(&path, section)?;
+        text += &format!("{}: {} octets\n", path.display(), section.len());
+    }
+    if let Some(table) = drawn {
+        let path = args.out.join("pairing.toml");
+        write_secret(&path, table.as_bytes())?;
+        text += &format!("{}: new keys, to be added to the operator file\n", path.display());
+    }
+    Ok(text)
+}
+
+/// `headend emm`.
+pub fn emm(args: &cli::Emm) -> Result<String, Error> {
+    let operator = Operator::read(&args.operator)?;
+    let message: Message = files::read(&args.message)?;
+    let sequence = args.sequence.unwrap_or(operator.next_sequence);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let time = i64::try_from(now).ok().and_then(CasTime::from_unix).unwrap_or_default();
+    let folder = args.message.parent().unwrap_or(Path::new(""));
+    let section =
+        EmmMaker::new(&operator).section(&message, Occasion { sequence, time, folder })?;
+    write(&args.out, &section)?;
+    let number =
+        if message.takes_number() { format!(", number {sequence}") } else { String::new() };
+    Ok(format!("{}: {}, {} octets{number}\n", args.out.display(), message.kind(), section.len()))
+}
+
+/// `headend inspect`.
+pub fn inspect(args: &cli::Inspect) -> Result<String, Error> {
+    let stream = Stream::read(&args.file)?;
+    inspect::inspect(&stream).map_err(|error| Error::Inspect(args.file.clone(), error))
+}
+
+fn write(path: &Path, octets: &[u8]) -> Result<(), Error> {
+    std::fs::write(path, octets).map_err(|error| Error::Write(path.to_owned(), error))
+}
+
+/// A file that only its owner may read.
+fn write_secret(path: &Path, octets: &[u8]) -> Result<(), Error> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(octets))
+        .map_err(|error| Error::Write(path.to_owned(), error))
+}
+
+/// Why a job was not done.
+#[derive(Debug)]
+pub enum Error {
+    /// A file of the engineer's.
+    File(FileError),
+    /// The source stream's file.
+    Read(ReadError),
+    /// The source stream's content.
+    Package(PathBuf, PackageError),
+    /// An entry of the schedule's carousel.
+    Schedule(PathBuf, EmmError),
+    /// A stream that cannot be shown.
+    Inspect(PathBuf, PsiError),
+    /// A message.
+    Emm(EmmError),
+    /// A result that could not be written.
+    Write(PathBuf, std::io::Error),
+    /// The report.
+    Report(serde_json::Error),
+}
+
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<EmmError> for Error {
+    fn from(error: EmmError) -> Self {
+        Self::Emm(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(f),
+            Self::Read(error) => error.fmt(f),
+            Self::Package(_, PackageError::Ecm(error)) => error.fmt(f),
+            Self::Schedule(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Package(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Inspect(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Emm(error) => error.fmt(f),
+            Self::Write(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Report(error) => write!(f, "report: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
