@@ -9,8 +9,10 @@
 
 extern crate alloc;
 
+pub mod box_emm;
 pub mod ca_descriptor;
 pub mod ca_pmt;
+pub mod card;
 pub mod cat;
 pub mod descriptor;
 pub mod ecm;

@@ -1,0 +1,58 @@
+//! The data of the CAS card commands, for both ends of the line.
+//!
+//! Normative references:
+//!  - ISO/IEC 7816-4 (command APDUs), ISO 9564-1 (PIN block, format 2)
+//!  - `docs/spec/card.md`
+
+mod ecm_answer;
+mod emm_result;
+mod info;
+mod pin;
+mod purchase;
+mod rights;
+mod status;
+
+pub use ecm_answer::{EcmAnswer, Offer};
+pub use emm_result::{EmmDetail, EmmOutcome, EmmResult};
+pub use info::{CardInfo, KeyInfo, OperatorInfo, SlotInfo, WindowInfo};
+pub use pin::{PinAnswer, PinBlock, PinError};
+pub use purchase::{PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState};
+pub use rights::{RightRow, RightsPage, WalletInfo};
+pub use status::AccessStatus;
+
+/// CLA of a CAS command in clear.
+pub const CLA: u8 = 0x80;
+/// CLA of a CAS command under secure messaging.
+pub const CLA_SECURE: u8 = 0x84;
+
+/// VERIFY.
+pub const INS_VERIFY: u8 = 0x20;
+/// CHANGE PIN.
+pub const INS_CHANGE_PIN: u8 = 0x24;
+/// CAS INFO.
+pub const INS_INFO: u8 = 0x32;
+/// ECM; P1 P2 is the expected channel, 0000 any.
+pub const INS_ECM: u8 = 0x34;
+/// EMM.
+pub const INS_EMM: u8 = 0x36;
+/// PURCHASE.
+pub const INS_PURCHASE: u8 = 0x38;
+/// RIGHTS; P2 is [`RIGHTS_ROWS`] or [`RIGHTS_WALLET`].
+pub const INS_RIGHTS: u8 = 0x3A;
+
+/// P2 of RIGHTS: rows from an index on.
+pub const RIGHTS_ROWS: u8 = 0x00;
+/// P2 of RIGHTS: balance, sequences and limits.
+pub const RIGHTS_WALLET: u8 = 0x01;
+
+/// The CAS application.
+pub const AID_CAS: [u8; 8] = [0xF0, 0x53, 0x54, 0x42, 0x43, 0x41, 0x53, 0x01];
+/// The PBOC purse.
+pub const AID_PURSE: [u8; 9] = [0xA0, 0x00, 0x00, 0x00, 0x03, 0x86, 0x98, 0x07, 0x01];
+/// The issuer security domain.
+pub const AID_ISD: [u8; 8] = [0xA0, 0x00, 0x00, 0x01, 0x51, 0x00, 0x00, 0x00];
+
+/// Key version of the session on pairing slot 0 to 3: 3F, 3E, 3D, 3C.
+pub const fn pairing_key_version(slot: u8) -> Option<u8> {
+    if slot <= 3 { Some(0x3F - slot) } else { None }
+}

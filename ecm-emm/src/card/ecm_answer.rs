@@ -1,0 +1,129 @@
+use super::status::AccessStatus;
+use crate::ecm::{Cci, Rating};
+use alloc::vec::Vec;
+use cam_types::{CasTime, DecodeError, EventId, Fen, Reader};
+
+/// What the card says to an ECM: 4, 24, 36 or 56 octets.
+///
+/// The words in it are encrypted for the box's key ladder; they are no control words.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EcmAnswer {
+    /// May it be watched?
+    pub status: AccessStatus,
+    /// Bits [`EcmAnswer::OWNED`], [`EcmAnswer::PREVIEW`] and [`EcmAnswer::PIN_NEEDED`].
+    pub flags: u8,
+    /// Copy control.
+    pub cci: Cci,
+    /// Parental rating.
+    pub rating: Rating,
+    /// Even and odd, encrypted under K_cw. Present only when granted or in preview.
+    pub ecw: Option<([u8; 16], [u8; 16])>,
+    /// What can be bought.
+    pub offer: Option<Offer>,
+}
+
+impl EcmAnswer {
+    /// Flag: the right was bought.
+    pub const OWNED: u8 = 0x01;
+    /// Flag: the words are a preview's.
+    pub const PREVIEW: u8 = 0x02;
+    /// Flag: an offer follows. Set from `offer` when the answer is written.
+    pub const OFFER: u8 = 0x04;
+    /// Flag: to buy it the viewer's PIN is needed.
+    pub const PIN_NEEDED: u8 = 0x08;
+
+    const FLAGS: u8 = 0x0F;
+
+    /// A refusal without words or offer.
+    pub const fn refusal(status: AccessStatus, cci: Cci, rating: Rating) -> Self {
+        Self { status, flags: 0, cci, rating, ecw: None, offer: None }
+    }
+
+    /// Takes the whole answer without its status word.
+    pub fn parse(data: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(data);
+        let status = AccessStatus(r.u8("access status")?);
+        let flags = r.u8("ECM answer flags")?;
+        if flags & !Self::FLAGS != 0 {
+            return Err(DecodeError::Invalid { field: "ECM answer flags", got: flags.into() });
+        }
+        let cci = Cci(r.u8("cci")?);
+        let rating = Rating(r.u8("rating")?);
+        let ecw = if status.has_words() {
+            Some((*r.array("even ECW")?, *r.array("odd ECW")?))
+        } else {
+            None
+        };
+        let has_offer = flags & Self::OFFER != 0;
+        let offer = if has_offer { Some(Offer::read(&mut r)?) } else { None };
+        r.finish("ECM answer")?;
+        Ok(Self { status, flags: flags & !Self::OFFER, cci, rating, ecw, offer })
+    }
+
+    /// Appends the answer. Words are written only when the status has them.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        let offer_flag = if self.offer.is_some() { Self::OFFER } else { 0 };
+        let flags = self.flags & Self::FLAGS & !Self::OFFER | offer_flag;
+        out.extend([self.status.0, flags, self.cci.0, self.rating.0]);
+        if self.status.has_words() {
+            let (even, odd) = self.ecw.unwrap_or_default();
+            out.extend(even);
+            out.extend(odd);
+        }
+        if let Some(offer) = &self.offer {
+            offer.emit(out);
+        }
+    }
+}
+
+/// What can be bought, 20 octets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Offer {
+    /// [`Offer::PPV`] or [`Offer::PPT`].
+    pub kind: u8,
+    /// The event.
+    pub event: EventId,
+    /// What it costs.
+    pub price: Fen,
+    /// Seconds of preview that are left.
+    pub preview_s: u8,
+    /// When the event begins; 0 for a slice of time.
+    pub start: CasTime,
+    /// When the right would end; 0 for a slice of time.
+    pub end: CasTime,
+    /// How long a slice is; 0 for an event.
+    pub slice_s: u16,
+}
+
+impl Offer {
+    /// An event.
+    pub const PPV: u8 = 1;
+    /// A slice of time.
+    pub const PPT: u8 = 2;
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let kind = r.u8("offer kind")?;
+        if !matches!(kind, Self::PPV | Self::PPT) {
+            return Err(DecodeError::Invalid { field: "offer kind", got: kind.into() });
+        }
+        Ok(Self {
+            kind,
+            event: EventId::from_be_bytes(*r.array("event")?),
+            price: Fen::from_be_bytes(*r.array("price")?),
+            preview_s: r.u8("preview")?,
+            start: CasTime::from_be_bytes(*r.array("start")?),
+            end: CasTime::from_be_bytes(*r.array("end")?),
+            slice_s: r.u16("slice")?,
+        })
+    }
+
+    fn emit(&self, out: &mut Vec<u8>) {
+        out.push(self.kind);
+        out.extend(self.event.to_be_bytes());
+        out.extend(self.price.to_be_bytes());
+        out.push(self.preview_s);
+        out.extend(self.start.to_be_bytes());
+        out.extend(self.end.to_be_bytes());
+        out.extend(self.slice_s.to_be_bytes());
+    }
+}
