@@ -13,4 +13,5 @@ pub mod atr;
 pub mod etu;
 pub mod line;
 pub mod pps;
+pub mod t0;
 pub mod t1;

@@ -1,4 +1,410 @@
 //! The card line: activation, protocol and recovery behind two doors.
+//!
+//! Normative references:
+//!  - ISO/IEC 7816-3:2006 clause 6 (activation, resets), 8 (answer to reset), 9 (PPS)
+//!
+//! Heads up:
+//!  - No command is ever sent a second time after a failure: only the caller knows whether that is
+//!    safe. What T=1 repeats inside an exchange the card tells apart by sequence numbers.
+//!  - The convention is decoded here, in both directions. A reader only takes its parity from it.
+mod activation;
+mod queue;
 mod types;
 
 pub use types::{Cause, Gone, Input, LineError, Output, Policy, Reset};
+
+use crate::apdu::{ApduError, Command};
+use crate::atr::Atr;
+use crate::etu::{Convention, LineParams};
+use crate::t0::{self, T0, T0Error};
+use crate::t1::{self, MAX_BLOCK, T1, T1Error};
+use activation::{Activation, Rates};
+use cam_types::Instant;
+use core::time::Duration;
+use queue::{Out, Queue};
+use types::Then;
+use zeroize::Zeroize;
+
+/// Resets in a row before a card is given up.
+const ATTEMPTS: u8 = 3;
+/// Exchanges in a row that may fail before a slower rate is tried.
+const FAILURES_AT_RATE: u8 = 2;
+
+/// One card on one reader. It owns no port and no clock: octets and time come in through
+/// [`CardLine::handle_input`], and everything it wants done comes out of
+/// [`CardLine::poll_output`].
+#[derive(Debug)]
+pub struct CardLine {
+    policy: Policy,
+    state: State,
+    params: LineParams,
+    /// The reader gives raw octets of a card with inverse convention.
+    mapped: bool,
+    atr: Option<Atr>,
+    /// Resets in a row without a card that came up.
+    attempts: u8,
+    /// The card in specific mode was reset once to look for negotiable mode.
+    asked_to_negotiate: bool,
+    rates: Rates,
+    /// Exchanges in a row that failed.
+    failures: u8,
+    t0: T0,
+    t1: T1,
+    protocol: u8,
+    wire: [u8; MAX_BLOCK + 3],
+    wire_len: usize,
+    queue: Queue,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    /// No card, or none that works.
+    Down,
+    /// Between reset and the first command.
+    Starting(Activation),
+    /// T=1 is offering its IFSD.
+    Announcing,
+    /// Ready for a command.
+    Ready,
+    /// A command is out.
+    Exchange(Exchange),
+}
+
+/// The times of one exchange that no protocol knows.
+#[derive(Clone, Copy, Debug)]
+struct Exchange {
+    /// No exchange takes longer.
+    end: Instant,
+    patience: Option<Duration>,
+    /// When the patience ends.
+    silent: Option<Instant>,
+    /// T=0: a header has gone out.
+    sent: bool,
+}
+
+impl CardLine {
+    /// A line without a card; [`Input::Activate`] looks for one.
+    pub fn new(policy: Policy) -> Self {
+        let max_response = policy.max_response;
+        Self {
+            policy,
+            state: State::Down,
+            params: LineParams::initial(policy.clock_hz),
+            mapped: false,
+            atr: None,
+            attempts: 0,
+            asked_to_negotiate: false,
+            rates: Rates::default(),
+            failures: 0,
+            t0: T0::new(policy.latency, policy.get_response_after_ok),
+            t1: T1::new(policy.max_command, max_response, policy.latency, policy.ifsd),
+            protocol: 0,
+            wire: [0; MAX_BLOCK + 3],
+            wire_len: 0,
+            queue: Queue::default(),
+        }
+    }
+
+    /// The card's answer to reset, while it is up.
+    pub const fn atr(&self) -> Option<&Atr> {
+        self.atr.as_ref()
+    }
+
+    /// How the line runs at this moment.
+    pub const fn params(&self) -> LineParams {
+        self.params
+    }
+
+    /// T of the protocol in use.
+    pub const fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    /// Takes one input. Poll until `Wait` afterwards.
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        match input {
+            Input::Activate => {
+                self.attempts = 0;
+                self.asked_to_negotiate = false;
+                self.rates = Rates::default();
+                self.failures = 0;
+                self.activate(Reset::Cold);
+            }
+            Input::Command { apdu, patience } => self.command(now, apdu, patience),
+            Input::Gone(gone) => self.gone(gone),
+            Input::Received(octets) => self.received(now, octets),
+            Input::Damaged => match self.state {
+                State::Down => {}
+                State::Starting(_) => self.damaged_at_start(),
+                _ if self.protocol == 1 => self.t1.handle_input(now, t1::Input::Damaged),
+                _ => self.t0.handle_input(now, t0::Input::Damaged),
+            },
+            Input::Timeout => self.timeout(now),
+        }
+        self.pump(now);
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Output<'_> {
+        let Some(out) = self.queue.pop() else { return Output::Wait(self.deadline()) };
+        match (out, &self.atr) {
+            (Out::Activate(reset), _) => Output::Activate(reset),
+            (Out::Deactivate, _) => Output::Deactivate,
+            (Out::Configure(params), _) => Output::Configure(params),
+            (Out::Transmit, _) => Output::Transmit(self.wire.get(..self.wire_len).unwrap_or(&[])),
+            (Out::Ready, Some(atr)) => Output::Ready(atr),
+            (Out::Ready, None) => Output::Wait(self.deadline()),
+            (Out::Response, _) if self.protocol == 1 => Output::Response(self.t1.response()),
+            (Out::Response, _) => Output::Response(self.t0.response()),
+            (Out::Failed(error), _) => Output::Failed(error),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let protocol = match &self.state {
+            State::Down => return None,
+            State::Starting(activation) => return Some(activation.deadline()),
+            _ if self.protocol == 1 => self.t1.deadline(),
+            _ => self.t0.deadline(),
+        };
+        let State::Exchange(exchange) = &self.state else { return protocol };
+        let patience = exchange.silent.filter(|_| !self.extended());
+        [protocol, patience, Some(exchange.end)].into_iter().flatten().min()
+    }
+
+    fn extended(&self) -> bool {
+        self.protocol == 1 && self.t1.extended()
+    }
+
+    fn command(&mut self, now: Instant, apdu: &[u8], patience: Option<Duration>) {
+        let refuse = |line: &mut Self, cause| {
+            let then = match line.state {
+                State::Down => Then::Down,
+                State::Ready => Then::Usable,
+                _ => Then::Recovering,
+            };
+            line.queue.push(Out::Failed(LineError::new(cause, false, then)));
+        };
+        if !matches!(self.state, State::Ready) {
+            return refuse(self, Cause::NotReady);
+        }
+        let limit = self.policy.max_command;
+        let checked = if apdu.len() > limit {
+            Err(ApduError::TooLong { octets: apdu.len(), limit })
+        } else if self.protocol == 1 {
+            Command::parse(apdu)
+        } else {
+            T0::check(apdu)
+        };
+        if let Err(why) = checked {
+            return refuse(self, Cause::Command(why));
+        }
+        let end = now.after(self.policy.exchange_limit);
+        let silent = patience.map(|patience| now.after(patience));
+        self.state = State::Exchange(Exchange { end, patience, silent, sent: false });
+        if self.protocol == 1 {
+            self.t1.handle_input(now, t1::Input::Command(apdu));
+        } else {
+            self.t0.handle_input(now, t0::Input::Command(apdu));
+        }
+    }
+
+    fn received(&mut self, now: Instant, octets: &[u8]) {
+        let convention = if self.mapped { Convention::Inverse } else { Convention::Direct };
+        // In chunks, so that mapping them needs no more than a small buffer.
+        let mut chunk = [0; 64];
+        for part in octets.chunks(chunk.len()) {
+            if matches!(self.state, State::Starting(_)) {
+                // TS itself decides what the octets behind it mean.
+                for octet in part {
+                    self.received_at_start(now, *octet);
+                }
+                continue;
+            }
+            let logical = chunk.get_mut(..part.len()).unwrap_or_default();
+            for (place, octet) in logical.iter_mut().zip(part) {
+                *place = convention.map(*octet);
+            }
+            if let State::Exchange(exchange) = &mut self.state {
+                exchange.silent = exchange.patience.map(|patience| now.after(patience));
+            }
+            match self.state {
+                State::Down | State::Starting(_) => {}
+                _ if self.protocol == 1 => {
+                    self.t1.handle_input(now, t1::Input::Received(logical));
+                }
+                _ => self.t0.handle_input(now, t0::Input::Received(logical)),
+            }
+            self.pump(now);
+        }
+        chunk.zeroize();
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        match &self.state {
+            State::Down => return,
+            State::Starting(_) => return self.timeout_at_start(now),
+            State::Exchange(exchange) if now >= exchange.end => {
+                return self.recover(Cause::OutOfTime);
+            }
+            State::Exchange(Exchange { silent: Some(silent), .. })
+                if now >= *silent && !self.extended() =>
+            {
+                return self.recover(Cause::Silent);
+            }
+            _ => {}
+        }
+        if self.protocol == 1 {
+            self.t1.handle_input(now, t1::Input::Timeout);
+        } else {
+            self.t0.handle_input(now, t0::Input::Timeout);
+        }
+    }
+
+    /// Passes on what the protocol wants done.
+    fn pump(&mut self, now: Instant) {
+        if matches!(self.state, State::Down | State::Starting(_)) {
+            return;
+        }
+        if self.protocol == 1 {
+            match self.t1.poll_output() {
+                t1::Output::Wait(_) => {}
+                t1::Output::Transmit(block) => {
+                    self.wire_len = put(&mut self.wire, block, self.mapped);
+                    self.transmit(now);
+                }
+                t1::Output::Announced { ifsd } => {
+                    log::debug!("T=1: information fields of up to {ifsd} octets from the card");
+                    self.ready();
+                }
+                t1::Output::Response(_) => self.responded(),
+                t1::Output::Failed(why) if why.usable() => {
+                    self.state = State::Ready;
+                    let error = LineError::new(why.into(), self.t1.command_sent(), Then::Usable);
+                    self.queue.push(Out::Failed(error));
+                }
+                t1::Output::Failed(why) => self.recover(why.into()),
+            }
+        } else {
+            match self.t0.poll_output() {
+                t0::Output::Wait(_) => {}
+                t0::Output::Transmit(octets) => {
+                    self.wire_len = put(&mut self.wire, octets, self.mapped);
+                    self.transmit(now);
+                }
+                t0::Output::Response(response) if response.len() > self.policy.max_response => {
+                    self.state = State::Ready;
+                    let error = LineError::new(Cause::TooLong, true, Then::Usable);
+                    self.queue.push(Out::Failed(error));
+                }
+                t0::Output::Response(_) => self.responded(),
+                t0::Output::Failed(why) => self.recover(why.into()),
+            }
+        }
+    }
+
+    /// Sends what is on the wire buffer.
+    fn transmit(&mut self, now: Instant) {
+        let sending = self.params.sending(self.wire_len);
+        if let State::Exchange(exchange) = &mut self.state {
+            exchange.sent = true;
+            exchange.silent =
+                exchange.patience.map(|patience| now.after(sending.saturating_add(patience)));
+        }
+        self.queue.push(Out::Transmit);
+    }
+
+    fn responded(&mut self) {
+        self.failures = 0;
+        self.wire.zeroize();
+        self.state = State::Ready;
+        self.queue.push(Out::Response);
+    }
+
+    fn ready(&mut self) {
+        self.attempts = 0;
+        self.state = State::Ready;
+        self.queue.push(Out::Ready);
+    }
+
+    /// Whether the card may have executed the command of the exchange that is going on.
+    fn may_have_executed(&self) -> bool {
+        match &self.state {
+            State::Exchange(_) if self.protocol == 1 => self.t1.command_sent(),
+            State::Exchange(exchange) => exchange.sent,
+            _ => false,
+        }
+    }
+
+    /// Reports the failure, then brings the card back by a warm reset.
+    fn recover(&mut self, cause: Cause) {
+        let error = LineError::new(cause, self.may_have_executed(), Then::Recovering);
+        log::warn!("card line: {error}; resetting the card");
+        self.queue.push(Out::Failed(error));
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= FAILURES_AT_RATE {
+            self.failures = 0;
+            self.rates.slower(self.params);
+        }
+        self.attempts = 0;
+        self.activate(Reset::Warm);
+    }
+
+    fn gone(&mut self, gone: Gone) {
+        if matches!(self.state, State::Down) {
+            return;
+        }
+        let cause = match gone {
+            Gone::Removed => Cause::Removed,
+            Gone::ReaderLost => Cause::ReaderLost,
+        };
+        let sent = self.may_have_executed();
+        self.give_up(cause, sent);
+    }
+
+    /// Takes the power off and waits to be activated again.
+    fn give_up(&mut self, cause: Cause, sent: bool) {
+        self.state = State::Down;
+        self.atr = None;
+        self.wire.zeroize();
+        self.queue.clear();
+        if cause != Cause::ReaderLost {
+            self.queue.push(Out::Deactivate);
+        }
+        self.queue.push(Out::Failed(LineError::new(cause, sent, Then::Down)));
+    }
+}
+
+/// Puts logical octets on the wire buffer as a UART sends them; how many they are.
+fn put(wire: &mut [u8], octets: &[u8], mapped: bool) -> usize {
+    let convention = if mapped { Convention::Inverse } else { Convention::Direct };
+    let len = octets.len().min(wire.len());
+    for (place, octet) in wire.iter_mut().zip(octets) {
+        *place = convention.map(*octet);
+    }
+    len
+}
+
+impl From<T1Error> for Cause {
+    fn from(why: T1Error) -> Self {
+        match why {
+            T1Error::Silent => Self::Silent,
+            T1Error::Blocks => Self::Blocks,
+            T1Error::Resynchronised => Self::Resynchronised,
+            T1Error::Aborted => Self::Aborted,
+            T1Error::TooLong => Self::TooLong,
+        }
+    }
+}
+
+impl From<T0Error> for Cause {
+    fn from(why: T0Error) -> Self {
+        match why {
+            T0Error::Silent => Self::Silent,
+            T0Error::Damaged => Self::Damaged,
+            T0Error::ProcedureByte(octet) => Self::ProcedureByte(octet),
+            T0Error::Leftover => Self::Leftover,
+            T0Error::Command(why) => Self::Command(why),
+        }
+    }
+}

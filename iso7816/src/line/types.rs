@@ -2,6 +2,7 @@
 use crate::apdu::{ApduError, Command, Response};
 use crate::atr::{Atr, AtrError, AtrPolicy};
 use crate::etu::LineParams;
+use crate::pps::PpsError;
 use cam_types::Instant;
 use core::fmt;
 use core::time::Duration;
@@ -9,7 +10,8 @@ use core::time::Duration;
 /// One thing that happened.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
-    /// Bring the card up by a cold reset, from whatever state the line is in.
+    /// Bring the card up by a cold reset, from whatever state the line is in. An exchange that is
+    /// going on ends without a report.
     Activate,
     /// Send this command APDU. Only after [`Output::Ready`] and one at a time.
     Command {
@@ -157,6 +159,8 @@ pub enum Cause {
     },
     /// Specific mode with parameters that this reader cannot run or that TA2 leaves implicit.
     SpecificMode,
+    /// The card did not agree to parameters, and did not come up without.
+    Pps(PpsError),
     /// The card stopped answering inside an exchange.
     Silent,
     /// The card used up the time that the policy allows an exchange.
@@ -218,6 +222,7 @@ impl fmt::Display for Cause {
             Self::NotACard(why) => write!(f, "{why}"),
             Self::Protocol { t } => write!(f, "card speaks T={t}, expected T=0 or T=1"),
             Self::SpecificMode => f.write_str("card insists on a rate this reader cannot run"),
+            Self::Pps(why) => write!(f, "{why}"),
             Self::Silent => f.write_str("card stopped answering"),
             Self::OutOfTime => f.write_str("card used up the time of the exchange"),
             Self::Damaged => f.write_str("character with a parity error"),

@@ -1,7 +1,12 @@
 //! T=1, the block protocol: the block codec, shared with the card side, and the host's machine.
 mod block;
+mod doors;
+mod machine;
+mod reception;
 
 pub use block::{Block, BlockError, Edc, Fault, MAX_BLOCK, Supervisory};
+pub use doors::{Input, Output, T1Error};
+pub use machine::T1;
 
 /// What a card says about T=1 in its answer to reset.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

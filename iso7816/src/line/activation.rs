@@ -1,0 +1,366 @@
+//! From reset to the first command: answer to reset, choice of protocol and rate, PPS.
+use super::queue::Out;
+use super::types::Then;
+use super::{ATTEMPTS, CardLine, Cause, LineError, Reset, State, put};
+use crate::atr::{Atr, AtrError, AtrWarnings, Expect};
+use crate::etu::{Convention, LineParams, clock_rate_conversion, rate_adjustment};
+use crate::pps::{Agreed, Pps, PpsError};
+use crate::t1;
+use cam_types::Instant;
+use core::time::Duration;
+
+/// Longest gap between two characters of the answer to reset and of PPS, in etu.
+const INITIAL_WT: u64 = 9600;
+/// Silence in etu after which an answer is believed to be over.
+const SILENCE: u64 = 24;
+/// Octets behind the answer to reset before the card counts as nonsense.
+const MAX_TRAILING: u8 = 64;
+/// F and D after reset.
+const DEFAULT: (u16, u8) = (372, 1);
+
+/// Where the start has got to, with what has come.
+#[derive(Clone, Debug)]
+pub(super) struct Activation {
+    step: Step,
+    deadline: Instant,
+    octets: [u8; Atr::MAX_LEN],
+    len: usize,
+    damaged: bool,
+    trailing: u8,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// The driver is resetting the card; the first input after it tells the time.
+    Resetting,
+    /// The answer to reset is coming.
+    Atr,
+    /// It has come; nothing should follow.
+    Settling,
+    /// The PPS request is out.
+    Pps { request: Pps, protocol: u8, f: u16, d: u8 },
+    /// The PPS response has come; nothing should follow.
+    PpsSettling { request: Pps, protocol: u8, f: u16, d: u8 },
+}
+
+impl Activation {
+    const fn new(step: Step, deadline: Instant) -> Self {
+        Self { step, deadline, octets: [0; Atr::MAX_LEN], len: 0, damaged: false, trailing: 0 }
+    }
+
+    pub const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn received(&self) -> &[u8] {
+        self.octets.get(..self.len).unwrap_or(&[])
+    }
+
+    fn push(&mut self, octet: u8) {
+        match self.octets.get_mut(self.len) {
+            Some(place) => {
+                *place = octet;
+                self.len += 1;
+            }
+            None => self.trailing = self.trailing.saturating_add(1),
+        }
+    }
+}
+
+/// Which rates are still worth trying with this card.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rates {
+    /// Only rates below this (F, D).
+    below: Option<(u16, u8)>,
+    /// PPS failed before; the second time it is left out.
+    refusals: u8,
+}
+
+impl Rates {
+    /// What ran as `params` failed: next time slower.
+    pub fn slower(&mut self, params: LineParams) {
+        if (params.f, params.d) != DEFAULT {
+            self.below = Some((params.f, params.d));
+        }
+    }
+}
+
+/// Compares D/F without dividing.
+fn slower(a: (u16, u8), b: (u16, u8)) -> bool {
+    u32::from(a.1) * u32::from(b.0) < u32::from(b.1) * u32::from(a.0)
+}
+
+impl CardLine {
+    /// Resets the card and starts listening.
+    pub(super) fn activate(&mut self, reset: Reset) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.atr = None;
+        self.mapped = false;
+        self.params = LineParams::initial(self.policy.clock_hz);
+        self.queue.drop_transmissions();
+        self.queue.push(Out::Activate(reset));
+        self.state = State::Starting(Activation::new(Step::Resetting, Instant::default()));
+    }
+
+    /// This answer to reset was none; tries again while there are attempts.
+    fn again(&mut self, cause: Cause) {
+        log::debug!("card line: {cause}, attempt {} of {ATTEMPTS}", self.attempts);
+        if self.attempts < ATTEMPTS {
+            self.activate(Reset::Cold);
+        } else {
+            self.give_up_start(cause);
+        }
+    }
+
+    fn give_up_start(&mut self, cause: Cause) {
+        self.state = State::Down;
+        self.atr = None;
+        self.queue.push(Out::Deactivate);
+        self.queue.push(Out::Failed(LineError::new(cause, false, Then::Down)));
+    }
+
+    pub(super) fn damaged_at_start(&mut self) {
+        if let State::Starting(activation) = &mut self.state {
+            activation.damaged = true;
+        }
+    }
+
+    pub(super) fn received_at_start(&mut self, now: Instant, raw: u8) {
+        let latency = self.policy.latency;
+        let gap = self.params.etus(INITIAL_WT).saturating_add(latency);
+        let silence = self.params.etus(SILENCE);
+        let State::Starting(activation) = &mut self.state else { return };
+        let convention = if self.mapped { Convention::Inverse } else { Convention::Direct };
+        let octet = convention.map(raw);
+        match activation.step {
+            Step::Resetting | Step::Atr if activation.len == 0 => {
+                activation.step = Step::Atr;
+                activation.deadline = now.after(gap);
+                match octet {
+                    0x3B => activation.push(octet),
+                    // 3F: the reader's hardware has decoded it; 03: a UART has not.
+                    0x03 | 0x3F => {
+                        activation.push(0x3F);
+                        self.mapped = octet == 0x03;
+                        self.params.convention = Convention::Inverse;
+                        self.queue.push(Out::Configure(self.params));
+                    }
+                    ts => self.again(Cause::NotACard(AtrError::Ts(ts))),
+                }
+            }
+            Step::Resetting | Step::Atr => {
+                activation.push(octet);
+                activation.deadline = now.after(gap);
+                match Atr::expect(activation.received()) {
+                    Expect::More(_) => {}
+                    Expect::Complete(_) => {
+                        activation.step = Step::Settling;
+                        activation.deadline = now.after(silence);
+                    }
+                    Expect::Overlong => self.again(Cause::NotACard(AtrError::Overlong)),
+                }
+            }
+            Step::Settling => {
+                activation.trailing = activation.trailing.saturating_add(1);
+                activation.deadline = now.after(silence);
+                if activation.trailing > MAX_TRAILING {
+                    let why = AtrError::Refused(AtrWarnings::TRAILING);
+                    self.again(Cause::NotACard(why));
+                }
+            }
+            Step::Pps { request, protocol, f, d } => {
+                activation.push(octet);
+                activation.deadline = now.after(gap);
+                let pps0 = activation.received().get(1);
+                if pps0.is_some_and(|pps0| Pps::len_by_pps0(*pps0) <= activation.len) {
+                    activation.step = Step::PpsSettling { request, protocol, f, d };
+                    activation.deadline = now.after(silence);
+                }
+            }
+            Step::PpsSettling { .. } => {
+                activation.push(octet);
+                activation.deadline = now.after(silence);
+                if activation.trailing > 0 {
+                    self.refused(PpsError::Parameter);
+                }
+            }
+        }
+    }
+
+    pub(super) fn timeout_at_start(&mut self, now: Instant) {
+        let State::Starting(activation) = &mut self.state else { return };
+        if now < activation.deadline {
+            return;
+        }
+        let activation = activation.clone();
+        match activation.step {
+            Step::Resetting => {
+                self.state = State::Starting(Activation {
+                    step: Step::Atr,
+                    deadline: now.after(self.policy.atr_start),
+                    ..activation
+                });
+            }
+            Step::Atr if activation.len == 0 => self.again(Cause::Mute),
+            Step::Atr | Step::Settling => self.answered(now, &activation),
+            Step::Pps { .. } => self.refused(PpsError::Silent),
+            Step::PpsSettling { request, protocol, f, d } => {
+                if activation.damaged {
+                    return self.refused(PpsError::Parameter);
+                }
+                let agreed = Pps::parse(activation.received())
+                    .map_err(PpsError::Malformed)
+                    .and_then(|response| request.agree(&response));
+                match agreed {
+                    Ok(Agreed::Requested) => self.start_protocol(now, protocol, (f, d)),
+                    Ok(Agreed::Default) => self.start_protocol(now, protocol, DEFAULT),
+                    Err(why) => self.refused(why),
+                }
+            }
+        }
+    }
+
+    /// The answer to reset is over, whole or not.
+    fn answered(&mut self, now: Instant, activation: &Activation) {
+        let mut atr = match Atr::parse(activation.received(), self.policy.atr) {
+            Ok(atr) => atr,
+            Err(why) => return self.again(Cause::NotACard(why)),
+        };
+        if activation.trailing > 0 {
+            atr.warn(AtrWarnings::TRAILING);
+        }
+        if activation.damaged {
+            // A UART set for direct convention sees wrong parity until it has learnt better.
+            if !self.mapped {
+                return self.again(Cause::NotACard(AtrError::Damaged));
+            }
+            atr.warn(AtrWarnings::PARITY);
+        }
+        if !atr.warnings().is_empty() {
+            log::warn!("card line: answer to reset with {}", atr.warnings());
+        }
+        self.atr = Some(atr);
+        self.choose(now, &atr);
+    }
+
+    /// Specific mode as it is, negotiable mode by PPS to the best rate.
+    fn choose(&mut self, now: Instant, atr: &Atr) {
+        let (fi, di, _) = atr.rate();
+        if let Some(mode) = atr.specific_mode() {
+            if mode.protocol <= 1 && !mode.implicit && self.fits(fi, di) {
+                return self.start_protocol(now, mode.protocol, (fi, di));
+            }
+            if mode.may_change && !self.asked_to_negotiate {
+                self.asked_to_negotiate = true;
+                return self.activate(Reset::Warm);
+            }
+            return self.give_up_start(if mode.protocol > 1 {
+                Cause::Protocol { t: mode.protocol }
+            } else {
+                Cause::SpecificMode
+            });
+        }
+        let first = atr.first_protocol();
+        let wanted = self.policy.protocol.filter(|t| *t <= 1 && atr.offers(*t));
+        let protocol = match wanted.or((first <= 1).then_some(first)) {
+            Some(protocol) => protocol,
+            None if atr.offers(0) => 0,
+            None if atr.offers(1) => 1,
+            None => return self.give_up_start(Cause::Protocol { t: first }),
+        };
+        let (f, d) = self.best_rate(fi, di);
+        if (f, d) == DEFAULT && protocol == first {
+            return self.start_protocol(now, protocol, DEFAULT);
+        }
+        let pps1 = ((f, d) != DEFAULT).then(|| codes(f, d, atr.ta1()));
+        let request = Pps { protocol, pps1, pps2: None, pps3: None };
+        // N holds from here on; 255 shortens it only once the protocol runs.
+        let guard_etu = 12 + if atr.extra_guard() == 255 { 0 } else { atr.extra_guard().into() };
+        if self.params.guard_etu != guard_etu {
+            self.params.guard_etu = guard_etu;
+            self.queue.push(Out::Configure(self.params));
+        }
+        self.wire_len = put(&mut self.wire, &request.emit(), self.mapped);
+        self.queue.push(Out::Transmit);
+        let wait = (self.params.etus(INITIAL_WT))
+            .saturating_add(self.params.sending(self.wire_len))
+            .saturating_add(self.policy.latency);
+        let step = Step::Pps { request, protocol, f, d };
+        self.state = State::Starting(Activation::new(step, now.after(wait)));
+    }
+
+    /// Whether the reader can run this rate.
+    fn fits(&self, f: u16, d: u8) -> bool {
+        let baud = LineParams { f, d, ..self.params }.baud();
+        let off = self.policy.baud_base.map_or(0, |base| {
+            let divisor = base.saturating_add(baud / 2).checked_div(baud).unwrap_or(1).max(1);
+            (base / divisor).abs_diff(baud)
+        });
+        baud <= self.policy.max_baud && u64::from(off) * 50 <= u64::from(baud)
+    }
+
+    /// The fastest rate up to Fi and Di that fits and has not failed.
+    fn best_rate(&self, fi: u16, di: u8) -> (u16, u8) {
+        if self.rates.refusals >= 2 {
+            return DEFAULT;
+        }
+        let mut best = DEFAULT;
+        for d in (1..=9).filter_map(rate_adjustment).filter(|d| *d <= di) {
+            for f in [fi, 372] {
+                let rate = (f, d);
+                let allowed = !slower((fi, di), rate)
+                    && self.rates.below.is_none_or(|below| slower(rate, below));
+                if allowed && self.fits(f, d) && slower(best, rate) {
+                    best = rate;
+                }
+            }
+        }
+        best
+    }
+
+    /// PPS was not successful: the card needs a reset, and something slower next time.
+    fn refused(&mut self, why: PpsError) {
+        log::warn!("card line: {why}");
+        if let State::Starting(Activation {
+            step: Step::Pps { f, d, .. } | Step::PpsSettling { f, d, .. },
+            ..
+        }) = self.state
+        {
+            self.rates.slower(LineParams { f, d, ..self.params });
+        }
+        self.rates.refusals = self.rates.refusals.saturating_add(1);
+        // A refused PPS is no failed attempt to bring the card up, but it cannot go on for ever.
+        if self.rates.refusals <= 2 {
+            self.attempts = self.attempts.saturating_sub(1);
+        }
+        self.again(Cause::Pps(why));
+    }
+
+    fn start_protocol(&mut self, now: Instant, protocol: u8, (f, d): (u16, u8)) {
+        let Some(atr) = self.atr else { return };
+        let params = LineParams { f, d, guard_etu: atr.guard_etu(protocol, f, d), ..self.params };
+        if params != self.params {
+            self.params = params;
+            self.queue.push(Out::Configure(params));
+        }
+        log::debug!("card line: T={protocol} at {} bit/s", params.baud());
+        self.protocol = protocol;
+        if protocol == 1 {
+            self.t1.reset(params, atr.t1());
+            self.state = State::Announcing;
+            self.t1.handle_input(now, t1::Input::Announce);
+        } else {
+            let wt: Duration = params.wt(atr.wi(), atr.rate().0);
+            self.t0.reset(params, wt);
+            self.ready();
+        }
+    }
+}
+
+/// FI and DI of a rate; FI as the card wrote it where both mean the same.
+fn codes(f: u16, d: u8, ta1: Option<u8>) -> u8 {
+    let same = |fi: &u8| clock_rate_conversion(*fi).is_some_and(|(value, _)| value == f);
+    let fi = ta1.map(|ta1| ta1 >> 4).filter(same).or_else(|| (1..=15).find(same)).unwrap_or(1);
+    let di = (1..=9).find(|di| rate_adjustment(*di) == Some(d)).unwrap_or(1);
+    fi << 4 | di
+}

@@ -1,0 +1,410 @@
+//! The host's T=0 machine: TPDUs, procedure bytes, and how APDUs map to them.
+//!
+//! Normative references:
+//!  - ISO/IEC 7816-3:2006 clauses 10.3 (procedure bytes), 12.2 (mapping of APDUs)
+//!
+//! Heads up: T=0 has no check over its data. A damaged character is an error, octets behind the
+//! status word are one, and so is every octet that is no procedure byte where one is due; but a
+//! doubled data octet in front of a data octet 60 reads as that octet and NULL, and nobody can
+//! tell. Where it matters the application has to protect its data, as secure messaging does.
+use crate::apdu::{ApduError, Command, StatusWord};
+use crate::etu::LineParams;
+use alloc::vec::Vec;
+use cam_types::Instant;
+use core::fmt;
+use core::mem;
+use core::ops::Range;
+use core::time::Duration;
+use zeroize::Zeroize;
+
+/// From the last character of the card to our first, beyond the character itself, in etu.
+const TURNAROUND: u64 = 6;
+/// Silence in etu after which a status word is believed to be the end.
+const SILENCE: u64 = 24;
+/// VERIFY and CHANGE REFERENCE DATA count tries: they are never sent a second time.
+const NEVER_AGAIN: [u8; 2] = [0x20, 0x24];
+
+/// The T=0 state machine. It owns no port and no clock: octets and time come in through
+/// `handle_input`, and everything it wants done comes out of `poll_output`.
+#[derive(Debug)]
+pub struct T0 {
+    line: LineParams,
+    wt: Duration,
+    latency: Duration,
+    get_response_after_ok: bool,
+    state: State,
+    /// CLA and INS of the command.
+    cla: u8,
+    ins: u8,
+    /// How much answer the caller wants; `None` when none.
+    le: Option<usize>,
+    /// The data field inside `command`.
+    data: Range<usize>,
+    tpdu: Tpdu,
+    command: Vec<u8>,
+    response: Vec<u8>,
+    tx: [u8; 5 + 255],
+    tx_len: usize,
+    deadline: Option<Instant>,
+    out: Out,
+}
+
+/// What the machine is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Send this command APDU. Ignored while another exchange is going on.
+    Command(&'a [u8]),
+    /// The card sent these octets, in any split.
+    Received(&'a [u8]),
+    /// One of the octets that follow has a parity error.
+    Damaged,
+    /// The instant in the last [`Output::Wait`] has passed.
+    Timeout,
+}
+
+/// What the machine wants done.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub enum Output<'a> {
+    /// Send these octets.
+    Transmit(&'a [u8]),
+    /// The exchange is over. The machine is ready for the next command.
+    Response(&'a [u8]),
+    /// The exchange has failed, or the card spoke when it should not. Unless the command was
+    /// refused, the card needs a reset.
+    Failed(T0Error),
+    /// Nothing to do before this instant, or before more input.
+    Wait(Option<Instant>),
+}
+
+/// Why an exchange failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum T0Error {
+    /// The card stopped answering.
+    Silent,
+    /// A character with a parity error.
+    Damaged,
+    /// This octet is no procedure byte, or not one that fits.
+    ProcedureByte(u8),
+    /// Octets came behind the status word, or out of nowhere.
+    Leftover,
+    /// The command was not sent: T=0 cannot carry it.
+    Command(ApduError),
+}
+
+impl fmt::Display for T0Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent => f.write_str("card stopped answering"),
+            Self::Damaged => f.write_str("character with a parity error"),
+            Self::ProcedureByte(octet) => write!(f, "procedure byte {octet:02X} is not valid"),
+            Self::Leftover => f.write_str("octets behind the status word"),
+            Self::Command(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+impl core::error::Error for T0Error {}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Idle,
+    /// A procedure byte is due.
+    Procedure,
+    /// So many octets of the card's data are due before the next procedure byte.
+    Data(usize),
+    /// The card has asked for so many octets; the line turns round.
+    Turning(usize),
+    /// SW2 is due.
+    Sw2(u8),
+    /// The status word has come; nothing may follow.
+    Ending(StatusWord),
+}
+
+/// One command header and what goes with it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tpdu {
+    header: [u8; 5],
+    /// Octets of command data sent and in all.
+    sent: usize,
+    outgoing: usize,
+    /// Octets of response data received and in all.
+    got: usize,
+    incoming: usize,
+    /// GET RESPONSE instead of the command itself.
+    get_response: bool,
+    /// Sent a second time with the length of 6Cxx.
+    corrected: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Out {
+    Nothing,
+    Transmit,
+    Response,
+    Failed(T0Error),
+}
+
+impl T0 {
+    /// A machine for short commands; [`T0::reset`] sets it to a card.
+    pub fn new(latency: Duration, get_response_after_ok: bool) -> Self {
+        Self {
+            line: LineParams::initial(3_579_545),
+            wt: Duration::from_secs(1),
+            latency,
+            get_response_after_ok,
+            state: State::Idle,
+            cla: 0,
+            ins: 0,
+            le: None,
+            data: 0..0,
+            tpdu: Tpdu::default(),
+            command: Vec::with_capacity(Command::MAX_LEN),
+            response: Vec::with_capacity(crate::apdu::Response::MAX_LEN),
+            tx: [0; 5 + 255],
+            tx_len: 0,
+            deadline: None,
+            out: Out::Nothing,
+        }
+    }
+
+    /// A card that has just been reset speaks with these parameters; `wt` as
+    /// [`LineParams::wt`] gives it.
+    pub fn reset(&mut self, line: LineParams, wt: Duration) {
+        self.line = line;
+        self.wt = wt;
+        self.finish(Out::Nothing);
+        self.response.zeroize();
+    }
+
+    /// Whether T=0 can carry this command.
+    pub const fn check(apdu: &[u8]) -> Result<Command<'_>, ApduError> {
+        match Command::parse(apdu) {
+            Ok(Command { cla: 0xFF, .. }) => Err(ApduError::Class),
+            Ok(Command { ins, .. }) if matches!(ins & 0xF0, 0x60 | 0x90) => {
+                Err(ApduError::Instruction { ins })
+            }
+            result => result,
+        }
+    }
+
+    /// When the machine wants to hear `Timeout`, as in [`Output::Wait`].
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The response of the last exchange.
+    pub fn response(&self) -> &[u8] {
+        &self.response
+    }
+
+    /// Takes one input. Poll until `Wait` afterwards.
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        match input {
+            Input::Command(apdu) if self.state == State::Idle => match Self::check(apdu) {
+                Ok(command) => self.start(now, apdu, command),
+                Err(why) => self.out = Out::Failed(T0Error::Command(why)),
+            },
+            Input::Command(_) => {}
+            Input::Received(octets) => self.receive(now, octets),
+            Input::Damaged if self.state == State::Idle => self.fail(T0Error::Leftover),
+            Input::Damaged => self.fail(T0Error::Damaged),
+            Input::Timeout if self.deadline.is_some_and(|deadline| now >= deadline) => {
+                self.deadline = None;
+                match self.state {
+                    State::Idle => {}
+                    State::Turning(count) => self.send_data(now, count),
+                    State::Ending(sw) => self.ended(now, sw),
+                    State::Procedure | State::Data(_) | State::Sw2(_) => self.fail(T0Error::Silent),
+                }
+            }
+            Input::Timeout => {}
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Output<'_> {
+        match mem::replace(&mut self.out, Out::Nothing) {
+            Out::Nothing => Output::Wait(self.deadline),
+            Out::Transmit => Output::Transmit(self.tx.get(..self.tx_len).unwrap_or(&[])),
+            Out::Response => Output::Response(&self.response),
+            Out::Failed(why) => Output::Failed(why),
+        }
+    }
+
+    fn start(&mut self, now: Instant, apdu: &[u8], command: Command<'_>) {
+        self.response.zeroize();
+        self.command.clear();
+        self.command.extend_from_slice(apdu);
+        self.cla = command.cla;
+        self.ins = command.ins;
+        self.le = command.le.map(usize::from);
+        let lc = command.data.len();
+        // Case 4 sends the command without Le: the answer is fetched by GET RESPONSE.
+        self.data = if lc > 0 { 5..5 + lc } else { 0..0 };
+        let incoming = if lc > 0 { 0 } else { self.le.unwrap_or(0) };
+        let p3 = if lc > 0 { lc } else { incoming };
+        self.send_header(
+            now,
+            Tpdu {
+                header: [command.cla, command.ins, command.p1, command.p2, p3_octet(p3)],
+                outgoing: lc,
+                incoming,
+                ..Tpdu::default()
+            },
+        );
+    }
+
+    fn send_header(&mut self, now: Instant, tpdu: Tpdu) {
+        self.tpdu = tpdu;
+        for (place, octet) in self.tx.iter_mut().zip(tpdu.header) {
+            *place = octet;
+        }
+        self.transmit(now, tpdu.header.len());
+    }
+
+    fn send_data(&mut self, now: Instant, count: usize) {
+        let from = self.data.start + self.tpdu.sent;
+        let part = self.command.get(from..from + count).unwrap_or(&[]);
+        for (place, octet) in self.tx.iter_mut().zip(part) {
+            *place = *octet;
+        }
+        let len = part.len();
+        self.tpdu.sent += count;
+        self.transmit(now, len);
+    }
+
+    fn transmit(&mut self, now: Instant, len: usize) {
+        self.tx_len = len;
+        self.state = State::Procedure;
+        self.wait_for_card(now.after(self.line.sending(len)));
+        self.out = Out::Transmit;
+    }
+
+    fn wait_for_card(&mut self, from: Instant) {
+        self.deadline = Some(from.after(self.wt.saturating_add(self.latency)));
+    }
+
+    fn receive(&mut self, now: Instant, octets: &[u8]) {
+        for octet in octets {
+            self.octet(now, *octet);
+            if self.state == State::Idle {
+                return; // failed: what else came is of no use
+            }
+        }
+    }
+
+    fn octet(&mut self, now: Instant, octet: u8) {
+        self.wait_for_card(now);
+        match self.state {
+            State::Idle | State::Ending(_) => self.fail(T0Error::Leftover),
+            State::Turning(_) => self.fail(T0Error::ProcedureByte(octet)),
+            State::Procedure => self.procedure(now, octet),
+            State::Data(left) => {
+                self.tpdu.got += 1;
+                // More than the caller asked for (6Cxx with a bigger length) is dropped.
+                if self.response.len() < self.le.unwrap_or(0) {
+                    self.response.push(octet);
+                }
+                self.state = if left > 1 { State::Data(left - 1) } else { State::Procedure };
+            }
+            State::Sw2(sw1) => {
+                self.state = State::Ending(StatusWord::from_be_bytes([sw1, octet]));
+                self.deadline = Some(now.after(self.line.etus(SILENCE)));
+            }
+        }
+    }
+
+    /// Table 11 of clause 10.3.3.
+    fn procedure(&mut self, now: Instant, octet: u8) {
+        let ins = self.tpdu.header[1];
+        let to_send = self.tpdu.outgoing - self.tpdu.sent;
+        let to_come = self.tpdu.incoming - self.tpdu.got;
+        let count = match octet {
+            // NULL: the waiting time starts again.
+            0x60 => return,
+            _ if matches!(octet & 0xF0, 0x60 | 0x90) => {
+                self.state = State::Sw2(octet);
+                return;
+            }
+            _ if octet == ins => to_send.max(to_come),
+            _ if octet == !ins => 1,
+            _ => return self.fail(T0Error::ProcedureByte(octet)),
+        };
+        if to_send > 0 {
+            self.state = State::Turning(count);
+            self.deadline = Some(now.after(self.line.etus(TURNAROUND)));
+        } else if to_come > 0 {
+            self.state = State::Data(count);
+        } else {
+            self.fail(T0Error::ProcedureByte(octet));
+        }
+    }
+
+    /// A TPDU has ended (clause 12.2).
+    fn ended(&mut self, now: Instant, sw: StatusWord) {
+        let room = self.le.map_or(0, |le| le.saturating_sub(self.response.len()));
+        if let Some(waiting) = sw.more_data()
+            && room > 0
+        {
+            return self.get_response(now, room.min(waiting.into()));
+        }
+        if let Some(right) = sw.right_length()
+            && self.tpdu.incoming > 0
+            && self.tpdu.got == 0
+            && !self.tpdu.corrected
+            && !NEVER_AGAIN.contains(&self.ins)
+        {
+            let mut tpdu = Tpdu { incoming: right.into(), corrected: true, ..self.tpdu };
+            tpdu.header[4] = p3_octet(tpdu.incoming);
+            return self.send_header(now, tpdu);
+        }
+        if sw == StatusWord::OK
+            && self.get_response_after_ok
+            && !self.tpdu.get_response
+            && self.tpdu.outgoing > 0
+            && room > 0
+        {
+            return self.get_response(now, room);
+        }
+        // An error has no data (ISO/IEC 7816-4 clause 5.6).
+        if matches!(sw.sw1(), 0x64..=0x6F) {
+            self.response.zeroize();
+        }
+        self.response.extend_from_slice(&sw.to_be_bytes());
+        self.finish(Out::Response);
+    }
+
+    /// In the class of the command: cards of this house answer it under 80 and 84, and a logical
+    /// channel keeps its number. The chaining bit is not for GET RESPONSE.
+    fn get_response(&mut self, now: Instant, incoming: usize) {
+        let cla = if self.cla & 0xE0 == 0 { self.cla & !0x10 } else { self.cla };
+        let header = [cla, 0xC0, 0, 0, p3_octet(incoming)];
+        self.send_header(now, Tpdu { header, incoming, get_response: true, ..Tpdu::default() });
+    }
+
+    fn fail(&mut self, why: T0Error) {
+        self.finish(Out::Failed(why));
+    }
+
+    fn finish(&mut self, out: Out) {
+        self.command.zeroize();
+        self.tx.zeroize();
+        self.state = State::Idle;
+        self.deadline = None;
+        self.out = out;
+    }
+}
+
+impl Drop for T0 {
+    fn drop(&mut self) {
+        self.finish(Out::Nothing);
+        self.response.zeroize();
+    }
+}
+
+/// A length as P3, in which `00` stands for 256.
+fn p3_octet(length: usize) -> u8 {
+    u8::try_from(length).unwrap_or(0)
+}
