@@ -163,3 +163,30 @@ impl Session {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cam_types::Secret;
+
+    /// One host in the field encrypts an empty data field as a block of padding.
+    #[test]
+    fn padding_alone_is_an_empty_data_field() {
+        let key = |octet| Secret::new([octet; 16]);
+        let keys = StaticKeys { enc: key(1), mac: key(2), dek: key(3) };
+        let challenges = Challenges::new(&[7; 8], &[9; 8]).unwrap();
+        let mut host = Channel::new(&keys, &challenges).unwrap();
+        let channel = Channel::new(&keys, &challenges).unwrap();
+        let mut card = Session { channel, level: Level::FULL, over: false };
+        host.next_command();
+        let header = [0x84, 0x32, 0, 0];
+        let mut data = Vec::new();
+        host.encrypt_command(&mut data, 0);
+        assert_eq!(data.len(), 16);
+        let mac = host.command_mac(header, &data).unwrap();
+        data.extend_from_slice(mac.octets());
+        let mut plain = Vec::from([1]);
+        assert_eq!(card.unwrap(header, &data, &mut plain), Ok(()));
+        assert!(plain.is_empty());
+    }
+}
