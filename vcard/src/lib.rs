@@ -1,5 +1,6 @@
 //! The virtual card: a smart card's operating system, its security domains and its journalled memory,
 //! served on a pseudo terminal as a serial reader would serve it.
+#![deny(unsafe_code)]
 
 pub mod atr;
 pub mod card;
@@ -14,6 +15,7 @@ pub mod personalisation;
 pub mod pty;
 pub mod record;
 pub mod serve;
+#[expect(unsafe_code, reason = "the terminal ioctls that nix does not wrap")]
 mod sys;
 
 pub use card::{Card, CardError, Image, Inspection, PowerLost, Status};

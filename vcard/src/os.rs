@@ -109,23 +109,15 @@ impl OsThread {
     pub(crate) fn spawn(mut os: Box<dyn Os>) -> io::Result<Self> {
         let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
         let (requests, inbox) = channel();
-        let (outbox, replies) = channel();
-        let thread = std::thread::Builder::new().name("card".into()).spawn({
-            let wake = Arc::clone(&wake);
-            move || {
-                for (life, request) in inbox {
-                    if let Some(reply) = serve(os.as_mut(), life, request) {
-                        if outbox.send(reply).is_err() {
-                            break;
-                        }
-                        // A full counter is readable already: nothing is lost.
-                        let _ = wake.write(1);
-                    }
+        let (sender, replies) = channel();
+        let outbox = Outbox { sender: Some(sender), wake: Arc::clone(&wake) };
+        let thread = std::thread::Builder::new().name("card".into()).spawn(move || {
+            for (life, request) in inbox {
+                if let Some(reply) = serve(os.as_mut(), life, request) {
+                    outbox.send(reply);
                 }
-                os.power_off();
-                drop(outbox);
-                let _ = wake.write(1);
             }
+            os.power_off();
         })?;
         Ok(Self { requests: Some(requests), replies, wake, thread: Some(thread) })
     }
@@ -163,6 +155,32 @@ impl Drop for OsThread {
             // A panic of the thread was printed when it happened.
             let _ = thread.join();
         }
+    }
+}
+
+/// The thread's end of the replies. The line is woken for every reply, and for the thread's end.
+struct Outbox {
+    sender: Option<Sender<Reply>>,
+    wake: Arc<EventFd>,
+}
+
+impl Outbox {
+    fn send(&self, reply: Reply) {
+        // Without a receiver the line is gone, and with it the requests: the thread ends.
+        let _ = self.sender.as_ref().map(|sender| sender.send(reply));
+        self.wake();
+    }
+
+    fn wake(&self) {
+        // A full counter is readable already: nothing is lost.
+        let _ = self.wake.write(1);
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        drop(self.sender.take());
+        self.wake();
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 /// Answers every command with itself and 9000. INS EE waits for a word from the test, INS CC loses
-/// the power.
+/// the power, INS DD panics.
 struct Echo {
     atr: Vec<u8>,
     go_on: Receiver<()>,
@@ -31,6 +31,7 @@ impl Os for Echo {
     fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, PowerLost> {
         match apdu.get(1) {
             Some(0xEE) => self.go_on.recv().unwrap(),
+            Some(0xDD) => panic!("the test asked for it"),
             Some(0xCC) => return Err(PowerLost),
             _ => {}
         }
@@ -59,7 +60,7 @@ struct Bench {
     folder: PathBuf,
     go_on: Sender<()>,
     stop: Arc<EventFd>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Result<(), ServeError>>>,
 }
 
 impl Bench {
@@ -81,7 +82,7 @@ impl Bench {
         let stop = Arc::new(EventFd::new().unwrap());
         let thread = std::thread::spawn({
             let stop = Arc::clone(&stop);
-            move || server.run(stop.as_fd()).unwrap()
+            move || server.run(stop.as_fd())
         });
         let control = BufReader::new(UnixStream::connect(folder.join("control")).unwrap());
         Self { port, control, folder, go_on, stop, thread: Some(thread) }
@@ -156,7 +157,7 @@ impl Drop for Bench {
         self.stop.write(1).unwrap();
         let ended = self.thread.take().unwrap().join();
         if !std::thread::panicking() {
-            ended.unwrap();
+            ended.unwrap().unwrap();
             assert!(!self.folder.join("card").exists());
             assert!(!self.folder.join("control").exists());
             std::fs::remove_dir_all(&self.folder).unwrap();
@@ -279,6 +280,18 @@ fn a_reset_in_the_middle_of_a_command_makes_its_answer_void() {
     bench.expect(&atr);
     bench.send(&hex!("00 00 02 80CA 48"));
     bench.expect(&hex!("00 00 04 80CA9000 DE"));
+}
+
+#[test]
+fn a_panic_of_the_card_ends_the_service() {
+    let atr = crate::atr::t0();
+    let mut bench = Bench::new("panic", atr.clone(), false);
+    bench.reset();
+    bench.expect(&atr);
+    bench.send(&hex!("80 DD 00 00 00"));
+    let ended = bench.thread.take().unwrap().join().unwrap();
+    assert!(matches!(ended, Err(ServeError::CardEnded)));
+    bench.thread = Some(std::thread::spawn(|| Ok(())));
 }
 
 #[test]
