@@ -10,7 +10,7 @@
 use crate::etu::{Convention, clock_rate_conversion, rate_adjustment};
 use crate::t1::{Edc, T1Params};
 use core::fmt;
-use core::ops::{BitOr, BitOrAssign, Range};
+use core::ops::{BitOr, BitOrAssign};
 
 /// What an answer to reset says, checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -229,7 +229,7 @@ impl Atr {
 
     /// The historical octets.
     pub fn historical(&self) -> &[u8] {
-        self.octets.get(Range::from(self.historical.0..self.historical.1)).unwrap_or(&[])
+        self.octets.get(self.historical.0..self.historical.1).unwrap_or(&[])
     }
 
     /// What TS says.
