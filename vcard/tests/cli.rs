@@ -3,11 +3,11 @@
 use std::process::{Command, Output};
 
 fn vcard(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vcard")).args(args).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_vcard")).args(args).output().expect("vcard runs")
 }
 
 fn text(octets: &[u8]) -> String {
-    String::from_utf8(octets.to_vec()).unwrap()
+    String::from_utf8(octets.to_vec()).expect("vcard speaks UTF-8")
 }
 
 #[test]
