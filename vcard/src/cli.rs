@@ -10,6 +10,7 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use vcard::inserted::Inserted;
 use vcard::serve::{CLOCK_HZ, Options, Server};
 use vcard::{Card, Durability, Fault, Personalisation, atr};
 
@@ -183,7 +184,8 @@ fn serve(args: &Serve) -> Result<(), String> {
             Protocol::T1 => atr::t1(),
         }),
     };
-    let mut server = Server::new(Box::new(card), &options).map_err(|error| error.to_string())?;
+    let card = Box::new(Inserted::new(card, &args.memory));
+    let mut server = Server::new(card, &options).map_err(|error| error.to_string())?;
     let mut line = format!("serving {} on {}", args.memory.display(), server.port().display());
     if let Some(link) = &args.link {
         let _ = write!(line, " as {}", link.display());
@@ -255,7 +257,7 @@ Examples:
     vcard serve --memory card.nvm --link /tmp/card0
   The same at the speed of a real line, recorded, and with a hand at the card:
     vcard serve --memory card.nvm --link /tmp/card0 --pace --record line.txt --control /tmp/card0.ctl
-    echo remove | socat - UNIX-CONNECT:/tmp/card0.ctl
+    echo remove | nc -U -q 1 /tmp/card0.ctl
   What is on the card, when nobody serves it:
     vcard inspect --memory card.nvm
 
@@ -267,8 +269,9 @@ Control commands (serve --control SOCKET), one a line; each is answered by one l
                       the card knows.
   remove              Pulls the card: mute at once, and no answer to reset.
   insert              Puts it back: it answers the next reset.
-  status              Tells balance, sequence numbers, PIN tries, memory writes since the start,
-                      and the state of the line.
+  status              Tells the balance in fen, sequence numbers, debits (\"transactions\"), PIN
+                      tries, memory commits and page writes since the start, a digest of the
+                      whole memory, and the state of the line.
   quit                Ends the process as a signal would.
 
 Faults (serve --fault NAME), to see that somebody notices:

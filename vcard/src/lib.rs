@@ -6,6 +6,7 @@ pub mod atr;
 pub mod card;
 pub mod control;
 pub mod fault;
+pub mod inserted;
 pub mod line;
 pub mod link;
 pub mod nvm;

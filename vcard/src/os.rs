@@ -3,7 +3,7 @@
 //! The operating system has a thread of its own so that the line stays watched while the card
 //! writes its memory: a reset pulse is seen, and the terminal is asked for more time.
 
-use crate::{Card, Cut, PowerLost};
+use crate::{Cut, PowerLost};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -30,41 +30,6 @@ pub trait Os: Send {
 
     /// Memory pages written since the process began; the pace of the nominal card counts them.
     fn pages_written(&self) -> u64;
-}
-
-impl Os for Card {
-    fn power_on(&mut self) -> Vec<u8> {
-        Card::power_on(self)
-    }
-
-    fn power_off(&mut self) {
-        Card::power_off(self);
-    }
-
-    fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, PowerLost> {
-        Card::transmit(self, apdu)
-    }
-
-    fn arm_cut(&mut self, cut: Cut) {
-        Card::arm_cut(self, cut);
-    }
-
-    fn status(&self) -> serde_json::Map<String, serde_json::Value> {
-        let status = Card::status(self);
-        let mut map = serde_json::Map::new();
-        map.insert("balance".into(), status.balance.to_string().into());
-        map.insert("offline_sequence".into(), status.offline_sequence.into());
-        map.insert("online_sequence".into(), status.online_sequence.into());
-        map.insert("purchases".into(), status.purchases.into());
-        map.insert("pin_tries".into(), status.pin_tries.into());
-        map.insert("page_writes".into(), status.page_writes.into());
-        map.insert("transactions".into(), status.commits.into());
-        map
-    }
-
-    fn pages_written(&self) -> u64 {
-        Card::status(self).page_writes
-    }
 }
 
 /// What the line or the control socket wants of the operating system.
