@@ -74,7 +74,7 @@ pub fn package(
         scramble(packets, program, &lane.maker, &periods, clear, tally)?;
     }
     if faults.has(Fault::ShiftedPacket) {
-        shift(packets);
+        shift(packets, &programs);
     }
     let mut report = Report::new(schedule, place, packets.len(), clock, next_sequence);
     report.nulls = nulls;
@@ -187,17 +187,21 @@ fn scramble(
     Ok(())
 }
 
-/// Exchanges two neighbours of different streams in the middle of the file.
-fn shift(packets: &mut [Packet]) {
-    let moved = |pair: &[Packet]| match pair {
-        [a, b] => {
-            let (a, b) = (stream::pid(a), stream::pid(b));
-            a != b && a != Pid::NULL && b != Pid::NULL
-        }
-        _ => false,
+/// Exchanges two neighbours, components of the services, in the middle of the file.
+fn shift(packets: &mut [Packet], programs: &[Program]) {
+    let component = |packet: &Packet| {
+        let pid = stream::pid(packet);
+        programs.iter().any(|program| program.components.contains(&pid)).then_some(pid)
     };
     let middle = packets.len() / 2;
-    if let Some(place) = packets.windows(2).skip(middle).position(moved) {
+    let place = packets.windows(2).skip(middle).position(|pair| match pair {
+        [a, b] => {
+            let (a, b) = (component(a), component(b));
+            a.is_some() && b.is_some() && a != b
+        }
+        _ => false,
+    });
+    if let Some(place) = place {
         packets.swap(middle + place, middle + place + 1);
     }
 }
