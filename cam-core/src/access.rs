@@ -1,14 +1,8 @@
-use core::fmt;
-
 use cam_types::{CaSystemId, CasTime, OperatorId};
-
-/// What a session may show and why: the access code of the card's answer, and the numbers that the
-/// C ABI calls `reason`. A code never heard of keeps its number.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct AccessStatus(pub u8);
+use ecm_emm::card::AccessStatus;
 
 /// The answer to "may this be watched, and if not, why not".
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Access {
     /// The family of `reason`.
     pub state: AccessState,
@@ -36,18 +30,19 @@ pub struct Access {
     pub crypto_period: Option<u32>,
 }
 
-/// The families of access reasons.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+/// The families of access reasons, from the best to the worst: of several ECM streams a session
+/// shows the one that is worst off.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum AccessState {
-    /// The card has not been asked yet.
-    #[default]
-    Pending,
     /// The programme is not scrambled.
     Clear,
     /// Keys are given.
     Granted,
     /// Keys are given for a trial.
     Preview,
+    /// The card has not been asked yet.
+    #[default]
+    Pending,
     /// It can be bought.
     Purchasable,
     /// The card says no.
@@ -74,81 +69,66 @@ pub enum Remedy {
     Technician,
 }
 
-impl AccessStatus {
-    /// No answer yet.
-    pub const PENDING: Self = Self(0x00);
-    /// By subscription.
-    pub const GRANTED_SUBSCRIPTION: Self = Self(0x01);
-    /// By a bought event.
-    pub const GRANTED_EVENT: Self = Self(0x02);
-    /// By a bought time slice.
-    pub const GRANTED_TIME: Self = Self(0x03);
-    /// By tier.
-    pub const GRANTED_TIER: Self = Self(0x04);
-    /// Free to every card.
-    pub const GRANTED_FREE: Self = Self(0x05);
-    /// A trial.
-    pub const PREVIEW: Self = Self(0x10);
-    /// It can be bought.
-    pub const PURCHASABLE: Self = Self(0x20);
-    /// The card has no right to it.
-    pub const NO_RIGHT: Self = Self(0x30);
-    /// The right has not begun.
-    pub const NOT_YET_VALID: Self = Self(0x31);
-    /// The right has ended.
-    pub const EXPIRED: Self = Self(0x32);
-    /// The card does not belong to this operator.
-    pub const UNKNOWN_OPERATOR: Self = Self(0x33);
-    /// Not in this region.
-    pub const REGION: Self = Self(0x34);
-    /// Blacked out.
-    pub const BLACKOUT: Self = Self(0x35);
-    /// Above the allowed rating.
-    pub const RATING: Self = Self(0x36);
-    /// The card is paired with no box.
-    pub const NOT_PAIRED: Self = Self(0x37);
-    /// The card is paired with another box.
-    pub const PAIRED_ELSEWHERE: Self = Self(0x38);
-    /// The card is blocked.
-    pub const CARD_BLOCKED: Self = Self(0x39);
-    /// The card has expired.
-    pub const CARD_EXPIRED: Self = Self(0x3A);
-    /// Not enough money.
-    pub const FUNDS: Self = Self(0x3B);
-    /// The purchase log is full.
-    pub const LOG_FULL: Self = Self(0x3C);
-    /// The trial is used up.
-    pub const PREVIEW_USED: Self = Self(0x3D);
-    /// The card needs its messages first.
-    pub const EMM_NEEDED: Self = Self(0x3E);
-    /// No card.
-    pub const NO_CARD: Self = Self(0x40);
-    /// The card does not answer.
-    pub const MUTE_CARD: Self = Self(0x41);
-    /// Not a card of this system.
-    pub const UNKNOWN_CARD: Self = Self(0x42);
-    /// The card is busy.
-    pub const CARD_BUSY: Self = Self(0x43);
-    /// No key for this period.
-    pub const NO_KEY: Self = Self(0x44);
-    /// The card could not read the ECM.
-    pub const MALFORMED_ECM: Self = Self(0x45);
-    /// The ECM is not authentic.
-    pub const REFUSED_ECM: Self = Self(0x46);
-    /// The ECM's time is out of range.
-    pub const CLOCK: Self = Self(0x47);
-    /// The reader does not work.
-    pub const READER_FAULT: Self = Self(0x48);
-    /// A purchase is not settled yet.
-    pub const OUTCOME_UNKNOWN: Self = Self(0x49);
-    /// The ECM belongs to another channel.
-    pub const CHANNEL_MISMATCH: Self = Self(0x4A);
-    /// Not scrambled.
-    pub const CLEAR: Self = Self(0x7F);
+impl AccessState {
+    pub(crate) fn of(status: AccessStatus) -> Self {
+        match status.0 {
+            0x00 => Self::Pending,
+            0x01..=0x0F => Self::Granted,
+            0x10..=0x1F => Self::Preview,
+            0x20..=0x2F => Self::Purchasable,
+            0x30..=0x3F => Self::Denied,
+            0x7F => Self::Clear,
+            _ => Self::Technical,
+        }
+    }
 }
 
-impl fmt::Display for AccessStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "access {:02X}", self.0)
+impl Access {
+    /// An access with nothing but its reason.
+    pub(crate) fn of(reason: AccessStatus) -> Self {
+        let mut access = Self {
+            state: AccessState::of(reason),
+            reason,
+            remedy: Remedy::None,
+            sw: 0,
+            ca_system_id: None,
+            operator: None,
+            cci: 0,
+            rating: 0,
+            pin_needed: false,
+            expires: None,
+            offers: 0,
+            crypto_period: None,
+        };
+        access.settle_remedy();
+        access
+    }
+
+    /// Who or what changes `reason`.
+    pub(crate) fn settle_remedy(&mut self) {
+        self.remedy = match self.reason {
+            AccessStatus::PURCHASABLE if self.pin_needed => Remedy::Pin,
+            AccessStatus::PURCHASABLE | AccessStatus::FUNDS | AccessStatus::PREVIEW_USED => {
+                Remedy::Money
+            }
+            AccessStatus::RATING => Remedy::Pin,
+            AccessStatus::PENDING
+            | AccessStatus::NOT_YET_VALID
+            | AccessStatus::BLACKOUT
+            | AccessStatus::CARD_BUSY
+            | AccessStatus::CLOCK
+            | AccessStatus::OUTCOME_UNKNOWN => Remedy::Wait,
+            AccessStatus::NO_RIGHT
+            | AccessStatus::EXPIRED
+            | AccessStatus::NOT_PAIRED
+            | AccessStatus::PAIRED_ELSEWHERE
+            | AccessStatus::LOG_FULL
+            | AccessStatus::EMM_NEEDED
+            | AccessStatus::NO_KEY => Remedy::Emm,
+            _ => match self.state {
+                AccessState::Denied | AccessState::Technical => Remedy::Technician,
+                _ => Remedy::None,
+            },
+        };
     }
 }

@@ -1,143 +1,185 @@
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use cam_types::{Fen, Instant};
+use cam_types::{Instant, Pid, Pseudonym};
+use ecm_emm::card::{PinBlock, RightRow, SlotInfo, WalletInfo};
+use gp::scp03;
 
+use crate::card::{Exchange, Handshake, Link, Refresh};
+use crate::emm_gate::EmmGate;
+use crate::ledger::Ledger;
+use crate::outbox::{Outbox, Todo};
+use crate::pairing::Pairings;
+use crate::programme::CardAbility;
+use crate::session::Sessions;
+use crate::stats::Latencies;
 use crate::{
-    Access, CaPmtReply, Card, Config, Filter, Input, KeyVersion, Offer, OfferId, Output,
-    PurchaseError, Receipt, RequestId, Right, SessionError, SessionId, Stats, Ticket, Transaction,
-    TxnId, Wallet,
+    Access, Card, Config, ControlWords, Event, Filter, Input, Offer, Output, PurchaseError,
+    Receipt, SessionId, Stats, Ticket, Transaction, TxnId,
 };
 
 /// The conditional access engine of one card reader. See the crate's documentation for its rules.
 pub struct Engine {
-    config: Config,
-    card: Card,
-    filters: Vec<Filter>,
-    rights: Vec<Right>,
-    key_versions: Vec<KeyVersion>,
-    wallet: Option<Wallet>,
-    stats: Stats,
-    tickets: u32,
+    pub(crate) config: Config,
+    pub(crate) out: Outbox,
+    pub(crate) link: Link,
+    /// What the card was asked last and has not answered.
+    pub(crate) flight: Option<Exchange>,
+    pub(crate) handshake: Option<Handshake>,
+    pub(crate) channel: Option<scp03::Session>,
+    /// The command on the line; reused.
+    pub(crate) apdu: Vec<u8>,
+    /// The answer's plain text, and what a command is made from; reused.
+    pub(crate) plain: Vec<u8>,
+    pub(crate) refresh: Refresh,
+    /// Exchanges and channels lost in a row.
+    pub(crate) failures: u32,
+    pub(crate) last_exchange: Instant,
+    pub(crate) card: Card,
+    pub(crate) pairings: Pairings,
+    pub(crate) sessions: Sessions,
+    pub(crate) emm: EmmGate,
+    pub(crate) emm_streams: Vec<(u8, Pid)>,
+    pub(crate) groups: Vec<u32>,
+    /// The last card that introduced itself; kept while it is out.
+    pub(crate) abilities: Vec<CardAbility>,
+    pub(crate) address: Option<Pseudonym>,
+    pub(crate) filters: Vec<Filter>,
+    pub(crate) filters_stale: bool,
+    pub(crate) ledger: Ledger,
+    /// Before this moment a purchase is not asked after again.
+    pub(crate) settle_after: Instant,
+    pub(crate) pins: VecDeque<(Ticket, PinBlock)>,
+    pub(crate) tickets: u32,
+    pub(crate) rights: Vec<RightRow>,
+    pub(crate) key_versions: Vec<SlotInfo>,
+    pub(crate) wallet: Option<WalletInfo>,
+    pub(crate) stats: Stats,
+    pub(crate) latencies: Latencies,
+    /// When the engine wants to be called again.
+    deadline: Option<Instant>,
 }
 
 impl Engine {
     /// An engine that waits for a card. With [`Config::probe`] its first output asks for one.
-    pub fn new(config: Config) -> Self {
-        Self {
-            config,
+    pub fn new(mut config: Config) -> Self {
+        let mut first = [0; 4];
+        config.entropy.fill(&mut first);
+        // Half of the numbers lie ahead of the first one, whatever it is.
+        let first = u32::from_be_bytes(first) >> 1;
+        let stored = core::mem::take(&mut config.stored);
+        let polls = config.probe.is_some();
+        let mut engine = Self {
+            out: Outbox::new(config.event_queue),
+            link: Link::Absent { retry: polls.then(Instant::default) },
+            flight: None,
+            handshake: None,
+            channel: None,
+            apdu: Vec::with_capacity(264),
+            plain: Vec::with_capacity(264),
+            refresh: Refresh::default(),
+            failures: 0,
+            last_exchange: Instant::default(),
             card: Card::default(),
+            pairings: Pairings::load(&stored, &config.box_key, config.stb_id),
+            sessions: Sessions::new(config.max_sessions),
+            emm: EmmGate::new(config.emm_queue),
+            emm_streams: Vec::new(),
+            groups: Vec::new(),
+            abilities: Vec::new(),
+            address: None,
             filters: Vec::new(),
+            filters_stale: false,
+            ledger: Ledger::load(&stored, config.terminal, first),
+            settle_after: Instant::default(),
+            pins: VecDeque::new(),
+            tickets: 0,
             rights: Vec::new(),
             key_versions: Vec::new(),
             wallet: None,
             stats: Stats::default(),
-            tickets: 0,
+            latencies: Latencies::new(),
+            deadline: None,
+            config,
+        };
+        if polls {
+            engine.activate();
         }
+        engine
     }
 
     /// The rows that the storage must be asked for before [`Engine::new`].
     pub fn storage_keys() -> Vec<String> {
-        Vec::new()
+        Pairings::keys().chain(Ledger::keys()).collect()
     }
 
     /// Takes one input. Call [`Engine::poll_output`] until it says [`Output::Wait`] after it.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
-        let _ = (now, input);
+        match input {
+            Input::Section { source, pid, octets } => self.section(now, source, pid, octets),
+            Input::Cat { source, section } => self.cat(source, section),
+            Input::CardPresent => self.card_present(),
+            Input::CardReady { atr, protocol } => self.card_ready(now, atr, protocol),
+            Input::CardAbsent(why) => self.card_absent(now, why),
+            Input::Response(response) => self.response(now, response),
+            Input::Failed { silent, .. } => self.exchange_failed(now, silent),
+            Input::Stored(id) => self.stored(id, true),
+            Input::StoreFailed(id) => self.stored(id, false),
+            Input::Timeout => {}
+        }
+        self.turn(now);
     }
 
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Output<'_> {
-        Output::Wait(None)
+        let wait = Output::Wait(self.deadline);
+        match self.next_todo() {
+            None => wait,
+            Some(Todo::Activate) => Output::ActivateCard,
+            Some(Todo::Command { patience }) => Output::Command { apdu: &self.apdu, patience },
+            Some(Todo::Ladder) => {
+                self.pairings.current().map_or(wait, |pairing| Output::LoadLadder {
+                    pairing_slot: pairing.slot,
+                    ek2: &pairing.ek2,
+                    ek1: &pairing.ek1,
+                    clear_allowed: pairing.clear_allowed,
+                })
+            }
+            Some(Todo::Set { session, pid }) => {
+                self.control_words(session, pid).map_or(wait, Output::SetControlWords)
+            }
+            Some(Todo::Clear { session }) => Output::ClearControlWords { session },
+            Some(Todo::Store(row)) => {
+                let row = self.out.hand_over(row);
+                Output::Store { id: row.id, key: &row.key, value: &row.value }
+            }
+            Some(Todo::Event(event)) => Output::Event(event),
+        }
     }
 
-    /// Opens a session for the programme of this PMT section.
-    pub fn session_open(
-        &mut self,
-        now: Instant,
-        source: u8,
-        pmt: &[u8],
-    ) -> Result<SessionId, SessionError> {
-        let _ = (now, source, pmt);
-        Err(SessionError::Full { max: self.config.max_sessions })
-    }
-
-    /// The programme's PMT has changed.
-    pub fn session_update(
-        &mut self,
-        now: Instant,
-        session: SessionId,
-        pmt: &[u8],
-    ) -> Result<(), SessionError> {
-        let _ = (now, session, pmt);
-        Err(SessionError::Unknown)
-    }
-
-    /// Closes a session and wipes its keys.
-    pub fn session_close(&mut self, now: Instant, session: SessionId) -> Result<(), SessionError> {
-        let _ = (now, session);
-        Err(SessionError::Unknown)
-    }
-
-    /// Takes an EN 50221 CA_PMT object, list management included.
-    pub fn ca_pmt(
-        &mut self,
-        now: Instant,
-        source: u8,
-        object: &[u8],
-    ) -> Result<CaPmtReply, SessionError> {
-        let _ = (now, source, object);
-        Err(SessionError::Unknown)
-    }
-
-    /// Begins a purchase. The same request id gives the same purchase back, whatever became of it,
-    /// also after a restart.
-    pub fn purchase_begin(
-        &mut self,
-        now: Instant,
-        offer: OfferId,
-        request: RequestId,
-        price_seen: Fen,
-    ) -> Result<TxnId, PurchaseError> {
-        let _ = (now, offer, request, price_seen);
-        Err(PurchaseError::NoOffer)
-    }
-
-    /// Confirms a purchase. `pin` is ASCII digits, empty to try without. The answer comes as
-    /// [`crate::Event::Purchase`]; a purchase that has ended reports its end again, without a debit.
-    pub fn purchase_confirm(
-        &mut self,
-        now: Instant,
-        txn: TxnId,
-        pin: &[u8],
-    ) -> Result<(), PurchaseError> {
-        let _ = (now, txn, pin);
-        Err(PurchaseError::NoTransaction)
-    }
-
-    /// Cancels a purchase that is not confirmed.
-    pub fn purchase_cancel(&mut self, now: Instant, txn: TxnId) -> Result<(), PurchaseError> {
-        let _ = (now, txn);
-        Err(PurchaseError::NoTransaction)
-    }
-
-    /// How a purchase stands.
-    pub fn purchase(&self, txn: TxnId) -> Result<Transaction, PurchaseError> {
-        let _ = txn;
-        Err(PurchaseError::NoTransaction)
-    }
-
-    /// Asks the card whether this PIN (ASCII digits) is right. The answer comes as
-    /// [`crate::Event::Pin`].
-    pub fn pin_verify(&mut self, now: Instant, pin: &[u8]) -> Result<Ticket, PurchaseError> {
-        let _ = (now, pin);
-        self.tickets += 1;
-        Err(PurchaseError::NoCard)
+    /// Passes over what has lost its object meanwhile: keys that were wiped before they were taken.
+    fn next_todo(&mut self) -> Option<Todo> {
+        loop {
+            let todo = self.out.pop()?;
+            let stands = match &todo {
+                Todo::Ladder => self.pairings.current().is_some(),
+                Todo::Set { session, pid } => self.control_words(*session, *pid).is_some(),
+                _ => true,
+            };
+            if stands {
+                return Some(todo);
+            }
+        }
     }
 
     /// Resets the card. Keys stay until it answers.
     pub fn card_reset(&mut self, now: Instant) {
-        let _ = now;
+        if matches!(self.link, Link::Up(_)) {
+            self.drop_flight(now);
+            self.activate();
+        }
+        self.turn(now);
     }
 
     /// The section filters wanted now.
@@ -147,8 +189,7 @@ impl Engine {
 
     /// The access of a session; `None` for an id that is not open.
     pub fn access(&self, session: SessionId) -> Option<Access> {
-        let _ = session;
-        None
+        self.sessions.find(session).map(|session| session.access)
     }
 
     /// The card.
@@ -158,32 +199,95 @@ impl Engine {
 
     /// What can be bought in a session.
     pub fn offers(&self, session: SessionId) -> impl Iterator<Item = Offer> + '_ {
-        let _ = session;
-        core::iter::empty()
+        let session = self.sessions.find(session);
+        session.into_iter().flat_map(|session| session.offers().map(|(offer, _)| *offer))
     }
 
     /// The rights on the card, as read after the last change.
-    pub fn rights(&self) -> &[Right] {
+    pub fn rights(&self) -> &[RightRow] {
         &self.rights
     }
 
     /// The purse, as read after the last change.
-    pub fn wallet(&self) -> Option<Wallet> {
+    pub fn wallet(&self) -> Option<WalletInfo> {
         self.wallet
+    }
+
+    /// How a purchase stands.
+    pub fn purchase(&self, txn: TxnId) -> Result<Transaction, PurchaseError> {
+        self.ledger.of_txn(txn).map(|entry| entry.transaction()).ok_or(PurchaseError::NoTransaction)
     }
 
     /// The receipts of purchases made here, oldest first.
     pub fn receipts(&self) -> impl Iterator<Item = (TxnId, Receipt)> + '_ {
-        core::iter::empty()
+        self.ledger.entries().iter().filter_map(|entry| Some((entry.id, entry.receipt?)))
     }
 
     /// The service keys' generations, as read after the last change.
-    pub fn key_versions(&self) -> &[KeyVersion] {
+    pub fn key_versions(&self) -> &[SlotInfo] {
         &self.key_versions
     }
 
     /// The counters.
     pub fn stats(&self) -> Stats {
-        self.stats
+        let mut stats = self.stats;
+        stats.events_lost = self.out.lost_total;
+        self.latencies.report(&mut stats);
+        stats
+    }
+
+    /// What follows every input and call: the card gets its next command, and what changed is
+    /// published.
+    pub(crate) fn turn(&mut self, now: Instant) {
+        self.pump(now);
+        self.publish_access(now);
+        self.publish_filters();
+        let of_sessions = self.sessions.iter().filter_map(|session| session.deadline(now));
+        self.deadline = of_sessions.chain(self.card_deadline()).min();
+    }
+
+    fn control_words(&self, session: SessionId, pid: Pid) -> Option<ControlWords<'_>> {
+        let session = self.sessions.find(session)?;
+        let stream = session.stream(pid)?;
+        let keys = stream.keys.as_ref()?;
+        Some(ControlWords {
+            session: session.id,
+            source: session.source,
+            ecm_pid: stream.plan.ecm_pid,
+            es_pids: &stream.plan.es_pids,
+            mode: session.programme.mode,
+            even: &keys.even,
+            odd: &keys.odd,
+            crypto_period: keys.crypto_period,
+            parity: cam_types::Parity::of_crypto_period(keys.crypto_period),
+            cci: keys.cci,
+            preview: keys.preview,
+        })
+    }
+
+    /// Wipes the keys of all sessions. What they were asked stays, to be asked again.
+    pub(crate) fn wipe_all(&mut self) {
+        for session in self.sessions.iter_mut() {
+            if session.drop_keys() {
+                self.stats.cw_cleared += 1;
+                self.out.push_clear(session.id);
+            }
+            for stream in &mut session.streams {
+                stream.forget_card();
+                if let Some(offer) = stream.offer.take() {
+                    self.out.event(Event::OfferGone { session: session.id, offer: offer.id });
+                }
+            }
+        }
+    }
+
+    fn publish_filters(&mut self) {
+        if core::mem::take(&mut self.filters_stale) {
+            let filters = self.wanted_filters();
+            if filters != self.filters {
+                self.filters = filters;
+                self.out.event(Event::Filters);
+            }
+        }
     }
 }

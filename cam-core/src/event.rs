@@ -1,8 +1,9 @@
 use alloc::vec::Vec;
 
 use cam_types::{CasTime, Epoch, EventId, Fen, OperatorId, Pseudonym, Slot};
+use ecm_emm::card::{AccessStatus, WalletInfo};
 
-use crate::{Access, AccessStatus, Outcome, SessionId, TxnId};
+use crate::{Access, Outcome, SessionId, TxnId};
 
 /// What happened, for the middleware.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,7 +27,7 @@ pub enum Event {
     /// [`crate::Engine::rights`] changed.
     Rights,
     /// The purse changed.
-    Wallet(Wallet),
+    Wallet(WalletInfo),
     /// Something can be bought, or its price changed.
     Offer(Offer),
     /// An offer has ended.
@@ -83,7 +84,7 @@ pub enum CardState {
 }
 
 /// What is known of the card.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Card {
     /// How far it has come.
     pub state: CardState,
@@ -111,19 +112,23 @@ pub struct Card {
     pub now: Option<CasTime>,
 }
 
-/// The purse on the card.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Wallet {
-    /// What is left.
-    pub balance: Fen,
-    /// The card's number of the next debit.
-    pub offline_sequence: u16,
-    /// The card's number of the next load.
-    pub online_sequence: u16,
-    /// Up to this price a purchase needs no PIN.
-    pub pin_free_per_purchase: Fen,
-    /// Up to this sum a day.
-    pub pin_free_per_day: Fen,
+impl Default for Card {
+    fn default() -> Self {
+        Self {
+            state: CardState::Absent,
+            reason: AccessStatus::NO_CARD,
+            atr: Vec::new(),
+            protocol: 0,
+            pseudonym: None,
+            operator: None,
+            blocked: false,
+            pin_tries: None,
+            pairing_slot: None,
+            pairing_slots: 0,
+            sw: 0,
+            now: None,
+        }
+    }
 }
 
 /// Names an offer: event, session and kind in one number.
@@ -196,38 +201,4 @@ pub enum PinOutcome {
     Blocked,
     /// The card could not be asked.
     Failed,
-}
-
-/// A right on the card.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Right {
-    /// 1 package, 2 event, 3 time slice.
-    pub kind: u8,
-    /// The service key slot that it is good for.
-    pub slot: Slot,
-    /// The package or event.
-    pub id: u32,
-    /// The tier.
-    pub tier: u8,
-    /// From here.
-    pub start: CasTime,
-    /// To here.
-    pub end: CasTime,
-    /// As the card tells them.
-    pub flags: u8,
-}
-
-/// The key generations of a service key slot, as the card tells them.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct KeyVersion {
-    /// The service key slot.
-    pub slot: Slot,
-    /// The suite of the key.
-    pub suite: u8,
-    /// The newest generation that opened an ECM.
-    pub active: Epoch,
-    /// The newest generation on the card.
-    pub newest: Epoch,
-    /// Everything below is erased.
-    pub floor: Epoch,
 }

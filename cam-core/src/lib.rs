@@ -13,22 +13,37 @@
 extern crate alloc;
 
 mod access;
+mod card;
 mod config;
 mod doors;
+mod ecm;
+mod ecm_gate;
+mod emm;
+mod emm_gate;
 mod engine;
 mod event;
+mod exchange;
+mod filter;
+mod ledger;
+mod outbox;
+mod pairing;
+mod pay;
+mod programme;
 mod purchase;
 mod session;
 mod stats;
+mod stream;
+mod watch;
 
-pub use access::{Access, AccessState, AccessStatus, Remedy};
+pub use access::{Access, AccessState, Remedy};
 pub use config::{Config, Entropy};
 pub use doors::{Absence, ControlWords, Input, Output, ScramblingMode, StoreId};
-pub use engine::Engine;
-pub use event::{
-    Card, CardState, Event, KeyVersion, Offer, OfferId, OfferKind, PinAnswer, PinOutcome, Right,
-    Ticket, Wallet,
+pub use ecm_emm::card::{
+    AccessStatus, RightRow as Right, SlotInfo as KeyVersion, WalletInfo as Wallet,
 };
+pub use engine::Engine;
+pub use event::{Card, CardState, Event, Offer, OfferId, OfferKind, PinAnswer, PinOutcome, Ticket};
+pub use filter::Filter;
 pub use purchase::{Outcome, PurchaseError, Receipt, RequestId, Transaction, TxnId, TxnState};
-pub use session::{CaPmtReply, Filter, SessionError, SessionId};
+pub use session::{CaPmtReply, SessionError, SessionId};
 pub use stats::Stats;

@@ -1,0 +1,266 @@
+//! The card's way from its reset to an open session, and back.
+//!
+//! ```text
+//! Absent ──activate──▶ Activating ──ATR──▶ Select ──▶ Info ──▶ Pair ──▶ Ready
+//!    ▲                    ▲                  ▲                   │        │
+//!    │ mute, removed      │ an exchange      │ the session       └──▶ Unpaired (EMMs only)
+//!    └────────────────────┴ got no answer    └ is lost
+//! ```
+//!
+//! A lost exchange costs the keys nothing: the card is activated at once, and only when that fails,
+//! or when its next answer denies, are they wiped. What keeps failing is given up for a while that
+//! doubles each time.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use cam_types::{Instant, Pid};
+use gp::scp03;
+
+use crate::engine::Engine;
+use crate::outbox::Todo;
+use crate::{Absence, Card, CardState, Event, SessionId, Ticket, TxnId};
+use ecm_emm::card::{AccessStatus, RightRow};
+
+/// Where the card is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Link {
+    /// No card; try again then.
+    Absent { retry: Option<Instant> },
+    /// `ActivateCard` is out.
+    Activating,
+    /// It takes commands.
+    Up(Stage),
+}
+
+/// How far the dialogue has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stage {
+    Select,
+    Info,
+    Pair,
+    Unpaired,
+    /// Not a card of this system.
+    Unusable,
+    Ready,
+}
+
+/// A command that the card has not answered yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Exchange {
+    Select,
+    Info,
+    Initialize,
+    Authenticate,
+    Ecm {
+        session: SessionId,
+        pid: Pid,
+    },
+    Emm,
+    Rights,
+    Balance,
+    /// VERIFY for its own sake.
+    Verify(Ticket),
+    /// VERIFY for a purchase.
+    VerifyFor(TxnId),
+    Purchase(TxnId),
+    Query(TxnId),
+    /// Its session ended while it was on the line: the answer is for nobody.
+    Forgotten,
+}
+
+/// A channel that is being opened.
+pub(crate) enum Handshake {
+    Initialize(scp03::Initialize),
+    Open(Box<scp03::Open>),
+}
+
+/// What is to be read from the card when nothing else is to do.
+#[derive(Default)]
+pub(crate) struct Refresh {
+    pub(crate) info: bool,
+    pub(crate) balance: bool,
+    /// The index of the next row of rights.
+    pub(crate) rights: Option<u8>,
+    pub(crate) rows: Vec<RightRow>,
+    /// The pairings or the card have changed: an unpaired card is tried again.
+    pub(crate) pair: bool,
+}
+
+impl Refresh {
+    pub(crate) fn all(&mut self) {
+        self.info = true;
+        self.state();
+    }
+
+    /// Money and rights.
+    pub(crate) fn state(&mut self) {
+        self.balance = true;
+        self.rights = Some(0);
+        self.rows.clear();
+    }
+}
+
+impl Engine {
+    /// So many exchanges or sessions may be lost in a row.
+    pub(crate) const MAX_FAILURES: u32 = 3;
+    /// A reader without a detect line is tried again after so long.
+    const RETRY: Duration = Duration::from_millis(300);
+    const MAX_RETRY: Duration = Duration::from_secs(20);
+
+    pub(crate) fn card_present(&mut self) {
+        if matches!(self.link, Link::Absent { .. }) {
+            self.failures = 0;
+            self.activate();
+        }
+    }
+
+    pub(crate) fn card_ready(&mut self, now: Instant, atr: &[u8], protocol: u8) {
+        self.drop_flight(now);
+        self.channel = None;
+        self.handshake = None;
+        self.link = Link::Up(Stage::Select);
+        self.last_exchange = now;
+        self.emm.card_reset();
+        self.refresh = Refresh::default();
+        self.card.atr.clear();
+        self.card.atr.extend(atr.iter().take(33));
+        self.card.protocol = protocol;
+        self.set_card(CardState::Starting, AccessStatus::PENDING);
+    }
+
+    pub(crate) fn card_absent(&mut self, now: Instant, why: Absence) {
+        self.drop_flight(now);
+        let polls = self.config.probe.is_some();
+        let (reason, retry) = match why {
+            Absence::Removed => (AccessStatus::NO_CARD, polls.then_some(Self::RETRY)),
+            // Without a detect line a mute card and an empty slot look the same.
+            Absence::Mute if polls => (AccessStatus::NO_CARD, Some(Self::RETRY)),
+            Absence::Mute => {
+                self.failures += 1;
+                (AccessStatus::MUTE_CARD, Some(self.backoff()))
+            }
+            Absence::Unknown => (AccessStatus::UNKNOWN_CARD, polls.then_some(Self::RETRY)),
+            Absence::ReaderLost => (AccessStatus::READER_FAULT, Some(Duration::from_secs(1))),
+        };
+        if why == Absence::Removed || (why == Absence::Mute && polls) {
+            self.failures = 0;
+        }
+        self.leave(reason, retry.map(|after| now.after(after)));
+    }
+
+    /// There is no card to talk to: keys are wiped at once.
+    fn leave(&mut self, reason: AccessStatus, retry: Option<Instant>) {
+        self.wipe_all();
+        self.forget_pins();
+        self.out.withdraw_card();
+        self.channel = None;
+        self.handshake = None;
+        self.emm.card_gone();
+        self.link = Link::Absent { retry };
+        let (state, old) = (self.card.state, self.card.reason);
+        self.card = Card { state, reason: old, ..Card::default() };
+        let unknown = reason == AccessStatus::UNKNOWN_CARD;
+        self.set_card(if unknown { CardState::Unusable } else { CardState::Absent }, reason);
+    }
+
+    /// Wants the card reset. Nothing else changes yet.
+    pub(crate) fn activate(&mut self) {
+        self.out.withdraw_card();
+        self.out.push(Todo::Activate);
+        self.stats.resets += 1;
+        self.channel = None;
+        self.handshake = None;
+        self.link = Link::Activating;
+        if matches!(self.card.state, CardState::Ready | CardState::Unpaired) {
+            self.set_card(CardState::Starting, AccessStatus::PENDING);
+        }
+    }
+
+    /// The exchange got no answer.
+    pub(crate) fn exchange_failed(&mut self, now: Instant, silent: bool) {
+        if self.flight.is_none() {
+            if matches!(self.link, Link::Activating) {
+                self.card_absent(now, Absence::Mute);
+            }
+            return;
+        }
+        self.stats.apdu_failed += 1;
+        log::info!("no answer from the card{}", if silent { ", not one character" } else { "" });
+        self.drop_flight(now);
+        self.trouble(now, Trouble::Line);
+    }
+
+    /// Something was lost. Starts over, but not for ever.
+    pub(crate) fn trouble(&mut self, now: Instant, trouble: Trouble) {
+        self.channel = None;
+        self.handshake = None;
+        self.failures += 1;
+        if self.failures > Self::MAX_FAILURES {
+            let reason = match trouble {
+                Trouble::Line => AccessStatus::MUTE_CARD,
+                Trouble::Session => AccessStatus::CARD_BUSY,
+            };
+            let retry = now.after(self.backoff());
+            log::warn!("the card keeps failing, left alone for a while");
+            self.leave(reason, Some(retry));
+            return;
+        }
+        match trouble {
+            Trouble::Line => self.activate(),
+            Trouble::Session => self.end_session(now),
+        }
+    }
+
+    /// Starts over from SELECT, once the command on the line has its answer.
+    pub(crate) fn end_session(&mut self, now: Instant) {
+        if self.flight.is_some() {
+            self.drop_flight(now);
+            self.flight = Some(Exchange::Forgotten);
+        }
+        self.channel = None;
+        self.handshake = None;
+        self.link = Link::Up(Stage::Select);
+        self.set_card(CardState::Starting, AccessStatus::PENDING);
+    }
+
+    fn backoff(&self) -> Duration {
+        let doublings = self.failures.saturating_sub(Self::MAX_FAILURES).min(8);
+        (Self::RETRY * (1 << doublings)).min(Self::MAX_RETRY)
+    }
+
+    pub(crate) fn set_card(&mut self, state: CardState, reason: AccessStatus) {
+        if (self.card.state, self.card.reason) != (state, reason) {
+            self.card.state = state;
+            self.card.reason = reason;
+            log::info!("card {state:?}, {reason}");
+            self.out.event(Event::Card { state, reason });
+        }
+    }
+
+    /// When the engine must look at the card again by itself.
+    pub(crate) fn card_deadline(&self) -> Option<Instant> {
+        match self.link {
+            Link::Absent { retry } => retry,
+            Link::Up(Stage::Ready) if self.flight.is_none() => {
+                self.probe_due().into_iter().chain(self.settle_due()).min()
+            }
+            Link::Up(_) if self.flight.is_none() => self.probe_due(),
+            Link::Activating | Link::Up(_) => None,
+        }
+    }
+
+    pub(crate) fn probe_due(&self) -> Option<Instant> {
+        self.config.probe.map(|idle| self.last_exchange.after(idle))
+    }
+}
+
+/// What was lost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Trouble {
+    /// An answer: the card is reset.
+    Line,
+    /// The secure session: it is opened again.
+    Session,
+}

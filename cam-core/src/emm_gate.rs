@@ -1,0 +1,283 @@
+//! The EMM gate: whose it is, whether it is known, and in which order the card gets it.
+//!
+//! A carousel brings every EMM again and again. What the card has applied, or will never apply, is
+//! remembered octet by octet and does not reach it again; what it could not apply yet is tried again
+//! on a later cycle. The memory is bounded: what has fallen out of it goes to the card once more,
+//! whose own window knows it as a duplicate.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use cam_types::{Instant, Pseudonym};
+use ecm_emm::emm::Address;
+
+/// What the gate made of a section.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Verdict {
+    /// For somebody else.
+    NotOurs,
+    /// Known, or waiting already.
+    Duplicate,
+    /// It waits for the card.
+    Waits,
+    /// There is no room, or no card whose it could be.
+    Dropped,
+}
+
+/// How the card's answer is remembered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Memory {
+    /// Applied, or a duplicate: for as long as the memory lasts.
+    Done,
+    /// Refused: until the card is reset or another EMM is applied.
+    Refused,
+    /// Not applicable yet: until another EMM is applied, or a second has passed.
+    Later,
+}
+
+struct Known {
+    section: Vec<u8>,
+    memory: Memory,
+    at: Instant,
+}
+
+/// See the module.
+pub(crate) struct EmmGate {
+    card: Option<Pseudonym>,
+    groups: Vec<u32>,
+    queue: VecDeque<Vec<u8>>,
+    max_queue: usize,
+    sent: Option<Vec<u8>>,
+    lost: u8,
+    known: VecDeque<Known>,
+}
+
+impl EmmGate {
+    /// So many sections are remembered: more than what is on air for one addressee (48).
+    const MEMORY: usize = 128;
+    const RETRY: Duration = Duration::from_secs(1);
+    /// A section that made the card fall silent so often is not sent again.
+    const MAX_LOST: u8 = 2;
+
+    pub(crate) fn new(max_queue: usize) -> Self {
+        Self {
+            card: None,
+            groups: Vec::new(),
+            queue: VecDeque::new(),
+            max_queue,
+            sent: None,
+            lost: 0,
+            known: VecDeque::new(),
+        }
+    }
+
+    /// This card is there now, with these group addresses. Another card's memory is no use to it.
+    pub(crate) fn set_card(&mut self, card: Pseudonym, groups: &[u32]) {
+        if self.card != Some(card) {
+            self.known.clear();
+            self.queue.clear();
+            self.card = Some(card);
+        }
+        self.groups.clear();
+        self.groups.extend_from_slice(groups);
+    }
+
+    /// The card is gone: nothing is for it. Its memory stays, it may come back.
+    pub(crate) fn card_gone(&mut self) {
+        self.queue.clear();
+        self.groups.clear();
+    }
+
+    /// The card was reset: what it refused may be tried once more.
+    pub(crate) fn card_reset(&mut self) {
+        self.known.retain(|known| known.memory == Memory::Done);
+    }
+
+    /// A well-formed section came.
+    pub(crate) fn offer(
+        &mut self,
+        now: Instant,
+        to: Address,
+        section: &[u8],
+        card_there: bool,
+    ) -> Verdict {
+        let Some(card) = self.card.filter(|_| card_there) else { return Verdict::Dropped };
+        let ours = match to {
+            Address::Unique(pseudonym) => pseudonym == card,
+            Address::Shared(group) => self.groups.contains(&group),
+            Address::Global => true,
+        };
+        if !ours {
+            return Verdict::NotOurs;
+        }
+        let again =
+            |known: &Known| known.memory == Memory::Later && now.since(known.at) >= Self::RETRY;
+        if self.queue.iter().any(|waiting| waiting == section)
+            || self.sent.as_deref() == Some(section)
+            || self.known.iter().any(|known| known.section == section && !again(known))
+        {
+            return Verdict::Duplicate;
+        }
+        if self.queue.len() >= self.max_queue {
+            return Verdict::Dropped;
+        }
+        self.known.retain(|known| known.section != section);
+        self.queue.push_back(section.to_vec());
+        Verdict::Waits
+    }
+
+    /// The next section for the card; then `answered` or `lost` must come.
+    pub(crate) fn take(&mut self) -> Option<&[u8]> {
+        self.sent = Some(self.queue.pop_front()?);
+        self.sent.as_deref()
+    }
+
+    /// The card has judged the section.
+    pub(crate) fn answered(&mut self, now: Instant, memory: Memory, changed_the_card: bool) {
+        self.lost = 0;
+        let Some(section) = self.sent.take() else { return };
+        if changed_the_card {
+            self.known.retain(|known| known.memory == Memory::Done);
+        }
+        if self.known.len() >= Self::MEMORY {
+            self.known.pop_front();
+        }
+        self.known.push_back(Known { section, memory, at: now });
+    }
+
+    /// The exchange got no answer. The card may have applied it: it is sent again, for the card's
+    /// window to tell. `false` when it was given up.
+    pub(crate) fn lost(&mut self, now: Instant) -> bool {
+        self.lost += 1;
+        if self.lost > Self::MAX_LOST {
+            self.answered(now, Memory::Refused, false);
+            return false;
+        }
+        if let Some(section) = self.sent.take() {
+            self.queue.push_front(section);
+        }
+        true
+    }
+
+    /// The section that the card works on.
+    pub(crate) fn sent(&self) -> Option<&[u8]> {
+        self.sent.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CARD: Pseudonym = Pseudonym::new([1; 8]);
+    const GROUP: u32 = 1;
+    const NOW: Instant = Instant::from_micros(0);
+
+    fn gate() -> EmmGate {
+        let mut gate = EmmGate::new(2);
+        gate.set_card(CARD, &[GROUP]);
+        gate
+    }
+
+    #[test]
+    fn only_our_own_pass() {
+        for (to, verdict) in [
+            (Address::Unique(CARD), Verdict::Waits),
+            (Address::Unique(Pseudonym::new([2; 8])), Verdict::NotOurs),
+            (Address::Shared(GROUP), Verdict::Waits),
+            (Address::Shared(9), Verdict::NotOurs),
+            (Address::Global, Verdict::Waits),
+        ] {
+            assert_eq!(gate().offer(NOW, to, &[1], true), verdict, "{to:?}");
+        }
+        assert_eq!(gate().offer(NOW, Address::Global, &[1], false), Verdict::Dropped);
+    }
+
+    #[test]
+    fn the_queue_is_bounded_and_ordered() {
+        let mut gate = gate();
+        for (section, verdict) in [
+            ([1], Verdict::Waits),
+            ([1], Verdict::Duplicate),
+            ([2], Verdict::Waits),
+            ([3], Verdict::Dropped),
+        ] {
+            assert_eq!(gate.offer(NOW, Address::Global, &section, true), verdict);
+        }
+        assert_eq!(gate.take(), Some(&[1][..]));
+    }
+
+    /// Applied EMMs stay known over a reset, refused ones and those for later do not.
+    #[test]
+    fn the_answer_decides_what_is_remembered() {
+        let later = Instant::from_micros(2_000_000);
+        for (memory, soon, after_a_while, after_reset) in [
+            (Memory::Done, Verdict::Duplicate, Verdict::Duplicate, Verdict::Duplicate),
+            (Memory::Refused, Verdict::Duplicate, Verdict::Duplicate, Verdict::Waits),
+            (Memory::Later, Verdict::Duplicate, Verdict::Waits, Verdict::Waits),
+        ] {
+            let judged = || {
+                let mut gate = gate();
+                gate.offer(NOW, Address::Global, &[1], true);
+                gate.take();
+                gate.answered(NOW, memory, false);
+                gate
+            };
+            assert_eq!(judged().offer(NOW, Address::Global, &[1], true), soon);
+            assert_eq!(judged().offer(later, Address::Global, &[1], true), after_a_while);
+            let mut reset = judged();
+            reset.card_reset();
+            assert_eq!(reset.offer(NOW, Address::Global, &[1], true), after_reset);
+        }
+    }
+
+    #[test]
+    fn an_applied_emm_gives_the_others_another_chance() {
+        let mut gate = gate();
+        gate.offer(NOW, Address::Global, &[1], true);
+        gate.take();
+        gate.answered(NOW, Memory::Refused, false);
+        gate.offer(NOW, Address::Global, &[2], true);
+        gate.take();
+        gate.answered(NOW, Memory::Done, true);
+        assert_eq!(gate.offer(NOW, Address::Global, &[1], true), Verdict::Waits);
+        assert_eq!(gate.offer(NOW, Address::Global, &[2], true), Verdict::Duplicate);
+    }
+
+    #[test]
+    fn a_lost_one_goes_first_again_but_not_for_ever() {
+        let mut gate = gate();
+        gate.offer(NOW, Address::Global, &[1], true);
+        gate.offer(NOW, Address::Global, &[2], true);
+        for _ in 0..2 {
+            assert_eq!(gate.take(), Some(&[1][..]));
+            assert!(gate.lost(NOW));
+        }
+        gate.take();
+        assert!(!gate.lost(NOW));
+        assert_eq!(gate.take(), Some(&[2][..]));
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let mut gate = EmmGate::new(1);
+        gate.set_card(CARD, &[]);
+        for n in 0..1000u16 {
+            gate.offer(NOW, Address::Global, &n.to_be_bytes(), true);
+            gate.take();
+            gate.answered(NOW, Memory::Done, true);
+        }
+        assert_eq!(gate.known.len(), EmmGate::MEMORY);
+    }
+
+    #[test]
+    fn another_card_starts_without_memory() {
+        let mut gate = gate();
+        gate.offer(NOW, Address::Global, &[1], true);
+        gate.take();
+        gate.answered(NOW, Memory::Done, true);
+        gate.set_card(Pseudonym::new([2; 8]), &[]);
+        assert_eq!(gate.offer(NOW, Address::Global, &[1], true), Verdict::Waits);
+    }
+}

@@ -1,0 +1,105 @@
+use alloc::vec::Vec;
+
+use cam_types::{Pid, Pseudonym, StbId};
+
+/// A section filter that the library wants set now.
+///
+/// `matching[0]` is the table_id; `matching[1..]` compares from octet 3 of the section on (the rule
+/// of DVB demultiplexers: the length is not compared).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Filter {
+    /// The demux or tuner.
+    pub source: u8,
+    /// The PID.
+    pub pid: Pid,
+    /// How many octets of `matching` and `mask` count.
+    pub depth: u8,
+    /// ECMs: do not let them wait.
+    pub urgent: bool,
+    /// What the octets must be.
+    pub matching: [u8; 16],
+    /// Which bits of them are compared.
+    pub mask: [u8; 16],
+}
+
+impl Filter {
+    /// The section passes this filter. What the demultiplexer does in hardware, for tests and for
+    /// hosts without one.
+    pub fn passes(&self, section: &[u8]) -> bool {
+        let compared = section.iter().take(1).chain(section.iter().skip(3));
+        let wanted = self.matching.iter().zip(&self.mask).take(self.depth.into());
+        let mut count = 0;
+        let same = compared
+            .zip(wanted)
+            .inspect(|_| count += 1)
+            .all(|(octet, (want, mask))| (octet ^ want) & mask == 0);
+        same && count == usize::from(self.depth)
+    }
+
+    fn new(source: u8, pid: Pid, table_id: u8, mask: u8, address: &[u8]) -> Self {
+        let mut filter =
+            Self { source, pid, depth: 1, urgent: false, matching: [0; 16], mask: [0; 16] };
+        let octets = core::iter::once((table_id, mask)).chain(address.iter().map(|a| (*a, 0xFF)));
+        let places = filter.matching.iter_mut().zip(filter.mask.iter_mut());
+        for ((matching, mask), (octet, octet_mask)) in places.zip(octets) {
+            (*matching, *mask) = (octet, octet_mask);
+        }
+        filter.depth = (1 + address.len()).min(16) as u8;
+        filter
+    }
+}
+
+/// ECMs of both parities, and offers.
+pub(crate) fn ecm_filters(source: u8, pid: Pid, filters: &mut Vec<Filter>) {
+    push(filters, Filter { urgent: true, ..Filter::new(source, pid, 0x80, 0xFE, &[]) });
+    push(filters, Filter::new(source, pid, 0x88, 0xFF, &[]));
+}
+
+/// EMMs to the box, and to the card as far as its addresses are known.
+pub(crate) fn emm_filters(
+    source: u8,
+    pid: Pid,
+    stb: StbId,
+    card: Option<(Pseudonym, &[u32])>,
+    filters: &mut Vec<Filter>,
+) {
+    push(filters, Filter::new(source, pid, 0x8A, 0xFF, stb.octets()));
+    let Some((pseudonym, groups)) = card else { return };
+    push(filters, Filter::new(source, pid, 0x82, 0xFF, pseudonym.octets()));
+    for group in groups {
+        push(filters, Filter::new(source, pid, 0x84, 0xFF, &group.to_be_bytes()));
+    }
+    push(filters, Filter::new(source, pid, 0x86, 0xFF, &[]));
+}
+
+/// Two sessions on one ECM stream want one filter.
+fn push(filters: &mut Vec<Filter>, filter: Filter) {
+    if !filters.contains(&filter) {
+        filters.push(filter);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_compared_from_octet_3_on() {
+        let mut filters = Vec::new();
+        let card = Pseudonym::new([1, 2, 3, 4, 5, 6, 7, 8]);
+        emm_filters(0, Pid::CAT, StbId::new([9; 8]), Some((card, &[1])), &mut filters);
+        let passes = |section: &[u8]| filters.iter().any(|filter| filter.passes(section));
+        for (section, expected) in [
+            (&[0x82, 0x70, 9, 1, 2, 3, 4, 5, 6, 7, 8, 0][..], true),
+            (&[0x82, 0x70, 9, 1, 2, 3, 4, 5, 6, 7, 9, 0], false),
+            (&[0x82, 0x70, 4, 1, 2, 3, 4], false),
+            (&[0x84, 0x70, 5, 0, 0, 0, 1, 0], true),
+            (&[0x84, 0x70, 5, 0, 0, 0, 2, 0], false),
+            (&[0x86, 0x70, 1, 7], true),
+            (&[0x8A, 0x70, 8, 9, 9, 9, 9, 9, 9, 9, 9], true),
+            (&[], false),
+        ] {
+            assert_eq!(passes(section), expected, "{section:02X?}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What is to be done, in order, until the driver takes it.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use cam_types::Pid;
+
+use crate::{Event, SessionId, StoreId};
+
+/// One thing to do. Long contents stay where they are until the driver takes them.
+#[derive(Debug)]
+pub(crate) enum Todo {
+    Activate,
+    /// The command in the engine's command buffer.
+    Command {
+        patience: Option<Duration>,
+    },
+    /// The ladder keys of the pairing in use.
+    Ladder,
+    /// The control words of this ECM stream of this session.
+    Set {
+        session: SessionId,
+        pid: Pid,
+    },
+    Clear {
+        session: SessionId,
+    },
+    Store(Row),
+    Event(Event),
+}
+
+/// A row for the storage.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) id: StoreId,
+    pub(crate) key: String,
+    pub(crate) value: Vec<u8>,
+}
+
+pub(crate) struct Outbox {
+    queue: VecDeque<Todo>,
+    events: usize,
+    max_events: usize,
+    /// Events lost since the last report.
+    lost: u32,
+    /// Events lost ever.
+    pub(crate) lost_total: u64,
+    stores: u32,
+    /// The row that the driver was handed last: its output borrows it.
+    row: Option<Row>,
+}
+
+impl Outbox {
+    pub(crate) fn new(max_events: usize) -> Self {
+        Self {
+            queue: VecDeque::with_capacity(max_events.min(256) + 64),
+            events: 0,
+            max_events,
+            lost: 0,
+            lost_total: 0,
+            stores: 0,
+            row: None,
+        }
+    }
+
+    pub(crate) fn push(&mut self, todo: Todo) {
+        self.queue.push_back(todo);
+    }
+
+    /// Keys are wiped before anything else happens.
+    pub(crate) fn push_clear(&mut self, session: SessionId) {
+        self.queue.push_front(Todo::Clear { session });
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        if self.events >= self.max_events {
+            self.lost = self.lost.saturating_add(1);
+            self.lost_total += 1;
+            return;
+        }
+        self.events += 1;
+        self.queue.push_back(Todo::Event(event));
+    }
+
+    /// Wants a row stored; the id comes back with `Stored`.
+    pub(crate) fn store(&mut self, key: String, value: Vec<u8>) -> StoreId {
+        self.stores = self.stores.wrapping_add(1);
+        let id = StoreId(self.stores);
+        self.queue.push_back(Todo::Store(Row { id, key, value }));
+        id
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Todo> {
+        self.row = None;
+        match self.queue.pop_front() {
+            Some(Todo::Event(event)) => {
+                self.events -= 1;
+                Some(Todo::Event(event))
+            }
+            None if self.lost > 0 => {
+                Some(Todo::Event(Event::Overflow { lost: core::mem::take(&mut self.lost) }))
+            }
+            other => other,
+        }
+    }
+
+    /// Keeps the row while the driver reads it.
+    pub(crate) fn hand_over(&mut self, row: Row) -> &Row {
+        self.row.insert(row)
+    }
+
+    /// Forgets a command or activation that has not been taken: the card has gone.
+    pub(crate) fn withdraw_card(&mut self) {
+        self.queue.retain(|todo| !matches!(todo, Todo::Activate | Todo::Command { .. }));
+    }
+}
