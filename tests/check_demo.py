@@ -138,11 +138,12 @@ def check_ecm_schedule(source, scrambled, services, times):
     """An ECM of each service falls due every 100 ms and takes the first null packet after it is due."""
     due = {s.ecm_pid: 0.0 for s in services}
     on_air = {s.ecm_pid: [] for s in services}
+    authentic = {index for s in services for index, _ in s.ecms}
     misplaced = 0
     slack = times[1] - times[0]
     for before, after in zip(source, scrambled):
         now = times[before.index]
-        if after.pid in due:
+        if after.pid in due and after.index in authentic:
             misplaced += before.pid != ts.NULL_PID or due[after.pid] > now + slack
             on_air[after.pid].append(now)
             while due[after.pid] <= now + 1e-9:

@@ -23,11 +23,19 @@ def payload(packet):
     return packet[4 + (1 + packet[4] if packet[3] & 0x20 else 0) :]
 
 
+def pmt_pids(stream):
+    """The PIDs of the PMTs, from the first PAT (one section in one packet)."""
+    pat = payload(next(p for p in stream if pid(p) == 0))
+    length = (pat[2] & 0x0F) << 8 | pat[3]
+    loop = pat[9 : 4 + length - 4]
+    return {int.from_bytes(loop[o + 2 : o + 4], "big") & 0x1FFF for o in range(0, len(loop), 4)}
+
+
 class Service:
     """One service's packets, counted."""
 
     def __init__(self, described):
-        self.number, self.name = described["service_id"], described["name"]
+        self.number, self.name = described["service"], described["name"]
         self.algorithm, self.pids = described["algorithm"], set(described["pids"])
         self.shortest = 16 if self.algorithm == "DVB-CISSA" else 8
         self.total = self.scrambled = self.short = self.on_air_clear = self.descrambled = self.mismatched = 0
@@ -52,7 +60,7 @@ def compare(story):
     owner = {p: s for s in services for p in s.pids}
     source, air, result = (packets(p) for p in (SOURCE, story.out / "scrambled.ts", story.box.descrambled))
     moved = int(len(source) != len(air)) + int(len(air) != len(result))
-    rewritten = set(story.packaged["pmt_pids"])
+    rewritten = pmt_pids(source)
     for index, (before, sent, seen) in enumerate(zip(source, air, result)):
         if pid(before) == NULL_PID:
             continue
@@ -83,13 +91,13 @@ def compare(story):
 def judge(story):
     """The claims that only the finished files can prove, and the report."""
     services, moved, count = compare(story)
-    claims, seconds = story.claims, story.packaged["seconds"]
+    claims, seconds = story.claims, story.seconds
     at = lambda index: round(index / count * seconds, 3)  # noqa: E731
     print("         The files, packet by packet")
     clear = sum(s.on_air_clear for s in services)
     claims.check("on-air", clear == 0, f"{sum(s.scrambled for s in services)} scrambled, {clear} in clear")
     claims.check("places", moved == 0, f"{count} packets, {moved} moved or changed")
-    ahead = min(s["least_next_ahead_s"] for s in story.packaged["services"])
+    ahead = min(s["worst_next_lead_ms"] for s in story.packaged["services"]) / 1000
     claims.check("next-word", ahead >= 1.0, f"at least {ahead:.2f} s")
     mismatched = sum(s.mismatched for s in services)
     claims.check("picture", mismatched == 0,
@@ -120,11 +128,11 @@ def report(story, services, windows, at, lost, mismatched):
     """Everything that was seen, for report.json."""
     stats, claims = story.stats, story.claims
     unchecked = claims.unchecked()
-    described = {s["service_id"]: s for s in story.packaged["services"]}
+    described = {s["service"]: s for s in story.packaged["services"]}
     return {
         "demo": "ok" if not claims.failed and not unchecked else "failed",
         "claims": {"held": claims.held, "failed": claims.failed, "unchecked": unchecked},
-        "seconds": story.packaged["seconds"],
+        "seconds": story.seconds,
         "protocol": story.protocol,
         "paced": story.paced,
         "packets": {
@@ -155,9 +163,12 @@ def report(story, services, windows, at, lost, mismatched):
                 "windows": windows[s.number],
                 "windows_s": [[at(a), at(b)] for a, b in windows[s.number]],
                 "wiped_s": wiped(story, s.number, windows[s.number], at),
-                "crypto_periods": described[s.number]["crypto_periods"],
-                "ecms_s": [at(i) for i in described[s.number]["ecm_packets"]],
-                "worst_ecm_interval_ms": described[s.number]["worst_ecm_interval_ms"],
+                "crypto_periods": [
+                    {"number": c["number"], "epoch": c["epoch"], "from_s": at(c["first_packet"]),
+                     "to_s": at(c["last_packet"] + 1)} for c in described[s.number]["crypto_periods"]
+                ],
+                "ecms_s": [at(i) for i in described[s.number]["ecm"]["packets"]],
+                "worst_ecm_interval_ms": described[s.number]["ecm"]["worst_interval_ms"],
             }
             for s in services
         },
@@ -170,7 +181,7 @@ def wiped(story, number, windows, at):
     spans = []
     for event in story.box.find("wiped", service=number, cause="card"):
         after = [at(first) for first, _ in windows if at(first) > event["at"]]
-        spans.append([event["at"], after[0] if after else story.packaged["seconds"]])
+        spans.append([event["at"], after[0] if after else story.seconds])
     return spans
 
 

@@ -42,9 +42,10 @@ class Story:
         head_end = Headend(self.out, self.twist.headend)
         pairing = head_end.pair(self.card_file["card_id"], self.operator["box"][0]["stb_id"])
         self.packaged = head_end.package()
+        self.seconds = self.packaged["duration_ms"] / 1000
         for service in self.packaged["services"]:
             print(f"     {service['name']}: {service['algorithm']}, {service['scrambled']} packets scrambled, "
-                  f"{service['too_short']} too short, ECMs at most {service['worst_ecm_interval_ms']:.0f} ms apart")
+                  f"{service['too_short']} too short, ECMs at most {service['ecm']['worst_interval_ms']:.0f} ms apart")
         self.say(None, f"A card on a serial line, {self.protocol.upper().replace('T', 'T=')}, and a box with the pairing")
         state = self.out / "state"
         shutil.rmtree(state, ignore_errors=True)
@@ -96,7 +97,7 @@ class Story:
         self.rotation()
         self.cut_after_commit()
         self.pull_card()
-        self.play(self.packaged["seconds"] + 1)
+        self.play(self.seconds + 1)
         self.box.order("flush")
         self.stats = self.box.order("stats")
         self.card_status = self.card.order("status")
@@ -161,7 +162,8 @@ class Story:
         before, stats = self.card.order("status"), self.box.order("stats")
         self.play(9.9)
         after, now = self.card.order("status"), self.box.order("stats")
-        self.emm_delta = {k: now[k] - stats[k] for k in ("emm_duplicate", "emm_refused", "ecm_refused")}
+        self.counted = {k: now[k] - stats[k] for k in ("emm_duplicate", "emm_refused", "ecm_refused")}
+        aired = {name: self.aired(name, 6.9, 9.9) for name in ("news-key", "attack-replay", "attack-forged-emm")}
         unchanged = before["digest"] == after["digest"]
         for claim, counter in (("replayed-emm", "emm_duplicate"), ("forged-emm", "emm_refused"),
                                ("forged-ecm", "ecm_refused")):
