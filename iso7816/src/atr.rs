@@ -311,6 +311,12 @@ impl Atr {
         self.warnings
     }
 
+    /// Odd in a way that a lost or doubled octet looks like.
+    pub(crate) fn doubtful(&self) -> bool {
+        let doubts = AtrWarnings::WRONG_TCK | AtrWarnings::NO_TCK | AtrWarnings::TRAILING;
+        self.warnings.0 & doubts.0 != 0
+    }
+
     /// Adds a warning that only the line can see.
     pub(crate) fn warn(&mut self, warning: AtrWarnings) {
         self.warnings |= warning;

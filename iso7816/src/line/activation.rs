@@ -236,6 +236,11 @@ impl CardLine {
             }
             atr.warn(AtrWarnings::PARITY);
         }
+        // A card that is like this is like this twice; a mishap on the line is not.
+        if atr.doubtful() && self.doubted != Some(atr) && self.attempts < ATTEMPTS {
+            self.doubted = Some(atr);
+            return self.again(Cause::NotACard(AtrError::Refused(atr.warnings())));
+        }
         if !atr.warnings().is_empty() {
             log::warn!("card line: answer to reset with {}", atr.warnings());
         }

@@ -41,6 +41,8 @@ pub struct CardLine {
     /// The reader gives raw octets of a card with inverse convention.
     mapped: bool,
     atr: Option<Atr>,
+    /// An answer to reset that looked like a mishap; believed when it comes again.
+    doubted: Option<Atr>,
     /// Resets in a row without a card that came up.
     attempts: u8,
     /// The card in specific mode was reset once to look for negotiable mode.
@@ -78,6 +80,8 @@ struct Exchange {
     patience: Option<Duration>,
     /// When the patience ends.
     silent: Option<Instant>,
+    /// A character has come since we sent last: what we send now may take its time.
+    heard: bool,
     /// T=0: a header has gone out.
     sent: bool,
 }
@@ -92,6 +96,7 @@ impl CardLine {
             params: LineParams::initial(policy.clock_hz),
             mapped: false,
             atr: None,
+            doubted: None,
             attempts: 0,
             asked_to_negotiate: false,
             rates: Rates::default(),
@@ -126,6 +131,7 @@ impl CardLine {
             Input::Activate => {
                 self.attempts = 0;
                 self.asked_to_negotiate = false;
+                self.doubted = None;
                 self.rates = Rates::default();
                 self.failures = 0;
                 self.activate(Reset::Cold);
@@ -201,7 +207,7 @@ impl CardLine {
         }
         let end = now.after(self.policy.exchange_limit);
         let silent = patience.map(|patience| now.after(patience));
-        self.state = State::Exchange(Exchange { end, patience, silent, sent: false });
+        self.state = State::Exchange(Exchange { end, patience, silent, heard: true, sent: false });
         if self.protocol == 1 {
             self.t1.handle_input(now, t1::Input::Command(apdu));
         } else {
@@ -227,6 +233,7 @@ impl CardLine {
             }
             if let State::Exchange(exchange) = &mut self.state {
                 exchange.silent = exchange.patience.map(|patience| now.after(patience));
+                exchange.heard = true;
             }
             match self.state {
                 State::Down | State::Starting(_) => {}
@@ -308,8 +315,11 @@ impl CardLine {
         let sending = self.params.sending(self.wire_len);
         if let State::Exchange(exchange) = &mut self.state {
             exchange.sent = true;
-            exchange.silent =
-                exchange.patience.map(|patience| now.after(sending.saturating_add(patience)));
+            // Repeating a block that nobody answers does not prolong the patience.
+            if core::mem::replace(&mut exchange.heard, false) {
+                exchange.silent =
+                    exchange.patience.map(|patience| now.after(sending.saturating_add(patience)));
+            }
         }
         self.queue.push(Out::Transmit);
     }

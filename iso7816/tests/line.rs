@@ -1,0 +1,448 @@
+//! The card line against a small card: activation, recovery, and every single fault on the line.
+mod bench;
+
+use bench::{Bench, Card, Event, Mishap, answer};
+use cam_types::Instant;
+use hex_literal::hex;
+use iso7816::apdu::ApduError;
+use iso7816::atr::AtrError;
+use iso7816::etu::{Convention, LineParams};
+use iso7816::line::{CardLine, Cause, Gone, Input, Output, Policy, Reset};
+use proptest::prelude::*;
+use std::time::Duration;
+
+/// Negotiable, TA1 18, N 255, T=1, IFSC 254, BWI 1, CWI 5.
+const ATR: [u8; 14] = hex!("3B D6 18 FF 81 31 FE 15 53 54 42 43 41 4D");
+const CLOCK: u32 = 3_579_545;
+
+fn with_tck(atr: &[u8]) -> Vec<u8> {
+    let tck = atr[1..].iter().fold(0, |sum, octet| sum ^ octet);
+    [atr, &[tck]].concat()
+}
+
+fn bench() -> Bench {
+    Bench::new(&with_tck(&ATR), Policy::new(CLOCK))
+}
+
+fn cause(event: &Event) -> Cause {
+    match event {
+        Event::Failed(error) => error.cause(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn from_reset_to_an_exchange() {
+    let mut bench = bench();
+    bench.ready();
+    assert_eq!(bench.card.resets, [Reset::Cold]);
+    assert_eq!(
+        bench.sent,
+        [hex!("FF 11 18 F6").to_vec(), hex!("00 C1 01 FE 3E").to_vec()],
+        "PPS, then S(IFS)"
+    );
+    let last = bench.configured.last().unwrap();
+    assert_eq!((last.f, last.d, last.guard_etu), (372, 12, 11));
+    assert_eq!(last.baud(), 115_469);
+    for apdu in [&hex!("80320000")[..], &hex!("80B000C8 00"), &[0x80; 9][..5]] {
+        assert_eq!(bench.command(apdu), Event::Response(answer(apdu)));
+    }
+    assert_eq!(bench.card.executed.len(), 3);
+    assert!(bench.line.atr().is_some());
+    // Reset to the first command in less than 100 ms, at the real speed of the line.
+    assert!(bench.now.as_micros() < 400_000);
+}
+
+#[test]
+fn no_pps_when_the_default_is_all_there_is() {
+    let mut bench = Bench::new(&with_tck(&hex!("3B 80 81 31 FE 15")), Policy::new(CLOCK));
+    bench.ready();
+    assert_eq!(bench.card.pps_seen, 0);
+    assert_eq!(bench.sent, [hex!("00 C1 01 FE 3E").to_vec()]);
+}
+
+#[test]
+fn a_rate_that_the_uart_cannot_make_is_not_asked_for() {
+    let policy = Policy { baud_base: Some(115_200), ..Policy::new(CLOCK) };
+    // 512/16: 3 % off on such a UART; 372/12 is faster than that, so 512/8, 372/8 … are tried.
+    let mut bench = Bench::new(&with_tck(&hex!("3B 90 95 81 31 FE 15")), policy);
+    bench.ready();
+    let baud = bench.line.params().baud();
+    let off = (115_200 / ((115_200 + baud / 2) / baud)).abs_diff(baud);
+    assert!(baud < 111_861 && off * 50 <= baud, "{baud}");
+    let slow = Policy { max_baud: 10_000, ..Policy::new(CLOCK) };
+    let mut bench = Bench::new(&with_tck(&ATR), slow);
+    bench.ready();
+    assert_eq!((bench.card.pps_seen, bench.line.params().baud()), (0, 9_622));
+}
+
+#[test]
+fn specific_mode_starts_at_once() {
+    let mut bench = Bench::new(&with_tck(&hex!("3B 90 95 91 81 31 FE 15")), Policy::new(CLOCK));
+    bench.ready();
+    assert_eq!(bench.card.pps_seen, 0);
+    assert_eq!((bench.line.params().f, bench.line.params().d), (512, 16));
+}
+
+#[test]
+fn specific_mode_that_does_not_fit() {
+    let policy = Policy { max_baud: 20_000, ..Policy::new(CLOCK) };
+    // TA2 01: the card may change, so it is asked once by a warm reset.
+    let mut bench = Bench::new(&with_tck(&hex!("3B 90 95 91 01 31 FE 15")), policy);
+    bench.input(Input::Activate);
+    let event = bench.run().unwrap();
+    assert_eq!(cause(&event), Cause::SpecificMode);
+    assert_eq!(bench.card.resets, [Reset::Cold, Reset::Warm]);
+    assert_eq!(bench.deactivated, 1);
+    // TA2 81: it may not.
+    let mut bench = Bench::new(&with_tck(&hex!("3B 90 95 91 81 31 FE 15")), policy);
+    bench.input(Input::Activate);
+    assert_eq!(cause(&bench.run().unwrap()), Cause::SpecificMode);
+    assert_eq!(bench.card.resets, [Reset::Cold]);
+}
+
+#[test]
+fn inverse_convention() {
+    let mut bench = Bench::new(&with_tck(&hex!("3F 90 18 81 31 FE 15")), Policy::new(CLOCK));
+    bench.inverse = true;
+    bench.mishap = Some((0, Mishap::Marked)); // the UART still expects even parity
+    bench.ready();
+    assert!(bench.configured.iter().all(|params| params.convention == Convention::Inverse));
+    let apdu = hex!("80340000 03 010203 00");
+    assert_eq!(bench.command(&apdu), Event::Response(answer(&apdu)));
+}
+
+#[test]
+fn pps_refused_then_left_out() {
+    let mut bench = bench();
+    bench.card.refuses_pps = true;
+    bench.ready();
+    assert_eq!(bench.card.pps_seen, 2);
+    assert_eq!(bench.line.params().baud(), 9_622);
+    assert_eq!(bench.command(&hex!("80320000")), Event::Response(vec![0x90, 0x00]));
+}
+
+#[test]
+fn a_mute_card_and_no_card() {
+    let mut bench = bench();
+    bench.card.mute = true;
+    bench.input(Input::Activate);
+    let before = bench.now;
+    let Some(Event::Failed(error)) = bench.run() else { panic!("it came up") };
+    assert_eq!(error.cause(), Cause::Mute);
+    assert!(!error.may_have_executed() && !error.recovering() && !error.usable());
+    assert!(bench.now.since(before) < Duration::from_secs(1));
+    assert_eq!((bench.card.resets.len(), bench.deactivated), (3, 1));
+    assert_eq!(bench.run(), None);
+    assert_eq!(cause(&bench.command(&hex!("80320000"))), Cause::NotReady);
+    bench.card.mute = false;
+    bench.ready();
+}
+
+#[test]
+fn nonsense_instead_of_an_answer_to_reset() {
+    for (atr, why) in [
+        (&hex!("AA 55")[..], AtrError::Ts(0xAA)),
+        (&hex!("3B 02 41"), AtrError::Short),
+        (&[&hex!("3B F0")[..], &[0xFF; 40]].concat(), AtrError::Overlong),
+    ] {
+        let mut bench = Bench::new(atr, Policy::new(CLOCK));
+        bench.input(Input::Activate);
+        assert_eq!(cause(&bench.run().unwrap()), Cause::NotACard(why));
+        assert_eq!(bench.card.resets.len(), 3);
+    }
+    // T=14 is a card, but not for us.
+    let mut bench = Bench::new(&hex!("3B 80 0E 8E"), Policy::new(CLOCK));
+    bench.input(Input::Activate);
+    assert_eq!(cause(&bench.run().unwrap()), Cause::Protocol { t: 14 });
+    assert_eq!(bench.card.resets.len(), 1);
+}
+
+#[test]
+fn trailing_octets_and_a_missing_tck_are_let_pass() {
+    for atr in [[with_tck(&ATR), vec![0xAA, 0x55]].concat(), ATR.to_vec()] {
+        let mut bench = Bench::new(&atr, Policy::new(CLOCK));
+        bench.ready();
+        assert!(!bench.line.atr().unwrap().warnings().is_empty());
+        assert_eq!(bench.command(&hex!("80320000")), Event::Response(vec![0x90, 0x00]));
+    }
+}
+
+#[test]
+fn a_card_that_falls_silent() {
+    let mut bench = bench();
+    bench.ready();
+    bench.card.mute = true;
+    let before = bench.now;
+    bench.input(Input::Command {
+        apdu: &hex!("80320000"),
+        patience: Some(Duration::from_millis(300)),
+    });
+    let Some(Event::Failed(error)) = bench.run() else { panic!("an answer from nowhere") };
+    assert_eq!(error.cause(), Cause::Silent);
+    assert!(error.may_have_executed() && error.recovering());
+    assert!(bench.now.since(before) < Duration::from_millis(350));
+    assert_eq!(cause(&bench.run().unwrap()), Cause::Mute);
+    assert_eq!(bench.card.resets, [Reset::Cold, Reset::Warm, Reset::Cold, Reset::Cold]);
+}
+
+#[test]
+fn a_card_that_falls_silent_and_comes_back() {
+    let mut bench = bench();
+    bench.ready();
+    bench.card.mute = true;
+    bench.input(Input::Command { apdu: &hex!("80320000"), patience: None });
+    let event = bench.run().unwrap();
+    assert_eq!(cause(&event), Cause::Silent);
+    bench.card.mute = false;
+    assert!(matches!(bench.run(), Some(Event::Ready(_))));
+    assert_eq!(bench.command(&hex!("80320000")), Event::Response(vec![0x90, 0x00]));
+    assert_eq!(bench.card.executed.len(), 1);
+}
+
+#[test]
+fn removed_and_reader_lost() {
+    for (gone, expected) in [(Gone::Removed, Cause::Removed), (Gone::ReaderLost, Cause::ReaderLost)]
+    {
+        let mut bench = bench();
+        bench.ready();
+        bench.input(Input::Command { apdu: &hex!("80320000"), patience: None });
+        bench.input(Input::Gone(gone));
+        let Some(Event::Failed(error)) = bench.run() else { panic!("still there") };
+        assert_eq!((error.cause(), error.may_have_executed()), (expected, true));
+        assert_eq!(bench.run(), None);
+        bench.input(Input::Gone(gone));
+        assert_eq!(bench.run(), None, "told once");
+        bench.ready();
+    }
+}
+
+#[test]
+fn commands_that_are_not_sent() {
+    let mut bench = bench();
+    assert_eq!(cause(&bench.command(&hex!("80320000"))), Cause::NotReady);
+    bench.ready();
+    let sent = bench.sent.len();
+    for apdu in [&hex!("8032")[..], &hex!("80320000 02 AA"), &[0; 300]] {
+        let Event::Failed(error) = bench.command(apdu) else { panic!("sent") };
+        assert!(matches!(error.cause(), Cause::Command(_)), "{error}");
+        assert!(!error.may_have_executed() && error.usable());
+    }
+    let Event::Failed(error) = bench.command(&[0; 300]) else { panic!("sent") };
+    assert_eq!(error.cause(), Cause::Command(ApduError::TooLong { octets: 300, limit: 261 }));
+    assert_eq!(bench.sent.len(), sent);
+    assert_eq!(bench.command(&hex!("80320000")), Event::Response(vec![0x90, 0x00]));
+}
+
+/// The heart of it: one octet of an exchange is lost, doubled or changed, at every place, in both
+/// directions. The answer is right or the exchange fails, no command is executed twice, a failure
+/// does not deny an execution, and the next exchange works.
+#[test]
+fn one_fault_at_every_place() {
+    let mishaps = (0..8).map(|bit| Mishap::Flipped(1 << bit)).chain([
+        Mishap::Flipped(0xFF),
+        Mishap::Lost,
+        Mishap::Doubled,
+        Mishap::Parity,
+    ]);
+    let long = [&hex!("80340000 F0")[..], &[0x5A; 0xF0], &[0]].concat();
+    let ordinary = hex!("80340000 0C 0102030405060708090A0B0C 00");
+    for (atr, apdu) in [
+        (with_tck(&ATR), &ordinary[..]),
+        // IFSC 8: chains.
+        (with_tck(&hex!("3B D0 18 FF 81 31 08 15")), &ordinary[..]),
+        (with_tck(&hex!("3B D0 18 FF 81 31 40 15")), &long[..]),
+    ] {
+        for mishap in mishaps.clone() {
+            let mut place = 0;
+            loop {
+                let mut bench = Bench::new(&atr, Policy::new(CLOCK));
+                bench.ready();
+                let here = format!("{mishap:?} at octet {place}");
+                bench.octets = 0;
+                bench.mishap = Some((place, mishap));
+                let event = bench.command(apdu);
+                match &event {
+                    Event::Response(response) => {
+                        assert_eq!(*response, answer(apdu), "{here}");
+                        assert_eq!(bench.card.executed, [apdu.to_vec()], "{here}");
+                    }
+                    Event::Failed(error) => {
+                        assert!(bench.card.executed.len() <= 1, "{here}");
+                        if !bench.card.executed.is_empty() {
+                            assert!(error.may_have_executed(), "{here}: {error}");
+                        }
+                        if error.recovering() {
+                            assert!(matches!(bench.run(), Some(Event::Ready(_))), "{here}");
+                        }
+                    }
+                    Event::Ready(_) => panic!("{here}: {event:?}"),
+                }
+                let over = bench.octets <= place;
+                bench.mishap = None;
+                let next = hex!("80320000");
+                let event = bench.command(&next);
+                assert_eq!(event, Event::Response(answer(&next)), "{here}: the next exchange");
+                if over {
+                    break;
+                }
+                place += 1;
+            }
+            assert!(place > 20);
+        }
+    }
+}
+
+/// The same while the card comes up: it comes up, or is given up, but never wrongly.
+#[test]
+fn one_fault_at_every_place_of_the_start() {
+    for mishap in [Mishap::Lost, Mishap::Doubled, Mishap::Flipped(4), Mishap::Parity] {
+        for place in 0..40 {
+            let mut bench = bench();
+            bench.mishap = Some((place, mishap));
+            bench.input(Input::Activate);
+            let event = bench.run().unwrap();
+            assert!(matches!(event, Event::Ready(_)), "{mishap:?} at {place}: {event:?}");
+            let apdu = hex!("80320000");
+            bench.mishap = None;
+            let event = bench.command(&apdu);
+            if let Event::Failed(error) = &event {
+                // A fault that an answer to reset cannot show: wrong parameters, but no wrong answer.
+                assert!(!matches!(error.cause(), Cause::NotReady), "{mishap:?} at {place}");
+                continue;
+            }
+            assert_eq!(event, Event::Response(answer(&apdu)), "{mishap:?} at {place}");
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Activate,
+    Command(Vec<u8>),
+    Received(Vec<u8>),
+    Damaged,
+    Removed,
+    Timeout,
+    Pass(u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        1 => Just(Step::Activate),
+        4 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Step::Command),
+        4 => Just(Step::Command(hex!("80340000 03 010203 00").to_vec())),
+        6 => prop::collection::vec(any::<u8>(), 1..40).prop_map(Step::Received),
+        6 => prop::sample::select(vec![0x60, 0x34, 0x90, 0x00, 0x61, 0x6C, 0xC0, 0xCB])
+            .prop_map(|octet| Step::Received(vec![octet])),
+        1 => Just(Step::Damaged),
+        1 => Just(Step::Removed),
+        8 => Just(Step::Timeout),
+        2 => (0..5_000_000u32).prop_map(Step::Pass),
+    ]
+}
+
+/// Answers to reset that bring up T=0, T=1 and everything between.
+fn atr() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        Just(hex!("3B 00").to_vec()),
+        Just(with_tck(&hex!("3B 80 81 31 FE 15"))),
+        Just(with_tck(&hex!("3B 90 95 91 81 31 FE 15"))),
+        Just(with_tck(&ATR)),
+        prop::collection::vec(any::<u8>(), 0..40),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    /// Whatever comes, the line neither panics nor fails to rest, and every wait ends: left alone
+    /// it is down or ready after a bounded time.
+    #[test]
+    fn any_input_at_any_time(
+        atr in atr(),
+        steps in prop::collection::vec(step(), 0..60),
+    ) {
+        let mut line = CardLine::new(Policy::new(CLOCK));
+        let mut now = Instant::from_micros(1);
+        let mut deadline = None;
+        let input = |line: &mut CardLine, now, input: Input<'_>| {
+            line.handle_input(now, input);
+            for _ in 0..16 {
+                if let Output::Wait(at) = line.poll_output() {
+                    return at;
+                }
+            }
+            panic!("the line does not come to rest");
+        };
+        input(&mut line, now, Input::Activate);
+        input(&mut line, now, Input::Received(&atr));
+        for step in &steps {
+            let item = match step {
+                Step::Activate => Input::Activate,
+                Step::Command(apdu) => Input::Command { apdu, patience: None },
+                Step::Received(octets) => Input::Received(octets),
+                Step::Damaged => Input::Damaged,
+                Step::Removed => Input::Gone(Gone::Removed),
+                Step::Timeout => {
+                    now = deadline.unwrap_or(now);
+                    Input::Timeout
+                }
+                Step::Pass(micros) => {
+                    now = now.after(Duration::from_micros((*micros).into()));
+                    Input::Timeout
+                }
+            };
+            deadline = input(&mut line, now, item);
+        }
+        let mut left = 200;
+        while let Some(at) = deadline {
+            prop_assert!(left > 0, "still waiting");
+            left -= 1;
+            now = now.max(at);
+            deadline = input(&mut line, now, Input::Timeout);
+        }
+    }
+
+    /// A card that answers a command with anything: the exchange ends, in bounded time.
+    #[test]
+    fn any_answer_to_a_command(
+        t1 in any::<bool>(),
+        answers in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..40),
+    ) {
+        let atr = if t1 { with_tck(&hex!("3B 80 81 31 FE 15")) } else { hex!("3B 00").to_vec() };
+        let mut bench = Bench::new(&atr, Policy::new(CLOCK));
+        if t1 {
+            bench.ready();
+        } else {
+            bench.input(Input::Activate);
+            prop_assert!(matches!(bench.run(), Some(Event::Ready(_))));
+        }
+        bench.card.mute = true;
+        bench.input(Input::Command { apdu: &hex!("80340000 03 010203 00"), patience: None });
+        for answer in &answers {
+            if !bench.events.is_empty() {
+                break;
+            }
+            bench.input(Input::Received(answer));
+            if let Some(at) = bench.deadline {
+                bench.now = bench.now.max(at);
+                bench.input(Input::Timeout);
+            }
+        }
+        let event = bench.run();
+        prop_assert!(matches!(event, Some(Event::Failed(_) | Event::Response(_))), "{event:?}");
+        if t1 {
+            // Random octets make a block once in thousands of cases, never a whole exchange.
+            prop_assert!(bench.now.as_micros() < 120_000_000);
+        }
+    }
+}
+
+#[test]
+fn initial_line() {
+    let line = CardLine::new(Policy::new(CLOCK));
+    assert_eq!(line.params(), LineParams::initial(CLOCK));
+    assert!(line.atr().is_none());
+    assert!(Card::new(&ATR).executed.is_empty());
+}
