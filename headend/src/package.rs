@@ -15,7 +15,7 @@ use crate::multiplex::{CatLane, Disturbance, EcmLane, Multiplex};
 use crate::period::Periods;
 use crate::psi::{self, Program, PsiError};
 use crate::report::{Report, Tally};
-use crate::scrambler::{Scrambled, Scrambler};
+use crate::scrambler::{Algorithm, Scrambled, Scrambler};
 use crate::stream::{self, Packet, Stream};
 use crate::timebase::{ClockError, Timebase};
 use cam_types::{OperatorId, Pid};
@@ -37,6 +37,7 @@ pub fn package(
     let start = schedule.start.0;
     let periods = Periods::new(&time, packets.len(), start, schedule.crypto_period_s);
     let place = Place { time: &time, periods: &periods };
+    check_faults(schedule, &periods, faults)?;
 
     let mut lanes = Vec::new();
     for (program, service) in programs.iter().zip(&schedule.service) {
@@ -130,6 +131,36 @@ fn survey(packets: &[Packet], schedule: &Schedule) -> Result<Vec<Program>, Packa
         return Err(PackageError::NoNullPackets);
     }
     Ok(programs)
+}
+
+/// A fault that finds nothing to break would make a test of it worthless.
+fn check_faults(
+    schedule: &Schedule,
+    periods: &Periods,
+    faults: Faults<'_>,
+) -> Result<(), PackageError> {
+    let services = || schedule.service.iter();
+    let sends = |kinds: &[&str]| schedule.emm.iter().any(|e| kinds.contains(&e.message.kind()));
+    for fault in faults.0 {
+        let has_object = match fault {
+            Fault::WrongControlWord => {
+                periods.count() > 2
+                    && services().any(|s| s.scrambling.algorithm() == Algorithm::Cissa)
+            }
+            Fault::LostEcm => periods.count() > 4 && services().any(|s| !s.event.is_empty()),
+            Fault::WrongPrice => services().any(|s| !s.event.is_empty()),
+            Fault::ClearPacket => periods.count() > 2,
+            Fault::LateNext => periods.count() > 4,
+            Fault::LostKeyUpdate => sends(&["key_deliver"]),
+            Fault::NoForgeries => sends(&["forge_emm", "forge_ecm"]),
+            Fault::NoReplay => sends(&["replay"]),
+            Fault::ShiftedPacket => true,
+        };
+        if !has_object {
+            return Err(PackageError::IdleFault { fault: Faults(&[*fault]).names().concat() });
+        }
+    }
+    Ok(())
 }
 
 /// The PCR PID, of the scheduled services, whose clock comes first: its first PCR is the start.
@@ -231,6 +262,8 @@ pub enum PackageError {
     PidTaken { field: &'static str, pid: Pid, packet: usize },
     /// Nowhere to put ECMs.
     NoNullPackets,
+    /// A fault that finds nothing to break.
+    IdleFault { fault: String },
 }
 
 impl From<PsiError> for PackageError {
@@ -280,6 +313,9 @@ impl fmt::Display for PackageError {
             }
             Self::PidTaken { field, pid, packet } => {
                 write!(f, "{field} {pid} is taken in the source, first at packet {packet}")
+            }
+            Self::IdleFault { fault } => {
+                write!(f, "--fault {fault} finds nothing to break in this stream and schedule")
             }
             Self::NoNullPackets => f.write_str(
                 "no null packets in the source: nowhere to put ECMs without moving other packets",

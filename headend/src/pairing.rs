@@ -47,7 +47,7 @@ pub fn box_half(operator: &Operator, pairing: &Pairing) -> Result<Vec<u8>, EmmEr
     let Some(card) = operator.card(pairing.card) else {
         return Err(EmmError::Unknown("[[card]]", CardId::new(pairing.card.0).to_string()));
     };
-    let k_box = operator.seal_key("[[box]]", stb.suite, &stb.key)?;
+    let k_box = operator.seal_key("[[box]]", stb.suite, &stb.box_key)?;
     let header = BoxHeader {
         stb: id,
         suite: k_box.suite(),
@@ -102,7 +102,7 @@ fn ladder(
         Aes128::new(key.into()).encrypt_block(&mut block);
         <[u8; 16]>::from(block)
     };
-    Ok((encrypt(stb.ladder_root.0.expose(), &k2), encrypt(&k2, pairing.k_cw.0.expose())))
+    Ok((encrypt(stb.ladder_key.0.expose(), &k2), encrypt(&k2, pairing.k_cw.0.expose())))
 }
 
 /// Draws the keys of a new pairing, and writes the operator file's table for it.

@@ -80,8 +80,10 @@ pub struct Service {
     /// Its crypto periods.
     pub crypto_periods: Vec<CryptoPeriod>,
     /// The shortest time from the first ECM with a control word to its crypto period. The first
-    /// crypto period does not count; none when a control word never was on air.
+    /// crypto period does not count, nor one whose control word no ECM had.
     pub worst_next_lead_ms: Option<i64>,
+    /// Crypto periods, after the first, whose control word no ECM had.
+    pub never_announced: usize,
     /// Its ECMs.
     pub ecm: Ecm,
 }
@@ -198,8 +200,9 @@ impl Report {
         let (worst_interval_ms, mean_interval_ms) = intervals(&at);
         let crypto_periods: Vec<CryptoPeriod> =
             (0..place.periods.count()).map(|period| crypto_period(lane, period, place)).collect();
-        let leads: Option<Vec<i64>> =
-            crypto_periods.iter().skip(1).map(|period| period.next_lead_ms).collect();
+        let leads = crypto_periods.iter().skip(1).map(|period| period.next_lead_ms);
+        let worst_next_lead_ms = leads.clone().flatten().min();
+        let never_announced = leads.filter(Option::is_none).count();
         self.services.push(Service {
             name: service.name.clone(),
             service: service.service,
@@ -211,7 +214,8 @@ impl Report {
             no_payload: tally.no_payload,
             left_clear: tally.left_clear,
             crypto_periods,
-            worst_next_lead_ms: leads.and_then(|leads| leads.into_iter().min()),
+            worst_next_lead_ms,
+            never_announced,
             ecm: Ecm {
                 count: at.len(),
                 first_ms: at.first().copied().map(milliseconds),

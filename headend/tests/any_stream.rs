@@ -92,7 +92,7 @@ fn component(number: u16, octets: usize, counter: u8, ticks: Option<u64>, fill: 
         let base = ticks / 300;
         packet[5] = 0x10;
         packet[6..10].copy_from_slice(&u32::try_from(base >> 1).unwrap().to_be_bytes());
-        packet[10] = (base & 1) as u8 * 0x80 | 0x7E;
+        packet[10] = ((base & 1) as u8) << 7 | 0x7E;
         packet[11] = (ticks % 300) as u8;
     }
     packet

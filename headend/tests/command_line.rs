@@ -268,9 +268,9 @@ fn pairings_come_from_the_operator_file_or_are_drawn() {
     // A box without a pairing: drawn, and the same again once the table is in the operator file.
     let more = fs::read_to_string(&operator).unwrap().replace(
         "[[pairing]]",
-        "[[box]]\nid = \"5354423030303032\"\nepoch = 1\nsuite = 2\n\
-         key = \"0f0e0d0c0b0a09080706050403020100\"\n\
-         ladder_root = \"f0e0d0c0b0a090807060504030201000\"\n\n[[pairing]]",
+        "[[box]]\nstb_id = \"5354423030303032\"\nepoch = 1\nsuite = 2\n\
+         box_key = \"0f0e0d0c0b0a09080706050403020100\"\n\
+         ladder_key = \"f0e0d0c0b0a090807060504030201000\"\n\n[[pairing]]",
     );
     let second = folder.file("second.toml", &more);
     let drawn = folder.path("drawn");

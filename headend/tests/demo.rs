@@ -248,6 +248,9 @@ fn each_fault_breaks_its_promise_and_says_so() {
     assert!(wrong > 500 && right > wrong, "{right} {wrong}");
     assert_eq!(announced(&source, &result, &report, 1).1, 0);
 
+    assert_eq!(service(&report, 0).never_announced, 1);
+    assert_eq!(service(&report, 0).crypto_periods[2].next_lead_ms, None);
+
     let (.., report) = demo(&[Fault::LostKeyUpdate]);
     assert!(report.emms.iter().all(|emm| emm.kind != "key_deliver"));
     assert_eq!(report.emms.len(), 5);
@@ -277,6 +280,17 @@ fn each_fault_breaks_its_promise_and_says_so() {
     let lead = service(&report, 0).worst_next_lead_ms.unwrap();
     assert!((0..1000).contains(&lead), "{lead}");
     assert!(service(&report, 1).worst_next_lead_ms.unwrap() >= 1000);
+}
+
+#[test]
+fn a_fault_with_nothing_to_break_is_refused() {
+    let schedule = schedule_with(
+        "kind = \"replay\"\nof = \"renewal\"",
+        "kind = \"card_state\"\n\
+        card = \"0102030405060708\"\nblocked = false",
+    );
+    let error = packaged(&source(), &schedule, &[Fault::NoReplay]).unwrap_err();
+    assert!(error.to_string().starts_with("--fault no-replay finds nothing"), "{error}");
 }
 
 #[test]

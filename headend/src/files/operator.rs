@@ -99,7 +99,7 @@ pub struct SigningKey {
 #[serde(deny_unknown_fields)]
 pub struct Card {
     /// Its number, which never goes on the air.
-    pub id: Octets<8>,
+    pub card_id: Octets<8>,
     /// Its address on the air.
     pub pseudonym: Octets<8>,
     /// The generation of its own key.
@@ -111,15 +111,15 @@ pub struct Card {
 #[serde(deny_unknown_fields)]
 pub struct Stb {
     /// Its number.
-    pub id: Octets<8>,
+    pub stb_id: Octets<8>,
     /// The generation of its message key.
     pub epoch: u16,
     /// The suite of that key.
     pub suite: u8,
     /// Its message key, K_box.
-    pub key: KeyField,
+    pub box_key: KeyField,
     /// The root of its key ladder, K3.
-    pub ladder_root: SecretOctets<16>,
+    pub ladder_key: SecretOctets<16>,
 }
 
 /// A card and a box that know each other.
@@ -182,7 +182,7 @@ impl Operator {
             suite("[global_key]", key.suite, &key.key)?;
         }
         for (n, stb) in self.stb.iter().enumerate() {
-            suite(&format!("[[box]] {}", n + 1), stb.suite, &stb.key)?;
+            suite(&format!("[[box]] {}", n + 1), stb.suite, &stb.box_key)?;
         }
         for (n, pairing) in self.pairing.iter().enumerate() {
             let table = format!("[[pairing]] {}", n + 1);
@@ -211,7 +211,12 @@ impl Operator {
             return Err(self.error(table, "suite", what));
         };
         SealKey::new(suite, key.0.clone()).map_err(|error| {
-            self.error(table, if table.is_empty() { "master_key" } else { "key" }, error)
+            let field = match table {
+                "" => "master_key",
+                table if table.starts_with("[[box]]") => "box_key",
+                _ => "key",
+            };
+            self.error(table, field, error)
         })
     }
 
@@ -221,12 +226,12 @@ impl Operator {
 
     /// The card with this number.
     pub fn card(&self, id: Octets<8>) -> Option<&Card> {
-        self.card.iter().find(|card| card.id == id)
+        self.card.iter().find(|card| card.card_id == id)
     }
 
     /// The box with this number.
     pub fn stb(&self, id: Octets<8>) -> Option<&Stb> {
-        self.stb.iter().find(|stb| stb.id == id)
+        self.stb.iter().find(|stb| stb.stb_id == id)
     }
 
     /// The pairing of a card with a box.
