@@ -1,4 +1,5 @@
 //! The card line against a small card: activation, recovery, and every single fault on the line.
+#![allow(clippy::unwrap_used)] // a test that cannot go on panics
 mod bench;
 
 use bench::{Bench, Card, Event, Mishap, answer};

@@ -2,6 +2,7 @@
 //!
 //! `C` command, `>` the machine sends, `<` the card sends, `-` nothing comes in time, `x` a parity
 //! error, `=` the response, `!` the exchange failed. Octets are hex, `..n` repeats the last n times.
+#![allow(clippy::unwrap_used)] // a test that cannot go on panics
 use cam_types::Instant;
 use iso7816::etu::LineParams;
 use iso7816::t0::{Input, Output, T0};

@@ -11,6 +11,7 @@
 //! A block is `I<N(S)><M> data`, `R<N(R)>` with `e` (EDC) or `o` (other), or `S(NAME q)` and
 //! `S(NAME r)` with a number behind it for IFS and WTX. Data is hex, or `#a..b` for the octets a
 //! to b-1.
+#![allow(clippy::unwrap_used)] // a test that cannot go on panics
 use cam_types::Instant;
 use iso7816::etu::LineParams;
 use iso7816::t1::{Block, Edc, Fault, Input, Output, Supervisory, T1, T1Params};
