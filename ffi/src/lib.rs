@@ -1,1 +1,44 @@
-//! x
+//! `libstbcam`: the C ABI of the conditional access module. `include/stbcam.h` is generated from
+//! this crate and is the manual.
+//!
+//! Every function converts its arguments and makes one call; whatever is more belongs below.
+#![allow(non_camel_case_types, reason = "types carry their C names")]
+
+mod access;
+mod config;
+mod context;
+mod diag;
+mod error;
+mod event;
+mod event_payload;
+mod gate;
+mod guard;
+mod host;
+mod log;
+mod money;
+mod money_read;
+mod ops;
+mod reason;
+mod registry;
+mod result;
+mod size;
+mod soft;
+mod stream;
+mod subscriber;
+mod text;
+mod types;
+mod version;
+
+pub use access::*;
+pub use config::*;
+pub use event::*;
+pub use host::*;
+pub use money::*;
+pub use ops::*;
+pub use reason::*;
+pub use result::*;
+pub use soft::*;
+pub use stream::*;
+pub use subscriber::*;
+pub use types::*;
+pub use version::*;

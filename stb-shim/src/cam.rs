@@ -36,6 +36,7 @@ pub(crate) struct Counters {
     pub(crate) ecm_line_sent: AtomicU64,
     pub(crate) ecm_line_received: AtomicU64,
     pub(crate) sections_lost: AtomicU64,
+    pub(crate) sections_malformed: AtomicU64,
 }
 
 /// A snapshot of what the card thread counts.
@@ -51,6 +52,8 @@ pub struct LineStats {
     pub ecm_received: u64,
     /// Sections lost because a ring was full.
     pub sections_lost: u64,
+    /// Sections refused because their section_length is not their length.
+    pub sections_malformed: u64,
 }
 
 struct EngineSide {
@@ -82,8 +85,8 @@ pub enum SectionRefused {
     Busy,
     /// The ring is full; the section is lost and counted.
     Overflow,
-    /// It is longer than a section can be.
-    TooLong,
+    /// Its section_length is not its length; it is counted.
+    Malformed,
 }
 
 /// Why a wait for the card thread ended without what it waited for.
@@ -119,6 +122,10 @@ impl Cam {
     /// Puts a section into the ring of its source. Never waits.
     pub fn section(&self, source: u8, pid: Pid, section: &[u8]) -> Result<(), SectionRefused> {
         let ring = self.sources.get(usize::from(source)).ok_or(SectionRefused::Source)?;
+        if !is_whole(section) {
+            self.counters.sections_malformed.fetch_add(1, Ordering::Relaxed);
+            return Err(SectionRefused::Malformed);
+        }
         let ring = ring.get_or_init(|| Source::new(self.ring_octets));
         let mut sender = match ring.sender.try_lock() {
             Ok(sender) => sender,
@@ -136,7 +143,7 @@ impl Cam {
                 self.waker.wake();
                 Err(SectionRefused::Overflow)
             }
-            Err(OfferError::TooLong) => Err(SectionRefused::TooLong),
+            Err(OfferError::TooLong) => Err(SectionRefused::Malformed),
         }
     }
 
@@ -169,6 +176,7 @@ impl Cam {
             ecm_sent: of(&self.counters.ecm_line_sent),
             ecm_received: of(&self.counters.ecm_line_received),
             sections_lost: of(&self.counters.sections_lost),
+            sections_malformed: of(&self.counters.sections_malformed),
         }
     }
 
@@ -194,6 +202,11 @@ impl Cam {
             let index = progress.pins.iter().position(|answer| answer.ticket == ticket)?;
             Some(progress.pins.swap_remove(index))
         })
+    }
+
+    /// Waits until the card thread has ended.
+    pub fn wait_stopped(&self, timeout: Duration) -> Result<(), WaitEnded> {
+        self.wait(timeout, |progress| progress.stopped.then_some(()))
     }
 
     fn wait<T>(
@@ -311,6 +324,12 @@ impl Cam {
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One whole section: section_length (ISO/IEC 13818-1 §2.4.4.11) says just what is there.
+fn is_whole(section: &[u8]) -> bool {
+    matches!(section, [_, high, low, rest @ ..]
+        if usize::from(u16::from_be_bytes([high & 0x0F, *low])) == rest.len())
 }
 
 impl EngineSide {

@@ -28,6 +28,8 @@ pub struct Driver {
     descrambler: Box<dyn Descrambler>,
     storage: Box<dyn Storage>,
     exchange: Exchange,
+    /// A card that was up is lost, and the engine has not looked for it again yet.
+    lost: bool,
     line_wait: Option<Instant>,
     /// For a reader with a detect line: what it said last.
     present: Option<bool>,
@@ -79,6 +81,7 @@ impl Driver {
             descrambler,
             storage,
             exchange: Exchange::Idle,
+            lost: false,
             line_wait: None,
             present: None,
             look: Instant::default(),
@@ -106,7 +109,7 @@ impl Driver {
         self.look_for_card();
         self.take_sections();
         self.work();
-        if self.exchange == Exchange::Idle {
+        if self.exchange == Exchange::Idle && !self.lost {
             self.cam.flush_done(flush);
         }
         let deadline = earliest([until, self.next_deadline()]);
@@ -150,6 +153,7 @@ impl Driver {
             match task {
                 Task::Activate => {
                     self.exchange = Exchange::Activating;
+                    self.lost = false;
                     self.reopen();
                     self.feed_line(line::Input::Activate);
                 }
@@ -213,10 +217,11 @@ impl Driver {
                     return;
                 }
                 (line::Output::Ready(atr), _) => {
-                    log::info!("card is up, T={}", atr.protocol());
+                    let atr = atr.clone();
+                    let protocol = self.line.protocol();
+                    log::info!("card is up, T={protocol}");
                     self.exchange = Exchange::Idle;
-                    let (atr, protocol) = (atr.octets(), atr.protocol());
-                    self.cam.input(Input::CardReady { atr, protocol });
+                    self.cam.input(Input::CardReady { atr: atr.octets(), protocol });
                     Ok(())
                 }
                 (line::Output::Response(response), _) => {
@@ -266,6 +271,8 @@ impl Driver {
         if error.recovering() {
             self.exchange = Exchange::Activating;
         } else if !error.usable() {
+            // Without a detect line the engine looks for the card again by itself.
+            self.lost = ended != Exchange::Activating && !self.detects();
             self.cam.input(Input::CardAbsent(match error.cause() {
                 Cause::NotACard(_) | Cause::Protocol { .. } | Cause::SpecificMode => {
                     Absence::Unknown

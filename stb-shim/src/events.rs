@@ -56,6 +56,7 @@ struct State {
     queue: VecDeque<Stamped>,
     sequence: u64,
     lost: u64,
+    lost_ever: u64,
     closed: bool,
 }
 
@@ -68,6 +69,7 @@ impl EventQueue {
                 queue: VecDeque::with_capacity(capacity),
                 sequence: 0,
                 lost: 0,
+                lost_ever: 0,
                 closed: false,
             }),
             arrived: Condvar::new(),
@@ -82,6 +84,7 @@ impl EventQueue {
         state.sequence += 1;
         if state.queue.len() >= self.capacity {
             state.lost += 1;
+            state.lost_ever += 1;
             return;
         }
         let sequence = state.sequence;
@@ -119,6 +122,11 @@ impl EventQueue {
             at: now(),
             notice: Notice::NoticesLost { count },
         })
+    }
+
+    /// How many notices were lost since the queue was made.
+    pub fn lost(&self) -> u64 {
+        self.state().lost_ever
     }
 
     /// Ends every wait: the context is going away.

@@ -8,6 +8,7 @@ pub mod cam;
 pub mod cipher;
 pub mod clock;
 pub mod descrambler;
+pub mod driver;
 pub mod events;
 pub mod ladder;
 mod period;

@@ -1,0 +1,319 @@
+//! 4. Life of a context
+//!
+//! `stbcam_config_init`, fill in, `stbcam_open`; then any thread may call any function until
+//! `stbcam_close`. A context has one card thread, or none: with `STBCAM_CONFIG_NO_THREAD` nothing
+//! happens but inside `stbcam_step` and the calls that wait for the card. No lock is held while
+//! the card is spoken to.
+
+use crate::context::{Context, Settings};
+use crate::error::{Error, Result};
+use crate::guard::{CONTEXTS, guard, guard_free};
+use crate::host::{stbcam_descrambler_ops_t, stbcam_log_fn, stbcam_storage_ops_t};
+use crate::result::*;
+use crate::size::{self, CStruct};
+use crate::text;
+use crate::types::stbcam_t;
+use core::ffi::{c_char, c_void};
+use core::ptr;
+use zeroize::Zeroize;
+
+/// No card thread: nothing runs unless `stbcam_step` is called.
+pub const STBCAM_CONFIG_NO_THREAD: u32 = 1;
+
+/// Where the time of `stbcam_set_utc` comes from: not known.
+pub const STBCAM_UTC_UNKNOWN: i32 = 0;
+/// From the broadcast's TDT or TOT.
+pub const STBCAM_UTC_BROADCAST: i32 = 1;
+/// From the network.
+pub const STBCAM_UTC_NETWORK: i32 = 2;
+/// From the box's own clock.
+pub const STBCAM_UTC_RTC: i32 = 3;
+
+/// What a context is told once. The library copies it; nothing needs to live after `stbcam_open`
+/// but what the `user` pointers point to.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct stbcam_config_t {
+    /// sizeof(stbcam_config_t); set by `stbcam_config_init`.
+    pub struct_size: usize,
+    /// `STBCAM_CONFIG_NO_THREAD`.
+    pub flags: u32,
+    /// The longest that a call waits for the card, and that `stbcam_close` waits. Default 5000.
+    pub card_timeout_ms: u32,
+    /// The card reader: "serial:/dev/ttyS1?reset=rts&detect=cts"; docs/spec/abi.md has the table.
+    pub reader: *const c_char,
+    /// A directory of the library's own, made when it is not there. Needed unless `storage` is set.
+    pub state_dir: *const c_char,
+    /// The language of texts, BCP 47. NULL: "en", which is also what an unknown language gives.
+    pub language: *const c_char,
+    /// The CA_system_ids that are ours. Default: 0x4AF0 alone.
+    pub ca_system_ids: *const u16,
+    /// How many.
+    pub ca_system_id_count: usize,
+    /// The box's number, from its factory.
+    pub stb_id: [u8; 8],
+    /// The purse's name for this terminal; all zero: the last six octets of `stb_id`.
+    pub terminal_id: [u8; 6],
+    /// Octets that count in `box_key`: 16.
+    pub box_key_len: u8,
+    /// 0.
+    pub reserved: u8,
+    /// The box's own key, from its factory, under which its pairings arrive. The library wipes its
+    /// copy; wipe yours once `stbcam_open` has returned.
+    pub box_key: [u8; 32],
+    /// The box's descrambler, or NULL: control words go nowhere.
+    pub descrambler: *const stbcam_descrambler_ops_t,
+    /// The box's storage, or NULL: files in `state_dir`.
+    pub storage: *const stbcam_storage_ops_t,
+    /// Receives the log, or NULL.
+    pub log: stbcam_log_fn,
+    /// Handed back to `log`.
+    pub log_user: *mut c_void,
+    /// The most talkative level that is logged, one of `STBCAM_LOG_*`. Default: WARN.
+    pub log_level: i32,
+    /// At most so many sessions. Default 16.
+    pub max_sessions: u32,
+    /// At most so many EMMs wait for the card. Default 64.
+    pub emm_queue: u32,
+    /// At most so many events wait for the host. Default 256.
+    pub event_queue: u32,
+    /// Octets of the ring between a source and the card thread. Default 65536.
+    pub section_ring: u32,
+    /// 0.
+    pub reserved2: u32,
+}
+
+// SAFETY: repr(C), starts with struct_size, and holds numbers, nullable pointers and an optional
+// function, which a caller promises to be what they say.
+unsafe impl CStruct for stbcam_config_t {}
+
+/// Fills a configuration with what has a default; everything else becomes zero or NULL.
+/// `struct_size` is sizeof(stbcam_config_t) of the caller.
+///
+/// STBCAM_E_ARG: `config` is NULL. STBCAM_E_STRUCT_SIZE: the structure is older than this library
+/// knows.
+///
+/// Threads: any.
+///
+/// # Safety
+///
+/// * `config` points to `struct_size` writable octets, or is NULL (refused).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_config_init(
+    config: *mut stbcam_config_t,
+    struct_size: usize,
+) -> stbcam_result_t {
+    guard_free(|| {
+        size::needed(config)?;
+        // SAFETY: so many octets are writable by the caller's contract; `put` checks the number
+        // before it trusts it, and reads it from where it is written here.
+        unsafe {
+            if struct_size >= size_of::<usize>() {
+                config.cast::<usize>().write(struct_size);
+            }
+        }
+        if struct_size < size_of::<stbcam_config_t>() {
+            let expected = size_of::<stbcam_config_t>();
+            return Err(Error::new(
+                STBCAM_E_STRUCT_SIZE,
+                format!("struct_size is {struct_size}, expected {expected} or a little more"),
+            ));
+        }
+        // SAFETY: as above.
+        unsafe { size::put(config, DEFAULTS) }
+    })
+}
+
+const DEFAULTS: stbcam_config_t = stbcam_config_t {
+    struct_size: size_of::<stbcam_config_t>(),
+    flags: 0,
+    card_timeout_ms: 5000,
+    reader: ptr::null(),
+    state_dir: ptr::null(),
+    language: ptr::null(),
+    ca_system_ids: ptr::null(),
+    ca_system_id_count: 0,
+    stb_id: [0; 8],
+    terminal_id: [0; 6],
+    box_key_len: 16,
+    reserved: 0,
+    box_key: [0; 32],
+    descrambler: ptr::null(),
+    storage: ptr::null(),
+    log: None,
+    log_user: ptr::null_mut(),
+    log_level: crate::host::STBCAM_LOG_WARN,
+    max_sessions: 16,
+    emm_queue: 64,
+    event_queue: 256,
+    section_ring: 65_536,
+    reserved2: 0,
+};
+
+/// Opens a card reader and everything behind it. The reader must be there; a card need not be.
+/// On success `*out` is a new context, to be closed by `stbcam_close`.
+///
+/// STBCAM_E_ARG: a member is missing or malformed; the details name it. STBCAM_E_NO_READER: the port
+/// is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work.
+/// STBCAM_E_NOMEM: no thread or descriptor is to be had.
+///
+/// Threads: any, but not from a callback.
+///
+/// # Safety
+///
+/// * `config` points to a configuration that `stbcam_config_init` has filled, and its pointers to
+///   what their comments say; `out` is writable. Either may be NULL (refused).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_open(
+    config: *const stbcam_config_t,
+    out: *mut *mut stbcam_t,
+) -> stbcam_result_t {
+    guard_free(|| {
+        size::needed(out)?;
+        // SAFETY: not NULL and aligned; writable by the caller's contract.
+        unsafe { out.write(ptr::null_mut()) };
+        // SAFETY: the caller upholds this function's contract.
+        let mut config = unsafe { size::take(config) }?;
+        // SAFETY: as above.
+        let settings = unsafe { settings(&config) };
+        config.box_key.zeroize();
+        let context = Context::open(settings?)?;
+        // SAFETY: as above.
+        unsafe { out.write(CONTEXTS.insert(context)) };
+        Ok(())
+    })
+}
+
+/// Reads what a configuration points to.
+///
+/// # Safety
+///
+/// Its pointers are NULL or point to what their comments say.
+unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
+    if config.flags & !STBCAM_CONFIG_NO_THREAD != 0 {
+        return Err(Error::argument(format!("flags 0x{:X} are not known", config.flags)));
+    }
+    if config.box_key_len != 16 {
+        return Err(Error::argument(format!("box_key_len is {}, expected 16", config.box_key_len)));
+    }
+    let Some(box_key) = config.box_key.first_chunk::<16>() else {
+        return Err(Error::argument("box_key is too short"));
+    };
+    // SAFETY: the caller upholds this function's contract, here and below.
+    let ca_system_ids =
+        unsafe { text::numbers(config.ca_system_ids, config.ca_system_id_count, "ca_system_ids") }?;
+    let descrambler = if config.descrambler.is_null() {
+        None
+    } else {
+        // SAFETY: as above.
+        Some(unsafe { size::take(config.descrambler) }?)
+    };
+    let storage = if config.storage.is_null() {
+        None
+    } else {
+        // SAFETY: as above.
+        Some(unsafe { size::take(config.storage) }?)
+    };
+    // SAFETY: as above.
+    let (reader, state_dir, language) = unsafe {
+        (
+            text::required(config.reader, "reader")?,
+            text::optional(config.state_dir, "state_dir")?,
+            text::optional(config.language, "language")?,
+        )
+    };
+    Ok(Settings {
+        threaded: config.flags & STBCAM_CONFIG_NO_THREAD == 0,
+        card_timeout_ms: config.card_timeout_ms,
+        reader,
+        state_dir,
+        language,
+        ca_system_ids,
+        stb_id: config.stb_id,
+        terminal_id: config.terminal_id,
+        box_key: cam_types::Key::new(*box_key),
+        descrambler,
+        storage,
+        log: crate::log::LogSink::new(config.log, config.log_user, config.log_level),
+        max_sessions: config.max_sessions,
+        emm_queue: config.emm_queue,
+        event_queue: config.event_queue,
+        section_ring: config.section_ring,
+    })
+}
+
+/// Closes a context: wipes the control words of every session (`clear` is called before this
+/// returns), ends the card thread and takes the power off the card. The handle is stale from the
+/// first moment; calls under way in other threads end with a result. NULL is closed already. Waits
+/// at most `card_timeout_ms` for the card thread; no callback is called once this has returned.
+///
+/// STBCAM_E_ARG: closed before. STBCAM_E_TIMEOUT: closed, but the card thread was still waiting for
+/// its reader and ends by itself.
+///
+/// Threads: any, but not from a callback.
+///
+/// # Safety
+///
+/// * none: a stale handle is refused.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_close(cam: *mut stbcam_t) -> stbcam_result_t {
+    guard_free(|| {
+        if cam.is_null() {
+            return Ok(());
+        }
+        CONTEXTS.remove(cam).ok_or_else(|| crate::guard::stale(cam))?.close()
+    })
+}
+
+/// Does the card thread's work for at most `max_ms` milliseconds, in the calling thread; returns
+/// earlier when something was done. `*next_ms` is how long it may take until the next call if
+/// nothing else happens, UINT32_MAX when there is nothing to wait for; `next_ms` may be NULL.
+///
+/// STBCAM_E_STATE: the context has a card thread. STBCAM_E_BUSY: another thread is in this call.
+///
+/// Threads: any one at a time.
+///
+/// # Safety
+///
+/// * `next_ms` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_step(
+    cam: *mut stbcam_t,
+    max_ms: u32,
+    next_ms: *mut u32,
+) -> stbcam_result_t {
+    guard(cam, |context| {
+        let next = context.step(max_ms)?;
+        // SAFETY: the caller upholds this function's contract.
+        unsafe { size::put_optional(next_ms, next) }
+    })
+}
+
+/// Tells the time: seconds of the Unix epoch. It is used for the `utc_s` of events and nothing
+/// else: rights and purchases go by the card's own clock, which only the operator can move.
+///
+/// STBCAM_E_ARG: `source` is not one of `STBCAM_UTC_*`.
+///
+/// Threads: any.
+///
+/// # Safety
+///
+/// * none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_set_utc(
+    cam: *mut stbcam_t,
+    utc_s: i64,
+    source: i32,
+) -> stbcam_result_t {
+    guard(cam, |context| match source {
+        STBCAM_UTC_UNKNOWN => {
+            context.set_utc(None);
+            Ok(())
+        }
+        STBCAM_UTC_BROADCAST..=STBCAM_UTC_RTC => {
+            context.set_utc(Some(utc_s));
+            Ok(())
+        }
+        other => Err(Error::argument(format!("source {other} is not one of STBCAM_UTC_*"))),
+    })
+}

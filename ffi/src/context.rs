@@ -1,0 +1,333 @@
+//! What stands behind a handle: engine, card thread or none, log, event in hand.
+
+use crate::error::{Error, Result};
+use crate::gate::{HostDescrambler, HostStorage};
+use crate::host::{stbcam_descrambler_ops_t, stbcam_storage_ops_t};
+use crate::log::LogSink;
+use crate::result::*;
+use cam_core::{Config, Engine, Entropy, PinAnswer, PurchaseError, Ticket};
+use cam_types::{CaSystemId, Instant, Key, StbId, TerminalId};
+use core::time::Duration;
+use stb_shim::cam::Cam;
+use stb_shim::clock;
+use stb_shim::descrambler::{Descrambler, NoDescrambler};
+use stb_shim::driver::Driver;
+use stb_shim::reader;
+use stb_shim::storage::{DirectoryStorage, Storage};
+use std::ffi::CString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread::{self, JoinHandle};
+
+/// A checked configuration.
+pub(crate) struct Settings {
+    pub(crate) threaded: bool,
+    pub(crate) card_timeout_ms: u32,
+    pub(crate) reader: String,
+    pub(crate) state_dir: Option<String>,
+    pub(crate) language: Option<String>,
+    pub(crate) ca_system_ids: Vec<u16>,
+    pub(crate) stb_id: [u8; 8],
+    pub(crate) terminal_id: [u8; 6],
+    pub(crate) box_key: Key,
+    pub(crate) descrambler: Option<stbcam_descrambler_ops_t>,
+    pub(crate) storage: Option<stbcam_storage_ops_t>,
+    pub(crate) log: Option<Arc<LogSink>>,
+    pub(crate) max_sessions: u32,
+    pub(crate) emm_queue: u32,
+    pub(crate) event_queue: u32,
+    pub(crate) section_ring: u32,
+}
+
+pub(crate) struct Context {
+    pub(crate) cam: Arc<Cam>,
+    runner: Runner,
+    descrambler: Option<HostDescrambler>,
+    storage: Option<HostStorage>,
+    log: Option<Arc<LogSink>>,
+    poisoned: Arc<AtomicBool>,
+    card_timeout: Duration,
+    ca_system_ids: Vec<u16>,
+    language: Option<String>,
+    /// Microseconds from the monotonic clock to UTC; `i64::MIN` while it is not known.
+    utc_offset: AtomicI64,
+    /// The text of the event that was taken last: it lives until the next one is.
+    event_text: Mutex<CString>,
+}
+
+/// Who does the card thread's work.
+enum Runner {
+    Thread(Mutex<Option<JoinHandle<()>>>),
+    /// Whoever calls `stbcam_step`.
+    Caller(Mutex<Driver>),
+}
+
+/// The system's random numbers.
+struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&mut self, octets: &mut [u8]) {
+        // Without random numbers no session with the card may be opened; the guard turns this
+        // into STBCAM_E_PANIC.
+        getrandom::fill(octets).expect("the system has random numbers");
+    }
+}
+
+impl Context {
+    const UTC_UNKNOWN: i64 = i64::MIN;
+
+    pub(crate) fn open(settings: Settings) -> Result<Arc<Self>> {
+        let _log = LogSink::enter(settings.log.as_ref());
+        let descrambler = settings.descrambler.map(HostDescrambler::new);
+        let (storage, mut to_store) = storage(&settings)?;
+        let reader = reader::open(&settings.reader)?;
+        let (events, ring) = (size(settings.event_queue), size(settings.section_ring));
+        let config = engine_config(&settings, reader.capabilities().detect, &mut *to_store)?;
+        let cam = Cam::new(Engine::new(config), ring, events)
+            .map_err(|error| Error::system(STBCAM_E_NOMEM, "no descriptor", &error))?;
+        let cam = Arc::new(cam);
+        let to_descramble: Box<dyn Descrambler> = match &descrambler {
+            Some(host) => Box::new(host.clone()),
+            None => Box::new(NoDescrambler),
+        };
+        let driver =
+            Driver::new(Arc::clone(&cam), &settings.reader, reader, to_descramble, to_store);
+        let poisoned = Arc::new(AtomicBool::new(false));
+        let runner = if settings.threaded {
+            let thread = spawn(driver, &cam, &poisoned, settings.log.clone())?;
+            Runner::Thread(Mutex::new(Some(thread)))
+        } else {
+            Runner::Caller(Mutex::new(driver))
+        };
+        Ok(Arc::new(Self {
+            cam,
+            runner,
+            descrambler,
+            storage,
+            log: settings.log,
+            poisoned,
+            card_timeout: Duration::from_millis(settings.card_timeout_ms.max(1).into()),
+            ca_system_ids: ca_system_ids(&settings.ca_system_ids),
+            language: settings.language,
+            utc_offset: AtomicI64::new(Self::UTC_UNKNOWN),
+            event_text: Mutex::default(),
+        }))
+    }
+
+    /// Refuses to go on after a panic.
+    pub(crate) fn check(&self) -> Result {
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(Error::plain(STBCAM_E_PANIC));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    pub(crate) const fn log(&self) -> Option<&Arc<LogSink>> {
+        self.log.as_ref()
+    }
+
+    pub(crate) fn language(&self) -> Option<&str> {
+        self.language.as_deref()
+    }
+
+    pub(crate) fn is_our_ca(&self, id: u16) -> bool {
+        self.ca_system_ids.contains(&id)
+    }
+
+    pub(crate) const fn card_timeout(&self) -> Duration {
+        self.card_timeout
+    }
+
+    /// Ends everything, in the order that leaves no key behind.
+    pub(crate) fn close(&self) -> Result {
+        let _log = LogSink::enter(self.log.as_ref());
+        if let Some(descrambler) = &self.descrambler {
+            descrambler.revoke();
+        }
+        self.cam.stop();
+        let ended = match &self.runner {
+            Runner::Thread(thread) => {
+                let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let ended = self.cam.wait_stopped(self.card_timeout);
+                if let (Ok(()), Some(thread)) = (ended, thread) {
+                    // It has nothing left to do; a panic was caught inside.
+                    let _ = thread.join();
+                }
+                ended
+            }
+            Runner::Caller(driver) => {
+                driver.lock().unwrap_or_else(PoisonError::into_inner).shut_down();
+                Ok(())
+            }
+        };
+        if let Some(storage) = &self.storage {
+            storage.revoke();
+        }
+        if let Some(log) = &self.log {
+            log.revoke();
+        }
+        ended.map_err(Error::from)
+    }
+
+    /// One turn of the card thread's work; how many milliseconds there may be until the next.
+    pub(crate) fn step(&self, max_ms: u32) -> Result<u32> {
+        let Runner::Caller(driver) = &self.runner else {
+            return Err(Error::new(STBCAM_E_STATE, "this context has a card thread"));
+        };
+        let until = clock::now().after(Duration::from_millis(max_ms.into()));
+        let mut driver = lock_driver(driver)?;
+        let next = driver.turn(Some(until));
+        drop(driver);
+        Ok(next.map_or(u32::MAX, |at| {
+            // Rounded up: whoever waits so long finds something to do.
+            let left = at.since(clock::now()).as_micros().div_ceil(1000);
+            u32::try_from(left).unwrap_or(u32::MAX - 1)
+        }))
+    }
+
+    /// Waits until everything that was offered so far is done, as far as the card allows.
+    pub(crate) fn flush(&self, timeout: Duration) -> Result {
+        let ticket = self.cam.flush();
+        self.wait(timeout, |limit| self.cam.wait_flushed(ticket, limit))
+    }
+
+    /// Waits for the card's word on a PIN.
+    pub(crate) fn pin_answer(
+        &self,
+        ask: impl FnOnce(&mut Engine, Instant) -> core::result::Result<Ticket, PurchaseError>,
+    ) -> Result<PinAnswer> {
+        let ticket = self.cam.call(ask)?;
+        self.wait(self.card_timeout, |limit| self.cam.wait_pin(ticket, limit))
+    }
+
+    /// Waits for the card thread, or does its work meanwhile when there is none.
+    fn wait<T>(
+        &self,
+        timeout: Duration,
+        mut wait: impl FnMut(Duration) -> core::result::Result<T, stb_shim::cam::WaitEnded>,
+    ) -> Result<T> {
+        let Runner::Caller(driver) = &self.runner else {
+            return Ok(wait(timeout)?);
+        };
+        let deadline = clock::now().after(timeout);
+        let mut driver = lock_driver(driver)?;
+        loop {
+            driver.turn(Some(deadline));
+            match wait(Duration::ZERO) {
+                Ok(found) => return Ok(found),
+                Err(ended) if clock::now() >= deadline => return Err(ended.into()),
+                Err(_) => {}
+            }
+        }
+    }
+
+    pub(crate) fn set_utc(&self, utc_s: Option<i64>) {
+        let now = i64::try_from(clock::now().as_micros()).unwrap_or(0);
+        let offset = utc_s.and_then(|utc| utc.checked_mul(1_000_000)?.checked_sub(now));
+        self.utc_offset.store(offset.unwrap_or(Self::UTC_UNKNOWN), Ordering::Relaxed);
+    }
+
+    /// A moment as seconds of the Unix epoch, 0 while the time is not known.
+    pub(crate) fn utc(&self, at: Instant) -> i64 {
+        match self.utc_offset.load(Ordering::Relaxed) {
+            Self::UTC_UNKNOWN => 0,
+            offset => {
+                let at = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
+                offset.saturating_add(at).div_euclid(1_000_000)
+            }
+        }
+    }
+
+    pub(crate) fn event_text(&self) -> MutexGuard<'_, CString> {
+        self.event_text.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lock_driver(driver: &Mutex<Driver>) -> Result<MutexGuard<'_, Driver>> {
+    match driver.try_lock() {
+        Ok(driver) => Ok(driver),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::new(STBCAM_E_BUSY, "another thread does the card thread's work"))
+        }
+        Err(TryLockError::Poisoned(_)) => Err(Error::plain(STBCAM_E_PANIC)),
+    }
+}
+
+fn size(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX).clamp(1, 1 << 24)
+}
+
+fn ca_system_ids(given: &[u16]) -> Vec<u16> {
+    if given.is_empty() { vec![0x4AF0] } else { given.to_vec() }
+}
+
+/// The storage twice: as the host's gate, if it is the host's, and as the library uses it.
+fn storage(settings: &Settings) -> Result<(Option<HostStorage>, Box<dyn Storage>)> {
+    if let Some(ops) = settings.storage {
+        let host = HostStorage::new(ops)
+            .ok_or_else(|| Error::argument("a function of storage is missing"))?;
+        return Ok((Some(host.clone()), Box::new(host)));
+    }
+    let directory = settings.state_dir.as_deref().filter(|directory| !directory.is_empty());
+    let directory = directory
+        .ok_or_else(|| Error::argument("state_dir and storage are missing: one is needed"))?;
+    let storage = DirectoryStorage::open(directory).map_err(|error| {
+        Error::system(STBCAM_E_STORAGE, &format!("state_dir '{directory}'"), &error)
+    })?;
+    Ok((None, Box::new(storage)))
+}
+
+fn engine_config(settings: &Settings, detects: bool, storage: &mut dyn Storage) -> Result<Config> {
+    let mut stored = Vec::new();
+    for key in Engine::storage_keys() {
+        let row = storage
+            .get(&key)
+            .map_err(|error| Error::system(STBCAM_E_STORAGE, &format!("row '{key}'"), &error))?;
+        stored.extend(row.map(|row| (key, row)));
+    }
+    let mut config = Config::new(
+        StbId::new(settings.stb_id),
+        settings.box_key.clone(),
+        Box::new(SystemEntropy),
+    );
+    config.ca_system_ids =
+        ca_system_ids(&settings.ca_system_ids).into_iter().map(CaSystemId::new).collect();
+    if settings.terminal_id != [0; 6] {
+        config.terminal = TerminalId::new(settings.terminal_id);
+    }
+    config.max_sessions = size(settings.max_sessions);
+    config.emm_queue = size(settings.emm_queue);
+    config.event_queue = size(settings.event_queue);
+    if detects {
+        config.probe = None;
+    }
+    config.stored = stored;
+    Ok(config)
+}
+
+fn spawn(
+    mut driver: Driver,
+    cam: &Arc<Cam>,
+    poisoned: &Arc<AtomicBool>,
+    log: Option<Arc<LogSink>>,
+) -> Result<JoinHandle<()>> {
+    let (cam, poisoned) = (Arc::clone(cam), Arc::clone(poisoned));
+    let body = move || {
+        let _log = LogSink::enter(log.as_ref());
+        if catch_unwind(AssertUnwindSafe(|| driver.run())).is_err() {
+            poisoned.store(true, Ordering::Release);
+            // The keys go, the picture with them; the rest of the box stays.
+            let _ = catch_unwind(AssertUnwindSafe(|| driver.shut_down()));
+            cam.stop();
+        }
+    };
+    thread::Builder::new()
+        .name("stbcam-card".to_owned())
+        .spawn(body)
+        .map_err(|error| Error::system(STBCAM_E_NOMEM, "no thread", &error))
+}

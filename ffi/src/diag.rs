@@ -1,0 +1,155 @@
+//! Counters and diagnostics, without secrets.
+
+use crate::ops::stbcam_stats_t;
+use crate::version::stbcam_version_string;
+use core::ffi::CStr;
+use core::fmt::Write as _;
+use stb_shim::cam::Cam;
+
+pub(crate) fn stats(cam: &Cam) -> stbcam_stats_t {
+    let engine = cam.query(|engine| engine.stats());
+    let line = cam.line_stats();
+    stbcam_stats_t {
+        struct_size: 0,
+        apdu: engine.apdu,
+        apdu_ecm: engine.apdu_ecm,
+        apdu_failed: engine.apdu_failed,
+        resets: engine.resets,
+        channels: engine.channels,
+        line_sent: line.sent,
+        line_received: line.received,
+        ecm_line_sent: line.ecm_sent,
+        ecm_line_received: line.ecm_received,
+        ecm_in: engine.ecm_in,
+        ecm_dup: engine.ecm_dup,
+        ecm_sent: engine.ecm_sent,
+        ecm_replayed: engine.ecm_replayed,
+        ecm_replaced: engine.ecm_replaced,
+        ecm_stale: engine.ecm_stale,
+        ecm_refused: engine.ecm_refused,
+        ecm_malformed: engine.ecm_malformed,
+        cw_out: engine.cw_out,
+        cw_cleared: engine.cw_cleared,
+        offer_in: engine.offer_in,
+        emm_in: engine.emm_in,
+        emm_not_ours: engine.emm_not_ours,
+        emm_dup: engine.emm_dup_gate,
+        emm_dup_card: engine.emm_dup_card,
+        emm_applied: engine.emm_applied,
+        emm_refused: engine.emm_refused,
+        emm_later: engine.emm_later,
+        emm_dropped: engine.emm_dropped,
+        emm_malformed: engine.emm_malformed,
+        table_malformed: engine.table_malformed,
+        section_malformed: line.sections_malformed,
+        section_overflow: line.sections_lost,
+        event_overflow: engine.events_lost + cam.events().lost(),
+        ecm_latency_count: engine.ecm_latency_count,
+        ecm_latency_p50_us: engine.ecm_latency_p50_us,
+        ecm_latency_p99_us: engine.ecm_latency_p99_us,
+        ecm_latency_max_us: engine.ecm_latency_max_us,
+        reserved: 0,
+    }
+}
+
+/// One JSON object. Numbers and fixed words only, so that nothing needs escaping.
+pub(crate) fn json(cam: &Cam) -> String {
+    // SAFETY: the text is static and ends with a zero.
+    let version = unsafe { CStr::from_ptr(stbcam_version_string()) };
+    let mut out = format!("{{\"stbcam\":\"{}\"", version.to_str().unwrap_or_default());
+    let (card, wallet, keys, filters) = cam.query(|engine| {
+        let keys = engine.key_versions().to_vec();
+        (engine.card().clone(), engine.wallet(), keys, engine.filters().to_vec())
+    });
+    // Writing to a String does not fail.
+    let _ = write!(
+        out,
+        ",\"card\":{{\"state\":\"{:?}\",\"reason\":{},\"sw\":\"{:04X}\",\"protocol\":{}",
+        card.state, card.reason.0, card.sw, card.protocol
+    );
+    let atr: String = card.atr.iter().map(|octet| format!("{octet:02X}")).collect();
+    let _ = write!(out, ",\"atr\":\"{atr}\",\"blocked\":{}", card.blocked);
+    if let Some(address) = card.pseudonym {
+        let _ = write!(out, ",\"address\":\"{address}\"");
+    }
+    if let Some(tries) = card.pin_tries {
+        let _ = write!(out, ",\"pin_tries\":{tries}");
+    }
+    if let Some(slot) = card.pairing_slot {
+        let _ = write!(out, ",\"pairing_slot\":{slot}");
+    }
+    out.push('}');
+    if let Some(wallet) = wallet {
+        let _ = write!(
+            out,
+            ",\"wallet\":{{\"balance_fen\":{},\"offline_seq\":{},\"online_seq\":{}}}",
+            wallet.balance.fen(),
+            wallet.offline_sequence,
+            wallet.online_sequence
+        );
+    }
+    list(&mut out, "keys", keys.iter(), |out, key| {
+        let _ = write!(
+            out,
+            "{{\"slot\":{},\"suite\":{},\"active\":{},\"newest\":{},\"floor\":{}}}",
+            key.slot, key.suite, key.key.active, key.key.newest, key.key.floor
+        );
+    });
+    list(&mut out, "filters", filters.iter(), |out, filter| {
+        let _ = write!(out, "{{\"source\":{},\"pid\":{}}}", filter.source, filter.pid.value());
+    });
+    let stats = stats(cam);
+    let _ = write!(
+        out,
+        ",\"ecm\":{{\"in\":{},\"dup\":{},\"sent\":{},\"refused\":{},\"malformed\":{},\
+         \"p50_us\":{},\"p99_us\":{},\"max_us\":{}}}",
+        stats.ecm_in,
+        stats.ecm_dup,
+        stats.ecm_sent,
+        stats.ecm_refused,
+        stats.ecm_malformed,
+        stats.ecm_latency_p50_us,
+        stats.ecm_latency_p99_us,
+        stats.ecm_latency_max_us
+    );
+    let _ = write!(
+        out,
+        ",\"emm\":{{\"in\":{:?},\"not_ours\":{:?},\"dup\":{:?},\"dup_card\":{:?},\"applied\":{:?},\
+         \"refused\":{:?},\"later\":{:?},\"dropped\":{:?}}}",
+        stats.emm_in,
+        stats.emm_not_ours,
+        stats.emm_dup,
+        stats.emm_dup_card,
+        stats.emm_applied,
+        stats.emm_refused,
+        stats.emm_later,
+        stats.emm_dropped
+    );
+    let _ = write!(
+        out,
+        ",\"line\":{{\"apdu\":{},\"failed\":{},\"resets\":{},\"sent\":{},\"received\":{}}}",
+        stats.apdu, stats.apdu_failed, stats.resets, stats.line_sent, stats.line_received
+    );
+    let _ = write!(
+        out,
+        ",\"overflow\":{{\"sections\":{},\"events\":{}}}}}",
+        stats.section_overflow, stats.event_overflow
+    );
+    out
+}
+
+fn list<'a, T: 'a>(
+    out: &mut String,
+    name: &str,
+    items: impl Iterator<Item = &'a T>,
+    mut one: impl FnMut(&mut String, &T),
+) {
+    let _ = write!(out, ",\"{name}\":[");
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        one(out, item);
+    }
+    out.push(']');
+}

@@ -1,0 +1,128 @@
+//! Refusals on their way to the caller: one result, and its details for `stbcam_last_error`.
+
+use crate::result::*;
+use cam_core::{PurchaseError, SessionError, TxnState};
+use core::cell::RefCell;
+use stb_shim::cam::{SectionRefused, WaitEnded};
+use stb_shim::reader::ReaderError;
+use std::io;
+
+/// Why a call was refused.
+#[derive(Clone, Debug)]
+pub(crate) struct Error {
+    pub(crate) code: stbcam_result_t,
+    pub(crate) sw: u16,
+    pub(crate) card_result: u8,
+    pub(crate) os_errno: i32,
+    pub(crate) text: String,
+}
+
+pub(crate) type Result<T = ()> = core::result::Result<T, Error>;
+
+thread_local! {
+    static LAST: RefCell<Error> =
+        const { RefCell::new(Error { code: 0, sw: 0, card_result: 0, os_errno: 0, text: String::new() }) };
+}
+
+/// The calling thread's last refusal.
+pub(crate) fn last() -> Error {
+    LAST.with_borrow(Clone::clone)
+}
+
+impl Error {
+    pub(crate) fn new(code: stbcam_result_t, text: impl Into<String>) -> Self {
+        Self { code, sw: 0, card_result: 0, os_errno: 0, text: text.into() }
+    }
+
+    /// A refusal that its result describes well enough.
+    pub(crate) fn plain(code: stbcam_result_t) -> Self {
+        Self::new(code, text_of(code).to_string_lossy())
+    }
+
+    pub(crate) fn argument(text: impl Into<String>) -> Self {
+        Self::new(STBCAM_E_ARG, text)
+    }
+
+    /// Remembers this refusal for the calling thread and gives its result.
+    pub(crate) fn report(self) -> stbcam_result_t {
+        let code = self.code;
+        LAST.with_borrow_mut(|last| *last = self);
+        code
+    }
+}
+
+impl From<SectionRefused> for Error {
+    fn from(refused: SectionRefused) -> Self {
+        match refused {
+            SectionRefused::Source => Self::argument("source is not 0 to 15"),
+            SectionRefused::Busy => {
+                Self::new(STBCAM_E_BUSY, "another thread is offering a section of this source")
+            }
+            SectionRefused::Overflow => {
+                Self::new(STBCAM_E_OVERFLOW, "the card has not kept up; the section is lost")
+            }
+            SectionRefused::Malformed => {
+                Self::new(STBCAM_E_SECTION, "section_length is not the section's length")
+            }
+        }
+    }
+}
+
+impl From<SessionError> for Error {
+    fn from(error: SessionError) -> Self {
+        let code = match error {
+            SessionError::Unknown => STBCAM_E_NO_SESSION,
+            SessionError::Full { .. } => STBCAM_E_FULL,
+            SessionError::Table(_) => STBCAM_E_SECTION,
+            _ => STBCAM_E_STATE,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<PurchaseError> for Error {
+    fn from(error: PurchaseError) -> Self {
+        let code = match error {
+            PurchaseError::NoOffer => STBCAM_E_OFFER_EXPIRED,
+            PurchaseError::NoTransaction => STBCAM_E_NO_TXN,
+            PurchaseError::PriceChanged { .. } => STBCAM_E_PRICE_CHANGED,
+            PurchaseError::AlreadyOwned => STBCAM_E_ALREADY_OWNED,
+            PurchaseError::State(TxnState::Settling) => STBCAM_E_OUTCOME_UNKNOWN,
+            PurchaseError::RequestReused => STBCAM_E_REQUEST_REUSED,
+            PurchaseError::PinFormat => STBCAM_E_ARG,
+            PurchaseError::NoCard => STBCAM_E_NO_CARD,
+            PurchaseError::Full => STBCAM_E_FULL,
+            _ => STBCAM_E_STATE,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<ReaderError> for Error {
+    fn from(error: ReaderError) -> Self {
+        let code = match error {
+            ReaderError::Url { .. } => STBCAM_E_ARG,
+            _ => STBCAM_E_NO_READER,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<WaitEnded> for Error {
+    fn from(ended: WaitEnded) -> Self {
+        match ended {
+            WaitEnded::Timeout => Self::plain(STBCAM_E_TIMEOUT),
+            WaitEnded::Stopped => Self::new(STBCAM_E_STATE, "the context is being closed"),
+        }
+    }
+}
+
+impl Error {
+    /// The system refused `what`.
+    pub(crate) fn system(code: stbcam_result_t, what: &str, error: &io::Error) -> Self {
+        Self {
+            os_errno: error.raw_os_error().unwrap_or(0),
+            ..Self::new(code, format!("{what}: {error}"))
+        }
+    }
+}

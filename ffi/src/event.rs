@@ -1,0 +1,138 @@
+//! 6. Events
+//!
+//! Events are pulled: no callback runs on a hidden thread. The queue is bounded; what does not fit
+//! is counted, and told by one `STBCAM_EV_OVERFLOW` in its place. Members that the table in
+//! docs/spec/abi.md does not name for a type are 0.
+
+use crate::error::Error;
+use crate::event_payload;
+use crate::guard::guard;
+use crate::result::*;
+use crate::size::{self, CStruct};
+use crate::types::{stbcam_session_t, stbcam_t, stbcam_txn_t};
+use core::ffi::c_char;
+use core::time::Duration;
+use stb_shim::clock;
+use std::ffi::CString;
+use std::os::fd::AsRawFd;
+
+/// The card: `code` its state (`STBCAM_CARD_*`), `arg` the reason (`STBCAM_REASON_*`), `text`.
+pub const STBCAM_EV_CARD: u32 = 1;
+/// A session's access: `session`, `code` its state (`STBCAM_ACCESS_*`), `arg` the reason, `flags`
+/// the remedy (`STBCAM_REMEDY_*`), `text` the reason in words.
+pub const STBCAM_EV_ACCESS: u32 = 2;
+/// Other filters are wanted: call `stbcam_filters`.
+pub const STBCAM_EV_FILTERS: u32 = 3;
+/// The rights on the card changed: call `stbcam_entitlements`.
+pub const STBCAM_EV_ENTITLEMENTS: u32 = 4;
+/// The purse changed: `amount` the balance.
+pub const STBCAM_EV_WALLET: u32 = 5;
+/// Something can be bought: `session`, `id` the offer, `code` its kind, `amount` the price (-1
+/// when only the card knows it), `flags` `STBCAM_OFFER_*`, `arg` the event.
+pub const STBCAM_EV_OFFER: u32 = 6;
+/// An offer has ended: `session`, `id`.
+pub const STBCAM_EV_OFFER_GONE: u32 = 7;
+/// A purchase moved on: `txn`, `id` the offer, `code` its state (`STBCAM_TXN_*`), `arg` a result
+/// (`STBCAM_OK` when paid, else why not), `amount` what was paid or, when refused, the balance (-1
+/// when not told), `flags` the PIN tries left with `STBCAM_E_PIN_WRONG`, `text`.
+pub const STBCAM_EV_PURCHASE: u32 = 8;
+/// A service key slot works with a newer key: `code` the slot, `arg` the generation.
+pub const STBCAM_EV_KEY_ROTATED: u32 = 9;
+/// A pairing for this box came on air: `code` the slot on the card, `arg` 1 when it was withdrawn.
+pub const STBCAM_EV_PAIRING: u32 = 15;
+/// The reader or the storage does not work: `text`.
+pub const STBCAM_EV_HEALTH: u32 = 18;
+/// Something was lost: `code` 1 sections (then `arg` is the source), 2 events; `amount` how many.
+pub const STBCAM_EV_OVERFLOW: u32 = 19;
+
+/// An event.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct stbcam_event_t {
+    /// sizeof(stbcam_event_t), by the caller.
+    pub struct_size: usize,
+    /// One of `STBCAM_EV_*`, which says what the members hold.
+    pub r#type: u32,
+    /// See the type.
+    pub flags: u32,
+    /// Counts every event, lost ones included.
+    pub seq: u64,
+    /// When it happened: microseconds of CLOCK_MONOTONIC.
+    pub monotonic_us: u64,
+    /// When it happened, as seconds of the Unix epoch; 0 before `stbcam_set_utc`.
+    pub utc_s: i64,
+    /// See the type.
+    pub session: stbcam_session_t,
+    /// See the type.
+    pub txn: stbcam_txn_t,
+    /// See the type.
+    pub code: i32,
+    /// See the type.
+    pub arg: i32,
+    /// See the type.
+    pub id: u64,
+    /// See the type. Amounts of money are in minor units (fen).
+    pub amount: i64,
+    /// See the type. Ends with a zero, never NULL; lives until the next call of
+    /// `stbcam_next_event` or `stbcam_close` on this context.
+    pub text: *const c_char,
+    /// Octets of `text`, without the zero.
+    pub text_len: usize,
+}
+
+// SAFETY: repr(C), starts with struct_size; the pointer is written only.
+unsafe impl CStruct for stbcam_event_t {}
+
+/// A descriptor that poll() finds readable as long as there is an event. It belongs to the library:
+/// do not read, write or close it. Below 0: a result.
+///
+/// Threads: any.
+///
+/// # Safety
+///
+/// * none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_event_fd(cam: *mut stbcam_t) -> i32 {
+    let mut fd = STBCAM_E_STATE;
+    let result = guard(cam, |context| {
+        fd = context.cam.events().descriptor().as_raw_fd();
+        Ok(())
+    });
+    if result == STBCAM_OK { fd } else { result }
+}
+
+/// Takes the oldest event; waits up to `timeout_ms` for one.
+///
+/// STBCAM_E_AGAIN: there is none.
+///
+/// Threads: any; one at a time, as long as `text` is used.
+///
+/// # Safety
+///
+/// * `event` points to a stbcam_event_t whose struct_size is set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_next_event(
+    cam: *mut stbcam_t,
+    event: *mut stbcam_event_t,
+    timeout_ms: u32,
+) -> stbcam_result_t {
+    guard(cam, |context| {
+        // SAFETY: the caller upholds this function's contract. Writing zeros first refuses a
+        // structure of a wrong size before an event is taken that could not be told.
+        unsafe { size::put(event, event_payload::EMPTY) }?;
+        let timeout = Duration::from_millis(timeout_ms.into());
+        let taken = context
+            .cam
+            .events()
+            .pop(clock::now, timeout)
+            .ok_or_else(|| Error::plain(STBCAM_E_AGAIN))?;
+        let (mut value, text) = event_payload::of(&taken, context.language());
+        value.utc_s = context.utc(taken.at);
+        let mut kept = context.event_text();
+        *kept = CString::new(text).unwrap_or_default();
+        value.text = kept.as_ptr();
+        value.text_len = kept.as_bytes().len();
+        // SAFETY: as above.
+        unsafe { size::put(event, value) }
+    })
+}

@@ -1,0 +1,159 @@
+//! Which event fills which member: the table of `docs/spec/abi.md`.
+
+use crate::access::{c_card_state, c_reason, c_remedy, c_state, reason_words};
+use crate::event::*;
+use crate::money::{c_kind, offer_flags, purchase_result};
+use crate::result::{STBCAM_OK, text_of};
+use cam_core::{Event, Outcome};
+use core::ptr;
+use stb_shim::events::{Notice, Stamped};
+
+/// No event.
+pub(crate) const EMPTY: stbcam_event_t = stbcam_event_t {
+    struct_size: 0,
+    r#type: 0,
+    flags: 0,
+    seq: 0,
+    monotonic_us: 0,
+    utc_s: 0,
+    session: 0,
+    txn: 0,
+    code: 0,
+    arg: 0,
+    id: 0,
+    amount: 0,
+    text: ptr::null(),
+    text_len: 0,
+};
+
+/// A notice as the host sees it, and its text.
+pub(crate) fn of(taken: &Stamped, language: Option<&str>) -> (stbcam_event_t, String) {
+    let base = stbcam_event_t {
+        seq: taken.sequence,
+        monotonic_us: taken.at.as_micros(),
+        ..EMPTY
+    };
+    match &taken.notice {
+        Notice::Engine(event) => of_engine(base, event, language),
+        Notice::SectionsLost { source, count } => (
+            stbcam_event_t {
+                r#type: STBCAM_EV_OVERFLOW,
+                code: 1,
+                arg: (*source).into(),
+                amount: i64::try_from(*count).unwrap_or(i64::MAX),
+                ..base
+            },
+            format!("{count} sections of source {source} were lost"),
+        ),
+        Notice::NoticesLost { count } => overflow(base, *count),
+        Notice::Health { text } => {
+            (stbcam_event_t { r#type: STBCAM_EV_HEALTH, ..base }, text.clone())
+        }
+    }
+}
+
+fn overflow(base: stbcam_event_t, count: u64) -> (stbcam_event_t, String) {
+    let event = stbcam_event_t {
+        r#type: STBCAM_EV_OVERFLOW,
+        code: 2,
+        amount: i64::try_from(count).unwrap_or(i64::MAX),
+        ..base
+    };
+    (event, format!("{count} events were lost"))
+}
+
+fn of_engine(
+    base: stbcam_event_t,
+    event: &Event,
+    language: Option<&str>,
+) -> (stbcam_event_t, String) {
+    let mut text = String::new();
+    let value = match event {
+        Event::Card { state, reason } => {
+            text = reason_words(*reason, language).to_owned();
+            stbcam_event_t {
+                r#type: STBCAM_EV_CARD,
+                code: c_card_state(*state),
+                arg: c_reason(*reason),
+                ..base
+            }
+        }
+        Event::Access { session, access } => {
+            text = reason_words(access.reason, language).to_owned();
+            stbcam_event_t {
+                r#type: STBCAM_EV_ACCESS,
+                session: session.0,
+                code: c_state(access.state),
+                arg: c_reason(access.reason),
+                flags: c_remedy(access.remedy).unsigned_abs(),
+                ..base
+            }
+        }
+        Event::Filters => stbcam_event_t { r#type: STBCAM_EV_FILTERS, ..base },
+        Event::Rights => stbcam_event_t { r#type: STBCAM_EV_ENTITLEMENTS, ..base },
+        Event::Wallet(wallet) => stbcam_event_t {
+            r#type: STBCAM_EV_WALLET,
+            amount: wallet.balance.fen().into(),
+            ..base
+        },
+        Event::Offer(offer) => stbcam_event_t {
+            r#type: STBCAM_EV_OFFER,
+            session: offer.session.0,
+            id: offer.id.0,
+            code: c_kind(offer.kind),
+            arg: offer.event.map_or(0, |event| event.value().cast_signed()),
+            amount: offer.price.map_or(-1, |price| price.fen().into()),
+            flags: offer_flags(offer),
+            ..base
+        },
+        Event::OfferGone { session, offer } => stbcam_event_t {
+            r#type: STBCAM_EV_OFFER_GONE,
+            session: session.0,
+            id: offer.0,
+            ..base
+        },
+        Event::Purchase { txn, outcome } => {
+            let (state, result) = purchase_result(outcome);
+            text = text_of(result).to_string_lossy().into_owned();
+            let (id, amount, flags) = match outcome {
+                Outcome::Paid(receipt) | Outcome::Owned(receipt) => {
+                    (receipt.offer.0, receipt.amount.fen().into(), 0)
+                }
+                Outcome::Refused { balance, .. } => {
+                    (0, balance.map_or(-1, |balance| balance.fen().into()), 0)
+                }
+                Outcome::PinWrong { tries_left } => (0, 0, u32::from(*tries_left)),
+                _ => (0, 0, 0),
+            };
+            if result == STBCAM_OK {
+                text = "paid".to_owned();
+            }
+            stbcam_event_t {
+                r#type: STBCAM_EV_PURCHASE,
+                txn: txn.0,
+                code: state,
+                arg: result,
+                id,
+                amount,
+                flags,
+                ..base
+            }
+        }
+        Event::KeyRotated { slot, epoch } => stbcam_event_t {
+            r#type: STBCAM_EV_KEY_ROTATED,
+            code: slot.value().into(),
+            arg: epoch.value().into(),
+            ..base
+        },
+        Event::Pairing { slot, withdrawn } => stbcam_event_t {
+            r#type: STBCAM_EV_PAIRING,
+            code: (*slot).into(),
+            arg: i32::from(*withdrawn),
+            ..base
+        },
+        Event::Overflow { lost } => return overflow(base, (*lost).into()),
+        // Taken by the call that asked.
+        Event::Pin(_) => base,
+    };
+    (value, text)
+}

@@ -1,0 +1,243 @@
+//! The host's tables of functions, behind a gate that closes when the context does.
+
+use crate::guard::callback;
+use crate::host::*;
+use crate::size::CStruct;
+use cam_core::{ControlWords, ScramblingMode, SessionId};
+use stb_shim::descrambler::{Descrambler, LadderKeys};
+use stb_shim::storage::Storage;
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use zeroize::Zeroize;
+
+// SAFETY: both are repr(C), start with struct_size, and hold numbers, nullable pointers and
+// optional functions, which a caller promises to be what they say.
+unsafe impl CStruct for stbcam_descrambler_ops_t {}
+// SAFETY: as above.
+unsafe impl CStruct for stbcam_storage_ops_t {}
+
+/// The host's descrambler. Clones share one gate.
+#[derive(Clone)]
+pub(crate) struct HostDescrambler(Arc<Mutex<DescramblerState>>);
+
+struct DescramblerState {
+    /// `None` once the context is closed.
+    ops: Option<stbcam_descrambler_ops_t>,
+    /// The sessions that have control words.
+    keyed: BTreeSet<u32>,
+    pids: Vec<u16>,
+}
+
+// SAFETY: `user` is only handed back to the host's functions, which take calls from the card
+// thread and the closing thread, one at a time.
+unsafe impl Send for DescramblerState {}
+
+impl HostDescrambler {
+    pub(crate) fn new(ops: stbcam_descrambler_ops_t) -> Self {
+        let state = DescramblerState { ops: Some(ops), keyed: BTreeSet::new(), pids: Vec::new() };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// Wipes the control words of every session; the host is not called any more once this has
+    /// returned.
+    pub(crate) fn revoke(&self) {
+        let mut state = self.state();
+        for session in std::mem::take(&mut state.keyed) {
+            state.clear(session);
+        }
+        state.ops = None;
+    }
+
+    fn state(&self) -> MutexGuard<'_, DescramblerState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DescramblerState {
+    fn clear(&self, session: u32) {
+        if let Some(stbcam_descrambler_ops_t { clear: Some(clear), user, .. }) = self.ops {
+            // SAFETY: the host gave the function and the pointer that belongs to it.
+            callback(|| unsafe { clear(user, session) });
+        }
+    }
+}
+
+impl Descrambler for HostDescrambler {
+    fn load_ladder(&mut self, keys: &LadderKeys<'_>) {
+        let state = self.state();
+        let Some(stbcam_descrambler_ops_t { load_ladder: Some(load), user, .. }) = state.ops else {
+            return;
+        };
+        let ladder = stbcam_ladder_t {
+            struct_size: size_of::<stbcam_ladder_t>(),
+            flags: if keys.clear_allowed { STBCAM_LADDER_CLEAR_ALLOWED } else { 0 },
+            pairing_slot: keys.pairing_slot,
+            reserved: [0; 3],
+            ek2: *keys.ek2.expose(),
+            ek1: *keys.ek1.expose(),
+        };
+        // SAFETY: the host gave the function and the pointer that belongs to it; the structure
+        // lives until it returns.
+        let refused = callback(|| unsafe { load(user, &raw const ladder) });
+        if refused != 0 {
+            log::error!("the box did not take the keys for its key ladder: {refused}");
+        }
+    }
+
+    fn set_control_words(&mut self, words: &ControlWords<'_>, period_ms: u32) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let Some(stbcam_descrambler_ops_t { set_cw: Some(set), user, .. }) = state.ops else {
+            return;
+        };
+        state.keyed.insert(words.session.0);
+        state.pids.clear();
+        state.pids.extend(words.es_pids.iter().map(|pid| pid.value()));
+        let mut cw = c_words(words, period_ms, &state.pids);
+        // SAFETY: as above; the list of PIDs lives in `state`, which is locked.
+        let refused = callback(|| unsafe { set(user, &raw const cw) });
+        cw.even.zeroize();
+        cw.odd.zeroize();
+        if refused != 0 {
+            log::error!("the box did not take control words: {refused}");
+        }
+    }
+
+    fn clear(&mut self, session: SessionId) {
+        let mut state = self.state();
+        state.keyed.remove(&session.0);
+        state.clear(session.0);
+    }
+}
+
+fn c_words(words: &ControlWords<'_>, period_ms: u32, pids: &[u16]) -> stbcam_cw_t {
+    let cissa = words.mode == ScramblingMode::CISSA;
+    let algo = match words.mode {
+        ScramblingMode::CSA1 | ScramblingMode::CSA2 => STBCAM_ALGO_CSA,
+        ScramblingMode::CISSA => STBCAM_ALGO_CISSA,
+        _ => STBCAM_ALGO_OTHER,
+    };
+    let widened = |octets: &[u8; 16]| {
+        let mut wide = [0; 32];
+        wide.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
+        wide
+    };
+    let preview = if words.preview { STBCAM_CW_PREVIEW } else { 0 };
+    stbcam_cw_t {
+        struct_size: size_of::<stbcam_cw_t>(),
+        session: words.session.0,
+        flags: STBCAM_CW_IS_WRAPPED | preview,
+        crypto_period: words.crypto_period,
+        crypto_period_ms: period_ms,
+        ecm_pid: words.ecm_pid.value(),
+        source: words.source,
+        algo,
+        scrambling_mode: words.mode.0,
+        parity_mask: STBCAM_CW_EVEN | STBCAM_CW_ODD,
+        key_len: 16,
+        iv_len: if cissa { 16 } else { 0 },
+        copy_control: words.cci,
+        reserved: [0; 7],
+        even: widened(words.even),
+        odd: widened(words.odd),
+        iv: if cissa { *b"DVBTMCPTAESCISSA" } else { [0; 16] },
+        es_pids: pids.as_ptr(),
+        es_pid_count: pids.len(),
+    }
+}
+
+/// The host's storage. Clones share one gate.
+#[derive(Clone)]
+pub(crate) struct HostStorage(Arc<Mutex<StorageState>>);
+
+struct StorageState {
+    /// `None` once the context is closed.
+    ops: Option<stbcam_storage_ops_t>,
+}
+
+// SAFETY: as for the descrambler.
+unsafe impl Send for StorageState {}
+
+impl HostStorage {
+    /// More than anything that the library keeps.
+    const MAX_LEN: usize = 1 << 20;
+
+    /// `None` when a function is missing.
+    pub(crate) fn new(ops: stbcam_storage_ops_t) -> Option<Self> {
+        let complete = ops.get.is_some() && ops.put_durable.is_some() && ops.del.is_some();
+        complete.then(|| Self(Arc::new(Mutex::new(StorageState { ops: Some(ops) }))))
+    }
+
+    /// The host is not called any more once this has returned.
+    pub(crate) fn revoke(&self) {
+        self.state().ops = None;
+    }
+
+    fn state(&self) -> MutexGuard<'_, StorageState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Storage for HostStorage {
+    fn get(&mut self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        let state = self.state();
+        let Some(stbcam_storage_ops_t { get: Some(get), user, .. }) = state.ops else {
+            return Err(closed());
+        };
+        let key = CString::new(key)?;
+        let mut octets = vec![0; 1024];
+        loop {
+            let mut len = 0;
+            // SAFETY: the host gave the function and the pointer that belongs to it; the buffer
+            // has as many octets as we say.
+            let answer = callback(|| unsafe {
+                get(user, key.as_ptr(), octets.as_mut_ptr(), octets.len(), &raw mut len)
+            });
+            match answer {
+                0 if len <= octets.len() => {
+                    octets.truncate(len);
+                    return Ok(Some(octets));
+                }
+                0 if len <= Self::MAX_LEN => octets.resize(len, 0),
+                1 => return Ok(None),
+                other => return Err(refused("get", other)),
+            }
+        }
+    }
+
+    fn put(&mut self, key: &str, octets: &[u8]) -> io::Result<()> {
+        let state = self.state();
+        let Some(stbcam_storage_ops_t { put_durable: Some(put), user, .. }) = state.ops else {
+            return Err(closed());
+        };
+        let key = CString::new(key)?;
+        // SAFETY: as above.
+        match callback(|| unsafe { put(user, key.as_ptr(), octets.as_ptr(), octets.len()) }) {
+            0 => Ok(()),
+            other => Err(refused("put_durable", other)),
+        }
+    }
+
+    fn delete(&mut self, key: &str) -> io::Result<()> {
+        let state = self.state();
+        let Some(stbcam_storage_ops_t { del: Some(del), user, .. }) = state.ops else {
+            return Err(closed());
+        };
+        let key = CString::new(key)?;
+        // SAFETY: as above.
+        match callback(|| unsafe { del(user, key.as_ptr()) }) {
+            0 => Ok(()),
+            other => Err(refused("del", other)),
+        }
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::other("the context is closed")
+}
+
+fn refused(function: &str, answer: i32) -> io::Error {
+    io::Error::other(format!("the box's storage answered {answer} to {function}"))
+}

@@ -1,0 +1,189 @@
+//! 2. Results
+//!
+//! Every function that can be refused returns a result: 0 is done, a negative number says why
+//! not. A number is never used again for something else. `stbcam_last_error` has the details.
+
+use crate::error::{self, Error};
+use crate::size::{self, CStruct};
+use crate::text;
+use core::ffi::{CStr, c_char};
+
+/// 0 (`STBCAM_OK`) or one of `STBCAM_E_*`.
+pub type stbcam_result_t = i32;
+
+/// Done.
+pub const STBCAM_OK: stbcam_result_t = 0;
+/// A pointer is NULL, a number out of range, a handle stale or a text malformed.
+pub const STBCAM_E_ARG: stbcam_result_t = -1;
+/// struct_size or elem_size is too small, or longer with something unknown in the rest.
+pub const STBCAM_E_STRUCT_SIZE: stbcam_result_t = -2;
+/// No memory.
+pub const STBCAM_E_NOMEM: stbcam_result_t = -3;
+/// The caller's buffer is too small; the length that is needed was stored.
+pub const STBCAM_E_BUFFER: stbcam_result_t = -4;
+/// Not in this state: wrong order of calls, or a process that was forked.
+pub const STBCAM_E_STATE: stbcam_result_t = -5;
+/// Called from inside a callback of the library.
+pub const STBCAM_E_REENTRANT: stbcam_result_t = -6;
+/// Another thread is doing just this.
+pub const STBCAM_E_BUSY: stbcam_result_t = -7;
+/// Not done in time.
+pub const STBCAM_E_TIMEOUT: stbcam_result_t = -8;
+/// Not in this build.
+pub const STBCAM_E_UNSUPPORTED: stbcam_result_t = -9;
+/// A defect of the library was caught; this context answers so from now on. Close it.
+pub const STBCAM_E_PANIC: stbcam_result_t = -10;
+/// What must survive a power cut could not be stored.
+pub const STBCAM_E_STORAGE: stbcam_result_t = -11;
+/// The clock is not known or out of range.
+pub const STBCAM_E_CLOCK: stbcam_result_t = -12;
+/// A queue is full: what was offered is lost and counted.
+pub const STBCAM_E_OVERFLOW: stbcam_result_t = -13;
+/// No open session has this id.
+pub const STBCAM_E_NO_SESSION: stbcam_result_t = -20;
+/// No purchase has this id.
+pub const STBCAM_E_NO_TXN: stbcam_result_t = -21;
+/// There is no such thing.
+pub const STBCAM_E_NOT_FOUND: stbcam_result_t = -22;
+/// Nothing there now.
+pub const STBCAM_E_AGAIN: stbcam_result_t = -23;
+/// All places are taken.
+pub const STBCAM_E_FULL: stbcam_result_t = -24;
+/// A malformed section or table: it reached nobody.
+pub const STBCAM_E_SECTION: stbcam_result_t = -30;
+/// The reader cannot be opened or has gone.
+pub const STBCAM_E_NO_READER: stbcam_result_t = -40;
+/// No card, or not in session yet.
+pub const STBCAM_E_NO_CARD: stbcam_result_t = -41;
+/// The card does not answer.
+pub const STBCAM_E_CARD_MUTE: stbcam_result_t = -42;
+/// Not a card of this system.
+pub const STBCAM_E_CARD_UNKNOWN: stbcam_result_t = -43;
+/// The card does not keep the protocol.
+pub const STBCAM_E_CARD_PROTOCOL: stbcam_result_t = -44;
+/// The card says no; the status word or its result is in the details.
+pub const STBCAM_E_CARD_REFUSED: stbcam_result_t = -45;
+/// The operator has blocked the card.
+pub const STBCAM_E_CARD_BLOCKED: stbcam_result_t = -46;
+/// The card's log of purchases is full.
+pub const STBCAM_E_CARD_FULL: stbcam_result_t = -47;
+/// The PIN is wrong; the tries left were stored.
+pub const STBCAM_E_PIN_WRONG: stbcam_result_t = -50;
+/// No tries are left.
+pub const STBCAM_E_PIN_BLOCKED: stbcam_result_t = -51;
+/// The card wants the PIN.
+pub const STBCAM_E_PIN_REQUIRED: stbcam_result_t = -52;
+/// The price is not the one that the subscriber saw. No money has moved.
+pub const STBCAM_E_PRICE_CHANGED: stbcam_result_t = -60;
+/// The balance does not cover the price. No money has moved.
+pub const STBCAM_E_FUNDS: stbcam_result_t = -61;
+/// The offer has ended. No money has moved.
+pub const STBCAM_E_OFFER_EXPIRED: stbcam_result_t = -62;
+/// It is bought already. No money has moved.
+pub const STBCAM_E_ALREADY_OWNED: stbcam_result_t = -63;
+/// The answer was lost. Never pay again by yourself: the library asks the card and tells the
+/// outcome by an event.
+pub const STBCAM_E_OUTCOME_UNKNOWN: stbcam_result_t = -64;
+/// The request id belongs to another purchase.
+pub const STBCAM_E_REQUEST_REUSED: stbcam_result_t = -65;
+
+/// The details of a refusal.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct stbcam_error_t {
+    /// sizeof(stbcam_error_t), by the caller.
+    pub struct_size: usize,
+    /// The result.
+    pub code: stbcam_result_t,
+    /// errno of the system call behind it, or 0.
+    pub os_errno: i32,
+    /// The card's status word, or 0.
+    pub sw: u16,
+    /// The card's result inside an answer with status word 9000, or 0.
+    pub card_result: u8,
+    /// 0.
+    pub reserved: [u8; 5],
+    /// In words for a log: what was got and what was expected. Ends with a zero.
+    pub text: [c_char; 192],
+}
+
+// SAFETY: repr(C), starts with struct_size, and every pattern of bits is a value.
+unsafe impl CStruct for stbcam_error_t {}
+
+/// A result in words, in English. Static: never freed, never NULL.
+///
+/// Threads: any, also from a callback.
+#[unsafe(no_mangle)]
+pub extern "C" fn stbcam_strerror(result: stbcam_result_t) -> *const c_char {
+    text_of(result).as_ptr()
+}
+
+/// The details of the last call in the calling thread that was refused. A call that was not
+/// refused does not change them. `code` is 0 when none was refused yet.
+///
+/// Threads: any, also from a callback.
+///
+/// # Safety
+///
+/// * `out` points to a stbcam_error_t whose struct_size is set, or is NULL (refused).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_last_error(out: *mut stbcam_error_t) -> stbcam_result_t {
+    let Error { code, sw, card_result, os_errno, text } = error::last();
+    let value = stbcam_error_t {
+        struct_size: 0,
+        code,
+        os_errno,
+        sw,
+        card_result,
+        reserved: [0; 5],
+        text: text::fixed(&text),
+    };
+    // SAFETY: the caller upholds this function's contract.
+    match unsafe { size::put(out, value) } {
+        Ok(()) => STBCAM_OK,
+        Err(error) => error.code,
+    }
+}
+
+pub(crate) const fn text_of(result: stbcam_result_t) -> &'static CStr {
+    match result {
+        STBCAM_OK => c"done",
+        STBCAM_E_ARG => c"argument is missing, malformed or stale",
+        STBCAM_E_STRUCT_SIZE => c"struct_size does not fit this library",
+        STBCAM_E_NOMEM => c"no memory",
+        STBCAM_E_BUFFER => c"buffer is too small",
+        STBCAM_E_STATE => c"not in this state",
+        STBCAM_E_REENTRANT => c"called from inside a callback",
+        STBCAM_E_BUSY => c"another thread is doing this",
+        STBCAM_E_TIMEOUT => c"not done in time",
+        STBCAM_E_UNSUPPORTED => c"not in this build",
+        STBCAM_E_PANIC => c"a defect of the library was caught; close this context",
+        STBCAM_E_STORAGE => c"cannot be stored",
+        STBCAM_E_CLOCK => c"clock is not known or out of range",
+        STBCAM_E_OVERFLOW => c"queue is full",
+        STBCAM_E_NO_SESSION => c"no open session has this id",
+        STBCAM_E_NO_TXN => c"no purchase has this id",
+        STBCAM_E_NOT_FOUND => c"there is no such thing",
+        STBCAM_E_AGAIN => c"nothing there now",
+        STBCAM_E_FULL => c"all places are taken",
+        STBCAM_E_SECTION => c"malformed section or table",
+        STBCAM_E_NO_READER => c"card reader cannot be used",
+        STBCAM_E_NO_CARD => c"no card in session",
+        STBCAM_E_CARD_MUTE => c"card does not answer",
+        STBCAM_E_CARD_UNKNOWN => c"not a card of this system",
+        STBCAM_E_CARD_PROTOCOL => c"card does not keep the protocol",
+        STBCAM_E_CARD_REFUSED => c"card refused",
+        STBCAM_E_CARD_BLOCKED => c"card is blocked",
+        STBCAM_E_CARD_FULL => c"card's log of purchases is full",
+        STBCAM_E_PIN_WRONG => c"PIN is wrong",
+        STBCAM_E_PIN_BLOCKED => c"PIN is blocked",
+        STBCAM_E_PIN_REQUIRED => c"card wants the PIN",
+        STBCAM_E_PRICE_CHANGED => c"price is not the one that was seen; no money has moved",
+        STBCAM_E_FUNDS => c"balance does not cover the price; no money has moved",
+        STBCAM_E_OFFER_EXPIRED => c"offer has ended; no money has moved",
+        STBCAM_E_ALREADY_OWNED => c"bought already; no money has moved",
+        STBCAM_E_OUTCOME_UNKNOWN => c"answer was lost; the card will be asked",
+        STBCAM_E_REQUEST_REUSED => c"request id belongs to another purchase",
+        _ => c"unknown result",
+    }
+}

@@ -1,0 +1,177 @@
+//! Structures that grow: their first member says how long the caller's one is.
+//!
+//! A structure shorter than the first version's is refused. A longer one comes from a program
+//! built for a later version: what it asks for beyond our end must be zero, and what it expects
+//! beyond our end it gets as zeros.
+
+use crate::error::{Error, Result};
+use crate::result::{STBCAM_E_ARG, STBCAM_E_BUFFER, STBCAM_E_STRUCT_SIZE};
+use core::ptr;
+
+/// A structure of the C ABI that starts with its own size.
+///
+/// # Safety
+///
+/// The type is `repr(C)`, its first member is `struct_size: usize`, it has no invariant that
+/// octets from a caller could break, and no member that needs dropping.
+pub(crate) unsafe trait CStruct: Copy {}
+
+/// Longer than any structure will ever be: what is longer was not initialised.
+const MAX: usize = 4096;
+
+fn check_size<T>(size: usize, what: &str) -> Result {
+    if (size_of::<T>()..=MAX).contains(&size) {
+        return Ok(());
+    }
+    let name = core::any::type_name::<T>().rsplit("::").next().unwrap_or_default();
+    let expected = size_of::<T>();
+    Err(Error::new(
+        STBCAM_E_STRUCT_SIZE,
+        format!("{what} of {name} is {size}, expected {expected} or a little more"),
+    ))
+}
+
+fn check_pointer<T>(pointer: *const T) -> Result {
+    if pointer.is_null() {
+        let name = core::any::type_name::<T>().rsplit("::").next().unwrap_or_default();
+        return Err(Error::new(STBCAM_E_ARG, format!("pointer to {name} is NULL")));
+    }
+    if !pointer.is_aligned() {
+        return Err(Error::new(STBCAM_E_ARG, "pointer is not aligned"));
+    }
+    Ok(())
+}
+
+/// Copies a structure from the caller.
+///
+/// # Safety
+///
+/// `pointer` is NULL or points to a structure as long as its first member says.
+pub(crate) unsafe fn take<T: CStruct>(pointer: *const T) -> Result<T> {
+    check_pointer(pointer)?;
+    // SAFETY: the structure starts with its size (CStruct), and is there by our contract.
+    let size = unsafe { pointer.cast::<usize>().read() };
+    check_size::<T>(size, "struct_size")?;
+    // SAFETY: so many octets are readable by our contract.
+    let tail = unsafe {
+        core::slice::from_raw_parts(pointer.cast::<u8>().add(size_of::<T>()), size - size_of::<T>())
+    };
+    if tail.iter().any(|octet| *octet != 0) {
+        return Err(Error::new(
+            STBCAM_E_STRUCT_SIZE,
+            "a member that this version of the library does not know is set",
+        ));
+    }
+    // SAFETY: at least size_of::<T>() octets are readable, aligned, and any octets are a T.
+    Ok(unsafe { pointer.read() })
+}
+
+/// Copies `value` to the caller's structure, whose own size stays.
+///
+/// # Safety
+///
+/// `pointer` is NULL or points to a writable structure as long as its first member says.
+pub(crate) unsafe fn put<T: CStruct>(pointer: *mut T, value: T) -> Result {
+    check_pointer(pointer)?;
+    // SAFETY: the structure starts with its size (CStruct), and is there by our contract.
+    let size = unsafe { pointer.cast::<usize>().read() };
+    check_size::<T>(size, "struct_size")?;
+    // SAFETY: so many octets are writable by our contract, and the size goes back to its place.
+    unsafe {
+        pointer.write(value);
+        ptr::write_bytes(pointer.cast::<u8>().add(size_of::<T>()), 0, size - size_of::<T>());
+        pointer.cast::<usize>().write(size);
+    }
+    Ok(())
+}
+
+/// Copies `items` to the caller's array, whose elements are `elem_size` apart. `count` holds how
+/// many fit, and afterwards how many there are. With more items than room the first ones are
+/// copied and `STBCAM_E_BUFFER` says so.
+///
+/// # Safety
+///
+/// `count` is NULL or points to a number; `array` points to so many elements of `elem_size`
+/// octets, all of them writable; or `array` is NULL and `*count` is 0.
+pub(crate) unsafe fn put_all<T: CStruct>(
+    array: *mut T,
+    elem_size: usize,
+    count: *mut usize,
+    items: &[T],
+) -> Result {
+    check_pointer(count)?;
+    // SAFETY: not NULL, aligned, and a number by our contract.
+    let room = unsafe { count.read() };
+    if room > 0 {
+        check_pointer(array)?;
+        check_size::<T>(elem_size, "elem_size")?;
+        if elem_size % align_of::<T>() != 0 {
+            return Err(Error::new(STBCAM_E_STRUCT_SIZE, "elem_size breaks the alignment"));
+        }
+    }
+    for (index, item) in items.iter().take(room).enumerate() {
+        // SAFETY: `index` is below the number of elements, all of which are writable.
+        unsafe {
+            let element = array.cast::<u8>().add(index * elem_size);
+            element.cast::<T>().write(*item);
+            ptr::write_bytes(element.add(size_of::<T>()), 0, elem_size - size_of::<T>());
+            element.cast::<usize>().write(elem_size);
+        }
+    }
+    // SAFETY: as above.
+    unsafe { count.write(items.len()) };
+    if items.len() > room {
+        return Err(Error::new(
+            STBCAM_E_BUFFER,
+            format!("room for {room} elements, but there are {}", items.len()),
+        ));
+    }
+    Ok(())
+}
+
+/// As [`put_all`], for a list that is read piece by piece: `cursor` is 0 at the start and is moved
+/// on; `count` is 0 at the end.
+///
+/// # Safety
+///
+/// As for [`put_all`], and `cursor` is NULL or points to a number.
+pub(crate) unsafe fn put_from<T: CStruct>(
+    cursor: *mut u64,
+    array: *mut T,
+    elem_size: usize,
+    count: *mut usize,
+    items: &[T],
+) -> Result {
+    check_pointer(cursor)?;
+    check_pointer(count)?;
+    // SAFETY: both are not NULL, aligned, and numbers by our contract.
+    let (start, room) = unsafe { (cursor.read(), count.read()) };
+    let start = usize::try_from(start).unwrap_or(usize::MAX).min(items.len());
+    let piece = items.get(start..).unwrap_or(&[]);
+    let piece = piece.get(..room).unwrap_or(piece);
+    // SAFETY: the contract is the same.
+    unsafe { put_all(array, elem_size, count, piece) }?;
+    // SAFETY: as above.
+    unsafe { cursor.write((start + piece.len()) as u64) };
+    Ok(())
+}
+
+/// Writes one value through an optional pointer.
+///
+/// # Safety
+///
+/// `pointer` is NULL or writable.
+pub(crate) unsafe fn put_optional<T>(pointer: *mut T, value: T) -> Result {
+    if pointer.is_null() {
+        return Ok(());
+    }
+    check_pointer(pointer)?;
+    // SAFETY: not NULL and aligned, writable by our contract.
+    unsafe { pointer.write(value) };
+    Ok(())
+}
+
+/// Refuses a pointer through which a result must go.
+pub(crate) fn needed<T>(pointer: *mut T) -> Result {
+    check_pointer(pointer)
+}

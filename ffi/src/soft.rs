@@ -1,0 +1,238 @@
+//! 10. Software descrambler
+//!
+//! For boxes and hosts without one in hardware: it takes what `set_cw` carries, holds a software
+//! key ladder, and descrambles transport packets in place (DVB-CSA, DVB-CISSA). It belongs to no
+//! context; several may share it.
+
+use crate::error::Error;
+use crate::guard::{guard_free, guard_on, stale};
+use crate::host::*;
+use crate::registry::Registry;
+use crate::result::*;
+use crate::size;
+use crate::text;
+use crate::types::{stbcam_session_t, stbcam_soft_descrambler_t};
+use cam_core::{ControlWords, ScramblingMode, SessionId};
+use cam_types::{Key, Parity, Pid};
+use core::ffi::c_void;
+use core::slice;
+use stb_shim::descrambler::{PacketResult, SoftDescrambler};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// The packet was not scrambled; it is untouched.
+pub const STBCAM_PACKET_CLEAR: u8 = 0;
+/// It was scrambled and is now in clear; its transport_scrambling_control is 00.
+pub const STBCAM_PACKET_DESCRAMBLED: u8 = 1;
+/// It is scrambled and its key is not here; it is untouched.
+pub const STBCAM_PACKET_NO_KEY: u8 = 2;
+/// It is not a transport packet of 188 octets; it is untouched.
+pub const STBCAM_PACKET_MALFORMED: u8 = 3;
+
+static DESCRAMBLERS: Registry<SoftDescrambler> = Registry::new(2);
+
+/// Makes a software descrambler. `root_key` is 16 octets: K3, the root of the key ladder, as the
+/// operator has it for this box. The library wipes its copy.
+///
+/// STBCAM_E_ARG: a pointer is NULL.
+///
+/// Threads: any.
+///
+/// # Safety
+///
+/// * `root_key` points to 16 readable octets; `out` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_soft_descrambler_new(
+    root_key: *const u8,
+    out: *mut *mut stbcam_soft_descrambler_t,
+) -> stbcam_result_t {
+    guard_free(|| {
+        size::needed(out)?;
+        // SAFETY: the caller upholds this function's contract.
+        let root = Key::new(unsafe { text::array(root_key, "root_key") }?);
+        let handle = DESCRAMBLERS.insert(Arc::new(SoftDescrambler::new(&root)));
+        // SAFETY: as above.
+        unsafe { size::put_optional(out, handle) }
+    })
+}
+
+/// Fills the table to put into `stbcam_config_t`. Its functions may be called by the host itself,
+/// also from inside a callback of its own.
+///
+/// Threads: any.
+///
+/// # Safety
+///
+/// * `ops` points to a stbcam_descrambler_ops_t whose struct_size is set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_soft_descrambler_ops(
+    descrambler: *mut stbcam_soft_descrambler_t,
+    ops: *mut stbcam_descrambler_ops_t,
+) -> stbcam_result_t {
+    guard_on(&DESCRAMBLERS, descrambler, |_| {
+        let value = stbcam_descrambler_ops_t {
+            struct_size: 0,
+            user: descrambler.cast(),
+            load_ladder: Some(load_ladder),
+            set_cw: Some(set_cw),
+            clear: Some(clear),
+        };
+        // SAFETY: the caller upholds this function's contract.
+        unsafe { size::put(ops, value) }
+    })
+}
+
+/// Descrambles `len` octets of transport packets of `source`, in place, where the key is there.
+/// `results[i]` is what became of packet i (`STBCAM_PACKET_*`); a last piece shorter than 188 octets
+/// is malformed. `*result_count` says how many results fit and becomes how many there are;
+/// `results` and `result_count` may both be NULL.
+///
+/// STBCAM_E_BUFFER: results for fewer packets than given; nothing was touched.
+///
+/// Threads: any, also while the card thread sets keys.
+///
+/// # Safety
+///
+/// * `packets` points to `len` writable octets, `results` to `*result_count` writable octets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_soft_descrambler_packets(
+    descrambler: *mut stbcam_soft_descrambler_t,
+    source: u8,
+    packets: *mut u8,
+    len: usize,
+    results: *mut u8,
+    result_count: *mut usize,
+) -> stbcam_result_t {
+    guard_on(&DESCRAMBLERS, descrambler, |descrambler| {
+        // SAFETY: the caller upholds this function's contract; the check is the same as for
+        // octets that are only read.
+        let octets = unsafe { text::octets(packets, len, "packets") }?;
+        let octets: &mut [u8] = if octets.is_empty() {
+            &mut []
+        } else {
+            // SAFETY: not NULL and of a sane length as just checked, writable by the contract.
+            unsafe { slice::from_raw_parts_mut(packets, len) }
+        };
+        let count = octets.len().div_ceil(SoftDescrambler::PACKET);
+        if !results.is_null() || !result_count.is_null() {
+            size::needed(results)?;
+            size::needed(result_count)?;
+            // SAFETY: neither is NULL; readable and writable by the caller's contract.
+            let room = unsafe { result_count.read() };
+            // SAFETY: as above.
+            unsafe { result_count.write(count) };
+            if room < count {
+                let text = format!("room for {room} results, but there are {count} packets");
+                return Err(Error::new(STBCAM_E_BUFFER, text));
+            }
+        }
+        for (index, packet) in octets.chunks_mut(SoftDescrambler::PACKET).enumerate() {
+            let result = c_result(descrambler.packet(source, packet));
+            if !results.is_null() {
+                // SAFETY: `index` is below `count`, and there is room for so many.
+                unsafe { results.add(index).write(result) };
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Wipes all keys and frees the descrambler. NULL is freed already. Close the contexts that use it
+/// before; control words that come later are refused.
+///
+/// STBCAM_E_ARG: freed before.
+///
+/// Threads: any.
+///
+/// # Safety
+///
+/// * none: a stale handle is refused.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_soft_descrambler_free(
+    descrambler: *mut stbcam_soft_descrambler_t,
+) -> stbcam_result_t {
+    guard_free(|| {
+        if descrambler.is_null() {
+            return Ok(());
+        }
+        DESCRAMBLERS.remove(descrambler).map(drop).ok_or_else(|| stale(descrambler))
+    })
+}
+
+const fn c_result(result: PacketResult) -> u8 {
+    match result {
+        PacketResult::Clear => STBCAM_PACKET_CLEAR,
+        PacketResult::Descrambled => STBCAM_PACKET_DESCRAMBLED,
+        PacketResult::NoKey => STBCAM_PACKET_NO_KEY,
+        PacketResult::Malformed => STBCAM_PACKET_MALFORMED,
+    }
+}
+
+/// Runs one function of the table: no panic leaves it, and a refusal is told by its result.
+fn enter(
+    user: *mut c_void,
+    body: impl FnOnce(&SoftDescrambler) -> crate::error::Result,
+) -> stbcam_result_t {
+    let handle: *const stbcam_soft_descrambler_t = user.cast();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let descrambler = DESCRAMBLERS.get(handle).ok_or_else(|| stale(handle))?;
+        body(&descrambler)
+    }));
+    match outcome {
+        Ok(Ok(())) => STBCAM_OK,
+        Ok(Err(error)) => error.report(),
+        Err(_) => Error::plain(STBCAM_E_PANIC).report(),
+    }
+}
+
+unsafe extern "C" fn load_ladder(user: *mut c_void, ladder: *const stbcam_ladder_t) -> i32 {
+    enter(user, |descrambler| {
+        if ladder.is_null() || !ladder.is_aligned() {
+            return Err(Error::argument("ladder is NULL"));
+        }
+        // SAFETY: not NULL and aligned; a stbcam_ladder_t by the table's contract.
+        let ladder = unsafe { ladder.read() };
+        descrambler.load_ladder(&Key::new(ladder.ek2), &Key::new(ladder.ek1));
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn set_cw(user: *mut c_void, cw: *const stbcam_cw_t) -> i32 {
+    enter(user, |descrambler| {
+        if cw.is_null() || !cw.is_aligned() {
+            return Err(Error::argument("cw is NULL"));
+        }
+        // SAFETY: not NULL and aligned; a stbcam_cw_t by the table's contract.
+        let cw = unsafe { cw.read() };
+        // SAFETY: so many PIDs are readable by the table's contract.
+        let pids = unsafe { text::numbers(cw.es_pids, cw.es_pid_count, "es_pids") }?;
+        let pids: Vec<Pid> = pids.into_iter().map(Pid::from_field).collect();
+        let (Some(even), Some(odd)) = (cw.even.first_chunk(), cw.odd.first_chunk()) else {
+            return Err(Error::argument("control words are too short"));
+        };
+        let words = ControlWords {
+            session: SessionId(cw.session),
+            source: cw.source,
+            ecm_pid: Pid::from_field(cw.ecm_pid),
+            es_pids: &pids,
+            mode: ScramblingMode(cw.scrambling_mode),
+            even,
+            odd,
+            crypto_period: cw.crypto_period,
+            parity: Parity::of_crypto_period(cw.crypto_period),
+            cci: cw.copy_control,
+            preview: cw.flags & STBCAM_CW_PREVIEW != 0,
+        };
+        descrambler
+            .set_control_words(&words)
+            .map_err(|error| Error::new(STBCAM_E_UNSUPPORTED, error.to_string()))
+    })
+}
+
+unsafe extern "C" fn clear(user: *mut c_void, session: stbcam_session_t) {
+    // A descrambler that was freed holds no keys.
+    enter(user, |descrambler| {
+        descrambler.clear(SessionId(session));
+        Ok(())
+    });
+}

@@ -1,0 +1,301 @@
+//! 5. Tables and sections
+//!
+//! The host gives PMT and CAT sections, or EN 50221 CA_PMT objects, or both; the library says
+//! which sections it wants (`stbcam_filters`, after every `STBCAM_EV_FILTERS`); the host passes
+//! those on. A source is the host's number, 0 to 15, of a demultiplexer or tuner: two tuners with
+//! the same PID are told apart.
+
+use crate::error::Error;
+use crate::guard::guard;
+use crate::result::*;
+use crate::size::{self, CStruct};
+use crate::text;
+use crate::types::{stbcam_session_t, stbcam_t};
+use cam_core::{Filter, Input, SessionId};
+use cam_types::Pid;
+use ecm_emm::cat::Cat;
+
+/// A section filter that the library wants set now.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct stbcam_filter_t {
+    /// The elem_size of the caller's array, by the library.
+    pub struct_size: usize,
+    /// The PID.
+    pub pid: u16,
+    /// The source.
+    pub source: u8,
+    /// Octets of `match` and `mask` that count.
+    pub depth: u8,
+    /// 1 for ECMs: do not let them wait. Else 0.
+    pub urgent: u8,
+    /// 0.
+    pub reserved: [u8; 3],
+    /// What the section must hold: `match[0]` is the table_id, and `match[1]` is compared with
+    /// octet 3 of the section, the first one behind section_length, and so on. This is the rule of
+    /// DVB demultiplexers.
+    pub r#match: [u8; 16],
+    /// The bits that are compared.
+    pub mask: [u8; 16],
+}
+
+// SAFETY: repr(C), starts with struct_size, numbers only.
+unsafe impl CStruct for stbcam_filter_t {}
+
+/// CA_enable: descrambling is possible.
+pub const STBCAM_CA_ENABLE_POSSIBLE: u8 = 0x01;
+/// CA_enable: possible after a purchase.
+pub const STBCAM_CA_ENABLE_PURCHASE: u8 = 0x02;
+/// CA_enable: possible after a dialogue.
+pub const STBCAM_CA_ENABLE_DIALOGUE: u8 = 0x03;
+/// CA_enable: not possible, no right.
+pub const STBCAM_CA_ENABLE_NO_RIGHT: u8 = 0x71;
+/// CA_enable: not possible for technical reasons.
+pub const STBCAM_CA_ENABLE_TECHNICAL: u8 = 0x73;
+
+/// The answer to a CA_PMT object.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct stbcam_ca_pmt_reply_t {
+    /// sizeof(stbcam_ca_pmt_reply_t), by the caller.
+    pub struct_size: usize,
+    /// The session that the object opened or changed; 0 for none.
+    pub session: stbcam_session_t,
+    /// One of `STBCAM_CA_ENABLE_*` (EN 50221 §8.4.3.5).
+    pub ca_enable: u8,
+    /// 0.
+    pub reserved: [u8; 3],
+}
+
+// SAFETY: repr(C), starts with struct_size, numbers only.
+unsafe impl CStruct for stbcam_ca_pmt_reply_t {}
+
+/// Whether a CA_system_id is one of ours: 1 yes, 0 no, below 0 a result.
+///
+/// Threads: any.
+///
+/// # Safety
+///
+/// * none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_is_our_ca(cam: *mut stbcam_t, ca_system_id: u16) -> i32 {
+    let mut ours = 0;
+    let result = guard(cam, |context| {
+        ours = i32::from(context.is_our_ca(ca_system_id));
+        Ok(())
+    });
+    if result == STBCAM_OK { ours } else { result }
+}
+
+/// Takes a section of the CAT: EMM PIDs of the source. Give every new version.
+///
+/// STBCAM_E_SECTION: not a CAT section or its CRC is wrong.
+///
+/// Threads: any. The octets may be reused as soon as the call returns.
+///
+/// # Safety
+///
+/// * `section` points to `len` readable octets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_cat(
+    cam: *mut stbcam_t,
+    source: u8,
+    section: *const u8,
+    len: usize,
+) -> stbcam_result_t {
+    guard(cam, |context| {
+        check_source(source)?;
+        // SAFETY: the caller upholds this function's contract.
+        let section = unsafe { text::octets(section, len, "section") }?;
+        Cat::parse(section).map_err(|why| Error::new(STBCAM_E_SECTION, format!("CAT: {why}")))?;
+        context.cam.call(|engine, now| engine.handle_input(now, Input::Cat { source, section }));
+        Ok(())
+    })
+}
+
+/// Opens a session for the programme of a PMT section. `*out` is its number. Access is told by
+/// `STBCAM_EV_ACCESS` and `stbcam_access`.
+///
+/// STBCAM_E_SECTION: not a PMT section or its CRC is wrong. STBCAM_E_FULL: `max_sessions` are open.
+///
+/// Threads: any. The octets may be reused as soon as the call returns.
+///
+/// # Safety
+///
+/// * `section` points to `len` readable octets; `out` is writable or NULL (refused).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_session_open_pmt(
+    cam: *mut stbcam_t,
+    source: u8,
+    section: *const u8,
+    len: usize,
+    out: *mut stbcam_session_t,
+) -> stbcam_result_t {
+    guard(cam, |context| {
+        check_source(source)?;
+        size::needed(out)?;
+        // SAFETY: the caller upholds this function's contract.
+        let section = unsafe { text::octets(section, len, "section") }?;
+        let session = context.cam.call(|engine, now| engine.session_open(now, source, section))?;
+        // SAFETY: as above.
+        unsafe { size::put_optional(out, session.0) }
+    })
+}
+
+/// Tells a session that the PMT of its programme has changed. Keys stay where ECM PID and streams
+/// stay.
+///
+/// STBCAM_E_NO_SESSION: not open. STBCAM_E_SECTION: not a PMT section, or of another programme.
+///
+/// Threads: any. The octets may be reused as soon as the call returns.
+///
+/// # Safety
+///
+/// * `section` points to `len` readable octets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_session_update_pmt(
+    cam: *mut stbcam_t,
+    session: stbcam_session_t,
+    section: *const u8,
+    len: usize,
+) -> stbcam_result_t {
+    guard(cam, |context| {
+        // SAFETY: the caller upholds this function's contract.
+        let section = unsafe { text::octets(section, len, "section") }?;
+        let session = SessionId(session);
+        Ok(context.cam.call(|engine, now| engine.session_update(now, session, section))?)
+    })
+}
+
+/// Takes an EN 50221 CA_PMT object (from ca_pmt_list_management on, without tag and length),
+/// list management included: `only` and `first` close the sessions of the former list.
+///
+/// STBCAM_E_SECTION: malformed. STBCAM_E_FULL: `max_sessions` are open.
+///
+/// Threads: any. The octets may be reused as soon as the call returns.
+///
+/// # Safety
+///
+/// * `object` points to `len` readable octets; `reply` points to a stbcam_ca_pmt_reply_t whose
+///   struct_size is set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_ca_pmt(
+    cam: *mut stbcam_t,
+    source: u8,
+    object: *const u8,
+    len: usize,
+    reply: *mut stbcam_ca_pmt_reply_t,
+) -> stbcam_result_t {
+    guard(cam, |context| {
+        check_source(source)?;
+        size::needed(reply)?;
+        // SAFETY: the caller upholds this function's contract.
+        let object = unsafe { text::octets(object, len, "object") }?;
+        let answer = context.cam.call(|engine, now| engine.ca_pmt(now, source, object))?;
+        let value = stbcam_ca_pmt_reply_t {
+            struct_size: 0,
+            session: answer.session.map_or(0, |session| session.0),
+            ca_enable: answer.ca_enable,
+            reserved: [0; 3],
+        };
+        // SAFETY: as above.
+        unsafe { size::put(reply, value) }
+    })
+}
+
+/// Closes a session; its control words are wiped. The number is stale from now on, also when its
+/// place is taken by another session.
+///
+/// STBCAM_E_NO_SESSION: not open.
+///
+/// Threads: any.
+///
+/// # Safety
+///
+/// * none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_session_close(
+    cam: *mut stbcam_t,
+    session: stbcam_session_t,
+) -> stbcam_result_t {
+    guard(cam, |context| {
+        Ok(context.cam.call(|engine, now| engine.session_close(now, SessionId(session)))?)
+    })
+}
+
+/// Offers one complete section, an ECM, an EMM or an offer. Never waits for the card.
+///
+/// The library copies what it needs: `section` may be reused as soon as the call returns. What no
+/// filter asks for is ignored.
+///
+/// STBCAM_E_SECTION: its section_length is not its length; counted, and it reaches nobody.
+/// STBCAM_E_OVERFLOW: the card has not kept up; the section is lost, counted and told by
+/// `STBCAM_EV_OVERFLOW`. STBCAM_E_BUSY: another thread is offering a section of the same source.
+///
+/// Threads: any, one at a time for each source.
+///
+/// # Safety
+///
+/// * `section` points to `len` readable octets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_section(
+    cam: *mut stbcam_t,
+    source: u8,
+    pid: u16,
+    section: *const u8,
+    len: usize,
+) -> stbcam_result_t {
+    guard(cam, |context| {
+        let pid = Pid::new(pid)
+            .ok_or_else(|| Error::argument(format!("pid 0x{pid:X} is wider than 13 bits")))?;
+        // SAFETY: the caller upholds this function's contract.
+        let section = unsafe { text::octets(section, len, "section") }?;
+        Ok(context.cam.section(source, pid, section)?)
+    })
+}
+
+/// Lists the section filters that the library wants set now: of all sources, and no others.
+/// `*count` says how many fit `array`, whose elements are `elem_size` apart, and becomes how many
+/// there are.
+///
+/// STBCAM_E_BUFFER: there are more than fit; the first ones were copied.
+///
+/// Threads: any.
+///
+/// # Safety
+///
+/// * `array` points to `*count` writable elements of `elem_size` octets, or `*count` is 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_filters(
+    cam: *mut stbcam_t,
+    array: *mut stbcam_filter_t,
+    elem_size: usize,
+    count: *mut usize,
+) -> stbcam_result_t {
+    guard(cam, |context| {
+        let filters: Vec<_> =
+            context.cam.query(|engine| engine.filters().iter().map(c_filter).collect());
+        // SAFETY: the caller upholds this function's contract.
+        unsafe { size::put_all(array, elem_size, count, &filters) }
+    })
+}
+
+fn c_filter(filter: &Filter) -> stbcam_filter_t {
+    stbcam_filter_t {
+        struct_size: 0,
+        pid: filter.pid.value(),
+        source: filter.source,
+        depth: filter.depth,
+        urgent: filter.urgent.into(),
+        reserved: [0; 3],
+        r#match: filter.matching,
+        mask: filter.mask,
+    }
+}
+
+fn check_source(source: u8) -> crate::error::Result {
+    if usize::from(source) < stb_shim::cam::Cam::SOURCES {
+        return Ok(());
+    }
+    Err(Error::argument(format!("source is {source}, expected 0 to 15")))
+}

@@ -1,0 +1,64 @@
+//! 8. Subscriber
+//!
+//! PINs are ASCII digits, 4 to 12 of them. The library keeps no PIN longer than the card needs to
+//! answer.
+
+use crate::error::{Error, Result};
+use crate::guard::guard;
+use crate::result::*;
+use crate::size;
+use crate::text;
+use crate::types::stbcam_t;
+use cam_core::{PinAnswer, PinOutcome};
+
+/// Asks the card whether this is its PIN, and waits for the answer, at most `card_timeout_ms`.
+/// `*tries_left` is stored with STBCAM_OK, STBCAM_E_PIN_WRONG and STBCAM_E_PIN_BLOCKED, UINT32_MAX when
+/// the card has not told it; it may be NULL.
+///
+/// STBCAM_E_PIN_WRONG: tries are left. STBCAM_E_PIN_BLOCKED: none are. STBCAM_E_ARG: not 4 to 12
+/// digits. STBCAM_E_NO_CARD: no card in session. STBCAM_E_TIMEOUT: no answer.
+///
+/// Threads: any. Waits for the card: not for the thread that tunes.
+///
+/// # Safety
+///
+/// * `pin` points to `len` readable octets; `tries_left` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_pin_verify(
+    cam: *mut stbcam_t,
+    pin: *const u8,
+    len: usize,
+    tries_left: *mut u32,
+) -> stbcam_result_t {
+    guard(cam, |context| {
+        // SAFETY: the caller upholds this function's contract.
+        let pin = unsafe { text::octets(pin, len, "pin") }?;
+        let answer = context.pin_answer(|engine, now| engine.pin_verify(now, pin))?;
+        let known = context.cam.query(|engine| engine.card().pin_tries);
+        // SAFETY: as above.
+        unsafe { finish(&answer, known, tries_left) }
+    })
+}
+
+/// Stores the tries left and turns the card's word into a result.
+///
+/// # Safety
+///
+/// `tries_left` is NULL or writable.
+unsafe fn finish(answer: &PinAnswer, known: Option<u8>, tries_left: *mut u32) -> Result {
+    let (tries, result) = match answer.outcome {
+        PinOutcome::Right => (known.map_or(u32::MAX, u32::from), Ok(())),
+        PinOutcome::Wrong { tries_left } => (
+            u32::from(tries_left),
+            Err(Error::new(
+                STBCAM_E_PIN_WRONG,
+                format!("the PIN is wrong, {tries_left} tries are left"),
+            )),
+        ),
+        PinOutcome::Blocked => (0, Err(Error::plain(STBCAM_E_PIN_BLOCKED))),
+        PinOutcome::Failed => return Err(Error::plain(STBCAM_E_NO_CARD)),
+    };
+    // SAFETY: the caller upholds this function's contract.
+    unsafe { size::put_optional(tries_left, tries) }?;
+    result
+}

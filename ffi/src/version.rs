@@ -1,0 +1,68 @@
+//! 1. Version and capabilities
+//!
+//! One box may meet two versions of the library: ask the one that is loaded. Structures grow at
+//! their end only; their first member says how long the caller's one is.
+
+use core::ffi::c_char;
+
+/// Incremented when a program must be changed. The shared library's name carries it.
+pub const STBCAM_VERSION_MAJOR: u32 = 1;
+/// Incremented when functions, members or numbers are added.
+pub const STBCAM_VERSION_MINOR: u32 = 0;
+/// Incremented by corrections.
+pub const STBCAM_VERSION_PATCH: u32 = 0;
+
+/// Card readers on a serial port ("serial:").
+pub const STBCAM_FEATURE_READER_SERIAL: u64 = 1;
+/// A software descrambler with a software key ladder.
+pub const STBCAM_FEATURE_SOFT_DESCRAMBLER: u64 = 2;
+/// The software descrambler knows DVB-CSA2.
+pub const STBCAM_FEATURE_SOFT_CSA2: u64 = 4;
+/// The software descrambler knows DVB-CISSA version 1.
+pub const STBCAM_FEATURE_SOFT_CISSA: u64 = 8;
+
+/// The version of the loaded library: major, minor and patch in one octet each,
+/// `0x00MMmmpp`.
+///
+/// Threads: any, also from a callback.
+#[unsafe(no_mangle)]
+pub extern "C" fn stbcam_version() -> u32 {
+    STBCAM_VERSION_MAJOR << 16 | STBCAM_VERSION_MINOR << 8 | STBCAM_VERSION_PATCH
+}
+
+/// The version as text, such as "1.0.0". Static: never freed.
+///
+/// Threads: any, also from a callback.
+#[unsafe(no_mangle)]
+pub extern "C" fn stbcam_version_string() -> *const c_char {
+    const TEXT: &core::ffi::CStr =
+        match core::ffi::CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+            Ok(text) => text,
+            Err(_) => panic!("a version has no zero inside"),
+        };
+    TEXT.as_ptr()
+}
+
+/// What the loaded library can do: a set of `STBCAM_FEATURE_*`.
+///
+/// Threads: any, also from a callback.
+#[unsafe(no_mangle)]
+pub extern "C" fn stbcam_features() -> u64 {
+    STBCAM_FEATURE_READER_SERIAL
+        | STBCAM_FEATURE_SOFT_DESCRAMBLER
+        | STBCAM_FEATURE_SOFT_CSA2
+        | STBCAM_FEATURE_SOFT_CISSA
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_and_text_agree() {
+        // SAFETY: the text is static and ends with a zero.
+        let text = unsafe { core::ffi::CStr::from_ptr(stbcam_version_string()) };
+        let [_, major, minor, patch] = stbcam_version().to_be_bytes();
+        assert_eq!(text.to_str().unwrap(), format!("{major}.{minor}.{patch}"));
+    }
+}
