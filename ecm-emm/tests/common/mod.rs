@@ -2,6 +2,9 @@
 #![allow(dead_code)] // every test file uses its own part
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
+pub mod commands;
+pub mod transport;
+
 use cam_types::{CasTime, Epoch, EventId, Fen, OperatorId, PackageId, Pid};
 use ecm_emm::keys::KeyMaterial;
 use ecm_emm::suite::{SealKey, Suite};

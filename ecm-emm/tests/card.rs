@@ -1,0 +1,257 @@
+//! The card commands' data: round trips, sizes and refusals.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+mod common;
+
+use cam_types::{BcdDate, BcdTime, Fen, Pseudonym, TerminalId, TerminalSequence};
+use common::{epoch, event, fen, octets, operator, time};
+use ecm_emm::card::{
+    AccessStatus, CardInfo, EcmAnswer, EmmDetail, EmmOutcome, EmmResult, KeyInfo, Offer,
+    OperatorInfo, PinAnswer, PinBlock, PinError, PurchaseAnswer, PurchaseRequest, PurchaseResult,
+    PurchaseState, RightRow, RightsPage, SlotInfo, WalletInfo, WindowInfo, pairing_key_version,
+};
+use ecm_emm::ecm::{Cci, Rating};
+use hex_literal::hex;
+use proptest::prelude::*;
+
+fn offer() -> impl Strategy<Value = Offer> {
+    (1..=2_u8, event(), fen(), any::<u8>(), time(), time(), any::<u16>()).prop_map(
+        |(kind, event, price, preview_s, start, end, slice_s)| Offer {
+            kind,
+            event,
+            price,
+            preview_s,
+            start,
+            end,
+            slice_s,
+        },
+    )
+}
+
+fn windows() -> impl Strategy<Value = Vec<WindowInfo>> {
+    let window = (any::<(u8, u8)>(), epoch(), any::<u32>())
+        .prop_map(|((role, index), epoch, hi)| WindowInfo { role, index, epoch, hi });
+    prop::collection::vec(window, 0..5)
+}
+
+fn slots() -> impl Strategy<Value = Vec<SlotInfo>> {
+    let slot = (0..16_u8, any::<u8>(), epoch(), epoch(), epoch()).prop_map(
+        |(slot, suite, active, newest, floor)| SlotInfo {
+            slot,
+            suite,
+            key: KeyInfo { active, newest, floor },
+        },
+    );
+    prop::collection::vec(slot, 0..5)
+}
+
+proptest! {
+    #[test]
+    fn ecm_answers(
+        status in any::<u8>(), flags in 0..16_u8, cci in any::<u8>(), rating in any::<u8>(),
+        ecw in any::<([u8; 16], [u8; 16])>(), offer in prop::option::of(offer()),
+    ) {
+        let status = AccessStatus(status);
+        let answer = EcmAnswer {
+            status, flags: flags & !EcmAnswer::OFFER, cci: Cci(cci), rating: Rating(rating),
+            ecw: status.has_words().then_some(ecw), offer,
+        };
+        let mut out = Vec::new();
+        answer.emit(&mut out);
+        let expected = 4 + answer.ecw.map_or(0, |_| 32) + answer.offer.map_or(0, |_| 20);
+        prop_assert_eq!(out.len(), expected);
+        prop_assert_eq!(EcmAnswer::parse(&out), Ok(answer));
+        prop_assert!(EcmAnswer::parse(&out[..out.len() - 1]).is_err());
+        out.push(0);
+        prop_assert!(EcmAnswer::parse(&out).is_err());
+    }
+
+    #[test]
+    fn purchases(
+        sequence in any::<u32>(), terminal in any::<[u8; 6]>(), price in fen(), section in octets(1..=183),
+        answer in any::<(u8, u8, u16, [u8; 4], [u8; 3], [u8; 4], [u8; 8])>(), amount in fen(), balance in fen(),
+    ) {
+        for (flags, section) in [(0, section.as_slice()), (PurchaseRequest::QUERY, &[])] {
+            let request = PurchaseRequest {
+                terminal_sequence: TerminalSequence::new(sequence), terminal: TerminalId::new(terminal),
+                expected_price: price, flags, section,
+            };
+            let mut out = Vec::new();
+            request.emit(&mut out).unwrap();
+            prop_assert_eq!(out.len(), 15 + section.len());
+            prop_assert_eq!(PurchaseRequest::parse(&out), Ok(request));
+        }
+        let (result, state, offline_sequence, date, time, tac, receipt) = answer;
+        let answer = PurchaseAnswer {
+            result: PurchaseResult(result), state: PurchaseState(state), offline_sequence, amount,
+            date: BcdDate(date), time: BcdTime(time), balance, tac, receipt,
+        };
+        let mut out = Vec::new();
+        answer.emit(&mut out);
+        prop_assert_eq!(out.len(), PurchaseAnswer::LEN);
+        prop_assert_eq!(PurchaseAnswer::parse(&out), Ok(answer));
+    }
+
+    #[test]
+    fn card_information(
+        head in any::<(u16, [u8; 8], bool, u8, u8)>(),
+        operators in prop::collection::vec((operator(), any::<(u16, u16)>()), 0..=4),
+        groups in prop::collection::vec(any::<(u8, u32)>(), 0..=8),
+        slots in slots(), windows in windows(), now in time(), sync in time(),
+        unknown in (8_u8.., octets(0..20)),
+    ) {
+        let (version, pseudonym, blocked, pairing_slots, pin_tries) = head;
+        let operators = operators.into_iter().map(|(operator, (suites_allowed, emm_level))| {
+            OperatorInfo { operator, suites_allowed, emm_level }
+        }).collect();
+        let info = CardInfo {
+            version, pseudonym: Pseudonym::new(pseudonym), blocked, pairing_slots, pin_tries,
+            operators, groups, slots, windows, now, sync,
+        };
+        let mut out = Vec::new();
+        info.emit(&mut out).unwrap();
+        prop_assert!(out.len() <= CardInfo::MAX_LEN);
+        let (tag, value) = unknown;
+        out.extend([tag, value.len() as u8]);
+        out.extend(value);
+        prop_assert_eq!(CardInfo::parse(&out), Ok(info));
+    }
+
+    #[test]
+    fn rights(
+        rows in prop::collection::vec((any::<(u8, u8, u32, u8, u8)>(), time(), time()), 0..=14),
+        next in prop::option::of(0..0xFF_u8), balance in fen(), sequences in any::<(u16, u16)>(),
+        limits in (fen(), fen()),
+    ) {
+        let rows = rows.into_iter().map(|((kind, slot, id, tier, flags), start, end)| {
+            RightRow { kind, slot, id, tier, start, end, flags }
+        }).collect();
+        let page = RightsPage { next, rows };
+        let mut out = Vec::new();
+        page.emit(&mut out).unwrap();
+        prop_assert!(out.len() <= 239);
+        prop_assert_eq!(RightsPage::parse(&out), Ok(page));
+        let wallet = WalletInfo {
+            balance, offline_sequence: sequences.0, online_sequence: sequences.1,
+            pin_free_per_purchase: limits.0, pin_free_per_day: limits.1,
+        };
+        let mut out = Vec::new();
+        wallet.emit(&mut out);
+        prop_assert_eq!(out.len(), WalletInfo::LEN);
+        prop_assert_eq!(WalletInfo::parse(&out), Ok(wallet));
+    }
+
+    #[test]
+    fn noise_never_panics(noise in octets(0..260)) {
+        let _ = EcmAnswer::parse(&noise);
+        let _ = EmmResult::parse(&noise);
+        let _ = PurchaseRequest::parse(&noise);
+        let _ = PurchaseAnswer::parse(&noise);
+        let _ = RightsPage::parse(&noise);
+        let _ = WalletInfo::parse(&noise);
+        let _ = PinAnswer::parse(&noise);
+        let _ = PinBlock::from_ascii(&noise);
+        if let Some(block) = noise.first_chunk::<8>() {
+            let _ = PinBlock::parse(block);
+        }
+        if let Ok(info) = CardInfo::parse(&noise) {
+            prop_assert!(info.operators.len() <= CardInfo::MAX_OPERATORS);
+            prop_assert!(info.windows.len() <= CardInfo::MAX_WINDOWS);
+        }
+    }
+
+    #[test]
+    fn pins(digits in "[0-9]{4,12}") {
+        let block = PinBlock::from_ascii(digits.as_bytes()).unwrap();
+        prop_assert_eq!(PinBlock::parse(block.expose()), Ok(block));
+    }
+}
+
+/// Source: ISO 9564-1, format 2.
+#[test]
+fn pin_blocks() {
+    for (digits, block) in [
+        ("1234", hex!("241234FFFFFFFFFF")),
+        ("12345", hex!("2512345FFFFFFFFF")),
+        ("12345678", hex!("2812345678FFFFFF")),
+        ("123456789012", hex!("2C123456789012FF")),
+    ] {
+        let pin = PinBlock::from_ascii(digits.as_bytes()).unwrap();
+        assert_eq!(pin.expose(), &block, "{digits}");
+    }
+    for (digits, refused) in [
+        ("123", PinError::Length(3)),
+        ("", PinError::Length(0)),
+        ("1234567890123", PinError::Length(13)),
+        ("12a4", PinError::NotADigit),
+    ] {
+        assert_eq!(PinBlock::from_ascii(digits.as_bytes()), Err(refused));
+    }
+    for block in [
+        hex!("141234FFFFFFFFFF"),
+        hex!("231234FFFFFFFFFF"),
+        hex!("2D1234FFFFFFFFFF"),
+        hex!("24123AFFFFFFFFFF"),
+        hex!("241234FFFFFFFFF0"),
+    ] {
+        assert!(PinBlock::parse(&block).is_err());
+    }
+    assert_eq!(format!("{:?}", PinBlock::from_ascii(b"1234")), "Ok(PinBlock(Secret { .. }))");
+}
+
+#[test]
+fn small_answers() {
+    let mut out = Vec::new();
+    PinAnswer { right: false, tries: 2 }.emit(&mut out);
+    assert_eq!(out, [1, 2]);
+    assert_eq!(PinAnswer::parse(&out), Ok(PinAnswer { right: false, tries: 2 }));
+    assert!(PinAnswer::parse(&[2, 2]).is_err());
+    let mut out = Vec::new();
+    EmmResult::refused(EmmDetail::PERMISSION).emit(&mut out);
+    assert_eq!(out, [4, 1]);
+    let refused = EmmResult::new(EmmOutcome::REFUSED, EmmDetail::PERMISSION);
+    assert_eq!(EmmResult::parse(&out), Ok(refused));
+    assert_eq!(
+        (0..=4).map(|n| EmmOutcome(n).to_string()).collect::<Vec<_>>(),
+        ["applied", "duplicate", "stale", "later", "refused"]
+    );
+    let answer = PurchaseAnswer::refusal(PurchaseResult::FUNDS, Fen::new(500));
+    let mut out = Vec::new();
+    answer.emit(&mut out);
+    assert_eq!(out, hex!("19 00 0000 00000000 00000000 000000 000001F4 00000000 0000000000000000"));
+    assert!(PurchaseResult::FUNDS.is_refusal() && !PurchaseResult::FUNDS.has_record());
+    assert!(PurchaseResult::DONE.has_record() && !PurchaseResult::NONE.is_refusal());
+    let versions = [0, 1, 2, 3, 4].map(pairing_key_version);
+    assert_eq!(versions, [Some(0x3F), Some(0x3E), Some(0x3D), Some(0x3C), None]);
+}
+
+#[test]
+fn requests_that_contradict_themselves() {
+    let head = hex!("00000001 112233445566 000004B0");
+    let parse = |tail: &[u8]| PurchaseRequest::parse(&[&head[..], tail].concat()).is_ok();
+    assert!(parse(&hex!("00 80")));
+    assert!(parse(&hex!("01")));
+    assert!(!parse(&hex!("00")));
+    assert!(!parse(&hex!("01 80")));
+    assert!(!parse(&hex!("02 80")));
+    assert!(!parse(&[0; 185]));
+    assert!(!parse(&[]));
+}
+
+#[test]
+fn statuses() {
+    for number in 0..=0xFF {
+        let status = AccessStatus(number);
+        let kinds = [
+            status.is_granted(),
+            status == AccessStatus::PREVIEW,
+            status == AccessStatus::PURCHASABLE,
+            status.is_denied(),
+            status.is_technical(),
+        ];
+        assert!(kinds.iter().filter(|kind| **kind).count() <= 1, "{number:02X}");
+        assert_eq!(status.text().is_some(), !status.to_string().starts_with("access status"));
+    }
+    assert_eq!(AccessStatus::RATING.to_string(), "parental rating");
+    assert_eq!(AccessStatus(0x77).to_string(), "access status 0x77");
+}
