@@ -63,14 +63,8 @@ impl Address {
             match key {
                 "reset" => {
                     address.reset = Some(match (name, inverted) {
-                        ("rts", inverted) => ResetLine::Modem {
-                            line: libc::TIOCM_RTS,
-                            inverted,
-                        },
-                        ("dtr", inverted) => ResetLine::Modem {
-                            line: libc::TIOCM_DTR,
-                            inverted,
-                        },
+                        ("rts", inverted) => ResetLine::Modem { line: libc::TIOCM_RTS, inverted },
+                        ("dtr", inverted) => ResetLine::Modem { line: libc::TIOCM_DTR, inverted },
                         ("b0", false) => ResetLine::Rate0,
                         ("none", false) => ResetLine::None,
                         _ => return Err(wrong("reset", value, RESETS)),
@@ -112,29 +106,20 @@ impl Address {
 
     /// The lines to use on a port that has modem lines, or has none.
     pub fn lines(&self, modem: bool) -> Result<(ResetLine, Option<DetectLine>), ReaderError> {
-        let missing = |key, expected| ReaderError::NoLine {
-            port: self.path.clone(),
-            key,
-            expected,
-        };
+        let missing =
+            |key, expected| ReaderError::NoLine { port: self.path.clone(), key, expected };
         let reset = match self.reset {
             Some(ResetLine::Modem { .. }) if !modem => {
                 return Err(missing("reset", "reset=b0 or reset=none"));
             }
             Some(reset) => reset,
-            None if modem => ResetLine::Modem {
-                line: libc::TIOCM_RTS,
-                inverted: false,
-            },
+            None if modem => ResetLine::Modem { line: libc::TIOCM_RTS, inverted: false },
             None => ResetLine::Rate0,
         };
         let detect = match self.detect {
             Some(Some(_)) if !modem => return Err(missing("detect", "detect=none")),
             Some(detect) => detect,
-            None if modem => Some(DetectLine {
-                line: libc::TIOCM_CTS,
-                inverted: false,
-            }),
+            None if modem => Some(DetectLine { line: libc::TIOCM_CTS, inverted: false }),
             None => None,
         };
         Ok((reset, detect))
@@ -158,13 +143,46 @@ pub(super) fn open_error(path: &str, error: &serialport::Error) -> ReaderError {
     } else {
         "no such file".to_owned()
     };
-    ReaderError::Open {
-        port: path.to_owned(),
-        why,
-        hint,
-    }
+    ReaderError::Open { port: path.to_owned(), why, hint }
 }
 
 fn permission(error: &serialport::Error) -> bool {
     error.kind() == serialport::ErrorKind::Io(std::io::ErrorKind::PermissionDenied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind as Io;
+
+    #[test]
+    fn options() {
+        let address = Address::parse("/dev/ttyUSB0?reset=!dtr&detect=dcd&clock=6000000&echo=1");
+        let address = address.unwrap();
+        assert_eq!(address.path, "/dev/ttyUSB0");
+        assert_eq!((address.clock_hz, address.echo), (6_000_000, true));
+        let (reset, detect) = address.lines(true).unwrap();
+        assert_eq!(reset, ResetLine::Modem { line: libc::TIOCM_DTR, inverted: true });
+        assert_eq!(detect, Some(DetectLine { line: libc::TIOCM_CD, inverted: false }));
+        assert!(address.lines(false).is_err());
+    }
+
+    #[test]
+    fn what_the_port_has_is_the_default() {
+        let address = Address::parse("/dev/ttyS0").unwrap();
+        let (reset, detect) = address.lines(true).unwrap();
+        assert_eq!(reset, ResetLine::Modem { line: libc::TIOCM_RTS, inverted: false });
+        assert_eq!(detect, Some(DetectLine { line: libc::TIOCM_CTS, inverted: false }));
+        assert_eq!(address.lines(false).unwrap(), (ResetLine::Rate0, None));
+    }
+
+    #[test]
+    fn no_permission_is_told() {
+        let why = serialport::Error::new(
+            serialport::ErrorKind::Io(Io::PermissionDenied),
+            "Permission denied",
+        );
+        let text = open_error("/dev/ttyS0", &why).to_string();
+        assert!(text.contains("/dev/ttyS0: Permission denied") && text.contains("dialout"));
+    }
 }
