@@ -251,12 +251,8 @@ unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
 /// its reader and ends by itself.
 ///
 /// Threads: any, but not from a callback.
-///
-/// # Safety
-///
-/// * none: a stale handle is refused.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stbcam_close(cam: *mut stbcam_t) -> stbcam_result_t {
+pub extern "C" fn stbcam_close(cam: *mut stbcam_t) -> stbcam_result_t {
     guard_free(|| {
         if cam.is_null() {
             return Ok(());
@@ -295,12 +291,8 @@ pub unsafe extern "C" fn stbcam_step(
 /// STBCAM_E_ARG: `source` is not one of `STBCAM_UTC_*`.
 ///
 /// Threads: any.
-///
-/// # Safety
-///
-/// * none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stbcam_set_utc(
+pub extern "C" fn stbcam_set_utc(
     cam: *mut stbcam_t,
     utc_s: i64,
     source: i32,

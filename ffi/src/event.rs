@@ -87,12 +87,8 @@ unsafe impl CStruct for stbcam_event_t {}
 /// do not read, write or close it. Below 0: a result.
 ///
 /// Threads: any.
-///
-/// # Safety
-///
-/// * none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stbcam_event_fd(cam: *mut stbcam_t) -> i32 {
+pub extern "C" fn stbcam_event_fd(cam: *mut stbcam_t) -> i32 {
     let mut fd = STBCAM_E_STATE;
     let result = guard(cam, |context| {
         fd = context.cam.events().descriptor().as_raw_fd();

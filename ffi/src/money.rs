@@ -286,12 +286,8 @@ pub unsafe extern "C" fn stbcam_purchase_confirm(
 /// STBCAM_E_NO_TXN: no such purchase. STBCAM_E_STATE: confirmed or ended.
 ///
 /// Threads: any.
-///
-/// # Safety
-///
-/// * none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stbcam_purchase_cancel(
+pub extern "C" fn stbcam_purchase_cancel(
     cam: *mut stbcam_t,
     txn: stbcam_txn_t,
 ) -> stbcam_result_t {

@@ -158,12 +158,8 @@ pub unsafe extern "C" fn stbcam_diag_json(
 /// Resets the card. Control words in use stay until it has answered.
 ///
 /// Threads: any. Does not wait for the card.
-///
-/// # Safety
-///
-/// * none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stbcam_card_reset(cam: *mut stbcam_t) -> stbcam_result_t {
+pub extern "C" fn stbcam_card_reset(cam: *mut stbcam_t) -> stbcam_result_t {
     guard(cam, |context| {
         context.cam.call(|engine, now| engine.card_reset(now));
         Ok(())
@@ -179,11 +175,7 @@ pub unsafe extern "C" fn stbcam_card_reset(cam: *mut stbcam_t) -> stbcam_result_
 /// STBCAM_E_TIMEOUT: not within `timeout_ms`; everything goes on.
 ///
 /// Threads: any, but it waits for the card.
-///
-/// # Safety
-///
-/// * none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stbcam_flush(cam: *mut stbcam_t, timeout_ms: u32) -> stbcam_result_t {
+pub extern "C" fn stbcam_flush(cam: *mut stbcam_t, timeout_ms: u32) -> stbcam_result_t {
     guard(cam, |context| context.flush(Duration::from_millis(timeout_ms.into())))
 }

@@ -143,12 +143,8 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_packets(
 /// STBCAM_E_ARG: freed before.
 ///
 /// Threads: any.
-///
-/// # Safety
-///
-/// * none: a stale handle is refused.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stbcam_soft_descrambler_free(
+pub extern "C" fn stbcam_soft_descrambler_free(
     descrambler: *mut stbcam_soft_descrambler_t,
 ) -> stbcam_result_t {
     guard_free(|| {

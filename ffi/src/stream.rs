@@ -73,12 +73,8 @@ unsafe impl CStruct for stbcam_ca_pmt_reply_t {}
 /// Whether a CA_system_id is one of ours: 1 yes, 0 no, below 0 a result.
 ///
 /// Threads: any.
-///
-/// # Safety
-///
-/// * none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stbcam_is_our_ca(cam: *mut stbcam_t, ca_system_id: u16) -> i32 {
+pub extern "C" fn stbcam_is_our_ca(cam: *mut stbcam_t, ca_system_id: u16) -> i32 {
     let mut ours = 0;
     let result = guard(cam, |context| {
         ours = i32::from(context.is_our_ca(ca_system_id));
@@ -209,12 +205,8 @@ pub unsafe extern "C" fn stbcam_ca_pmt(
 /// STBCAM_E_NO_SESSION: not open.
 ///
 /// Threads: any.
-///
-/// # Safety
-///
-/// * none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stbcam_session_close(
+pub extern "C" fn stbcam_session_close(
     cam: *mut stbcam_t,
     session: stbcam_session_t,
 ) -> stbcam_result_t {

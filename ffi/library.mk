@@ -1,0 +1,38 @@
+# libstbcam: the static library by cargo, the shared one linked from it. Included by the Makefile
+# at the top, which runs from there.
+#
+# rust-lld ignores a second version script and GNU ld refuses one for a cdylib; so the shared
+# library is linked here, with the symbols that the script names and no others.
+
+CARGO          ?= cargo
+CC             ?= cc
+PREFIX         ?= /usr/local
+STBCAM_VERSION := 1.0.0
+STBCAM_SONAME  := libstbcam.so.1
+STBCAM_OUT     := target/release
+STBCAM_SYMBOLS := $(shell sed -n 's/^ *\(stbcam_[a-z_]*\);$$/\1/p' ffi/stbcam.map)
+STBCAM_LIBS    := -lpthread -ldl -lm
+STBCAM_SOURCES := Cargo.toml Cargo.lock $(shell find cam-types iso7816 gp ecm-emm wallet cam-core stb-shim ffi \
+                  \( -name '*.rs' -o -name Cargo.toml \) -not -path '*/tests/*')
+
+.PHONY: library
+library: $(STBCAM_OUT)/libstbcam.a $(STBCAM_OUT)/libstbcam.so $(STBCAM_OUT)/stbcam.pc
+
+$(STBCAM_OUT)/libstbcam.a: $(STBCAM_SOURCES)
+	CARGO_TARGET_DIR=target $(CARGO) build --release -p stbcam-ffi
+	@touch $@
+
+$(STBCAM_OUT)/libstbcam.so.$(STBCAM_VERSION): $(STBCAM_OUT)/libstbcam.a ffi/stbcam.map
+	$(CC) -shared -o $@ -Wl,-soname,$(STBCAM_SONAME) -Wl,--version-script=ffi/stbcam.map \
+	    $(STBCAM_SYMBOLS:%=-Wl,-u,%) -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,defs \
+	    $(STBCAM_OUT)/libstbcam.a $(LDFLAGS) $(STBCAM_LIBS)
+
+$(STBCAM_OUT)/$(STBCAM_SONAME): $(STBCAM_OUT)/libstbcam.so.$(STBCAM_VERSION)
+	ln -sf $(notdir $<) $@
+
+$(STBCAM_OUT)/libstbcam.so: $(STBCAM_OUT)/$(STBCAM_SONAME)
+	ln -sf $(notdir $<) $@
+
+$(STBCAM_OUT)/stbcam.pc: ffi/stbcam.pc.in
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(STBCAM_VERSION)|' $< > $@
