@@ -26,7 +26,6 @@ const NEVER_AGAIN: [u8; 2] = [0x20, 0x24];
 
 /// The T=0 state machine. It owns no port and no clock: octets and time come in through
 /// `handle_input`, and everything it wants done comes out of `poll_output`.
-#[derive(Debug)]
 pub struct T0 {
     line: LineParams,
     wt: Duration,
@@ -50,7 +49,7 @@ pub struct T0 {
 }
 
 /// What the machine is told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Input<'a> {
     /// Send this command APDU. Ignored while another exchange is going on.
     Command(&'a [u8]),
@@ -63,7 +62,7 @@ pub enum Input<'a> {
 }
 
 /// What the machine wants done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[must_use]
 pub enum Output<'a> {
     /// Send these octets.
@@ -394,6 +393,13 @@ impl T0 {
         self.state = State::Idle;
         self.deadline = None;
         self.out = out;
+    }
+}
+
+/// Without what was sent and received: it may hold a PIN.
+impl fmt::Debug for T0 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("T0").field("line", &self.line).finish_non_exhaustive()
     }
 }
 

@@ -64,20 +64,10 @@ impl SerialReader {
         let path = address.path.clone();
         let initial = LineParams::initial(address.clock_hz);
         // Rate 0 lets the port start with reset held where that is what rate 0 does.
-        let rate = if address.reset == Some(ResetLine::Rate0) {
-            0
-        } else {
-            initial.baud()
-        };
-        let builder = serialport::new(&path, rate)
-            .timeout(Duration::ZERO)
-            .exclusive(true);
+        let rate = if address.reset == Some(ResetLine::Rate0) { 0 } else { initial.baud() };
+        let builder = serialport::new(&path, rate).timeout(Duration::ZERO).exclusive(true);
         let port = TTYPort::open(&builder).map_err(|error| address::open_error(&path, &error))?;
-        let io = |what, why: Errno| ReaderError::Io {
-            port: path.clone(),
-            what,
-            why: why.into(),
-        };
+        let io = |what, why: Errno| ReaderError::Io { port: path.clone(), what, why: why.into() };
         let fd = sys::descriptor(&port);
         fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|why| io("set up", why))?;
         let lines = sys::modem_lines(fd).map_err(|why| io("read modem lines", why))?;
@@ -108,20 +98,14 @@ impl SerialReader {
     }
 
     fn lost(&self) -> ReaderError {
-        ReaderError::Lost {
-            port: self.path.clone(),
-        }
+        ReaderError::Lost { port: self.path.clone() }
     }
 
     /// EIO and its kin mean that the port is gone; anything else is told as it is.
     fn error(&self, what: &'static str, why: Errno) -> ReaderError {
         match why {
             Errno::EIO | Errno::ENXIO | Errno::ENODEV | Errno::EPIPE | Errno::EBADF => self.lost(),
-            why => ReaderError::Io {
-                port: self.path.clone(),
-                what,
-                why: io::Error::from(why),
-            },
+            why => ReaderError::Io { port: self.path.clone(), what, why: io::Error::from(why) },
         }
     }
 
@@ -140,11 +124,7 @@ impl SerialReader {
             .map_err(|why| self.error("set the bit rate", why))?;
         // A card samples in the middle of its bits: 4 % is half a bit after twelve.
         if u64::from(got.abs_diff(wanted)) * 25 > u64::from(wanted) {
-            return Err(ReaderError::Rate {
-                port: self.path.clone(),
-                wanted,
-                got,
-            });
+            return Err(ReaderError::Rate { port: self.path.clone(), wanted, got });
         }
         Ok(())
     }
@@ -218,11 +198,7 @@ impl SerialReader {
             Ok(len) => {
                 let (octets, damaged) = self.marks.unescape(buf, len);
                 self.received += octets as u64;
-                Ok(Some(Received {
-                    octets,
-                    damaged,
-                    woken: false,
-                }))
+                Ok(Some(Received { octets, damaged, woken: false }))
             }
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
             Err(why) => Err(self.error("read", why)),
@@ -239,11 +215,7 @@ impl SerialReader {
                 }
                 Err(Errno::EAGAIN) if clock::now() >= until => {
                     let why = io::Error::from(io::ErrorKind::TimedOut);
-                    return Err(ReaderError::Io {
-                        port: self.path.clone(),
-                        what: "send",
-                        why,
-                    });
+                    return Err(ReaderError::Io { port: self.path.clone(), what: "send", why });
                 }
                 Err(Errno::EAGAIN) => {
                     self.wait(PollFlags::POLLOUT, Some(until), None)?;
@@ -269,15 +241,9 @@ impl SerialReader {
                     continue;
                 }
                 if !self.echo_seen {
-                    return Err(ReaderError::NoEcho {
-                        port: self.path.clone(),
-                    });
+                    return Err(ReaderError::NoEcho { port: self.path.clone() });
                 }
-                log::warn!(
-                    "port {}: {} octets not echoed",
-                    self.path,
-                    sent.len() - echoed
-                );
+                log::warn!("port {}: {} octets not echoed", self.path, sent.len() - echoed);
                 self.collided = true;
                 return Ok(());
             };
@@ -308,11 +274,7 @@ impl Reader for SerialReader {
             return Ok(Presence::Unknown);
         };
         self.card_in = self.detected(detect)?;
-        Ok(if self.card_in {
-            Presence::Present
-        } else {
-            Presence::Absent
-        })
+        Ok(if self.card_in { Presence::Present } else { Presence::Absent })
     }
 
     fn activate(&mut self, reset: Reset) -> Result<(), ReaderError> {
@@ -331,11 +293,8 @@ impl Reader for SerialReader {
             .map_err(|why| self.error("throw input away", why))?;
         self.marks = Marks::default();
         self.collided = false;
-        if self.reset == ResetLine::Rate0 {
-            self.apply()
-        } else {
-            self.set_reset(false)
-        }
+        self.present()?;
+        if self.reset == ResetLine::Rate0 { self.apply() } else { self.set_reset(false) }
     }
 
     fn deactivate(&mut self) {
@@ -354,11 +313,7 @@ impl Reader for SerialReader {
 
     fn send(&mut self, octets: &[u8]) -> Result<(), ReaderError> {
         // One or two stop bits make 11 or 12 etu; for more, characters go out one by one.
-        let step = if self.params.guard_etu > 12 {
-            1
-        } else {
-            octets.len().max(1)
-        };
+        let step = if self.params.guard_etu > 12 { 1 } else { octets.len().max(1) };
         let mut next = clock::now();
         for part in octets.chunks(step) {
             if step == 1 {
@@ -396,10 +351,7 @@ impl Reader for SerialReader {
             }
             self.look_for_removal()?;
             if woken || until.is_some_and(|until| clock::now() >= until) {
-                return Ok(Received {
-                    woken,
-                    ..Received::default()
-                });
+                return Ok(Received { woken, ..Received::default() });
             }
         }
     }

@@ -20,6 +20,7 @@ use crate::t0::{self, T0, T0Error};
 use crate::t1::{self, MAX_BLOCK, T1, T1Error};
 use activation::{Activation, Rates};
 use cam_types::Instant;
+use core::fmt;
 use core::time::Duration;
 use queue::{Out, Queue};
 use types::Then;
@@ -33,7 +34,6 @@ const FAILURES_AT_RATE: u8 = 2;
 /// One card on one reader. It owns no port and no clock: octets and time come in through
 /// [`CardLine::handle_input`], and everything it wants done comes out of
 /// [`CardLine::poll_output`].
-#[derive(Debug)]
 pub struct CardLine {
     policy: Policy,
     state: State,
@@ -382,6 +382,14 @@ impl CardLine {
             self.queue.push(Out::Deactivate);
         }
         self.queue.push(Out::Failed(LineError::new(cause, sent, Then::Down)));
+    }
+}
+
+/// Without what was sent and received: it may hold a PIN.
+impl fmt::Debug for CardLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("CardLine");
+        out.field("protocol", &self.protocol).field("params", &self.params).finish_non_exhaustive()
     }
 }
 

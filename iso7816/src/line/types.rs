@@ -8,7 +8,7 @@ use core::fmt;
 use core::time::Duration;
 
 /// One thing that happened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Input<'a> {
     /// Bring the card up by a cold reset, from whatever state the line is in. An exchange that is
     /// going on ends without a report.
@@ -51,7 +51,7 @@ pub enum Reset {
 }
 
 /// One thing to do. The driver gives one input, then polls until [`Output::Wait`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[must_use]
 pub enum Output<'a> {
     /// Throw received octets away, then reset the card with the initial parameters.

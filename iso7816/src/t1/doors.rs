@@ -3,7 +3,7 @@ use cam_types::Instant;
 use core::fmt;
 
 /// What the machine is told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Input<'a> {
     /// Offer our IFSD now. Ends with [`Output::Announced`].
     Announce,
@@ -18,7 +18,7 @@ pub enum Input<'a> {
 }
 
 /// What the machine wants done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[must_use]
 pub enum Output<'a> {
     /// Send this block.

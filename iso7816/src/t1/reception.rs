@@ -3,7 +3,6 @@ use super::{Block, BlockError, Edc, Fault, MAX_BLOCK};
 use zeroize::Zeroize;
 
 /// The block that is coming in.
-#[derive(Debug)]
 pub(super) struct Reception {
     octets: [u8; MAX_BLOCK],
     len: usize,
