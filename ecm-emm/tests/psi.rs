@@ -108,7 +108,7 @@ fn astra() {
     assert!(found.pmts > 0);
     let with_sections =
         |pids: &[Pid]| pids.iter().filter(|pid| !sections_on(ASTRA, **pid).is_empty()).count();
-    println!("{} {}", found.ecm_pids.len(), found.emm_pids.len());
+    assert_eq!((found.ecm_pids.len(), found.emm_pids.len()), (51, 14));
     assert_eq!((found.pmts, found.ca_descriptors), (13, 79));
     assert_eq!((with_sections(&found.ecm_pids), with_sections(&found.emm_pids)), (29, 8));
     assert_eq!(foreign(ASTRA, &found.ecm_pids), (29, 0, 384));
