@@ -3,10 +3,10 @@
 use crate::cli;
 use crate::emm::{EmmError, EmmMaker, Occasion};
 use crate::fault::Faults;
+use crate::files::FileError;
 use crate::files::message::Message;
 use crate::files::operator::Operator;
 use crate::files::schedule::Schedule;
-use crate::files::{self, FileError};
 use crate::inspect;
 use crate::package::{self, PackageError};
 use crate::pairing;
@@ -113,7 +113,7 @@ pub fn pair(args: &cli::Pair) -> Result<String, Error> {
 /// `headend emm`.
 pub fn emm(args: &cli::Emm) -> Result<String, Error> {
     let operator = Operator::read(&args.operator)?;
-    let message: Message = files::read(&args.message)?;
+    let message = Message::read(&args.message)?;
     let sequence = args.sequence.unwrap_or(operator.next_sequence);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let time = i64::try_from(now).ok().and_then(CasTime::from_unix).unwrap_or_default();

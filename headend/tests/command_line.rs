@@ -142,9 +142,8 @@ fn bad_schedules_are_refused_with_table_and_field() {
         ("ecm_pid = 0x0141", "ecm_pid = 0x0100", "ecm_pid 0x0100 is taken in the source"),
         ("service = 2\n", "service = 3\n", "service 3 is not in the PAT, which names [1, 2]"),
         ("of = \"renewal\"", "of = \"removal\"", "[[emm]] \"attack-replay\", field `of`"),
-        ("floor = 2", "floor = 2\nflor = 2", "unknown field `flor`"),
+        ("floor = 2", "floor = 2\nflor = 2", "table [[emm]] 3: field `flor`: "),
         ("kind = \"grant\"", "kind = \"grand\"", "unknown variant `grand`"),
-        ("package = 1", "package = 70000", "table [[emm]] 1"),
         (
             "slot = 1\nepoch = 2\nnot",
             "slot = 5\nepoch = 2\nnot",
@@ -180,6 +179,11 @@ fn bad_operator_files_are_refused_without_showing_a_key() {
             "table [[service_key]] 2, field `epoch`: this slot has this epoch",
         ),
         ("suite = 2\nmaster", "suite = 3\nmaster", "field `master_key`: "),
+        (
+            "\"909192939495969798999a9b9c9d9e9f\"",
+            "90919293",
+            "table [[pairing]] 1, field `k_cw`: expected text in quotes",
+        ),
         ("suite = 2\nmaster", "suite = 4\nmaster", "field `suite`: got 4, expected 2, 3 or 5"),
         ("next_sequence = 10", "next_sequence = 0", "field `next_sequence`: numbers start at 1"),
         ("k_cw = ", "k_xw = ", "field `k_xw`: unknown field"),

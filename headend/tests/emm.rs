@@ -9,7 +9,6 @@ use ecm_emm::emm::{Address, Emm, EmmBody, EmmCommand, KeyTarget, PublicKey};
 use ecm_emm::keys::{KeyMaterial, Role, card_key};
 use ecm_emm::suite::{SealKey, Suite, WrappedKey};
 use headend::emm::{EmmError, EmmMaker, Occasion};
-use headend::files;
 use headend::files::message::Message;
 use headend::files::operator::Operator;
 use hex_literal::hex;
@@ -18,7 +17,7 @@ use std::path::Path;
 const CARD: &str = "card = \"0102030405060708\"\n";
 
 fn make(operator: &Operator, text: &str) -> Result<Vec<u8>, EmmError> {
-    let message: Message = files::parse(Path::new("message.toml"), text).unwrap();
+    let message = Message::parse(Path::new("message.toml"), text).unwrap();
     let occasion =
         Occasion { sequence: 77, time: cam_types::CasTime::new(5), folder: Path::new("") };
     EmmMaker::new(operator).section(&message, occasion)
@@ -90,9 +89,12 @@ fn a_new_pin_travels_wrapped() {
     };
     let block = k_ind().unwrap(&header.key_context(), &WrappedKey::Short(*wrapped)).unwrap();
     assert_eq!(block.expose(), hex!("2840962718ffffff 0000000000000000"));
-    let wrong: Result<Message, _> =
-        files::parse(Path::new("m.toml"), &format!("kind=\"pin_reset\"\npin=\"409a\"\n{CARD}"));
-    assert!(!wrong.unwrap_err().to_string().contains("409a"));
+    for pin in ["\"409a\"", "40962718", "[4, 0]"] {
+        let text = format!("kind=\"pin_reset\"\npin={pin}\n{CARD}");
+        let error = Message::parse(Path::new("m.toml"), &text).unwrap_err().to_string();
+        assert!(error.starts_with("m.toml: field `pin`: "), "{error}");
+        assert!(!error.contains("40"), "{error}");
+    }
 }
 
 #[test]

@@ -47,13 +47,19 @@ impl<'de, const N: usize> Deserialize<'de> for Octets<N> {
     }
 }
 
+/// The text of a secret. An error of the reader's own would show a value that is no text.
+fn secret_text<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
+    let no_text = |_| D::Error::custom("expected text in quotes");
+    String::deserialize(from).map(Zeroizing::new).map_err(no_text)
+}
+
 /// `N` octets that nobody may see, written in hexadecimal.
 #[derive(Clone, Debug)]
 pub struct SecretOctets<const N: usize>(pub Secret<N>);
 
 impl<'de, const N: usize> Deserialize<'de> for SecretOctets<N> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = Zeroizing::new(String::deserialize(from)?);
+        let text = secret_text(from)?;
         let mut octets = [0; N];
         hex(&text, &mut octets).map_err(D::Error::custom)?;
         let secret = Self(Secret::new(octets));
@@ -68,7 +74,7 @@ pub struct KeyField(pub KeyMaterial);
 
 impl<'de> Deserialize<'de> for KeyField {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = Zeroizing::new(String::deserialize(from)?);
+        let text = secret_text(from)?;
         let mut octets = Zeroizing::new([0; 32]);
         let key = match octets.get_mut(..text.len() / 2) {
             Some(octets) if matches!(octets.len(), 16 | 32) => {
@@ -96,7 +102,7 @@ impl fmt::Debug for Pin {
 
 impl<'de> Deserialize<'de> for Pin {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = Zeroizing::new(String::deserialize(from)?);
+        let text = secret_text(from)?;
         let no_pin = |_| D::Error::custom("not a PIN, expected 4 to 12 digits");
         PinBlock::from_ascii(text.as_bytes()).map(Self).map_err(no_pin)
     }

@@ -1,14 +1,17 @@
 //! What an EMM says, as an engineer writes it: an `[[emm]]` table of the schedule or a file for
 //! `headend emm`.
 
+use super::FileError;
 use super::fields::{Octets, Pin, Utc};
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+use zeroize::Zeroizing;
 
 /// One EMM. Each kind names the cards it goes to in its own way: `card` by card number (EMM-U),
 /// `group` by group address (EMM-S), or all cards (EMM-G).
 #[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Message {
     /// A package for a card; for a group, a later end of the rights that are there.
     Grant {
@@ -164,6 +167,35 @@ pub enum Message {
 }
 
 impl Message {
+    /// Reads a file with one message.
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        Self::from_table(super::read(path)?).map_err(|what| Self::refused(path, what))
+    }
+
+    /// Takes the text of such a file; `path` is for the error.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
+        Self::from_table(super::parse(path, text)?).map_err(|what| Self::refused(path, what))
+    }
+
+    fn refused(path: &Path, what: String) -> FileError {
+        FileError { path: path.to_owned(), place: String::new(), what }
+    }
+
+    /// Takes a table whose `kind` says which fields the others are.
+    pub fn from_table(mut table: Table) -> Result<Self, String> {
+        let kind: String = super::required(&mut table, "kind")?;
+        let tagged = Table::from_iter([(kind, Value::Table(table))]);
+        // Read from text once more, because only then an error knows its field.
+        let text = Zeroizing::new(tagged.to_string());
+        toml::from_str(&text).map_err(|error| {
+            let what = super::without_values(error.message());
+            match error.span().and_then(|span| super::field(super::line(&text, span.start).1)) {
+                Some(field) => format!("field `{field}`: {what}"),
+                None => what,
+            }
+        })
+    }
+
     /// The kind, as it is written in files and shown in the report.
     pub const fn kind(&self) -> &'static str {
         match self {

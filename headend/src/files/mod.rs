@@ -12,14 +12,18 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Reads a file into `T`, or says what is wrong and where.
-pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
-    let text = std::fs::read_to_string(path).map_err(|e| FileError {
+/// A file's text.
+fn text(path: &Path) -> Result<String, FileError> {
+    std::fs::read_to_string(path).map_err(|error| FileError {
         path: path.to_owned(),
         place: String::new(),
-        what: e.to_string(),
-    })?;
-    parse(path, &text)
+        what: error.to_string(),
+    })
+}
+
+/// Reads a file into `T`, or says what is wrong and where.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
+    parse(path, &text(path)?)
 }
 
 /// Reads the text of a file into `T`; `path` is for the error.
@@ -32,9 +36,7 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, FileErro
 
 /// "line 12, table [[service]] 2, field `ecm_pid`: " for an offset of the text.
 fn place(text: &str, offset: usize) -> String {
-    let before = text.get(..offset).unwrap_or(text);
-    let number = before.matches('\n').count();
-    let line = text.lines().nth(number).unwrap_or_default();
+    let (number, text_of_line) = line(text, offset);
     let mut place = format!("line {}", number + 1);
     let header = |line: &str| line.split('#').next().map_or("", str::trim).to_owned();
     let headers: Vec<String> =
@@ -45,12 +47,22 @@ fn place(text: &str, offset: usize) -> String {
             place += &format!(" {}", headers.iter().filter(|other| *other == table).count());
         }
     }
-    if let Some((field, _)) = line.split_once('=')
-        && !line.trim_start().starts_with(['[', '#'])
-    {
-        place += &format!(", field `{}`", field.trim());
+    if let Some(field) = field(text_of_line) {
+        place += &format!(", field `{field}`");
     }
     place
+}
+
+/// The line, counted from 0, that an offset of the text lies in.
+fn line(text: &str, offset: usize) -> (usize, &str) {
+    let number = text.get(..offset).unwrap_or(text).matches('\n').count();
+    (number, text.lines().nth(number).unwrap_or_default())
+}
+
+/// The name in front of a line's `=`.
+fn field(line: &str) -> Option<&str> {
+    let (field, _) = line.split_once('=')?;
+    (!line.trim_start().starts_with(['[', '#'])).then(|| field.trim())
 }
 
 /// A message of the TOML reader without the text of values that it may quote.
@@ -60,6 +72,21 @@ fn without_values(message: &str) -> String {
         clean += if place % 2 == 0 { part } else { "…" };
     }
     clean.replace('\n', ", ")
+}
+
+/// Takes a field out of a table. The error names it.
+fn optional<T: DeserializeOwned>(
+    table: &mut toml::Table,
+    field: &str,
+) -> Result<Option<T>, String> {
+    let named =
+        |error: toml::de::Error| format!("field `{field}`: {}", without_values(error.message()));
+    table.remove(field).map(toml::Value::try_into).transpose().map_err(named)
+}
+
+/// The same for a field that must be there.
+fn required<T: DeserializeOwned>(table: &mut toml::Table, field: &str) -> Result<T, String> {
+    optional(table, field)?.ok_or_else(|| format!("missing field `{field}`"))
 }
 
 /// Why a file was refused.

@@ -3,11 +3,13 @@
 use super::FileError;
 use super::fields::{SecretOctets, Utc, amount, section_pid};
 use super::message::Message;
+use super::{optional, required};
 use crate::scrambler::Algorithm;
 use cam_types::{Fen, Pid};
 use serde::Deserialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use toml::{Spanned, Table};
 
 /// The schedule file. Times with `_ms` and `_s` count from `start`.
 #[derive(Clone, Debug, Deserialize)]
@@ -33,8 +35,10 @@ pub struct Schedule {
     /// The services to scramble.
     pub service: Vec<Service>,
     /// The EMM carousel, in the order of its numbers.
-    #[serde(default)]
+    #[serde(skip)]
     pub emm: Vec<Entry>,
+    #[serde(default, rename = "emm")]
+    written: Vec<Spanned<Table>>,
     /// Where it was read from.
     #[serde(skip)]
     pub path: PathBuf,
@@ -155,7 +159,7 @@ const fn first_tier() -> u8 {
 }
 
 /// An entry of the EMM carousel.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// For the report and for `replay`.
     pub name: String,
@@ -166,23 +170,41 @@ pub struct Entry {
     /// Due again after so long; without it the entry is sent once.
     pub period_ms: Option<u32>,
     /// What it says.
-    #[serde(flatten)]
     pub message: Message,
+}
+
+impl Entry {
+    /// Name and times, then the fields of the message's kind.
+    fn from_table(mut table: Table) -> Result<Self, String> {
+        Ok(Self {
+            name: required(&mut table, "name")?,
+            from_ms: required(&mut table, "from_ms")?,
+            until_ms: optional(&mut table, "until_ms")?,
+            period_ms: optional(&mut table, "period_ms")?,
+            message: Message::from_table(table)?,
+        })
+    }
 }
 
 impl Schedule {
     /// Reads and checks a schedule file.
     pub fn read(path: &Path) -> Result<Self, FileError> {
-        let mut schedule: Self = super::read(path)?;
-        path.clone_into(&mut schedule.path);
-        schedule.check()?;
-        Ok(schedule)
+        Self::parse(path, &super::text(path)?)
     }
 
     /// Takes a schedule file's text; `path` is for errors.
     pub fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
         let mut schedule: Self = super::parse(path, text)?;
         path.clone_into(&mut schedule.path);
+        for written in std::mem::take(&mut schedule.written) {
+            let place = super::place(text, written.span().start);
+            let entry = Entry::from_table(written.into_inner()).map_err(|what| FileError {
+                path: path.to_owned(),
+                place,
+                what,
+            })?;
+            schedule.emm.push(entry);
+        }
         schedule.check()?;
         Ok(schedule)
     }
