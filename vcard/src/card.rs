@@ -1,19 +1,25 @@
 //! The card as a reader sees it: power, APDUs, and the bench's view of what is inside.
 
+use crate::atr;
+use crate::cos::{Cos, Interface, Random};
+use crate::factory;
 use crate::fault::Fault;
-use crate::nvm::{Cut, Durability, FileStore, Nvm, NvmError, PageStore, StoreError};
+use crate::inspect::{self, Inspection};
+use crate::nvm::{Cut, Durability, FileStore, Nvm, NvmError, PageStore, RamStore, StoreError};
 use crate::personalisation::{Personalisation, PersonalisationError};
-use cam_types::{CardId, CasTime, Fen, OperatorId, Pseudonym};
+use crate::vault::{self, Stop, Unusable, Vault};
+use cam_types::{DecodeError, Fen};
+use ecm_emm::card::{EmmOutcome, EmmResult, INS_EMM};
 use std::fmt;
 use std::io;
 use std::path::Path;
 
 /// A card and its memory.
 pub struct Card {
-    nvm: Nvm,
-    powered: bool,
-    armed: Option<Cut>,
-    fault: Option<Fault>,
+    vault: Vault,
+    random: Random,
+    /// The operating system, while there is power.
+    cos: Option<Cos>,
 }
 
 /// The memory of a fresh card.
@@ -29,14 +35,14 @@ pub enum CardError {
     /// The memory could not be opened or read.
     Memory(NvmError),
     /// The memory holds something that no card of ours wrote.
-    Damaged(&'static str),
+    Damaged(DecodeError),
 }
 
 impl fmt::Display for CardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory(error) => write!(f, "{error}"),
-            Self::Damaged(what) => write!(f, "{what} is damaged"),
+            Self::Damaged(what) => write!(f, "the memory is damaged: {what}"),
         }
     }
 }
@@ -54,6 +60,15 @@ impl std::error::Error for PowerLost {}
 impl From<NvmError> for CardError {
     fn from(error: NvmError) -> Self {
         Self::Memory(error)
+    }
+}
+
+impl From<Unusable> for CardError {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Memory(error) => Self::Memory(error),
+            Unusable::Damaged(error) => Self::Damaged(error),
+        }
     }
 }
 
@@ -76,31 +91,6 @@ pub struct Status {
     pub commits: u64,
 }
 
-/// What `vcard inspect` prints: everything but keys and PIN.
-#[derive(Clone, Debug)]
-pub struct Inspection {
-    /// The card's number.
-    pub card_id: CardId,
-    /// Its address in EMM-U.
-    pub pseudonym: Pseudonym,
-    /// Whose card it is.
-    pub operator: OperatorId,
-    /// Money, counters, tries.
-    pub status: Status,
-    /// The card's time.
-    pub now: CasTime,
-    /// The last time that a TIME_SYNC brought.
-    pub sync: CasTime,
-    /// One line for each right, as text.
-    pub rights: Vec<String>,
-    /// One line for each key generation, as text: role, epoch, suite, floor, window; not the key.
-    pub keys: Vec<String>,
-    /// One line for each pairing slot in use: slot and box.
-    pub pairings: Vec<String>,
-    /// One line for each record of the purchase log.
-    pub log: Vec<String>,
-}
-
 impl Image {
     /// The octets of the memory file.
     pub fn octets(&self) -> &[u8] {
@@ -114,15 +104,41 @@ impl Image {
 }
 
 impl Card {
-    /// The memory of the card that `perso` describes.
+    /// The memory of the card that `perso` describes, its factory EMMs applied.
     pub fn personalise(perso: &Personalisation) -> Result<Image, PersonalisationError> {
-        let _ = perso.card_id;
-        Ok(Image(Nvm::image(&[])))
+        let fresh = Nvm::image(&vault::store(&factory::objects(perso)?));
+        if perso.factory_emm.is_empty() {
+            return Ok(Image(fresh));
+        }
+        let whole = |error: CardError| perso.error("", error.to_string());
+        let mut card = Self::open(Box::new(RamStore::new(&fresh))).map_err(whole)?;
+        card.power_on();
+        for (name, section) in &perso.factory_emm {
+            let result = card.factory_emm(section);
+            match result {
+                Some(EmmResult { outcome: EmmOutcome::APPLIED, .. }) => {}
+                Some(EmmResult { outcome, detail }) => {
+                    let why = format!("{name}: the card says {outcome}, {detail}");
+                    return Err(perso.error("factory_emm", why));
+                }
+                None => {
+                    let why = format!("{name}: is not an EMM that a card would take");
+                    return Err(perso.error("factory_emm", why));
+                }
+            }
+        }
+        let objects = card.vault.objects();
+        Ok(Image(Nvm::image(&vault::store(objects))))
     }
 
     /// A card over its memory. It is without power.
     pub fn open(store: Box<dyn PageStore>) -> Result<Self, CardError> {
-        Ok(Self { nvm: Nvm::new(store, 0)?, powered: false, armed: None, fault: None })
+        Self::with_random(store, Random::new(system_random))
+    }
+
+    /// The same, with random numbers of one's own: for tests, which want the same ones every time.
+    pub fn with_random(store: Box<dyn PageStore>, random: Random) -> Result<Self, CardError> {
+        Ok(Self { vault: Vault::open(store)?, random, cos: None })
     }
 
     /// A card over a memory file. It is without power.
@@ -134,46 +150,76 @@ impl Card {
     /// Cold or warm reset: finishes an interrupted transaction, forgets sessions and PIN, answers
     /// the ATR. The answer is empty when the memory is damaged: the card stays mute.
     pub fn power_on(&mut self) -> Vec<u8> {
-        self.powered = self.nvm.boot().is_ok();
-        if self.powered { crate::atr::t1() } else { Vec::new() }
+        self.power_on_at(Interface::Contact)
+    }
+
+    /// The same on one of the two interfaces.
+    pub fn power_on_at(&mut self, interface: Interface) -> Vec<u8> {
+        self.cos = self.vault.boot().ok().and_then(|()| Cos::new(&self.vault, interface).ok());
+        if self.cos.is_some() { atr::t1() } else { Vec::new() }
     }
 
     /// Takes the power away.
     pub fn power_off(&mut self) {
-        self.powered = false;
+        self.cos = None;
     }
 
     /// One command APDU in, one response APDU (data, SW1, SW2) out.
     pub fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, PowerLost> {
-        let _ = apdu;
-        if self.powered { Ok(vec![0x6D, 0x00]) } else { Err(PowerLost) }
+        let cos = self.cos.as_mut().ok_or(PowerLost)?;
+        match cos.transmit(&mut self.vault, &mut self.random, apdu) {
+            Ok(response) => Ok(response),
+            Err(Stop::Status(sw)) => Ok(sw.to_be_bytes().to_vec()),
+            Err(Stop::PowerLost) => {
+                self.cos = None;
+                Err(PowerLost)
+            }
+        }
     }
 
     /// The next PURCHASE that would debit loses its power there.
     pub fn arm_cut(&mut self, cut: Cut) {
-        self.armed = Some(cut);
+        self.vault.arm(cut);
     }
 
     /// Misbehaves from now on.
     pub fn set_fault(&mut self, fault: Fault) {
-        self.fault = Some(fault);
-        if fault == Fault::NoJournal {
-            self.nvm.without_journal();
-        }
+        self.vault.add_fault(fault);
     }
 
     /// Money and counters, for the bench.
     pub fn status(&self) -> Status {
         Status {
-            page_writes: self.nvm.page_writes(),
-            commits: self.nvm.commits(),
-            ..Status::default()
+            page_writes: self.vault.page_writes(),
+            commits: self.vault.commits(),
+            ..inspect::status(&self.vault).unwrap_or_default()
         }
     }
 
     /// What is on the card, for the bench; reads the memory, so it needs no power.
     pub fn inspect(&mut self) -> Result<Inspection, CardError> {
-        self.nvm.boot()?;
-        Err(CardError::Damaged("memory"))
+        self.vault.boot()?;
+        inspect::inspect(&self.vault)
+            .map_err(|_| CardError::Damaged(DecodeError::Missing("an object")))
     }
+
+    /// An EMM from the factory, outside of any session.
+    fn factory_emm(&mut self, section: &[u8]) -> Option<EmmResult> {
+        let mut select = vec![0x00, 0xA4, 0x04, 0x00];
+        let aid = crate::firewall::Aid::CAS.octets();
+        select.push(aid.len() as u8);
+        select.extend_from_slice(aid);
+        self.transmit(&select).ok()?;
+        let mut apdu = vec![0x80, INS_EMM, 0x00, 0x00, u8::try_from(section.len()).ok()?];
+        apdu.extend_from_slice(section);
+        let response = self.transmit(&apdu).ok()?;
+        let (data, sw) = response.split_last_chunk::<2>()?;
+        (*sw == [0x90, 0x00]).then(|| EmmResult::parse(data).ok()).flatten()
+    }
+}
+
+/// Random numbers of the operating system. Without them there is no session worth the name, and a
+/// card that cannot have them answers nothing.
+fn system_random(octets: &mut [u8]) {
+    getrandom::fill(octets).expect("the operating system gives random numbers");
 }

@@ -4,22 +4,36 @@
 
 pub mod atr;
 pub mod card;
+mod cas;
 pub mod control;
+mod cos;
+mod delivery;
+mod factory;
 pub mod fault;
+pub mod firewall;
 pub mod inserted;
+mod inspect;
+mod isd;
+mod keyring;
 pub mod line;
 pub mod link;
 pub mod nvm;
 pub mod os;
 pub mod pace;
+mod persist;
 pub mod personalisation;
+mod pin;
 pub mod pty;
+mod purse;
 pub mod record;
 pub mod serve;
 #[expect(unsafe_code, reason = "the terminal ioctls that nix does not wrap")]
 mod sys;
+mod vault;
 
-pub use card::{Card, CardError, Image, Inspection, PowerLost, Status};
+pub use card::{Card, CardError, Image, PowerLost, Status};
+pub use cos::{Interface, Random};
 pub use fault::Fault;
+pub use inspect::Inspection;
 pub use nvm::{Cut, Durability};
 pub use personalisation::{Personalisation, PersonalisationError};

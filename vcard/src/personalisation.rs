@@ -1,11 +1,22 @@
 //! What the factory puts on a card: the personalisation file.
+//!
+//! The file is TOML and strict: a field that nobody knows, a key of the wrong length, a number out of
+//! range are errors that name the file and the field. No error shows a value: it might be a key.
 
-use cam_types::{CardId, OperatorId, Pseudonym};
+mod fields;
+mod keys;
+
+use crate::cas::rights::Right;
+use cam_types::{CardId, CasTime, Fen, Key, OperatorId, PackageId, Pseudonym, Secret, StbId};
+use ecm_emm::card::PinBlock;
+use fields::{Fields, Problem};
+use gp::scp03::StaticKeys;
+pub use keys::{KeyEntry, KeyName};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// Everything that is on a card when it leaves the factory.
-#[derive(Debug)]
 pub struct Personalisation {
     /// The card's number.
     pub card_id: CardId,
@@ -13,23 +24,94 @@ pub struct Personalisation {
     pub pseudonym: Pseudonym,
     /// The operator whose card it is.
     pub operator: OperatorId,
+    /// The card begins its life blocked.
+    pub blocked: bool,
+    /// The end of its life.
+    pub expires: CasTime,
+    /// Where it lives, 0 to 15.
+    pub region: u8,
+    /// Ratings above want the PIN.
+    pub rating_limit: u8,
+    /// The EMM level that it has reached.
+    pub emm_level: u16,
+    /// Its time.
+    pub now: CasTime,
+    /// The last TIME_SYNC.
+    pub sync: CasTime,
+    /// The holder's PIN.
+    pub pin: PinBlock,
+    /// Tries for it.
+    pub pin_tries: u8,
+    /// Group addresses by index.
+    pub groups: Vec<(u8, u32)>,
+    /// Keys.
+    pub keys: Vec<KeyEntry>,
+    /// The operator's public key and its generation.
+    pub signature: Option<(u8, [u8; 64])>,
+    /// Administration key sets by key version.
+    pub key_sets: Vec<(u8, StaticKeys)>,
+    /// The purse.
+    pub purse: PursePersonalisation,
+    /// Subscriptions.
+    pub rights: Vec<RightEntry>,
+    /// Boxes.
+    pub pairings: Vec<PairingEntry>,
+    /// EMM sections that the factory applies, with the name of each.
+    pub factory_emm: Vec<(String, Vec<u8>)>,
+    path: PathBuf,
+}
+
+/// The purse when it leaves the factory.
+pub struct PursePersonalisation {
+    /// Its number.
+    pub serial: [u8; 10],
+    /// What is in it.
+    pub balance: Fen,
+    /// It holds at most this; 0 for no such limit.
+    pub balance_limit: Fen,
+    /// No programme may cost more; 0 for no such limit.
+    pub purchase_limit: Fen,
+    /// A programme up to this price needs no PIN.
+    pub pin_free_per_purchase: Fen,
+    /// So much a day needs no PIN.
+    pub pin_free_per_day: Fen,
+}
+
+/// A subscription.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RightEntry {
+    /// The package.
+    pub package: PackageId,
+    /// The service key slot that it opens.
+    pub slot: u8,
+    /// From.
+    pub start: CasTime,
+    /// Until.
+    pub end: CasTime,
+}
+
+/// A box.
+pub struct PairingEntry {
+    /// The pairing slot.
+    pub slot: u8,
+    /// The box.
+    pub stb: StbId,
+    /// The key of their sessions.
+    pub k_pair: Key,
+    /// The key under which control words leave the card.
+    pub k_cw: Key,
 }
 
 /// Why a personalisation file makes no card.
 #[derive(Debug)]
 pub struct PersonalisationError {
     path: PathBuf,
-    field: String,
-    why: String,
+    problem: Problem,
 }
 
 impl fmt::Display for PersonalisationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.path.display())?;
-        if !self.field.is_empty() {
-            write!(f, "{}: ", self.field)?;
-        }
-        f.write_str(&self.why)
+        write!(f, "{}: {}", self.path.display(), self.problem)
     }
 }
 
@@ -38,10 +120,91 @@ impl std::error::Error for PersonalisationError {}
 impl Personalisation {
     /// Reads the file `path`; files that it names are looked for beside it.
     pub fn from_file(path: &Path) -> Result<Self, PersonalisationError> {
-        Err(PersonalisationError {
+        let read = || {
+            let text =
+                std::fs::read_to_string(path).map_err(|error| Problem::whole(error.to_string()))?;
+            Self::parse(&Zeroizing::new(text), path)
+        };
+        read().map_err(|problem| PersonalisationError { path: path.to_owned(), problem })
+    }
+
+    /// An error of this file, found when the card was made.
+    pub(crate) fn error(&self, field: &str, why: String) -> PersonalisationError {
+        let problem = Problem::field(field, why);
+        PersonalisationError { path: self.path.clone(), problem }
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, Problem> {
+        let mut file = Fields::parse(text)?;
+        let (now, sync) =
+            file.table("clock", |clock| Ok((clock.time("now")?, clock.time("sync")?)))?;
+        let perso = Self {
+            card_id: CardId::new(file.octets("card_id")?),
+            pseudonym: Pseudonym::new(file.octets("pseudonym")?),
+            operator: OperatorId::new(file.number("operator")?),
+            blocked: file.optional("state", |f, name| f.one_of(name, &["active", "blocked"]))?
+                == Some(1),
+            expires: file.optional("expires", Fields::time)?.unwrap_or(CasTime::new(u32::MAX)),
+            region: file.optional("region", |f, name| f.at_most(name, 15))?.unwrap_or(0),
+            rating_limit: file.optional("rating_limit", Fields::number)?.unwrap_or(u8::MAX),
+            emm_level: file.optional("emm_level", Fields::number)?.unwrap_or(0),
+            now,
+            sync,
+            pin: file.pin("pin")?,
+            pin_tries: file.optional("pin_tries", |f, name| f.at_most(name, 15))?.unwrap_or(3),
+            groups: file.tables("group", |group| {
+                let address = u32::from_be_bytes(group.octets("address")?);
+                Ok((group.at_most("index", 7)?, address))
+            })?,
+            keys: file.tables("key", KeyEntry::read)?,
+            signature: file
+                .optional_table("signature", |s| Ok((s.number("epoch")?, s.octets("key")?)))?,
+            key_sets: file.tables("key_set", |set| {
+                let kvn: u8 = set.number("kvn")?;
+                if !(0x30..=0x32).contains(&kvn) {
+                    return Err(set.wrong("kvn", "expected 0x30, 0x31 or 0x32"));
+                }
+                let mut key = |name| set.octets(name).map(Secret::new);
+                Ok((kvn, StaticKeys { enc: key("enc")?, mac: key("mac")?, dek: key("dek")? }))
+            })?,
+            purse: file.table("purse", |purse| {
+                let money = |purse: &mut Fields, name| {
+                    Ok::<_, Problem>(purse.optional(name, Fields::money)?.unwrap_or(Fen::ZERO))
+                };
+                Ok(PursePersonalisation {
+                    serial: purse.octets("serial")?,
+                    balance: purse.money("balance")?,
+                    balance_limit: money(purse, "balance_limit")?,
+                    purchase_limit: money(purse, "purchase_limit")?,
+                    pin_free_per_purchase: money(purse, "pin_free_per_purchase")?,
+                    pin_free_per_day: money(purse, "pin_free_per_day")?,
+                })
+            })?,
+            rights: file.tables("right", |right| {
+                let (start, end) = (right.time("start")?, right.time("end")?);
+                if end <= start {
+                    return Err(right.wrong("end", "expected a time after `start`"));
+                }
+                let slot = right.optional("slot", |f, name| f.at_most(name, 15))?;
+                Ok(RightEntry {
+                    package: PackageId::new(right.number("package")?),
+                    slot: slot.unwrap_or(Right::ANY_SLOT),
+                    start,
+                    end,
+                })
+            })?,
+            pairings: file.tables("pairing", |pairing| {
+                Ok(PairingEntry {
+                    slot: pairing.at_most("slot", 3)?,
+                    stb: StbId::new(pairing.octets("stb_id")?),
+                    k_pair: Secret::new(pairing.octets("k_pair")?),
+                    k_cw: Secret::new(pairing.octets("k_cw")?),
+                })
+            })?,
+            factory_emm: file.files("factory_emm", path)?,
             path: path.to_owned(),
-            field: String::new(),
-            why: String::new(),
-        })
+        };
+        file.finish()?;
+        Ok(perso)
     }
 }

@@ -1,0 +1,190 @@
+//! The decision: may this ECM's words leave the card, and if not, why not and what can be bought.
+
+use super::rights::{Kind, Right};
+use super::store::CasStore;
+use super::time::CasRam;
+use crate::purse::sharing::{NotPaid, Terms};
+use cam_types::{CasTime, Fen, Slot};
+use ecm_emm::card::{AccessStatus, EcmAnswer, Offer};
+use ecm_emm::ecm::{Criteria, EcmBody, Ppt, Ppv};
+
+/// A decision.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Decision {
+    /// Granted, preview, purchasable or the reason why not.
+    pub status: AccessStatus,
+    /// Flags of the answer.
+    pub flags: u8,
+    /// What can be bought.
+    pub offer: Option<Offer>,
+    /// A preview begins with this ECM.
+    pub begins_preview: bool,
+}
+
+impl Decision {
+    const fn plain(status: AccessStatus) -> Self {
+        Self { status, flags: 0, offer: None, begins_preview: false }
+    }
+
+    const fn owned(status: AccessStatus) -> Self {
+        Self { flags: EcmAnswer::OWNED, ..Self::plain(status) }
+    }
+}
+
+/// Decides at `at`, the later of the ECM's time and the card's.
+pub fn decide(
+    cas: &CasStore,
+    ram: &CasRam,
+    terms: &Terms,
+    slot: Slot,
+    body: &EcmBody,
+    at: CasTime,
+) -> Decision {
+    if let Some(status) = vetoed(cas, ram, body, at) {
+        let pin = if status == AccessStatus::RATING { EcmAnswer::PIN_NEEDED } else { 0 };
+        return Decision { flags: pin, ..Decision::plain(status) };
+    }
+    if let Some(granted) = granted(cas, slot, &body.criteria, at) {
+        return granted;
+    }
+    let mut decision = Decision::plain(missing(cas, slot, &body.criteria, at));
+    let preview = preview(cas, slot, body, at);
+    decision.offer =
+        offer(&body.criteria, at).map(|offer| Offer { preview_s: preview.left, ..offer });
+    if let Some(offer) = &decision.offer {
+        decision.status = match terms.check(offer.price, true) {
+            _ if !cas.log.has_room() => AccessStatus::LOG_FULL,
+            Err(NotPaid::Funds) => AccessStatus::FUNDS,
+            Err(NotPaid::Blocked) => AccessStatus::CARD_BLOCKED,
+            _ => AccessStatus::PURCHASABLE,
+        };
+        if terms.needs_pin(offer.price) {
+            decision.flags |= EcmAnswer::PIN_NEEDED;
+        }
+    }
+    if preview.left > 0 {
+        decision.status = AccessStatus::PREVIEW;
+        decision.flags |= EcmAnswer::PREVIEW;
+        decision.begins_preview = preview.begins;
+    } else if preview.used && decision.offer.is_none() {
+        decision.status = AccessStatus::PREVIEW_USED;
+    }
+    decision
+}
+
+/// What nothing overrules.
+pub fn vetoed(cas: &CasStore, ram: &CasRam, body: &EcmBody, at: CasTime) -> Option<AccessStatus> {
+    if cas.blocked {
+        Some(AccessStatus::CARD_BLOCKED)
+    } else if at >= cas.expires {
+        Some(AccessStatus::CARD_EXPIRED)
+    } else if body.criteria.blackout.is_some_and(|blackout| blackout.contains(cas.region)) {
+        Some(AccessStatus::BLACKOUT)
+    } else if !body.regions.contains(cas.region) {
+        Some(AccessStatus::REGION)
+    } else if body.rating.0 > cas.rating_limit && !ram.rating_lifted {
+        Some(AccessStatus::RATING)
+    } else {
+        None
+    }
+}
+
+fn granted(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> Option<Decision> {
+    let subscribed = criteria.packages.iter().any(|package| {
+        cas.rights().any(|right| {
+            right.is(Kind::Package, package.value().into())
+                && right.opens(slot)
+                && right.is_live(at)
+        })
+    });
+    if subscribed {
+        return Some(Decision::plain(AccessStatus::GRANTED_SUBSCRIPTION));
+    }
+    let event = criteria
+        .ppv
+        .and_then(|ppv| Some((cas.live_event(Kind::Event, ppv.event, ppv.tier, slot, at)?, ppv)));
+    if let Some((right, ppv)) = event {
+        let same = right.tier == ppv.tier;
+        let status = if same { AccessStatus::GRANTED_EVENT } else { AccessStatus::GRANTED_TIER };
+        return Some(Decision::owned(status));
+    }
+    if criteria.ppt.is_some_and(|ppt| cas.live_event(Kind::Slice, ppt.event, 0, slot, at).is_some())
+    {
+        return Some(Decision::owned(AccessStatus::GRANTED_TIME));
+    }
+    criteria.free.then_some(Decision::plain(AccessStatus::GRANTED_FREE))
+}
+
+/// Why the rights there are do not open it.
+fn missing(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> AccessStatus {
+    let concerns = |right: &&Right| {
+        !right.revoked
+            && right.opens(slot)
+            && (criteria.packages.iter().any(|p| right.is(Kind::Package, p.value().into()))
+                || criteria.ppv.is_some_and(|ppv| right.is(Kind::Event, ppv.event.value()))
+                || criteria.ppt.is_some_and(|ppt| right.is(Kind::Slice, ppt.event.value())))
+    };
+    let mut status = AccessStatus::NO_RIGHT;
+    for right in cas.rights().filter(concerns) {
+        if at < right.start {
+            return AccessStatus::NOT_YET_VALID;
+        }
+        if right.end <= at {
+            status = AccessStatus::EXPIRED;
+        }
+    }
+    status
+}
+
+/// What the criteria sell at this moment; an event before a slice of time.
+pub fn offer(criteria: &Criteria, at: CasTime) -> Option<Offer> {
+    let event = criteria.ppv.filter(|ppv| at < ppv.end && ppv.price > Fen::ZERO);
+    let slice = criteria.ppt.filter(|ppt| ppt.price > Fen::ZERO);
+    event.map(offer_of_event).or_else(|| slice.map(offer_of_slice))
+}
+
+const fn offer_of_event(ppv: Ppv) -> Offer {
+    Offer {
+        kind: Offer::PPV,
+        event: ppv.event,
+        price: ppv.price,
+        preview_s: 0,
+        start: ppv.start,
+        end: ppv.end,
+        slice_s: 0,
+    }
+}
+
+const fn offer_of_slice(ppt: Ppt) -> Offer {
+    Offer {
+        kind: Offer::PPT,
+        event: ppt.event,
+        price: ppt.price,
+        preview_s: 0,
+        start: CasTime::new(0),
+        end: CasTime::new(0),
+        slice_s: ppt.slice_s,
+    }
+}
+
+struct Preview {
+    left: u8,
+    begins: bool,
+    used: bool,
+}
+
+/// How much of the preview is left.
+fn preview(cas: &CasStore, slot: Slot, body: &EcmBody, at: CasTime) -> Preview {
+    let none = Preview { left: 0, begins: false, used: false };
+    let Some(ppv) = body.criteria.ppv.filter(|ppv| ppv.preview_s > 0 && at < ppv.end) else {
+        return none;
+    };
+    match cas.previews.began(slot, ppv.event) {
+        None => Preview { left: ppv.preview_s, begins: true, used: false },
+        Some(began) => {
+            let passed = at.seconds().saturating_sub(began.seconds());
+            let left = u32::from(ppv.preview_s).saturating_sub(passed);
+            Preview { left: u8::try_from(left).unwrap_or(0), begins: false, used: left == 0 }
+        }
+    }
+}

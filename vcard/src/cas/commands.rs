@@ -1,0 +1,247 @@
+//! What each command of a message does. It is authentic and permitted to its key's role.
+
+use super::rights::{Full, Kind, Right};
+use super::store::{CasStore, Pairing, SignatureKey};
+use crate::delivery::{self, Carrier, Effect, Outcome, refused};
+use crate::firewall::{Context, Objects};
+use crate::keyring::{Generation, KeyPair};
+use crate::pin;
+use crate::purse::Abort;
+use cam_types::{CasTime, Key, PackageId};
+use ecm_emm::card::{EmmDetail, EmmResult, PinBlock};
+use ecm_emm::emm::{EmmCommand, KeyTarget, PublicKey, Window};
+use ecm_emm::keys::{KeyMaterial, Role};
+use ecm_emm::suite::{SealKey, Suite};
+
+/// One command, in the transaction of its message.
+pub(super) fn carry_out(
+    objects: &mut Objects,
+    command: &EmmCommand,
+    carrier: &Carrier,
+    at: CasTime,
+) -> Result<Effect, Abort> {
+    if let EmmCommand::PinReset { wrapped, .. } = command {
+        let block = pin_block(carrier.unwrap_short(*wrapped)?)?;
+        pin::replace(objects, Context::CAS, &block)?;
+        return Ok(Effect::Applied);
+    }
+    let cas = objects.cas.get_mut(Context::CAS)?;
+    let shared = carrier.context.role == Role::Group;
+    Ok(match command {
+        EmmCommand::Grant { package, end, horizon, .. } if shared => {
+            extend(cas, *package, *end, *horizon)
+        }
+        EmmCommand::Grant { package, start, end, version, horizon } => {
+            let right = Right {
+                version: *version,
+                horizon: horizon.unwrap_or(*end),
+                ..Right::package(*package, Right::ANY_SLOT, *start, *end)
+            };
+            keep(cas, *package, right, at)?
+        }
+        EmmCommand::Revoke { package, version } => {
+            let held = cas.package(*package).copied();
+            let none = Right::package(*package, Right::ANY_SLOT, at, at);
+            let right = Right { version: *version, revoked: true, ..held.unwrap_or(none) };
+            keep(cas, *package, right, at)?
+        }
+        EmmCommand::PpvGrant { event, tier, end } => {
+            let right = Right::event(Kind::Event, *event, *tier, Right::ANY_SLOT, *end);
+            cas.keep_right(right, at).map_err(full)?;
+            Effect::Applied
+        }
+        EmmCommand::Bitmap { base, bitmap, end, version } => {
+            packages(cas, *base, bitmap, |cas, package| {
+                if shared {
+                    return Ok(extend(cas, package, *end, None));
+                }
+                let start = CasTime::new(0);
+                let right = Right::package(package, Right::ANY_SLOT, start, *end);
+                keep(cas, package, Right { version: *version, ..right }, at)
+            })?
+        }
+        EmmCommand::SigKey { epoch, key } => signature_key(cas, *epoch, *key)?,
+        EmmCommand::Pair(pairing) => pair(cas, pairing, carrier)?,
+        EmmCommand::Unpair(slot) => {
+            let places = cas.pairings.iter_mut().enumerate();
+            for (_, place) in
+                places.filter(|(n, _)| slot.is_none_or(|slot| usize::from(slot) == *n))
+            {
+                *place = None;
+            }
+            Effect::Applied
+        }
+        EmmCommand::CardState { blocked } => {
+            cas.blocked = *blocked;
+            Effect::Applied
+        }
+        EmmCommand::GroupAssign { index, group, suite, epoch, wrapped } => {
+            let material = carrier.unwrap(wrapped)?;
+            join(cas, *index, *group, Generation::new(suite.number(), *epoch, material))?
+        }
+        EmmCommand::ReportAck(receipt) if cas.log.acknowledge(*receipt) => Effect::Applied,
+        EmmCommand::ReportAck(_) => return Err(EmmResult::refused(EmmDetail::NOT_FOUND).into()),
+        // The screen is the box's; the card has only vouched for the sender.
+        EmmCommand::Osd { .. } | EmmCommand::Fingerprint(_) => Effect::Applied,
+        other => keys(cas, other, carrier)?,
+    })
+}
+
+fn keys(cas: &mut CasStore, command: &EmmCommand, carrier: &Carrier) -> Outcome {
+    match command {
+        EmmCommand::KeyDeliver(delivery) => {
+            let role = delivery.target.role(carrier.context.role);
+            let allowed = role.map_or(0, |role| cas.suites(role));
+            delivery::deliver(place(cas, delivery.target)?, delivery, carrier, allowed)
+        }
+        EmmCommand::KeyActivate { target, epoch, floor } => {
+            delivery::activate(place(cas, *target)?, *target, *epoch, *floor, carrier)
+        }
+        EmmCommand::KeyDestroy { target, epoch } => {
+            delivery::destroy(place(cas, *target)?, *target, *epoch, carrier)
+        }
+        EmmCommand::SuiteAllow { role, mask } => {
+            let pairs: Vec<KeyPair> = cas.pairs_of(*role).into_iter().cloned().collect();
+            match cas.suites_mut(*role) {
+                Some(allowed) => delivery::allow(allowed, *mask, &pairs),
+                None => refused(EmmDetail::TARGET),
+            }
+        }
+        EmmCommand::EmmLevel(level) => Ok(delivery::level(&mut cas.emm_level.0, *level)),
+        // REPORT_REQUEST and SCRIPT: this version of the application neither reports nor has its
+        // domains administered over the air.
+        _ => refused(EmmDetail::UNKNOWN_TAG),
+    }
+}
+
+fn place(cas: &mut CasStore, target: KeyTarget) -> Result<&mut KeyPair, EmmResult> {
+    cas.pair_mut(target).ok_or(EmmResult::refused(EmmDetail::TARGET))
+}
+
+const fn full(_: Full) -> EmmResult {
+    EmmResult::refused(EmmDetail::FULL)
+}
+
+/// The last version wins; the same one again changes nothing.
+fn keep(cas: &mut CasStore, package: PackageId, right: Right, at: CasTime) -> Outcome {
+    match cas.package(package) {
+        Some(held) if held.version > right.version => Ok(Effect::Stale(EmmDetail::NONE)),
+        Some(held) if held.version == right.version && held.revoked == right.revoked => {
+            Ok(Effect::Applied)
+        }
+        // A grant and a revocation of one version: what takes away stands.
+        Some(held) if held.version == right.version && held.revoked => {
+            Ok(Effect::Stale(EmmDetail::NONE))
+        }
+        Some(held) => {
+            // The message does not name a slot; the row keeps the one that it has.
+            *held = Right { slot: held.slot, ..right };
+            Ok(Effect::Applied)
+        }
+        None => {
+            cas.keep_right(right, at).map_err(full)?;
+            Ok(Effect::Applied)
+        }
+    }
+}
+
+/// A group's message moves the end of a right that is there, and no further than its horizon.
+fn extend(
+    cas: &mut CasStore,
+    package: PackageId,
+    end: CasTime,
+    horizon: Option<CasTime>,
+) -> Effect {
+    match cas.package(package) {
+        Some(held) if !held.revoked => {
+            let limit = held.horizon.min(horizon.unwrap_or(held.horizon));
+            held.end = held.end.max(end.min(limit));
+            Effect::Applied
+        }
+        _ => Effect::Inapplicable,
+    }
+}
+
+/// Every package of a bitmap.
+fn packages(
+    cas: &mut CasStore,
+    base: PackageId,
+    bitmap: &[u8],
+    mut each: impl FnMut(&mut CasStore, PackageId) -> Outcome,
+) -> Outcome {
+    let mut total = Effect::Inapplicable;
+    let bits = bitmap.iter().flat_map(|octet| (0..8).map(move |bit| octet << bit & 0x80 != 0));
+    for (n, _) in (0..).zip(bits).filter(|(_, set)| *set) {
+        let package = base.value().checked_add(n).map(PackageId::new);
+        let package = package.ok_or(EmmResult::refused(EmmDetail::MALFORMED))?;
+        match each(cas, package)? {
+            Effect::Applied => total = Effect::Applied,
+            stale if total == Effect::Inapplicable => total = stale,
+            _ => {}
+        }
+    }
+    Ok(total)
+}
+
+fn signature_key(cas: &mut CasStore, epoch: u8, key: [u8; 64]) -> Outcome {
+    if PublicKey::from_octets(&key).is_err() {
+        return refused(EmmDetail::MALFORMED);
+    }
+    match &cas.signature {
+        Some(held) if held.epoch > epoch => Ok(Effect::Stale(EmmDetail::EPOCH)),
+        Some(held) if held.epoch == epoch && held.key == key => Ok(Effect::Applied),
+        Some(held) if held.epoch == epoch => refused(EmmDetail::EPOCH),
+        _ => {
+            cas.signature = Some(SignatureKey { epoch, key, window: Window::default() });
+            Ok(Effect::Applied)
+        }
+    }
+}
+
+fn pair(cas: &mut CasStore, pairing: &ecm_emm::emm::Pairing, carrier: &Carrier) -> Outcome {
+    let short = |material: KeyMaterial| {
+        let key = material.bits128().map(|key| Key::new(*key.expose()));
+        key.ok_or(EmmResult::refused(EmmDetail::MALFORMED))
+    };
+    let k_pair = carrier.unwrap_short(pairing.k_pair)?;
+    let k_cw = short(carrier.unwrap_short(pairing.k_cw)?)?;
+    let check = SealKey::new(Suite::Cmac128, k_pair.clone()).map(|key| key.kcv());
+    if check != Ok(pairing.kcv) {
+        return refused(EmmDetail::KCV);
+    }
+    let place = cas.pairings.get_mut(pairing.slot.into());
+    let place = place.ok_or(EmmResult::refused(EmmDetail::TARGET))?;
+    *place = Some(Pairing { stb: pairing.stb, k_pair: short(k_pair)?, k_cw });
+    Ok(Effect::Applied)
+}
+
+/// GROUP_ASSIGN: a group with its key; another group's keys go.
+fn join(cas: &mut CasStore, index: u8, group: u32, generation: Generation) -> Outcome {
+    if cas.suites(Role::Group) >> generation.suite & 1 == 0 {
+        return refused(EmmDetail::SUITE);
+    }
+    if generation.seal_key().is_none() {
+        return refused(EmmDetail::SUITE);
+    }
+    let target = EmmResult::refused(EmmDetail::TARGET);
+    let place = cas.groups.get_mut(index.into()).ok_or(target)?;
+    let moves = *place != Some(group);
+    *place = Some(group);
+    let pair = cas.group.get_mut(index.into()).ok_or(target)?;
+    if moves {
+        *pair = KeyPair::empty();
+    }
+    match pair.deliver(generation) {
+        Ok(_) => Ok(Effect::Applied),
+        Err(_) => Ok(Effect::Stale(EmmDetail::EPOCH)),
+    }
+}
+
+/// The block of PIN_RESET: eight octets of PIN, eight of zeros.
+fn pin_block(material: KeyMaterial) -> Result<PinBlock, EmmResult> {
+    let malformed = EmmResult::refused(EmmDetail::MALFORMED);
+    match material.expose().split_first_chunk::<8>() {
+        Some((block, [0, 0, 0, 0, 0, 0, 0, 0])) => PinBlock::parse(block).map_err(|_| malformed),
+        _ => Err(malformed),
+    }
+}

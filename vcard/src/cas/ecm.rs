@@ -1,0 +1,195 @@
+//! The ECM command: opens an ECM, decides, and gives its control words out encrypted for the box.
+
+use super::access::{self, Decision};
+use super::store::CasStore;
+use super::time::CasRam;
+use crate::fault::Fault;
+use crate::firewall::Context;
+use crate::purse::sharing as purse;
+use crate::vault::{Stop, Vault};
+use aes::Aes128;
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
+use cam_types::{CasTime, ChannelId, ControlWord, EventId, Fen, Key, Slot};
+use ecm_emm::OpenError;
+use ecm_emm::card::{AccessStatus, EcmAnswer, PurchaseResult};
+use ecm_emm::ecm::{Cci, Ecm, EcmBody, EcmHeader, Rating};
+use ecm_emm::keys::Role;
+use iso7816::apdu::StatusWord;
+
+/// An authentic ECM or offer that the card's time and keys let in.
+pub(super) struct Opened {
+    /// In clear.
+    pub header: EcmHeader,
+    /// What was sealed.
+    pub body: EcmBody,
+}
+
+/// Why an ECM was not let in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum NotOpened {
+    Malformed,
+    UnknownOperator,
+    NoKey,
+    NotAuthentic,
+}
+
+impl NotOpened {
+    const fn status(self) -> AccessStatus {
+        match self {
+            Self::Malformed => AccessStatus::MALFORMED_ECM,
+            Self::UnknownOperator => AccessStatus::UNKNOWN_OPERATOR,
+            Self::NoKey => AccessStatus::NO_KEY,
+            Self::NotAuthentic => AccessStatus::REFUSED_ECM,
+        }
+    }
+
+    /// What PURCHASE answers.
+    pub(super) const fn result(self) -> PurchaseResult {
+        match self {
+            Self::Malformed => PurchaseResult::MALFORMED,
+            Self::UnknownOperator | Self::NoKey => PurchaseResult::NO_KEY,
+            Self::NotAuthentic => PurchaseResult::AUTHENTICATION,
+        }
+    }
+}
+
+/// Opens an ECM or offer under the service key that it names.
+pub(super) fn open(cas: &CasStore, section: &[u8]) -> Result<Opened, NotOpened> {
+    let ecm = Ecm::parse(section).map_err(|_| NotOpened::Malformed)?;
+    let header = ecm.header;
+    if header.operator != cas.operator {
+        return Err(NotOpened::UnknownOperator);
+    }
+    let generation = cas
+        .service
+        .get(header.slot.value().into())
+        .and_then(|pair| pair.get(header.epoch))
+        .filter(|generation| cas.suites(Role::Service) >> generation.suite & 1 == 1)
+        .ok_or(NotOpened::NoKey)?;
+    let key = generation.seal_key().ok_or(NotOpened::NoKey)?;
+    let body = ecm.open(&key).map_err(|error| match error {
+        OpenError::Authentication | OpenError::Suite => NotOpened::NotAuthentic,
+        _ => NotOpened::Malformed,
+    })?;
+    if body.time < generation.not_before {
+        return Err(NotOpened::NoKey);
+    }
+    Ok(Opened { header, body })
+}
+
+/// The ECM command.
+pub(super) fn process(
+    vault: &mut Vault,
+    ram: &mut CasRam,
+    pairing: usize,
+    expected: ChannelId,
+    section: &[u8],
+) -> Result<EcmAnswer, Stop> {
+    let refuse = |status| Ok(EcmAnswer::refusal(status, Cci(0), Rating(0)));
+    ram.signature_rest = ram.signature_rest.saturating_sub(1);
+    let cas = vault.objects().cas.get(Context::CAS)?;
+    let Opened { header, body } = match open(cas, section) {
+        Ok(opened) => opened,
+        Err(NotOpened::NotAuthentic) if vault.has(Fault::AcceptForgedEcm) => {
+            return refuse(AccessStatus::NO_RIGHT);
+        }
+        Err(error) => return refuse(error.status()),
+    };
+    // An offer is good for a purchase only.
+    let Some((even, odd)) = body.words.blocks() else {
+        return refuse(AccessStatus::REFUSED_ECM);
+    };
+    if expected != ChannelId::new(0) && expected != body.channel {
+        return refuse(AccessStatus::CHANNEL_MISMATCH);
+    }
+    if !ram.is_fresh(body.time, false) {
+        return refuse(AccessStatus::CLOCK);
+    }
+    if body.emm_floor > cas.emm_level.0 {
+        return refuse(AccessStatus::EMM_NEEDED);
+    }
+    let at = body.time.max(ram.latest());
+    let terms = purse::terms(vault.objects(), Context::CAS, at.purse_date_time().0)?;
+    let mut decision = access::decide(cas, ram, &terms, header.slot, &body, at);
+    if vault.has(Fault::RefuseSubscription) && decision.status == AccessStatus::GRANTED_SUBSCRIPTION
+    {
+        decision.status = AccessStatus::NO_RIGHT;
+    }
+    remember(vault, ram, &header, &body, &decision, at)?;
+    if let (true, Some(offer)) = (vault.has(Fault::WrongPrice), &mut decision.offer) {
+        offer.price = offer.price.checked_add(Fen::new(1)).unwrap_or(offer.price);
+    }
+    let ecw = if decision.status.has_words() {
+        let cas = vault.objects().cas.get(Context::CAS)?;
+        let paired = cas.pairings.get(pairing).and_then(Option::as_ref);
+        let k_cw = &paired.ok_or(StatusWord::SECURITY_STATUS)?.k_cw;
+        let (mut even, mut odd) = (encrypt(k_cw, &even), encrypt(k_cw, &odd));
+        if vault.has(Fault::WrongEcw) {
+            let current = if header.cp_number & 1 == 0 { &mut even } else { &mut odd };
+            current[0] ^= 0x01;
+        }
+        Some((even, odd))
+    } else {
+        None
+    };
+    Ok(EcmAnswer {
+        status: decision.status,
+        flags: decision.flags,
+        cci: body.cci,
+        rating: body.rating,
+        ecw,
+        offer: decision.offer,
+    })
+}
+
+/// What an accepted ECM leaves behind: seldom a write, mostly none.
+fn remember(
+    vault: &mut Vault,
+    ram: &mut CasRam,
+    header: &EcmHeader,
+    body: &EcmBody,
+    decision: &Decision,
+    at: CasTime,
+) -> Result<(), Stop> {
+    let cas = vault.objects().cas.get(Context::CAS)?;
+    let clock = ram.accept(body.time, &cas.clock);
+    let first_use = first_use(cas, header);
+    let preview = decision.begins_preview.then_some(body.criteria.ppv).flatten();
+    if !clock && !first_use && preview.is_none() {
+        return Ok(());
+    }
+    vault.change(|objects| {
+        let cas = objects.cas.get_mut(Context::CAS)?;
+        if clock {
+            cas.store_clock(ram);
+        }
+        mark_used(cas, header);
+        if let Some(ppv) = preview {
+            cas.previews.begin(header.slot, EventId::new(ppv.event.value()), at);
+        }
+        Ok(())
+    })
+}
+
+/// Nothing of this generation or a newer one has opened an ECM before.
+fn first_use(cas: &CasStore, header: &EcmHeader) -> bool {
+    let pair = cas.service.get(Slot::value(header.slot).into());
+    pair.is_some_and(|pair| pair.active().is_none_or(|active| active.epoch < header.epoch))
+}
+
+/// The active generation moves forward only: one write for each.
+pub(super) fn mark_used(cas: &mut CasStore, header: &EcmHeader) {
+    if first_use(cas, header)
+        && let Some(pair) = cas.service.get_mut(header.slot.value().into())
+        && let Some(generation) = pair.get_mut(header.epoch)
+    {
+        generation.used = true;
+    }
+}
+
+/// One word under the key ladder's key.
+fn encrypt(k_cw: &Key, word: &ControlWord) -> [u8; 16] {
+    let mut block = (*word.expose()).into();
+    Aes128::new(k_cw.expose().into()).encrypt_block(&mut block);
+    block.into()
+}

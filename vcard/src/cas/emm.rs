@@ -1,0 +1,201 @@
+//! The EMM command: whose message, new or not, authentic or not; then its commands, all or none.
+//!
+//! What is cheap comes before what is not: address and window before the seal, the seal before the
+//! signature. Nothing but an applied message is written.
+
+use super::commands::carry_out;
+use super::store::CasStore;
+use super::time::{CasRam, Moved};
+use crate::delivery::{Carrier, total};
+use crate::fault::Fault;
+use crate::firewall::Context;
+use crate::purse::sharing as purse;
+use crate::purse::{Abort, not_opened};
+use crate::vault::{Stop, Vault};
+use ecm_emm::OpenError;
+use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
+use ecm_emm::emm::{
+    Address, Emm, EmmBody, EmmCommand, EmmHeader, KeyTarget, PublicKey, WindowCheck, role_permitted,
+};
+use ecm_emm::keys::Role;
+
+/// ECMs to be served after a bad signature before the next one is looked at.
+const SIGNATURE_REST: u8 = 8;
+
+const STALE: EmmResult = EmmResult::new(EmmOutcome::STALE, EmmDetail::NONE);
+
+/// One message, with or without a session.
+pub(super) fn process(
+    vault: &mut Vault,
+    ram: &mut CasRam,
+    section: &[u8],
+) -> Result<EmmResult, Stop> {
+    let Ok(emm) = Emm::parse(section) else {
+        return Ok(EmmResult::refused(EmmDetail::MALFORMED));
+    };
+    if emm.header.role.is_wallet() {
+        return purse::wallet_emm(vault, Context::CAS, section);
+    }
+    match apply(vault, ram, &emm) {
+        Ok(EmmResult::DUPLICATE) | Err(Abort::Result(EmmResult::DUPLICATE))
+            if vault.has(Fault::ApplyDuplicates) =>
+        {
+            Ok(EmmResult::APPLIED)
+        }
+        Ok(result) | Err(Abort::Result(result)) => Ok(result),
+        Err(Abort::Stop(stop)) => Err(stop),
+    }
+}
+
+/// Numbers seen: under the key of the message, and of signed messages.
+#[derive(Clone, Copy)]
+struct Seen {
+    plain: WindowCheck,
+    signed: WindowCheck,
+}
+
+fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult, Abort> {
+    let header = emm.header;
+    let cas = vault.objects().cas.get(Context::CAS)?;
+    let (target, carrier) = carrier(cas, &header)?;
+    let seen = seen(cas, &header, target);
+    // TIME_SYNC alone has no number. Of a message to all only the body tells whose number counts.
+    let possible = header.seq == 0
+        || seen.plain == WindowCheck::New
+        || (header.address == Address::Global && seen.signed == WindowCheck::New);
+    if !possible {
+        return number(seen.plain).map(|()| STALE).map_err(Abort::from);
+    }
+    let body = match emm.open(&carrier.key) {
+        Ok(body) => body,
+        Err(OpenError::Authentication) if vault.has(Fault::AcceptForged) => {
+            return Ok(EmmResult::APPLIED);
+        }
+        Err(error) => return Ok(EmmResult::refused(not_opened(error))),
+    };
+    let signed = body.signature.is_some();
+    if let [EmmCommand::TimeSync { time, reset }] = *body.commands.as_slice() {
+        let moved = ram.moves(time, reset, &cas.clock);
+        if moved == Moved::Not {
+            return Ok(STALE);
+        }
+        if signed {
+            verify(cas, ram, &body)?;
+        }
+        ram.synchronise(time, reset);
+        if moved == Moved::Stored {
+            vault.change(|objects| {
+                objects.cas.get_mut(Context::CAS)?.store_clock(ram);
+                Ok::<_, Abort>(())
+            })?;
+        }
+        return Ok(EmmResult::APPLIED);
+    }
+    number(if signed { seen.signed } else { seen.plain })?;
+    if signed {
+        verify(cas, ram, &body)?;
+    }
+    if vault.has(Fault::LoseKey)
+        && body.commands.iter().any(|command| matches!(command, EmmCommand::KeyDeliver(_)))
+    {
+        return Ok(EmmResult::APPLIED);
+    }
+    let at = ram.latest();
+    vault.change(|objects| {
+        let effects = body
+            .commands
+            .iter()
+            .map(|command| carry_out(objects, command, &carrier, at))
+            .collect::<Result<Vec<_>, _>>()?;
+        let result = total(&effects);
+        if result != EmmResult::APPLIED {
+            return Err(result.into());
+        }
+        mark(objects.cas.get_mut(Context::CAS)?, &header, target, signed);
+        Ok(result)
+    })
+}
+
+/// The number is new, or this is the answer.
+const fn number(check: WindowCheck) -> Result<(), EmmResult> {
+    match check {
+        WindowCheck::New => Ok(()),
+        WindowCheck::Duplicate => Err(EmmResult::DUPLICATE),
+        WindowCheck::Stale => Err(STALE),
+    }
+}
+
+/// The key of a message that is for this card, or the answer.
+fn carrier(cas: &CasStore, header: &EmmHeader) -> Result<(KeyTarget, Carrier), EmmResult> {
+    let refuse = |detail| Err(EmmResult::refused(detail));
+    if !role_permitted(header.role, header.table_id()) {
+        return refuse(EmmDetail::PERMISSION);
+    }
+    if header.operator != cas.operator {
+        return refuse(EmmDetail::ADDRESS);
+    }
+    let target = match header.address {
+        Address::Unique(address) if address == cas.pseudonym => match header.role {
+            Role::Recovery => KeyTarget::OwnRecovery,
+            _ => KeyTarget::Own,
+        },
+        Address::Unique(_) => return refuse(EmmDetail::ADDRESS),
+        Address::Shared(address) => {
+            let held = (0..).zip(cas.groups.iter()).find(|(_, group)| **group == Some(address));
+            let Some((index, _)) = held else { return refuse(EmmDetail::ADDRESS) };
+            KeyTarget::Group(index)
+        }
+        Address::Global => KeyTarget::Global,
+    };
+    let Some(pair) = cas.pair(target) else { return refuse(EmmDetail::NO_KEY) };
+    if header.epoch < pair.floor {
+        return refuse(EmmDetail::EPOCH);
+    }
+    let Some(generation) = pair.get(header.epoch) else { return refuse(EmmDetail::NO_KEY) };
+    if cas.suites(header.role) >> generation.suite & 1 == 0 {
+        return refuse(EmmDetail::SUITE);
+    }
+    let Some(key) = generation.seal_key() else { return refuse(EmmDetail::NO_KEY) };
+    Ok((target, Carrier { key, context: header.key_context() }))
+}
+
+fn seen(cas: &CasStore, header: &EmmHeader, target: KeyTarget) -> Seen {
+    let generation = cas.pair(target).and_then(|pair| pair.get(header.epoch));
+    Seen {
+        plain: generation.map_or(WindowCheck::Stale, |held| held.window.check(header.seq)),
+        signed: cas
+            .signature
+            .as_ref()
+            .map_or(WindowCheck::New, |signature| signature.window.check(header.seq)),
+    }
+}
+
+/// The operator's signature holds, or this is the answer. A bad one is not followed by another look
+/// before some ECMs were served: looking is slow.
+fn verify(cas: &CasStore, ram: &mut CasRam, body: &EmmBody) -> Result<(), EmmResult> {
+    let Some(signature) = &cas.signature else {
+        return Err(EmmResult::refused(EmmDetail::NO_KEY));
+    };
+    let holds = ram.signature_rest == 0
+        && PublicKey::from_octets(&signature.key).is_ok_and(|key| body.verify(&key));
+    if holds {
+        return Ok(());
+    }
+    if ram.signature_rest == 0 {
+        ram.signature_rest = SIGNATURE_REST;
+    }
+    Err(EmmResult::refused(EmmDetail::SIGNATURE))
+}
+
+/// The message is applied: its number is not taken again, its key is in use.
+fn mark(cas: &mut CasStore, header: &EmmHeader, target: KeyTarget, signed: bool) {
+    if signed && let Some(signature) = &mut cas.signature {
+        signature.window.set(header.seq);
+    }
+    if let Some(generation) = cas.pair_mut(target).and_then(|pair| pair.get_mut(header.epoch)) {
+        generation.used = true;
+        if !signed {
+            generation.window.set(header.seq);
+        }
+    }
+}

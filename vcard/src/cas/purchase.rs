@@ -1,0 +1,268 @@
+//! The PURCHASE command: a programme is paid and its right kept, in one transaction or not at all.
+//!
+//! The order of the checks is the order of `docs/spec/card.md`: a known request first, a right that is
+//! there second, everything that may refuse third, money last.
+
+use super::access::{self, offer};
+use super::ecm::{self, Opened, mark_used};
+use super::log::Record;
+use super::rights::{Kind, Right};
+use super::store::CasStore;
+use super::time::CasRam;
+use crate::fault::Fault;
+use crate::firewall::Context;
+use crate::purse::sharing::{self as purse, NotPaid, Order};
+use crate::vault::{Stop, Vault};
+use cam_types::{CasTime, Fen};
+use ecm_emm::card::{
+    AccessStatus, Offer, PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState,
+};
+
+/// A slice of time is owned as long as more than this is left of it.
+const SLICE_REST: u32 = 60;
+
+/// The PURCHASE command.
+pub(super) fn process(
+    vault: &mut Vault,
+    ram: &mut CasRam,
+    data: &[u8],
+) -> Result<PurchaseAnswer, Stop> {
+    let balance = balance(vault)?;
+    let refuse = |result| Ok(PurchaseAnswer::refusal(result, balance));
+    let Ok(request) = PurchaseRequest::parse(data) else {
+        return refuse(PurchaseResult::MALFORMED);
+    };
+    let cas = vault.objects().cas.get(Context::CAS)?;
+    let known = cas.log.find(|record| record.is_of(request.terminal, request.terminal_sequence));
+    if request.is_query() {
+        return match known {
+            Some(record) if !vault.has(Fault::IgnoreQuery) => {
+                Ok(answer(PurchaseResult::DONE, record))
+            }
+            _ => refuse(PurchaseResult::NONE),
+        };
+    }
+    let repeat = vault.has(Fault::RepeatDebit);
+    if let Some(record) = known.filter(|_| !repeat) {
+        return Ok(answer(PurchaseResult::DONE, record));
+    }
+    let opened = match ecm::open(cas, request.section) {
+        Ok(opened) => opened,
+        Err(error) => return refuse(error.result()),
+    };
+    let at = opened.body.time.max(ram.latest());
+    if let Some(record) = owned(cas, &opened, at).filter(|_| !repeat) {
+        return Ok(record
+            .map_or(PurchaseAnswer::refusal(PurchaseResult::OWNED, balance), |record| {
+                answer(PurchaseResult::OWNED, record)
+            }));
+    }
+    // From here on the PIN is used up, whatever comes of it.
+    let with_pin = std::mem::take(&mut ram.pin_verified);
+    match check(vault, ram, &request, &opened, at, with_pin)? {
+        Ok(offer) => debit(vault, ram, &request, &opened, &offer, at, with_pin),
+        Err(result) => refuse(result),
+    }
+}
+
+fn balance(vault: &Vault) -> Result<Fen, Stop> {
+    Ok(purse::wallet_info(vault.objects(), Context::CAS)?.balance)
+}
+
+/// The right is there: with its record, if the log still has it.
+fn owned<'a>(cas: &'a CasStore, opened: &Opened, at: CasTime) -> Option<Option<&'a Record>> {
+    let (slot, criteria) = (opened.header.slot, &opened.body.criteria);
+    let event = criteria
+        .ppv
+        .filter(|ppv| cas.live_event(Kind::Event, ppv.event, ppv.tier, slot, at).is_some())
+        .map(|ppv| ppv.event);
+    // An event is sold before a slice of time, so a slice is looked at only without one.
+    let slice = criteria
+        .ppt
+        .filter(|_| criteria.ppv.is_none())
+        .filter(|ppt| {
+            cas.live_event(Kind::Slice, ppt.event, 0, slot, at)
+                .is_some_and(|right| right.end > at.saturating_add(SLICE_REST))
+        })
+        .map(|ppt| ppt.event);
+    let event = event.or(slice)?;
+    Some(cas.log.find(|record| record.event == event && record.state() == 1))
+}
+
+/// Everything that may refuse, in its order.
+fn check(
+    vault: &Vault,
+    ram: &CasRam,
+    request: &PurchaseRequest<'_>,
+    opened: &Opened,
+    at: CasTime,
+    with_pin: bool,
+) -> Result<Result<Offer, PurchaseResult>, Stop> {
+    let cas = vault.objects().cas.get(Context::CAS)?;
+    let (header, body) = (&opened.header, &opened.body);
+    if !ram.is_fresh(body.time, header.is_offer()) {
+        return Ok(Err(PurchaseResult::CLOCK));
+    }
+    if body.criteria.ppv.is_some_and(|ppv| at >= ppv.end) {
+        return Ok(Err(PurchaseResult::WINDOW));
+    }
+    match access::vetoed(cas, ram, body, at) {
+        None => {}
+        Some(AccessStatus::CARD_BLOCKED | AccessStatus::CARD_EXPIRED) => {
+            return Ok(Err(PurchaseResult::CARD_BLOCKED));
+        }
+        Some(AccessStatus::RATING) => return Ok(Err(PurchaseResult::RATING)),
+        // What could not be watched is not sold.
+        Some(_) => return Ok(Err(PurchaseResult::NO_OFFER)),
+    }
+    if body.emm_floor > cas.emm_level.0 {
+        return Ok(Err(PurchaseResult::NO_OFFER));
+    }
+    let Some(offer) = offer(&body.criteria, at) else {
+        return Ok(Err(PurchaseResult::NO_OFFER));
+    };
+    if offer.price != request.expected_price && !vault.has(Fault::PriceIgnored) {
+        return Ok(Err(PurchaseResult::PRICE));
+    }
+    let later_request = cas.log.find(|record| {
+        record.terminal_sequence > request.terminal_sequence
+            && record.is_of(request.terminal, record.terminal_sequence)
+    });
+    if later_request.is_some() {
+        return Ok(Err(PurchaseResult::SEQUENCE));
+    }
+    let terms = purse::terms(vault.objects(), Context::CAS, at.purse_date_time().0)?;
+    let terms = terms.check(offer.price, with_pin);
+    Ok(match terms {
+        Err(error @ (NotPaid::Blocked | NotPaid::Cap | NotPaid::Exhausted)) => Err(result(error)),
+        _ if !cas.log.has_room() => Err(PurchaseResult::LOG_FULL),
+        Err(error) => Err(result(error)),
+        Ok(()) => Ok(offer),
+    })
+}
+
+const fn result(error: NotPaid) -> PurchaseResult {
+    match error {
+        NotPaid::Blocked => PurchaseResult::CARD_BLOCKED,
+        NotPaid::Cap => PurchaseResult::CAP,
+        NotPaid::Pin => PurchaseResult::PIN_REQUIRED,
+        NotPaid::Funds => PurchaseResult::FUNDS,
+        NotPaid::Exhausted => PurchaseResult::SEQUENCE,
+        NotPaid::NoKey => PurchaseResult::NO_KEY,
+    }
+}
+
+/// A purchase that the transaction itself did not make.
+enum Unmade {
+    Refused(PurchaseResult),
+    Stop(Stop),
+}
+
+impl From<Stop> for Unmade {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl From<crate::firewall::Violation> for Unmade {
+    fn from(violation: crate::firewall::Violation) -> Self {
+        Self::Stop(violation.into())
+    }
+}
+
+/// One transaction: money, log, proof, code, right and receipt.
+fn debit(
+    vault: &mut Vault,
+    ram: &mut CasRam,
+    request: &PurchaseRequest<'_>,
+    opened: &Opened,
+    offer: &Offer,
+    at: CasTime,
+    with_pin: bool,
+) -> Result<PurchaseAnswer, Stop> {
+    let (date, time) = at.purse_date_time();
+    let order = Order {
+        amount: offer.price,
+        terminal: request.terminal,
+        terminal_sequence: request.terminal_sequence,
+        date,
+        time,
+        without_pin: !with_pin,
+    };
+    let twice = vault.has(Fault::DoubleDebit);
+    let clock = {
+        let cas = vault.objects().cas.get(Context::CAS)?;
+        ram.accept(opened.body.time, &cas.clock)
+    };
+    let made = vault.purchase(|objects| {
+        let mut paid = purse::capp_debit(objects, Context::CAS, &order)?
+            .map_err(|error| Unmade::Refused(result(error)))?;
+        if twice {
+            paid = purse::capp_debit(objects, Context::CAS, &order)?
+                .map_err(|error| Unmade::Refused(result(error)))?;
+        }
+        let cas = objects.cas.get_mut(Context::CAS)?;
+        if clock {
+            cas.store_clock(ram);
+        }
+        mark_used(cas, &opened.header);
+        let right = right(cas, opened, offer, at);
+        cas.keep_right(right, at).map_err(|_| Unmade::Refused(PurchaseResult::LOG_FULL))?;
+        let record = Record {
+            terminal_sequence: request.terminal_sequence,
+            event: offer.event,
+            tier: right.tier,
+            end: right.end,
+            ..Record::new(&paid.record, paid.balance, paid.tac)
+        };
+        cas.append(record).map_err(|_| Unmade::Refused(PurchaseResult::NO_KEY))
+    });
+    match made {
+        Ok(record) => Ok(distorted(vault, answer(PurchaseResult::PAID, &record))),
+        Err(Unmade::Refused(result)) => Ok(PurchaseAnswer::refusal(result, balance(vault)?)),
+        Err(Unmade::Stop(stop)) => Err(stop),
+    }
+}
+
+/// The right that the offer gives.
+fn right(cas: &CasStore, opened: &Opened, offer: &Offer, at: CasTime) -> Right {
+    let slot = opened.header.slot;
+    if offer.kind == Offer::PPV {
+        let tier = opened.body.criteria.ppv.map_or(0, |ppv| ppv.tier);
+        let right = Right::event(Kind::Event, offer.event, tier, slot.value(), offer.end);
+        return Right { start: offer.start, ..right };
+    }
+    let running = cas.live_event(Kind::Slice, offer.event, 0, slot, at);
+    let until = running.map_or(at, |right| right.end.max(at));
+    let end = until.saturating_add(offer.slice_s.into());
+    Right::event(Kind::Slice, offer.event, 0, slot.value(), end)
+}
+
+/// The stored record as an answer.
+fn answer(result: PurchaseResult, record: &Record) -> PurchaseAnswer {
+    let Some(purse) = record.log_record() else {
+        return PurchaseAnswer::refusal(result, record.balance);
+    };
+    PurchaseAnswer {
+        result,
+        state: PurchaseState(record.state()),
+        offline_sequence: purse.sequence,
+        amount: purse.transaction.amount,
+        date: purse.transaction.date,
+        time: purse.transaction.time,
+        balance: record.balance,
+        tac: record.tac(),
+        receipt: record.receipt,
+    }
+}
+
+/// What a faulty card shows.
+fn distorted(vault: &Vault, mut answer: PurchaseAnswer) -> PurchaseAnswer {
+    if vault.has(Fault::WrongBalance) {
+        answer.balance = answer.balance.checked_add(Fen::new(1)).unwrap_or(answer.balance);
+    }
+    if vault.has(Fault::WrongTac) {
+        answer.tac[0] ^= 0x01;
+    }
+    answer
+}

@@ -1,0 +1,206 @@
+//! What the conditional access application keeps.
+
+use super::log::PurchaseLog;
+use super::rights::{Previews, Right};
+use crate::keyring::KeyPair;
+use crate::persist::{Checked, Guarded, Table, persist};
+use cam_types::{CardId, CasTime, Key, OperatorId, Pseudonym, StbId};
+use ecm_emm::emm::{KeyTarget, Window};
+use ecm_emm::keys::Role;
+
+/// Rows for rights.
+pub const RIGHTS: usize = 64;
+/// Group addresses of a card.
+pub const GROUPS: usize = 8;
+/// Service key slots.
+pub const SLOTS: usize = 16;
+/// Boxes that a card may be paired with.
+pub const PAIRINGS: usize = 4;
+
+/// The card's time, stored.
+#[derive(Clone, Copy)]
+pub struct Clock {
+    now: Guarded<u32>,
+    sync: Guarded<u32>,
+}
+
+persist!(Clock {
+    now: Guarded<u32>,
+    sync: Guarded<u32>,
+});
+
+impl Clock {
+    /// Both times.
+    pub const fn new(now: CasTime, sync: CasTime) -> Self {
+        Self { now: Guarded(now.seconds()), sync: Guarded(sync.seconds()) }
+    }
+
+    /// The latest authenticated time that was stored.
+    pub const fn now(&self) -> CasTime {
+        CasTime::new(self.now.0)
+    }
+
+    /// The time of the last TIME_SYNC that was stored.
+    pub const fn sync(&self) -> CasTime {
+        CasTime::new(self.sync.0)
+    }
+}
+
+/// The operator's public key with the window of signed messages.
+#[derive(Clone)]
+pub struct SignatureKey {
+    /// Its generation.
+    pub epoch: u8,
+    /// x ‖ y.
+    pub key: [u8; 64],
+    /// The numbers of signed messages.
+    pub window: Window,
+}
+
+persist!(SignatureKey { epoch: u8, key: [u8; 64], window: Window });
+
+/// A box that the card works with.
+#[derive(Clone)]
+pub struct Pairing {
+    /// The box.
+    pub stb: StbId,
+    /// The key of their sessions.
+    pub k_pair: Key,
+    /// The key under which control words leave the card.
+    pub k_cw: Key,
+}
+
+persist!(Pairing { stb: StbId, k_pair: Key, k_cw: Key });
+
+/// Everything that lasts in the conditional access application.
+#[derive(Clone)]
+pub struct CasStore {
+    /// The card's number; goes into receipts only.
+    pub card: CardId,
+    /// The card's address in EMM-U.
+    pub pseudonym: Pseudonym,
+    /// Whose card it is.
+    pub operator: OperatorId,
+    /// The card serves no longer.
+    pub blocked: bool,
+    /// The end of the card's own life.
+    pub expires: CasTime,
+    /// Where the card lives, 0 to 15.
+    pub region: u8,
+    /// Ratings above want the PIN.
+    pub rating_limit: u8,
+    /// Forward only.
+    pub emm_level: Guarded<u16>,
+    /// The card's time.
+    pub clock: Clock,
+    /// Suites allowed, roles 11 to 17.
+    pub suites: Table<Guarded<u16>, 7>,
+    /// Group addresses.
+    pub groups: Table<Option<u32>, GROUPS>,
+    /// K_ind.
+    pub own: KeyPair,
+    /// K_rec.
+    pub recovery: KeyPair,
+    /// K_glb.
+    pub global: KeyPair,
+    /// K_rcp.
+    pub receipt: KeyPair,
+    /// K_sig.
+    pub signature: Option<SignatureKey>,
+    /// K_grp.
+    pub group: Table<KeyPair, GROUPS>,
+    /// SK.
+    pub service: Table<KeyPair, SLOTS>,
+    /// Boxes.
+    pub pairings: Table<Option<Pairing>, PAIRINGS>,
+    /// Entitlements, each with a checksum.
+    pub rights: Table<Option<Checked<Right>>, RIGHTS>,
+    /// Previews that have begun.
+    pub previews: Previews,
+    /// Purchases, loads and refunds.
+    pub log: PurchaseLog,
+}
+
+persist!(CasStore {
+    card: CardId,
+    pseudonym: Pseudonym,
+    operator: OperatorId,
+    blocked: bool,
+    expires: CasTime,
+    region: u8,
+    rating_limit: u8,
+    emm_level: Guarded<u16>,
+    clock: Clock,
+    suites: Table<Guarded<u16>, 7>,
+    groups: Table<Option<u32>, GROUPS>,
+    own: KeyPair,
+    recovery: KeyPair,
+    global: KeyPair,
+    receipt: KeyPair,
+    signature: Option<SignatureKey>,
+    group: Table<KeyPair, GROUPS>,
+    service: Table<KeyPair, SLOTS>,
+    pairings: Table<Option<Pairing>, PAIRINGS>,
+    rights: Table<Option<Checked<Right>>, RIGHTS>,
+    previews: Previews,
+    log: PurchaseLog,
+});
+
+impl CasStore {
+    /// Suites allowed for keys of this role: bit n for suite n.
+    pub fn suites(&self, role: Role) -> u16 {
+        self.suites_place(role).and_then(|n| self.suites.get(n)).map_or(0, |mask| mask.0)
+    }
+
+    /// The same, to narrow it.
+    pub fn suites_mut(&mut self, role: Role) -> Option<&mut u16> {
+        let place = self.suites_place(role)?;
+        self.suites.get_mut(place).map(|mask| &mut mask.0)
+    }
+
+    /// The key that a message means, if this domain has it.
+    pub fn pair(&self, target: KeyTarget) -> Option<&KeyPair> {
+        match target {
+            KeyTarget::Service(slot) => self.service.get(slot.value().into()),
+            KeyTarget::Own => Some(&self.own),
+            KeyTarget::Group(index) => self.group.get(index.into()),
+            KeyTarget::Global => Some(&self.global),
+            KeyTarget::OwnRecovery => Some(&self.recovery),
+            KeyTarget::Receipt => Some(&self.receipt),
+            _ => None,
+        }
+    }
+
+    /// The same, to change it.
+    pub fn pair_mut(&mut self, target: KeyTarget) -> Option<&mut KeyPair> {
+        match target {
+            KeyTarget::Service(slot) => self.service.get_mut(slot.value().into()),
+            KeyTarget::Own => Some(&mut self.own),
+            KeyTarget::Group(index) => self.group.get_mut(index.into()),
+            KeyTarget::Global => Some(&mut self.global),
+            KeyTarget::OwnRecovery => Some(&mut self.recovery),
+            KeyTarget::Receipt => Some(&mut self.receipt),
+            _ => None,
+        }
+    }
+
+    /// All keys of a role.
+    pub fn pairs_of(&self, role: Role) -> Vec<&KeyPair> {
+        match role {
+            Role::Individual => vec![&self.own],
+            Role::Recovery => vec![&self.recovery],
+            Role::Global => vec![&self.global],
+            Role::Receipt => vec![&self.receipt],
+            Role::Group => self.group.iter().collect(),
+            Role::Service => self.service.iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn suites_place(&self, role: Role) -> Option<usize> {
+        match role.number() {
+            number @ 0x11..=0x17 => Some(usize::from(number - 0x11)),
+            _ => None,
+        }
+    }
+}

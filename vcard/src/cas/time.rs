@@ -1,0 +1,101 @@
+//! The card's clock: it moves by authenticated time only, and forward.
+
+use super::store::{CasStore, Clock};
+use cam_types::CasTime;
+
+/// How far behind the clock an ECM may be.
+const ECM_PAST: u32 = 600;
+/// How far behind the clock an offer may be.
+const OFFER_PAST: u32 = 86_400;
+/// How far ahead of the last TIME_SYNC anything may be.
+const FUTURE: u32 = 200 * 86_400;
+/// `now` is stored when it has moved so far.
+const STORE_NOW: u32 = 3600;
+/// `sync` is stored when it has moved so far.
+const STORE_SYNC: u32 = 86_400;
+
+/// What the conditional access application knows until the card loses its power; PIN and rating until
+/// the session ends.
+pub struct CasRam {
+    /// The latest authenticated time.
+    pub now: CasTime,
+    /// The last TIME_SYNC.
+    pub sync: CasTime,
+    /// The PIN is right, for one purchase.
+    pub pin_verified: bool,
+    /// The PIN was right: ratings do not veto.
+    pub rating_lifted: bool,
+    /// ECMs to be served before a signature is looked at again.
+    pub signature_rest: u8,
+}
+
+/// A clock's next state, and whether it is worth a write.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Moved {
+    /// Not: it is older than what the card has.
+    Not,
+    /// In RAM only.
+    Volatile,
+    /// To be stored.
+    Stored,
+}
+
+impl CasRam {
+    /// After a reset.
+    pub const fn new(clock: &Clock) -> Self {
+        Self {
+            now: clock.now(),
+            sync: clock.sync(),
+            pin_verified: false,
+            rating_lifted: false,
+            signature_rest: 0,
+        }
+    }
+
+    /// A session has ended.
+    pub const fn end_session(&mut self) {
+        self.pin_verified = false;
+        self.rating_lifted = false;
+    }
+
+    /// The latest time that the card is sure of.
+    pub fn latest(&self) -> CasTime {
+        self.now.max(self.sync)
+    }
+
+    /// Is a message of this time to be believed now?
+    pub fn is_fresh(&self, time: CasTime, offer: bool) -> bool {
+        let past = if offer { OFFER_PAST } else { ECM_PAST };
+        self.latest().saturating_sub(past) <= time && time <= self.sync.saturating_add(FUTURE)
+    }
+
+    /// A message of this time was accepted. `true`: the clock is to be stored.
+    pub fn accept(&mut self, time: CasTime, stored: &Clock) -> bool {
+        self.now = self.latest().max(time);
+        self.now >= stored.now().saturating_add(STORE_NOW)
+    }
+
+    /// What a TIME_SYNC would do.
+    pub fn moves(&self, time: CasTime, reset: bool, stored: &Clock) -> Moved {
+        if time <= self.sync {
+            Moved::Not
+        } else if reset || time >= stored.sync().saturating_add(STORE_SYNC) {
+            Moved::Stored
+        } else {
+            Moved::Volatile
+        }
+    }
+
+    /// A TIME_SYNC was accepted.
+    pub fn synchronise(&mut self, time: CasTime, reset: bool) {
+        self.sync = time;
+        self.now = if reset { time } else { self.now.max(time) };
+    }
+}
+
+impl CasStore {
+    /// Stores the clock as it is.
+    pub const fn store_clock(&mut self, ram: &CasRam) {
+        self.clock = Clock::new(ram.now, ram.sync);
+    }
+}

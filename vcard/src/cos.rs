@@ -1,0 +1,270 @@
+//! The card's operating system: selects applications, carries their commands in and out of secure
+//! channels, and forgets everything volatile on a reset.
+//!
+//! Normative references:
+//!  - ISO/IEC 7816-4 (SELECT, status words), GlobalPlatform Amendment D (SCP03)
+//!  - `docs/spec/card.md`
+
+mod channel;
+
+use crate::cas::{Cas, CasRam};
+use crate::firewall::{Aid, Context};
+use crate::isd;
+use crate::purse::{Purse, PurseRam};
+use crate::vault::{Stop, Vault};
+use channel::Channel;
+use ecm_emm::card::INS_EMM;
+use gp::scp03::{INS_EXTERNAL_AUTHENTICATE, INS_INITIALIZE_UPDATE};
+use iso7816::apdu::{Command, StatusWord};
+
+/// Which side of the card a command comes from. One is active per power-up.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Interface {
+    /// ISO/IEC 7816.
+    #[default]
+    Contact,
+    /// ISO/IEC 14443: the purse only.
+    Contactless,
+}
+
+/// Where random numbers come from.
+pub struct Random(Source);
+
+type Source = Box<dyn FnMut(&mut [u8]) + Send>;
+
+impl Random {
+    /// From a source of one's own.
+    pub fn new(source: impl FnMut(&mut [u8]) + Send + 'static) -> Self {
+        Self(Box::new(source))
+    }
+
+    /// Fills the octets.
+    pub fn fill(&mut self, octets: &mut [u8]) {
+        (self.0)(octets);
+    }
+}
+
+/// The application that commands go to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Selected {
+    Issuer,
+    Cas,
+    Purse,
+}
+
+impl Selected {
+    fn by_aid(aid: &[u8]) -> Option<Self> {
+        // Telecom hosts know the issuer's domain by its old name.
+        const OLD_ISSUER: &[u8] = &[0xA0, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x00];
+        match aid {
+            [] => Some(Self::Issuer),
+            aid if aid == Aid::ISSUER.octets() || aid == OLD_ISSUER => Some(Self::Issuer),
+            aid if aid == Aid::CAS.octets() => Some(Self::Cas),
+            aid if aid == Aid::PURSE.octets() => Some(Self::Purse),
+            _ => None,
+        }
+    }
+
+    const fn aid(self) -> Aid {
+        match self {
+            Self::Issuer => Aid::ISSUER,
+            Self::Cas => Aid::CAS,
+            Self::Purse => Aid::PURSE,
+        }
+    }
+
+    /// File control information.
+    fn fci(self) -> Vec<u8> {
+        let aid = self.aid().octets();
+        // The issuer's tells the largest command; the others are named.
+        let proprietary: &[u8] = match self {
+            Self::Issuer => &[0x9F, 0x65, 0x01, 0xFF],
+            Self::Cas => b"\x50\x03CAS",
+            Self::Purse => b"\x50\x05PURSE",
+        };
+        let mut body = vec![0x84, aid.len() as u8];
+        body.extend_from_slice(aid);
+        body.extend([0xA5, proprietary.len() as u8]);
+        body.extend_from_slice(proprietary);
+        let mut fci = vec![0x6F, body.len() as u8];
+        fci.append(&mut body);
+        fci
+    }
+}
+
+/// The operating system of a powered card: everything that a reset ends.
+pub struct Cos {
+    interface: Interface,
+    selected: Selected,
+    channel: Channel,
+    cas: CasRam,
+    purse: PurseRam,
+}
+
+impl Cos {
+    /// After a reset: the issuer's domain is selected.
+    pub fn new(vault: &Vault, interface: Interface) -> Result<Self, Stop> {
+        let cas = vault.objects().cas.get(Context::CAS)?;
+        Ok(Self {
+            interface,
+            selected: Selected::Issuer,
+            channel: Channel::Closed,
+            cas: CasRam::new(&cas.clock),
+            purse: PurseRam::default(),
+        })
+    }
+
+    /// One command APDU; data and status word come back, unless the power goes.
+    pub fn transmit(
+        &mut self,
+        vault: &mut Vault,
+        random: &mut Random,
+        apdu: &[u8],
+    ) -> Result<Vec<u8>, Stop> {
+        match self.answer(vault, random, apdu) {
+            Err(Stop::Status(sw)) => Ok(sw.to_be_bytes().to_vec()),
+            other => other,
+        }
+    }
+
+    fn answer(
+        &mut self,
+        vault: &mut Vault,
+        random: &mut Random,
+        apdu: &[u8],
+    ) -> Result<Vec<u8>, Stop> {
+        let command = Command::parse(apdu).map_err(|_| StatusWord::WRONG_LENGTH)?;
+        if command.cla & 0x03 != 0 {
+            // Logical channels other than the basic one.
+            return Err(StatusWord(0x6881).into());
+        }
+        if (command.cla, command.ins) == (0x00, 0xA4) {
+            return self.select(&command).map(ok);
+        }
+        if self.interface == Interface::Contactless && self.selected != Selected::Purse {
+            return Err(StatusWord::CONDITIONS.into());
+        }
+        match (command.cla, command.ins) {
+            (0x80, INS_INITIALIZE_UPDATE) if self.selected != Selected::Purse => {
+                self.end_session();
+                self.initialize_update(vault, random, &command).map(ok)
+            }
+            (0x84, INS_EXTERNAL_AUTHENTICATE) if self.selected != Selected::Purse => {
+                self.external_authenticate(vault, &command).map(ok)
+            }
+            _ if command.cla & 0x04 != 0 => self.secured(vault, random, &command),
+            _ => self.dispatch(vault, random, &command, None).map(ok),
+        }
+    }
+
+    /// SELECT by the whole name. It ends whatever was going on.
+    fn select(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+        if (command.p1, command.p2) != (0x04, 0x00) {
+            return Err(StatusWord::WRONG_P1P2.into());
+        }
+        let selected = Selected::by_aid(command.data).ok_or(StatusWord::NOT_FOUND)?;
+        self.end_session();
+        self.purse = PurseRam::default();
+        self.selected = selected;
+        Ok(selected.fci())
+    }
+
+    fn end_session(&mut self) {
+        self.channel = Channel::Closed;
+        self.cas.end_session();
+    }
+
+    fn initialize_update(
+        &mut self,
+        vault: &Vault,
+        random: &mut Random,
+        command: &Command<'_>,
+    ) -> Result<Vec<u8>, Stop> {
+        let (channel, answer) = match self.selected {
+            Selected::Cas => channel::challenge_pairing(vault, random, command)?,
+            _ => channel::challenge_issuer(vault, command)?,
+        };
+        self.channel = channel;
+        Ok(answer)
+    }
+
+    fn external_authenticate(
+        &mut self,
+        vault: &mut Vault,
+        command: &Command<'_>,
+    ) -> Result<Vec<u8>, Stop> {
+        let waiting = std::mem::take(&mut self.channel);
+        self.cas.end_session();
+        self.channel = waiting.authenticate(vault, command)?;
+        Ok(Vec::new())
+    }
+
+    /// A command under secure messaging.
+    fn secured(
+        &mut self,
+        vault: &mut Vault,
+        random: &mut Random,
+        command: &Command<'_>,
+    ) -> Result<Vec<u8>, Stop> {
+        if !self.channel.is_valid(vault) {
+            self.end_session();
+        }
+        let Channel::Open(open) = &mut self.channel else {
+            return Err(StatusWord::SECURITY_STATUS.into());
+        };
+        let pairing = open.pairing();
+        let mut data = zeroize::Zeroizing::new(Vec::new());
+        let header = [command.cla, command.ins, command.p1, command.p2];
+        if open.session.unwrap(header, command.data, &mut data).is_err() {
+            self.end_session();
+            return Err(StatusWord::SECURE_MESSAGING.into());
+        }
+        let plain = Command { cla: command.cla & !0x04, data: &data, ..*command };
+        let (answer, sw) = match self.dispatch(vault, random, &plain, pairing) {
+            Ok(answer) => (answer, StatusWord::OK),
+            Err(Stop::Status(sw)) => (Vec::new(), sw),
+            Err(Stop::PowerLost) => return Err(Stop::PowerLost),
+        };
+        let mut out = Vec::new();
+        let wrapped = match &mut self.channel {
+            Channel::Open(open) => open.session.wrap(&answer, sw.0, &mut out),
+            _ => return Err(StatusWord::SECURE_MESSAGING.into()),
+        };
+        if wrapped.is_err() {
+            self.end_session();
+            return Err(StatusWord::SECURE_MESSAGING.into());
+        }
+        Ok(out)
+    }
+
+    fn dispatch(
+        &mut self,
+        vault: &mut Vault,
+        random: &mut Random,
+        command: &Command<'_>,
+        pairing: Option<usize>,
+    ) -> Result<Vec<u8>, Stop> {
+        match self.selected {
+            Selected::Issuer => isd::process(vault, command),
+            Selected::Cas => {
+                let answer = Cas { vault, ram: &mut self.cas, pairing }.process(command);
+                // UNPAIR or PAIR of the slot ends its session; the answer to this very command still
+                // goes out under it.
+                if command.ins == INS_EMM && pairing.is_none() && !self.channel.is_valid(vault) {
+                    self.end_session();
+                }
+                answer
+            }
+            Selected::Purse => {
+                let interface = self.interface;
+                Purse { vault, ram: &mut self.purse, interface, random }.process(command)
+            }
+        }
+    }
+}
+
+/// Data with status 9000.
+fn ok(mut data: Vec<u8>) -> Vec<u8> {
+    data.extend(StatusWord::OK.to_be_bytes());
+    data
+}

@@ -1,0 +1,167 @@
+//! Key management by EMM, alike in every domain that has keys: deliver, activate, destroy, narrow.
+
+use crate::keyring::{Generation, KeyPair, NotTaken};
+use cam_types::Epoch;
+use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
+use ecm_emm::emm::{KeyDelivery, KeyTarget};
+use ecm_emm::keys::{KeyContext, KeyMaterial, Role};
+use ecm_emm::suite::{SealKey, Suite, WrappedKey};
+
+/// What a command did. Commands that do nothing do not hinder the others of their message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Effect {
+    /// It is as it says now, perhaps because it was before.
+    Applied,
+    /// Something newer stands.
+    Stale(EmmDetail),
+    /// What it would extend is not there, yet.
+    Inapplicable,
+}
+
+/// An effect, or the reason why the whole message is not applied.
+pub type Outcome = Result<Effect, EmmResult>;
+
+/// Not yet; the carousel will bring it again.
+pub const fn later(detail: EmmDetail) -> EmmResult {
+    EmmResult::new(EmmOutcome::LATER, detail)
+}
+
+/// Never.
+pub const fn refused<T>(detail: EmmDetail) -> Result<T, EmmResult> {
+    Err(EmmResult::refused(detail))
+}
+
+/// The result of a message from the effects of its commands.
+pub fn total(effects: &[Effect]) -> EmmResult {
+    let stale = effects.iter().find_map(|effect| match effect {
+        Effect::Stale(detail) => Some(*detail),
+        _ => None,
+    });
+    if effects.contains(&Effect::Applied) {
+        EmmResult::APPLIED
+    } else if let Some(detail) = stale {
+        EmmResult::new(EmmOutcome::STALE, detail)
+    } else {
+        later(EmmDetail::NOT_FOUND)
+    }
+}
+
+/// The key that carries a message.
+pub struct Carrier {
+    /// The key.
+    pub key: SealKey,
+    /// What it was derived for.
+    pub context: KeyContext,
+}
+
+impl Carrier {
+    /// A key that came wrapped under this one.
+    pub fn unwrap(&self, wrapped: &WrappedKey) -> Result<KeyMaterial, EmmResult> {
+        self.key
+            .unwrap(&self.context, wrapped)
+            .map_err(|_| EmmResult::refused(EmmDetail::AUTHENTICATION))
+    }
+
+    /// A key of 128 bits that came wrapped under this one.
+    pub fn unwrap_short(&self, wrapped: [u8; 24]) -> Result<KeyMaterial, EmmResult> {
+        self.unwrap(&WrappedKey::Short(wrapped))
+    }
+
+    /// The carrier's own generation, if `target` is the key that carries.
+    fn epoch_in(&self, target: KeyTarget) -> Option<Epoch> {
+        (target.role(self.context.role) == Some(self.context.role)).then_some(self.context.epoch)
+    }
+}
+
+/// KEY_DELIVER. `allowed` are the suites of the key's role.
+pub fn deliver(
+    pair: &mut KeyPair,
+    delivery: &KeyDelivery,
+    carrier: &Carrier,
+    allowed: u16,
+) -> Outcome {
+    let material = carrier.unwrap(&delivery.wrapped)?;
+    let role = delivery.target.role(carrier.context.role);
+    let suite = Suite::try_from(delivery.suite);
+    // The purse's own keys are triple DES; their check value is made like that of suite 2.
+    let check = match (role, suite) {
+        (None, Err(_)) if delivery.suite == 1 => SealKey::new(Suite::Cmac128, material.clone()),
+        (Some(Role::Recovery | Role::WalletRecovery), Ok(suite)) if suite != Suite::Cmac256 => {
+            return refused(EmmDetail::SUITE);
+        }
+        (Some(_), Ok(suite)) if allowed >> delivery.suite & 1 == 1 => {
+            SealKey::new(suite, material.clone())
+        }
+        _ => return refused(EmmDetail::SUITE),
+    };
+    let Ok(key) = check else { return refused(EmmDetail::SUITE) };
+    if key.kcv() != delivery.kcv {
+        return refused(EmmDetail::KCV);
+    }
+    let generation = Generation {
+        usage: delivery.usage,
+        not_before: delivery.not_before,
+        unique: carrier.context.role != Role::Group,
+        ..Generation::new(delivery.suite, delivery.epoch, material)
+    };
+    match pair.deliver(generation) {
+        Ok(_) => Ok(Effect::Applied),
+        Err(NotTaken::BelowFloor) => Ok(Effect::Stale(EmmDetail::EPOCH)),
+        Err(NotTaken::NotTheirs) => refused(EmmDetail::PERMISSION),
+        Err(NotTaken::InUse) => refused(EmmDetail::EPOCH),
+    }
+}
+
+/// KEY_ACTIVATE: what is below `floor` is erased, once `epoch` and `floor` are held.
+pub fn activate(
+    pair: &mut KeyPair,
+    target: KeyTarget,
+    epoch: Epoch,
+    floor: Epoch,
+    carrier: &Carrier,
+) -> Outcome {
+    if floor <= pair.floor {
+        return Ok(Effect::Applied);
+    }
+    let sealed_below = carrier.epoch_in(target).is_some_and(|own| own < floor);
+    if epoch < floor {
+        return refused(EmmDetail::EPOCH);
+    }
+    if pair.get(epoch).is_none() || pair.get(floor).is_none() || sealed_below {
+        return Err(later(EmmDetail::EPOCH));
+    }
+    pair.raise_floor(floor);
+    Ok(Effect::Applied)
+}
+
+/// KEY_DESTROY. The key that carries the message does not destroy itself.
+pub fn destroy(pair: &mut KeyPair, target: KeyTarget, epoch: Epoch, carrier: &Carrier) -> Outcome {
+    if carrier.epoch_in(target) == Some(epoch) {
+        return refused(EmmDetail::TARGET);
+    }
+    pair.destroy(epoch);
+    Ok(Effect::Applied)
+}
+
+/// SUITE_ALLOW: `allowed` is narrowed to `mask`, once every key of the role has a generation left.
+pub fn allow(allowed: &mut u16, mask: u16, pairs: &[KeyPair]) -> Outcome {
+    let narrowed = *allowed & mask;
+    let held = pairs.iter().filter(|pair| pair.newest().is_some());
+    if narrowed == *allowed {
+        return Ok(Effect::Applied);
+    }
+    if narrowed == 0 || held.clone().any(|pair| !pair.has_suite_in(narrowed)) {
+        return Err(later(EmmDetail::SUITE));
+    }
+    *allowed = narrowed;
+    Ok(Effect::Applied)
+}
+
+/// EMM_LEVEL: forward only.
+pub const fn level(held: &mut u16, level: u16) -> Effect {
+    if level < *held {
+        return Effect::Stale(EmmDetail::NONE);
+    }
+    *held = level;
+    Effect::Applied
+}

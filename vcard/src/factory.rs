@@ -1,0 +1,117 @@
+//! The factory: from a personalisation file to the objects of a fresh card.
+
+use crate::cas::log::PurchaseLog;
+use crate::cas::rights::{Previews, Right};
+use crate::cas::store::{CasStore, Clock, Pairing, SignatureKey};
+use crate::firewall::Objects;
+use crate::isd::{FIRST_KVN, IssuerStore, KeySet};
+use crate::keyring::KeyPair;
+use crate::persist::{Checked, Guarded, Table};
+use crate::personalisation::{KeyName, Personalisation, PersonalisationError};
+use crate::pin::Pin;
+use crate::purse::store::{ALL_SUITES, Limits, PurseStore};
+use cam_types::Key;
+use ecm_emm::emm::{PublicKey, Window};
+
+/// The objects of the card that `perso` describes, before its EMMs are applied.
+pub(crate) fn objects(perso: &Personalisation) -> Result<Objects, PersonalisationError> {
+    let mut cas = cas(perso)?;
+    let mut purse = purse(perso);
+    for (n, entry) in (1..).zip(&perso.keys) {
+        let pair = match entry.name {
+            KeyName::Cas(target) => cas.pair_mut(target),
+            KeyName::Purse(target) => purse.pair_mut(target),
+        };
+        let twice = |pair: &KeyPair| pair.get(entry.epoch).is_some() || pair.iter().count() == 2;
+        match pair {
+            Some(pair) if !twice(pair) => {
+                let taken = pair.deliver(entry.generation());
+                debug_assert!(taken.is_ok());
+            }
+            _ => {
+                let why = "this generation is there already, or two others".to_owned();
+                return Err(perso.error(&format!("key[{n}].epoch"), why));
+            }
+        }
+    }
+    Ok(Objects::new(issuer(perso), Pin::new(&perso.pin, perso.pin_tries), cas, purse))
+}
+
+fn issuer(perso: &Personalisation) -> IssuerStore {
+    let mut sets = Table::filled(|| None);
+    for (kvn, keys) in &perso.key_sets {
+        if let Some(place) = kvn.checked_sub(FIRST_KVN).and_then(|n| sets.get_mut(n.into())) {
+            *place = Some(KeySet::new(keys.clone()));
+        }
+    }
+    IssuerStore { card: perso.card_id, sets }
+}
+
+fn cas(perso: &Personalisation) -> Result<CasStore, PersonalisationError> {
+    let signature = match perso.signature {
+        Some((_, key)) if PublicKey::from_octets(&key).is_err() => {
+            return Err(perso.error("signature.key", "is not a point of P-256".to_owned()));
+        }
+        Some((epoch, key)) => Some(SignatureKey { epoch, key, window: Window::default() }),
+        None => None,
+    };
+    let mut cas = CasStore {
+        card: perso.card_id,
+        pseudonym: perso.pseudonym,
+        operator: perso.operator,
+        blocked: perso.blocked,
+        expires: perso.expires,
+        region: perso.region,
+        rating_limit: perso.rating_limit,
+        emm_level: Guarded(perso.emm_level),
+        clock: Clock::new(perso.now, perso.sync),
+        suites: Table::filled(|| Guarded(ALL_SUITES)),
+        groups: Table::filled(|| None),
+        own: KeyPair::empty(),
+        recovery: KeyPair::empty(),
+        global: KeyPair::empty(),
+        receipt: KeyPair::empty(),
+        signature,
+        group: Table::filled(KeyPair::empty),
+        service: Table::filled(KeyPair::empty),
+        pairings: Table::filled(|| None),
+        rights: Table::filled(|| None),
+        previews: Previews::empty(),
+        log: PurchaseLog::empty(),
+    };
+    for (index, group) in &perso.groups {
+        if let Some(place) = cas.groups.get_mut(usize::from(*index)) {
+            *place = Some(*group);
+        }
+    }
+    for pairing in &perso.pairings {
+        if let Some(place) = cas.pairings.get_mut(usize::from(pairing.slot)) {
+            *place = Some(Pairing {
+                stb: pairing.stb,
+                k_pair: Key::new(*pairing.k_pair.expose()),
+                k_cw: Key::new(*pairing.k_cw.expose()),
+            });
+        }
+    }
+    for (n, entry) in perso.rights.iter().enumerate() {
+        let right = Right::package(entry.package, entry.slot, entry.start, entry.end);
+        let place = cas.rights.get_mut(n).ok_or_else(|| {
+            perso.error("right", format!("a card has room for {}", super::cas::store::RIGHTS))
+        })?;
+        *place = Some(Checked(right));
+    }
+    Ok(cas)
+}
+
+fn purse(perso: &Personalisation) -> PurseStore {
+    let given = &perso.purse;
+    let mut purse = PurseStore::new(given.serial, perso.pseudonym, perso.operator);
+    purse.balance = Guarded(given.balance);
+    purse.limits = Limits {
+        pin_free_per_purchase: given.pin_free_per_purchase,
+        pin_free_per_day: given.pin_free_per_day,
+        per_purchase: given.purchase_limit,
+        balance: given.balance_limit,
+    };
+    purse
+}

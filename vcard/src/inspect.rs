@@ -1,0 +1,152 @@
+//! The bench's view of a card: everything but keys and PIN.
+
+use crate::card::Status;
+use crate::cas::log::State;
+use crate::cas::store::CasStore;
+use crate::firewall::{Context, Violation};
+use crate::keyring::KeyPair;
+use crate::purse::store::PurseStore;
+use crate::vault::Vault;
+use cam_types::{CardId, CasTime, OperatorId, Pseudonym};
+
+/// What `vcard inspect` prints.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// The card's number.
+    pub card_id: CardId,
+    /// Its address in EMM-U.
+    pub pseudonym: Pseudonym,
+    /// Whose card it is.
+    pub operator: OperatorId,
+    /// Money, counters, tries.
+    pub status: Status,
+    /// The card's time.
+    pub now: CasTime,
+    /// The last time that a TIME_SYNC brought.
+    pub sync: CasTime,
+    /// One line for each right, as text.
+    pub rights: Vec<String>,
+    /// One line for each key generation, as text: role, epoch, suite, floor, window; not the key.
+    pub keys: Vec<String>,
+    /// One line for each pairing slot in use: slot and box.
+    pub pairings: Vec<String>,
+    /// One line for each record of the purchase log.
+    pub log: Vec<String>,
+}
+
+/// Money, counters, tries.
+pub(crate) fn status(vault: &Vault) -> Result<Status, Violation> {
+    let objects = vault.objects();
+    let (cas, purse) = (objects.cas.get(Context::CAS)?, objects.purse.get(Context::PURSE)?);
+    Ok(Status {
+        balance: purse.balance.0,
+        offline_sequence: purse.offline_sequence.0,
+        online_sequence: purse.online_sequence.0,
+        purchases: cas.log.newest_first().filter(|record| record.event.value() != 0).count(),
+        pin_tries: objects.pin.get(Context::ISSUER)?.tries(),
+        page_writes: vault.page_writes(),
+        commits: vault.commits(),
+    })
+}
+
+/// The whole card.
+pub(crate) fn inspect(vault: &Vault) -> Result<Inspection, Violation> {
+    let objects = vault.objects();
+    let (cas, purse) = (objects.cas.get(Context::CAS)?, objects.purse.get(Context::PURSE)?);
+    Ok(Inspection {
+        card_id: cas.card,
+        pseudonym: cas.pseudonym,
+        operator: cas.operator,
+        status: status(vault)?,
+        now: cas.clock.now(),
+        sync: cas.clock.sync(),
+        rights: rights(cas),
+        keys: keys(cas, purse),
+        pairings: (0..)
+            .zip(cas.pairings.iter())
+            .filter_map(|(slot, pairing): (usize, _)| {
+                Some(format!("slot {slot}: box {}", pairing.as_ref()?.stb))
+            })
+            .collect(),
+        log: log(cas),
+    })
+}
+
+fn rights(cas: &CasStore) -> Vec<String> {
+    cas.rights()
+        .map(|right| {
+            let state = if right.revoked { ", revoked" } else { "" };
+            let (kind, row) = (right.kind_name(), right.row());
+            let slot = match row.slot {
+                0xFF => "any slot".to_owned(),
+                slot => format!("slot {slot}"),
+            };
+            format!("{kind} {}, {slot}: {} to {}{state}", row.id, day(row.start), day(row.end))
+        })
+        .collect()
+}
+
+fn keys(cas: &CasStore, purse: &PurseStore) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut add = |name: String, pair: &KeyPair| {
+        for generation in pair.iter() {
+            let used = if generation.used { ", used" } else { "" };
+            lines.push(format!(
+                "{name}: epoch {}, suite {}, floor {}, newest EMM {}{used}",
+                generation.epoch, generation.suite, pair.floor, generation.window.hi
+            ));
+        }
+    };
+    add("K_ind".to_owned(), &cas.own);
+    add("K_rec".to_owned(), &cas.recovery);
+    for (index, pair) in cas.group.iter().enumerate() {
+        add(format!("K_grp[{index}]"), pair);
+    }
+    add("K_glb".to_owned(), &cas.global);
+    for (slot, pair) in cas.service.iter().enumerate() {
+        add(format!("SK[{slot}]"), pair);
+    }
+    add("K_rcp".to_owned(), &cas.receipt);
+    for (name, pair) in [
+        ("K_wal", &purse.own),
+        ("K_wrec", &purse.recovery),
+        ("K_tac2", &purse.tac2),
+        ("DPK", &purse.purchase),
+        ("DLK", &purse.load),
+        ("DTK", &purse.tac),
+    ] {
+        add(name.to_owned(), pair);
+    }
+    lines
+}
+
+fn log(cas: &CasStore) -> Vec<String> {
+    cas.log
+        .newest_first()
+        .filter_map(|record| {
+            let purse = record.log_record()?;
+            let what = match record.event.value() {
+                0 => "loaded".to_owned(),
+                event => format!("event {event}"),
+            };
+            let state = if record.state() == State::Refunded as u8 { ", refunded" } else { "" };
+            Some(format!(
+                "{} {}: {what}, {}, balance {}, sequence {}{state}",
+                purse.transaction.date,
+                purse.transaction.time,
+                purse.transaction.amount,
+                record.balance,
+                purse.sequence
+            ))
+        })
+        .collect()
+}
+
+/// A day in the purse's time zone; the end of time as such.
+fn day(at: CasTime) -> String {
+    if at == CasTime::new(u32::MAX) {
+        "for ever".to_owned()
+    } else {
+        at.purse_date_time().0.to_string()
+    }
+}

@@ -1,0 +1,118 @@
+//! The card holder's PIN: one object for all applications, owned by the issuer.
+//!
+//! The counter goes down in memory before the PIN is compared, so that a cut saves no try (T15).
+
+use crate::fault::Fault;
+use crate::firewall::{Aid, Context, Objects, Violation};
+use crate::persist::{Guarded, persist};
+use crate::vault::{Stop, Vault};
+use cam_types::Secret;
+use ecm_emm::card::PinBlock;
+
+/// The PIN and its tries.
+#[derive(Clone)]
+pub struct Pin {
+    block: Secret<8>,
+    tries: Guarded<u8>,
+    limit: Guarded<u8>,
+}
+
+persist!(Pin {
+    block: Secret<8>,
+    tries: Guarded<u8>,
+    limit: Guarded<u8>,
+});
+
+/// What VERIFY found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// The PIN is right; all tries are back.
+    Right,
+    /// The PIN is wrong; so many tries are left.
+    Wrong(u8),
+    /// There was no try left to compare with.
+    Blocked,
+}
+
+/// Who may have a PIN verified.
+const CLIENTS: &[Aid] = &[Aid::CAS, Aid::PURSE];
+
+impl Pin {
+    /// A PIN with all its tries.
+    pub const fn new(block: &PinBlock, limit: u8) -> Self {
+        Self { block: Secret::new(*block.expose()), tries: Guarded(limit), limit: Guarded(limit) }
+    }
+
+    /// Tries left.
+    pub const fn tries(&self) -> u8 {
+        self.tries.0
+    }
+
+    /// All tries back, and a new PIN if one is given.
+    fn reset(&mut self, block: Option<&PinBlock>) {
+        if let Some(block) = block {
+            self.block = Secret::new(*block.expose());
+        }
+        self.tries = self.limit;
+    }
+
+    fn is(&self, block: &PinBlock) -> bool {
+        self.block == Secret::new(*block.expose())
+    }
+}
+
+/// Shareable: compares a PIN.
+pub fn verify(vault: &mut Vault, caller: Context, block: &PinBlock) -> Result<Verdict, Stop> {
+    caller.is_one_of(CLIENTS)?;
+    let Some(left) = vault.objects().pin.get(Context::ISSUER)?.tries().checked_sub(1) else {
+        return Ok(Verdict::Blocked);
+    };
+    if !vault.has(Fault::PinTriesStuck) {
+        vault.change(|objects| {
+            objects.pin.get_mut(Context::ISSUER)?.tries = Guarded(left);
+            Ok::<_, Stop>(())
+        })?;
+    }
+    let right = vault.objects().pin.get(Context::ISSUER)?.is(block);
+    if right || vault.has(Fault::AcceptAnyPin) {
+        vault.change(|objects| {
+            objects.pin.get_mut(Context::ISSUER)?.reset(None);
+            Ok::<_, Stop>(())
+        })?;
+        Ok(Verdict::Right)
+    } else if vault.has(Fault::PinTriesStuck) {
+        Ok(Verdict::Wrong(left + 1))
+    } else {
+        Ok(Verdict::Wrong(left))
+    }
+}
+
+/// Shareable: changes the PIN for who knows the old one.
+pub fn change(
+    vault: &mut Vault,
+    caller: Context,
+    old: &PinBlock,
+    new: &PinBlock,
+) -> Result<Verdict, Stop> {
+    let verdict = verify(vault, caller, old)?;
+    if verdict == Verdict::Right {
+        vault.change(|objects| {
+            objects.pin.get_mut(Context::ISSUER)?.reset(Some(new));
+            Ok::<_, Stop>(())
+        })?;
+    }
+    Ok(verdict)
+}
+
+/// Shareable: tries left.
+pub fn tries(vault: &Vault, caller: Context) -> Result<u8, Stop> {
+    caller.is_one_of(CLIENTS)?;
+    Ok(vault.objects().pin.get(Context::ISSUER)?.tries())
+}
+
+/// Shareable, for the conditional access application: a new PIN by the operator's order.
+pub fn replace(objects: &mut Objects, caller: Context, new: &PinBlock) -> Result<(), Violation> {
+    caller.is_one_of(&[Aid::CAS])?;
+    objects.pin.get_mut(Context::ISSUER)?.reset(Some(new));
+    Ok(())
+}

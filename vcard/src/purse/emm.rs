@@ -1,0 +1,245 @@
+//! Messages to the purse: EMM-U under its own keys, which the conditional access application hands on
+//! without opening them.
+
+use super::store::PurseStore;
+use super::tac;
+use crate::cas::log::Record;
+use crate::cas::sharing as cas;
+use crate::delivery::{self, Carrier, Effect, Outcome, later, refused, total};
+use crate::fault::Fault;
+use crate::firewall::{Context, Objects};
+use crate::persist::Guarded;
+use crate::vault::{Stop, Vault};
+use cam_types::{BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};
+use ecm_emm::OpenError;
+use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
+use ecm_emm::emm::{Address, Emm, EmmCommand, EmmHeader, KeyTarget, WindowCheck, role_permitted};
+use ecm_emm::keys::Role;
+use wallet::formula::tac_load_input;
+use wallet::{LogRecord, Mac, Transaction, TransactionType};
+
+/// Why a message was not applied: its result, or the card's power.
+pub(crate) enum Abort {
+    /// Nothing has changed, and this is the answer.
+    Result(EmmResult),
+    /// The command ended.
+    Stop(Stop),
+}
+
+impl From<Stop> for Abort {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl From<EmmResult> for Abort {
+    fn from(result: EmmResult) -> Self {
+        Self::Result(result)
+    }
+}
+
+impl From<crate::firewall::Violation> for Abort {
+    fn from(violation: crate::firewall::Violation) -> Self {
+        Self::Stop(violation.into())
+    }
+}
+
+/// The answer to a message whose seal does not open.
+pub(crate) const fn not_opened(error: OpenError) -> EmmDetail {
+    match error {
+        OpenError::Permission => EmmDetail::PERMISSION,
+        OpenError::Suite => EmmDetail::SUITE,
+        OpenError::Authentication => EmmDetail::AUTHENTICATION,
+        OpenError::Body(cam_types::DecodeError::Unknown { .. }) => EmmDetail::UNKNOWN_TAG,
+        _ => EmmDetail::MALFORMED,
+    }
+}
+
+/// One message.
+pub(super) fn process(vault: &mut Vault, section: &[u8]) -> Result<EmmResult, Stop> {
+    let Ok(emm) = Emm::parse(section) else {
+        return Ok(EmmResult::refused(EmmDetail::MALFORMED));
+    };
+    match apply(vault, &emm) {
+        Ok(result) | Err(Abort::Result(result)) => Ok(result),
+        Err(Abort::Stop(stop)) => Err(stop),
+    }
+}
+
+fn apply(vault: &mut Vault, emm: &Emm<'_>) -> Result<EmmResult, Abort> {
+    let header = emm.header;
+    let purse = vault.objects().purse.get(Context::PURSE)?;
+    let carrier = match carrier(purse, &header)? {
+        Ok(carrier) => carrier,
+        Err(EmmResult::DUPLICATE) if vault.has(Fault::ApplyDuplicates) => {
+            return Ok(EmmResult::APPLIED);
+        }
+        Err(result) => return Ok(result),
+    };
+    let body = match emm.open(&carrier.key) {
+        Ok(body) => body,
+        Err(OpenError::Authentication) if vault.has(Fault::AcceptForged) => {
+            return Ok(EmmResult::APPLIED);
+        }
+        Err(error) => return Ok(EmmResult::refused(not_opened(error))),
+    };
+    vault.change(|objects| {
+        let effects = body
+            .commands
+            .iter()
+            .map(|command| carry_out(objects, command, &carrier))
+            .collect::<Result<Vec<_>, _>>()?;
+        let result = total(&effects);
+        if result != EmmResult::APPLIED {
+            return Err(result.into());
+        }
+        let purse = objects.purse.get_mut(Context::PURSE)?;
+        let pair = if header.role == Role::Wallet { &mut purse.own } else { &mut purse.recovery };
+        if let Some(generation) = pair.get_mut(header.epoch) {
+            generation.window.set(header.seq);
+            generation.used = true;
+        }
+        Ok(result)
+    })
+}
+
+/// The key of a message that is for this purse and new, or the answer.
+fn carrier(purse: &PurseStore, header: &EmmHeader) -> Result<Result<Carrier, EmmResult>, Abort> {
+    let refuse = |detail| Ok(Err(EmmResult::refused(detail)));
+    if !header.role.is_wallet() || !role_permitted(header.role, header.table_id()) {
+        return refuse(EmmDetail::PERMISSION);
+    }
+    if header.operator != purse.operator || header.address != Address::Unique(purse.pseudonym) {
+        return refuse(EmmDetail::ADDRESS);
+    }
+    let pair = if header.role == Role::Wallet { &purse.own } else { &purse.recovery };
+    if header.epoch < pair.floor {
+        return refuse(EmmDetail::EPOCH);
+    }
+    let Some(generation) = pair.get(header.epoch) else { return refuse(EmmDetail::NO_KEY) };
+    if purse.suites(header.role) >> generation.suite & 1 == 0 {
+        return refuse(EmmDetail::SUITE);
+    }
+    let Some(key) = generation.seal_key() else { return refuse(EmmDetail::NO_KEY) };
+    Ok(match generation.window.check(header.seq) {
+        WindowCheck::New => Ok(Carrier { key, context: header.key_context() }),
+        WindowCheck::Duplicate => Err(EmmResult::DUPLICATE),
+        WindowCheck::Stale => Err(EmmResult::new(EmmOutcome::STALE, EmmDetail::NONE)),
+    })
+}
+
+fn carry_out(
+    objects: &mut Objects,
+    command: &EmmCommand,
+    carrier: &Carrier,
+) -> Result<Effect, Abort> {
+    match command {
+        EmmCommand::Topup { number, amount, date, time, agent } => {
+            top_up(objects, *number, *amount, (*date, *time), *agent)
+        }
+        EmmCommand::Refund { event, sequence, amount } => {
+            let revoked = cas::revoke(objects, Context::PURSE, *event, *sequence, *amount)?;
+            let Some(revoked) = revoked else {
+                return Err(EmmResult::refused(EmmDetail::NOT_FOUND).into());
+            };
+            let terminal_sequence = revoked.terminal_sequence;
+            credit(objects, *amount, revoked.at, revoked.terminal, terminal_sequence)
+        }
+        other => {
+            let purse = objects.purse.get_mut(Context::PURSE)?;
+            Ok(keys(purse, other, carrier)?)
+        }
+    }
+}
+
+fn keys(purse: &mut PurseStore, command: &EmmCommand, carrier: &Carrier) -> Outcome {
+    match command {
+        EmmCommand::WalletBlock { blocked } => {
+            purse.blocked = *blocked;
+            Ok(Effect::Applied)
+        }
+        EmmCommand::KeyDeliver(delivery) => {
+            let role = delivery.target.role(carrier.context.role);
+            let allowed = role.map_or(0, |role| purse.suites(role));
+            delivery::deliver(pair(purse, delivery.target)?, delivery, carrier, allowed)
+        }
+        EmmCommand::KeyActivate { target, epoch, floor } => {
+            delivery::activate(pair(purse, *target)?, *target, *epoch, *floor, carrier)
+        }
+        EmmCommand::KeyDestroy { target, epoch } => {
+            delivery::destroy(pair(purse, *target)?, *target, *epoch, carrier)
+        }
+        EmmCommand::SuiteAllow { role, mask } => {
+            let pairs = match role {
+                Role::Wallet => vec![purse.own.clone()],
+                Role::WalletRecovery => vec![purse.recovery.clone()],
+                Role::Tac => vec![purse.tac.clone(), purse.tac2.clone()],
+                _ => return refused(EmmDetail::TARGET),
+            };
+            let Some(allowed) = purse.suites_mut(*role) else { return refused(EmmDetail::TARGET) };
+            match role {
+                // Either of the two keys for transaction codes will do.
+                Role::Tac if pairs.iter().any(|pair| pair.has_suite_in(*allowed & mask)) => {
+                    *allowed &= mask;
+                    Ok(Effect::Applied)
+                }
+                Role::Tac => Err(later(EmmDetail::SUITE)),
+                _ => delivery::allow(allowed, *mask, &pairs),
+            }
+        }
+        EmmCommand::EmmLevel(level) => Ok(delivery::level(&mut purse.emm_level.0, *level)),
+        EmmCommand::SigKey { .. } => refused(EmmDetail::TARGET),
+        _ => refused(EmmDetail::UNKNOWN_TAG),
+    }
+}
+
+fn pair(
+    purse: &mut PurseStore,
+    target: KeyTarget,
+) -> Result<&mut crate::keyring::KeyPair, EmmResult> {
+    purse.pair_mut(target).ok_or(EmmResult::refused(EmmDetail::TARGET))
+}
+
+fn top_up(
+    objects: &mut Objects,
+    number: u16,
+    amount: Fen,
+    at: (BcdDate, BcdTime),
+    agent: TerminalId,
+) -> Result<Effect, Abort> {
+    let purse = objects.purse.get_mut(Context::PURSE)?;
+    match purse.topups.check(number.into()) {
+        WindowCheck::New => purse.topups.set(number.into()),
+        WindowCheck::Duplicate => return Err(EmmResult::DUPLICATE.into()),
+        WindowCheck::Stale => return Ok(Effect::Stale(EmmDetail::NONE)),
+    }
+    credit(objects, amount, at, agent, TerminalSequence::new(number.into()))
+}
+
+/// Money comes in: balance, online sequence, log, code, and a record for the head-end.
+fn credit(
+    objects: &mut Objects,
+    amount: Fen,
+    (date, time): (BcdDate, BcdTime),
+    terminal: TerminalId,
+    terminal_sequence: TerminalSequence,
+) -> Result<Effect, Abort> {
+    let purse = objects.purse.get_mut(Context::PURSE)?;
+    let full = EmmResult::refused(EmmDetail::FULL);
+    let balance = purse.balance_with(amount).ok_or(full)?;
+    let before = purse.online_sequence.0;
+    let sequence = before.checked_add(1).ok_or(full)?;
+    let transaction = Transaction { amount, kind: TransactionType::LOAD, terminal, date, time };
+    let fields = tac_load_input(balance, before.to_be_bytes(), &transaction);
+    let tac = tac::code(purse, &fields).ok_or(EmmResult::refused(EmmDetail::NO_KEY))?;
+    let record = LogRecord { sequence, overdraft: [0; 3], transaction };
+    purse.balance = Guarded(balance);
+    purse.online_sequence = Guarded(sequence);
+    purse.log(&record, Mac([0; 4]), tac);
+    let mut report = Record::new(&record, balance, tac);
+    report.terminal_sequence = terminal_sequence;
+    match cas::append(objects, Context::PURSE, report)? {
+        Ok(_) => Ok(Effect::Applied),
+        Err(_) => Err(later(EmmDetail::FULL).into()),
+    }
+}

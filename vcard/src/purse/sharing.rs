@@ -1,0 +1,167 @@
+//! What the purse does for the conditional access application: its shareable interface.
+//!
+//! Every function looks at its caller's AID first. Money only ever goes out here; it comes in by the
+//! purse's own commands and messages.
+
+use super::store::PurseStore;
+use super::tac;
+use crate::firewall::{Aid, Context, Objects, Violation};
+use crate::persist::Guarded;
+use crate::vault::{Stop, Vault};
+use cam_types::{BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};
+use ecm_emm::card::{EmmResult, WalletInfo};
+use wallet::formula::tac_purchase_input;
+use wallet::{LogRecord, Mac, Transaction, TransactionType};
+
+/// Who may call.
+const CLIENTS: &[Aid] = &[Aid::CAS];
+
+/// A programme to be paid.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    /// Its price.
+    pub amount: Fen,
+    /// The box.
+    pub terminal: TerminalId,
+    /// The box's number of the purchase.
+    pub terminal_sequence: TerminalSequence,
+    /// The card's date.
+    pub date: BcdDate,
+    /// The card's time.
+    pub time: BcdTime,
+    /// The PIN was not verified: it counts against the day's limit.
+    pub without_pin: bool,
+}
+
+/// A programme that is paid, once the transaction around it holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Debited {
+    /// The record in the purse's log.
+    pub record: LogRecord,
+    /// What is left.
+    pub balance: Fen,
+    /// The transaction code.
+    pub tac: Mac,
+}
+
+/// Why the purse does not pay.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NotPaid {
+    /// It is blocked.
+    Blocked,
+    /// The price is over the limit of a purchase.
+    Cap,
+    /// The PIN is needed.
+    Pin,
+    /// The balance is too low.
+    Funds,
+    /// The offline sequence is used up.
+    Exhausted,
+    /// There is no key for the transaction code.
+    NoKey,
+}
+
+/// The terms on which the purse would pay now.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// What is left.
+    pub balance: Fen,
+    blocked: bool,
+    exhausted: bool,
+    cap: Fen,
+    pin_free: Fen,
+}
+
+impl Terms {
+    /// Whether the purse would pay so much, with or without PIN.
+    pub fn check(&self, price: Fen, with_pin: bool) -> Result<(), NotPaid> {
+        if self.blocked {
+            Err(NotPaid::Blocked)
+        } else if self.cap != Fen::ZERO && price > self.cap {
+            Err(NotPaid::Cap)
+        } else if self.exhausted {
+            Err(NotPaid::Exhausted)
+        } else if !with_pin && self.needs_pin(price) {
+            Err(NotPaid::Pin)
+        } else if price > self.balance {
+            Err(NotPaid::Funds)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// So much is not paid without the PIN.
+    pub fn needs_pin(&self, price: Fen) -> bool {
+        price > self.pin_free
+    }
+}
+
+/// The terms of this day.
+pub fn terms(objects: &Objects, caller: Context, date: BcdDate) -> Result<Terms, Violation> {
+    caller.is_one_of(CLIENTS)?;
+    let purse = objects.purse.get(Context::PURSE)?;
+    let spent = if purse.day == date { purse.spent.0 } else { Fen::ZERO };
+    let left_today = purse.limits.pin_free_per_day.checked_sub(spent).unwrap_or(Fen::ZERO);
+    Ok(Terms {
+        balance: purse.balance.0,
+        blocked: purse.blocked,
+        exhausted: purse.offline_sequence.0 == u16::MAX,
+        cap: purse.limits.per_purchase,
+        pin_free: left_today.min(purse.limits.pin_free_per_purchase),
+    })
+}
+
+/// Pays a programme inside the caller's transaction: balance, log, proof and code together.
+pub fn capp_debit(
+    objects: &mut Objects,
+    caller: Context,
+    order: &Order,
+) -> Result<Result<Debited, NotPaid>, Violation> {
+    let terms = terms(objects, caller, order.date)?;
+    let purse = objects.purse.get_mut(Context::PURSE)?;
+    Ok(terms.check(order.amount, !order.without_pin).and_then(|()| debit(purse, order)))
+}
+
+fn debit(purse: &mut PurseStore, order: &Order) -> Result<Debited, NotPaid> {
+    let transaction = Transaction {
+        amount: order.amount,
+        kind: TransactionType::COMPOUND,
+        terminal: order.terminal,
+        date: order.date,
+        time: order.time,
+    };
+    let balance = purse.balance.0.checked_sub(order.amount).ok_or(NotPaid::Funds)?;
+    let sequence = purse.offline_sequence.0.checked_add(1).ok_or(NotPaid::Exhausted)?;
+    let tac = tac::code(purse, &tac_purchase_input(&transaction, order.terminal_sequence))
+        .ok_or(NotPaid::NoKey)?;
+    let record = LogRecord { sequence, overdraft: [0; 3], transaction };
+    if order.without_pin {
+        let before = if purse.day == order.date { purse.spent.0 } else { Fen::ZERO };
+        purse.day = order.date;
+        purse.spent = Guarded(before.checked_add(order.amount).ok_or(NotPaid::Cap)?);
+    }
+    purse.balance = Guarded(balance);
+    purse.offline_sequence = Guarded(sequence);
+    // No terminal key took part, so there is no MAC2.
+    purse.log(&record, Mac([0; 4]), tac);
+    Ok(Debited { record, balance, tac })
+}
+
+/// What RIGHTS tells of the purse.
+pub fn wallet_info(objects: &Objects, caller: Context) -> Result<WalletInfo, Violation> {
+    caller.is_one_of(CLIENTS)?;
+    let purse = objects.purse.get(Context::PURSE)?;
+    Ok(WalletInfo {
+        balance: purse.balance.0,
+        offline_sequence: purse.offline_sequence.0,
+        online_sequence: purse.online_sequence.0,
+        pin_free_per_purchase: purse.limits.pin_free_per_purchase,
+        pin_free_per_day: purse.limits.pin_free_per_day,
+    })
+}
+
+/// Takes a section for the purse, still sealed.
+pub fn wallet_emm(vault: &mut Vault, caller: Context, section: &[u8]) -> Result<EmmResult, Stop> {
+    caller.is_one_of(CLIENTS)?;
+    super::emm::process(vault, section)
+}

@@ -1,0 +1,217 @@
+//! What the purse keeps.
+
+use crate::keyring::KeyPair;
+use crate::persist::{Guarded, Table, persist};
+use cam_types::{BcdDate, Fen, OperatorId, Pseudonym};
+use ecm_emm::emm::{KeyTarget, Window};
+use ecm_emm::keys::Role;
+use wallet::{LogRecord, Mac};
+
+/// Transactions that the purse remembers.
+pub const LOG: usize = 16;
+
+/// One transaction: the log's record and what proves it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Entry {
+    record: [u8; LogRecord::LEN],
+    mac: [u8; 4],
+    tac: [u8; 4],
+}
+
+persist!(Entry { record: [u8; LogRecord::LEN], mac: [u8; 4], tac: [u8; 4] });
+
+impl Entry {
+    /// As READ RECORD shows it.
+    pub const fn octets(&self) -> [u8; LogRecord::LEN] {
+        self.record
+    }
+
+    /// The record, read.
+    pub fn record(&self) -> Option<LogRecord> {
+        LogRecord::parse(&self.record).ok()
+    }
+
+    /// As GET TRANSACTION PROVE shows it: MAC first.
+    pub const fn proof(&self) -> [u8; 8] {
+        let ([a, b, c, d], [e, f, g, h]) = (self.mac, self.tac);
+        [a, b, c, d, e, f, g, h]
+    }
+}
+
+/// What the purse allows without asking for the PIN, and at most.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Limits {
+    /// A programme up to this price needs no PIN.
+    pub pin_free_per_purchase: Fen,
+    /// So much a day needs no PIN.
+    pub pin_free_per_day: Fen,
+    /// No programme may cost more; 0 for no such limit.
+    pub per_purchase: Fen,
+    /// The purse holds at most this; 0 for no such limit.
+    pub balance: Fen,
+}
+
+persist!(Limits {
+    pin_free_per_purchase: Fen,
+    pin_free_per_day: Fen,
+    per_purchase: Fen,
+    balance: Fen,
+});
+
+/// Everything that lasts in the purse.
+#[derive(Clone)]
+pub struct PurseStore {
+    /// The purse's number; comes from neither the card's number nor its pseudonym.
+    pub serial: [u8; 10],
+    /// The card's address, to know one's own messages.
+    pub pseudonym: Pseudonym,
+    /// Whose card it is.
+    pub operator: OperatorId,
+    /// The purse pays no longer.
+    pub blocked: bool,
+    /// What is left.
+    pub balance: Guarded<Fen>,
+    /// Loads.
+    pub online_sequence: Guarded<u16>,
+    /// Purchases.
+    pub offline_sequence: Guarded<u16>,
+    /// Limits.
+    pub limits: Limits,
+    /// The day of the last payment without PIN.
+    pub day: BcdDate,
+    /// What was paid without PIN on that day.
+    pub spent: Guarded<Fen>,
+    /// The numbers of top-ups; outlives every key.
+    pub topups: Window,
+    /// Forward only.
+    pub emm_level: Guarded<u16>,
+    /// Suites allowed, roles 21, 24 and 27.
+    pub suites: Table<Guarded<u16>, 3>,
+    /// DPK.
+    pub purchase: KeyPair,
+    /// DLK.
+    pub load: KeyPair,
+    /// DTK.
+    pub tac: KeyPair,
+    /// K_tac2.
+    pub tac2: KeyPair,
+    /// K_wal.
+    pub own: KeyPair,
+    /// K_wrec.
+    pub recovery: KeyPair,
+    written: Guarded<u32>,
+    log: Table<Option<Entry>, LOG>,
+}
+
+persist!(PurseStore {
+    serial: [u8; 10],
+    pseudonym: Pseudonym,
+    operator: OperatorId,
+    blocked: bool,
+    balance: Guarded<Fen>,
+    online_sequence: Guarded<u16>,
+    offline_sequence: Guarded<u16>,
+    limits: Limits,
+    day: BcdDate,
+    spent: Guarded<Fen>,
+    topups: Window,
+    emm_level: Guarded<u16>,
+    suites: Table<Guarded<u16>, 3>,
+    purchase: KeyPair,
+    load: KeyPair,
+    tac: KeyPair,
+    tac2: KeyPair,
+    own: KeyPair,
+    recovery: KeyPair,
+    written: Guarded<u32>,
+    log: Table<Option<Entry>, LOG>,
+});
+
+impl PurseStore {
+    /// A purse that has seen no transaction and has no key.
+    pub fn new(serial: [u8; 10], pseudonym: Pseudonym, operator: OperatorId) -> Self {
+        Self {
+            serial,
+            pseudonym,
+            operator,
+            blocked: false,
+            balance: Guarded(Fen::ZERO),
+            online_sequence: Guarded(0),
+            offline_sequence: Guarded(0),
+            limits: Limits::default(),
+            day: BcdDate::default(),
+            spent: Guarded(Fen::ZERO),
+            topups: Window::default(),
+            emm_level: Guarded(0),
+            suites: Table::filled(|| Guarded(ALL_SUITES)),
+            purchase: KeyPair::empty(),
+            load: KeyPair::empty(),
+            tac: KeyPair::empty(),
+            tac2: KeyPair::empty(),
+            own: KeyPair::empty(),
+            recovery: KeyPair::empty(),
+            written: Guarded(0),
+            log: Table::filled(|| None),
+        }
+    }
+
+    /// Writes a transaction into the log.
+    pub fn log(&mut self, record: &LogRecord, mac: Mac, tac: Mac) {
+        let mut octets = Vec::with_capacity(LogRecord::LEN);
+        record.emit(&mut octets);
+        let mut entry = Entry { record: [0; LogRecord::LEN], mac: mac.0, tac: tac.0 };
+        entry.record.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
+        if let Some(place) = self.log.get_mut(self.written.0 as usize % LOG) {
+            *place = Some(entry);
+        }
+        self.written.0 = self.written.0.wrapping_add(1);
+    }
+
+    /// The transactions remembered, the newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Entry> {
+        let written = self.written.0 as usize;
+        (1..=LOG.min(written))
+            .filter_map(move |age| self.log.get((written - age) % LOG).and_then(Option::as_ref))
+    }
+
+    /// What the balance would be, if the purse may hold it.
+    pub fn balance_with(&self, amount: Fen) -> Option<Fen> {
+        let limit = self.limits.balance;
+        self.balance.0.checked_add(amount).filter(|balance| limit == Fen::ZERO || *balance <= limit)
+    }
+
+    /// Suites allowed for keys of this role: bit n for suite n.
+    pub fn suites(&self, role: Role) -> u16 {
+        Self::suites_place(role).and_then(|n| self.suites.get(n)).map_or(0, |mask| mask.0)
+    }
+
+    /// The same, to narrow it.
+    pub fn suites_mut(&mut self, role: Role) -> Option<&mut u16> {
+        self.suites.get_mut(Self::suites_place(role)?).map(|mask| &mut mask.0)
+    }
+
+    /// The key that a message means, if this domain has it.
+    pub fn pair_mut(&mut self, target: KeyTarget) -> Option<&mut KeyPair> {
+        match target {
+            KeyTarget::Own => Some(&mut self.own),
+            KeyTarget::OwnRecovery => Some(&mut self.recovery),
+            KeyTarget::Purchase => Some(&mut self.purchase),
+            KeyTarget::Load => Some(&mut self.load),
+            KeyTarget::PurseTac => Some(&mut self.tac),
+            KeyTarget::Tac => Some(&mut self.tac2),
+            _ => None,
+        }
+    }
+
+    const fn suites_place(role: Role) -> Option<usize> {
+        match role {
+            Role::Wallet => Some(0),
+            Role::WalletRecovery => Some(1),
+            Role::Tac => Some(2),
+            _ => None,
+        }
+    }
+}
+
+/// Suites 1, 2, 3 and 5.
+pub const ALL_SUITES: u16 = 0b10_1110;

@@ -1,0 +1,197 @@
+//! All that lasts on the card: objects in memory, changed by transactions only.
+
+use crate::cas::store::CasStore;
+use crate::fault::Fault;
+use crate::firewall::{Objects, Violation};
+use crate::isd::IssuerStore;
+use crate::nvm::{Cut, Nvm, NvmError, PAGE, PageStore};
+use crate::persist::Persist;
+use crate::pin::Pin;
+use crate::purse::store::PurseStore;
+use cam_types::{DecodeError, Reader};
+use iso7816::apdu::StatusWord;
+
+/// Why a command ended without an answer of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stop {
+    /// It was refused with this status word.
+    Status(StatusWord),
+    /// The power went away.
+    PowerLost,
+}
+
+impl From<StatusWord> for Stop {
+    fn from(sw: StatusWord) -> Self {
+        Self::Status(sw)
+    }
+}
+
+impl From<Violation> for Stop {
+    fn from(_: Violation) -> Self {
+        Self::Status(StatusWord::SECURITY_STATUS)
+    }
+}
+
+impl From<NvmError> for Stop {
+    fn from(error: NvmError) -> Self {
+        match error {
+            // Not enough memory: nothing was written.
+            NvmError::TooLarge { .. } => Self::Status(StatusWord(0x6A84)),
+            // Only the next boot knows what was written.
+            NvmError::Store(_) | NvmError::WrongSize { .. } => Self::PowerLost,
+        }
+    }
+}
+
+/// Version of the layout, in front of everything.
+const LAYOUT: [u8; 4] = *b"SCV1";
+
+/// Pages of one store.
+const fn pages(len: usize) -> usize {
+    len.div_ceil(PAGE)
+}
+
+/// Pages of all objects; every store begins on a page of its own, so that no page has two owners.
+pub(crate) const HOME_PAGES: usize = pages(LAYOUT.len() + IssuerStore::LEN)
+    + pages(Pin::LEN)
+    + pages(CasStore::LEN)
+    + pages(PurseStore::LEN);
+
+/// The home pages of these objects.
+pub(crate) fn store(objects: &Objects) -> Vec<u8> {
+    let (issuer, pin, cas, purse) = objects.stores();
+    let mut out = Vec::with_capacity(HOME_PAGES * PAGE);
+    out.extend_from_slice(&LAYOUT);
+    issuer.store(&mut out);
+    for part in [&|out: &mut Vec<u8>| pin.store(out), &|out: &mut Vec<u8>| cas.store(out), &|out| {
+        purse.store(out);
+    }] as [&dyn Fn(&mut Vec<u8>); 3]
+    {
+        out.resize(out.len().next_multiple_of(PAGE), 0);
+        part(&mut out);
+    }
+    out.resize(HOME_PAGES * PAGE, 0);
+    out
+}
+
+/// The objects in these home pages.
+fn load(home: &[u8]) -> Result<Objects, DecodeError> {
+    let mut r = Reader::new(home);
+    let mut part = |len: usize| r.bytes(pages(len) * PAGE, "store").map(Reader::new);
+    let mut first = part(LAYOUT.len() + IssuerStore::LEN)?;
+    if *first.array("layout")? != LAYOUT {
+        return Err(DecodeError::Checksum("layout version"));
+    }
+    Ok(Objects::new(
+        IssuerStore::load(&mut first)?,
+        Pin::load(&mut part(Pin::LEN)?)?,
+        CasStore::load(&mut part(CasStore::LEN)?)?,
+        PurseStore::load(&mut part(PurseStore::LEN)?)?,
+    ))
+}
+
+/// Objects and the memory under them.
+pub struct Vault {
+    nvm: Nvm,
+    objects: Objects,
+    faults: Vec<Fault>,
+    armed: Option<Cut>,
+}
+
+/// Why a memory cannot be used.
+#[derive(Debug)]
+pub enum Unusable {
+    /// It could not be read.
+    Memory(NvmError),
+    /// What it holds cannot be.
+    Damaged(DecodeError),
+}
+
+impl From<NvmError> for Unusable {
+    fn from(error: NvmError) -> Self {
+        Self::Memory(error)
+    }
+}
+
+impl Vault {
+    /// Boots the memory and reads the objects.
+    pub fn open(store: Box<dyn PageStore>) -> Result<Self, Unusable> {
+        let mut nvm = Nvm::new(store, HOME_PAGES)?;
+        nvm.boot()?;
+        let objects = load(nvm.home()).map_err(Unusable::Damaged)?;
+        Ok(Self { nvm, objects, faults: Vec::new(), armed: None })
+    }
+
+    /// Boots again, as after a reset: interrupted transactions are finished or forgotten.
+    pub fn boot(&mut self) -> Result<(), Unusable> {
+        self.nvm.boot()?;
+        self.objects = load(self.nvm.home()).map_err(Unusable::Damaged)?;
+        Ok(())
+    }
+
+    /// The objects as they are.
+    pub const fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// Changes objects, all or nothing: when `change` fails, or the power does, nothing has changed.
+    pub fn change<T, E: From<Stop>>(
+        &mut self,
+        change: impl FnOnce(&mut Objects) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut next = self.objects.clone();
+        let result = change(&mut next)?;
+        self.commit(next, None)?;
+        Ok(result)
+    }
+
+    /// The same for a purchase, which an armed power cut hits.
+    pub fn purchase<T, E: From<Stop>>(
+        &mut self,
+        change: impl FnOnce(&mut Objects) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut next = self.objects.clone();
+        let result = change(&mut next)?;
+        let cut = self.armed.take();
+        if self.has(Fault::ForgetCommit) {
+            self.objects = next;
+            return if cut.is_some() { Err(Stop::PowerLost.into()) } else { Ok(result) };
+        }
+        self.commit(next, cut)?;
+        Ok(result)
+    }
+
+    /// The next purchase loses its power there.
+    pub fn arm(&mut self, cut: Cut) {
+        self.armed = Some(cut);
+    }
+
+    /// Misbehaves from now on.
+    pub fn add_fault(&mut self, fault: Fault) {
+        if fault == Fault::NoJournal {
+            self.nvm.without_journal();
+        }
+        self.faults.push(fault);
+    }
+
+    /// Misbehaves in this way.
+    pub fn has(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
+
+    /// Page writes since the memory was opened.
+    pub const fn page_writes(&self) -> u64 {
+        self.nvm.page_writes()
+    }
+
+    /// Transactions since the memory was opened.
+    pub const fn commits(&self) -> u64 {
+        self.nvm.commits()
+    }
+
+    fn commit(&mut self, next: Objects, cut: Option<Cut>) -> Result<(), Stop> {
+        self.nvm.commit(&store(&next), cut)?;
+        self.objects = next;
+        Ok(())
+    }
+}
