@@ -10,6 +10,7 @@ use ecm_emm::descriptor::Descriptors;
 use ecm_emm::ecm::Ecm;
 use ecm_emm::emm::Emm;
 use ecm_emm::pmt::Pmt;
+use ecm_emm::suite::Suite;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
@@ -91,11 +92,21 @@ fn ecm_streams(packets: &[Packet], descriptors: Descriptors<'_>, text: &mut Stri
     Ok(())
 }
 
+/// The descriptor's system; its private data as ours where they can be.
 fn system(descriptor: &CaDescriptor<'_>) -> String {
     let mut text = format!("CA_system_id 0x{:04X}", descriptor.system.value());
-    if let Ok(private) = CaPrivate::parse(descriptor.private) {
+    let ours = CaPrivate::parse(descriptor.private).ok().filter(|private| {
+        descriptor.private.len() == CaPrivate::LEN && Suite::try_from(private.suite).is_ok()
+    });
+    // Writing to a String never fails.
+    if let Some(private) = ours {
         let operator = private.operator.value();
         let _ = write!(text, ", operator 0x{operator:04X}, suite {}", private.suite);
+    } else if !descriptor.private.is_empty() {
+        text += ", private data ";
+        for octet in descriptor.private {
+            let _ = write!(text, "{octet:02X}");
+        }
     }
     text
 }

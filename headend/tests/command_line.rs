@@ -120,6 +120,7 @@ fn bad_schedules_are_refused_with_table_and_field() {
         ("price = \"8.50\"", "price = 8.5", "table [[service.event]] 2, field `price`"),
         ("price = \"8.50\"", "price = \"8.505\"", "at most two decimals"),
         ("slot = 2", "slat = 2", "table [[service]] 2, field `slat`: unknown field"),
+        ("channel = 0x0201", "channel = 0", "\"Cinema\", field `channel`: 0 stands for any"),
         ("channel = 0x0201\n", "", "missing field `channel`"),
         ("12:00:00Z\nca", "12:00:00\nca", "field `start`: expected a time in UTC"),
         ("12:00:00Z\nca", "12:00:01Z\nca", "field `start`: crypto periods are counted from 2000"),

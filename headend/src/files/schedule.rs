@@ -257,6 +257,9 @@ impl Schedule {
             let what = format!("got {}, expected 0 to 15", service.slot);
             return Err(self.error(&table, "slot", what));
         }
+        if service.channel == 0 {
+            return Err(self.error(&table, "channel", "0 stands for any channel"));
+        }
         if service.packages.len() > 16 {
             return Err(self.error(&table, "packages", "at most 16 fit one ECM"));
         }
