@@ -1,0 +1,405 @@
+//! A small card: real seals and a real secure channel, no memory, one PIN, one purse.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cam_types::{
+    CasTime, Epoch, EventId, Fen, Key, OperatorId, PackageId, Pseudonym, Slot, StbId, TerminalId,
+    TerminalSequence,
+};
+use ecm_emm::card::{
+    self, AccessStatus, CardInfo, EcmAnswer, EmmDetail, EmmOutcome, EmmResult, KeyInfo, Offer,
+    OperatorInfo, PinAnswer, PinBlock, PurchaseAnswer, PurchaseRequest, PurchaseResult,
+    PurchaseState, RightRow, RightsPage, SlotInfo, WalletInfo,
+};
+use ecm_emm::ecm::{Cci, Ecm, EcmBody, Rating};
+use ecm_emm::emm::{Emm, EmmCommand, KeyTarget};
+use ecm_emm::keys::{KeyMaterial, pairing_keys};
+use ecm_emm::suite::{SealKey, Suite};
+use gp::scp03::card::{Challenge, Session};
+
+pub const OPERATOR: OperatorId = OperatorId::new(0x1201);
+pub const CARD: Pseudonym = Pseudonym::new([0xA1, 0xB2, 0xC3, 0xD4, 0xE5, 0xF6, 0x07, 0x18]);
+pub const STB: StbId = StbId::new(*b"STB00001");
+pub const PIN: &[u8] = b"40962718";
+pub const GROUP: u32 = 1;
+
+/// A key of 128 bits in suite 2.
+pub fn key(octet: u8) -> SealKey {
+    SealKey::new(Suite::Cmac128, KeyMaterial::from(Key::new([octet; 16]))).unwrap()
+}
+
+/// When the power goes in the middle of the next debit.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Cut {
+    BeforeCommit,
+    AfterCommit,
+}
+
+pub struct ModelCard {
+    pub pseudonym: Pseudonym,
+    pub pairing_slots: u8,
+    pub k_pair: Key,
+    pub k_ind: SealKey,
+    pub service: BTreeMap<(u8, Epoch), SealKey>,
+    pub active: BTreeMap<u8, Epoch>,
+    pub packages: BTreeSet<PackageId>,
+    pub events: BTreeSet<EventId>,
+    pub balance: Fen,
+    pub tries: u8,
+    pub log: BTreeMap<(TerminalId, TerminalSequence), PurchaseAnswer>,
+    pub debits: usize,
+    applied: BTreeSet<u32>,
+    verified: bool,
+    selected: bool,
+    challenge: Option<Challenge>,
+    channel: Option<Session>,
+    challenges: u8,
+    dead: bool,
+    pub cut: Option<Cut>,
+    /// The next so many commands with this INS get this status word instead of an answer; 0000
+    /// stands for silence.
+    pub refuse: Option<(u8, u16, usize)>,
+    /// INS of every command, as the card understood it.
+    pub seen: Vec<u8>,
+    /// A card of another system.
+    pub foreign: bool,
+}
+
+impl ModelCard {
+    pub fn new() -> Self {
+        Self {
+            pseudonym: CARD,
+            pairing_slots: 1,
+            k_pair: Key::new([0x80; 16]),
+            k_ind: key(0x1D),
+            service: BTreeMap::from([
+                ((1, Epoch::new(1)), key(0x20)),
+                ((2, Epoch::new(1)), key(0x30)),
+            ]),
+            active: BTreeMap::from([(1, Epoch::new(1)), (2, Epoch::new(1))]),
+            packages: BTreeSet::from([PackageId::new(1)]),
+            events: BTreeSet::new(),
+            balance: Fen::new(10_000),
+            tries: 3,
+            log: BTreeMap::new(),
+            debits: 0,
+            applied: BTreeSet::new(),
+            verified: false,
+            selected: false,
+            challenge: None,
+            channel: None,
+            challenges: 0,
+            dead: false,
+            cut: None,
+            refuse: None,
+            seen: Vec::new(),
+            foreign: false,
+        }
+    }
+
+    pub fn reset(&mut self) {
+        self.dead = false;
+        self.selected = false;
+        self.challenge = None;
+        self.end_session();
+    }
+
+    pub fn end_session(&mut self) {
+        self.channel = None;
+        self.verified = false;
+    }
+
+    pub fn count(&self, ins: u8) -> usize {
+        self.seen.iter().filter(|seen| **seen == ins).count()
+    }
+
+    /// `None`: not one character.
+    pub fn transmit(&mut self, apdu: &[u8]) -> Option<Vec<u8>> {
+        if self.dead {
+            return None;
+        }
+        let [cla, ins, p1, p2, rest @ ..] = apdu else { return Some(vec![0x67, 0x00]) };
+        let data: &[u8] = match rest {
+            [] | [_] => &[],
+            [lc, data @ ..] => &data[..usize::from(*lc)],
+        };
+        self.seen.push(*ins);
+        if let Some((of, sw, times)) = self.refuse.filter(|(of, _, times)| of == ins && *times > 0)
+        {
+            self.refuse = Some((of, sw, times - 1));
+            return (sw != 0).then(|| sw.to_be_bytes().to_vec());
+        }
+        let header = [*cla, *ins, *p1, *p2];
+        if *cla & 0x04 == 0 {
+            let answer = self.plain_command(header, data);
+            return Some(match answer {
+                Ok(mut data) => {
+                    data.extend([0x90, 0x00]);
+                    data
+                }
+                Err(sw) => sw.to_be_bytes().to_vec(),
+            });
+        }
+        if *ins == 0x82 {
+            let Some(challenge) = self.challenge.take() else { return Some(vec![0x69, 0x85]) };
+            return Some(match challenge.authenticate(header, data) {
+                Ok(session) => {
+                    self.channel = Some(session);
+                    vec![0x90, 0x00]
+                }
+                Err(_) => vec![0x63, 0x00],
+            });
+        }
+        let Some(mut channel) = self.channel.take() else { return Some(vec![0x69, 0x82]) };
+        let mut plain = Vec::new();
+        if channel.unwrap(header, data, &mut plain).is_err() {
+            self.verified = false;
+            return Some(vec![0x69, 0x88]);
+        }
+        let answer = self.command(*ins, *p2, &plain);
+        if self.dead {
+            return None;
+        }
+        let mut out = Vec::new();
+        match answer {
+            Ok(data) => channel.wrap(&data, 0x9000, &mut out).unwrap(),
+            Err(sw) => channel.wrap(&[], sw, &mut out).unwrap(),
+        }
+        self.channel = Some(channel);
+        Some(out)
+    }
+
+    fn plain_command(&mut self, header: [u8; 4], data: &[u8]) -> Result<Vec<u8>, u16> {
+        match header[1] {
+            0xA4 if self.foreign => Err(0x6A82),
+            0xA4 => {
+                self.selected = data == card::AID_CAS;
+                self.end_session();
+                if self.selected { Ok(Vec::new()) } else { Err(0x6A82) }
+            }
+            _ if !self.selected => Err(0x6D00),
+            0x50 => {
+                let slot =
+                    0x3F_u8.checked_sub(header[2]).filter(|slot| *slot < 4).ok_or(0x6A88_u16)?;
+                if self.pairing_slots >> slot & 1 == 0 {
+                    return Err(0x6A88);
+                }
+                let keys = pairing_keys(&self.k_pair, STB);
+                self.challenges = self.challenges.wrapping_add(1);
+                let challenge = Challenge::random(&keys, data, &[self.challenges; 8]).unwrap();
+                let answer = challenge.answer([0; 10], header[2]);
+                self.challenge = Some(challenge);
+                Ok(answer)
+            }
+            card::INS_INFO | card::INS_EMM => self.command(header[1], header[3], data),
+            _ => Err(0x6982),
+        }
+    }
+
+    fn command(&mut self, ins: u8, p2: u8, data: &[u8]) -> Result<Vec<u8>, u16> {
+        let mut out = Vec::new();
+        match ins {
+            card::INS_INFO => self.info().emit(&mut out).unwrap(),
+            card::INS_ECM => self.ecm(data)?.emit(&mut out),
+            card::INS_EMM => self.emm(data).emit(&mut out),
+            card::INS_RIGHTS if p2 == card::RIGHTS_WALLET => self.wallet().emit(&mut out),
+            card::INS_RIGHTS => self.rights().emit(&mut out).unwrap(),
+            card::INS_VERIFY => self.verify(data)?.emit(&mut out),
+            card::INS_PURCHASE => self.purchase(data)?.emit(&mut out),
+            _ => return Err(0x6D00),
+        }
+        Ok(out)
+    }
+
+    fn info(&self) -> CardInfo {
+        let slots = self.active.iter().map(|(slot, active)| {
+            let newest = self.service.keys().filter(|(of, _)| of == slot).map(|(_, epoch)| *epoch);
+            let newest = newest.max().unwrap_or_default();
+            let key = KeyInfo { active: *active, newest, floor: Epoch::new(1) };
+            SlotInfo { slot: *slot, suite: 2, key }
+        });
+        CardInfo {
+            version: 0x0101,
+            pseudonym: self.pseudonym,
+            pairing_slots: self.pairing_slots,
+            pin_tries: self.tries,
+            operators: vec![OperatorInfo {
+                operator: OPERATOR,
+                suites_allowed: 0x04,
+                emm_level: 0,
+            }],
+            groups: vec![(0, GROUP)],
+            slots: slots.collect(),
+            ..CardInfo::default()
+        }
+    }
+
+    fn open(&self, section: &[u8]) -> Result<(u8, Epoch, EcmBody), AccessStatus> {
+        let ecm = Ecm::parse(section).map_err(|_| AccessStatus::MALFORMED_ECM)?;
+        let (slot, epoch) = (ecm.header.slot.value(), ecm.header.epoch);
+        let key = self.service.get(&(slot, epoch)).ok_or(AccessStatus::NO_KEY)?;
+        let body = ecm.open(key).map_err(|_| AccessStatus::REFUSED_ECM)?;
+        Ok((slot, epoch, body))
+    }
+
+    fn ecm(&mut self, section: &[u8]) -> Result<EcmAnswer, u16> {
+        let (slot, epoch, body) = match self.open(section) {
+            Ok(opened) => opened,
+            Err(status) => return Ok(EcmAnswer::refusal(status, Cci(0), Rating(0))),
+        };
+        let active = self.active.entry(slot).or_default();
+        *active = (*active).max(epoch);
+        let criteria = &body.criteria;
+        let bought = criteria.ppv.is_some_and(|ppv| self.events.contains(&ppv.event));
+        let status = if criteria.packages.iter().any(|package| self.packages.contains(package)) {
+            AccessStatus::GRANTED_SUBSCRIPTION
+        } else if bought {
+            AccessStatus::GRANTED_EVENT
+        } else if criteria.free {
+            AccessStatus::GRANTED_FREE
+        } else if criteria.ppv.is_some() {
+            AccessStatus::PURCHASABLE
+        } else {
+            AccessStatus::NO_RIGHT
+        };
+        let words = body.words.blocks().ok_or(0x6985_u16)?;
+        Ok(EcmAnswer {
+            status,
+            flags: if bought { EcmAnswer::OWNED } else { EcmAnswer::PIN_NEEDED },
+            cci: body.cci,
+            rating: body.rating,
+            ecw: status.has_words().then(|| (*words.0.expose(), *words.1.expose())),
+            offer: criteria.ppv.map(|ppv| Offer {
+                kind: Offer::PPV,
+                event: ppv.event,
+                price: ppv.price,
+                preview_s: ppv.preview_s,
+                start: ppv.start,
+                end: ppv.end,
+                slice_s: 0,
+            }),
+        })
+    }
+
+    fn emm(&mut self, section: &[u8]) -> EmmResult {
+        let Ok(emm) = Emm::parse(section) else { return EmmResult::refused(EmmDetail::MALFORMED) };
+        let Ok(body) = emm.open(&self.k_ind) else {
+            return EmmResult::refused(EmmDetail::AUTHENTICATION);
+        };
+        if self.applied.contains(&emm.header.seq) {
+            return EmmResult::DUPLICATE;
+        }
+        for command in &body.commands {
+            match command {
+                EmmCommand::KeyDeliver(delivery) => {
+                    let KeyTarget::Service(slot) = delivery.target else { continue };
+                    let key = self.k_ind.unwrap(&emm.header.key_context(), &delivery.wrapped);
+                    let key = SealKey::new(Suite::Cmac128, key.unwrap()).unwrap();
+                    self.service.insert((slot.value(), delivery.epoch), key);
+                }
+                EmmCommand::KeyActivate { target: KeyTarget::Service(slot), floor, .. } => {
+                    if !self.service.contains_key(&(slot.value(), *floor)) {
+                        return EmmResult::new(EmmOutcome::LATER, EmmDetail::NO_KEY);
+                    }
+                    self.service.retain(|(of, epoch), _| *of != slot.value() || epoch >= floor);
+                }
+                EmmCommand::Grant { package, .. } => {
+                    self.packages.insert(*package);
+                }
+                _ => {}
+            }
+        }
+        self.applied.insert(emm.header.seq);
+        EmmResult::APPLIED
+    }
+
+    fn rights(&self) -> RightsPage {
+        let row = |kind, slot, id| RightRow {
+            kind,
+            slot,
+            id,
+            tier: 1,
+            start: CasTime::new(0),
+            end: CasTime::new(9000),
+            flags: 0,
+        };
+        let packages = self.packages.iter().map(|p| row(RightRow::PACKAGE, 1, p.value().into()));
+        let events = self.events.iter().map(|event| row(RightRow::EVENT, 2, event.value()));
+        RightsPage { next: None, rows: packages.chain(events).collect() }
+    }
+
+    fn wallet(&self) -> WalletInfo {
+        WalletInfo {
+            balance: self.balance,
+            offline_sequence: self.debits as u16,
+            ..WalletInfo::default()
+        }
+    }
+
+    fn verify(&mut self, data: &[u8]) -> Result<PinAnswer, u16> {
+        if self.tries == 0 {
+            return Err(0x6983);
+        }
+        let pin =
+            PinBlock::parse(data.try_into().map_err(|_| 0x6700_u16)?).map_err(|_| 0x6A80_u16)?;
+        let right = pin == PinBlock::from_ascii(PIN).unwrap();
+        self.verified = right;
+        self.tries = if right { 3 } else { self.tries - 1 };
+        Ok(PinAnswer { right, tries: self.tries })
+    }
+
+    fn purchase(&mut self, data: &[u8]) -> Result<PurchaseAnswer, u16> {
+        let request = PurchaseRequest::parse(data).map_err(|_| 0x6A80_u16)?;
+        let pair = (request.terminal, request.terminal_sequence);
+        if let Some(record) = self.log.get(&pair) {
+            return Ok(PurchaseAnswer { result: PurchaseResult::DONE, ..*record });
+        }
+        let refusal = |result| Ok(PurchaseAnswer::refusal(result, self.balance));
+        if request.is_query() {
+            return refusal(PurchaseResult::NONE);
+        }
+        let Ok((_, _, body)) = self.open(request.section) else {
+            return refusal(PurchaseResult::AUTHENTICATION);
+        };
+        let Some(ppv) = body.criteria.ppv else { return refusal(PurchaseResult::NO_OFFER) };
+        if self.events.contains(&ppv.event) {
+            return refusal(PurchaseResult::OWNED);
+        }
+        let verified = core::mem::take(&mut self.verified);
+        if ppv.price != request.expected_price {
+            return refusal(PurchaseResult::PRICE);
+        }
+        if !verified {
+            return refusal(PurchaseResult::PIN_REQUIRED);
+        }
+        let Some(balance) = self.balance.checked_sub(ppv.price) else {
+            return refusal(PurchaseResult::FUNDS);
+        };
+        let cut = self.cut.take();
+        self.dead = cut.is_some();
+        if cut == Some(Cut::BeforeCommit) {
+            return Err(0x6F00);
+        }
+        self.balance = balance;
+        self.debits += 1;
+        self.events.insert(ppv.event);
+        let record = PurchaseAnswer {
+            result: PurchaseResult::PAID,
+            state: PurchaseState::PAID,
+            offline_sequence: self.debits as u16,
+            amount: ppv.price,
+            date: cam_types::BcdDate([0x20, 0x26, 0x12, 0x01]),
+            time: cam_types::BcdTime([0x20, 0, 0]),
+            balance,
+            tac: [self.debits as u8; 4],
+            receipt: [self.debits as u8; 8],
+        };
+        self.log.insert(pair, record);
+        Ok(record)
+    }
+}
+
+/// The service key slot of a test's service.
+pub const fn slot(number: u8) -> Slot {
+    Slot::new(number)
+}

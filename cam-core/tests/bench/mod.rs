@@ -1,0 +1,244 @@
+//! A box in virtual time: engine, reader, storage, descrambler, and a slot for a card.
+#![allow(dead_code, reason = "every test binary uses its part of the bench")]
+
+pub mod air;
+pub mod card;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cam_core::{
+    Absence, CardState, Config, Engine, Entropy, Event, Input, Output, SessionId, StoreId,
+};
+use cam_types::{Instant, Key, Pid};
+use card::{ModelCard, STB};
+
+/// How long the card takes for a command, and to answer to its reset.
+pub const EXCHANGE: Duration = Duration::from_millis(80);
+pub const RESET: Duration = Duration::from_millis(50);
+/// The time after which the line gives a silent card up when the engine does not say.
+pub const BWT: Duration = Duration::from_millis(800);
+
+struct Counting(u8);
+
+impl Entropy for Counting {
+    fn fill(&mut self, octets: &mut [u8]) {
+        for octet in octets {
+            self.0 = self.0.wrapping_mul(5).wrapping_add(17);
+            *octet = self.0;
+        }
+    }
+}
+
+/// What the reader will report, and when.
+enum Report {
+    Response(Vec<u8>),
+    Silence,
+    Ready,
+    Mute,
+}
+
+/// The control words of one ECM stream in the descrambler.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Words {
+    pub even: [u8; 16],
+    pub odd: [u8; 16],
+    pub period: u32,
+    pub es_pids: Vec<Pid>,
+    pub mode: u8,
+}
+
+pub struct Bench {
+    pub engine: Engine,
+    pub now: Instant,
+    pub card: ModelCard,
+    pub inserted: bool,
+    /// Rows that became durable.
+    pub storage: BTreeMap<String, Vec<u8>>,
+    /// The storage answers nothing until this is off.
+    pub storage_hangs: bool,
+    pub storage_fails: bool,
+    stores: Vec<StoreId>,
+    pub words: BTreeMap<(u32, Pid), Words>,
+    pub events: Vec<(Instant, Event)>,
+    pub cleared: Vec<(Instant, SessionId)>,
+    pub ladders: Vec<u8>,
+    pub activations: usize,
+    pub commands: Vec<Vec<u8>>,
+    report: Option<(Instant, Report)>,
+    wait: Option<Instant>,
+}
+
+impl Bench {
+    /// A paired box with a card in its reader, in session.
+    pub fn ready() -> Self {
+        let mut bench = Self::new(config(air::stored_pairing()));
+        bench.run(1000);
+        assert_eq!(bench.engine.card().state, CardState::Ready);
+        bench
+    }
+
+    pub fn new(config: Config) -> Self {
+        let stored = config.stored.iter().cloned().collect();
+        let mut bench = Self {
+            engine: Engine::new(config),
+            now: Instant::from_micros(1_000_000),
+            card: ModelCard::new(),
+            inserted: true,
+            storage: stored,
+            storage_hangs: false,
+            storage_fails: false,
+            stores: Vec::new(),
+            words: BTreeMap::new(),
+            events: Vec::new(),
+            cleared: Vec::new(),
+            ladders: Vec::new(),
+            activations: 0,
+            commands: Vec::new(),
+            report: None,
+            wait: None,
+        };
+        bench.drain();
+        bench
+    }
+
+    /// The box is switched off and on: only the storage stays.
+    pub fn restart(self) -> Self {
+        let mut again = Self::new(config(self.storage.clone().into_iter().collect()));
+        again.card = self.card;
+        again.card.reset();
+        again.now = self.now;
+        again.run(1000);
+        again
+    }
+
+    pub fn input(&mut self, input: Input<'_>) {
+        self.engine.handle_input(self.now, input);
+        self.drain();
+    }
+
+    pub fn section(&mut self, pid: Pid, octets: &[u8]) {
+        self.input(Input::Section { source: 0, pid, octets });
+    }
+
+    /// Lets so many milliseconds pass.
+    pub fn run(&mut self, ms: u64) {
+        let until = self.now.after(Duration::from_millis(ms));
+        // A machine that asks to be called again and again in the same moment is stuck.
+        for _ in 0..100_000 {
+            self.drain();
+            self.answer_stores();
+            let report = self.report.as_ref().map(|(at, _)| *at);
+            let next = report.into_iter().chain(self.wait).min().filter(|at| *at <= until);
+            let Some(at) = next else {
+                self.now = until;
+                return;
+            };
+            self.now = self.now.max(at);
+            match self.report.take_if(|(due, _)| *due <= at) {
+                Some((_, report)) => self.deliver(report),
+                None => self.input(Input::Timeout),
+            }
+        }
+        panic!("the engine does not come to rest");
+    }
+
+    fn answer_stores(&mut self) {
+        if self.storage_hangs {
+            return;
+        }
+        for id in std::mem::take(&mut self.stores) {
+            let failed = self.storage_fails;
+            self.input(if failed { Input::StoreFailed(id) } else { Input::Stored(id) });
+        }
+    }
+
+    fn deliver(&mut self, report: Report) {
+        match report {
+            Report::Response(_) if !self.inserted => {
+                self.input(Input::Failed { may_have_executed: true, silent: true });
+            }
+            Report::Response(response) => self.input(Input::Response(&response)),
+            Report::Silence => self.input(Input::Failed { may_have_executed: true, silent: true }),
+            Report::Ready if self.inserted => {
+                self.card.reset();
+                self.input(Input::CardReady { atr: &[0x3B, 0x00], protocol: 1 });
+            }
+            Report::Ready | Report::Mute => self.input(Input::CardAbsent(Absence::Mute)),
+        }
+    }
+
+    pub fn drain(&mut self) {
+        for _ in 0..10_000 {
+            match self.engine.poll_output() {
+                Output::Wait(at) => {
+                    self.wait = at;
+                    return;
+                }
+                Output::ActivateCard => {
+                    self.activations += 1;
+                    let report = if self.inserted { Report::Ready } else { Report::Mute };
+                    self.report = Some((self.now.after(RESET), report));
+                }
+                Output::Command { apdu, patience } => {
+                    assert!(
+                        !matches!(self.report, Some((_, Report::Response(_) | Report::Silence))),
+                        "one command at a time"
+                    );
+                    let answer = if self.inserted { self.card.transmit(apdu) } else { None };
+                    self.commands.push(apdu.to_vec());
+                    self.report = Some(match answer {
+                        Some(response) => (self.now.after(EXCHANGE), Report::Response(response)),
+                        None => (self.now.after(patience.unwrap_or(BWT)), Report::Silence),
+                    });
+                }
+                Output::LoadLadder { pairing_slot, .. } => self.ladders.push(pairing_slot),
+                Output::SetControlWords(words) => {
+                    assert!(!self.ladders.is_empty(), "the ladder is loaded first");
+                    let key = (words.session.0, words.ecm_pid);
+                    let words = Words {
+                        even: *words.even,
+                        odd: *words.odd,
+                        period: words.crypto_period,
+                        es_pids: words.es_pids.to_vec(),
+                        mode: words.mode.0,
+                    };
+                    self.words.insert(key, words);
+                }
+                Output::ClearControlWords { session } => {
+                    self.cleared.push((self.now, session));
+                    self.words.retain(|(of, _), _| *of != session.0);
+                }
+                Output::Store { id, key, value } => {
+                    assert!(Engine::storage_keys().iter().any(|known| known == key));
+                    if !self.storage_hangs && !self.storage_fails {
+                        self.storage.insert(key.to_owned(), value.to_vec());
+                    }
+                    self.stores.push(id);
+                }
+                Output::Event(event) => self.events.push((self.now, event)),
+            }
+        }
+        panic!("the engine does not say Wait");
+    }
+
+    pub fn open(&mut self, pmt: &[u8]) -> SessionId {
+        let id = self.engine.session_open(self.now, 0, pmt).unwrap();
+        self.drain();
+        id
+    }
+
+    pub fn has_words(&self, session: SessionId) -> bool {
+        self.words.keys().any(|(of, _)| *of == session.0)
+    }
+
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events).into_iter().map(|(_, event)| event).collect()
+    }
+}
+
+pub fn config(stored: Vec<(String, Vec<u8>)>) -> Config {
+    let mut config = Config::new(STB, Key::new([0x60; 16]), Box::new(Counting(1)));
+    config.stored = stored;
+    config
+}
