@@ -2,6 +2,7 @@
 
 use crate::os::Os;
 use crate::{Card, Cut, PowerLost};
+use ecm_emm::card::INS_INFO;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -43,6 +44,10 @@ impl Os for Inserted {
         self.card.transmit(apdu)
     }
 
+    fn takes_data(&self) -> fn(u8, u8) -> bool {
+        takes_data
+    }
+
     fn arm_cut(&mut self, cut: Cut) {
         self.card.arm_cut(cut);
     }
@@ -65,3 +70,20 @@ impl Os for Inserted {
         self.card.status().page_writes
     }
 }
+
+/// Whether a command of our card brings data: all do but those that only ask.
+pub fn takes_data(cla: u8, ins: u8) -> bool {
+    // Secure messaging always brings a MAC.
+    let secured = cla & 0x80 != 0 && cla & 0x0C != 0;
+    let asks = match cla & 0x80 {
+        0 => matches!(ins, GET_CHALLENGE | READ_BINARY | READ_RECORD | GET_DATA),
+        _ => matches!(ins, INS_INFO | GET_BALANCE | GET_DATA),
+    };
+    secured || !asks
+}
+
+const GET_BALANCE: u8 = 0x5C;
+const GET_CHALLENGE: u8 = 0x84;
+const READ_BINARY: u8 = 0xB0;
+const READ_RECORD: u8 = 0xB2;
+const GET_DATA: u8 = 0xCA;

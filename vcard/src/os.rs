@@ -22,6 +22,10 @@ pub trait Os: Send {
     /// Answers a command APDU with data and status word.
     fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, PowerLost>;
 
+    /// Whether a command of this CLA and INS brings data. A T=0 header does not say which way the
+    /// data goes, so the line asks the one who knows the commands.
+    fn takes_data(&self) -> fn(cla: u8, ins: u8) -> bool;
+
     /// Makes the next purchase that debits lose the card's power at this point.
     fn arm_cut(&mut self, cut: Cut);
 

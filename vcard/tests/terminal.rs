@@ -63,7 +63,7 @@ impl Pair {
             terminal: terminal::CardLine::new(terminal::Policy::new(CLOCK_HZ)),
             terminal_params: initial,
             terminal_deadline: None,
-            card: card::CardLine::new(CLOCK_HZ),
+            card: card::CardLine::new(card::Policy::new(CLOCK_HZ, vcard::inserted::takes_data)),
             card_params: initial,
             card_deadline: None,
             to_card: VecDeque::new(),

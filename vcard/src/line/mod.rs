@@ -20,6 +20,8 @@ use std::collections::VecDeque;
 pub enum Input<'a> {
     /// The terminal sent these octets, in any split.
     Received(&'a [u8]),
+    /// The terminal sent this octet, and it arrived with wrong parity.
+    Damaged(u8),
     /// The operating system has answered the last [`Output::Execute`]: data and status word.
     Executed(&'a [u8]),
     /// The instant in the last [`Output::Wait`] has passed. Too early does no harm.
@@ -40,10 +42,70 @@ pub enum Output<'a> {
     Wait(Option<Instant>),
 }
 
+/// How a card uses its line, beside what its answer to reset says.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// The card gets this clock, in Hz.
+    pub clock_hz: u32,
+    /// Whether a command of this CLA and INS brings data, which a T=0 header does not say.
+    pub takes_data: fn(cla: u8, ins: u8) -> bool,
+    /// The longest information field that the card sends on T=1, however much the terminal takes.
+    pub largest_field: u8,
+}
+
+impl Policy {
+    /// Fields as long as the terminal takes them.
+    pub const fn new(clock_hz: u32, takes_data: fn(u8, u8) -> bool) -> Self {
+        Self { clock_hz, takes_data, largest_field: 254 }
+    }
+}
+
+/// A fault of the card in its answer to one command, which the terminal has to live with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Trouble {
+    /// T=0: so many NULL octets come before the answer.
+    Nulls(u32),
+    /// T=1: so often the card asks for this multiple of its waiting time before it answers.
+    Wtx {
+        /// How often.
+        count: u32,
+        /// The multiplier.
+        times: u8,
+    },
+    /// T=1: the first block of the answer is wrong so many times.
+    Wrong {
+        /// What is wrong with it.
+        how: Wrong,
+        /// How often.
+        count: u32,
+    },
+}
+
+/// What is wrong with a block.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wrong {
+    /// The node address.
+    Nad,
+    /// The protocol control octet has a form that does not exist.
+    Pcb,
+    /// The length field, which says FF.
+    Len,
+    /// The send sequence number.
+    Number,
+    /// The error detection code.
+    Edc,
+    /// The block ends one octet early.
+    Short,
+    /// An octet follows the block.
+    Long,
+    /// A request that only a terminal may make: S(RESYNCH).
+    Resynch,
+}
+
 /// The line of a card under power: from the answer to reset to the protocol that PPS chose.
 #[derive(Debug)]
 pub struct CardLine {
-    clock_hz: u32,
+    policy: Policy,
     phase: Phase,
     actions: Actions,
 }
@@ -63,17 +125,19 @@ enum Phase {
 }
 
 impl CardLine {
-    /// A line without power. The card gets this clock.
-    pub fn new(clock_hz: u32) -> Self {
-        Self { clock_hz, phase: Phase::Mute, actions: Actions::default() }
+    /// A line without power.
+    pub fn new(policy: Policy) -> Self {
+        Self { policy, phase: Phase::Mute, actions: Actions::default() }
     }
 
     /// Reset is released and the card answers with these octets, in logical form (TS is 3B or 3F).
     pub fn power_on(&mut self, octets: &[u8]) -> Result<(), AtrError> {
         self.power_off();
         let atr = Atr::parse(octets, AtrPolicy::TOLERANT)?;
-        let initial =
-            LineParams { convention: atr.convention(), ..LineParams::initial(self.clock_hz) };
+        let initial = LineParams {
+            convention: atr.convention(),
+            ..LineParams::initial(self.policy.clock_hz)
+        };
         self.actions.configure(initial);
         self.actions.transmit(octets);
         match atr.specific_mode() {
@@ -98,7 +162,15 @@ impl CardLine {
 
     /// One input; then [`CardLine::poll_output`] until it says [`Output::Wait`].
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
-        let Input::Received(mut octets) = input else { return self.protocol(now, input) };
+        let mut octets = match (input, &self.phase) {
+            (Input::Received(octets), _) => octets,
+            // 9: a PPS request with a wrong octet is not answered.
+            (Input::Damaged(_), Phase::Answered { .. } | Phase::Pps { .. }) => {
+                self.phase = Phase::Mute;
+                return;
+            }
+            (input, _) => return self.protocol(now, input),
+        };
         if let (Phase::Answered { atr }, Some(&first)) = (&self.phase, octets.first()) {
             let atr = *atr;
             if first == Pps::PPSS {
@@ -119,6 +191,18 @@ impl CardLine {
             }
         }
         self.protocol(now, Input::Received(octets));
+    }
+
+    /// Makes trouble with the answer to the command that was last to be executed. Whether the
+    /// protocol of the moment knows this kind.
+    pub fn make(&mut self, trouble: Trouble) -> bool {
+        match (&mut self.phase, trouble) {
+            (Phase::T0(t0), Trouble::Nulls(count)) => t0.say_null(count),
+            (Phase::T1(t1), Trouble::Wtx { count, times }) => t1.stall(count, times),
+            (Phase::T1(t1), Trouble::Wrong { how, count }) => t1.spoil(how, count),
+            _ => return false,
+        }
+        true
     }
 
     /// What to do next.
@@ -168,15 +252,16 @@ impl CardLine {
             d,
             guard_etu: atr.guard_etu(protocol, f, d),
             convention: atr.convention(),
-            clock_hz: self.clock_hz,
+            clock_hz: self.policy.clock_hz,
         };
         self.actions.configure(line);
         self.phase = match protocol {
-            0 => Phase::T0(T0::new(line.wt(atr.wi(), atr.rate().0))),
+            0 => Phase::T0(T0::new(line.wt(atr.wi(), atr.rate().0), self.policy.takes_data)),
             1 => {
                 let said = atr.t1();
                 let (cwt, bwt) = (line.cwt(said.cwi), line.bwt(said.bwi));
-                Phase::T1(T1::new(T1Params { edc: said.edc, cwt, bwt }))
+                let largest_field = self.policy.largest_field;
+                Phase::T1(T1::new(T1Params { edc: said.edc, cwt, bwt, largest_field }))
             }
             _ => Phase::Mute,
         };

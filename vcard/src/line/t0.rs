@@ -3,8 +3,8 @@
 //! Normative references:
 //!  - ISO/IEC 7816-3:2006 clause 10 (procedure octets) and 12.2 (APDUs over T=0)
 //!
-//! Read before changing it: a T=0 header does not say which way the data goes; the card knows it
-//! from the instruction. [`takes_data`] is that knowledge for the instructions of our card.
+//! Read before changing it: a T=0 header does not say which way the data goes; only the card's
+//! operating system knows it, from the instruction, and tells it by [`super::Policy`].
 
 use super::{Actions, Input, Output};
 use cam_types::Instant;
@@ -16,6 +16,9 @@ use std::time::Duration;
 pub struct T0 {
     /// The waiting time: the terminal gives up when the card is silent for so long.
     wt: Duration,
+    takes_data: fn(u8, u8) -> bool,
+    /// NULL octets that precede the next answer.
+    nulls: u32,
     received: Vec<u8>,
     /// An answer that the terminal has to fetch.
     kept: Option<Kept>,
@@ -45,9 +48,11 @@ enum State {
 
 impl T0 {
     /// The machine as it is after the answer to reset or PPS.
-    pub fn new(wt: Duration) -> Self {
+    pub fn new(wt: Duration, takes_data: fn(u8, u8) -> bool) -> Self {
         Self {
             wt,
+            takes_data,
+            nulls: 0,
             received: Vec::new(),
             kept: None,
             state: State::Header { forget: None },
@@ -63,9 +68,16 @@ impl T0 {
                     self.octet(now, octet);
                 }
             }
+            // The error signal asks for it again. A reader that cannot repeat has lost it.
+            Input::Damaged(_) => {}
             Input::Executed(response) => self.executed(response),
             Input::Timeout => self.timeout(now),
         }
+    }
+
+    /// The next answer comes after so many NULL octets.
+    pub(super) const fn say_null(&mut self, count: u32) {
+        self.nulls = count;
     }
 
     /// What to do next.
@@ -121,7 +133,7 @@ impl T0 {
         {
             return self.fetch(p3, ins, kept);
         }
-        if !takes_data(cla, ins) {
+        if !(self.takes_data)(cla, ins) {
             self.execute(now, header, true, header.to_vec());
         } else if p3 == 0 {
             // Case 1: no data, and P3 is not sent on.
@@ -156,6 +168,9 @@ impl T0 {
             // Nobody asked.
             return;
         };
+        for _ in 0..std::mem::take(&mut self.nulls) {
+            self.actions.transmit(&[NULL]);
+        }
         let Some((data, sw)) = response.split_last_chunk::<2>() else {
             return self.finish([0x6F, 0x00]);
         };
@@ -200,19 +215,6 @@ impl T0 {
 
 const NULL: u8 = 0x60;
 const GET_RESPONSE: u8 = 0xC0;
-
-/// Whether P3 of this instruction counts data for the card, rather than data wanted from it.
-fn takes_data(cla: u8, ins: u8) -> bool {
-    // Secure messaging always brings a MAC.
-    let secured = matches!(cla, 0x04..=0x0F | 0x84..=0x8F) && cla & 0x0C != 0;
-    let answers = match cla & 0x80 {
-        // GET CHALLENGE, READ BINARY, READ RECORD, GET DATA
-        0 => matches!(ins, 0x84 | 0xB0 | 0xB2 | 0xCA),
-        // CAS INFO, GET BALANCE, GET DATA
-        _ => matches!(ins, 0x32 | 0x5C | 0xCA),
-    };
-    secured || !answers
-}
 
 /// A length in one octet, in which `00` stands for 256 or more.
 fn length_octet(len: usize) -> u8 {

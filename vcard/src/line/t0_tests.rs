@@ -20,7 +20,12 @@ struct Bench {
 impl Bench {
     fn new(response: &[u8]) -> Self {
         let response = Some(response.to_vec());
-        Self { card: T0::new(WT), executed: Vec::new(), response, now: 0 }
+        Self {
+            card: T0::new(WT, crate::inserted::takes_data),
+            executed: Vec::new(),
+            response,
+            now: 0,
+        }
     }
 
     fn input(&mut self, input: Input<'_>) -> Vec<u8> {
@@ -135,6 +140,22 @@ fn a_header_cut_short_is_forgotten() {
     bench.now = 1000;
     assert!(bench.input(Input::Timeout).is_empty());
     bench.dialogue(&[(&hex!("00 A4 00 00 00"), &hex!("9000"))]);
+}
+
+#[test]
+fn trouble_with_an_answer() {
+    let mut t0 = T0::new(WT, crate::inserted::takes_data);
+    t0.handle_input(Instant::default(), Input::Received(&hex!("80 CA")));
+    t0.handle_input(Instant::default(), Input::Damaged(0x80));
+    t0.handle_input(Instant::default(), Input::Received(&hex!("00 00 00")));
+    assert!(matches!(t0.poll_output(), Output::Execute(_)));
+    t0.say_null(3);
+    t0.handle_input(Instant::default(), Input::Executed(&hex!("9000")));
+    let mut sent = Vec::new();
+    while let Output::Transmit(octets) = t0.poll_output() {
+        sent.extend_from_slice(octets);
+    }
+    assert_eq!(sent, hex!("60 60 60 9000"));
 }
 
 mod properties {

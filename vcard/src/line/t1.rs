@@ -9,7 +9,7 @@
 //! terminal may ask for S(RESYNCH). After three answers in a row to invalid blocks the card stays
 //! silent until a valid one comes (rule 7.4.3).
 
-use super::{Actions, Input, Output};
+use super::{Actions, Input, Output, Wrong};
 use cam_types::Instant;
 use iso7816::apdu::Command;
 use iso7816::t1::{Block, Edc, Fault, MAX_BLOCK, Supervisory};
@@ -25,6 +25,8 @@ pub struct T1Params {
     pub cwt: Duration,
     /// The terminal gives a block up after this time.
     pub bwt: Duration,
+    /// The longest information field that the card sends.
+    pub largest_field: u8,
 }
 
 /// The T=1 machine of a card.
@@ -50,6 +52,12 @@ pub struct T1 {
     refusals: u8,
     /// Answers of the operating system that a RESYNCH has made void.
     void: u32,
+    /// One octet of the block that is coming in had wrong parity.
+    damaged: bool,
+    /// So often the card asks for time before the next answer, and for how much.
+    stalls: (u32, u8),
+    /// The next I-block is wrong in this way, so many times.
+    spoiled: Option<(Wrong, u32)>,
     state: State,
     actions: Actions,
 }
@@ -94,6 +102,9 @@ impl T1 {
             last: Sent::Nothing,
             refusals: 0,
             void: 0,
+            damaged: false,
+            stalls: (0, GRANT),
+            spoiled: None,
             state: State::Listening,
             actions: Actions::default(),
         }
@@ -103,9 +114,23 @@ impl T1 {
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         match input {
             Input::Received(octets) => self.receive(now, octets),
+            Input::Damaged(octet) => {
+                self.damaged = true;
+                self.receive(now, &[octet]);
+            }
             Input::Executed(response) => self.executed(response),
             Input::Timeout => self.timeout(now),
         }
+    }
+
+    /// The next answer comes after so many requests for more time.
+    pub(super) const fn stall(&mut self, count: u32, times: u8) {
+        self.stalls = (count, times);
+    }
+
+    /// The next answer begins with a block that is wrong.
+    pub(super) const fn spoil(&mut self, how: Wrong, count: u32) {
+        self.spoiled = Some((how, count));
     }
 
     /// What to do next.
@@ -124,6 +149,10 @@ impl T1 {
             if len.is_some_and(|len| self.received.len() >= len) {
                 let block = std::mem::take(&mut self.received);
                 match Block::parse(&block, self.params.edc) {
+                    _ if std::mem::take(&mut self.damaged) => {
+                        self.invalid(Fault::Edc);
+                        break;
+                    }
                     Ok(block) => {
                         self.refusals = 0;
                         self.block(now, block);
@@ -144,6 +173,7 @@ impl T1 {
         if self.cut_short.is_some_and(|cut| cut <= now) {
             self.cut_short = None;
             self.received.clear();
+            self.damaged = false;
             self.invalid(Fault::Other);
         }
         if let State::Executing { ask } = self.state
@@ -159,9 +189,15 @@ impl T1 {
             // Rule 3: the terminal grants the time.
             (
                 State::Stalling { done },
-                Block::S { response: true, kind: Supervisory::Wtx(GRANT) },
-            ) => {
-                if done {
+                Block::S { response: true, kind: Supervisory::Wtx(times) },
+            ) if times == self.asked() => {
+                if self.stalls.0 > 0 {
+                    self.stalls.0 -= 1;
+                }
+                if done && self.stalls.0 > 0 {
+                    self.ask_for_time(true);
+                } else if done {
+                    self.stalls.1 = GRANT;
                     self.send_answer(0);
                 } else {
                     self.executing(now);
@@ -264,6 +300,10 @@ impl T1 {
             return;
         }
         match self.state {
+            State::Executing { .. } if self.stalls.0 > 0 => {
+                self.answer = response.to_vec();
+                self.ask_for_time(true);
+            }
             State::Executing { .. } => {
                 self.answer = response.to_vec();
                 self.send_answer(0);
@@ -279,7 +319,12 @@ impl T1 {
 
     fn ask_for_time(&mut self, done: bool) {
         self.state = State::Stalling { done };
-        self.send_supervisory(false, Supervisory::Wtx(GRANT));
+        self.send_supervisory(false, Supervisory::Wtx(self.asked()));
+    }
+
+    /// The multiplier that the card asks for.
+    const fn asked(&self) -> u8 {
+        if self.stalls.0 > 0 { self.stalls.1 } else { GRANT }
     }
 
     fn abort(&mut self) {
@@ -289,7 +334,8 @@ impl T1 {
 
     /// Sends the part of the answer that begins here.
     fn send_answer(&mut self, from: usize) {
-        let to = self.answer.len().min(from + usize::from(self.ifsd));
+        let to =
+            self.answer.len().min(from + usize::from(self.ifsd.min(self.params.largest_field)));
         self.next = !self.next;
         self.state = if to < self.answer.len() { State::Answering } else { State::Listening };
         self.send_part(from..to);
@@ -300,7 +346,14 @@ impl T1 {
         let mut out = [0; MAX_BLOCK];
         let inf = self.answer.get(part.clone()).unwrap_or_default();
         let len = Block::I { ns: !self.next, more, inf }.emit(self.params.edc, &mut out);
-        self.transmit(len, &out);
+        match self.spoiled.take() {
+            Some((how, count)) if count > 0 => {
+                self.spoiled = Some((how, count - 1));
+                let sound = len.and_then(|len| out.get(..len)).unwrap_or_default();
+                self.actions.transmit(&how.spoil(sound, self.params.edc));
+            }
+            _ => self.transmit(len, &out),
+        }
         self.unacknowledged = Some(part);
         self.last = Sent::Information;
     }
@@ -324,6 +377,41 @@ impl T1 {
     }
 }
 
+impl Wrong {
+    /// The block with this wrong, and right otherwise.
+    fn spoil(self, block: &[u8], edc: Edc) -> Vec<u8> {
+        let body = block.get(..block.len().saturating_sub(edc.len())).unwrap_or_default();
+        let mut wrong = body.to_vec();
+        match (self, wrong.first_chunk_mut::<3>()) {
+            (Self::Nad, Some(prologue)) => prologue[0] ^= 0x21,
+            (Self::Pcb, Some(prologue)) => prologue[1] = 0x8F,
+            (Self::Len, Some(prologue)) => prologue[2] = 0xFF,
+            (Self::Number, Some(prologue)) => prologue[1] ^= 0x40,
+            (Self::Resynch, _) => wrong = vec![0x00, 0xC0, 0x00],
+            _ => {}
+        }
+        match edc {
+            Edc::Lrc => wrong.push(wrong.iter().fold(0, |sum, octet| sum ^ octet)),
+            Edc::Crc => wrong.extend(CRC.checksum(&wrong).to_le_bytes()),
+        }
+        match self {
+            Self::Edc => {
+                if let Some(last) = wrong.last_mut() {
+                    *last ^= 0x01;
+                }
+            }
+            Self::Short => {
+                wrong.pop();
+            }
+            Self::Long => wrong.push(0x00),
+            _ => {}
+        }
+        wrong
+    }
+}
+
+/// The code of ISO/IEC 13239.
+const CRC: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_IBM_SDLC);
 /// The information field size of the terminal until it announces another.
 const INITIAL_IFSD: u8 = 32;
 /// The card asks for one block waiting time more, as often as it needs it.

@@ -3,8 +3,12 @@
 use super::*;
 use hex_literal::hex;
 
-const PARAMS: T1Params =
-    T1Params { edc: Edc::Lrc, cwt: Duration::from_millis(5), bwt: Duration::from_millis(200) };
+const PARAMS: T1Params = T1Params {
+    edc: Edc::Lrc,
+    cwt: Duration::from_millis(5),
+    bwt: Duration::from_millis(200),
+    largest_field: 254,
+};
 
 fn at(ms: u64) -> Instant {
     Instant::from_micros(ms * 1000)
@@ -246,6 +250,66 @@ fn nonsense_is_refused() {
     ] {
         Bench::new().dialogue(&[(block, &hex!("00 82 00"))]);
     }
+}
+
+#[test]
+fn trouble_with_an_answer() {
+    let mut bench = Bench::new();
+    bench.slow = true;
+    bench.dialogue(&[(&hex!("00 00 01 01"), &[])]);
+    bench.card.stall(2, 5);
+    assert_eq!(bench.input(Input::Executed(&hex!("9000"))), hex!("00 C3 01 05 C7"));
+    bench.dialogue(&[
+        (&hex!("00 E3 01 01"), &hex!("00 C3 01 05")),
+        (&hex!("00 E3 01 05"), &hex!("00 C3 01 05")),
+        (&hex!("00 E3 01 05"), &hex!("00 00 02 9000")),
+        (&hex!("00 40 01 02"), &[]),
+    ]);
+    bench.card.spoil(Wrong::Edc, 2);
+    assert_eq!(bench.input(Input::Executed(&hex!("9000"))), hex!("00 40 02 9000 D3"));
+    assert_eq!(bench.input(Input::Received(&hex!("00 90 00 90"))), hex!("00 40 02 9000 D3"));
+    bench.dialogue(&[(&hex!("00 90 00"), &hex!("00 40 02 9000"))]);
+}
+
+#[test]
+fn wrong_blocks() {
+    let sound = hex!("00 00 02 9000 92");
+    for (how, wrong) in [
+        (Wrong::Nad, &hex!("21 00 02 9000 B3")[..]),
+        (Wrong::Pcb, &hex!("00 8F 02 9000 1D")),
+        (Wrong::Len, &hex!("00 00 FF 9000 6F")),
+        (Wrong::Number, &hex!("00 40 02 9000 D2")),
+        (Wrong::Edc, &hex!("00 00 02 9000 93")),
+        (Wrong::Short, &hex!("00 00 02 9000")),
+        (Wrong::Long, &hex!("00 00 02 9000 92 00")),
+        (Wrong::Resynch, &hex!("00 C0 00 C0")),
+    ] {
+        assert_eq!(how.spoil(&sound, Edc::Lrc), wrong, "{how:?}");
+    }
+    let mut out = [0; MAX_BLOCK];
+    let len = Block::I { ns: true, more: false, inf: &hex!("9000") }.emit(Edc::Crc, &mut out);
+    let mut other = [0; MAX_BLOCK];
+    Block::I { ns: false, more: false, inf: &hex!("9000") }.emit(Edc::Crc, &mut other).unwrap();
+    assert_eq!(Wrong::Number.spoil(&out[..len.unwrap()], Edc::Crc), other[..len.unwrap()]);
+}
+
+#[test]
+fn an_octet_with_wrong_parity_spoils_its_block() {
+    let mut bench = Bench::new();
+    assert!(bench.input(Input::Received(&hex!("00 00"))).is_empty());
+    assert!(bench.input(Input::Damaged(0x01)).is_empty());
+    assert_eq!(bench.input(Input::Received(&hex!("AA AB"))), hex!("00 81 00 81"));
+    bench.dialogue(&[(&hex!("00 00 01 AA"), &hex!("00 00 03 AA9000"))]);
+}
+
+#[test]
+fn fields_no_longer_than_the_card_likes() {
+    let mut bench = Bench::new();
+    bench.card.params.largest_field = 3;
+    bench.dialogue(&[
+        (&hex!("00 00 02 AABB"), &hex!("00 20 03 AABB90")),
+        (&hex!("00 90 00"), &hex!("00 40 01 00")),
+    ]);
 }
 
 mod properties {

@@ -11,7 +11,7 @@ mod options;
 pub use options::{Options, ServeError};
 
 use crate::control::Control;
-use crate::line::{CardLine, Input, Output};
+use crate::line::{CardLine, Input, Output, Policy};
 use crate::link::Link;
 use crate::os::{Os, OsThread, Reply, Request};
 use crate::pace::{Pace, Tempo};
@@ -90,8 +90,9 @@ impl Server {
             Some(path) => Some(Control::create(path).map_err(io("control socket", path))?),
             None => None,
         };
-        let os = OsThread::spawn(os).map_err(io("thread", Path::new("card")))?;
         let initial = LineParams::initial(options.clock_hz.unwrap_or(CLOCK_HZ));
+        let policy = Policy::new(initial.clock_hz, os.takes_data());
+        let os = OsThread::spawn(os).map_err(io("thread", Path::new("card")))?;
         let link = match &options.link {
             Some(path) => Some(Link::create(path, pty.path()).map_err(io("link", path))?),
             None => None,
@@ -103,7 +104,7 @@ impl Server {
             recorder,
             control,
             os,
-            line: CardLine::new(initial.clock_hz),
+            line: CardLine::new(policy),
             deadline: None,
             params: initial,
             initial,

@@ -38,6 +38,10 @@ impl Os for Echo {
         Ok([apdu, &[0x90, 0x00]].concat())
     }
 
+    fn takes_data(&self) -> fn(u8, u8) -> bool {
+        |_, ins| !matches!(ins, 0xCA | 0xCC | 0xDD | 0xEE)
+    }
+
     fn arm_cut(&mut self, cut: Cut) {
         self.armed = Some(cut);
     }
