@@ -16,7 +16,7 @@ STBCAM_SOURCES := Cargo.toml Cargo.lock $(shell find cam-types iso7816 gp ecm-em
                   \( -name '*.rs' -o -name Cargo.toml \) -not -path '*/tests/*')
 
 .PHONY: library
-library: $(STBCAM_OUT)/libstbcam.a $(STBCAM_OUT)/libstbcam.so $(STBCAM_OUT)/stbcam.pc
+library: $(STBCAM_OUT)/libstbcam.a $(STBCAM_OUT)/$(STBCAM_SONAME) $(STBCAM_OUT)/stbcam.pc
 
 $(STBCAM_OUT)/libstbcam.a: $(STBCAM_SOURCES)
 	CARGO_TARGET_DIR=target $(CARGO) build --release -p stbcam-ffi
@@ -27,11 +27,10 @@ $(STBCAM_OUT)/libstbcam.so.$(STBCAM_VERSION): $(STBCAM_OUT)/libstbcam.a ffi/stbc
 	    $(STBCAM_SYMBOLS:%=-Wl,-u,%) -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,defs \
 	    $(STBCAM_OUT)/libstbcam.a $(LDFLAGS) $(STBCAM_LIBS)
 
+# The name that programs find at run time, and the one that -lstbcam finds.
 $(STBCAM_OUT)/$(STBCAM_SONAME): $(STBCAM_OUT)/libstbcam.so.$(STBCAM_VERSION)
 	ln -sf $(notdir $<) $@
-
-$(STBCAM_OUT)/libstbcam.so: $(STBCAM_OUT)/$(STBCAM_SONAME)
-	ln -sf $(notdir $<) $@
+	ln -sf $(@F) $(@D)/libstbcam.so
 
 $(STBCAM_OUT)/stbcam.pc: ffi/stbcam.pc.in
 	@mkdir -p $(@D)

@@ -183,6 +183,12 @@ typedef struct stbcam_error_t {
 #define STBCAM_E_REQUEST_REUSED -65
 
 /**
+ * The answer was lost, and the card now says that it was not paid. No money has moved; the
+ * purchase is open again, and confirming it again pays once.
+ */
+#define STBCAM_E_NOT_PAID -66
+
+/**
  * A result in words, in English. Static: never freed, never NULL.
  *
  * Threads: any, also from a callback.
@@ -734,7 +740,8 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 
 /**
  * A session's access: session, code its state (STBCAM_ACCESS_*), arg the reason, flags
- * the remedy (STBCAM_REMEDY_*), text the reason in words.
+ * the remedy (STBCAM_REMEDY_*), amount 1 when the descrambler holds keys of it, text the
+ * reason in words.
  */
 #define STBCAM_EV_ACCESS 2
 /** Other filters are wanted: call stbcam_filters. */

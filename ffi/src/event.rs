@@ -19,7 +19,8 @@ use std::os::fd::AsRawFd;
 /// The card: `code` its state (`STBCAM_CARD_*`), `arg` the reason (`STBCAM_REASON_*`), `text`.
 pub const STBCAM_EV_CARD: u32 = 1;
 /// A session's access: `session`, `code` its state (`STBCAM_ACCESS_*`), `arg` the reason, `flags`
-/// the remedy (`STBCAM_REMEDY_*`), `text` the reason in words.
+/// the remedy (`STBCAM_REMEDY_*`), `amount` 1 when the descrambler holds keys of it, `text` the
+/// reason in words.
 pub const STBCAM_EV_ACCESS: u32 = 2;
 /// Other filters are wanted: call `stbcam_filters`.
 pub const STBCAM_EV_FILTERS: u32 = 3;

@@ -86,6 +86,7 @@ fn of_engine(
                 code: c_state(access.state),
                 arg: c_reason(access.reason),
                 flags: c_remedy(access.remedy).unsigned_abs(),
+                amount: access.crypto_period.is_some().into(),
                 ..base
             }
         }

@@ -399,7 +399,7 @@ pub(crate) const fn purchase_result(outcome: &Outcome) -> (i32, stbcam_result_t)
         Outcome::PinWrong { .. } => (STBCAM_TXN_OPEN, STBCAM_E_PIN_WRONG),
         Outcome::PinBlocked => (STBCAM_TXN_OPEN, STBCAM_E_PIN_BLOCKED),
         Outcome::PinRequired => (STBCAM_TXN_OPEN, STBCAM_E_PIN_REQUIRED),
-        Outcome::NotPaid => (STBCAM_TXN_OPEN, STBCAM_E_AGAIN),
+        Outcome::NotPaid => (STBCAM_TXN_OPEN, STBCAM_E_NOT_PAID),
         Outcome::Settling => (STBCAM_TXN_RECOVERING, STBCAM_E_OUTCOME_UNKNOWN),
         Outcome::Cancelled => (STBCAM_TXN_CANCELLED, STBCAM_OK),
     }

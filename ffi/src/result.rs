@@ -87,6 +87,10 @@ pub const STBCAM_E_OUTCOME_UNKNOWN: stbcam_result_t = -64;
 /// The request id belongs to another purchase.
 pub const STBCAM_E_REQUEST_REUSED: stbcam_result_t = -65;
 
+/// The answer was lost, and the card now says that it was not paid. No money has moved; the
+/// purchase is open again, and confirming it again pays once.
+pub const STBCAM_E_NOT_PAID: stbcam_result_t = -66;
+
 /// The details of a refusal.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -184,6 +188,7 @@ pub(crate) const fn text_of(result: stbcam_result_t) -> &'static CStr {
         STBCAM_E_ALREADY_OWNED => c"bought already; no money has moved",
         STBCAM_E_OUTCOME_UNKNOWN => c"answer was lost; the card will be asked",
         STBCAM_E_REQUEST_REUSED => c"request id belongs to another purchase",
+        STBCAM_E_NOT_PAID => c"not paid after all; no money has moved, it may be confirmed again",
         _ => c"unknown result",
     }
 }

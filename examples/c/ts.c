@@ -1,0 +1,159 @@
+#include "ts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int ts_open(ts_file_t *ts, const char *name)
+{
+    ts->name = name;
+    ts->next = 0;
+    ts->file = fopen(name, "rb");
+    if (!ts->file) {
+        fprintf(stderr, "player: %s: %s\n", name, strerror(errno));
+        return -1;
+    }
+    int first = getc(ts->file);
+    long size = fseek(ts->file, 0, SEEK_END) == 0 ? ftell(ts->file) : -1;
+    const char *wrong = NULL;
+    if (first != 0x47)
+        wrong = "does not begin with sync octet 0x47: not a transport stream";
+    else if (size < 0 || fseek(ts->file, 0, SEEK_SET) != 0)
+        wrong = "cannot be read from its beginning: not a file";
+    if (wrong) {
+        fprintf(stderr, "player: %s: %s\n", name, wrong);
+    } else if (size % TS_PACKET) {
+        fprintf(stderr, "player: %s: truncated: packet %ld has %ld of 188 octets\n", name, size / TS_PACKET,
+                size % TS_PACKET);
+    } else {
+        return 0;
+    }
+    fclose(ts->file);
+    return -1;
+}
+
+int ts_read(ts_file_t *ts, uint8_t packet[TS_PACKET])
+{
+    size_t got = fread(packet, 1, TS_PACKET, ts->file);
+    if (got == 0 && !ferror(ts->file))
+        return 0;
+    if (got != TS_PACKET) {
+        fprintf(stderr, "player: %s: packet %lu: %s\n", ts->name, ts->next,
+                ferror(ts->file) ? strerror(errno) : "truncated");
+        return -1;
+    }
+    if (packet[0] != 0x47) {
+        fprintf(stderr, "player: %s: packet %lu begins with 0x%02X, not with sync octet 0x47\n", ts->name, ts->next,
+                packet[0]);
+        return -1;
+    }
+    ts->next++;
+    return 1;
+}
+
+/* The PCR of a packet (ISO/IEC 13818-1, 2.4.3.5); 0 when it has none. */
+static int pcr_of(const uint8_t *p, uint64_t *pcr)
+{
+    if (!(p[3] & 0x20) || p[4] < 7 || p[4] > 183 || !(p[5] & 0x10))
+        return 0;
+    uint64_t base = (uint64_t)p[6] << 25 | (uint64_t)p[7] << 17 | (uint64_t)p[8] << 9 | (uint64_t)p[9] << 1 | p[10] >> 7;
+    *pcr = base * 300 + ((uint64_t)(p[10] & 1) << 8 | p[11]);
+    return 1;
+}
+
+void ts_clock_feed(ts_clock_t *clock, const uint8_t *packet, unsigned long index)
+{
+    enum { HZ = 27000000 };
+    uint64_t pcr;
+    if (!pcr_of(packet, &pcr) || (clock->pid >= 0 && clock->pid != ts_pid(packet)))
+        return;
+    if (clock->pid < 0) {
+        clock->pid = ts_pid(packet);
+        clock->first = pcr;
+    } else if (pcr > clock->last && pcr - clock->last < 10 * (uint64_t)HZ) {
+        clock->per_packet = (double)(pcr - clock->last) / (double)(index - clock->last_packet);
+    } else {
+        /* The time base has changed: ours goes on. */
+        uint64_t elapsed = clock->last - clock->first;
+        elapsed += (uint64_t)(clock->per_packet * (double)(index - clock->last_packet));
+        clock->first = pcr - elapsed;
+    }
+    clock->last = pcr;
+    clock->last_packet = index;
+}
+
+double ts_clock_at(const ts_clock_t *clock, unsigned long index)
+{
+    if (clock->pid < 0)
+        return 0;
+    double since = clock->per_packet * (double)(index - clock->last_packet);
+    return ((double)(clock->last - clock->first) + since) / 27e6;
+}
+
+struct ts_part {
+    int counter; /* continuity_counter of the last packet */
+    int begun;   /* a section has begun */
+    size_t len;
+    uint8_t octets[TS_SECTION + TS_PACKET];
+};
+
+/* Takes the octets and passes on every section that they complete. */
+static void part_take(ts_part_t *part, const uint8_t *octets, size_t len, uint16_t pid, ts_section_fn found, void *user)
+{
+    memcpy(part->octets + part->len, octets, len);
+    part->len += len;
+    while (part->len >= 3 && part->octets[0] != 0xFF) { /* table_id FF: stuffing up to the packet's end */
+        size_t whole = 3 + ((size_t)(part->octets[1] & 0x0F) << 8 | part->octets[2]);
+        if (whole > TS_SECTION)
+            break;
+        if (part->len < whole)
+            return;
+        found(user, pid, part->octets, whole);
+        part->len -= whole;
+        memmove(part->octets, part->octets + whole, part->len);
+    }
+    if (part->len >= 3 || (part->len > 0 && part->octets[0] == 0xFF) || part->len == 0)
+        part->begun = 0;
+}
+
+void ts_demux(ts_demux_t *demux, const uint8_t *packet, ts_section_fn found, void *user)
+{
+    uint16_t pid = ts_pid(packet);
+    if (!demux->wanted[pid] || packet[3] & 0xC0 || !(packet[3] & 0x10))
+        return; /* not wanted, scrambled, or no payload */
+    if (!demux->parts[pid]) {
+        demux->parts[pid] = calloc(1, sizeof *demux->parts[pid]);
+        if (!demux->parts[pid])
+            return;
+        demux->parts[pid]->counter = -1;
+    }
+    ts_part_t *part = demux->parts[pid];
+    int counter = packet[3] & 0x0F, expected = (part->counter + 1) & 0x0F;
+    if (part->counter == counter)
+        return; /* sent twice */
+    if (part->counter >= 0 && counter != expected)
+        part->begun = 0; /* packets are missing, and with them a part of the section */
+    part->counter = counter;
+
+    size_t at = 4;
+    if (packet[3] & 0x20)
+        at += 1 + (size_t)packet[4];
+    if (packet[1] & 0x40) { /* payload_unit_start: a section begins behind pointer_field octets */
+        if (at >= TS_PACKET || at + 1 + packet[at] > TS_PACKET)
+            return;
+        size_t start = at + 1 + packet[at];
+        if (part->begun)
+            part_take(part, packet + at + 1, packet[at], pid, found, user);
+        part->begun = 1;
+        part->len = 0;
+        at = start;
+    }
+    if (part->begun && at < TS_PACKET)
+        part_take(part, packet + at, TS_PACKET - at, pid, found, user);
+}
+
+void ts_demux_free(ts_demux_t *demux)
+{
+    for (int pid = 0; pid < TS_PIDS; pid++)
+        free(demux->parts[pid]);
+}
