@@ -137,11 +137,13 @@ impl Engine {
             Absence::Removed => (AccessStatus::NO_CARD, polls.then_some(Self::RETRY)),
             // Without a detect line a mute card and an empty slot look the same.
             Absence::Mute if polls => (AccessStatus::NO_CARD, Some(Self::RETRY)),
-            Absence::Mute => {
+            Absence::Mute | Absence::Unknown => {
                 self.failures += 1;
-                (AccessStatus::MUTE_CARD, Some(self.backoff()))
+                let mute = why == Absence::Mute;
+                let reason =
+                    if mute { AccessStatus::MUTE_CARD } else { AccessStatus::UNKNOWN_CARD };
+                (reason, Some(self.backoff()))
             }
-            Absence::Unknown => (AccessStatus::UNKNOWN_CARD, polls.then_some(Self::RETRY)),
             Absence::ReaderLost => (AccessStatus::READER_FAULT, Some(Duration::from_secs(1))),
         };
         if why == Absence::Removed || (why == Absence::Mute && polls) {
@@ -179,7 +181,10 @@ impl Engine {
     }
 
     /// The exchange got no answer.
-    pub(crate) fn exchange_failed(&mut self, now: Instant, silent: bool) {
+    ///
+    /// Whether the card may have carried the command out changes nothing: every command can be
+    /// repeated or, if it is a purchase, asked after.
+    pub(crate) fn exchange_failed(&mut self, now: Instant, may_have_executed: bool, silent: bool) {
         if self.flight.is_none() {
             if matches!(self.link, Link::Activating) {
                 self.card_absent(now, Absence::Mute);
@@ -187,7 +192,11 @@ impl Engine {
             return;
         }
         self.stats.apdu_failed += 1;
-        log::info!("no answer from the card{}", if silent { ", not one character" } else { "" });
+        log::info!(
+            "no answer from the card{}{}",
+            if silent { ", not one character" } else { "" },
+            if may_have_executed { "" } else { ", the command did not reach it" },
+        );
         self.drop_flight(now);
         self.trouble(now, Trouble::Line);
     }
@@ -246,9 +255,15 @@ impl Engine {
             Link::Up(Stage::Ready) if self.flight.is_none() => {
                 self.probe_due().into_iter().chain(self.settle_due()).min()
             }
+            Link::Up(Stage::Unusable) if self.flight.is_none() => Some(self.another_look()),
             Link::Up(_) if self.flight.is_none() => self.probe_due(),
             Link::Activating | Link::Up(_) => None,
         }
+    }
+
+    /// A card that was not ours is selected once more: it may have been a bad contact.
+    pub(crate) fn another_look(&self) -> Instant {
+        self.last_exchange.after(self.config.probe.unwrap_or(Self::MAX_RETRY))
     }
 
     pub(crate) fn probe_due(&self) -> Option<Instant> {

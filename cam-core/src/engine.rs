@@ -123,7 +123,9 @@ impl Engine {
             Input::CardReady { atr, protocol } => self.card_ready(now, atr, protocol),
             Input::CardAbsent(why) => self.card_absent(now, why),
             Input::Response(response) => self.response(now, response),
-            Input::Failed { silent, .. } => self.exchange_failed(now, silent),
+            Input::Failed { may_have_executed, silent } => {
+                self.exchange_failed(now, may_have_executed, silent);
+            }
             Input::Stored(id) => self.stored(id, true),
             Input::StoreFailed(id) => self.stored(id, false),
             Input::Timeout => {}
@@ -173,9 +175,9 @@ impl Engine {
         }
     }
 
-    /// Resets the card. Keys stay until it answers.
+    /// Resets the card, or tries an empty reader at once. Keys stay until the card answers.
     pub fn card_reset(&mut self, now: Instant) {
-        if matches!(self.link, Link::Up(_)) {
+        if !matches!(self.link, Link::Activating) {
             self.drop_flight(now);
             self.activate();
         }

@@ -49,7 +49,7 @@ impl Engine {
             Link::Up(Stage::Pair) => self.pair(now),
             Link::Up(Stage::Unpaired) => self.pump_unpaired(now),
             Link::Up(Stage::Unusable) => {
-                if self.probe_due().is_some_and(|at| now >= at) {
+                if now >= self.another_look() {
                     self.send_select(true);
                 }
             }

@@ -13,7 +13,9 @@ use cam_types::{
 };
 use ecm_emm::card::PinBlock;
 
-use crate::{Offer, OfferId, Outcome, Receipt, RequestId, StoreId, Transaction, TxnId, TxnState};
+use crate::{
+    Offer, OfferId, Outcome, Receipt, RequestId, SessionId, StoreId, Transaction, TxnId, TxnState,
+};
 
 /// How far a purchase has come.
 pub(crate) enum Step {
@@ -165,6 +167,12 @@ impl Ledger {
 
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// A purchase from this session waits for the card's word.
+    pub(crate) fn settles(&self, session: SessionId) -> bool {
+        let of = |entry: &Entry| entry.offer.session() == session;
+        self.entries.iter().any(|entry| of(entry) && entry.state() == TxnState::Settling)
     }
 
     pub(crate) fn find(&mut self, wanted: impl Fn(&Entry) -> bool) -> Option<&mut Entry> {
@@ -358,7 +366,7 @@ impl Receipt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OfferKind, SessionId};
+    use crate::OfferKind;
     use alloc::vec;
     use cam_types::CasTime;
 

@@ -13,7 +13,8 @@ use crate::programme::Programme;
 use crate::session::Session;
 use crate::stream::Stream;
 use crate::{
-    Access, AccessState, CaPmtReply, CardState, Engine, Event, Filter, SessionError, SessionId,
+    Access, AccessState, CaPmtReply, Card, CardState, Engine, Event, Filter, SessionError,
+    SessionId,
 };
 
 impl Engine {
@@ -224,10 +225,9 @@ impl Engine {
     }
 
     pub(crate) fn publish_access(&mut self, now: Instant) {
-        let card = &self.card;
-        let rights = self.rights.as_slice();
         for session in self.sessions.iter_mut() {
-            let access = session_access(session, card.state, card.reason, card.sw, rights, now);
+            let settles = self.ledger.settles(session.id);
+            let access = session_access(session, &self.card, settles, &self.rights, now);
             if access != session.access {
                 session.access = access;
                 self.out.event(Event::Access { session: session.id, access });
@@ -239,15 +239,14 @@ impl Engine {
 /// What a session shows: of several ECM streams the one that is worst off.
 fn session_access(
     session: &Session,
-    card: CardState,
-    card_reason: AccessStatus,
-    card_sw: u16,
+    card: &Card,
+    settles: bool,
     rights: &[RightRow],
     now: Instant,
 ) -> Access {
     let offers = session.offers().count().min(255) as u8;
-    let stream = session.streams.iter().max_by_key(|stream| AccessState::of(stream.status(now)));
-    let Some(stream) = stream else {
+    let worst = session.streams.iter().max_by_key(|stream| AccessState::of(stream.status(now)));
+    let Some(stream) = worst else {
         let reason = if session.programme.scrambled {
             AccessStatus::UNKNOWN_OPERATOR
         } else {
@@ -255,13 +254,16 @@ fn session_access(
         };
         return Access { offers, ..Access::of(reason) };
     };
-    let status = stream.status(now);
-    // While a card is started again its last word holds as long as its keys do.
-    let (reason, sw) = match card {
-        CardState::Ready => (status, stream.sw),
-        CardState::Starting if stream.keys.is_some() => (status, stream.sw),
-        CardState::Starting => (AccessStatus::PENDING, card_sw),
-        CardState::Absent | CardState::Unusable | CardState::Unpaired => (card_reason, card_sw),
+    let dark = stream.keys.is_none();
+    let (reason, sw) = match card.state {
+        CardState::Ready | CardState::Starting if dark && settles => {
+            (AccessStatus::OUTCOME_UNKNOWN, card.sw)
+        }
+        CardState::Ready => (stream.status(now), stream.sw),
+        // While a card is started again its last word holds as long as its keys do.
+        CardState::Starting if dark => (AccessStatus::PENDING, card.sw),
+        CardState::Starting => (stream.status(now), stream.sw),
+        CardState::Absent | CardState::Unusable | CardState::Unpaired => (card.reason, card.sw),
     };
     let word = stream.word;
     let mut access = Access {

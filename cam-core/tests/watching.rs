@@ -1,4 +1,5 @@
 //! From a section to the descrambler: zapping, crypto periods, refusals, several services.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod bench;
 

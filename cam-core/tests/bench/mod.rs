@@ -1,5 +1,6 @@
 //! A box in virtual time: engine, reader, storage, descrambler, and a slot for a card.
 #![allow(dead_code, reason = "every test binary uses its part of the bench")]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 pub mod air;
 pub mod card;
@@ -141,6 +142,13 @@ impl Bench {
             }
         }
         panic!("the engine does not come to rest");
+    }
+
+    /// Lets time pass until nothing is on the line.
+    pub fn rest(&mut self) {
+        while self.report.is_some() {
+            self.run(1);
+        }
     }
 
     fn answer_stores(&mut self) {

@@ -1,0 +1,371 @@
+//! Purchases: paid, refused or being settled, never guessed, never twice.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod bench;
+
+use bench::card::{Cut, ModelCard, PIN};
+use bench::{Bench, air};
+use cam_core::{
+    AccessStatus, CardState, Event, Offer, Outcome, PinAnswer, PinOutcome, PurchaseError, Receipt,
+    SessionId, TxnId, TxnState,
+};
+use cam_types::{Fen, Pseudonym};
+use ecm_emm::card::{INS_ECM, INS_PURCHASE, INS_RIGHTS, INS_VERIFY, PurchaseResult};
+
+const PRICE: Fen = Fen::new(1200);
+const REQUEST: [u8; 16] = [1; 16];
+
+fn at_the_cinema() -> (Bench, SessionId, Offer) {
+    let mut bench = Bench::ready();
+    let cinema = bench.open(&air::cinema());
+    bench.section(air::CINEMA_ECM, &air::cinema_ecm(4, 2001, 1200));
+    bench.run(500);
+    let offer = bench.engine.offers(cinema).next().unwrap();
+    bench.take_events();
+    (bench, cinema, offer)
+}
+
+fn begin(bench: &mut Bench, offer: &Offer) -> TxnId {
+    bench.engine.purchase_begin(bench.now, offer.id, REQUEST, PRICE).unwrap()
+}
+
+fn confirm(bench: &mut Bench, txn: TxnId, pin: &[u8]) -> Result<(), PurchaseError> {
+    bench.engine.purchase_confirm(bench.now, txn, pin)
+}
+
+fn outcomes(bench: &mut Bench) -> Vec<Outcome> {
+    let of_purchase = |event| match event {
+        Event::Purchase { outcome, .. } => Some(outcome),
+        _ => None,
+    };
+    bench.take_events().into_iter().filter_map(of_purchase).collect()
+}
+
+fn paid(outcomes: &[Outcome]) -> Receipt {
+    match outcomes {
+        [.., Outcome::Paid(receipt)] => *receipt,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_purchase_brings_receipt_and_picture() {
+    let (mut bench, cinema, offer) = at_the_cinema();
+    let txn = begin(&mut bench, &offer);
+    assert_eq!(bench.engine.purchase(txn).unwrap().state, TxnState::Open);
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(400);
+    let receipt = paid(&outcomes(&mut bench));
+    assert_eq!(receipt.amount, PRICE);
+    assert_eq!((receipt.balance_before, receipt.balance_after), (Fen::new(10_000), Fen::new(8800)));
+    assert_eq!((receipt.card_sequence, receipt.tac), (1, [1; 4]));
+    assert!(bench.has_words(cinema), "at once, not with the next crypto period");
+    let access = bench.engine.access(cinema).unwrap();
+    assert_eq!(access.reason, AccessStatus::GRANTED_EVENT);
+    bench.run(1000);
+    assert_eq!(bench.engine.wallet().map(|wallet| wallet.balance), Some(Fen::new(8800)));
+    assert_eq!(bench.engine.receipts().collect::<Vec<_>>(), [(txn, receipt)]);
+    assert!(bench.engine.offers(cinema).next().unwrap().owned);
+    let again = bench.engine.purchase_begin(bench.now, offer.id, [2; 16], PRICE);
+    assert_eq!(again, Err(PurchaseError::AlreadyOwned));
+}
+
+#[test]
+fn a_wrong_pin_leaves_the_purchase_open() {
+    let (mut bench, _, offer) = at_the_cinema();
+    let txn = begin(&mut bench, &offer);
+    for tries_left in [2, 1] {
+        confirm(&mut bench, txn, b"11112222").unwrap();
+        bench.run(500);
+        assert_eq!(outcomes(&mut bench), [Outcome::PinWrong { tries_left }]);
+        assert_eq!(bench.engine.card().pin_tries, Some(tries_left));
+    }
+    assert_eq!(bench.card.count(INS_PURCHASE), 0);
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(500);
+    paid(&outcomes(&mut bench));
+}
+
+#[test]
+fn a_blocked_pin_is_said_to_be_blocked() {
+    let (mut bench, _, offer) = at_the_cinema();
+    bench.card.tries = 0;
+    let txn = begin(&mut bench, &offer);
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(500);
+    assert_eq!(outcomes(&mut bench), [Outcome::PinBlocked]);
+    confirm(&mut bench, txn, b"").unwrap();
+    bench.run(500);
+    assert_eq!(outcomes(&mut bench), [Outcome::PinRequired]);
+    assert_eq!(confirm(&mut bench, txn, b"12ab"), Err(PurchaseError::PinFormat));
+    assert_eq!(confirm(&mut bench, txn, b"123"), Err(PurchaseError::PinFormat));
+    assert_eq!(bench.card.debits, 0);
+}
+
+/// T29: only the price that the subscriber saw is paid.
+#[test]
+fn another_price_than_the_one_seen_is_refused() {
+    let (mut bench, cinema, offer) = at_the_cinema();
+    let seen = Fen::new(1100);
+    let refused = bench.engine.purchase_begin(bench.now, offer.id, [2; 16], seen);
+    assert_eq!(refused, Err(PurchaseError::PriceChanged { price: PRICE, seen }));
+    // The price changes between question and answer.
+    let txn = begin(&mut bench, &offer);
+    bench.section(air::CINEMA_ECM, &air::cinema_ecm(5, 2001, 1500));
+    bench.run(500);
+    assert_eq!(bench.engine.offers(cinema).next().unwrap().price, Some(Fen::new(1500)));
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(500);
+    let [Outcome::Refused { result, balance }] = outcomes(&mut bench)[..] else { panic!() };
+    assert_eq!((result, balance), (PurchaseResult::PRICE.0, Some(Fen::new(10_000))));
+    assert_eq!(bench.card.debits, 0);
+}
+
+#[test]
+fn the_same_request_changes_nothing() {
+    let (mut bench, _, offer) = at_the_cinema();
+    let txn = begin(&mut bench, &offer);
+    assert_eq!(begin(&mut bench, &offer), txn);
+    confirm(&mut bench, txn, PIN).unwrap();
+    assert_eq!(confirm(&mut bench, txn, PIN), Err(PurchaseError::State(TxnState::Sent)));
+    bench.run(500);
+    let receipt = paid(&outcomes(&mut bench));
+    let verified = bench.card.count(INS_VERIFY);
+    for _ in 0..3 {
+        assert_eq!(begin(&mut bench, &offer), txn);
+        confirm(&mut bench, txn, PIN).unwrap();
+        bench.run(500);
+        assert_eq!(paid(&outcomes(&mut bench)), receipt);
+    }
+    assert_eq!((bench.card.debits, bench.card.count(INS_VERIFY)), (1, verified));
+    // Also after a restart, from the storage.
+    let mut bench = bench.restart();
+    let txn = begin(&mut bench, &offer);
+    assert_eq!(bench.engine.purchase(txn).unwrap().receipt, Some(receipt));
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(500);
+    assert_eq!(paid(&outcomes(&mut bench)), receipt);
+    assert_eq!(bench.card.debits, 1);
+}
+
+/// T13: the power goes before the card commits: not paid, and confirming again pays once.
+#[test]
+fn cut_before_the_commit() {
+    let (mut bench, cinema, offer) = at_the_cinema();
+    let txn = begin(&mut bench, &offer);
+    bench.card.cut = Some(Cut::BeforeCommit);
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(3000);
+    let unknown = |event: &(_, Event)| match event.1 {
+        Event::Access { access, .. } => access.reason == AccessStatus::OUTCOME_UNKNOWN,
+        _ => false,
+    };
+    assert!(bench.events.iter().any(unknown), "and the viewer is told why he must wait");
+    assert_eq!(outcomes(&mut bench), [Outcome::Settling, Outcome::NotPaid]);
+    assert_eq!(bench.card.balance, Fen::new(10_000));
+    assert_eq!(bench.engine.purchase(txn).unwrap().state, TxnState::Open);
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(1000);
+    let receipt = paid(&outcomes(&mut bench));
+    assert_eq!((receipt.balance_after, bench.card.debits), (Fen::new(8800), 1));
+    assert!(bench.has_words(cinema));
+    assert_eq!(bench.card.log.len(), 1, "the pair of the lost one was not used again");
+}
+
+/// T13: the power goes after the commit and before the answer: paid, with the receipt.
+#[test]
+fn cut_after_the_commit() {
+    let (mut bench, cinema, offer) = at_the_cinema();
+    let txn = begin(&mut bench, &offer);
+    bench.card.cut = Some(Cut::AfterCommit);
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(3000);
+    let outcomes = outcomes(&mut bench);
+    assert_eq!(outcomes.first(), Some(&Outcome::Settling));
+    let receipt = paid(&outcomes);
+    assert_eq!((receipt.amount, receipt.balance_after), (PRICE, Fen::new(8800)));
+    assert_eq!(bench.card.debits, 1);
+    assert!(bench.has_words(cinema));
+}
+
+/// The box loses its power together with the card: what was stored before PURCHASE was sent settles
+/// it, and the terminal's sequence goes on.
+#[test]
+fn a_restart_settles_what_was_open() {
+    for (cut, debits) in [(Cut::BeforeCommit, 0), (Cut::AfterCommit, 1)] {
+        let (mut bench, _, offer) = at_the_cinema();
+        let txn = begin(&mut bench, &offer);
+        bench.card.cut = Some(cut);
+        confirm(&mut bench, txn, PIN).unwrap();
+        bench.run(200);
+        let mut bench = bench.restart();
+        let outcomes = outcomes(&mut bench);
+        assert_eq!(bench.card.debits, debits);
+        if debits == 1 {
+            assert_eq!(paid(&outcomes).request, REQUEST);
+            continue;
+        }
+        assert_eq!(outcomes, [Outcome::NotPaid]);
+        let cinema = bench.open(&air::cinema());
+        bench.section(air::CINEMA_ECM, &air::cinema_ecm(5, 2001, 1200));
+        bench.run(500);
+        let offer = bench.engine.offers(cinema).next().unwrap();
+        let txn = begin(&mut bench, &offer);
+        confirm(&mut bench, txn, PIN).unwrap();
+        bench.run(1000);
+        assert_eq!(bench.card.debits, 1);
+    }
+}
+
+/// PURCHASE is sent only when its row is on durable storage.
+#[test]
+fn nothing_is_sent_before_it_is_stored() {
+    let (mut bench, _, offer) = at_the_cinema();
+    let txn = begin(&mut bench, &offer);
+    bench.storage_hangs = true;
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(5000);
+    assert_eq!((bench.card.count(INS_VERIFY), bench.card.count(INS_PURCHASE)), (1, 0));
+    bench.storage_hangs = false;
+    bench.run(500);
+    paid(&outcomes(&mut bench));
+}
+
+#[test]
+fn without_storage_no_money_moves() {
+    let (mut bench, _, offer) = at_the_cinema();
+    let txn = begin(&mut bench, &offer);
+    bench.storage_fails = true;
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(1000);
+    assert_eq!(outcomes(&mut bench), [Outcome::NotPaid]);
+    assert_eq!(bench.card.count(INS_PURCHASE), 0);
+    bench.storage_fails = false;
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(1000);
+    paid(&outcomes(&mut bench));
+}
+
+/// Anything but 9000 with a good MAC after PURCHASE was sent is "outcome unknown".
+#[test]
+fn a_bare_status_word_settles_nothing() {
+    for sw in [0x6985, 0x6F00, 0x6982, 0x9000] {
+        let (mut bench, _, offer) = at_the_cinema();
+        let txn = begin(&mut bench, &offer);
+        bench.card.refuse = Some((INS_PURCHASE, sw, 1));
+        confirm(&mut bench, txn, PIN).unwrap();
+        bench.run(3000);
+        assert_eq!(outcomes(&mut bench), [Outcome::Settling, Outcome::NotPaid], "{sw:04X}");
+    }
+}
+
+/// The card is pulled with the question open: another card is not asked, the own one is.
+#[test]
+fn only_the_card_that_was_asked_can_settle() {
+    let (mut bench, _, offer) = at_the_cinema();
+    let txn = begin(&mut bench, &offer);
+    bench.card.cut = Some(Cut::AfterCommit);
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(200);
+    bench.inserted = false;
+    bench.run(2000);
+    assert_eq!(bench.engine.purchase(txn).unwrap().state, TxnState::Settling);
+    assert_eq!(confirm(&mut bench, txn, PIN), Err(PurchaseError::State(TxnState::Settling)));
+    let mut other = ModelCard::new();
+    other.pseudonym = Pseudonym::new([9; 8]);
+    let own = std::mem::replace(&mut bench.card, other);
+    bench.inserted = true;
+    bench.run(3000);
+    assert_eq!(bench.engine.purchase(txn).unwrap().state, TxnState::Settling);
+    assert_eq!(bench.card.count(INS_PURCHASE), 0);
+    bench.inserted = false;
+    bench.run(2000);
+    bench.card = own;
+    bench.inserted = true;
+    bench.run(3000);
+    assert_eq!(bench.engine.purchase(txn).unwrap().state, TxnState::Paid);
+}
+
+#[test]
+fn too_little_money_is_a_refusal() {
+    let (mut bench, _, offer) = at_the_cinema();
+    bench.card.balance = Fen::new(100);
+    let txn = begin(&mut bench, &offer);
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(1000);
+    let balance = Some(Fen::new(100));
+    let refused = Outcome::Refused { result: PurchaseResult::FUNDS.0, balance };
+    assert_eq!(outcomes(&mut bench), [refused]);
+}
+
+#[test]
+fn a_purchase_can_be_cancelled_until_it_is_confirmed() {
+    let (mut bench, _, offer) = at_the_cinema();
+    let txn = begin(&mut bench, &offer);
+    bench.engine.purchase_cancel(bench.now, txn).unwrap();
+    bench.drain();
+    assert_eq!(outcomes(&mut bench), [Outcome::Cancelled]);
+    assert_eq!(confirm(&mut bench, txn, PIN), Err(PurchaseError::State(TxnState::Cancelled)));
+    let cancelled = bench.engine.purchase_cancel(bench.now, txn);
+    assert_eq!(cancelled, Err(PurchaseError::State(TxnState::Cancelled)));
+    assert_eq!(
+        bench.engine.purchase_cancel(bench.now, TxnId(99)),
+        Err(PurchaseError::NoTransaction)
+    );
+}
+
+/// An offer that has ended is the card's to refuse; its successor is never bought in its place.
+#[test]
+fn the_event_that_was_seen_is_the_one_that_is_bought() {
+    let (mut bench, cinema, offer) = at_the_cinema();
+    let txn = begin(&mut bench, &offer);
+    bench.section(air::CINEMA_ECM, &air::cinema_ecm(5, 2002, 1200));
+    bench.run(500);
+    let events = bench.take_events();
+    assert!(events.contains(&Event::OfferGone { session: cinema, offer: offer.id }));
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(500);
+    let receipt = paid(&outcomes(&mut bench));
+    assert_eq!(receipt.event, offer.event);
+    assert!(!bench.has_words(cinema), "the event on air now is another");
+    assert!(bench.card.events.contains(&offer.event.unwrap()));
+}
+
+/// A purchase goes before what is read back, and an ECM before the purchase.
+#[test]
+fn an_ecm_does_not_wait_for_a_purchase() {
+    let (mut bench, _, offer) = at_the_cinema();
+    let news = bench.open(&air::news());
+    let txn = begin(&mut bench, &offer);
+    bench.rest();
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.drain();
+    let before = bench.card.seen.len();
+    bench.section(air::NEWS_ECM, &air::news_ecm(4));
+    bench.run(1000);
+    let after: Vec<u8> = bench.card.seen[before..].to_vec();
+    assert_eq!(after[..2], [INS_ECM, INS_PURCHASE]);
+    assert!(after.contains(&INS_RIGHTS));
+    assert!(bench.has_words(news));
+    paid(&outcomes(&mut bench));
+}
+
+#[test]
+fn a_pin_is_verified_for_its_own_sake() {
+    let (mut bench, _, _) = at_the_cinema();
+    for (pin, expected) in
+        [(&b"11112222"[..], PinOutcome::Wrong { tries_left: 2 }), (PIN, PinOutcome::Right)]
+    {
+        let ticket = bench.engine.pin_verify(bench.now, pin).unwrap();
+        bench.run(500);
+        let answer = PinAnswer { ticket, outcome: expected };
+        assert!(bench.take_events().contains(&Event::Pin(answer)));
+    }
+    bench.inserted = false;
+    let ticket = bench.engine.pin_verify(bench.now, PIN).unwrap();
+    bench.run(2000);
+    let answer = PinAnswer { ticket, outcome: PinOutcome::Failed };
+    assert!(bench.take_events().contains(&Event::Pin(answer)));
+    assert_eq!(bench.engine.pin_verify(bench.now, PIN), Err(PurchaseError::NoCard));
+    assert_eq!(bench.engine.card().state, CardState::Absent);
+}
