@@ -16,7 +16,7 @@ typedef struct service {
     int watched;
     uint64_t watched_us; /* when the viewer asked for it */
     stbcam_session_t session;
-    int has_keys, in_clear, ever_clear;
+    int has_keys, in_clear, ever_clear, ever_scrambled;
     unsigned long clear_from, clear_to; /* packets */
 } service_t;
 

@@ -147,20 +147,23 @@ static void on_section(void *user, uint16_t pid, const uint8_t *section, size_t 
 
 /* ---- playing ----------------------------------------------------------------------------------- */
 
-/* Notes where a service comes into clear and where it leaves. */
+/* Notes where a service comes into clear and where it leaves. Packets that were never scrambled say nothing. */
 static void watch_picture(box_t *box, uint16_t pid, uint8_t result)
 {
+    if (result != STBCAM_PACKET_DESCRAMBLED && result != STBCAM_PACKET_NO_KEY)
+        return;
     for (int i = 0; i < box->service_count; i++) {
         service_t *service = &box->services[i];
         for (int s = 0; service->watched && s < service->es_count; s++) {
             if (service->es[s] != pid)
                 continue;
-            int in_clear = result == STBCAM_PACKET_CLEAR || result == STBCAM_PACKET_DESCRAMBLED;
+            int in_clear = result == STBCAM_PACKET_DESCRAMBLED;
             if (in_clear && !service->in_clear)
                 service->clear_from = box->packet;
             else if (!in_clear && service->in_clear)
                 print_window(box, service);
             service->in_clear = in_clear;
+            service->ever_scrambled = 1;
             if (in_clear)
                 service->clear_to = box->packet;
             service->ever_clear |= in_clear;
@@ -319,7 +322,7 @@ static int play_all(box_t *box)
     int status = play(box, 1e12) == 0 ? 0 : 1;
     for (int i = 0; i < box->service_count; i++) {
         const service_t *service = &box->services[i];
-        if (!service->watched || service->ever_clear)
+        if (!service->watched || service->ever_clear || (service->session && !service->ever_scrambled))
             continue;
         stbcam_card_t card = {.struct_size = sizeof card};
         stbcam_access_t access = {.struct_size = sizeof access};
