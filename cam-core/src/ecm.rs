@@ -9,6 +9,7 @@ use ecm_emm::emm::Address;
 use gp::scp03::ScpError;
 
 use crate::ecm_gate::Verdict;
+use crate::emm::is_rotation;
 use crate::engine::Engine;
 use crate::exchange::Answer;
 use crate::outbox::Todo;
@@ -196,9 +197,10 @@ impl Engine {
     fn key_used(&mut self, slot: Slot, epoch: Epoch) {
         let known = self.key_versions.iter_mut().find(|version| version.slot == slot.value());
         let Some(version) = known else { return };
-        if epoch > version.key.active {
-            version.key.active = epoch;
-            version.key.newest = version.key.newest.max(epoch);
+        let before = version.key.active;
+        version.key.active = before.max(epoch);
+        version.key.newest = version.key.newest.max(epoch);
+        if is_rotation(before, epoch) {
             self.out.event(Event::KeyRotated { slot, epoch });
         }
     }

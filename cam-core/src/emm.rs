@@ -1,6 +1,6 @@
 //! EMM sections on their way to the card, and what its answers change; EMMs to the box itself.
 
-use cam_types::{Instant, Pseudonym, Slot};
+use cam_types::{Epoch, Instant, Pseudonym, Slot};
 use ecm_emm::box_emm::BoxHeader;
 use ecm_emm::card::{CardInfo, EmmOutcome, EmmResult, SlotInfo};
 use ecm_emm::emm::{Address, Emm};
@@ -180,7 +180,7 @@ impl Engine {
     fn take_key_versions(&mut self, versions: &[SlotInfo]) {
         for version in versions {
             let known = self.key_versions.iter().find(|known| known.slot == version.slot);
-            if known.is_some_and(|known| version.key.active > known.key.active) {
+            if known.is_some_and(|known| is_rotation(known.key.active, version.key.active)) {
                 let (slot, epoch) = (Slot::new(version.slot), version.key.active);
                 self.out.event(Event::KeyRotated { slot, epoch });
             }
@@ -188,6 +188,11 @@ impl Engine {
         self.key_versions.clear();
         self.key_versions.extend_from_slice(versions);
     }
+}
+
+/// The first use of a slot (0: none yet) is no rotation.
+pub(crate) fn is_rotation(from: Epoch, to: Epoch) -> bool {
+    from != Epoch::default() && to > from
 }
 
 /// By table_id.

@@ -8,7 +8,7 @@ use gp::scp03;
 
 use crate::card::{Exchange, Handshake, Link, Refresh};
 use crate::emm_gate::EmmGate;
-use crate::ledger::Ledger;
+use crate::ledger::{Entry, Ledger};
 use crate::outbox::{Outbox, Todo};
 use crate::pairing::Pairings;
 use crate::programme::CardAbility;
@@ -16,7 +16,7 @@ use crate::session::Sessions;
 use crate::stats::Latencies;
 use crate::{
     Access, Card, Config, ControlWords, Event, Filter, Input, Offer, Output, PurchaseError,
-    Receipt, SessionId, Stats, Ticket, Transaction, TxnId,
+    Receipt, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
 };
 
 /// The conditional access engine of one card reader. See the crate's documentation for its rules.
@@ -66,8 +66,8 @@ impl Engine {
     pub fn new(mut config: Config) -> Self {
         let mut first = [0; 4];
         config.entropy.fill(&mut first);
-        // Half of the numbers lie ahead of the first one, whatever it is.
-        let first = u32::from_be_bytes(first) >> 1;
+        // Three quarters of the numbers lie ahead of the first one, whatever it is.
+        let first = u32::from_be_bytes(first) >> 2;
         let stored = core::mem::take(&mut config.stored);
         let polls = config.probe.is_some();
         let mut engine = Self {
@@ -222,7 +222,9 @@ impl Engine {
 
     /// The receipts of purchases made here, oldest first.
     pub fn receipts(&self) -> impl Iterator<Item = (TxnId, Receipt)> + '_ {
-        self.ledger.entries().iter().filter_map(|entry| Some((entry.id, entry.receipt?)))
+        let paid = |entry: &&Entry| entry.state() == TxnState::Paid;
+        let entries = self.ledger.entries().iter().filter(paid);
+        entries.filter_map(|entry| Some((entry.id, entry.receipt?)))
     }
 
     /// The service keys' generations, as read after the last change.

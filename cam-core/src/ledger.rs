@@ -153,6 +153,12 @@ impl Ledger {
         sequence
     }
 
+    /// The card knows a later number of this terminal: the storage was lost. Numbers that were used
+    /// before lie below.
+    pub(crate) fn skip_sequences(&mut self) {
+        self.next_sequence = self.next_sequence.wrapping_add(1 << 28);
+    }
+
     pub(crate) fn of_request(&mut self, request: &RequestId) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.request == *request)
     }

@@ -382,6 +382,9 @@ impl Engine {
             }
             result if result.is_refusal() => {
                 entry.step = Step::Refused;
+                if result == PurchaseResult::SEQUENCE {
+                    self.ledger.skip_sequences();
+                }
                 Outcome::Refused { result: result.0, balance: Some(said.balance) }
             }
             // A result that this version does not know: the card is asked again, in its own time.

@@ -295,7 +295,9 @@ fn expiry(stream: &Stream, rights: &[RightRow]) -> Option<CasTime> {
     let event = stream.offer.and_then(|offer| offer.event).filter(|_| kind != RightRow::PACKAGE);
     rights
         .iter()
-        .filter(|right| right.kind == kind && right.slot == stream.word.slot.value())
+        .filter(|right| right.kind == kind)
+        // A number that is no slot: the right was given for any (`docs/spec/card.md`).
+        .filter(|right| right.slot == stream.word.slot.value() || right.slot > 15)
         .filter(|right| event.is_none_or(|event| event.value() == right.id))
         .map(|right| right.end)
         .max()

@@ -369,3 +369,31 @@ fn a_pin_is_verified_for_its_own_sake() {
     assert_eq!(bench.engine.pin_verify(bench.now, PIN), Err(PurchaseError::NoCard));
     assert_eq!(bench.engine.card().state, CardState::Absent);
 }
+
+/// A box that has lost its storage begins anywhere; when the card knows later numbers, it goes on
+/// above them.
+#[test]
+fn a_lost_storage_does_not_bring_numbers_back() {
+    let (mut bench, _, offer) = at_the_cinema();
+    let txn = begin(&mut bench, &offer);
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(1000);
+    paid(&outcomes(&mut bench));
+    // Seed 0 gives a lower first number than the bench's seed.
+    let mut bench = bench.restart_without_storage(0);
+    let cinema = bench.open(&air::cinema());
+    bench.section(air::CINEMA_ECM, &air::cinema_ecm(5, 2002, 1200));
+    bench.run(500);
+    let offer = bench.engine.offers(cinema).next().unwrap();
+    bench.take_events();
+    let txn = begin(&mut bench, &offer);
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(1000);
+    let [Outcome::Refused { result, .. }] = outcomes(&mut bench)[..] else { panic!() };
+    assert_eq!(result, PurchaseResult::SEQUENCE.0);
+    let txn = bench.engine.purchase_begin(bench.now, offer.id, [3; 16], PRICE).unwrap();
+    confirm(&mut bench, txn, PIN).unwrap();
+    bench.run(1000);
+    paid(&outcomes(&mut bench));
+    assert_eq!(bench.card.debits, 2);
+}

@@ -369,6 +369,10 @@ impl ModelCard {
         if ppv.price != request.expected_price {
             return refusal(PurchaseResult::PRICE);
         }
+        let later = |(of, number): &(_, _)| *of == pair.0 && *number > pair.1;
+        if self.log.keys().any(later) {
+            return refusal(PurchaseResult::SEQUENCE);
+        }
         if !verified {
             return refusal(PurchaseResult::PIN_REQUIRED);
         }
