@@ -30,6 +30,10 @@ pub struct Driver {
     exchange: Exchange,
     /// A card that was up is lost, and the engine has not looked for it again yet.
     lost: bool,
+    /// The card has been up, and the engine has not been told otherwise.
+    up: bool,
+    /// Resets that got no answer yet.
+    unanswered: u8,
     line_wait: Option<Instant>,
     /// For a reader with a detect line: what it said last.
     present: Option<bool>,
@@ -58,6 +62,9 @@ enum Exchange {
 impl Driver {
     /// How often a detect line is looked at.
     const LOOK_PERIOD: Duration = Duration::from_millis(100);
+    /// The answer to reset begins within 40,000 clock cycles (ISO/IEC 7816-3 §6.2.1): 40 ms at the
+    /// slowest clock. A card that was pulled shows by this, and the keys must go within a second.
+    const ATR_START: Duration = Duration::from_millis(120);
     /// How soon the waker is looked at again while the reader itself is gone.
     const LOST_PERIOD: Duration = Duration::from_millis(100);
     /// The ECM command (`docs/spec/card.md`). Wrapped or not, it stands in clear.
@@ -72,7 +79,8 @@ impl Driver {
         descrambler: Box<dyn Descrambler>,
         storage: Box<dyn Storage>,
     ) -> Self {
-        let line = CardLine::new(Policy::new(reader.capabilities().clock_hz));
+        let clock_hz = reader.capabilities().clock_hz;
+        let line = CardLine::new(Policy { atr_start: Self::ATR_START, ..Policy::new(clock_hz) });
         Self {
             cam,
             url: url.to_owned(),
@@ -82,6 +90,8 @@ impl Driver {
             storage,
             exchange: Exchange::Idle,
             lost: false,
+            up: false,
+            unanswered: 0,
             line_wait: None,
             present: None,
             look: Instant::default(),
@@ -154,6 +164,7 @@ impl Driver {
                 Task::Activate => {
                     self.exchange = Exchange::Activating;
                     self.lost = false;
+                    self.unanswered = 0;
                     self.reopen();
                     self.feed_line(line::Input::Activate);
                 }
@@ -221,6 +232,7 @@ impl Driver {
                     let protocol = self.line.protocol();
                     log::info!("card is up, T={protocol}");
                     self.exchange = Exchange::Idle;
+                    (self.up, self.unanswered) = (true, 0);
                     self.cam.input(Input::CardReady { atr: atr.octets(), protocol });
                     Ok(())
                 }
@@ -238,7 +250,15 @@ impl Driver {
                     reader.iter_mut().for_each(|reader| reader.deactivate());
                     Ok(())
                 }
-                (line::Output::Activate(reset), Some(reader)) => reader.activate(reset),
+                (line::Output::Activate(reset), Some(reader)) => {
+                    // The line tries a silent card again; the keys do not wait for that.
+                    if self.up && self.unanswered > 0 {
+                        self.up = false;
+                        self.cam.input(Input::CardAbsent(Absence::Mute));
+                    }
+                    self.unanswered = self.unanswered.saturating_add(1);
+                    reader.activate(reset)
+                }
                 (line::Output::Configure(params), Some(reader)) => reader.configure(&params),
                 (line::Output::Transmit(octets), Some(reader)) => reader.send(octets),
                 (
@@ -271,6 +291,7 @@ impl Driver {
         if error.recovering() {
             self.exchange = Exchange::Activating;
         } else if !error.usable() {
+            self.up = false;
             // Without a detect line the engine looks for the card again by itself.
             self.lost = ended != Exchange::Activating && !self.detects();
             self.cam.input(Input::CardAbsent(match error.cause() {
