@@ -98,7 +98,7 @@ def main():
            "s3.toml", "start")
     expect("card: short key",
            [BIN / "vcard", "personalise", "--memory", out / "x.nvm", "--from",
-            changed(card, out / "c1.toml", r'^(dtk *= *")..', r"\1")], "c1.toml", "dtk", "15|16")
+            changed(card, out / "c1.toml", r'^(value *= *")..', r"\1")], "c1.toml", "key", "15|16|30|32")
     expect("card: unknown field",
            [BIN / "vcard", "personalise", "--memory", out / "x.nvm", "--from",
             changed(card, out / "c2.toml", r"^pin_tries", "pin_trys")], "c2.toml", "pin_trys")

@@ -261,14 +261,14 @@ def decode(data):
 
 def check_money(report, card):
     """Every fen adds up, and each TAC is the one that PBOC's formula gives."""
-    dtk = bytes.fromhex(card["purse"]["dtk"])
+    dtk = bytes.fromhex(next(k["value"] for k in card["key"] if k["role"] == "tac"))
     balance = report["purse"]["balance_start"]
     chained = True
     for p in report["purchases"]:
         balance -= p["price"]
         tac = cas.purchase_tac(
             dtk, p["price"], 0x09, bytes.fromhex(p["terminal"]), p["terminal_sequence"],
-            bytes.fromhex(p["date"]), bytes.fromhex(p["time"]),
+            bytes.fromhex(p["date"].replace("-", "")), bytes.fromhex(p["time"].replace(":", "")),
         )
         check(f"event {p['event']}: the TAC is PBOC's", tac.hex() == p["tac"], p["tac"])
         chained &= p["balance_after"] == balance

@@ -26,7 +26,7 @@ BIN = ROOT / "target" / "release"
 DEMO = ROOT / "examples" / "demo"
 WINDOW = 8
 RECORDS = ("line.txt", "box.log", "card.log", "box.err", "box.events", "report.json", "headend.json")
-KEY_NAMES = re.compile(r"^(key|k_\w+|\w*_key|master|dpk|dlk|dtk|seed)$")
+KEY_NAMES = re.compile(r"^(key|value|enc|mac|dek|\w*_key|master|seed)$")
 
 
 def keys_of(table):

@@ -50,7 +50,7 @@ class Story:
         state = self.out / "state"
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir()
-        shutil.copy(pairing / "box-pair.section", state / "box-pair-0")
+        shutil.copy(pairing / "box-pair.section", state / "pairing.0")
         self.card = Card(self.out, self.personalisation(pairing), self.twist.card, self.protocol)
         self.box = Box(self.out, self.card, head_end.scrambled, state, self.box_file(), self.paced, self.wrapper)
 
@@ -165,11 +165,23 @@ class Story:
         self.counted = {k: now[k] - stats[k] for k in ("emm_duplicate", "emm_refused", "ecm_refused")}
         aired = {name: self.aired(name, 6.9, 9.9) for name in ("news-key", "attack-replay", "attack-forged-emm")}
         unchanged = before["digest"] == after["digest"]
-        for claim, counter in (("replayed-emm", "emm_duplicate"), ("forged-emm", "emm_refused"),
-                               ("forged-ecm", "ecm_refused")):
-            self.claims.check(claim, unchanged and self.emm_delta[counter] >= 1,
-                              f"{counter.replace('_', 's ')}: {self.emm_delta[counter]}, card's memory "
-                              + ("unchanged" if unchanged else "changed"))
+        memory = "the card's memory is " + ("unchanged" if unchanged else "changed")
+        replayed, forged, ecms = (self.aired(f"attack-{n}", 6.9, 9.9) for n in ("replay", "forged-emm", "forged-ecm"))
+        # Between 6.9 and 9.9 s the carousel also repeats the key update, which the card has already. A forgery
+        # that the card has refused is not shown to it again: its repetitions are duplicates.
+        refused = self.counted["emm_refused"]
+        duplicates = self.counted["emm_duplicate"] - self.aired("news-key", 6.9, 9.9) - (forged - refused)
+        self.claims.check("replayed-emm", unchanged and duplicates == replayed > 0,
+                          f"{replayed} on air, {duplicates} counted, {memory}")
+        self.claims.check("forged-emm", unchanged and 0 < refused <= forged,
+                          f"{forged} on air, {refused} refused by the card, {memory}")
+        self.claims.check("forged-ecm", unchanged and 0 < self.counted["ecm_refused"] <= ecms,
+                          f"{ecms} on air, {self.counted['ecm_refused']} refused by the card, {memory}")
+
+    def aired(self, name, first, last):
+        """How often this message of the schedule was on air between two moments."""
+        carousel = [e for e in self.packaged["emms"] if e["name"] == name]
+        return sum(first * 1000 <= at < last * 1000 for e in carousel for at in e["at_ms"])
 
     def cut_before_commit(self):
         pin, before = self.card_file["pin"], self.balance()
@@ -255,7 +267,7 @@ class Story:
 
     def keep(self, event, at, receipt):
         if receipt:
-            self.purchases.append({"event": event, "at_s": at, **receipt})
+            self.purchases.append({**receipt, "event": event, "at_s": at})
 
 
 def request(number):
