@@ -28,8 +28,9 @@ mod marks;
 use address::{Address, DetectLine, ResetLine};
 use marks::Marks;
 
-/// How long reset is held. At rate 0 the other end of a pseudo terminal needs 15 ms to be sure.
-const RESET_PULSE: Duration = Duration::from_millis(20);
+/// How long reset is held. At rate 0 the other end of a pseudo terminal needs 15 ms to be sure, and
+/// may be busy with something else for as long.
+const RESET_PULSE: Duration = Duration::from_millis(30);
 /// How often the card-detect line is looked at while the reader listens.
 const DETECT_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a port may refuse octets, or keep an echo back, beyond the time on the line.
