@@ -175,33 +175,18 @@ impl ReaderError {
 impl fmt::Display for ReaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url {
-                url,
-                key,
-                got,
-                expected,
-            } => {
+            Self::Url { url, key, got, expected } => {
                 write!(f, "reader '{url}': {key} is '{got}', expected {expected}")
             }
             Self::Open { port, why, hint } => write!(f, "port {port}: {why}; {hint}"),
-            Self::NoLine {
-                port,
-                key,
-                expected,
-            } => {
-                write!(
-                    f,
-                    "port {port} has no modem lines for {key}, expected {expected}"
-                )
+            Self::NoLine { port, key, expected } => {
+                write!(f, "port {port} has no modem lines for {key}, expected {expected}")
             }
             Self::Rate { port, wanted, got } => {
                 write!(f, "port {port} runs {got} bit/s, the card needs {wanted}")
             }
             Self::NoEcho { port } => {
-                write!(
-                    f,
-                    "port {port} does not echo, expected echo=0 or a reader that echoes"
-                )
+                write!(f, "port {port} does not echo, expected echo=0 or a reader that echoes")
             }
             Self::Removed => f.write_str("card removed"),
             Self::Lost { port } => write!(f, "port {port} is gone"),

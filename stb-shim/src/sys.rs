@@ -83,11 +83,7 @@ pub(crate) fn set_mode(fd: BorrowedFd<'_>, mode: Mode) -> nix::Result<u32> {
     if mode.two_stop_bits {
         termios.c_cflag |= libc::CSTOPB;
     }
-    termios.c_cflag |= if mode.baud == 0 {
-        libc::B0
-    } else {
-        libc::BOTHER
-    };
+    termios.c_cflag |= if mode.baud == 0 { libc::B0 } else { libc::BOTHER };
     termios.c_ispeed = mode.baud;
     termios.c_ospeed = mode.baud;
     // SAFETY: the descriptor is open and the kernel only reads the structure it is given.
