@@ -11,6 +11,7 @@ mod delivery;
 mod factory;
 pub mod fault;
 pub mod firewall;
+pub mod gempc;
 pub mod inserted;
 mod inspect;
 mod isd;
@@ -26,10 +27,12 @@ mod pin;
 pub mod pty;
 mod purse;
 pub mod record;
+pub mod script;
 pub mod serve;
 #[expect(unsafe_code, reason = "the terminal ioctls that nix does not wrap")]
 mod sys;
 mod vault;
+pub mod vpcd;
 
 pub use card::{Card, CardError, Image, PowerLost, Status};
 pub use cos::{Interface, Random};
