@@ -124,3 +124,6 @@ impl Objects {
         (&self.issuer.object, &self.pin.object, &self.cas.object, &self.purse.object)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,12 +120,17 @@ impl std::error::Error for PersonalisationError {}
 impl Personalisation {
     /// Reads the file `path`; files that it names are looked for beside it.
     pub fn from_file(path: &Path) -> Result<Self, PersonalisationError> {
-        let read = || {
-            let text =
-                std::fs::read_to_string(path).map_err(|error| Problem::whole(error.to_string()))?;
-            Self::parse(&Zeroizing::new(text), path)
-        };
-        read().map_err(|problem| PersonalisationError { path: path.to_owned(), problem })
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let problem = Problem::whole(error.to_string());
+            PersonalisationError { path: path.to_owned(), problem }
+        })?;
+        Self::from_text(&Zeroizing::new(text), path)
+    }
+
+    /// Reads the text of a file that is, or would be, at `path`.
+    pub fn from_text(text: &str, path: &Path) -> Result<Self, PersonalisationError> {
+        Self::parse(text, path)
+            .map_err(|problem| PersonalisationError { path: path.to_owned(), problem })
     }
 
     /// An error of this file, found when the card was made.

@@ -64,7 +64,12 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
         || seen.plain == WindowCheck::New
         || (header.address == Address::Global && seen.signed == WindowCheck::New);
     if !possible {
-        return number(seen.plain).map(|()| STALE).map_err(Abort::from);
+        let signed = header.address == Address::Global && seen.signed == WindowCheck::Duplicate;
+        return Ok(if signed || seen.plain == WindowCheck::Duplicate {
+            EmmResult::DUPLICATE
+        } else {
+            STALE
+        });
     }
     let body = match emm.open(&carrier.key) {
         Ok(body) => body,

@@ -1,0 +1,13 @@
+//! The card as a box, a terminal and an attacker see it: dialogues through its one door.
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+mod bench;
+mod ecm;
+mod emm;
+mod fuzz;
+mod personalise;
+mod purchase;
+mod purse;
+mod session;
+mod tear;
+mod wallet_emm;
