@@ -42,7 +42,12 @@ impl<T> Registry<T> {
     pub(crate) fn remove<H>(&self, handle: *const H) -> Option<Arc<T>> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         let index = open.iter().position(|(of, _)| *of == handle.addr())?;
-        Some(open.swap_remove(index).1)
+        let value = open.swap_remove(index).1;
+        // The last one out frees the list: nothing is left when the host looks for leaks.
+        if open.is_empty() {
+            open.shrink_to_fit();
+        }
+        Some(value)
     }
 }
 
