@@ -1,4 +1,4 @@
-"""Ways to break the demo on purpose: each breaks one claim, and the demo must fail and name it."""
+"""Ways to break the demo on purpose: the demo must fail and name the claims."""
 
 from dataclasses import dataclass
 
@@ -7,34 +7,36 @@ from dataclasses import dataclass
 class Break:
     """Faults of the head-end and the card, and what the viewer does wrong."""
 
-    claim: str = ""
+    claims: tuple = ()
     headend: tuple = ()
     card: tuple = ()
     viewer: tuple = ()
 
 
 BREAKS = {
-    "no-subscription": Break("news-at-once", card=("refuse-subscription",)),
-    "wrong-price": Break("cinema-purchasable", headend=("wrong-price",)),
-    "true-price": Break("price-guard", viewer=("true-price",)),
-    "any-pin": Break("wrong-pin", card=("accept-any-pin",)),
-    "stuck-tries": Break("wrong-pin", card=("pin-tries-stuck",)),
-    "wrong-balance": Break("purchase", card=("wrong-balance",)),
-    "double-debit": Break("purchase", card=("double-debit",)),
-    "new-request": Break("same-request", viewer=("new-request",)),
-    "lost-key-update": Break("rotation", headend=("lost-key-update",)),
-    "swapped-cuts": Break("cut-before-commit", viewer=("swap-cuts",)),
-    "forgotten-commit": Break("cut-after-commit", card=("forget-commit",)),
-    "ignored-query": Break("cut-after-commit", card=("ignore-query",)),
-    "no-replay": Break("replayed-emm", headend=("no-replay",)),
-    "no-forgeries": Break("forged-emm", headend=("no-forgeries",)),
-    "accepted-forgery": Break("forged-emm", card=("accept-forged",)),
-    "card-left-in": Break("card-pulled", viewer=("leave-card",)),
-    "card-not-back": Break("card-back", viewer=("keep-card",)),
-    "clear-packet": Break("on-air", headend=("clear-packet",)),
-    "shifted-packet": Break("places", headend=("shifted-packet",)),
-    "late-next-word": Break("next-word", headend=("late-next",)),
-    "wrong-control-word": Break("picture", headend=("wrong-control-word",)),
-    "wrong-card-answer": Break("picture", card=("wrong-ecw",)),
-    "lost-key": Break("no-gap", headend=("lost-ecm",)),
+    "no-subscription": Break(("news-at-once",), card=("refuse-subscription",)),
+    "wrong-price": Break(("cinema-purchasable",), headend=("wrong-price",)),
+    "true-price": Break(("price-guard",), viewer=("true-price",)),
+    "any-pin": Break(("wrong-pin",), card=("accept-any-pin",)),
+    "stuck-tries": Break(("wrong-pin",), card=("pin-tries-stuck",)),
+    "wrong-balance": Break(("purchase",), card=("wrong-balance",)),
+    "double-debit": Break(("purchase", "money"), card=("double-debit",)),
+    "new-request": Break(("same-request",), viewer=("new-request",)),
+    "lost-key-update": Break(("rotation",), headend=("lost-key-update",)),
+    "swapped-cuts": Break(("cut-before-commit",), viewer=("swap-cuts",)),
+    "forgotten-commit": Break(("cut-after-commit",), card=("forget-commit",)),
+    "ignored-query": Break(("cut-after-commit",), card=("ignore-query",)),
+    "no-replay": Break(("replayed-emm",), headend=("no-replay",)),
+    "no-forgeries": Break(("forged-emm",), headend=("no-forgeries",)),
+    "accepted-forgery": Break(("forged-emm",), card=("accept-forged",)),
+    "answered-forgery": Break(("forged-ecm",), card=("accept-forged-ecm",)),
+    "zapped-away": Break(("coverage",), viewer=("zap-away",)),
+    "card-left-in": Break(("card-pulled",), viewer=("leave-card",)),
+    "card-not-back": Break(("card-back",), viewer=("keep-card",)),
+    "clear-packet": Break(("on-air",), headend=("clear-packet",)),
+    "shifted-packet": Break(("places",), headend=("shifted-packet",)),
+    "late-next-word": Break(("next-word",), headend=("late-next",)),
+    "wrong-control-word": Break(("picture",), headend=("wrong-control-word",)),
+    "wrong-card-answer": Break(("picture",), card=("wrong-ecw",)),
+    "lost-key": Break(("no-gap",), headend=("lost-ecm",)),
 }
