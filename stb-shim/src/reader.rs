@@ -86,6 +86,7 @@ pub struct Received {
 /// Without `reset` and `detect` a port with modem lines resets by RTS and detects by CTS; one
 /// without (a pseudo terminal) resets by rate 0 and does not detect.
 pub fn open(url: &str) -> Result<Box<dyn Reader>, ReaderError> {
+    log::info!("opening {url}");
     match url.split_once(':') {
         Some(("serial", rest)) => Ok(Box::new(SerialReader::open(rest)?)),
         _ => Err(ReaderError::Url {
