@@ -77,6 +77,14 @@ def every_claim_is_broken():
     return f"no break for {sorted(untested)}" if untested else None
 
 
+def readme_compiles():
+    """The C in the README is C against today's header."""
+    snippet = (ROOT / "README.md").read_text().split("```c\n")[1].split("```")[0]
+    result = subprocess.run(["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{ROOT / 'include'}",
+                             "-fsyntax-only", "-x", "c", "-"], input=snippet, capture_output=True, text=True, check=False)
+    return None if result.returncode == 0 else result.stderr
+
+
 def script(name, *arguments):
     def test():
         result = run(sys.executable, TESTS / name, *arguments)
@@ -91,6 +99,7 @@ def tests():
     yield "demo under valgrind", valgrind
     yield "software descrambler against libdvbcsa and OpenSSL", script("check_descrambler.py")
     yield "bad input", script("check_bad_input.py", OUT / "bad-input")
+    yield "the README's C compiles", readme_compiles
     yield "every claim is broken once", every_claim_is_broken
     for name in BREAKS:
         yield f"break {name}", lambda name=name: broken(name)
