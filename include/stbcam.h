@@ -1169,6 +1169,26 @@ stbcam_result_t stbcam_pin_verify(stbcam_t *cam,
                                   size_t len,
                                   uint32_t *tries_left);
 
+/**
+ * Gives the card another PIN, and waits for the answer, at most card_timeout_ms. The results are
+ * those of stbcam_pin_verify for the old one; with STBCAM_OK the new one is the card's. After
+ * STBCAM_E_TIMEOUT the card has the one or the other: verify.
+ *
+ * Threads: any. Waits for the card: not for the thread that tunes.
+ *
+ * The caller promises:
+ *
+ * * old_pin points to old_len and new_pin to new_len readable octets; tries_left is NULL or
+ *   writable.
+ */
+STBCAM_API
+stbcam_result_t stbcam_pin_change(stbcam_t *cam,
+                                  const uint8_t *old_pin,
+                                  size_t old_len,
+                                  const uint8_t *new_pin,
+                                  size_t new_len,
+                                  uint32_t *tries_left);
+
 /* ---- 9. Wallet and purchases -------------------------------------------------------------------
  *
  * A purchase has two steps: stbcam_purchase_begin names what is bought, for which price, under

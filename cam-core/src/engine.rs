@@ -3,13 +3,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use cam_types::{Instant, Pid, Pseudonym};
-use ecm_emm::card::{PinBlock, RightRow, SlotInfo, WalletInfo};
+use ecm_emm::card::{RightRow, SlotInfo, WalletInfo};
 use gp::scp03;
 
 use crate::card::{Exchange, Handshake, Link, Refresh};
 use crate::emm_gate::EmmGate;
 use crate::ledger::{Entry, Ledger};
 use crate::outbox::{Outbox, Todo};
+use crate::pay::PinRequest;
 use crate::pairing::Pairings;
 use crate::programme::CardAbility;
 use crate::session::Sessions;
@@ -50,7 +51,7 @@ pub struct Engine {
     pub(crate) ledger: Ledger,
     /// Before this moment a purchase is not asked after again.
     pub(crate) settle_after: Instant,
-    pub(crate) pins: VecDeque<(Ticket, PinBlock)>,
+    pub(crate) pins: VecDeque<(Ticket, PinRequest)>,
     pub(crate) tickets: u32,
     pub(crate) rights: Vec<RightRow>,
     pub(crate) key_versions: Vec<SlotInfo>,

@@ -9,14 +9,16 @@ use core::time::Duration;
 
 use cam_types::{Instant, Pid};
 use ecm_emm::card::{
-    AccessStatus, INS_ECM, INS_EMM, INS_INFO, INS_RIGHTS, INS_VERIFY, RIGHTS_ROWS, RIGHTS_WALLET,
+    AccessStatus, INS_CHANGE_PIN, INS_ECM, INS_EMM, INS_INFO, INS_RIGHTS, INS_VERIFY, RIGHTS_ROWS, RIGHTS_WALLET,
     RightsPage, WalletInfo, pairing_key_version,
 };
 use gp::scp03::{self, Initialize, ScpError};
+use zeroize::Zeroizing;
 
 use crate::card::{Exchange, Handshake, Link, Stage, Trouble};
 use crate::engine::Engine;
 use crate::outbox::Todo;
+use crate::pay::PinRequest;
 use crate::stream::Stream;
 use crate::{CardState, Event, Outcome, PinAnswer, PinOutcome, SessionId};
 
@@ -111,13 +113,24 @@ impl Engine {
         true
     }
 
-    /// VERIFY for its own sake waits until no purchase holds the card.
+    /// VERIFY for its own sake, and CHANGE PIN, wait until no purchase holds the card.
     fn send_pin(&mut self) -> bool {
         if self.purchase_holds_the_card() {
             return false;
         }
-        let Some((ticket, pin)) = self.pins.pop_front() else { return false };
-        self.send(Exchange::Verify(ticket), INS_VERIFY, 0, pin.expose());
+        let Some((ticket, request)) = self.pins.pop_front() else { return false };
+        match request {
+            PinRequest::Verify(pin) => {
+                self.send(Exchange::Verify(ticket), INS_VERIFY, 0, pin.expose());
+            }
+            PinRequest::Change { old, new } => {
+                let mut both = Zeroizing::new([0; 16]);
+                both.iter_mut()
+                    .zip(old.expose().iter().chain(new.expose()))
+                    .for_each(|(to, from)| *to = *from);
+                self.send(Exchange::Verify(ticket), INS_CHANGE_PIN, 0, both.as_slice());
+            }
+        }
         true
     }
 

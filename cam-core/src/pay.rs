@@ -30,6 +30,12 @@ use crate::{
     StoreId, Ticket, TxnId, TxnState,
 };
 
+/// What the subscriber wants of the card's PIN.
+pub(crate) enum PinRequest {
+    Verify(PinBlock),
+    Change { old: PinBlock, new: PinBlock },
+}
+
 impl Engine {
     /// So many PINs may wait to be verified.
     const MAX_PINS: usize = 4;
@@ -150,16 +156,39 @@ impl Engine {
 
     /// Asks the card whether this PIN (ASCII digits) is right. The answer comes as [`Event::Pin`].
     pub fn pin_verify(&mut self, now: Instant, pin: &[u8]) -> Result<Ticket, PurchaseError> {
+        let pin = PinBlock::from_ascii(pin).map_err(|_| PurchaseError::PinFormat)?;
+        self.pin_request(now, PinRequest::Verify(pin))
+    }
+
+    /// Gives the card another PIN (ASCII digits both). The answer comes as [`Event::Pin`]: whether
+    /// the old one was right, and then the new one is the card's.
+    pub fn pin_change(
+        &mut self,
+        now: Instant,
+        old: &[u8],
+        new: &[u8],
+    ) -> Result<Ticket, PurchaseError> {
+        let [old, new] = [old, new].map(PinBlock::from_ascii);
+        match (old, new) {
+            (Ok(old), Ok(new)) => self.pin_request(now, PinRequest::Change { old, new }),
+            _ => Err(PurchaseError::PinFormat),
+        }
+    }
+
+    fn pin_request(
+        &mut self,
+        now: Instant,
+        request: PinRequest,
+    ) -> Result<Ticket, PurchaseError> {
         if self.card.state != CardState::Ready {
             return Err(PurchaseError::NoCard);
         }
-        let pin = PinBlock::from_ascii(pin).map_err(|_| PurchaseError::PinFormat)?;
         if self.pins.len() >= Self::MAX_PINS {
             return Err(PurchaseError::Full);
         }
         self.tickets = self.tickets.wrapping_add(1);
         let ticket = Ticket(self.tickets);
-        self.pins.push_back((ticket, pin));
+        self.pins.push_back((ticket, request));
         self.turn(now);
         Ok(ticket)
     }

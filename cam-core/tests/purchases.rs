@@ -351,6 +351,27 @@ fn an_ecm_does_not_wait_for_a_purchase() {
 }
 
 #[test]
+fn a_pin_is_changed_by_whoever_knows_the_old_one() {
+    let (mut bench, _, _) = at_the_cinema();
+    let new = b"271828".as_slice();
+    assert_eq!(bench.engine.pin_change(bench.now, PIN, b"27"), Err(PurchaseError::PinFormat));
+    for (old, expected) in [
+        (new, PinOutcome::Wrong { tries_left: 2 }),
+        (PIN, PinOutcome::Right),
+        (PIN, PinOutcome::Wrong { tries_left: 2 }),
+    ] {
+        let ticket = bench.engine.pin_change(bench.now, old, new).unwrap();
+        bench.run(500);
+        let answer = PinAnswer { ticket, outcome: expected };
+        assert!(bench.take_events().contains(&Event::Pin(answer)));
+    }
+    let ticket = bench.engine.pin_verify(bench.now, new).unwrap();
+    bench.run(500);
+    let answer = PinAnswer { ticket, outcome: PinOutcome::Right };
+    assert!(bench.take_events().contains(&Event::Pin(answer)));
+}
+
+#[test]
 fn a_pin_is_verified_for_its_own_sake() {
     let (mut bench, _, _) = at_the_cinema();
     for (pin, expected) in

@@ -40,6 +40,37 @@ pub unsafe extern "C" fn stbcam_pin_verify(
     })
 }
 
+/// Gives the card another PIN, and waits for the answer, at most `card_timeout_ms`. The results are
+/// those of `stbcam_pin_verify` for the old one; with STBCAM_OK the new one is the card's. After
+/// STBCAM_E_TIMEOUT the card has the one or the other: verify.
+///
+/// Threads: any. Waits for the card: not for the thread that tunes.
+///
+/// # Safety
+///
+/// * `old_pin` points to `old_len` and `new_pin` to `new_len` readable octets; `tries_left` is NULL or
+///   writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_pin_change(
+    cam: *mut stbcam_t,
+    old_pin: *const u8,
+    old_len: usize,
+    new_pin: *const u8,
+    new_len: usize,
+    tries_left: *mut u32,
+) -> stbcam_result_t {
+    guard(cam, |context| {
+        // SAFETY: the caller upholds this function's contract.
+        let old = unsafe { text::octets(old_pin, old_len, "old_pin") }?;
+        // SAFETY: as above.
+        let new = unsafe { text::octets(new_pin, new_len, "new_pin") }?;
+        let answer = context.pin_answer(|engine, now| engine.pin_change(now, old, new))?;
+        let known = context.cam.query(|engine| engine.card().pin_tries);
+        // SAFETY: as above.
+        unsafe { finish(&answer, known, tries_left) }
+    })
+}
+
 /// Stores the tries left and turns the card's word into a result.
 ///
 /// # Safety

@@ -77,6 +77,7 @@ static void with_no_context(stbcam_t *cam)
     CHECK(stbcam_entitlements(cam, &cursor, NULL, sizeof(stbcam_entitlement_t), &count), STBCAM_E_ARG);
     CHECK(stbcam_service_keys(cam, NULL, sizeof(stbcam_service_key_t), &count), STBCAM_E_ARG);
     CHECK(stbcam_pin_verify(cam, octets, 4, &number), STBCAM_E_ARG);
+    CHECK(stbcam_pin_change(cam, octets, 4, octets, 4, &number), STBCAM_E_ARG);
     CHECK(stbcam_wallets(cam, NULL, sizeof(stbcam_wallet_t), &count), STBCAM_E_ARG);
     CHECK(stbcam_offers(cam, 1, NULL, sizeof(stbcam_offer_t), &count), STBCAM_E_ARG);
     CHECK(stbcam_purchase_begin(cam, 1, octets, &price, &number), STBCAM_E_ARG);

@@ -141,6 +141,8 @@ static void money(stbcam_t *cam)
     CHECK(stbcam_pin_verify(cam, NULL, 4, &tries), STBCAM_E_ARG);
     CHECK_TRUE(stbcam_pin_verify(cam, (const uint8_t *)"12x4", 4, &tries) < 0);
     CHECK(stbcam_pin_verify(cam, (const uint8_t *)"1234", 4, NULL), STBCAM_E_NO_CARD);
+    CHECK(stbcam_pin_change(cam, (const uint8_t *)"1234", 4, NULL, 4, NULL), STBCAM_E_ARG);
+    CHECK(stbcam_pin_change(cam, (const uint8_t *)"1234", 4, (const uint8_t *)"12", 2, NULL), STBCAM_E_ARG);
 }
 
 static void operation(stbcam_t *cam)

@@ -46,6 +46,7 @@ pub struct ModelCard {
     pub events: BTreeSet<EventId>,
     pub balance: Fen,
     pub tries: u8,
+    pub pin: PinBlock,
     pub log: BTreeMap<(TerminalId, TerminalSequence), PurchaseAnswer>,
     pub debits: usize,
     applied: BTreeSet<u32>,
@@ -81,6 +82,7 @@ impl ModelCard {
             events: BTreeSet::new(),
             balance: Fen::new(10_000),
             tries: 3,
+            pin: PinBlock::from_ascii(PIN).unwrap(),
             log: BTreeMap::new(),
             debits: 0,
             applied: BTreeSet::new(),
@@ -205,6 +207,7 @@ impl ModelCard {
             card::INS_RIGHTS if p2 == card::RIGHTS_WALLET => self.wallet().emit(&mut out),
             card::INS_RIGHTS => self.rights().emit(&mut out).unwrap(),
             card::INS_VERIFY => self.verify(data)?.emit(&mut out),
+            card::INS_CHANGE_PIN => self.change_pin(data)?.emit(&mut out),
             card::INS_PURCHASE => self.purchase(data)?.emit(&mut out),
             _ => return Err(0x6D00),
         }
@@ -342,10 +345,20 @@ impl ModelCard {
         }
         let pin =
             PinBlock::parse(data.try_into().map_err(|_| 0x6700_u16)?).map_err(|_| 0x6A80_u16)?;
-        let right = pin == PinBlock::from_ascii(PIN).unwrap();
+        let right = pin == self.pin;
         self.verified = right;
         self.tries = if right { 3 } else { self.tries - 1 };
         Ok(PinAnswer { right, tries: self.tries })
+    }
+
+    fn change_pin(&mut self, data: &[u8]) -> Result<PinAnswer, u16> {
+        let (old, new) = data.split_at_checked(8).ok_or(0x6700_u16)?;
+        let answer = self.verify(old)?;
+        if answer.right {
+            let new = new.try_into().map_err(|_| 0x6700_u16)?;
+            self.pin = PinBlock::parse(new).map_err(|_| 0x6A80_u16)?;
+        }
+        Ok(answer)
     }
 
     fn purchase(&mut self, data: &[u8]) -> Result<PurchaseAnswer, u16> {
