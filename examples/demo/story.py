@@ -196,6 +196,8 @@ class Story:
         settling = self.box.find("purchase", request=request(2), state="settling")
         refused = self.box.find("purchase", request=request(2), state="refused")
         unchanged = self.balance() == before
+        if refused:
+            self.marks.append({"at_s": refused[-1]["at"], "what": "settled: not paid"})
         self.say(13.0, "Confirming it again", "buys event 2002")
         self.box.order("confirm", request(2), pin)
         self.settle("purchase", request=request(2), state="paid")
@@ -222,9 +224,11 @@ class Story:
         self.play(23.5)
         settling = self.box.find("purchase", request=request(3), state="settling")
         paid = last(self.box.find("purchase", request=request(3), state="paid"))
+        if paid:
+            self.marks.append({"at_s": paid["at"], "what": "settled: paid"})
         self.claims.check("cut-after-commit", bool(settling) and self.paid_once(paid, 1500, before),
                           ("settled, " if settling else "never settled, ") + self.receipt_text(paid, before))
-        self.keep(2003, 21.0, paid)
+        self.keep(2003, paid.get("at", 21.0), paid)
 
     def pull_card(self):
         self.play(25.5)

@@ -45,8 +45,10 @@ def service_row(service, y, x, end):
     for period in service["crypto_periods"]:
         a, b = x(period["from_s"]), x(period["to_s"])
         out.append(f'<rect x="{a:.1f}" y="{y+40}" width="{b-a:.1f}" height="18" class="period"/>')
-        out.append(f'<text x="{(a+b)/2:.1f}" y="{y+53}" text-anchor="middle" class="small">'
-                   f'{period["number"] & 1 and "odd" or "even"} · epoch {period["epoch"]}</text>')
+        if b - a > 90:
+            parity = "odd" if period["number"] & 1 else "even"
+            out.append(f'<text x="{(a+b)/2:.1f}" y="{y+53}" text-anchor="middle" class="small">'
+                       f'{parity} · epoch {period["epoch"]}</text>')
     for second in service["ecms_s"]:
         out.append(f'<line x1="{x(second):.1f}" y1="{y+64}" x2="{x(second):.1f}" y2="{y+76}" class="ecm"/>')
     out.append(f'<text x="{LEFT-10}" y="{y+75}" text-anchor="end" class="small">ECMs</text>')
@@ -60,7 +62,7 @@ def bar(a, b, y, colour):
 def marks(report, x):
     """What the viewer, the broadcaster and the hand at the card did."""
     out, base = [], TOP + 24 + 2 * ROW
-    for place, mark in enumerate(report["marks"]):
+    for place, mark in enumerate(sorted(report["marks"], key=lambda m: m["at_s"])):
         at, y = x(mark["at_s"]), base + 12 + place % 6 * 16
         flip = at > WIDTH - 240
         out.append(f'<line x1="{at:.1f}" y1="{TOP}" x2="{at:.1f}" y2="{y+2}" class="mark"/>')
