@@ -9,8 +9,8 @@ use core::time::Duration;
 
 use cam_types::{Instant, Pid};
 use ecm_emm::card::{
-    AccessStatus, INS_CHANGE_PIN, INS_ECM, INS_EMM, INS_INFO, INS_RIGHTS, INS_VERIFY, RIGHTS_ROWS, RIGHTS_WALLET,
-    RightsPage, WalletInfo, pairing_key_version,
+    AccessStatus, INS_CHANGE_PIN, INS_ECM, INS_EMM, INS_INFO, INS_RIGHTS, INS_VERIFY, RIGHTS_ROWS,
+    RIGHTS_WALLET, RightsPage, WalletInfo, pairing_key_version,
 };
 use gp::scp03::{self, Initialize, ScpError};
 use zeroize::Zeroizing;

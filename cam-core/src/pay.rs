@@ -175,11 +175,7 @@ impl Engine {
         }
     }
 
-    fn pin_request(
-        &mut self,
-        now: Instant,
-        request: PinRequest,
-    ) -> Result<Ticket, PurchaseError> {
+    fn pin_request(&mut self, now: Instant, request: PinRequest) -> Result<Ticket, PurchaseError> {
         if self.card.state != CardState::Ready {
             return Err(PurchaseError::NoCard);
         }

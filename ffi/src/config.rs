@@ -292,11 +292,7 @@ pub unsafe extern "C" fn stbcam_step(
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn stbcam_set_utc(
-    cam: *mut stbcam_t,
-    utc_s: i64,
-    source: i32,
-) -> stbcam_result_t {
+pub extern "C" fn stbcam_set_utc(cam: *mut stbcam_t, utc_s: i64, source: i32) -> stbcam_result_t {
     guard(cam, |context| match source {
         STBCAM_UTC_UNKNOWN => {
             context.set_utc(None);

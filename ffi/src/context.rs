@@ -60,7 +60,7 @@ pub(crate) struct Context {
 enum Runner {
     Thread(Mutex<Option<JoinHandle<()>>>),
     /// Whoever calls `stbcam_step`.
-    Caller(Mutex<Driver>),
+    Caller(Mutex<Box<Driver>>),
 }
 
 /// The system's random numbers.
@@ -98,7 +98,7 @@ impl Context {
             let thread = spawn(driver, &cam, &poisoned, settings.log.clone())?;
             Runner::Thread(Mutex::new(Some(thread)))
         } else {
-            Runner::Caller(Mutex::new(driver))
+            Runner::Caller(Mutex::new(Box::new(driver)))
         };
         Ok(Arc::new(Self {
             cam,
@@ -137,10 +137,6 @@ impl Context {
 
     pub(crate) fn is_our_ca(&self, id: u16) -> bool {
         self.ca_system_ids.contains(&id)
-    }
-
-    pub(crate) const fn card_timeout(&self) -> Duration {
-        self.card_timeout
     }
 
     /// Ends everything, in the order that leaves no key behind.
@@ -248,7 +244,7 @@ impl Context {
     }
 }
 
-fn lock_driver(driver: &Mutex<Driver>) -> Result<MutexGuard<'_, Driver>> {
+fn lock_driver(driver: &Mutex<Box<Driver>>) -> Result<MutexGuard<'_, Box<Driver>>> {
     match driver.try_lock() {
         Ok(driver) => Ok(driver),
         Err(TryLockError::WouldBlock) => {
@@ -290,11 +286,8 @@ fn engine_config(settings: &Settings, detects: bool, storage: &mut dyn Storage) 
             .map_err(|error| Error::system(STBCAM_E_STORAGE, &format!("row '{key}'"), &error))?;
         stored.extend(row.map(|row| (key, row)));
     }
-    let mut config = Config::new(
-        StbId::new(settings.stb_id),
-        settings.box_key.clone(),
-        Box::new(SystemEntropy),
-    );
+    let mut config =
+        Config::new(StbId::new(settings.stb_id), settings.box_key.clone(), Box::new(SystemEntropy));
     config.ca_system_ids =
         ca_system_ids(&settings.ca_system_ids).into_iter().map(CaSystemId::new).collect();
     if settings.terminal_id != [0; 6] {

@@ -43,7 +43,7 @@ pub(crate) fn stats(cam: &Cam) -> stbcam_stats_t {
         table_malformed: engine.table_malformed,
         section_malformed: line.sections_malformed,
         section_overflow: line.sections_lost,
-        event_overflow: engine.events_lost + cam.events().lost(),
+        event_overflow: engine.events_lost + cam.events().lost_in_all(),
         ecm_latency_count: engine.ecm_latency_count,
         ecm_latency_p50_us: engine.ecm_latency_p50_us,
         ecm_latency_p99_us: engine.ecm_latency_p99_us,

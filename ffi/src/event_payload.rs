@@ -28,11 +28,7 @@ pub(crate) const EMPTY: stbcam_event_t = stbcam_event_t {
 
 /// A notice as the host sees it, and its text.
 pub(crate) fn of(taken: &Stamped, language: Option<&str>) -> (stbcam_event_t, String) {
-    let base = stbcam_event_t {
-        seq: taken.sequence,
-        monotonic_us: taken.at.as_micros(),
-        ..EMPTY
-    };
+    let base = stbcam_event_t { seq: taken.sequence, monotonic_us: taken.at.as_micros(), ..EMPTY };
     match &taken.notice {
         Notice::Engine(event) => of_engine(base, event, language),
         Notice::SectionsLost { source, count } => (
@@ -92,11 +88,9 @@ fn of_engine(
         }
         Event::Filters => stbcam_event_t { r#type: STBCAM_EV_FILTERS, ..base },
         Event::Rights => stbcam_event_t { r#type: STBCAM_EV_ENTITLEMENTS, ..base },
-        Event::Wallet(wallet) => stbcam_event_t {
-            r#type: STBCAM_EV_WALLET,
-            amount: wallet.balance.fen().into(),
-            ..base
-        },
+        Event::Wallet(wallet) => {
+            stbcam_event_t { r#type: STBCAM_EV_WALLET, amount: wallet.balance.fen().into(), ..base }
+        }
         Event::Offer(offer) => stbcam_event_t {
             r#type: STBCAM_EV_OFFER,
             session: offer.session.0,
@@ -107,12 +101,9 @@ fn of_engine(
             flags: offer_flags(offer),
             ..base
         },
-        Event::OfferGone { session, offer } => stbcam_event_t {
-            r#type: STBCAM_EV_OFFER_GONE,
-            session: session.0,
-            id: offer.0,
-            ..base
-        },
+        Event::OfferGone { session, offer } => {
+            stbcam_event_t { r#type: STBCAM_EV_OFFER_GONE, session: session.0, id: offer.0, ..base }
+        }
         Event::Purchase { txn, outcome } => {
             let (state, result) = purchase_result(outcome);
             text = text_of(result).to_string_lossy().into_owned();

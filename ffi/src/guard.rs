@@ -41,10 +41,7 @@ pub(crate) fn guard_free(body: impl FnOnce() -> Result) -> stbcam_result_t {
 }
 
 /// Runs the body of a function on an open context. A panic inside poisons the context.
-pub(crate) fn guard<H>(
-    handle: *const H,
-    body: impl FnOnce(&Context) -> Result,
-) -> stbcam_result_t {
+pub(crate) fn guard<H>(handle: *const H, body: impl FnOnce(&Context) -> Result) -> stbcam_result_t {
     guard_on(&CONTEXTS, handle, |context| {
         context.check()?;
         let _log = LogSink::enter(context.log());
@@ -69,7 +66,8 @@ pub(crate) fn guard_on<T, H>(
 
 /// The refusal of a handle that is not open.
 pub(crate) fn stale<H>(handle: *const H) -> Error {
-    let what = if handle.is_null() { "handle is NULL" } else { "handle is closed or was never open" };
+    let what =
+        if handle.is_null() { "handle is NULL" } else { "handle is closed or was never open" };
     Error::new(STBCAM_E_ARG, what)
 }
 

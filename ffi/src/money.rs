@@ -247,9 +247,8 @@ pub unsafe extern "C" fn stbcam_purchase_begin(
         // SAFETY: as above.
         let price = unsafe { price(price_seen) }?;
         let offer = OfferId(offer_id);
-        let begin = context
-            .cam
-            .call(|engine, now| engine.purchase_begin(now, offer, request, price))?;
+        let begin =
+            context.cam.call(|engine, now| engine.purchase_begin(now, offer, request, price))?;
         // SAFETY: as above.
         unsafe { size::put_optional(out, begin.0) }
     })
@@ -287,10 +286,7 @@ pub unsafe extern "C" fn stbcam_purchase_confirm(
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn stbcam_purchase_cancel(
-    cam: *mut stbcam_t,
-    txn: stbcam_txn_t,
-) -> stbcam_result_t {
+pub extern "C" fn stbcam_purchase_cancel(cam: *mut stbcam_t, txn: stbcam_txn_t) -> stbcam_result_t {
     guard(cam, |context| {
         Ok(context.cam.call(|engine, now| engine.purchase_cancel(now, TxnId(txn)))?)
     })

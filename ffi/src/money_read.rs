@@ -10,12 +10,7 @@ const CURRENCY: [c_char; 4] =
     [b'C'.cast_signed() as c_char, b'N'.cast_signed() as c_char, b'Y'.cast_signed() as c_char, 0];
 
 pub(crate) const fn c_money(amount: Fen) -> stbcam_money_t {
-    stbcam_money_t {
-        minor: amount.fen() as i64,
-        currency: CURRENCY,
-        exponent: 2,
-        reserved: [0; 3],
-    }
+    stbcam_money_t { minor: amount.fen() as i64, currency: CURRENCY, exponent: 2, reserved: [0; 3] }
 }
 
 pub(crate) fn c_wallet(wallet: &Wallet) -> stbcam_wallet_t {

@@ -90,19 +90,27 @@ fn both(reason: AccessStatus) -> (&'static CStr, &'static CStr) {
         STBCAM_REASON_GRANTED_SUBSCRIPTION => (c"included in your subscription", c"已订购"),
         STBCAM_REASON_GRANTED_EVENT => (c"you have bought this programme", c"已购买本节目"),
         STBCAM_REASON_GRANTED_TIME => (c"you have bought this time", c"已购买本时段"),
-        STBCAM_REASON_GRANTED_TIER => (c"you have bought this group of programmes", c"已购买本组节目"),
+        STBCAM_REASON_GRANTED_TIER => {
+            (c"you have bought this group of programmes", c"已购买本组节目")
+        }
         STBCAM_REASON_GRANTED_FREE => (c"free for every card", c"免费节目"),
         STBCAM_REASON_PREVIEW => (c"preview", c"节目预览"),
         STBCAM_REASON_PURCHASABLE => (c"this programme can be bought", c"本节目可以购买"),
         STBCAM_REASON_NO_RIGHT => (c"not included in your subscription", c"未订购本节目"),
         STBCAM_REASON_NOT_YET_VALID => (c"your subscription has not begun yet", c"订购尚未生效"),
         STBCAM_REASON_EXPIRED => (c"your subscription has ended", c"订购已到期"),
-        STBCAM_REASON_UNKNOWN_OPERATOR => (c"this card is not for this operator", c"智能卡不属于本运营商"),
+        STBCAM_REASON_UNKNOWN_OPERATOR => {
+            (c"this card is not for this operator", c"智能卡不属于本运营商")
+        }
         STBCAM_REASON_REGION => (c"not available in your region", c"本地区不提供本节目"),
         STBCAM_REASON_BLACKOUT => (c"not available here at this time", c"本地区暂停播出"),
         STBCAM_REASON_RATING => (c"above the allowed age rating", c"超出允许的年龄级别"),
-        STBCAM_REASON_NOT_PAIRED => (c"the card is not paired with this box", c"智能卡未与机顶盒配对"),
-        STBCAM_REASON_PAIRED_ELSEWHERE => (c"the card is paired with another box", c"智能卡已与其他机顶盒配对"),
+        STBCAM_REASON_NOT_PAIRED => {
+            (c"the card is not paired with this box", c"智能卡未与机顶盒配对")
+        }
+        STBCAM_REASON_PAIRED_ELSEWHERE => {
+            (c"the card is paired with another box", c"智能卡已与其他机顶盒配对")
+        }
         STBCAM_REASON_CARD_BLOCKED => (c"the card is blocked", c"智能卡已停用"),
         STBCAM_REASON_CARD_EXPIRED => (c"the card has expired", c"智能卡已过期"),
         STBCAM_REASON_FUNDS => (c"the balance on the card is too low", c"卡内余额不足"),
@@ -110,7 +118,10 @@ fn both(reason: AccessStatus) -> (&'static CStr, &'static CStr) {
         STBCAM_REASON_PREVIEW_USED => (c"the preview is used up", c"预览时间已用完"),
         STBCAM_REASON_EMM_NEEDED => (c"the card is waiting for an update", c"等待授权更新"),
         STBCAM_REASON_NO_CARD => (c"please insert the card", c"请插入智能卡"),
-        STBCAM_REASON_MUTE_CARD => (c"the card does not answer: is it the right way round?", c"智能卡无应答,请检查插入方向"),
+        STBCAM_REASON_MUTE_CARD => (
+            c"the card does not answer: is it the right way round?",
+            c"智能卡无应答,请检查插入方向",
+        ),
         STBCAM_REASON_UNKNOWN_CARD => (c"this card does not belong here", c"无法识别智能卡"),
         STBCAM_REASON_CARD_BUSY => (c"the card is busy", c"智能卡忙"),
         STBCAM_REASON_NO_KEY => (c"the card is waiting for a key", c"等待密钥更新"),

@@ -105,7 +105,7 @@ pub(crate) unsafe fn put_all<T: CStruct>(
     if room > 0 {
         check_pointer(array)?;
         check_size::<T>(elem_size, "elem_size")?;
-        if elem_size % align_of::<T>() != 0 {
+        if !elem_size.is_multiple_of(align_of::<T>()) {
             return Err(Error::new(STBCAM_E_STRUCT_SIZE, "elem_size breaks the alignment"));
         }
     }

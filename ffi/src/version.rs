@@ -35,11 +35,12 @@ pub extern "C" fn stbcam_version() -> u32 {
 /// Threads: any, also from a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn stbcam_version_string() -> *const c_char {
-    const TEXT: &core::ffi::CStr =
-        match core::ffi::CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
-            Ok(text) => text,
-            Err(_) => panic!("a version has no zero inside"),
-        };
+    const TEXT: &core::ffi::CStr = match core::ffi::CStr::from_bytes_with_nul(
+        concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes(),
+    ) {
+        Ok(text) => text,
+        Err(_) => panic!("a version has no zero inside"),
+    };
     TEXT.as_ptr()
 }
 

@@ -80,7 +80,8 @@ fn introduction(source: &str) -> String {
         .map(|line| line.trim_start_matches("//!").trim())
         .collect();
     let title = lines.first().copied().unwrap_or_default();
-    let mut comment = format!("\n/* ---- {title} {}\n", "-".repeat(90_usize.saturating_sub(title.len())));
+    let mut comment =
+        format!("\n/* ---- {title} {}\n", "-".repeat(90_usize.saturating_sub(title.len())));
     for line in lines.iter().skip(1) {
         comment.push_str(format!(" * {}", line.replace('`', "")).trim_end());
         comment.push('\n');

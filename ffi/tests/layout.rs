@@ -1,10 +1,10 @@
 //! The structures of the ABI have one layout: a C program prints sizes and offsets as the C compiler
 //! sees them, and they are what Rust sees.
 
+use stbcam::*;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
-use stbcam::*;
 
 /// Name, size and offset of everything, and the C program that prints the same.
 #[derive(Default)]

@@ -228,7 +228,7 @@ impl Driver {
                     return;
                 }
                 (line::Output::Ready(atr), _) => {
-                    let atr = atr.clone();
+                    let atr = *atr;
                     let protocol = self.line.protocol();
                     log::info!("card is up, T={protocol}");
                     self.exchange = Exchange::Idle;

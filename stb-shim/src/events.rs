@@ -56,7 +56,7 @@ struct State {
     queue: VecDeque<Stamped>,
     sequence: u64,
     lost: u64,
-    lost_ever: u64,
+    lost_in_all: u64,
     closed: bool,
 }
 
@@ -69,7 +69,7 @@ impl EventQueue {
                 queue: VecDeque::with_capacity(capacity),
                 sequence: 0,
                 lost: 0,
-                lost_ever: 0,
+                lost_in_all: 0,
                 closed: false,
             }),
             arrived: Condvar::new(),
@@ -84,7 +84,7 @@ impl EventQueue {
         state.sequence += 1;
         if state.queue.len() >= self.capacity {
             state.lost += 1;
-            state.lost_ever += 1;
+            state.lost_in_all += 1;
             return;
         }
         let sequence = state.sequence;
@@ -125,8 +125,8 @@ impl EventQueue {
     }
 
     /// How many notices were lost since the queue was made.
-    pub fn lost(&self) -> u64 {
-        self.state().lost_ever
+    pub fn lost_in_all(&self) -> u64 {
+        self.state().lost_in_all
     }
 
     /// Ends every wait: the context is going away.

@@ -74,6 +74,7 @@ fn header(words: &ControlWords<'_>) -> Header {
 pub(crate) struct Tasks {
     queue: VecDeque<Task>,
     octets: Vec<Vec<u8>>,
+    #[expect(clippy::vec_box, reason = "a task moves its box, not its octets")]
     words: Vec<Box<Words>>,
     wait: Option<Instant>,
 }
