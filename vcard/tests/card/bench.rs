@@ -371,3 +371,23 @@ impl Stb {
         plain
     }
 }
+
+/// A section with any plaintext, sealed without asking whether a card would take it.
+pub fn raw(sender: Sender, seq: u32, plain: &[u8]) -> Vec<u8> {
+    let header = sender.header(seq);
+    let len = header.aad_len() + 16 + plain.len() - 3;
+    let mut section = vec![header.table_id(), 0x70 | (len >> 8) as u8, len as u8];
+    match sender.address {
+        Address::Unique(pseudonym) => section.extend(pseudonym.octets()),
+        Address::Shared(group) => section.extend(group.to_be_bytes()),
+        Address::Global => {}
+    }
+    section.push(0x12);
+    section.extend(OPERATOR.to_be_bytes());
+    section.push(sender.role.number());
+    section.extend(sender.epoch.to_be_bytes());
+    section.extend(seq.to_be_bytes());
+    let aad = section.clone();
+    key(sender.key).seal(&header.key_context(), &aad, plain, &mut section);
+    section
+}

@@ -5,6 +5,7 @@ mod bench;
 mod ecm;
 mod emm;
 mod fuzz;
+mod keys;
 mod personalise;
 mod purchase;
 mod purse;
