@@ -92,7 +92,7 @@ fn introduction(source: &str) -> String {
 
 fn group(name: &str, config: &cbindgen::Config) -> String {
     let path = crate_dir().join("src").join(format!("{name}.rs"));
-    let source = fs::read_to_string(&path).unwrap();
+    let source = fs::read_to_string(&path).expect("every group is a file");
     let mut config = config.clone();
     config.export.include = types(&source);
     let bindings = cbindgen::Builder::new()
@@ -102,7 +102,7 @@ fn group(name: &str, config: &cbindgen::Config) -> String {
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut written = Vec::new();
     bindings.write(&mut written);
-    let body = String::from_utf8(written).unwrap();
+    let body = String::from_utf8(written).expect("the source is UTF-8");
     format!("{}\n{}\n", introduction(&source), tidied(body.trim()))
 }
 
@@ -141,7 +141,8 @@ fn tidied(body: &str) -> String {
 }
 
 fn generated() -> String {
-    let config = cbindgen::Config::from_file(crate_dir().join("cbindgen.toml")).unwrap();
+    let config = cbindgen::Config::from_file(crate_dir().join("cbindgen.toml"))
+        .expect("cbindgen.toml is well formed");
     let groups: String = GROUPS.iter().map(|name| group(name, &config)).collect();
     format!("{OPENING}{groups}{ENDING}")
 }
@@ -180,7 +181,7 @@ fn the_version_script_lists_the_functions() {
 }
 
 fn symbols(map: &Path) -> Vec<String> {
-    let text = fs::read_to_string(map).unwrap();
+    let text = fs::read_to_string(map).expect("the version script is there");
     let mut names: Vec<_> = text
         .lines()
         .filter_map(|line| line.trim().strip_suffix(';'))

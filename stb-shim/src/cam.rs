@@ -181,7 +181,7 @@ impl Cam {
     }
 
     /// Asks the card thread to say when everything that was offered and called so far is done, as
-    /// far as the card now present allows. [`Cam::flushed`] knows the answer.
+    /// far as the card now present allows. [`Cam::wait_flushed`] waits for it.
     pub fn flush(&self) -> u64 {
         let mut progress = self.progress();
         progress.flush_wanted += 1;
