@@ -324,3 +324,55 @@ fn spawn(
         .spawn(body)
         .map_err(|error| Error::system(STBCAM_E_NOMEM, "no thread", &error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::{CONTEXTS, guard};
+    use crate::types::stbcam_t;
+    use nix::pty::openpty;
+    use std::os::fd::OwnedFd;
+
+    /// A context on a serial port with nothing behind it, and the port's other end.
+    fn context(name: &str) -> (Arc<Context>, OwnedFd) {
+        let pty = openpty(None, None).unwrap();
+        let path = nix::unistd::ttyname(&pty.slave).unwrap();
+        let state = std::env::temp_dir().join(format!("stbcam-{name}-{}", std::process::id()));
+        let context = Context::open(Settings {
+            threaded: true,
+            card_timeout_ms: 5000,
+            reader: format!("serial:{}", path.display()),
+            state_dir: Some(state.display().to_string()),
+            language: None,
+            ca_system_ids: Vec::new(),
+            stb_id: *b"STB00001",
+            terminal_id: [0; 6],
+            box_key: Key::new([0x42; 16]),
+            descrambler: None,
+            storage: None,
+            log: None,
+            max_sessions: 4,
+            emm_queue: 4,
+            event_queue: 4,
+            section_ring: 4096,
+        });
+        let _ = std::fs::remove_dir(state);
+        (context.unwrap(), pty.master)
+    }
+
+    /// We would rather lose one context than the box: the others go on.
+    #[test]
+    fn a_panic_poisons_its_context_and_no_other() {
+        let (one, _one_port) = context("panic");
+        let (other, _other_port) = context("healthy");
+        let one: *mut stbcam_t = CONTEXTS.insert(one);
+        let other: *mut stbcam_t = CONTEXTS.insert(other);
+        assert_eq!(guard(one, |_| Ok(())), STBCAM_OK);
+        assert_eq!(guard(one, |_| panic!("a test of the guard")), STBCAM_E_PANIC);
+        assert_eq!(guard(one, |_| Ok(())), STBCAM_E_PANIC);
+        assert_eq!(guard(other, |_| Ok(())), STBCAM_OK);
+        assert_eq!(crate::stbcam_close(one), STBCAM_OK);
+        assert_eq!(crate::stbcam_close(one), STBCAM_E_ARG);
+        assert_eq!(crate::stbcam_close(other), STBCAM_OK);
+    }
+}
