@@ -5,7 +5,7 @@ use crate::clock;
 use crate::descrambler::{Descrambler, LadderKeys};
 use crate::events::Notice;
 use crate::period::PeriodMeter;
-use crate::reader::{self, Presence, Reader, ReaderError};
+use crate::reader::{self, Capabilities, Presence, Reader, ReaderError};
 use crate::storage::Storage;
 use crate::sys::Waker;
 use crate::tasks::Task;
@@ -79,8 +79,9 @@ impl Driver {
         descrambler: Box<dyn Descrambler>,
         storage: Box<dyn Storage>,
     ) -> Self {
-        let clock_hz = reader.capabilities().clock_hz;
-        let line = CardLine::new(Policy { atr_start: Self::ATR_START, ..Policy::new(clock_hz) });
+        let Capabilities { clock_hz, baud_base, .. } = reader.capabilities();
+        let policy = Policy { atr_start: Self::ATR_START, baud_base, ..Policy::new(clock_hz) };
+        let line = CardLine::new(policy);
         Self {
             cam,
             url: url.to_owned(),

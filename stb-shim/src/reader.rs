@@ -55,6 +55,8 @@ pub struct Capabilities {
     pub detect: bool,
     /// The card's clock in Hz.
     pub clock_hz: u32,
+    /// It makes its bit rates by dividing this one by whole numbers; `None`: it makes any rate.
+    pub baud_base: Option<u32>,
 }
 
 /// Whether a card is in the slot.
@@ -81,7 +83,7 @@ pub struct Received {
 }
 
 /// Opens the reader that `url` describes:
-/// `serial:PATH?reset=rts|!rts|dtr|!dtr|b0|none&detect=cts|!cts|dsr|!dsr|dcd|!dcd|ri|!ri|none&clock=3579545&echo=0|1`.
+/// `serial:PATH?reset=rts|!rts|dtr|!dtr|b0|none&detect=cts|!cts|dsr|!dsr|dcd|!dcd|ri|!ri|none&clock=3579545&base=115200&echo=0|1`.
 ///
 /// Without `reset` and `detect` a port with modem lines resets by RTS and detects by CTS; one
 /// without (a pseudo terminal) resets by rate 0 and does not detect.

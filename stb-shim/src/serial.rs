@@ -44,6 +44,7 @@ pub struct SerialReader {
     reset: ResetLine,
     detect: Option<DetectLine>,
     clock_hz: u32,
+    baud_base: Option<u32>,
     echo: bool,
     echo_seen: bool,
     params: LineParams,
@@ -80,6 +81,7 @@ impl SerialReader {
             reset,
             detect,
             clock_hz: address.clock_hz,
+            baud_base: address.baud_base,
             echo: address.echo,
             echo_seen: false,
             params: initial,
@@ -267,6 +269,7 @@ impl Reader for SerialReader {
             reset: self.reset != ResetLine::None,
             detect: self.detect.is_some(),
             clock_hz: self.clock_hz,
+            baud_base: self.baud_base,
         }
     }
 

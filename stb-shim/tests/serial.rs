@@ -189,7 +189,9 @@ fn drive(line: &mut CardLine, reader: &mut dyn Reader, input: Input<'_>) -> Even
 }
 
 fn line(reader: &dyn Reader) -> CardLine {
-    CardLine::new(Policy::new(reader.capabilities().clock_hz))
+    let capabilities = reader.capabilities();
+    let baud_base = capabilities.baud_base;
+    CardLine::new(Policy { baud_base, ..Policy::new(capabilities.clock_hz) })
 }
 
 fn command(line: &mut CardLine, reader: &mut dyn Reader) -> Event {
@@ -230,6 +232,23 @@ fn inverse_convention() {
     assert_eq!(line.params().convention, Convention::Inverse);
     assert_eq!(command(&mut line, &mut *reader), answered());
     assert_eq!(socket.rates.lock().unwrap()[..2], [10_753, 129_032]);
+}
+
+/// The card takes up to 372/12; PPS asks for the fastest rate that dividing the base comes near.
+#[test]
+fn pps_goes_by_what_the_uart_can_make() {
+    for (options, rate) in [
+        ("?base=115200", 115_469),              // 0.2 % off
+        ("?base=1000000", 76_979),              // 372/12 would be 3.8 % off, 372/8 is 0.1 %
+        ("?base=115200&clock=6000000", 16_129), // 193,548 is out of reach, and so is all between
+    ] {
+        let socket = Socket::new(false, Convention::Direct);
+        let mut reader = socket.open(options);
+        let mut line = line(&*reader);
+        assert_eq!(drive(&mut line, &mut *reader, Input::Activate), Event::Ready);
+        assert_eq!(command(&mut line, &mut *reader), answered());
+        assert_eq!(socket.rates.lock().unwrap().last(), Some(&rate), "{options}");
+    }
 }
 
 #[test]
@@ -319,12 +338,13 @@ fn ports_and_options_that_do_not_exist() {
         ("serial:".into(), &["path", "serial:/dev/ttyS0"]),
         ("serial:/dev/no-such-port".into(), &["/dev/no-such-port", "no such file", "exists"]),
         (format!("serial:{file}"), &[file, "serial port or terminal"]),
-        (port("?speed=9600"), &["'speed'", "reset, detect, clock or echo"]),
+        (port("?speed=9600"), &["'speed'", "reset, detect, clock, base or echo"]),
         (port("?reset=cts"), &["reset", "'cts'", "b0"]),
         (port("?reset=!b0"), &["reset", "'!b0'"]),
         (port("?detect=rts"), &["detect", "'rts'", "dcd"]),
         (port("?clock=fast"), &["clock", "'fast'", "1000000"]),
         (port("?clock=0"), &["clock", "'0'"]),
+        (port("?base=0"), &["base", "'0'", "9600"]),
         (port("?echo=yes"), &["echo", "'yes'", "0 or 1"]),
         (port("?reset=rts"), &["no modem lines", "reset=b0"]),
         (port("?detect=cts"), &["no modem lines", "detect=none"]),

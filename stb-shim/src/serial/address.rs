@@ -20,7 +20,7 @@ pub(super) struct DetectLine {
     pub inverted: bool,
 }
 
-/// `PATH?reset=…&detect=…&clock=…&echo=…`
+/// `PATH?reset=…&detect=…&clock=…&base=…&echo=…`
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Address {
     pub path: String,
@@ -29,6 +29,8 @@ pub(super) struct Address {
     /// `None`: whatever the port has.
     pub detect: Option<Option<DetectLine>>,
     pub clock_hz: u32,
+    /// The UART divides this bit rate by whole numbers; `None` when it makes any rate.
+    pub baud_base: Option<u32>,
     pub echo: bool,
 }
 
@@ -52,6 +54,7 @@ impl Address {
             reset: None,
             detect: None,
             clock_hz: 3_579_545,
+            baud_base: None,
             echo: false,
         };
         for option in options.split('&').filter(|option| !option.is_empty()) {
@@ -91,6 +94,12 @@ impl Address {
                         .filter(|hz| (1_000_000..=20_000_000).contains(hz))
                         .ok_or_else(|| wrong("clock", value, "1000000 to 20000000 Hz"))?;
                 }
+                "base" => {
+                    let base =
+                        value.parse().ok().filter(|base| (9_600..=100_000_000).contains(base));
+                    let expected = "9600 to 100000000 bit/s";
+                    address.baud_base = Some(base.ok_or_else(|| wrong("base", value, expected))?);
+                }
                 "echo" => {
                     address.echo = match value {
                         "0" => false,
@@ -98,7 +107,7 @@ impl Address {
                         _ => return Err(wrong("echo", value, "0 or 1")),
                     };
                 }
-                _ => return Err(wrong("option", key, "reset, detect, clock or echo")),
+                _ => return Err(wrong("option", key, "reset, detect, clock, base or echo")),
             }
         }
         Ok(address)
@@ -157,10 +166,12 @@ mod tests {
 
     #[test]
     fn options() {
-        let address = Address::parse("/dev/ttyUSB0?reset=!dtr&detect=dcd&clock=6000000&echo=1");
+        let address =
+            Address::parse("/dev/ttyUSB0?reset=!dtr&detect=dcd&clock=6000000&base=115200&echo=1");
         let address = address.unwrap();
         assert_eq!(address.path, "/dev/ttyUSB0");
         assert_eq!((address.clock_hz, address.echo), (6_000_000, true));
+        assert_eq!(address.baud_base, Some(115_200));
         let (reset, detect) = address.lines(true).unwrap();
         assert_eq!(reset, ResetLine::Modem { line: libc::TIOCM_DTR, inverted: true });
         assert_eq!(detect, Some(DetectLine { line: libc::TIOCM_CD, inverted: false }));
