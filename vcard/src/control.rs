@@ -20,6 +20,10 @@ pub enum Command {
     Remove,
     /// Put the card back: it answers the next reset.
     Insert,
+    /// Pull the reader's cable: the terminal's port is gone.
+    Unplug,
+    /// Plug the reader in again.
+    Plug,
     /// Tell the state of line and card.
     Status,
     /// End the process.
@@ -37,6 +41,8 @@ impl Command {
             ["cut", point] => Err(CommandError::Where(shortened(point))),
             ["remove"] => Ok(Self::Remove),
             ["insert"] => Ok(Self::Insert),
+            ["unplug"] => Ok(Self::Unplug),
+            ["plug"] => Ok(Self::Plug),
             ["status"] => Ok(Self::Status),
             ["quit"] => Ok(Self::Quit),
             _ => Err(CommandError::Unknown(shortened(line.trim()))),
@@ -61,7 +67,7 @@ impl fmt::Display for CommandError {
             Self::Unknown(line) => write!(
                 f,
                 "unknown command {line:?}, expected cut before-commit, cut after-commit, remove, \
-                 insert, status or quit"
+                 insert, unplug, plug, status or quit"
             ),
             Self::Where(point) => {
                 write!(f, "cut {point:?} is unknown, expected before-commit or after-commit")
@@ -227,6 +233,8 @@ mod tests {
             ("  cut   after-commit\r", Ok(Command::Cut(Cut::AfterCommit))),
             ("remove", Ok(Command::Remove)),
             ("insert", Ok(Command::Insert)),
+            ("unplug", Ok(Command::Unplug)),
+            ("plug", Ok(Command::Plug)),
             ("status", Ok(Command::Status)),
             ("quit", Ok(Command::Quit)),
             ("cut", Err(CommandError::Where(String::new()))),

@@ -1,5 +1,6 @@
 //! A card with its memory file, as a reader serves it and the control socket looks at it.
 
+use crate::cos::Interface;
 use crate::os::Os;
 use crate::{Card, Cut, PowerLost};
 use ecm_emm::card::INS_INFO;
@@ -12,12 +13,28 @@ use std::path::{Path, PathBuf};
 pub struct Inserted {
     card: Card,
     memory: PathBuf,
+    side: Side,
+}
+
+/// Which side of a dual-interface card a reader is at.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Side {
+    /// The contacts.
+    #[default]
+    Contact,
+    /// The antenna: the purse only.
+    Contactless,
 }
 
 impl Inserted {
     /// The card whose memory is this file.
     pub fn new(card: Card, memory: &Path) -> Self {
-        Self { card, memory: memory.to_owned() }
+        Self { card, memory: memory.to_owned(), side: Side::Contact }
+    }
+
+    /// The same at this side of it.
+    pub fn at(self, side: Side) -> Self {
+        Self { side, ..self }
     }
 
     /// A digest of the whole memory: two that are equal mean that nothing on the card has changed.
@@ -33,7 +50,10 @@ impl Inserted {
 
 impl Os for Inserted {
     fn power_on(&mut self) -> Vec<u8> {
-        self.card.power_on()
+        self.card.power_on_at(match self.side {
+            Side::Contact => Interface::Contact,
+            Side::Contactless => Interface::Contactless,
+        })
     }
 
     fn power_off(&mut self) {

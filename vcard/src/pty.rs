@@ -30,6 +30,15 @@ pub struct Pty {
     kernel_doubles_ff: bool,
 }
 
+/// An octet as a receiver sees it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Octet {
+    /// Its bits.
+    pub value: u8,
+    /// Its parity was wrong.
+    pub damaged: bool,
+}
+
 /// How the terminal has set its port at this moment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PortSettings {
@@ -121,19 +130,22 @@ impl Pty {
 
     /// Sends octets to the terminal. Never waits: what a terminal that does not read has no room
     /// for is lost, as on a real line. Returns whether all went out.
-    pub fn write(&self, octets: &[u8]) -> io::Result<bool> {
-        let doubled: Vec<u8>;
-        let octets = if octets.contains(&0xFF) && !self.kernel_doubles_ff && self.settings()?.marks
-        {
-            doubled = octets
-                .iter()
-                .flat_map(|&octet| std::iter::repeat_n(octet, if octet == 0xFF { 2 } else { 1 }))
-                .collect();
-            &doubled
-        } else {
-            octets
-        };
-        match (&self.master).write_all(octets) {
+    ///
+    /// A terminal that asked for parity marks gets one for a damaged octet, `FF 00` before it; any
+    /// other gets the octet as it is, and so does one whose kernel would take our mark for data.
+    pub fn write(&self, octets: &[Octet]) -> io::Result<bool> {
+        let special = octets.iter().any(|octet| octet.damaged || octet.value == 0xFF);
+        let mark = special && !self.kernel_doubles_ff && self.settings()?.marks;
+        let mut raw = Vec::with_capacity(octets.len());
+        for octet in octets {
+            match octet {
+                Octet { damaged: true, .. } if mark => raw.extend([0xFF, 0x00]),
+                Octet { value: 0xFF, .. } if mark => raw.push(0xFF),
+                _ => {}
+            }
+            raw.push(octet.value);
+        }
+        match (&self.master).write_all(&raw) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),
@@ -196,10 +208,17 @@ mod tests {
             settings.c_iflag = if marks { libc::PARMRK | libc::INPCK } else { 0 };
             sys::set_settings(&pty.slave, &settings).unwrap();
             let all: Vec<u8> = (0..=0xFF).collect();
-            assert!(pty.write(&all).unwrap());
+            let sent: Vec<Octet> =
+                all.iter().map(|&value| Octet { value, damaged: false }).collect();
+            assert!(pty.write(&sent).unwrap());
             let mut got = vec![0; all.len() + usize::from(marks)];
             (&pty.slave).read_exact(&mut got).unwrap();
             assert_eq!(got.iter().filter(|&&octet| octet == 0xFF).count(), 1 + usize::from(marks));
+            assert!(pty.write(&[Octet { value: 0x12, damaged: true }]).unwrap());
+            let mut got = vec![0; if marks && !pty.kernel_doubles_ff { 3 } else { 1 }];
+            (&pty.slave).read_exact(&mut got).unwrap();
+            assert_eq!(got.last(), Some(&0x12));
+            assert_eq!(got.len() == 3, got.starts_with(&[0xFF, 0x00]));
             (&pty.slave).write_all(&all).unwrap();
             let mut octets = Vec::new();
             while octets.len() < all.len() {

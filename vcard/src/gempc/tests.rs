@@ -173,7 +173,7 @@ fn t0_commands() {
             &hex!("80D6000001 01"),
             &[(&hex!("D6"), &[send(&hex!("01"))]), (&hex!("D6"), std::slice::from_ref(&failed))],
         ),
-        (&hex!("80CA000001"), &[(&hex!("CB"), &[failed])]),
+        (&hex!("80CA000001"), &[(&hex!("CB"), std::slice::from_ref(&failed))]),
     ];
     let mut bench = Bench::powered(&crate::atr::t0());
     for (tpdu, turns) in table {

@@ -1,27 +1,39 @@
 //! A card in a serial reader: the loop between pseudo terminal, line machine, operating system and
 //! control socket.
 //!
-//! The terminal's side of the port stands for the reader: speed 0 holds the card in reset, any
-//! other speed releases it and the card answers. A card hears and is heard only at the speed of
-//! its line. What the card's own clock and the line's speed would take is added with `pace`.
+//! Behind a Phoenix reader the terminal's side of the port is the card's line: speed 0 holds the
+//! card in reset, any other speed releases it and the card answers. Behind a GemPC Twin the port
+//! carries frames, and the reader is the card's terminal. A card hears and is heard only at the
+//! speed of its line. What the card's own clock and the line's speed would take is added with
+//! `pace`; the fault script sees octets when they arrive.
 
+mod cross;
+mod front;
 mod hand;
 mod options;
+mod port;
+mod power;
+mod vpcd;
 
-pub use options::{Options, ServeError};
+pub use options::{Options, ReaderKind, ServeError};
+pub use vpcd::{VpcdOptions, VpcdServer};
 
 use crate::control::Control;
 use crate::line::{CardLine, Input, Output, Policy};
-use crate::link::Link;
-use crate::os::{Os, OsThread, Reply, Request};
+use crate::os::{Os, OsThread, Reply};
 use crate::pace::{Pace, Tempo};
-use crate::pty::{PortEvent, Pty};
+use crate::pty::PortEvent;
 use crate::record::{Party, Recorder};
+use crate::script::{Place, Script};
 use cam_types::Instant;
+use cross::Late;
+use front::Front;
 use iso7816::etu::{Convention, LineParams};
-use log::{debug, info, warn};
+use log::{debug, info};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
+use port::Port;
+use power::Supply;
 use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -31,8 +43,15 @@ use std::time::Duration;
 /// A card in its reader.
 pub struct Server {
     epoch: std::time::Instant,
-    pty: Pty,
-    _link: Option<Link>,
+    kind: ReaderKind,
+    /// `None` while the reader is unplugged.
+    port: Option<Port>,
+    path: PathBuf,
+    link: Option<PathBuf>,
+    plug_at: Option<Instant>,
+    front: Front,
+    script: Script,
+    late: [Late; 4],
     recorder: Option<(Recorder<File>, PathBuf)>,
     control: Option<Control>,
     os: OsThread,
@@ -45,6 +64,10 @@ pub struct Server {
     pace: Option<Pace>,
     atr: Option<Vec<u8>>,
     inserted: bool,
+    insert_at: Option<Instant>,
+    /// An answer of the operating system that the script holds back.
+    late_answer: Option<(Instant, Vec<u8>, Duration)>,
+    answer_delay: Duration,
     /// The reset line is active: speed 0.
     held: bool,
     /// The terminal was seen at the speed that PPS or specific mode brought.
@@ -59,17 +82,6 @@ pub struct Server {
     sent: u64,
 }
 
-/// How far the card has got since the last reset.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Supply {
-    /// No power, no card, or reset is active.
-    Off,
-    /// Reset was released; the answer goes out when it is known and its time has come.
-    Starting { at: Instant, atr: Option<Vec<u8>> },
-    /// The card has answered, and takes part in the protocol.
-    On,
-}
-
 impl Server {
     /// Makes the port and whatever else the options name. The card waits for its first reset.
     pub fn new(os: Box<dyn Os>, options: &Options) -> Result<Self, ServeError> {
@@ -78,29 +90,30 @@ impl Server {
             move |error| ServeError::Io { what, error }
         };
         let epoch = std::time::Instant::now();
-        let pty = Pty::create().map_err(io("pseudo terminal", Path::new("/dev/ptmx")))?;
-        let recorder = match &options.record {
-            Some(path) => {
-                let recorder = Recorder::create(path, Instant::default());
-                Some((recorder.map_err(io("recording", path))?, path.clone()))
-            }
-            None => None,
-        };
+        if let Some(error) = options.kind.misfit(&options.script) {
+            return Err(ServeError::Script(error));
+        }
+        let recorder = recorder(options.record.as_deref())?;
         let control = match &options.control {
             Some(path) => Some(Control::create(path).map_err(io("control socket", path))?),
             None => None,
         };
-        let initial = LineParams::initial(options.clock_hz.unwrap_or(CLOCK_HZ));
-        let policy = Policy::new(initial.clock_hz, os.takes_data());
+        let clock_hz = options.clock_hz.unwrap_or(options.kind.clock_hz());
+        let initial = LineParams::initial(clock_hz);
+        let mut policy = Policy::new(clock_hz, os.takes_data());
+        policy.largest_field = options.largest_field.unwrap_or(policy.largest_field);
         let os = OsThread::spawn(os).map_err(io("thread", Path::new("card")))?;
-        let link = match &options.link {
-            Some(path) => Some(Link::create(path, pty.path()).map_err(io("link", path))?),
-            None => None,
-        };
+        let port = Port::create(options.link.as_deref())?;
         Ok(Self {
             epoch,
-            pty,
-            _link: link,
+            kind: options.kind,
+            path: port.pty.path().to_owned(),
+            port: Some(port),
+            link: options.link.clone(),
+            plug_at: None,
+            front: Front::new(options.kind, &initial, true),
+            script: options.script.clone(),
+            late: Default::default(),
             recorder,
             control,
             os,
@@ -111,6 +124,9 @@ impl Server {
             pace: options.pace.then(|| Pace::new(tempo(&initial))),
             atr: options.atr.clone(),
             inserted: true,
+            insert_at: None,
+            late_answer: None,
+            answer_delay: Duration::ZERO,
             held: false,
             arrived: false,
             supply: Supply::Off,
@@ -124,7 +140,7 @@ impl Server {
 
     /// The terminal's side of the port.
     pub fn port(&self) -> &Path {
-        self.pty.path()
+        &self.path
     }
 
     /// Serves until `stop` is readable or somebody says `quit`.
@@ -153,11 +169,21 @@ impl Server {
             Supply::Starting { at, atr: Some(_) } => Some(*at),
             _ => None,
         };
-        let next = [starting, self.deadline, self.pace.as_ref().and_then(Pace::next)];
-        let timeout =
-            next.into_iter().flatten().min().map(|at| TimeSpec::from(at.since(self.now())));
-        let mut fds: Vec<PollFd<'_>> = [stop, self.pty.descriptor(), self.os.descriptor()]
+        let next = [
+            starting,
+            self.deadline,
+            self.pace.as_ref().and_then(Pace::next),
+            self.front.deadline(),
+            self.insert_at,
+            self.plug_at,
+            self.late_answer.as_ref().map(|(at, ..)| *at),
+        ];
+        let late = self.late.iter().map(Late::next);
+        let next = next.into_iter().chain(late).flatten().min();
+        let timeout = next.map(|at| TimeSpec::from(at.since(self.now())));
+        let mut fds: Vec<PollFd<'_>> = [stop, self.os.descriptor()]
             .into_iter()
+            .chain(self.port.iter().map(|port| port.pty.descriptor()))
             .chain(self.control.iter().flat_map(Control::descriptors))
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN | PollFlags::POLLPRI))
             .collect();
@@ -172,6 +198,17 @@ impl Server {
 
     /// Does what is due at this moment.
     fn due(&mut self, now: Instant) -> Result<(), ServeError> {
+        if self.plug_at.is_some_and(|at| at <= now) {
+            self.plug()?;
+        }
+        if self.insert_at.is_some_and(|at| at <= now) {
+            self.insert(now)?;
+        }
+        self.late_octets(now)?;
+        if let Some((_, response, think)) = self.late_answer.take_if(|(at, ..)| *at <= now) {
+            self.line.handle_input(now, Input::Executed(&response));
+            self.drain(now, think)?;
+        }
         if let Supply::Starting { at, atr: Some(atr) } = &self.supply
             && *at <= now
         {
@@ -187,10 +224,10 @@ impl Server {
                 self.drain(now, Duration::ZERO)?;
             }
             if !arrived.is_empty() {
-                self.line.handle_input(now, Input::Received(&arrived));
-                self.drain(now, Duration::ZERO)?;
+                self.cross(now, Place::Terminal, &arrived)?;
             }
         }
+        self.front_due(now)?;
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.deadline = None;
             self.line.handle_input(now, Input::Timeout);
@@ -204,98 +241,79 @@ impl Server {
         loop {
             let mut octets = Vec::new();
             let now = self.now();
-            match self.pty.read(&mut octets).map_err(port_failed)? {
+            let Some(port) = &self.port else { return Ok(()) };
+            match port.pty.read(&mut octets).map_err(port_failed)? {
                 PortEvent::Nothing => return Ok(()),
                 PortEvent::Changed { flushed } => {
-                    if flushed && let Some(pace) = &mut self.pace {
-                        pace.drop_outgoing(now);
+                    if flushed {
+                        self.flushed(now);
                     }
-                    self.changed(now)?;
+                    if let Front::Phoenix = self.front {
+                        self.changed(now)?;
+                    }
                 }
-                PortEvent::Octets(_) => self.hear(now, &octets)?,
+                PortEvent::Octets(_) if matches!(self.front, Front::Phoenix) => {
+                    self.hear_raw(now, &octets)?;
+                }
+                PortEvent::Octets(_) => self.cross(now, Place::Host, &octets)?,
             }
         }
     }
 
-    /// The terminal has changed something at its port.
-    fn changed(&mut self, now: Instant) -> Result<(), ServeError> {
-        let baud = self.pty.settings().map_err(port_failed)?.baud;
-        match (baud, self.held) {
-            (0, false) => {
-                self.held = true;
-                self.reset(now)?;
-            }
-            (0, true) => {}
-            (_, true) => {
-                self.held = false;
-                self.release(now);
-            }
-            (_, false) if near(baud, &self.params) => {
-                self.arrived = !near(baud, &self.initial);
-            }
-            // Back at the speed of an answer to reset after the agreed one: a pulse so short, or a
-            // machine so busy, that release was all there was to see.
-            (_, false) if self.arrived && near(baud, &self.initial) => {
-                self.reset(now)?;
-                self.release(now);
-            }
-            (_, false) => {}
+    /// The terminal has thrown away what it had not read.
+    fn flushed(&mut self, now: Instant) {
+        if let (Front::Phoenix, Some(pace)) = (&self.front, &mut self.pace) {
+            pace.drop_outgoing(now);
         }
-        Ok(())
+        for late in [Place::Card, Place::Reader] {
+            if let Some(late) = self.late.get_mut(late as usize) {
+                late.clear();
+            }
+        }
     }
 
-    /// The reset line has become active.
-    fn reset(&mut self, now: Instant) -> Result<(), ServeError> {
-        debug!("reset");
-        self.resets += 1;
-        self.record(now, Party::Reset, &[])?;
-        self.power_off(now);
-        Ok(())
+    /// The speed of the terminal.
+    fn terminal_baud(&self) -> Result<u32, ServeError> {
+        match (&self.front, &self.port) {
+            (Front::Phoenix, None) => Ok(0),
+            (Front::Phoenix, Some(port)) => {
+                port.pty.settings().map(|port| port.baud).map_err(port_failed)
+            }
+            (Front::GemPc { reader, .. }, _) => Ok(reader.line().baud()),
+        }
     }
 
-    fn power_off(&mut self, now: Instant) {
-        self.life += 1;
-        self.supply = Supply::Off;
-        self.answer_left = 0;
-        self.arrived = false;
-        self.deadline = None;
-        self.line.power_off();
-        self.configure(self.initial);
-        if let Some(pace) = &mut self.pace {
-            pace.clear(now);
+    /// The terminal has sent octets through a reader that passes them on as they are.
+    fn hear_raw(&mut self, now: Instant, raw: &[u8]) -> Result<(), ServeError> {
+        let convention = self.params.convention;
+        let odd = match &self.port {
+            Some(port) => port.pty.settings().map_err(port_failed)?.odd,
+            None => return Ok(()),
+        };
+        let octets: Vec<u8> = raw.iter().map(|&octet| convention.map(octet)).collect();
+        if self.supply == Supply::On && odd != (convention == Convention::Inverse) {
+            self.received += octets.len() as u64;
+            debug!("octets with the wrong parity");
+            return self.record(now, Party::Terminal, &octets);
         }
-        self.os.request(self.life, Request::PowerOff);
-    }
-
-    fn release(&mut self, now: Instant) {
-        if self.inserted {
-            self.supply = Supply::Starting { at: now.after(ANSWER_AFTER), atr: None };
-            self.os.request(self.life, Request::PowerOn);
-        }
+        self.hear(now, &octets)
     }
 
     /// The terminal has sent octets.
-    fn hear(&mut self, now: Instant, raw: &[u8]) -> Result<(), ServeError> {
-        let convention = self.params.convention;
-        let octets: Vec<u8> = raw.iter().map(|&octet| convention.map(octet)).collect();
+    fn hear(&mut self, now: Instant, octets: &[u8]) -> Result<(), ServeError> {
         self.received += octets.len() as u64;
-        self.record(now, Party::Terminal, &octets)?;
-        let port = self.pty.settings().map_err(port_failed)?;
+        self.record(now, Party::Terminal, octets)?;
+        let baud = self.terminal_baud()?;
         if self.supply != Supply::On {
             // Nothing can be meant for this card before its answer: these were sent before reset.
             debug!("{} octets to a card without power", octets.len());
-        } else if !near(port.baud, &self.params) {
-            debug!("octets at {} bit/s, the card runs at {}", port.baud, self.params.baud());
-        } else if port.odd != (convention == Convention::Inverse) {
-            debug!("octets with the wrong parity");
+        } else if !near(baud, &self.params) {
+            debug!("octets at {baud} bit/s, the card runs at {}", self.params.baud());
         } else {
-            self.arrived = !near(port.baud, &self.initial);
+            self.arrived = !near(baud, &self.initial);
             match &mut self.pace {
-                Some(pace) => pace.receive(now, &octets),
-                None => {
-                    self.line.handle_input(now, Input::Received(&octets));
-                    self.drain(now, Duration::ZERO)?;
-                }
+                Some(pace) => pace.receive(now, octets),
+                None => self.cross(now, Place::Terminal, octets)?,
             }
         }
         Ok(())
@@ -313,9 +331,15 @@ impl Server {
                     }
                 }
                 Reply::Response { life, response, pages } if life == self.life => {
-                    self.line.handle_input(now, Input::Executed(&response));
                     let pages = u32::try_from(pages).unwrap_or(u32::MAX);
-                    self.drain(now, COMMAND.saturating_add(PAGE_WRITE.saturating_mul(pages)))?;
+                    let think = COMMAND.saturating_add(PAGE_WRITE.saturating_mul(pages));
+                    let delay = std::mem::take(&mut self.answer_delay);
+                    if delay > Duration::ZERO {
+                        self.late_answer = Some((now.after(delay), response, think));
+                    } else {
+                        self.line.handle_input(now, Input::Executed(&response));
+                        self.drain(now, think)?;
+                    }
                 }
                 Reply::PowerLost { life } if life == self.life => {
                     info!("the power was cut inside a command");
@@ -327,21 +351,6 @@ impl Server {
             }
         }
         Ok(())
-    }
-
-    fn answer_reset(&mut self, now: Instant, atr: &[u8]) -> Result<(), ServeError> {
-        match self.line.power_on(atr) {
-            Ok(()) => {
-                self.supply = Supply::On;
-                self.answer_left = atr.len();
-                self.drain(now, Duration::ZERO)
-            }
-            Err(error) => {
-                warn!("answer to reset {atr:02X?}: {error}; the card stays mute");
-                self.supply = Supply::Off;
-                Ok(())
-            }
-        }
     }
 
     /// Does what the line machine wants, until it waits or its octets take their time.
@@ -357,7 +366,8 @@ impl Server {
                 },
                 Output::Configure(params) => self.configure(params),
                 Output::Execute(apdu) => {
-                    self.os.request(self.life, Request::Transmit(apdu.to_vec()));
+                    let apdu = apdu.to_vec();
+                    self.execute(now, apdu)?;
                 }
                 Output::Wait(deadline) => {
                     self.deadline = deadline;
@@ -385,31 +395,36 @@ impl Server {
             }
         }
         self.sent += octets.len() as u64;
-        let baud = self.pty.settings().map_err(port_failed)?.baud;
-        if !near(baud, &self.params) {
-            debug!("terminal listens at {baud} bit/s, the card sends at {}", self.params.baud());
-            return Ok(());
-        }
-        let raw: Vec<u8> = octets.iter().map(|&octet| self.params.convention.map(octet)).collect();
-        if !self.pty.write(&raw).map_err(port_failed)? {
-            warn!("the terminal does not read; octets are lost");
-        }
-        Ok(())
+        self.cross(now, Place::Card, octets)
     }
 
     fn record(&mut self, now: Instant, party: Party, octets: &[u8]) -> Result<(), ServeError> {
-        let Some((recorder, path)) = &mut self.recorder else { return Ok(()) };
-        recorder.note(now, party, octets).map_err(|error| ServeError::Io {
-            what: format!("recording {}", path.display()),
-            error,
-        })
+        record(&mut self.recorder, now, party, octets)
     }
 }
 
-/// The clock of a Smartmouse or Phoenix reader.
-pub const CLOCK_HZ: u32 = 3_579_545;
-/// A card answers 400 to 40,000 clock cycles after reset is released.
-const ANSWER_AFTER: Duration = Duration::from_millis(1);
+fn recorder(path: Option<&Path>) -> Result<Option<(Recorder<File>, PathBuf)>, ServeError> {
+    let Some(path) = path else { return Ok(None) };
+    match Recorder::create(path, Instant::default()) {
+        Ok(recorder) => Ok(Some((recorder, path.to_owned()))),
+        Err(error) => Err(recording(path, error)),
+    }
+}
+
+fn record(
+    recorder: &mut Option<(Recorder<File>, PathBuf)>,
+    now: Instant,
+    party: Party,
+    octets: &[u8],
+) -> Result<(), ServeError> {
+    let Some((recorder, path)) = recorder else { return Ok(()) };
+    recorder.note(now, party, octets).map_err(|error| recording(path, error))
+}
+
+fn recording(path: &Path, error: io::Error) -> ServeError {
+    ServeError::Io { what: format!("recording {}", path.display()), error }
+}
+
 /// The nominal card of the time computations: one command, and one memory page written.
 const COMMAND: Duration = Duration::from_millis(1);
 const PAGE_WRITE: Duration = Duration::from_millis(3);
