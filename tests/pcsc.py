@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""vcard in the hands of others: Debian's pcscd drives it, by libccidtwin over pseudo terminals and by vpcd over TCP.
+
+    pcsc.py [VCARD]    VCARD: the program, target/release/vcard by default
+
+Everything runs in mount, PID and network namespaces of its own, so that no other pcscd is met and nothing is left
+behind. STBCAM_SKIP_PCSC=1 skips it all; missing Debian packages are installed (as root).
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ["pcscd", "libccid", "opensc", "vsmartcard-vpcd"]
+DRIVERS = Path("/usr/lib/pcsc/drivers/serial")
+CARD = ROOT / "examples" / "demo" / "card.toml"
+TIMEOUT_S = 120
+INSIDE = "--inside"
+
+SELECT_CAS = "00A4040008F05354424341530100"
+SELECT_PURSE = "00A4040009A0000000038698070100"
+CAS = "6F 11 84 08 F0 53 54 42 43 41 53 01"
+PURSE = "6F 14 84 09 A0 00 00 00 03 86 98 07 01"
+NAME = "53:54:42:43:41:4d"
+T1_ATR = f"3b:d6:18:ff:81:31:fe:15:{NAME}:60"
+# An octet of the first answer after ATR, PPS and IFS arrives damaged, one of a later command is lost.
+FAULTS = {"card 30 damage": "Damage", "terminal 150 lose": "Lose", "command 2 wtx 3": "Wtx"}
+
+# reader, options of vcard, answer to reset, SELECT, what the answer begins with, what the recording must hold
+TWINS = [
+    ("Block", [], T1_ATR, SELECT_CAS, CAS, "T FF1118F6"),
+    ("Character", ["--protocol", "t0"], f"3b:96:18:40:02:{NAME}", SELECT_CAS, CAS, "T FF1018F7"),
+    ("Chain", ["--ifsc", "8", "--chaining", "5"], None, SELECT_CAS, CAS, "T 002008"),
+    ("Specific", ["--protocol", "t0", "--specific", "--ta1", "95"], None, SELECT_PURSE, PURSE, None),
+    ("Inverse", ["--convention", "inverse", "--protocol", "t0", "--ta1", "11"], None, SELECT_CAS, CAS, None),
+    ("Faulty", ["--script", "faults"], T1_ATR, SELECT_CAS, CAS, "C 00C3010"),
+]
+SLOTS = [
+    ("Virtual 00", 35963, "contact", T1_ATR, SELECT_CAS, CAS),
+    ("Virtual 01", 35964, "contactless", f"3b:86:80:01:{NAME}:0d", SELECT_PURSE, PURSE),
+]
+
+
+def install():
+    known = subprocess.run(["dpkg", "-s", *PACKAGES], capture_output=True, check=False)
+    if known.returncode == 0:
+        return
+    print("installing", *PACKAGES, flush=True)
+    apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120"]
+    subprocess.run([*apt, "update"], check=True, timeout=300)
+    subprocess.run([*apt, "install", "-y", "--no-install-recommends", *PACKAGES], check=True, timeout=600,
+                   stdout=subprocess.DEVNULL, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+
+
+def outside(vcard):
+    """Prepares cards, and runs the rest in namespaces of its own."""
+    if not Path(vcard).is_file():
+        print(f"pcsc: no {vcard}, `make rust` builds it", file=sys.stderr)
+        return 1
+    install()
+    folder = Path(tempfile.mkdtemp(prefix="vcard-pcsc-"))
+    try:
+        made = subprocess.run([vcard, "personalise", "--from", CARD, "--memory", folder / "card"], check=False,
+                              timeout=60)
+        if made.returncode != 0:
+            return 1
+        rootless = [] if os.geteuid() == 0 else ["--map-root-user"]
+        command = ["unshare", *rootless, "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc",
+                   sys.executable, __file__, INSIDE, vcard, folder]
+        return subprocess.run(command, timeout=TIMEOUT_S, check=False).returncode
+    except subprocess.TimeoutExpired:
+        print(f"pcsc: not done within {TIMEOUT_S} s", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Bench:
+    """A pcscd, and cards in its readers."""
+
+    def __init__(self, vcard, folder):
+        self.vcard, self.folder, self.cards, self.failures = vcard, folder, {}, []
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        Path("/run/pcscd").mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run/pcscd"], check=True)
+        (folder / "faults").write_text("\n".join(FAULTS))
+        (folder / "readers").mkdir()
+
+    def serve(self, name, *options):
+        memory = self.folder / f"{name}.nvm"
+        shutil.copy(self.folder / "card", memory)
+        log = (self.folder / f"{name}.log").open("w")
+        self.cards[name] = subprocess.Popen(
+            [self.vcard, "serve", "--memory", memory, "--record", self.folder / f"{name}.record",
+             "--control", self.folder / f"{name}.control", *options],
+            cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            env={**os.environ, "RUST_LOG": "info"})
+
+    def reader(self, name, device, library, channel):
+        (self.folder / "readers" / name).write_text(
+            f'FRIENDLYNAME "{name}"\nDEVICENAME {device}\nLIBPATH {DRIVERS / library}\nCHANNELID {channel}\n')
+
+    def daemon(self):
+        log = (self.folder / "pcscd.log").open("w")
+        return subprocess.Popen(["pcscd", "-f", "-i", "-c", self.folder / "readers"], stdout=log, stderr=log,
+                                stdin=subprocess.DEVNULL, env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"})
+
+    def tool(self, *arguments):
+        told = subprocess.run(["opensc-tool", *arguments], capture_output=True, text=True, timeout=30, check=False)
+        return told.stdout + told.stderr
+
+    def readers(self):
+        """Name and slot → (number, whether a card is in). pcscd puts a number of its own in between."""
+        rows = re.findall(r"^(\d+) +(Yes|No) .*?(\w+) \d\d (\d\d)$", self.tool("-l"), re.M)
+        return {f"{name} {slot}": (number, card == "Yes") for number, card, name, slot in rows}
+
+    def wait(self, what, condition):
+        end = time.monotonic() + 20
+        while not condition():
+            if time.monotonic() > end:
+                self.check(False, what, str(self.readers()))
+                return
+            time.sleep(0.1)
+
+    def control(self, name, command):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(5)
+            s.connect(str(self.folder / f"{name}.control"))
+            s.sendall(command.encode() + b"\n")
+            return json.loads(s.makefile().readline())
+
+    def check(self, holds, what, told=""):
+        print(f"  {'ok  ' if holds else 'FAIL'} {what}", flush=True)
+        if not holds:
+            self.failures.append(what)
+            print("\n".join("       " + line for line in told.strip().splitlines()[-12:]), flush=True)
+
+    def talk(self, name, atr, select, answer):
+        number = self.readers().get(name, ("none", False))[0]
+        told = self.tool("-r", number, "-a")
+        self.check(re.match(r"3[bf]:", told) and atr in (None, told.strip()), f"{name}: answer to reset", told)
+        for again in ("", ", again"):
+            told = self.tool("-r", number, "-s", select)
+            self.check("SW1=0x90, SW2=0x00" in told and answer in told, f"{name}: SELECT{again}", told)
+
+
+def inside(vcard, folder):
+    bench = Bench(vcard, folder)
+    for channel, (name, options, *_) in enumerate(TWINS, start=1):
+        link = folder / f"{name}.port"
+        bench.serve(name, "--line", "gempc-twin", "--link", link, *options)
+        bench.reader(name, f"{link}:GemPCTwin", "libccidtwin.so", channel)
+    bench.reader("Virtual", "/dev/null:0x8C7B", "libifdvpcd.so", "0x8C7B")
+    bench.wait("every port is there", lambda: all((folder / f"{name}.port").exists() for name, *_ in TWINS))
+    pcscd = bench.daemon()
+    bench.wait("pcscd listens", lambda: Path("/run/pcscd/pcscd.comm").exists())
+    for name, port, slot, *_ in SLOTS:
+        bench.serve(name, "--vpcd", f"127.0.0.1:{port}", "--slot", slot)
+    names = [f"{name} 00" for name, *_ in TWINS] + [name for name, *_ in SLOTS]
+    bench.wait("every card is in its reader", lambda: all(bench.readers().get(name, "  ")[1] is True for name in names))
+    for name, _, atr, select, answer, recorded in TWINS:
+        bench.talk(f"{name} 00", atr, select, answer)
+        record = (folder / f"{name}.record").read_text()
+        bench.check(recorded is None or recorded in record, f"{name}: the line", record)
+    for name, _, _, atr, select, answer in SLOTS:
+        bench.talk(name, atr, select, answer)
+    log = (folder / "Faulty.log").read_text()
+    bench.check(all(fault in log for fault in FAULTS.values()), "Faulty: every fault was there", log)
+    for card, reader in (("Block", "Block 00"), ("Virtual 00", "Virtual 00")):
+        bench.control(card, "remove")
+        bench.wait(f"{card}: pulled", lambda: not bench.readers().get(reader, "  ")[1])
+        bench.control(card, "insert")
+        bench.wait(f"{card}: put back", lambda: bench.readers().get(reader, "  ")[1] is True)
+        bench.talk(reader, T1_ATR, SELECT_CAS, CAS)
+    for name, process in bench.cards.items():
+        process.terminate()
+        bench.check(process.wait(10) == 0, f"{name}: ends on SIGTERM", (folder / f"{name}.log").read_text())
+    bench.check(not list(folder.glob("*.port")), "no link is left")
+    pcscd.terminate()
+    pcscd.wait(10)
+    if bench.failures:
+        print((folder / "pcscd.log").read_text()[-4000:], file=sys.stderr)
+    return 1 if bench.failures else 0
+
+
+def main():
+    if os.environ.get("STBCAM_SKIP_PCSC") == "1":
+        print("pcsc: skipped, STBCAM_SKIP_PCSC=1")
+        return 0
+    if sys.argv[1:2] == [INSIDE]:
+        return inside(sys.argv[2], Path(sys.argv[3]))
+    vcard = sys.argv[1] if len(sys.argv) > 1 else ROOT / "target" / "release" / "vcard"
+    return outside(str(Path(vcard).resolve()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
