@@ -8,8 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// The manual, as `vcard --help` prints it.
-pub const GRAMMAR: &str = "\
-  PLACE   card        an octet from the card
+pub const GRAMMAR: &str = "  PLACE   card        an octet from the card
           terminal    an octet to the card
           reader      an octet from the reader to the host (--line gempc-twin)
           host        an octet from the host to the reader (--line gempc-twin)

@@ -15,14 +15,42 @@ fn help_names_every_command_option_and_fault() {
     let help = vcard(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
     let help = text(&help.stdout);
-    for word in ["personalise", "serve", "inspect", "cut before-commit", "remove", "quit"] {
+    for word in
+        ["personalise", "serve", "inspect", "cut before-commit", "remove", "unplug", "plug", "quit"]
+    {
         assert!(help.contains(word), "{word}");
     }
     for fault in vcard::Fault::ALL {
         assert!(help.contains(fault.name()) && help.contains(fault.about()), "{fault}");
     }
+    assert!(help.contains(vcard::script::GRAMMAR));
     let help = text(&vcard(&["serve", "--help"]).stdout);
-    for option in ["memory", "link", "protocol", "clock", "pace", "record", "control", "fault"] {
+    for option in [
+        "memory",
+        "link",
+        "line",
+        "vpcd",
+        "slot",
+        "protocol",
+        "atr",
+        "ta1",
+        "specific",
+        "guard",
+        "wi",
+        "ifsc",
+        "bwi",
+        "cwi",
+        "edc",
+        "historical",
+        "convention",
+        "chaining",
+        "clock",
+        "pace",
+        "record",
+        "control",
+        "script",
+        "fault",
+    ] {
         assert!(help.contains(&format!("--{option}")), "{option}");
     }
 }
@@ -34,6 +62,11 @@ fn a_wrong_command_line_is_2() {
         (&["serve"], "--memory"),
         (&["serve", "--memory", "x", "--fault", "nonsense"], "double-debit"),
         (&["serve", "--memory", "x", "--clock", "99"], "1000000"),
+        (&["serve", "--memory", "x", "--slot", "contactless"], "--vpcd"),
+        (&["serve", "--memory", "x", "--vpcd", "x:1", "--link", "y"], "cannot be used with"),
+        (&["serve", "--memory", "x", "--atr", "3B0"], "pairs of hexadecimal digits"),
+        (&["serve", "--memory", "x", "--atr", "3B00", "--bwi", "1"], "cannot be used with"),
+        (&["serve", "--memory", "x", "--ifsc", "255"], "254"),
         (&["personalise", "--memory", "x"], "--from"),
     ];
     for (args, named) in table {
@@ -56,4 +89,27 @@ fn a_failure_is_1_and_names_the_file() {
         let error = text(&output.stderr);
         assert!(error.contains("/nonexistent/card.nvm"), "{args:?}: {error}");
     }
+}
+
+#[test]
+fn options_that_do_not_go_together_are_named() {
+    let folder = std::env::temp_dir().join(format!("vcard-cli-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let script = folder.join("script");
+    std::fs::write(&script, "# one\ncard 3 loose\n").expect("a file");
+    let script = script.to_str().expect("UTF-8");
+    let table: &[(&[&str], &str)] = &[
+        (&["--protocol", "t0", "--ifsc", "32"], "--ifsc is a matter of --protocol t1"),
+        (&["--wi", "3"], "--wi is a matter of --protocol t0"),
+        (&["--historical", "00112233445566778899AABBCCDDEEFF"], "16 octets, at most 15"),
+        (&["--script", script], "script: line 2: unknown fault \"loose\""),
+        (&["--script", "/nonexistent/script"], "/nonexistent/script"),
+    ];
+    for (options, named) in table {
+        let output = vcard(&[&["serve", "--memory", "x"], *options].concat());
+        assert_eq!(output.status.code(), Some(1), "{options:?}");
+        let error = text(&output.stderr);
+        assert!(error.contains(named), "{options:?}: {error}");
+    }
+    std::fs::remove_dir_all(folder).expect("the folder is ours");
 }

@@ -50,8 +50,8 @@ Faults (serve --fault NAME), to see that somebody notices:
 const SCRIPT: &str = "
 Fault scripts (serve --script FILE): one fault a line, PLACE NUMBER FAULT, # begins a comment.
 Over vpcd there are commands only, and of their faults delay, mute and remove; who is mute there
-leaves for a second. A PPS request or T=0 octet that the card gets with wrong parity is lost; on T=1
-it spoils its block.
+leaves for a second. An octet that the card gets with wrong parity is lost on T=0, spoils its block
+on T=1, and in a PPS request makes the card mute.
   card 14 damage                      # on the way to the terminal
   command 3 wtx 20 5                  # the third command takes a while
   command 2/1 unplug 2000             # the first command after the second reset

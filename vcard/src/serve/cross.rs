@@ -112,14 +112,14 @@ impl Server {
                 }
                 Ok(())
             }
-            Place::Card => self.to_terminal(now, octets),
-            Place::Reader => self.to_port(octets),
+            Place::Card => self.reach_terminal(now, octets),
+            Place::Reader => self.reach_port(octets),
             Place::Host => self.tell_front(now, gempc::Input::Host(&values(octets))),
             Place::Command => Ok(()),
         }
     }
 
-    fn to_terminal(&mut self, now: Instant, octets: &[Octet]) -> Result<(), ServeError> {
+    fn reach_terminal(&mut self, now: Instant, octets: &[Octet]) -> Result<(), ServeError> {
         let baud = self.terminal_baud()?;
         if !near(baud, &self.params) {
             debug!("terminal listens at {baud} bit/s, the card sends at {}", self.params.baud());
@@ -131,7 +131,7 @@ impl Server {
                 .iter()
                 .map(|octet| Octet { value: convention.map(octet.value), ..*octet })
                 .collect();
-            return self.to_port(&raw);
+            return self.reach_port(&raw);
         }
         for &Octet { value: octet, damaged } in octets {
             self.tell_front(now, gempc::Input::Card { octet, damaged })?;
@@ -139,7 +139,7 @@ impl Server {
         Ok(())
     }
 
-    fn to_port(&mut self, octets: &[Octet]) -> Result<(), ServeError> {
+    fn reach_port(&mut self, octets: &[Octet]) -> Result<(), ServeError> {
         let Some(port) = &self.port else { return Ok(()) };
         if !port.pty.write(octets).map_err(port_failed)? {
             warn!("the terminal does not read; octets are lost");

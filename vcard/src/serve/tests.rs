@@ -15,10 +15,18 @@ use std::thread::JoinHandle;
 
 /// Answers every command with itself and 9000. INS EE waits for a word from the test, INS CC loses
 /// the power, INS DD panics.
-struct Echo {
+pub(super) struct Echo {
     atr: Vec<u8>,
     go_on: Receiver<()>,
     armed: Option<Cut>,
+}
+
+impl Echo {
+    /// The system, and what lets INS EE go on.
+    pub(super) fn new(atr: &[u8]) -> (Box<Self>, Sender<()>) {
+        let (go_on, wait) = channel();
+        (Box::new(Self { atr: atr.to_vec(), go_on: wait, armed: None }), go_on)
+    }
 }
 
 impl Os for Echo {
@@ -58,7 +66,7 @@ impl Os for Echo {
 }
 
 /// A terminal on the port of a server that runs in its thread.
-struct Bench {
+pub(super) struct Bench {
     port: File,
     control: BufReader<UnixStream>,
     folder: PathBuf,
@@ -69,19 +77,21 @@ struct Bench {
 
 impl Bench {
     fn new(name: &str, atr: Vec<u8>, pace: bool) -> Self {
+        Self::with(name, &atr, Options { pace, ..Options::default() })
+    }
+
+    pub(super) fn with(name: &str, atr: &[u8], options: Options) -> Self {
         let folder = std::env::temp_dir().join(format!("vcard-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
-        let (go_on, wait) = channel();
         let options = Options {
             link: Some(folder.join("card")),
             record: Some(folder.join("record")),
             control: Some(folder.join("control")),
-            pace,
-            ..Options::default()
+            ..options
         };
-        let echo = Echo { atr, go_on: wait, armed: None };
-        let mut server = Server::new(Box::new(echo), &options).unwrap();
+        let (echo, go_on) = Echo::new(atr);
+        let mut server = Server::new(echo, &options).unwrap();
         let port = OpenOptions::new().read(true).write(true).open(folder.join("card")).unwrap();
         let stop = Arc::new(EventFd::new().unwrap());
         let thread = std::thread::spawn({
@@ -92,7 +102,7 @@ impl Bench {
         Self { port, control, folder, go_on, stop, thread: Some(thread) }
     }
 
-    fn set(&self, baud: u32, iflag: u32) {
+    pub(super) fn set(&self, baud: u32, iflag: u32) {
         let mut settings = sys::settings(&self.port).unwrap();
         settings.c_cflag = settings.c_cflag & !libc::CBAUD | libc::BOTHER;
         settings.c_iflag = iflag;
@@ -101,7 +111,7 @@ impl Bench {
         sys::set_settings(&self.port, &settings).unwrap();
     }
 
-    fn command(&mut self, line: &str) -> serde_json::Value {
+    pub(super) fn command(&mut self, line: &str) -> serde_json::Value {
         self.control.get_ref().write_all(format!("{line}\n").as_bytes()).unwrap();
         let mut answer = String::new();
         self.control.read_line(&mut answer).unwrap();
@@ -109,7 +119,7 @@ impl Bench {
     }
 
     /// Holds reset until the reader has seen it, then releases it.
-    fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.set(0, 0);
         loop {
             let status = self.command("status");
@@ -120,11 +130,11 @@ impl Bench {
         self.set(9600, 0);
     }
 
-    fn send(&mut self, octets: &[u8]) {
+    pub(super) fn send(&mut self, octets: &[u8]) {
         self.port.write_all(octets).unwrap();
     }
 
-    fn expect(&mut self, octets: &[u8]) {
+    pub(super) fn expect(&mut self, octets: &[u8]) {
         let mut got = Vec::new();
         while got.len() < octets.len() {
             assert!(self.readable(5000), "got {got:02X?}, expected {octets:02X?}");
@@ -135,17 +145,31 @@ impl Bench {
         assert_eq!(got, octets, "got {got:02X?}, expected {octets:02X?}");
     }
 
+    /// The reader is gone: the port hangs up. Then it is opened again by its link.
+    pub(super) fn reopen(&mut self) {
+        let mut fds = [PollFd::new(self.port.as_fd(), PollFlags::empty())];
+        assert_eq!(nix::poll::poll(&mut fds, 5000u16).unwrap(), 1, "the port still works");
+        let end = std::time::Instant::now() + Duration::from_secs(5);
+        let link = self.folder.join("card");
+        self.port = loop {
+            match OpenOptions::new().read(true).write(true).open(&link) {
+                Ok(port) => break port,
+                Err(error) => assert!(std::time::Instant::now() < end, "{error}"),
+            }
+        };
+    }
+
     fn readable(&self, ms: u16) -> bool {
         let mut fds = [PollFd::new(self.port.as_fd(), PollFlags::POLLIN)];
         nix::poll::poll(&mut fds, ms).unwrap() == 1
     }
 
     /// The card says nothing: what was sent before is done when `status` is answered.
-    fn expect_silence(&mut self) {
+    pub(super) fn expect_silence(&mut self) {
         assert!(!self.readable(50));
     }
 
-    fn record(&self) -> Vec<(String, String)> {
+    pub(super) fn record(&self) -> Vec<(String, String)> {
         let text = std::fs::read_to_string(self.folder.join("record")).unwrap();
         text.lines()
             .map(|line| {
@@ -317,9 +341,8 @@ fn a_paced_line_takes_its_time() {
 #[test]
 fn what_cannot_be_made_is_named() {
     let named = |options: &Options| {
-        let (_go_on, wait) = channel();
-        let echo = Echo { atr: Vec::new(), go_on: wait, armed: None };
-        match Server::new(Box::new(echo), options) {
+        let (echo, _go_on) = Echo::new(&[]);
+        match Server::new(echo, options) {
             Ok(_) => panic!("made"),
             Err(error) => error.to_string(),
         }

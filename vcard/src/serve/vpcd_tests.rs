@@ -1,1 +1,138 @@
+//! vpcd's side of the connection, by hand.
 
+use super::super::tests::Echo;
+use super::*;
+use hex_literal::hex;
+use nix::sys::eventfd::EventFd;
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+struct Bench {
+    listener: TcpListener,
+    stream: TcpStream,
+    control: UnixStream,
+    stop: Arc<EventFd>,
+    thread: Option<JoinHandle<Result<(), ServeError>>>,
+    folder: PathBuf,
+}
+
+impl Bench {
+    fn new(name: &str, script: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("vcard-vpcd-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let options = VpcdOptions {
+            address: listener.local_addr().unwrap().to_string(),
+            control: Some(folder.join("control")),
+            script: script.parse().unwrap(),
+            ..VpcdOptions::default()
+        };
+        let (echo, _go_on) = Echo::new(&crate::atr::t1());
+        let mut server = VpcdServer::new(echo, &options).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        let stop = Arc::new(EventFd::new().unwrap());
+        let thread = std::thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || server.run(stop.as_fd())
+        });
+        let control = UnixStream::connect(folder.join("control")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        Self { listener, stream, control, stop, thread: Some(thread), folder }
+    }
+
+    fn send(&mut self, message: &[u8]) {
+        self.stream.write_all(&emit(message).unwrap()).unwrap();
+    }
+
+    fn expect(&mut self, answer: &[u8]) {
+        let mut got = vec![0; 2 + answer.len()];
+        self.stream.read_exact(&mut got).unwrap();
+        assert_eq!(got, emit(answer).unwrap());
+    }
+
+    /// The card leaves, and comes back.
+    fn expect_absence(&mut self) {
+        assert_eq!(self.stream.read(&mut [0]).unwrap(), 0);
+        self.stream = self.listener.accept().unwrap().0;
+        self.stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    }
+
+    fn command(&mut self, line: &str) -> String {
+        self.control.write_all(format!("{line}\n").as_bytes()).unwrap();
+        let mut answer = [0; 1000];
+        let len = self.control.read(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[..len]).into_owned()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.stop.write(1).unwrap();
+        let ended = self.thread.take().unwrap().join();
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap();
+            std::fs::remove_dir_all(&self.folder).unwrap();
+        }
+    }
+}
+
+#[test]
+fn power_and_commands() {
+    let mut bench = Bench::new("commands", "");
+    bench.send(&hex!("04"));
+    bench.expect(&crate::atr::t1());
+    bench.send(&hex!("01"));
+    bench.send(&hex!("03"));
+    bench.send(&hex!("00CA000000"));
+    bench.expect(&hex!("00CA000000 9000"));
+    assert!(bench.command("status").contains("\"card\":\"on\""));
+    bench.send(&hex!("02"));
+    bench.send(&hex!("00CA"));
+    bench.send(&hex!("00CB"));
+    bench.expect(&hex!("00CA 9000"));
+    bench.expect(&hex!("00CB 9000"));
+    bench.send(&hex!("00"));
+    assert!(bench.command("plug").contains("no cable"));
+}
+
+#[test]
+fn a_card_that_would_not_answer_leaves_and_comes_back() {
+    let mut bench = Bench::new("mute", "command 2 mute\ncommand 3 remove 1\ncommand 4 delay 20");
+    bench.send(&hex!("01"));
+    // The power is cut in the first command.
+    for apdu in [hex!("00CC"), hex!("00CA"), hex!("00CA")] {
+        bench.send(&apdu);
+        bench.expect_absence();
+        bench.send(&hex!("01"));
+    }
+    let begin = std::time::Instant::now();
+    bench.send(&hex!("00CA"));
+    bench.expect(&hex!("00CA 9000"));
+    assert!(begin.elapsed() >= Duration::from_millis(20));
+    assert!(bench.command("remove").contains("true"));
+    assert!(bench.command("remove").contains("no card"));
+    assert!(bench.command("status").contains("\"card\":\"removed\""));
+    assert!(bench.command("insert").contains("true"));
+    bench.expect_absence();
+    bench.send(&hex!("04"));
+    bench.expect(&crate::atr::t1());
+}
+
+#[test]
+fn what_vpcd_cannot_do_is_named() {
+    for (address, script, named) in [
+        ("127.0.0.1:1", "card 1 lose", "script, line 1: "),
+        ("127.0.0.1:1", "command 1 unplug", "script, line 1: "),
+        ("nonsense", "", "vpcd nonsense (pcscd listens there"),
+    ] {
+        let address = address.to_owned();
+        let script = script.parse().unwrap();
+        let options = VpcdOptions { address, script, ..VpcdOptions::default() };
+        let (echo, _go_on) = Echo::new(&[]);
+        let Err(error) = VpcdServer::new(echo, &options) else { panic!("{named}") };
+        assert!(error.to_string().starts_with(named), "{error}");
+    }
+}
