@@ -1,4 +1,4 @@
-//! Command and response APDUs with short lengths.
+//! Command and response APDUs with short lengths, and the extended lengths of T=1.
 //!
 //! Normative references:
 //!  - ISO/IEC 7816-3:2006 clause 12.1 (cases 1 to 4 of the APDU)
@@ -173,6 +173,59 @@ impl<'a> Command<'a> {
     }
 }
 
+/// The lengths of a command APDU, short or extended: cases 1 to 4 in both forms.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Lengths {
+    /// Octets of the data field, at most 65,535.
+    pub lc: usize,
+    /// Octets of answer that are wanted, 1 to 65,536.
+    pub le: Option<u32>,
+    /// Lc and Le in the extended form, which only T=1 carries.
+    pub extended: bool,
+}
+
+impl Lengths {
+    /// Octets of the longest command: header, extended Lc, 65,535 of data, extended Le.
+    pub const MAX_COMMAND: usize = 4 + 3 + 65_535 + 2;
+    /// Octets of the longest response: 65,536 of data and the status word.
+    pub const MAX_RESPONSE: usize = 65_538;
+
+    /// Reads the lengths of a whole command.
+    pub const fn parse(octets: &[u8]) -> Result<Self, ApduError> {
+        const fn le(high: u8, low: u8) -> Option<u32> {
+            match u16::from_be_bytes([high, low]) {
+                0 => Some(65_536),
+                le => Some(le as u32),
+            }
+        }
+        match octets {
+            [_, _, _, _, 0, high, low] => Ok(Self { lc: 0, le: le(*high, *low), extended: true }),
+            [_, _, _, _, 0, high, low, data @ ..] => {
+                let lc = u16::from_be_bytes([*high, *low]) as usize;
+                let le = match data.split_at_checked(lc) {
+                    Some((_, [])) => None,
+                    Some((_, [high, low])) => le(*high, *low),
+                    _ => return Err(ApduError::Length { lc, octets: data.len() }),
+                };
+                if lc == 0 {
+                    return Err(ApduError::Length { lc, octets: data.len() });
+                }
+                Ok(Self { lc, le, extended: true })
+            }
+            _ => match Command::parse(octets) {
+                Ok(command) => {
+                    let le = match command.le {
+                        Some(le) => Some(le as u32),
+                        None => None,
+                    };
+                    Ok(Self { lc: command.data.len(), le, extended: false })
+                }
+                Err(why) => Err(why),
+            },
+        }
+    }
+}
+
 /// A response APDU: data and status word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Response<'a> {
@@ -217,7 +270,7 @@ pub enum ApduError {
         /// Octets behind Lc.
         octets: usize,
     },
-    /// Extended lengths are not supported on this line.
+    /// Extended lengths are not supported on T=0.
     Extended,
     /// A data field of more than 255 octets.
     Data {
@@ -255,7 +308,7 @@ impl fmt::Display for ApduError {
         match self {
             Self::Header { octets } => write!(f, "got {octets} octets, expected CLA INS P1 P2"),
             Self::Length { lc, octets } => write!(f, "Lc is {lc}, {octets} octets follow it"),
-            Self::Extended => f.write_str("extended lengths are not supported"),
+            Self::Extended => f.write_str("extended lengths are not supported on T=0"),
             Self::Data { octets } => write!(f, "data of {octets} octets, at most 255 fit"),
             Self::Le { le } => write!(f, "Le is {le}, expected 1 to 256"),
             Self::Class => f.write_str("CLA FF is reserved"),
@@ -321,6 +374,29 @@ mod tests {
             assert!(command.emit(&mut out).is_err());
             assert!(out.is_empty());
         }
+    }
+
+    #[test]
+    fn extended_lengths() {
+        let lengths = |lc, le| Ok(Lengths { lc, le, extended: true });
+        let table: &[(&[u8], Result<Lengths, ApduError>)] = &[
+            (&hex!("80340102 00 0001 AA"), lengths(1, None)),
+            (&hex!("80340102 00 0000"), lengths(0, Some(65_536))),
+            (&hex!("80340102 00 0100"), lengths(0, Some(256))),
+            (&hex!("80340102 00 0001 AA 0000"), lengths(1, Some(65_536))),
+            (&hex!("80340102 00 0002 AA"), Err(ApduError::Length { lc: 2, octets: 1 })),
+            (&hex!("80340102 00 0001 AA 00"), Err(ApduError::Length { lc: 1, octets: 2 })),
+            (&hex!("80340102 00 0000 AA"), Err(ApduError::Length { lc: 0, octets: 1 })),
+            (&hex!("80340102 02 AABB"), Ok(Lengths { lc: 2, le: None, extended: false })),
+            (&hex!("80340102 02 AABB 00"), Ok(Lengths { lc: 2, le: Some(256), extended: false })),
+            (&hex!("8034"), Err(ApduError::Header { octets: 2 })),
+        ];
+        for (octets, lengths) in table {
+            assert_eq!(Lengths::parse(octets), *lengths, "{octets:02X?}");
+        }
+        let longest = [&hex!("80340102 00 FFFF")[..], &[0; 65_535], &[0, 0]].concat();
+        assert_eq!(longest.len(), Lengths::MAX_COMMAND);
+        assert_eq!(Lengths::parse(&longest), lengths(65_535, Some(65_536)));
     }
 
     proptest! {

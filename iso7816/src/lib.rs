@@ -1,4 +1,4 @@
-//! The contact interface of a card: APDU, answer to reset, PPS, T=0 and T=1 as machines without a
+//! The contact interface of a card: APDU, answer to reset, PPS, T=0, T=1 and T=14 as machines without a
 //! port or a clock.
 //!
 //! Normative references:
@@ -10,8 +10,10 @@ extern crate alloc;
 
 pub mod apdu;
 pub mod atr;
+pub mod emv;
 pub mod etu;
 pub mod line;
 pub mod pps;
 pub mod t0;
 pub mod t1;
+pub mod t14;

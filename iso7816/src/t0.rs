@@ -8,6 +8,7 @@
 //! doubled data octet in front of a data octet 60 reads as that octet and NULL, and nobody can
 //! tell. Where it matters the application has to protect its data, as secure messaging does.
 use crate::apdu::{ApduError, Command, StatusWord};
+use crate::emv::Profile;
 use crate::etu::LineParams;
 use alloc::vec::Vec;
 use cam_types::Instant;
@@ -17,10 +18,19 @@ use core::ops::Range;
 use core::time::Duration;
 use zeroize::Zeroize;
 
-/// From the last character of the card to our first, beyond the character itself, in etu.
-const TURNAROUND: u64 = 6;
 /// Silence in etu after which a status word is believed to be the end.
 const SILENCE: u64 = 24;
+/// What T=0 leaves to taste.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct T0Policy {
+    /// Ask for the answer of a case 4 command that ended with 9000 instead of 61xx.
+    pub get_response_after_ok: bool,
+    /// Take INS+1 and its complement for INS and its complement: old cards ask for Vpp with them.
+    pub vpp_procedure_bytes: bool,
+    /// Whose turnaround time holds.
+    pub profile: Profile,
+}
+
 /// VERIFY and CHANGE REFERENCE DATA count tries: they are never sent a second time.
 const NEVER_AGAIN: [u8; 2] = [0x20, 0x24];
 
@@ -30,7 +40,7 @@ pub struct T0 {
     line: LineParams,
     wt: Duration,
     latency: Duration,
-    get_response_after_ok: bool,
+    policy: T0Policy,
     state: State,
     /// CLA and INS of the command.
     cla: u8,
@@ -147,12 +157,12 @@ enum Out {
 
 impl T0 {
     /// A machine for short commands; [`T0::reset`] sets it to a card.
-    pub fn new(latency: Duration, get_response_after_ok: bool) -> Self {
+    pub fn new(latency: Duration, policy: T0Policy) -> Self {
         Self {
             line: LineParams::initial(3_579_545),
             wt: Duration::from_secs(1),
             latency,
-            get_response_after_ok,
+            policy,
             state: State::Idle,
             cla: 0,
             ins: 0,
@@ -309,31 +319,52 @@ impl T0 {
                 self.state = if left > 1 { State::Data(left - 1) } else { State::Procedure };
             }
             State::Sw2(sw1) => {
-                self.state = State::Ending(StatusWord::from_be_bytes([sw1, octet]));
-                self.deadline = Some(now.after(self.line.etus(SILENCE)));
+                let sw = StatusWord::from_be_bytes([sw1, octet]);
+                self.state = State::Ending(sw);
+                let silence = if self.goes_on_after(sw) {
+                    self.turnaround()
+                } else {
+                    self.line.etus(SILENCE)
+                };
+                self.deadline = Some(now.after(silence));
             }
         }
     }
 
-    /// Table 11 of clause 10.3.3.
+    fn turnaround(&self) -> Duration {
+        self.line.etus(self.policy.profile.turnaround_etu())
+    }
+
+    /// Whether a header follows this status word at once. What could come behind SW2 by mistake is
+    /// SW2 again: where that is no procedure byte of the next header, it fails the exchange then.
+    fn goes_on_after(&self, sw: StatusWord) -> bool {
+        let ins = match self.next(sw) {
+            Next::GetResponse(_) => 0xC0,
+            Next::Correct(_) => self.tpdu.header[1],
+            Next::Over => return false,
+        };
+        Procedure::of(sw.sw2(), ins, self.policy).is_none()
+    }
+
+    /// What the card wants next.
     fn procedure(&mut self, now: Instant, octet: u8) {
         let ins = self.tpdu.header[1];
         let to_send = self.tpdu.outgoing - self.tpdu.sent;
         let to_come = self.tpdu.incoming - self.tpdu.got;
-        let count = match octet {
-            // NULL: the waiting time starts again.
-            0x60 => return,
-            _ if matches!(octet & 0xF0, 0x60 | 0x90) => {
+        let count = match Procedure::of(octet, ins, self.policy) {
+            // The waiting time starts again.
+            Some(Procedure::Null) => return,
+            Some(Procedure::Sw1) => {
                 self.state = State::Sw2(octet);
                 return;
             }
-            _ if octet == ins => to_send.max(to_come),
-            _ if octet == !ins => 1,
-            _ => return self.fail(T0Error::ProcedureByte(octet)),
+            Some(Procedure::All) => to_send.max(to_come),
+            Some(Procedure::One) => 1,
+            None => return self.fail(T0Error::ProcedureByte(octet)),
         };
         if to_send > 0 {
             self.state = State::Turning(count);
-            self.deadline = Some(now.after(self.line.etus(TURNAROUND)));
+            self.deadline = Some(now.after(self.turnaround()));
         } else if to_come > 0 {
             self.state = State::Data(count);
         } else {
@@ -341,31 +372,37 @@ impl T0 {
         }
     }
 
-    /// A TPDU has ended (clause 12.2).
-    fn ended(&mut self, now: Instant, sw: StatusWord) {
+    /// What a status word asks for (clause 12.2).
+    fn next(&self, sw: StatusWord) -> Next {
         let room = self.le.map_or(0, |le| le.saturating_sub(self.response.len()));
-        if let Some(waiting) = sw.more_data()
-            && room > 0
-        {
-            return self.get_response(now, room.min(waiting.into()));
-        }
-        if let Some(right) = sw.right_length()
+        let fetched = self.tpdu.get_response || self.tpdu.outgoing == 0;
+        if let Some(waiting) = sw.more_data().filter(|_| room > 0) {
+            Next::GetResponse(room.min(waiting.into()))
+        } else if let Some(right) = sw.right_length()
             && self.tpdu.incoming > 0
             && self.tpdu.got == 0
             && !self.tpdu.corrected
             && !NEVER_AGAIN.contains(&self.ins)
         {
-            let mut tpdu = Tpdu { incoming: right.into(), corrected: true, ..self.tpdu };
-            tpdu.header[4] = p3_octet(tpdu.incoming);
-            return self.send_header(now, tpdu);
-        }
-        if sw == StatusWord::OK
-            && self.get_response_after_ok
-            && !self.tpdu.get_response
-            && self.tpdu.outgoing > 0
-            && room > 0
+            Next::Correct(right.into())
+        } else if sw == StatusWord::OK && self.policy.get_response_after_ok && !fetched && room > 0
         {
-            return self.get_response(now, room);
+            Next::GetResponse(room)
+        } else {
+            Next::Over
+        }
+    }
+
+    /// A TPDU has ended and nothing came behind it.
+    fn ended(&mut self, now: Instant, sw: StatusWord) {
+        match self.next(sw) {
+            Next::GetResponse(incoming) => return self.get_response(now, incoming),
+            Next::Correct(incoming) => {
+                let mut tpdu = Tpdu { incoming, corrected: true, ..self.tpdu };
+                tpdu.header[4] = p3_octet(incoming);
+                return self.send_header(now, tpdu);
+            }
+            Next::Over => {}
         }
         // An error has no data (ISO/IEC 7816-4 clause 5.6).
         if matches!(sw.sw1(), 0x64..=0x6F) {
@@ -407,6 +444,44 @@ impl Drop for T0 {
     fn drop(&mut self) {
         self.finish(Out::Nothing);
         self.response.zeroize();
+    }
+}
+
+/// What follows a TPDU.
+enum Next {
+    /// GET RESPONSE for so many octets.
+    GetResponse(usize),
+    /// The same command again, with this length.
+    Correct(usize),
+    /// Nothing: the exchange is over.
+    Over,
+}
+
+/// A procedure byte (table 11 of clause 10.3.3).
+enum Procedure {
+    /// More time.
+    Null,
+    /// All data that is left.
+    All,
+    /// One octet of data.
+    One,
+    /// The first half of the status word.
+    Sw1,
+}
+
+impl Procedure {
+    /// What `octet` means in answer to `ins`.
+    fn of(octet: u8, ins: u8, policy: T0Policy) -> Option<Self> {
+        match octet {
+            0x60 => Some(Self::Null),
+            _ if matches!(octet & 0xF0, 0x60 | 0x90) => Some(Self::Sw1),
+            _ if octet == ins => Some(Self::All),
+            _ if octet == !ins => Some(Self::One),
+            _ if !policy.vpp_procedure_bytes => None,
+            _ if octet == ins ^ 0x01 => Some(Self::All),
+            _ if octet == !(ins ^ 0x01) => Some(Self::One),
+            _ => None,
+        }
     }
 }
 

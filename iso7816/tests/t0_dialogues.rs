@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 use cam_types::Instant;
 use iso7816::etu::LineParams;
-use iso7816::t0::{Input, Output, T0};
+use iso7816::t0::{Input, Output, T0, T0Policy};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -115,7 +115,10 @@ struct Stage {
 impl Stage {
     fn new(get_response_after_ok: bool) -> Self {
         let line = LineParams::initial(3_579_545);
-        let mut machine = T0::new(Duration::from_millis(40), get_response_after_ok);
+        let mut machine = T0::new(
+            Duration::from_millis(40),
+            T0Policy { get_response_after_ok, ..T0Policy::default() },
+        );
         machine.reset(line, line.wt(10, 372));
         Self { machine, now: Instant::from_micros(1), deadline: None, events: VecDeque::new() }
     }

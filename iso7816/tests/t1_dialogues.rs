@@ -13,6 +13,7 @@
 //! to b-1.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 use cam_types::Instant;
+use iso7816::emv::Profile;
 use iso7816::etu::LineParams;
 use iso7816::t1::{Block, Edc, Fault, Input, Output, Supervisory, T1, T1Params};
 use std::collections::VecDeque;
@@ -235,7 +236,7 @@ struct Stage {
 
 impl Stage {
     fn new(offer: u8, edc: Edc) -> Self {
-        let mut machine = T1::new(261, 80, Duration::from_millis(40), offer);
+        let mut machine = T1::new(261, 80, Duration::from_millis(40), offer, Profile::Iso);
         let params = T1Params { edc, ..T1Params::default() };
         machine.reset(LineParams::initial(3_579_545), params);
         Self { machine, now: Instant::from_micros(1), deadline: None, events: VecDeque::new(), edc }

@@ -3,14 +3,18 @@ use super::queue::Out;
 use super::types::Then;
 use super::{ATTEMPTS, CardLine, Cause, LineError, Reset, State, put};
 use crate::atr::{Atr, AtrError, AtrWarnings, Expect};
+use crate::emv::{self, Profile};
 use crate::etu::{Convention, LineParams, clock_rate_conversion, rate_adjustment};
 use crate::pps::{Agreed, Pps, PpsError};
 use crate::t1;
 use cam_types::Instant;
 use core::time::Duration;
 
-/// Longest gap between two characters of the answer to reset and of PPS, in etu.
+/// Longest gap between two characters of PPS, in etu.
 const INITIAL_WT: u64 = 9600;
+/// The whole answer to reset, in etu: what EMV terminals allow. By gaps alone it could take half a
+/// minute.
+const WHOLE_ATR: u64 = 20_160;
 /// Silence in etu after which an answer is believed to be over.
 const SILENCE: u64 = 24;
 /// Octets behind the answer to reset before the card counts as nonsense.
@@ -23,6 +27,9 @@ const DEFAULT: (u16, u8) = (372, 1);
 pub(super) struct Activation {
     step: Step,
     deadline: Instant,
+    /// When the answer to reset has to be whole.
+    end: Instant,
+    reset: Reset,
     octets: [u8; Atr::MAX_LEN],
     len: usize,
     damaged: bool,
@@ -31,6 +38,8 @@ pub(super) struct Activation {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
+    /// The power is off for a while before the next attempt.
+    PowerOff,
     /// The driver is resetting the card; the first input after it tells the time.
     Resetting,
     /// The answer to reset is coming.
@@ -44,8 +53,17 @@ enum Step {
 }
 
 impl Activation {
-    const fn new(step: Step, deadline: Instant) -> Self {
-        Self { step, deadline, octets: [0; Atr::MAX_LEN], len: 0, damaged: false, trailing: 0 }
+    const fn new(step: Step, deadline: Instant, reset: Reset) -> Self {
+        Self {
+            step,
+            deadline,
+            end: deadline,
+            reset,
+            octets: [0; Atr::MAX_LEN],
+            len: 0,
+            damaged: false,
+            trailing: 0,
+        }
     }
 
     pub const fn deadline(&self) -> Instant {
@@ -99,17 +117,26 @@ impl CardLine {
         self.params = LineParams::initial(self.policy.clock_hz);
         self.queue.drop_transmissions();
         self.queue.push(Out::Activate(reset));
-        self.state = State::Starting(Activation::new(Step::Resetting, Instant::default()));
+        self.state = State::Starting(Activation::new(Step::Resetting, Instant::default(), reset));
     }
 
     /// This answer to reset was none; tries again while there are attempts.
-    fn again(&mut self, cause: Cause) {
+    fn again(&mut self, now: Instant, cause: Cause) {
         log::debug!("card line: {cause}, attempt {} of {ATTEMPTS}", self.attempts);
-        if self.attempts < ATTEMPTS {
-            self.activate(Reset::Cold);
-        } else {
-            self.give_up_start(cause);
+        if self.policy.profile == Profile::EmvLevel1 {
+            // One warm reset for an answer that is wrong, none for no answer.
+            let cold = matches!(&self.state, State::Starting(a) if a.reset == Reset::Cold);
+            if cold && cause != Cause::Mute {
+                return self.activate(Reset::Warm);
+            }
+        } else if self.attempts < ATTEMPTS {
+            self.atr = None;
+            self.queue.push(Out::Deactivate);
+            let until = now.after(self.policy.power_off);
+            self.state = State::Starting(Activation::new(Step::PowerOff, until, Reset::Cold));
+            return;
         }
+        self.give_up_start(cause);
     }
 
     fn give_up_start(&mut self, cause: Cause) {
@@ -127,15 +154,20 @@ impl CardLine {
 
     pub(super) fn received_at_start(&mut self, now: Instant, raw: u8) {
         let latency = self.policy.latency;
+        let atr_gap = self.policy.profile.atr_gap_etu();
         let gap = self.params.etus(INITIAL_WT).saturating_add(latency);
+        let atr_gap = self.params.etus(atr_gap).saturating_add(latency);
+        let whole = self.params.etus(WHOLE_ATR).saturating_add(latency);
         let silence = self.params.etus(SILENCE);
         let State::Starting(activation) = &mut self.state else { return };
         let convention = if self.mapped { Convention::Inverse } else { Convention::Direct };
         let octet = convention.map(raw);
         match activation.step {
+            Step::PowerOff => {}
             Step::Resetting | Step::Atr if activation.len == 0 => {
                 activation.step = Step::Atr;
-                activation.deadline = now.after(gap);
+                activation.end = now.after(whole);
+                activation.deadline = now.after(atr_gap);
                 match octet {
                     0x3B => activation.push(octet),
                     // 3F: the reader's hardware has decoded it; 03: a UART has not.
@@ -145,27 +177,30 @@ impl CardLine {
                         self.params.convention = Convention::Inverse;
                         self.queue.push(Out::Configure(self.params));
                     }
-                    ts => self.again(Cause::NotACard(AtrError::Ts(ts))),
+                    ts => self.again(now, Cause::NotACard(AtrError::Ts(ts))),
                 }
             }
             Step::Resetting | Step::Atr => {
                 activation.push(octet);
-                activation.deadline = now.after(gap);
+                activation.deadline = now.after(atr_gap).min(activation.end);
                 match Atr::expect(activation.received()) {
                     Expect::More(_) => {}
                     Expect::Complete(_) => {
                         activation.step = Step::Settling;
                         activation.deadline = now.after(silence);
                     }
-                    Expect::Overlong => self.again(Cause::NotACard(AtrError::Overlong)),
+                    Expect::Overlong => self.again(now, Cause::NotACard(AtrError::Overlong)),
                 }
             }
             Step::Settling => {
                 activation.trailing = activation.trailing.saturating_add(1);
+                if activation.trailing == 1 && activation.len < Atr::MAX_LEN {
+                    activation.push(octet); // it may be TCK, although there should be none
+                }
                 activation.deadline = now.after(silence);
                 if activation.trailing > MAX_TRAILING {
                     let why = AtrError::Refused(AtrWarnings::TRAILING);
-                    self.again(Cause::NotACard(why));
+                    self.again(now, Cause::NotACard(why));
                 }
             }
             Step::Pps { request, protocol, f, d } => {
@@ -181,7 +216,7 @@ impl CardLine {
                 activation.push(octet);
                 activation.deadline = now.after(silence);
                 if activation.trailing > 0 {
-                    self.refused(PpsError::Parameter);
+                    self.refused(now, PpsError::Parameter);
                 }
             }
         }
@@ -194,6 +229,7 @@ impl CardLine {
         }
         let activation = activation.clone();
         match activation.step {
+            Step::PowerOff => self.activate(Reset::Cold),
             Step::Resetting => {
                 self.state = State::Starting(Activation {
                     step: Step::Atr,
@@ -201,12 +237,12 @@ impl CardLine {
                     ..activation
                 });
             }
-            Step::Atr if activation.len == 0 => self.again(Cause::Mute),
+            Step::Atr if activation.len == 0 => self.again(now, Cause::Mute),
             Step::Atr | Step::Settling => self.answered(now, &activation),
-            Step::Pps { .. } => self.refused(PpsError::Silent),
+            Step::Pps { .. } => self.refused(now, PpsError::Silent),
             Step::PpsSettling { request, protocol, f, d } => {
                 if activation.damaged {
-                    return self.refused(PpsError::Parameter);
+                    return self.refused(now, PpsError::Parameter);
                 }
                 let agreed = Pps::parse(activation.received())
                     .map_err(PpsError::Malformed)
@@ -214,7 +250,7 @@ impl CardLine {
                 match agreed {
                     Ok(Agreed::Requested) => self.start_protocol(now, protocol, (f, d)),
                     Ok(Agreed::Default) => self.start_protocol(now, protocol, DEFAULT),
-                    Err(why) => self.refused(why),
+                    Err(why) => self.refused(now, why),
                 }
             }
         }
@@ -224,27 +260,43 @@ impl CardLine {
     fn answered(&mut self, now: Instant, activation: &Activation) {
         let mut atr = match Atr::parse(activation.received(), self.policy.atr) {
             Ok(atr) => atr,
-            Err(why) => return self.again(Cause::NotACard(why)),
+            Err(why) => return self.again(now, Cause::NotACard(why)),
         };
-        if activation.trailing > 0 {
+        if activation.trailing > 1 {
             atr.warn(AtrWarnings::TRAILING);
         }
         if activation.damaged {
             // A UART set for direct convention sees wrong parity until it has learnt better.
             if !self.mapped {
-                return self.again(Cause::NotACard(AtrError::Damaged));
+                return self.again(now, Cause::NotACard(AtrError::Damaged));
             }
             atr.warn(AtrWarnings::PARITY);
+        }
+        if self.policy.clock_hz > atr.rate().2 {
+            atr.warn(AtrWarnings::OVERCLOCKED);
+        }
+        let refused = atr.warnings().without(self.policy.atr.tolerate);
+        if !refused.is_empty() {
+            return self.again(now, Cause::NotACard(AtrError::Refused(refused)));
         }
         // A card that is like this is like this twice; a mishap on the line is not.
         if atr.doubtful() && self.doubted != Some(atr) && self.attempts < ATTEMPTS {
             self.doubted = Some(atr);
-            return self.again(Cause::NotACard(AtrError::Refused(atr.warnings())));
+            return self.again(now, Cause::NotACard(AtrError::Refused(atr.warnings())));
         }
         if !atr.warnings().is_empty() {
             log::warn!("card line: answer to reset with {}", atr.warnings());
         }
         self.atr = Some(atr);
+        if self.policy.profile == Profile::EmvLevel1 {
+            return match emv::basic(&atr, activation.reset == Reset::Cold) {
+                Ok(rate) if self.fits(rate.0, rate.1) => {
+                    self.start_protocol(now, atr.first_protocol(), rate);
+                }
+                Ok(_) => self.give_up_start(Cause::SpecificMode),
+                Err(why) => self.again(now, Cause::NotBasic(why)),
+            };
+        }
         self.choose(now, &atr);
     }
 
@@ -252,27 +304,40 @@ impl CardLine {
     fn choose(&mut self, now: Instant, atr: &Atr) {
         let (fi, di, _) = atr.rate();
         if let Some(mode) = atr.specific_mode() {
-            if mode.protocol <= 1 && !mode.implicit && self.fits(fi, di) {
-                return self.start_protocol(now, mode.protocol, (fi, di));
+            let rate = if mode.implicit { self.policy.implicit_rate } else { Some((fi, di)) };
+            if let Some((f, d)) = rate
+                && speaks(mode.protocol)
+                && self.fits(f, d)
+            {
+                return self.start_protocol(now, mode.protocol, (f, d));
             }
             if mode.may_change && !self.asked_to_negotiate {
                 self.asked_to_negotiate = true;
                 return self.activate(Reset::Warm);
             }
-            return self.give_up_start(if mode.protocol > 1 {
+            return self.give_up_start(if !speaks(mode.protocol) {
                 Cause::Protocol { t: mode.protocol }
             } else {
                 Cause::SpecificMode
             });
         }
         let first = atr.first_protocol();
-        let wanted = self.policy.protocol.filter(|t| *t <= 1 && atr.offers(*t));
-        let protocol = match wanted.or((first <= 1).then_some(first)) {
+        let wanted = self.policy.protocol.filter(|t| speaks(*t) && atr.offers(*t));
+        let protocol = match wanted.or(speaks(first).then_some(first)) {
             Some(protocol) => protocol,
             None if atr.offers(0) => 0,
             None if atr.offers(1) => 1,
+            None if atr.offers(14) => 14,
             None => return self.give_up_start(Cause::Protocol { t: first }),
         };
+        if protocol == 14 {
+            // Cards with T=14 know no PPS.
+            return if self.fits(fi, di) {
+                self.start_protocol(now, protocol, (fi, di))
+            } else {
+                self.give_up_start(Cause::SpecificMode)
+            };
+        }
         let (f, d) = self.best_rate(fi, di);
         if (f, d) == DEFAULT && protocol == first {
             return self.start_protocol(now, protocol, DEFAULT);
@@ -291,7 +356,7 @@ impl CardLine {
             .saturating_add(self.params.sending(self.wire_len))
             .saturating_add(self.policy.latency);
         let step = Step::Pps { request, protocol, f, d };
-        self.state = State::Starting(Activation::new(step, now.after(wait)));
+        self.state = State::Starting(Activation::new(step, now.after(wait), Reset::Cold));
     }
 
     /// Whether the reader can run this rate.
@@ -324,7 +389,7 @@ impl CardLine {
     }
 
     /// PPS was not successful: the card needs a reset, and something slower next time.
-    fn refused(&mut self, why: PpsError) {
+    fn refused(&mut self, now: Instant, why: PpsError) {
         log::warn!("card line: {why}");
         if let State::Starting(Activation {
             step: Step::Pps { f, d, .. } | Step::PpsSettling { f, d, .. },
@@ -338,7 +403,7 @@ impl CardLine {
         if self.rates.refusals <= 2 {
             self.attempts = self.attempts.saturating_sub(1);
         }
-        self.again(Cause::Pps(why));
+        self.again(now, Cause::Pps(why));
     }
 
     fn start_protocol(&mut self, now: Instant, protocol: u8, (f, d): (u16, u8)) {
@@ -350,16 +415,29 @@ impl CardLine {
         }
         log::debug!("card line: T={protocol} at {} bit/s", params.baud());
         self.protocol = protocol;
-        if protocol == 1 {
-            self.t1.reset(params, atr.t1());
-            self.state = State::Announcing;
-            self.t1.handle_input(now, t1::Input::Announce);
-        } else {
-            let wt: Duration = params.wt(atr.wi(), atr.rate().0);
-            self.t0.reset(params, wt);
-            self.ready();
+        let wt: Duration = params.wt(atr.wi(), atr.rate().0);
+        match protocol {
+            1 => {
+                self.t1.reset(params, atr.t1());
+                self.state = State::Announcing;
+                self.t1.handle_input(now, t1::Input::Announce);
+            }
+            14 => {
+                self.t14.reset(params, wt);
+                self.ready();
+            }
+            _ => {
+                let tolerance = self.policy.profile.wt_tolerance(&params);
+                self.t0.reset(params, wt.saturating_add(tolerance));
+                self.ready();
+            }
         }
     }
+}
+
+/// Whether there is a machine for this T.
+const fn speaks(protocol: u8) -> bool {
+    matches!(protocol, 0 | 1 | 14)
 }
 
 /// FI and DI of a rate; FI as the card wrote it where both mean the same.

@@ -13,11 +13,13 @@ mod types;
 
 pub use types::{Cause, Gone, Input, LineError, Output, Policy, Reset};
 
-use crate::apdu::{ApduError, Command};
+use crate::apdu::{ApduError, Lengths};
 use crate::atr::Atr;
+use crate::emv::Profile;
 use crate::etu::{Convention, LineParams};
-use crate::t0::{self, T0, T0Error};
-use crate::t1::{self, MAX_BLOCK, T1, T1Error};
+use crate::t0::{self, T0, T0Policy};
+use crate::t1::{self, T1};
+use crate::t14::{self, T14};
 use activation::{Activation, Rates};
 use cam_types::Instant;
 use core::fmt;
@@ -28,6 +30,8 @@ use zeroize::Zeroize;
 
 /// Resets in a row before a card is given up.
 const ATTEMPTS: u8 = 3;
+/// Octets that are sent at one time, at most: a T=14 command.
+const WIRE: usize = 2 + T14::MAX_COMMAND;
 /// Exchanges in a row that may fail before a slower rate is tried.
 const FAILURES_AT_RATE: u8 = 2;
 
@@ -52,8 +56,9 @@ pub struct CardLine {
     failures: u8,
     t0: T0,
     t1: T1,
+    t14: T14,
     protocol: u8,
-    wire: [u8; MAX_BLOCK + 3],
+    wire: [u8; WIRE],
     wire_len: usize,
     queue: Queue,
 }
@@ -101,10 +106,17 @@ impl CardLine {
             asked_to_negotiate: false,
             rates: Rates::default(),
             failures: 0,
-            t0: T0::new(policy.latency, policy.get_response_after_ok),
-            t1: T1::new(policy.max_command, max_response, policy.latency, policy.ifsd),
+            t0: T0::new(policy.latency, T0Policy { profile: policy.profile, ..policy.t0 }),
+            t1: T1::new(
+                policy.max_command,
+                max_response,
+                policy.latency,
+                policy.ifsd,
+                policy.profile,
+            ),
+            t14: T14::new(policy.latency),
             protocol: 0,
-            wire: [0; MAX_BLOCK + 3],
+            wire: [0; WIRE],
             wire_len: 0,
             queue: Queue::default(),
         }
@@ -142,8 +154,11 @@ impl CardLine {
             Input::Damaged => match self.state {
                 State::Down => {}
                 State::Starting(_) => self.damaged_at_start(),
-                _ if self.protocol == 1 => self.t1.handle_input(now, t1::Input::Damaged),
-                _ => self.t0.handle_input(now, t0::Input::Damaged),
+                _ => match self.protocol {
+                    1 => self.t1.handle_input(now, t1::Input::Damaged),
+                    14 => self.t14.handle_input(now, t14::Input::Damaged),
+                    _ => self.t0.handle_input(now, t0::Input::Damaged),
+                },
             },
             Input::Timeout => self.timeout(now),
         }
@@ -160,8 +175,11 @@ impl CardLine {
             (Out::Transmit, _) => Output::Transmit(self.wire.get(..self.wire_len).unwrap_or(&[])),
             (Out::Ready, Some(atr)) => Output::Ready(atr),
             (Out::Ready, None) => Output::Wait(self.deadline()),
-            (Out::Response, _) if self.protocol == 1 => Output::Response(self.t1.response()),
-            (Out::Response, _) => Output::Response(self.t0.response()),
+            (Out::Response, _) => Output::Response(match self.protocol {
+                1 => self.t1.response(),
+                14 => self.t14.response(),
+                _ => self.t0.response(),
+            }),
             (Out::Failed(error), _) => Output::Failed(error),
         }
     }
@@ -170,8 +188,11 @@ impl CardLine {
         let protocol = match &self.state {
             State::Down => return None,
             State::Starting(activation) => return Some(activation.deadline()),
-            _ if self.protocol == 1 => self.t1.deadline(),
-            _ => self.t0.deadline(),
+            _ => match self.protocol {
+                1 => self.t1.deadline(),
+                14 => self.t14.deadline(),
+                _ => self.t0.deadline(),
+            },
         };
         let State::Exchange(exchange) = &self.state else { return protocol };
         let patience = exchange.silent.filter(|_| !self.extended());
@@ -197,10 +218,12 @@ impl CardLine {
         let limit = self.policy.max_command;
         let checked = if apdu.len() > limit {
             Err(ApduError::TooLong { octets: apdu.len(), limit })
-        } else if self.protocol == 1 {
-            Command::parse(apdu)
         } else {
-            T0::check(apdu)
+            match self.protocol {
+                1 => Lengths::parse(apdu).map(|_| ()),
+                14 => T14::check(apdu),
+                _ => T0::check(apdu).map(|_| ()),
+            }
         };
         if let Err(why) = checked {
             return refuse(self, Cause::Command(why));
@@ -208,10 +231,10 @@ impl CardLine {
         let end = now.after(self.policy.exchange_limit);
         let silent = patience.map(|patience| now.after(patience));
         self.state = State::Exchange(Exchange { end, patience, silent, heard: true, sent: false });
-        if self.protocol == 1 {
-            self.t1.handle_input(now, t1::Input::Command(apdu));
-        } else {
-            self.t0.handle_input(now, t0::Input::Command(apdu));
+        match self.protocol {
+            1 => self.t1.handle_input(now, t1::Input::Command(apdu)),
+            14 => self.t14.handle_input(now, t14::Input::Command(apdu)),
+            _ => self.t0.handle_input(now, t0::Input::Command(apdu)),
         }
     }
 
@@ -224,6 +247,9 @@ impl CardLine {
                 // TS itself decides what the octets behind it mean.
                 for octet in part {
                     self.received_at_start(now, *octet);
+                    if self.queue.resets() {
+                        return; // the rest came before the reset
+                    }
                 }
                 continue;
             }
@@ -235,14 +261,16 @@ impl CardLine {
                 exchange.silent = exchange.patience.map(|patience| now.after(patience));
                 exchange.heard = true;
             }
-            match self.state {
-                State::Down | State::Starting(_) => {}
-                _ if self.protocol == 1 => {
-                    self.t1.handle_input(now, t1::Input::Received(logical));
-                }
+            match self.protocol {
+                _ if matches!(self.state, State::Down | State::Starting(_)) => {}
+                1 => self.t1.handle_input(now, t1::Input::Received(logical)),
+                14 => self.t14.handle_input(now, t14::Input::Received(logical)),
                 _ => self.t0.handle_input(now, t0::Input::Received(logical)),
             }
             self.pump(now);
+            if self.queue.resets() {
+                break; // the rest came before the reset
+            }
         }
         chunk.zeroize();
     }
@@ -261,10 +289,10 @@ impl CardLine {
             }
             _ => {}
         }
-        if self.protocol == 1 {
-            self.t1.handle_input(now, t1::Input::Timeout);
-        } else {
-            self.t0.handle_input(now, t0::Input::Timeout);
+        match self.protocol {
+            1 => self.t1.handle_input(now, t1::Input::Timeout),
+            14 => self.t14.handle_input(now, t14::Input::Timeout),
+            _ => self.t0.handle_input(now, t0::Input::Timeout),
         }
     }
 
@@ -273,41 +301,66 @@ impl CardLine {
         if matches!(self.state, State::Down | State::Starting(_)) {
             return;
         }
-        if self.protocol == 1 {
-            match self.t1.poll_output() {
-                t1::Output::Wait(_) => {}
-                t1::Output::Transmit(block) => {
-                    self.wire_len = put(&mut self.wire, block, self.mapped);
-                    self.transmit(now);
-                }
-                t1::Output::Announced { ifsd } => {
-                    log::debug!("T=1: information fields of up to {ifsd} octets from the card");
-                    self.ready();
-                }
-                t1::Output::Response(_) => self.responded(),
-                t1::Output::Failed(why) if why.usable() => {
-                    self.state = State::Ready;
-                    let error = LineError::new(why.into(), self.t1.command_sent(), Then::Usable);
-                    self.queue.push(Out::Failed(error));
-                }
-                t1::Output::Failed(why) => self.recover(why.into()),
-            }
-        } else {
-            match self.t0.poll_output() {
-                t0::Output::Wait(_) => {}
-                t0::Output::Transmit(octets) => {
-                    self.wire_len = put(&mut self.wire, octets, self.mapped);
-                    self.transmit(now);
-                }
-                t0::Output::Response(response) if response.len() > self.policy.max_response => {
-                    self.state = State::Ready;
-                    let error = LineError::new(Cause::TooLong, true, Then::Usable);
-                    self.queue.push(Out::Failed(error));
-                }
-                t0::Output::Response(_) => self.responded(),
-                t0::Output::Failed(why) => self.recover(why.into()),
-            }
+        match self.protocol {
+            1 => self.pump_t1(now),
+            14 => self.pump_t14(now),
+            _ => self.pump_t0(now),
         }
+    }
+
+    fn pump_t0(&mut self, now: Instant) {
+        match self.t0.poll_output() {
+            t0::Output::Wait(_) => {}
+            t0::Output::Transmit(octets) => {
+                self.wire_len = put(&mut self.wire, octets, self.mapped);
+                self.transmit(now);
+            }
+            t0::Output::Response(response) if response.len() > self.policy.max_response => {
+                self.usable(Cause::TooLong, true);
+            }
+            t0::Output::Response(_) => self.responded(),
+            t0::Output::Failed(why) => self.recover(why.into()),
+        }
+    }
+
+    fn pump_t1(&mut self, now: Instant) {
+        match self.t1.poll_output() {
+            t1::Output::Wait(_) => {}
+            t1::Output::Transmit(block) => {
+                self.wire_len = put(&mut self.wire, block, self.mapped);
+                self.transmit(now);
+            }
+            t1::Output::Announced { ifsd } => {
+                log::debug!("T=1: information fields of up to {ifsd} octets from the card");
+                self.ready();
+            }
+            t1::Output::Response(_) => self.responded(),
+            t1::Output::Failed(why) if why.usable() => {
+                self.usable(why.into(), self.t1.command_sent());
+            }
+            t1::Output::Failed(why) => self.recover(why.into()),
+        }
+    }
+
+    fn pump_t14(&mut self, now: Instant) {
+        match self.t14.poll_output() {
+            t14::Output::Wait(_) => {}
+            t14::Output::Transmit(octets) => {
+                self.wire_len = put(&mut self.wire, octets, self.mapped);
+                self.transmit(now);
+            }
+            t14::Output::Response(response) if response.len() > self.policy.max_response => {
+                self.usable(Cause::TooLong, true);
+            }
+            t14::Output::Response(_) => self.responded(),
+            t14::Output::Failed(why) => self.recover(why.into()),
+        }
+    }
+
+    /// The exchange has failed, the card has not.
+    fn usable(&mut self, cause: Cause, sent: bool) {
+        self.state = State::Ready;
+        self.queue.push(Out::Failed(LineError::new(cause, sent, Then::Usable)));
     }
 
     /// Sends what is on the wire buffer.
@@ -346,8 +399,12 @@ impl CardLine {
         }
     }
 
-    /// Reports the failure, then brings the card back by a warm reset.
+    /// Reports the failure, then brings the card back by a warm reset. EMV wants it switched off.
     fn recover(&mut self, cause: Cause) {
+        if self.policy.profile == Profile::EmvLevel1 {
+            let sent = self.may_have_executed();
+            return self.give_up(cause, sent);
+        }
         let error = LineError::new(cause, self.may_have_executed(), Then::Recovering);
         log::warn!("card line: {error}; resetting the card");
         self.queue.push(Out::Failed(error));
@@ -401,28 +458,4 @@ fn put(wire: &mut [u8], octets: &[u8], mapped: bool) -> usize {
         *place = convention.map(*octet);
     }
     len
-}
-
-impl From<T1Error> for Cause {
-    fn from(why: T1Error) -> Self {
-        match why {
-            T1Error::Silent => Self::Silent,
-            T1Error::Blocks => Self::Blocks,
-            T1Error::Resynchronised => Self::Resynchronised,
-            T1Error::Aborted => Self::Aborted,
-            T1Error::TooLong => Self::TooLong,
-        }
-    }
-}
-
-impl From<T0Error> for Cause {
-    fn from(why: T0Error) -> Self {
-        match why {
-            T0Error::Silent => Self::Silent,
-            T0Error::Damaged => Self::Damaged,
-            T0Error::ProcedureByte(octet) => Self::ProcedureByte(octet),
-            T0Error::Leftover => Self::Leftover,
-            T0Error::Command(why) => Self::Command(why),
-        }
-    }
 }

@@ -37,6 +37,11 @@ impl Queue {
         *self = Self::default();
     }
 
+    /// The card is about to be reset: what came before means nothing.
+    pub fn resets(&self) -> bool {
+        self.outs.iter().flatten().any(|out| matches!(out, Out::Activate(_)))
+    }
+
     /// What was going to be sent makes no sense any more.
     pub fn drop_transmissions(&mut self) {
         let kept = self.outs;

@@ -1,8 +1,12 @@
 //! What goes into a card line and what comes out.
 use crate::apdu::{ApduError, Command, Response};
 use crate::atr::{Atr, AtrError, AtrPolicy};
+use crate::emv::{NotBasic, Profile};
 use crate::etu::LineParams;
 use crate::pps::PpsError;
+use crate::t0::{T0Error, T0Policy};
+use crate::t1::T1Error;
+use crate::t14::T14Error;
 use cam_types::Instant;
 use core::fmt;
 use core::time::Duration;
@@ -15,7 +19,7 @@ pub enum Input<'a> {
     Activate,
     /// Send this command APDU. Only after [`Output::Ready`] and one at a time.
     Command {
-        /// Cases 1 to 4, short lengths.
+        /// Cases 1 to 4; extended lengths on T=1 only; the octets of a T=14 frame on T=14.
         apdu: &'a [u8],
         /// Give the exchange up as [`Cause::Silent`] when no character came for so long, even if
         /// the protocol would wait longer.
@@ -65,7 +69,7 @@ pub enum Output<'a> {
     Transmit(&'a [u8]),
     /// The card is up and takes commands. Any session it had is gone.
     Ready(&'a Atr),
-    /// The answer to the command: data and status word.
+    /// The answer to the command: data and status word, or what T=14 puts in their place.
     Response(&'a [u8]),
     /// The exchange, or the card, has failed. May come between exchanges. When
     /// [`LineError::recovering`] says so, the line resets the card by itself and ends with `Ready`
@@ -80,9 +84,11 @@ pub enum Output<'a> {
 pub struct Policy {
     /// The card's clock in Hz, as the reader gives it.
     pub clock_hz: u32,
-    /// Octets of the longest command; a longer one is refused.
+    /// Octets of the longest command; a longer one is refused. T=1 carries up to
+    /// [`Lengths::MAX_COMMAND`](crate::apdu::Lengths::MAX_COMMAND).
     pub max_command: usize,
-    /// Octets of the longest response, status word included; a longer one fails the exchange.
+    /// Octets of the longest response, status word included; a longer one fails the exchange. T=1
+    /// carries up to [`Lengths::MAX_RESPONSE`](crate::apdu::Lengths::MAX_RESPONSE).
     pub max_response: usize,
     /// What reader, kernel and scheduler may add to any waiting time.
     pub latency: Duration,
@@ -101,8 +107,14 @@ pub struct Policy {
     pub atr: AtrPolicy,
     /// Size of information fields that we offer on T=1.
     pub ifsd: u8,
-    /// T=0: ask for the answer of a case 4 command that ended with 9000 instead of 61xx.
-    pub get_response_after_ok: bool,
+    /// F and D of a card whose TA2 says that they are implicit; without them it is refused.
+    pub implicit_rate: Option<(u16, u8)>,
+    /// How long the power stays off between two attempts to bring a card up.
+    pub power_off: Duration,
+    /// What T=0 leaves to taste. Its profile is not looked at.
+    pub t0: T0Policy,
+    /// Whose rules hold where they differ.
+    pub profile: Profile,
 }
 
 impl Policy {
@@ -120,7 +132,26 @@ impl Policy {
             protocol: None,
             atr: AtrPolicy::TOLERANT,
             ifsd: 254,
-            get_response_after_ok: false,
+            implicit_rate: None,
+            power_off: Duration::from_millis(10),
+            t0: T0Policy {
+                get_response_after_ok: false,
+                vpp_procedure_bytes: false,
+                profile: Profile::Iso,
+            },
+            profile: Profile::Iso,
+        }
+    }
+
+    /// By the letter of EMV contact level 1, at this card clock.
+    pub const fn emv(clock_hz: u32) -> Self {
+        let iso = Self::new(clock_hz);
+        let window = LineParams::initial(clock_hz).clocks(42_000);
+        Self {
+            atr: AtrPolicy::STRICT,
+            atr_start: window.saturating_add(iso.latency),
+            profile: Profile::EmvLevel1,
+            ..iso
         }
     }
 }
@@ -159,6 +190,8 @@ pub enum Cause {
     },
     /// Specific mode with parameters that this reader cannot run or that TA2 leaves implicit.
     SpecificMode,
+    /// The answer to reset is outside what EMV allows.
+    NotBasic(NotBasic),
     /// The card did not agree to parameters, and did not come up without.
     Pps(PpsError),
     /// The card stopped answering inside an exchange.
@@ -169,8 +202,10 @@ pub enum Cause {
     Damaged,
     /// T=0: this octet is no procedure byte.
     ProcedureByte(u8),
-    /// T=0: octets came behind the status word.
+    /// Octets came behind the answer, or out of nowhere.
     Leftover,
+    /// T=14: a parity error, or the checksum does not match.
+    Checksum,
     /// T=1: blocks could not be exchanged without error, not even after RESYNCH.
     Blocks,
     /// T=1: RESYNCH was needed; the line is usable again, the exchange is lost.
@@ -220,14 +255,16 @@ impl fmt::Display for Cause {
         match self {
             Self::Mute => f.write_str("no answer to reset"),
             Self::NotACard(why) => write!(f, "{why}"),
-            Self::Protocol { t } => write!(f, "card speaks T={t}, expected T=0 or T=1"),
+            Self::Protocol { t } => write!(f, "card speaks T={t}, expected T=0, T=1 or T=14"),
             Self::SpecificMode => f.write_str("card insists on a rate this reader cannot run"),
+            Self::NotBasic(why) => write!(f, "{why}"),
             Self::Pps(why) => write!(f, "{why}"),
             Self::Silent => f.write_str("card stopped answering"),
             Self::OutOfTime => f.write_str("card used up the time of the exchange"),
             Self::Damaged => f.write_str("character with a parity error"),
             Self::ProcedureByte(octet) => write!(f, "procedure byte {octet:02X} is not valid"),
-            Self::Leftover => f.write_str("octets behind the status word"),
+            Self::Leftover => f.write_str("octets behind the answer"),
+            Self::Checksum => f.write_str("answer is damaged"),
             Self::Blocks => f.write_str("blocks could not be exchanged without error"),
             Self::Resynchronised => f.write_str("exchange lost to a resynchronisation"),
             Self::Aborted => f.write_str("card aborted the exchange"),
@@ -248,3 +285,38 @@ impl fmt::Display for LineError {
 }
 
 impl core::error::Error for LineError {}
+
+impl From<T1Error> for Cause {
+    fn from(why: T1Error) -> Self {
+        match why {
+            T1Error::Silent => Self::Silent,
+            T1Error::Blocks => Self::Blocks,
+            T1Error::Resynchronised => Self::Resynchronised,
+            T1Error::Aborted => Self::Aborted,
+            T1Error::TooLong => Self::TooLong,
+        }
+    }
+}
+
+impl From<T0Error> for Cause {
+    fn from(why: T0Error) -> Self {
+        match why {
+            T0Error::Silent => Self::Silent,
+            T0Error::Damaged => Self::Damaged,
+            T0Error::ProcedureByte(octet) => Self::ProcedureByte(octet),
+            T0Error::Leftover => Self::Leftover,
+            T0Error::Command(why) => Self::Command(why),
+        }
+    }
+}
+
+impl From<T14Error> for Cause {
+    fn from(why: T14Error) -> Self {
+        match why {
+            T14Error::Silent => Self::Silent,
+            T14Error::Damaged => Self::Checksum,
+            T14Error::Leftover => Self::Leftover,
+            T14Error::Command(why) => Self::Command(why),
+        }
+    }
+}

@@ -81,6 +81,11 @@ impl Reception {
         }
     }
 
+    /// An I-block that ends a chain: by the look of it, nothing of ours has to follow.
+    pub fn is_last_of_chain(&self) -> bool {
+        self.received().get(1).is_some_and(|pcb| pcb & 0xA0 == 0)
+    }
+
     fn received(&self) -> &[u8] {
         self.octets.get(..self.len).unwrap_or(&[])
     }

@@ -8,9 +8,12 @@
 //!  - A block is believed only when nothing followed it for a block guard time: a doubled octet
 //!    can leave a valid block and one octet over.
 //!  - The card may ask for time or for another IFSC in the middle of either chain.
+mod sending;
+
 use super::doors::{Input, Output, T1Error};
 use super::reception::{Reception, State};
 use super::{Block, Fault, MAX_BLOCK, Supervisory, T1Params};
+use crate::emv::Profile;
 use crate::etu::LineParams;
 use alloc::vec::Vec;
 use cam_types::Instant;
@@ -24,8 +27,12 @@ use zeroize::Zeroize;
 const ATTEMPTS: u8 = 3;
 /// IFSD until another is agreed.
 const DEFAULT_IFSD: u8 = 32;
-/// The block guard time in etu.
-const BGT: u64 = 22;
+/// The silence in etu behind the last character of a block after which it is believed: so long that
+/// one more character would have been seen.
+const SILENCE: u64 = 22;
+/// The same before a block of ours, which so keeps to the block guard time of 22 etu between leading
+/// edges and hardly more.
+const SILENCE_BEFORE_OURS: u64 = 13;
 
 /// The T=1 state machine. It owns no port and no clock: octets and time come in through
 /// `handle_input`, and everything it wants done comes out of `poll_output`.
@@ -33,6 +40,7 @@ pub struct T1 {
     params: T1Params,
     line: LineParams,
     latency: Duration,
+    profile: Profile,
     /// IFSD that we offer, and the one agreed.
     offer: u8,
     ifsd: u8,
@@ -103,11 +111,18 @@ enum Out {
 
 impl T1 {
     /// A machine with room for such commands and responses; [`T1::reset`] sets it to a card.
-    pub fn new(max_command: usize, max_response: usize, latency: Duration, offer: u8) -> Self {
+    pub fn new(
+        max_command: usize,
+        max_response: usize,
+        latency: Duration,
+        offer: u8,
+        profile: Profile,
+    ) -> Self {
         Self {
             params: T1Params::default(),
             line: LineParams::initial(3_579_545),
             latency,
+            profile,
             offer: offer.clamp(1, 254),
             ifsd: DEFAULT_IFSD,
             ifsc: DEFAULT_IFSD,
@@ -243,61 +258,6 @@ impl T1 {
         self.out = out;
     }
 
-    fn transmit(&mut self, now: Instant, block: Block<'_>, last: Last) {
-        self.tx_len = block.emit(self.params.edc, &mut self.tx).unwrap_or(0);
-        self.last = last;
-        self.transmit_again(now);
-    }
-
-    /// Sends the same block as before.
-    fn transmit_again(&mut self, now: Instant) {
-        self.rx.restart();
-        let wait = (self.line.bwt(self.params.bwi).saturating_mul(self.wtx.into()))
-            .saturating_add(self.line.sending(self.tx_len))
-            .saturating_add(self.latency);
-        self.deadline = Some(now.after(wait));
-        self.out = Out::Transmit;
-    }
-
-    fn announce(&mut self, now: Instant, command: bool) {
-        self.phase = Phase::Announcing { command };
-        let kind = Supervisory::Ifs(self.offer);
-        self.transmit(now, Block::S { response: false, kind }, Last::Request);
-    }
-
-    /// The offer was taken, or refused three times (rule 8): go on.
-    fn announced(&mut self, now: Instant, command: bool) {
-        self.offer_due = false;
-        self.tries = 0;
-        if command {
-            self.send_chain(now, 0);
-        } else {
-            self.finish(Out::Announced);
-        }
-    }
-
-    /// Sends the part of the command that starts at `start` (rules 2.1, 5).
-    fn send_chain(&mut self, now: Instant, start: usize) {
-        let end = self.command.len().min(start + usize::from(self.ifsc));
-        self.tries = 0;
-        self.send_i(now, start..end);
-    }
-
-    fn send_i(&mut self, now: Instant, part: Range<usize>) {
-        let more = part.end < self.command.len();
-        let inf = self.command.get(part.clone()).unwrap_or(&[]);
-        self.tx_len =
-            Block::I { ns: self.ns, more, inf }.emit(self.params.edc, &mut self.tx).unwrap_or(0);
-        self.last = Last::I;
-        self.complete |= !more;
-        self.phase = Phase::Sending(part);
-        self.transmit_again(now);
-    }
-
-    fn send_r(&mut self, now: Instant, fault: Fault) {
-        self.transmit(now, Block::R { nr: self.nr, fault }, Last::R);
-    }
-
     fn receive(&mut self, now: Instant, octets: &[u8]) {
         if self.phase == Phase::Idle || octets.is_empty() {
             return;
@@ -306,7 +266,8 @@ impl T1 {
         self.wtx = 1;
         self.rx.push(octets, self.params.edc);
         let silence = match self.rx.state() {
-            State::Whole => self.line.etus(BGT),
+            State::Whole if self.rx.is_last_of_chain() => self.line.etus(SILENCE),
+            State::Whole => self.line.etus(SILENCE_BEFORE_OURS),
             _ => self.end_of_block(),
         };
         self.deadline = Some(now.after(silence));
@@ -314,7 +275,9 @@ impl T1 {
 
     /// The silence after which the card is not inside a block.
     fn end_of_block(&self) -> Duration {
-        self.line.cwt(self.params.cwi).saturating_add(self.latency)
+        (self.line.cwt(self.params.cwi))
+            .saturating_add(self.profile.cwt_tolerance(&self.line))
+            .saturating_add(self.latency)
     }
 
     /// A whole block has come, and nothing behind it.
@@ -392,6 +355,7 @@ impl T1 {
         match kind {
             Supervisory::Resynch => return self.invalid(now, Fault::Other),
             Supervisory::Ifs(ifsc) => self.ifsc = ifsc,
+            Supervisory::Abort if self.profile == Profile::EmvLevel1 => return self.fail(),
             Supervisory::Abort => self.phase = Phase::Aborted,
             Supervisory::Wtx(times) => self.wtx = times,
         }
@@ -439,6 +403,7 @@ impl T1 {
                 self.send_r(now, Fault::None);
             }
             (false, false) => self.finish(Out::Failed(T1Error::TooLong)),
+            (true, false) if self.profile == Profile::EmvLevel1 => self.fail(),
             (true, false) => {
                 self.phase = Phase::Aborting;
                 let block = Block::S { response: false, kind: Supervisory::Abort };
@@ -464,6 +429,7 @@ impl T1 {
     fn give_up(&mut self, now: Instant) {
         self.tries = 0;
         match self.phase {
+            _ if self.profile == Profile::EmvLevel1 => self.fail(),
             Phase::Announcing { command } => self.announced(now, command),
             Phase::Resynchronising => self.fail(),
             // At the start of the protocol only a reset helps (7.4.2).

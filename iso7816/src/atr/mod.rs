@@ -7,10 +7,13 @@
 //! Heads up: cards in the field break the standard in well-known ways. What is merely odd is
 //! accepted under [`AtrPolicy`] and remembered in [`AtrWarnings`]; what leaves the meaning open is
 //! an [`AtrError`].
+mod warnings;
+
+pub use warnings::AtrWarnings;
+
 use crate::etu::{Convention, clock_rate_conversion, rate_adjustment};
 use crate::t1::{Edc, T1Params};
 use core::fmt;
-use core::ops::{BitOr, BitOrAssign};
 
 /// What an answer to reset says, checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,6 +27,7 @@ pub struct Atr {
     wi: u8,
     t1: T1Params,
     t15: Option<u8>,
+    spu: Option<u8>,
     first: u8,
     offered: u16,
     warnings: AtrWarnings,
@@ -130,6 +134,7 @@ impl Atr {
             wi: 10,
             t1: T1Params::default(),
             t15: None,
+            spu: None,
             first: 0,
             offered: 0,
             warnings: AtrWarnings::NONE,
@@ -150,14 +155,19 @@ impl Atr {
         if octets.len() < layout.body {
             return Err(AtrError::Short);
         }
-        if octets.len() > len {
-            atr.warnings |= AtrWarnings::TRAILING;
+        match octets.split_at_checked(len) {
+            // TCK although T=0 needs none, and it is right.
+            Some((_, [_])) if !layout.tck && sum(octets) == 0 => {
+                atr.warnings |= AtrWarnings::SPARE_TCK;
+            }
+            Some((_, [_, ..])) => atr.warnings |= AtrWarnings::TRAILING,
+            _ => {}
         }
         let octets = octets.get(..len).unwrap_or(octets);
         if layout.tck {
             if octets.len() < len {
                 atr.warnings |= AtrWarnings::NO_TCK;
-            } else if octets.iter().skip(1).fold(0, |sum, octet| sum ^ octet) != 0 {
+            } else if sum(octets) != 0 {
                 atr.warnings |= AtrWarnings::WRONG_TCK;
             }
         }
@@ -171,8 +181,11 @@ impl Atr {
             atr.warnings |= AtrWarnings::RESERVED_RATE;
             atr.ta1 = None;
         }
-        let refused = atr.warnings.0 & !policy.tolerate.0;
-        if refused != 0 { Err(AtrError::Refused(AtrWarnings(refused))) } else { Ok(atr) }
+        if atr.warnings.contains(AtrWarnings::RESERVED_IFSC) {
+            atr.t1.ifsc = policy.reserved_ifsc;
+        }
+        let refused = atr.warnings.without(policy.tolerate);
+        if refused.is_empty() { Ok(atr) } else { Err(AtrError::Refused(refused)) }
     }
 
     fn interface(&mut self, seen: &mut Seen, level: usize, letter: char, t: Option<u8>, value: u8) {
@@ -218,6 +231,7 @@ impl Atr {
                 self.t1.edc = if value & 1 == 1 { Edc::Crc } else { Edc::Lrc };
             }
             (_, 'A', Some(15)) if first_for(&mut seen.ta, 15) => self.t15 = Some(value),
+            (_, 'B', Some(15)) if first_for(&mut seen.tb, 15) => self.spu = Some(value),
             _ => {}
         }
     }
@@ -306,6 +320,22 @@ impl Atr {
         self.t15
     }
 
+    /// The first TB for T=15: use of SPU, the contact C6.
+    pub const fn spu(&self) -> Option<u8> {
+        self.spu
+    }
+
+    /// An interface octet as it came: `(1, 'A')` is TA1.
+    pub fn interface_octet(&self, level: usize, letter: char) -> Option<u8> {
+        let mut found = None;
+        let _ = Self::layout(self.octets(), |at_level, at_letter, _, value| {
+            if (at_level, at_letter) == (level, letter) {
+                found = Some(value);
+            }
+        });
+        found
+    }
+
     /// What was odd and let pass.
     pub const fn warnings(&self) -> AtrWarnings {
         self.warnings
@@ -314,13 +344,18 @@ impl Atr {
     /// Odd in a way that a lost or doubled octet looks like.
     pub(crate) fn doubtful(&self) -> bool {
         let doubts = AtrWarnings::WRONG_TCK | AtrWarnings::NO_TCK | AtrWarnings::TRAILING;
-        self.warnings.0 & doubts.0 != 0
+        self.warnings.without(doubts) != self.warnings
     }
 
     /// Adds a warning that only the line can see.
     pub(crate) fn warn(&mut self, warning: AtrWarnings) {
         self.warnings |= warning;
     }
+}
+
+/// The exclusive-or of T0 to TCK.
+fn sum(octets: &[u8]) -> u8 {
+    octets.iter().skip(1).fold(0, |sum, octet| sum ^ octet)
 }
 
 /// Which octets were met before: only the first of a kind counts.
@@ -332,94 +367,20 @@ struct Seen {
     tc: u16,
 }
 
-/// Oddities of an answer to reset, as a set.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct AtrWarnings(u16);
-
-impl AtrWarnings {
-    /// Nothing odd.
-    pub const NONE: Self = Self(0);
-    /// TCK does not match.
-    pub const WRONG_TCK: Self = Self(1);
-    /// TCK never came.
-    pub const NO_TCK: Self = Self(1 << 1);
-    /// T=15 first, or protocols in falling order.
-    pub const ORDER: Self = Self(1 << 2);
-    /// TA1 holds a reserved code; 372 and 1 hold instead.
-    pub const RESERVED_RATE: Self = Self(1 << 3);
-    /// WI is 00; 10 holds instead.
-    pub const RESERVED_WI: Self = Self(1 << 4);
-    /// IFSC is 00 or FF; 32 holds instead.
-    pub const RESERVED_IFSC: Self = Self(1 << 5);
-    /// BWI is above 9; 9 holds instead.
-    pub const RESERVED_BWI: Self = Self(1 << 6);
-    /// Octets behind the end, thrown away.
-    pub const TRAILING: Self = Self(1 << 7);
-    /// Parity errors, let pass because the reader had yet to learn the convention.
-    pub const PARITY: Self = Self(1 << 8);
-
-    const NAMES: [(Self, &str); 9] = [
-        (Self::WRONG_TCK, "wrong TCK"),
-        (Self::NO_TCK, "no TCK"),
-        (Self::ORDER, "protocols out of order"),
-        (Self::RESERVED_RATE, "reserved TA1"),
-        (Self::RESERVED_WI, "WI 00"),
-        (Self::RESERVED_IFSC, "reserved IFSC"),
-        (Self::RESERVED_BWI, "reserved BWI"),
-        (Self::TRAILING, "trailing octets"),
-        (Self::PARITY, "parity errors"),
-    ];
-
-    /// Whether all of `other` are in the set.
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Whether the set is empty.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-impl BitOr for AtrWarnings {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-impl BitOrAssign for AtrWarnings {
-    fn bitor_assign(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-}
-
-impl fmt::Display for AtrWarnings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut between = "";
-        for (warning, name) in Self::NAMES {
-            if self.contains(warning) {
-                write!(f, "{between}{name}")?;
-                between = ", ";
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Which oddities are let pass.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AtrPolicy {
     /// These become warnings, all others errors.
     pub tolerate: AtrWarnings,
+    /// IFSC of a card that says 00 or FF. Three pay-TV cards say FF and take 254.
+    pub reserved_ifsc: u8,
 }
 
 impl AtrPolicy {
     /// By the letter of the standard.
-    pub const STRICT: Self = Self { tolerate: AtrWarnings::NONE };
+    pub const STRICT: Self = Self { tolerate: AtrWarnings::NONE, reserved_ifsc: 32 };
     /// Everything that real pay-TV cards do.
-    pub const TOLERANT: Self = Self { tolerate: AtrWarnings(u16::MAX) };
+    pub const TOLERANT: Self = Self { tolerate: AtrWarnings::ALL, reserved_ifsc: 32 };
 }
 
 impl Default for AtrPolicy {

@@ -1,0 +1,63 @@
+//! What the T=1 machine sends: blocks, chains, and the time it gives the card for them.
+use super::{Last, Out, Phase, T1};
+use crate::t1::{Block, Fault, Supervisory};
+use cam_types::Instant;
+use core::ops::Range;
+
+impl T1 {
+    pub(super) fn transmit(&mut self, now: Instant, block: Block<'_>, last: Last) {
+        self.tx_len = block.emit(self.params.edc, &mut self.tx).unwrap_or(0);
+        self.last = last;
+        self.transmit_again(now);
+    }
+
+    /// Sends the same block as before.
+    pub(super) fn transmit_again(&mut self, now: Instant) {
+        self.rx.restart();
+        let wait = (self.line.bwt(self.params.bwi).saturating_mul(self.wtx.into()))
+            .saturating_add(self.profile.bwt_tolerance(&self.line))
+            .saturating_add(self.line.sending(self.tx_len))
+            .saturating_add(self.latency);
+        self.deadline = Some(now.after(wait));
+        self.out = Out::Transmit;
+    }
+
+    pub(super) fn announce(&mut self, now: Instant, command: bool) {
+        self.phase = Phase::Announcing { command };
+        let kind = Supervisory::Ifs(self.offer);
+        self.transmit(now, Block::S { response: false, kind }, Last::Request);
+    }
+
+    /// The offer was taken, or refused three times (rule 8): go on.
+    pub(super) fn announced(&mut self, now: Instant, command: bool) {
+        self.offer_due = false;
+        self.tries = 0;
+        if command {
+            self.send_chain(now, 0);
+        } else {
+            self.finish(Out::Announced);
+        }
+    }
+
+    /// Sends the part of the command that starts at `start` (rules 2.1, 5).
+    pub(super) fn send_chain(&mut self, now: Instant, start: usize) {
+        let end = self.command.len().min(start + usize::from(self.ifsc));
+        self.tries = 0;
+        self.send_i(now, start..end);
+    }
+
+    pub(super) fn send_i(&mut self, now: Instant, part: Range<usize>) {
+        let more = part.end < self.command.len();
+        let inf = self.command.get(part.clone()).unwrap_or(&[]);
+        self.tx_len =
+            Block::I { ns: self.ns, more, inf }.emit(self.params.edc, &mut self.tx).unwrap_or(0);
+        self.last = Last::I;
+        self.complete |= !more;
+        self.phase = Phase::Sending(part);
+        self.transmit_again(now);
+    }
+
+    pub(super) fn send_r(&mut self, now: Instant, fault: Fault) {
+        self.transmit(now, Block::R { nr: self.nr, fault }, Last::R);
+    }
+}
