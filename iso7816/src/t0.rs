@@ -41,6 +41,8 @@ pub struct T0 {
     wt: Duration,
     latency: Duration,
     policy: T0Policy,
+    /// TPDUs pass whole: the reader deals with procedure bytes.
+    whole: bool,
     state: State,
     /// CLA and INS of the command.
     cla: u8,
@@ -65,6 +67,8 @@ pub enum Input<'a> {
     Command(&'a [u8]),
     /// The card sent these octets, in any split.
     Received(&'a [u8]),
+    /// The answer to a TPDU that went out whole: data and status word.
+    Message(&'a [u8]),
     /// One of the octets that follow has a parity error.
     Damaged,
     /// The instant in the last [`Output::Wait`] has passed.
@@ -121,6 +125,8 @@ enum State {
     Idle,
     /// A procedure byte is due.
     Procedure,
+    /// The reader has the whole TPDU.
+    Whole,
     /// So many octets of the card's data are due before the next procedure byte.
     Data(usize),
     /// The card has asked for so many octets; the line turns round.
@@ -163,6 +169,7 @@ impl T0 {
             wt: Duration::from_secs(1),
             latency,
             policy,
+            whole: false,
             state: State::Idle,
             cla: 0,
             ins: 0,
@@ -185,6 +192,12 @@ impl T0 {
         self.wt = wt;
         self.finish(Out::Nothing);
         self.response.zeroize();
+    }
+
+    /// Whether TPDUs pass whole, to a reader that deals with procedure bytes and waiting times. Every
+    /// [`Output::Transmit`] is then a TPDU and is answered by [`Input::Message`].
+    pub const fn exchange_whole(&mut self, whole: bool) {
+        self.whole = whole;
     }
 
     /// Whether T=0 can carry this command.
@@ -217,6 +230,7 @@ impl T0 {
             },
             Input::Command(_) => {}
             Input::Received(octets) => self.receive(now, octets),
+            Input::Message(octets) => self.message(now, octets),
             Input::Damaged if self.state == State::Idle => self.fail(T0Error::Leftover),
             Input::Damaged => self.fail(T0Error::Damaged),
             Input::Timeout if self.deadline.is_some_and(|deadline| now >= deadline) => {
@@ -225,7 +239,9 @@ impl T0 {
                     State::Idle => {}
                     State::Turning(count) => self.send_data(now, count),
                     State::Ending(sw) => self.ended(now, sw),
-                    State::Procedure | State::Data(_) | State::Sw2(_) => self.fail(T0Error::Silent),
+                    State::Procedure | State::Data(_) | State::Sw2(_) | State::Whole => {
+                        self.fail(T0Error::Silent);
+                    }
                 }
             }
             Input::Timeout => {}
@@ -270,6 +286,18 @@ impl T0 {
         for (place, octet) in self.tx.iter_mut().zip(tpdu.header) {
             *place = octet;
         }
+        if self.whole {
+            let header = tpdu.header.len();
+            self.tpdu.sent = tpdu.outgoing;
+            let data = self.command.get(self.data.clone()).unwrap_or(&[]);
+            let data = data.get(..tpdu.outgoing).unwrap_or(&[]);
+            for (place, octet) in self.tx.iter_mut().skip(header).zip(data) {
+                *place = *octet;
+            }
+            self.transmit(now, header + tpdu.outgoing);
+            self.state = State::Whole;
+            return;
+        }
         self.transmit(now, tpdu.header.len());
     }
 
@@ -304,10 +332,24 @@ impl T0 {
         }
     }
 
+    /// The answer to the TPDU that the reader has.
+    fn message(&mut self, now: Instant, octets: &[u8]) {
+        let Some((data, sw)) = octets.split_last_chunk() else {
+            return self.fail(T0Error::Silent);
+        };
+        if self.state != State::Whole || data.len() > self.tpdu.incoming {
+            return self.fail(T0Error::Leftover);
+        }
+        self.tpdu.got = data.len();
+        let room = self.le.unwrap_or(0).saturating_sub(self.response.len());
+        self.response.extend_from_slice(data.get(..room.min(data.len())).unwrap_or(&[]));
+        self.ended(now, StatusWord::from_be_bytes(*sw));
+    }
+
     fn octet(&mut self, now: Instant, octet: u8) {
         self.wait_for_card(now);
         match self.state {
-            State::Idle | State::Ending(_) => self.fail(T0Error::Leftover),
+            State::Idle | State::Ending(_) | State::Whole => self.fail(T0Error::Leftover),
             State::Turning(_) => self.fail(T0Error::ProcedureByte(octet)),
             State::Procedure => self.procedure(now, octet),
             State::Data(left) => {

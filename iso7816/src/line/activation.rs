@@ -1,7 +1,7 @@
 //! From reset to the first command: answer to reset, choice of protocol and rate, PPS.
 use super::queue::Out;
 use super::types::Then;
-use super::{ATTEMPTS, CardLine, Cause, LineError, Reset, State, put};
+use super::{ATTEMPTS, CardLine, Cause, Level, LineError, Reset, State, put};
 use crate::atr::{Atr, AtrError, AtrWarnings, Expect};
 use crate::emv::{self, Profile};
 use crate::etu::{Convention, LineParams, clock_rate_conversion, rate_adjustment};
@@ -66,6 +66,11 @@ impl Activation {
         }
     }
 
+    /// The driver is about to reset the card.
+    pub(super) const fn resetting(reset: Reset) -> Self {
+        Self::new(Step::Resetting, Instant::from_micros(0), reset)
+    }
+
     pub const fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -74,7 +79,20 @@ impl Activation {
         self.octets.get(..self.len).unwrap_or(&[])
     }
 
-    fn push(&mut self, octet: u8) {
+    /// Waits for the answer to reset, of which nothing has come: by which reset.
+    pub(super) const fn awaits_atr(&self) -> Option<Reset> {
+        match self.step {
+            Step::Resetting | Step::Atr if self.len == 0 => Some(self.reset),
+            _ => None,
+        }
+    }
+
+    /// The PPS request is out.
+    pub(super) const fn awaits_pps(&self) -> bool {
+        matches!(self.step, Step::Pps { .. })
+    }
+
+    pub(super) fn push(&mut self, octet: u8) {
         match self.octets.get_mut(self.len) {
             Some(place) => {
                 *place = octet;
@@ -117,11 +135,12 @@ impl CardLine {
         self.params = LineParams::initial(self.policy.clock_hz);
         self.queue.drop_transmissions();
         self.queue.push(Out::Activate(reset));
-        self.state = State::Starting(Activation::new(Step::Resetting, Instant::default(), reset));
+        self.forget_level();
+        self.state = State::Starting(Activation::resetting(reset));
     }
 
     /// This answer to reset was none; tries again while there are attempts.
-    fn again(&mut self, now: Instant, cause: Cause) {
+    pub(super) fn again(&mut self, now: Instant, cause: Cause) {
         log::debug!("card line: {cause}, attempt {} of {ATTEMPTS}", self.attempts);
         if self.policy.profile == Profile::EmvLevel1 {
             // One warm reset for an answer that is wrong, none for no answer.
@@ -240,24 +259,35 @@ impl CardLine {
             Step::Atr if activation.len == 0 => self.again(now, Cause::Mute),
             Step::Atr | Step::Settling => self.answered(now, &activation),
             Step::Pps { .. } => self.refused(now, PpsError::Silent),
-            Step::PpsSettling { request, protocol, f, d } => {
-                if activation.damaged {
-                    return self.refused(now, PpsError::Parameter);
-                }
-                let agreed = Pps::parse(activation.received())
-                    .map_err(PpsError::Malformed)
-                    .and_then(|response| request.agree(&response));
-                match agreed {
-                    Ok(Agreed::Requested) => self.start_protocol(now, protocol, (f, d)),
-                    Ok(Agreed::Default) => self.start_protocol(now, protocol, DEFAULT),
-                    Err(why) => self.refused(now, why),
-                }
-            }
+            Step::PpsSettling { .. } => self.pps_answered(now, &activation),
+        }
+    }
+
+    /// The response to PPS is over, whole or not.
+    pub(super) fn pps_answered(&mut self, now: Instant, activation: &Activation) {
+        let (Step::Pps { request, protocol, f, d } | Step::PpsSettling { request, protocol, f, d }) =
+            activation.step
+        else {
+            return;
+        };
+        if activation.damaged {
+            return self.refused(now, PpsError::Parameter);
+        }
+        if activation.len == 0 {
+            return self.refused(now, PpsError::Silent);
+        }
+        let agreed = Pps::parse(activation.received())
+            .map_err(PpsError::Malformed)
+            .and_then(|response| request.agree(&response));
+        match agreed {
+            Ok(Agreed::Requested) => self.start_protocol(now, protocol, (f, d)),
+            Ok(Agreed::Default) => self.start_protocol(now, protocol, DEFAULT),
+            Err(why) => self.refused(now, why),
         }
     }
 
     /// The answer to reset is over, whole or not.
-    fn answered(&mut self, now: Instant, activation: &Activation) {
+    pub(super) fn answered(&mut self, now: Instant, activation: &Activation) {
         let mut atr = match Atr::parse(activation.received(), self.policy.atr) {
             Ok(atr) => atr,
             Err(why) => return self.again(now, Cause::NotACard(why)),
@@ -297,7 +327,20 @@ impl CardLine {
                 Err(why) => self.again(now, Cause::NotBasic(why)),
             };
         }
-        self.choose(now, &atr);
+        let by_reader = self.level == Level::Apdu;
+        match self.settled.or(by_reader.then_some(atr.first_protocol())) {
+            Some(protocol) => self.start_settled(now, protocol, &atr),
+            None => self.choose(now, &atr),
+        }
+    }
+
+    /// The reader has negotiated by itself.
+    fn start_settled(&mut self, now: Instant, protocol: u8, atr: &Atr) {
+        if !self.speaks(protocol) {
+            return self.give_up_start(Cause::Protocol { t: protocol });
+        }
+        let (fi, di, _) = atr.rate();
+        self.start_protocol(now, protocol, (fi, di));
     }
 
     /// Specific mode as it is, negotiable mode by PPS to the best rate.
@@ -306,7 +349,7 @@ impl CardLine {
         if let Some(mode) = atr.specific_mode() {
             let rate = if mode.implicit { self.policy.implicit_rate } else { Some((fi, di)) };
             if let Some((f, d)) = rate
-                && speaks(mode.protocol)
+                && self.speaks(mode.protocol)
                 && self.fits(f, d)
             {
                 return self.start_protocol(now, mode.protocol, (f, d));
@@ -315,19 +358,19 @@ impl CardLine {
                 self.asked_to_negotiate = true;
                 return self.activate(Reset::Warm);
             }
-            return self.give_up_start(if !speaks(mode.protocol) {
+            return self.give_up_start(if !self.speaks(mode.protocol) {
                 Cause::Protocol { t: mode.protocol }
             } else {
                 Cause::SpecificMode
             });
         }
         let first = atr.first_protocol();
-        let wanted = self.policy.protocol.filter(|t| speaks(*t) && atr.offers(*t));
-        let protocol = match wanted.or(speaks(first).then_some(first)) {
+        let wanted = self.policy.protocol.filter(|t| self.speaks(*t) && atr.offers(*t));
+        let protocol = match wanted.or(self.speaks(first).then_some(first)) {
             Some(protocol) => protocol,
             None if atr.offers(0) => 0,
             None if atr.offers(1) => 1,
-            None if atr.offers(14) => 14,
+            None if self.speaks(14) && atr.offers(14) => 14,
             None => return self.give_up_start(Cause::Protocol { t: first }),
         };
         if protocol == 14 {
@@ -350,11 +393,15 @@ impl CardLine {
             self.params.guard_etu = guard_etu;
             self.queue.push(Out::Configure(self.params));
         }
-        self.wire_len = put(&mut self.wire, &request.emit(), self.mapped);
+        put(&mut self.wire, &request.emit(), self.mapped);
         self.queue.push(Out::Transmit);
-        let wait = (self.params.etus(INITIAL_WT))
-            .saturating_add(self.params.sending(self.wire_len))
-            .saturating_add(self.policy.latency);
+        let wait = if self.level == Level::Characters {
+            (self.params.etus(INITIAL_WT))
+                .saturating_add(self.params.sending(self.wire.len()))
+                .saturating_add(self.policy.latency)
+        } else {
+            self.policy.exchange_limit // the reader waits as long as PPS may take
+        };
         let step = Step::Pps { request, protocol, f, d };
         self.state = State::Starting(Activation::new(step, now.after(wait), Reset::Cold));
     }
@@ -415,6 +462,9 @@ impl CardLine {
         }
         log::debug!("card line: T={protocol} at {} bit/s", params.baud());
         self.protocol = protocol;
+        if self.level == Level::Apdu {
+            return self.ready();
+        }
         let wt: Duration = params.wt(atr.wi(), atr.rate().0);
         match protocol {
             1 => {
@@ -429,15 +479,11 @@ impl CardLine {
             _ => {
                 let tolerance = self.policy.profile.wt_tolerance(&params);
                 self.t0.reset(params, wt.saturating_add(tolerance));
+                self.t0.exchange_whole(self.level == Level::Tpdu);
                 self.ready();
             }
         }
     }
-}
-
-/// Whether there is a machine for this T.
-const fn speaks(protocol: u8) -> bool {
-    matches!(protocol, 0 | 1 | 14)
 }
 
 /// FI and DI of a rate; FI as the card wrote it where both mean the same.

@@ -8,9 +8,11 @@
 //!    safe. What T=1 repeats inside an exchange the card tells apart by sequence numbers.
 //!  - The convention is decoded here, in both directions. A reader only takes its parity from it.
 mod activation;
+mod level;
 mod queue;
 mod types;
 
+pub use level::Level;
 pub use types::{Cause, Gone, Input, LineError, Output, Policy, Reset};
 
 use crate::apdu::{ApduError, Lengths};
@@ -21,9 +23,11 @@ use crate::t0::{self, T0, T0Policy};
 use crate::t1::{self, T1};
 use crate::t14::{self, T14};
 use activation::{Activation, Rates};
+use alloc::vec::Vec;
 use cam_types::Instant;
 use core::fmt;
 use core::time::Duration;
+use level::Carrier;
 use queue::{Out, Queue};
 use types::Then;
 use zeroize::Zeroize;
@@ -40,6 +44,9 @@ const FAILURES_AT_RATE: u8 = 2;
 /// [`CardLine::poll_output`].
 pub struct CardLine {
     policy: Policy,
+    level: Level,
+    /// T that the reader has agreed on with the card by itself.
+    settled: Option<u8>,
     state: State,
     params: LineParams,
     /// The reader gives raw octets of a card with inverse convention.
@@ -58,8 +65,9 @@ pub struct CardLine {
     t1: T1,
     t14: T14,
     protocol: u8,
-    wire: [u8; WIRE],
-    wire_len: usize,
+    wire: Vec<u8>,
+    /// What a reader that takes APDUs brought back last.
+    answer: Vec<u8>,
     queue: Queue,
 }
 
@@ -97,6 +105,8 @@ impl CardLine {
         let max_response = policy.max_response;
         Self {
             policy,
+            level: Level::Characters,
+            settled: None,
             state: State::Down,
             params: LineParams::initial(policy.clock_hz),
             mapped: false,
@@ -116,8 +126,8 @@ impl CardLine {
             ),
             t14: T14::new(policy.latency),
             protocol: 0,
-            wire: [0; WIRE],
-            wire_len: 0,
+            wire: Vec::with_capacity(policy.max_command.max(WIRE)),
+            answer: Vec::with_capacity(max_response),
             queue: Queue::default(),
         }
     }
@@ -154,12 +164,18 @@ impl CardLine {
             Input::Damaged => match self.state {
                 State::Down => {}
                 State::Starting(_) => self.damaged_at_start(),
-                _ => match self.protocol {
-                    1 => self.t1.handle_input(now, t1::Input::Damaged),
-                    14 => self.t14.handle_input(now, t14::Input::Damaged),
-                    _ => self.t0.handle_input(now, t0::Input::Damaged),
+                _ => match self.carrier() {
+                    Carrier::T0 => self.t0.handle_input(now, t0::Input::Damaged),
+                    Carrier::T1 => self.t1.handle_input(now, t1::Input::Damaged),
+                    Carrier::T14 => self.t14.handle_input(now, t14::Input::Damaged),
+                    Carrier::Reader => {}
                 },
             },
+            Input::Answered { atr, level, settled } => {
+                self.answered_whole(now, atr, level, settled);
+            }
+            Input::Message(octets) => self.message(now, octets),
+            Input::Unanswered { damaged } => self.unanswered(now, damaged),
             Input::Timeout => self.timeout(now),
         }
         self.pump(now);
@@ -172,13 +188,14 @@ impl CardLine {
             (Out::Activate(reset), _) => Output::Activate(reset),
             (Out::Deactivate, _) => Output::Deactivate,
             (Out::Configure(params), _) => Output::Configure(params),
-            (Out::Transmit, _) => Output::Transmit(self.wire.get(..self.wire_len).unwrap_or(&[])),
+            (Out::Transmit, _) => Output::Transmit(&self.wire),
             (Out::Ready, Some(atr)) => Output::Ready(atr),
             (Out::Ready, None) => Output::Wait(self.deadline()),
-            (Out::Response, _) => Output::Response(match self.protocol {
-                1 => self.t1.response(),
-                14 => self.t14.response(),
-                _ => self.t0.response(),
+            (Out::Response, _) => Output::Response(match self.carrier() {
+                Carrier::T0 => self.t0.response(),
+                Carrier::T1 => self.t1.response(),
+                Carrier::T14 => self.t14.response(),
+                Carrier::Reader => &self.answer,
             }),
             (Out::Failed(error), _) => Output::Failed(error),
         }
@@ -188,19 +205,25 @@ impl CardLine {
         let protocol = match &self.state {
             State::Down => return None,
             State::Starting(activation) => return Some(activation.deadline()),
-            _ => match self.protocol {
-                1 => self.t1.deadline(),
-                14 => self.t14.deadline(),
-                _ => self.t0.deadline(),
-            },
+            _ => self.carrier_deadline(),
         };
         let State::Exchange(exchange) = &self.state else { return protocol };
         let patience = exchange.silent.filter(|_| !self.extended());
         [protocol, patience, Some(exchange.end)].into_iter().flatten().min()
     }
 
+    /// A reader above characters keeps the waiting times itself.
+    fn carrier_deadline(&self) -> Option<Instant> {
+        match (self.level, self.carrier()) {
+            (Level::Tpdu | Level::Apdu, _) | (_, Carrier::Reader) => None,
+            (_, Carrier::T0) => self.t0.deadline(),
+            (_, Carrier::T1) => self.t1.deadline(),
+            (_, Carrier::T14) => self.t14.deadline(),
+        }
+    }
+
     fn extended(&self) -> bool {
-        self.protocol == 1 && self.t1.extended()
+        self.carrier() == Carrier::T1 && self.t1.extended()
     }
 
     fn command(&mut self, now: Instant, apdu: &[u8], patience: Option<Duration>) {
@@ -219,10 +242,10 @@ impl CardLine {
         let checked = if apdu.len() > limit {
             Err(ApduError::TooLong { octets: apdu.len(), limit })
         } else {
-            match self.protocol {
-                1 => Lengths::parse(apdu).map(|_| ()),
-                14 => T14::check(apdu),
-                _ => T0::check(apdu).map(|_| ()),
+            match self.carrier() {
+                Carrier::T0 => T0::check(apdu).map(|_| ()),
+                Carrier::T1 | Carrier::Reader => Lengths::parse(apdu).map(|_| ()),
+                Carrier::T14 => T14::check(apdu),
             }
         };
         if let Err(why) = checked {
@@ -231,10 +254,11 @@ impl CardLine {
         let end = now.after(self.policy.exchange_limit);
         let silent = patience.map(|patience| now.after(patience));
         self.state = State::Exchange(Exchange { end, patience, silent, heard: true, sent: false });
-        match self.protocol {
-            1 => self.t1.handle_input(now, t1::Input::Command(apdu)),
-            14 => self.t14.handle_input(now, t14::Input::Command(apdu)),
-            _ => self.t0.handle_input(now, t0::Input::Command(apdu)),
+        match self.carrier() {
+            Carrier::T0 => self.t0.handle_input(now, t0::Input::Command(apdu)),
+            Carrier::T1 => self.t1.handle_input(now, t1::Input::Command(apdu)),
+            Carrier::T14 => self.t14.handle_input(now, t14::Input::Command(apdu)),
+            Carrier::Reader => self.relay(now, apdu),
         }
     }
 
@@ -261,11 +285,12 @@ impl CardLine {
                 exchange.silent = exchange.patience.map(|patience| now.after(patience));
                 exchange.heard = true;
             }
-            match self.protocol {
+            match self.carrier() {
                 _ if matches!(self.state, State::Down | State::Starting(_)) => {}
-                1 => self.t1.handle_input(now, t1::Input::Received(logical)),
-                14 => self.t14.handle_input(now, t14::Input::Received(logical)),
-                _ => self.t0.handle_input(now, t0::Input::Received(logical)),
+                Carrier::T0 => self.t0.handle_input(now, t0::Input::Received(logical)),
+                Carrier::T1 => self.t1.handle_input(now, t1::Input::Received(logical)),
+                Carrier::T14 => self.t14.handle_input(now, t14::Input::Received(logical)),
+                Carrier::Reader => {}
             }
             self.pump(now);
             if self.queue.resets() {
@@ -289,10 +314,14 @@ impl CardLine {
             }
             _ => {}
         }
-        match self.protocol {
-            1 => self.t1.handle_input(now, t1::Input::Timeout),
-            14 => self.t14.handle_input(now, t14::Input::Timeout),
-            _ => self.t0.handle_input(now, t0::Input::Timeout),
+        if self.level != Level::Characters {
+            return;
+        }
+        match self.carrier() {
+            Carrier::T0 => self.t0.handle_input(now, t0::Input::Timeout),
+            Carrier::T1 => self.t1.handle_input(now, t1::Input::Timeout),
+            Carrier::T14 => self.t14.handle_input(now, t14::Input::Timeout),
+            Carrier::Reader => {}
         }
     }
 
@@ -301,10 +330,11 @@ impl CardLine {
         if matches!(self.state, State::Down | State::Starting(_)) {
             return;
         }
-        match self.protocol {
-            1 => self.pump_t1(now),
-            14 => self.pump_t14(now),
-            _ => self.pump_t0(now),
+        match self.carrier() {
+            Carrier::T0 => self.pump_t0(now),
+            Carrier::T1 => self.pump_t1(now),
+            Carrier::T14 => self.pump_t14(now),
+            Carrier::Reader => {}
         }
     }
 
@@ -312,7 +342,7 @@ impl CardLine {
         match self.t0.poll_output() {
             t0::Output::Wait(_) => {}
             t0::Output::Transmit(octets) => {
-                self.wire_len = put(&mut self.wire, octets, self.mapped);
+                put(&mut self.wire, octets, self.mapped);
                 self.transmit(now);
             }
             t0::Output::Response(response) if response.len() > self.policy.max_response => {
@@ -327,7 +357,7 @@ impl CardLine {
         match self.t1.poll_output() {
             t1::Output::Wait(_) => {}
             t1::Output::Transmit(block) => {
-                self.wire_len = put(&mut self.wire, block, self.mapped);
+                put(&mut self.wire, block, self.mapped);
                 self.transmit(now);
             }
             t1::Output::Announced { ifsd } => {
@@ -346,7 +376,7 @@ impl CardLine {
         match self.t14.poll_output() {
             t14::Output::Wait(_) => {}
             t14::Output::Transmit(octets) => {
-                self.wire_len = put(&mut self.wire, octets, self.mapped);
+                put(&mut self.wire, octets, self.mapped);
                 self.transmit(now);
             }
             t14::Output::Response(response) if response.len() > self.policy.max_response => {
@@ -365,7 +395,7 @@ impl CardLine {
 
     /// Sends what is on the wire buffer.
     fn transmit(&mut self, now: Instant) {
-        let sending = self.params.sending(self.wire_len);
+        let sending = self.params.sending(self.wire.len());
         if let State::Exchange(exchange) = &mut self.state {
             exchange.sent = true;
             // Repeating a block that nobody answers does not prolong the patience.
@@ -393,7 +423,7 @@ impl CardLine {
     /// Whether the card may have executed the command of the exchange that is going on.
     fn may_have_executed(&self) -> bool {
         match &self.state {
-            State::Exchange(_) if self.protocol == 1 => self.t1.command_sent(),
+            State::Exchange(_) if self.carrier() == Carrier::T1 => self.t1.command_sent(),
             State::Exchange(exchange) => exchange.sent,
             _ => false,
         }
@@ -450,12 +480,16 @@ impl fmt::Debug for CardLine {
     }
 }
 
-/// Puts logical octets on the wire buffer as a UART sends them; how many they are.
-fn put(wire: &mut [u8], octets: &[u8], mapped: bool) -> usize {
+/// Puts logical octets on the wire buffer as a UART sends them.
+fn put(wire: &mut Vec<u8>, octets: &[u8], mapped: bool) {
     let convention = if mapped { Convention::Inverse } else { Convention::Direct };
-    let len = octets.len().min(wire.len());
-    for (place, octet) in wire.iter_mut().zip(octets) {
-        *place = convention.map(*octet);
+    wire.zeroize();
+    wire.extend(octets.iter().map(|octet| convention.map(*octet)));
+}
+
+impl Drop for CardLine {
+    fn drop(&mut self) {
+        self.wire.zeroize();
+        self.answer.zeroize();
     }
-    len
 }

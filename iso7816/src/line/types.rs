@@ -1,4 +1,5 @@
 //! What goes into a card line and what comes out.
+use super::level::Level;
 use crate::apdu::{ApduError, Command, Response};
 use crate::atr::{Atr, AtrError, AtrPolicy};
 use crate::emv::{NotBasic, Profile};
@@ -30,6 +31,23 @@ pub enum Input<'a> {
     Received(&'a [u8]),
     /// A character with a parity error was received. Goes before the `Received` that holds it.
     Damaged,
+    /// The reader has reset the card by itself, as [`Output::Activate`] wanted, and this is the
+    /// answer to reset, whole and in logical form; empty when none came.
+    Answered {
+        /// TS to TCK.
+        atr: &'a [u8],
+        /// What the reader takes from now on.
+        level: Level,
+        /// T that the reader has agreed on with the card; PPS is then its business.
+        settled: Option<u8>,
+    },
+    /// Above characters: the answer to what was sent last, whole.
+    Message(&'a [u8]),
+    /// Above characters: the card did not answer what was sent last, in the time that it has.
+    Unanswered {
+        /// It did, but damaged.
+        damaged: bool,
+    },
     /// The card or the reader is gone.
     Gone(Gone),
     /// The instant in the last [`Output::Wait`] has passed. Too early does no harm.
