@@ -5,13 +5,13 @@ use crate::clock;
 use crate::descrambler::{Descrambler, LadderKeys};
 use crate::events::Notice;
 use crate::period::PeriodMeter;
-use crate::reader::{self, Capabilities, Presence, Reader, ReaderError};
+use crate::reader::{self, Presence, Reader, ReaderError, What};
 use crate::storage::Storage;
 use crate::sys::Waker;
 use crate::tasks::Task;
 use cam_core::{Absence, Event, Input, SessionId};
 use cam_types::Instant;
-use iso7816::line::{self, CardLine, Cause, Gone, LineError, Policy};
+use iso7816::line::{self, CardLine, Cause, Gone, LineError};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
@@ -62,9 +62,6 @@ enum Exchange {
 impl Driver {
     /// How often a detect line is looked at.
     const LOOK_PERIOD: Duration = Duration::from_millis(100);
-    /// The answer to reset begins within 40,000 clock cycles (ISO/IEC 7816-3 §6.2.1): 40 ms at the
-    /// slowest clock. A card that was pulled shows by this, and the keys must go within a second.
-    const ATR_START: Duration = Duration::from_millis(120);
     /// How soon the waker is looked at again while the reader itself is gone.
     const LOST_PERIOD: Duration = Duration::from_millis(100);
     /// The ECM command (`docs/spec/card.md`). Wrapped or not, it stands in clear.
@@ -79,9 +76,7 @@ impl Driver {
         descrambler: Box<dyn Descrambler>,
         storage: Box<dyn Storage>,
     ) -> Self {
-        let Capabilities { clock_hz, baud_base, .. } = reader.capabilities();
-        let policy = Policy { atr_start: Self::ATR_START, baud_base, ..Policy::new(clock_hz) };
-        let line = CardLine::new(policy);
+        let line = CardLine::new(reader.capabilities().policy());
         Self {
             cam,
             url: url.to_owned(),
@@ -371,13 +366,12 @@ impl Driver {
         match reader.receive(&mut self.octets, until, self.cam.waker()) {
             Ok(received) => {
                 let now = clock::now();
-                if received.damaged {
+                if received.damaged && received.what == What::Characters {
                     self.line.handle_input(now, line::Input::Damaged);
                     self.work_line();
                 }
-                let octets = self.octets.get(..received.octets).unwrap_or(&[]);
-                if !octets.is_empty() {
-                    self.line.handle_input(now, line::Input::Received(octets));
+                if let Some(input) = received.input(&self.octets) {
+                    self.line.handle_input(now, input);
                     self.work_line();
                 }
             }

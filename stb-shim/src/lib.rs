@@ -18,3 +18,4 @@ pub mod serial;
 pub mod storage;
 pub mod sys;
 mod tasks;
+pub mod url;

@@ -1,15 +1,18 @@
-//! A card reader: power, reset, line parameters, characters.
+//! A card reader: power, reset, line parameters, characters or messages.
 //!
-//! A reader knows nothing of protocols. The card line (`iso7816::line`) says what to do; a reader
-//! does it on one kind of hardware. Octets pass as a UART sees them: a card of inverse convention
-//! is decoded by the card line, the reader only takes its parity from the convention.
+//! The card line (`iso7816::line`) says what to do; a reader does it on one kind of hardware. A
+//! plain reader knows nothing of protocols: characters pass as a UART sees them, a card of inverse
+//! convention is decoded by the card line, the reader only takes its parity from the convention.
+//! A reader above that level takes whole messages ([`Level`]) and brings whole answers.
 use crate::serial::SerialReader;
 use crate::sys::Waker;
+use crate::url::Url;
 use cam_types::Instant;
 use iso7816::etu::LineParams;
-use iso7816::line::{Gone, Reset};
+use iso7816::line::{self, Gone, Level, Policy, Reset};
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 /// One card slot.
 ///
@@ -22,7 +25,8 @@ pub trait Reader: Send {
     fn present(&mut self) -> Result<Presence, ReaderError>;
 
     /// Throws received octets away and resets the card with the initial line parameters. Returns
-    /// when reset has been released.
+    /// when reset has been released. A reader above characters goes on with
+    /// [`What::AnswerToReset`].
     fn activate(&mut self, reset: Reset) -> Result<(), ReaderError>;
 
     /// Takes the power off the card, or holds it in reset where that is all there is.
@@ -31,10 +35,13 @@ pub trait Reader: Send {
     /// From the next character on the line runs like this.
     fn configure(&mut self, params: &LineParams) -> Result<(), ReaderError>;
 
-    /// Sends octets, with the guard time of the line parameters between them.
+    /// Sends octets: characters with the guard time of the line parameters between them, or one
+    /// message. A message is always answered, by [`What::Message`] or [`What::Unanswered`] after the
+    /// waiting time of the card, or else ends with an error.
     fn send(&mut self, octets: &[u8]) -> Result<(), ReaderError>;
 
-    /// Waits until octets came, `until` has passed, or the waker fired.
+    /// Waits until octets came, `until` has passed, or the waker fired. A message never comes in
+    /// parts; one that is longer than `buf` counts as damaged and unanswered.
     fn receive(
         &mut self,
         buf: &mut [u8],
@@ -57,6 +64,20 @@ pub struct Capabilities {
     pub clock_hz: u32,
     /// It makes its bit rates by dividing this one by whole numbers; `None`: it makes any rate.
     pub baud_base: Option<u32>,
+    /// The highest bit rate that it makes.
+    pub max_baud: u32,
+}
+
+impl Capabilities {
+    /// The answer to reset begins within 40,000 clock cycles (ISO/IEC 7816-3 §6.2.1): 40 ms at the
+    /// slowest clock. A card that was pulled shows by this, and the keys must go within a second.
+    const ATR_START: Duration = Duration::from_millis(120);
+
+    /// How the card line treats a card in such a reader.
+    pub const fn policy(&self) -> Policy {
+        let Self { clock_hz, baud_base, max_baud, .. } = *self;
+        Policy { atr_start: Self::ATR_START, baud_base, max_baud, ..Policy::new(clock_hz) }
+    }
 }
 
 /// Whether a card is in the slot.
@@ -80,6 +101,43 @@ pub struct Received {
     pub damaged: bool,
     /// The waker fired.
     pub woken: bool,
+    /// What the octets are.
+    pub what: What,
+}
+
+/// What a reader has received.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum What {
+    /// Characters of the card, or nothing.
+    #[default]
+    Characters,
+    /// The answer to reset, whole and in logical form. Without octets: the card is mute.
+    AnswerToReset {
+        /// What the reader takes from now on.
+        level: Level,
+        /// T that the reader has agreed on with the card by itself, PPS included.
+        settled: Option<u8>,
+    },
+    /// The answer to the message sent last.
+    Message,
+    /// The message sent last was not answered; with `damaged`, not readably.
+    Unanswered,
+}
+
+impl Received {
+    /// What the card line has to be told of it; `octets` is the buffer that was filled.
+    pub fn input<'a>(&self, octets: &'a [u8]) -> Option<line::Input<'a>> {
+        let octets = octets.get(..self.octets).unwrap_or(&[]);
+        match self.what {
+            What::Characters if octets.is_empty() => None,
+            What::Characters => Some(line::Input::Received(octets)),
+            What::AnswerToReset { level, settled } => {
+                Some(line::Input::Answered { atr: octets, level, settled })
+            }
+            What::Message => Some(line::Input::Message(octets)),
+            What::Unanswered => Some(line::Input::Unanswered { damaged: self.damaged }),
+        }
+    }
 }
 
 /// Opens the reader that `url` describes:
@@ -89,14 +147,10 @@ pub struct Received {
 /// without (a pseudo terminal) resets by rate 0 and does not detect.
 pub fn open(url: &str) -> Result<Box<dyn Reader>, ReaderError> {
     log::info!("opening {url}");
-    match url.split_once(':') {
-        Some(("serial", rest)) => Ok(Box::new(SerialReader::open(rest)?)),
-        _ => Err(ReaderError::Url {
-            url: url.to_owned(),
-            key: "scheme",
-            got: url.split(':').next().unwrap_or_default().to_owned(),
-            expected: "serial:PATH",
-        }),
+    let url = Url::parse(url);
+    match url.scheme {
+        "serial" => Ok(Box::new(SerialReader::open(&url)?)),
+        scheme => Err(url.wrong("scheme", scheme, "serial:PATH")),
     }
 }
 

@@ -8,6 +8,7 @@
 use crate::clock;
 use crate::reader::{Capabilities, Presence, Reader, ReaderError, Received};
 use crate::sys::{self, Mode, Waker};
+use crate::url::Url;
 use cam_types::Instant;
 use iso7816::etu::{Convention, LineParams};
 use iso7816::line::Reset;
@@ -60,9 +61,9 @@ pub struct SerialReader {
 }
 
 impl SerialReader {
-    /// Opens `PATH?key=value&…` (what follows `serial:`).
-    pub fn open(address: &str) -> Result<Self, ReaderError> {
-        let address = Address::parse(address)?;
+    /// Opens `serial:PATH?key=value&…`.
+    pub fn open(url: &Url<'_>) -> Result<Self, ReaderError> {
+        let address = Address::parse(url)?;
         let path = address.path.clone();
         let initial = LineParams::initial(address.clock_hz);
         // Rate 0 lets the port start with reset held where that is what rate 0 does.
@@ -201,7 +202,7 @@ impl SerialReader {
             Ok(len) => {
                 let (octets, damaged) = self.marks.unescape(buf, len);
                 self.received += octets as u64;
-                Ok(Some(Received { octets, damaged, woken: false }))
+                Ok(Some(Received { octets, damaged, ..Received::default() }))
             }
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
             Err(why) => Err(self.error("read", why)),
@@ -270,6 +271,7 @@ impl Reader for SerialReader {
             detect: self.detect.is_some(),
             clock_hz: self.clock_hz,
             baud_base: self.baud_base,
+            max_baud: 1_000_000,
         }
     }
 

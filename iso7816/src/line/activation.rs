@@ -455,6 +455,10 @@ impl CardLine {
 
     fn start_protocol(&mut self, now: Instant, protocol: u8, (f, d): (u16, u8)) {
         let Some(atr) = self.atr else { return };
+        if self.level == Level::Apdu {
+            self.protocol = protocol;
+            return self.ready();
+        }
         let params = LineParams { f, d, guard_etu: atr.guard_etu(protocol, f, d), ..self.params };
         if params != self.params {
             self.params = params;
@@ -462,9 +466,6 @@ impl CardLine {
         }
         log::debug!("card line: T={protocol} at {} bit/s", params.baud());
         self.protocol = protocol;
-        if self.level == Level::Apdu {
-            return self.ready();
-        }
         let wt: Duration = params.wt(atr.wi(), atr.rate().0);
         match protocol {
             1 => {

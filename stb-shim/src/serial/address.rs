@@ -1,5 +1,6 @@
 //! The address of a serial reader and what its options mean on a given port.
 use crate::reader::ReaderError;
+use crate::url::Url;
 use nix::libc::{self, c_int};
 
 /// What resets the card.
@@ -38,27 +39,20 @@ const RESETS: &str = "rts, !rts, dtr, !dtr, b0 or none";
 const DETECTS: &str = "cts, !cts, dsr, !dsr, dcd, !dcd, ri, !ri or none";
 
 impl Address {
-    pub fn parse(text: &str) -> Result<Self, ReaderError> {
-        let wrong = |key, got: &str, expected| ReaderError::Url {
-            url: format!("serial:{text}"),
-            key,
-            got: got.to_owned(),
-            expected,
-        };
-        let (path, options) = text.split_once('?').unwrap_or((text, ""));
-        if path.is_empty() {
-            return Err(wrong("path", path, "the port, as in serial:/dev/ttyS0"));
+    pub fn parse(url: &Url<'_>) -> Result<Self, ReaderError> {
+        let wrong = |key, got: &str, expected| url.wrong(key, got, expected);
+        if url.path.is_empty() {
+            return Err(wrong("path", url.path, "the port, as in serial:/dev/ttyS0"));
         }
         let mut address = Self {
-            path: path.to_owned(),
+            path: url.path.to_owned(),
             reset: None,
             detect: None,
             clock_hz: 3_579_545,
             baud_base: None,
             echo: false,
         };
-        for option in options.split('&').filter(|option| !option.is_empty()) {
-            let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        for (key, value) in url.options() {
             let (inverted, name) = match value.strip_prefix('!') {
                 Some(name) => (true, name),
                 None => (false, value),
@@ -166,9 +160,8 @@ mod tests {
 
     #[test]
     fn options() {
-        let address =
-            Address::parse("/dev/ttyUSB0?reset=!dtr&detect=dcd&clock=6000000&base=115200&echo=1");
-        let address = address.unwrap();
+        let url = "serial:/dev/ttyUSB0?reset=!dtr&detect=dcd&clock=6000000&base=115200&echo=1";
+        let address = Address::parse(&Url::parse(url)).unwrap();
         assert_eq!(address.path, "/dev/ttyUSB0");
         assert_eq!((address.clock_hz, address.echo), (6_000_000, true));
         assert_eq!(address.baud_base, Some(115_200));
@@ -180,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_the_port_has_is_the_default() {
-        let address = Address::parse("/dev/ttyS0").unwrap();
+        let address = Address::parse(&Url::parse("serial:/dev/ttyS0")).unwrap();
         let (reset, detect) = address.lines(true).unwrap();
         assert_eq!(reset, ResetLine::Modem { line: libc::TIOCM_RTS, inverted: false });
         assert_eq!(detect, Some(DetectLine { line: libc::TIOCM_CTS, inverted: false }));

@@ -1,0 +1,55 @@
+//! The address of a reader: `SCHEME:PATH?name=value&name=value`.
+use crate::reader::ReaderError;
+
+/// A reader's address in its parts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Url<'a> {
+    whole: &'a str,
+    /// What kind of reader.
+    pub scheme: &'a str,
+    /// Which one of them.
+    pub path: &'a str,
+    options: &'a str,
+}
+
+impl<'a> Url<'a> {
+    /// Takes an address apart. Whether its parts make sense is for the reader to say.
+    pub fn parse(whole: &'a str) -> Self {
+        let (scheme, rest) = whole.split_once(':').unwrap_or((whole, ""));
+        let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
+        Self { whole, scheme, path, options }
+    }
+
+    /// Names and values of the options; an option without `=` has an empty value.
+    pub fn options(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let options = self.options.split('&').filter(|option| !option.is_empty());
+        options.map(|option| option.split_once('=').unwrap_or((option, "")))
+    }
+
+    /// What `key` holds is not good.
+    pub fn wrong(&self, key: &'static str, got: &str, expected: &'static str) -> ReaderError {
+        ReaderError::Url { url: self.whole.to_owned(), key, got: got.to_owned(), expected }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts() {
+        let url = Url::parse("serial:/dev/ttyS0?reset=!rts&&echo&clock=4=5");
+        assert_eq!((url.scheme, url.path), ("serial", "/dev/ttyS0"));
+        let options: Vec<_> = url.options().collect();
+        assert_eq!(options, [("reset", "!rts"), ("echo", ""), ("clock", "4=5")]);
+        assert_eq!(Url::parse("vpcd:127.0.0.1:35963").path, "127.0.0.1:35963");
+        assert_eq!(Url::parse("serial").path, "");
+        assert_eq!(Url::parse("").scheme, "");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let text = Url::parse("serial:x?reset=y").wrong("reset", "y", "rts or none").to_string();
+        assert_eq!(text, "reader 'serial:x?reset=y': reset is 'y', expected rts or none");
+    }
+}
