@@ -7,8 +7,12 @@
 //! status word are one, and so is every octet that is no procedure byte where one is due; but a
 //! doubled data octet in front of a data octet 60 reads as that octet and NULL, and nobody can
 //! tell. Where it matters the application has to protect its data, as secure messaging does.
+mod doors;
+mod procedure;
+
+pub use doors::{Input, Output, T0Error, T0Policy};
+
 use crate::apdu::{ApduError, Command, StatusWord};
-use crate::emv::Profile;
 use crate::etu::LineParams;
 use alloc::vec::Vec;
 use cam_types::Instant;
@@ -16,20 +20,11 @@ use core::fmt;
 use core::mem;
 use core::ops::Range;
 use core::time::Duration;
+use procedure::Procedure;
 use zeroize::Zeroize;
 
 /// Silence in etu after which a status word is believed to be the end.
 const SILENCE: u64 = 24;
-/// What T=0 leaves to taste.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct T0Policy {
-    /// Ask for the answer of a case 4 command that ended with 9000 instead of 61xx.
-    pub get_response_after_ok: bool,
-    /// Take INS+1 and its complement for INS and its complement: old cards ask for Vpp with them.
-    pub vpp_procedure_bytes: bool,
-    /// Whose turnaround time holds.
-    pub profile: Profile,
-}
 
 /// VERIFY and CHANGE REFERENCE DATA count tries: they are never sent a second time.
 const NEVER_AGAIN: [u8; 2] = [0x20, 0x24];
@@ -59,66 +54,6 @@ pub struct T0 {
     deadline: Option<Instant>,
     out: Out,
 }
-
-/// What the machine is told.
-#[derive(Clone, Copy)]
-pub enum Input<'a> {
-    /// Send this command APDU. Ignored while another exchange is going on.
-    Command(&'a [u8]),
-    /// The card sent these octets, in any split.
-    Received(&'a [u8]),
-    /// The answer to a TPDU that went out whole: data and status word.
-    Message(&'a [u8]),
-    /// One of the octets that follow has a parity error.
-    Damaged,
-    /// The instant in the last [`Output::Wait`] has passed.
-    Timeout,
-}
-
-/// What the machine wants done.
-#[derive(Clone, Copy)]
-#[must_use]
-pub enum Output<'a> {
-    /// Send these octets.
-    Transmit(&'a [u8]),
-    /// The exchange is over. The machine is ready for the next command.
-    Response(&'a [u8]),
-    /// The exchange has failed, or the card spoke when it should not. Unless the command was
-    /// refused, the card needs a reset.
-    Failed(T0Error),
-    /// Nothing to do before this instant, or before more input.
-    Wait(Option<Instant>),
-}
-
-/// Why an exchange failed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum T0Error {
-    /// The card stopped answering.
-    Silent,
-    /// A character with a parity error.
-    Damaged,
-    /// This octet is no procedure byte, or not one that fits.
-    ProcedureByte(u8),
-    /// Octets came behind the status word, or out of nowhere.
-    Leftover,
-    /// The command was not sent: T=0 cannot carry it.
-    Command(ApduError),
-}
-
-impl fmt::Display for T0Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Silent => f.write_str("card stopped answering"),
-            Self::Damaged => f.write_str("character with a parity error"),
-            Self::ProcedureByte(octet) => write!(f, "procedure byte {octet:02X} is not valid"),
-            Self::Leftover => f.write_str("octets behind the status word"),
-            Self::Command(why) => write!(f, "{why}"),
-        }
-    }
-}
-
-impl core::error::Error for T0Error {}
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
@@ -497,34 +432,6 @@ enum Next {
     Correct(usize),
     /// Nothing: the exchange is over.
     Over,
-}
-
-/// A procedure byte (table 11 of clause 10.3.3).
-enum Procedure {
-    /// More time.
-    Null,
-    /// All data that is left.
-    All,
-    /// One octet of data.
-    One,
-    /// The first half of the status word.
-    Sw1,
-}
-
-impl Procedure {
-    /// What `octet` means in answer to `ins`.
-    fn of(octet: u8, ins: u8, policy: T0Policy) -> Option<Self> {
-        match octet {
-            0x60 => Some(Self::Null),
-            _ if matches!(octet & 0xF0, 0x60 | 0x90) => Some(Self::Sw1),
-            _ if octet == ins => Some(Self::All),
-            _ if octet == !ins => Some(Self::One),
-            _ if !policy.vpp_procedure_bytes => None,
-            _ if octet == ins ^ 0x01 => Some(Self::All),
-            _ if octet == !(ins ^ 0x01) => Some(Self::One),
-            _ => None,
-        }
-    }
 }
 
 /// A length as P3, in which `00` stands for 256.
