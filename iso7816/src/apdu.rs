@@ -1,4 +1,4 @@
-//! Command and response APDUs with short lengths, and the extended lengths of T=1.
+//! Command and response APDUs with short lengths, and the lengths of extended ones.
 //!
 //! Normative references:
 //!  - ISO/IEC 7816-3:2006 clause 12.1 (cases 1 to 4 of the APDU)
@@ -180,7 +180,7 @@ pub struct Lengths {
     pub lc: usize,
     /// Octets of answer that are wanted, 1 to 65,536.
     pub le: Option<u32>,
-    /// Lc and Le in the extended form, which only T=1 carries.
+    /// Lc and Le in the extended form. T=1 carries it as it is, T=0 in several TPDUs.
     pub extended: bool,
 }
 
@@ -270,7 +270,7 @@ pub enum ApduError {
         /// Octets behind Lc.
         octets: usize,
     },
-    /// Extended lengths are not supported on T=0.
+    /// Extended lengths where only short ones are spoken.
     Extended,
     /// A data field of more than 255 octets.
     Data {
@@ -308,7 +308,7 @@ impl fmt::Display for ApduError {
         match self {
             Self::Header { octets } => write!(f, "got {octets} octets, expected CLA INS P1 P2"),
             Self::Length { lc, octets } => write!(f, "Lc is {lc}, {octets} octets follow it"),
-            Self::Extended => f.write_str("extended lengths are not supported on T=0"),
+            Self::Extended => f.write_str("got extended lengths, expected short ones"),
             Self::Data { octets } => write!(f, "data of {octets} octets, at most 255 fit"),
             Self::Le { le } => write!(f, "Le is {le}, expected 1 to 256"),
             Self::Class => f.write_str("CLA FF is reserved"),

@@ -19,7 +19,7 @@ use crate::apdu::{ApduError, Lengths};
 use crate::atr::Atr;
 use crate::emv::Profile;
 use crate::etu::{Convention, LineParams};
-use crate::t0::{self, T0, T0Policy};
+use crate::t0::{self, T0, T0Error, T0Policy};
 use crate::t1::{self, T1};
 use crate::t14::{self, T14};
 use activation::{Activation, Rates};
@@ -116,7 +116,12 @@ impl CardLine {
             asked_to_negotiate: false,
             rates: Rates::default(),
             failures: 0,
-            t0: T0::new(policy.latency, T0Policy { profile: policy.profile, ..policy.t0 }),
+            t0: T0::new(
+                policy.max_command,
+                max_response,
+                policy.latency,
+                T0Policy { profile: policy.profile, ..policy.t0 },
+            ),
             t1: T1::new(
                 policy.max_command,
                 max_response,
@@ -345,10 +350,8 @@ impl CardLine {
                 put(&mut self.wire, octets, self.mapped);
                 self.transmit(now);
             }
-            t0::Output::Response(response) if response.len() > self.policy.max_response => {
-                self.usable(Cause::TooLong, true);
-            }
             t0::Output::Response(_) => self.responded(),
+            t0::Output::Failed(T0Error::TooLong) => self.usable(Cause::TooLong, true),
             t0::Output::Failed(why) => self.recover(why.into()),
         }
     }

@@ -20,7 +20,8 @@ pub enum Input<'a> {
     Activate,
     /// Send this command APDU. Only after [`Output::Ready`] and one at a time.
     Command {
-        /// Cases 1 to 4; extended lengths on T=1 only; the octets of a T=14 frame on T=14.
+        /// Cases 1 to 4 with short or extended lengths (on T=0 by ENVELOPE and GET RESPONSE); the
+        /// octets of a T=14 frame on T=14.
         apdu: &'a [u8],
         /// Give the exchange up as [`Cause::Silent`] when no character came for so long, even if
         /// the protocol would wait longer.
@@ -102,11 +103,11 @@ pub enum Output<'a> {
 pub struct Policy {
     /// The card's clock in Hz, as the reader gives it.
     pub clock_hz: u32,
-    /// Octets of the longest command; a longer one is refused. T=1 carries up to
+    /// Octets of the longest command; a longer one is refused. Extended lengths need up to
     /// [`Lengths::MAX_COMMAND`](crate::apdu::Lengths::MAX_COMMAND).
     pub max_command: usize,
-    /// Octets of the longest response, status word included; a longer one fails the exchange. T=1
-    /// carries up to [`Lengths::MAX_RESPONSE`](crate::apdu::Lengths::MAX_RESPONSE).
+    /// Octets of the longest response, status word included; a longer one fails the exchange.
+    /// Extended lengths need up to [`Lengths::MAX_RESPONSE`](crate::apdu::Lengths::MAX_RESPONSE).
     pub max_response: usize,
     /// What reader, kernel and scheduler may add to any waiting time.
     pub latency: Duration,
@@ -323,6 +324,7 @@ impl From<T0Error> for Cause {
             T0Error::Damaged => Self::Damaged,
             T0Error::ProcedureByte(octet) => Self::ProcedureByte(octet),
             T0Error::Leftover => Self::Leftover,
+            T0Error::TooLong => Self::TooLong,
             T0Error::Command(why) => Self::Command(why),
         }
     }

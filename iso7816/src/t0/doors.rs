@@ -38,8 +38,8 @@ pub enum Output<'a> {
     Transmit(&'a [u8]),
     /// The exchange is over. The machine is ready for the next command.
     Response(&'a [u8]),
-    /// The exchange has failed, or the card spoke when it should not. Unless the command was
-    /// refused, the card needs a reset.
+    /// The exchange has failed, or the card spoke when it should not. Unless the command was refused
+    /// or its answer was too long, the card needs a reset.
     Failed(T0Error),
     /// Nothing to do before this instant, or before more input.
     Wait(Option<Instant>),
@@ -57,6 +57,8 @@ pub enum T0Error {
     ProcedureByte(u8),
     /// Octets came behind the status word, or out of nowhere.
     Leftover,
+    /// The response is longer than the limit. The next command may follow.
+    TooLong,
     /// The command was not sent: T=0 cannot carry it.
     Command(ApduError),
 }
@@ -68,6 +70,7 @@ impl fmt::Display for T0Error {
             Self::Damaged => f.write_str("character with a parity error"),
             Self::ProcedureByte(octet) => write!(f, "procedure byte {octet:02X} is not valid"),
             Self::Leftover => f.write_str("octets behind the status word"),
+            Self::TooLong => f.write_str("response is longer than the limit"),
             Self::Command(why) => write!(f, "{why}"),
         }
     }

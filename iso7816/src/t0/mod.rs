@@ -7,12 +7,17 @@
 //! status word are one, and so is every octet that is no procedure byte where one is due; but a
 //! doubled data octet in front of a data octet 60 reads as that octet and NULL, and nobody can
 //! tell. Where it matters the application has to protect its data, as secure messaging does.
+//!
+//! Extended lengths: with up to 255 octets of data a command goes out under its own INS, and more
+//! than 256 octets of answer are fetched by GET RESPONSE. A longer command goes out in parts, as the
+//! data of ENVELOPE commands; Lc tells the card where it ends, so no empty ENVELOPE follows. A card
+//! that does not know ENVELOPE answers so, and that status word is the response.
 mod doors;
 mod procedure;
 
 pub use doors::{Input, Output, T0Error, T0Policy};
 
-use crate::apdu::{ApduError, Command, StatusWord};
+use crate::apdu::{ApduError, Lengths, StatusWord};
 use crate::etu::LineParams;
 use alloc::vec::Vec;
 use cam_types::Instant;
@@ -28,6 +33,13 @@ const SILENCE: u64 = 24;
 
 /// VERIFY and CHANGE REFERENCE DATA count tries: they are never sent a second time.
 const NEVER_AGAIN: [u8; 2] = [0x20, 0x24];
+/// INS of GET RESPONSE and ENVELOPE (ISO/IEC 7816-4).
+const GET_RESPONSE: u8 = 0xC0;
+const ENVELOPE: u8 = 0xC2;
+/// Octets of data that one TPDU carries.
+const MAX_DATA: usize = 255;
+/// Octets of answer that one TPDU brings.
+const MAX_ANSWER: usize = 256;
 
 /// The T=0 state machine. It owns no port and no clock: octets and time come in through
 /// `handle_input`, and everything it wants done comes out of `poll_output`.
@@ -42,14 +54,15 @@ pub struct T0 {
     /// CLA and INS of the command.
     cla: u8,
     ins: u8,
+    max_response: usize,
     /// How much answer the caller wants; `None` when none.
     le: Option<usize>,
-    /// The data field inside `command`.
+    /// The data of this TPDU inside `command`.
     data: Range<usize>,
     tpdu: Tpdu,
     command: Vec<u8>,
     response: Vec<u8>,
-    tx: [u8; 5 + 255],
+    tx: [u8; 5 + MAX_DATA],
     tx_len: usize,
     deadline: Option<Instant>,
     out: Out,
@@ -82,10 +95,20 @@ struct Tpdu {
     /// Octets of response data received and in all.
     got: usize,
     incoming: usize,
-    /// GET RESPONSE instead of the command itself.
-    get_response: bool,
+    kind: Kind,
     /// Sent a second time with the length of 6Cxx.
     corrected: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Kind {
+    /// The command itself.
+    #[default]
+    Command,
+    /// A part of a command that is too long for one.
+    Envelope,
+    /// Asks for the answer.
+    GetResponse,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -97,8 +120,14 @@ enum Out {
 }
 
 impl T0 {
-    /// A machine for short commands; [`T0::reset`] sets it to a card.
-    pub fn new(latency: Duration, policy: T0Policy) -> Self {
+    /// A machine for commands of up to `max_command` octets and responses of up to `max_response`,
+    /// status word included; [`T0::reset`] sets it to a card.
+    pub fn new(
+        max_command: usize,
+        max_response: usize,
+        latency: Duration,
+        policy: T0Policy,
+    ) -> Self {
         Self {
             line: LineParams::initial(3_579_545),
             wt: Duration::from_secs(1),
@@ -108,12 +137,13 @@ impl T0 {
             state: State::Idle,
             cla: 0,
             ins: 0,
+            max_response,
             le: None,
             data: 0..0,
             tpdu: Tpdu::default(),
-            command: Vec::with_capacity(Command::MAX_LEN),
-            response: Vec::with_capacity(crate::apdu::Response::MAX_LEN),
-            tx: [0; 5 + 255],
+            command: Vec::with_capacity(max_command),
+            response: Vec::with_capacity(max_response.min(Lengths::MAX_RESPONSE) + MAX_ANSWER),
+            tx: [0; 5 + MAX_DATA],
             tx_len: 0,
             deadline: None,
             out: Out::Nothing,
@@ -136,13 +166,13 @@ impl T0 {
     }
 
     /// Whether T=0 can carry this command.
-    pub const fn check(apdu: &[u8]) -> Result<Command<'_>, ApduError> {
-        match Command::parse(apdu) {
-            Ok(Command { cla: 0xFF, .. }) => Err(ApduError::Class),
-            Ok(Command { ins, .. }) if matches!(ins & 0xF0, 0x60 | 0x90) => {
-                Err(ApduError::Instruction { ins })
+    pub const fn check(apdu: &[u8]) -> Result<Lengths, ApduError> {
+        match apdu {
+            [0xFF, ..] => Err(ApduError::Class),
+            [_, ins, ..] if matches!(*ins & 0xF0, 0x60 | 0x90) => {
+                Err(ApduError::Instruction { ins: *ins })
             }
-            result => result,
+            _ => Lengths::parse(apdu),
         }
     }
 
@@ -160,7 +190,7 @@ impl T0 {
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         match input {
             Input::Command(apdu) if self.state == State::Idle => match Self::check(apdu) {
-                Ok(command) => self.start(now, apdu, command),
+                Ok(lengths) => self.start(now, apdu, lengths),
                 Err(why) => self.out = Out::Failed(T0Error::Command(why)),
             },
             Input::Command(_) => {}
@@ -193,27 +223,39 @@ impl T0 {
         }
     }
 
-    fn start(&mut self, now: Instant, apdu: &[u8], command: Command<'_>) {
+    fn start(&mut self, now: Instant, apdu: &[u8], lengths: Lengths) {
+        let Some(([cla, ins, p1, p2], _)) = apdu.split_first_chunk() else { return };
+        let Lengths { lc, le, extended } = lengths;
         self.response.zeroize();
         self.command.clear();
         self.command.extend_from_slice(apdu);
-        self.cla = command.cla;
-        self.ins = command.ins;
-        self.le = command.le.map(usize::from);
-        let lc = command.data.len();
+        (self.cla, self.ins) = (*cla, *ins);
+        self.le = le.and_then(|le| usize::try_from(le).ok());
+        if lc > MAX_DATA {
+            return self.envelope(now, 0);
+        }
+        let before = if extended { 7 } else { 5 };
         // Case 4 sends the command without Le: the answer is fetched by GET RESPONSE.
-        self.data = if lc > 0 { 5..5 + lc } else { 0..0 };
-        let incoming = if lc > 0 { 0 } else { self.le.unwrap_or(0) };
+        self.data = if lc > 0 { before..before + lc } else { 0..0 };
+        let incoming = if lc > 0 { 0 } else { self.le.unwrap_or(0).min(MAX_ANSWER) };
         let p3 = if lc > 0 { lc } else { incoming };
         self.send_header(
             now,
             Tpdu {
-                header: [command.cla, command.ins, command.p1, command.p2, p3_octet(p3)],
+                header: [*cla, *ins, *p1, *p2, p3_octet(p3)],
                 outgoing: lc,
                 incoming,
                 ..Tpdu::default()
             },
         );
+    }
+
+    /// The part of a long command that begins here (cases 3E and 4E of clause 12.2).
+    fn envelope(&mut self, now: Instant, from: usize) {
+        self.data = from..self.command.len().min(from + MAX_DATA);
+        let outgoing = self.data.len();
+        let header = [self.transport_class(), ENVELOPE, 0, 0, p3_octet(outgoing)];
+        self.send_header(now, Tpdu { header, outgoing, kind: Kind::Envelope, ..Tpdu::default() });
     }
 
     fn send_header(&mut self, now: Instant, tpdu: Tpdu) {
@@ -316,7 +358,8 @@ impl T0 {
     /// SW2 again: where that is no procedure byte of the next header, it fails the exchange then.
     fn goes_on_after(&self, sw: StatusWord) -> bool {
         let ins = match self.next(sw) {
-            Next::GetResponse(_) => 0xC0,
+            Next::GetResponse(_) => GET_RESPONSE,
+            Next::Envelope(_) => ENVELOPE,
             Next::Correct(_) => self.tpdu.header[1],
             Next::Over => return false,
         };
@@ -352,8 +395,12 @@ impl T0 {
     /// What a status word asks for (clause 12.2).
     fn next(&self, sw: StatusWord) -> Next {
         let room = self.le.map_or(0, |le| le.saturating_sub(self.response.len()));
-        let fetched = self.tpdu.get_response || self.tpdu.outgoing == 0;
-        if let Some(waiting) = sw.more_data().filter(|_| room > 0) {
+        let fetched = self.tpdu.kind == Kind::GetResponse || self.tpdu.outgoing == 0;
+        let enveloped = self.tpdu.kind == Kind::Envelope;
+        if enveloped && self.data.end < self.command.len() {
+            // Anything but 9000 in mid-command ends it.
+            if sw == StatusWord::OK { Next::Envelope(self.data.end) } else { Next::Over }
+        } else if let Some(waiting) = sw.more_data().filter(|_| room > 0) {
             Next::GetResponse(room.min(waiting.into()))
         } else if let Some(right) = sw.right_length()
             && self.tpdu.incoming > 0
@@ -364,7 +411,7 @@ impl T0 {
             Next::Correct(right.into())
         } else if sw == StatusWord::OK && self.policy.get_response_after_ok && !fetched && room > 0
         {
-            Next::GetResponse(room)
+            Next::GetResponse(room.min(MAX_ANSWER))
         } else {
             Next::Over
         }
@@ -373,7 +420,11 @@ impl T0 {
     /// A TPDU has ended and nothing came behind it.
     fn ended(&mut self, now: Instant, sw: StatusWord) {
         match self.next(sw) {
-            Next::GetResponse(incoming) => return self.get_response(now, incoming),
+            Next::GetResponse(incoming) if self.fits(incoming) => {
+                return self.get_response(now, incoming);
+            }
+            Next::GetResponse(_) => return self.fail(T0Error::TooLong),
+            Next::Envelope(from) => return self.envelope(now, from),
             Next::Correct(incoming) => {
                 let mut tpdu = Tpdu { incoming, corrected: true, ..self.tpdu };
                 tpdu.header[4] = p3_octet(incoming);
@@ -385,16 +436,30 @@ impl T0 {
         if matches!(sw.sw1(), 0x64..=0x6F) {
             self.response.zeroize();
         }
+        if !self.fits(0) {
+            return self.fail(T0Error::TooLong);
+        }
         self.response.extend_from_slice(&sw.to_be_bytes());
         self.finish(Out::Response);
     }
 
-    /// In the class of the command: cards of this house answer it under 80 and 84, and a logical
-    /// channel keeps its number. The chaining bit is not for GET RESPONSE.
+    /// Whether so many octets more and a status word are within the limit.
+    fn fits(&self, octets: usize) -> bool {
+        self.response.len() + octets + 2 <= self.max_response
+    }
+
+    /// GET RESPONSE and ENVELOPE go in the class of the command: cards of this house answer under 80
+    /// and 84, and a logical channel keeps its number. The chaining bit is not for them.
+    const fn transport_class(&self) -> u8 {
+        if self.cla & 0xE0 == 0 { self.cla & !0x10 } else { self.cla }
+    }
+
     fn get_response(&mut self, now: Instant, incoming: usize) {
-        let cla = if self.cla & 0xE0 == 0 { self.cla & !0x10 } else { self.cla };
-        let header = [cla, 0xC0, 0, 0, p3_octet(incoming)];
-        self.send_header(now, Tpdu { header, incoming, get_response: true, ..Tpdu::default() });
+        let header = [self.transport_class(), GET_RESPONSE, 0, 0, p3_octet(incoming)];
+        self.send_header(
+            now,
+            Tpdu { header, incoming, kind: Kind::GetResponse, ..Tpdu::default() },
+        );
     }
 
     fn fail(&mut self, why: T0Error) {
@@ -428,6 +493,8 @@ impl Drop for T0 {
 enum Next {
     /// GET RESPONSE for so many octets.
     GetResponse(usize),
+    /// The part of the command that begins here.
+    Envelope(usize),
     /// The same command again, with this length.
     Correct(usize),
     /// Nothing: the exchange is over.
