@@ -341,9 +341,12 @@ impl Atr {
         self.warnings
     }
 
-    /// Odd in a way that a lost or doubled octet looks like.
+    /// Odd in a way that a lost, doubled or damaged octet looks like.
     pub(crate) fn doubtful(&self) -> bool {
-        let doubts = AtrWarnings::WRONG_TCK | AtrWarnings::NO_TCK | AtrWarnings::TRAILING;
+        let doubts = AtrWarnings::WRONG_TCK
+            | AtrWarnings::NO_TCK
+            | AtrWarnings::TRAILING
+            | AtrWarnings::PARITY;
         self.warnings.without(doubts) != self.warnings
     }
 

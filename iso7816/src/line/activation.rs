@@ -1,10 +1,11 @@
 //! From reset to the first command: answer to reset, choice of protocol and rate, PPS.
 use super::queue::Out;
+use super::rates::{DEFAULT, codes};
 use super::types::Then;
 use super::{ATTEMPTS, CardLine, Cause, Level, LineError, Reset, State, put};
 use crate::atr::{Atr, AtrError, AtrWarnings, Expect};
 use crate::emv::{self, Profile};
-use crate::etu::{Convention, LineParams, clock_rate_conversion, rate_adjustment};
+use crate::etu::{Convention, LineParams};
 use crate::pps::{Agreed, Pps, PpsError};
 use crate::t1;
 use cam_types::Instant;
@@ -19,8 +20,6 @@ const WHOLE_ATR: u64 = 20_160;
 const SILENCE: u64 = 24;
 /// Octets behind the answer to reset before the card counts as nonsense.
 const MAX_TRAILING: u8 = 64;
-/// F and D after reset.
-const DEFAULT: (u16, u8) = (372, 1);
 
 /// Where the start has got to, with what has come.
 #[derive(Clone, Debug)]
@@ -103,29 +102,6 @@ impl Activation {
     }
 }
 
-/// Which rates are still worth trying with this card.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rates {
-    /// Only rates below this (F, D).
-    below: Option<(u16, u8)>,
-    /// PPS failed before; the second time it is left out.
-    refusals: u8,
-}
-
-impl Rates {
-    /// What ran as `params` failed: next time slower.
-    pub fn slower(&mut self, params: LineParams) {
-        if (params.f, params.d) != DEFAULT {
-            self.below = Some((params.f, params.d));
-        }
-    }
-}
-
-/// Compares D/F without dividing.
-fn slower(a: (u16, u8), b: (u16, u8)) -> bool {
-    u32::from(a.1) * u32::from(b.0) < u32::from(b.1) * u32::from(a.0)
-}
-
 impl CardLine {
     /// Resets the card and starts listening.
     pub(super) fn activate(&mut self, reset: Reset) {
@@ -193,6 +169,8 @@ impl CardLine {
                     0x03 | 0x3F => {
                         activation.push(0x3F);
                         self.mapped = octet == 0x03;
+                        // Even parity, which the UART expected, is wrong for a TS that is right.
+                        activation.damaged &= !self.mapped;
                         self.params.convention = Convention::Inverse;
                         self.queue.push(Out::Configure(self.params));
                     }
@@ -296,7 +274,7 @@ impl CardLine {
             atr.warn(AtrWarnings::TRAILING);
         }
         if activation.damaged {
-            // A UART set for direct convention sees wrong parity until it has learnt better.
+            // What was on its way when the UART learnt its parity is marked, whether damaged or not.
             if !self.mapped {
                 return self.again(now, Cause::NotACard(AtrError::Damaged));
             }
@@ -365,7 +343,9 @@ impl CardLine {
             });
         }
         let first = atr.first_protocol();
-        let wanted = self.policy.protocol.filter(|t| self.speaks(*t) && atr.offers(*t));
+        // A card that does not take PPS keeps to its first protocol.
+        let choice = self.policy.protocol.filter(|_| !self.rates.refused());
+        let wanted = choice.filter(|t| self.speaks(*t) && atr.offers(*t));
         let protocol = match wanted.or(self.speaks(first).then_some(first)) {
             Some(protocol) => protocol,
             None if atr.offers(0) => 0,
@@ -373,8 +353,8 @@ impl CardLine {
             None if self.speaks(14) && atr.offers(14) => 14,
             None => return self.give_up_start(Cause::Protocol { t: first }),
         };
-        if protocol == 14 {
-            // Cards with T=14 know no PPS.
+        if protocol == 14 && first == 14 {
+            // Cards of T=14 know no PPS.
             return if self.fits(fi, di) {
                 self.start_protocol(now, protocol, (fi, di))
             } else {
@@ -388,7 +368,7 @@ impl CardLine {
         let pps1 = ((f, d) != DEFAULT).then(|| codes(f, d, atr.ta1()));
         let request = Pps { protocol, pps1, pps2: None, pps3: None };
         // N holds from here on; 255 shortens it only once the protocol runs.
-        let guard_etu = 12 + if atr.extra_guard() == 255 { 0 } else { atr.extra_guard().into() };
+        let guard_etu = atr.guard_etu(0, DEFAULT.0, DEFAULT.1);
         if self.params.guard_etu != guard_etu {
             self.params.guard_etu = guard_etu;
             self.queue.push(Out::Configure(self.params));
@@ -406,35 +386,6 @@ impl CardLine {
         self.state = State::Starting(Activation::new(step, now.after(wait), Reset::Cold));
     }
 
-    /// Whether the reader can run this rate.
-    fn fits(&self, f: u16, d: u8) -> bool {
-        let baud = LineParams { f, d, ..self.params }.baud();
-        let off = self.policy.baud_base.map_or(0, |base| {
-            let divisor = base.saturating_add(baud / 2).checked_div(baud).unwrap_or(1).max(1);
-            (base / divisor).abs_diff(baud)
-        });
-        baud <= self.policy.max_baud && u64::from(off) * 50 <= u64::from(baud)
-    }
-
-    /// The fastest rate up to Fi and Di that fits and has not failed.
-    fn best_rate(&self, fi: u16, di: u8) -> (u16, u8) {
-        if self.rates.refusals >= 2 {
-            return DEFAULT;
-        }
-        let mut best = DEFAULT;
-        for d in (1..=9).filter_map(rate_adjustment).filter(|d| *d <= di) {
-            for f in [fi, 372] {
-                let rate = (f, d);
-                let allowed = !slower((fi, di), rate)
-                    && self.rates.below.is_none_or(|below| slower(rate, below));
-                if allowed && self.fits(f, d) && slower(best, rate) {
-                    best = rate;
-                }
-            }
-        }
-        best
-    }
-
     /// PPS was not successful: the card needs a reset, and something slower next time.
     fn refused(&mut self, now: Instant, why: PpsError) {
         log::warn!("card line: {why}");
@@ -445,11 +396,11 @@ impl CardLine {
         {
             self.rates.slower(LineParams { f, d, ..self.params });
         }
-        self.rates.refusals = self.rates.refusals.saturating_add(1);
         // A refused PPS is no failed attempt to bring the card up, but it cannot go on for ever.
-        if self.rates.refusals <= 2 {
+        if !self.rates.refused() {
             self.attempts = self.attempts.saturating_sub(1);
         }
+        self.rates.refuse();
         self.again(now, Cause::Pps(why));
     }
 
@@ -485,12 +436,4 @@ impl CardLine {
             }
         }
     }
-}
-
-/// FI and DI of a rate; FI as the card wrote it where both mean the same.
-fn codes(f: u16, d: u8, ta1: Option<u8>) -> u8 {
-    let same = |fi: &u8| clock_rate_conversion(*fi).is_some_and(|(value, _)| value == f);
-    let fi = ta1.map(|ta1| ta1 >> 4).filter(same).or_else(|| (1..=15).find(same)).unwrap_or(1);
-    let di = (1..=9).find(|di| rate_adjustment(*di) == Some(d)).unwrap_or(1);
-    fi << 4 | di
 }

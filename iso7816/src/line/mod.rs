@@ -10,6 +10,7 @@
 mod activation;
 mod level;
 mod queue;
+mod rates;
 mod types;
 
 pub use level::Level;
@@ -22,13 +23,14 @@ use crate::etu::{Convention, LineParams};
 use crate::t0::{self, T0, T0Error, T0Policy};
 use crate::t1::{self, T1};
 use crate::t14::{self, T14};
-use activation::{Activation, Rates};
+use activation::Activation;
 use alloc::vec::Vec;
 use cam_types::Instant;
 use core::fmt;
 use core::time::Duration;
 use level::Carrier;
 use queue::{Out, Queue};
+use rates::Rates;
 use types::Then;
 use zeroize::Zeroize;
 
