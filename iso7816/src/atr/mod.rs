@@ -203,14 +203,14 @@ impl Atr {
             (2, 'C', _) => self.wi = value,
             (_, 'D', _) => {
                 let t = value & 0x0F;
-                if level == 1 {
-                    self.first = if t == 15 { 0 } else { t };
-                }
                 if (level == 1 && t == 15) || t < seen.last_t {
                     self.warnings |= AtrWarnings::ORDER;
                 }
                 seen.last_t = t;
                 if t != 15 {
+                    if self.offered == 0 {
+                        self.first = t;
+                    }
                     self.offered |= 1 << t;
                 }
             }
