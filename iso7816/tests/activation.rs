@@ -192,8 +192,8 @@ fn another_first_character_is_none() {
 fn inverse_convention_is_learnt_from_a_character_of_wrong_parity() {
     let mut stage = reset(policy());
     stage.convention = Convention::Inverse;
-    stage.input(Input::Damaged);
-    stage.card(&hex!("3F 00"));
+    stage.damaged(0x3F);
+    stage.card(&[0x00]);
     assert!(matches!(stage.next(), Some(Event::Configure(_))));
     assert_eq!(stage.next(), Some(Event::Ready));
     assert!(stage.line.atr().unwrap().warnings().is_empty());
@@ -205,8 +205,7 @@ fn damage_behind_the_first_character_is_believed_when_it_comes_again() {
     stage.convention = Convention::Inverse;
     for attempt in 0..2 {
         stage.card(&[0x3F]);
-        stage.input(Input::Damaged);
-        stage.card(&[0x00]);
+        stage.damaged(0x00);
         if attempt == 0 {
             assert_eq!(stage.next_act(), Some(Event::Deactivate));
             assert_eq!(stage.next(), Some(Event::Activate(Reset::Cold)));
@@ -221,8 +220,7 @@ fn a_damaged_answer_of_direct_convention_is_never_used() {
     let mut stage = reset(policy());
     for _ in 0..3 {
         stage.card(&[0x3B]);
-        stage.input(Input::Damaged);
-        stage.card(&[0x00]);
+        stage.damaged(0x00);
         assert_eq!(stage.next(), Some(Event::Deactivate));
         let _ = stage.events.is_empty() && stage.next() == Some(Event::Activate(Reset::Cold));
     }

@@ -26,7 +26,8 @@ fn answer(data: &[u8]) -> Vec<u8> {
 
 /// A line with the command on it.
 fn asked() -> Stage {
-    let mut stage = Stage::up(Policy::new(CLOCK), &atr());
+    let policy = Policy { max_response: 8 + 255, ..Policy::new(CLOCK) };
+    let mut stage = Stage::up(policy, &atr());
     stage.command(&COMMAND);
     assert_eq!(stage.next(), Some(Event::Transmit(SENT.to_vec())));
     stage
@@ -67,6 +68,15 @@ fn the_answer_comes_without_its_checksum() {
         let response = answer[..answer.len() - 1].to_vec();
         assert_eq!(stage.next(), Some(Event::Response(response)));
     }
+}
+
+#[test]
+fn an_answer_beyond_the_callers_limit_fails() {
+    let mut stage = Stage::up(Policy { max_response: 8 + 2, ..Policy::new(CLOCK) }, &atr());
+    stage.command(&COMMAND);
+    let _ = stage.next();
+    stage.card(&answer(&hex!("AA BB CC")));
+    assert_eq!(stage.cause(), Cause::TooLong);
 }
 
 #[test]

@@ -368,12 +368,11 @@ impl Driver {
                 let now = clock::now();
                 if received.damaged && received.what == What::Characters {
                     self.line.handle_input(now, line::Input::Damaged);
-                    self.work_line();
                 }
                 if let Some(input) = received.input(&self.octets) {
                     self.line.handle_input(now, input);
-                    self.work_line();
                 }
+                self.work_line();
             }
             Err(error) => {
                 self.reader_failed(error);

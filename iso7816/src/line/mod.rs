@@ -270,6 +270,9 @@ impl CardLine {
     }
 
     fn received(&mut self, now: Instant, octets: &[u8]) {
+        if self.queue.resets() {
+            return; // they came before the reset
+        }
         let convention = if self.mapped { Convention::Inverse } else { Convention::Direct };
         // In chunks, so that mapping them needs no more than a small buffer.
         let mut chunk = [0; 64];

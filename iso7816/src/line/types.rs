@@ -30,7 +30,9 @@ pub enum Input<'a> {
     /// The reader received these octets, in any split, as a UART gives them: of a card with inverse
     /// convention they are still inverted and bit-reversed. The line takes care of that.
     Received(&'a [u8]),
-    /// A character with a parity error was received. Goes before the `Received` that holds it.
+    /// A character with a parity error was received. Goes before the `Received` that holds it, and
+    /// nothing is polled between the two: were the card reset, the octets would be taken for its
+    /// answer.
     Damaged,
     /// The reader has reset the card by itself, as [`Output::Activate`] wanted, and this is the
     /// answer to reset, whole and in logical form; empty when none came.

@@ -271,7 +271,7 @@ impl Bench {
             if let Some((octet, damaged)) = self.to_host.pop_front() {
                 self.now = self.now.after(self.line.params().etus(12));
                 if damaged {
-                    self.input(Input::Damaged);
+                    self.line.handle_input(self.now, Input::Damaged);
                 }
                 self.input(Input::Received(&[octet]));
                 continue;

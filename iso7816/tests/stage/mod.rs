@@ -119,6 +119,13 @@ impl Stage {
         }
     }
 
+    /// The card sends this octet, and the UART sees a parity error.
+    pub fn damaged(&mut self, octet: u8) {
+        self.pass_etu(12);
+        self.line.handle_input(self.now, Input::Damaged);
+        self.input(Input::Received(&[self.convention.map(octet)]));
+    }
+
     /// What happens next; time passes until it does. `None` when nothing ever will.
     pub fn next(&mut self) -> Option<Event> {
         for _ in 0..100 {
