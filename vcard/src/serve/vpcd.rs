@@ -130,6 +130,7 @@ impl VpcdServer {
         loop {
             let now = self.now();
             self.due(now);
+            self.messages()?;
             let (stopped, readable) = self.wait(stop)?;
             if stopped {
                 return Ok(());
@@ -138,7 +139,6 @@ impl VpcdServer {
                 self.receive();
             }
             self.os_replies()?;
-            self.messages()?;
             if !self.commands() {
                 return Ok(());
             }

@@ -110,8 +110,11 @@ fn a_card_that_would_not_answer_leaves_and_comes_back() {
     }
     let begin = std::time::Instant::now();
     bench.send(&hex!("00CA"));
+    // What comes in the meantime has to wait, and no longer.
+    bench.send(&hex!("04"));
     bench.expect(&hex!("00CA 9000"));
     assert!(begin.elapsed() >= Duration::from_millis(20));
+    bench.expect(&crate::atr::t1());
     assert!(bench.command("remove").contains("true"));
     assert!(bench.command("remove").contains("no card"));
     assert!(bench.command("status").contains("\"card\":\"removed\""));
