@@ -53,6 +53,8 @@ extern "C" {
 #define STBCAM_FEATURE_SOFT_CSA2 4
 /** The software descrambler knows DVB-CISSA version 1. */
 #define STBCAM_FEATURE_SOFT_CISSA 8
+/** Virtual cards over TCP ("vpcd:"). */
+#define STBCAM_FEATURE_READER_VPCD 16
 
 /**
  * The version of the loaded library: major, minor and patch in one octet each,

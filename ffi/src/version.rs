@@ -20,6 +20,8 @@ pub const STBCAM_FEATURE_SOFT_DESCRAMBLER: u64 = 2;
 pub const STBCAM_FEATURE_SOFT_CSA2: u64 = 4;
 /// The software descrambler knows DVB-CISSA version 1.
 pub const STBCAM_FEATURE_SOFT_CISSA: u64 = 8;
+/// Virtual cards over TCP ("vpcd:").
+pub const STBCAM_FEATURE_READER_VPCD: u64 = 16;
 
 /// The version of the loaded library: major, minor and patch in one octet each,
 /// `0x00MMmmpp`.
@@ -53,6 +55,7 @@ pub extern "C" fn stbcam_features() -> u64 {
         | STBCAM_FEATURE_SOFT_DESCRAMBLER
         | STBCAM_FEATURE_SOFT_CSA2
         | STBCAM_FEATURE_SOFT_CISSA
+        | STBCAM_FEATURE_READER_VPCD
 }
 
 #[cfg(test)]

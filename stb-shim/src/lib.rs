@@ -19,3 +19,4 @@ pub mod storage;
 pub mod sys;
 mod tasks;
 pub mod url;
+pub mod vpcd;

@@ -7,6 +7,7 @@
 use crate::serial::SerialReader;
 use crate::sys::Waker;
 use crate::url::Url;
+use crate::vpcd::VpcdReader;
 use cam_types::Instant;
 use iso7816::etu::LineParams;
 use iso7816::line::{self, Gone, Level, Policy, Reset};
@@ -143,14 +144,17 @@ impl Received {
 /// Opens the reader that `url` describes:
 /// `serial:PATH?reset=rts|!rts|dtr|!dtr|b0|none&detect=cts|!cts|dsr|!dsr|dcd|!dcd|ri|!ri|none&clock=3579545&base=115200&echo=0|1`.
 ///
-/// Without `reset` and `detect` a port with modem lines resets by RTS and detects by CTS; one
+/// `vpcd:HOST:PORT`, a loopback address where a virtual card finds us.
+///
+/// Without `reset` and `detect` a serial port with modem lines resets by RTS and detects by CTS; one
 /// without (a pseudo terminal) resets by rate 0 and does not detect.
 pub fn open(url: &str) -> Result<Box<dyn Reader>, ReaderError> {
     log::info!("opening {url}");
     let url = Url::parse(url);
     match url.scheme {
         "serial" => Ok(Box::new(SerialReader::open(&url)?)),
-        scheme => Err(url.wrong("scheme", scheme, "serial:PATH")),
+        "vpcd" => Ok(Box::new(VpcdReader::open(&url)?)),
+        scheme => Err(url.wrong("scheme", scheme, "serial:PATH or vpcd:HOST:PORT")),
     }
 }
 
@@ -203,6 +207,13 @@ pub enum ReaderError {
     },
     /// The card left while the reader was listening.
     Removed,
+    /// The virtual card did what no card does, and its connection was closed. Another may come.
+    Dismissed {
+        /// Where it had come to.
+        port: String,
+        /// What it did.
+        why: String,
+    },
     /// The port is gone: unplugged, or its other end closed.
     Lost {
         /// The port's path.
@@ -223,7 +234,7 @@ impl ReaderError {
     /// What the card line has to be told.
     pub const fn gone(&self) -> Gone {
         match self {
-            Self::Removed => Gone::Removed,
+            Self::Removed | Self::Dismissed { .. } => Gone::Removed,
             _ => Gone::ReaderLost,
         }
     }
@@ -246,6 +257,7 @@ impl fmt::Display for ReaderError {
                 write!(f, "port {port} does not echo, expected echo=0 or a reader that echoes")
             }
             Self::Removed => f.write_str("card removed"),
+            Self::Dismissed { port, why } => write!(f, "{port}: card dismissed: {why}"),
             Self::Lost { port } => write!(f, "port {port} is gone"),
             Self::Io { port, what, why } => write!(f, "port {port}: cannot {what}: {why}"),
         }

@@ -1,0 +1,82 @@
+//! An exchange with a reader costs no heap allocation once warm.
+#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+
+use cam_types::Instant;
+use iso7816::line::Reset;
+use stb_shim::reader::{Presence, Reader, What};
+use stb_shim::sys::Waker;
+use stb_shim::url::Url;
+use stb_shim::vpcd::VpcdReader;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise about `layout` is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: `at` came from `System.alloc` with this layout.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: as above.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The allocations of this thread in `rounds` exchanges, each with an answer of so many octets.
+fn exchanges(reader: &mut dyn Reader, waker: &Waker, rounds: usize) -> usize {
+    let before = ALLOCATIONS.get();
+    for round in 0..rounds {
+        reader.send(&[0x00, 0xB0, 0x00, 0x00, 0x00]).unwrap();
+        let mut buf = [0; 3000];
+        let received = reader.receive(&mut buf, None::<Instant>, waker).unwrap();
+        let octets = if round % 2 == 0 { 2 } else { 3000 };
+        assert_eq!((received.what, received.octets), (What::Message, octets));
+    }
+    ALLOCATIONS.get() - before
+}
+
+#[test]
+fn vpcd() {
+    let mut reader = VpcdReader::open(&Url::parse("vpcd:127.0.0.1:0")).unwrap();
+    let mut stream = TcpStream::connect(reader.address().unwrap()).unwrap();
+    let card = std::thread::spawn(move || {
+        stream.read_exact(&mut [0; 9]).unwrap();
+        stream.write_all(&[0, 2, 0x3B, 0x00]).unwrap();
+        let mut answers = 0_usize;
+        // The last command is the one that takes the power off.
+        while stream.read_exact(&mut [0; 7]).is_ok() {
+            let octets: u16 = if answers.is_multiple_of(2) { 2 } else { 3000 };
+            stream.write_all(&octets.to_be_bytes()).unwrap();
+            stream.write_all(&vec![0x90; usize::from(octets)]).unwrap();
+            answers += 1;
+        }
+        answers
+    });
+    while reader.present().unwrap() != Presence::Present {}
+    let waker = Waker::new().unwrap();
+    reader.activate(Reset::Cold).unwrap();
+    assert_eq!(reader.receive(&mut [0; 33], None, &waker).unwrap().octets, 2);
+    assert!(exchanges(&mut reader, &waker, 100) > 0, "the counter counts");
+    assert_eq!(exchanges(&mut reader, &waker, 1000), 0);
+    drop(reader);
+    assert_eq!(card.join().unwrap(), 1100);
+}
