@@ -158,6 +158,27 @@ mod tests {
         }
     }
 
+    /// ISO/IEC 7816-3:2006 tables 7 and 8.
+    #[test]
+    fn fi_and_di() {
+        let table = [372, 372, 558, 744, 1116, 1488, 1860, 0, 0, 512, 768, 1024, 1536, 2048, 0, 0];
+        let clocks = [40, 50, 60, 80, 120, 160, 200, 0, 0, 50, 75, 100, 150, 200, 0, 0];
+        for (fi, (f, clock)) in (0..).zip(table.into_iter().zip(clocks)) {
+            let expected = (f > 0).then_some((f, clock * 100_000));
+            assert_eq!(clock_rate_conversion(fi), expected, "FI {fi:X}");
+        }
+        let table = [0, 1, 2, 4, 8, 16, 32, 64, 12, 20, 0, 0, 0, 0, 0, 0];
+        for (di, d) in (0..).zip(table) {
+            assert_eq!(rate_adjustment(di), (d > 0).then_some(d), "DI {di:X}");
+        }
+    }
+
+    #[test]
+    fn codes_of_more_than_four_bits_are_none() {
+        assert!((16..=255).all(|code| clock_rate_conversion(code).is_none()));
+        assert!((16..=255).all(|code| rate_adjustment(code).is_none()));
+    }
+
     #[test]
     fn conventions() {
         assert_eq!(Convention::Inverse.map(0x03), 0x3F);

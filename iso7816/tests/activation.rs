@@ -254,6 +254,22 @@ fn octets_without_end_behind_an_answer_are_no_card() {
 }
 
 #[test]
+fn a_clock_above_what_the_card_allows_is_a_warning() {
+    // FI 0 stands for 4 MHz, FI 1 for 5 MHz.
+    for (clock, ta1, warned) in [
+        (4_000_000, 0x01, false),
+        (4_500_000, 0x01, true),
+        (4_500_000, 0x11, false),
+        (6_000_000, 0x11, true),
+        (6_000_000, 0x21, false),
+    ] {
+        let stage = Stage::up(Policy::new(clock), &[0x3B, 0x10, ta1]);
+        let warnings = stage.line.atr().unwrap().warnings();
+        assert_eq!(warnings.contains(AtrWarnings::OVERCLOCKED), warned, "{clock} {ta1:02X}");
+    }
+}
+
+#[test]
 fn oddities_come_up_by_the_tolerant_policy_and_not_by_the_strict_one() {
     let strict = Policy { atr: AtrPolicy::STRICT, ..policy() };
     for atr in [

@@ -71,6 +71,117 @@ fn guard_time_with_t15_counts_in_units_of_ta1() {
     assert_eq!(atr.guard_etu(0, 512, 16), 22);
 }
 
+/// With TCK as the exclusive-or of all but TS.
+fn with_tck(octets: &[u8]) -> Vec<u8> {
+    let tck = octets[1..].iter().fold(0, |sum, octet| sum ^ octet);
+    [octets, &[tck]].concat()
+}
+
+#[test]
+fn tck_ends_every_answer_but_those_of_t0_alone() {
+    for (octets, tck) in [
+        (&hex!("3B 00")[..], false),
+        (&hex!("3B 80 00"), false),
+        (&hex!("3B 80 80 00"), false),
+        (&hex!("3B 80 01"), true),
+        (&hex!("3B 80 0E"), true),
+        (&hex!("3B 80 80 01"), true),
+        (&hex!("3B 80 80 0F"), true),
+    ] {
+        let expected = if tck { Expect::More(1) } else { Expect::Complete(octets.len()) };
+        assert_eq!(Atr::expect(octets), expected, "{octets:02X?}");
+        let whole = if tck { with_tck(octets) } else { octets.to_vec() };
+        assert!(Atr::parse(&whole, AtrPolicy::STRICT).is_ok(), "{octets:02X?}");
+    }
+}
+
+#[test]
+fn programming_voltages_change_nothing() {
+    // TB1 of every kind, and TB2.
+    for tb in 0..=0xFF {
+        let atr = Atr::parse(&[0x3B, 0xA0, tb, 0x20, tb], AtrPolicy::STRICT).unwrap();
+        assert_eq!(atr.rate(), (372, 1, 5_000_000));
+        assert_eq!((atr.wi(), atr.extra_guard(), atr.specific_mode()), (10, 0, None));
+        assert_eq!(atr.interface_octet(2, 'B'), Some(tb));
+    }
+}
+
+#[test]
+fn ta2_tells_protocol_change_and_implicit_parameters() {
+    for (ta2, protocol, may_change, implicit) in [
+        (0x80, 0, false, false),
+        (0x81, 1, false, false),
+        (0x00, 0, true, false),
+        (0x01, 1, true, false),
+        (0x91, 1, false, true),
+        // reserved bits are not looked at
+        (0xE1, 1, false, false),
+    ] {
+        let atr = tolerant(&with_tck(&[0x3B, 0x80, 0x91, ta2, 0x31, 0xFE, 0x45]));
+        assert_eq!(atr.specific_mode(), Some(SpecificMode { protocol, may_change, implicit }));
+    }
+    assert_eq!(tolerant(&hex!("3B 80 00")).specific_mode(), None);
+}
+
+#[test]
+fn the_first_protocol_is_the_first_that_is_one() {
+    for (octets, first, offered) in [
+        (&hex!("3B 00")[..], 0, &[0][..]),
+        (&hex!("3B 80 80 01"), 0, &[0, 1]),
+        (&hex!("3B 80 81 00"), 1, &[0, 1]),
+        (&hex!("3B 80 8F 01"), 1, &[1]),
+        (&hex!("3B 80 0F"), 0, &[0]),
+        (&hex!("3B 80 0E"), 14, &[14]),
+        (&hex!("3B 80 05"), 5, &[5]),
+    ] {
+        let atr = tolerant(&with_tck(octets));
+        assert_eq!(atr.first_protocol(), first, "{octets:02X?}");
+        let offers: Vec<u8> = (0..15).filter(|t| atr.offers(*t)).collect();
+        assert_eq!(offers, offered, "{octets:02X?}");
+    }
+}
+
+#[test]
+fn only_the_first_octets_for_t1_count_and_only_from_the_third_level_on() {
+    // TA2 and TB2 stand behind T=1 too, but say something else.
+    let atr = tolerant(&with_tck(&hex!("3B 80 F1 81 25 0A F1 20 03 01 71 10 99 00")));
+    assert_eq!(atr.t1(), T1Params { ifsc: 0x20, bwi: 0, cwi: 3, edc: Edc::Crc });
+    assert_eq!(atr.wi(), 10);
+    let atr = tolerant(&with_tck(&hex!("3B 80 81 01")));
+    assert_eq!(atr.t1(), T1Params::default());
+}
+
+#[test]
+fn octets_for_t15_are_for_all_protocols() {
+    let atr = tolerant(&with_tck(&hex!("3B 80 81 B1 FE 45 3F C7 80")));
+    assert_eq!((atr.t15(), atr.spu()), (Some(0xC7), Some(0x80)));
+    assert_eq!(atr.t1().ifsc, 254);
+    let atr = tolerant(&with_tck(&hex!("3B 80 81 31 FE 45")));
+    assert_eq!((atr.t15(), atr.spu()), (None, None));
+}
+
+#[test]
+fn guard_time_by_n() {
+    for (n, t0, t1) in [(0, 12, 12), (2, 14, 14), (254, 266, 266), (255, 12, 11)] {
+        let atr = tolerant(&[0x3B, 0x40, n]);
+        assert_eq!((atr.guard_etu(0, 372, 1), atr.guard_etu(1, 372, 1)), (t0, t1), "N {n}");
+    }
+}
+
+#[test]
+fn historical_octets_are_as_many_as_t0_says() {
+    for k in 0..=15 {
+        let octets = [&[0x3B, k][..], &b"ABCDEFGHIJKLMNO"[..k.into()]].concat();
+        assert_eq!(tolerant(&octets).historical().len(), k.into());
+        let longer = [&octets[..], b"Z"].concat();
+        assert!(tolerant(&longer).warnings().contains(AtrWarnings::TRAILING));
+        if k > 0 {
+            let short = &octets[..octets.len() - 1];
+            assert_eq!(Atr::parse(short, AtrPolicy::TOLERANT), Err(AtrError::Short));
+        }
+    }
+}
+
 #[test]
 fn oddities() {
     let table: &[(&[u8], AtrWarnings)] = &[
