@@ -59,6 +59,9 @@ pub trait Reader: Send {
 pub struct Capabilities {
     /// It can reset the card.
     pub reset: bool,
+    /// It switches the card's power, clock and I/O in the order of the standard. Without, a card that
+    /// is deactivated is held in reset: that is all a Phoenix or Smartmouse can do.
+    pub power: bool,
     /// It sees whether a card is in the slot.
     pub detect: bool,
     /// The card's clock in Hz.

@@ -34,8 +34,10 @@ use marks::Marks;
 const RESET_PULSE: Duration = Duration::from_millis(30);
 /// How often the card-detect line is looked at while the reader listens.
 const DETECT_INTERVAL: Duration = Duration::from_millis(50);
-/// How long a port may refuse octets, or keep an echo back, beyond the time on the line.
+/// How long a port may refuse octets beyond the time on the line.
 const STUCK: Duration = Duration::from_millis(500);
+/// How long an adapter and a scheduler may keep an echo back beyond the time on the line.
+const ECHO: Duration = Duration::from_millis(100);
 
 /// A card reader on a serial port.
 #[derive(Debug)]
@@ -233,7 +235,7 @@ impl SerialReader {
 
     /// Takes the echo of what was just sent off the line and compares it.
     fn take_echo(&mut self, sent: &[u8]) -> Result<(), ReaderError> {
-        let time = self.params.sending(sent.len() + 2).saturating_add(STUCK);
+        let time = self.params.sending(sent.len() + 2).saturating_add(ECHO);
         let until = clock::now().after(time);
         let mut echoed = 0;
         let mut buf = [0; 64];
@@ -268,6 +270,7 @@ impl Reader for SerialReader {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             reset: self.reset != ResetLine::None,
+            power: false,
             detect: self.detect.is_some(),
             clock_hz: self.clock_hz,
             baud_base: self.baud_base,
@@ -340,6 +343,9 @@ impl Reader for SerialReader {
         until: Option<Instant>,
         waker: &Waker,
     ) -> Result<Received, ReaderError> {
+        if std::mem::take(&mut self.collided) {
+            return Ok(Received { damaged: true, ..Received::default() });
+        }
         loop {
             let slice = self.detect.map(|_| clock::now().after(DETECT_INTERVAL));
             let stop = match (until, slice) {
@@ -350,7 +356,6 @@ impl Reader for SerialReader {
             let woken = waker.take();
             if let Some(mut received) = self.read(buf)? {
                 received.woken = woken;
-                received.damaged |= std::mem::take(&mut self.collided);
                 if received.octets > 0 || received.damaged || woken {
                     return Ok(received);
                 }

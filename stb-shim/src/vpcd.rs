@@ -261,6 +261,7 @@ impl Reader for VpcdReader {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             reset: true,
+            power: true,
             detect: true,
             clock_hz: 3_579_545,
             baud_base: None,
