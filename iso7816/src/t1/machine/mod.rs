@@ -97,7 +97,11 @@ enum Last {
     I,
     R,
     Request,
-    Response { repeated: bool },
+    /// With the block waiting times that it grants.
+    Response {
+        grants: u8,
+        repeated: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -331,8 +335,11 @@ impl T1 {
                 self.accept(now, more, inf);
             }
             // The card wants the block again that we sent last, but for an I-block of ours.
-            (Phase::Receiving, Block::R { .. })
-                if self.last == (Last::Response { repeated: false }) =>
+            (Phase::Receiving, Block::R { .. }) if self.response_unheard() => {
+                self.repeat_response(now);
+            }
+            (Phase::Aborted, Block::R { fault: Fault::Edc | Fault::Other, .. })
+                if self.response_unheard() =>
             {
                 self.repeat_response(now);
             }
@@ -360,7 +367,7 @@ impl T1 {
             Supervisory::Wtx(times) => self.wtx = times,
         }
         self.tries = 0;
-        let last = Last::Response { repeated: false };
+        let last = Last::Response { grants: self.wtx, repeated: false };
         self.transmit(now, Block::S { response: true, kind }, last);
     }
 
@@ -370,20 +377,28 @@ impl T1 {
             // Rule 5: the card has this part and wants the next.
             self.ns = !self.ns;
             self.send_chain(now, part.end);
-        } else if self.last == (Last::Response { repeated: false }) {
+        } else if self.response_unheard() {
             // It is our S(response) that got lost.
             self.repeat_response(now);
         } else if nr == self.ns {
             // Rule 6.2: the card asks for the same part again.
             self.tries += 1;
-            if self.tries < ATTEMPTS { self.send_i(now, part) } else { self.give_up(now) }
+            if self.tries < ATTEMPTS { self.send_again(now, part) } else { self.give_up(now) }
         } else {
             self.invalid(now, Fault::Other);
         }
     }
 
+    /// An R-block now may mean the S(response) that we sent last.
+    const fn response_unheard(&self) -> bool {
+        matches!(self.last, Last::Response { repeated: false, .. })
+    }
+
     fn repeat_response(&mut self, now: Instant) {
-        self.last = Last::Response { repeated: true };
+        if let Last::Response { grants, repeated } = &mut self.last {
+            *repeated = true;
+            self.wtx = *grants;
+        }
         self.transmit_again(now);
     }
 

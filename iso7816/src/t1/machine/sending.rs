@@ -46,6 +46,12 @@ impl T1 {
         self.send_i(now, start..end);
     }
 
+    /// Sends a part that has not arrived again, cut to the size that the card takes by now.
+    pub(super) fn send_again(&mut self, now: Instant, part: Range<usize>) {
+        let end = part.end.min(part.start + usize::from(self.ifsc));
+        self.send_i(now, part.start..end);
+    }
+
     pub(super) fn send_i(&mut self, now: Instant, part: Range<usize>) {
         let more = part.end < self.command.len();
         let inf = self.command.get(part.clone()).unwrap_or(&[]);
