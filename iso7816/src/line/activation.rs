@@ -421,7 +421,7 @@ impl CardLine {
         match protocol {
             1 => {
                 self.t1.reset(params, atr.t1());
-                self.state = State::Announcing;
+                self.state = State::Announcing { end: now.after(self.policy.exchange_limit) };
                 self.t1.handle_input(now, t1::Input::Announce);
             }
             14 => {

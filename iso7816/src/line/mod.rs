@@ -79,8 +79,8 @@ enum State {
     Down,
     /// Between reset and the first command.
     Starting(Activation),
-    /// T=1 is offering its IFSD.
-    Announcing,
+    /// T=1 is offering its IFSD, until this instant at the latest.
+    Announcing { end: Instant },
     /// Ready for a command.
     Ready,
     /// A command is out.
@@ -214,7 +214,11 @@ impl CardLine {
             State::Starting(activation) => return Some(activation.deadline()),
             _ => self.carrier_deadline(),
         };
-        let State::Exchange(exchange) = &self.state else { return protocol };
+        let exchange = match &self.state {
+            State::Exchange(exchange) => exchange,
+            State::Announcing { end } => return Some(protocol.map_or(*end, |at| at.min(*end))),
+            _ => return protocol,
+        };
         let patience = exchange.silent.filter(|_| !self.extended());
         [protocol, patience, Some(exchange.end)].into_iter().flatten().min()
     }
@@ -314,6 +318,7 @@ impl CardLine {
         match &self.state {
             State::Down => return,
             State::Starting(_) => return self.timeout_at_start(now),
+            State::Announcing { end } if now >= *end => return self.again(now, Cause::OutOfTime),
             State::Exchange(exchange) if now >= exchange.end => {
                 return self.recover(Cause::OutOfTime);
             }
