@@ -36,6 +36,7 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	bash tests/no_std.sh
+	$(PYTHON) tests/conformance.py
 
 unit:
 	$(CARGO) test --workspace
