@@ -46,7 +46,7 @@ def tail(result):
 def demo(name, *options):
     """The demo holds, and the checkers agree."""
     told = story(name, *options)
-    if told.returncode != 0 or last_line(told).get("demo") != "ok":
+    if told.returncode != 0 or not told.stdout.splitlines()[-1].startswith('{"demo":"ok",'):
         return tail(told)
     for checker in ("check_demo.py", "check_secrets.py"):
         checked = run(sys.executable, TESTS / checker, OUT / name)

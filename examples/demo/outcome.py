@@ -152,7 +152,8 @@ def report(story, services, windows, at, lost, mismatched):
         "purse": {"balance_start": story.card_file["purse"]["balance"],
                   "balance_end": story.card_status["balance"]},
         "purchases": [
-            {"event": p["event"], "at_s": p["at_s"], "price": p["paid"], "balance_after": p["balance_after"],
+            {"event": p["event"], "at_s": p["at_s"], "price": p["paid"], "balance_before": p["balance_before"],
+             "balance_after": p["balance_after"],
              "card_sequence": p["card_sequence"], "terminal": p["terminal"],
              "terminal_sequence": p["terminal_sequence"], "date": p["date"], "time": p["time"], "tac": p["tac"]}
             for p in story.purchases
@@ -218,6 +219,6 @@ def summary(report):
     if report["demo"] != "ok":
         out["failed"] = sorted(report["claims"]["failed"]) + report["claims"]["unchecked"]
     out.update({k: report[k] for k in ("packets", "zap_to_first_key_us", "ecm", "emm", "purse")})
-    out["purchases"] = [{k: p[k] for k in ("event", "price", "balance_after", "card_sequence", "tac")}
+    out["purchases"] = [{k: p[k] for k in ("event", "price", "balance_before", "balance_after", "card_sequence", "tac")}
                         for p in report["purchases"]]
     return out
