@@ -13,6 +13,8 @@ try:
 except ImportError:
     from cryptography.hazmat.primitives.ciphers.algorithms import TripleDES
 
+SUB, PPV = 0x01, 0x02  # elements of an ECM
+
 CISSA_IV = b"DVBTMCPTAESCISSA"
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Recomputes the demo from its files: source, scrambled and descrambled stream, schedule and keys.
 
-Shares no code with the project: OpenSSL through PyPI's `cryptography`, Debian's libdvbcsa, ffmpeg.
+Shares no code with the project: OpenSSL through PyPI's `cryptography`, Debian's libdvbcsa, ffmpeg. What the report
+says is compared with what the files show.
 
     check_demo.py DIR        DIR holds scrambled.ts, descrambled.ts, report.json
 """
@@ -18,7 +19,8 @@ import ts
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "examples" / "demo"
-ECM_PERIOD = 0.1
+CAT_PID = 1
+SETTLED = 0.25  # seconds between a change and the first packet that shows it
 CIPHERS = {0x02: cas.Csa2, 0x10: cas.Cissa}
 
 passed = 0
@@ -45,14 +47,16 @@ class Service:
         self.cipher = CIPHERS[mode[0][0]]()
         ca = [d for tag, d in pmt.descriptors if tag == 0x09]
         self.ecm_pid = int.from_bytes(ca[0][2:4], "big") & 0x1FFF
-        self.ecms, self.refused = [], 0
+        self.ecms, self.forged = [], []
         for index, section in ts.sections(scrambled, self.ecm_pid):
             try:
                 self.ecms.append((index, cas.Ecm(section, keys)))
             except cas_errors():
-                self.refused += 1
+                self.forged.append(index)
         self.control_words = {}
         self.next_words = {}
+        self.scrambled, self.short = [], 0  # packets on air
+        self.clear, self.dark = [], []  # packets as the box saw them
         for index, ecm in self.ecms:
             for period, cw in ecm.control_words().items():
                 known = self.control_words.setdefault(period, cw)
@@ -134,33 +138,76 @@ def check_signalling(source, scrambled, schedule):
     check("each PMT carries CA_descriptor and scrambling_descriptor, and the rest as before", good)
 
 
-def check_ecm_schedule(source, scrambled, services, times):
-    """An ECM of each service falls due every 100 ms and takes the first null packet after it is due."""
-    due = {s.ecm_pid: 0.0 for s in services}
-    on_air = {s.ecm_pid: [] for s in services}
-    authentic = {index for s in services for index, _ in s.ecms}
-    misplaced = 0
+def check_carousels(source, scrambled, services, times, schedule):
+    """An ECM of each service falls due every 100 ms and takes the first null packet after it is due; the CAT takes the
+    next one, and what is left is for EMMs (a forged ECM is one of these)."""
+    period = {s.ecm_pid: schedule["ecm_period_ms"] / 1000 for s in services}
+    period[CAT_PID] = schedule["cat_period_ms"] / 1000
+    due = {pid: 0.0 for pid in period}
+    on_air = {pid: [] for pid in period}
+    forged = {index for s in services for index in s.forged}
+    wrong = early = 0
     slack = times[1] - times[0]
     for before, after in zip(source, scrambled):
         now = times[before.index]
-        if after.pid in due and after.index in authentic:
-            misplaced += before.pid != ts.NULL_PID or due[after.pid] > now + slack
-            on_air[after.pid].append(now)
-            while due[after.pid] <= now + 1e-9:
-                due[after.pid] += ECM_PERIOD
-        elif before.pid == ts.NULL_PID:
-            misplaced += any(d < now - slack for d in due.values())
-    check("each ECM takes the first null packet after it is due", misplaced == 0, f"{misplaced} misplaced")
+        turn = after.pid if after.pid in due and after.index not in forged else None
+        waiting = [pid for pid, when in due.items() if when < now - slack]
+        if before.pid != ts.NULL_PID:
+            wrong += turn is not None
+        elif turn is None:
+            wrong += bool(waiting)
+        else:
+            wrong += turn == CAT_PID and any(pid != CAT_PID for pid in waiting)
+            early += due[turn] > now + slack
+            on_air[turn].append(now)
+            while due[turn] <= now + 1e-9:
+                due[turn] += period[turn]
+    check("what is due takes the first null packet: ECM, then CAT, then EMM", wrong == early == 0,
+          f"{wrong} late, {early} early")
     for s in services:
         seen = on_air[s.ecm_pid]
         worst = max(b - a for a, b in zip(seen, seen[1:]))
         check(f"service {s.number}: ECM interval", worst < 0.25, f"{len(seen)} ECMs, worst {worst*1000:.0f} ms")
+    worst = max(b - a for a, b in zip(on_air[CAT_PID], on_air[CAT_PID][1:]))
+    check("CAT interval", worst < 2 * period[CAT_PID], f"{len(on_air[CAT_PID])} CATs, worst {worst*1000:.0f} ms")
+    return on_air
+
+
+def at(rows, second):
+    """The row of a schedule's list that is in force at this second."""
+    return next((r for r in rows if r["from_s"] <= second < r.get("until_s", 1e9)), None)
+
+
+def check_schedule(services, schedule):
+    """Key generation, packages, event and price of each ECM are the schedule's for its crypto period."""
+    for s, planned in zip(services, schedule["service"]):
+        first = min(ecm.cp_number for _, ecm in s.ecms)
+        wrong, epochs = 0, set()
+        for _, ecm in s.ecms:
+            second = (ecm.cp_number - first) * schedule["crypto_period_s"]
+            rotated = [r["epoch"] for r in planned.get("rotation", []) if r["from_s"] <= second]
+            event = at(planned.get("event", []), second)
+            packages = b"".join(p.to_bytes(2, "big") for p in planned.get("packages", []))
+            criteria = dict(ecm.criteria)
+            wrong += ecm.epoch != (rotated or [planned["epoch"]])[-1] or ecm.slot != planned["slot"]
+            wrong += ecm.channel != planned["channel"] or criteria.get(cas.SUB, b"") != packages
+            price = (event["id"], fen(event["price"])) if event else None
+            told = criteria.get(cas.PPV)
+            wrong += price != (told and (int.from_bytes(told[:4], "big"), int.from_bytes(told[4:8], "big")))
+            epochs.add(ecm.epoch)
+        check(f"service {s.number}: ECMs are as scheduled", wrong == 0 and s.ecms,
+              f"key generations {sorted(epochs)}, {wrong} wrong")
+
+
+def fen(yuan):
+    whole, cents = yuan.split(".")
+    return int(whole) * 100 + int(cents)
 
 
 def check_on_air(source, scrambled, services, times, period):
     """Every long enough payload is scrambled as libdvbcsa and OpenSSL scramble it."""
     for s in services:
-        wrong = clear = short = count = 0
+        wrong = clear = 0
         toggles, previous = [], None
         cp = None
         first = {}
@@ -168,13 +215,13 @@ def check_on_air(source, scrambled, services, times, period):
             if before.pid not in s.pids or not before.payload:
                 continue
             if len(before.payload) < s.cipher.shortest:
-                short += 1
+                s.short += 1
                 wrong += before.payload != after.payload
                 continue
             if after.scrambling < 2:
                 clear += 1
                 continue
-            count += 1
+            s.scrambled.append(before.index)
             parity = after.scrambling & 1
             if cp is None:
                 cp = min(n for n in s.control_words if n & 1 == parity)
@@ -186,8 +233,8 @@ def check_on_air(source, scrambled, services, times, period):
             cw = s.control_words.get(cp)
             clear += before.payload == after.payload
             wrong += cw is None or s.cipher.scramble(cw, before.payload) != after.payload
-        check(f"service {s.number}: every long enough payload is scrambled", clear == 0 and count > 0,
-              f"{count} scrambled, {short} too short, {clear} clear")
+        check(f"service {s.number}: every long enough payload is scrambled", clear == 0 and s.scrambled,
+              f"{len(s.scrambled)} scrambled, {s.short} too short, {clear} clear")
         check(f"service {s.number}: recomputed with {s.cipher.name}", wrong == 0, f"{wrong} differ")
         late = [t for k, t in enumerate(toggles) if not 0 <= t - period * (k + 1) < 0.1]
         check(f"service {s.number}: crypto periods of {period} s", toggles and not late,
@@ -206,28 +253,64 @@ def check_windows(report, source, scrambled, descrambled, services):
         s.number: {i for first, last in windows[s.number] for i in range(first, last + 1)} for s in services
     }
     wrong = other = 0
-    clear = {s.number: 0 for s in services}
-    total = {s.number: 0 for s in services}
     for before, air, after in zip(source, scrambled, descrambled):
         s = owner.get(before.pid)
         if s is None:
             other += air.data != after.data
-            continue
-        if not before.payload:
+        elif not before.payload:
             wrong += before.data != after.data
-            continue
-        total[s.number] += 1
-        if before.index in granted[s.number]:
-            clear[s.number] += 1
+        elif before.index in granted[s.number]:
+            s.clear.append(before.index)
             wrong += before.data != after.data
         else:
+            s.dark.append(before.index)
             wrong += air.data != after.data
     check("granted windows equal the source, all else equals what was on air", wrong == 0, f"{wrong} differ")
     check("the rest of the multiplex is untouched", other == 0, f"{other} differ")
     for s, least in zip(services, (0.80, 0.40)):
-        share = clear[s.number] / total[s.number]
+        share = len(s.clear) / (len(s.clear) + len(s.dark))
         check(f"service {s.number}: in clear for at least {least:.0%}", share >= least, f"{share:.1%}")
     return windows
+
+
+def check_rights(report, windows, services, times, schedule):
+    """The picture is there when the schedule, the purchases and the hand at the card say so, and at no other time."""
+    pulled, back = (next(m["at_s"] for m in report["marks"] if m["what"] == w) for w in ("card pulled", "card back"))
+    end = times[-1]
+    for s, planned in zip(services, schedule["service"]):
+        wanted = [(0.0, end)] if planned.get("packages") else [
+            (p["at_s"], next(e for e in planned["event"] if e["id"] == p["event"]).get("until_s", end))
+            for p in report["purchases"]
+        ]
+        wanted = [part for a, b in wanted for part in ((a, min(b, pulled)), (max(a, back), b)) if part[0] < part[1]]
+        seen = [(times[a], times[b]) for a, b in windows[s.number]]
+        good = len(seen) == len(wanted)
+        for (a, b), (begin, stop) in zip(seen, wanted):
+            # Up to a second until the first key; at a pulled card up to a second until the keys are wiped.
+            good &= begin - SETTLED <= a <= begin + 1.0
+            good &= stop - 0.1 <= b <= stop + (1.0 if stop == pulled else SETTLED)
+        check(f"service {s.number}: the picture is there when it was paid for, and the card is in", good,
+              ", ".join(f"{a:.2f}-{b:.2f} s" for a, b in seen))
+
+
+def check_report(report, services, times, on_air, descrambled):
+    """The report's numbers are the files' numbers."""
+    said = report["packets"]
+    for s in services:
+        s.shown = [i for i in s.scrambled if descrambled[i].scrambling == 0]
+    rotation = next(m["at_s"] for m in report["marks"] if m["what"] == "rotation")
+    near = {i for i in services[0].scrambled if abs(times[i] - rotation) < 1.0}
+    found = {"scrambled": sum(len(s.scrambled) for s in services), "too_short": sum(s.short for s in services),
+             "descrambled": sum(len(s.shown) for s in services), "mismatched": 0,
+             "lost_at_rotation": len(near - set(services[0].shown))}
+    check("the report counts packets as they are", said == found, f"{said}")
+    for s in services:
+        told = report["services"][str(s.number)]
+        good = len(told["ecms_s"]) == len(on_air[s.ecm_pid])
+        good &= abs(told["share_in_clear"] - len(s.shown) / len(s.scrambled)) < 1e-3
+        good &= sorted(s.control_words)[: len(told["crypto_periods"])] == [c["number"] for c in told["crypto_periods"]]
+        check(f"service {s.number}: the report tells ECMs, crypto periods and share as they are", good,
+              f"{len(told['ecms_s'])} ECMs, {len(told['crypto_periods'])} crypto periods, {told['share_in_clear']:.1%}")
 
 
 def check_frames(source, descrambled, services, windows):
@@ -259,18 +342,21 @@ def decode(data):
     return (int(counts[-1]) if counts else 0), len(errors)
 
 
-def check_money(report, card):
-    """Every fen adds up, and each TAC is the one that PBOC's formula gives."""
+def check_money(report, card, schedule):
+    """Every fen adds up, each price is the schedule's, and each TAC is the one that PBOC's formula gives."""
     dtk = bytes.fromhex(next(k["value"] for k in card["key"] if k["role"] == "tac"))
+    prices = {e["id"]: fen(e["price"]) for s in schedule["service"] for e in s.get("event", [])}
     balance = report["purse"]["balance_start"]
-    chained = True
+    chained = balance == card["purse"]["balance"]
     for p in report["purchases"]:
+        chained &= p["balance_before"] == balance
         balance -= p["price"]
         tac = cas.purchase_tac(
             dtk, p["price"], 0x09, bytes.fromhex(p["terminal"]), p["terminal_sequence"],
             bytes.fromhex(p["date"].replace("-", "")), bytes.fromhex(p["time"].replace(":", "")),
         )
         check(f"event {p['event']}: the TAC is PBOC's", tac.hex() == p["tac"], p["tac"])
+        check(f"event {p['event']}: the price is the schedule's", p["price"] == prices[p["event"]], f"{p['price']} fen")
         chained &= p["balance_after"] == balance
     check("balances add up over all purchases", chained and balance == report["purse"]["balance_end"],
           f"{report['purse']['balance_start']} to {balance} fen in {len(report['purchases'])} purchases")
@@ -293,11 +379,14 @@ def main():
     ]
     check_places(source, scrambled)
     check_signalling(source, scrambled, schedule)
-    check_ecm_schedule(source, scrambled, services, times)
+    on_air = check_carousels(source, scrambled, services, times, schedule)
+    check_schedule(services, schedule)
     check_on_air(source, scrambled, services, times, schedule["crypto_period_s"])
     windows = check_windows(report, source, scrambled, descrambled, services)
+    check_rights(report, windows, services, times, schedule)
+    check_report(report, services, times, on_air, descrambled)
     check_frames(source, descrambled, services, windows)
-    check_money(report, card)
+    check_money(report, card, schedule)
     print(f"{passed} passed, {len(failures)} failed")
     sys.exit(bool(failures))
 
