@@ -1,21 +1,18 @@
 #!/usr/bin/env python3
 """No key, control word or PIN of the demo stands in anything that was recorded.
 
-Looks for every 8-octet window of every secret, and for the PIN as ASCII, BCD and PIN block, in the card line's
-recording, in every log and in the reports. First it plants one secret through each recorder and must find it.
+Looks for every 8-octet window of every secret, and for each PIN as ASCII, BCD and PIN block, in the card line's
+recording, in every log (all at level trace) and in the reports. First a demo plants one secret through each recorder,
+where the search must find it, and in each way of writing octets.
 
     check_secrets.py DIR
 """
 
-import json
-import os
+import base64
 import re
 import subprocess
 import sys
-import termios
-import time
 import tomllib
-import tty
 from pathlib import Path
 
 import cas
@@ -25,22 +22,28 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / "target" / "release"
 DEMO = ROOT / "examples" / "demo"
 WINDOW = 8
-RECORDS = ("line.txt", "box.log", "card.log", "box.err", "box.events", "report.json", "headend.json")
-KEY_NAMES = re.compile(r"^(key|value|enc|mac|dek|\w*_key|master|seed)$")
+RECORDS = ("line.txt", "box.log", "card.log", "headend.log", "box.err", "box.events", "report.json", "headend.json")
+WRONG_PIN = "11112222"
+
+passed = failed = 0
+
+
+def check(name, good, detail):
+    global passed, failed
+    passed, failed = passed + good, failed + (not good)
+    print(f"{'ok     ' if good else 'FAILED '} {name}: {detail}")
+
+
+# ---- what must not be found ------------------------------------------------------------------------------------------
 
 
 def keys_of(table):
-    """Every key in a TOML file, by the names that keys have."""
+    """Every key in a TOML file: 16 octets or more; numbers and addresses are shorter."""
     if isinstance(table, list):
         return [k for item in table for k in keys_of(item)]
-    found = []
     if isinstance(table, dict):
-        for name, value in table.items():
-            if isinstance(value, str) and KEY_NAMES.match(name) and re.fullmatch(r"[0-9A-Fa-f]{16,}", value):
-                found.append(bytes.fromhex(value))
-            else:
-                found += keys_of(value)
-    return found
+        return [k for item in table.values() for k in keys_of(item)]
+    return [bytes.fromhex(table)] if isinstance(table, str) and re.fullmatch(r"([0-9A-Fa-f]{2}){16,}", table) else []
 
 
 def control_words(scrambled, operator):
@@ -56,87 +59,111 @@ def control_words(scrambled, operator):
     return words
 
 
-def needles(secrets, pin):
+def seal_keys(operator):
+    """What the service keys are used as."""
+    number = operator["operator"].to_bytes(2, "big")
+    for k in operator["service_key"]:
+        context = bytes([0x15]) + number + bytes([k["slot"]]) + k["epoch"].to_bytes(2, "big")
+        yield cas.kdf(bytes.fromhex(k["key"]), 0x41, context, 256)
+
+
+def session_keys(line, operator):
+    """The keys of every session on the line, from the challenges that passed there in clear. A card cryptogram that
+    is not the one on the line means that they are not the keys."""
+    pairing = operator["pairing"][0]
+    enc, mac = (cas.kdf(bytes.fromhex(pairing["k_pair"]), 0x44, bytes.fromhex(pairing["box"]) + bytes([k]), 128)
+                for k in (1, 2))
+    host = re.findall(r"80503F0008([0-9A-F]{16})", line["T"])
+    card = re.findall(r"0{20}3F0360([0-9A-F]{16})([0-9A-F]{16})", line["C"])
+    keys, good = {enc, mac}, bool(host) and len(host) == len(card)
+    for challenge, (answer, cryptogram) in zip(host, card):
+        context = bytes.fromhex(challenge + answer)
+        session = [cas.kdf(key, constant, context, 128) for key, constant in ((enc, 4), (mac, 6), (mac, 7))]
+        good &= cas.kdf(session[1], 0, context, 64).hex().upper() == cryptogram
+        keys.update(session)
+    check("session keys recomputed from the line", good, f"{len(host)} sessions")
+    return keys
+
+
+def needles(secrets, pins):
     """What must not be found: (name, octets)."""
     for secret in secrets:
         for at in range(len(secret) - WINDOW + 1):
             yield "key or control word", secret[at : at + WINDOW]
-    yield "PIN in ASCII", pin.encode()
-    yield "PIN in BCD", bytes.fromhex(pin)
-    block = f"2{len(pin):X}{pin}".ljust(16, "F")
-    yield "PIN block", bytes.fromhex(block)
+    for pin in pins:
+        yield "PIN in ASCII", pin.encode()
+        yield "PIN in BCD", bytes.fromhex(pin)
+        yield "PIN block", bytes.fromhex(f"2{len(pin):X}{pin}".ljust(16, "F"))
+
+
+# ---- where it is looked for ------------------------------------------------------------------------------------------
+
+
+def line_octets(text):
+    """What went over the line in each direction, T to the card and C from it, as hexadecimal."""
+    rows = [line.split() for line in text.splitlines()]
+    return {to: "".join(row[2] for row in rows if len(row) == 3 and row[1] == to) for to in "TC"}
 
 
 class Haystack:
-    """One recording: its octets as they are, and all hexadecimal in it decoded, in every alignment."""
+    """One recording: its octets as they are, and everything in it that is octets in writing."""
 
     def __init__(self, name, data):
-        self.name = name
         self.forms = [data]
-        if name == "line.txt":
-            for direction in "TC":
-                octets = "".join(line.split()[2] for line in data.decode().splitlines()
-                                 if len(line.split()) == 3 and line.split()[1] == direction)
-                self.forms.append(bytes.fromhex(octets))
         text = data.decode(errors="replace")
-        for run in re.findall(r"(?:[0-9A-Fa-f]{2}[ :,]?){4,}", text):
-            digits = re.sub(r"[^0-9A-Fa-f]", "", run)
-            self.forms.append(bytes.fromhex(digits[: len(digits) // 2 * 2]))
-            self.forms.append(bytes.fromhex(digits[1 : 1 + (len(digits) - 1) // 2 * 2]))
-        self.text = text.upper()
+        if name == "line.txt":
+            self.forms += map(bytes.fromhex, line_octets(text).values())
+        for run in re.findall(r"(?:(?:0[xX])?[0-9A-Fa-f]{2}[ :,]{0,2}){4,}", text):
+            digits = re.sub(r"0[xX]|[ :,]", "", run)
+            for start in (0, 1):  # an odd digit may stand in front
+                self.forms.append(bytes.fromhex(digits[start : start + (len(digits) - start) // 2 * 2]))
+        for run in re.findall(r"(?:\b\d{1,3}\b[, ]{1,2}){3,}\d{1,3}\b", text):
+            self.forms.append(bytes(n for n in map(int, re.findall(r"\d+", run)) if n < 256))
+        for run in re.findall(r"[A-Za-z0-9+/_-]{11,}", text):
+            for start in range(4):
+                digits = run[start : len(run) - ((len(run) - start) % 4 == 1)]
+                digits += "=" * (-len(digits) % 4)
+                self.forms.append(base64.b64decode(digits, altchars=b"-_" if re.search("[-_]", run) else b"+/"))
+        self.joined = b"\x00--\x00".join(self.forms)
 
     def find(self, wanted):
-        joined = b"\x00--\x00".join(self.forms)
-        return sorted({name for name, octets in wanted if octets in joined or octets.hex().upper() in self.text})
+        return sorted({name for name, octets in wanted if octets in self.joined})
 
 
-def plant_line(directory, secret):
-    """Sends the secret to a card over its line; the recording must show it."""
-    memory, link, record = (directory / n for n in ("plant.nvm", "plant.tty", "plant-line.txt"))
-    subprocess.run([BIN / "vcard", "personalise", "--from", directory / "card.toml", "--memory", memory], check=True)
-    process = subprocess.Popen([BIN / "vcard", "serve", "--memory", memory, "--link", link, "--record", record],
-                               stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 10
-    while not link.is_symlink() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    line = os.open(link, os.O_RDWR | os.O_NOCTTY)
-    tty.setraw(line)
-    speeds = termios.tcgetattr(line)
-    speeds[4] = speeds[5] = termios.B0
-    termios.tcsetattr(line, termios.TCSANOW, speeds)
-    time.sleep(0.05)
-    speeds[4] = speeds[5] = termios.B9600
-    termios.tcsetattr(line, termios.TCSANOW, speeds)
-    os.set_blocking(line, False)
-    found = False
-    while time.monotonic() < deadline and not found:
-        time.sleep(0.05)
-        os.write(line, secret)
-        time.sleep(0.05)
-        found = record.exists() and bool(Haystack("line.txt", record.read_bytes()).find([("planted", secret)]))
-    os.close(line)
-    process.terminate()
-    process.wait(10)
-    return found
+def check_search(secret):
+    """The search finds the secret in every way of writing octets."""
+    half = len(secret) // 2
+    writings = {
+        "octets": b"a" + secret + b"z",
+        "hexadecimal": b"key " + secret.hex().encode(),
+        "hexadecimal, capitals, in the middle of more": b"F00" + secret.hex().upper().encode() + b"11",
+        "hexadecimal with spaces": secret.hex(" ").encode(),
+        "hexadecimal with colons": secret.hex(":").encode(),
+        "a list of 0x": ", ".join(f"0x{o:02x}" for o in secret).encode(),
+        "a list of hexadecimal": ("[" + ", ".join(f"{o:02X}" for o in secret) + "]").encode(),
+        "a list of decimal numbers": str(list(secret)).encode(),
+        "base64": b"key=" + base64.b64encode(secret),
+        "two records of the line": f"0.1 T 00{secret[:half].hex()}\n0.2 C 6100\n0.3 T {secret[half:].hex()}\n".upper()
+                                   .encode(),
+    }
+    missed = [w for w, data in writings.items() if not Haystack("line.txt", data).find([("planted", secret)])]
+    check("the search knows every way of writing octets", not missed, f"{len(writings)} ways, missed {missed}")
 
 
-def plant_log(directory, secret):
-    """Names the secret in a reader's path: the library's log and the player's error must show it."""
-    log = directory / "plant.log"
-    run = subprocess.run(
-        [BIN / "player", "--reader", f"serial:/dev/{secret.hex()}", "--box", directory / "box.txt", "--state",
-         directory / "plant-state", "--log", log, "--unpaced", "-o", "/dev/null", directory / "scrambled.ts"],
-        capture_output=True, stdin=subprocess.DEVNULL, check=False,
-    )
-    wanted = [("planted", secret)]
-    in_log = Haystack("box.log", log.read_bytes() if log.exists() else b"").find(wanted)
-    return bool(in_log and Haystack("box.err", run.stderr).find(wanted))
-
-
-def plant_report(directory, secret):
-    report = json.loads((directory / "report.json").read_text())
-    report["marks"].append({"at_s": 0, "what": secret.hex()})
-    return bool(Haystack("report.json", json.dumps(report).encode()).find([("planted", secret)]))
+def check_recorders(directory, secret):
+    """A whole demo writes the secret through every recorder, where the search must find it. The player says nothing on
+    standard error as long as all is well: it is given a reader that does not exist."""
+    out = directory / f"plant-{secret.hex()}"
+    told = subprocess.run([sys.executable, DEMO / "story.py", "--unpaced", "--plant", secret.hex(), "--out", out],
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    mute = subprocess.run([BIN / "player", "--reader", f"serial:/dev/{secret.hex()}", "--box", out / "box.txt", "--state",
+                           out / "state", "--unpaced", "-o", "/dev/null", out / "scrambled.ts"],
+                          stderr=(out / "box.err").open("w"), stdin=subprocess.DEVNULL, check=False)
+    check("a demo with a secret in every recorder", told.returncode == 0 and mute.returncode == 1,
+          f"status {told.returncode} and {mute.returncode}")
+    for name in RECORDS:
+        found = Haystack(name, (out / name).read_bytes()).find([("planted", secret)])
+        check(f"planted in {name}", bool(found), "found" if found else "not found")
 
 
 def main():
@@ -144,26 +171,20 @@ def main():
     operator = tomllib.loads((DEMO / "operator.toml").read_text())
     card = tomllib.loads((DEMO / "card.toml").read_text())
     words = control_words(ts.read(directory / "scrambled.ts"), operator)
-    secrets = set(keys_of(operator)) | set(keys_of(card)) | words
-    failures = 0
-    planted = next(iter(sorted(words, key=len, reverse=True)))[:WINDOW]
-    for recorder, plant in (("card line", plant_line), ("log and messages", plant_log), ("report", plant_report)):
-        found = plant(directory, planted)
-        failures += not found
-        print(f"{'ok     ' if found else 'FAILED '} planted in the {recorder}: {'found' if found else 'not found'}")
-    wanted = list(needles(secrets, card["pin"]))
+    planted = max(sorted(words), key=len)[:WINDOW]
+    check_search(planted)
+    check_recorders(directory, planted)
+    line = line_octets((directory / "line.txt").read_text())
+    secrets = set(keys_of(operator)) | set(keys_of(card)) | words | set(seal_keys(operator))
+    secrets |= session_keys(line, operator)
+    wanted = list(needles(secrets, (card["pin"], WRONG_PIN)))
     for name in RECORDS:
-        path = directory / name
-        if not path.exists():
-            failures += 1
-            print(f"FAILED  {name} is missing")
-            continue
-        found = Haystack(name, path.read_bytes()).find(wanted)
-        failures += bool(found)
-        print(f"{'FAILED ' if found else 'ok     '} {name}: {', '.join(found) or 'nothing'} "
-              f"({path.stat().st_size} octets, {len(secrets)} secrets, {len(words)} of them control words)")
-    print(f"{len(RECORDS) + 3 - failures} passed, {failures} failed")
-    sys.exit(bool(failures))
+        data = (directory / name).read_bytes()
+        found = Haystack(name, data).find(wanted)
+        check(name, not found, f"{', '.join(found) or 'nothing'} ({len(data)} octets, {len(secrets)} secrets, "
+                               f"{len(words)} of them control words)")
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(bool(failed))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The programs of the demo, each behind a small class: head-end, card and box."""
 
 import json
+import os
 import queue
 import socket
 import subprocess
@@ -16,14 +17,19 @@ SOURCE = ROOT / "examples" / "media" / "two-services.ts"
 # A program that says nothing for so long has failed; the story itself never waits for it.
 PATIENCE_S = 60
 
+# Everything that a program can log is kept, and searched for secrets by the tests.
+TALKATIVE = {**os.environ, "RUST_LOG": "trace"}
+
 
 class ActorError(Exception):
     """A program of the demo failed; the text is what it said."""
 
 
-def run(*command):
-    """Runs one of our programs to its end."""
-    result = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False)
+def run(log, *command):
+    """Runs one of our programs to its end; what it says goes to the log as well."""
+    result = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, env=TALKATIVE)
+    with open(log, "a") as kept:
+        kept.write(result.stdout + result.stderr)
     if result.returncode != 0:
         raise ActorError(f"{Path(command[0]).name} {command[1]}: {result.stderr.strip()}")
     return result.stdout
@@ -32,19 +38,20 @@ def run(*command):
 class Headend:
     """Makes the pairing and packages the stream."""
 
-    def __init__(self, out, faults=()):
+    def __init__(self, out, schedule, faults=()):
         self.scrambled = out / "scrambled.ts"
         self.report = out / "headend.json"
-        self._out = out
+        self._out, self._log, self._schedule = out, out / "headend.log", schedule
+        self._log.write_text("")
         self._faults = [word for name in faults for word in ("--fault", name)]
 
     def pair(self, card_id, stb_id):
-        run(BIN / "headend", "keys", "pair", "--operator", HERE / "operator.toml", "--card", card_id,
+        run(self._log, BIN / "headend", "keys", "pair", "--operator", HERE / "operator.toml", "--card", card_id,
             "--box", stb_id, "--slot", "0", "--out", self._out / "pairing")
         return self._out / "pairing"
 
     def package(self):
-        run(BIN / "headend", "package", "--schedule", HERE / "schedule.toml", "--operator",
+        run(self._log, BIN / "headend", "package", "--schedule", self._schedule, "--operator",
             HERE / "operator.toml", "--in", SOURCE, "--out", self.scrambled, "--report", self.report,
             *self._faults)
         return json.loads(self.report.read_text())
@@ -53,21 +60,23 @@ class Headend:
 class Card:
     """The virtual card on a pseudo terminal, and the hand that pulls it or cuts its power."""
 
-    def __init__(self, out, personalisation, faults=(), protocol="t1"):
+    def __init__(self, out, personalisation, faults=(), options=()):
         memory, link, control = out / "card.nvm", out / "card.tty", out / "card.ctl"
         for stale in (memory, link, control):
             stale.unlink(missing_ok=True)
-        run(BIN / "vcard", "personalise", "--from", personalisation, "--memory", memory)
+        log = out / "card.log"
+        log.write_text("")
+        run(log, BIN / "vcard", "personalise", "--from", personalisation, "--memory", memory)
         self.link, self.record = link, out / "line.txt"
         command = [BIN / "vcard", "serve", "--memory", memory, "--link", link, "--control", control,
-                   "--record", self.record, "--protocol", protocol]
+                   "--record", self.record, *options]
         command += [word for name in faults for word in ("--fault", name)]
-        self._log = open(out / "card.log", "w")
-        self._process = subprocess.Popen([str(c) for c in command], stdout=self._log, stderr=self._log)
+        self._log = open(log, "a")
+        self._process = subprocess.Popen([str(c) for c in command], stdout=self._log, stderr=self._log, env=TALKATIVE)
         deadline = time.monotonic() + PATIENCE_S
         while not (link.is_symlink() and control.exists()):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise ActorError("vcard serve: " + (out / "card.log").read_text().strip())
+                raise ActorError("vcard serve: " + log.read_text().strip())
             time.sleep(0.01)
         self._control = socket.socket(socket.AF_UNIX)
         self._control.connect(str(control))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The whole path once: two services, one card, a purchase, a key rotation, two power cuts, a pulled card.
 
-    story.py [--out DIR] [--unpaced] [--protocol t0|t1] [--break NAME]
+    story.py [--out DIR] [--unpaced] [--protocol t0|t1] [--break NAME] [--plant HEX]
 
 Exit status 0 only when every claim was checked and held. The last line is the report's summary as JSON.
 """
@@ -27,9 +27,10 @@ SETTLE_S = 6  # un-paced runs wait at most so long for an event; nothing in the 
 class Story:
     """The steps in order. `at` is stream time in seconds."""
 
-    def __init__(self, out, paced, protocol, break_name, wrapper):
+    def __init__(self, out, paced, protocol, break_name, wrapper, planted):
         self.out, self.paced, self.protocol, self.wrapper = out, paced, protocol, wrapper
         self.twist = breaks.BREAKS.get(break_name, breaks.Break())
+        self.planted = planted
         self.claims = Claims()
         self.marks, self.purchases = [], []
         self.card_file = tomllib.loads((HERE / "card.toml").read_text())
@@ -39,7 +40,7 @@ class Story:
 
     def set_up(self):
         self.say(None, "The head-end pairs card and box, and packages the stream")
-        head_end = Headend(self.out, self.twist.headend)
+        head_end = Headend(self.out, self.schedule(), self.twist.headend)
         pairing = head_end.pair(self.card_file["card_id"], self.operator["box"][0]["stb_id"])
         self.packaged = head_end.package()
         self.seconds = self.packaged["duration_ms"] / 1000
@@ -51,8 +52,17 @@ class Story:
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir()
         shutil.copy(pairing / "box-pair.section", state / "pairing.0")
-        self.card = Card(self.out, self.personalisation(pairing), self.twist.card, self.protocol)
+        options = ["--protocol", self.protocol] + (["--historical", self.planted] if self.planted else [])
+        self.card = Card(self.out, self.personalisation(pairing), self.twist.card, options)
         self.box = Box(self.out, self.card, head_end.scrambled, state, self.box_file(), self.paced, self.wrapper)
+
+    def schedule(self):
+        """The schedule; News takes the name that is to be planted."""
+        if not self.planted:
+            return HERE / "schedule.toml"
+        path = self.out / "schedule.toml"
+        path.write_text((HERE / "schedule.toml").read_text().replace('name = "News"', f'name = "{self.planted}"'))
+        return path
 
     def personalisation(self, pairing):
         """The card's file with the pairing EMM made a moment ago."""
@@ -99,6 +109,8 @@ class Story:
         self.pull_card()
         self.play(self.seconds + 1)
         self.box.order("flush")
+        if self.planted:
+            self.box.order("buy", NEWS, 1, self.planted)
         self.stats = self.box.order("stats")
         self.card_status = self.card.order("status")
         status = self.box.close()
@@ -305,10 +317,13 @@ def main():
     options.add_argument("--protocol", choices=("t0", "t1"), default="t1", help="the card line's protocol")
     options.add_argument("--break", dest="break_name", choices=sorted(breaks.BREAKS), metavar="NAME",
                          help="break one claim on purpose: " + ", ".join(sorted(breaks.BREAKS)))
+    options.add_argument("--plant", default="", metavar="HEX",
+                         help="write these eight octets through every recorder: a search for secrets must find them")
     options.add_argument("--wrapper", default="", help="command in front of the player, such as valgrind")
     given = options.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    story = Story(given.out.resolve(), not given.unpaced, given.protocol, given.break_name, given.wrapper.split())
+    story = Story(given.out.resolve(), not given.unpaced, given.protocol, given.break_name, given.wrapper.split(),
+                  given.plant)
     try:
         story.set_up()
         story.tell()
