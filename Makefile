@@ -20,7 +20,7 @@ include ffi/library.mk
 rust:
 	$(CARGO) build --release --workspace
 
-$(BIN)/player: examples/c/player.c include/stbcam.h $(BIN)/libstbcam.so.1
+$(BIN)/player: $(wildcard examples/c/*.[ch]) include/stbcam.h $(BIN)/libstbcam.so.1
 	$(CC) -std=c99 -Wall -Wextra -Werror -pedantic $(CFLAGS) -Iinclude examples/c/*.c -o $@ -L$(BIN) -lstbcam -Wl,-rpath,'$$ORIGIN'
 
 demo: all

@@ -32,6 +32,8 @@ $(STBCAM_OUT)/$(STBCAM_SONAME): $(STBCAM_OUT)/libstbcam.so.$(STBCAM_VERSION)
 	ln -sf $(notdir $<) $@
 	ln -sf $(@F) $(@D)/libstbcam.so
 
+# Always made: it holds PREFIX, which make does not know to have changed.
+.PHONY: $(STBCAM_OUT)/stbcam.pc
 $(STBCAM_OUT)/stbcam.pc: ffi/stbcam.pc.in
 	@mkdir -p $(@D)
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(STBCAM_VERSION)|' $< > $@

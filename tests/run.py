@@ -7,6 +7,8 @@
 import concurrent.futures
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -85,6 +87,28 @@ def readme_compiles():
     return None if result.returncode == 0 else result.stderr
 
 
+def installs():
+    """`make install` puts a library there that a program finds by stbcam.pc alone."""
+    stage, prefix = OUT / "stage", "/opt/stbcam"
+    shutil.rmtree(stage, ignore_errors=True)
+    made = run("make", "-C", ROOT, "install", f"DESTDIR={stage}", f"PREFIX={prefix}")
+    if made.returncode != 0:
+        return tail(made)
+    fields = dict(re.findall(r"^(\w+)[=:] ?(.*)$", (stage / "opt/stbcam/lib/pkgconfig/stbcam.pc").read_text(), re.M))
+    if fields["prefix"] != prefix:
+        return f"stbcam.pc says {fields['prefix']}, not {prefix}"
+    flags = f"{fields['Cflags']} {fields['Libs']}"
+    for name in ("libdir", "includedir", "prefix"):
+        flags = flags.replace("${%s}" % name, fields[name])
+    flags = flags.replace(prefix, f"{stage}{prefix}").split()
+    player = OUT / "installed-player"
+    linked = run("cc", "-std=c99", *sorted((ROOT / "examples" / "c").glob("*.c")), "-o", player, *flags,
+                 f"-Wl,-rpath,{stage}{prefix}/lib")
+    told = run(player, "--help") if linked.returncode == 0 else linked
+    tools = [run(stage / "opt/stbcam/bin" / tool, "--version").returncode for tool in ("vcard", "headend")]
+    return None if told.returncode == 0 and tools == [0, 0] else tail(told) + f" {tools}"
+
+
 def script(name, *arguments):
     def test():
         result = run(sys.executable, TESTS / name, *arguments)
@@ -100,6 +124,8 @@ def tests():
     yield "software descrambler against libdvbcsa and OpenSSL", script("check_descrambler.py")
     yield "bad input", script("check_bad_input.py", OUT / "bad-input")
     yield "the README's C compiles", readme_compiles
+    yield "the checker names what is spoilt", script("check_notices.py", OUT / "notices")
+    yield "what make installs can be linked", installs
     yield "every claim is broken once", every_claim_is_broken
     for name in BREAKS:
         yield f"break {name}", lambda name=name: broken(name)

@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""check_demo.py is no yes-man: each file of a good demo is spoilt in one way, and it must name what does not hold.
+
+    check_notices.py DIR        scratch folder
+"""
+
+import concurrent.futures
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import ts
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "examples" / "media" / "two-services.ts"
+NEWS_VIDEO, CINEMA_VIDEO, NEWS_ECM, EMM, CAT = 0x0100, 0x0102, 0x0140, 0x0150, 0x0001
+
+
+class Files:
+    """A finished demo in memory."""
+
+    def __init__(self, directory):
+        self.source = [bytearray(p.data) for p in ts.read(SOURCE)]
+        self.scrambled = [bytearray(p.data) for p in ts.read(directory / "scrambled.ts")]
+        self.descrambled = [bytearray(p.data) for p in ts.read(directory / "descrambled.ts")]
+        self.report = json.loads((directory / "report.json").read_text())
+
+    def write(self, directory):
+        directory.mkdir()
+        (directory / "scrambled.ts").write_bytes(b"".join(self.scrambled))
+        (directory / "descrambled.ts").write_bytes(b"".join(self.descrambled))
+        (directory / "report.json").write_text(json.dumps(self.report))
+
+    def full(self, pid, after):
+        """The first packet of this PID from there on that is payload alone."""
+        return next(i for i in range(after, len(self.scrambled))
+                    if ts.Packet(self.scrambled[i], i).pid == pid and self.scrambled[i][3] & 0x30 == 0x10)
+
+    def news(self, number):
+        return self.report["services"]["1"]["windows"][number]
+
+
+# The clear window of News begins after the first packets and ends far behind packet 6000; Cinema has no key around 7000.
+
+
+def garbled_picture(files):
+    files.descrambled[files.full(NEWS_VIDEO, 6000)][-1] ^= 1
+
+
+def stolen_picture(files):
+    place = files.full(CINEMA_VIDEO, 7000)
+    files.descrambled[place] = files.source[place]
+
+
+def touched_stranger(files):
+    files.descrambled[files.full(EMM, 0)][-1] ^= 1
+
+
+def lost_packet(files):
+    del files.descrambled[-1]
+
+
+def clear_on_air(files):
+    place = files.full(NEWS_VIDEO, 6000)
+    files.scrambled[place][4:] = files.source[place][4:]
+
+
+def unscrambled_on_air(files):
+    place = files.full(NEWS_VIDEO, 6000)
+    files.scrambled[place] = files.source[place]
+
+
+def other_cipher(files):
+    files.scrambled[files.full(CINEMA_VIDEO, 6000)][-1] ^= 1
+
+
+def moved_packets(files):
+    one, two = files.full(NEWS_VIDEO, 6000), files.full(CINEMA_VIDEO, 6000)
+    files.scrambled[one], files.scrambled[two] = files.scrambled[two], files.scrambled[one]
+
+
+def counter(files):
+    files.scrambled[files.full(NEWS_ECM, 6000)][3] ^= 1
+
+
+def missing_ecm(files):
+    place = files.full(NEWS_ECM, 6000)
+    files.scrambled[place] = files.source[place]
+
+
+def late_cat(files):
+    place = files.full(CAT, 6000)
+    files.scrambled[place] = files.source[place]
+
+
+def broken_cat(files):
+    files.scrambled[files.full(CAT, 6000)][10] ^= 1
+
+
+def forged_ecm(files):
+    """Its tag does not hold: as if it had not been there."""
+    files.scrambled[files.full(NEWS_ECM, 6000)][40] ^= 1
+
+
+def wide_window(files):
+    files.news(0)[1] += 200
+
+
+def narrow_window(files):
+    files.news(0)[1] -= 200
+
+
+def free_programme(files):
+    del files.report["purchases"][1]
+
+
+def flattered_count(files):
+    files.report["packets"]["descrambled"] += 1
+
+
+def hidden_loss(files):
+    files.report["packets"]["lost_at_rotation"] += 1
+
+
+def invented_ecm(files):
+    files.report["services"]["2"]["ecms_s"].append(30.0)
+
+
+def wrong_tac(files):
+    purchase = files.report["purchases"][0]
+    purchase["tac"] = f"{int(purchase['tac'], 16) ^ 1:08x}"
+
+
+def wrong_price(files):
+    files.report["purchases"][2]["price"] += 1
+
+
+def lost_fen(files):
+    files.report["purse"]["balance_end"] -= 1
+
+
+SPOILT = {
+    garbled_picture: "granted windows equal the source",
+    stolen_picture: "granted windows equal the source",
+    touched_stranger: "the rest of the multiplex is untouched",
+    lost_packet: "the descrambled stream keeps its length",
+    clear_on_air: "service 1: every long enough payload is scrambled",
+    unscrambled_on_air: "service 1: every long enough payload is scrambled",
+    other_cipher: "service 2: recomputed with DVB-CSA2",
+    moved_packets: "every packet keeps its place",
+    counter: "continuity counters are right",
+    missing_ecm: "what is due takes the first null packet",
+    late_cat: "what is due takes the first null packet",
+    broken_cat: "the CAT is on air with a good CRC",
+    forged_ecm: "what is due takes the first null packet",
+    wide_window: "granted windows equal the source",
+    narrow_window: "granted windows equal the source",
+    free_programme: "service 2: the picture is there when it was paid for",
+    flattered_count: "the report counts packets as they are",
+    hidden_loss: "the report counts packets as they are",
+    invented_ecm: "service 2: the report tells ECMs",
+    wrong_tac: "event 2001: the TAC is PBOC's",
+    wrong_price: "event 2003: the price is the schedule's",
+    lost_fen: "balances add up over all purchases",
+}
+
+
+def notices(good, scratch, spoil, expected):
+    """None when the checker names what was spoilt, else what it said."""
+    files = Files(good)
+    spoil(files)
+    directory = scratch / spoil.__name__
+    files.write(directory)
+    told = subprocess.run([sys.executable, ROOT / "tests" / "check_demo.py", directory], capture_output=True, text=True,
+                          check=False)
+    shutil.rmtree(directory)
+    named = [line for line in told.stdout.splitlines() if line.startswith("FAILED  " + expected)]
+    return None if told.returncode == 1 and named else (told.stdout + told.stderr)[-600:]
+
+
+def main():
+    scratch = Path(sys.argv[1])
+    shutil.rmtree(scratch, ignore_errors=True)
+    good = scratch / "good"
+    subprocess.run([sys.executable, ROOT / "examples" / "demo" / "story.py", "--unpaced", "--out", good], check=True,
+                   stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        running = [(s, e, pool.submit(notices, good, scratch, s, e)) for s, e in SPOILT.items()]
+        for spoil, expected, future in running:
+            problem = future.result()
+            failed += problem is not None
+            print(f"{'FAILED ' if problem else 'ok     '} {spoil.__name__}: {problem or expected}")
+    print(f"{len(SPOILT) - failed} passed, {failed} failed")
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()
