@@ -27,6 +27,7 @@ BREAKS = {
     "forgotten-commit": Break(("cut-after-commit",), card=("forget-commit",)),
     "ignored-query": Break(("cut-after-commit",), card=("ignore-query",)),
     "no-replay": Break(("replayed-emm",), headend=("no-replay",)),
+    "fresh-replay": Break(("replayed-emm",), headend=("fresh-replay",)),
     "no-forgeries": Break(("forged-emm",), headend=("no-forgeries",)),
     "accepted-forgery": Break(("forged-emm",), card=("accept-forged",)),
     "answered-forgery": Break(("forged-ecm",), card=("accept-forged-ecm",)),

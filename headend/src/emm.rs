@@ -270,6 +270,8 @@ impl<'a> EmmMaker<'a> {
         let mut items: Vec<Item> = Vec::new();
         let mut next = self.operator.next_sequence;
         for entry in &schedule.emm {
+            let fresh = faults.has(Fault::FreshReplay).then(|| anew(entry, schedule)).flatten();
+            let entry = fresh.as_ref().unwrap_or(entry);
             let message = &entry.message;
             let sequence = message.takes_number().then_some(next);
             if sequence.is_some() {
@@ -353,6 +355,13 @@ impl Sender {
         sealed.copy_from_slice(random.get(..sealed.len()).unwrap_or_default());
         Ok(section)
     }
+}
+
+/// A `replay` as if its original came for the first time.
+fn anew(replay: &Entry, schedule: &Schedule) -> Option<Entry> {
+    let Message::Replay { of } = &replay.message else { return None };
+    let original = schedule.emm.iter().find(|entry| entry.name == *of)?;
+    Some(Entry { message: original.message.clone(), ..replay.clone() })
 }
 
 /// The PIN block, followed by eight zero octets to the length of a key.

@@ -19,6 +19,8 @@ pub enum Fault {
     NoForgeries,
     /// No `replay` goes on air.
     NoReplay,
+    /// What a `replay` repeats is sealed anew under a number of its own: the card takes it.
+    FreshReplay,
     /// Two neighbouring packets change places.
     ShiftedPacket,
     /// In the fifth crypto period of the first service the old ECM stays until 0.5 s before its

@@ -153,7 +153,7 @@ fn check_faults(
             Fault::LateNext => periods.count() > 4,
             Fault::LostKeyUpdate => sends(&["key_deliver"]),
             Fault::NoForgeries => sends(&["forge_emm", "forge_ecm"]),
-            Fault::NoReplay => sends(&["replay"]),
+            Fault::NoReplay | Fault::FreshReplay => sends(&["replay"]),
             Fault::ShiftedPacket => true,
         };
         if !has_object {

@@ -273,6 +273,10 @@ fn each_fault_breaks_its_promise_and_says_so() {
     let kinds: Vec<&str> = report.emms.iter().map(|emm| emm.kind).collect();
     assert_eq!(kinds, ["grant", "key_deliver", "key_activate"]);
 
+    let (.., report) = demo(&[Fault::FreshReplay]);
+    let numbers: Vec<_> = report.emms.iter().map(|emm| (emm.kind, emm.sequence)).collect();
+    assert_eq!(numbers[3], ("grant", Some(13)));
+
     let (source, result, _) = demo(&[Fault::ShiftedPacket]);
     assert_eq!(misplaced(&source, &result, &PMTS).len(), 2);
 
