@@ -156,8 +156,8 @@ def check_recorders(directory, secret):
     out = directory / f"plant-{secret.hex()}"
     told = subprocess.run([sys.executable, DEMO / "story.py", "--unpaced", "--plant", secret.hex(), "--out", out],
                           capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-    mute = subprocess.run([BIN / "player", "--reader", f"serial:/dev/{secret.hex()}", "--box", out / "box.txt", "--state",
-                           out / "state", "--unpaced", "-o", "/dev/null", out / "scrambled.ts"],
+    mute = subprocess.run([BIN / "player", "--reader", f"serial:/dev/{secret.hex()}", "--box", out / "box.txt",
+                           "--state", out / "state", "--unpaced", "-o", "/dev/null", out / "scrambled.ts"],
                           stderr=(out / "box.err").open("w"), stdin=subprocess.DEVNULL, check=False)
     check("a demo with a secret in every recorder", told.returncode == 0 and mute.returncode == 1,
           f"status {told.returncode} and {mute.returncode}")

@@ -202,7 +202,7 @@ class Story:
     def cut_before_commit(self):
         pin, before = self.card_file["pin"], self.balance()
         self.play(11.0)
-        self.say(11.0, "Buying the next event; the card's power is cut before it commits", "power cut")
+        self.say(11.0, "Buying the next event; the card's power is cut before it commits", "power cut before commit")
         self.card.order("cut after-commit" if "swap-cuts" in self.twist.viewer else "cut before-commit")
         self.box.order("buy", CINEMA, 850, request(2), pin)
         self.settle("purchase", request=request(2), state="refused")
@@ -231,7 +231,7 @@ class Story:
     def cut_after_commit(self):
         pin, before = self.card_file["pin"], self.balance()
         self.play(21.0)
-        self.say(21.0, "Buying the last event; power is cut after the commit, before the answer", "power cut")
+        self.say(21.0, "Buying the last event; power is cut after the commit, before the answer", "power cut after commit")
         self.card.order("cut after-commit")
         self.box.order("buy", CINEMA, 1500, request(3), pin)
         self.settle("purchase", request=request(3), state="paid")

@@ -14,6 +14,7 @@ def draw(report):
     for row, (number, service) in enumerate(sorted(report["services"].items())):
         out += service_row(service, TOP + 24 + row * ROW, x, end)
     out += marks(report, x)
+    out.sort(key=lambda shape: shape.startswith("<text"))  # texts lie on top
     height = TOP + 24 + 2 * ROW + 150
     axis = []
     for second in range(0, int(end) + 1, 5):
@@ -22,7 +23,8 @@ def draw(report):
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
         f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif">',
-        "<style>text{font-size:13px;fill:#222}.small{font-size:11px;fill:#555}.head{font-size:17px;font-weight:bold}"
+        "<style>text{font-size:13px;fill:#222;paint-order:stroke;stroke:#fffdf8;stroke-width:3px}"
+        ".small{font-size:11px;fill:#555}.head{font-size:17px;font-weight:bold}"
         ".grid{stroke:#e3e0d8}.period{fill:none;stroke:#888}.ecm{stroke:#3566a8}.mark{stroke:#222;stroke-dasharray:3 2}"
         "</style>",
         f'<rect width="{WIDTH}" height="{height}" fill="#fffdf8"/>',
