@@ -37,7 +37,9 @@ enum Command {
 
 #[derive(Args)]
 struct Personalise {
-    /// The personalisation file (TOML). Errors name the field
+    /// The personalisation file (TOML), such as examples/demo/card.toml
+    ///
+    /// Errors name the field; key[2].value is that of the second [[key]].
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
     /// The memory file to make; its owner alone can read it
@@ -88,7 +90,7 @@ fn inspect(args: &Inspect) -> Result<(), String> {
     for (name, value) in [
         ("card", on.card_id.to_string()),
         ("pseudonym", on.pseudonym.to_string()),
-        ("operator", on.operator.to_string()),
+        ("operator", format!("0x{:04X}", on.operator.value())),
         ("card time", moment(on.now)),
         ("synchronised", moment(on.sync)),
         ("balance", status.balance.to_string()),
