@@ -11,7 +11,7 @@ CFLAGS ?= -O2
 BIN    := target/release
 VENV   := target/venv/bin/python
 
-.PHONY: all rust demo check-demo test lint unit header c-test system-test tools install clean
+.PHONY: all rust demo check-demo test lint unit header c-test system-test pcsc-test tools install clean
 
 all: rust $(BIN)/libstbcam.so.1 $(BIN)/stbcam.pc $(BIN)/player
 
@@ -30,7 +30,7 @@ check-demo: tools
 	$(VENV) tests/check_demo.py target/demo
 	$(VENV) tests/check_secrets.py target/demo
 
-test: lint unit c-test system-test
+test: lint unit c-test system-test pcsc-test
 
 lint:
 	$(CARGO) fmt --all --check
@@ -46,6 +46,10 @@ c-test: all
 
 system-test: all tools
 	$(VENV) tests/run.py
+
+# Debian's pcscd at vcard; STBCAM_SKIP_PCSC=1 leaves it out.
+pcsc-test: rust
+	$(PYTHON) tests/pcsc.py $(BIN)/vcard
 
 tools:
 	bash tests/install-tools.sh

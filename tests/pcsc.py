@@ -4,14 +4,18 @@
     pcsc.py [VCARD]    VCARD: the program, target/release/vcard by default
 
 Everything runs in mount, PID and network namespaces of its own, so that no other pcscd is met and nothing is left
-behind. STBCAM_SKIP_PCSC=1 skips it all; missing Debian packages are installed (as root).
+behind. Where the machine refuses them, as a container without CAP_SYS_ADMIN does, it says so and runs without: then no
+other pcscd may be running. STBCAM_SKIP_PCSC=1 skips it all; missing Debian packages are installed (as root).
 """
 
+import fcntl
 import json
 import os
 import re
 import shutil
+import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -22,8 +26,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ["pcscd", "libccid", "opensc", "vsmartcard-vpcd"]
 DRIVERS = Path("/usr/lib/pcsc/drivers/serial")
 CARD = ROOT / "examples" / "demo" / "card.toml"
-TIMEOUT_S = 120
-INSIDE = "--inside"
+COMMAND_FILE = Path("/run/pcscd/pcscd.comm")
+# Generous: the machine may be busy with other tests.
+TIMEOUT_S, WAIT_S, TOOL_S = 400, 60, 60
+INSIDE, BARE = "--inside", "--bare"
 
 SELECT_CAS = "00A4040008F05354424341530100"
 SELECT_PURSE = "00A4040009A0000000038698070100"
@@ -60,6 +66,36 @@ def install():
                    stdout=subprocess.DEVNULL, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
 
 
+def namespaces():
+    """The command that gives a program namespaces of its own; nothing where they are refused."""
+    rootless = [] if os.geteuid() == 0 else ["--map-root-user"]
+    command = ["unshare", *rootless, "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"]
+    tried = subprocess.run([*command, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, text=True,
+                           timeout=30, check=False)
+    if tried.returncode == 0:
+        return command
+    why = tried.stderr.strip() or f"exit status {tried.returncode}"
+    print(f"pcsc: this machine refuses namespaces ({why}); running without them", flush=True)
+    return []
+
+
+def bare_hindrance():
+    """What stands against a pcscd that shares the machine with everything else."""
+    if os.geteuid() != 0:
+        return "without namespaces pcscd needs root: run as root, or set STBCAM_SKIP_PCSC=1"
+    with socket.socket(socket.AF_UNIX) as s:
+        if s.connect_ex(str(COMMAND_FILE)) == 0:
+            return "without namespaces no other pcscd may run: stop it, or set STBCAM_SKIP_PCSC=1"
+    return None
+
+
+def loopback_up():
+    """Sets IFF_UP on lo (netdevice(7)), for which a small machine has no command."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        flags = struct.unpack("16xh", fcntl.ioctl(s, 0x8913, struct.pack("16sh", b"lo", 0))[:18])[0]
+        fcntl.ioctl(s, 0x8914, struct.pack("16sh", b"lo", flags | 1))
+
+
 def outside(vcard):
     """Prepares cards, and runs the rest in namespaces of its own."""
     if not Path(vcard).is_file():
@@ -72,9 +108,11 @@ def outside(vcard):
                               timeout=60)
         if made.returncode != 0:
             return 1
-        rootless = [] if os.geteuid() == 0 else ["--map-root-user"]
-        command = ["unshare", *rootless, "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc",
-                   sys.executable, __file__, INSIDE, vcard, folder]
+        own = namespaces()
+        if not own and (hindrance := bare_hindrance()):
+            print(f"pcsc: {hindrance}", file=sys.stderr)
+            return 1
+        command = [*own, sys.executable, __file__, INSIDE if own else BARE, vcard, folder]
         return subprocess.run(command, timeout=TIMEOUT_S, check=False).returncode
     except subprocess.TimeoutExpired:
         print(f"pcsc: not done within {TIMEOUT_S} s", file=sys.stderr)
@@ -86,11 +124,14 @@ def outside(vcard):
 class Bench:
     """A pcscd, and cards in its readers."""
 
-    def __init__(self, vcard, folder):
+    def __init__(self, vcard, folder, alone):
         self.vcard, self.folder, self.cards, self.failures = vcard, folder, {}, []
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        Path("/run/pcscd").mkdir(parents=True, exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run/pcscd"], check=True)
+        self.started = []
+        COMMAND_FILE.parent.mkdir(parents=True, exist_ok=True)
+        if alone:
+            loopback_up()
+            subprocess.run(["mount", "-t", "tmpfs", "tmpfs", COMMAND_FILE.parent], check=True)
+        COMMAND_FILE.unlink(missing_ok=True)
         (folder / "faults").write_text("\n".join(FAULTS))
         (folder / "readers").mkdir()
 
@@ -103,6 +144,7 @@ class Bench:
              "--control", self.folder / f"{name}.control", *options],
             cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             env={**os.environ, "RUST_LOG": "info"})
+        self.started.append(self.cards[name])
 
     def reader(self, name, device, library, channel):
         (self.folder / "readers" / name).write_text(
@@ -110,11 +152,15 @@ class Bench:
 
     def daemon(self):
         log = (self.folder / "pcscd.log").open("w")
-        return subprocess.Popen(["pcscd", "-f", "-i", "-c", self.folder / "readers"], stdout=log, stderr=log,
-                                stdin=subprocess.DEVNULL, env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"})
+        process = subprocess.Popen(["pcscd", "-f", "-i", "-c", self.folder / "readers"], stdout=log, stderr=log,
+                                   stdin=subprocess.DEVNULL,
+                                   env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"})
+        self.started.append(process)
+        return process
 
     def tool(self, *arguments):
-        told = subprocess.run(["opensc-tool", *arguments], capture_output=True, text=True, timeout=30, check=False)
+        told = subprocess.run(["opensc-tool", *arguments], capture_output=True, text=True, timeout=TOOL_S,
+                              check=False)
         return told.stdout + told.stderr
 
     def readers(self):
@@ -123,7 +169,7 @@ class Bench:
         return {f"{name} {slot}": (number, card == "Yes") for number, card, name, slot in rows}
 
     def wait(self, what, condition):
-        end = time.monotonic() + 20
+        end = time.monotonic() + WAIT_S
         while not condition():
             if time.monotonic() > end:
                 self.check(False, what, str(self.readers()))
@@ -152,8 +198,23 @@ class Bench:
             self.check("SW1=0x90, SW2=0x00" in told and answer in told, f"{name}: SELECT{again}", told)
 
 
-def inside(vcard, folder):
-    bench = Bench(vcard, folder)
+def inside(vcard, folder, alone):
+    def out_of_time(*_):
+        raise TimeoutError(f"not done within {TIMEOUT_S} s")
+
+    # Sooner than whoever started this would kill it, so that nothing is left running.
+    signal.signal(signal.SIGALRM, out_of_time)
+    signal.alarm(TIMEOUT_S - 20)
+    bench = Bench(vcard, folder, alone)
+    try:
+        return judge(bench, folder)
+    finally:
+        for process in bench.started:
+            process.kill()
+            process.wait()
+
+
+def judge(bench, folder):
     for channel, (name, options, *_) in enumerate(TWINS, start=1):
         link = folder / f"{name}.port"
         bench.serve(name, "--line", "gempc-twin", "--link", link, *options)
@@ -161,7 +222,7 @@ def inside(vcard, folder):
     bench.reader("Virtual", "/dev/null:0x8C7B", "libifdvpcd.so", "0x8C7B")
     bench.wait("every port is there", lambda: all((folder / f"{name}.port").exists() for name, *_ in TWINS))
     pcscd = bench.daemon()
-    bench.wait("pcscd listens", lambda: Path("/run/pcscd/pcscd.comm").exists())
+    bench.wait("pcscd listens", lambda: COMMAND_FILE.exists())
     for name, port, slot, *_ in SLOTS:
         bench.serve(name, "--vpcd", f"127.0.0.1:{port}", "--slot", slot)
     names = [f"{name} 00" for name, *_ in TWINS] + [name for name, *_ in SLOTS]
@@ -182,10 +243,10 @@ def inside(vcard, folder):
         bench.talk(reader, T1_ATR, SELECT_CAS, CAS)
     for name, process in bench.cards.items():
         process.terminate()
-        bench.check(process.wait(10) == 0, f"{name}: ends on SIGTERM", (folder / f"{name}.log").read_text())
+        bench.check(process.wait(WAIT_S) == 0, f"{name}: ends on SIGTERM", (folder / f"{name}.log").read_text())
     bench.check(not list(folder.glob("*.port")), "no link is left")
     pcscd.terminate()
-    pcscd.wait(10)
+    pcscd.wait(WAIT_S)
     if bench.failures:
         print((folder / "pcscd.log").read_text()[-4000:], file=sys.stderr)
     return 1 if bench.failures else 0
@@ -195,8 +256,8 @@ def main():
     if os.environ.get("STBCAM_SKIP_PCSC") == "1":
         print("pcsc: skipped, STBCAM_SKIP_PCSC=1")
         return 0
-    if sys.argv[1:2] == [INSIDE]:
-        return inside(sys.argv[2], Path(sys.argv[3]))
+    if sys.argv[1:2] in ([INSIDE], [BARE]):
+        return inside(sys.argv[2], Path(sys.argv[3]), sys.argv[1] == INSIDE)
     vcard = sys.argv[1] if len(sys.argv) > 1 else ROOT / "target" / "release" / "vcard"
     return outside(str(Path(vcard).resolve()))
 
