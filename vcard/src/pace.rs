@@ -1,12 +1,14 @@
 //! Real time on the line: when octets that the operating system delivers at once would have
 //! arrived, and when the card's octets leave.
 //!
-//! A pseudo terminal has no speed. With `--pace` the card takes as long as the wire would: an octet
-//! from the terminal counts as received when its last bit would have passed, the card waits its
-//! guard time before it answers, and its octets leave one character time apart. All moments are
-//! computed from the one before, so a late wake-up delays one octet and not the rest.
+//! A pseudo terminal has no speed. With `--pace` the card takes as long as the wire would. Characters
+//! of one side begin one character time apart, the card begins its guard time after the terminal's
+//! last character began, and whoever listens has a character when its parity bit has passed. All
+//! moments are computed from the one before, in fractions of a microsecond, so a late wake-up delays
+//! one octet and not the rest.
 
 use cam_types::Instant;
+use iso7816::etu::LineParams;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -19,8 +21,20 @@ pub struct Tempo {
     pub terminal_character: u32,
     /// Characters of the card follow each other after so many etu.
     pub card_character: u32,
-    /// The card answers no earlier than so many etu after the last character began.
+    /// The card answers no earlier than so many etu after the terminal's last character began.
     pub turn: u32,
+}
+
+impl Tempo {
+    /// What these parameters make of it, for a card that answers after `turn` etu.
+    pub fn new(params: &LineParams, turn: u32) -> Self {
+        Self {
+            etu: params.etus(1_000_000) / 1_000_000,
+            terminal_character: u32::from(params.guard_etu),
+            card_character: if params.guard_etu == 11 { 11 } else { 12 },
+            turn,
+        }
+    }
 }
 
 /// The clockwork of a paced line.
@@ -29,12 +43,17 @@ pub struct Pace {
     tempo: Tempo,
     /// Octets of the terminal on their way, each with its moment of arrival.
     incoming: VecDeque<(Instant, u8)>,
-    /// Octets of the card, each with its moment of departure.
+    /// Octets of the card, each with its moment of arrival.
     outgoing: VecDeque<(Instant, u8)>,
-    /// The last character of either side ends its time on the line here.
-    incoming_free: Instant,
-    outgoing_free: Instant,
+    /// The leading edge of the last character of the terminal.
+    terminal_edge: Option<Duration>,
+    /// No character of the terminal, or of the card, begins before.
+    terminal_free: Duration,
+    card_free: Duration,
 }
+
+/// Start bit, eight data bits, parity bit.
+const BITS: u32 = 10;
 
 impl Pace {
     /// A quiet line.
@@ -43,8 +62,9 @@ impl Pace {
             tempo,
             incoming: VecDeque::new(),
             outgoing: VecDeque::new(),
-            incoming_free: Instant::from_micros(0),
-            outgoing_free: Instant::from_micros(0),
+            terminal_edge: None,
+            terminal_free: Duration::ZERO,
+            card_free: Duration::ZERO,
         }
     }
 
@@ -55,25 +75,26 @@ impl Pace {
 
     /// Octets of the terminal came out of the pseudo terminal now.
     pub fn receive(&mut self, now: Instant, octets: &[u8]) {
+        let Tempo { etu, terminal_character, .. } = self.tempo;
         for &octet in octets {
-            let arrival =
-                self.incoming_free.max(now).after(self.tempo.etu * self.tempo.terminal_character);
-            self.incoming.push_back((arrival, octet));
-            self.incoming_free = arrival;
-            let answer = self.tempo.turn.saturating_sub(self.tempo.terminal_character);
-            self.outgoing_free = self.outgoing_free.max(arrival.after(self.tempo.etu * answer));
+            let edge = self.terminal_free.max(since_start(now));
+            self.incoming.push_back((rounded_up(edge + etu * BITS), octet));
+            self.terminal_edge = Some(edge);
+            self.terminal_free = edge + etu * terminal_character;
         }
     }
 
     /// The card wants to send; its own thinking takes `think`.
     pub fn send(&mut self, now: Instant, think: Duration, octets: &[u8]) {
-        let mut departure = self.outgoing_free.max(now.after(think));
+        let Tempo { etu, card_character, turn, .. } = self.tempo;
+        let ready = since_start(now).saturating_add(think);
+        let turned = self.terminal_edge.map_or(Duration::ZERO, |edge| edge + etu * turn);
+        let mut edge = self.card_free.max(turned).max(ready);
         for &octet in octets {
-            // The terminal has the octet when its last bit has passed.
-            departure = departure.after(self.tempo.etu * self.tempo.card_character);
-            self.outgoing.push_back((departure, octet));
+            self.outgoing.push_back((rounded_up(edge + etu * BITS), octet));
+            edge += etu * card_character;
         }
-        self.outgoing_free = departure;
+        self.card_free = edge;
     }
 
     /// Takes the octets of the terminal that have arrived.
@@ -104,15 +125,25 @@ impl Pace {
     /// Forgets what the card had not sent yet.
     pub fn drop_outgoing(&mut self, now: Instant) {
         self.outgoing.clear();
-        self.outgoing_free = now;
+        self.card_free = since_start(now);
     }
 
     /// Forgets everything: the card was reset or has lost its power.
     pub fn clear(&mut self, now: Instant) {
         self.incoming.clear();
-        self.incoming_free = now;
+        self.terminal_edge = None;
+        self.terminal_free = since_start(now);
         self.drop_outgoing(now);
     }
+}
+
+const fn since_start(at: Instant) -> Duration {
+    Duration::from_micros(at.as_micros())
+}
+
+/// Too late by less than a microsecond rather than too early.
+fn rounded_up(at: Duration) -> Instant {
+    Instant::default().after(at.saturating_add(Duration::from_nanos(999)))
 }
 
 fn take_due(queue: &mut VecDeque<(Instant, u8)>, now: Instant, octets: &mut Vec<u8>) {
@@ -141,32 +172,48 @@ mod tests {
         let mut pace = Pace::new(TEMPO);
         pace.receive(at(1_000), &[1, 2]);
         let mut octets = Vec::new();
-        pace.arrived(at(2_199), &mut octets);
+        pace.arrived(at(1_999), &mut octets);
         assert!(octets.is_empty());
-        assert_eq!(pace.next(), Some(at(2_200)));
-        pace.arrived(at(3_400), &mut octets);
+        assert_eq!(pace.next(), Some(at(2_000)));
+        pace.arrived(at(3_200), &mut octets);
         assert_eq!(octets, [1, 2]);
         // The last character began at 2,200; the block guard time of 22 etu ends at 4,400.
-        pace.send(at(3_400), Duration::ZERO, &[3, 4]);
-        assert_eq!(pace.next(), Some(at(5_600)));
+        pace.send(at(3_200), Duration::ZERO, &[3, 4]);
+        assert_eq!(pace.next(), Some(at(5_400)));
         octets.clear();
-        pace.departed(at(5_600), &mut octets);
+        pace.departed(at(5_400), &mut octets);
         assert_eq!(octets, [3]);
         assert!(!pace.sent());
-        pace.departed(at(6_800), &mut octets);
+        pace.departed(at(6_600), &mut octets);
         assert_eq!(octets, [3, 4]);
         assert!(pace.sent());
+        // The card goes on with whole characters.
+        pace.send(at(6_600), Duration::ZERO, &[5]);
+        assert_eq!(pace.next(), Some(at(7_800)));
     }
 
     #[test]
     fn thinking_delays_and_a_reset_forgets() {
         let mut pace = Pace::new(TEMPO);
         pace.send(at(0), Duration::from_millis(3), &[1]);
-        assert_eq!(pace.next(), Some(at(4_200)));
+        assert_eq!(pace.next(), Some(at(4_000)));
         pace.receive(at(0), &[9]);
         pace.clear(at(100));
         assert_eq!(pace.next(), None);
         pace.send(at(100), Duration::ZERO, &[1]);
-        assert_eq!(pace.next(), Some(at(1_300)));
+        assert_eq!(pace.next(), Some(at(1_100)));
+    }
+
+    /// 372/64 at 3.579545 MHz: 1.62 us each, and a thousand characters are not a microsecond off.
+    #[test]
+    fn fractions_of_a_microsecond_do_not_add_up() {
+        let etu = Duration::from_nanos(1_624);
+        let mut pace = Pace::new(Tempo { etu, ..TEMPO });
+        pace.receive(at(0), &[0; 1000]);
+        let mut octets = Vec::new();
+        pace.arrived(at((999 * 12 + 10) * 1_624 / 1_000), &mut octets);
+        assert_eq!(octets.len(), 999);
+        pace.arrived(at((999 * 12 + 10) * 1_624 / 1_000 + 1), &mut octets);
+        assert_eq!(octets.len(), 1000);
     }
 }

@@ -205,6 +205,15 @@ impl CardLine {
         true
     }
 
+    /// The card begins no earlier than so many etu after the terminal's last character began: the
+    /// block guard time of T=1 (11.4.3), and one character time otherwise.
+    pub const fn turn_etu(&self) -> u32 {
+        match self.phase {
+            Phase::T1(_) => 22,
+            Phase::Mute | Phase::Answered { .. } | Phase::Pps { .. } | Phase::T0(_) => 12,
+        }
+    }
+
     /// What to do next.
     pub fn poll_output(&mut self) -> Output<'_> {
         if self.actions.queue.is_empty() {

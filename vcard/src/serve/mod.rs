@@ -104,6 +104,8 @@ impl Server {
         policy.largest_field = options.largest_field.unwrap_or(policy.largest_field);
         let os = OsThread::spawn(os).map_err(io("thread", Path::new("card")))?;
         let port = Port::create(options.link.as_deref())?;
+        let line = CardLine::new(policy);
+        let tempo = Tempo::new(&initial, line.turn_etu());
         Ok(Self {
             epoch,
             kind: options.kind,
@@ -117,11 +119,11 @@ impl Server {
             recorder,
             control,
             os,
-            line: CardLine::new(policy),
+            line,
             deadline: None,
             params: initial,
             initial,
-            pace: options.pace.then(|| Pace::new(tempo(&initial))),
+            pace: options.pace.then(|| Pace::new(tempo)),
             atr: options.atr.clone(),
             inserted: true,
             insert_at: None,
@@ -381,7 +383,7 @@ impl Server {
     fn configure(&mut self, params: LineParams) {
         self.params = params;
         if let Some(pace) = &mut self.pace {
-            pace.set_tempo(tempo(&params));
+            pace.set_tempo(Tempo::new(&params, self.line.turn_etu()));
         }
     }
 
@@ -432,15 +434,6 @@ const PAGE_WRITE: Duration = Duration::from_millis(3);
 /// A UART that is off by more than 3.5 % samples the wrong bit.
 fn near(baud: u32, params: &LineParams) -> bool {
     u64::from(baud.abs_diff(params.baud())) * 1000 <= u64::from(params.baud()) * 35
-}
-
-fn tempo(params: &LineParams) -> Tempo {
-    Tempo {
-        etu: params.etus(100) / 100,
-        terminal_character: u32::from(params.guard_etu),
-        card_character: if params.guard_etu == 11 { 11 } else { 12 },
-        turn: 22,
-    }
 }
 
 fn port_failed(error: io::Error) -> ServeError {
