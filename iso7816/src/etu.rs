@@ -40,6 +40,14 @@ pub const fn rate_adjustment(di: u8) -> Option<u8> {
     })
 }
 
+/// FI and DI of a rate; FI as TA1 has it where two codes mean the same.
+pub fn rate_codes(f: u16, d: u8, ta1: Option<u8>) -> u8 {
+    let same = |fi: &u8| clock_rate_conversion(*fi).is_some_and(|(value, _)| value == f);
+    let fi = ta1.map(|ta1| ta1 >> 4).filter(same).or_else(|| (1..=15).find(same)).unwrap_or(1);
+    let di = (1..=9).find(|di| rate_adjustment(*di) == Some(d)).unwrap_or(1);
+    fi << 4 | di
+}
+
 /// How logical octets are put on the line.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Convention {
@@ -73,12 +81,16 @@ pub struct LineParams {
     pub convention: Convention,
     /// The card's clock in Hz.
     pub clock_hz: u32,
+    /// T of the protocol that runs, 0 before one does: for a reader that keeps times or repeats
+    /// characters by itself.
+    pub protocol: u8,
 }
 
 impl LineParams {
     /// F and D from reset until something else is agreed: 372 and 1, 12 etu.
     pub const fn initial(clock_hz: u32) -> Self {
-        Self { f: 372, d: 1, guard_etu: 12, convention: Convention::Direct, clock_hz }
+        let convention = Convention::Direct;
+        Self { f: 372, d: 1, guard_etu: 12, convention, clock_hz, protocol: 0 }
     }
 
     /// Bits per second, rounded.

@@ -1,11 +1,11 @@
 //! From reset to the first command: answer to reset, choice of protocol and rate, PPS.
 use super::queue::Out;
-use super::rates::{DEFAULT, codes};
+use super::rates::DEFAULT;
 use super::types::Then;
 use super::{ATTEMPTS, CardLine, Cause, Level, LineError, Reset, State, put};
 use crate::atr::{Atr, AtrError, AtrWarnings, Expect};
 use crate::emv::{self, Profile};
-use crate::etu::{Convention, LineParams};
+use crate::etu::{Convention, LineParams, rate_codes};
 use crate::pps::{Agreed, Pps, PpsError};
 use crate::t1;
 use cam_types::Instant;
@@ -365,7 +365,7 @@ impl CardLine {
         if (f, d) == DEFAULT && protocol == first {
             return self.start_protocol(now, protocol, DEFAULT);
         }
-        let pps1 = ((f, d) != DEFAULT).then(|| codes(f, d, atr.ta1()));
+        let pps1 = ((f, d) != DEFAULT).then(|| rate_codes(f, d, atr.ta1()));
         let request = Pps { protocol, pps1, pps2: None, pps3: None };
         // N holds from here on; 255 shortens it only once the protocol runs.
         let guard_etu = atr.guard_etu(0, DEFAULT.0, DEFAULT.1);
@@ -410,7 +410,8 @@ impl CardLine {
             self.protocol = protocol;
             return self.ready();
         }
-        let params = LineParams { f, d, guard_etu: atr.guard_etu(protocol, f, d), ..self.params };
+        let guard_etu = atr.guard_etu(protocol, f, d);
+        let params = LineParams { f, d, guard_etu, protocol, ..self.params };
         if params != self.params {
             self.params = params;
             self.queue.push(Out::Configure(params));

@@ -78,11 +78,3 @@ impl CardLine {
         best
     }
 }
-
-/// FI and DI of a rate; FI as the card wrote it where both mean the same.
-pub(super) fn codes(f: u16, d: u8, ta1: Option<u8>) -> u8 {
-    let same = |fi: &u8| clock_rate_conversion(*fi).is_some_and(|(value, _)| value == f);
-    let fi = ta1.map(|ta1| ta1 >> 4).filter(same).or_else(|| (1..=15).find(same)).unwrap_or(1);
-    let di = (1..=9).find(|di| rate_adjustment(*di) == Some(d)).unwrap_or(1);
-    fi << 4 | di
-}

@@ -262,6 +262,7 @@ impl CardLine {
             guard_etu: atr.guard_etu(protocol, f, d),
             convention: atr.convention(),
             clock_hz: self.policy.clock_hz,
+            protocol,
         };
         self.actions.configure(line);
         self.phase = match protocol {
