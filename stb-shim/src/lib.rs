@@ -12,6 +12,7 @@ pub mod driver;
 pub mod events;
 pub mod ladder;
 mod period;
+mod port;
 pub mod reader;
 pub mod ring;
 pub mod serial;

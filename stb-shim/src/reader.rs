@@ -70,17 +70,48 @@ pub struct Capabilities {
     pub baud_base: Option<u32>,
     /// The highest bit rate that it makes.
     pub max_baud: u32,
+    /// What it takes at best; a message is more than a character.
+    pub level: Level,
+    /// How soon its port hands octets on.
+    pub latency: Latency,
+}
+
+/// How soon a port hands received octets on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Latency {
+    /// As soon as it can: it was told to.
+    Low,
+    /// It cannot be told, and mostly need not be.
+    Fixed,
+    /// It collects octets, and this user has no right to change that.
+    Refused,
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Low => "low, as asked",
+            Self::Fixed => "as the port has it",
+            Self::Refused => "not low: no right to change it",
+        })
+    }
 }
 
 impl Capabilities {
     /// The answer to reset begins within 40,000 clock cycles (ISO/IEC 7816-3 §6.2.1): 40 ms at the
     /// slowest clock. A card that was pulled shows by this, and the keys must go within a second.
     const ATR_START: Duration = Duration::from_millis(120);
+    /// A reader that brings the whole answer says by itself that there is none.
+    const WHOLE_ATR: Duration = Duration::from_secs(5);
 
     /// How the card line treats a card in such a reader.
     pub const fn policy(&self) -> Policy {
         let Self { clock_hz, baud_base, max_baud, .. } = *self;
-        Policy { atr_start: Self::ATR_START, baud_base, max_baud, ..Policy::new(clock_hz) }
+        let atr_start = match self.level {
+            Level::Characters => Self::ATR_START,
+            Level::Tpdu | Level::Apdu => Self::WHOLE_ATR,
+        };
+        Policy { atr_start, baud_base, max_baud, ..Policy::new(clock_hz) }
     }
 }
 

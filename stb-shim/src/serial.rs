@@ -6,20 +6,13 @@
 //!  - Input is thrown away before reset is released, never after: the answer may be quick.
 //!  - With PARMRK a received FF comes doubled and a damaged xx as FF 00 xx, in any split.
 use crate::clock;
-use crate::reader::{Capabilities, Presence, Reader, ReaderError, Received};
-use crate::sys::{self, Mode, Waker};
+use crate::port::{Port, STUCK};
+use crate::reader::{Capabilities, Latency, Presence, Reader, ReaderError, Received};
+use crate::sys::{Mode, Parity, Waker};
 use crate::url::Url;
 use cam_types::Instant;
 use iso7816::etu::{Convention, LineParams};
-use iso7816::line::Reset;
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::termios::{FlushArg, tcflush};
-use nix::sys::time::TimeSpec;
-use serialport::TTYPort;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use iso7816::line::{Level, Reset};
 use std::thread;
 use std::time::Duration;
 
@@ -34,16 +27,14 @@ use marks::Marks;
 const RESET_PULSE: Duration = Duration::from_millis(30);
 /// How often the card-detect line is looked at while the reader listens.
 const DETECT_INTERVAL: Duration = Duration::from_millis(50);
-/// How long a port may refuse octets beyond the time on the line.
-const STUCK: Duration = Duration::from_millis(500);
 /// How long an adapter and a scheduler may keep an echo back beyond the time on the line.
 const ECHO: Duration = Duration::from_millis(100);
 
 /// A card reader on a serial port.
 #[derive(Debug)]
 pub struct SerialReader {
-    port: TTYPort,
-    path: String,
+    port: Port,
+    latency: Latency,
     reset: ResetLine,
     detect: Option<DetectLine>,
     clock_hz: u32,
@@ -66,21 +57,14 @@ impl SerialReader {
     /// Opens `serial:PATH?key=value&…`.
     pub fn open(url: &Url<'_>) -> Result<Self, ReaderError> {
         let address = Address::parse(url)?;
-        let path = address.path.clone();
         let initial = LineParams::initial(address.clock_hz);
         // Rate 0 lets the port start with reset held where that is what rate 0 does.
         let rate = if address.reset == Some(ResetLine::Rate0) { 0 } else { initial.baud() };
-        let builder = serialport::new(&path, rate).timeout(Duration::ZERO).exclusive(true);
-        let port = TTYPort::open(&builder).map_err(|error| address::open_error(&path, &error))?;
-        let io = |what, why: Errno| ReaderError::Io { port: path.clone(), what, why: why.into() };
-        let fd = sys::descriptor(&port);
-        fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|why| io("set up", why))?;
-        let lines = sys::modem_lines(fd).map_err(|why| io("read modem lines", why))?;
-        let (reset, detect) = address.lines(lines.is_some())?;
-        low_latency(&path);
+        let port = Port::open(&address.path, rate)?;
+        let (reset, detect) = address.lines(port.modem_lines()?.is_some())?;
         let mut reader = Self {
+            latency: port.low_latency(),
             port,
-            path,
             reset,
             detect,
             clock_hz: address.clock_hz,
@@ -99,52 +83,29 @@ impl SerialReader {
         Ok(reader)
     }
 
-    fn fd(&self) -> BorrowedFd<'_> {
-        sys::descriptor(&self.port)
-    }
-
-    fn lost(&self) -> ReaderError {
-        ReaderError::Lost { port: self.path.clone() }
-    }
-
-    /// EIO and its kin mean that the port is gone; anything else is told as it is.
-    fn error(&self, what: &'static str, why: Errno) -> ReaderError {
-        match why {
-            Errno::EIO | Errno::ENXIO | Errno::ENODEV | Errno::EPIPE | Errno::EBADF => self.lost(),
-            why => ReaderError::Io { port: self.path.clone(), what, why: io::Error::from(why) },
-        }
-    }
-
     fn mode(&self, baud: u32) -> Mode {
         Mode {
             baud,
-            odd: self.params.convention == Convention::Inverse,
+            parity: match self.params.convention {
+                Convention::Direct => Parity::Even,
+                Convention::Inverse => Parity::Odd,
+            },
             two_stop_bits: self.params.guard_etu > 11,
         }
     }
 
     /// Sets the port to the line parameters.
     fn apply(&mut self) -> Result<(), ReaderError> {
-        let wanted = self.params.baud();
-        let got = sys::set_mode(self.fd(), self.mode(wanted))
-            .map_err(|why| self.error("set the bit rate", why))?;
-        // A card samples in the middle of its bits: 4 % is half a bit after twelve.
-        if u64::from(got.abs_diff(wanted)) * 25 > u64::from(wanted) {
-            return Err(ReaderError::Rate { port: self.path.clone(), wanted, got });
-        }
-        Ok(())
+        self.port.set_mode(self.mode(self.params.baud()))
     }
 
     fn set_reset(&mut self, held: bool) -> Result<(), ReaderError> {
-        let result = match self.reset {
-            ResetLine::Modem { line, inverted } => {
-                sys::set_modem_lines(self.fd(), line, held != inverted)
-            }
-            ResetLine::Rate0 if held => sys::set_mode(self.fd(), self.mode(0)).map(drop),
+        match self.reset {
+            ResetLine::Modem { line, inverted } => self.port.set_modem_line(line, held != inverted),
+            ResetLine::Rate0 if held => self.port.set_mode(self.mode(0)),
             // Setting the rate is the release.
             ResetLine::Rate0 | ResetLine::None => Ok(()),
-        };
-        result.map_err(|why| self.error("switch the reset line", why))
+        }
     }
 
     fn hold_reset(&mut self) -> Result<(), ReaderError> {
@@ -156,8 +117,7 @@ impl SerialReader {
     }
 
     fn detected(&self, detect: DetectLine) -> Result<bool, ReaderError> {
-        let lines =
-            sys::modem_lines(self.fd()).map_err(|why| self.error("read modem lines", why))?;
+        let lines = self.port.modem_lines()?;
         Ok((lines.unwrap_or(0) & detect.line != 0) != detect.inverted)
     }
 
@@ -173,63 +133,17 @@ impl SerialReader {
         Ok(())
     }
 
-    /// Waits for `events` on the port, or for the waker. False when the time is over.
-    fn wait(
-        &self,
-        events: PollFlags,
-        until: Option<Instant>,
-        waker: Option<&Waker>,
-    ) -> Result<bool, ReaderError> {
-        let timeout = until.map(|until| TimeSpec::from(until.since(clock::now())));
-        let port = PollFd::new(self.fd(), events);
-        let ready = match waker {
-            Some(waker) => {
-                let mut fds = [port, PollFd::new(waker.as_fd(), PollFlags::POLLIN)];
-                ppoll(&mut fds, timeout, None)
-            }
-            None => ppoll(&mut [port], timeout, None),
-        };
-        match ready {
-            Ok(0) => Ok(false),
-            Ok(_) | Err(Errno::EINTR) => Ok(true),
-            Err(why) => Err(self.error("wait", why)),
-        }
-    }
-
     /// Reads what is there without waiting. `None`: nothing.
     fn read(&mut self, buf: &mut [u8]) -> Result<Option<Received>, ReaderError> {
-        match nix::unistd::read(self.fd(), buf) {
-            // A raw terminal has no end of file: the other end has hung up.
-            Ok(0) if !buf.is_empty() => Err(self.lost()),
-            Ok(len) => {
-                let (octets, damaged) = self.marks.unescape(buf, len);
-                self.received += octets as u64;
-                Ok(Some(Received { octets, damaged, ..Received::default() }))
-            }
-            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
-            Err(why) => Err(self.error("read", why)),
-        }
+        let Some(len) = self.port.read(buf)? else { return Ok(None) };
+        let (octets, damaged) = self.marks.unescape(buf, len);
+        self.received += octets as u64;
+        Ok(Some(Received { octets, damaged, ..Received::default() }))
     }
 
-    fn write(&mut self, mut octets: &[u8]) -> Result<(), ReaderError> {
-        let until = clock::now().after(self.params.sending(octets.len()).saturating_add(STUCK));
-        while !octets.is_empty() {
-            match nix::unistd::write(self.fd(), octets) {
-                Ok(len) => {
-                    self.sent += len as u64;
-                    octets = octets.get(len..).unwrap_or(&[]);
-                }
-                Err(Errno::EAGAIN) if clock::now() >= until => {
-                    let why = io::Error::from(io::ErrorKind::TimedOut);
-                    return Err(ReaderError::Io { port: self.path.clone(), what: "send", why });
-                }
-                Err(Errno::EAGAIN) => {
-                    self.wait(PollFlags::POLLOUT, Some(until), None)?;
-                }
-                Err(Errno::EINTR) => {}
-                Err(why) => return Err(self.error("send", why)),
-            }
-        }
+    fn write(&mut self, octets: &[u8]) -> Result<(), ReaderError> {
+        self.port.write(octets, self.params.sending(octets.len()).saturating_add(STUCK))?;
+        self.sent += octets.len() as u64;
         Ok(())
     }
 
@@ -243,20 +157,20 @@ impl SerialReader {
             let room = buf.len().min(sent.len() - echoed);
             let Some(got) = self.read(buf.get_mut(..room).unwrap_or(&mut []))? else {
                 if clock::now() < until {
-                    self.wait(PollFlags::POLLIN, Some(until), None)?;
+                    self.port.wait(Some(until), None)?;
                     continue;
                 }
                 if !self.echo_seen {
-                    return Err(ReaderError::NoEcho { port: self.path.clone() });
+                    return Err(ReaderError::NoEcho { port: self.port.path().to_owned() });
                 }
-                log::warn!("port {}: {} octets not echoed", self.path, sent.len() - echoed);
+                log::warn!("port {}: {} octets not echoed", self.port.path(), sent.len() - echoed);
                 self.collided = true;
                 return Ok(());
             };
             let end = echoed + got.octets;
             self.received = self.received.saturating_sub(got.octets as u64);
             if got.damaged || buf.get(..got.octets) != sent.get(echoed..end) {
-                log::warn!("port {}: the echo differs from what was sent", self.path);
+                log::warn!("port {}: the echo differs from what was sent", self.port.path());
                 self.collided = true;
             }
             echoed = end;
@@ -275,6 +189,8 @@ impl Reader for SerialReader {
             clock_hz: self.clock_hz,
             baud_base: self.baud_base,
             max_baud: 1_000_000,
+            level: Level::Characters,
+            latency: self.latency,
         }
     }
 
@@ -287,7 +203,7 @@ impl Reader for SerialReader {
     }
 
     fn activate(&mut self, reset: Reset) -> Result<(), ReaderError> {
-        log::debug!("port {}: {reset:?} reset", self.path);
+        log::debug!("port {}: {reset:?} reset", self.port.path());
         self.params = LineParams::initial(self.clock_hz);
         self.hold_reset()?;
         if self.reset != ResetLine::Rate0 {
@@ -298,8 +214,7 @@ impl Reader for SerialReader {
         {
             thread::sleep(RESET_PULSE.saturating_sub(clock::now().since(held)));
         }
-        tcflush(self.fd(), FlushArg::TCIOFLUSH)
-            .map_err(|why| self.error("throw input away", why))?;
+        self.port.flush()?;
         self.marks = Marks::default();
         self.collided = false;
         self.present()?;
@@ -352,8 +267,7 @@ impl Reader for SerialReader {
                 (Some(until), Some(slice)) => Some(until.min(slice)),
                 (until, slice) => until.or(slice),
             };
-            self.wait(PollFlags::POLLIN, stop, Some(waker))?;
-            let woken = waker.take();
+            let woken = self.port.wait(stop, Some(waker))?.woken;
             if let Some(mut received) = self.read(buf)? {
                 received.woken = woken;
                 if received.octets > 0 || received.damaged || woken {
@@ -375,23 +289,5 @@ impl Reader for SerialReader {
 impl Drop for SerialReader {
     fn drop(&mut self) {
         self.deactivate();
-    }
-}
-
-/// Asks a USB adapter not to collect octets (FTDI waits 16 ms otherwise). Best effort: without the
-/// right to do so the line is slower, not wrong.
-fn low_latency(path: &str) {
-    let Some(name) = std::fs::canonicalize(path).ok() else {
-        return;
-    };
-    let Some(name) = name.file_name().and_then(|name| name.to_str()) else {
-        return;
-    };
-    let timer = format!("/sys/class/tty/{name}/device/latency_timer");
-    if std::path::Path::new(&timer).exists() {
-        match std::fs::write(&timer, "1") {
-            Ok(()) => log::debug!("port {path}: latency timer is 1 ms"),
-            Err(error) => log::warn!("port {path}: latency timer stays, {timer}: {error}"),
-        }
     }
 }

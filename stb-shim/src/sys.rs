@@ -17,6 +17,8 @@ mod ioctls {
     nix::ioctl_read_bad!(get_lines, libc::TIOCMGET, c_int);
     nix::ioctl_write_ptr_bad!(raise_lines, libc::TIOCMBIS, c_int);
     nix::ioctl_write_ptr_bad!(drop_lines, libc::TIOCMBIC, c_int);
+    nix::ioctl_read_bad!(get_serial, libc::TIOCGSERIAL, super::SerialStruct);
+    nix::ioctl_write_ptr_bad!(set_serial, libc::TIOCSSERIAL, super::SerialStruct);
 }
 
 /// Ends a wait for the card from any thread. Clones share one signal.
@@ -55,31 +57,45 @@ pub(crate) fn descriptor(port: &TTYPort) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(port.as_raw_fd()) }
 }
 
-/// How a serial port runs. Eight data bits and parity are a matter of course on a card line.
+/// How a serial port runs, with eight data bits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Mode {
     /// Bits per second; 0 drops RTS and DTR.
     pub baud: u32,
-    /// Odd parity instead of even.
-    pub odd: bool,
+    /// The parity bit. With one, received octets of wrong parity are marked (PARMRK): they come as
+    /// FF 00 xx, and FF as FF FF.
+    pub parity: Parity,
     /// Two stop bits instead of one.
     pub two_stop_bits: bool,
 }
 
+/// The parity bit of a character.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Parity {
+    /// There is none.
+    None,
+    /// Even.
+    Even,
+    /// Odd.
+    Odd,
+}
+
 /// Sets everything in one step and returns the bit rate that the port made of it.
 ///
-/// Received octets with a parity error come as FF 00 xx, and FF as FF FF (PARMRK). TCSETS2 does
-/// not read the settings back as glibc does, so that a pseudo terminal, which drops PARENB, is no
-/// error.
+/// TCSETS2 does not read the settings back as glibc does, so that a pseudo terminal, which drops
+/// PARENB, is no error.
 pub(crate) fn set_mode(fd: BorrowedFd<'_>, mode: Mode) -> nix::Result<u32> {
     let mut termios = termios(fd)?;
-    termios.c_iflag = libc::INPCK | libc::PARMRK;
+    let marked = libc::INPCK | libc::PARMRK;
+    let (input, parity) = match mode.parity {
+        Parity::None => (libc::IGNPAR | libc::IGNBRK, 0),
+        Parity::Even => (marked, libc::PARENB),
+        Parity::Odd => (marked, libc::PARENB | libc::PARODD),
+    };
+    termios.c_iflag = input;
     termios.c_oflag = 0;
     termios.c_lflag &= libc::EXTPROC; // the other end of a pseudo terminal may have set it
-    termios.c_cflag = libc::CS8 | libc::CREAD | libc::CLOCAL | libc::PARENB;
-    if mode.odd {
-        termios.c_cflag |= libc::PARODD;
-    }
+    termios.c_cflag = libc::CS8 | libc::CREAD | libc::CLOCAL | parity;
     if mode.two_stop_bits {
         termios.c_cflag |= libc::CSTOPB;
     }
@@ -122,6 +138,48 @@ pub(crate) fn set_modem_lines(fd: BorrowedFd<'_>, lines: c_int, high: bool) -> n
         }
     };
     result.map(drop)
+}
+
+/// `struct serial_struct` of the kernel's `linux/serial.h`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct SerialStruct {
+    kind: c_int,
+    line: c_int,
+    port: libc::c_uint,
+    irq: c_int,
+    flags: c_int,
+    xmit_fifo_size: c_int,
+    custom_divisor: c_int,
+    baud_base: c_int,
+    close_delay: libc::c_ushort,
+    io_type: libc::c_char,
+    reserved_char: libc::c_char,
+    hub6: c_int,
+    closing_wait: libc::c_ushort,
+    closing_wait2: libc::c_ushort,
+    iomem_base: *mut libc::c_uchar,
+    iomem_reg_shift: libc::c_ushort,
+    port_high: libc::c_uint,
+    iomap_base: libc::c_ulong,
+}
+
+/// ASYNC_LOW_LATENCY: received octets are handed on at once.
+const LOW_LATENCY: c_int = 1 << 13;
+
+/// Tells the driver of a UART to hand received octets on at once.
+pub(crate) fn low_latency(fd: BorrowedFd<'_>) -> nix::Result<()> {
+    let mut serial = MaybeUninit::<SerialStruct>::zeroed();
+    // SAFETY: the descriptor is open and the structure is of the size that TIOCGSERIAL writes.
+    unsafe { ioctls::get_serial(fd.as_raw_fd(), serial.as_mut_ptr()) }?;
+    // SAFETY: all fields are numbers or a raw pointer, for which zero octets are valid.
+    let mut serial = unsafe { serial.assume_init() };
+    if serial.flags & LOW_LATENCY == 0 {
+        serial.flags |= LOW_LATENCY;
+        // SAFETY: the descriptor is open and the kernel only reads the structure it is given.
+        unsafe { ioctls::set_serial(fd.as_raw_fd(), &raw const serial) }?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -129,34 +129,9 @@ impl Address {
     }
 }
 
-/// Why the port cannot be opened, and what would help.
-pub(super) fn open_error(path: &str, error: &serialport::Error) -> ReaderError {
-    use serialport::ErrorKind;
-    use std::io::ErrorKind as Io;
-    let exists = std::fs::metadata(path).is_ok();
-    let hint = match error.kind() {
-        _ if !exists && !permission(error) => "give the path of a serial port that exists",
-        _ if permission(error) => "give this user the right to it (group dialout)",
-        ErrorKind::NoDevice => "is another program using it? close that first",
-        ErrorKind::Io(Io::ResourceBusy) => "is another program using it? close that first",
-        _ => "give the path of a serial port or terminal",
-    };
-    let why = if exists || permission(error) {
-        error.description.clone()
-    } else {
-        "no such file".to_owned()
-    };
-    ReaderError::Open { port: path.to_owned(), why, hint }
-}
-
-fn permission(error: &serialport::Error) -> bool {
-    error.kind() == serialport::ErrorKind::Io(std::io::ErrorKind::PermissionDenied)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::ErrorKind as Io;
 
     #[test]
     fn options() {
@@ -178,15 +153,5 @@ mod tests {
         assert_eq!(reset, ResetLine::Modem { line: libc::TIOCM_RTS, inverted: false });
         assert_eq!(detect, Some(DetectLine { line: libc::TIOCM_CTS, inverted: false }));
         assert_eq!(address.lines(false).unwrap(), (ResetLine::Rate0, None));
-    }
-
-    #[test]
-    fn no_permission_is_told() {
-        let why = serialport::Error::new(
-            serialport::ErrorKind::Io(Io::PermissionDenied),
-            "Permission denied",
-        );
-        let text = open_error("/dev/ttyS0", &why).to_string();
-        assert!(text.contains("/dev/ttyS0: Permission denied") && text.contains("dialout"));
     }
 }

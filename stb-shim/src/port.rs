@@ -1,0 +1,242 @@
+//! A serial port with one owner, read and written without waiting.
+use crate::clock;
+use crate::reader::{Latency, ReaderError};
+use crate::sys::{self, Mode, Waker};
+use cam_types::Instant;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc::c_int;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::termios::{FlushArg, tcflush};
+use nix::sys::time::TimeSpec;
+use serialport::TTYPort;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// How long a port may refuse octets beyond the time on the line.
+pub(crate) const STUCK: Duration = Duration::from_millis(500);
+
+/// An open port.
+#[derive(Debug)]
+pub(crate) struct Port {
+    tty: TTYPort,
+    path: String,
+}
+
+/// What ended a wait; nothing did when the time is over.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Ready {
+    /// The port has something to say.
+    pub port: bool,
+    /// The waker fired; the signal is taken back.
+    pub woken: bool,
+}
+
+impl Port {
+    /// Opens a port at this bit rate and locks it.
+    pub fn open(path: &str, baud: u32) -> Result<Self, ReaderError> {
+        let builder = serialport::new(path, baud).timeout(Duration::ZERO).exclusive(true);
+        let tty = TTYPort::open(&builder).map_err(|error| open_error(path, &error))?;
+        let port = Self { tty, path: path.to_owned() };
+        fcntl(port.fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+            .map_err(|why| port.error("set up", why))?;
+        Ok(port)
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Its descriptor.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        sys::descriptor(&self.tty)
+    }
+
+    /// The port is gone.
+    pub fn lost(&self) -> ReaderError {
+        ReaderError::Lost { port: self.path.clone() }
+    }
+
+    /// EIO and its kin mean that the port is gone; anything else is told as it is.
+    pub fn error(&self, what: &'static str, why: Errno) -> ReaderError {
+        match why {
+            Errno::EIO | Errno::ENXIO | Errno::ENODEV | Errno::EPIPE | Errno::EBADF => self.lost(),
+            why => ReaderError::Io { port: self.path.clone(), what, why: io::Error::from(why) },
+        }
+    }
+
+    /// Sets the mode; the bit rate has to come out near enough.
+    pub fn set_mode(&self, mode: Mode) -> Result<(), ReaderError> {
+        let wanted = mode.baud;
+        let got = sys::set_mode(self.fd(), mode).map_err(|why| self.error("set the mode", why))?;
+        // A card samples in the middle of its bits: 4 % is half a bit after twelve.
+        if wanted != 0 && u64::from(got.abs_diff(wanted)) * 25 > u64::from(wanted) {
+            return Err(ReaderError::Rate { port: self.path.clone(), wanted, got });
+        }
+        Ok(())
+    }
+
+    /// The modem lines; `None` on a port that has none.
+    pub fn modem_lines(&self) -> Result<Option<c_int>, ReaderError> {
+        sys::modem_lines(self.fd()).map_err(|why| self.error("read modem lines", why))
+    }
+
+    /// Raises or drops a modem line.
+    pub fn set_modem_line(&self, line: c_int, high: bool) -> Result<(), ReaderError> {
+        sys::set_modem_lines(self.fd(), line, high)
+            .map_err(|why| self.error("switch a modem line", why))
+    }
+
+    /// Throws away what was received and what was not sent.
+    pub fn flush(&self) -> Result<(), ReaderError> {
+        tcflush(self.fd(), FlushArg::TCIOFLUSH)
+            .map_err(|why| self.error("throw octets away", why))
+    }
+
+    /// Waits until the port has octets, or for the waker, until then at most.
+    pub fn wait(
+        &self,
+        until: Option<Instant>,
+        waker: Option<&Waker>,
+    ) -> Result<Ready, ReaderError> {
+        self.poll(PollFlags::POLLIN, until, waker)
+    }
+
+    fn poll(
+        &self,
+        events: PollFlags,
+        until: Option<Instant>,
+        waker: Option<&Waker>,
+    ) -> Result<Ready, ReaderError> {
+        let timeout = until.map(|until| TimeSpec::from(until.since(clock::now())));
+        let port = PollFd::new(self.fd(), events);
+        let is = |fd: &PollFd<'_>| fd.any().unwrap_or(false);
+        let (result, ready) = match waker {
+            Some(waker) => {
+                let mut fds = [port, PollFd::new(waker.as_fd(), PollFlags::POLLIN)];
+                let result = ppoll(&mut fds, timeout, None);
+                let [port, signal] = &fds;
+                (result, Ready { port: is(port), woken: is(signal) && waker.take() })
+            }
+            None => {
+                let mut fds = [port];
+                let result = ppoll(&mut fds, timeout, None);
+                let [port] = &fds;
+                (result, Ready { port: is(port), woken: false })
+            }
+        };
+        match result {
+            Ok(_) => Ok(ready),
+            Err(Errno::EINTR) => Ok(Ready::default()),
+            Err(why) => Err(self.error("wait", why)),
+        }
+    }
+
+    /// Reads what is there without waiting. `None`: nothing.
+    pub fn read(&self, buf: &mut [u8]) -> Result<Option<usize>, ReaderError> {
+        match nix::unistd::read(self.fd(), buf) {
+            // A raw terminal has no end of file: the other end has hung up.
+            Ok(0) if !buf.is_empty() => Err(self.lost()),
+            Ok(len) => Ok(Some(len)),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+            Err(why) => Err(self.error("read", why)),
+        }
+    }
+
+    /// Hands all octets to the port, which may take so long at most.
+    pub fn write(&self, mut octets: &[u8], limit: Duration) -> Result<(), ReaderError> {
+        let mut until = None;
+        while !octets.is_empty() {
+            match nix::unistd::write(self.fd(), octets) {
+                Ok(len) => octets = octets.get(len..).unwrap_or(&[]),
+                Err(Errno::EAGAIN) => {
+                    let until = *until.get_or_insert_with(|| clock::now().after(limit));
+                    if clock::now() >= until {
+                        let why = io::Error::from(io::ErrorKind::TimedOut);
+                        return Err(ReaderError::Io { port: self.path.clone(), what: "send", why });
+                    }
+                    self.poll(PollFlags::POLLOUT, Some(until), None)?;
+                }
+                Err(Errno::EINTR) => {}
+                Err(why) => return Err(self.error("send", why)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the port to hand octets on as they come: the latency timer of a USB adapter (FTDI
+    /// waits 16 ms otherwise), and low latency of a UART. Without the right to do so the line is
+    /// slower, not wrong.
+    pub fn low_latency(&self) -> Latency {
+        let latency = self.latency_timer().unwrap_or_else(|| match sys::low_latency(self.fd()) {
+            Ok(()) => Latency::Low,
+            Err(Errno::ENOTTY | Errno::EINVAL | Errno::EOPNOTSUPP) => Latency::Fixed,
+            Err(why) => {
+                log::warn!("port {}: low latency cannot be set: {why}", self.path);
+                Latency::Refused
+            }
+        });
+        log::debug!("port {}: latency is {latency}", self.path);
+        latency
+    }
+
+    /// The timer of the adapter, where there is one.
+    fn latency_timer(&self) -> Option<Latency> {
+        let path = fs::canonicalize(&self.path).ok()?;
+        let name = path.file_name()?.to_str()?;
+        let timer = format!("/sys/class/tty/{name}/device/latency_timer");
+        if !fs::exists(&timer).unwrap_or(false) {
+            return None;
+        }
+        Some(match fs::write(&timer, "1") {
+            Ok(()) => Latency::Low,
+            Err(error) => {
+                log::warn!("port {}: latency timer stays, {timer}: {error}", self.path);
+                Latency::Refused
+            }
+        })
+    }
+}
+
+/// Why the port cannot be opened, and what would help.
+fn open_error(path: &str, error: &serialport::Error) -> ReaderError {
+    use serialport::ErrorKind;
+    use std::io::ErrorKind as Io;
+    let exists = fs::metadata(path).is_ok();
+    let hint = match error.kind() {
+        _ if !exists && !permission(error) => "give the path of a serial port that exists",
+        _ if permission(error) => "give this user the right to it (group dialout)",
+        ErrorKind::NoDevice => "is another program using it? close that first",
+        ErrorKind::Io(Io::ResourceBusy) => "is another program using it? close that first",
+        _ => "give the path of a serial port or terminal",
+    };
+    let why = if exists || permission(error) {
+        error.description.clone()
+    } else {
+        "no such file".to_owned()
+    };
+    ReaderError::Open { port: path.to_owned(), why, hint }
+}
+
+fn permission(error: &serialport::Error) -> bool {
+    error.kind() == serialport::ErrorKind::Io(std::io::ErrorKind::PermissionDenied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind as Io;
+
+    #[test]
+    fn no_permission_is_told() {
+        let why = serialport::Error::new(
+            serialport::ErrorKind::Io(Io::PermissionDenied),
+            "Permission denied",
+        );
+        let text = open_error("/dev/ttyS0", &why).to_string();
+        assert!(text.contains("/dev/ttyS0: Permission denied") && text.contains("dialout"));
+    }
+}
