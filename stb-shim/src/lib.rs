@@ -10,6 +10,7 @@ pub mod clock;
 pub mod descrambler;
 pub mod driver;
 pub mod events;
+pub mod gempc;
 pub mod ladder;
 mod period;
 mod port;

@@ -92,8 +92,7 @@ impl Port {
 
     /// Throws away what was received and what was not sent.
     pub fn flush(&self) -> Result<(), ReaderError> {
-        tcflush(self.fd(), FlushArg::TCIOFLUSH)
-            .map_err(|why| self.error("throw octets away", why))
+        tcflush(self.fd(), FlushArg::TCIOFLUSH).map_err(|why| self.error("throw octets away", why))
     }
 
     /// Waits until the port has octets, or for the waker, until then at most.

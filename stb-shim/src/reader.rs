@@ -4,6 +4,7 @@
 //! plain reader knows nothing of protocols: characters pass as a UART sees them, a card of inverse
 //! convention is decoded by the card line, the reader only takes its parity from the convention.
 //! A reader above that level takes whole messages ([`Level`]) and brings whole answers.
+use crate::gempc::GemPcReader;
 use crate::serial::SerialReader;
 use crate::sys::Waker;
 use crate::url::Url;
@@ -176,9 +177,9 @@ impl Received {
 }
 
 /// Opens the reader that `url` describes:
-/// `serial:PATH?reset=rts|!rts|dtr|!dtr|b0|none&detect=cts|!cts|dsr|!dsr|dcd|!dcd|ri|!ri|none&clock=3579545&base=115200&echo=0|1`.
-///
-/// `vpcd:HOST:PORT`, a loopback address where a virtual card finds us.
+///  - `serial:PATH?reset=rts|!rts|dtr|!dtr|b0|none&detect=cts|!cts|dsr|!dsr|dcd|!dcd|ri|!ri|none&clock=3579545&base=115200&echo=0|1`
+///  - `gempc:PATH?clock=4000000&baud=115200`
+///  - `vpcd:HOST:PORT`, a loopback address where a virtual card finds us
 ///
 /// Without `reset` and `detect` a serial port with modem lines resets by RTS and detects by CTS; one
 /// without (a pseudo terminal) resets by rate 0 and does not detect.
@@ -187,10 +188,13 @@ pub fn open(url: &str) -> Result<Box<dyn Reader>, ReaderError> {
     let url = Url::parse(url);
     match url.scheme {
         "serial" => Ok(Box::new(SerialReader::open(&url)?)),
+        "gempc" => Ok(Box::new(GemPcReader::open(&url)?)),
         "vpcd" => Ok(Box::new(VpcdReader::open(&url)?)),
-        scheme => Err(url.wrong("scheme", scheme, "serial:PATH or vpcd:HOST:PORT")),
+        scheme => Err(url.wrong("scheme", scheme, SCHEMES)),
     }
 }
+
+const SCHEMES: &str = "serial:PATH, gempc:PATH or vpcd:HOST:PORT";
 
 /// Why a reader cannot be opened or used.
 #[derive(Debug)]
@@ -236,6 +240,11 @@ pub enum ReaderError {
     },
     /// With `echo=1` the port echoed nothing.
     NoEcho {
+        /// The port's path.
+        port: String,
+    },
+    /// Nobody at the port speaks as this kind of reader does.
+    NoReader {
         /// The port's path.
         port: String,
     },
@@ -290,6 +299,11 @@ impl fmt::Display for ReaderError {
             Self::NoEcho { port } => {
                 write!(f, "port {port} does not echo, expected echo=0 or a reader that echoes")
             }
+            Self::NoReader { port } => write!(
+                f,
+                "port {port}: no answer in frames of a GemPC Twin, expected one with power, \
+                 or serial:{port} for a reader without commands"
+            ),
             Self::Removed => f.write_str("card removed"),
             Self::Dismissed { port, why } => write!(f, "{port}: card dismissed: {why}"),
             Self::Lost { port } => write!(f, "port {port} is gone"),

@@ -26,6 +26,12 @@ impl<'a> Url<'a> {
         options.map(|option| option.split_once('=').unwrap_or((option, "")))
     }
 
+    /// The card's clock in Hz, which several kinds of reader let one say.
+    pub fn clock(&self, value: &str) -> Result<u32, ReaderError> {
+        let hz = value.parse().ok().filter(|hz| (1_000_000..=20_000_000).contains(hz));
+        hz.ok_or_else(|| self.wrong("clock", value, "1000000 to 20000000 Hz"))
+    }
+
     /// What `key` holds is not good.
     pub fn wrong(&self, key: &'static str, got: &str, expected: &'static str) -> ReaderError {
         ReaderError::Url { url: self.whole.to_owned(), key, got: got.to_owned(), expected }

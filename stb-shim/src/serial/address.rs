@@ -81,13 +81,7 @@ impl Address {
                     };
                     address.detect = Some(Some(DetectLine { line, inverted }));
                 }
-                "clock" => {
-                    address.clock_hz = value
-                        .parse()
-                        .ok()
-                        .filter(|hz| (1_000_000..=20_000_000).contains(hz))
-                        .ok_or_else(|| wrong("clock", value, "1000000 to 20000000 Hz"))?;
-                }
+                "clock" => address.clock_hz = url.clock(value)?,
                 "base" => {
                     let base =
                         value.parse().ok().filter(|base| (9_600..=100_000_000).contains(base));
