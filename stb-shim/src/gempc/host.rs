@@ -599,6 +599,3 @@ const REPETITION: Duration = Duration::from_millis(300);
 const SILENCE: Duration = Duration::from_millis(60);
 /// How often an idle reader is looked at. It tells of movements by itself, but two octets get lost.
 const LOOK: Duration = Duration::from_millis(500);
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,158 @@
+//! The stage of tests with `vcard serve` as a program: a card, and a terminal at its port.
+#![allow(dead_code)] // no test needs all of it
+
+use hex_literal::hex;
+use iso7816::line::{CardLine, Cause, Input, Output};
+use stb_shim::clock;
+use stb_shim::reader::{self, Reader, What};
+use stb_shim::sys::Waker;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+pub const SELECT: [u8; 14] = hex!("00 A4 04 00 08 F053544243415301 00");
+pub const SELECTED: [u8; 21] = hex!("6F11 8408F053544243415301 A505 5003434153 9000");
+pub const INFO: [u8; 5] = hex!("80 32 00 00 00");
+
+/// A served card.
+pub struct Card {
+    pub folder: PathBuf,
+    pub process: Child,
+}
+
+impl Card {
+    pub fn new(name: &str, options: &[&str]) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("vcard-served-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/demo/card.toml");
+        let vcard = || Command::new(env!("CARGO_BIN_EXE_vcard"));
+        let memory = folder.join("card.nvm");
+        let from = vcard()
+            .arg("personalise")
+            .arg("--from")
+            .arg(demo)
+            .arg("--memory")
+            .arg(&memory)
+            .status();
+        assert!(from.unwrap().success());
+        let mut process = vcard()
+            .current_dir(&folder)
+            .args(["serve", "--memory", "card.nvm", "--link", "port", "--control", "control"])
+            .args(["--durable", "process"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.starts_with("serving card.nvm on /dev/pts/"), "{said}");
+        Self { folder, process }
+    }
+
+    /// With faults of a script.
+    pub fn script(name: &str, script: &str, options: &[&str]) -> Self {
+        let path = std::env::temp_dir().join(format!("vcard-script-{name}-{}", std::process::id()));
+        fs::write(&path, script).unwrap();
+        let options = [&["--script", path.to_str().unwrap()], options].concat();
+        let card = Self::new(name, &options);
+        fs::remove_file(path).unwrap();
+        card
+    }
+
+    /// The reader at its port, by the address `SCHEME:…/port?OPTIONS`.
+    pub fn url(&self, scheme: &str) -> String {
+        format!("{scheme}:{}", self.folder.join("port").display())
+    }
+
+    pub fn control(&self, command: &str) -> String {
+        let mut stream = UnixStream::connect(self.folder.join("control")).unwrap();
+        stream.write_all(format!("{command}\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).unwrap();
+        answer
+    }
+
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(self.process.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Card {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[derive(Debug, PartialEq)]
+pub enum Event {
+    Ready,
+    Response(Vec<u8>),
+    Failed(Cause),
+}
+
+/// The terminal: its line and its reader.
+pub struct Terminal {
+    pub line: CardLine,
+    pub reader: Box<dyn Reader>,
+}
+
+impl Terminal {
+    pub fn open(url: &str) -> Self {
+        let reader = reader::open(url).unwrap();
+        let line = CardLine::new(reader.capabilities().policy());
+        Self { line, reader }
+    }
+
+    pub fn activate(&mut self) -> Event {
+        self.run(Input::Activate)
+    }
+
+    pub fn command(&mut self, apdu: &[u8]) -> Event {
+        self.run(Input::Command { apdu, patience: None })
+    }
+
+    /// Until something has happened.
+    pub fn run(&mut self, input: Input<'_>) -> Event {
+        let Self { line, reader } = self;
+        let waker = Waker::new().unwrap();
+        line.handle_input(clock::now(), input);
+        loop {
+            let done = match line.poll_output() {
+                Output::Activate(reset) => reader.activate(reset),
+                Output::Configure(params) => reader.configure(&params),
+                Output::Transmit(octets) => reader.send(octets),
+                Output::Deactivate => {
+                    reader.deactivate();
+                    Ok(())
+                }
+                Output::Ready(_) => return Event::Ready,
+                Output::Response(response) => return Event::Response(response.to_vec()),
+                Output::Failed(error) => return Event::Failed(error.cause()),
+                Output::Wait(until) => {
+                    let mut buf = [0; 300];
+                    match reader.receive(&mut buf, until, &waker) {
+                        Ok(received) => {
+                            if received.damaged && received.what == What::Characters {
+                                line.handle_input(clock::now(), Input::Damaged);
+                            }
+                            let input = received.input(&buf).unwrap_or(Input::Timeout);
+                            line.handle_input(clock::now(), input);
+                            Ok(())
+                        }
+                        Err(error) => Err(error),
+                    }
+                }
+            };
+            if let Err(error) = done {
+                line.handle_input(clock::now(), Input::Gone(error.gone()));
+            }
+        }
+    }
+}
