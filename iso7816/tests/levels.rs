@@ -119,6 +119,19 @@ fn silence_without_end_resets_the_card_and_says_so() {
 }
 
 #[test]
+fn a_long_command_passes_as_whole_envelopes() {
+    let (mut bench, _) = Bench::activated(&hex!("3B 00"), Level::Tpdu, None);
+    let apdu = [&hex!("80 34 00 00 00 0100")[..], &[0x5A; 0x100], &hex!("0002")].concat();
+    let (first, rest) = apdu.split_at(255);
+    let envelope = |len, part: &[u8]| transmit(&[&[0x80, 0xC2, 0, 0, len][..], part].concat());
+    assert_eq!(bench.command(&apdu), envelope(255, first));
+    assert_eq!(bench.tell(Input::Message(&hex!("90 00"))), envelope(10, rest));
+    assert_eq!(bench.tell(Input::Message(&hex!("61 02"))), transmit(&hex!("80 C0 00 00 02")));
+    let wanted = bench.tell(Input::Message(&hex!("AA BB 90 00")));
+    assert_eq!(wanted, [Wanted::Response(hex!("AA BB 90 00").to_vec())]);
+}
+
+#[test]
 fn tpdus_pass_whole_with_get_response_and_the_right_length() {
     let (mut bench, wanted) = Bench::activated(&T0, Level::Tpdu, None);
     assert_eq!(wanted, transmit(&hex!("FF 10 18 F7")));
