@@ -268,6 +268,20 @@ typedef uint32_t stbcam_txn_t;
 #define STBCAM_CW_PREVIEW 2
 /** The operator lets this box have control words outside the key ladder. */
 #define STBCAM_LADDER_CLEAR_ALLOWED 1
+/** Done, or yes. */
+#define STBCAM_READER_OK 0
+/** The card is out. A card that is put back in shows by present, or by its answer to reset. */
+#define STBCAM_READER_REMOVED -1
+/** The reader itself is gone. It is looked for again by present and reset. */
+#define STBCAM_READER_LOST -2
+
+/**
+ * The time is over. From reset and transmit: the card is mute; from read: nothing came, which
+ * is no error; from write: the reader is stuck, and counts as lost.
+ */
+#define STBCAM_READER_TIMEOUT -3
+/** The card has said something, but not readably (a parity error, for example). */
+#define STBCAM_READER_DAMAGED -4
 
 /**
  * Receives the log. level is one of STBCAM_LOG_*, where names the part of the library, both
@@ -397,6 +411,111 @@ typedef struct stbcam_storage_ops_t {
     int32_t (*del)(void *user, const char *key);
 } stbcam_storage_ops_t;
 
+/** How the line to the card runs. */
+typedef struct stbcam_line_t {
+    /** sizeof(stbcam_line_t), by the library. */
+    size_t struct_size;
+    /** Clock rate conversion integer F; 372 after reset. */
+    uint32_t f;
+    /** Baud rate adjustment integer D; 1 after reset. */
+    uint32_t d;
+    /** The card's clock in Hz, as the table of functions has it. */
+    uint32_t clock_hz;
+    /** Bits per second: clock_hz * D / F, rounded. */
+    uint32_t bit_rate;
+    /**
+     * From the leading edge of one character to that of the next, on the way to the card, in etu:
+     * 12 after reset, 11 with T=1 and N=255, more when the card asks for extra guard time.
+     */
+    uint32_t guard_etu;
+    /** 1: the card has the inverse convention. On a UART that knows no conventions: odd parity. */
+    uint32_t inverse;
+    /**
+     * T of the protocol that runs, 0 before one does: for a UART that keeps times or, with T=0,
+     * repeats characters by itself.
+     */
+    uint32_t protocol;
+    /** 0. */
+    uint32_t reserved;
+} stbcam_line_t;
+
+/**
+ * The box's card reader, in place of config.reader.
+ *
+ * There are two kinds. One moves characters: it has params, write and read; the library
+ * speaks T=0 or T=1, PPS included, and keeps every time. The other takes whole APDUs: it has
+ * transmit, and everything between is its own business. Both have reset and power_off.
+ *
+ * All functions are called on the card thread (inside stbcam_step and the calls that wait for
+ * the card when there is none), one at a time; present also once inside stbcam_open. They must
+ * not call the library (STBCAM_E_REENTRANT). stbcam_close calls nothing but power_off, which is
+ * the last call, and waits for a function that is running. While one runs, everything else waits:
+ * return as soon as there is something to return, and at timeout_ms at the latest.
+ *
+ * They return 0 or more for done, or one of STBCAM_READER_*. Any other number below 0 is told in
+ * STBCAM_EV_HEALTH and counts as STBCAM_READER_LOST.
+ *
+ * Octets are logical ones in both directions, whichever convention the card's TS has announced; a
+ * reader that does not know conventions passes octets as its UART has them, and the answer to
+ * reset through read. Pointers are good until the function returns.
+ */
+typedef struct stbcam_reader_ops_t {
+    /** sizeof(stbcam_reader_ops_t). */
+    size_t struct_size;
+    /** Handed back to every function. */
+    void *user;
+    /** The card's clock in Hz. 0: 3579545. */
+    uint32_t clock_hz;
+    /** The highest bit rate that params can set; PPS asks for no higher one. 0: 1000000. */
+    uint32_t max_bit_rate;
+    /**
+     * Whether a card is in: 1 yes, 0 no. Asked every 100 ms, so it must not wait. NULL: the reader
+     * cannot tell; an idle card is then asked for a sign of life every 400 ms.
+     */
+    int32_t (*present)(void *user);
+    /**
+     * Resets the card: throws away what was received before, sets the line to F 372, D 1 and 12
+     * etu, and switches the card off and on (cold 1) or pulls its reset line (cold 0; as 1 where
+     * there is none). The answer to reset comes in one of two ways. Either through read: then
+     * return 0 as soon as the reset line has risen, and leave *len 0. Or whole, as from a chip
+     * that reads it by itself, and always with transmit: then put it into atr, which has
+     * capacity octets, TS first, and its length into *len; wait timeout_ms for its first
+     * character, and return STBCAM_READER_TIMEOUT if there is none.
+     */
+    int32_t (*reset)(void *user,
+                     int32_t cold,
+                     uint8_t *atr,
+                     size_t capacity,
+                     size_t *len,
+                     uint32_t timeout_ms);
+    /** From the next character on the line runs like this. Must not wait. */
+    int32_t (*params)(void *user, const struct stbcam_line_t *line);
+    /** Sends characters, all of them. May return when they are on their way. */
+    int32_t (*write)(void *user, const uint8_t *octets, size_t len, uint32_t timeout_ms);
+    /**
+     * Takes characters that have come, as many as there are and fit capacity, and says in *len
+     * how many. When there are none it waits for the first, at most timeout_ms, which is 10 or
+     * less; with 0 it does not wait. It does not wait for more. None may be lost between two
+     * calls: keep at least 512. STBCAM_READER_DAMAGED: one of the *len had a parity error.
+     */
+    int32_t (*read)(void *user, uint8_t *octets, size_t capacity, size_t *len, uint32_t timeout_ms);
+    /**
+     * Takes a command APDU to the card and brings its response, status word last, of which
+     * *response_len says the length. 61xx and 6Cxx of T=0 are the reader's business. Never sends
+     * a command twice. timeout_ms is config.card_timeout_ms. STBCAM_READER_TIMEOUT: the card
+     * did not answer; it will be reset.
+     */
+    int32_t (*transmit)(void *user,
+                        const uint8_t *command,
+                        size_t len,
+                        uint8_t *response,
+                        size_t capacity,
+                        size_t *response_len,
+                        uint32_t timeout_ms);
+    /** Takes the power off the card, in the order of ISO/IEC 7816-3. */
+    void (*power_off)(void *user);
+} stbcam_reader_ops_t;
+
 /* ---- 4. Life of a context ----------------------------------------------------------------------
  *
  * stbcam_config_init, fill in, stbcam_open; then any thread may call any function until
@@ -427,8 +546,13 @@ typedef struct stbcam_config_t {
     uint32_t flags;
     /** The longest that a call waits for the card, and that stbcam_close waits. Default 5000. */
     uint32_t card_timeout_ms;
-    /** The card reader: "serial:/dev/ttyS1?reset=rts&detect=cts"; docs/spec/abi.md has the table. */
+    /**
+     * The card reader: "serial:/dev/ttyS1?reset=rts&detect=cts"; docs/spec/abi.md has the table.
+     * NULL with reader_ops.
+     */
     const char *reader;
+    /** The box's own card reader. NULL with reader. */
+    const stbcam_reader_ops_t *reader_ops;
     /** A directory of the library's own, made when it is not there. Needed unless storage is set. */
     const char *state_dir;
     /** The language of texts, BCP 47. NULL: "en", which is also what an unknown language gives. */

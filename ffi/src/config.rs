@@ -5,10 +5,13 @@
 //! happens but inside `stbcam_step` and the calls that wait for the card. No lock is held while
 //! the card is spoken to.
 
-use crate::context::{Context, Settings};
+use crate::context::{Context, ReaderChoice, Settings};
 use crate::error::{Error, Result};
 use crate::guard::{CONTEXTS, guard, guard_free};
-use crate::host::{stbcam_descrambler_ops_t, stbcam_log_fn, stbcam_storage_ops_t};
+use crate::host::{
+    stbcam_descrambler_ops_t, stbcam_log_fn, stbcam_reader_ops_t, stbcam_storage_ops_t,
+};
+use crate::host_reader::HostReader;
 use crate::result::*;
 use crate::size::{self, CStruct};
 use crate::text;
@@ -41,7 +44,10 @@ pub struct stbcam_config_t {
     /// The longest that a call waits for the card, and that `stbcam_close` waits. Default 5000.
     pub card_timeout_ms: u32,
     /// The card reader: "serial:/dev/ttyS1?reset=rts&detect=cts"; docs/spec/abi.md has the table.
+    /// NULL with `reader_ops`.
     pub reader: *const c_char,
+    /// The box's own card reader. NULL with `reader`.
+    pub reader_ops: *const stbcam_reader_ops_t,
     /// A directory of the library's own, made when it is not there. Needed unless `storage` is set.
     pub state_dir: *const c_char,
     /// The language of texts, BCP 47. NULL: "en", which is also what an unknown language gives.
@@ -129,6 +135,7 @@ const DEFAULTS: stbcam_config_t = stbcam_config_t {
     flags: 0,
     card_timeout_ms: 5000,
     reader: ptr::null(),
+    reader_ops: ptr::null(),
     state_dir: ptr::null(),
     language: ptr::null(),
     ca_system_ids: ptr::null(),
@@ -217,7 +224,7 @@ unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
     // SAFETY: as above.
     let (reader, state_dir, language) = unsafe {
         (
-            text::required(config.reader, "reader")?,
+            reader(config)?,
             text::optional(config.state_dir, "state_dir")?,
             text::optional(config.language, "language")?,
         )
@@ -240,6 +247,27 @@ unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
         event_queue: config.event_queue,
         section_ring: config.section_ring,
     })
+}
+
+/// The library's reader or the host's: exactly one of them.
+///
+/// # Safety
+///
+/// As for [`settings`].
+unsafe fn reader(config: &stbcam_config_t) -> Result<ReaderChoice> {
+    match (config.reader.is_null(), config.reader_ops.is_null()) {
+        (true, true) => Err(Error::argument("neither reader nor reader_ops is set, expected one")),
+        (false, false) => Err(Error::argument("reader and reader_ops are set, expected one")),
+        (false, true) => {
+            // SAFETY: the caller upholds this function's contract.
+            Ok(ReaderChoice::Url(unsafe { text::required(config.reader, "reader") }?))
+        }
+        (true, false) => {
+            // SAFETY: as above.
+            let ops = unsafe { size::take(config.reader_ops) }?;
+            Ok(ReaderChoice::Host(HostReader::new(ops, config.card_timeout_ms)?))
+        }
+    }
 }
 
 /// Closes a context: wipes the control words of every session (`clear` is called before this

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::gate::{HostDescrambler, HostStorage};
 use crate::host::{stbcam_descrambler_ops_t, stbcam_storage_ops_t};
+use crate::host_reader::HostReader;
 use crate::log::LogSink;
 use crate::result::*;
 use cam_core::{Config, Engine, Entropy, PinAnswer, PurchaseError, Ticket};
@@ -12,7 +13,7 @@ use stb_shim::cam::Cam;
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, NoDescrambler};
 use stb_shim::driver::Driver;
-use stb_shim::reader;
+use stb_shim::reader::{self, Opener};
 use stb_shim::storage::{DirectoryStorage, Storage};
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,7 +25,7 @@ use std::thread::{self, JoinHandle};
 pub(crate) struct Settings {
     pub(crate) threaded: bool,
     pub(crate) card_timeout_ms: u32,
-    pub(crate) reader: String,
+    pub(crate) reader: ReaderChoice,
     pub(crate) state_dir: Option<String>,
     pub(crate) language: Option<String>,
     pub(crate) ca_system_ids: Vec<u16>,
@@ -40,9 +41,40 @@ pub(crate) struct Settings {
     pub(crate) section_ring: u32,
 }
 
+/// Where the card is.
+pub(crate) enum ReaderChoice {
+    /// One of the library's readers, by its URL.
+    Url(String),
+    /// The host's own.
+    Host(HostReader),
+}
+
+impl ReaderChoice {
+    fn opener(&self) -> Box<Opener> {
+        match self {
+            Self::Url(url) => {
+                let url = url.clone();
+                Box::new(move || reader::open(&url))
+            }
+            Self::Host(host) => {
+                let host = host.clone();
+                Box::new(move || host.open())
+            }
+        }
+    }
+
+    fn host(self) -> Option<HostReader> {
+        match self {
+            Self::Url(_) => None,
+            Self::Host(host) => Some(host),
+        }
+    }
+}
+
 pub(crate) struct Context {
     pub(crate) cam: Arc<Cam>,
     runner: Runner,
+    reader: Option<HostReader>,
     descrambler: Option<HostDescrambler>,
     storage: Option<HostStorage>,
     log: Option<Arc<LogSink>>,
@@ -81,7 +113,8 @@ impl Context {
         let _log = LogSink::enter(settings.log.as_ref());
         let descrambler = settings.descrambler.map(HostDescrambler::new);
         let (storage, mut to_store) = storage(&settings)?;
-        let reader = reader::open(&settings.reader)?;
+        let mut opener = settings.reader.opener();
+        let reader = opener()?;
         let (events, ring) = (size(settings.event_queue), size(settings.section_ring));
         let config = engine_config(&settings, reader.capabilities().detect, &mut *to_store)?;
         let cam = Cam::new(Engine::new(config), ring, events)
@@ -91,8 +124,7 @@ impl Context {
             Some(host) => Box::new(host.clone()),
             None => Box::new(NoDescrambler),
         };
-        let driver =
-            Driver::new(Arc::clone(&cam), &settings.reader, reader, to_descramble, to_store);
+        let driver = Driver::new(Arc::clone(&cam), reader, opener, to_descramble, to_store);
         let poisoned = Arc::new(AtomicBool::new(false));
         let runner = if settings.threaded {
             let thread = spawn(driver, &cam, &poisoned, settings.log.clone())?;
@@ -103,6 +135,7 @@ impl Context {
         Ok(Arc::new(Self {
             cam,
             runner,
+            reader: settings.reader.host(),
             descrambler,
             storage,
             log: settings.log,
@@ -145,6 +178,9 @@ impl Context {
         if let Some(descrambler) = &self.descrambler {
             descrambler.revoke();
         }
+        if let Some(reader) = &self.reader {
+            reader.close();
+        }
         self.cam.stop();
         let ended = match &self.runner {
             Runner::Thread(thread) => {
@@ -161,6 +197,9 @@ impl Context {
                 Ok(())
             }
         };
+        if let Some(reader) = &self.reader {
+            reader.revoke();
+        }
         if let Some(storage) = &self.storage {
             storage.revoke();
         }
@@ -341,7 +380,7 @@ mod tests {
         let context = Context::open(Settings {
             threaded: true,
             card_timeout_ms: 5000,
-            reader: format!("serial:{}", path.display()),
+            reader: ReaderChoice::Url(format!("serial:{}", path.display())),
             state_dir: Some(state.display().to_string()),
             language: None,
             ca_system_ids: Vec::new(),

@@ -173,3 +173,133 @@ pub struct stbcam_storage_ops_t {
     /// Forgets. 0 is done, also when there was none.
     pub del: Option<unsafe extern "C" fn(user: *mut c_void, key: *const c_char) -> i32>,
 }
+
+/// Done, or yes.
+pub const STBCAM_READER_OK: i32 = 0;
+/// The card is out. A card that is put back in shows by `present`, or by its answer to `reset`.
+pub const STBCAM_READER_REMOVED: i32 = -1;
+/// The reader itself is gone. It is looked for again by `present` and `reset`.
+pub const STBCAM_READER_LOST: i32 = -2;
+/// The time is over. From `reset` and `transmit`: the card is mute; from `read`: nothing came, which
+/// is no error; from `write`: the reader is stuck, and counts as lost.
+pub const STBCAM_READER_TIMEOUT: i32 = -3;
+/// The card has said something, but not readably (a parity error, for example).
+pub const STBCAM_READER_DAMAGED: i32 = -4;
+
+/// How the line to the card runs.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct stbcam_line_t {
+    /// sizeof(stbcam_line_t), by the library.
+    pub struct_size: usize,
+    /// Clock rate conversion integer F; 372 after reset.
+    pub f: u32,
+    /// Baud rate adjustment integer D; 1 after reset.
+    pub d: u32,
+    /// The card's clock in Hz, as the table of functions has it.
+    pub clock_hz: u32,
+    /// Bits per second: `clock_hz` * D / F, rounded.
+    pub bit_rate: u32,
+    /// From the leading edge of one character to that of the next, on the way to the card, in etu:
+    /// 12 after reset, 11 with T=1 and N=255, more when the card asks for extra guard time.
+    pub guard_etu: u32,
+    /// 1: the card has the inverse convention. On a UART that knows no conventions: odd parity.
+    pub inverse: u32,
+    /// T of the protocol that runs, 0 before one does: for a UART that keeps times or, with T=0,
+    /// repeats characters by itself.
+    pub protocol: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+/// The box's card reader, in place of `config.reader`.
+///
+/// There are two kinds. One moves characters: it has `params`, `write` and `read`; the library
+/// speaks T=0 or T=1, PPS included, and keeps every time. The other takes whole APDUs: it has
+/// `transmit`, and everything between is its own business. Both have `reset` and `power_off`.
+///
+/// All functions are called on the card thread (inside `stbcam_step` and the calls that wait for
+/// the card when there is none), one at a time; `present` also once inside `stbcam_open`. They must
+/// not call the library (`STBCAM_E_REENTRANT`). `stbcam_close` calls nothing but `power_off`, which is
+/// the last call, and waits for a function that is running. While one runs, everything else waits:
+/// return as soon as there is something to return, and at `timeout_ms` at the latest.
+///
+/// They return 0 or more for done, or one of `STBCAM_READER_*`. Any other number below 0 is told in
+/// `STBCAM_EV_HEALTH` and counts as `STBCAM_READER_LOST`.
+///
+/// Octets are logical ones in both directions, whichever convention the card's TS has announced; a
+/// reader that does not know conventions passes octets as its UART has them, and the answer to
+/// reset through `read`. Pointers are good until the function returns.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct stbcam_reader_ops_t {
+    /// sizeof(stbcam_reader_ops_t).
+    pub struct_size: usize,
+    /// Handed back to every function.
+    pub user: *mut c_void,
+    /// The card's clock in Hz. 0: 3579545.
+    pub clock_hz: u32,
+    /// The highest bit rate that `params` can set; PPS asks for no higher one. 0: 1000000.
+    pub max_bit_rate: u32,
+    /// Whether a card is in: 1 yes, 0 no. Asked every 100 ms, so it must not wait. NULL: the reader
+    /// cannot tell; an idle card is then asked for a sign of life every 400 ms.
+    pub present: Option<unsafe extern "C" fn(user: *mut c_void) -> i32>,
+    /// Resets the card: throws away what was received before, sets the line to F 372, D 1 and 12
+    /// etu, and switches the card off and on (`cold` 1) or pulls its reset line (`cold` 0; as 1 where
+    /// there is none). The answer to reset comes in one of two ways. Either through `read`: then
+    /// return 0 as soon as the reset line has risen, and leave `*len` 0. Or whole, as from a chip
+    /// that reads it by itself, and always with `transmit`: then put it into `atr`, which has
+    /// `capacity` octets, TS first, and its length into `*len`; wait `timeout_ms` for its first
+    /// character, and return STBCAM_READER_TIMEOUT if there is none.
+    pub reset: Option<
+        unsafe extern "C" fn(
+            user: *mut c_void,
+            cold: i32,
+            atr: *mut u8,
+            capacity: usize,
+            len: *mut usize,
+            timeout_ms: u32,
+        ) -> i32,
+    >,
+    /// From the next character on the line runs like this. Must not wait.
+    pub params: Option<unsafe extern "C" fn(user: *mut c_void, line: *const stbcam_line_t) -> i32>,
+    /// Sends characters, all of them. May return when they are on their way.
+    pub write: Option<
+        unsafe extern "C" fn(
+            user: *mut c_void,
+            octets: *const u8,
+            len: usize,
+            timeout_ms: u32,
+        ) -> i32,
+    >,
+    /// Takes characters that have come, as many as there are and fit `capacity`, and says in `*len`
+    /// how many. When there are none it waits for the first, at most `timeout_ms`, which is 10 or
+    /// less; with 0 it does not wait. It does not wait for more. None may be lost between two
+    /// calls: keep at least 512. STBCAM_READER_DAMAGED: one of the `*len` had a parity error.
+    pub read: Option<
+        unsafe extern "C" fn(
+            user: *mut c_void,
+            octets: *mut u8,
+            capacity: usize,
+            len: *mut usize,
+            timeout_ms: u32,
+        ) -> i32,
+    >,
+    /// Takes a command APDU to the card and brings its response, status word last, of which
+    /// `*response_len` says the length. 61xx and 6Cxx of T=0 are the reader's business. Never sends
+    /// a command twice. `timeout_ms` is `config.card_timeout_ms`. STBCAM_READER_TIMEOUT: the card
+    /// did not answer; it will be reset.
+    pub transmit: Option<
+        unsafe extern "C" fn(
+            user: *mut c_void,
+            command: *const u8,
+            len: usize,
+            response: *mut u8,
+            capacity: usize,
+            response_len: *mut usize,
+            timeout_ms: u32,
+        ) -> i32,
+    >,
+    /// Takes the power off the card, in the order of ISO/IEC 7816-3.
+    pub power_off: Option<unsafe extern "C" fn(user: *mut c_void)>,
+}

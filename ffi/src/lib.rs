@@ -14,6 +14,7 @@ mod event_payload;
 mod gate;
 mod guard;
 mod host;
+mod host_reader;
 mod log;
 mod money;
 mod money_read;

@@ -40,8 +40,13 @@ fn layout() -> Layout {
         stbcam_ladder_t { struct_size, flags, pairing_slot, reserved, ek2, ek1 }
         stbcam_descrambler_ops_t { struct_size, user, load_ladder, set_cw, clear }
         stbcam_storage_ops_t { struct_size, user, get, put_durable, del }
+        stbcam_line_t { struct_size, f, d, clock_hz, bit_rate, guard_etu, inverse, protocol, reserved }
+        stbcam_reader_ops_t {
+            struct_size, user, clock_hz, max_bit_rate, present, reset, params, write, read,
+            transmit, power_off,
+        }
         stbcam_config_t {
-            struct_size, flags, card_timeout_ms, reader, state_dir, language, ca_system_ids,
+            struct_size, flags, card_timeout_ms, reader, reader_ops, state_dir, language, ca_system_ids,
             ca_system_id_count, stb_id, terminal_id, box_key_len, reserved, box_key, descrambler,
             storage, log, log_user, log_level, max_sessions, emm_queue, event_queue, section_ring,
             reserved2,
@@ -145,7 +150,9 @@ fn sizes_of_the_first_version() {
         ("ladder", size_of::<stbcam_ladder_t>(), 48),
         ("descrambler_ops", size_of::<stbcam_descrambler_ops_t>(), 40),
         ("storage_ops", size_of::<stbcam_storage_ops_t>(), 40),
-        ("config", size_of::<stbcam_config_t>(), 160),
+        ("line", size_of::<stbcam_line_t>(), 40),
+        ("reader_ops", size_of::<stbcam_reader_ops_t>(), 80),
+        ("config", size_of::<stbcam_config_t>(), 168),
         ("filter", size_of::<stbcam_filter_t>(), 48),
         ("ca_pmt_reply", size_of::<stbcam_ca_pmt_reply_t>(), 16),
         ("event", size_of::<stbcam_event_t>(), 88),

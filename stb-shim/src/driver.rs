@@ -5,7 +5,7 @@ use crate::clock;
 use crate::descrambler::{Descrambler, LadderKeys};
 use crate::events::Notice;
 use crate::period::PeriodMeter;
-use crate::reader::{self, Presence, Reader, ReaderError, What};
+use crate::reader::{Opener, Presence, Reader, ReaderError, What};
 use crate::storage::Storage;
 use crate::sys::Waker;
 use crate::tasks::Task;
@@ -22,7 +22,7 @@ use std::time::Duration;
 /// Everything that belongs to the card thread alone.
 pub struct Driver {
     cam: Arc<Cam>,
-    url: String,
+    opener: Box<Opener>,
     reader: Option<Box<dyn Reader>>,
     line: CardLine,
     descrambler: Box<dyn Descrambler>,
@@ -67,19 +67,19 @@ impl Driver {
     /// The ECM command (`docs/spec/card.md`). Wrapped or not, it stands in clear.
     const INS_ECM: u8 = 0x34;
 
-    /// Opens the reader and puts everything together. Nothing runs until [`Driver::run`] or
-    /// [`Driver::turn`].
+    /// Puts everything together. Nothing runs until [`Driver::run`] or [`Driver::turn`]. `opener` is
+    /// for a reader that was lost.
     pub fn new(
         cam: Arc<Cam>,
-        url: &str,
         reader: Box<dyn Reader>,
+        opener: Box<Opener>,
         descrambler: Box<dyn Descrambler>,
         storage: Box<dyn Storage>,
     ) -> Self {
         let line = CardLine::new(reader.capabilities().policy());
         Self {
             cam,
-            url: url.to_owned(),
+            opener,
             reader: Some(reader),
             line,
             descrambler,
@@ -316,9 +316,9 @@ impl Driver {
     /// A reader that was lost (unplugged) may be back.
     fn reopen(&mut self) {
         if self.reader.is_none() {
-            match reader::open(&self.url) {
+            match (self.opener)() {
                 Ok(reader) => {
-                    log::info!("reader '{}' is back", self.url);
+                    log::info!("the reader is back");
                     self.reader = Some(reader);
                 }
                 Err(error) => log::debug!("{error}"),
@@ -363,6 +363,9 @@ impl Driver {
             wait_for(self.cam.waker(), left.min(Self::LOST_PERIOD));
             return;
         };
+        if self.exchange == Exchange::Idle {
+            reader.rest();
+        }
         match reader.receive(&mut self.octets, until, self.cam.waker()) {
             Ok(received) => {
                 let now = clock::now();

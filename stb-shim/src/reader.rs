@@ -51,9 +51,16 @@ pub trait Reader: Send {
         waker: &Waker,
     ) -> Result<Received, ReaderError>;
 
+    /// Nothing is expected of the card before the next [`Reader::send`] or [`Reader::activate`]: a
+    /// reader that has to ask for octets need not ask.
+    fn rest(&mut self) {}
+
     /// Characters sent to the card and received from it so far.
     fn line_octets(&self) -> (u64, u64);
 }
+
+/// Opens a reader, again when it was lost.
+pub type Opener = dyn FnMut() -> Result<Box<dyn Reader>, ReaderError> + Send;
 
 /// What a reader can do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
