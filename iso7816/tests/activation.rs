@@ -6,6 +6,7 @@ use hex_literal::hex;
 use iso7816::atr::{AtrError, AtrPolicy, AtrWarnings};
 use iso7816::etu::{Convention, LineParams};
 use iso7816::line::{Cause, Gone, Input, Policy, Reset};
+use proptest::prelude::*;
 use stage::{CLOCK, Event, Stage};
 use std::time::Duration;
 
@@ -286,5 +287,47 @@ fn oddities_come_up_by_the_tolerant_policy_and_not_by_the_strict_one() {
                 if matches!(error.cause(), Cause::NotACard(AtrError::Refused(_)))),
             "{atr:02X?}: {end:?}"
         );
+    }
+}
+
+proptest! {
+    /// Whatever a caller asks for, the line comes to an end with a card that agrees to everything.
+    #[test]
+    fn any_policy(
+        clock_hz in prop::sample::select(vec![0, 1, 3_579_545, u32::MAX]),
+        max_command in prop::sample::select(vec![0, 5, 261, 65_544]),
+        max_response in prop::sample::select(vec![0, 1, 2, 258, 65_538]),
+        max_baud in prop::sample::select(vec![0, 9_622, u32::MAX]),
+        baud_base in prop::option::of(prop::sample::select(vec![0, 1, 115_200, u32::MAX])),
+        (ifsd, reserved_ifsc, protocol) in (any::<u8>(), any::<u8>(), prop::option::of(any::<u8>())),
+        implicit_rate in prop::option::of((any::<u16>(), any::<u8>())),
+        atr in prop::sample::select(vec![
+            hex!("3B 00").to_vec(),
+            hex!("3B 90 95 91 91 31 FE 15 AE").to_vec(),
+            hex!("3B 80 81 31 FF 47 07").to_vec(),
+            hex!("3B 90 18 80 01 09").to_vec(),
+        ]),
+        emv in any::<bool>(),
+    ) {
+        let base = if emv { Policy::emv(clock_hz) } else { Policy::new(clock_hz) };
+        let atr_policy = AtrPolicy { reserved_ifsc, ..base.atr };
+        let policy = Policy {
+            max_command, max_response, max_baud, baud_base, ifsd, protocol, implicit_rate,
+            atr: atr_policy, ..base
+        };
+        let mut stage = Stage::new(policy);
+        if stage.activate(&atr) == Event::Ready {
+            stage.command(&hex!("80340000 03 010203 00"));
+            let protocol = stage.line.protocol();
+            for _ in 0..100 {
+                match stage.next_act() {
+                    Some(Event::Transmit(sent)) => stage.card(&stage::agreeable(&sent, protocol)),
+                    Some(Event::Deactivate) => {}
+                    Some(Event::Response(_) | Event::Failed(_)) => return Ok(()),
+                    other => panic!("{other:?}"),
+                }
+            }
+            panic!("no end");
+        }
     }
 }

@@ -404,6 +404,20 @@ fn a_parity_error_fails_the_exchange_wherever_it_is() {
     );
 }
 
+/// Data that nothing protects: these answers are wrong, and nobody can tell.
+#[test]
+fn what_plain_t0_cannot_see() {
+    play(
+        ISO,
+        &[
+            // AA 60 with AA doubled: 60 reads as NULL
+            "C 8032000002;> 8032000002;< 32 AAAA60 9000;= AAAA9000",
+            // AA BB and NULL with BB lost: NULL reads as data
+            "C 8032000002;> 8032000002;< 32 AA60 9000;= AA609000",
+        ],
+    );
+}
+
 #[test]
 fn other_stacks_fail_on_le_00() {
     play(ISO, &["C 8032000000;> 8032000000;< 32 55..256 9000;= 55..256 9000"]);

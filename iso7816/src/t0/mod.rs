@@ -4,9 +4,10 @@
 //!  - ISO/IEC 7816-3:2006 clauses 10.3 (procedure bytes), 12.2 (mapping of APDUs)
 //!
 //! Heads up: T=0 has no check over its data. A damaged character is an error, octets behind the
-//! status word are one, and so is every octet that is no procedure byte where one is due; but a
-//! doubled data octet in front of a data octet 60 reads as that octet and NULL, and nobody can
-//! tell. Where it matters the application has to protect its data, as secure messaging does.
+//! status word are one, and so is every octet that is no procedure byte where one is due. But behind
+//! a doubled data octet a data octet 60 reads as NULL, behind a lost one NULL reads as data, and
+//! nobody can tell. Where it matters the application has to protect its data, as secure messaging
+//! does.
 //!
 //! Extended lengths: with up to 255 octets of data a command goes out under its own INS, and more
 //! than 256 octets of answer are fetched by GET RESPONSE. A longer command goes out in parts, as the

@@ -3,7 +3,7 @@
 use cam_types::Instant;
 use iso7816::etu::{Convention, LineParams};
 use iso7816::line::{CardLine, Cause, Input, LineError, Output, Policy, Reset};
-use iso7816::t1::{Block, Edc};
+use iso7816::t1::{Block, Edc, Fault};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -44,6 +44,7 @@ pub fn agreeable(sent: &[u8], protocol: u8) -> Vec<u8> {
             let mut out = [0; 300];
             let block = match Block::parse(sent, Edc::Lrc).unwrap() {
                 Block::S { kind, .. } => Block::S { response: true, kind },
+                Block::I { ns, more: true, .. } => Block::R { nr: !ns, fault: Fault::None },
                 Block::I { ns, .. } => Block::I { ns, more: false, inf: &[0x90, 0x00] },
                 other => panic!("{other:?}"),
             };
