@@ -20,7 +20,7 @@ use zeroize::Zeroize;
 
 mod address;
 mod frame;
-mod host;
+pub mod host;
 mod parameters;
 
 use address::Address;

@@ -4,7 +4,9 @@
 mod stage;
 
 use hex_literal::hex;
+use iso7816::line::{Cause, Reset};
 use stage::{Card, Event, INFO, SELECT, SELECTED, Terminal};
+use stb_shim::reader::{self, Presence, ReaderError};
 
 const GEMPC: [&str; 2] = ["--line", "gempc-twin"];
 
@@ -35,4 +37,98 @@ fn answers_to_reset_to_order() {
         let status = card.control("status");
         assert!(status.contains(&format!("\"bit_rate\":{rate}")), "{name}: {status}");
     }
+}
+
+#[test]
+fn a_script_that_the_terminal_gets_over() {
+    let script = "card 26 lose\ncard 60 damage\nterminal 20 double\nterminal 60 damage\n\
+                  command 2 wtx 3 2\ncommand 3 wrong number\ncard 130 delay 20\n\
+                  reader 200 lose\nreader 300 damage\nreader 420 delay 100\nhost 230 double\n\
+                  host 300 lose\nhost 350 damage 01";
+    let card = Card::script("gempc-over", script, &GEMPC);
+    let mut terminal = Terminal::open(&card.url("gempc"));
+    assert_eq!(terminal.activate(), Event::Ready);
+    for round in 0..8 {
+        assert_eq!(terminal.command(&SELECT), Event::Response(SELECTED.to_vec()), "round {round}");
+    }
+}
+
+/// A card that wants time on T=0 says so by NULL, and the reader passes that on.
+#[test]
+fn a_card_that_takes_its_time() {
+    let card = Card::script(
+        "gempc-null",
+        "command 1 null 20\ncommand 2 delay 1500\ncommand 3 mute",
+        &[&GEMPC[..], &["--protocol", "t0", "--wi", "40"]].concat(),
+    );
+    let mut terminal = Terminal::open(&card.url("gempc"));
+    assert_eq!(terminal.activate(), Event::Ready);
+    for _ in 0..2 {
+        assert_eq!(terminal.command(&SELECT), Event::Response(SELECTED.to_vec()));
+    }
+    assert_eq!(terminal.command(&SELECT), Event::Failed(Cause::Silent));
+    assert_eq!(terminal.next(), Event::Ready);
+    assert_eq!(terminal.command(&SELECT), Event::Response(SELECTED.to_vec()));
+}
+
+#[test]
+fn cards_come_and_leave() {
+    let card = served("hand", &[]);
+    let url = card.url("gempc");
+    let mut terminal = Terminal::open(&url);
+    assert_eq!(terminal.activate(), Event::Ready);
+    assert_eq!(terminal.reader.present().unwrap(), Presence::Present);
+    // Between exchanges: told within one look.
+    card.control("remove");
+    terminal.until(Presence::Absent);
+    assert_eq!(terminal.activate(), Event::Failed(Cause::Removed));
+    card.control("insert");
+    terminal.until(Presence::Present);
+    assert_eq!(terminal.activate(), Event::Ready);
+    assert_eq!(terminal.command(&SELECT), Event::Response(SELECTED.to_vec()));
+    // Pulled and put back faster than anybody looks: it is not the card that was up.
+    card.control("remove");
+    card.control("insert");
+    assert_eq!(terminal.command(&SELECT), Event::Failed(Cause::Removed));
+    assert_eq!(terminal.activate(), Event::Ready);
+    assert_eq!(terminal.command(&SELECT), Event::Response(SELECTED.to_vec()));
+    // A second owner is told what to do.
+    let Err(error) = reader::open(&url) else { panic!("opens twice") };
+    assert!(error.to_string().contains("another program"), "{error}");
+    // Opened again with the card in.
+    drop(terminal);
+    let mut terminal = Terminal::open(&url);
+    assert_eq!(terminal.reader.present().unwrap(), Presence::Present);
+    assert_eq!(terminal.activate(), Event::Ready);
+}
+
+#[test]
+fn pulled_in_an_exchange_and_unplugged_are_told_apart() {
+    let card = Card::script("gempc-gone", "command 1 remove 300\ncommand 3 unplug 50", &GEMPC);
+    let url = card.url("gempc");
+    let mut terminal = Terminal::open(&url);
+    assert_eq!(terminal.activate(), Event::Ready);
+    assert_eq!(terminal.command(&SELECT), Event::Failed(Cause::Removed));
+    terminal.until(Presence::Present);
+    assert_eq!(terminal.activate(), Event::Ready);
+    assert_eq!(terminal.command(&SELECT), Event::Response(SELECTED.to_vec()));
+    assert_eq!(terminal.command(&SELECT), Event::Failed(Cause::ReaderLost));
+    assert!(matches!(terminal.reader.activate(Reset::Cold), Err(ReaderError::Lost { .. })));
+    drop(terminal);
+    // Plugged in again: another reader at the same path.
+    let mut terminal = Terminal::reopen(&url);
+    assert_eq!(terminal.activate(), Event::Ready);
+    assert_eq!(terminal.command(&SELECT), Event::Response(SELECTED.to_vec()));
+}
+
+/// A card's line, or nothing, where a reader with frames is expected.
+#[test]
+fn a_port_without_such_a_reader() {
+    let card = Card::new("gempc-none", &[]);
+    let Err(error) = reader::open(&card.url("gempc")) else { panic!("opens") };
+    let (text, port) = (error.to_string(), card.url("serial"));
+    assert!(matches!(error, ReaderError::NoReader { .. }), "{text}");
+    assert!(text.contains("GemPC Twin") && text.contains(&port), "{text}");
+    // The port is free again, and the other address works.
+    assert_eq!(Terminal::open(&port).activate(), Event::Ready);
 }

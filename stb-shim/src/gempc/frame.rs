@@ -78,6 +78,8 @@ pub(super) struct Frames {
     suspect: usize,
     /// Where the data of the message taken last are.
     data: (usize, usize),
+    /// It stood among octets of a frame that did not arrive whole.
+    among: bool,
 }
 
 /// What the next octets are.
@@ -95,7 +97,7 @@ impl Frames {
     pub const PUSH: usize = Self::ROOM - LONGEST;
 
     pub const fn new() -> Self {
-        Self { octets: [0; Self::ROOM], begin: 0, end: 0, suspect: 0, data: (0, 0) }
+        Self { octets: [0; Self::ROOM], begin: 0, end: 0, suspect: 0, data: (0, 0), among: false }
     }
 
     /// More octets, [`Frames::PUSH`] at most. Take all frames before the next.
@@ -126,6 +128,7 @@ impl Frames {
                 Look::More => return None,
                 Look::Is(frame, len) => {
                     self.data = (self.begin + 2 + Header::LEN, self.begin + len - 1);
+                    self.among = !trusted;
                     self.skip(len);
                     self.suspect = 0;
                     return Some(frame);
@@ -152,6 +155,25 @@ impl Frames {
     pub fn data(&self) -> &[u8] {
         let (begin, end) = self.data;
         self.octets.get(begin..end).unwrap_or_default()
+    }
+
+    /// The whole frame of the message taken last.
+    pub fn taken(&self) -> &[u8] {
+        let (begin, end) = self.data;
+        self.octets.get(begin.saturating_sub(2 + Header::LEN)..end + 1).unwrap_or_default()
+    }
+
+    /// The message taken last is none, although its checksum is right: there may be a frame in it.
+    pub fn doubt(&mut self) {
+        let taken = self.taken().len();
+        self.begin = self.begin.saturating_sub(taken);
+        self.suspect = taken;
+        self.skip(1);
+    }
+
+    /// The message taken last stood among octets of a frame that did not arrive whole.
+    pub const fn among(&self) -> bool {
+        self.among
     }
 
     /// Part of a frame is there, or something else that silence will settle.

@@ -19,7 +19,7 @@ use zeroize::Zeroize;
 
 /// What the host is told.
 #[derive(Clone, Copy)]
-pub(super) enum Input<'a> {
+pub enum Input<'a> {
     /// Find out who the reader is and whether a card is in.
     Greet,
     /// Reset the card. Whatever is going on is given up.
@@ -41,7 +41,7 @@ pub(super) enum Input<'a> {
 /// What the host wants. One input, then `poll_output` until [`Output::Wait`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
-pub(super) enum Output<'a> {
+pub enum Output<'a> {
     /// Send these octets to the reader.
     Send(&'a [u8]),
     /// [`Host::answer`] is the answer to reset, or empty: the card is mute.
@@ -63,7 +63,7 @@ pub(super) enum Output<'a> {
 
 /// The host of one reader. It owns no port and no clock.
 #[derive(Debug)]
-pub(super) struct Host {
+pub struct Host {
     frames: Frames,
     parameters: Parameters,
     /// Whether this reader echoes commands.
@@ -300,6 +300,7 @@ impl Host {
             Command::Status | Command::PowerOff => &[],
             Command::PowerOn => {
                 limit = POWER_ON_LIMIT;
+                self.powered = true;
                 own = [1 + self.voltage, 0, 0];
                 &[]
             }
@@ -367,13 +368,21 @@ impl Host {
 
     fn message(&mut self, now: Instant, header: Header) {
         let Some(pending) = &mut self.pending else { return };
-        let ours = header.sequence == self.sequence && header.slot == 0;
         if header.kind & ANSWER == 0 {
-            if ours && header.kind == pending.command.kind() {
-                (pending.echo, pending.noise) = (Echo::Whole, false);
+            if Some(self.frames.taken()) != self.frame.get(..self.frame_len) {
+                // The reader gives back what it got, and that is not what it was sent.
+                self.frames.doubt();
+                pending.noise = true;
+            } else {
+                // A reader that refuses octets gives them back, and our frame may be among them.
+                let echo = if self.frames.among() { Echo::Damaged } else { Echo::Whole };
+                (pending.echo, pending.noise) = (echo, false);
                 self.echoes = true;
             }
-        } else if ours && header.kind == pending.command.answer_kind() {
+            return;
+        }
+        let ours = header.sequence == self.sequence && header.slot == 0;
+        if ours && header.kind == pending.command.answer_kind() {
             let pending = *pending;
             self.answered(now, pending, header);
         } else if pending.asked > 0 {
@@ -446,9 +455,9 @@ impl Host {
             log::debug!("reader: no answer to reset, error {error:02X}");
             // 5 V, 3 V, 1.8 V, and from the beginning.
             self.voltage = (self.voltage + 1) % 3;
+            self.powered = false;
         } else {
             self.keep_answer();
-            self.powered = true;
         }
         self.parameters.answered(self.answer.get(..self.answer_len).unwrap_or_default());
         self.happened = Some(Happened::AnswerToReset);
@@ -482,6 +491,9 @@ impl Host {
             self.silent = None;
             while self.frames.unsettled() {
                 self.frames.settle();
+                if let Some(pending) = &mut self.pending {
+                    pending.noise = true;
+                }
                 self.take(now);
             }
             if let Some(pending) = &mut self.pending
@@ -599,3 +611,6 @@ const REPETITION: Duration = Duration::from_millis(300);
 const SILENCE: Duration = Duration::from_millis(60);
 /// How often an idle reader is looked at. It tells of movements by itself, but two octets get lost.
 const LOOK: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests;

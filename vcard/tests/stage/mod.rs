@@ -4,17 +4,21 @@
 use hex_literal::hex;
 use iso7816::line::{CardLine, Cause, Input, Output};
 use stb_shim::clock;
-use stb_shim::reader::{self, Reader, What};
+use stb_shim::reader::{self, Presence, Reader, What};
 use stb_shim::sys::Waker;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 pub const SELECT: [u8; 14] = hex!("00 A4 04 00 08 F053544243415301 00");
 pub const SELECTED: [u8; 21] = hex!("6F11 8408F053544243415301 A505 5003434153 9000");
 pub const INFO: [u8; 5] = hex!("80 32 00 00 00");
+
+/// How long a test waits for somebody else.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A served card.
 pub struct Card {
@@ -110,12 +114,37 @@ impl Terminal {
         Self { line, reader }
     }
 
+    /// As soon as the port is there again.
+    pub fn reopen(url: &str) -> Self {
+        let end = clock::now().after(PATIENCE);
+        while let Err(error) = reader::open(url) {
+            assert!(clock::now() < end, "never plugged in again: {error}");
+        }
+        Self::open(url)
+    }
+
     pub fn activate(&mut self) -> Event {
         self.run(Input::Activate)
     }
 
     pub fn command(&mut self, apdu: &[u8]) -> Event {
         self.run(Input::Command { apdu, patience: None })
+    }
+
+    /// What the line does by itself.
+    pub fn next(&mut self) -> Event {
+        self.run(Input::Timeout)
+    }
+
+    /// Looks at the slot until this is what the reader says.
+    pub fn until(&mut self, presence: Presence) {
+        let end = clock::now().after(PATIENCE);
+        let waker = Waker::new().unwrap();
+        while self.reader.present().unwrap() != presence {
+            assert!(clock::now() < end, "the slot is never {presence:?}");
+            let soon = clock::now().after(Duration::from_millis(20));
+            let _ = self.reader.receive(&mut [0; 300], Some(soon), &waker);
+        }
     }
 
     /// Until something has happened.
