@@ -267,8 +267,7 @@ impl GemPc {
     fn escape(&mut self, header: Header, data: &[u8]) {
         match *data {
             [0x02] => self.answer(header, FIRMWARE),
-            [0x01, 0x00, 0x01] => self.answer(header, &[]),
-            [0x01, mode, 0x01] => {
+            [0x01, mode @ (0x00 | 0x01), 0x01] => {
                 self.synchronous = mode == 0x01;
                 self.answer(header, &[]);
             }

@@ -241,6 +241,8 @@ fn card_movements_are_told_at_once_or_before_an_answer() {
         bench.command(&hex!("65 00000000 00 01 000000")),
         [Output::ToHost(vec![0x50, 0x03]), answered(&hex!("81 00000000 00 01 01 00 00"))]
     );
+    assert_eq!(bench.command(&hex!("6B 03000000 00 06 000000 010001")).len(), 1);
+    assert_eq!(bench.input(Input::Removed), [Output::ToHost(vec![0x50, 0x02])]);
     // In the middle of an exchange.
     let mut bench = Bench::powered(&crate::atr::t0());
     assert_eq!(bench.command(&hex!("6F 05000000 00 02 000000 80CA000001")).len(), 1);
