@@ -50,7 +50,7 @@ def demo(name, *options):
     told = story(name, *options)
     if told.returncode != 0 or not told.stdout.splitlines()[-1].startswith('{"demo":"ok",'):
         return tail(told)
-    for checker in ("check_demo.py", "check_secrets.py"):
+    for checker in ("check_demo.py", "check_secrets.py", "check_line.py"):
         checked = run(sys.executable, TESTS / checker, OUT / name)
         if checked.returncode != 0:
             return tail(checked)

@@ -40,6 +40,11 @@ impl<W: Write> Recorder<W> {
         Self { out, begin: now }
     }
 
+    /// What was written to.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
     /// Writes one line, and gives it to the operating system at once.
     pub fn note(&mut self, now: Instant, party: Party, octets: &[u8]) -> io::Result<()> {
         let micros = now.since(self.begin).as_micros();

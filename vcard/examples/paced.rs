@@ -1,0 +1,57 @@
+//! `cargo run --example paced -- FOLDER`: ECM exchanges and starts on a paced line, in virtual time.
+//!
+//! Writes the recordings of one wrapped ECM by T=1 and T=0 to `FOLDER/paced-t1.txt` and
+//! `FOLDER/paced-t0.txt`, and prints as JSON how long a card of TA1 96 takes from the release of
+//! reset to the end of its first command.
+#![allow(clippy::unwrap_used, reason = "what cannot be measured ends the measuring")]
+#![allow(clippy::print_stdout, reason = "the figures go there")]
+
+#[path = "../tests/card/bench.rs"]
+#[allow(dead_code, reason = "the card's tests use the rest")]
+mod bench;
+#[path = "../tests/paced/line.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+mod line;
+
+use bench::{NOON, Stb, card, news};
+use cam_types::Instant;
+use ecm_emm::card::{AID_CAS, INS_ECM};
+use line::{CLOCK_HZ, PacedLine};
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use vcard::atr::Profile;
+
+fn main() {
+    let folder = std::env::args_os().nth(1).map_or_else(|| ".".into(), PathBuf::from);
+    record(&folder.join("paced-t1.txt"), &Profile { ta1: 0x96, ..Profile::t1() });
+    record(&folder.join("paced-t0.txt"), &Profile { ta1: 0x96, ..Profile::t0() });
+    let historical = vec![0x20; 11];
+    start(&Profile { ta1: 0x96, historical, ..Profile::t1() });
+}
+
+fn record(path: &Path, profile: &Profile) {
+    let card = RefCell::new(card());
+    let mut line = PacedLine::new(profile.emit(), |apdu| card.borrow_mut().transmit(apdu).unwrap());
+    line.activate();
+    let mut stb = Stb::open(&mut card.borrow_mut());
+    let apdu = stb.wrapped(INS_ECM, 0, 0, &news(NOON));
+    let (response, _) = line.command(&apdu);
+    stb.opened(&response);
+    std::fs::write(path, line.recording()).unwrap();
+}
+
+fn start(profile: &Profile) {
+    let card = RefCell::new(card());
+    let atr = profile.emit();
+    let characters = atr.len();
+    let mut line = PacedLine::new(atr, |apdu| card.borrow_mut().transmit(apdu).unwrap());
+    let ready = line.activate().as_micros();
+    let select = [&[0x00, 0xA4, 0x04, 0x00, AID_CAS.len() as u8], &AID_CAS[..], &[0x00]].concat();
+    let (response, _) = line.command(&select);
+    assert_eq!(response.last_chunk(), Some(&[0x90, 0x00]));
+    let first = line.now().since(Instant::default()).as_micros();
+    let own = line.params().clocks(line::ANSWER_AFTER).as_micros();
+    println!(
+        r#"{{"clock_hz": {CLOCK_HZ}, "atr_characters": {characters}, "card_us": {own}, "ready_us": {ready}, "first_command_us": {first}}}"#
+    );
+}
