@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 missing=()
-for package in libdvbcsa1 ffmpeg valgrind python3-venv; do
+for package in libdvbcsa1 ffmpeg valgrind strace python3-venv; do
     dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then

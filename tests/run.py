@@ -125,6 +125,7 @@ def tests():
     yield "bad input", script("check_bad_input.py", OUT / "bad-input")
     yield "the README's C compiles", readme_compiles
     yield "the checker names what is spoilt", script("check_notices.py", OUT / "notices")
+    yield "a card killed at every write of a purchase", script("check_kill.py", OUT / "kill")
     yield "what make installs can be linked", installs
     yield "every claim is broken once", every_claim_is_broken
     for name in BREAKS:

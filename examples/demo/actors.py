@@ -61,26 +61,40 @@ class Card:
     """The virtual card on a pseudo terminal, and the hand that pulls it or cuts its power."""
 
     def __init__(self, out, personalisation, faults=(), options=()):
-        memory, link, control = out / "card.nvm", out / "card.tty", out / "card.ctl"
-        for stale in (memory, link, control):
+        memory, self.link, self._control_path = out / "card.nvm", out / "card.tty", out / "card.ctl"
+        self.record, self._log_path = out / "line.txt", out / "card.log"
+        memory.unlink(missing_ok=True)
+        self._log_path.write_text("")
+        run(self._log_path, BIN / "vcard", "personalise", "--from", personalisation, "--memory", memory)
+        self._command = [BIN / "vcard", "serve", "--memory", memory, "--link", self.link, "--control",
+                         self._control_path, "--record", self.record, *options]
+        self._command += [word for name in faults for word in ("--fault", name)]
+        self.serve()
+
+    def serve(self, wrapper=()):
+        """Puts the card into its reader; wrapper is a command in front of it, such as strace."""
+        for stale in (self.link, self._control_path):
             stale.unlink(missing_ok=True)
-        log = out / "card.log"
-        log.write_text("")
-        run(log, BIN / "vcard", "personalise", "--from", personalisation, "--memory", memory)
-        self.link, self.record = link, out / "line.txt"
-        command = [BIN / "vcard", "serve", "--memory", memory, "--link", link, "--control", control,
-                   "--record", self.record, *options]
-        command += [word for name in faults for word in ("--fault", name)]
-        self._log = open(log, "a")
-        self._process = subprocess.Popen([str(c) for c in command], stdout=self._log, stderr=self._log, env=TALKATIVE)
+        command = [str(c) for c in (*wrapper, *self._command)]
+        with open(self._log_path, "a") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=TALKATIVE)
         deadline = time.monotonic() + PATIENCE_S
-        while not (link.is_symlink() and control.exists()):
+        while not (self.link.is_symlink() and self._control_path.exists()):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise ActorError("vcard serve: " + log.read_text().strip())
+                raise ActorError("vcard serve: " + self._log_path.read_text().strip())
             time.sleep(0.01)
         self._control = socket.socket(socket.AF_UNIX)
-        self._control.connect(str(control))
+        self._control.connect(str(self._control_path))
         self._lines = self._control.makefile()
+
+    def died(self, seconds):
+        """Whether the process ends by itself within this time."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        self._control.close()
+        return True
 
     def order(self, command):
         """One control command; its answer."""
@@ -94,7 +108,6 @@ class Card:
         self._control.close()
         self._process.terminate()
         self._process.wait(PATIENCE_S)
-        self._log.close()
 
 
 class Box:
