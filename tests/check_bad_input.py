@@ -100,6 +100,12 @@ def main():
     expect("head-end: start that is no time",
            package(changed(schedule, out / "s3.toml", r"^start *=.*", 'start = "yesterday"'), SOURCE, out),
            "s3.toml", "start")
+    expect("head-end: short key",
+           [*package(schedule, SOURCE, out)[:4], "--operator",
+            changed(DEMO / "operator.toml", out / "o1.toml", r'^(key *= *")..', r"\1"), "--in", SOURCE, "--out", out / "x.ts"],
+           "o1.toml", "line", "key", "30 characters, expected 32")
+    expect("head-end: a service that is not there",
+           package(changed(schedule, out / "s4.toml", r"^service *= *2", "service = 7"), SOURCE, out), "service 7", "PAT")
     expect("card: short key",
            [BIN / "vcard", "personalise", "--memory", out / "x.nvm", "--from",
             changed(card, out / "c1.toml", r'^(value *= *")..', r"\1")], "c1.toml", "key", "15|16|30|32")
@@ -130,6 +136,7 @@ def main():
     os.write(master, b"\x5a\xa5\x00nonsense")
     reader = f"serial:{os.ttyname(slave)}"
     expect("player: not a transport stream", player(out, reader, not_ts, box), "not.ts", "transport stream|sync")
+    expect("player: sync lost in the middle", player(out, reader, lost, box), "lost-sync.ts", "packet 40", "0x00")
     expect("player: truncated stream", player(out, reader, cut, box), "cut.ts", "truncated|188|cut")
     expect("player: a card that answers nonsense", player(out, reader, on_air, box),
            "service 1", "card", "nonsense|mute|unknown|no card|not a card|ATR|answer")
