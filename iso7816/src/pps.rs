@@ -170,7 +170,7 @@ mod tests {
     const REQUEST: Pps = Pps { protocol: 1, pps1: Some(0x18), pps2: None, pps3: None };
 
     #[test]
-    fn codec() {
+    fn requests_and_responses_octet_by_octet() {
         assert_eq!(&*REQUEST.emit(), hex!("FF 11 18 F6"));
         let all = Pps { protocol: 0, pps1: Some(0x95), pps2: Some(1), pps3: Some(2) };
         assert_eq!(&*all.emit(), hex!("FF 70 95 01 02 19"));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed() {
+    fn malformed_responses_are_refused() {
         for octets in [
             &hex!("FE 11 18 F7")[..],
             &hex!("FF 11 18 F7"),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn answers() {
+    fn only_what_was_asked_for_is_agreed() {
         let table = [
             (Pps { ..REQUEST }, Ok(Agreed::Requested)),
             (Pps { pps1: None, ..REQUEST }, Ok(Agreed::Default)),

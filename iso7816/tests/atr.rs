@@ -183,7 +183,7 @@ fn historical_octets_are_as_many_as_t0_says() {
 }
 
 #[test]
-fn oddities() {
+fn oddities_are_warnings_or_errors_by_policy() {
     let table: &[(&[u8], AtrWarnings)] = &[
         (&hex!("3B 80 01 FF"), AtrWarnings::WRONG_TCK),
         (&hex!("3B 80 01"), AtrWarnings::NO_TCK),
@@ -213,7 +213,7 @@ fn oddities() {
 }
 
 #[test]
-fn none_at_all() {
+fn what_is_no_answer_to_reset_is_refused() {
     let overlong = [&hex!("3B FF")[..], &[0xFF; 60]].concat();
     let table: &[(&[u8], AtrError)] = &[
         (&[], AtrError::Short),

@@ -473,7 +473,7 @@ fn other_stacks_refuse_case_1() {
 
 /// The waiting time runs from character to character, and NULL starts it again.
 #[test]
-fn waiting_time() {
+fn every_character_starts_the_waiting_time_again() {
     let mut stage = Stage::new(ISO);
     stage.input(Input::Command(&[0x80, 0x32, 0, 0]));
     stage.events.clear();
@@ -490,7 +490,7 @@ fn waiting_time() {
 /// 12 etu from the card's last leading edge to ours, 16 with EMV: what is left after a character of
 /// ten bits.
 #[test]
-fn direction_change() {
+fn we_send_12_etu_after_the_card_and_16_with_emv() {
     for (profile, etu) in [(Profile::Iso, 2), (Profile::EmvLevel1, 6)] {
         for script in
             ["C 80360000010A;> 8036000001;< 36", "C 80340000010A00;> 8034000001;< 34;> 0A;< 6102"]
