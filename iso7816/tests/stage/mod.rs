@@ -46,7 +46,7 @@ pub fn agreeable(sent: &[u8], protocol: u8) -> Vec<u8> {
                 Block::S { kind, .. } => Block::S { response: true, kind },
                 Block::I { ns, more: true, .. } => Block::R { nr: !ns, fault: Fault::None },
                 Block::I { ns, .. } => Block::I { ns, more: false, inf: &[0x90, 0x00] },
-                other => panic!("{other:?}"),
+                Block::R { nr, .. } => Block::I { ns: nr, more: false, inf: &[0x90, 0x00] },
             };
             let len = block.emit(Edc::Lrc, &mut out).unwrap();
             out[..len].to_vec()
