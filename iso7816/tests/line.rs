@@ -118,7 +118,7 @@ fn pps_refused_then_left_out() {
     let mut bench = bench();
     bench.card.refuses_pps = true;
     bench.ready();
-    assert_eq!(bench.card.pps_seen, 2);
+    assert_eq!(bench.card.pps_seen, 3);
     assert_eq!(bench.line.params().baud(), 9_622);
     assert_eq!(bench.command(&hex!("80320000")), Event::Response(vec![0x90, 0x00]));
 }

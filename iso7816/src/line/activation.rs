@@ -389,18 +389,17 @@ impl CardLine {
     /// PPS was not successful: the card needs a reset, and something slower next time.
     fn refused(&mut self, now: Instant, why: PpsError) {
         log::warn!("card line: {why}");
+        // A refused PPS is no failed attempt to bring the card up, but it cannot go on for ever.
+        if !self.rates.refused() {
+            self.attempts = self.attempts.saturating_sub(1);
+        }
         if let State::Starting(Activation {
             step: Step::Pps { f, d, .. } | Step::PpsSettling { f, d, .. },
             ..
         }) = self.state
         {
-            self.rates.slower(LineParams { f, d, ..self.params });
+            self.rates.refuse(LineParams { f, d, ..self.params });
         }
-        // A refused PPS is no failed attempt to bring the card up, but it cannot go on for ever.
-        if !self.rates.refused() {
-            self.attempts = self.attempts.saturating_sub(1);
-        }
-        self.rates.refuse();
         self.again(now, Cause::Pps(why));
     }
 

@@ -25,9 +25,13 @@ impl Rates {
         }
     }
 
-    /// PPS was not successful.
-    pub fn refuse(&mut self) {
+    /// PPS for `params` was not successful. The first time may have been a mishap: it is asked for
+    /// again. The second is slower.
+    pub fn refuse(&mut self, params: LineParams) {
         self.refusals = self.refusals.saturating_add(1);
+        if self.refusals > 1 {
+            self.slower(params);
+        }
     }
 
     /// PPS has failed so often that it is left out.
@@ -35,8 +39,8 @@ impl Rates {
         self.refusals >= Self::REFUSALS
     }
 
-    /// Twice: the first may have been a mishap.
-    const REFUSALS: u8 = 2;
+    /// The same rate twice, and a slower one.
+    const REFUSALS: u8 = 3;
 }
 
 /// Compares D/F without dividing.
