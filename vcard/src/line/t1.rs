@@ -27,6 +27,8 @@ pub struct T1Params {
     pub bwt: Duration,
     /// The longest information field that the card sends.
     pub largest_field: u8,
+    /// A block is believed when nothing has followed it for so long.
+    pub settle: Duration,
 }
 
 /// The T=1 machine of a card.
@@ -39,9 +41,9 @@ pub struct T1 {
     expected: bool,
     /// N(S) of the card's next I-block.
     next: bool,
-    /// An incomplete block, and when it counts as cut short.
+    /// The block that is coming in, with what follows it, and when it counts as over.
     received: Vec<u8>,
-    cut_short: Option<Instant>,
+    over: Option<Instant>,
     /// The command so far.
     command: Vec<u8>,
     answer: Vec<u8>,
@@ -95,7 +97,7 @@ impl T1 {
             expected: false,
             next: false,
             received: Vec::new(),
-            cut_short: None,
+            over: None,
             command: Vec::new(),
             answer: Vec::new(),
             unacknowledged: None,
@@ -136,45 +138,48 @@ impl T1 {
     /// What to do next.
     pub fn poll_output(&mut self) -> Output<'_> {
         let deadline = match self.state {
-            State::Executing { ask } => Some(self.cut_short.map_or(ask, |cut| cut.min(ask))),
-            _ => self.cut_short,
+            State::Executing { ask } => Some(self.over.map_or(ask, |over| over.min(ask))),
+            _ => self.over,
         };
         self.actions.next(deadline)
     }
 
     fn receive(&mut self, now: Instant, octets: &[u8]) {
         for &octet in octets {
-            self.received.push(octet);
-            let len = Block::len_by_prologue(&self.received, self.params.edc);
-            if len.is_some_and(|len| self.received.len() >= len) {
-                let block = std::mem::take(&mut self.received);
-                match Block::parse(&block, self.params.edc) {
-                    _ if std::mem::take(&mut self.damaged) => {
-                        self.invalid(Fault::Edc);
-                        break;
-                    }
-                    Ok(block) => {
-                        self.refusals = 0;
-                        self.block(now, block);
-                    }
-                    Err(error) => {
-                        self.invalid(error.fault());
-                        // With a damaged LEN nobody knows where the next block begins.
-                        break;
-                    }
-                }
+            if self.received.len() <= MAX_BLOCK {
+                self.received.push(octet);
             }
         }
-        self.cut_short = (!self.received.is_empty())
-            .then(|| now.after(self.params.cwt.saturating_add(CLOCK_SLACK)));
+        let whole = Block::len_by_prologue(&self.received, self.params.edc)
+            .is_some_and(|len| self.received.len() >= len);
+        let silence =
+            if whole { self.params.settle } else { self.params.cwt.saturating_add(CLOCK_SLACK) };
+        self.over = (!self.received.is_empty()).then(|| now.after(silence));
+        if whole && silence.is_zero() {
+            self.block_over(now);
+        }
+    }
+
+    /// What has come is a block, or none: one that was cut short, or that does not end where it says.
+    fn block_over(&mut self, now: Instant) {
+        self.over = None;
+        let block = std::mem::take(&mut self.received);
+        let damaged = std::mem::take(&mut self.damaged);
+        let said = Block::len_by_prologue(&block, self.params.edc);
+        match Block::parse(&block, self.params.edc) {
+            _ if damaged => self.invalid(Fault::Edc),
+            _ if said != Some(block.len()) => self.invalid(Fault::Other),
+            Ok(block) => {
+                self.refusals = 0;
+                self.block(now, block);
+            }
+            Err(error) => self.invalid(error.fault()),
+        }
     }
 
     fn timeout(&mut self, now: Instant) {
-        if self.cut_short.is_some_and(|cut| cut <= now) {
-            self.cut_short = None;
-            self.received.clear();
-            self.damaged = false;
-            self.invalid(Fault::Other);
+        if self.over.is_some_and(|over| over <= now) {
+            self.block_over(now);
         }
         if let State::Executing { ask } = self.state
             && ask <= now

@@ -8,6 +8,7 @@ const PARAMS: T1Params = T1Params {
     cwt: Duration::from_millis(5),
     bwt: Duration::from_millis(200),
     largest_field: 254,
+    settle: Duration::ZERO,
 };
 
 fn at(ms: u64) -> Instant {
@@ -310,6 +311,28 @@ fn fields_no_longer_than_the_card_likes() {
         (&hex!("00 00 02 AABB"), &hex!("00 20 03 AABB90")),
         (&hex!("00 90 00"), &hex!("00 40 01 00")),
     ]);
+}
+
+/// A doubled octet can leave a right block, one octet too early: it is not that block.
+#[test]
+fn a_block_with_an_octet_behind_it_is_none() {
+    let mut bench = Bench::new();
+    let block = with_lrc(&hex!("00 00 02 AABB"));
+    let longer = [&block[..], &[0x00]].concat();
+    assert_eq!(bench.input(Input::Received(&longer)), with_lrc(&hex!("00 82 00")));
+    assert!(bench.executed.is_empty());
+    // Octet by octet it takes silence to know.
+    bench.card.params.settle = Duration::from_millis(2);
+    assert!(bench.input(Input::Received(&block)).is_empty());
+    assert_eq!(bench.deadline(), Some(at(2)));
+    bench.now = 1;
+    assert!(bench.input(Input::Received(&[0x00])).is_empty());
+    bench.now = 3;
+    assert_eq!(bench.input(Input::Timeout), with_lrc(&hex!("00 82 00")));
+    assert!(bench.executed.is_empty());
+    assert!(bench.input(Input::Received(&block)).is_empty());
+    bench.now = 5;
+    assert_eq!(bench.input(Input::Timeout), with_lrc(&hex!("00 00 04 AABB9000")));
 }
 
 mod properties {
