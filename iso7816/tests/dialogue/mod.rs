@@ -168,10 +168,10 @@ impl Player {
             block => (self.block(block), false),
         };
         for (at, part) in octets.chunks(self.split).enumerate() {
-            if parity && at == 0 {
-                self.stage.input(Input::Damaged);
-            }
             self.stage.pass_etu(12 * part.len() as u64);
+            if parity && at == 0 {
+                self.stage.line.handle_input(self.stage.now, Input::Damaged);
+            }
             self.stage.input(Input::Received(part));
         }
     }

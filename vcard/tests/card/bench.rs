@@ -366,9 +366,16 @@ pub fn news_target() -> KeyTarget {
 impl Stb {
     /// The data of a protected answer with status 9000.
     pub fn opened(&mut self, response: &[u8]) -> Vec<u8> {
+        self.verify_answer(response).unwrap()
+    }
+
+    /// The same, or why it is none.
+    pub fn verify_answer(&mut self, response: &[u8]) -> Result<Vec<u8>, ScpError> {
         let mut plain = Vec::new();
-        assert_eq!(self.session.unwrap(response, &mut plain), Ok(0x9000));
-        plain
+        match self.session.unwrap(response, &mut plain)? {
+            0x9000 => Ok(plain),
+            sw => Err(ScpError::Refused(sw)),
+        }
     }
 }
 
