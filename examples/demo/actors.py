@@ -61,30 +61,35 @@ class Card:
     """The virtual card on a pseudo terminal, and the hand that pulls it or cuts its power."""
 
     def __init__(self, out, personalisation, faults=(), options=()):
-        memory, self.link, self._control_path = out / "card.nvm", out / "card.tty", out / "card.ctl"
+        self._out, memory, self.link = out, out / "card.nvm", out / "card.tty"
         self.record, self._log_path = out / "line.txt", out / "card.log"
         memory.unlink(missing_ok=True)
         self._log_path.write_text("")
         run(self._log_path, BIN / "vcard", "personalise", "--from", personalisation, "--memory", memory)
-        self._command = [BIN / "vcard", "serve", "--memory", memory, "--link", self.link, "--control",
-                         self._control_path, "--record", self.record, *options]
+        # By its name alone, from inside its folder: the address of a Unix socket has 107 octets.
+        self._command = [BIN / "vcard", "serve", "--memory", memory, "--link", self.link, "--control", "card.ctl",
+                         "--record", self.record, *options]
         self._command += [word for name in faults for word in ("--fault", name)]
         self.serve()
 
     def serve(self, wrapper=()):
         """Puts the card into its reader; wrapper is a command in front of it, such as strace."""
-        for stale in (self.link, self._control_path):
+        control = self._out / "card.ctl"
+        for stale in (self.link, control):
             stale.unlink(missing_ok=True)
         command = [str(c) for c in (*wrapper, *self._command)]
         with open(self._log_path, "a") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=TALKATIVE)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=TALKATIVE,
+                                             cwd=self._out)
         deadline = time.monotonic() + PATIENCE_S
-        while not (self.link.is_symlink() and self._control_path.exists()):
+        while not (self.link.is_symlink() and control.exists()):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise ActorError("vcard serve: " + self._log_path.read_text().strip())
             time.sleep(0.01)
         self._control = socket.socket(socket.AF_UNIX)
-        self._control.connect(str(self._control_path))
+        folder = os.open(self._out, os.O_RDONLY)
+        self._control.connect(f"/proc/self/fd/{folder}/card.ctl")
+        os.close(folder)
         self._lines = self._control.makefile()
 
     def died(self, seconds):

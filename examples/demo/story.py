@@ -227,6 +227,8 @@ class Story:
         self.say(15.0, "News goes over to epoch 2 of its service key", "rotation")
         self.play(20.5)
         self.rotated = self.box.find("key_rotated", slot=1)
+        for event in self.rotated:
+            self.say(event["at"], f"The card opens News with epoch {event['to_epoch']} in place of {event['from_epoch']}")
 
     def cut_after_commit(self):
         pin, before = self.card_file["pin"], self.balance()
