@@ -3,6 +3,8 @@
 # make check-demo recompute the last `make demo` with OpenSSL, libdvbcsa and ffmpeg
 # make test       every check; installs what it needs (Debian packages as root, PyPI)
 # make install    PREFIX=/usr/local DESTDIR=
+#
+# FEATURES=pcsc   with readers behind PC/SC; needs libpcsclite-dev
 
 CARGO  ?= cargo
 PYTHON ?= python3
@@ -18,7 +20,7 @@ all: rust $(BIN)/libstbcam.so.1 $(BIN)/stbcam.pc $(BIN)/player
 include ffi/library.mk
 
 rust:
-	$(CARGO) build --release --workspace
+	$(CARGO) build --release --workspace $(if $(FEATURES),--features "$(FEATURES:%=stbcam-ffi/%)")
 
 $(BIN)/player: $(wildcard examples/c/*.[ch]) include/stbcam.h $(BIN)/libstbcam.so.1
 	$(CC) -std=c99 -Wall -Wextra -Werror -pedantic $(CFLAGS) -Iinclude examples/c/*.c -o $@ -L$(BIN) -lstbcam -Wl,-rpath,'$$ORIGIN'

@@ -3,6 +3,9 @@
 #
 # rust-lld ignores a second version script and GNU ld refuses one for a cdylib; so the shared
 # library is linked here, with the symbols that the script names and no others.
+#
+# FEATURES: empty, or pcsc (readers behind PC/SC; needs Debian's libpcsclite-dev). After a change of it
+# `make clean`.
 
 CARGO          ?= cargo
 CC             ?= cc
@@ -11,7 +14,7 @@ STBCAM_VERSION := 1.0.0
 STBCAM_SONAME  := libstbcam.so.1
 STBCAM_OUT     := target/release
 STBCAM_SYMBOLS := $(shell sed -n 's/^ *\(stbcam_[a-z_]*\);$$/\1/p' ffi/stbcam.map)
-STBCAM_LIBS    := -lpthread -ldl -lm
+STBCAM_LIBS    := -lpthread -ldl -lm $(if $(filter pcsc,$(FEATURES)),-lpcsclite)
 STBCAM_SOURCES := Cargo.toml Cargo.lock $(shell find cam-types iso7816 gp ecm-emm wallet cam-core stb-shim ffi \
                   \( -name '*.rs' -o -name Cargo.toml \) -not -path '*/tests/*')
 
@@ -19,7 +22,7 @@ STBCAM_SOURCES := Cargo.toml Cargo.lock $(shell find cam-types iso7816 gp ecm-em
 library: $(STBCAM_OUT)/libstbcam.a $(STBCAM_OUT)/$(STBCAM_SONAME) $(STBCAM_OUT)/stbcam.pc
 
 $(STBCAM_OUT)/libstbcam.a: $(STBCAM_SOURCES)
-	CARGO_TARGET_DIR=target $(CARGO) build --release -p stbcam-ffi
+	CARGO_TARGET_DIR=target $(CARGO) build --release -p stbcam-ffi $(if $(FEATURES),--features "$(FEATURES)")
 	@touch $@
 
 $(STBCAM_OUT)/libstbcam.so.$(STBCAM_VERSION): $(STBCAM_OUT)/libstbcam.a ffi/stbcam.map
@@ -36,4 +39,4 @@ $(STBCAM_OUT)/$(STBCAM_SONAME): $(STBCAM_OUT)/libstbcam.so.$(STBCAM_VERSION)
 .PHONY: $(STBCAM_OUT)/stbcam.pc
 $(STBCAM_OUT)/stbcam.pc: ffi/stbcam.pc.in
 	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(STBCAM_VERSION)|' $< > $@
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(STBCAM_VERSION)|' -e 's|@LIBS@|$(strip $(STBCAM_LIBS))|' $< > $@

@@ -55,6 +55,8 @@ extern "C" {
 #define STBCAM_FEATURE_SOFT_CISSA 8
 /** Virtual cards over TCP ("vpcd:"). */
 #define STBCAM_FEATURE_READER_VPCD 16
+/** Readers behind PC/SC ("pcsc:"). Only in a library that was built with FEATURES=pcsc. */
+#define STBCAM_FEATURE_READER_PCSC 32
 
 /**
  * The version of the loaded library: major, minor and patch in one octet each,

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""vcard in the hands of others: Debian's pcscd drives it, by libccidtwin over pseudo terminals and by vpcd over TCP.
+"""vcard in the hands of others: Debian's pcscd drives it, by libccidtwin over pseudo terminals and by vpcd over TCP; and
+the library's own `pcsc:` reader behind the same pcscd.
 
     pcsc.py [VCARD]    VCARD: the program, target/release/vcard by default
 
@@ -19,11 +20,14 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ["pcscd", "libccid", "opensc", "vsmartcard-vpcd"]
+PACKAGES = ["pcscd", "libccid", "opensc", "vsmartcard-vpcd", "libpcsclite-dev", "pkg-config"]
+# The library's readers by hand, built with the feature that the plain build leaves out.
+EXCHANGE = ["cargo", "build", "--quiet", "--release", "-p", "stb-shim", "--features", "pcsc", "--example", "exchange"]
 DRIVERS = Path("/usr/lib/pcsc/drivers/serial")
 CARD = ROOT / "examples" / "demo" / "card.toml"
 COMMAND_FILE = Path("/run/pcscd/pcscd.comm")
@@ -102,6 +106,7 @@ def outside(vcard):
         print(f"pcsc: no {vcard}, `make rust` builds it", file=sys.stderr)
         return 1
     install()
+    subprocess.run(EXCHANGE, cwd=ROOT, check=True, timeout=900)
     folder = Path(tempfile.mkdtemp(prefix="vcard-pcsc-"))
     try:
         made = subprocess.run([vcard, "personalise", "--from", CARD, "--memory", folder / "card"], check=False,
@@ -198,6 +203,87 @@ class Bench:
             self.check("SW1=0x90, SW2=0x00" in told and answer in told, f"{name}: SELECT{again}", told)
 
 
+class Exchange:
+    """The library's reader and card line, by hand."""
+
+    def __init__(self, bench, url):
+        self.process = subprocess.Popen([ROOT / "target" / "release" / "examples" / "exchange", url], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        bench.started.append(self.process)
+
+    def __call__(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def end(self):
+        """Ends it; what it has said besides."""
+        return self.process.communicate(timeout=WAIT_S)[0].strip()
+
+
+def ours(bench):
+    """The library's `pcsc:` in the place of opensc-tool."""
+    readers = bench.readers()
+
+    def expect(own, line, wanted, what):
+        told = own(line)
+        bench.check(told.startswith(wanted), f"pcsc: {what}", f"{line}: {told}")
+
+    for name, protocol, atr in (("Block 00", 1, T1_ATR), ("Character 00", 0, TWINS[1][2]), ("Chain 00", 1, None),
+                                ("Inverse 00", 0, None), ("Virtual 00", 1, T1_ATR), ("Virtual 01", 1, SLOTS[1][3])):
+        own = Exchange(bench, f"pcsc:{readers[name][0]}")
+        wanted = f"ready T={protocol} " + (atr or "").replace(":", "").upper()
+        expect(own, "until present", "present", f"{name}: a card is in")
+        for _ in range(2):
+            expect(own, "activate", wanted, f"{name}: T={protocol}")
+            for select, answer in ((SELECT_CAS, CAS), (SELECT_PURSE, PURSE)):
+                if name != "Virtual 01" or select == SELECT_PURSE:
+                    expect(own, f"command {select}", answer.replace(" ", ""), f"{name}: SELECT {select[10:-2]}")
+        told = bench.tool("-r", readers[name][0], "-s", SELECT_CAS)
+        bench.check("in use by another" in told, f"pcsc: {name}: nobody else has the card", told)
+        bench.check(own.end() == "", f"pcsc: {name}: ends")
+        bench.check("SW1" in bench.tool("-r", readers[name][0], "-s", SELECT_CAS), f"pcsc: {name}: is let go")
+
+    own = Exchange(bench, "pcsc:Block%20")
+    expect(own, "activate", "ready T=1", "by a part of the name")
+    bench.control("Block", "remove")
+    expect(own, f"command {SELECT_CAS}", "failed: ", "a command to a card that is pulled")
+    expect(own, "until absent", "absent", "pulled")
+    expect(own, "activate", "failed: card removed", "no card")
+    bench.control("Block", "insert")
+    expect(own, "until present", "present", "put back")
+    expect(own, "activate", "ready T=1", "up again")
+    expect(own, f"command {SELECT_CAS}", CAS.replace(" ", ""), "SELECT")
+    own.end()
+
+    for url, said in (("pcsc:Carrier%20pigeon", "no such reader, there are 0 '"), ("pcsc:99", "no such reader"),
+                      ("pcsc:%ZZ", "name is '%ZZ', expected %XX"), ("pcsc:0?echo=1", "option is 'echo', expected none")):
+        told = Exchange(bench, url).end()
+        bench.check(told.startswith("failed: ") and said in told, f"pcsc: {url} is refused", told)
+
+
+def silence(port):
+    """A card in vpcd that has an answer to reset and no other."""
+    card = socket.create_connection(("127.0.0.1", port), timeout=WAIT_S)
+    while message := card.recv(2, socket.MSG_WAITALL):
+        if card.recv(int.from_bytes(message, "big"), socket.MSG_WAITALL) == b"\x04":
+            card.sendall(bytes.fromhex("00023B00"))
+
+
+def never(bench):
+    """pcscd waits for ever for a card in vpcd; the library does not."""
+    card = threading.Thread(target=silence, args=(SLOTS[0][1],), daemon=True)
+    card.start()
+    bench.wait("a silent card is in", lambda: bench.readers().get("Virtual 00", "  ")[1] is True)
+    own = Exchange(bench, f"pcsc:{bench.readers()['Virtual 00'][0]}")
+    told = own("activate")
+    bench.check(told == "ready T=0 3B00", "pcsc: the silent card is up", told)
+    told = own(f"command {SELECT_CAS}")
+    bench.check("may have been executed" in told, "pcsc: a card that never answers is told", told)
+    begin = time.monotonic()
+    bench.check(own.end() == "" and time.monotonic() - begin < 5, "pcsc: and does not hold the library")
+
+
 def inside(vcard, folder, alone):
     def out_of_time(*_):
         raise TimeoutError(f"not done within {TIMEOUT_S} s")
@@ -241,12 +327,20 @@ def judge(bench, folder):
         bench.control(card, "insert")
         bench.wait(f"{card}: put back", lambda: bench.readers().get(reader, "  ")[1] is True)
         bench.talk(reader, T1_ATR, SELECT_CAS, CAS)
+    ours(bench)
+    left = Exchange(bench, "pcsc:Block")
+    bench.check(left("activate").startswith("ready"), "pcsc: one that stays open")
     for name, process in bench.cards.items():
         process.terminate()
         bench.check(process.wait(WAIT_S) == 0, f"{name}: ends on SIGTERM", (folder / f"{name}.log").read_text())
     bench.check(not list(folder.glob("*.port")), "no link is left")
+    never(bench)
     pcscd.terminate()
     pcscd.wait(WAIT_S)
+    told = left(f"command {SELECT_CAS}")
+    bench.check(told.startswith("failed: reader lost"), "pcsc: a pcscd that has ended is a lost reader", told)
+    told = Exchange(bench, "pcsc:").end()
+    bench.check("is pcscd running? start it" in told, "pcsc: without pcscd", told)
     if bench.failures:
         print((folder / "pcscd.log").read_text()[-4000:], file=sys.stderr)
     return 1 if bench.failures else 0

@@ -22,6 +22,8 @@ pub const STBCAM_FEATURE_SOFT_CSA2: u64 = 4;
 pub const STBCAM_FEATURE_SOFT_CISSA: u64 = 8;
 /// Virtual cards over TCP ("vpcd:").
 pub const STBCAM_FEATURE_READER_VPCD: u64 = 16;
+/// Readers behind PC/SC ("pcsc:"). Only in a library that was built with `FEATURES=pcsc`.
+pub const STBCAM_FEATURE_READER_PCSC: u64 = 32;
 
 /// The version of the loaded library: major, minor and patch in one octet each,
 /// `0x00MMmmpp`.
@@ -56,11 +58,21 @@ pub extern "C" fn stbcam_features() -> u64 {
         | STBCAM_FEATURE_SOFT_CSA2
         | STBCAM_FEATURE_SOFT_CISSA
         | STBCAM_FEATURE_READER_VPCD
+        | if cfg!(feature = "pcsc") { STBCAM_FEATURE_READER_PCSC } else { 0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whoever is refused is told how to get it.
+    #[test]
+    fn pcsc_is_a_matter_of_the_build() {
+        let told = stb_shim::reader::open("pcsc:?no").err().map(|error| error.to_string());
+        let has = stbcam_features() & STBCAM_FEATURE_READER_PCSC != 0;
+        let expected = if has { "option is 'no'" } else { "built with the feature pcsc" };
+        assert!(told.is_some_and(|told| told.contains(expected)));
+    }
 
     #[test]
     fn number_and_text_agree() {

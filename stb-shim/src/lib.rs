@@ -12,6 +12,8 @@ pub mod driver;
 pub mod events;
 pub mod gempc;
 pub mod ladder;
+#[cfg(feature = "pcsc")]
+pub mod pcsc;
 mod period;
 mod port;
 pub mod reader;

@@ -187,6 +187,7 @@ impl Received {
 ///  - `serial:PATH?reset=rts|!rts|dtr|!dtr|b0|none&detect=cts|!cts|dsr|!dsr|dcd|!dcd|ri|!ri|none&clock=3579545&base=115200&echo=0|1`
 ///  - `gempc:PATH?clock=4000000&baud=115200`
 ///  - `vpcd:HOST:PORT`, a loopback address where a virtual card finds us
+///  - `pcsc:NAME`, a reader of pcscd, where this crate is built with the feature `pcsc`
 ///
 /// Without `reset` and `detect` a serial port with modem lines resets by RTS and detects by CTS; one
 /// without (a pseudo terminal) resets by rate 0 and does not detect.
@@ -197,11 +198,17 @@ pub fn open(url: &str) -> Result<Box<dyn Reader>, ReaderError> {
         "serial" => Ok(Box::new(SerialReader::open(&url)?)),
         "gempc" => Ok(Box::new(GemPcReader::open(&url)?)),
         "vpcd" => Ok(Box::new(VpcdReader::open(&url)?)),
+        #[cfg(feature = "pcsc")]
+        "pcsc" => Ok(Box::new(crate::pcsc::PcscReader::open(&url)?)),
         scheme => Err(url.wrong("scheme", scheme, SCHEMES)),
     }
 }
 
-const SCHEMES: &str = "serial:PATH, gempc:PATH or vpcd:HOST:PORT";
+#[cfg(feature = "pcsc")]
+const SCHEMES: &str = "serial:PATH, gempc:PATH, vpcd:HOST:PORT or pcsc:NAME";
+#[cfg(not(feature = "pcsc"))]
+const SCHEMES: &str = "serial:PATH, gempc:PATH or vpcd:HOST:PORT \
+                       (or pcsc:NAME, where the library is built with the feature pcsc)";
 
 /// Why a reader cannot be opened or used.
 #[derive(Debug)]

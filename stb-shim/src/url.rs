@@ -20,6 +20,11 @@ impl<'a> Url<'a> {
         Self { whole, scheme, path, options }
     }
 
+    /// The whole address, as it was given.
+    pub const fn whole(&self) -> &'a str {
+        self.whole
+    }
+
     /// Names and values of the options; an option without `=` has an empty value.
     pub fn options(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let options = self.options.split('&').filter(|option| !option.is_empty());

@@ -1,0 +1,125 @@
+//! A reader and the card line by hand: `exchange URL`, then lines on stdin.
+//!
+//! | line | answer |
+//! |---|---|
+//! | `activate` | `ready T=1 3B…` |
+//! | `command HEX` | the response in hexadecimal |
+//! | `until present` or `until absent` | the same, once it is so |
+//!
+//! An answer that begins with `failed` says why there is no other.
+use iso7816::line::{CardLine, Input, Output};
+use stb_shim::clock;
+use stb_shim::reader::{self, Presence, Reader};
+use stb_shim::sys::Waker;
+use std::io::{self, BufRead, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long a card may say nothing.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+struct Bench {
+    reader: Box<dyn Reader>,
+    line: CardLine,
+    waker: Waker,
+}
+
+impl Bench {
+    fn open(url: &str) -> Result<Self, Box<dyn std::error::Error>> {
+        let reader = reader::open(url)?;
+        let line = CardLine::new(reader.capabilities().policy());
+        Ok(Self { reader, line, waker: Waker::new()? })
+    }
+
+    fn answer(&mut self, line: &str) -> String {
+        match line.split_once(' ') {
+            None if line == "activate" => self.run(Input::Activate),
+            Some(("command", hex)) => match octets(hex) {
+                Some(apdu) => self.run(Input::Command { apdu: &apdu, patience: Some(PATIENCE) }),
+                None => format!("failed: '{hex}' is not hexadecimal"),
+            },
+            Some(("until", "present")) => self.until(Presence::Present),
+            Some(("until", "absent")) => self.until(Presence::Absent),
+            _ => {
+                format!("failed: '{line}', expected activate, command HEX or until present|absent")
+            }
+        }
+    }
+
+    fn until(&mut self, wanted: Presence) -> String {
+        loop {
+            match self.reader.present() {
+                Ok(presence) if presence == wanted => {
+                    return format!("{presence:?}").to_lowercase();
+                }
+                Ok(_) => std::thread::sleep(Duration::from_millis(20)),
+                Err(error) => return format!("failed: {error}"),
+            }
+        }
+    }
+
+    /// Does what the line wants, until it has an answer.
+    fn run(&mut self, input: Input<'_>) -> String {
+        let Self { reader, line, waker } = self;
+        let mut buf = [0; 512];
+        line.handle_input(clock::now(), input);
+        loop {
+            let done = match line.poll_output() {
+                Output::Activate(reset) => reader.activate(reset),
+                Output::Configure(params) => reader.configure(&params),
+                Output::Transmit(octets) => reader.send(octets),
+                Output::Deactivate => {
+                    reader.deactivate();
+                    Ok(())
+                }
+                Output::Ready(atr) => {
+                    let atr = hex(atr.octets());
+                    return format!("ready T={} {atr}", line.protocol());
+                }
+                Output::Response(response) => return hex(response),
+                Output::Failed(error) => return format!("failed: {error}"),
+                Output::Wait(until) => reader.receive(&mut buf, until, waker).map(|received| {
+                    let now = clock::now();
+                    line.handle_input(now, received.input(&buf).unwrap_or(Input::Timeout));
+                }),
+            };
+            if let Err(error) = done {
+                line.handle_input(clock::now(), Input::Gone(error.gone()));
+                if let Output::Failed(failed) = line.poll_output() {
+                    return format!("failed: {failed}: {error}");
+                }
+            }
+        }
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02X}")).collect()
+}
+
+fn octets(hex: &str) -> Option<Vec<u8>> {
+    let pairs = hex.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+fn main() -> ExitCode {
+    let mut out = io::stdout();
+    let Some(url) = std::env::args().nth(1) else {
+        let _ = writeln!(out, "failed: expected exchange URL, as in exchange vpcd:127.0.0.1:35963");
+        return ExitCode::FAILURE;
+    };
+    let mut bench = match Bench::open(&url) {
+        Ok(bench) => bench,
+        Err(error) => {
+            let _ = writeln!(out, "failed: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    for line in io::stdin().lock().lines() {
+        let Ok(line) = line else { return ExitCode::FAILURE };
+        if writeln!(out, "{}", bench.answer(&line)).is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
