@@ -2,7 +2,7 @@
 //!
 //! Normative references:
 //!  - ISO/IEC 7816-3:2006 clause 9.3 (any F from Fd to Fi, any D from Dd to Di)
-use super::CardLine;
+use super::{CardLine, Policy};
 use crate::etu::{LineParams, clock_rate_conversion, rate_adjustment};
 
 /// F and D after reset, Fd and Dd.
@@ -48,15 +48,21 @@ fn slower(a: (u16, u8), b: (u16, u8)) -> bool {
     u32::from(a.1) * u32::from(b.0) < u32::from(b.1) * u32::from(a.0)
 }
 
-impl CardLine {
-    /// Whether the reader can run this rate.
-    pub(super) fn fits(&self, f: u16, d: u8) -> bool {
-        let baud = LineParams { f, d, ..self.params }.baud();
-        let off = self.policy.baud_base.map_or(0, |base| {
+impl Policy {
+    /// Whether the reader can run this bit rate, 2 % off at most.
+    pub fn runs(&self, baud: u32) -> bool {
+        let off = self.baud_base.map_or(0, |base| {
             let divisor = base.saturating_add(baud / 2).checked_div(baud).unwrap_or(1).max(1);
             (base / divisor).abs_diff(baud)
         });
-        baud <= self.policy.max_baud && u64::from(off) * 50 <= u64::from(baud)
+        baud <= self.max_baud && u64::from(off) * 50 <= u64::from(baud)
+    }
+}
+
+impl CardLine {
+    /// Whether the reader can run this rate.
+    pub(super) fn fits(&self, f: u16, d: u8) -> bool {
+        self.policy.runs(LineParams { f, d, ..self.params }.baud())
     }
 
     /// The fastest rate up to Fi and Di that fits and has not failed.
