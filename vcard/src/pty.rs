@@ -14,8 +14,10 @@
 //!   does, and [`Pty::write`] adds what is missing.
 
 use crate::sys;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::libc;
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::stat::Mode;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -67,22 +69,23 @@ pub enum PortEvent {
 impl Pty {
     /// Makes a pseudo terminal that behaves as a serial port from its first moment.
     pub fn create() -> io::Result<Self> {
-        let pair = nix::pty::openpty(None, None)?;
-        let path = nix::unistd::ttyname(&pair.slave)?;
-        let mut settings = sys::settings(&pair.master)?;
+        // Closed on exec: a child of this process would keep an unplugged cable alive.
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let master = posix_openpt(flags)?;
+        grantpt(&master)?;
+        unlockpt(&master)?;
+        let path = PathBuf::from(ptsname_r(&master)?);
+        let master = File::from(OwnedFd::from(master));
+        let slave = File::from(open(&path, flags, Mode::empty())?);
+        let mut settings = sys::settings(&master)?;
         settings.c_iflag = 0;
         settings.c_oflag = 0;
         settings.c_lflag = libc::EXTPROC;
-        sys::set_settings(&pair.master, &settings)?;
-        let kernel_doubles_ff = doubles_ff(&pair.master, &pair.slave)?;
-        sys::packet_mode(&pair.master)?;
-        fcntl(&pair.master, FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK))?;
-        Ok(Self {
-            master: File::from(pair.master),
-            slave: File::from(pair.slave),
-            path,
-            kernel_doubles_ff,
-        })
+        sys::set_settings(&master, &settings)?;
+        let kernel_doubles_ff = doubles_ff(&master, &slave)?;
+        sys::packet_mode(&master)?;
+        fcntl(&master, FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK))?;
+        Ok(Self { master, slave, path, kernel_doubles_ff })
     }
 
     /// Where the terminal finds its end.
@@ -157,7 +160,7 @@ impl Pty {
 const FLUSH_READ: u8 = 0x01;
 
 /// Whether this kernel doubles FF by itself for a terminal that asked for parity marks.
-fn doubles_ff(master: &OwnedFd, slave: &OwnedFd) -> io::Result<bool> {
+fn doubles_ff(master: &File, slave: &File) -> io::Result<bool> {
     let before = sys::settings(slave)?;
     let mut marking = before;
     marking.c_iflag |= libc::PARMRK;
@@ -183,6 +186,15 @@ mod tests {
         settings.c_ispeed = baud;
         settings.c_ospeed = baud;
         sys::set_settings(&pty.slave, &settings).unwrap();
+    }
+
+    #[test]
+    fn a_child_does_not_inherit_the_cable() {
+        let pty = Pty::create().unwrap();
+        for end in [&pty.master, &pty.slave] {
+            let flags = fcntl(end, FcntlArg::F_GETFD).unwrap();
+            assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
+        }
     }
 
     #[test]
