@@ -19,6 +19,7 @@ mod port;
 pub mod reader;
 pub mod ring;
 pub mod serial;
+pub mod slot;
 pub mod storage;
 pub mod sys;
 mod tasks;

@@ -1,9 +1,13 @@
 //! The system calls that no crate wraps safely. The only file of this crate with `unsafe`.
 #![allow(unsafe_code)]
 
+use crate::clock;
+use cam_types::Instant;
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
 use serialport::TTYPort;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -36,6 +40,22 @@ impl Waker {
     pub fn wake(&self) {
         // The only failure is a counter at its limit, and then the signal is there already.
         let _ = self.0.write(1);
+    }
+
+    /// Waits for the signal, or for `until`, and takes it. Whether there was one.
+    pub fn wait(&self, until: Option<Instant>) -> bool {
+        loop {
+            let timeout = until.map(|until| TimeSpec::from(until.since(clock::now())));
+            let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+            let ready = ppoll(&mut fds, timeout, None);
+            if self.take() {
+                return true;
+            }
+            // An interrupted wait goes on.
+            if ready.is_ok_and(|ready| ready == 0) || until.is_some_and(|at| at <= clock::now()) {
+                return false;
+            }
+        }
     }
 
     /// Takes the signal back; whether there was one.
@@ -195,5 +215,10 @@ mod tests {
         other.wake();
         assert!(waker.take());
         assert!(!waker.take());
+        let soon = clock::now().after(std::time::Duration::from_millis(1));
+        assert!(!waker.wait(Some(soon)));
+        assert!(clock::now() >= soon);
+        other.wake();
+        assert!(waker.wait(None));
     }
 }
