@@ -71,7 +71,7 @@ impl Port {
     /// Sets the mode; the bit rate has to come out near enough.
     pub fn set_mode(&self, mode: Mode) -> Result<(), ReaderError> {
         let wanted = mode.baud;
-        let got = sys::set_mode(self.fd(), mode).map_err(|why| self.error("set the mode", why))?;
+        let got = self.try_mode(mode)?;
         let off = u64::from(got.abs_diff(wanted));
         // A card samples in the middle of its bits: 4 % is half a bit after twelve.
         if wanted != 0 && off * 25 > u64::from(wanted) {
@@ -82,6 +82,16 @@ impl Port {
             log::warn!("port {}: {got} bit/s, the card needs {wanted}", self.path);
         }
         Ok(())
+    }
+
+    /// Sets the mode, whatever bit rate comes out.
+    pub fn try_mode(&self, mode: Mode) -> Result<u32, ReaderError> {
+        sys::set_mode(self.fd(), mode).map_err(|why| self.error("set the mode", why))
+    }
+
+    /// Whether it checks parity and marks what is damaged, as far as its mode wants that.
+    pub fn marks_parity(&self) -> Result<bool, ReaderError> {
+        sys::marks_parity(self.fd()).map_err(|why| self.error("read the mode", why))
     }
 
     /// The modem lines; `None` on a port that has none.

@@ -18,9 +18,11 @@ use std::time::Duration;
 
 mod address;
 mod marks;
+mod survey;
 
 use address::{Address, DetectLine, ResetLine};
 use marks::Marks;
+pub use survey::{ModemLine, Survey};
 
 /// How long reset is held. At rate 0 the other end of a pseudo terminal needs 15 ms to be sure, and
 /// may be busy with something else for as long.

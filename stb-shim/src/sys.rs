@@ -127,6 +127,14 @@ pub(crate) fn set_mode(fd: BorrowedFd<'_>, mode: Mode) -> nix::Result<u32> {
     Ok(self::termios(fd)?.c_ospeed)
 }
 
+/// Whether the port checks parity and marks what is damaged, after [`set_mode`]. A pseudo terminal
+/// does not.
+pub(crate) fn marks_parity(fd: BorrowedFd<'_>) -> nix::Result<bool> {
+    let termios = termios(fd)?;
+    let marks = libc::INPCK | libc::PARMRK;
+    Ok(termios.c_cflag & libc::PARENB != 0 && termios.c_iflag & marks == marks)
+}
+
 /// The port's settings, speeds as numbers.
 fn termios(fd: BorrowedFd<'_>) -> nix::Result<libc::termios2> {
     let mut termios = MaybeUninit::<libc::termios2>::uninit();

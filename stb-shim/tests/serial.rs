@@ -7,8 +7,10 @@ use iso7816::pps::Pps;
 use iso7816::t1::{Block, Edc, Supervisory};
 use serialport::{SerialPort, TTYPort};
 use stb_shim::clock;
-use stb_shim::reader::{self, Presence, Reader, ReaderError};
+use stb_shim::reader::{self, Latency, Presence, Reader, ReaderError};
+use stb_shim::serial::SerialReader;
 use stb_shim::sys::Waker;
+use stb_shim::url::Url;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
@@ -294,6 +296,28 @@ fn pulled_and_unplugged_are_told_apart() {
     assert!(matches!(line.poll_output(), Output::Failed(e) if e.cause() == Cause::ReaderLost));
     assert!(matches!(reader.send(&[0]), Err(ReaderError::Lost { .. })));
     assert!(matches!(reader.activate(Reset::Warm), Err(ReaderError::Lost { .. })));
+}
+
+#[test]
+fn a_survey_of_a_pseudo_terminal() {
+    let socket = Socket::new(true, Convention::Direct);
+    let url = format!("serial:{}?reset=none&echo=1&clock=5000000&base=1000000", socket.path);
+    let mut reader = SerialReader::open(&Url::parse(&url)).unwrap();
+    let survey = reader.survey().unwrap();
+    assert_eq!(survey.kind.as_deref(), Some("pseudo terminal"));
+    assert_eq!((survey.reset.as_str(), survey.detect.as_str()), ("none", "none"));
+    assert_eq!((survey.lines, survey.marks_parity), (vec![], false));
+    assert_eq!((survey.clock_hz, survey.baud_base), (5_000_000, Some(1_000_000)));
+    assert_eq!((survey.latency, survey.latency_timer), (Latency::Fixed, None));
+    let params = LineParams { f: 512, d: 32, ..LineParams::initial(5_000_000) };
+    assert_eq!(reader.try_rate(&params).unwrap(), 312_500);
+    assert!(reader.echo_time().unwrap().unwrap() < Duration::from_secs(1));
+    drop(reader);
+
+    let url = format!("serial:{}?echo=1", socket.path);
+    let mut reader = SerialReader::open(&Url::parse(&url)).unwrap();
+    assert_eq!(reader.survey().unwrap().reset, "b0");
+    assert_eq!(reader.echo_time().unwrap(), None);
 }
 
 #[test]

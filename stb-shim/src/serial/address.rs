@@ -2,6 +2,17 @@
 use crate::reader::ReaderError;
 use crate::url::Url;
 use nix::libc::{self, c_int};
+use std::fmt;
+
+/// The modem lines and their names in an address.
+pub(super) const MODEM_LINES: [(&str, c_int); 6] = [
+    ("rts", libc::TIOCM_RTS),
+    ("dtr", libc::TIOCM_DTR),
+    ("cts", libc::TIOCM_CTS),
+    ("dsr", libc::TIOCM_DSR),
+    ("dcd", libc::TIOCM_CD),
+    ("ri", libc::TIOCM_RI),
+];
 
 /// What resets the card.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,6 +30,28 @@ pub(super) enum ResetLine {
 pub(super) struct DetectLine {
     pub line: c_int,
     pub inverted: bool,
+}
+
+impl fmt::Display for ResetLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Modem { line, inverted } => modem_line(f, *line, *inverted),
+            Self::Rate0 => f.write_str("b0"),
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
+impl fmt::Display for DetectLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        modem_line(f, self.line, self.inverted)
+    }
+}
+
+/// As in an address.
+fn modem_line(f: &mut fmt::Formatter<'_>, line: c_int, inverted: bool) -> fmt::Result {
+    let name = MODEM_LINES.iter().find(|(_, known)| *known == line).map_or("?", |(name, _)| name);
+    write!(f, "{}{name}", if inverted { "!" } else { "" })
 }
 
 /// `PATH?reset=…&detect=…&clock=…&base=…&echo=…`
@@ -137,6 +170,7 @@ mod tests {
         let (reset, detect) = address.lines(true).unwrap();
         assert_eq!(reset, ResetLine::Modem { line: libc::TIOCM_DTR, inverted: true });
         assert_eq!(detect, Some(DetectLine { line: libc::TIOCM_CD, inverted: false }));
+        assert_eq!((reset.to_string(), detect.unwrap().to_string()), ("!dtr".into(), "dcd".into()));
         assert!(address.lines(false).is_err());
     }
 
