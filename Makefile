@@ -64,7 +64,7 @@ install: all
 	ln -sf libstbcam.so.1 $(DESTDIR)$(PREFIX)/lib/libstbcam.so
 	install -m 644 $(BIN)/libstbcam.a $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 $(BIN)/stbcam.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
-	install -m 755 $(BIN)/vcard $(BIN)/headend $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(BIN)/vcard $(BIN)/headend $(BIN)/stbcam $(DESTDIR)$(PREFIX)/bin/
 
 clean:
 	$(CARGO) clean

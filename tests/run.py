@@ -105,8 +105,8 @@ def installs():
     linked = run("cc", "-std=c99", *sorted((ROOT / "examples" / "c").glob("*.c")), "-o", player, *flags,
                  f"-Wl,-rpath,{stage}{prefix}/lib")
     told = run(player, "--help") if linked.returncode == 0 else linked
-    tools = [run(stage / "opt/stbcam/bin" / tool, "--version").returncode for tool in ("vcard", "headend")]
-    return None if told.returncode == 0 and tools == [0, 0] else tail(told) + f" {tools}"
+    tools = [run(stage / "opt/stbcam/bin" / tool, "--version").returncode for tool in ("vcard", "headend", "stbcam")]
+    return None if told.returncode == 0 and tools == [0, 0, 0] else tail(told) + f" {tools}"
 
 
 def script(name, *arguments):

@@ -1,0 +1,137 @@
+//! A reader at the bench: opened, watched by the trace, stopped by a signal.
+use crate::args::{Common, Failure};
+use crate::hex;
+use iso7816::apdu::Lengths;
+use iso7816::atr::{Atr, AtrPolicy};
+use iso7816::etu::{Convention, LineParams};
+use iso7816::line::{Cause, Policy};
+use nix::sys::signal::{SigSet, Signal};
+use stb_shim::reader;
+use stb_shim::slot::{Seen, Slot, SlotError};
+use stb_shim::sys::Waker;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// GET RESPONSE: nothing waits, so that it changes nothing, and any answer will do.
+pub const QUESTION: [u8; 5] = [0x00, 0xC0, 0x00, 0x00, 0x00];
+
+/// Whether SIGINT or SIGTERM has come.
+#[derive(Clone)]
+pub struct Stop {
+    stopped: Arc<AtomicBool>,
+    /// Ends any wait when one comes.
+    pub waker: Waker,
+}
+
+impl Stop {
+    /// From here on signals end waits instead of the process, so that the card is switched off.
+    pub fn on_signals() -> Result<Self, Failure> {
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGTERM);
+        signals.add(Signal::SIGINT);
+        signals.thread_block().map_err(|error| format!("signals: {error}"))?;
+        let waker = Waker::new().map_err(|error| format!("signals: {error}"))?;
+        let stop = Self { stopped: Arc::default(), waker };
+        let told = stop.clone();
+        std::thread::spawn(move || {
+            // Only signals of the set end this wait.
+            let _ = signals.wait();
+            told.stopped.store(true, Ordering::SeqCst);
+            told.waker.wake();
+        });
+        Ok(stop)
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+}
+
+/// A card on a reader.
+pub struct Bench {
+    pub slot: Slot,
+    pub stop: Stop,
+    pub clock_hz: u32,
+    /// What the card has sent since it was reset, as a UART sees it, until it was up.
+    heard: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Bench {
+    /// Octets of an answer to reset that are kept to be shown.
+    const HEARD: usize = 64;
+
+    pub fn open(url: &str, common: &Common) -> Result<Self, Failure> {
+        let mut trace = common.trace()?;
+        let stop = Stop::on_signals()?;
+        let reader = reader::open(url)?;
+        let capabilities = reader.capabilities();
+        let policy = Policy {
+            max_command: Lengths::MAX_COMMAND,
+            max_response: Lengths::MAX_RESPONSE,
+            ..capabilities.policy()
+        };
+        let mut slot = Slot::new(reader, policy);
+        let heard: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let kept = heard.clone();
+        let mut up = false;
+        slot.observe(Box::new(move |at, seen| {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            match &seen {
+                Seen::Reset(_) => {
+                    kept.clear();
+                    up = false;
+                }
+                Seen::Sent(_) | Seen::Ready(_) => up = true,
+                Seen::Received { octets, .. } if !up => {
+                    let room = Self::HEARD.saturating_sub(kept.len());
+                    kept.extend(octets.iter().take(room));
+                }
+                _ => {}
+            }
+            if let Some(trace) = &mut trace {
+                trace.see(at, &seen);
+            }
+        }));
+        Ok(Self { slot, stop, clock_hz: capabilities.clock_hz, heard })
+    }
+
+    /// Brings the card up.
+    pub fn activate(&mut self) -> Result<Atr, SlotError> {
+        self.slot.activate(&self.stop.waker)
+    }
+
+    /// What came as an answer to the last reset, in logical octets.
+    pub fn heard(&self) -> Vec<u8> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        match heard.first() {
+            Some(0x03) => heard.iter().map(|octet| Convention::Inverse.map(*octet)).collect(),
+            _ => heard.clone(),
+        }
+    }
+
+    /// Why the card is not up, and what may help.
+    pub fn not_up(&self, error: &SlotError) -> String {
+        let heard = self.heard();
+        let SlotError::Line(line) = error else { return error.to_string() };
+        match line.cause() {
+            Cause::Mute if heard.is_empty() => {
+                format!(
+                    "{error}; is a card in, and do reset and clock in the reader's address fit it?"
+                )
+            }
+            Cause::SpecificMode => {
+                let rate = Atr::parse(&heard, AtrPolicy::TOLERANT).map(|atr| {
+                    let (f, d, _) = atr.rate();
+                    LineParams { f, d, ..LineParams::initial(self.clock_hz) }
+                });
+                let rate = rate.map(|rate| format!(", {}", crate::explain::rate(&rate)));
+                format!(
+                    "{error}{}; `stbcam line test` shows what it can run",
+                    rate.unwrap_or_default()
+                )
+            }
+            _ if heard.is_empty() => error.to_string(),
+            _ => format!("{error}; the card sent {}", hex::text(&heard)),
+        }
+    }
+}

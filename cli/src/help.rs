@@ -1,0 +1,101 @@
+//! What follows the options in `--help`.
+use crate::secrets;
+
+/// `stbcam --help`
+pub fn general() -> String {
+    format!("{GENERAL}{}{GENERAL_END}", secrets::list())
+}
+
+const GENERAL: &str = "\
+Examples:
+  What card is this?
+    stbcam atr --explain --reader serial:/dev/ttyUSB0
+    stbcam atr --explain --hex '3B D6 18 FF 81 31 FE 15 53 54 42 43 41 4D 60'
+  Select the conditional access application and ask it who it is, with a trace:
+    stbcam apdu 00A4040008F05354424341530100 8032000000 --reader serial:/dev/ttyUSB0 --trace -
+  Does the detect line work, and does the card survive being pulled?
+    stbcam card watch --reader 'serial:/dev/ttyUSB0?detect=!cts'
+  Can this port run a card with TA1 96?
+    stbcam line test --reader 'serial:/dev/ttyS0?clock=3579545'
+
+Readers (--reader URL), as libstbcam takes them:
+  serial:PATH?reset=rts|!rts|dtr|!dtr|b0|none&detect=cts|!cts|dsr|!dsr|dcd|!dcd|ri|!ri|none
+         &clock=HZ&base=BIT/S&echo=0|1
+     A Phoenix or Smartmouse reader. Without reset and detect a port with modem lines resets by RTS
+     and detects by CTS; one without (a pseudo terminal) resets by rate 0 and does not detect. base:
+     the UART divides this rate by whole numbers; without it the port is believed to make any rate.
+  gempc:PATH?clock=HZ&baud=BIT/S
+     A GemPC Twin or another reader that speaks CCID on a serial port.
+  vpcd:HOST:PORT
+     A virtual card that connects to this loopback address, as to vpcd.
+
+JSON (--json): one object a line. Its field \"event\" names it; octets are hexadecimal in pairs.
+  atr       atr, odd (null: nothing is), with a reader line: protocol, f, d, bit_rate, guard_etu,
+            convention, clock
+  octets    at, octets, name, meaning
+  response  command, data, sw (null on T=14), meaning, ms
+  card      t, state (inserted, up, unknown, mute, removed), atr, why
+  reader    t, state (watching, unplugged, replugged), why
+  port      port, kind, driver, lines (name, high), reset, detect, clock, baud_base, parity (errors are
+            seen), low_latency, latency_timer; null: not known, or nothing to know
+  rate      f, d, ta1, wanted, made, error_percent, usable
+  latency   of (echo, atr, apdu), count, median_ms, worst_ms, line_ms (null: the reader's business)
+  note      note: why something was not measured
+  trace     t, what (reset, off, runs, sent, received, ready, command, response, failed), octets, text
+  error     error; standard error says the same
+
+These commands may carry a PIN or a key. Neither the trace nor `apdu` shows their data, nor the trace
+the characters of their exchange; every octet is two dots:
+";
+
+const GENERAL_END: &str = "
+The environment variable RUST_LOG (error, warn, info, debug) says what is logged to standard error.
+Exit status: 0 done; 1 failed, standard error says why; 2 the command line is wrong; 3 the card's last
+answer was an error.";
+
+pub const ATR_USAGE: &str = "\
+stbcam atr [OPTIONS] --reader <URL>
+       stbcam atr [OPTIONS] --hex <HEX>";
+
+pub const ATR: &str = "\
+Examples:
+  stbcam atr --reader 'serial:/dev/ttyUSB0?clock=6000000'
+  stbcam atr --explain --hex 3F672500212000400F689F00 --clock 6000000
+
+With a reader the first line is the answer to reset, the second how the line has run since: protocol,
+rate and guard time after PPS. With --explain one line follows for every octet: the octet, its name in
+ISO/IEC 7816-3, what it says to a reader with this clock. What is odd but tolerated is told in a line
+\"odd:\". When the card does not come up, what it sent is explained all the same.";
+
+pub const APDU: &str = "\
+Examples:
+  stbcam apdu '00 A4 04 00 08 F053544243415301 00' '80 32 00 00 00' --reader serial:/dev/ttyUSB0
+  stbcam apdu --reader serial:/dev/ttyUSB0 - < dialogue.txt
+
+The card is reset, then the APDUs are sent in order; after each its answer: data, status word, what
+that says, how long it took. 61xx and 6Cxx are followed by the card line. On standard input # begins a
+comment. Nothing is sent before all APDUs are known to be well-formed, and nothing twice: when a command
+fails the message says whether the card may have executed it.
+
+Exit status 3: the last status word was not 90xx, 61xx, 62xx or 63xx.";
+
+pub const WATCH: &str = "\
+Example:
+  stbcam card watch --json --reader serial:/dev/ttyUSB0
+
+One line for each change, with seconds since the start: card inserted, card is up (with its answer to
+reset), unknown card (it answers, but not to be used; why), card is mute, card removed, reader
+unplugged, reader plugged in again. Without a detect line the card is sent GET RESPONSE every 400 ms,
+and whether it is mute or gone cannot be told.
+
+SIGINT or SIGTERM: exit status 0, and the card is switched off.";
+
+pub const LINE: &str = "\
+Example:
+  stbcam line test --reader 'serial:/dev/ttyUSB0?echo=1'
+
+Needs no card. It tells the modem lines and what is used for reset and detect, the kind of UART, whether
+parity errors are seen, whether low latency is set and how; for the usual F and D at this clock the bit
+rate that a card needs, what the port makes of it, the error, and whether the card line would use it (at
+most 2 % off); the latency of a character where the reader echoes, and, if a card is in, of its answer to
+reset and of a short APDU, beside the time that their characters take on the line.";

@@ -1,0 +1,16 @@
+//! `stbcam`: cards and readers at the bench.
+
+mod args;
+mod bench;
+mod command;
+mod explain;
+mod help;
+mod hex;
+mod record;
+mod secrets;
+mod status;
+mod trace;
+
+fn main() -> std::process::ExitCode {
+    args::run()
+}

@@ -1,0 +1,205 @@
+//! What the program says: a line of text, or with `--json` an object.
+mod port;
+
+pub use port::{Latency, LatencyOf, Port, Rate};
+
+use crate::explain::Row;
+use crate::hex;
+use iso7816::atr::Atr;
+use iso7816::etu::{Convention, LineParams};
+use serde::Serialize;
+use std::fmt;
+use std::io::{self, Write as _};
+
+/// One thing to say. The names of its fields are documented in `stbcam --help` and do not change.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Record {
+    /// An answer to reset, and how the line runs since.
+    Atr {
+        atr: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        line: Option<Running>,
+        odd: Option<String>,
+    },
+    /// What some octets of an answer to reset say.
+    Octets { at: usize, octets: String, name: String, meaning: String },
+    /// A command, as it may be shown, and its answer.
+    Response { command: String, data: String, sw: Option<String>, meaning: String, ms: f64 },
+    /// Something has become of the card.
+    Card { t: f64, state: CardState, atr: Option<String>, why: Option<String> },
+    /// Something has become of the reader.
+    Reader { t: f64, state: ReaderState, why: Option<String> },
+    /// What a port is and has.
+    Port(Port),
+    /// What a port makes of a bit rate.
+    Rate(Rate),
+    /// How long something takes.
+    Latency(Latency),
+    /// Why something that could have been said is not.
+    Note { note: String },
+    /// It did not work; standard error says the same.
+    Error { error: String },
+}
+
+/// How the line of a card that is up runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Running {
+    /// T.
+    pub protocol: u8,
+    pub f: u16,
+    pub d: u8,
+    pub bit_rate: u32,
+    pub guard_etu: u16,
+    pub convention: &'static str,
+    pub clock: u32,
+}
+
+impl Running {
+    pub fn new(protocol: u8, params: &LineParams) -> Self {
+        Self {
+            protocol,
+            f: params.f,
+            d: params.d,
+            bit_rate: params.baud(),
+            guard_etu: params.guard_etu,
+            convention: match params.convention {
+                Convention::Direct => "direct",
+                Convention::Inverse => "inverse",
+            },
+            clock: params.clock_hz,
+        }
+    }
+}
+
+/// What has become of the card.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CardState {
+    Inserted,
+    Up,
+    Unknown,
+    Mute,
+    Removed,
+}
+
+/// What has become of the reader.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReaderState {
+    Watching,
+    Unplugged,
+    Replugged,
+}
+
+impl Record {
+    pub fn atr(octets: &[u8], line: Option<Running>, odd: Option<String>) -> Self {
+        Self::Atr { atr: hex::text(octets), line, odd }
+    }
+
+    pub fn card(t: f64, state: CardState, atr: Option<&Atr>, why: Option<String>) -> Self {
+        Self::Card { t, state, atr: atr.map(|atr| hex::text(atr.octets())), why }
+    }
+}
+
+impl From<&Row<'_>> for Record {
+    fn from(row: &Row<'_>) -> Self {
+        Self::Octets {
+            at: row.at,
+            octets: hex::text(row.octets),
+            name: row.name.clone(),
+            meaning: row.meaning.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Atr { atr, line, odd } => {
+                f.write_str(atr)?;
+                if let Some(line) = line {
+                    write!(f, "\n{line}")?;
+                }
+                odd.as_ref().map_or(Ok(()), |odd| write!(f, "\nodd: {odd}"))
+            }
+            Self::Octets { octets, name, meaning, .. } => {
+                let name = if octets.len() > 8 {
+                    format!("{octets}  {name}")
+                } else {
+                    format!("{octets:<8}  {name:<11}")
+                };
+                write!(f, "  {name} {meaning}")
+            }
+            Self::Response { command, data, sw, meaning, ms } => {
+                write!(f, "> {command}\n<")?;
+                for part in [Some(data), sw.as_ref()].into_iter().flatten() {
+                    if !part.is_empty() {
+                        write!(f, " {part}")?;
+                    }
+                }
+                write!(f, "  {meaning} ({ms:.1} ms)")
+            }
+            Self::Card { t, state, atr, why } => {
+                let said = match state {
+                    CardState::Inserted => "card inserted",
+                    CardState::Up => "card is up",
+                    CardState::Unknown => "unknown card",
+                    CardState::Mute => "card is mute, or none is in",
+                    CardState::Removed => "card removed",
+                };
+                write!(f, "{t:10.3} {said}")?;
+                for part in [atr, why].into_iter().flatten() {
+                    write!(f, ": {part}")?;
+                }
+                Ok(())
+            }
+            Self::Reader { t, state, why } => {
+                let said = match state {
+                    ReaderState::Watching => "watching",
+                    ReaderState::Unplugged => "reader unplugged",
+                    ReaderState::Replugged => "reader plugged in again",
+                };
+                write!(f, "{t:10.3} {said}")?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+            }
+            Self::Port(port) => write!(f, "{port}"),
+            Self::Rate(rate) => write!(f, "{rate}"),
+            Self::Latency(latency) => write!(f, "{latency}"),
+            Self::Note { note } => f.write_str(note),
+            Self::Error { error } => f.write_str(error),
+        }
+    }
+}
+
+impl fmt::Display for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protocol, f: fi, d, bit_rate, guard_etu, convention, clock } = self;
+        write!(
+            f,
+            "T={protocol} at {bit_rate} bit/s ({fi}/{d} at {clock} Hz), {guard_etu} etu for a \
+             character to the card, {convention} convention"
+        )
+    }
+}
+
+/// Where records go: standard output.
+#[derive(Clone, Copy, Debug)]
+pub struct Out {
+    /// As objects.
+    pub json: bool,
+}
+
+impl Out {
+    /// Says it at once: whoever reads along should not wait for the next.
+    pub fn say(self, record: &Record) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut out, record)?;
+            writeln!(out)?;
+        } else {
+            writeln!(out, "{record}")?;
+        }
+        out.flush()
+    }
+}

@@ -1,0 +1,111 @@
+//! Which commands may carry a PIN or a key, and how they are shown.
+//!
+//! Heads up: not even secure messaging lets a command pass as it is. It may protect by a MAC alone,
+//! and the class does not tell.
+use crate::hex;
+use iso7816::apdu::Lengths;
+
+/// Commands whose data field is never shown.
+const SECRET: &[(u8, &str)] = &[
+    (0x20, "VERIFY"),
+    (0x21, "VERIFY"),
+    (0x24, "CHANGE REFERENCE DATA"),
+    (0x25, "CHANGE REFERENCE DATA"),
+    (0x26, "DISABLE VERIFICATION REQUIREMENT"),
+    (0x28, "ENABLE VERIFICATION REQUIREMENT"),
+    (0x2A, "PERFORM SECURITY OPERATION"),
+    (0x2C, "RESET RETRY COUNTER"),
+    (0x2D, "RESET RETRY COUNTER"),
+    (0x5E, "RELOAD or CHANGE PIN"),
+    (0xC2, "ENVELOPE, whatever is inside"),
+    (0xC3, "ENVELOPE, whatever is inside"),
+    (0xD4, "WRITE KEY"),
+    (0xD8, "PUT KEY"),
+    (0xDA, "PUT DATA"),
+    (0xDB, "PUT DATA"),
+    (0xE2, "STORE DATA"),
+];
+
+/// Whether the command may carry a secret.
+pub fn may_carry(apdu: &[u8]) -> bool {
+    apdu.get(1).is_some_and(|ins| SECRET.iter().any(|(secret, _)| secret == ins))
+}
+
+/// The command as it may be shown: of one that may carry a secret `..` for every octet of data.
+pub fn shown(apdu: &[u8]) -> String {
+    if !may_carry(apdu) {
+        return hex::text(apdu);
+    }
+    // What is no command is shown as far as its header.
+    let (head, data) = match Lengths::parse(apdu) {
+        Ok(Lengths { lc: 0, .. }) => (apdu.len(), 0),
+        Ok(Lengths { lc, extended, .. }) => (if extended { 7 } else { 5 }, lc),
+        Err(_) => (4, apdu.len().saturating_sub(4)),
+    };
+    let part = |range| hex::text(apdu.get(range).unwrap_or(&[]));
+    let parts = [part(0..head.min(apdu.len())), hidden(data), part(head + data..apdu.len())];
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
+}
+
+/// So many octets that are not shown.
+pub fn hidden(octets: usize) -> String {
+    vec![".."; octets].join(" ")
+}
+
+/// For `--help`.
+pub fn list() -> String {
+    let mut text = String::new();
+    for (ins, name) in SECRET {
+        text.push_str(&format!("  {ins:02X}  {name}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hex_literal::hex;
+    use proptest::prelude::*;
+
+    #[test]
+    fn data_is_hidden_and_nothing_else() {
+        let table: &[(&[u8], &str)] = &[
+            (&hex!("0020008008 2440962718FFFFFF"), "00 20 00 80 08 .. .. .. .. .. .. .. .."),
+            (&hex!("8424000002 4096 00"), "84 24 00 00 02 .. .. 00"),
+            (&hex!("80D80000 000003 AABBCC"), "80 D8 00 00 00 00 03 .. .. .."),
+            (&hex!("80D80000 000002 AABB 0000"), "80 D8 00 00 00 00 02 .. .. 00 00"),
+            (&hex!("00200080"), "00 20 00 80"),
+            (&hex!("0020008000"), "00 20 00 80 00"),
+            (&hex!("00200080 08 4096"), "00 20 00 80 .. .. .."),
+            (&hex!("0020"), "00 20"),
+            (&hex!("8034000002 AABB 00"), "80 34 00 00 02 AA BB 00"),
+            (&[], ""),
+        ];
+        for (apdu, expected) in table {
+            assert_eq!(shown(apdu), *expected);
+        }
+        assert!(list().contains("D8  PUT KEY"));
+    }
+
+    proptest! {
+        /// One mark for each octet, and behind the header no digit of what is hidden.
+        #[test]
+        fn as_long_as_the_command(
+            ins in prop_oneof![Just(0x20u8), Just(0xD8), any::<u8>()],
+            rest in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let apdu: Vec<u8> = [0x84, ins].into_iter().chain(rest).collect();
+            prop_assert_eq!(shown(&apdu).split(' ').count(), apdu.len());
+        }
+
+        #[test]
+        fn a_pin_is_never_shown(pin in prop::collection::vec(0xA0..=0xAFu8, 1..20)) {
+            let mut apdu = vec![0x00, 0x20, 0x00, 0x80, pin.len() as u8];
+            apdu.extend(&pin);
+            let shown = shown(&apdu);
+            let (_, data) = shown.split_at("00 20 00 80 14 ".len());
+            prop_assert!(!data.contains('A'));
+        }
+    }
+}
