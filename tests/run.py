@@ -19,6 +19,7 @@ OUT = ROOT / "target" / "test"
 STORY = ROOT / "examples" / "demo" / "story.py"
 TESTS = ROOT / "tests"
 sys.path.insert(0, str(ROOT / "examples" / "demo"))
+from actors import READERS  # noqa: E402
 from breaks import BREAKS  # noqa: E402
 from claims import CLAIMS  # noqa: E402
 
@@ -118,8 +119,8 @@ def script(name, *arguments):
 
 
 def tests():
-    yield "demo, T=1", lambda: demo("t1")
-    yield "demo, T=0", lambda: demo("t0", "--protocol", "t0")
+    for reader in READERS:
+        yield f"demo, {reader}", lambda reader=reader: demo(reader, "--reader", reader)
     yield "demo under valgrind", valgrind
     yield "software descrambler against libdvbcsa and OpenSSL", script("check_descrambler.py")
     yield "bad input", script("check_bad_input.py", OUT / "bad-input")

@@ -21,6 +21,12 @@ PATIENCE_S = 60
 TALKATIVE = {**os.environ, "RUST_LOG": "trace"}
 
 
+# What stands between box and card: a Phoenix reader or a CCID reader on a serial port, with T=1 or T=0, or a
+# socket that takes APDUs.
+READERS = ("serial", "serial-t0", "gempc", "gempc-t0", "vpcd")
+LINES = {"serial": "phoenix", "gempc": "gempc-twin"}
+
+
 class ActorError(Exception):
     """A program of the demo failed; the text is what it said."""
 
@@ -33,6 +39,13 @@ def run(log, *command):
     if result.returncode != 0:
         raise ActorError(f"{Path(command[0]).name} {command[1]}: {result.stderr.strip()}")
     return result.stdout
+
+
+def free_port():
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Headend:
@@ -60,29 +73,36 @@ class Headend:
 class Card:
     """The virtual card on a pseudo terminal, and the hand that pulls it or cuts its power."""
 
-    def __init__(self, out, personalisation, faults=(), options=()):
-        self._out, memory, self.link = out, out / "card.nvm", out / "card.tty"
+    def __init__(self, out, personalisation, faults=(), reader=READERS[0], options=()):
+        self._out, memory, self._link = out, out / "card.nvm", out / "card.tty"
         self.record, self._log_path = out / "line.txt", out / "card.log"
         memory.unlink(missing_ok=True)
         self._log_path.write_text("")
         run(self._log_path, BIN / "vcard", "personalise", "--from", personalisation, "--memory", memory)
+        kind, _, protocol = reader.partition("-")
+        if kind == "vpcd":
+            address = f"127.0.0.1:{free_port()}"
+            self._link, self.url, where = None, f"vpcd:{address}", ["--vpcd", address]
+        else:
+            self.url = f"{kind}:{self._link}"
+            where = ["--line", LINES[kind], "--link", self._link, "--protocol", protocol or "t1"]
         # By its name alone, from inside its folder: the address of a Unix socket has 107 octets.
-        self._command = [BIN / "vcard", "serve", "--memory", memory, "--link", self.link, "--control", "card.ctl",
-                         "--record", self.record, *options]
+        self._command = [BIN / "vcard", "serve", "--memory", memory, "--control", "card.ctl", "--record", self.record,
+                         *where, *options]
         self._command += [word for name in faults for word in ("--fault", name)]
         self.serve()
 
     def serve(self, wrapper=()):
         """Puts the card into its reader; wrapper is a command in front of it, such as strace."""
-        control = self._out / "card.ctl"
-        for stale in (self.link, control):
+        awaited = [path for path in (self._link, self._out / "card.ctl") if path]
+        for stale in awaited:
             stale.unlink(missing_ok=True)
         command = [str(c) for c in (*wrapper, *self._command)]
         with open(self._log_path, "a") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=TALKATIVE,
                                              cwd=self._out)
         deadline = time.monotonic() + PATIENCE_S
-        while not (self.link.is_symlink() and control.exists()):
+        while not all(path.exists() for path in awaited):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise ActorError("vcard serve: " + self._log_path.read_text().strip())
             time.sleep(0.01)
@@ -100,6 +120,14 @@ class Card:
             return False
         self._control.close()
         return True
+
+    def await_reader(self):
+        """A card behind a socket comes to its reader, within half a second of the reader being there."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.order("status").get("connected", True):
+            if time.monotonic() > deadline:
+                raise ActorError(f"vcard serve: no reader at {self.url}")
+            time.sleep(0.01)
 
     def order(self, command):
         """One control command; its answer."""
@@ -121,7 +149,7 @@ class Box:
     def __init__(self, out, card, scrambled, state, box_file, paced, wrapper=()):
         self.descrambled = out / "descrambled.ts"
         self.events = []
-        command = [*wrapper, BIN / "player", "--reader", f"serial:{card.link}", "--box", box_file, "--state", state,
+        command = [*wrapper, BIN / "player", "--reader", card.url, "--box", box_file, "--state", state,
                    "--log", out / "box.log", "--remote", "--paced" if paced else "--unpaced",
                    "-o", self.descrambled, scrambled]
         self._errors = open(out / "box.err", "w+")

@@ -103,7 +103,10 @@ def judge(story):
     claims.check("picture", mismatched == 0,
                  f"{sum(s.descrambled for s in services)} descrambled, {mismatched} mismatched")
     windows = {s.number: s.windows() for s in services}
-    expected = {1: 2, 2: 4}
+    # A power cut ends a socket's connection: for the box the card was pulled, and a stream that goes on meanwhile shows
+    # it. Cinema is not bought at those moments.
+    cuts = 2 if story.paced and story.reader == "vpcd" else 0
+    expected = {1: 2 + cuts, 2: 4}
     claims.check("no-gap", all(len(windows[n]) == expected[n] for n in expected),
                  "; ".join(f"{s.name} {', '.join(f'{at(a):.2f}–{at(b):.2f} s' for a, b in windows[s.number])}"
                            for s in services))
@@ -133,7 +136,7 @@ def report(story, services, windows, at, lost, mismatched):
         "demo": "ok" if not claims.failed and not unchecked else "failed",
         "claims": {"held": claims.held, "failed": claims.failed, "unchecked": unchecked},
         "seconds": story.seconds,
-        "protocol": story.protocol,
+        "reader": story.reader,
         "paced": story.paced,
         "packets": {
             "scrambled": sum(s.scrambled for s in services), "too_short": sum(s.short for s in services),

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """The whole path once: two services, one card, a purchase, a key rotation, two power cuts, a pulled card.
 
-    story.py [--out DIR] [--unpaced] [--protocol t0|t1] [--break NAME] [--plant HEX]
+    story.py [--out DIR] [--unpaced] [--reader NAME] [--break NAME] [--plant HEX]
+
+STBCAM_DEMO_READER names the reader too.
 
 Exit status 0 only when every claim was checked and held. The last line is the report's summary as JSON.
 """
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import time
@@ -17,7 +20,7 @@ from pathlib import Path
 import breaks
 import outcome
 import timeline
-from actors import HERE, ROOT, ActorError, Box, Card, Headend
+from actors import HERE, READERS, ROOT, ActorError, Box, Card, Headend
 from claims import Claims
 
 NEWS, CINEMA = 1, 2
@@ -27,8 +30,8 @@ SETTLE_S = 6  # un-paced runs wait at most so long for an event; nothing in the 
 class Story:
     """The steps in order. `at` is stream time in seconds."""
 
-    def __init__(self, out, paced, protocol, break_name, wrapper, planted):
-        self.out, self.paced, self.protocol, self.wrapper = out, paced, protocol, wrapper
+    def __init__(self, out, paced, reader, break_name, wrapper, planted):
+        self.out, self.paced, self.reader, self.wrapper = out, paced, reader, wrapper
         self.twist = breaks.BREAKS.get(break_name, breaks.Break())
         self.planted = planted
         self.claims = Claims()
@@ -47,14 +50,16 @@ class Story:
         for service in self.packaged["services"]:
             print(f"     {service['name']}: {service['algorithm']}, {service['scrambled']} packets scrambled, "
                   f"{service['too_short']} too short, ECMs at most {service['ecm']['worst_interval_ms']:.0f} ms apart")
-        self.say(None, f"A card on a serial line, {self.protocol.upper().replace('T', 'T=')}, and a box with the pairing")
+        self.say(None, f"A card behind the reader '{self.reader}', and a box with the pairing")
         state = self.out / "state"
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir()
         shutil.copy(pairing / "box-pair.section", state / "pairing.0")
-        options = ["--protocol", self.protocol] + (["--historical", self.planted] if self.planted else [])
-        self.card = Card(self.out, self.personalisation(pairing), self.twist.card, options)
+        options = ["--historical", self.planted] if self.planted else []
+        self.card = Card(self.out, self.personalisation(pairing), self.twist.card, self.reader, options)
         self.box = Box(self.out, self.card, head_end.scrambled, state, self.box_file(), self.paced, self.wrapper)
+        self.card.await_reader()
+        self.settle("card", state="ready")
 
     def schedule(self):
         """The schedule; News takes the name that is to be planted."""
@@ -316,15 +321,18 @@ def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--out", type=Path, default=ROOT / "target" / "demo")
     options.add_argument("--unpaced", action="store_true", help="as fast as the machine goes")
-    options.add_argument("--protocol", choices=("t0", "t1"), default="t1", help="the card line's protocol")
+    options.add_argument("--reader", choices=READERS, default=os.environ.get("STBCAM_DEMO_READER", READERS[0]),
+                         help="what stands between box and card")
     options.add_argument("--break", dest="break_name", choices=sorted(breaks.BREAKS), metavar="NAME",
                          help="break one claim on purpose: " + ", ".join(sorted(breaks.BREAKS)))
     options.add_argument("--plant", default="", metavar="HEX",
                          help="write these eight octets through every recorder: a search for secrets must find them")
     options.add_argument("--wrapper", default="", help="command in front of the player, such as valgrind")
     given = options.parse_args()
+    if given.reader not in READERS:
+        options.error(f"STBCAM_DEMO_READER is '{given.reader}', expected {', '.join(READERS)}")
     given.out.mkdir(parents=True, exist_ok=True)
-    story = Story(given.out.resolve(), not given.unpaced, given.protocol, given.break_name, given.wrapper.split(),
+    story = Story(given.out.resolve(), not given.unpaced, given.reader, given.break_name, given.wrapper.split(),
                   given.plant)
     try:
         story.set_up()
