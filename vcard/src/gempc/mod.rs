@@ -474,7 +474,7 @@ const TIME_REQUEST: u8 = 0x80;
 /// What the escape command 02 tells.
 const FIRMWARE: &[u8] = b"vcard GemPC Twin";
 /// Card and reader are processes on a shared machine: their octets come later than on a wire.
-const SLACK: Duration = Duration::from_millis(200);
+const SLACK: Duration = Duration::from_millis(60);
 /// A card answers within 40,000 clock cycles, which is 10 ms.
 const RESET_PATIENCE: Duration = Duration::from_millis(500);
 /// The host sends a frame in one go.
