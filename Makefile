@@ -2,6 +2,7 @@
 # make demo       the story, paced by the stream's clock; files in target/demo
 # make check-demo recompute the last `make demo` with OpenSSL, libdvbcsa and ffmpeg
 # make test       every check; installs what it needs (Debian packages as root, PyPI)
+# make test-defences  take every defence of the card line out and see its test fail; not part of `make test`
 # make install    PREFIX=/usr/local DESTDIR=
 #
 # FEATURES=pcsc   with readers behind PC/SC; needs libpcsclite-dev
@@ -13,7 +14,7 @@ CFLAGS ?= -O2
 BIN    := target/release
 VENV   := target/venv/bin/python
 
-.PHONY: all rust demo check-demo test lint unit header c-test system-test pcsc-test tools install clean
+.PHONY: all rust demo check-demo test test-defences lint unit header c-test system-test pcsc-test tools install clean
 
 all: rust $(BIN)/libstbcam.so.1 $(BIN)/stbcam.pc $(BIN)/player
 
@@ -33,6 +34,9 @@ check-demo: tools
 	$(VENV) tests/check_secrets.py target/demo
 
 test: lint unit c-test system-test pcsc-test
+
+test-defences:
+	$(PYTHON) tests/defences.py --write
 
 lint:
 	$(CARGO) fmt --all --check

@@ -1,0 +1,55 @@
+//! A card that asks for time without end: the caller's limit ends the exchange, on every protocol.
+#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+use hex_literal::hex;
+use iso7816::line::{Cause, Policy};
+use iso7816::t1::{Block, Edc, Supervisory};
+use stage::{CLOCK, Event, Stage, with_tck};
+use std::time::Duration;
+
+mod stage;
+
+const LIMIT: Duration = Duration::from_secs(8);
+
+fn policy() -> Policy {
+    Policy { exchange_limit: LIMIT, ..Policy::new(CLOCK) }
+}
+
+/// The card answers everything with `octets` until the exchange has failed; when it did so.
+fn storm(atr: &[u8], octets: &[u8]) -> (Duration, Stage, Event) {
+    let mut stage = Stage::up(policy(), atr);
+    let begun = stage.now;
+    stage.command(&hex!("80 34 00 00 10"));
+    for _ in 0..100_000 {
+        if let Some(at) = stage.events.iter().position(|event| matches!(event, Event::Failed(_))) {
+            let failed = stage.events.remove(at).unwrap();
+            return (stage.now.since(begun), stage, failed);
+        }
+        stage.events.clear();
+        stage.card(octets);
+        stage.pass_etu(200);
+    }
+    panic!("the exchange never ends");
+}
+
+fn ended_by_the_limit((took, mut stage, event): (Duration, Stage, Event)) {
+    let Event::Failed(error) = event else { panic!("{event:?}") };
+    assert_eq!(error.cause(), Cause::OutOfTime);
+    assert!(error.may_have_executed() && error.recovering());
+    assert!(took >= LIMIT && took < LIMIT + Duration::from_secs(1), "{took:?}");
+    // The card is not told again what it may have executed.
+    let activated = stage.next();
+    assert!(matches!(activated, Some(Event::Activate(_))), "{activated:?}");
+}
+
+#[test]
+fn null_without_end_is_ended_by_the_caller_s_limit() {
+    ended_by_the_limit(storm(&hex!("3B 00"), &[0x60]));
+}
+
+#[test]
+fn waiting_time_extensions_without_end_are_ended_by_the_caller_s_limit() {
+    let mut wtx = [0; 8];
+    let kind = Supervisory::Wtx(255);
+    let len = Block::S { response: false, kind }.emit(Edc::Lrc, &mut wtx).unwrap();
+    ended_by_the_limit(storm(&with_tck(&hex!("3B 80 01")), &wtx[..len]));
+}

@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Takes defences out, one at a time, and expects the test that proves each to fail.
+
+    defences.py [--write] [NAME…]     only those whose name contains one of these
+
+Every entry of defences.toml is a change to one file: what stands there, what would stand there without the defence, and
+the test that must notice. It is made in a scratch copy of the tree (target/defences). A defence holds when its test
+passes before and fails after; a change that no longer fits the file, or does not compile, is an error. --write keeps
+the result in docs/conformance/defences.md.
+"""
+
+import argparse
+import datetime
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRATCH = ROOT / "target" / "defences"
+LIST = ROOT / "tests" / "defences.toml"
+RESULT = ROOT / "docs" / "conformance" / "defences.md"
+TIMEOUT_S = 900
+HEAD = """# Defences taken out
+
+`make test-defences` takes each defence out of a scratch copy and runs the test that proves it: the test has to fail. The
+changes are in `tests/defences.toml`.
+
+"""
+
+
+class DefenceError(Exception):
+    """A defence that does not hold, or cannot be tried."""
+
+
+def copy_tree():
+    """The files that git knows, as they are now."""
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
+    wanted = {Path(name.decode()) for name in files.split(b"\0") if name}
+    for path in sorted(wanted):
+        source, target = ROOT / path, SCRATCH / "tree" / path
+        if not source.is_file():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists() or target.read_bytes() != source.read_bytes():
+            shutil.copyfile(source, target)
+    for path in (SCRATCH / "tree").rglob("*"):
+        if path.is_file() and path.relative_to(SCRATCH / "tree") not in wanted:
+            path.unlink()
+
+
+def cargo_test(crate, test):
+    """How many tests of this name passed, and how many failed."""
+    command = ["cargo", "test", "--quiet", "--package", crate, "--target-dir", str(SCRATCH / "build"), "--", "--exact", test]
+    told = subprocess.run(command, cwd=SCRATCH / "tree", capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    said = told.stdout + told.stderr
+    if "could not compile" in said:
+        raise DefenceError("does not compile:\n" + "\n".join(re.findall(r"^error.*", said, re.M)[:4]))
+    ran = [tuple(map(int, counts)) for counts in re.findall(r"(\d+) passed; (\d+) failed", said)]
+    # A test binary that dies has no closing line, and has failed all the same.
+    died = told.returncode != 0 and "signal" in said
+    return sum(p for p, _ in ran), sum(f for _, f in ran) + died
+
+
+def try_out(entry, passed_before):
+    """Makes the change, expects the test to fail, and takes the change back."""
+    key = (entry["crate"], entry["test"])
+    if key not in passed_before:
+        passed, failed = cargo_test(*key)
+        if not passed or failed:
+            raise DefenceError(f"{passed} passed and {failed} failed with the defence in place")
+        passed_before.add(key)
+    path = SCRATCH / "tree" / entry["file"]
+    text = path.read_text()
+    if text.count(entry["find"]) != 1:
+        raise DefenceError(f"{entry['file']} has what is to be changed {text.count(entry['find'])} times, not once")
+    try:
+        path.write_text(text.replace(entry["find"], entry["replace"]))
+        _, failed = cargo_test(*key)
+        if not failed:
+            raise DefenceError(f"{entry['test']} did not notice")
+    finally:
+        path.write_text(text)
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--write", action="store_true", help="keep the result in docs/conformance/defences.md")
+    options.add_argument("names", nargs="*", metavar="NAME", help="only these")
+    given = options.parse_args()
+    entries = tomllib.loads(LIST.read_text())["defence"]
+    if given.names:
+        entries = [e for e in entries if any(name in e["name"] for name in given.names)]
+    copy_tree()
+    rows, failed, passed_before = [], 0, set()
+    for entry in entries:
+        try:
+            try_out(entry, passed_before)
+            verdict = "red without it"
+        except (DefenceError, subprocess.TimeoutExpired) as error:
+            failed += 1
+            verdict = f"FAILED: {error}"
+        print(f"{'ok     ' if verdict == 'red without it' else 'FAILED '} {entry['name']}: {entry['test']}", flush=True)
+        if verdict != "red without it":
+            print("    " + verdict.replace("\n", "\n    "), flush=True)
+        rows.append(f"| {entry['name']} | `{entry['file']}` | `{entry['test']}` | {verdict.splitlines()[0]} |")
+    print(f"{len(entries) - failed} passed, {failed} failed")
+    if given.write:
+        date = datetime.date.today().isoformat()
+        RESULT.write_text(HEAD + f"Last run: {date}, {len(entries) - failed} of {len(entries)} red without their defence."
+                          + "\n\n| taken out | in | test | |\n|---|---|---|---|\n" + "\n".join(rows) + "\n")
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
