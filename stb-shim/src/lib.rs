@@ -11,6 +11,7 @@ pub mod descrambler;
 pub mod driver;
 pub mod events;
 pub mod gempc;
+pub mod iso_uart;
 pub mod ladder;
 #[cfg(feature = "pcsc")]
 pub mod pcsc;

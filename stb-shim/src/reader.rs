@@ -5,6 +5,7 @@
 //! convention is decoded by the card line, the reader only takes its parity from the convention.
 //! A reader above that level takes whole messages ([`Level`]) and brings whole answers.
 use crate::gempc::GemPcReader;
+use crate::iso_uart::IsoUartReader;
 use crate::serial::SerialReader;
 use crate::sys::Waker;
 use crate::url::Url;
@@ -185,6 +186,7 @@ impl Received {
 
 /// Opens the reader that `url` describes:
 ///  - `serial:PATH?reset=rts|!rts|dtr|!dtr|b0|none&detect=cts|!cts|dsr|!dsr|dcd|!dcd|ri|!ri|none&clock=3579545&base=115200&echo=0|1`
+///  - `iso7816:PATH?reset=…&detect=…&clock=…`, as `serial:`, in the kernel's ISO 7816 mode
 ///  - `gempc:PATH?clock=4000000&baud=115200`
 ///  - `vpcd:HOST:PORT`, a loopback address where a virtual card finds us
 ///  - `pcsc:NAME`, a reader of pcscd, where this crate is built with the feature `pcsc`
@@ -196,6 +198,7 @@ pub fn open(url: &str) -> Result<Box<dyn Reader>, ReaderError> {
     let url = Url::parse(url);
     match url.scheme {
         "serial" => Ok(Box::new(SerialReader::open(&url)?)),
+        "iso7816" => Ok(Box::new(IsoUartReader::open(&url)?)),
         "gempc" => Ok(Box::new(GemPcReader::open(&url)?)),
         "vpcd" => Ok(Box::new(VpcdReader::open(&url)?)),
         #[cfg(feature = "pcsc")]
@@ -205,9 +208,9 @@ pub fn open(url: &str) -> Result<Box<dyn Reader>, ReaderError> {
 }
 
 #[cfg(feature = "pcsc")]
-const SCHEMES: &str = "serial:PATH, gempc:PATH, vpcd:HOST:PORT or pcsc:NAME";
+const SCHEMES: &str = "serial:PATH, iso7816:PATH, gempc:PATH, vpcd:HOST:PORT or pcsc:NAME";
 #[cfg(not(feature = "pcsc"))]
-const SCHEMES: &str = "serial:PATH, gempc:PATH or vpcd:HOST:PORT \
+const SCHEMES: &str = "serial:PATH, iso7816:PATH, gempc:PATH or vpcd:HOST:PORT \
                        (or pcsc:NAME, where the library is built with the feature pcsc)";
 
 /// Why a reader cannot be opened or used.
@@ -254,6 +257,11 @@ pub enum ReaderError {
     },
     /// With `echo=1` the port echoed nothing.
     NoEcho {
+        /// The port's path.
+        port: String,
+    },
+    /// The port is no UART with an ISO 7816 mode.
+    NoMode {
         /// The port's path.
         port: String,
     },
@@ -312,6 +320,12 @@ impl fmt::Display for ReaderError {
             }
             Self::NoEcho { port } => {
                 write!(f, "port {port} does not echo, expected echo=0 or a reader that echoes")
+            }
+            Self::NoMode { port } => {
+                write!(
+                    f,
+                    "port {port} has no ISO 7816 mode, expected serial:{port} or another port"
+                )
             }
             Self::NoReader { port } => write!(
                 f,

@@ -85,6 +85,11 @@ impl SerialReader {
         Ok(reader)
     }
 
+    /// The port itself.
+    pub(crate) fn port(&self) -> &Port {
+        &self.port
+    }
+
     fn mode(&self, baud: u32) -> Mode {
         Mode {
             baud,

@@ -23,6 +23,7 @@ mod ioctls {
     nix::ioctl_write_ptr_bad!(drop_lines, libc::TIOCMBIC, c_int);
     nix::ioctl_read_bad!(get_serial, libc::TIOCGSERIAL, super::SerialStruct);
     nix::ioctl_write_ptr_bad!(set_serial, libc::TIOCSSERIAL, super::SerialStruct);
+    nix::ioctl_readwrite!(set_iso7816, b'T', 0x43, super::Iso7816Mode);
 }
 
 /// Ends a wait for the card from any thread. Clones share one signal.
@@ -194,6 +195,37 @@ struct SerialStruct {
 
 /// ASYNC_LOW_LATENCY: received octets are handed on at once.
 const LOW_LATENCY: c_int = 1 << 13;
+
+/// `struct serial_iso7816` of the kernel's `linux/serial.h`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Iso7816Mode {
+    /// [`Iso7816Mode::ENABLED`], and T.
+    pub flags: u32,
+    /// Etu between characters to the card beyond those that the mode itself has.
+    pub tg: u32,
+    /// F.
+    pub sc_fi: u32,
+    /// D.
+    pub sc_di: u32,
+    /// The card's clock in Hz.
+    pub clk: u32,
+    /// Zero.
+    pub reserved: [u32; 5],
+}
+
+impl Iso7816Mode {
+    /// SER_ISO7816_ENABLED; without it the port is a plain one.
+    pub const ENABLED: u32 = 1;
+    /// Where SER_ISO7816_T stands.
+    pub const T_SHIFT: u32 = 4;
+}
+
+/// Switches the ISO 7816 mode of a UART, and reads back what the driver made of it.
+pub(crate) fn set_iso7816(fd: BorrowedFd<'_>, mode: &mut Iso7816Mode) -> nix::Result<()> {
+    // SAFETY: the descriptor is open and the structure is of the size that the request names.
+    unsafe { ioctls::set_iso7816(fd.as_raw_fd(), mode) }.map(drop)
+}
 
 /// Tells the driver of a UART to hand received octets on at once.
 pub(crate) fn low_latency(fd: BorrowedFd<'_>) -> nix::Result<()> {

@@ -5,10 +5,10 @@ mod stage;
 
 use iso7816::line::{Input, Output};
 use stage::{Card, Event, INFO, SELECT, Terminal};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering};
 use stb_shim::clock;
 use stb_shim::sys::Waker;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 struct Counting;
 
