@@ -41,6 +41,7 @@ test-defences:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --workspace --no-deps
 	bash tests/no_std.sh
 	$(PYTHON) tests/conformance.py
 
