@@ -38,6 +38,8 @@ pub struct Driver {
     /// For a reader with a detect line: what it said last.
     present: Option<bool>,
     look: Instant,
+    /// What the middleware has been told of the reader since a card was up.
+    told: Option<String>,
     /// The sessions whose control words the descrambler holds.
     keyed: BTreeSet<u32>,
     periods: PeriodMeter,
@@ -91,6 +93,7 @@ impl Driver {
             line_wait: None,
             present: None,
             look: Instant::default(),
+            told: None,
             keyed: BTreeSet::new(),
             periods: PeriodMeter::default(),
             section: Vec::with_capacity(crate::ring::MAX_SECTION),
@@ -229,6 +232,7 @@ impl Driver {
                     log::info!("card is up, T={protocol}");
                     self.exchange = Exchange::Idle;
                     (self.up, self.unanswered) = (true, 0);
+                    self.told = None;
                     self.cam.input(Input::CardReady { atr: atr.octets(), protocol });
                     Ok(())
                 }
@@ -305,7 +309,12 @@ impl Driver {
     fn reader_failed(&mut self, error: ReaderError) {
         let gone = error.gone();
         if gone == Gone::ReaderLost {
-            self.trouble(error.to_string());
+            // A reader that stays away is looked for every second, and would say so every second.
+            let text = error.to_string();
+            if self.told.as_ref() != Some(&text) {
+                self.trouble(text.clone());
+                self.told = Some(text);
+            }
             self.reader = None;
         } else {
             self.present = Some(false);
@@ -435,3 +444,7 @@ fn wait_for(waker: &Waker, limit: Duration) {
 fn earliest<const N: usize>(instants: [Option<Instant>; N]) -> Option<Instant> {
     instants.into_iter().flatten().min()
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;

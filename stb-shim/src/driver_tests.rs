@@ -1,0 +1,93 @@
+//! The card thread and a reader that fails.
+use super::*;
+use crate::descrambler::NoDescrambler;
+use crate::reader::{Capabilities, Latency, Received};
+use crate::storage::MemoryStorage;
+use cam_core::{Config, Engine, Entropy};
+use cam_types::{Key, StbId};
+use iso7816::etu::LineParams;
+use iso7816::line::{Level, Reset};
+
+struct Zeros;
+
+impl Entropy for Zeros {
+    fn fill(&mut self, octets: &mut [u8]) {
+        octets.fill(0);
+    }
+}
+
+/// A reader that is lost as soon as it is used.
+struct Lost;
+
+fn lost() -> ReaderError {
+    ReaderError::Lost { port: "of a test".to_owned() }
+}
+
+impl Reader for Lost {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            reset: true,
+            power: true,
+            detect: false,
+            clock_hz: 3_579_545,
+            baud_base: None,
+            max_baud: 1_000_000,
+            level: Level::Apdu,
+            latency: Latency::Fixed,
+        }
+    }
+
+    fn present(&mut self) -> Result<Presence, ReaderError> {
+        Err(lost())
+    }
+
+    fn activate(&mut self, _: Reset) -> Result<(), ReaderError> {
+        Err(lost())
+    }
+
+    fn deactivate(&mut self) {}
+
+    fn configure(&mut self, _: &LineParams) -> Result<(), ReaderError> {
+        Err(lost())
+    }
+
+    fn send(&mut self, _: &[u8]) -> Result<(), ReaderError> {
+        Err(lost())
+    }
+
+    fn receive(
+        &mut self,
+        _: &mut [u8],
+        _: Option<Instant>,
+        _: &Waker,
+    ) -> Result<Received, ReaderError> {
+        Err(lost())
+    }
+
+    fn line_octets(&self) -> (u64, u64) {
+        (0, 0)
+    }
+}
+
+#[test]
+fn a_reader_that_stays_away_is_told_once() {
+    let config = Config::new(StbId::new(*b"STB00001"), Key::new([0; 16]), Box::new(Zeros));
+    let cam = Arc::new(Cam::new(Engine::new(config), 4096, 16).unwrap());
+    let opener: Box<Opener> = Box::new(|| Ok(Box::new(Lost)));
+    let storage = Box::new(MemoryStorage::default());
+    let mut driver =
+        Driver::new(cam.clone(), Box::new(Lost), opener, Box::new(NoDescrambler), storage);
+    for _ in 0..3 {
+        driver.reopen();
+        assert!(driver.reader.is_some());
+        driver.feed_line(line::Input::Activate);
+        assert!(driver.reader.is_none(), "it is not used again");
+    }
+    let mut told = Vec::new();
+    while let Some(stamped) = cam.events().pop(clock::now, Duration::ZERO) {
+        if let Notice::Health { text } = stamped.notice {
+            told.push(text);
+        }
+    }
+    assert_eq!(told, ["port of a test is gone"]);
+}
