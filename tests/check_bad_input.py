@@ -126,6 +126,9 @@ def main():
     expect("player: not a port", player(out, f"serial:{not_ts}", SOURCE, box), "not.ts", "terminal|serial")
     expect("player: unknown key in the reader's URL", player(out, "serial:/dev/null?rest=rts", SOURCE, box), "rest")
     expect("player: unknown kind of reader", player(out, "parallel:/dev/lp0", SOURCE, box), "parallel")
+    expect("player: a virtual card from anywhere", player(out, "vpcd:0.0.0.0:35963", SOURCE, box), "0.0.0.0", "loopback")
+    expect("player: a virtual card from nowhere", player(out, "vpcd:", SOURCE, box), "vpcd:127.0.0.1:35963")
+    expect("player: an option that a reader has not", player(out, "vpcd:127.0.0.1:0?clock=1", SOURCE, box), "clock", "none")
     expect("player: short box key", player(out, missing, SOURCE, short_box), "short-box.txt", "box_key")
 
     subprocess.run([str(c) for c in package(schedule, SOURCE, out)], check=True, capture_output=True)

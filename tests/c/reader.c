@@ -1,4 +1,5 @@
-/* The box's own card reader: once with characters and a small T=0 card behind it, once with APDUs and vcard.
+/* The box's own card reader: once with characters and a small T=0 card behind it, once with APDUs and vcard. Then the
+ * library's reader for vcard over TCP.
  *
  *     reader VCARD MEMORY
  */
@@ -268,29 +269,80 @@ static void characters(void)
     CHECK_TRUE(reader.switched_off);
 }
 
-static void apdus(const char *vcard, const char *memory)
+/* A free port of this machine, and how a card finds it. */
+static int listen_anywhere(char where[32])
 {
-    box_reader_t reader = {.running = PTHREAD_MUTEX_INITIALIZER, .in = 1};
-    stbcam_reader_ops_t ops = {.struct_size = sizeof ops, .user = &reader, .present = present, .reset = apdu_reset,
-                               .transmit = apdu_transmit, .power_off = power_off};
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
-    stbcam_config_t config;
-    stbcam_card_t card = {.struct_size = sizeof card};
-    stbcam_t *cam = NULL;
-    char where[32];
-    int status = -1;
-
-    reader.listener = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(reader.listener, (struct sockaddr *)&address, len) != 0 || listen(reader.listener, 1) != 0 ||
-        getsockname(reader.listener, (struct sockaddr *)&address, &len) != 0)
+    int listener = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
+    if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
+        bind(listener, (struct sockaddr *)&address, len) != 0 || listen(listener, 1) != 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &len) != 0)
         abort();
-    snprintf(where, sizeof where, "127.0.0.1:%d", ntohs(address.sin_port));
+    snprintf(where, 32, "127.0.0.1:%d", ntohs(address.sin_port));
+    return listener;
+}
+
+static pid_t serve(const char *vcard, const char *memory, const char *where)
+{
     pid_t child = fork();
     if (child == 0) {
         execl(vcard, vcard, "serve", "--memory", memory, "--durable", "process", "--vpcd", where, (char *)NULL);
         _exit(127);
     }
+    return child;
+}
+
+static void end(pid_t child)
+{
+    int status = -1;
+    kill(child, SIGTERM);
+    CHECK_TRUE(waitpid(child, &status, 0) == child && status == 0);
+}
+
+static void vpcd(const char *vcard, const char *memory)
+{
+    stbcam_config_t config;
+    stbcam_card_t card = {.struct_size = sizeof card};
+    stbcam_t *cam = NULL;
+    char where[32], url[40];
+
+    CHECK_TRUE(stbcam_features() & STBCAM_FEATURE_READER_VPCD);
+    configure(&config, NULL);
+    config.reader = "vpcd:0.0.0.0:35963";
+    CHECK(stbcam_open(&config, &cam), STBCAM_E_ARG);
+    CHECK_TRUE(strstr(last_text(), "expected a loopback address"));
+    int listener = listen_anywhere(where);
+    snprintf(url, sizeof url, "vpcd:%s", where);
+    config.reader = url;
+    CHECK(stbcam_open(&config, &cam), STBCAM_E_NO_READER);
+    CHECK_TRUE(strstr(last_text(), where));
+    close(listener);
+
+    CHECK(stbcam_open(&config, &cam), STBCAM_OK);
+    for (int i = 0; i < 2; i++) {
+        pid_t child = serve(vcard, memory, where);
+        wait_for_card(cam, STBCAM_CARD_UNPAIRED);
+        CHECK(stbcam_card(cam, &card), STBCAM_OK);
+        CHECK(card.protocol, 1);
+        end(child);
+        wait_for_card(cam, STBCAM_CARD_ABSENT);
+    }
+    CHECK(stbcam_close(cam), STBCAM_OK);
+}
+
+static void apdus(const char *vcard, const char *memory)
+{
+    box_reader_t reader = {.running = PTHREAD_MUTEX_INITIALIZER, .in = 1};
+    stbcam_reader_ops_t ops = {.struct_size = sizeof ops, .user = &reader, .present = present, .reset = apdu_reset,
+                               .transmit = apdu_transmit, .power_off = power_off};
+    stbcam_config_t config;
+    stbcam_card_t card = {.struct_size = sizeof card};
+    stbcam_t *cam = NULL;
+    char where[32];
+
+    reader.listener = listen_anywhere(where);
+    pid_t child = serve(vcard, memory, where);
     reader.card = accept(reader.listener, NULL, NULL);
 
     configure(&config, &ops);
@@ -309,8 +361,7 @@ static void apdus(const char *vcard, const char *memory)
     CHECK_TRUE(card.address != 0);
 
     /* The card goes in the middle of everything. */
-    kill(child, SIGTERM);
-    CHECK_TRUE(waitpid(child, &status, 0) == child && status == 0);
+    end(child);
     CHECK(stbcam_card_reset(cam), STBCAM_OK);
     for (int i = 0; i < 100 && card.state != STBCAM_CARD_ABSENT; i++) {
         reader.in = 0;
@@ -339,6 +390,7 @@ int main(int argc, char **argv)
         return 1;
     characters();
     apdus(argv[1], argv[2]);
+    vpcd(argv[1], argv[2]);
     rmdir(state_dir);
     fprintf(stderr, failures ? "%d failures\n" : "reader: ok\n", failures);
     return failures != 0;
