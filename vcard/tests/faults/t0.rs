@@ -122,7 +122,7 @@ fn a_lost_or_damaged_octet_fails_the_exchange_wherever_it_is() {
 }
 
 /// All that is left. The numbers are those of these commands; what they stand for is in
-/// `docs/conformance/iso7816-t1.md`, section 4.
+/// `docs/conformance/iso7816-t1.md` under single faults.
 #[test]
 fn a_doubled_octet_fails_the_exchange_but_for_these() {
     let terminal = From::Terminal;
