@@ -13,6 +13,7 @@ use serialport::TTYPort;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a port may refuse octets beyond the time on the line.
@@ -185,7 +186,10 @@ impl Port {
     /// waits 16 ms otherwise), and low latency of a UART. Without the right to do so the line is
     /// slower, not wrong.
     pub fn low_latency(&self) -> Latency {
-        let latency = self.latency_timer().unwrap_or_else(|| match sys::low_latency(self.fd()) {
+        let name = fs::canonicalize(&self.path).unwrap_or_default();
+        let device = Path::new("/sys/class/tty").join(name.file_name().unwrap_or_default());
+        let timer = device.join("device/latency_timer");
+        let latency = latency_timer(&timer).unwrap_or_else(|| match sys::low_latency(self.fd()) {
             Ok(()) => Latency::Low,
             Err(Errno::ENOTTY | Errno::EINVAL | Errno::EOPNOTSUPP) => Latency::Fixed,
             Err(why) => {
@@ -196,23 +200,20 @@ impl Port {
         log::debug!("port {}: latency is {latency}", self.path);
         latency
     }
+}
 
-    /// The timer of the adapter, where there is one.
-    fn latency_timer(&self) -> Option<Latency> {
-        let path = fs::canonicalize(&self.path).ok()?;
-        let name = path.file_name()?.to_str()?;
-        let timer = format!("/sys/class/tty/{name}/device/latency_timer");
-        if !fs::exists(&timer).unwrap_or(false) {
-            return None;
-        }
-        Some(match fs::write(&timer, "1") {
-            Ok(()) => Latency::Low,
-            Err(error) => {
-                log::warn!("port {}: latency timer stays, {timer}: {error}", self.path);
-                Latency::Refused
-            }
-        })
+/// Sets the timer of an adapter that has one.
+fn latency_timer(timer: &Path) -> Option<Latency> {
+    if !fs::exists(timer).unwrap_or(false) {
+        return None;
     }
+    Some(match fs::write(timer, "1") {
+        Ok(()) => Latency::Low,
+        Err(error) => {
+            log::warn!("latency timer stays, {}: {error}", timer.display());
+            Latency::Refused
+        }
+    })
 }
 
 /// Why the port cannot be opened, and what would help.
@@ -243,6 +244,37 @@ fn permission(error: &serialport::Error) -> bool {
 mod tests {
     use super::*;
     use std::io::ErrorKind as Io;
+
+    #[test]
+    fn latency_is_set_and_told() {
+        let folder = std::env::temp_dir().join(format!("port-latency-{}", std::process::id()));
+        let timer = folder.join("latency_timer");
+        fs::create_dir_all(&folder).unwrap();
+        assert_eq!(latency_timer(&timer), None);
+        fs::write(&timer, "16").unwrap();
+        assert_eq!(latency_timer(&timer), Some(Latency::Low));
+        assert_eq!(fs::read_to_string(&timer).unwrap(), "1");
+        // A folder cannot be written to, whoever one is.
+        assert_eq!(latency_timer(&folder), Some(Latency::Refused));
+        fs::remove_dir_all(folder).unwrap();
+        // A pseudo terminal has nothing to set.
+        let (_master, slave) = TTYPort::pair().unwrap();
+        let port = Port::open(&serialport::SerialPort::name(&slave).unwrap(), 9600).unwrap();
+        assert_eq!(port.low_latency(), Latency::Fixed);
+    }
+
+    #[test]
+    fn a_rate_is_set_or_told() {
+        let (_master, slave) = TTYPort::pair().unwrap();
+        let port = Port::open(&serialport::SerialPort::name(&slave).unwrap(), 9600).unwrap();
+        let mode = Mode { baud: 111_861, parity: sys::Parity::Odd, two_stop_bits: true };
+        port.set_mode(mode).unwrap();
+        let (wanted, got) = (312_500, 115_200);
+        let text = ReaderError::Rate { port: "/dev/ttyS0".into(), wanted, got }.to_string();
+        for word in ["port /dev/ttyS0", "115200 bit/s", "312500", "base="] {
+            assert!(text.contains(word), "{text}");
+        }
+    }
 
     #[test]
     fn no_permission_is_told() {

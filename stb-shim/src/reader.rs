@@ -316,7 +316,11 @@ impl fmt::Display for ReaderError {
                 write!(f, "port {port} has no modem lines for {key}, expected {expected}")
             }
             Self::Rate { port, wanted, got } => {
-                write!(f, "port {port} runs {got} bit/s, the card needs {wanted}")
+                write!(
+                    f,
+                    "port {port} runs {got} bit/s, the card needs {wanted}; with base= the card is \
+                     asked for a rate that the port makes"
+                )
             }
             Self::NoEcho { port } => {
                 write!(f, "port {port} does not echo, expected echo=0 or a reader that echoes")

@@ -360,6 +360,15 @@ fn ports_and_options_that_do_not_exist() {
         ("/dev/ttyS0".into(), &["scheme", "serial:PATH"]),
         ("pcsc:0".into(), &["scheme", "'pcsc'", "serial:PATH"]),
         ("serial:".into(), &["path", "serial:/dev/ttyS0"]),
+        ("gempc:".into(), &["path", "gempc:/dev/ttyS0"]),
+        ("gempc:/dev/no-such-port".into(), &["/dev/no-such-port", "no such file", "exists"]),
+        (format!("gempc:{file}"), &[file, "serial port or terminal"]),
+        (format!("gempc:{}?detect=cts", socket.path), &["'detect'", "clock or baud"]),
+        ("iso7816:".into(), &["path", "iso7816:/dev/ttyS1"]),
+        (format!("iso7816:{file}"), &[file, "serial port or terminal"]),
+        (format!("iso7816:{}?clock=0", socket.path), &["clock", "'0'", "1000000"]),
+        (format!("iso7816:{}?echo=1", socket.path), &["'echo'", "reset, detect or clock"]),
+        (format!("iso7816:{}", socket.path), &[&socket.path, "no ISO 7816 mode", "serial:/dev/"]),
         ("serial:/dev/no-such-port".into(), &["/dev/no-such-port", "no such file", "exists"]),
         (format!("serial:{file}"), &[file, "serial port or terminal"]),
         (port("?speed=9600"), &["'speed'", "reset, detect, clock, base or echo"]),
@@ -382,8 +391,11 @@ fn ports_and_options_that_do_not_exist() {
         assert!(!text.ends_with('.'));
     }
     let first = socket.open("");
-    let Err(error) = reader::open(&port("")) else { panic!("opens twice") };
-    assert!(error.to_string().contains("another program"), "{error}");
+    for scheme in ["serial", "gempc", "iso7816"] {
+        let url = format!("{scheme}:{}", socket.path);
+        let Err(error) = reader::open(&url) else { panic!("{scheme}: opens twice") };
+        assert!(error.to_string().contains("another program"), "{error}");
+    }
     drop(first);
     socket.open("");
 }

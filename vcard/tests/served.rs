@@ -78,3 +78,56 @@ fn signals_end_it_and_leave_nothing() {
         assert!(!card.folder.join("control").exists(), "the socket is left");
     }
 }
+
+/// What fails twice at a rate is tried at the next lower one, whoever the reader is.
+#[test]
+fn one_rate_lower_after_two_failures() {
+    let script = "command 2-3 mute";
+    for (scheme, line, rates) in
+        [("serial", "phoenix", [115_469, 76_979]), ("gempc", "gempc-twin", [129_032, 86_022])]
+    {
+        let options = ["--line", line, "--protocol", "t0", "--wi", "1"];
+        let card = Card::script(&format!("slower-{scheme}"), script, &options);
+        let mut terminal = Terminal::open(&card.url(scheme));
+        let runs_at = |rate: u32| {
+            let status = card.control("status");
+            assert!(status.contains(&format!("\"bit_rate\":{rate}")), "{scheme}: {status}");
+        };
+        assert_eq!(terminal.activate(), Event::Ready);
+        assert_eq!(terminal.command(&SELECT), Event::Response(SELECTED.to_vec()), "{scheme}");
+        runs_at(rates[0]);
+        for _ in 0..2 {
+            assert_eq!(terminal.command(&SELECT), Event::Failed(Cause::Silent), "{scheme}");
+            assert_eq!(terminal.next(), Event::Ready, "{scheme}");
+        }
+        assert_eq!(terminal.command(&SELECT), Event::Response(SELECTED.to_vec()), "{scheme}");
+        runs_at(rates[1]);
+    }
+}
+
+/// Readers share nothing: each has its own rate, convention and protocol, all at one time.
+#[test]
+fn several_readers_at_once() {
+    let table: &[(&str, &[&str])] = &[
+        ("serial", &["--protocol", "t1"]),
+        ("serial", &["--protocol", "t0", "--ta1", "13"]),
+        ("serial", &["--convention", "inverse", "--ta1", "11"]),
+        ("gempc", &["--line", "gempc-twin", "--protocol", "t0"]),
+        ("gempc", &["--line", "gempc-twin", "--edc", "crc", "--ifsc", "20"]),
+    ];
+    std::thread::scope(|scope| {
+        for (number, (scheme, options)) in table.iter().enumerate() {
+            scope.spawn(move || {
+                let card = Card::new(&format!("several-{number}"), options);
+                let mut terminal = Terminal::open(&card.url(scheme));
+                for _ in 0..2 {
+                    assert_eq!(terminal.activate(), Event::Ready, "{options:?}");
+                    for _ in 0..20 {
+                        let selected = terminal.command(&SELECT);
+                        assert_eq!(selected, Event::Response(SELECTED.to_vec()), "{options:?}");
+                    }
+                }
+            });
+        }
+    });
+}

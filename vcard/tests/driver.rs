@@ -1,0 +1,104 @@
+//! The card thread with `vcard serve` behind it: what becomes of a card, and of a reader, that goes.
+#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+
+mod stage;
+
+use cam_core::{CardState, Config, Engine, Entropy, Event};
+use cam_types::{Key, StbId};
+use ecm_emm::card::AccessStatus;
+use stage::Card;
+use stb_shim::cam::Cam;
+use stb_shim::clock;
+use stb_shim::descrambler::NoDescrambler;
+use stb_shim::driver::Driver;
+use stb_shim::events::Notice;
+use stb_shim::reader;
+use stb_shim::storage::MemoryStorage;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Not random, which is good enough for a card of the demo.
+struct Sevens;
+
+impl Entropy for Sevens {
+    fn fill(&mut self, octets: &mut [u8]) {
+        octets.fill(7);
+    }
+}
+
+/// A card thread.
+struct Stb {
+    cam: Arc<Cam>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Stb {
+    fn new(url: String) -> Self {
+        let reader = reader::open(&url).unwrap();
+        let entropy = Box::new(Sevens);
+        let mut config = Config::new(StbId::new(*b"STB00001"), Key::new([0x42; 16]), entropy);
+        if reader.capabilities().detect {
+            config.probe = None;
+        }
+        let cam = Arc::new(Cam::new(Engine::new(config), 4096, 64).unwrap());
+        let opener = Box::new(move || reader::open(&url));
+        let (keys, rows) = (NoDescrambler, MemoryStorage::default());
+        let (keys, rows) = (Box::new(keys), Box::new(rows));
+        let mut driver = Driver::new(Arc::clone(&cam), reader, opener, keys, rows);
+        let thread = thread::spawn(move || driver.run());
+        Self { cam, thread: Some(thread) }
+    }
+
+    /// Waits until the card is in this state for this reason.
+    fn until(&self, name: &str, wanted: (CardState, AccessStatus)) {
+        let end = clock::now().after(Duration::from_secs(10));
+        let mut last = None;
+        while clock::now() < end {
+            let stamped = self.cam.events().pop(clock::now, Duration::from_secs(1));
+            if let Some(Notice::Engine(Event::Card { state, reason })) = stamped.map(|s| s.notice) {
+                if (state, reason) == wanted {
+                    return;
+                }
+                last = Some((state, reason));
+            }
+        }
+        panic!("{name}: never {wanted:?}, but {last:?}");
+    }
+}
+
+impl Drop for Stb {
+    fn drop(&mut self) {
+        self.cam.stop();
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Pulled, put back, unplugged, plugged in again under the same path: each is told as what it is,
+/// and the card is up again every time.
+#[test]
+fn a_card_and_a_reader_that_go_and_come_back() {
+    let up = (CardState::Unpaired, AccessStatus::NOT_PAIRED);
+    let absent = |reason| (CardState::Absent, reason);
+    for (scheme, options) in [("serial", &[][..]), ("gempc", &["--line", "gempc-twin"])] {
+        let card = Card::new(&format!("driver-{scheme}"), options);
+        let stb = Stb::new(card.url(scheme));
+        stb.until(scheme, up);
+        card.control("remove");
+        stb.until(scheme, absent(AccessStatus::NO_CARD));
+        card.control("insert");
+        stb.until(scheme, up);
+        card.control("unplug");
+        stb.until(scheme, absent(AccessStatus::READER_FAULT));
+        card.control("plug");
+        stb.until(scheme, up);
+        // Unplugged with the card in it, plugged in without.
+        card.control("unplug");
+        stb.until(scheme, absent(AccessStatus::READER_FAULT));
+        card.control("remove");
+        card.control("plug");
+        stb.until(scheme, absent(AccessStatus::NO_CARD));
+        card.control("insert");
+        stb.until(scheme, up);
+    }
+}
