@@ -57,6 +57,10 @@ extern "C" {
 #define STBCAM_FEATURE_READER_VPCD 16
 /** Readers behind PC/SC ("pcsc:"). Only in a library that was built with FEATURES=pcsc. */
 #define STBCAM_FEATURE_READER_PCSC 32
+/** Readers with the frames of a GemPC Twin ("gempc:"). */
+#define STBCAM_FEATURE_READER_GEMPC 64
+/** UARTs in the kernel's ISO 7816 mode ("iso7816:"). */
+#define STBCAM_FEATURE_READER_ISO7816 128
 
 /**
  * The version of the loaded library: major, minor and patch in one octet each,

@@ -24,6 +24,10 @@ pub const STBCAM_FEATURE_SOFT_CISSA: u64 = 8;
 pub const STBCAM_FEATURE_READER_VPCD: u64 = 16;
 /// Readers behind PC/SC ("pcsc:"). Only in a library that was built with `FEATURES=pcsc`.
 pub const STBCAM_FEATURE_READER_PCSC: u64 = 32;
+/// Readers with the frames of a GemPC Twin ("gempc:").
+pub const STBCAM_FEATURE_READER_GEMPC: u64 = 64;
+/// UARTs in the kernel's ISO 7816 mode ("iso7816:").
+pub const STBCAM_FEATURE_READER_ISO7816: u64 = 128;
 
 /// The version of the loaded library: major, minor and patch in one octet each,
 /// `0x00MMmmpp`.
@@ -58,6 +62,8 @@ pub extern "C" fn stbcam_features() -> u64 {
         | STBCAM_FEATURE_SOFT_CSA2
         | STBCAM_FEATURE_SOFT_CISSA
         | STBCAM_FEATURE_READER_VPCD
+        | STBCAM_FEATURE_READER_GEMPC
+        | STBCAM_FEATURE_READER_ISO7816
         | if cfg!(feature = "pcsc") { STBCAM_FEATURE_READER_PCSC } else { 0 }
 }
 
