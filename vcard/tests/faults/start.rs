@@ -3,7 +3,7 @@
 use crate::wire::{CLOCK, Event, Mishap, Wire};
 use crate::{Echo, NOTICED, changes, echo, exchange};
 use cam_types::Instant;
-use iso7816::etu::LineParams;
+use iso7816::etu::{Convention, LineParams};
 use iso7816::line::Policy;
 use iso7816::t1::Edc;
 use vcard::atr::{self, Profile};
@@ -42,6 +42,14 @@ fn every_fault(atr: &[u8], mishaps: &[Mishap]) {
 #[test]
 fn one_fault_anywhere_in_a_start_of_t0() {
     every_fault(&atr::t0(), &NOTICED);
+}
+
+/// The parity of the first character is wrong for a UART that does not know yet.
+#[test]
+fn one_fault_anywhere_in_a_start_of_inverse_convention() {
+    let convention = Convention::Inverse;
+    every_fault(&Profile { convention, ..Profile::t0() }.emit(), &NOTICED);
+    every_fault(&Profile { convention, ..Profile::t1() }.emit(), &NOTICED);
 }
 
 /// TCK, PCK and the epilogue see what parity does not.

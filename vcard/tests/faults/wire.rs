@@ -43,7 +43,7 @@ pub enum Event {
     Failed(LineError),
 }
 
-/// An octet on its way.
+/// An octet on its way, as a UART has it: of a card with inverse convention inverted and reversed.
 #[derive(Clone, Copy)]
 struct Flying {
     at: Instant,
@@ -51,6 +51,12 @@ struct Flying {
     damaged: bool,
     /// How it was sent.
     mode: Mode,
+}
+
+impl Flying {
+    fn is_good_for(&self, mode: Mode) -> bool {
+        !self.damaged && self.mode == mode
+    }
 }
 
 /// What both sides have to agree on, or characters arrive damaged: F, D and the convention, which a
@@ -182,17 +188,17 @@ impl<A: App> Wire<A> {
         if (self.card_began..self.card_free).contains(&self.now) {
             return; // a line for one at a time
         }
-        if flying.damaged || flying.mode != mode(&self.card_params) {
-            self.tell_card(line::Input::Damaged(flying.octet ^ 0x10));
+        let octet = self.card_params.convention.map(flying.octet);
+        if flying.is_good_for(mode(&self.card_params)) {
+            self.tell_card(line::Input::Received(&[octet]));
         } else {
-            self.tell_card(line::Input::Received(&[flying.octet]));
+            self.tell_card(line::Input::Damaged(octet));
         }
     }
 
     fn reach_terminal(&mut self) {
-        let Some(mut flying) = self.to_terminal.pop_front() else { return };
-        if flying.damaged || flying.mode != self.terminal_mode {
-            flying.octet ^= 0x10;
+        let Some(flying) = self.to_terminal.pop_front() else { return };
+        if !flying.is_good_for(self.terminal_mode) {
             self.terminal.handle_input(self.now, Input::Damaged);
         }
         self.tell_terminal(Input::Received(&[flying.octet]));
@@ -243,7 +249,9 @@ impl<A: App> Wire<A> {
         loop {
             match self.card.poll_output() {
                 line::Output::Transmit(octets) => {
-                    let octets = octets.to_vec();
+                    let convention = self.card_params.convention;
+                    let octets: Vec<u8> =
+                        octets.iter().map(|octet| convention.map(*octet)).collect();
                     self.send(From::Card, &octets, self.card_params, 12);
                 }
                 line::Output::Configure(params) => self.card_params = params,
@@ -287,7 +295,10 @@ impl<A: App> Wire<A> {
                     flying.at = edge.after(params.etus(10));
                     edge = edge.after(params.etus(guard_etu));
                 }
-                Some(Mishap::Damaged) => flying.damaged = true,
+                Some(Mishap::Damaged) => {
+                    flying.damaged = true;
+                    flying.octet ^= 0x10;
+                }
                 Some(Mishap::Changed(bits)) => flying.octet ^= bits,
                 None => {}
             }
