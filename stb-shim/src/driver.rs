@@ -5,16 +5,14 @@ use crate::clock;
 use crate::descrambler::{Descrambler, LadderKeys};
 use crate::events::Notice;
 use crate::period::PeriodMeter;
-use crate::reader::{Opener, Presence, Reader, ReaderError, What};
+use crate::reader::{Opener, Presence, Reader, ReaderError};
+use crate::slot::{Slot, Step};
 use crate::storage::Storage;
-use crate::sys::Waker;
 use crate::tasks::Task;
 use cam_core::{Absence, Event, Input, SessionId};
 use cam_types::Instant;
-use iso7816::line::{self, CardLine, Cause, Gone, LineError};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use iso7816::line::{self, Cause, Gone, LineError};
 use std::collections::BTreeSet;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -23,8 +21,7 @@ use std::time::Duration;
 pub struct Driver {
     cam: Arc<Cam>,
     opener: Box<Opener>,
-    reader: Option<Box<dyn Reader>>,
-    line: CardLine,
+    slot: Slot,
     descrambler: Box<dyn Descrambler>,
     storage: Box<dyn Storage>,
     exchange: Exchange,
@@ -44,7 +41,6 @@ pub struct Driver {
     keyed: BTreeSet<u32>,
     periods: PeriodMeter,
     section: Vec<u8>,
-    octets: [u8; 512],
     line_octets: (u64, u64),
 }
 
@@ -78,12 +74,11 @@ impl Driver {
         descrambler: Box<dyn Descrambler>,
         storage: Box<dyn Storage>,
     ) -> Self {
-        let line = CardLine::new(reader.capabilities().policy());
+        let policy = reader.capabilities().policy();
         Self {
             cam,
             opener,
-            reader: Some(reader),
-            line,
+            slot: Slot::new(reader, policy),
             descrambler,
             storage,
             exchange: Exchange::Idle,
@@ -97,7 +92,6 @@ impl Driver {
             keyed: BTreeSet::new(),
             periods: PeriodMeter::default(),
             section: Vec::with_capacity(crate::ring::MAX_SECTION),
-            octets: [0; 512],
             line_octets: (0, 0),
         }
     }
@@ -133,9 +127,7 @@ impl Driver {
         for session in std::mem::take(&mut self.keyed) {
             self.descrambler.clear(SessionId(session));
         }
-        if let Some(reader) = &mut self.reader {
-            reader.deactivate();
-        }
+        self.slot.deactivate();
         self.cam.stopped();
     }
 
@@ -145,7 +137,7 @@ impl Driver {
     }
 
     fn detects(&self) -> bool {
-        self.reader.as_ref().is_some_and(|reader| reader.capabilities().detect)
+        self.slot.detects()
     }
 
     fn take_sections(&mut self) {
@@ -214,65 +206,43 @@ impl Driver {
     }
 
     fn feed_line(&mut self, input: line::Input<'_>) {
-        self.line.handle_input(clock::now(), input);
+        self.slot.feed(input);
         self.work_line();
     }
 
     /// Does what the card line wants done and hands its answers to the engine.
     fn work_line(&mut self) {
         loop {
-            let done = match (self.line.poll_output(), &mut self.reader) {
-                (line::Output::Wait(until), _) => {
+            match self.slot.step() {
+                Step::Moved => {}
+                Step::Wait(until) => {
                     self.line_wait = until;
                     return;
                 }
-                (line::Output::Ready(atr), _) => {
+                Step::Ready(atr) => {
                     let atr = *atr;
-                    let protocol = self.line.protocol();
+                    let protocol = self.slot.line().protocol();
                     log::info!("card is up, T={protocol}");
                     self.exchange = Exchange::Idle;
                     (self.up, self.unanswered) = (true, 0);
                     self.told = None;
                     self.cam.input(Input::CardReady { atr: atr.octets(), protocol });
-                    Ok(())
                 }
-                (line::Output::Response(response), _) => {
+                Step::Response(response) => {
                     let ended = std::mem::replace(&mut self.exchange, Exchange::Idle);
                     self.cam.input(Input::Response(response));
                     self.count_exchange(ended);
-                    Ok(())
                 }
-                (line::Output::Failed(error), _) => {
-                    self.failed(error);
-                    Ok(())
-                }
-                (line::Output::Deactivate, reader) => {
-                    reader.iter_mut().for_each(|reader| reader.deactivate());
-                    Ok(())
-                }
-                (line::Output::Activate(reset), Some(reader)) => {
+                Step::Resetting(_) => {
                     // The line tries a silent card again; the keys do not wait for that.
                     if self.up && self.unanswered > 0 {
                         self.up = false;
                         self.cam.input(Input::CardAbsent(Absence::Mute));
                     }
                     self.unanswered = self.unanswered.saturating_add(1);
-                    reader.activate(reset)
                 }
-                (line::Output::Configure(params), Some(reader)) => reader.configure(&params),
-                (line::Output::Transmit(octets), Some(reader)) => reader.send(octets),
-                (
-                    line::Output::Activate(_)
-                    | line::Output::Configure(_)
-                    | line::Output::Transmit(_),
-                    None,
-                ) => {
-                    self.line.handle_input(clock::now(), line::Input::Gone(Gone::ReaderLost));
-                    Ok(())
-                }
-            };
-            if let Err(error) = done {
-                self.reader_failed(error);
+                Step::Failed(error) => self.failed(error),
+                Step::ReaderFailed(error) => self.reader_failed(&error),
             }
         }
     }
@@ -306,29 +276,26 @@ impl Driver {
     }
 
     /// The reader cannot be used any more as it is, or says that the card has left.
-    fn reader_failed(&mut self, error: ReaderError) {
-        let gone = error.gone();
-        if gone == Gone::ReaderLost {
+    fn reader_failed(&mut self, error: &ReaderError) {
+        if error.gone() == Gone::ReaderLost {
             // A reader that stays away is looked for every second, and would say so every second.
             let text = error.to_string();
             if self.told.as_ref() != Some(&text) {
                 self.trouble(text.clone());
                 self.told = Some(text);
             }
-            self.reader = None;
         } else {
             self.present = Some(false);
         }
-        self.line.handle_input(clock::now(), line::Input::Gone(gone));
     }
 
     /// A reader that was lost (unplugged) may be back.
     fn reopen(&mut self) {
-        if self.reader.is_none() {
+        if self.slot.reader().is_none() {
             match (self.opener)() {
                 Ok(reader) => {
                     log::info!("the reader is back");
-                    self.reader = Some(reader);
+                    self.slot.replace_reader(reader);
                 }
                 Err(error) => log::debug!("{error}"),
             }
@@ -342,13 +309,12 @@ impl Driver {
             return;
         }
         self.look = now.after(Self::LOOK_PERIOD);
-        let Some(presence) = self.reader.as_mut().map(|reader| reader.present()) else { return };
-        let present = match presence {
+        let present = match self.slot.present() {
             Ok(Presence::Present) => true,
             Ok(Presence::Absent) => false,
             Ok(Presence::Unknown) => return,
             Err(error) => {
-                self.reader_failed(error);
+                self.reader_failed(&error);
                 self.work_line();
                 return;
             }
@@ -367,38 +333,23 @@ impl Driver {
 
     /// Waits for the card, for another thread, or for `until`.
     fn listen(&mut self, until: Option<Instant>) {
-        let Some(reader) = &mut self.reader else {
-            let left = until.map_or(Self::LOST_PERIOD, |until| until.since(clock::now()));
-            wait_for(self.cam.waker(), left.min(Self::LOST_PERIOD));
-            return;
+        let until = match self.slot.reader() {
+            Some(reader) => {
+                if self.exchange == Exchange::Idle {
+                    reader.rest();
+                }
+                until
+            }
+            None => earliest([until, Some(clock::now().after(Self::LOST_PERIOD))]),
         };
-        if self.exchange == Exchange::Idle {
-            reader.rest();
+        if let Err(error) = self.slot.listen(until, self.cam.waker()) {
+            self.reader_failed(&error);
         }
-        match reader.receive(&mut self.octets, until, self.cam.waker()) {
-            Ok(received) => {
-                let now = clock::now();
-                if received.damaged && received.what == What::Characters {
-                    self.line.handle_input(now, line::Input::Damaged);
-                }
-                if let Some(input) = received.input(&self.octets) {
-                    self.line.handle_input(now, input);
-                }
-                self.work_line();
-            }
-            Err(error) => {
-                self.reader_failed(error);
-                self.work_line();
-            }
-        }
+        self.work_line();
     }
 
     fn keep_time(&mut self) {
-        let now = clock::now();
-        if self.line_wait.is_some_and(|at| at <= now) {
-            self.feed_line(line::Input::Timeout);
-        }
-        if self.cam.engine_wait().is_some_and(|at| at <= now) {
+        if self.cam.engine_wait().is_some_and(|at| at <= clock::now()) {
             self.cam.input(Input::Timeout);
         }
     }
@@ -414,7 +365,7 @@ impl Driver {
 
     /// Characters since the last time.
     fn count_octets(&mut self) -> (u64, u64) {
-        let Some(reader) = &self.reader else { return (0, 0) };
+        let Some(reader) = self.slot.reader() else { return (0, 0) };
         let now = reader.line_octets();
         let sent = now.0.saturating_sub(self.line_octets.0);
         let received = now.1.saturating_sub(self.line_octets.1);
@@ -428,17 +379,6 @@ impl Driver {
         log::error!("{text}");
         self.cam.notify(Notice::Health { text });
     }
-}
-
-/// Waits for another thread, at most so long.
-fn wait_for(waker: &Waker, limit: Duration) {
-    // Rounded up: a wait that ends too early would spin.
-    let limit =
-        PollTimeout::try_from(limit + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
-    let mut fds = [PollFd::new(waker.as_fd(), PollFlags::POLLIN)];
-    // An interrupted wait is a short one.
-    let _ = poll(&mut fds, limit);
-    waker.take();
 }
 
 fn earliest<const N: usize>(instants: [Option<Instant>; N]) -> Option<Instant> {

@@ -3,6 +3,7 @@ use super::*;
 use crate::descrambler::NoDescrambler;
 use crate::reader::{Capabilities, Latency, Received};
 use crate::storage::MemoryStorage;
+use crate::sys::Waker;
 use cam_core::{Config, Engine, Entropy};
 use cam_types::{Key, StbId};
 use iso7816::etu::LineParams;
@@ -79,9 +80,9 @@ fn a_reader_that_stays_away_is_told_once() {
         Driver::new(cam.clone(), Box::new(Lost), opener, Box::new(NoDescrambler), storage);
     for _ in 0..3 {
         driver.reopen();
-        assert!(driver.reader.is_some());
+        assert!(driver.slot.reader().is_some());
         driver.feed_line(line::Input::Activate);
-        assert!(driver.reader.is_none(), "it is not used again");
+        assert!(driver.slot.reader().is_none(), "it is not used again");
     }
     let mut told = Vec::new();
     while let Some(stamped) = cam.events().pop(clock::now, Duration::ZERO) {

@@ -1,6 +1,6 @@
 //! A card on a reader: the card line, the reader that it runs on, and what passes between them.
 use crate::clock;
-use crate::reader::{self, Presence, Reader, ReaderError, What};
+use crate::reader::{self, Presence, Reader, ReaderError, Received, What};
 use crate::sys::Waker;
 use cam_types::Instant;
 use iso7816::atr::Atr;
@@ -116,6 +116,18 @@ impl Slot {
         self.reader.as_deref_mut()
     }
 
+    /// Whether the reader sees a card come and leave.
+    pub fn detects(&self) -> bool {
+        self.reader.as_ref().is_some_and(|reader| reader.capabilities().detect)
+    }
+
+    /// Takes the power off the card, whatever the line thinks of it.
+    pub fn deactivate(&mut self) {
+        if let Some(reader) = &mut self.reader {
+            reader.deactivate();
+        }
+    }
+
     /// A reader that was lost is back.
     pub fn replace_reader(&mut self, reader: Box<dyn Reader>) {
         self.reader = Some(reader);
@@ -123,6 +135,7 @@ impl Slot {
 
     /// Resets the card and brings it up. The answer to reset is the result.
     pub fn activate(&mut self, waker: &Waker) -> Result<Atr, SlotError> {
+        self.settle();
         self.feed(line::Input::Activate);
         match self.run(waker)? {
             Done::Ready(atr) => Ok(atr),
@@ -138,6 +151,7 @@ impl Slot {
         patience: Option<Duration>,
         waker: &Waker,
     ) -> Result<Vec<u8>, SlotError> {
+        self.settle();
         self.feed(line::Input::Command { apdu, patience });
         match self.run(waker)? {
             Done::Response(response) => Ok(response),
@@ -225,16 +239,11 @@ impl Slot {
     /// Waits for the card, for the waker or for `until`, and gives the line what came. Whether the
     /// waker fired.
     pub fn listen(&mut self, until: Option<Instant>, waker: &Waker) -> Result<bool, ReaderError> {
-        let Some(reader) = &mut self.reader else {
-            return Ok(waker.wait(until));
+        let received = match &mut self.reader {
+            Some(reader) => reader.receive(&mut self.octets, until, waker),
+            None => Ok(Received { woken: waker.wait(until), ..Received::default() }),
         };
-        let received = match reader.receive(&mut self.octets, until, waker) {
-            Ok(received) => received,
-            Err(error) => {
-                self.reader_failed(&error);
-                return Err(error);
-            }
-        };
+        let received = received.inspect_err(|error| self.reader_failed(error))?;
         let now = clock::now();
         let octets = self.octets.get(..received.octets).unwrap_or(&[]);
         let damaged = received.damaged;
@@ -258,6 +267,13 @@ impl Slot {
             self.reader = None;
         }
         self.gone = Some(error.gone());
+    }
+
+    /// What [`Slot::present`] has found out is no answer to what follows.
+    fn settle(&mut self) {
+        while self.gone.is_some() {
+            while !matches!(self.step(), Step::Wait(_)) {}
+        }
     }
 
     /// Until the card is up, has answered, or has failed for good.
@@ -309,9 +325,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(reader) = &mut self.reader {
-            reader.deactivate();
-        }
+        self.deactivate();
     }
 }
 

@@ -35,7 +35,10 @@ impl Reader for Listed {
     }
 
     fn present(&mut self) -> Result<Presence, ReaderError> {
-        Ok(Presence::Present)
+        match self.answers.pop_front_if(|answer| answer.is_err()) {
+            Some(Err(error)) => Err(error),
+            _ => Ok(Presence::Present),
+        }
     }
 
     fn activate(&mut self, _: Reset) -> Result<(), ReaderError> {
@@ -154,6 +157,20 @@ fn a_card_and_a_reader_that_leave_are_told_apart() {
     let SlotError::Line(error) = error else { panic!("{error}") };
     assert_eq!(error.cause(), Cause::ReaderLost);
     slot.replace_reader(Box::new(Listed { answers: [Ok(ATR.to_vec())].into(), resetting: false }));
+    slot.activate(&waker).unwrap();
+}
+
+/// What the detect line says between exchanges is not the next exchange's failure.
+#[test]
+fn a_reader_that_was_found_lost_can_be_replaced() {
+    let (mut slot, waker) = listed(vec![Ok(ATR.to_vec()), Err(lost())]);
+    assert_eq!(slot.present().unwrap(), Presence::Present);
+    slot.activate(&waker).unwrap();
+    assert!(slot.detects());
+    slot.present().unwrap_err();
+    assert!(!slot.detects() && slot.reader().is_none());
+    let reader = Listed { answers: [Ok(ATR.to_vec())].into(), resetting: false };
+    slot.replace_reader(Box::new(reader));
     slot.activate(&waker).unwrap();
 }
 

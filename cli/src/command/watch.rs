@@ -46,8 +46,10 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     fn turn(&mut self) -> io::Result<()> {
-        let Some(reader) = self.bench.slot.reader() else { return self.reopen() };
-        if !reader.capabilities().detect {
+        if self.bench.slot.reader().is_none() {
+            return self.reopen();
+        }
+        if !self.bench.slot.detects() {
             return self.ask();
         }
         let presence = self.bench.slot.present();
