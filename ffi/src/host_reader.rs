@@ -29,6 +29,8 @@ unsafe impl CStruct for stbcam_reader_ops_t {}
 const PORT: &str = "of the box";
 /// The longest time inside one `read`: the waker is not seen meanwhile.
 const SLICE: Duration = Duration::from_millis(10);
+/// Between two `read` that brought nothing, when the first has not waited.
+const PAUSE: Duration = Duration::from_millis(1);
 /// How long `write` may take beyond the time on the line.
 const STUCK: Duration = Duration::from_millis(500);
 /// For the first character of an answer to reset: 40,000 clock cycles at 1 MHz, and three times so
@@ -363,10 +365,13 @@ impl Reader for OpenReader {
         loop {
             let left = until.map(|until| until.since(clock::now()));
             let slice = if quiet { Duration::ZERO } else { left.unwrap_or(SLICE).min(SLICE) };
+            let asked = clock::now();
             let mut received = if self.apdus { None } else { self.read(buf, milliseconds(slice))? };
             let wait = match received {
                 None if quiet => left,
-                _ => Some(Duration::ZERO),
+                // A `read` that does not wait is not asked without a pause.
+                None => Some(slice.saturating_sub(clock::now().since(asked)).min(PAUSE)),
+                Some(_) => Some(Duration::ZERO),
             };
             let woken = wake(waker, wait);
             if let Some(received) = &mut received {

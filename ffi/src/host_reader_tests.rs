@@ -366,6 +366,17 @@ fn a_card_at_rest_is_not_asked_in_vain() {
     assert_eq!(asked[5..], ["read 10"]);
 }
 
+/// A box may have a `read` that never waits.
+#[test]
+fn a_read_that_does_not_wait_is_asked_with_pauses() {
+    let mut bench = Bench::new(CHARACTERS);
+    bench.says(0, &[]);
+    bench.reader.send(&COMMAND).unwrap();
+    assert_eq!(bench.receive().unwrap().0, Received::default());
+    let reads = bench.asked().len() - 1;
+    assert!((2..=101).contains(&reads), "{reads} in 100 ms");
+}
+
 #[test]
 fn a_closing_context_only_takes_the_power_off() {
     let mut bench = Bench::new(CHARACTERS);
