@@ -3,10 +3,10 @@
 
     defences.py [--write] [NAME…]     only those whose name contains one of these
 
-Every entry of defences.toml is a change to one file: what stands there, what would stand there without the defence, and
-the test that must notice. It is made in a scratch copy of the tree (target/defences). A defence holds when its test
-passes before and fails after; a change that no longer fits the file, or does not compile, is an error. --write keeps
-the result in docs/conformance/defences.md.
+Every entry of defences.toml is a change: what stands in a file, what would stand there without the defence, and the test
+that must notice; `also` holds more such pairs, with a file of their own where it is another. It is made in a scratch copy
+of the tree (target/defences). A defence holds when its test passes before and fails after; a change that no longer fits
+the file, or does not compile, is an error. --write keeps the result in docs/conformance/defences.md.
 """
 
 import argparse
@@ -72,17 +72,22 @@ def try_out(entry, passed_before):
         if not passed or failed:
             raise DefenceError(f"{passed} passed and {failed} failed with the defence in place")
         passed_before.add(key)
-    path = SCRATCH / "tree" / entry["file"]
-    text = path.read_text()
-    if text.count(entry["find"]) != 1:
-        raise DefenceError(f"{entry['file']} has what is to be changed {text.count(entry['find'])} times, not once")
+    originals = {}
     try:
-        path.write_text(text.replace(entry["find"], entry["replace"]))
+        for find, replace, *file in [(entry["find"], entry["replace"]), *entry.get("also", [])]:
+            name = file[0] if file else entry["file"]
+            path = SCRATCH / "tree" / name
+            text = path.read_text()
+            originals.setdefault(path, text)
+            if text.count(find) != 1:
+                raise DefenceError(f"{name} has what is to be changed {text.count(find)} times, not once: {find}")
+            path.write_text(text.replace(find, replace))
         _, failed = cargo_test(*key)
         if not failed:
             raise DefenceError(f"{entry['test']} did not notice")
     finally:
-        path.write_text(text)
+        for path, text in originals.items():
+            path.write_text(text)
 
 
 def main():
