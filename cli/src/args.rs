@@ -37,6 +37,14 @@ pub struct Common {
     trace: Option<String>,
 }
 
+/// A reader.
+#[derive(Args, Clone, Debug)]
+pub struct ReaderArgs {
+    /// The reader's address, as in serial:/dev/ttyUSB0 (see `stbcam --help`)
+    #[arg(long, value_name = "URL")]
+    pub reader: String,
+}
+
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Reset the card and print its answer to reset
@@ -53,14 +61,6 @@ pub enum Command {
     Line(Line),
 }
 
-/// A reader.
-#[derive(Args, Clone, Debug)]
-pub struct ReaderArgs {
-    /// The reader's address, as in serial:/dev/ttyUSB0 (see `stbcam --help`)
-    #[arg(long, value_name = "URL")]
-    pub reader: String,
-}
-
 #[derive(Args, Clone, Debug)]
 pub struct AtrArgs {
     /// The reader's address, as in serial:/dev/ttyUSB0 (see `stbcam --help`)
@@ -72,6 +72,9 @@ pub struct AtrArgs {
     /// Say what every octet means
     #[arg(long)]
     pub explain: bool,
+    /// When no card answers, wait until one does
+    #[arg(long, conflicts_with = "hex")]
+    pub wait: bool,
     /// The card clock in Hz that --hex is explained for
     #[arg(long, value_name = "HZ", default_value_t = 3_579_545, conflicts_with = "reader",
         value_parser = clap::value_parser!(u32).range(1_000_000..=20_000_000))]
@@ -82,6 +85,9 @@ pub struct AtrArgs {
 pub struct ApduArgs {
     #[command(flatten)]
     pub reader: ReaderArgs,
+    /// When no card answers, wait until one does
+    #[arg(long)]
+    pub wait: bool,
     /// Command APDUs in hexadecimal, one an argument, or `-` for standard input, one a line
     ///
     /// Cases 1 to 4 with short or extended lengths; blanks may stand between the pairs of digits. Of

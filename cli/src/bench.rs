@@ -4,13 +4,15 @@ use crate::hex;
 use iso7816::apdu::Lengths;
 use iso7816::atr::{Atr, AtrPolicy};
 use iso7816::etu::{Convention, LineParams};
-use iso7816::line::{Cause, Policy};
+use iso7816::line::{Cause, Gone, Policy};
 use nix::sys::signal::{SigSet, Signal};
-use stb_shim::reader;
+use stb_shim::clock;
+use stb_shim::reader::{self, Presence};
 use stb_shim::slot::{Seen, Slot, SlotError};
 use stb_shim::sys::Waker;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// GET RESPONSE: nothing waits, so that it changes nothing, and any answer will do.
 pub const QUESTION: [u8; 5] = [0x00, 0xC0, 0x00, 0x00, 0x00];
@@ -59,6 +61,8 @@ pub struct Bench {
 impl Bench {
     /// Octets of an answer to reset that are kept to be shown.
     const HEARD: usize = 64;
+    /// How often a card is looked for.
+    const RETRY: Duration = Duration::from_millis(500);
 
     pub fn open(url: &str, common: &Common) -> Result<Self, Failure> {
         let mut trace = common.trace()?;
@@ -100,6 +104,19 @@ impl Bench {
         self.slot.activate(&self.stop.waker)
     }
 
+    /// Brings the card up, with `wait` not before one answers.
+    pub fn bring_up(&mut self, wait: bool) -> Result<Atr, SlotError> {
+        loop {
+            match self.activate() {
+                Err(error) if wait && no_card(&error) => {}
+                done => return done,
+            }
+            if self.stop.waker.wait(Some(clock::now().after(Self::RETRY))) {
+                return Err(SlotError::Stopped);
+            }
+        }
+    }
+
     /// What came as an answer to the last reset, in logical octets.
     pub fn heard(&self) -> Vec<u8> {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,15 +127,18 @@ impl Bench {
     }
 
     /// Why the card is not up, and what may help.
-    pub fn not_up(&self, error: &SlotError) -> String {
+    pub fn not_up(&mut self, error: &SlotError) -> String {
         let heard = self.heard();
+        if no_card(error) && heard.is_empty() {
+            return match self.slot.present() {
+                Ok(Presence::Absent) => "no card is in; insert one, or give --wait".into(),
+                _ => format!(
+                    "{error}; is a card in, and do reset and clock in the reader's address fit it?"
+                ),
+            };
+        }
         let SlotError::Line(line) = error else { return error.to_string() };
         match line.cause() {
-            Cause::Mute if heard.is_empty() => {
-                format!(
-                    "{error}; is a card in, and do reset and clock in the reader's address fit it?"
-                )
-            }
             Cause::SpecificMode => {
                 let rate = Atr::parse(&heard, AtrPolicy::TOLERANT).map(|atr| {
                     let (f, d, _) = atr.rate();
@@ -133,5 +153,14 @@ impl Bench {
             _ if heard.is_empty() => error.to_string(),
             _ => format!("{error}; the card sent {}", hex::text(&heard)),
         }
+    }
+}
+
+/// Whether that is how a slot without a card behaves.
+pub fn no_card(error: &SlotError) -> bool {
+    match error {
+        SlotError::Line(error) => error.cause() == Cause::Mute,
+        SlotError::Reader(error) => error.gone() == Gone::Removed,
+        _ => false,
     }
 }

@@ -1,9 +1,10 @@
 //! What follows the options in `--help`.
 use crate::secrets;
+use stb_shim::reader::ADDRESSES;
 
 /// `stbcam --help`
 pub fn general() -> String {
-    format!("{GENERAL}{}{GENERAL_END}", secrets::list())
+    format!("{GENERAL}{ADDRESSES}{GENERAL_JSON}{}{GENERAL_END}", secrets::list())
 }
 
 const GENERAL: &str = "\
@@ -19,22 +20,15 @@ Examples:
     stbcam line test --reader 'serial:/dev/ttyS0?clock=3579545'
 
 Readers (--reader URL), as libstbcam takes them:
-  serial:PATH?reset=rts|!rts|dtr|!dtr|b0|none&detect=cts|!cts|dsr|!dsr|dcd|!dcd|ri|!ri|none
-         &clock=HZ&base=BIT/S&echo=0|1
-     A Phoenix or Smartmouse reader. Without reset and detect a port with modem lines resets by RTS
-     and detects by CTS; one without (a pseudo terminal) resets by rate 0 and does not detect. base:
-     the UART divides this rate by whole numbers; without it the port is believed to make any rate.
-  gempc:PATH?clock=HZ&baud=BIT/S
-     A GemPC Twin or another reader that speaks CCID on a serial port.
-  vpcd:HOST:PORT
-     A virtual card that connects to this loopback address, as to vpcd.
+";
 
+const GENERAL_JSON: &str = "
 JSON (--json): one object a line. Its field \"event\" names it; octets are hexadecimal in pairs.
-  atr       atr, odd (null: nothing is), with a reader line: protocol, f, d, bit_rate, guard_etu,
-            convention, clock
+  atr       atr, odd (null: nothing is); with a reader line: protocol, level (characters, tpdu, apdu)
+            and, unless the reader sees to that, f, d, bit_rate, guard_etu, convention, clock
   octets    at, octets, name, meaning
   response  command, data, sw (null on T=14), meaning, ms
-  card      t, state (inserted, up, unknown, mute, removed), atr, why
+  card      t, state (absent, inserted, up, unknown, mute, removed), atr, why
   reader    t, state (watching, unplugged, replugged), why
   port      port, kind, driver, lines (name, high), reset, detect, clock, baud_base, parity (errors are
             seen), low_latency, latency_timer; null: not known, or nothing to know
@@ -84,8 +78,8 @@ Example:
   stbcam card watch --json --reader serial:/dev/ttyUSB0
 
 One line for each change, with seconds since the start: card inserted, card is up (with its answer to
-reset), unknown card (it answers, but not to be used; why), card is mute, card removed, reader
-unplugged, reader plugged in again. Without a detect line the card is sent GET RESPONSE every 400 ms,
+reset), unknown card (it answers, but not to be used; why), card is mute, card removed, no card (at the
+start), reader unplugged, reader plugged in again. Without a detect line the card is sent GET RESPONSE every 400 ms,
 and whether it is mute or gone cannot be told.
 
 SIGINT or SIGTERM: exit status 0, and the card is switched off.";

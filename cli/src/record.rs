@@ -7,6 +7,7 @@ use crate::explain::Row;
 use crate::hex;
 use iso7816::atr::Atr;
 use iso7816::etu::{Convention, LineParams};
+use iso7816::line::{CardLine, Level};
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write as _};
@@ -46,19 +47,38 @@ pub enum Record {
 #[derive(Clone, Debug, Serialize)]
 pub struct Running {
     /// T.
-    pub protocol: u8,
-    pub f: u16,
-    pub d: u8,
-    pub bit_rate: u32,
-    pub guard_etu: u16,
-    pub convention: &'static str,
-    pub clock: u32,
+    protocol: u8,
+    level: &'static str,
+    /// Not told by a reader that takes APDUs.
+    #[serde(flatten)]
+    rate: Option<Rates>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Rates {
+    f: u16,
+    d: u8,
+    bit_rate: u32,
+    guard_etu: u16,
+    convention: &'static str,
+    clock: u32,
 }
 
 impl Running {
-    pub fn new(protocol: u8, params: &LineParams) -> Self {
+    pub fn new(line: &CardLine) -> Self {
+        let (level, told) = match line.level() {
+            Level::Characters => ("characters", true),
+            Level::Tpdu => ("tpdu", true),
+            Level::Apdu => ("apdu", false),
+        };
+        let rate = told.then(|| Rates::new(&line.params()));
+        Self { protocol: line.protocol(), level, rate }
+    }
+}
+
+impl Rates {
+    fn new(params: &LineParams) -> Self {
         Self {
-            protocol,
             f: params.f,
             d: params.d,
             bit_rate: params.baud(),
@@ -76,6 +96,7 @@ impl Running {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CardState {
+    Absent,
     Inserted,
     Up,
     Unknown,
@@ -142,6 +163,7 @@ impl fmt::Display for Record {
             }
             Self::Card { t, state, atr, why } => {
                 let said = match state {
+                    CardState::Absent => "no card",
                     CardState::Inserted => "card inserted",
                     CardState::Up => "card is up",
                     CardState::Unknown => "unknown card",
@@ -174,7 +196,11 @@ impl fmt::Display for Record {
 
 impl fmt::Display for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { protocol, f: fi, d, bit_rate, guard_etu, convention, clock } = self;
+        let protocol = self.protocol;
+        let Some(rate) = &self.rate else {
+            return write!(f, "T={protocol}, and the reader sees to the line");
+        };
+        let Rates { f: fi, d, bit_rate, guard_etu, convention, clock } = rate;
         write!(
             f,
             "T={protocol} at {bit_rate} bit/s ({fi}/{d} at {clock} Hz), {guard_etu} etu for a \

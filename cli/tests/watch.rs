@@ -89,6 +89,13 @@ fn with_one() {
     watch.says("card", "inserted");
     watch.says("card", "up");
     watch.end(Signal::SIGINT);
+    card.control("remove");
+    let mut watch = Watch::new(&card.url());
+    watch.says("reader", "watching");
+    watch.says("card", "absent");
+    card.control("insert");
+    watch.says("card", "inserted");
+    watch.says("card", "up");
 }
 
 #[test]

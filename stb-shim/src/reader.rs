@@ -184,15 +184,25 @@ impl Received {
     }
 }
 
-/// Opens the reader that `url` describes:
-///  - `serial:PATH?reset=rts|!rts|dtr|!dtr|b0|none&detect=cts|!cts|dsr|!dsr|dcd|!dcd|ri|!ri|none&clock=3579545&base=115200&echo=0|1`
-///  - `iso7816:PATH?reset=…&detect=…&clock=…`, as `serial:`, in the kernel's ISO 7816 mode
-///  - `gempc:PATH?clock=4000000&baud=115200`
-///  - `vpcd:HOST:PORT`, a loopback address where a virtual card finds us
-///  - `pcsc:NAME`, a reader of pcscd, where this crate is built with the feature `pcsc`
-///
-/// Without `reset` and `detect` a serial port with modem lines resets by RTS and detects by CTS; one
-/// without (a pseudo terminal) resets by rate 0 and does not detect.
+/// What [`open`] takes, for whoever has to choose.
+pub const ADDRESSES: &str =
+    "  serial:PATH?reset=rts|!rts|dtr|!dtr|b0|none&detect=cts|!cts|dsr|!dsr|dcd|!dcd|ri|!ri|none
+         &clock=HZ&base=BIT/S&echo=0|1
+     A Phoenix or Smartmouse reader. Without reset and detect a port with modem lines resets by RTS
+     and detects by CTS; one without (a pseudo terminal) resets by rate 0 and does not detect.
+     clock: the card's, 3579545 unless told. base: the UART divides this rate by whole numbers;
+     without it the port is believed to make any rate. echo=1: the reader echoes what is sent.
+  iso7816:PATH?reset=…&detect=…&clock=HZ
+     The same lines, on a UART that the kernel runs in ISO 7816 mode.
+  gempc:PATH?clock=HZ&baud=BIT/S
+     A GemPC Twin, or another reader with its frames, on a serial port.
+  vpcd:HOST:PORT
+     A virtual card that comes to this loopback address, as it would come to pcscd's vpcd.
+  pcsc:NAME
+     A reader of pcscd, where the library is built with the feature pcsc.
+";
+
+/// Opens the reader that `url` describes, one of [`ADDRESSES`].
 pub fn open(url: &str) -> Result<Box<dyn Reader>, ReaderError> {
     log::info!("opening {url}");
     let url = Url::parse(url);

@@ -13,7 +13,7 @@ const T14: u8 = 14;
 pub fn run(args: &ApduArgs, common: &Common) -> Result<(), Failure> {
     let apdus = read(&args.apdus)?;
     let mut bench = Bench::open(&args.reader.reader, common)?;
-    if let Err(error) = bench.activate() {
+    if let Err(error) = bench.bring_up(args.wait) {
         return Err(Failure::Failed(bench.not_up(&error)));
     }
     let mut good = true;

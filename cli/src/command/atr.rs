@@ -14,7 +14,7 @@ pub fn run(args: &AtrArgs, common: &Common) -> Result<(), Failure> {
     }
     let url = args.reader.as_deref().unwrap_or_default();
     let mut bench = Bench::open(url, common)?;
-    let atr = match bench.activate() {
+    let atr = match bench.bring_up(args.wait) {
         Ok(atr) => atr,
         Err(error) => {
             let heard = bench.heard();
@@ -24,7 +24,7 @@ pub fn run(args: &AtrArgs, common: &Common) -> Result<(), Failure> {
             return Err(Failure::Failed(bench.not_up(&error)));
         }
     };
-    let line = Running::new(bench.slot.line().protocol(), &bench.slot.line().params());
+    let line = Running::new(bench.slot.line());
     let odd = (!atr.warnings().is_empty()).then(|| atr.warnings().to_string());
     out.say(&Record::atr(atr.octets(), Some(line), odd))?;
     if args.explain { rows(out, atr.octets(), bench.clock_hz) } else { Ok(()) }

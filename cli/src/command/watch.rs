@@ -1,10 +1,10 @@
 //! `stbcam card watch`
 use crate::args::{Common, Failure, ReaderArgs};
-use crate::bench::{Bench, QUESTION};
+use crate::bench::{Bench, QUESTION, no_card};
 use crate::record::{CardState, ReaderState, Record};
 use crate::trace::seconds;
 use cam_types::Instant;
-use iso7816::line::{Cause, Gone};
+use iso7816::line::Gone;
 use stb_shim::clock;
 use stb_shim::reader::{self, Presence, ReaderError};
 use stb_shim::slot::SlotError;
@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How often a card is asked whether it is still there, where no detect line tells.
 const ASK: Duration = Duration::from_millis(400);
 /// How long it may take to say so.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a card that is not up, and a reader that is not there, are tried.
 const RETRY: Duration = Duration::from_secs(1);
 pub fn run(args: &ReaderArgs, common: &Common) -> Result<(), Failure> {
@@ -56,15 +56,18 @@ impl Watch<'_> {
         self.pause(LOOK);
         match presence {
             Err(error) => self.reader_failed(&error),
-            Ok(Presence::Absent) if self.card != Some(CardState::Removed) => {
-                self.card_is(CardState::Removed, None)
-            }
-            Ok(Presence::Present) if matches!(self.card, None | Some(CardState::Removed)) => {
+            Ok(Presence::Absent) if self.card.is_none() => self.card_is(CardState::Absent, None),
+            Ok(Presence::Absent) if !self.is_out() => self.card_is(CardState::Removed, None),
+            Ok(Presence::Present) if self.card.is_none() || self.is_out() => {
                 self.card_is(CardState::Inserted, None)?;
                 self.bring_up()
             }
             Ok(_) => Ok(()),
         }
+    }
+
+    fn is_out(&self) -> bool {
+        matches!(self.card, Some(CardState::Absent | CardState::Removed))
     }
 
     /// No detect line: the card itself has to tell.
@@ -95,13 +98,13 @@ impl Watch<'_> {
             Err(SlotError::Reader(error)) => return self.reader_failed(&error),
             Err(error) => error,
         };
-        let mute = matches!(&error, SlotError::Line(line) if line.cause() == Cause::Mute)
-            && self.bench.heard().is_empty();
+        let mute = no_card(&error) && self.bench.heard().is_empty();
         let state = if mute { CardState::Mute } else { CardState::Unknown };
         if self.card == Some(state) {
             return Ok(());
         }
-        self.card_is(state, (!mute).then(|| self.bench.not_up(&error)))
+        let why = (!mute).then(|| self.bench.not_up(&error));
+        self.card_is(state, why)
     }
 
     fn reader_failed(&mut self, error: &ReaderError) -> io::Result<()> {

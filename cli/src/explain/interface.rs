@@ -72,7 +72,8 @@ pub(super) fn needs_tck(found: &[Interface]) -> bool {
 /// What the octets before have said.
 pub(super) struct Line {
     params: LineParams,
-    specific: bool,
+    /// TA2.
+    specific: Option<u8>,
     seen: Vec<(char, u8)>,
 }
 
@@ -85,7 +86,7 @@ impl Line {
         {
             params = LineParams { f, d, ..params };
         }
-        let specific = found.iter().any(|octet| is(&octet, 2, 'A'));
+        let specific = found.iter().find(|octet| is(octet, 2, 'A')).map(|octet| octet.value);
         Self { params, specific, seen: Vec::new() }
     }
 
@@ -128,7 +129,11 @@ impl Line {
                 rate(&LineParams::initial(self.params.clock_hz))
             );
         };
-        let when = if self.specific { "at once" } else { "if PPS agrees" };
+        let when = match self.specific {
+            None => "if PPS agrees",
+            Some(ta2) if ta2 & 0x10 == 0 => "at once",
+            Some(_) => "but TA2 says that other ones hold",
+        };
         let clock = if self.params.clock_hz > fmax { ", less than this reader gives" } else { "" };
         format!("Fi {fi}, Di {di}, clock up to {}{clock}: {} {when}", mhz(fmax), rate(&self.params))
     }
