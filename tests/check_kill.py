@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "examples" / "demo"))
 import story  # noqa: E402
+from actors import READERS  # noqa: E402
 
 PATIENCE_S = 20
 MOST_WRITES = 100
@@ -34,7 +35,7 @@ class Scene(story.Story):
     """The stage of the demo."""
 
     def __init__(self, out):
-        super().__init__(out, paced=False, protocol="t1", break_name=None, wrapper=(), planted="")
+        super().__init__(out, paced=False, reader=READERS[0], break_name=None, wrapper=(), planted="")
 
     def personalisation(self, pairing):
         """Without a PIN: a kill inside VERIFY costs a try, as with any card."""
@@ -57,6 +58,7 @@ class Scene(story.Story):
         ready = len(self.box.find("card", state="ready"))
         self.card.serve(*wrapper)
         self.news("card", ready, state="ready")
+        self.box.order("flush")  # and says again what can be bought
 
     def killed(self, event, write):
         """A purchase that is killed at this write; whether it is paid."""
@@ -68,6 +70,7 @@ class Scene(story.Story):
         self.serve(killed_at(write))
         asked = self.box.order("buy", story.CINEMA, price, request)
         if asked["result"] != "OK" or not self.card.died(PATIENCE_S):
+            self.card.order("quit")
             raise SystemExit(f"event {event}: no write {write} (buying: {asked['result']})")
         self.serve()
         settling = self.news("purchase", told)
