@@ -47,11 +47,11 @@ def tail(result):
 
 
 def demo(name, *options):
-    """The demo holds, and the checkers agree."""
+    """The demo holds, and the checkers agree. To vpcd go commands, not characters: no line to check there."""
     told = story(name, *options)
     if told.returncode != 0 or not told.stdout.splitlines()[-1].startswith('{"demo":"ok",'):
         return tail(told)
-    for checker in ("check_demo.py", "check_secrets.py", "check_line.py"):
+    for checker in ("check_demo.py", "check_secrets.py", *(() if name == "vpcd" else ("check_line.py",))):
         checked = run(sys.executable, TESTS / checker, OUT / name)
         if checked.returncode != 0:
             return tail(checked)
