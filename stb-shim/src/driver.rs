@@ -98,6 +98,7 @@ impl Driver {
 
     /// Runs until [`Cam::stop`].
     pub fn run(&mut self) {
+        clock::wait_exactly();
         while !self.cam.is_stopping() {
             self.turn(None);
         }
