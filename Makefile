@@ -3,6 +3,7 @@
 # make check-demo recompute the last `make demo` with OpenSSL, libdvbcsa and ffmpeg
 # make test       every check; installs what it needs (Debian packages as root, PyPI)
 # make test-defences  take every defence of the card line out and see its test fail; not part of `make test`
+# make bench-line   the card line's benchmarks: a table, and target/bench/line.json
 # make install    PREFIX=/usr/local DESTDIR=
 #
 # FEATURES=pcsc   with readers behind PC/SC; needs libpcsclite-dev
@@ -14,7 +15,7 @@ CFLAGS ?= -O2
 BIN    := target/release
 VENV   := target/venv/bin/python
 
-.PHONY: all rust demo check-demo test test-defences lint unit header c-test system-test pcsc-test tools install clean
+.PHONY: all rust demo check-demo test test-defences lint unit header c-test system-test pcsc-test bench-line tools install clean
 
 all: rust $(BIN)/libstbcam.so.1 $(BIN)/stbcam.pc $(BIN)/player
 
@@ -57,6 +58,10 @@ system-test: all tools
 # Debian's pcscd at vcard; STBCAM_SKIP_PCSC=1 leaves it out.
 pcsc-test: rust
 	$(PYTHON) tests/pcsc.py $(BIN)/vcard
+
+bench-line: all
+	$(CARGO) build --release -p vcard -p stb-shim --example paced --example exchange
+	$(PYTHON) tests/bench/line.py $(BIN)
 
 tools:
 	bash tests/install-tools.sh

@@ -59,14 +59,14 @@ SLOTS = [
 ]
 
 
-def install():
-    known = subprocess.run(["dpkg", "-s", *PACKAGES], capture_output=True, check=False)
+def install(packages):
+    known = subprocess.run(["dpkg", "-s", *packages], capture_output=True, check=False)
     if known.returncode == 0:
         return
-    print("installing", *PACKAGES, flush=True)
+    print("installing", *packages, file=sys.stderr, flush=True)
     apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120"]
     subprocess.run([*apt, "update"], check=True, timeout=300)
-    subprocess.run([*apt, "install", "-y", "--no-install-recommends", *PACKAGES], check=True, timeout=600,
+    subprocess.run([*apt, "install", "-y", "--no-install-recommends", *packages], check=True, timeout=600,
                    stdout=subprocess.DEVNULL, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
 
 
@@ -79,7 +79,7 @@ def namespaces():
     if tried.returncode == 0:
         return command
     why = tried.stderr.strip() or f"exit status {tried.returncode}"
-    print(f"pcsc: this machine refuses namespaces ({why}); running without them", flush=True)
+    print(f"pcsc: this machine refuses namespaces ({why}); running without them", file=sys.stderr, flush=True)
     return []
 
 
@@ -100,13 +100,12 @@ def loopback_up():
         fcntl.ioctl(s, 0x8914, struct.pack("16sh", b"lo", flags | 1))
 
 
-def outside(vcard):
-    """Prepares cards, and runs the rest in namespaces of its own."""
+def outside(script, vcard, packages=PACKAGES, *arguments):
+    """Prepares a card, and runs the script again in namespaces of its own, with that card's folder."""
     if not Path(vcard).is_file():
         print(f"pcsc: no {vcard}, `make rust` builds it", file=sys.stderr)
         return 1
-    install()
-    subprocess.run(EXCHANGE, cwd=ROOT, check=True, timeout=900)
+    install(packages)
     folder = Path(tempfile.mkdtemp(prefix="vcard-pcsc-"))
     try:
         made = subprocess.run([vcard, "personalise", "--from", CARD, "--memory", folder / "card"], check=False,
@@ -117,7 +116,7 @@ def outside(vcard):
         if not own and (hindrance := bare_hindrance()):
             print(f"pcsc: {hindrance}", file=sys.stderr)
             return 1
-        command = [*own, sys.executable, __file__, INSIDE if own else BARE, vcard, folder]
+        command = [*own, sys.executable, script, INSIDE if own else BARE, vcard, folder, *arguments]
         return subprocess.run(command, timeout=TIMEOUT_S, check=False).returncode
     except subprocess.TimeoutExpired:
         print(f"pcsc: not done within {TIMEOUT_S} s", file=sys.stderr)
@@ -284,16 +283,18 @@ def never(bench):
     bench.check(own.end() == "" and time.monotonic() - begin < 5, "pcsc: and does not hold the library")
 
 
-def inside(vcard, folder, alone):
+def inside(arguments, judge):
+    """The other end of `outside`: a bench for `judge`, and nothing of it left afterwards."""
     def out_of_time(*_):
         raise TimeoutError(f"not done within {TIMEOUT_S} s")
 
     # Sooner than whoever started this would kill it, so that nothing is left running.
     signal.signal(signal.SIGALRM, out_of_time)
     signal.alarm(TIMEOUT_S - 20)
-    bench = Bench(vcard, folder, alone)
+    flag, vcard, folder = arguments
+    bench = Bench(vcard, Path(folder), flag == INSIDE)
     try:
-        return judge(bench, folder)
+        return judge(bench, Path(folder))
     finally:
         for process in bench.started:
             process.kill()
@@ -351,9 +352,11 @@ def main():
         print("pcsc: skipped, STBCAM_SKIP_PCSC=1")
         return 0
     if sys.argv[1:2] in ([INSIDE], [BARE]):
-        return inside(sys.argv[2], Path(sys.argv[3]), sys.argv[1] == INSIDE)
+        return inside(sys.argv[1:4], judge)
     vcard = sys.argv[1] if len(sys.argv) > 1 else ROOT / "target" / "release" / "vcard"
-    return outside(str(Path(vcard).resolve()))
+    install(PACKAGES)
+    subprocess.run(EXCHANGE, cwd=ROOT, check=True, timeout=900)
+    return outside(__file__, str(Path(vcard).resolve()))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `activate` | `ready T=1 3B…` |
 //! | `command HEX` | the response in hexadecimal |
+//! | `times N HEX` | how long each of N such commands took, in microseconds |
 //! | `until present` or `until absent` | the same, once it is so |
 //!
 //! An answer that begins with `failed` says why there is no other.
@@ -11,7 +12,8 @@ use iso7816::line::{CardLine, Input, Output};
 use stb_shim::clock;
 use stb_shim::reader::{self, Presence, Reader};
 use stb_shim::sys::Waker;
-use std::io::{self, BufRead, Write};
+use std::fmt::Write as _;
+use std::io::{self, BufRead, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -33,17 +35,41 @@ impl Bench {
 
     fn answer(&mut self, line: &str) -> String {
         match line.split_once(' ') {
-            None if line == "activate" => self.run(Input::Activate),
-            Some(("command", hex)) => match octets(hex) {
-                Some(apdu) => self.run(Input::Command { apdu: &apdu, patience: Some(PATIENCE) }),
-                None => format!("failed: '{hex}' is not hexadecimal"),
+            None if line == "activate" => match self.run(Input::Activate) {
+                Ok(atr) => format!("ready T={} {}", self.line.protocol(), hex(&atr)),
+                Err(failed) => failed,
             },
+            Some(("command", text)) => match octets(text).and_then(|apdu| self.command(&apdu)) {
+                Ok(response) => hex(&response),
+                Err(failed) => failed,
+            },
+            Some(("times", arguments)) => self.times(arguments).unwrap_or_else(|failed| failed),
             Some(("until", "present")) => self.until(Presence::Present),
             Some(("until", "absent")) => self.until(Presence::Absent),
             _ => {
-                format!("failed: '{line}', expected activate, command HEX or until present|absent")
+                format!(
+                    "failed: '{line}', expected activate, command HEX, times N HEX or until present|absent"
+                )
             }
         }
+    }
+
+    fn command(&mut self, apdu: &[u8]) -> Result<Vec<u8>, String> {
+        self.run(Input::Command { apdu, patience: Some(PATIENCE) })
+    }
+
+    fn times(&mut self, arguments: &str) -> Result<String, String> {
+        let expected = || format!("failed: '{arguments}', expected N HEX");
+        let (count, hex) = arguments.split_once(' ').ok_or_else(expected)?;
+        let count = count.parse::<u32>().map_err(|_| expected())?;
+        let apdu = octets(hex)?;
+        let mut times = String::new();
+        for _ in 0..count {
+            let begin = std::time::Instant::now();
+            let _ = self.command(&apdu)?;
+            let _ = write!(times, "{:.3} ", begin.elapsed().as_secs_f64() * 1e6);
+        }
+        Ok(times)
     }
 
     fn until(&mut self, wanted: Presence) -> String {
@@ -58,8 +84,8 @@ impl Bench {
         }
     }
 
-    /// Does what the line wants, until it has an answer.
-    fn run(&mut self, input: Input<'_>) -> String {
+    /// Does what the line wants, until it has an answer: an answer to reset or a response.
+    fn run(&mut self, input: Input<'_>) -> Result<Vec<u8>, String> {
         let Self { reader, line, waker } = self;
         let mut buf = [0; 512];
         line.handle_input(clock::now(), input);
@@ -72,12 +98,9 @@ impl Bench {
                     reader.deactivate();
                     Ok(())
                 }
-                Output::Ready(atr) => {
-                    let atr = hex(atr.octets());
-                    return format!("ready T={} {atr}", line.protocol());
-                }
-                Output::Response(response) => return hex(response),
-                Output::Failed(error) => return format!("failed: {error}"),
+                Output::Ready(atr) => return Ok(atr.octets().to_vec()),
+                Output::Response(response) => return Ok(response.to_vec()),
+                Output::Failed(error) => return Err(format!("failed: {error}")),
                 Output::Wait(until) => reader.receive(&mut buf, until, waker).map(|received| {
                     let now = clock::now();
                     line.handle_input(now, received.input(&buf).unwrap_or(Input::Timeout));
@@ -86,7 +109,7 @@ impl Bench {
             if let Err(error) = done {
                 line.handle_input(clock::now(), Input::Gone(error.gone()));
                 if let Output::Failed(failed) = line.poll_output() {
-                    return format!("failed: {failed}: {error}");
+                    return Err(format!("failed: {failed}: {error}"));
                 }
             }
         }
@@ -97,9 +120,10 @@ fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02X}")).collect()
 }
 
-fn octets(hex: &str) -> Option<Vec<u8>> {
-    let pairs = hex.as_bytes().chunks(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+fn octets(hex: &str) -> Result<Vec<u8>, String> {
+    let wrong = || format!("failed: '{hex}' is not hexadecimal");
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    hex.as_bytes().chunks(2).map(pair).collect::<Option<_>>().ok_or_else(wrong)
 }
 
 fn main() -> ExitCode {
@@ -108,6 +132,7 @@ fn main() -> ExitCode {
         let _ = writeln!(out, "failed: expected exchange URL, as in exchange vpcd:127.0.0.1:35963");
         return ExitCode::FAILURE;
     };
+    clock::wait_exactly();
     let mut bench = match Bench::open(&url) {
         Ok(bench) => bench,
         Err(error) => {
