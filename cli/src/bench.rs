@@ -35,13 +35,17 @@ impl Stop {
         let waker = Waker::new().map_err(|error| format!("signals: {error}"))?;
         let stop = Self { stopped: Arc::default(), waker };
         let told = stop.clone();
-        std::thread::spawn(move || {
+        let wait = move || {
             // Only signals of the set end this wait.
             let _ = signals.wait();
             told.stopped.store(true, Ordering::SeqCst);
             told.waker.wake();
-        });
-        Ok(stop)
+            // Who asks twice does not want to wait for the card.
+            let _ = signals.wait();
+            std::process::exit(1);
+        };
+        let thread = std::thread::Builder::new().name("signals".into()).spawn(wait);
+        thread.map(|_| stop).map_err(|error| Failure::Failed(format!("signals: {error}")))
     }
 
     pub fn is_stopped(&self) -> bool {

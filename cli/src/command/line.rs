@@ -78,6 +78,9 @@ fn rate(ta1: u8, params: &LineParams, told: u32, policy: &Policy) -> Rate {
 fn card(out: Out, bench: &mut Bench) -> Result<(), Failure> {
     let start = clock::now();
     if let Err(error) = bench.activate() {
+        if bench.stop.is_stopped() {
+            return Err(Failure::Failed(error.to_string()));
+        }
         out.say(&Record::Note { note: format!("not measured with a card: {error}") })?;
         return Ok(());
     }

@@ -19,6 +19,7 @@ const ASK: Duration = Duration::from_millis(400);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a card that is not up, and a reader that is not there, are tried.
 const RETRY: Duration = Duration::from_secs(1);
+
 pub fn run(args: &ReaderArgs, common: &Common) -> Result<(), Failure> {
     let bench = Bench::open(&args.reader, common)?;
     let start = clock::now();
@@ -62,6 +63,8 @@ impl Watch<'_> {
                 self.card_is(CardState::Inserted, None)?;
                 self.bring_up()
             }
+            // Contacts bounce while a card is pushed in.
+            Ok(Presence::Present) if self.card != Some(CardState::Up) => self.bring_up(),
             Ok(_) => Ok(()),
         }
     }
