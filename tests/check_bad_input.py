@@ -4,6 +4,7 @@
     check_bad_input.py DIR        scratch folder
 """
 
+import fcntl
 import os
 import pty
 import re
@@ -11,6 +12,7 @@ import select
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import tty
 from pathlib import Path
@@ -55,6 +57,30 @@ def player(out, reader, stream, box):
     state.mkdir(exist_ok=True)
     return [BIN / "player", "--reader", reader, "--box", box, "--state", state, "--unpaced", "--watch", "1",
             "-o", out / "out.ts", stream]
+
+
+def bench(out):
+    """The bench tool and ports that it cannot open."""
+    stbcam, (_, slave) = BIN / "stbcam", pty.openpty()
+    port = os.ttyname(slave)
+
+    def atr(address, *command):
+        return [*(command or (stbcam,)), "atr", "--reader", address]
+
+    expect("bench: not a port", atr(f"serial:{out / 'not.ts'}"), "not.ts", "serial port or terminal")
+    expect("bench: unknown key", atr(f"serial:{port}?speed=9600"), "'speed'", "reset, detect, clock, base or echo")
+    expect("bench: no modem lines", atr(f"serial:{port}?reset=rts"), port, "reset=b0")
+    fcntl.flock(slave, fcntl.LOCK_EX)
+    expect("bench: busy", atr(f"serial:{port}"), port, "another program")
+    fcntl.flock(slave, fcntl.LOCK_UN)
+    os.chmod(port, 0)
+    with tempfile.TemporaryDirectory() as place:
+        command = [stbcam]
+        if os.geteuid() == 0:  # who may open everything, and perhaps is alone to reach the program
+            os.chmod(place, 0o755)
+            command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", shutil.copy(stbcam, place)]
+        expect("bench: no permission", atr(f"serial:{port}", *command), port, "Permission denied", "dialout")
+    expect("bench: half an octet", [stbcam, "apdu", "803", "--reader", f"serial:{port}"], "APDU 1", "one is missing")
 
 
 def nonsense_card(master):
@@ -130,6 +156,8 @@ def main():
     expect("player: a virtual card from nowhere", player(out, "vpcd:", SOURCE, box), "vpcd:127.0.0.1:35963")
     expect("player: an option that a reader has not", player(out, "vpcd:127.0.0.1:0?clock=1", SOURCE, box), "clock", "none")
     expect("player: short box key", player(out, missing, SOURCE, short_box), "short-box.txt", "box_key")
+
+    bench(out)
 
     subprocess.run([str(c) for c in package(schedule, SOURCE, out)], check=True, capture_output=True)
     on_air = out / "x.ts"
