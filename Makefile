@@ -59,7 +59,7 @@ system-test: all tools
 pcsc-test: rust
 	$(PYTHON) tests/pcsc.py $(BIN)/vcard
 
-bench-line: all
+bench-line: all tools
 	$(CARGO) build --release -p vcard -p stb-shim --example paced --example exchange
 	$(PYTHON) tests/bench/line.py $(BIN)
 

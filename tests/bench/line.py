@@ -9,6 +9,7 @@ docs/benchmarks.md says what each figure is. Exit status 1 when a figure misses 
 import datetime
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,17 @@ def demos():
         yield folder
 
 
+def instructions(paced, protocol):
+    """Instructions of the library's card line for one ECM exchange."""
+    def collected(count):
+        told("valgrind", "--tool=callgrind", "--quiet", f"--callgrind-out-file={OUT / 'callgrind'}",
+             "--toggle-collect=*terminal_input*", "--toggle-collect=*terminal_output*", paced, protocol, count)
+        return int(re.search(r"^(?:summary|totals): (\d+)", (OUT / "callgrind").read_text(), re.M)[1])
+
+    # What the first ones and the start of the card take is in both.
+    return (collected(60) - collected(20)) / 40
+
+
 def measure(binaries):
     paced = binaries / "examples" / "paced"
     start = json.loads(told(paced, OUT))
@@ -49,7 +61,8 @@ def measure(binaries):
     overhead = json.loads(told(sys.executable, HERE / "overhead.py", binaries / "vcard",
                                binaries / "examples" / "exchange"))
     return {"date": datetime.date.today().isoformat(), "cores": os.cpu_count(), "exchange_on_line": line,
-            "exchange_on_clock": clock, "reset": start, "host_overhead": overhead}
+            "exchange_on_clock": clock, "reset": start, "host_overhead": overhead,
+            "instructions": {"T=1": instructions(paced, "t1"), "T=0": instructions(paced, "t0")}}
 
 
 def table(figures):
@@ -79,6 +92,10 @@ def table(figures):
             yield (f"    {stack:12} {row['median_us']:6.0f}   {low:5.0f} to {high:5.0f}   card {row['card_us']:4.0f}"
                    f"   {row['exchanges']} exchanges"
                    + (f", of which the line waits {row['line_waits_us']:.0f}" if "line_waits_us" in row else ""))
+    yield ""
+    yield "(e) instructions of the library's card line for one ECM exchange, a character at a time"
+    for protocol, count in figures["instructions"].items():
+        yield f"    {protocol} {count:10.0f}"
 
 
 def reset_ms(start):

@@ -1,6 +1,7 @@
-//! `cargo run --example paced -- FOLDER`: ECM exchanges and starts on a paced line, in virtual time.
+//! ECM exchanges and a start on a paced line, in virtual time.
 //!
-//! Writes the recordings of one wrapped ECM by T=1 and T=0 to `FOLDER/paced-t1.txt` and
+//! `cargo run --example paced -- t1|t0 N` makes N exchanges, for callgrind to count.
+//! `cargo run --example paced -- FOLDER` writes the recordings of one wrapped ECM by T=1 and T=0 to `FOLDER/paced-t1.txt` and
 //! `FOLDER/paced-t0.txt`, and prints as JSON how long a card of TA1 96 takes from the release of
 //! reset to the end of its first command.
 #![allow(clippy::unwrap_used, reason = "what cannot be measured ends the measuring")]
@@ -18,26 +19,36 @@ use cam_types::Instant;
 use ecm_emm::card::{AID_CAS, INS_ECM};
 use line::{CLOCK_HZ, PacedLine};
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use vcard::atr::Profile;
 
 fn main() {
-    let folder = std::env::args_os().nth(1).map_or_else(|| ".".into(), PathBuf::from);
-    record(&folder.join("paced-t1.txt"), &Profile { ta1: 0x96, ..Profile::t1() });
-    record(&folder.join("paced-t0.txt"), &Profile { ta1: 0x96, ..Profile::t0() });
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [t1, t0] = [Profile::t1(), Profile::t0()].map(|own| Profile { ta1: 0x96, ..own });
+    let folder = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["t1", count] => return drop(exchanges(&t1, count.parse().unwrap())),
+        ["t0", count] => return drop(exchanges(&t0, count.parse().unwrap())),
+        [folder] => PathBuf::from(folder),
+        _ => panic!("expected FOLDER, t1 N or t0 N"),
+    };
+    std::fs::write(folder.join("paced-t1.txt"), exchanges(&t1, 1)).unwrap();
+    std::fs::write(folder.join("paced-t0.txt"), exchanges(&t0, 1)).unwrap();
     let historical = vec![0x20; 11];
     start(&Profile { ta1: 0x96, historical, ..Profile::t1() });
 }
 
-fn record(path: &Path, profile: &Profile) {
+/// Makes so many exchanges: their recording.
+fn exchanges(profile: &Profile, count: usize) -> Vec<u8> {
     let card = RefCell::new(card());
     let mut line = PacedLine::new(profile.emit(), |apdu| card.borrow_mut().transmit(apdu).unwrap());
     line.activate();
     let mut stb = Stb::open(&mut card.borrow_mut());
-    let apdu = stb.wrapped(INS_ECM, 0, 0, &news(NOON));
-    let (response, _) = line.command(&apdu);
-    stb.opened(&response);
-    std::fs::write(path, line.recording()).unwrap();
+    for _ in 0..count {
+        let apdu = stb.wrapped(INS_ECM, 0, 0, &news(NOON));
+        let (response, _) = line.command(&apdu);
+        stb.opened(&response);
+    }
+    line.recording()
 }
 
 fn start(profile: &Profile) {
