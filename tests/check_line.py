@@ -153,9 +153,9 @@ def exchanges_t0(life):
             octet = line.take("C", 1)[0]
             if octet == 0x60:
                 asked = True
-            elif octet == header[1]:
+            elif octet in (header[1], header[1] ^ 0xFF):
                 side = line.side()
-                more = line.take(side, header[4] or 256)
+                more = line.take(side, (header[4] or 256) if octet == header[1] else 1)
                 data, answer = (data + more, answer) if side == "T" else (data, answer + more)
             else:
                 sw = bytes([octet]) + line.take("C", 1)

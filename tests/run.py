@@ -118,6 +118,28 @@ def script(name, *arguments):
     return test
 
 
+def wasted_characters_are_noticed():
+    """check_line.py lets the least pass, and no more: a chain that need not be, an answer fetched in two parts."""
+    t1, t0 = "0 R\n0 R 3BD618FF8131FE1553544243414D60\n", "0 R\n0 R 3B00\n"
+    header, data, answer = "8434000004", "01020304", "AABB9000"
+    cases = {
+        "t1-least": (t1, 0, f"T 00000A{header}{data}0000", f"C 000004{answer}00"),
+        "t1-chained": (t1, 1, f"T 002005{header}00", "C 00900000", f"T 004005{data}0000", f"C 000004{answer}00"),
+        "t0-least": (t0, 0, f"T {header}", "C 34", f"T {data}", "C 6102", "T 84C0000002", f"C C0{answer}"),
+        "t0-in-parts": (t0, 1, f"T {header}", "C 34", f"T {data}", "C 6102", "T 84C0000001", "C C0AA6101",
+                        "T 84C0000001", "C C0BB9000"),
+        "no-exchange": (t0, 1, f"T {header}"),
+    }
+    folder = OUT / "line"
+    folder.mkdir(exist_ok=True)
+    for name, (start, status, *lines) in cases.items():
+        (folder / name).write_text(start + "".join(f"0 {line}\n" for line in lines))
+        told = run(sys.executable, TESTS / "check_line.py", folder / name)
+        if told.returncode != status:
+            return f"{name}: status {told.returncode}, expected {status}\n{tail(told)}"
+    return None
+
+
 def tests():
     for reader in READERS:
         yield f"demo, {reader}", lambda reader=reader: demo(reader, "--reader", reader)
@@ -125,6 +147,7 @@ def tests():
     yield "software descrambler against libdvbcsa and OpenSSL", script("check_descrambler.py")
     yield "bad input", script("check_bad_input.py", OUT / "bad-input")
     yield "the README's C compiles", readme_compiles
+    yield "wasted characters are noticed", wasted_characters_are_noticed
     yield "the checker names what is spoilt", script("check_notices.py", OUT / "notices")
     yield "a card killed at every write of a purchase", script("check_kill.py", OUT / "kill")
     yield "what make installs can be linked", installs
