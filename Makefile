@@ -4,6 +4,7 @@
 # make test       every check; installs what it needs (Debian packages as root, PyPI)
 # make test-defences  take every defence of the card line out and see its test fail; not part of `make test`
 # make bench-line   the card line's benchmarks: a table, and target/bench/line.json
+# make fuzz       every fuzz target for SECONDS=60 each; needs a nightly compiler and cargo-fuzz; not part of `make test`
 # make install    PREFIX=/usr/local DESTDIR=
 #
 # FEATURES=pcsc   with readers behind PC/SC; needs libpcsclite-dev
@@ -11,11 +12,12 @@
 CARGO  ?= cargo
 PYTHON ?= python3
 PREFIX ?= /usr/local
+SECONDS ?= 60
 CFLAGS ?= -O2
 BIN    := target/release
 VENV   := target/venv/bin/python
 
-.PHONY: all rust demo check-demo test test-defences lint unit header c-test system-test pcsc-test bench-line tools install clean
+.PHONY: all rust demo check-demo test test-defences fuzz lint unit header c-test system-test pcsc-test bench-line tools install clean
 
 all: rust $(BIN)/libstbcam.so.1 $(BIN)/stbcam.pc $(BIN)/player
 
@@ -38,6 +40,12 @@ test: lint unit c-test system-test pcsc-test
 
 test-defences:
 	$(PYTHON) tests/defences.py --write
+
+fuzz:
+	$(PYTHON) fuzz/seeds.py
+	cd fuzz && $(CARGO) +nightly fuzz build
+	cd fuzz && for target in $$($(CARGO) +nightly fuzz list); do \
+	    $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(SECONDS) -max_len=1024 -print_final_stats=1 || exit 1; done
 
 lint:
 	$(CARGO) fmt --all --check

@@ -1,0 +1,20 @@
+#![no_main]
+//! Sections, descriptors and messages of the broadcast: what is malformed is refused, never a panic.
+use ecm_emm::box_emm::BoxEmm;
+use ecm_emm::ca_pmt::CaPmt;
+use ecm_emm::cat::Cat;
+use ecm_emm::ecm::Ecm;
+use ecm_emm::emm::Emm;
+use ecm_emm::pat::Pat;
+use ecm_emm::pmt::Pmt;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|octets: &[u8]| {
+    let _ = Pat::parse(octets);
+    let _ = Cat::parse(octets);
+    let _ = Pmt::parse(octets);
+    let _ = CaPmt::parse(octets);
+    let _ = Ecm::parse(octets);
+    let _ = Emm::parse(octets);
+    let _ = BoxEmm::parse(octets);
+});

@@ -1,0 +1,68 @@
+//! What fuzz targets share: steps read from the fuzzer's octets, and a clock that they move.
+use cam_types::Instant;
+use std::time::Duration;
+
+/// One thing that the other end does.
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'a> {
+    /// It says these octets.
+    Octets(&'a [u8]),
+    /// It says something damaged.
+    Damaged,
+    /// It says nothing until our machine has had enough.
+    Silence,
+    /// Time passes.
+    Pause(Duration),
+    /// Whatever else a target has: the argument says what.
+    Other(u8),
+}
+
+/// Steps out of octets: a head and what it announces.
+pub fn steps(mut octets: &[u8]) -> impl Iterator<Item = Step<'_>> {
+    std::iter::from_fn(move || {
+        let (head, rest) = octets.split_first()?;
+        octets = rest;
+        Some(match head {
+            0x00..=0x7F => {
+                let (part, rest) = octets.split_at(octets.len().min(usize::from(*head)));
+                octets = rest;
+                Step::Octets(part)
+            }
+            0x80..=0x9F => Step::Damaged,
+            0xA0..=0xCF => Step::Silence,
+            0xD0..=0xDF => Step::Pause(Duration::from_micros(1 << (head & 0x0F) << 6)),
+            other => Step::Other(other & 0x1F),
+        })
+    })
+}
+
+/// A clock that only the target moves.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    pub now: Instant,
+    pub deadline: Option<Instant>,
+}
+
+impl Clock {
+    pub fn new() -> Self {
+        Self { now: Instant::from_micros(1), deadline: None }
+    }
+
+    /// To the deadline; false when there is none to wait for.
+    pub fn to_deadline(&mut self) -> bool {
+        let Some(deadline) = self.deadline else { return false };
+        self.now = self.now.max(deadline);
+        true
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// More outputs than one input ever leads to: beyond, a machine does not come to rest.
+pub const OUTPUTS: usize = 32;
+/// More time-outs in a row than any recovery takes: beyond, a machine hangs.
+pub const TIMEOUTS: usize = 64;
