@@ -24,7 +24,9 @@ fuzz_target!(|octets: &[u8]| {
                 }
             }
             Step::Octets(sent) => reader.handle_input(clock.now, Input::Host(sent)),
-            Step::Damaged => reader.handle_input(clock.now, Input::Card { octet: 0x3B, damaged: true }),
+            Step::Damaged => {
+                reader.handle_input(clock.now, Input::Card { octet: 0x3B, damaged: true })
+            }
             Step::Pause(time) => {
                 clock.now = clock.now.after(time);
                 reader.handle_input(clock.now, Input::Timeout);

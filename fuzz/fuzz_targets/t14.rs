@@ -1,66 +1,48 @@
 #![no_main]
-//! The T14 machine: whatever the card says, nothing panics, hangs or grows without bound.
-use iso7816::t14::{Input, Output, T14};
+//! The T=14 machine: whatever the card says, nothing panics, hangs or grows without bound.
+use cam_types::Instant;
 use iso7816::etu::LineParams;
+use iso7816::t14::{Input, Output, T14};
 use libfuzzer_sys::fuzz_target;
+use stbcam_fuzz::{Machine, Polled, play};
 use std::time::Duration;
-use stbcam_fuzz::{Clock, OUTPUTS, Step, TIMEOUTS, steps};
 
 const COMMANDS: [&[u8]; 3] =
     [&[0x01, 0x02, 0, 0, 0, 1, 7], &[0x01, 0x02, 0, 0, 0, 0], &[0xFF; 300]];
 
+struct Fuzzed(T14);
+
+impl Machine for Fuzzed {
+    fn command(&mut self, now: Instant, which: u8) {
+        let command = COMMANDS[usize::from(which) % COMMANDS.len()];
+        self.0.handle_input(now, Input::Command(command));
+    }
+
+    fn received(&mut self, now: Instant, octets: &[u8]) {
+        self.0.handle_input(now, Input::Received(octets));
+    }
+
+    fn damaged(&mut self, now: Instant) {
+        self.0.handle_input(now, Input::Damaged);
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        self.0.handle_input(now, Input::Timeout);
+    }
+
+    fn poll(&mut self) -> Polled {
+        match self.0.poll_output() {
+            Output::Transmit(octets) => assert!(octets.len() <= 261),
+            Output::Response(response) => assert!(response.len() <= 260),
+            Output::Failed(_) => {}
+            Output::Wait(deadline) => return Polled::Wait(deadline),
+        }
+        Polled::Something
+    }
+}
+
 fuzz_target!(|octets: &[u8]| {
-    let Some((flags, octets)) = octets.split_first() else { return };
-    let mut clock = Clock::new();
-    let _ = flags;
     let mut machine = T14::new(Duration::from_millis(40));
     machine.reset(LineParams::initial(3_579_545), Duration::from_secs(1));
-    drain(&mut machine, &mut clock);
-    for step in steps(octets) {
-        match step {
-            Step::Octets(said) => machine.handle_input(clock.now, Input::Received(said)),
-            Step::Damaged => machine.handle_input(clock.now, Input::Damaged),
-            Step::Pause(time) => {
-                clock.now = clock.now.after(time);
-                machine.handle_input(clock.now, Input::Timeout);
-            }
-            Step::Silence => {
-                silence(&mut machine, &mut clock);
-                continue;
-            }
-            Step::Other(which) => {
-                let command = COMMANDS[usize::from(which) % COMMANDS.len()];
-                machine.handle_input(clock.now, Input::Command(command));
-            }
-        }
-        drain(&mut machine, &mut clock);
-    }
-    silence(&mut machine, &mut clock);
+    play(&mut Fuzzed(machine), octets);
 });
-
-/// The card says nothing more: the machine gives up by itself.
-fn silence(machine: &mut T14, clock: &mut Clock) {
-    for _ in 0..TIMEOUTS {
-        if !clock.to_deadline() {
-            return;
-        }
-        machine.handle_input(clock.now, Input::Timeout);
-        drain(machine, clock);
-    }
-    panic!("the machine never gives up");
-}
-
-fn drain(machine: &mut T14, clock: &mut Clock) {
-    for _ in 0..OUTPUTS {
-        match machine.poll_output() {
-            Output::Transmit(octets) => assert!(octets.len() <= 261),
-            Output::Response(response) => assert!(response.len() <= 4098),
-            Output::Failed(_) => {}
-            Output::Wait(deadline) => {
-                clock.deadline = deadline;
-                return;
-            }
-        }
-    }
-    panic!("the machine does not come to rest");
-}

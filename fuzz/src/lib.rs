@@ -1,4 +1,7 @@
-//! What fuzz targets share: steps read from the fuzzer's octets, and a clock that they move.
+//! What fuzz targets share: steps read from the fuzzer's octets, a clock that they move, and what every
+//! machine has to keep to.
+pub mod bench;
+
 use cam_types::Instant;
 use std::time::Duration;
 
@@ -66,3 +69,64 @@ impl Default for Clock {
 pub const OUTPUTS: usize = 32;
 /// More time-outs in a row than any recovery takes: beyond, a machine hangs.
 pub const TIMEOUTS: usize = 64;
+
+/// A protocol machine with a card that the fuzzer plays.
+pub trait Machine {
+    fn command(&mut self, now: Instant, which: u8);
+    fn received(&mut self, now: Instant, octets: &[u8]);
+    fn damaged(&mut self, now: Instant);
+    fn timeout(&mut self, now: Instant);
+    /// The next output: nothing but the wait is of interest here.
+    fn poll(&mut self) -> Polled;
+}
+
+/// What a machine wants.
+pub enum Polled {
+    Something,
+    Wait(Option<Instant>),
+}
+
+/// Whatever the card says, the machine comes to rest after every input and gives up by itself when the
+/// card says nothing more.
+pub fn play(machine: &mut impl Machine, octets: &[u8]) {
+    let mut clock = Clock::new();
+    drain(machine, &mut clock);
+    for step in steps(octets) {
+        match step {
+            Step::Octets(said) => machine.received(clock.now, said),
+            Step::Damaged => machine.damaged(clock.now),
+            Step::Pause(time) => {
+                clock.now = clock.now.after(time);
+                machine.timeout(clock.now);
+            }
+            Step::Silence => {
+                silence(machine, &mut clock);
+                continue;
+            }
+            Step::Other(which) => machine.command(clock.now, which),
+        }
+        drain(machine, &mut clock);
+    }
+    silence(machine, &mut clock);
+}
+
+fn silence(machine: &mut impl Machine, clock: &mut Clock) {
+    for _ in 0..TIMEOUTS {
+        if !clock.to_deadline() {
+            return;
+        }
+        machine.timeout(clock.now);
+        drain(machine, clock);
+    }
+    panic!("the machine never gives up");
+}
+
+fn drain(machine: &mut impl Machine, clock: &mut Clock) {
+    for _ in 0..OUTPUTS {
+        if let Polled::Wait(deadline) = machine.poll() {
+            clock.deadline = deadline;
+            return;
+        }
+    }
+    panic!("the machine does not come to rest");
+}
