@@ -1,5 +1,6 @@
 """The programs of the demo, each behind a small class: head-end, card and box."""
 
+import atexit
 import json
 import os
 import queue
@@ -101,6 +102,7 @@ class Card:
         with open(self._log_path, "a") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=TALKATIVE,
                                              cwd=self._out)
+        atexit.register(self._process.kill)  # also when the story ends in its middle
         deadline = time.monotonic() + PATIENCE_S
         while not all(path.exists() for path in awaited):
             if self._process.poll() is not None or time.monotonic() > deadline:
