@@ -77,7 +77,26 @@ fn one_fault_anywhere_in_an_exchange_with_crc() {
     case.every_fault(&all());
 }
 
-/// The same in blocks of 32 octets.
+/// A data octet that equals the LRC, doubled, leaves a right block and one octet over: both ways.
+#[test]
+fn a_doubled_octet_that_leaves_a_right_block_is_seen() {
+    let holds_its_lrc = |pcb: u8, inf: &[u8]| {
+        let lrc = inf.iter().fold(pcb ^ inf.len() as u8, |sum, octet| sum ^ octet);
+        inf[..inf.len() - 1].contains(&lrc)
+    };
+    let apdu = (0..=255)
+        .map(|p1| {
+            let mut apdu = exchange(100, 96);
+            apdu[2] = p1;
+            apdu
+        })
+        .find(|apdu| holds_its_lrc(0, apdu) && holds_its_lrc(0, &echo(apdu)))
+        .unwrap();
+    let case = Case { edc: Edc::Lrc, ifs: 254, apdu };
+    case.every_fault(&[Mishap::Doubled]);
+}
+
+/// In blocks of 32 octets.
 #[test]
 fn one_fault_anywhere_in_chains_with_lrc() {
     let case = Case { edc: Edc::Lrc, ifs: 32, apdu: exchange(100, 40) };
