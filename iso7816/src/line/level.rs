@@ -4,6 +4,7 @@
 //!  - USB device class specification for integrated circuit cards (CCID), revision 1.1, clause 3
 //!    (levels of exchange)
 use super::activation::Activation;
+use super::carrier::Carrier;
 use super::{CardLine, Cause, Reset, State};
 use crate::atr::Atr;
 use crate::{t0, t1};
@@ -23,29 +24,10 @@ pub enum Level {
     Apdu,
 }
 
-/// Who carries commands to the card.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Carrier {
-    T0,
-    T1,
-    T14,
-    /// The reader, which takes APDUs.
-    Reader,
-}
-
 impl CardLine {
     /// What the reader takes since the last answer to reset.
     pub const fn level(&self) -> Level {
         self.level
-    }
-
-    pub(super) const fn carrier(&self) -> Carrier {
-        match (self.level, self.protocol) {
-            (Level::Apdu, _) => Carrier::Reader,
-            (_, 1) => Carrier::T1,
-            (_, 14) => Carrier::T14,
-            _ => Carrier::T0,
-        }
     }
 
     /// Whether this T can be used on this reader.
@@ -147,13 +129,6 @@ impl CardLine {
     pub(super) fn forget_level(&mut self) {
         self.level = Level::Characters;
         self.settled = None;
-    }
-
-    /// Puts the command on the wire as it is.
-    pub(super) fn relay(&mut self, now: Instant, apdu: &[u8]) {
-        self.wire.zeroize();
-        self.wire.extend_from_slice(apdu);
-        self.transmit(now);
     }
 }
 

@@ -8,6 +8,7 @@
 //!    safe. What T=1 repeats inside an exchange the card tells apart by sequence numbers.
 //!  - The convention is decoded here, in both directions. A reader only takes its parity from it.
 mod activation;
+mod carrier;
 mod level;
 mod queue;
 mod rates;
@@ -16,19 +17,19 @@ mod types;
 pub use level::Level;
 pub use types::{Cause, Gone, Input, LineError, Output, Policy, Reset};
 
-use crate::apdu::{ApduError, Lengths};
+use crate::apdu::ApduError;
 use crate::atr::Atr;
 use crate::emv::Profile;
 use crate::etu::{Convention, LineParams};
-use crate::t0::{self, T0, T0Error, T0Policy};
-use crate::t1::{self, T1};
-use crate::t14::{self, T14};
+use crate::t0::{T0, T0Policy};
+use crate::t1::T1;
+use crate::t14::T14;
 use activation::Activation;
 use alloc::vec::Vec;
 use cam_types::Instant;
+use carrier::Carrier;
 use core::fmt;
 use core::time::Duration;
-use level::Carrier;
 use queue::{Out, Queue};
 use rates::Rates;
 use types::Then;
@@ -171,12 +172,7 @@ impl CardLine {
             Input::Damaged => match self.state {
                 State::Down => {}
                 State::Starting(_) => self.damaged_at_start(),
-                _ => match self.carrier() {
-                    Carrier::T0 => self.t0.handle_input(now, t0::Input::Damaged),
-                    Carrier::T1 => self.t1.handle_input(now, t1::Input::Damaged),
-                    Carrier::T14 => self.t14.handle_input(now, t14::Input::Damaged),
-                    Carrier::Reader => {}
-                },
+                _ => self.hear_damage(now),
             },
             Input::Answered { atr, level, settled } => {
                 self.answered_whole(now, atr, level, settled);
@@ -198,12 +194,7 @@ impl CardLine {
             (Out::Transmit, _) => Output::Transmit(&self.wire),
             (Out::Ready, Some(atr)) => Output::Ready(atr),
             (Out::Ready, None) => Output::Wait(self.deadline()),
-            (Out::Response, _) => Output::Response(match self.carrier() {
-                Carrier::T0 => self.t0.response(),
-                Carrier::T1 => self.t1.response(),
-                Carrier::T14 => self.t14.response(),
-                Carrier::Reader => &self.answer,
-            }),
+            (Out::Response, _) => Output::Response(self.response()),
             (Out::Failed(error), _) => Output::Failed(error),
         }
     }
@@ -223,20 +214,6 @@ impl CardLine {
         [protocol, patience, Some(exchange.end)].into_iter().flatten().min()
     }
 
-    /// A reader above characters keeps the waiting times itself.
-    fn carrier_deadline(&self) -> Option<Instant> {
-        match (self.level, self.carrier()) {
-            (Level::Tpdu | Level::Apdu, _) | (_, Carrier::Reader) => None,
-            (_, Carrier::T0) => self.t0.deadline(),
-            (_, Carrier::T1) => self.t1.deadline(),
-            (_, Carrier::T14) => self.t14.deadline(),
-        }
-    }
-
-    fn extended(&self) -> bool {
-        self.carrier() == Carrier::T1 && self.t1.extended()
-    }
-
     fn command(&mut self, now: Instant, apdu: &[u8], patience: Option<Duration>) {
         let refuse = |line: &mut Self, cause| {
             let then = match line.state {
@@ -253,11 +230,7 @@ impl CardLine {
         let checked = if apdu.len() > limit {
             Err(ApduError::TooLong { octets: apdu.len(), limit })
         } else {
-            match self.carrier() {
-                Carrier::T0 => T0::check(apdu).map(|_| ()),
-                Carrier::T1 | Carrier::Reader => Lengths::parse(apdu).map(|_| ()),
-                Carrier::T14 => T14::check(apdu),
-            }
+            self.check(apdu)
         };
         if let Err(why) = checked {
             return refuse(self, Cause::Command(why));
@@ -265,12 +238,7 @@ impl CardLine {
         let end = now.after(self.policy.exchange_limit);
         let silent = patience.map(|patience| now.after(patience));
         self.state = State::Exchange(Exchange { end, patience, silent, heard: true, sent: false });
-        match self.carrier() {
-            Carrier::T0 => self.t0.handle_input(now, t0::Input::Command(apdu)),
-            Carrier::T1 => self.t1.handle_input(now, t1::Input::Command(apdu)),
-            Carrier::T14 => self.t14.handle_input(now, t14::Input::Command(apdu)),
-            Carrier::Reader => self.relay(now, apdu),
-        }
+        self.carry(now, apdu);
     }
 
     fn received(&mut self, now: Instant, octets: &[u8]) {
@@ -299,12 +267,8 @@ impl CardLine {
                 exchange.silent = exchange.patience.map(|patience| now.after(patience));
                 exchange.heard = true;
             }
-            match self.carrier() {
-                _ if matches!(self.state, State::Down | State::Starting(_)) => {}
-                Carrier::T0 => self.t0.handle_input(now, t0::Input::Received(logical)),
-                Carrier::T1 => self.t1.handle_input(now, t1::Input::Received(logical)),
-                Carrier::T14 => self.t14.handle_input(now, t14::Input::Received(logical)),
-                Carrier::Reader => {}
+            if !matches!(self.state, State::Down) {
+                self.hear(now, logical);
             }
             self.pump(now);
             if self.queue.resets() {
@@ -329,75 +293,7 @@ impl CardLine {
             }
             _ => {}
         }
-        if self.level != Level::Characters {
-            return;
-        }
-        match self.carrier() {
-            Carrier::T0 => self.t0.handle_input(now, t0::Input::Timeout),
-            Carrier::T1 => self.t1.handle_input(now, t1::Input::Timeout),
-            Carrier::T14 => self.t14.handle_input(now, t14::Input::Timeout),
-            Carrier::Reader => {}
-        }
-    }
-
-    /// Passes on what the protocol wants done.
-    fn pump(&mut self, now: Instant) {
-        if matches!(self.state, State::Down | State::Starting(_)) {
-            return;
-        }
-        match self.carrier() {
-            Carrier::T0 => self.pump_t0(now),
-            Carrier::T1 => self.pump_t1(now),
-            Carrier::T14 => self.pump_t14(now),
-            Carrier::Reader => {}
-        }
-    }
-
-    fn pump_t0(&mut self, now: Instant) {
-        match self.t0.poll_output() {
-            t0::Output::Wait(_) => {}
-            t0::Output::Transmit(octets) => {
-                put(&mut self.wire, octets, self.mapped);
-                self.transmit(now);
-            }
-            t0::Output::Response(_) => self.responded(),
-            t0::Output::Failed(T0Error::TooLong) => self.usable(Cause::TooLong, true),
-            t0::Output::Failed(why) => self.recover(why.into()),
-        }
-    }
-
-    fn pump_t1(&mut self, now: Instant) {
-        match self.t1.poll_output() {
-            t1::Output::Wait(_) => {}
-            t1::Output::Transmit(block) => {
-                put(&mut self.wire, block, self.mapped);
-                self.transmit(now);
-            }
-            t1::Output::Announced { ifsd } => {
-                log::debug!("T=1: information fields of up to {ifsd} octets from the card");
-                self.ready();
-            }
-            t1::Output::Response(_) => self.responded(),
-            t1::Output::Failed(why) if why.usable() => {
-                self.usable(why.into(), self.t1.command_sent());
-            }
-            t1::Output::Failed(why) => self.recover(why.into()),
-        }
-    }
-
-    fn pump_t14(&mut self, now: Instant) {
-        match self.t14.poll_output() {
-            t14::Output::Wait(_) => {}
-            t14::Output::Transmit(octets) => {
-                put(&mut self.wire, octets, self.mapped);
-                self.transmit(now);
-            }
-            t14::Output::Response(response) if response.len() > self.policy.max_response => {
-                self.usable(Cause::TooLong, true);
-            }
-            t14::Output::Response(_) => self.responded(),
-            t14::Output::Failed(why) => self.recover(why.into()),
-        }
+        self.hear_nothing(now);
     }
 
     /// The exchange has failed, the card has not.
