@@ -476,7 +476,7 @@ typedef struct stbcam_reader_ops_t {
     uint32_t max_bit_rate;
     /**
      * Whether a card is in: 1 yes, 0 no. Asked every 100 ms, so it must not wait. NULL: the reader
-     * cannot tell; an idle card is then asked for a sign of life every 400 ms.
+     * cannot tell; an idle card is then asked for a sign of life every 300 ms.
      */
     int32_t (*present)(void *user);
     /**

@@ -52,7 +52,7 @@ impl Config {
             max_sessions: 16,
             emm_queue: 64,
             event_queue: 256,
-            probe: Some(Duration::from_millis(400)),
+            probe: Some(Duration::from_millis(300)),
             probe_patience: Duration::from_millis(200),
             entropy,
             stored: Vec::new(),

@@ -242,7 +242,7 @@ pub struct stbcam_reader_ops_t {
     /// The highest bit rate that `params` can set; PPS asks for no higher one. 0: 1000000.
     pub max_bit_rate: u32,
     /// Whether a card is in: 1 yes, 0 no. Asked every 100 ms, so it must not wait. NULL: the reader
-    /// cannot tell; an idle card is then asked for a sign of life every 400 ms.
+    /// cannot tell; an idle card is then asked for a sign of life every 300 ms.
     pub present: Option<unsafe extern "C" fn(user: *mut c_void) -> i32>,
     /// Resets the card: throws away what was received before, sets the line to F 372, D 1 and 12
     /// etu, and switches the card off and on (`cold` 1) or pulls its reset line (`cold` 0; as 1 where
