@@ -41,7 +41,7 @@ pub struct Config {
 
 impl Config {
     /// Everything that has a default takes it: CA system 4AF0, 16 sessions, 64 EMMs, the presence
-    /// poll of 400 ms, a terminal named after the box.
+    /// poll of 300 ms, a terminal named after the box.
     pub fn new(stb_id: StbId, box_key: Key, entropy: Box<dyn Entropy + Send>) -> Self {
         let [_, _, terminal @ ..] = *stb_id.octets();
         Self {
