@@ -17,6 +17,10 @@ use iso7816::pps::Pps;
 use std::time::Duration;
 use zeroize::Zeroize;
 
+mod command;
+
+use command::{Command, Echo, Pending};
+
 /// What the host is told.
 #[derive(Clone, Copy)]
 pub enum Input<'a> {
@@ -90,48 +94,6 @@ pub struct Host {
     silent: Option<Instant>,
     /// When the reader was heard last.
     heard: Instant,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Command {
-    /// Who the reader is.
-    Firmware,
-    /// Card movements are to be told when they happen.
-    Asynchronous,
-    Status,
-    PowerOff,
-    PowerOn,
-    SetParameters,
-    Transfer,
-}
-
-/// The command that is out.
-#[derive(Clone, Copy, Debug)]
-struct Pending {
-    command: Command,
-    echo: Echo,
-    /// How long the reader may take, and until when.
-    limit: Duration,
-    deadline: Instant,
-    /// Octets arrived damaged since the echo.
-    noise: bool,
-    /// How often the frame went out, and how often the answer was asked for.
-    sent: u8,
-    asked: u8,
-    /// When to ask again.
-    again: Option<Instant>,
-    /// The reader has answered our asking, with something older.
-    stale: bool,
-}
-
-/// What was seen of the reader's echo.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Echo {
-    Nothing,
-    /// It came damaged: whether the command arrived is not certain.
-    Damaged,
-    /// The command arrived.
-    Whole,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -319,17 +281,7 @@ impl Host {
         };
         let header = Header { kind: command.kind(), slot: 0, sequence: self.sequence, own };
         self.frame_len = header.emit(data, &mut self.frame).unwrap_or(0);
-        self.pending = Some(Pending {
-            command,
-            echo: Echo::Nothing,
-            limit,
-            deadline: now.after(limit),
-            noise: false,
-            sent: 1,
-            asked: 0,
-            again: None,
-            stale: false,
-        });
+        self.pending = Some(Pending::new(command, now, limit));
         self.send = Some(Send::Frame);
     }
 
@@ -352,8 +304,11 @@ impl Host {
                     Some(Pending { echo: Echo::Whole, .. }) | None => {}
                     Some(_) => self.repeat(now),
                 },
+                // What needs no card needs no more time either, or a port that babbles is no end.
                 Frame::Time => {
-                    if let Some(pending) = &mut self.pending {
+                    if let Some(pending) = &mut self.pending
+                        && pending.command.is_of_card()
+                    {
                         pending.deadline = now.after(pending.limit);
                     }
                 }
@@ -398,7 +353,7 @@ impl Host {
 
     fn answered(&mut self, now: Instant, pending: Pending, header: Header) {
         let [status, error, _] = header.own;
-        if status & COMMAND_STATUS == MORE_TIME {
+        if status & COMMAND_STATUS == MORE_TIME && pending.command.is_of_card() {
             let limit = pending.limit.saturating_mul(u32::from(error).max(1));
             self.pending = Some(Pending { deadline: now.after(limit), ..pending });
             return;
@@ -559,34 +514,6 @@ impl Drop for Host {
         self.frame.zeroize();
         self.transfer.zeroize();
         self.answer.zeroize();
-    }
-}
-
-impl Command {
-    /// bMessageType.
-    const fn kind(self) -> u8 {
-        match self {
-            Self::Firmware | Self::Asynchronous => 0x6B,
-            Self::Status => 0x65,
-            Self::PowerOff => 0x63,
-            Self::PowerOn => 0x62,
-            Self::SetParameters => 0x61,
-            Self::Transfer => 0x6F,
-        }
-    }
-
-    /// bMessageType of its answer.
-    const fn answer_kind(self) -> u8 {
-        match self {
-            Self::PowerOn | Self::Transfer => 0x80,
-            Self::Status | Self::PowerOff => 0x81,
-            Self::SetParameters => 0x82,
-            Self::Firmware | Self::Asynchronous => 0x83,
-        }
-    }
-
-    const fn is_of_card(self) -> bool {
-        matches!(self, Self::PowerOn | Self::SetParameters | Self::Transfer)
     }
 }
 

@@ -323,6 +323,22 @@ fn a_reader_without_an_answer_is_dead_in_time() {
 }
 
 #[test]
+fn a_port_that_babbles_is_no_reader() {
+    let mut bench = Bench { host: Host::new(4_000_000), now: Instant::from_micros(1), wait: None };
+    let _ = bench.tell(Input::Greet);
+    let end = bench.now.after(Duration::from_secs(3));
+    loop {
+        bench.now = bench.now.after(Duration::from_millis(10));
+        assert!(bench.now < end);
+        let mut heard = bench.reader(&hex!("80 FF 9A 00 50"));
+        heard.extend(bench.tell(Input::Timeout));
+        if heard.contains(&Heard::Dead) {
+            return;
+        }
+    }
+}
+
+#[test]
 fn a_rate_that_the_reader_refuses_ends_the_exchange() {
     let mut bench = Bench::ready(&hex!("3B 00"));
     let _ = bench.tell(Input::Transfer(&TPDU));
