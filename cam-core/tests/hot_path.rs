@@ -1,10 +1,9 @@
 //! An ECM that goes through the engine costs no heap allocation once warm.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+#[path = "../../tests/allocations.rs"]
+mod allocations;
 mod bench;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
 use bench::card::{CARD, ModelCard};
 use bench::{air, config};
@@ -12,44 +11,15 @@ use cam_core::{CardState, Engine, Input, Output};
 use cam_types::Instant;
 use ecm_emm::card::{AccessStatus, INS_ECM};
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: `at` came from `System.alloc` with this layout.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: as above.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// Drives engine and card until the engine rests; gives the allocations of the engine alone and how
 /// many control words came out.
 fn settle(engine: &mut Engine, card: &mut ModelCard, now: Instant) -> (usize, usize) {
     let mut allocations = 0;
     let mut words = 0;
     loop {
-        let before = ALLOCATIONS.get();
+        let before = allocations::here();
         let output = engine.poll_output();
-        allocations += ALLOCATIONS.get() - before;
+        allocations += allocations::here() - before;
         let response = match output {
             Output::Wait(_) => return (allocations, words),
             Output::ActivateCard => {
@@ -64,9 +34,9 @@ fn settle(engine: &mut Engine, card: &mut ModelCard, now: Instant) -> (usize, us
             Output::Command { apdu, .. } => card.transmit(apdu).unwrap(),
             _ => continue,
         };
-        let before = ALLOCATIONS.get();
+        let before = allocations::here();
         engine.handle_input(now, Input::Response(&response));
-        allocations += ALLOCATIONS.get() - before;
+        allocations += allocations::here() - before;
     }
 }
 
@@ -91,9 +61,9 @@ fn an_ecm_costs_no_allocation_once_warm() {
             (0, air::NEWS_ECM, &news_ecm),
             (1, air::CINEMA_ECM, &cinema_ecm),
         ] {
-            let before = ALLOCATIONS.get();
+            let before = allocations::here();
             engine.handle_input(now, Input::Section { source, pid, octets });
-            allocations += ALLOCATIONS.get() - before;
+            allocations += allocations::here() - before;
             let (of_engine, set) = settle(&mut engine, &mut card, now);
             allocations += of_engine;
             words += set;

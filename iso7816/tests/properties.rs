@@ -1,6 +1,10 @@
 //! One property for each machine: whatever the card says, in any split and at any time, nothing panics,
 //! nothing waits past its limits, and nothing is allocated on the way.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
+
+#[path = "../../tests/allocations.rs"]
+mod allocations;
+
 use cam_types::Instant;
 use hex_literal::hex;
 use iso7816::atr::{Atr, AtrPolicy, AtrWarnings, Expect};
@@ -12,32 +16,7 @@ use iso7816::t0::{self, T0, T0Policy};
 use iso7816::t1::{self, Block, Edc, Fault, MAX_BLOCK, Supervisory, T1, T1Params};
 use iso7816::t14::{self, T14};
 use proptest::prelude::*;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::Duration;
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: `at` came from `System.alloc` with this layout.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const CLOCK: u32 = 3_579_545;
 const LATENCY: Duration = Duration::from_millis(40);
@@ -209,14 +188,14 @@ impl<M: Machine> Run<M> {
 
     /// All that is said, then silence. Left alone, the exchange is over after so many waits.
     fn play(mut self, script: &[Said], split: usize, waits: usize) {
-        let before = ALLOCATIONS.with(Cell::get);
+        let before = allocations::here();
         for said in script {
             self.hear(said, split);
         }
         for _ in 0..waits {
             self.wait();
         }
-        let allocated = ALLOCATIONS.with(Cell::get) - before;
+        let allocated = allocations::here() - before;
         assert!(self.over && self.deadline.is_none(), "still waiting");
         assert_eq!(allocated, 0, "allocations");
     }
@@ -229,7 +208,7 @@ proptest! {
     #[test]
     fn atr(octets in prop::collection::vec(any::<u8>(), 0..80), reserved_ifsc in any::<u8>()) {
         let octets = [&[0x3B][..], &octets].concat();
-        let before = ALLOCATIONS.with(Cell::get);
+        let before = allocations::here();
         let mut len = 1;
         while let Some(collected) = octets.get(..len)
             && let Expect::More(_) = Atr::expect(collected)
@@ -239,7 +218,7 @@ proptest! {
         let tolerant = AtrPolicy { reserved_ifsc, ..AtrPolicy::TOLERANT };
         let taken = Atr::parse(&octets[..len.min(octets.len())], tolerant);
         let strict = Atr::parse(&octets, AtrPolicy::STRICT);
-        prop_assert_eq!(ALLOCATIONS.with(Cell::get), before);
+        prop_assert_eq!(allocations::here(), before);
         prop_assert!(len <= Atr::MAX_LEN + 1);
         if let Ok(atr) = taken {
             prop_assert!((1..=254).contains(&atr.t1().ifsc) && atr.t1().bwi <= 9);
@@ -330,7 +309,7 @@ proptest! {
         let limit = Duration::from_secs(10);
         let policy = Policy { exchange_limit: limit, ..Policy::new(CLOCK) };
         let mut card = Whole::new(policy, atr, split);
-        let before = ALLOCATIONS.with(Cell::get);
+        let before = allocations::here();
         card.input(Input::Activate);
         // Three attempts and three refused PPS, each with the longest wait of a start.
         card.until_over(&script, Duration::from_secs(60) + limit * 3);
@@ -339,7 +318,7 @@ proptest! {
             card.input(Input::Command { apdu: &hex!("80340000 03 010203 00"), patience: None });
             card.until_over(&script, limit);
         }
-        prop_assert_eq!(ALLOCATIONS.with(Cell::get), before);
+        prop_assert_eq!(allocations::here(), before);
     }
 }
 

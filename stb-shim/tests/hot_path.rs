@@ -1,49 +1,21 @@
 //! An exchange with a reader costs no heap allocation once warm.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
+#[path = "../../tests/allocations.rs"]
+mod allocations;
+
 use cam_types::Instant;
 use iso7816::line::Reset;
 use stb_shim::reader::{Presence, Reader, What};
 use stb_shim::sys::Waker;
 use stb_shim::url::Url;
 use stb_shim::vpcd::VpcdReader;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: `at` came from `System.alloc` with this layout.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: as above.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// The allocations of this thread in `rounds` exchanges, each with an answer of so many octets.
 fn exchanges(reader: &mut dyn Reader, waker: &Waker, rounds: usize) -> usize {
-    let before = ALLOCATIONS.get();
+    let before = allocations::here();
     for round in 0..rounds {
         reader.send(&[0x00, 0xB0, 0x00, 0x00, 0x00]).unwrap();
         let mut buf = [0; 3000];
@@ -51,7 +23,7 @@ fn exchanges(reader: &mut dyn Reader, waker: &Waker, rounds: usize) -> usize {
         let octets = if round % 2 == 0 { 2 } else { 3000 };
         assert_eq!((received.what, received.octets), (What::Message, octets));
     }
-    ALLOCATIONS.get() - before
+    allocations::here() - before
 }
 
 #[test]
