@@ -19,9 +19,10 @@ pub enum Algorithm {
 }
 
 /// One control word, ready for packets. Its key schedule wipes itself when dropped.
+#[expect(clippy::large_enum_variant, reason = "a control word takes nothing from the heap")]
 pub(crate) enum PayloadCipher {
     Csa2(dvb_csa::ControlWord),
-    Cissa(Box<Aes128>),
+    Cissa(Aes128),
 }
 
 impl PayloadCipher {
@@ -38,7 +39,7 @@ impl PayloadCipher {
                 first.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
                 Self::Csa2(dvb_csa::ControlWord::from_bytes(*first))
             }
-            Algorithm::Cissa => Self::Cissa(Box::new(Aes128::new(&Array::from(*octets)))),
+            Algorithm::Cissa => Self::Cissa(Aes128::new(&Array::from(*octets))),
         }
     }
 
