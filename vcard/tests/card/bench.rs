@@ -44,7 +44,7 @@ pub const EVENT: EventId = EventId::new(2001);
 pub const PRICE: Fen = Fen::new(1200);
 
 /// Demo file and pairing of slot 0; `more` comes in front.
-pub fn personalisation(more: &str) -> Personalisation {
+pub fn file(more: &str) -> String {
     let demo = include_str!("../../../examples/demo/card.toml");
     let pairing = r#"
         [[pairing]]
@@ -53,8 +53,13 @@ pub fn personalisation(more: &str) -> Personalisation {
         k_pair = "808182838485868788898a8b8c8d8e8f"
         k_cw = "909192939495969798999a9b9c9d9e9f"
     "#;
-    let text = format!("{more}\n{demo}\n{pairing}");
-    Personalisation::from_text(&text, Path::new("card.toml")).unwrap_or_else(|e| panic!("{e}"))
+    format!("{more}\n{demo}\n{pairing}")
+}
+
+/// What the card of this file is made from.
+pub fn personalisation(more: &str) -> Personalisation {
+    let path = Path::new("card.toml");
+    Personalisation::from_text(&file(more), path).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// The memory of the demo's card.
@@ -252,13 +257,18 @@ pub fn body(time: CasTime, criteria: Criteria) -> EcmBody {
 }
 
 pub fn seal_ecm(service: Service, body: &EcmBody) -> Vec<u8> {
+    seal_period(service, 2, body)
+}
+
+/// The ECM of a crypto period.
+pub fn seal_period(service: Service, cp_number: u32, body: &EcmBody) -> Vec<u8> {
     let header = EcmHeader {
         kind: body.words.kind(),
         suite: Suite::Cmac128,
         operator: OPERATOR,
         slot: Slot::new(service.slot),
         epoch: Epoch::new(service.epoch),
-        cp_number: 2,
+        cp_number,
     };
     let mut section = Vec::new();
     body.seal(&header, &key(service.key), &mut section).unwrap();

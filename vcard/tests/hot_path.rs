@@ -1,0 +1,234 @@
+//! Once warm, an ECM takes nothing from the heap on all its way: ring, card thread, engine, secure
+//! messaging, card line, reader, and back to the descrambler. The card is another process.
+#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+
+#[path = "../../tests/allocations.rs"]
+mod allocations;
+#[allow(dead_code)] // the bench of the card's tests
+#[path = "card/bench.rs"]
+mod bench;
+mod stage;
+
+use aes::Aes128;
+use aes::cipher::{BlockCipherDecrypt, KeyInit};
+use bench::{K_CW, K_PAIR, NEWS, NOON, OPERATOR, PSEUDONYM, STB};
+use cam_core::{CardState, Config, ControlWords, Engine, Entropy, Event, SessionId};
+use cam_types::{CaSystemId, ControlWord, Epoch, Key, Parity, Pid};
+use ecm_emm::box_emm::{self, BoxCommand, BoxHeader, BoxPairing};
+use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
+use ecm_emm::descriptor::{Descriptor, Descriptors, ScramblingMode};
+use ecm_emm::ecm::{self, EcmBody};
+use ecm_emm::keys::KeyMaterial;
+use ecm_emm::pmt::{Pmt, Stream, Streams};
+use ecm_emm::suite::{Suite, WrappedKey};
+use stage::Card;
+use stb_shim::cam::Cam;
+use stb_shim::clock;
+use stb_shim::descrambler::{Descrambler, LadderKeys, SoftDescrambler};
+use stb_shim::driver::Driver;
+use stb_shim::events::Notice;
+use stb_shim::reader::{self, Reader};
+use stb_shim::storage::MemoryStorage;
+use stb_shim::url::Url;
+use stb_shim::vpcd::VpcdReader;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+const BOX_KEY: [u8; 16] = [0x60; 16];
+const ECM_PID: Pid = Pid::from_field(0x140);
+const VIDEO_PID: Pid = Pid::from_field(0x100);
+
+const WARM_UP: usize = 100;
+const COUNTED: usize = 200;
+
+/// How long the test waits for the card.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Not random, which is good enough for a card of the demo.
+struct Sevens;
+
+impl Entropy for Sevens {
+    fn fill(&mut self, octets: &mut [u8]) {
+        octets.fill(7);
+    }
+}
+
+/// The control word of a crypto period: each its own.
+fn word(period: u32) -> [u8; 16] {
+    u128::from(period).to_be_bytes()
+}
+
+/// The control words that are in the ECM of a crypto period, even and odd.
+fn words(period: u32) -> ([u8; 16], [u8; 16]) {
+    match Parity::of_crypto_period(period) {
+        Parity::Even => (word(period), word(period + 1)),
+        Parity::Odd => (word(period + 1), word(period)),
+    }
+}
+
+/// The descrambler in software, and how often it got the right words.
+struct Counted {
+    software: Arc<SoftDescrambler>,
+    right: Arc<AtomicU32>,
+}
+
+impl Descrambler for Counted {
+    fn load_ladder(&mut self, keys: &LadderKeys<'_>) {
+        Descrambler::load_ladder(&mut self.software, keys);
+    }
+
+    fn set_control_words(&mut self, given: &ControlWords<'_>, period_ms: u32) {
+        let opened = |encrypted: &[u8; 16]| {
+            let mut block = (*encrypted).into();
+            Aes128::new(&K_CW.into()).decrypt_block(&mut block);
+            <[u8; 16]>::from(block)
+        };
+        if (opened(given.even), opened(given.odd)) == words(given.crypto_period) {
+            self.right.fetch_add(1, Ordering::SeqCst);
+        }
+        Descrambler::set_control_words(&mut self.software, given, period_ms);
+    }
+
+    fn clear(&mut self, session: SessionId) {
+        Descrambler::clear(&mut self.software, session);
+    }
+}
+
+/// The box's half of the pairing, as its storage holds it.
+fn pairing() -> (String, Vec<u8>) {
+    let k_box = bench::key(BOX_KEY);
+    let (operator, epoch) = (OPERATOR, Epoch::new(1));
+    let header = BoxHeader { stb: STB, suite: Suite::Cmac128, operator, epoch, seq: 1 };
+    let wrapped = k_box.wrap(&header.key_context(), &KeyMaterial::from(Key::new(K_PAIR)));
+    let WrappedKey::Short(k_pair) = wrapped else { panic!("a key of 128 bits is a short one") };
+    let command = BoxCommand::Pair(BoxPairing {
+        card: PSEUDONYM,
+        slot: 0,
+        clear_words_allowed: false,
+        k_pair,
+        ek2: [2; 16],
+        ek1: [1; 16],
+        kcv: bench::key(K_PAIR).kcv(),
+    });
+    let mut section = Vec::new();
+    box_emm::seal(&header, &[command], &k_box, &mut section).unwrap();
+    ("pairing.0".to_owned(), section)
+}
+
+/// The PMT of News.
+fn pmt(mode: ScramblingMode) -> Vec<u8> {
+    let private = CaPrivate { operator: OPERATOR, suite: 2 }.octets();
+    let system = CaSystemId::new(0x4AF0);
+    let mut descriptors = Vec::new();
+    CaDescriptor { system, pid: ECM_PID, private: &private }.emit(&mut descriptors).unwrap();
+    let scrambling = Descriptor { tag: Descriptor::SCRAMBLING, data: &[mode.0] };
+    scrambling.emit(&mut descriptors).unwrap();
+    let mut streams = Vec::new();
+    let video = Stream { stream_type: 2, pid: VIDEO_PID, descriptors: Descriptors::default() };
+    video.emit(&mut streams).unwrap();
+    let pmt = Pmt {
+        program_number: 1,
+        version: 0,
+        current: true,
+        pcr_pid: VIDEO_PID,
+        descriptors: Descriptors::parse(&descriptors).unwrap(),
+        streams: Streams::parse(&streams).unwrap(),
+    };
+    let mut section = Vec::new();
+    pmt.emit(&mut section).unwrap();
+    section
+}
+
+/// The ECMs of News, a crypto period each.
+fn ecms() -> Vec<Vec<u8>> {
+    let ecm = |period| {
+        let (even, odd) = words(period);
+        let words = ecm::ControlWords::Words128 {
+            even: ControlWord::new(even),
+            odd: ControlWord::new(odd),
+        };
+        let body = bench::body(NOON.saturating_add(period), bench::subscription());
+        bench::seal_period(NEWS, period, &EcmBody { words, ..body })
+    };
+    (0..(WARM_UP + COUNTED) as u32).map(ecm).collect()
+}
+
+/// Puts every ECM into the ring as soon as the card has answered the one before.
+fn zap(cam: &Cam, ecms: &[Vec<u8>], right: &AtomicU32) {
+    for ecm in ecms {
+        let before = right.load(Ordering::SeqCst);
+        cam.section(0, ECM_PID, ecm).unwrap();
+        cam.wait_flushed(cam.flush(), PATIENCE).unwrap();
+        assert_eq!(right.load(Ordering::SeqCst), before + 1, "control words for each ECM");
+        while cam.events().pop(clock::now, Duration::ZERO).is_some() {}
+    }
+}
+
+/// What all threads of the process allocate for ECMs when cold, and when warm.
+fn allocations(url: &str, reader: Box<dyn Reader>, mode: ScramblingMode) -> (usize, usize) {
+    let mut config = Config::new(STB, Key::new(BOX_KEY), Box::new(Sevens));
+    config.stored = vec![pairing()];
+    if reader.capabilities().detect {
+        config.probe = None;
+    }
+    let cam = Arc::new(Cam::new(Engine::new(config), 4096, 64).unwrap());
+    let software = Arc::new(SoftDescrambler::new(&Key::new([0x70; 16])));
+    let right = Arc::new(AtomicU32::new(0));
+    let keys = Box::new(Counted { software, right: Arc::clone(&right) });
+    let rows = Box::new(MemoryStorage::default());
+    let again = url.to_owned();
+    let opener = Box::new(move || reader::open(&again));
+    let mut driver = Driver::new(Arc::clone(&cam), reader, opener, keys, rows);
+    let thread = thread::spawn(move || driver.run());
+    loop {
+        let stamped = cam.events().pop(clock::now, PATIENCE).expect("the card comes up");
+        if let Notice::Engine(Event::Card { state: CardState::Ready, .. }) = stamped.notice {
+            break;
+        }
+    }
+    let pmt = pmt(mode);
+    cam.call(|engine, now| engine.session_open(now, 0, &pmt)).unwrap();
+    let ecms = ecms();
+    let (cold, warm) = ecms.split_at(WARM_UP);
+    let counts = [cold, warm].map(|ecms| {
+        let before = allocations::everywhere();
+        zap(&cam, ecms, &right);
+        allocations::everywhere() - before
+    });
+    let stats = cam.query(Engine::stats);
+    assert_eq!((stats.ecm_sent, stats.cw_out), (ecms.len() as u64, ecms.len() as u64));
+    cam.stop();
+    thread.join().unwrap();
+    counts.into()
+}
+
+/// One test, so that no other thread of the process is at work.
+#[test]
+fn a_warm_ecm_allocates_nothing_from_ring_to_descrambler() {
+    let file = bench::file("");
+    let csa = ScramblingMode::CSA2;
+    for (scheme, line, protocol, mode) in [
+        ("serial", "phoenix", "t1", csa),
+        ("serial", "phoenix", "t0", csa),
+        ("gempc", "gempc-twin", "t1", csa),
+        ("gempc", "gempc-twin", "t0", csa),
+        ("serial", "phoenix", "t1", ScramblingMode::CISSA1),
+    ] {
+        let name = format!("heap-{scheme}-{protocol}-{}", mode.0);
+        let options = ["--link", "port", "--line", line, "--protocol", protocol];
+        let card = Card::personalised(&name, &file, &options);
+        let url = card.url(scheme);
+        let (cold, warm) = allocations(&url, reader::open(&url).unwrap(), mode);
+        assert!(cold > 0, "{name}: the counter counts");
+        assert_eq!(warm, 0, "{name}");
+    }
+    let url = "vpcd:127.0.0.1:0";
+    let reader = VpcdReader::open(&Url::parse(url)).unwrap();
+    let address = reader.address().unwrap().to_string();
+    let _card = Card::personalised("heap-vpcd", &file, &["--vpcd", &address]);
+    let (cold, warm) = allocations(url, Box::new(reader), csa);
+    assert!(cold > 0, "vpcd: the counter counts");
+    assert_eq!(warm, 0, "vpcd");
+}
