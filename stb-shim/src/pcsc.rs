@@ -7,12 +7,12 @@
 //!    context of its own, and only by calls that do not wait.
 //!  - With T=1 the driver takes APDUs. With T=0 it takes TPDUs: GET RESPONSE and the right Le are ours.
 use crate::clock;
-use crate::reader::{Capabilities, Latency, Presence, Reader, ReaderError, Received, What};
+use crate::reader::{Capabilities, Presence, Reader, ReaderError, Received, What};
 use crate::sys::Waker;
 use crate::url::Url;
 use cam_types::Instant;
 use iso7816::etu::LineParams;
-use iso7816::line::{Level, Reset};
+use iso7816::line::Reset;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use pcsc::{Context, Error, ReaderState, Scope, State};
@@ -116,16 +116,7 @@ fn no_thread(reader: &str, why: io::Error) -> ReaderError {
 
 impl Reader for PcscReader {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            reset: true,
-            power: true,
-            detect: true,
-            clock_hz: 3_579_545,
-            baud_base: None,
-            max_baud: 1_000_000,
-            level: Level::Apdu,
-            latency: Latency::Fixed,
-        }
+        Capabilities::APDU
     }
 
     fn present(&mut self) -> Result<Presence, ReaderError> {

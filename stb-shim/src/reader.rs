@@ -107,6 +107,18 @@ impl fmt::Display for Latency {
 }
 
 impl Capabilities {
+    /// Of a reader that sees its card and takes APDUs: rates are its own business.
+    pub const APDU: Self = Self {
+        reset: true,
+        power: true,
+        detect: true,
+        clock_hz: 3_579_545,
+        baud_base: None,
+        max_baud: 1_000_000,
+        level: Level::Apdu,
+        latency: Latency::Fixed,
+    };
+
     /// The answer to reset begins within 40,000 clock cycles (ISO/IEC 7816-3 §6.2.1): 40 ms at the
     /// slowest clock. A card that was pulled shows by this, and the keys must go within a second.
     const ATR_START: Duration = Duration::from_millis(120);

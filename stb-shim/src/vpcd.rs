@@ -12,7 +12,7 @@
 //!  - What a client does or leaves undone costs a bounded time; then it is shown out, and the slot
 //!    is free for the next one.
 use crate::clock;
-use crate::reader::{Capabilities, Latency, Presence, Reader, ReaderError, Received, What};
+use crate::reader::{Capabilities, Presence, Reader, ReaderError, Received, What};
 use crate::sys::Waker;
 use crate::url::Url;
 use cam_types::Instant;
@@ -259,16 +259,7 @@ impl VpcdReader {
 
 impl Reader for VpcdReader {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            reset: true,
-            power: true,
-            detect: true,
-            clock_hz: 3_579_545,
-            baud_base: None,
-            max_baud: 1_000_000,
-            level: Level::Apdu,
-            latency: Latency::Fixed,
-        }
+        Capabilities::APDU
     }
 
     fn present(&mut self) -> Result<Presence, ReaderError> {
