@@ -14,6 +14,7 @@ pub mod formula;
 pub mod keys;
 pub mod load;
 pub mod mac;
+pub mod port;
 pub mod proof;
 pub mod psam;
 pub mod purchase;
