@@ -18,13 +18,16 @@ pub mod port;
 pub mod proof;
 pub mod psam;
 pub mod purchase;
+pub mod read;
 pub mod record;
+pub mod refusal;
 mod response;
 mod transaction;
 
 pub use mac::Mac;
 pub use record::LogRecord;
-pub use transaction::{PurseStatus, Transaction, TransactionType};
+pub use refusal::{Reason, Refusal};
+pub use transaction::{Account, PurseStatus, Transaction, TransactionType};
 
 /// The purse application of our card.
 pub const PURSE_AID: [u8; 9] = [0xA0, 0x00, 0x00, 0x00, 0x03, 0x86, 0x98, 0x07, 0x01];

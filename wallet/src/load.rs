@@ -4,21 +4,22 @@ use crate::formula::mac1_load;
 use crate::keys::LoadKey;
 use crate::mac::Mac;
 use crate::proof::Unsettled;
+use crate::refusal::{Refusal, Step};
 use crate::response::split;
 use crate::transaction::{PurseStatus, Transaction, TransactionType};
 use alloc::vec::Vec;
-use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId};
+use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
 use core::fmt;
 
 /// A load that the card has not heard of yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Load {
-    /// Which load key.
-    pub key_index: u8,
-    /// How much.
-    pub amount: Fen,
-    /// Where.
-    pub terminal: TerminalId,
+    pub(crate) key_index: u8,
+    pub(crate) amount: Fen,
+    pub(crate) terminal: TerminalId,
+    pub(crate) kind: TransactionType,
+    /// The most that the purse may hold.
+    pub(crate) maximum: Fen,
 }
 
 /// A load that the card has agreed to; the host's turn.
@@ -28,6 +29,8 @@ pub struct Initialized {
     load: Load,
     /// The card's balance.
     pub balance: Fen,
+    /// The balance after the load.
+    sum: Fen,
     /// The card's online sequence.
     pub online_sequence: [u8; 2],
     /// The version of the card's load key.
@@ -45,6 +48,7 @@ pub struct Initialized {
 #[must_use = "the host has authorised the money"]
 pub struct Crediting {
     transaction: Transaction,
+    key_index: u8,
     online_sequence: [u8; 2],
     balance: Fen,
     mac2: Mac,
@@ -57,7 +61,7 @@ pub enum Credit {
     /// The card holds the money.
     Loaded(LoadReceipt),
     /// The card refused before touching the balance.
-    Refused(PurseStatus),
+    Refused(Refusal),
     /// The balance may or may not have changed.
     Unsettled(Unsettled),
 }
@@ -79,30 +83,76 @@ pub struct LoadReceipt {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LoadError {
     /// The card refused the command.
-    Refused(PurseStatus),
+    Refused(Refusal),
+    /// The card did not answer.
+    NoAnswer,
     /// The card's answer is not an answer to this command.
     Malformed(DecodeError),
-    /// The sum does not fit the purse.
-    Overflow,
+    /// There is nothing to load.
+    AmountZero,
+    /// More than the purse may hold.
+    OverMaximum {
+        /// What it holds.
+        balance: Fen,
+        /// What was to be added.
+        amount: Fen,
+        /// What it may hold.
+        maximum: Fen,
+    },
 }
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(sw) => write!(f, "card refused the load ({sw})"),
-            Self::Malformed(error) => write!(f, "answer to INITIALIZE FOR LOAD: {error}"),
-            Self::Overflow => f.write_str("balance and amount together exceed the purse"),
-        }
+            Self::Refused(why) => write!(f, "{why}"),
+            Self::NoAnswer => f.write_str("card did not answer"),
+            Self::Malformed(error) => write!(f, "the card's answer: {error}"),
+            Self::AmountZero => f.write_str("amount 0.00: there is nothing to load"),
+            Self::OverMaximum { balance, amount, maximum } => {
+                write!(
+                    f,
+                    "balance {balance} and {amount} more are over the purse's maximum of {maximum}"
+                )
+            }
+        }?;
+        f.write_str("; no money has moved")
     }
 }
 
 impl core::error::Error for LoadError {}
 
 impl Load {
+    /// A load of the purse under the key `key_index`.
+    pub fn new(key_index: u8, amount: Fen, terminal: TerminalId) -> Result<Self, LoadError> {
+        Self::of(TransactionType::LOAD, key_index, amount, terminal)
+    }
+
+    pub(crate) fn of(
+        kind: TransactionType,
+        key_index: u8,
+        amount: Fen,
+        terminal: TerminalId,
+    ) -> Result<Self, LoadError> {
+        if amount == Fen::ZERO {
+            return Err(LoadError::AmountZero);
+        }
+        Ok(Self { key_index, amount, terminal, kind, maximum: Fen::new(u32::MAX) })
+    }
+
+    /// The same, into a purse that may hold no more than `maximum`.
+    pub fn within(self, maximum: Fen) -> Result<Self, LoadError> {
+        if self.amount > maximum {
+            let (balance, amount) = (Fen::ZERO, self.amount);
+            return Err(LoadError::OverMaximum { balance, amount, maximum });
+        }
+        Ok(Self { maximum, ..self })
+    }
+
     /// INITIALIZE FOR LOAD.
     pub fn command(&self) -> Vec<u8> {
         let mut apdu = Vec::with_capacity(17);
-        apdu.extend([0x80, 0x50, 0x00, 0x02, 0x0B, self.key_index]);
+        let [p1, p2] = self.kind.initialize();
+        apdu.extend([0x80, 0x50, p1, p2, 0x0B, self.key_index]);
         apdu.extend(self.amount.to_be_bytes());
         apdu.extend(self.terminal.octets());
         apdu.push(0x10);
@@ -113,9 +163,16 @@ impl Load {
     pub fn initialized(self, response: &[u8]) -> Result<Initialized, LoadError> {
         let (data, sw) = split(response).map_err(LoadError::Malformed)?;
         if sw != PurseStatus::OK {
-            return Err(LoadError::Refused(sw));
+            return Err(LoadError::Refused(Refusal::new(Step::InitializeLoad, sw)));
         }
-        Initialized::parse(self, data).map_err(LoadError::Malformed)
+        let mut initialized = Initialized::parse(self, data).map_err(LoadError::Malformed)?;
+        let Load { amount, maximum, .. } = initialized.load;
+        let balance = initialized.balance;
+        initialized.sum = balance
+            .checked_add(amount)
+            .filter(|sum| *sum <= maximum)
+            .ok_or(LoadError::OverMaximum { balance, amount, maximum })?;
+        Ok(initialized)
     }
 }
 
@@ -125,6 +182,7 @@ impl Initialized {
         let initialized = Self {
             load,
             balance: Fen::from_be_bytes(*r.array("balance")?),
+            sum: Fen::ZERO,
             online_sequence: *r.array("online sequence")?,
             key_version: r.u8("key version")?,
             algorithm: r.u8("algorithm")?,
@@ -138,15 +196,15 @@ impl Initialized {
     /// The host's check: does MAC1 come from the card that holds `key`?
     pub fn is_from(&self, key: &LoadKey) -> bool {
         let session = key.session(self.random, self.online_sequence);
-        let kind = TransactionType::LOAD;
-        self.mac1 == mac1_load(&session, self.balance, self.load.amount, kind, self.load.terminal)
+        let Load { amount, kind, terminal, .. } = self.load;
+        self.mac1 == mac1_load(&session, self.balance, amount, kind, terminal)
     }
 
     /// What the host makes MAC2 over.
     pub fn transaction(&self, date: BcdDate, time: BcdTime) -> Transaction {
         Transaction {
             amount: self.load.amount,
-            kind: TransactionType::LOAD,
+            kind: self.load.kind,
             terminal: self.load.terminal,
             date,
             time,
@@ -154,10 +212,14 @@ impl Initialized {
     }
 
     /// Goes on with the host's MAC2.
-    pub fn credit(self, date: BcdDate, time: BcdTime, mac2: Mac) -> Result<Crediting, LoadError> {
-        let transaction = self.transaction(date, time);
-        let balance = self.balance.checked_add(transaction.amount).ok_or(LoadError::Overflow)?;
-        Ok(Crediting { transaction, online_sequence: self.online_sequence, balance, mac2 })
+    pub fn credit(self, date: BcdDate, time: BcdTime, mac2: Mac) -> Crediting {
+        Crediting {
+            transaction: self.transaction(date, time),
+            key_index: self.load.key_index,
+            online_sequence: self.online_sequence,
+            balance: self.sum,
+            mac2,
+        }
     }
 }
 
@@ -182,14 +244,21 @@ impl Crediting {
                 balance: self.balance,
                 tac: Mac([a, b, c, d]),
             }),
-            Some(Ok((_, sw))) if sw != PurseStatus::OK && sw != PurseStatus::MEMORY_FAILURE => {
-                Credit::Refused(sw)
-            }
+            Some(Ok((&[], sw))) if sw != PurseStatus::OK => match Refusal::of_commit(sw) {
+                Some(refusal) => Credit::Refused(refusal),
+                None => Credit::Unsettled(self.unsettled()),
+            },
             _ => Credit::Unsettled(self.unsettled()),
         }
     }
 
     fn unsettled(self) -> Unsettled {
-        Unsettled { transaction: self.transaction, sequence: self.online_sequence }
+        Unsettled {
+            transaction: self.transaction,
+            terminal_sequence: TerminalSequence::new(0),
+            sequence: self.online_sequence,
+            key_index: self.key_index,
+            balance: self.balance,
+        }
     }
 }

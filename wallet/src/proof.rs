@@ -1,13 +1,19 @@
-//! GET TRANSACTION PROVE: what became of a transaction whose answer was lost.
+//! What became of a transaction whose answer was lost: GET TRANSACTION PROVE, and the card's own numbers.
 //!
-//! Cards differ in the number under which they keep the proof, the one before the transaction or the
-//! one after; a card of the first kind may answer the second number with its previous transaction's
-//! proof. So both are asked, and only a MAC or TAC that checks settles anything.
+//! Cards differ in the number under which they keep the proof, the one before the transaction or the one after; some
+//! answer the second with their previous transaction's proof, some show it once only, some without the MAC, and some
+//! say "no proof" and "no state for that" in the same word. So both numbers are asked, only a MAC or TAC that checks
+//! settles anything there, and where none does the card's transaction counter or balance decides.
 
 use crate::mac::Mac;
+use crate::purchase::{Purchase, PurchaseError};
+use crate::read;
+use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
 use crate::transaction::{PurseStatus, Transaction};
-use cam_types::DecodeError;
+use alloc::vec::Vec;
+use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
+use core::fmt;
 
 /// A transaction whose outcome only the card knows.
 ///
@@ -17,8 +23,14 @@ use cam_types::DecodeError;
 pub struct Unsettled {
     /// Amount, type, terminal, date and time.
     pub transaction: Transaction,
+    /// The terminal's number; zero for a load, which has none.
+    pub terminal_sequence: TerminalSequence,
     /// The sequence number that INITIALIZE returned.
     pub sequence: [u8; 2],
+    /// Which key.
+    pub key_index: u8,
+    /// The balance, if the transaction took place.
+    pub balance: Fen,
 }
 
 /// One question to the card.
@@ -26,7 +38,42 @@ pub struct Unsettled {
 #[must_use = "money may have moved"]
 pub struct Inquiry {
     unsettled: Unsettled,
-    counted_up: bool,
+    question: Question,
+    heard: Heard,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Question {
+    Prove(Numbering),
+    /// INITIALIZE for money out, GET BALANCE for a load: neither moves money.
+    Counter,
+}
+
+/// What the card has said so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Heard {
+    /// A proof that nobody here can check.
+    unchecked: Option<(Proof, Numbering)>,
+    /// The card has refused without saying that there is no proof.
+    evaded: bool,
+}
+
+/// Under which number a card keeps proofs and log records.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Numbering {
+    /// The number that INITIALIZE returned.
+    Before,
+    /// The one after it.
+    After,
+}
+
+impl fmt::Display for Numbering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Before => "the number before the transaction",
+            Self::After => "the number after the transaction",
+        })
+    }
 }
 
 /// What the card can show of a past transaction.
@@ -38,60 +85,239 @@ pub struct Proof {
     pub tac: Mac,
 }
 
+/// Whose proof it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Check {
+    /// Its MAC or TAC is this transaction's.
+    Ours,
+    /// It is another transaction's.
+    NotOurs,
+    /// It has no MAC, and the key for its TAC is not here.
+    CannotTell,
+}
+
+impl From<bool> for Check {
+    fn from(is_ours: bool) -> Self {
+        if is_ours { Self::Ours } else { Self::NotOurs }
+    }
+}
+
+/// A transaction that took place, though the answer to its commit was lost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Made {
+    /// Amount, type, terminal, date and time.
+    pub transaction: Transaction,
+    /// The terminal's number; zero for a load.
+    pub terminal_sequence: TerminalSequence,
+    /// The sequence number before.
+    pub sequence: [u8; 2],
+    /// The balance after.
+    pub balance: Fen,
+    /// What the card showed, and under which number; `None` when it showed nothing and its counter has decided.
+    pub proof: Option<(Proof, Numbering)>,
+}
+
 /// Where the inquiry stands.
 #[derive(Debug, Eq, PartialEq)]
 #[must_use]
 pub enum Settlement {
     /// The transaction took place.
-    Made(Transaction, Proof),
+    Made(Made),
     /// It did not: start again from INITIALIZE.
     NotMade(Transaction),
     /// Ask once more.
     Ask(Inquiry),
     /// The card did not answer the question: reset, select and ask again.
     NoAnswer(Unsettled),
+    /// The card refused to say.
+    Refused(Unsettled, Refusal),
+    /// The card has made other transactions since: its log or the acquirer can tell.
+    MovedOn(Unsettled),
 }
 
 impl Unsettled {
+    /// Octets of a persisted one.
+    pub const LEN: usize = 29;
+
     /// The first question, to be asked after a reset and a SELECT.
     pub fn inquire(self) -> Inquiry {
-        Inquiry { unsettled: self, counted_up: true }
+        let question = Question::Prove(Numbering::After);
+        Inquiry { unsettled: self, question, heard: Heard::default() }
+    }
+
+    /// Appends what is to be persisted.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        out.extend(self.transaction.amount.to_be_bytes());
+        out.push(self.transaction.kind.0);
+        out.extend(self.transaction.terminal.octets());
+        out.extend(self.transaction.date.0);
+        out.extend(self.transaction.time.0);
+        out.extend(self.terminal_sequence.to_be_bytes());
+        out.extend(self.sequence);
+        out.push(self.key_index);
+        out.extend(self.balance.to_be_bytes());
+    }
+
+    /// Reads what was persisted.
+    pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(octets);
+        let unsettled = Self {
+            transaction: Transaction {
+                amount: Fen::from_be_bytes(*r.array("amount")?),
+                kind: crate::TransactionType(r.u8("transaction type")?),
+                terminal: TerminalId::new(*r.array("terminal")?),
+                date: BcdDate(*r.array("date")?),
+                time: BcdTime(*r.array("time")?),
+            },
+            terminal_sequence: TerminalSequence::from_be_bytes(*r.array("terminal sequence")?),
+            sequence: *r.array("sequence")?,
+            key_index: r.u8("key index")?,
+            balance: Fen::from_be_bytes(*r.array("balance")?),
+        };
+        r.finish("unsettled transaction")?;
+        Ok(unsettled)
+    }
+
+    fn made(self, proof: Option<(Proof, Numbering)>) -> Made {
+        let Self { transaction, terminal_sequence, sequence, balance, .. } = self;
+        Made { transaction, terminal_sequence, sequence, balance, proof }
+    }
+
+    /// The number of the transaction, as the card would keep it.
+    fn number(&self, numbering: Numbering) -> [u8; 2] {
+        match numbering {
+            Numbering::Before => self.sequence,
+            Numbering::After => u16::from_be_bytes(self.sequence).wrapping_add(1).to_be_bytes(),
+        }
+    }
+
+    /// Asks for the counter, and moves nothing: the smallest amount that the card takes.
+    fn purchase(&self) -> Purchase {
+        let Transaction { amount, kind, terminal, .. } = self.transaction;
+        let amount = amount.min(Fen::new(1));
+        Purchase { key_index: self.key_index, amount, terminal, kind }
     }
 }
 
 impl Inquiry {
-    /// GET TRANSACTION PROVE.
-    pub fn command(&self) -> [u8; 8] {
-        let [high, low] = if self.counted_up {
-            u16::from_be_bytes(self.unsettled.sequence).wrapping_add(1).to_be_bytes()
-        } else {
-            self.unsettled.sequence
-        };
-        [0x80, 0x5A, 0x00, self.unsettled.transaction.kind.0, 0x02, high, low, 0x08]
+    /// GET TRANSACTION PROVE, or what shows the counter.
+    pub fn command(&self) -> Vec<u8> {
+        let kind = self.unsettled.transaction.kind;
+        match self.question {
+            Question::Prove(numbering) => {
+                let [high, low] = self.unsettled.number(numbering);
+                [0x80, 0x5A, 0x00, kind.0, 0x02, high, low, 0x08].to_vec()
+            }
+            Question::Counter if kind.counts_online() => {
+                read::balance_command(kind.account()).to_vec()
+            }
+            Question::Counter => self.unsettled.purchase().command(),
+        }
     }
 
-    /// Reads the card's answer. `is_ours` checks MAC or TAC against what they should be.
-    pub fn answer(
+    /// Reads the card's answer, `None` when none came. `check` compares the MAC or the TAC with what it should be.
+    pub fn answer<C: Into<Check>>(
         self,
         response: Option<&[u8]>,
-        is_ours: impl FnOnce(&Proof) -> bool,
+        check: impl FnOnce(&Proof) -> C,
     ) -> Settlement {
-        let proof = match response.map(split) {
-            Some(Ok((data, PurseStatus::OK))) => match Proof::parse(data) {
-                Ok(proof) => is_ours(&proof).then_some(proof),
-                Err(_) => return Settlement::NoAnswer(self.unsettled),
+        match (self.question, response) {
+            (_, None) => Settlement::NoAnswer(self.unsettled),
+            (Question::Prove(numbering), Some(response)) => {
+                self.proof(numbering, response, |proof| check(proof).into())
+            }
+            (Question::Counter, Some(response))
+                if self.unsettled.transaction.kind.counts_online() =>
+            {
+                self.balance(response)
+            }
+            (Question::Counter, Some(response)) => self.counter(response),
+        }
+    }
+
+    fn proof(
+        mut self,
+        numbering: Numbering,
+        response: &[u8],
+        check: impl FnOnce(&Proof) -> Check,
+    ) -> Settlement {
+        match split(response) {
+            Ok((data, PurseStatus::OK)) => {
+                let Ok(proof) = Proof::parse(data) else {
+                    return Settlement::NoAnswer(self.unsettled);
+                };
+                match check(&proof) {
+                    Check::Ours => {
+                        return Settlement::Made(self.unsettled.made(Some((proof, numbering))));
+                    }
+                    Check::NotOurs => {}
+                    Check::CannotTell => {
+                        self.heard.unchecked = self.heard.unchecked.or(Some((proof, numbering)));
+                    }
+                }
+            }
+            Ok((_, sw)) => match Refusal::new(Step::Prove, sw) {
+                Refusal { status: PurseStatus::NO_PROOF, .. } => {}
+                Refusal {
+                    reason: Reason::NoProof | Reason::NoRecord | Reason::Unknown, ..
+                } => {
+                    self.heard.evaded = true;
+                }
+                refusal => return Settlement::Refused(self.unsettled, refusal),
             },
-            Some(Ok((_, PurseStatus::MEMORY_FAILURE))) | Some(Err(_)) | None => {
-                return Settlement::NoAnswer(self.unsettled);
-            }
-            Some(Ok(_)) => None,
+            Err(_) => return Settlement::NoAnswer(self.unsettled),
+        }
+        self.question = match numbering {
+            Numbering::After => Question::Prove(Numbering::Before),
+            Numbering::Before => Question::Counter,
         };
-        match proof {
-            Some(proof) => Settlement::Made(self.unsettled.transaction, proof),
-            None if self.counted_up => {
-                Settlement::Ask(Self { unsettled: self.unsettled, counted_up: false })
+        Settlement::Ask(self)
+    }
+
+    /// A load has taken place or not as the balance says.
+    fn balance(self, response: &[u8]) -> Settlement {
+        match read::balance(response) {
+            Ok(balance) => {
+                let before = self.unsettled.balance.checked_sub(self.unsettled.transaction.amount);
+                if before == Some(balance) {
+                    return Settlement::NotMade(self.unsettled.transaction);
+                }
+                let as_expected = balance == self.unsettled.balance;
+                self.moved(as_expected)
             }
-            None => Settlement::NotMade(self.unsettled.transaction),
+            Err(read::ReadError::Refused(refusal)) => Settlement::Refused(self.unsettled, refusal),
+            Err(_) => Settlement::NoAnswer(self.unsettled),
+        }
+    }
+
+    /// Money out has been paid or not as the offline sequence says.
+    fn counter(self, response: &[u8]) -> Settlement {
+        match self.unsettled.purchase().answered(response) {
+            Ok(card) if card.offline_sequence == self.unsettled.sequence => {
+                Settlement::NotMade(self.unsettled.transaction)
+            }
+            Ok(card) => {
+                let next = card.offline_sequence == self.unsettled.number(Numbering::After);
+                let by_one = next && card.balance == self.unsettled.balance;
+                self.moved(by_one)
+            }
+            // A purse that is empty now has paid since: it had the price.
+            Err(PurchaseError::Refused(Refusal { reason: Reason::Funds, .. })) => {
+                let empty = self.unsettled.balance == Fen::ZERO;
+                self.moved(empty)
+            }
+            Err(PurchaseError::Refused(refusal)) => Settlement::Refused(self.unsettled, refusal),
+            Err(_) => Settlement::NoAnswer(self.unsettled),
+        }
+    }
+
+    /// The card has moved on. Was it by this transaction? A card that has said clearly that it has no proof of it
+    /// made another one.
+    fn moved(self, as_expected: bool) -> Settlement {
+        if as_expected && (self.heard.evaded || self.heard.unchecked.is_some()) {
+            Settlement::Made(self.unsettled.made(self.heard.unchecked))
+        } else {
+            Settlement::MovedOn(self.unsettled)
         }
     }
 }
@@ -103,5 +329,15 @@ impl Proof {
             [a, b, c, d, e, f, g, h] => Ok(Self { mac: Mac([a, b, c, d]), tac: Mac([e, f, g, h]) }),
             _ => Err(DecodeError::Missing("MAC and TAC")),
         }
+    }
+
+    /// Whose it is by its MAC, which some cards leave zero. `is_ours` checks the MAC.
+    pub fn check_mac(&self, is_ours: impl FnOnce(Mac) -> bool) -> Check {
+        if self.has_mac() { is_ours(self.mac).into() } else { Check::CannotTell }
+    }
+
+    /// Whether the card shows a MAC.
+    pub fn has_mac(&self) -> bool {
+        self.mac != Mac([0; 4])
     }
 }

@@ -1,8 +1,11 @@
 //! Purchase (消费): INITIALIZE FOR PURCHASE, the PSAM's MAC1, DEBIT FOR PURCHASE, MAC2 back.
+//!
+//! Whatever else takes money from the card goes the same way under another type: `compound` adds its records in between.
 
 use crate::mac::Mac;
 use crate::proof::Unsettled;
 use crate::psam::{Psam, SamPurchase};
+use crate::refusal::{Refusal, Step};
 use crate::response::split;
 use crate::transaction::{PurseStatus, Transaction, TransactionType};
 use alloc::vec::Vec;
@@ -12,12 +15,10 @@ use core::fmt;
 /// A purchase that the card has not heard of yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Purchase {
-    /// Which purchase key.
-    pub key_index: u8,
-    /// How much.
-    pub amount: Fen,
-    /// Where.
-    pub terminal: TerminalId,
+    pub(crate) key_index: u8,
+    pub(crate) amount: Fen,
+    pub(crate) terminal: TerminalId,
+    pub(crate) kind: TransactionType,
 }
 
 /// A purchase that the card can pay; the PSAM's turn.
@@ -42,6 +43,7 @@ pub struct Initialized {
 #[must_use = "the PSAM has authorised the debit"]
 pub struct Debiting {
     transaction: Transaction,
+    key_index: u8,
     offline_sequence: [u8; 2],
     terminal_sequence: TerminalSequence,
     balance: Fen,
@@ -55,7 +57,7 @@ pub enum Debit {
     /// The card has paid and proved it.
     Paid(Receipt),
     /// The card refused before touching the balance.
-    Refused(PurseStatus),
+    Refused(Refusal),
     /// The balance may or may not have changed.
     Unsettled(Unsettled),
 }
@@ -87,9 +89,20 @@ pub enum PurchaseError {
         price: Fen,
     },
     /// The card refused the command.
-    Refused(PurseStatus),
+    Refused(Refusal),
+    /// The card did not answer.
+    NoAnswer,
     /// The card's answer is not an answer to this command.
     Malformed(DecodeError),
+    /// There is nothing to pay.
+    AmountZero,
+    /// More than the terminal may take.
+    OverLimit {
+        /// What was asked for.
+        amount: Fen,
+        /// What the terminal may take.
+        limit: Fen,
+    },
     /// The terminal's secure module has no key for this card.
     NoKey {
         /// The version that the card asked for.
@@ -105,25 +118,50 @@ impl fmt::Display for PurchaseError {
             Self::InsufficientBalance { balance, price } => {
                 write!(f, "balance {balance} does not cover price {price}")
             }
-            Self::Refused(sw) => write!(f, "card refused the purchase ({sw})"),
-            Self::Malformed(error) => write!(f, "answer to INITIALIZE FOR PURCHASE: {error}"),
+            Self::Refused(why) => write!(f, "{why}"),
+            Self::NoAnswer => f.write_str("card did not answer"),
+            Self::Malformed(error) => write!(f, "the card's answer: {error}"),
+            Self::AmountZero => {
+                f.write_str("amount 0.00: only a compound purchase may be of nothing")
+            }
+            Self::OverLimit { amount, limit } => {
+                write!(f, "amount {amount} is over the limit of {limit}")
+            }
             Self::NoKey { version, algorithm } => {
                 write!(
                     f,
                     "secure module has no purchase key {version:02X}, algorithm {algorithm:02X}"
                 )
             }
-        }
+        }?;
+        f.write_str("; no money has moved")
     }
 }
 
 impl core::error::Error for PurchaseError {}
 
 impl Purchase {
+    /// A purchase from the purse under the key `key_index`.
+    pub fn new(key_index: u8, amount: Fen, terminal: TerminalId) -> Result<Self, PurchaseError> {
+        if amount == Fen::ZERO {
+            return Err(PurchaseError::AmountZero);
+        }
+        Ok(Self { key_index, amount, terminal, kind: TransactionType::PURCHASE })
+    }
+
+    /// The same, if it is not over `limit`.
+    pub fn within(self, limit: Fen) -> Result<Self, PurchaseError> {
+        if self.amount > limit {
+            return Err(PurchaseError::OverLimit { amount: self.amount, limit });
+        }
+        Ok(self)
+    }
+
     /// INITIALIZE FOR PURCHASE.
     pub fn command(&self) -> Vec<u8> {
         let mut apdu = Vec::with_capacity(17);
-        apdu.extend([0x80, 0x50, 0x01, 0x02, 0x0B, self.key_index]);
+        let [p1, p2] = self.kind.initialize();
+        apdu.extend([0x80, 0x50, p1, p2, 0x0B, self.key_index]);
         apdu.extend(self.amount.to_be_bytes());
         apdu.extend(self.terminal.octets());
         apdu.push(0x0F);
@@ -132,16 +170,23 @@ impl Purchase {
 
     /// Reads the card's answer.
     pub fn initialized(self, response: &[u8]) -> Result<Initialized, PurchaseError> {
-        let (data, sw) = split(response).map_err(PurchaseError::Malformed)?;
-        if sw != PurseStatus::OK {
-            return Err(PurchaseError::Refused(sw));
+        let price = self.amount;
+        match self.answered(response)? {
+            Initialized { balance, .. } if balance < price => {
+                Err(PurchaseError::InsufficientBalance { balance, price })
+            }
+            initialized => Ok(initialized),
         }
-        let initialized = Initialized::parse(self, data).map_err(PurchaseError::Malformed)?;
-        let (balance, price) = (initialized.balance, initialized.purchase.amount);
-        if balance < price {
-            return Err(PurchaseError::InsufficientBalance { balance, price });
+    }
+
+    /// What the card says, whether or not it could pay.
+    pub(crate) fn answered(self, response: &[u8]) -> Result<Initialized, PurchaseError> {
+        match split(response).map_err(PurchaseError::Malformed)? {
+            (data, PurseStatus::OK) => {
+                Initialized::parse(self, data).map_err(PurchaseError::Malformed)
+            }
+            (_, sw) => Err(PurchaseError::Refused(Refusal::new(Step::InitializeDebit, sw))),
         }
-        Ok(initialized)
     }
 }
 
@@ -173,7 +218,7 @@ impl Initialized {
         let price = self.purchase.amount;
         let transaction = Transaction {
             amount: price,
-            kind: TransactionType::PURCHASE,
+            kind: self.purchase.kind,
             terminal: self.purchase.terminal,
             date,
             time,
@@ -193,6 +238,7 @@ impl Initialized {
             .ok_or(PurchaseError::InsufficientBalance { balance: self.balance, price })?;
         Ok(Debiting {
             transaction,
+            key_index: self.purchase.key_index,
             offline_sequence: self.offline_sequence,
             terminal_sequence,
             balance,
@@ -227,7 +273,10 @@ impl Debiting {
                 }
                 _ => Debit::Unsettled(self.unsettled()),
             },
-            Some(Ok((_, sw))) if sw != PurseStatus::MEMORY_FAILURE => Debit::Refused(sw),
+            Some(Ok((&[], sw))) => match Refusal::of_commit(sw) {
+                Some(refusal) => Debit::Refused(refusal),
+                None => Debit::Unsettled(self.unsettled()),
+            },
             _ => Debit::Unsettled(self.unsettled()),
         }
     }
@@ -243,6 +292,12 @@ impl Debiting {
     }
 
     fn unsettled(self) -> Unsettled {
-        Unsettled { transaction: self.transaction, sequence: self.offline_sequence }
+        Unsettled {
+            transaction: self.transaction,
+            terminal_sequence: self.terminal_sequence,
+            sequence: self.offline_sequence,
+            key_index: self.key_index,
+            balance: self.balance,
+        }
     }
 }

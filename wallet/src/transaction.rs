@@ -14,6 +14,38 @@ impl TransactionType {
     pub const PURCHASE: Self = Self(0x06);
     /// Compound purchase: money and an application record move together.
     pub const COMPOUND: Self = Self(0x09);
+
+    /// P1 and P2 of its INITIALIZE.
+    pub(crate) const fn initialize(self) -> [u8; 2] {
+        match self {
+            Self::LOAD_ED => [0x00, 0x01],
+            Self::LOAD => [0x00, 0x02],
+            Self::COMPOUND => [0x03, 0x02],
+            _ => [0x01, 0x02],
+        }
+    }
+
+    /// Whether the online sequence counts it, and not the offline one.
+    pub(crate) const fn counts_online(self) -> bool {
+        matches!(self, Self::LOAD | Self::LOAD_ED)
+    }
+
+    /// Where its money is.
+    pub const fn account(self) -> Account {
+        match self {
+            Self::LOAD_ED => Account::Passbook,
+            _ => Account::Purse,
+        }
+    }
+}
+
+/// Passbook or purse: P2 of what asks for one of them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Account {
+    /// Passbook (ED).
+    Passbook = 1,
+    /// Purse (EP).
+    Purse = 2,
 }
 
 /// What a purse and its partner agree on: amount, type, terminal, date and time.

@@ -8,10 +8,11 @@ use proptest::prelude::*;
 use wallet::formula::{mac2_load, mac2_purchase};
 use wallet::keys::{LoadKey, PurchaseKey};
 use wallet::load::{Credit, Load, LoadError};
-use wallet::proof::{Proof, Settlement, Unsettled};
+use wallet::proof::{Made, Numbering, Proof, Settlement, Unsettled};
 use wallet::psam::SoftPsam;
 use wallet::purchase::{Debit, Debiting, Purchase, PurchaseError};
-use wallet::{LogRecord, Mac, PurseStatus, Transaction, TransactionType};
+use wallet::refusal::Step;
+use wallet::{LogRecord, Mac, PurseStatus, Refusal, Transaction, TransactionType};
 
 /// Source: vector V3c, a purchase of 0.01 with a real FM1208.
 const DPK: [u8; 16] = hex!("00112233445566778899AABBCCDDEEFF");
@@ -19,7 +20,7 @@ const DATE: BcdDate = BcdDate(hex!("20161216"));
 const TIME: BcdTime = BcdTime(hex!("134600"));
 
 fn purchase() -> Purchase {
-    Purchase { key_index: 1, amount: Fen::new(1), terminal: TerminalId::new(hex!("001122334455")) }
+    Purchase::new(1, Fen::new(1), TerminalId::new(hex!("001122334455"))).unwrap()
 }
 
 fn psam() -> SoftPsam {
@@ -73,13 +74,16 @@ fn what_is_no_answer_leaves_a_debit_unsettled() {
     }
     let mut psam = psam();
     let debit = debiting(&mut psam).finish(Some(&hex!("9302")), &mut psam);
-    assert_eq!(debit, Debit::Refused(PurseStatus::WRONG_MAC));
+    assert_eq!(debit, Debit::Refused(Refusal::new(Step::Commit, PurseStatus::WRONG_MAC)));
 }
 
 #[test]
 fn a_purchase_that_the_card_cannot_start_is_an_error() {
     for (response, error) in [
-        (&hex!("9403")[..], PurchaseError::Refused(PurseStatus::NO_KEY)),
+        (
+            &hex!("9403")[..],
+            PurchaseError::Refused(Refusal::new(Step::InitializeDebit, PurseStatus::NO_KEY)),
+        ),
         (
             &hex!("00000000 0000 000000 01 00 584633C9 9000")[..],
             PurchaseError::InsufficientBalance { balance: Fen::ZERO, price: Fen::new(1) },
@@ -103,11 +107,7 @@ fn a_purchase_that_the_card_cannot_start_is_an_error() {
 #[test]
 fn a_load_is_checked_authorised_and_credited() {
     let key = LoadKey::new(Secret::new(DPK));
-    let load = || Load {
-        key_index: 1,
-        amount: Fen::new(0x2000),
-        terminal: TerminalId::new(hex!("001122334455")),
-    };
+    let load = || Load::new(1, Fen::new(0x2000), TerminalId::new(hex!("001122334455"))).unwrap();
     assert_eq!(load().command(), hex!("80 50 00 02 0B 01 00002000 001122334455 10"));
     let answer = hex!("00000000 0000 01 00 C903814D 03976C22 9000");
     let (date, time) = (BcdDate(hex!("20161216")), BcdTime(hex!("105800")));
@@ -116,13 +116,16 @@ fn a_load_is_checked_authorised_and_credited() {
         assert!(initialized.is_from(&key));
         let session = key.session(initialized.random, initialized.online_sequence);
         let mac2 = mac2_load(&session, &initialized.transaction(date, time));
-        let crediting = initialized.credit(date, time, mac2).unwrap();
+        let crediting = initialized.credit(date, time, mac2);
         assert_eq!(crediting.command(), hex!("80 52 00 00 0B 20161216 105800 8AFA5718 04"));
         crediting.finish(response)
     };
     let Credit::Loaded(receipt) = credit(Some(&hex!("FA00066D 9000"))) else { panic!("refused") };
     assert_eq!((receipt.balance, receipt.tac), (Fen::new(0x2000), Mac(hex!("FA00066D"))));
-    assert_eq!(credit(Some(&hex!("9302"))), Credit::Refused(PurseStatus::WRONG_MAC));
+    assert_eq!(
+        credit(Some(&hex!("9302"))),
+        Credit::Refused(Refusal::new(Step::Commit, PurseStatus::WRONG_MAC))
+    );
     assert!(matches!(credit(None), Credit::Unsettled(_)));
     assert!(matches!(credit(Some(&hex!("FA00 9000"))), Credit::Unsettled(_)));
 
@@ -131,7 +134,7 @@ fn a_load_is_checked_authorised_and_credited() {
     assert!(!load().initialized(&forged).unwrap().is_from(&key));
     assert_eq!(
         load().initialized(&hex!("6982")),
-        Err(LoadError::Refused(PurseStatus::SECURITY_STATUS))
+        Err(LoadError::Refused(Refusal::new(Step::InitializeLoad, PurseStatus::SECURITY_STATUS)))
     );
 }
 
@@ -144,40 +147,111 @@ fn unsettled() -> Unsettled {
             date: DATE,
             time: TIME,
         },
+        terminal_sequence: TerminalSequence::new(1),
         sequence: hex!("00FF"),
+        key_index: 1,
+        balance: Fen::new(0x1FFF),
     }
 }
 
-/// A card keeps the proof under the number after (real cards) or before (an applet), or has none.
+fn made(proof: Option<(Proof, Numbering)>) -> Settlement {
+    let Unsettled { transaction, terminal_sequence, sequence, balance, .. } = unsettled();
+    Settlement::Made(Made { transaction, terminal_sequence, sequence, balance, proof })
+}
+
+const OURS: Proof = Proof { mac: Mac(hex!("66B54A6B")), tac: Mac(hex!("8AF270DC")) };
+const BARE: Proof = Proof { mac: Mac(hex!("00000000")), tac: Mac(hex!("8AF270DC")) };
+
+/// Asks the questions in order and answers them so.
+fn settle(answers: &[&[u8]]) -> Settlement {
+    let questions = [
+        hex!("80 5A 00 06 02 0100 08").to_vec(),
+        hex!("80 5A 00 06 02 00FF 08").to_vec(),
+        hex!("80 50 01 02 0B 01 00000001 001122334455 0F").to_vec(),
+    ];
+    let mut settlement = Settlement::Ask(unsettled().inquire());
+    for (question, answer) in questions.iter().zip(answers) {
+        let Settlement::Ask(inquiry) = settlement else { panic!("settled too early") };
+        assert_eq!(inquiry.command(), *question);
+        settlement = inquiry.answer(Some(answer), |proof| proof.check_mac(|mac| mac == OURS.mac));
+    }
+    settlement
+}
+
+/// A card keeps the proof under the number after (real cards) or before (an applet), shows the MAC or zeros, says
+/// clearly that it has none or does not, and has moved on or not.
 #[test]
-fn a_lost_answer_is_settled_on_either_kind_of_card() {
-    let ours = Proof { mac: Mac(hex!("66B54A6B")), tac: Mac(hex!("8AF270DC")) };
-    let found = hex!("66B54A6B 8AF270DC 9000");
-    let previous = hex!("11111111 22222222 9000");
-    let no_proof = hex!("9406");
-    let is_ours = |proof: &Proof| *proof == ours;
+fn a_lost_answer_is_settled_on_every_kind_of_card() {
+    let found = &hex!("66B54A6B 8AF270DC 9000")[..];
+    let bare = &hex!("00000000 8AF270DC 9000")[..];
+    let previous = &hex!("11111111 22222222 9000")[..];
+    let none = &hex!("9406")[..];
+    let evaded = &hex!("6985")[..];
+    let same = &hex!("00002000 00FF 000000 01 00 584633C9 9000")[..];
+    let counted = &hex!("00001FFF 0100 000000 01 00 584633C9 9000")[..];
+    let elsewhere = &hex!("00001000 0101 000000 01 00 584633C9 9000")[..];
+    let not_made = || Settlement::NotMade(unsettled().transaction);
+    let moved_on = || Settlement::MovedOn(unsettled());
+    let table: &[(&str, &[&[u8]], Settlement)] = &[
+        ("after", &[found], made(Some((OURS, Numbering::After)))),
+        ("before", &[none, found], made(Some((OURS, Numbering::Before)))),
+        ("not made", &[none, none, same], not_made()),
+        ("not made, the previous proof", &[none, previous, same], not_made()),
+        ("not made, evaded", &[evaded, evaded, same], not_made()),
+        ("not made, the previous proof without a MAC", &[none, bare, same], not_made()),
+        ("without a MAC, after", &[bare, none, counted], made(Some((BARE, Numbering::After)))),
+        ("without a MAC, before", &[none, bare, counted], made(Some((BARE, Numbering::Before)))),
+        ("shown already", &[evaded, evaded, counted], made(None)),
+        ("no PROVE on the card", &[&hex!("6D00"), &hex!("6D00"), counted], made(None)),
+        ("another one was made", &[none, none, counted], moved_on()),
+        ("others were made", &[evaded, evaded, elsewhere], moved_on()),
+        ("emptied by others", &[evaded, evaded, &hex!("9401")], moved_on()),
+        (
+            "blocked",
+            &[&hex!("6A81")],
+            Settlement::Refused(unsettled(), Refusal::new(Step::Prove, PurseStatus::BLOCKED)),
+        ),
+        ("half an answer", &[&hex!("90")], Settlement::NoAnswer(unsettled())),
+        ("half a proof", &[&hex!("1234 9000")], Settlement::NoAnswer(unsettled())),
+        ("half a counter", &[none, none, &hex!("1234 9000")], Settlement::NoAnswer(unsettled())),
+    ];
+    for (name, answers, expected) in table {
+        assert_eq!(settle(answers), *expected, "{name}");
+    }
+    let silence = unsettled().inquire().answer(None, |_| true);
+    assert_eq!(silence, Settlement::NoAnswer(unsettled()));
+}
 
-    let inquiry = unsettled().inquire();
-    assert_eq!(inquiry.command(), hex!("80 5A 00 06 02 0100 08"));
-    let made = inquiry.answer(Some(&found), is_ours);
-    assert_eq!(made, Settlement::Made(unsettled().transaction, ours));
-
-    for (second, expected) in [
-        (&found[..], Settlement::Made(unsettled().transaction, ours)),
-        (&previous[..], Settlement::NotMade(unsettled().transaction)),
-        (&no_proof[..], Settlement::NotMade(unsettled().transaction)),
+/// A load is counted by the other sequence, which only INITIALIZE FOR LOAD shows, behind the PIN: its balance decides.
+#[test]
+fn a_lost_load_is_settled_by_the_balance() {
+    let unsettled = || {
+        let transaction = Transaction { kind: TransactionType::LOAD, ..unsettled().transaction };
+        Unsettled { transaction, ..unsettled() }
+    };
+    for (balance, expected) in [
+        (hex!("00001FFE 9000"), Settlement::NotMade(unsettled().transaction)),
+        (hex!("00001FFF 9000"), Settlement::MovedOn(unsettled())),
+        (hex!("00000001 9000"), Settlement::MovedOn(unsettled())),
     ] {
-        let Settlement::Ask(inquiry) = unsettled().inquire().answer(Some(&no_proof), is_ours)
-        else {
-            panic!("gave up after the first question")
-        };
-        assert_eq!(inquiry.command(), hex!("80 5A 00 06 02 00FF 08"));
-        assert_eq!(inquiry.answer(Some(second), is_ours), expected);
+        let mut settlement = Settlement::Ask(unsettled().inquire());
+        for _ in 0..2 {
+            let Settlement::Ask(inquiry) = settlement else { panic!("settled too early") };
+            settlement = inquiry.answer(Some(&hex!("9406")), |_| false);
+        }
+        let Settlement::Ask(inquiry) = settlement else { panic!("settled too early") };
+        assert_eq!(inquiry.command(), hex!("80 5C 00 02 04"));
+        assert_eq!(inquiry.answer(Some(&balance), |_| false), expected);
     }
-    for no_answer in [None, Some(&[0x90][..]), Some(&hex!("1234 9000")[..])] {
-        let settlement = unsettled().inquire().answer(no_answer, is_ours);
-        assert_eq!(settlement, Settlement::NoAnswer(unsettled()));
-    }
+}
+
+#[test]
+fn what_is_unsettled_can_be_persisted() {
+    let mut kept = Vec::new();
+    unsettled().emit(&mut kept);
+    assert_eq!(kept.len(), Unsettled::LEN);
+    assert_eq!(Unsettled::parse(&kept), Ok(unsettled()));
+    assert_eq!(Unsettled::parse(&kept[1..]), Err(DecodeError::Missing("balance")));
 }
 
 proptest! {

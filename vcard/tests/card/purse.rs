@@ -11,7 +11,8 @@ use wallet::load::{Credit, Load, LoadError};
 use wallet::proof::Settlement;
 use wallet::psam::SoftPsam;
 use wallet::purchase::{Debit, Purchase, PurchaseError};
-use wallet::{LogRecord, PurseStatus, TransactionType};
+use wallet::refusal::Step;
+use wallet::{LogRecord, PurseStatus, Refusal, TransactionType};
 
 const DATE: BcdDate = BcdDate(hex!("20261201"));
 const TIME: BcdTime = BcdTime(hex!("200000"));
@@ -42,11 +43,11 @@ fn balance(card: &mut Card) -> Fen {
 }
 
 fn purchase(amount: u32) -> Purchase {
-    Purchase { key_index: 1, amount: Fen::new(amount), terminal: GATE }
+    Purchase::new(1, Fen::new(amount), GATE).unwrap()
 }
 
 fn load(amount: u32) -> Load {
-    Load { key_index: 1, amount: Fen::new(amount), terminal: GATE }
+    Load::new(1, Fen::new(amount), GATE).unwrap()
 }
 
 #[test]
@@ -112,7 +113,13 @@ fn a_load_wants_the_pin_at_a_contact_reader() {
         select(&mut card, &AID_PURSE);
         if interface == Interface::Contact {
             let refused = load(500).initialized(&card.transmit(&load(500).command()).unwrap());
-            assert_eq!(refused, Err(LoadError::Refused(PurseStatus::SECURITY_STATUS)));
+            assert_eq!(
+                refused,
+                Err(LoadError::Refused(Refusal::new(
+                    Step::InitializeLoad,
+                    PurseStatus::SECURITY_STATUS
+                )))
+            );
             assert_eq!(send(&mut card, &hex!("0020000004 40962718")).1, 0x9000);
         }
         let answer = card.transmit(&load(500).command()).unwrap();
@@ -120,7 +127,7 @@ fn a_load_wants_the_pin_at_a_contact_reader() {
         assert!(initialized.is_from(&dlk()));
         let session = dlk().session(initialized.random, initialized.online_sequence);
         let mac2 = mac2_load(&session, &initialized.transaction(DATE, TIME));
-        let crediting = initialized.credit(DATE, TIME, mac2).unwrap();
+        let crediting = initialized.credit(DATE, TIME, mac2);
         let response = card.transmit(&crediting.command()).unwrap();
         let Credit::Loaded(receipt) = crediting.finish(Some(&response)) else {
             panic!("{response:02X?}")
@@ -165,7 +172,8 @@ fn refusals() {
     }
     let error =
         purchase(10_001).initialized(&purse().transmit(&purchase(10_001).command()).unwrap());
-    assert_eq!(error, Err(PurchaseError::Refused(PurseStatus::INSUFFICIENT_BALANCE)));
+    let funds = Refusal::new(Step::InitializeDebit, PurseStatus::INSUFFICIENT_BALANCE);
+    assert_eq!(error, Err(PurchaseError::Refused(funds)));
 }
 
 /// A wrong MAC does not end the INITIALIZE; a SELECT does.

@@ -1,0 +1,160 @@
+//! What a status word means: one table for all commands of the purse, and for cards that differ.
+
+use crate::transaction::PurseStatus;
+use core::fmt;
+
+/// The command that was refused, as far as status words mean something else after each.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// SELECT.
+    Select,
+    /// GET BALANCE, READ RECORD, READ BINARY.
+    Read,
+    /// INITIALIZE FOR LOAD.
+    InitializeLoad,
+    /// INITIALIZE of anything that takes money from the card.
+    InitializeDebit,
+    /// UPDATE CAPP DATA CACHE.
+    Update,
+    /// CREDIT or DEBIT.
+    Commit,
+    /// GET TRANSACTION PROVE.
+    Prove,
+    /// VERIFY and PIN CHANGE.
+    Pin,
+    /// A command under secure messaging.
+    Secured,
+}
+
+/// Why the card refused.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Reason {
+    /// No INITIALIZE is in force.
+    NotInitialized,
+    /// The MAC does not check.
+    WrongMac,
+    /// The balance does not cover the amount.
+    Funds,
+    /// The purse cannot hold balance and amount together.
+    Overflow,
+    /// The transaction counter is at its maximum.
+    Exhausted,
+    /// There is no key of this index.
+    NoKey,
+    /// The PIN is wanted first, or another right.
+    PinWanted,
+    /// The PIN has no tries left.
+    PinBlocked,
+    /// The application is blocked.
+    Blocked,
+    /// The application is blocked and stays so.
+    BlockedForGood,
+    /// The purse is locked by another transaction that has not ended (grey lock).
+    Locked,
+    /// There is no such application on the card.
+    NoApplication,
+    /// There is no such file or record.
+    NoRecord,
+    /// There is no proof of this transaction.
+    NoProof,
+    /// The card's memory failed.
+    Memory,
+    /// The conditions of use are not met.
+    Conditions,
+    /// The card does not know such a command.
+    Unknown,
+    /// The card does not take what was sent with it.
+    Data,
+    /// Nothing that has a name here.
+    Other,
+}
+
+/// A refusal, with the status word as it came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// What it means.
+    pub reason: Reason,
+    /// What the card said.
+    pub status: PurseStatus,
+}
+
+impl Refusal {
+    /// What `status` means after `step`. The manual, applets and real cards differ: all their words are here.
+    pub const fn new(step: Step, status: PurseStatus) -> Self {
+        Self { reason: Reason::of(step, status.0), status }
+    }
+
+    /// The refusal of a commit; `None` for every word that leaves open whether money has moved: memory failure,
+    /// warnings, and words that no purse is known to refuse with.
+    pub fn of_commit(status: PurseStatus) -> Option<Self> {
+        let refusal = Self::new(Step::Commit, status);
+        (!matches!(refusal.reason, Reason::Memory | Reason::Other)).then_some(refusal)
+    }
+}
+
+impl Reason {
+    const fn of(step: Step, status: u16) -> Self {
+        use Step::{Commit, InitializeDebit, InitializeLoad, Pin, Prove, Read, Secured, Select};
+        match (status, step) {
+            (0x9302 | 0x6988, _) | (0x6982, Commit | Secured) => Self::WrongMac,
+            (0x6982, _) => Self::PinWanted,
+            (0x6901, _) | (0x6985, Commit) => Self::NotInitialized,
+            (0x6985, Prove) | (0x9406, _) => Self::NoProof,
+            (0x6985, InitializeLoad | InitializeDebit | Read | Select) | (0x6A81, _) => {
+                Self::Blocked
+            }
+            (0x6985, _) => Self::Conditions,
+            (0x9401, InitializeLoad) => Self::Overflow,
+            (0x9401, _) | (0x6A80, InitializeDebit) => Self::Funds,
+            (0x9402, _) => Self::Exhausted,
+            // An applet says so of an unknown index; nothing has been written either way.
+            (0x9403, _) | (0x6581, InitializeLoad | InitializeDebit) => Self::NoKey,
+            (0x6983, _) | (0x6A83, Pin) => Self::PinBlocked,
+            (0x9303, _) => Self::BlockedForGood,
+            (0x9407 | 0x9408, _) => Self::Locked,
+            (0x6A82, Select) => Self::NoApplication,
+            (0x6A82 | 0x6A83, _) => Self::NoRecord,
+            (0x6581, _) => Self::Memory,
+            (0x6A86 | 0x6B00 | 0x6D00 | 0x6E00, _) => Self::Unknown,
+            (0x6700 | 0x6A80 | 0x6A84, _) => Self::Data,
+            _ => Self::Other,
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::NotInitialized => "no INITIALIZE is in force",
+            Self::WrongMac => "the MAC is wrong",
+            Self::Funds => "balance does not cover the amount",
+            Self::Overflow => "purse cannot hold so much",
+            Self::Exhausted => "the card's transaction counter is used up",
+            Self::NoKey => "card has no key of this index",
+            Self::PinWanted => "the PIN is wanted first",
+            Self::PinBlocked => "the PIN has no tries left",
+            Self::Blocked => "purse is blocked",
+            Self::BlockedForGood => "purse is blocked for good",
+            Self::Locked => "purse is locked by a transaction that has not ended",
+            Self::NoApplication => "card has no such application",
+            Self::NoRecord => "card has no such file or record",
+            Self::NoProof => "card has no proof of this transaction",
+            Self::Memory => "the card's memory failed",
+            Self::Conditions => "the card does not do this here or now",
+            Self::Unknown => "card does not know such a command",
+            Self::Data => "card does not take what was sent",
+            Self::Other => "card refused",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.reason, self.status)
+    }
+}
