@@ -10,6 +10,7 @@
 extern crate alloc;
 
 pub mod cipher;
+pub mod compound;
 pub mod formula;
 pub mod keys;
 pub mod load;
