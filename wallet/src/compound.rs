@@ -4,7 +4,7 @@
 //! records stay in the card's cache until the DEBIT: balance and records change together, or none does. An amount
 //! of zero writes the records alone, as entry gates do.
 
-use crate::psam::Psam;
+use crate::psam::{CardIdentity, Psam};
 use crate::purchase::{self, Debiting, Purchase, PurchaseError};
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
@@ -107,9 +107,10 @@ impl Updated {
         self,
         date: BcdDate,
         time: BcdTime,
+        card: &CardIdentity,
         psam: &mut dyn Psam,
     ) -> Result<Debiting, PurchaseError> {
-        self.0.authorise(date, time, psam)
+        self.0.authorise(date, time, card, psam)
     }
 }
 

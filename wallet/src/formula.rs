@@ -60,13 +60,18 @@ pub fn tac_load_input(new_balance: Fen, online_sequence: [u8; 2], load: &Transac
 
 /// MAC1 of a purchase: the terminal's PSAM authorises it.
 pub fn mac1_purchase(session: &SessionKey, purchase: &Transaction) -> Mac {
-    session.mac(&concat(&[
+    session.mac(&mac1_purchase_input(purchase))
+}
+
+/// What MAC1 of a purchase is made over; cards of the MOHURD profile have their authentication code behind it.
+pub fn mac1_purchase_input(purchase: &Transaction) -> Vec<u8> {
+    concat(&[
         &purchase.amount.to_be_bytes(),
         &[purchase.kind.0],
         purchase.terminal.octets(),
         &purchase.date.0,
         &purchase.time.0,
-    ]))
+    ])
 }
 
 /// MAC2 of a purchase: the card has paid.

@@ -4,7 +4,7 @@
 
 use crate::mac::Mac;
 use crate::proof::Unsettled;
-use crate::psam::{Psam, SamPurchase};
+use crate::psam::{CardIdentity, Psam, SamError, SamPurchase};
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
 use crate::transaction::{PurseStatus, Transaction, TransactionType};
@@ -75,6 +75,9 @@ pub struct Receipt {
     pub balance: Fen,
     /// The transaction code, for the acquirer.
     pub tac: Mac,
+    /// Why the PSAM has not checked MAC2; `None` when it has. The card says that it has paid, and the receipt goes
+    /// to the acquirer, whom the TAC tells whether that is true.
+    pub unchecked: Option<SamError>,
 }
 
 /// Why a purchase was not made. No money has moved.
@@ -103,13 +106,8 @@ pub enum PurchaseError {
         /// What the terminal may take.
         limit: Fen,
     },
-    /// The terminal's secure module has no key for this card.
-    NoKey {
-        /// The version that the card asked for.
-        version: u8,
-        /// The algorithm that the card asked for.
-        algorithm: u8,
-    },
+    /// The terminal's secure module made no MAC1.
+    Sam(SamError),
 }
 
 impl fmt::Display for PurchaseError {
@@ -127,12 +125,7 @@ impl fmt::Display for PurchaseError {
             Self::OverLimit { amount, limit } => {
                 write!(f, "amount {amount} is over the limit of {limit}")
             }
-            Self::NoKey { version, algorithm } => {
-                write!(
-                    f,
-                    "secure module has no purchase key {version:02X}, algorithm {algorithm:02X}"
-                )
-            }
+            Self::Sam(error) => write!(f, "{error}"),
         }?;
         f.write_str("; no money has moved")
     }
@@ -213,6 +206,7 @@ impl Initialized {
         self,
         date: BcdDate,
         time: BcdTime,
+        card: &CardIdentity,
         psam: &mut dyn Psam,
     ) -> Result<Debiting, PurchaseError> {
         let price = self.purchase.amount;
@@ -230,8 +224,9 @@ impl Initialized {
                 transaction,
                 key_version: self.key_version,
                 algorithm: self.algorithm,
+                card,
             })
-            .ok_or(PurchaseError::NoKey { version: self.key_version, algorithm: self.algorithm })?;
+            .map_err(PurchaseError::Sam)?;
         let balance = self
             .balance
             .checked_sub(price)
@@ -262,17 +257,16 @@ impl Debiting {
 
     /// Reads the card's answer, `None` when none came, and has the PSAM check MAC2.
     ///
-    /// An answer whose MAC2 is wrong did not come from the card: the debit is unsettled.
+    /// An answer whose MAC2 is wrong did not come from the card: the debit is unsettled. A PSAM that cannot check it
+    /// undoes no debit: the purchase is paid, and its receipt says that nobody has checked.
     pub fn finish(self, response: Option<&[u8]>, psam: &mut dyn Psam) -> Debit {
         match response.map(split) {
-            Some(Ok((data, PurseStatus::OK))) => match *data {
-                [a, b, c, d, e, f, g, h]
-                    if psam.credit(self.transaction.amount, Mac([e, f, g, h])) =>
-                {
-                    Debit::Paid(self.receipt(Mac([a, b, c, d])))
+            Some(Ok((&[a, b, c, d, e, f, g, h], PurseStatus::OK))) => {
+                match psam.credit(Mac([e, f, g, h])) {
+                    Err(SamError::WrongMac2) => Debit::Unsettled(self.unsettled()),
+                    checked => Debit::Paid(self.receipt(Mac([a, b, c, d]), checked.err())),
                 }
-                _ => Debit::Unsettled(self.unsettled()),
-            },
+            }
             Some(Ok((&[], sw))) => match Refusal::of_commit(sw) {
                 Some(refusal) => Debit::Refused(refusal),
                 None => Debit::Unsettled(self.unsettled()),
@@ -281,13 +275,14 @@ impl Debiting {
         }
     }
 
-    fn receipt(self, tac: Mac) -> Receipt {
+    fn receipt(self, tac: Mac, unchecked: Option<SamError>) -> Receipt {
         Receipt {
             transaction: self.transaction,
             offline_sequence: self.offline_sequence,
             terminal_sequence: self.terminal_sequence,
             balance: self.balance,
             tac,
+            unchecked,
         }
     }
 

@@ -7,7 +7,7 @@ use hex_literal::hex;
 use wallet::compound::{CompoundPurchase, Initialized, Update};
 use wallet::formula::mac2_purchase;
 use wallet::keys::PurchaseKey;
-use wallet::psam::SoftPsam;
+use wallet::psam::{CardIdentity, SoftPsam};
 use wallet::purchase::{Debit, PurchaseError};
 use wallet::refusal::Step;
 use wallet::{Mac, PurseStatus, Refusal, TransactionType};
@@ -41,10 +41,11 @@ fn entry_and_exit() {
             .unwrap()
             .update(Update::by_number(0x17, 2, &RECORD).unwrap());
         assert_eq!(updating.command(), hex!("80 DC 02 BC 06 AA0411223344"));
-        let mut psam = SoftPsam::new(PurchaseKey::new(Secret::new(DPK)), TerminalSequence::new(0));
+        let mut psam = SoftPsam::new(GATE, TerminalSequence::new(0))
+            .with_key(1, PurchaseKey::new(Secret::new(DPK)));
         let (date, time) = (BcdDate(hex!("20261201")), BcdTime(hex!("200000")));
         let updated = updating.updated(&hex!("9000")).unwrap();
-        let debiting = updated.authorise(date, time, &mut psam).unwrap();
+        let debiting = updated.authorise(date, time, &CardIdentity::default(), &mut psam).unwrap();
         let command = debiting.command();
         assert_eq!(command[..16], hex!("80 54 01 00 0F 00000001 20261201 200000"));
         let session = PurchaseKey::new(Secret::new(DPK)).session(

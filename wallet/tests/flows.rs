@@ -9,7 +9,7 @@ use wallet::formula::{mac2_load, mac2_purchase};
 use wallet::keys::{LoadKey, PurchaseKey};
 use wallet::load::{Credit, Load, LoadError};
 use wallet::proof::{Made, Numbering, Proof, Settlement, Unsettled};
-use wallet::psam::SoftPsam;
+use wallet::psam::{CardIdentity, Psam, SamError, SamPurchase, SoftPsam};
 use wallet::purchase::{Debit, Debiting, Purchase, PurchaseError};
 use wallet::refusal::Step;
 use wallet::{LogRecord, Mac, PurseStatus, Refusal, Transaction, TransactionType};
@@ -25,14 +25,15 @@ fn purchase() -> Purchase {
 
 fn psam() -> SoftPsam {
     // The terminal of V3c was at its first transaction; its PSAM wrapped round to zero.
-    SoftPsam::new(PurchaseKey::new(Secret::new(DPK)), TerminalSequence::new(0))
+    SoftPsam::new(TerminalId::new(hex!("001122334455")), TerminalSequence::new(0))
+        .with_key(1, PurchaseKey::new(Secret::new(DPK)))
 }
 
 fn debiting(psam: &mut SoftPsam) -> Debiting {
     purchase()
         .initialized(&hex!("00002000 0000 000000 01 00 584633C9 9000"))
         .unwrap()
-        .authorise(DATE, TIME, psam)
+        .authorise(DATE, TIME, &CardIdentity::default(), psam)
         .unwrap()
 }
 
@@ -55,7 +56,7 @@ fn a_purchase_is_initialized_authorised_and_paid() {
         panic!("not paid")
     };
     assert_eq!(receipt.balance, Fen::new(0x1FFF));
-    assert_eq!(receipt.tac, Mac(hex!("8AF270DC")));
+    assert_eq!((receipt.tac, receipt.unchecked), (Mac(hex!("8AF270DC")), None));
 }
 
 #[test]
@@ -98,9 +99,50 @@ fn a_purchase_that_the_card_cannot_start_is_an_error() {
     }
     let initialized = purchase().initialized(&hex!("00002000 0000 000000 01 02 584633C9 9000"));
     assert_eq!(
-        initialized.unwrap().authorise(DATE, TIME, &mut psam()),
-        Err(PurchaseError::NoKey { version: 1, algorithm: 2 })
+        initialized.unwrap().authorise(DATE, TIME, &CardIdentity::default(), &mut psam()),
+        Err(PurchaseError::Sam(SamError::NoKey { version: 1, algorithm: 2 }))
     );
+}
+
+/// A module that makes MAC1 and is gone, or refuses, when MAC2 is to be checked.
+struct Failing(SoftPsam, SamError);
+
+impl Psam for Failing {
+    fn terminal(&mut self) -> Result<TerminalId, SamError> {
+        self.0.terminal()
+    }
+
+    fn start(&mut self, purchase: &SamPurchase<'_>) -> Result<(TerminalSequence, Mac), SamError> {
+        self.0.start(purchase)
+    }
+
+    fn credit(&mut self, _: Mac) -> Result<(), SamError> {
+        Err(self.1)
+    }
+}
+
+#[test]
+fn a_module_that_does_not_check_undoes_no_debit() {
+    let response = hex!("8AF270DC 00000000 9000");
+    for error in [SamError::NoAnswer, SamError::Refused(PurseStatus::NOT_INITIALIZED)] {
+        let debiting = debiting(&mut psam());
+        let Debit::Paid(receipt) = debiting.finish(Some(&response), &mut Failing(psam(), error))
+        else {
+            panic!("{error}: not paid")
+        };
+        assert_eq!((receipt.unchecked, receipt.tac), (Some(error), Mac(hex!("8AF270DC"))));
+    }
+}
+
+#[test]
+fn a_module_that_refuses_has_moved_no_money() {
+    let initialized = purchase().initialized(&hex!("00002000 0000 000000 02 00 584633C9 9000"));
+    let error = initialized
+        .unwrap()
+        .authorise(DATE, TIME, &CardIdentity::default(), &mut psam())
+        .unwrap_err();
+    let text = "secure module has no purchase key 02, algorithm 00; no money has moved";
+    assert_eq!(error.to_string(), text);
 }
 
 /// Source: vector V3b, a load of 81.92 into a real FM1208.

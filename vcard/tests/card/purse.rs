@@ -9,7 +9,7 @@ use wallet::formula::{mac2_load, tac_load, tac_purchase};
 use wallet::keys::{LoadKey, PurchaseKey, TacKey};
 use wallet::load::{Credit, Load, LoadError};
 use wallet::proof::Settlement;
-use wallet::psam::SoftPsam;
+use wallet::psam::{CardIdentity, SoftPsam};
 use wallet::purchase::{Debit, Purchase, PurchaseError};
 use wallet::refusal::Step;
 use wallet::{LogRecord, PurseStatus, Refusal, TransactionType};
@@ -46,6 +46,10 @@ fn purchase(amount: u32) -> Purchase {
     Purchase::new(1, Fen::new(amount), GATE).unwrap()
 }
 
+fn psam() -> SoftPsam {
+    SoftPsam::new(GATE, TerminalSequence::new(0)).with_key(1, dpk())
+}
+
 fn load(amount: u32) -> Load {
     Load::new(1, Fen::new(amount), GATE).unwrap()
 }
@@ -53,12 +57,13 @@ fn load(amount: u32) -> Load {
 #[test]
 fn a_purchase_is_paid_logged_and_proved() {
     let mut card = purse();
-    let mut psam = SoftPsam::new(dpk(), TerminalSequence::new(0));
+    let mut psam = psam();
     for n in 1..=3_u16 {
         let initialized =
             purchase(350).initialized(&card.transmit(&purchase(350).command()).unwrap()).unwrap();
         assert_eq!(initialized.offline_sequence, (n - 1).to_be_bytes());
-        let debiting = initialized.authorise(DATE, TIME, &mut psam).unwrap();
+        let debiting =
+            initialized.authorise(DATE, TIME, &CardIdentity::default(), &mut psam).unwrap();
         let response = card.transmit(&debiting.command()).unwrap();
         let Debit::Paid(receipt) = debiting.finish(Some(&response), &mut psam) else {
             panic!("not paid: {response:02X?}")
@@ -83,10 +88,11 @@ fn a_purchase_is_paid_logged_and_proved() {
 fn a_lost_answer_is_settled_by_the_proof() {
     for sent in [true, false] {
         let mut card = purse();
-        let mut psam = SoftPsam::new(dpk(), TerminalSequence::new(0));
+        let mut psam = psam();
         let initialized =
             purchase(350).initialized(&card.transmit(&purchase(350).command()).unwrap()).unwrap();
-        let debiting = initialized.authorise(DATE, TIME, &mut psam).unwrap();
+        let debiting =
+            initialized.authorise(DATE, TIME, &CardIdentity::default(), &mut psam).unwrap();
         let mut tac = Vec::new();
         if sent {
             tac = card.transmit(&debiting.command()).unwrap();
@@ -183,8 +189,8 @@ fn a_wrong_mac_moves_no_money() {
     let writes = card.status().page_writes;
     let initialized =
         purchase(350).initialized(&card.transmit(&purchase(350).command()).unwrap()).unwrap();
-    let mut psam = SoftPsam::new(dpk(), TerminalSequence::new(0));
-    let debiting = initialized.authorise(DATE, TIME, &mut psam).unwrap();
+    let mut psam = psam();
+    let debiting = initialized.authorise(DATE, TIME, &CardIdentity::default(), &mut psam).unwrap();
     let mut forged = debiting.command();
     forged[19] ^= 1;
     assert_eq!(send(&mut card, &forged).1, 0x9302);
