@@ -1,7 +1,9 @@
 //! The seam to the terminal's secure module (PSAM): who holds the purchase key on the terminal's side.
 
+mod card;
 mod soft;
 
+pub use card::{CardPsam, SamApplication};
 pub use soft::SoftPsam;
 
 use crate::cipher::Block;
@@ -77,6 +79,11 @@ pub enum SamError {
         /// What it must carry.
         expected: TerminalId,
     },
+    /// The card's key is more levels below the master key than the module's command carries.
+    Factors {
+        /// Diversification factors of the card.
+        got: usize,
+    },
     /// Its terminal sequence is at its end.
     Exhausted,
     /// It refused the command.
@@ -99,6 +106,11 @@ impl fmt::Display for SamError {
             Self::OtherTerminal { got, expected } => {
                 write!(f, "secure module is terminal {expected}, the purchase names {got}")
             }
+            Self::Factors { got } => write!(
+                f,
+                "secure module takes up to {} diversification factors, the card has {got}",
+                card::MAX_FACTORS
+            ),
             Self::Exhausted => f.write_str("secure module has used up its terminal sequence"),
             Self::Refused(sw) => write!(f, "secure module refused the command ({sw})"),
             Self::NoAnswer => f.write_str("secure module did not answer"),

@@ -1,0 +1,154 @@
+use super::{Psam, SamError, SamPurchase};
+use crate::cipher::Block;
+use crate::mac::Mac;
+use crate::port::CardPort;
+use crate::response::split;
+use crate::transaction::PurseStatus;
+use alloc::vec::Vec;
+use cam_types::{DecodeError, Reader, TerminalId, TerminalSequence};
+
+/// A PSAM that is a card of its own, at another reader than the purse.
+///
+/// After [`SamError::NoAnswer`] reset the card and open it again: what it knew of a purchase is gone, and the number
+/// that it may have given to it is not used again.
+#[derive(Debug)]
+pub struct CardPsam<P> {
+    port: P,
+    terminal: TerminalId,
+}
+
+/// Where a PSAM keeps its purchase keys.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SamApplication {
+    select: Vec<u8>,
+}
+
+impl SamApplication {
+    /// A dedicated file, by its identifier.
+    pub fn file([high, low]: [u8; 2]) -> Self {
+        Self { select: [0x00, 0xA4, 0x00, 0x00, 0x02, high, low, 0x00].into() }
+    }
+
+    /// An application, by its name of 5 to 16 octets (ISO/IEC 7816-4).
+    pub fn name(name: &[u8]) -> Option<Self> {
+        let len = u8::try_from(name.len()).ok().filter(|len| (5..=16).contains(len))?;
+        Some(Self { select: [&[0x00, 0xA4, 0x04, 0x00, len], name, &[0x00]].concat() })
+    }
+}
+
+impl Default for SamApplication {
+    /// The file 1001, as most PSAMs have it.
+    fn default() -> Self {
+        Self::file([0x10, 0x01])
+    }
+}
+
+impl<P: CardPort> CardPsam<P> {
+    /// Reads the terminal id and selects the keys of a module that has just been reset.
+    pub fn open(mut port: P, application: &SamApplication) -> Result<Self, SamError> {
+        // EF 0016 is in the root.
+        let id = exchange(&mut port, &[0x00, 0xB0, 0x96, 0x00, TerminalId::LEN as u8])?;
+        let terminal =
+            parse(&id, "terminal id", |r| Ok(TerminalId::new(*r.array("terminal id")?)))?;
+        exchange(&mut port, &application.select)?;
+        Ok(Self { port, terminal })
+    }
+
+    /// The reader, to end with it.
+    pub fn into_port(self) -> P {
+        self.port
+    }
+}
+
+impl<P: CardPort> Psam for CardPsam<P> {
+    fn terminal(&mut self) -> Result<TerminalId, SamError> {
+        Ok(self.terminal)
+    }
+
+    fn start(&mut self, purchase: &SamPurchase<'_>) -> Result<(TerminalSequence, Mac), SamError> {
+        let SamPurchase { transaction, card, .. } = purchase;
+        // The module is not told the terminal: it makes MAC1 over its own.
+        if transaction.terminal != self.terminal {
+            let (got, expected) = (transaction.terminal, self.terminal);
+            return Err(SamError::OtherTerminal { got, expected });
+        }
+        if card.factors.len() > MAX_FACTORS {
+            return Err(SamError::Factors { got: card.factors.len() });
+        }
+        if let Some(code) = card.authentication_code {
+            let mut apdu = [0x80, 0xCA, 0x00, 0x00, code.len() as u8].to_vec();
+            apdu.extend(code);
+            exchange(&mut self.port, &apdu)?;
+        }
+        let answer = exchange(&mut self.port, &init_sam_for_purchase(purchase));
+        let answer = answer.map_err(|error| match error {
+            SamError::Refused(PurseStatus::NO_KEY | KEY_NOT_FOUND) => {
+                SamError::NoKey { version: purchase.key_version, algorithm: purchase.algorithm }
+            }
+            SamError::Refused(PurseStatus::COUNTER_EXHAUSTED) => SamError::Exhausted,
+            other => other,
+        })?;
+        parse(&answer, "answer", |r| {
+            let sequence = TerminalSequence::from_be_bytes(*r.array("terminal sequence")?);
+            Ok((sequence, Mac(*r.array("MAC1")?)))
+        })
+    }
+
+    fn credit(&mut self, mac2: Mac) -> Result<(), SamError> {
+        let mut apdu = [0x80, 0x72, 0x00, 0x00, mac2.0.len() as u8].to_vec();
+        apdu.extend(mac2.0);
+        match exchange(&mut self.port, &apdu) {
+            Ok(_) => Ok(()),
+            Err(SamError::Refused(PurseStatus::WRONG_MAC)) => Err(SamError::WrongMac2),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Diversification factors that INIT_SAM_FOR_PURCHASE carries.
+pub(super) const MAX_FACTORS: usize = (255 - 0x14) / size_of::<Block>();
+
+/// ISO/IEC 7816-4: referenced data not found.
+const KEY_NOT_FOUND: PurseStatus = PurseStatus(0x6A88);
+
+/// INIT_SAM_FOR_PURCHASE.
+fn init_sam_for_purchase(purchase: &SamPurchase<'_>) -> Vec<u8> {
+    let transaction = &purchase.transaction;
+    let factors = &purchase.card.factors;
+    // `MAX_FACTORS` keeps the length within an octet.
+    let len = 0x14 + size_of::<Block>() * factors.len();
+    let mut apdu = [0x80, 0x70, 0x00, 0x00, len as u8].to_vec();
+    apdu.extend(purchase.random);
+    apdu.extend(purchase.offline_sequence);
+    apdu.extend(transaction.amount.to_be_bytes());
+    apdu.push(transaction.kind.0);
+    apdu.extend(transaction.date.0);
+    apdu.extend(transaction.time.0);
+    apdu.extend([purchase.key_version, purchase.algorithm]);
+    apdu.extend(factors.iter().flatten());
+    apdu.push(0x08);
+    apdu
+}
+
+/// The data of an answer with status 9000.
+fn exchange(port: &mut impl CardPort, command: &[u8]) -> Result<Vec<u8>, SamError> {
+    let mut response = port.transmit(command).ok_or(SamError::NoAnswer)?;
+    let (data, sw) = split(&response).map_err(SamError::Malformed)?;
+    if sw != PurseStatus::OK {
+        return Err(SamError::Refused(sw));
+    }
+    let len = data.len();
+    response.truncate(len);
+    Ok(response)
+}
+
+fn parse<T>(
+    data: &[u8],
+    message: &'static str,
+    read: impl FnOnce(&mut Reader<'_>) -> Result<T, DecodeError>,
+) -> Result<T, SamError> {
+    let mut r = Reader::new(data);
+    let value = read(&mut r).map_err(SamError::Malformed)?;
+    r.finish(message).map_err(SamError::Malformed)?;
+    Ok(value)
+}
