@@ -19,7 +19,7 @@ const TIME: BcdTime = BcdTime(hex!("200000"));
 const GATE: TerminalId = TerminalId::new(hex!("001122334455"));
 
 fn dpk() -> PurchaseKey {
-    PurchaseKey::new(Secret::new(hex!("00112233445566778899aabbccddeeff")))
+    PurchaseKey::new(Secret::new(hex!("616387a00bd54711468a910d848aae69")))
 }
 
 fn dlk() -> LoadKey {
