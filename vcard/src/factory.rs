@@ -9,6 +9,7 @@ use crate::keyring::KeyPair;
 use crate::persist::{Checked, Guarded, Table};
 use crate::personalisation::{KeyName, Personalisation, PersonalisationError};
 use crate::pin::Pin;
+use crate::purse::record::RecordFile;
 use crate::purse::store::{ALL_SUITES, Limits, PurseStore};
 use cam_types::Key;
 use ecm_emm::emm::{PublicKey, Window};
@@ -16,7 +17,7 @@ use ecm_emm::emm::{PublicKey, Window};
 /// The objects of the card that `perso` describes, before its EMMs are applied.
 pub(crate) fn objects(perso: &Personalisation) -> Result<Objects, PersonalisationError> {
     let mut cas = cas(perso)?;
-    let mut purse = purse(perso);
+    let mut purse = purse(perso)?;
     for (n, entry) in (1..).zip(&perso.keys) {
         let pair = match entry.name {
             KeyName::Cas(target) => cas.pair_mut(target),
@@ -103,15 +104,24 @@ fn cas(perso: &Personalisation) -> Result<CasStore, PersonalisationError> {
     Ok(cas)
 }
 
-fn purse(perso: &Personalisation) -> PurseStore {
+fn purse(perso: &Personalisation) -> Result<PurseStore, PersonalisationError> {
     let given = &perso.purse;
     let mut purse = PurseStore::new(given.serial, perso.pseudonym, perso.operator);
-    purse.balance = Guarded(given.balance);
+    purse.money.balance = Guarded(given.balance);
     purse.limits = Limits {
         pin_free_per_purchase: given.pin_free_per_purchase,
         pin_free_per_day: given.pin_free_per_day,
         per_purchase: given.purchase_limit,
         balance: given.balance_limit,
     };
-    purse
+    for (number, record) in (1..).zip(&given.records) {
+        let error = |why| Err(perso.error(&format!("purse.record[{number}].tag"), why));
+        if purse.records.number_of(record.tag()).is_some() {
+            return error("a record of this tag is there already".to_owned());
+        }
+        if !purse.records.put(number, record.clone()) {
+            return error(format!("a purse has room for {} records", RecordFile::RECORDS));
+        }
+    }
+    Ok(purse)
 }

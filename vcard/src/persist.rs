@@ -3,6 +3,7 @@
 //! Presence is one of two octets with no bit in common, counters and money carry their complement: a
 //! flipped bit shows, and never turns into a right.
 
+use crate::nvm::PAGE;
 use cam_types::{
     BcdDate, BcdTime, CardId, CasTime, DecodeError, Epoch, EventId, Fen, OperatorId, Pseudonym,
     Reader, Secret, StbId, TerminalId, TerminalSequence,
@@ -284,6 +285,47 @@ impl<T: Persist, const N: usize> Persist for Table<T, N> {
 
     fn load(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         (0..N).map(|_| T::load(r)).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// An object that begins a page and has its last page to itself: what changes together lies together.
+///
+/// Only as good as its place: whatever comes before it in the store is paged as well.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Paged<T>(T);
+
+impl<T> Paged<T> {
+    /// The object, on pages of its own.
+    pub const fn new(object: T) -> Self {
+        Self(object)
+    }
+}
+
+impl<T> std::ops::Deref for Paged<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> std::ops::DerefMut for Paged<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T: Persist> Persist for Paged<T> {
+    const LEN: usize = T::LEN.next_multiple_of(PAGE);
+
+    fn store(&self, out: &mut Vec<u8>) {
+        let end = out.len() + Self::LEN;
+        self.0.store(out);
+        out.resize(end, 0);
+    }
+
+    fn load(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        T::load(&mut Reader::new(r.bytes(Self::LEN, "object")?)).map(Self)
     }
 }
 

@@ -7,6 +7,7 @@ mod fields;
 mod keys;
 
 use crate::cas::rights::Right;
+use crate::purse::record::Record;
 use cam_types::{CardId, CasTime, Fen, Key, OperatorId, PackageId, Pseudonym, Secret, StbId};
 use ecm_emm::card::PinBlock;
 use fields::{Fields, Problem};
@@ -75,6 +76,8 @@ pub struct PursePersonalisation {
     pub pin_free_per_purchase: Fen,
     /// So much a day needs no PIN.
     pub pin_free_per_day: Fen,
+    /// Records for compound purchases, `tag1 len1 value`, in their order in the file.
+    pub records: Vec<Record>,
 }
 
 /// A subscription.
@@ -183,6 +186,7 @@ impl Personalisation {
                     purchase_limit: money(purse, "purchase_limit")?,
                     pin_free_per_purchase: money(purse, "pin_free_per_purchase")?,
                     pin_free_per_day: money(purse, "pin_free_per_day")?,
+                    records: purse.tables("record", record)?,
                 })
             })?,
             rights: file.tables("right", |right| {
@@ -212,4 +216,15 @@ impl Personalisation {
         file.finish()?;
         Ok(perso)
     }
+}
+
+/// A record of the purse's record file.
+fn record(record: &mut Fields) -> Result<Record, Problem> {
+    let tag = record.number("tag")?;
+    let value = record.hexadecimal("value")?;
+    let mut octets = vec![tag, value.len() as u8];
+    octets.extend(value);
+    let most = Record::MAX - 2;
+    Record::parse(&octets)
+        .map_err(|_| record.wrong("value", format!("a record's value has at most {most} octets")))
 }

@@ -44,7 +44,7 @@ impl From<NvmError> for Stop {
 }
 
 /// Version of the layout, in front of everything.
-const LAYOUT: [u8; 4] = *b"SCV1";
+const LAYOUT: [u8; 4] = *b"SCV2";
 
 /// Pages of one store.
 const fn pages(len: usize) -> usize {

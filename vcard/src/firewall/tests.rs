@@ -106,7 +106,7 @@ fn stores_begin_on_pages_of_their_own() {
     objects.cas.get_mut(Context::CAS).unwrap().blocked = true;
     let cas = changed(&before, &vault::store(&objects));
     let mut objects = vault.objects().clone();
-    objects.purse.get_mut(Context::PURSE).unwrap().blocked = true;
+    objects.purse.get_mut(Context::PURSE).unwrap().money.blocked = true;
     let purse = changed(&before, &vault::store(&objects));
     assert_eq!((cas.len(), purse.len()), (1, 1));
     assert_ne!(cas, purse);

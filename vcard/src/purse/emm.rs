@@ -1,22 +1,20 @@
 //! Messages to the purse: EMM-U under its own keys, which the conditional access application hands on
 //! without opening them.
 
+use super::ledger::NotBooked;
 use super::store::PurseStore;
-use super::tac;
 use crate::cas::log::Record;
 use crate::cas::sharing as cas;
 use crate::delivery::{self, Carrier, Effect, Outcome, later, refused, total};
 use crate::fault::Fault;
 use crate::firewall::{Context, Objects};
-use crate::persist::Guarded;
 use crate::vault::{Stop, Vault};
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};
 use ecm_emm::OpenError;
 use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
 use ecm_emm::emm::{Address, Emm, EmmCommand, EmmHeader, KeyTarget, WindowCheck, role_permitted};
 use ecm_emm::keys::Role;
-use wallet::formula::tac_load_input;
-use wallet::{LogRecord, Mac, Transaction, TransactionType};
+use wallet::{Transaction, TransactionType};
 
 /// Why a message was not applied: its result, or the card's power.
 pub(crate) enum Abort {
@@ -35,6 +33,15 @@ impl From<Stop> for Abort {
 impl From<EmmResult> for Abort {
     fn from(result: EmmResult) -> Self {
         Self::Result(result)
+    }
+}
+
+impl From<NotBooked> for Abort {
+    fn from(error: NotBooked) -> Self {
+        Self::Result(EmmResult::refused(match error {
+            NotBooked::NoKey => EmmDetail::NO_KEY,
+            NotBooked::Funds | NotBooked::Full | NotBooked::Exhausted => EmmDetail::FULL,
+        }))
     }
 }
 
@@ -155,7 +162,7 @@ fn carry_out(
 fn keys(purse: &mut PurseStore, command: &EmmCommand, carrier: &Carrier) -> Outcome {
     match command {
         EmmCommand::WalletBlock { blocked } => {
-            purse.blocked = *blocked;
+            purse.money.blocked = *blocked;
             Ok(Effect::Applied)
         }
         EmmCommand::KeyDeliver(delivery) => {
@@ -208,8 +215,8 @@ fn top_up(
     agent: TerminalId,
 ) -> Result<Effect, Abort> {
     let purse = objects.purse.get_mut(Context::PURSE)?;
-    match purse.topups.check(number.into()) {
-        WindowCheck::New => purse.topups.set(number.into()),
+    match purse.money.topups.check(number.into()) {
+        WindowCheck::New => purse.money.topups.set(number.into()),
         WindowCheck::Duplicate => return Err(EmmResult::DUPLICATE.into()),
         WindowCheck::Stale => return Ok(Effect::Stale(EmmDetail::NONE)),
     }
@@ -224,19 +231,9 @@ fn credit(
     terminal: TerminalId,
     terminal_sequence: TerminalSequence,
 ) -> Result<Effect, Abort> {
-    let purse = objects.purse.get_mut(Context::PURSE)?;
-    let full = EmmResult::refused(EmmDetail::FULL);
-    let balance = purse.balance_with(amount).ok_or(full)?;
-    let before = purse.online_sequence.0;
-    let sequence = before.checked_add(1).ok_or(full)?;
     let transaction = Transaction { amount, kind: TransactionType::LOAD, terminal, date, time };
-    let fields = tac_load_input(balance, before.to_be_bytes(), &transaction);
-    let tac = tac::code(purse, &fields).ok_or(EmmResult::refused(EmmDetail::NO_KEY))?;
-    let record = LogRecord { sequence, overdraft: [0; 3], transaction };
-    purse.balance = Guarded(balance);
-    purse.online_sequence = Guarded(sequence);
-    purse.log(&record, Mac([0; 4]), tac);
-    let mut report = Record::new(&record, balance, tac);
+    let booked = objects.purse.get_mut(Context::PURSE)?.receive(transaction)?;
+    let mut report = Record::new(&booked.record, booked.balance, booked.tac);
     report.terminal_sequence = terminal_sequence;
     match cas::append(objects, Context::PURSE, report)? {
         Ok(_) => Ok(Effect::Applied),

@@ -1,10 +1,12 @@
 //! INITIALIZE: what every transaction of the purse begins with.
 
 use super::data::expect;
+use super::purchase::Kind;
 use super::{Purse, status};
 use crate::vault::Stop;
 use cam_types::{Fen, Reader, TerminalId};
 use iso7816::apdu::{Command, StatusWord};
+use std::collections::BTreeMap;
 use wallet::PurseStatus;
 use wallet::keys::SessionKey;
 
@@ -26,8 +28,8 @@ pub(super) struct Order {
 pub(super) enum Initialized {
     /// FOR LOAD.
     Load { session: SessionKey, order: Order },
-    /// FOR PURCHASE.
-    Purchase(Order),
+    /// FOR PURCHASE or FOR CAPP PURCHASE.
+    Purchase { order: Order, kind: Kind },
 }
 
 impl Purse<'_> {
@@ -41,7 +43,11 @@ impl Purse<'_> {
             }
             (0x01, 0x02) => {
                 let order = self.order(command)?;
-                self.initialize_purchase(order)
+                self.initialize_purchase(order, Kind::Plain)
+            }
+            (0x03, 0x02) => {
+                let order = self.order(command)?;
+                self.initialize_purchase(order, Kind::Compound(BTreeMap::new()))
             }
             _ => Err(StatusWord::WRONG_P1P2.into()),
         }

@@ -3,16 +3,15 @@
 use super::data::{date_time, expect, mac};
 use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
-use super::{Purse, status, tac};
+use super::{Purse, status};
 use crate::cos::Interface;
 use crate::firewall::Context;
-use crate::persist::Guarded;
 use crate::vault::Stop;
 use cam_types::Reader;
 use iso7816::apdu::{Command, StatusWord};
-use wallet::formula::{mac1_load, mac2_load, tac_load_input};
+use wallet::formula::{mac1_load, mac2_load};
 use wallet::keys::LoadKey;
-use wallet::{LogRecord, Mac, PurseStatus, Transaction, TransactionType};
+use wallet::{PurseStatus, Transaction, TransactionType};
 
 impl Purse<'_> {
     /// INITIALIZE FOR LOAD.
@@ -22,7 +21,7 @@ impl Purse<'_> {
             return Err(StatusWord::SECURITY_STATUS.into());
         }
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
-        let (balance, sequence) = (purse.balance.0, purse.online_sequence.0);
+        let (balance, sequence) = (purse.money.balance.0, purse.money.online_sequence.0);
         if sequence == u16::MAX {
             return Err(status(PurseStatus::COUNTER_EXHAUSTED));
         }
@@ -61,22 +60,10 @@ impl Purse<'_> {
         if mac2_load(session, &load) != mac(&mut r)? {
             return Err(status(PurseStatus::WRONG_MAC));
         }
-        let tac = self.vault.change(|objects| {
-            let purse = objects.purse.get_mut(Context::PURSE)?;
-            let before = purse.online_sequence.0;
-            let balance = purse.balance_with(load.amount).ok_or(StatusWord::CONDITIONS)?;
-            let sequence = before.checked_add(1).ok_or(status(PurseStatus::COUNTER_EXHAUSTED))?;
-            let fields = tac_load_input(balance, before.to_be_bytes(), &load);
-            let tac = tac::code(purse, &fields).ok_or(status(PurseStatus::NO_KEY))?;
-            purse.balance = Guarded(balance);
-            purse.online_sequence = Guarded(sequence);
-            purse.log(&LogRecord { sequence, overdraft: [0; 3], transaction: load }, NO_MAC, tac);
-            Ok::<_, Stop>(tac)
+        let loaded = self.vault.change(|objects| {
+            Ok::<_, Stop>(objects.purse.get_mut(Context::PURSE)?.receive(load)?)
         })?;
         self.ram.initialized = None;
-        Ok(tac.0.to_vec())
+        Ok(loaded.tac.0.to_vec())
     }
 }
-
-/// No terminal key takes part in a load: its proof has no MAC.
-const NO_MAC: Mac = Mac([0; 4]);

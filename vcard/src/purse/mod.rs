@@ -5,12 +5,15 @@
 
 mod data;
 mod emm;
+mod file;
 mod initialize;
 mod key;
+mod ledger;
 mod load;
-mod log;
 mod pin;
+mod proof;
 mod purchase;
+pub mod record;
 pub mod sharing;
 pub mod store;
 mod tac;
@@ -50,7 +53,7 @@ pub struct Purse<'a> {
 impl Purse<'_> {
     /// One command.
     pub fn process(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
-        if self.vault.objects().purse.get(Context::PURSE)?.blocked {
+        if self.vault.objects().purse.get(Context::PURSE)?.money.blocked {
             return Err(status(PurseStatus::BLOCKED));
         }
         match (command.cla, command.ins) {
@@ -60,6 +63,7 @@ impl Purse<'_> {
             (0x80, 0x52) => self.credit_for_load(command),
             (0x80, 0x54) => self.debit_for_purchase(command),
             (0x80, 0x5A) => self.prove(command),
+            (0x80, 0xDC) => self.update_capp_cache(command),
             (0x80, 0x5C) => self.balance(command),
             (0x00 | 0x80, _) => Err(StatusWord::UNKNOWN_INS.into()),
             _ => Err(StatusWord::UNKNOWN_CLA.into()),

@@ -1,23 +1,53 @@
-//! Purchase: money goes out by the order of a terminal.
+//! Purchase, plain and compound: money goes out by the order of a terminal.
 
+use super::Purse;
 use super::data::{date_time, expect, mac};
+use super::file::{File, NO_ROOM, RECORD_NOT_FOUND, WRONG_FILE, record_name};
 use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
-use super::{Purse, status, tac};
+use super::record::Record;
+use super::status;
 use crate::firewall::Context;
-use crate::persist::Guarded;
 use crate::vault::Stop;
-use cam_types::{Reader, TerminalSequence};
+use cam_types::{Fen, Reader, TerminalSequence};
 use iso7816::apdu::{Command, StatusWord};
-use wallet::formula::{mac1_purchase, mac2_purchase, tac_purchase_input};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use wallet::formula::{mac1_purchase, mac2_purchase};
 use wallet::keys::PurchaseKey;
-use wallet::{LogRecord, PurseStatus, Transaction, TransactionType};
+use wallet::{PurseStatus, Transaction, TransactionType};
+
+/// What an INITIALIZE was for.
+pub(super) enum Kind {
+    /// FOR PURCHASE.
+    Plain,
+    /// FOR CAPP PURCHASE: the records that the DEBIT will write, by number. There are never more than
+    /// the file has places.
+    Compound(BTreeMap<u8, Record>),
+}
+
+impl Kind {
+    const fn transaction_type(&self) -> TransactionType {
+        match self {
+            Self::Plain => TransactionType::PURCHASE,
+            Self::Compound(_) => TransactionType::COMPOUND,
+        }
+    }
+}
 
 impl Purse<'_> {
-    /// INITIALIZE FOR PURCHASE.
-    pub(super) fn initialize_purchase(&mut self, order: Order) -> Result<Vec<u8>, Stop> {
+    /// INITIALIZE FOR PURCHASE and FOR CAPP PURCHASE.
+    pub(super) fn initialize_purchase(
+        &mut self,
+        order: Order,
+        kind: Kind,
+    ) -> Result<Vec<u8>, Stop> {
+        // Nothing for nothing: only a compound purchase has something else to write.
+        if order.amount == Fen::ZERO && matches!(kind, Kind::Plain) {
+            return Err(StatusWord::WRONG_DATA.into());
+        }
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
-        let (balance, sequence) = (purse.balance.0, purse.offline_sequence.0);
+        let (balance, sequence) = (purse.money.balance.0, purse.money.offline_sequence.0);
         let (_, version) = des_key(purse.purchase.oldest())?;
         if balance < order.amount {
             return Err(status(PurseStatus::INSUFFICIENT_BALANCE));
@@ -31,47 +61,72 @@ impl Purse<'_> {
         out.extend([0; 3]);
         out.extend([version, TRIPLE_DES]);
         out.extend(order.random);
-        self.ram.initialized = Some(Initialized::Purchase(order));
+        self.ram.initialized = Some(Initialized::Purchase { order, kind });
         Ok(out)
     }
 
-    /// DEBIT FOR PURCHASE.
-    pub(super) fn debit_for_purchase(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
-        expect(command, 0x01, 0x00, 15)?;
-        let Some(Initialized::Purchase(Order { amount, terminal, random })) = self.ram.initialized
+    /// UPDATE CAPP DATA CACHE: one record for the DEBIT to write. Nothing is written yet.
+    pub(super) fn update_capp_cache(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+        let Some(Initialized::Purchase { kind: Kind::Compound(cache), .. }) =
+            &mut self.ram.initialized
         else {
             return Err(status(PurseStatus::NOT_INITIALIZED));
         };
+        let (File::Records, name) = record_name(command.p1, command.p2)? else {
+            return Err(WRONG_FILE.into());
+        };
+        let file = &self.vault.objects().purse.get(Context::PURSE)?.records;
+        let number = file.find(name)?;
+        let held = file.get(number).ok_or(RECORD_NOT_FOUND)?;
+        match command.data.len().cmp(&held.octets().len()) {
+            Ordering::Less => return Err(StatusWord::WRONG_LENGTH.into()),
+            Ordering::Greater => return Err(NO_ROOM.into()),
+            Ordering::Equal => {}
+        }
+        let record = Record::parse(command.data).map_err(|_| StatusWord::WRONG_DATA)?;
+        if record.tag() != held.tag() {
+            return Err(StatusWord::WRONG_DATA.into());
+        }
+        cache.insert(number, record);
+        Ok(Vec::new())
+    }
+
+    /// DEBIT FOR PURCHASE: money, number, log, code and records change together, or nothing does.
+    pub(super) fn debit_for_purchase(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+        expect(command, 0x01, 0x00, 15)?;
+        let Some(Initialized::Purchase { order, kind }) = &self.ram.initialized else {
+            return Err(status(PurseStatus::NOT_INITIALIZED));
+        };
+        if matches!(kind, Kind::Compound(cache) if cache.is_empty()) {
+            return Err(status(PurseStatus::NOT_INITIALIZED));
+        }
         let mut r = Reader::new(command.data);
         let terminal_sequence = r.array("terminal sequence");
         let terminal_sequence = TerminalSequence::from_be_bytes(
             *terminal_sequence.map_err(|_| StatusWord::WRONG_LENGTH)?,
         );
         let (date, time) = date_time(&mut r)?;
-        let purchase =
-            Transaction { amount, kind: TransactionType::PURCHASE, terminal, date, time };
+        let Order { amount, terminal, random } = *order;
+        let kind_of = kind.transaction_type();
+        let purchase = Transaction { amount, kind: kind_of, terminal, date, time };
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
         let (key, _) = des_key(purse.purchase.oldest())?;
-        let before = purse.offline_sequence.0;
-        let session =
-            PurchaseKey::new(key).session(random, before.to_be_bytes(), terminal_sequence);
+        let sequence = purse.money.offline_sequence.0.to_be_bytes();
+        let session = PurchaseKey::new(key).session(random, sequence, terminal_sequence);
         if mac1_purchase(&session, &purchase) != mac(&mut r)? {
             return Err(status(PurseStatus::WRONG_MAC));
         }
         let mac2 = mac2_purchase(&session, amount);
-        let tac = self.vault.change(|objects| {
+        let paid = self.vault.change(|objects| {
             let purse = objects.purse.get_mut(Context::PURSE)?;
-            let balance = purse.balance.0.checked_sub(amount);
-            let balance = balance.ok_or(status(PurseStatus::INSUFFICIENT_BALANCE))?;
-            let sequence = before.checked_add(1).ok_or(status(PurseStatus::COUNTER_EXHAUSTED))?;
-            let tac = tac::code(purse, &tac_purchase_input(&purchase, terminal_sequence))
-                .ok_or(status(PurseStatus::NO_KEY))?;
-            purse.balance = Guarded(balance);
-            purse.offline_sequence = Guarded(sequence);
-            purse.log(&LogRecord { sequence, overdraft: [0; 3], transaction: purchase }, mac2, tac);
-            Ok::<_, Stop>(tac)
+            if let Kind::Compound(cache) = kind {
+                for (number, record) in cache {
+                    purse.records.put(*number, record.clone());
+                }
+            }
+            Ok::<_, Stop>(purse.pay(purchase, terminal_sequence, mac2)?)
         })?;
         self.ram.initialized = None;
-        Ok([tac.0, mac2.0].concat())
+        Ok([paid.tac.0, mac2.0].concat())
     }
 }

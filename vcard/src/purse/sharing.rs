@@ -3,15 +3,14 @@
 //! Every function looks at its caller's AID first. Money only ever goes out here; it comes in by the
 //! purse's own commands and messages.
 
+use super::ledger::{Booked, NO_MAC, NotBooked};
 use super::store::PurseStore;
-use super::tac;
 use crate::firewall::{Aid, Context, Objects, Violation};
 use crate::persist::Guarded;
 use crate::vault::{Stop, Vault};
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};
 use ecm_emm::card::{EmmResult, WalletInfo};
-use wallet::formula::tac_purchase_input;
-use wallet::{LogRecord, Mac, Transaction, TransactionType};
+use wallet::{Transaction, TransactionType};
 
 /// Who may call.
 const CLIENTS: &[Aid] = &[Aid::CAS];
@@ -33,17 +32,6 @@ pub struct Order {
     pub without_pin: bool,
 }
 
-/// A programme that is paid, once the transaction around it holds.
-#[derive(Clone, Copy, Debug)]
-pub struct Debited {
-    /// The record in the purse's log.
-    pub record: LogRecord,
-    /// What is left.
-    pub balance: Fen,
-    /// The transaction code.
-    pub tac: Mac,
-}
-
 /// Why the purse does not pay.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NotPaid {
@@ -59,6 +47,16 @@ pub enum NotPaid {
     Exhausted,
     /// There is no key for the transaction code.
     NoKey,
+}
+
+impl From<NotBooked> for NotPaid {
+    fn from(error: NotBooked) -> Self {
+        match error {
+            NotBooked::Funds | NotBooked::Full => Self::Funds,
+            NotBooked::Exhausted => Self::Exhausted,
+            NotBooked::NoKey => Self::NoKey,
+        }
+    }
 }
 
 /// The terms on which the purse would pay now.
@@ -100,12 +98,12 @@ impl Terms {
 pub fn terms(objects: &Objects, caller: Context, date: BcdDate) -> Result<Terms, Violation> {
     caller.is_one_of(CLIENTS)?;
     let purse = objects.purse.get(Context::PURSE)?;
-    let spent = if purse.day == date { purse.spent.0 } else { Fen::ZERO };
+    let spent = purse.spent_on(date);
     let left_today = purse.limits.pin_free_per_day.checked_sub(spent).unwrap_or(Fen::ZERO);
     Ok(Terms {
-        balance: purse.balance.0,
-        blocked: purse.blocked,
-        exhausted: purse.offline_sequence.0 == u16::MAX,
+        balance: purse.money.balance.0,
+        blocked: purse.money.blocked,
+        exhausted: purse.money.offline_sequence.0 == u16::MAX,
         cap: purse.limits.per_purchase,
         pin_free: left_today.min(purse.limits.pin_free_per_purchase),
     })
@@ -116,13 +114,13 @@ pub fn capp_debit(
     objects: &mut Objects,
     caller: Context,
     order: &Order,
-) -> Result<Result<Debited, NotPaid>, Violation> {
+) -> Result<Result<Booked, NotPaid>, Violation> {
     let terms = terms(objects, caller, order.date)?;
     let purse = objects.purse.get_mut(Context::PURSE)?;
     Ok(terms.check(order.amount, !order.without_pin).and_then(|()| debit(purse, order)))
 }
 
-fn debit(purse: &mut PurseStore, order: &Order) -> Result<Debited, NotPaid> {
+fn debit(purse: &mut PurseStore, order: &Order) -> Result<Booked, NotPaid> {
     let transaction = Transaction {
         amount: order.amount,
         kind: TransactionType::COMPOUND,
@@ -130,21 +128,12 @@ fn debit(purse: &mut PurseStore, order: &Order) -> Result<Debited, NotPaid> {
         date: order.date,
         time: order.time,
     };
-    let balance = purse.balance.0.checked_sub(order.amount).ok_or(NotPaid::Funds)?;
-    let sequence = purse.offline_sequence.0.checked_add(1).ok_or(NotPaid::Exhausted)?;
-    let tac = tac::code(purse, &tac_purchase_input(&transaction, order.terminal_sequence))
-        .ok_or(NotPaid::NoKey)?;
-    let record = LogRecord { sequence, overdraft: [0; 3], transaction };
     if order.without_pin {
-        let before = if purse.day == order.date { purse.spent.0 } else { Fen::ZERO };
-        purse.day = order.date;
-        purse.spent = Guarded(before.checked_add(order.amount).ok_or(NotPaid::Cap)?);
+        let before = purse.spent_on(order.date);
+        purse.money.day = order.date;
+        purse.money.spent = Guarded(before.checked_add(order.amount).ok_or(NotPaid::Cap)?);
     }
-    purse.balance = Guarded(balance);
-    purse.offline_sequence = Guarded(sequence);
-    // No terminal key took part, so there is no MAC2.
-    purse.log(&record, Mac([0; 4]), tac);
-    Ok(Debited { record, balance, tac })
+    Ok(purse.pay(transaction, order.terminal_sequence, NO_MAC)?)
 }
 
 /// What RIGHTS tells of the purse.
@@ -152,9 +141,9 @@ pub fn wallet_info(objects: &Objects, caller: Context) -> Result<WalletInfo, Vio
     caller.is_one_of(CLIENTS)?;
     let purse = objects.purse.get(Context::PURSE)?;
     Ok(WalletInfo {
-        balance: purse.balance.0,
-        offline_sequence: purse.offline_sequence.0,
-        online_sequence: purse.online_sequence.0,
+        balance: purse.money.balance.0,
+        offline_sequence: purse.money.offline_sequence.0,
+        online_sequence: purse.money.online_sequence.0,
         pin_free_per_purchase: purse.limits.pin_free_per_purchase,
         pin_free_per_day: purse.limits.pin_free_per_day,
     })

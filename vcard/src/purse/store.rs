@@ -1,7 +1,8 @@
 //! What the purse keeps.
 
+use super::record::RecordFile;
 use crate::keyring::KeyPair;
-use crate::persist::{Guarded, Table, persist};
+use crate::persist::{Guarded, Paged, Table, persist};
 use cam_types::{BcdDate, Fen, OperatorId, Pseudonym};
 use ecm_emm::emm::{KeyTarget, Window};
 use ecm_emm::keys::Role;
@@ -38,6 +39,38 @@ impl Entry {
     }
 }
 
+/// What moves with money: one page, so that a transaction writes it and the log's, and no other.
+#[derive(Clone)]
+pub struct Money {
+    /// What is left.
+    pub balance: Guarded<Fen>,
+    /// Loads.
+    pub online_sequence: Guarded<u16>,
+    /// Purchases.
+    pub offline_sequence: Guarded<u16>,
+    /// Transactions ever logged.
+    written: Guarded<u32>,
+    /// The day of the last programme paid without PIN.
+    pub day: BcdDate,
+    /// What was paid for programmes without PIN on that day.
+    pub spent: Guarded<Fen>,
+    /// The numbers of top-ups; outlives every key.
+    pub topups: Window,
+    /// The purse pays no longer.
+    pub blocked: bool,
+}
+
+persist!(Money {
+    balance: Guarded<Fen>,
+    online_sequence: Guarded<u16>,
+    offline_sequence: Guarded<u16>,
+    written: Guarded<u32>,
+    day: BcdDate,
+    spent: Guarded<Fen>,
+    topups: Window,
+    blocked: bool,
+});
+
 /// What the purse allows without asking for the PIN, and at most.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Limits {
@@ -58,31 +91,22 @@ persist!(Limits {
     balance: Fen,
 });
 
-/// Everything that lasts in the purse.
+/// Everything that lasts in the purse: first what transactions write, each on pages of its own.
 #[derive(Clone)]
 pub struct PurseStore {
+    /// Balance, sequences, sums.
+    pub money: Paged<Money>,
+    log: Paged<Table<Option<Entry>, LOG>>,
+    /// What compound purchases write.
+    pub records: Paged<RecordFile>,
     /// The purse's number; comes from neither the card's number nor its pseudonym.
     pub serial: [u8; 10],
     /// The card's address, to know one's own messages.
     pub pseudonym: Pseudonym,
     /// Whose card it is.
     pub operator: OperatorId,
-    /// The purse pays no longer.
-    pub blocked: bool,
-    /// What is left.
-    pub balance: Guarded<Fen>,
-    /// Loads.
-    pub online_sequence: Guarded<u16>,
-    /// Purchases.
-    pub offline_sequence: Guarded<u16>,
     /// Limits.
     pub limits: Limits,
-    /// The day of the last payment without PIN.
-    pub day: BcdDate,
-    /// What was paid without PIN on that day.
-    pub spent: Guarded<Fen>,
-    /// The numbers of top-ups; outlives every key.
-    pub topups: Window,
     /// Forward only.
     pub emm_level: Guarded<u16>,
     /// Suites allowed, roles 21, 24 and 27.
@@ -99,22 +123,16 @@ pub struct PurseStore {
     pub own: KeyPair,
     /// K_wrec.
     pub recovery: KeyPair,
-    written: Guarded<u32>,
-    log: Table<Option<Entry>, LOG>,
 }
 
 persist!(PurseStore {
+    money: Paged<Money>,
+    log: Paged<Table<Option<Entry>, LOG>>,
+    records: Paged<RecordFile>,
     serial: [u8; 10],
     pseudonym: Pseudonym,
     operator: OperatorId,
-    blocked: bool,
-    balance: Guarded<Fen>,
-    online_sequence: Guarded<u16>,
-    offline_sequence: Guarded<u16>,
     limits: Limits,
-    day: BcdDate,
-    spent: Guarded<Fen>,
-    topups: Window,
     emm_level: Guarded<u16>,
     suites: Table<Guarded<u16>, 3>,
     purchase: KeyPair,
@@ -123,25 +141,28 @@ persist!(PurseStore {
     tac2: KeyPair,
     own: KeyPair,
     recovery: KeyPair,
-    written: Guarded<u32>,
-    log: Table<Option<Entry>, LOG>,
 });
 
 impl PurseStore {
     /// A purse that has seen no transaction and has no key.
     pub fn new(serial: [u8; 10], pseudonym: Pseudonym, operator: OperatorId) -> Self {
         Self {
+            money: Paged::new(Money {
+                balance: Guarded(Fen::ZERO),
+                online_sequence: Guarded(0),
+                offline_sequence: Guarded(0),
+                written: Guarded(0),
+                day: BcdDate::default(),
+                spent: Guarded(Fen::ZERO),
+                topups: Window::default(),
+                blocked: false,
+            }),
+            log: Paged::new(Table::filled(|| None)),
+            records: Paged::new(RecordFile::empty()),
             serial,
             pseudonym,
             operator,
-            blocked: false,
-            balance: Guarded(Fen::ZERO),
-            online_sequence: Guarded(0),
-            offline_sequence: Guarded(0),
             limits: Limits::default(),
-            day: BcdDate::default(),
-            spent: Guarded(Fen::ZERO),
-            topups: Window::default(),
             emm_level: Guarded(0),
             suites: Table::filled(|| Guarded(ALL_SUITES)),
             purchase: KeyPair::empty(),
@@ -150,8 +171,6 @@ impl PurseStore {
             tac2: KeyPair::empty(),
             own: KeyPair::empty(),
             recovery: KeyPair::empty(),
-            written: Guarded(0),
-            log: Table::filled(|| None),
         }
     }
 
@@ -161,15 +180,15 @@ impl PurseStore {
         record.emit(&mut octets);
         let mut entry = Entry { record: [0; LogRecord::LEN], mac: mac.0, tac: tac.0 };
         entry.record.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
-        if let Some(place) = self.log.get_mut(self.written.0 as usize % LOG) {
+        if let Some(place) = self.log.get_mut(self.money.written.0 as usize % LOG) {
             *place = Some(entry);
         }
-        self.written.0 = self.written.0.wrapping_add(1);
+        self.money.written.0 = self.money.written.0.wrapping_add(1);
     }
 
     /// The transactions remembered, the newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Entry> {
-        let written = self.written.0 as usize;
+        let written = self.money.written.0 as usize;
         (1..=LOG.min(written))
             .filter_map(move |age| self.log.get((written - age) % LOG).and_then(Option::as_ref))
     }
@@ -177,7 +196,16 @@ impl PurseStore {
     /// What the balance would be, if the purse may hold it.
     pub fn balance_with(&self, amount: Fen) -> Option<Fen> {
         let limit = self.limits.balance;
-        self.balance.0.checked_add(amount).filter(|balance| limit == Fen::ZERO || *balance <= limit)
+        self.money
+            .balance
+            .0
+            .checked_add(amount)
+            .filter(|balance| limit == Fen::ZERO || *balance <= limit)
+    }
+
+    /// What was paid for programmes without PIN on this day.
+    pub fn spent_on(&self, date: BcdDate) -> Fen {
+        if self.money.day == date { self.money.spent.0 } else { Fen::ZERO }
     }
 
     /// Suites allowed for keys of this role: bit n for suite n.

@@ -48,7 +48,12 @@ fn errors_name_file_and_field() {
         (with("now = 2026-11-30T00:00:00Z", "now = 1999-11-30T00:00:00Z"), "clock.now: expected"),
         (with("end = 2027", "end = 2025"), "right[1].end: expected a time after `start`"),
         (with("balance = 10000", "balance = -1"), "purse.balance: number out of range"),
-        (with("[purse]", "[wallet]"), "purse: is missing"),
+        (with("[purse]", "[wallet]"), "purse.serial: is missing"),
+        (with("tag = 0x22", "tag = 0x21"), "purse.record[2].tag: a record of this tag is there"),
+        (
+            with("tag = 0x22\nvalue = \"", &format!("tag = 0x22\nvalue = \"{}", "00".repeat(45))),
+            "purse.record[2].value: a record's value has at most 60 octets",
+        ),
         (with("operator = 0x1201", "operator = 0x1201 0x"), "line 8:"),
         (format!("factory_emm = [\"none.emm\"]\n{DEMO}"), "factory_emm: none.emm: No such file"),
     ] {

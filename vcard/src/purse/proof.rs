@@ -1,32 +1,17 @@
-//! What the purse tells of itself: balance, log, proofs.
+//! What the purse tells of itself: balance and proofs.
 
 use super::data::expect;
 use super::{Purse, status};
 use crate::firewall::Context;
 use crate::vault::Stop;
 use iso7816::apdu::{Command, StatusWord};
-use wallet::{LogRecord, PurseStatus, TransactionType};
+use wallet::{PurseStatus, TransactionType};
 
 impl Purse<'_> {
     /// GET BALANCE.
     pub(super) fn balance(&self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, 0x00, 0x02, 0)?;
-        Ok(self.vault.objects().purse.get(Context::PURSE)?.balance.0.to_be_bytes().to_vec())
-    }
-
-    /// READ RECORD of the log: record 1 is the newest.
-    pub(super) fn read_record(&self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
-        if command.p2 != 0xC4 {
-            return Err(StatusWord::WRONG_P1P2.into());
-        }
-        if !matches!(command.le, None | Some(256) | Some(23)) {
-            return Err(StatusWord(0x6C00 | LogRecord::LEN as u16).into());
-        }
-        let age = usize::from(command.p1).checked_sub(1);
-        let purse = self.vault.objects().purse.get(Context::PURSE)?;
-        age.and_then(|age| purse.newest_first().nth(age))
-            .map(|entry| entry.octets().to_vec())
-            .ok_or(Stop::Status(StatusWord(0x6A83)))
+        Ok(self.vault.objects().purse.get(Context::PURSE)?.money.balance.0.to_be_bytes().to_vec())
     }
 
     /// GET TRANSACTION PROVE: by type and the sequence that the log shows.
