@@ -359,8 +359,11 @@ fn commands_that_count_tries_are_never_sent_again() {
         &[
             "C 0020008108;> 0020008108;< 6C04;= 6C04",
             "C 8424008108;> 8424008108;< 6C04;= 6C04",
-            // with data there is no length to put right
+            // with data there is no length to put right: some cards count the tries of a wrong PIN in 6Cxx
             "C 80360000010A;> 8036000001;< 6C04;= 6C04",
+            "C 0020000003123456;> 0020000003;< 20;> 123456;< 6C02;= 6C02",
+            "C 002000000312345600;> 0020000003;< 20;> 123456;< 6C02;= 6C02",
+            "C 805E0100051234FF5678;> 805E010005;< 5E;> 1234FF5678;< 6C02;= 6C02",
         ],
     );
 }
