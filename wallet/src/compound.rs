@@ -8,6 +8,7 @@ use crate::psam::{CardIdentity, Psam};
 use crate::purchase::{self, Debiting, Purchase, PurchaseError};
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
+use crate::secure_messaging::{Challenge, SecureKey};
 use crate::transaction::{PurseStatus, TransactionType};
 use alloc::vec::Vec;
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
@@ -137,7 +138,20 @@ impl Update {
         }
     }
 
-    fn command(&self) -> Vec<u8> {
+    /// The same for a file under line protection: with a MAC under the file's key.
+    pub fn protected(self, key: &SecureKey, challenge: Challenge) -> Result<Self, RecordError> {
+        let octets = self.data.len();
+        if octets > Self::MAX - 4 {
+            return Err(RecordError { octets });
+        }
+        let [_, ins, p1, p2] = self.header;
+        let header = [0x84, ins, p1, p2];
+        let command = key.secure(challenge, header, &self.data);
+        Ok(Self { header, data: command.into_iter().skip(5).collect() })
+    }
+
+    /// UPDATE CAPP DATA CACHE.
+    pub fn command(&self) -> Vec<u8> {
         let mut apdu = self.header.to_vec();
         // The constructors see to it that the length fits an octet.
         apdu.push(self.data.len() as u8);
@@ -164,7 +178,7 @@ impl fmt::Display for RecordError {
         let Self { octets } = self;
         write!(
             f,
-            "record of {octets} octets: a record has 1 to {}; no money has moved",
+            "record of {octets} octets: a record has 1 to {}, under line protection 4 less; no money has moved",
             Update::MAX
         )
     }

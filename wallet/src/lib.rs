@@ -9,13 +9,17 @@
 
 extern crate alloc;
 
+pub mod card;
 pub mod cipher;
 pub mod compound;
 pub mod formula;
 pub mod keys;
 pub mod load;
 pub mod mac;
+pub mod met;
+pub mod pin;
 pub mod port;
+pub mod profile;
 pub mod proof;
 pub mod psam;
 pub mod purchase;
@@ -23,9 +27,13 @@ pub mod read;
 pub mod record;
 pub mod refusal;
 mod response;
+pub mod secure_messaging;
+pub mod select;
 mod transaction;
 
 pub use mac::Mac;
+pub use met::Met;
+pub use profile::Profile;
 pub use record::LogRecord;
 pub use refusal::{Reason, Refusal};
 pub use transaction::{Account, PurseStatus, Transaction, TransactionType};

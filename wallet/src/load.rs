@@ -1,7 +1,7 @@
 //! Load (圈存): INITIALIZE FOR LOAD, the host's MAC2, CREDIT FOR LOAD.
 
-use crate::formula::mac1_load;
-use crate::keys::LoadKey;
+use crate::formula::{mac1_load, tac_load};
+use crate::keys::{LoadKey, TacKey};
 use crate::mac::Mac;
 use crate::proof::Unsettled;
 use crate::refusal::{Refusal, Step};
@@ -223,6 +223,14 @@ impl Initialized {
     }
 }
 
+impl LoadReceipt {
+    /// Does the TAC come from the card that holds `key`?
+    pub fn is_from(&self, key: &TacKey) -> bool {
+        let Self { transaction, online_sequence, balance, tac } = self;
+        *tac == tac_load(&key.fold(), *balance, *online_sequence, transaction)
+    }
+}
+
 impl Crediting {
     /// CREDIT FOR LOAD.
     pub fn command(&self) -> Vec<u8> {
@@ -235,7 +243,18 @@ impl Crediting {
         apdu
     }
 
-    /// Reads the card's answer; `None` when none came.
+    /// Reads the card's answer, `None` when none came, and checks the TAC.
+    ///
+    /// An answer whose TAC is wrong did not come from the card: the credit is unsettled.
+    pub fn finish_checked(self, response: Option<&[u8]>, key: &TacKey) -> Credit {
+        let unsettled = self.unsettled();
+        match self.finish(response) {
+            Credit::Loaded(receipt) if !receipt.is_from(key) => Credit::Unsettled(unsettled),
+            credit => credit,
+        }
+    }
+
+    /// Reads the card's answer, `None` when none came. Who holds the TAC key checks the receipt.
     pub fn finish(self, response: Option<&[u8]>) -> Credit {
         match response.map(split) {
             Some(Ok((&[a, b, c, d], PurseStatus::OK))) => Credit::Loaded(LoadReceipt {
@@ -252,7 +271,7 @@ impl Crediting {
         }
     }
 
-    fn unsettled(self) -> Unsettled {
+    fn unsettled(&self) -> Unsettled {
         Unsettled {
             transaction: self.transaction,
             terminal_sequence: TerminalSequence::new(0),

@@ -8,9 +8,10 @@
 use crate::mac::Mac;
 use crate::purchase::{Purchase, PurchaseError};
 use crate::read;
+use crate::record::LogRecord;
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
-use crate::transaction::{PurseStatus, Transaction};
+use crate::transaction::{PurseStatus, Transaction, TransactionType};
 use alloc::vec::Vec;
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
 use core::fmt;
@@ -38,6 +39,7 @@ pub struct Unsettled {
 #[must_use = "money may have moved"]
 pub struct Inquiry {
     unsettled: Unsettled,
+    first: Numbering,
     question: Question,
     heard: Heard,
 }
@@ -113,7 +115,7 @@ pub struct Made {
     pub sequence: [u8; 2],
     /// The balance after.
     pub balance: Fen,
-    /// What the card showed, and under which number; `None` when it showed nothing and its counter has decided.
+    /// What the card showed, and under which number; `None` when it showed nothing and its counter or its log decided.
     pub proof: Option<(Proof, Numbering)>,
 }
 
@@ -141,8 +143,23 @@ impl Unsettled {
 
     /// The first question, to be asked after a reset and a SELECT.
     pub fn inquire(self) -> Inquiry {
-        let question = Question::Prove(Numbering::After);
-        Inquiry { unsettled: self, question, heard: Heard::default() }
+        self.inquire_by(Numbering::After)
+    }
+
+    /// The same, of a card that is known to keep its proofs under this number; the other is asked next.
+    pub fn inquire_by(self, first: Numbering) -> Inquiry {
+        let question = Question::Prove(first);
+        Inquiry { unsettled: self, first, question, heard: Heard::default() }
+    }
+
+    /// Looks for the transaction in the card's log, for when the card has moved on: a record that is the same in
+    /// amount, type, terminal, date and time is of this transaction, whatever its number.
+    pub fn find_in(self, log: &[LogRecord]) -> Settlement {
+        if log.iter().any(|record| record.transaction == self.transaction) {
+            Settlement::Made(self.made(None))
+        } else {
+            Settlement::MovedOn(self)
+        }
     }
 
     /// Appends what is to be persisted.
@@ -164,7 +181,7 @@ impl Unsettled {
         let unsettled = Self {
             transaction: Transaction {
                 amount: Fen::from_be_bytes(*r.array("amount")?),
-                kind: crate::TransactionType(r.u8("transaction type")?),
+                kind: TransactionType(r.u8("transaction type")?),
                 terminal: TerminalId::new(*r.array("terminal")?),
                 date: BcdDate(*r.array("date")?),
                 time: BcdTime(*r.array("time")?),
@@ -205,8 +222,7 @@ impl Inquiry {
         let kind = self.unsettled.transaction.kind;
         match self.question {
             Question::Prove(numbering) => {
-                let [high, low] = self.unsettled.number(numbering);
-                [0x80, 0x5A, 0x00, kind.0, 0x02, high, low, 0x08].to_vec()
+                prove_command(kind, self.unsettled.number(numbering)).to_vec()
             }
             Question::Counter if kind.counts_online() => {
                 read::balance_command(kind.account()).to_vec()
@@ -268,8 +284,9 @@ impl Inquiry {
             Err(_) => return Settlement::NoAnswer(self.unsettled),
         }
         self.question = match numbering {
+            _ if numbering != self.first => Question::Counter,
             Numbering::After => Question::Prove(Numbering::Before),
-            Numbering::Before => Question::Counter,
+            Numbering::Before => Question::Prove(Numbering::After),
         };
         Settlement::Ask(self)
     }
@@ -320,6 +337,12 @@ impl Inquiry {
             Settlement::MovedOn(self.unsettled)
         }
     }
+}
+
+/// GET TRANSACTION PROVE.
+pub const fn prove_command(kind: TransactionType, sequence: [u8; 2]) -> [u8; 8] {
+    let [high, low] = sequence;
+    [0x80, 0x5A, 0x00, kind.0, 0x02, high, low, 0x08]
 }
 
 impl Proof {

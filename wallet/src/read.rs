@@ -88,7 +88,7 @@ impl fmt::Display for ReadError {
 impl core::error::Error for ReadError {}
 
 /// The data of an answer to a command that only reads.
-fn answer(response: &[u8]) -> Result<&[u8], ReadError> {
+pub(crate) fn answer(response: &[u8]) -> Result<&[u8], ReadError> {
     match split(response).map_err(ReadError::Malformed)? {
         (data, PurseStatus::OK) => Ok(data),
         (_, sw) => Err(ReadError::Refused(Refusal::new(Step::Read, sw))),

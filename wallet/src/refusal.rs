@@ -89,7 +89,8 @@ impl Refusal {
     /// warnings, and words that no purse is known to refuse with.
     pub fn of_commit(status: PurseStatus) -> Option<Self> {
         let refusal = Self::new(Step::Commit, status);
-        (!matches!(refusal.reason, Reason::Memory | Reason::Other)).then_some(refusal)
+        let open = matches!(refusal.reason, Reason::Memory | Reason::NoProof | Reason::Other);
+        (!open).then_some(refusal)
     }
 }
 
@@ -101,7 +102,7 @@ impl Reason {
             (0x6982, _) => Self::PinWanted,
             (0x6901, _) | (0x6985, Commit) => Self::NotInitialized,
             (0x6985, Prove) | (0x9406, _) => Self::NoProof,
-            (0x6985, InitializeLoad | InitializeDebit | Read | Select) | (0x6A81, _) => {
+            (0x6A81, _) | (0x6985 | 0x6283, InitializeLoad | InitializeDebit | Read | Select) => {
                 Self::Blocked
             }
             (0x6985, _) => Self::Conditions,
@@ -117,7 +118,7 @@ impl Reason {
             (0x6A82 | 0x6A83, _) => Self::NoRecord,
             (0x6581, _) => Self::Memory,
             (0x6A86 | 0x6B00 | 0x6D00 | 0x6E00, _) => Self::Unknown,
-            (0x6700 | 0x6A80 | 0x6A84, _) => Self::Data,
+            (0x6700 | 0x6981 | 0x6A80 | 0x6A84, _) => Self::Data,
             _ => Self::Other,
         }
     }

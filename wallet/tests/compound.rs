@@ -79,8 +79,10 @@ fn a_record_that_the_card_does_not_take_ends_it() {
 fn records_that_no_command_carries() {
     for record in [&[][..], &[0; 256][..]] {
         let refused = Update::by_number(0x17, 1, record).map_err(|error| error.to_string());
-        let text =
-            format!("record of {} octets: a record has 1 to 255; no money has moved", record.len());
+        let text = format!(
+            "record of {} octets: a record has 1 to 255, under line protection 4 less; no money has moved",
+            record.len()
+        );
         assert_eq!(refused, Err(text));
         assert!(Update::by_identifier(0x17, record).is_err());
     }

@@ -4,7 +4,6 @@
 
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
-use proptest::prelude::*;
 use wallet::formula::{mac2_load, mac2_purchase};
 use wallet::keys::{LoadKey, PurchaseKey};
 use wallet::load::{Credit, Load, LoadError};
@@ -287,6 +286,18 @@ fn a_lost_load_is_settled_by_the_balance() {
     }
 }
 
+/// A card that has moved on has the transaction in its log, under one number or the other, or has forgotten it.
+#[test]
+fn a_log_settles_what_has_moved_on() {
+    let transaction = unsettled().transaction;
+    let other = Transaction { amount: Fen::new(2), ..transaction };
+    let record = |sequence, transaction| LogRecord { sequence, overdraft: [0; 3], transaction };
+    let log = [record(0x0101, other), record(0x0100, transaction)];
+    assert_eq!(unsettled().find_in(&log), made(None));
+    let log = [record(0x0100, other), record(0x00FF, other)];
+    assert_eq!(unsettled().find_in(&log), Settlement::MovedOn(unsettled()));
+}
+
 #[test]
 fn what_is_unsettled_can_be_persisted() {
     let mut kept = Vec::new();
@@ -294,23 +305,4 @@ fn what_is_unsettled_can_be_persisted() {
     assert_eq!(kept.len(), Unsettled::LEN);
     assert_eq!(Unsettled::parse(&kept), Ok(unsettled()));
     assert_eq!(Unsettled::parse(&kept[1..]), Err(DecodeError::Missing("balance")));
-}
-
-proptest! {
-    #[test]
-    fn whatever_the_card_says_no_flow_panics(response: Vec<u8>, sw: [u8; 2]) {
-        let mut response = response;
-        response.extend(sw);
-        let _ = purchase().initialized(&response);
-        let mut psam = psam();
-        let _ = debiting(&mut psam).finish(Some(&response), &mut psam);
-        let _ = unsettled().inquire().answer(Some(&response), |_| true);
-    }
-
-    #[test]
-    fn what_a_record_parses_it_emits(octets: [u8; LogRecord::LEN]) {
-        let mut emitted = Vec::new();
-        LogRecord::parse(&octets).unwrap().emit(&mut emitted);
-        prop_assert_eq!(emitted, octets);
-    }
 }
