@@ -10,7 +10,7 @@ mod channel;
 use crate::cas::{Cas, CasRam};
 use crate::firewall::{Aid, Context};
 use crate::isd;
-use crate::purse::{Purse, PurseRam};
+use crate::purse::{self, Purse, PurseRam};
 use crate::vault::{Stop, Vault};
 use channel::Channel;
 use ecm_emm::card::INS_EMM;
@@ -74,21 +74,21 @@ impl Selected {
     }
 
     /// File control information.
-    fn fci(self) -> Vec<u8> {
+    fn fci(self, vault: &Vault) -> Result<Vec<u8>, Stop> {
         let aid = self.aid().octets();
         // The issuer's tells the largest command; the others are named.
-        let proprietary: &[u8] = match self {
-            Self::Issuer => &[0x9F, 0x65, 0x01, 0xFF],
-            Self::Cas => b"\x50\x03CAS",
-            Self::Purse => b"\x50\x05PURSE",
+        let proprietary = match self {
+            Self::Issuer => vec![0x9F, 0x65, 0x01, 0xFF],
+            Self::Cas => b"\x50\x03CAS".to_vec(),
+            Self::Purse => purse::application_fci(vault.objects().purse.get(Context::PURSE)?),
         };
         let mut body = vec![0x84, aid.len() as u8];
         body.extend_from_slice(aid);
         body.extend([0xA5, proprietary.len() as u8]);
-        body.extend_from_slice(proprietary);
+        body.extend(proprietary);
         let mut fci = vec![0x6F, body.len() as u8];
         fci.append(&mut body);
-        fci
+        Ok(fci)
     }
 }
 
@@ -139,7 +139,7 @@ impl Cos {
             return Err(StatusWord(0x6881).into());
         }
         if (command.cla, command.ins) == (0x00, 0xA4) {
-            return self.select(&command).map(ok);
+            return self.select(vault, random, &command).map(ok);
         }
         if self.interface == Interface::Contactless && self.selected != Selected::Purse {
             return Err(StatusWord::CONDITIONS.into());
@@ -157,8 +157,16 @@ impl Cos {
         }
     }
 
-    /// SELECT by the whole name. It ends whatever was going on.
-    fn select(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+    /// SELECT by the whole name, which ends whatever was going on, or of a file of the purse.
+    fn select(
+        &mut self,
+        vault: &mut Vault,
+        random: &mut Random,
+        command: &Command<'_>,
+    ) -> Result<Vec<u8>, Stop> {
+        if self.selected == Selected::Purse && command.p1 == 0x00 {
+            return self.dispatch(vault, random, command, None);
+        }
         if (command.p1, command.p2) != (0x04, 0x00) {
             return Err(StatusWord::WRONG_P1P2.into());
         }
@@ -166,7 +174,7 @@ impl Cos {
         self.end_session();
         self.purse = PurseRam::default();
         self.selected = selected;
-        Ok(selected.fci())
+        selected.fci(vault)
     }
 
     fn end_session(&mut self) {

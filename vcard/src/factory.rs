@@ -10,7 +10,7 @@ use crate::persist::{Checked, Guarded, Table};
 use crate::personalisation::{KeyName, Personalisation, PersonalisationError};
 use crate::pin::Pin;
 use crate::purse::record::RecordFile;
-use crate::purse::store::{ALL_SUITES, Limits, PurseStore};
+use crate::purse::store::{ALL_SUITES, PurseStore};
 use cam_types::Key;
 use ecm_emm::emm::{PublicKey, Window};
 
@@ -106,14 +106,11 @@ fn cas(perso: &Personalisation) -> Result<CasStore, PersonalisationError> {
 
 fn purse(perso: &Personalisation) -> Result<PurseStore, PersonalisationError> {
     let given = &perso.purse;
-    let mut purse = PurseStore::new(given.serial, perso.pseudonym, perso.operator);
+    let mut purse = PurseStore::new(perso.pseudonym, perso.operator);
+    purse.application = given.application;
+    purse.holder = given.holder;
     purse.money.balance = Guarded(given.balance);
-    purse.limits = Limits {
-        pin_free_per_purchase: given.pin_free_per_purchase,
-        pin_free_per_day: given.pin_free_per_day,
-        per_purchase: given.purchase_limit,
-        balance: given.balance_limit,
-    };
+    purse.limits = given.limits;
     for (number, record) in (1..).zip(&given.records) {
         let error = |why| Err(perso.error(&format!("purse.record[{number}].tag"), why));
         if purse.records.number_of(record.tag()).is_some() {

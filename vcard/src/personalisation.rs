@@ -5,14 +5,15 @@
 
 mod fields;
 mod keys;
+mod purse;
 
 use crate::cas::rights::Right;
-use crate::purse::record::Record;
-use cam_types::{CardId, CasTime, Fen, Key, OperatorId, PackageId, Pseudonym, Secret, StbId};
+use cam_types::{CardId, CasTime, Key, OperatorId, PackageId, Pseudonym, Secret, StbId};
 use ecm_emm::card::PinBlock;
 use fields::{Fields, Problem};
 use gp::scp03::StaticKeys;
 pub use keys::{KeyEntry, KeyName};
+pub use purse::PursePersonalisation;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -60,24 +61,6 @@ pub struct Personalisation {
     /// EMM sections that the factory applies, with the name of each.
     pub factory_emm: Vec<(String, Vec<u8>)>,
     path: PathBuf,
-}
-
-/// The purse when it leaves the factory.
-pub struct PursePersonalisation {
-    /// Its number.
-    pub serial: [u8; 10],
-    /// What is in it.
-    pub balance: Fen,
-    /// It holds at most this; 0 for no such limit.
-    pub balance_limit: Fen,
-    /// No programme may cost more; 0 for no such limit.
-    pub purchase_limit: Fen,
-    /// A programme up to this price needs no PIN.
-    pub pin_free_per_purchase: Fen,
-    /// So much a day needs no PIN.
-    pub pin_free_per_day: Fen,
-    /// Records for compound purchases, `tag1 len1 value`, in their order in the file.
-    pub records: Vec<Record>,
 }
 
 /// A subscription.
@@ -175,20 +158,7 @@ impl Personalisation {
                 let mut key = |name| set.octets(name).map(Secret::new);
                 Ok((kvn, StaticKeys { enc: key("enc")?, mac: key("mac")?, dek: key("dek")? }))
             })?,
-            purse: file.table("purse", |purse| {
-                let money = |purse: &mut Fields, name| {
-                    Ok::<_, Problem>(purse.optional(name, Fields::money)?.unwrap_or(Fen::ZERO))
-                };
-                Ok(PursePersonalisation {
-                    serial: purse.octets("serial")?,
-                    balance: purse.money("balance")?,
-                    balance_limit: money(purse, "balance_limit")?,
-                    purchase_limit: money(purse, "purchase_limit")?,
-                    pin_free_per_purchase: money(purse, "pin_free_per_purchase")?,
-                    pin_free_per_day: money(purse, "pin_free_per_day")?,
-                    records: purse.tables("record", record)?,
-                })
-            })?,
+            purse: file.table("purse", PursePersonalisation::read)?,
             rights: file.tables("right", |right| {
                 let (start, end) = (right.time("start")?, right.time("end")?);
                 if end <= start {
@@ -216,15 +186,4 @@ impl Personalisation {
         file.finish()?;
         Ok(perso)
     }
-}
-
-/// A record of the purse's record file.
-fn record(record: &mut Fields) -> Result<Record, Problem> {
-    let tag = record.number("tag")?;
-    let value = record.hexadecimal("value")?;
-    let mut octets = vec![tag, value.len() as u8];
-    octets.extend(value);
-    let most = Record::MAX - 2;
-    Record::parse(&octets)
-        .map_err(|_| record.wrong("value", format!("a record's value has at most {most} octets")))
 }

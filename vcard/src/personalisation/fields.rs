@@ -1,6 +1,6 @@
 //! Reading a table field by field: every field is taken once, and none may be left over.
 
-use cam_types::{CasTime, Fen};
+use cam_types::{BcdDate, CasTime, Fen};
 use ecm_emm::card::PinBlock;
 use std::fmt;
 use std::path::Path;
@@ -127,6 +127,29 @@ impl Fields {
         seconds(&moment).and_then(CasTime::from_unix).ok_or_else(|| {
             self.wrong(name, "expected a time in UTC from 2000 on, like 2026-12-01T12:00:00Z")
         })
+    }
+
+    /// A day.
+    pub fn date(&mut self, name: &str) -> Result<BcdDate, Problem> {
+        let bcd = |number: u8| (number / 10) * 16 + number % 10;
+        match self.take(name)? {
+            Value::Datetime(toml::value::Datetime { date: Some(date), time: None, .. }) => {
+                let (century, year) = ((date.year / 100) as u8, (date.year % 100) as u8);
+                Ok(BcdDate([bcd(century), bcd(year), bcd(date.month), bcd(date.day)]))
+            }
+            _ => Err(self.wrong(name, "expected a day like 2026-12-01")),
+        }
+    }
+
+    /// Text of at most so many octets.
+    pub fn text_of(&mut self, name: &str, len: usize) -> Result<String, Problem> {
+        match self.text(name)? {
+            text if text.len() <= len => Ok(text),
+            text => {
+                let why = format!("has {} octets, at most {len} are allowed", text.len());
+                Err(self.wrong(name, why))
+            }
+        }
     }
 
     /// One of these words; its index.

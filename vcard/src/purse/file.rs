@@ -1,21 +1,29 @@
 //! The purse's files, and how commands name them and their records (ISO/IEC 7816-4).
 
 use super::Purse;
-use super::record::RecordFile;
-use super::store::PurseStore;
+use super::data::expect;
+use super::record::{Record, RecordFile};
+use super::store::{LOG, PurseStore};
 use crate::firewall::Context;
 use crate::vault::Stop;
 use iso7816::apdu::{Command, StatusWord};
+use wallet::LogRecord;
 
 /// An elementary file, by its short identifier; the file identifier is 00 and the same octet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum File {
+    /// Public application data; free to read.
+    Application = 0x15,
+    /// The holder's name and document; wants the PIN.
+    Holder = 0x16,
     /// What compound purchases write.
     Records = 0x17,
     /// The log of transactions; record 1 is the newest.
     Log = 0x18,
 }
 
+/// The offset lies beyond the file.
+const OUT_OF_FILE: StatusWord = StatusWord(0x6B00);
 /// The file has no such record.
 pub(super) const RECORD_NOT_FOUND: StatusWord = StatusWord(0x6A83);
 /// The record has no room for so much.
@@ -27,15 +35,54 @@ pub(super) const WRONG_FILE: StatusWord = StatusWord(0x6981);
 const NO_CURRENT_FILE: StatusWord = StatusWord(0x6986);
 
 impl File {
-    /// The file of this short identifier.
-    pub(super) fn by_sfi(sfi: u8) -> Result<Self, StatusWord> {
+    const ALL: [Self; 4] = [Self::Application, Self::Holder, Self::Records, Self::Log];
+
+    /// The file that commands without SELECT name by these five bits; 0 is the selected one.
+    pub(super) fn by_sfi(sfi: u8, current: Option<Self>) -> Result<Self, StatusWord> {
         match sfi {
-            0 => Err(NO_CURRENT_FILE),
-            0x17 => Ok(Self::Records),
-            0x18 => Ok(Self::Log),
+            0x00 => current.ok_or(NO_CURRENT_FILE),
             0x1F => Err(StatusWord::WRONG_P1P2),
-            _ => Err(StatusWord::NOT_FOUND),
+            _ => Self::ALL.into_iter().find(|file| *file as u8 == sfi).ok_or(StatusWord::NOT_FOUND),
         }
+    }
+
+    /// File control information: size, kind, identifier, short identifier.
+    fn fci(self, purse: &PurseStore) -> Vec<u8> {
+        let (kind, size) = match self {
+            Self::Application | Self::Holder => (TRANSPARENT, self.octets(purse).len()),
+            Self::Records => (LINEAR_TLV, RecordFile::RECORDS * Record::MAX),
+            Self::Log => (CYCLIC, LOG * LogRecord::LEN),
+        };
+        let [high, low] = (size as u16).to_be_bytes();
+        let sfi = self as u8;
+        vec![0x6F, 14, 0x80, 2, high, low, 0x82, 1, kind, 0x83, 2, 0x00, sfi, 0x88, 1, sfi << 3]
+    }
+
+    /// The content of a transparent file; nothing of one with records.
+    fn octets(self, purse: &PurseStore) -> &[u8] {
+        match self {
+            Self::Application => &purse.application,
+            Self::Holder => &purse.holder,
+            Self::Records | Self::Log => &[],
+        }
+    }
+}
+
+/// File descriptor octets.
+const TRANSPARENT: u8 = 0x01;
+const LINEAR_TLV: u8 = 0x05;
+const CYCLIC: u8 = 0x06;
+
+/// A transparent file and an offset in it, as P1 and P2 name them.
+fn binary_name(p1: u8, p2: u8, current: Option<File>) -> Result<(File, usize), StatusWord> {
+    let (file, offset) = match p1 {
+        0x80..=0x9F => (File::by_sfi(p1 & 0x1F, current)?, p2.into()),
+        0xA0.. => return Err(StatusWord::WRONG_P1P2),
+        _ => (File::by_sfi(0, current)?, u16::from_be_bytes([p1, p2]).into()),
+    };
+    match file {
+        File::Application | File::Holder => Ok((file, offset)),
+        File::Records | File::Log => Err(WRONG_FILE),
     }
 }
 
@@ -49,13 +96,17 @@ pub(super) enum RecordName {
 }
 
 /// The file and the record that P1 and P2 name: P2 is SFI and mode, P1 number or tag.
-pub(super) fn record_name(p1: u8, p2: u8) -> Result<(File, RecordName), StatusWord> {
+pub(super) fn record_name(
+    p1: u8,
+    p2: u8,
+    current: Option<File>,
+) -> Result<(File, RecordName), StatusWord> {
     let name = match p2 & 0x07 {
         0..=3 => RecordName::Tag(p1),
         4 => RecordName::Number(p1),
         _ => return Err(StatusWord::WRONG_P1P2),
     };
-    Ok((File::by_sfi(p2 >> 3)?, name))
+    Ok((File::by_sfi(p2 >> 3, current)?, name))
 }
 
 impl RecordFile {
@@ -69,13 +120,53 @@ impl RecordFile {
     }
 }
 
+/// The application's file control information, its public data in it: a terminal need not read EF 0015.
+pub(crate) fn application_fci(purse: &PurseStore) -> Vec<u8> {
+    let mut proprietary = b"\x50\x05PURSE\x9F\x0C".to_vec();
+    proprietary.push(purse.application.len() as u8);
+    proprietary.extend(purse.application);
+    proprietary
+}
+
 impl Purse<'_> {
+    /// SELECT of a file by its identifier. An INITIALIZE in force stays so.
+    pub(super) fn select_file(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+        expect(command, 0x00, 0x00, 2)?;
+        let file = match command.data {
+            [0x00, sfi] => File::by_sfi(*sfi, None).map_err(|_| StatusWord::NOT_FOUND)?,
+            _ => return Err(StatusWord::NOT_FOUND.into()),
+        };
+        self.ram.current = Some(file);
+        Ok(file.fci(self.vault.objects().purse.get(Context::PURSE)?))
+    }
+
+    /// READ BINARY.
+    pub(super) fn read_binary(&self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+        let (file, offset) = binary_name(command.p1, command.p2, self.ram.current)?;
+        // Who stands near with a reader does not learn whose purse it is.
+        if file == File::Holder && !self.ram.pin_verified {
+            return Err(StatusWord::SECURITY_STATUS.into());
+        }
+        let purse = self.vault.objects().purse.get(Context::PURSE)?;
+        let rest = file.octets(purse).get(offset..).filter(|rest| !rest.is_empty());
+        let rest = rest.ok_or(OUT_OF_FILE)?;
+        match command.le.map_or(256, usize::from) {
+            256 => Ok(rest.to_vec()),
+            le => {
+                let wrong = StatusWord(0x6C00 | rest.len() as u16);
+                rest.get(..le).map(<[u8]>::to_vec).ok_or(wrong.into())
+            }
+        }
+    }
+
     /// READ RECORD of the log or of the record file.
     pub(super) fn read_record(&self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
-        let record = match record_name(command.p1, command.p2)? {
+        let record = match record_name(command.p1, command.p2, self.ram.current)? {
             (File::Log, RecordName::Number(age)) => logged(purse, age),
-            (File::Log, RecordName::Tag(_)) => return Err(WRONG_FILE.into()),
+            (File::Log, RecordName::Tag(_)) | (File::Application | File::Holder, _) => {
+                return Err(WRONG_FILE.into());
+            }
             (File::Records, name) => {
                 let number = purse.records.find(name)?;
                 purse.records.get(number).map(|record| record.octets().to_vec())

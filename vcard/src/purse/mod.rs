@@ -19,10 +19,12 @@ pub mod store;
 mod tac;
 
 pub(crate) use emm::{Abort, not_opened};
+pub(crate) use file::application_fci;
 
 use crate::cos::{Interface, Random};
 use crate::firewall::Context;
 use crate::vault::{Stop, Vault};
+use file::File;
 use initialize::Initialized;
 use iso7816::apdu::{Command, StatusWord};
 use wallet::PurseStatus;
@@ -31,6 +33,7 @@ use wallet::PurseStatus;
 #[derive(Default)]
 pub struct PurseRam {
     initialized: Option<Initialized>,
+    current: Option<File>,
     pin_verified: bool,
 }
 
@@ -58,6 +61,8 @@ impl Purse<'_> {
         }
         match (command.cla, command.ins) {
             (0x00, 0x20) => self.verify(command),
+            (0x00, 0xA4) => self.select_file(command),
+            (0x00, 0xB0) => self.read_binary(command),
             (0x00, 0xB2) => self.read_record(command),
             (0x80, 0x50) => self.initialize(command),
             (0x80, 0x52) => self.credit_for_load(command),

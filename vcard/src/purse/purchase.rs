@@ -67,12 +67,13 @@ impl Purse<'_> {
 
     /// UPDATE CAPP DATA CACHE: one record for the DEBIT to write. Nothing is written yet.
     pub(super) fn update_capp_cache(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+        let current = self.ram.current;
         let Some(Initialized::Purchase { kind: Kind::Compound(cache), .. }) =
             &mut self.ram.initialized
         else {
             return Err(status(PurseStatus::NOT_INITIALIZED));
         };
-        let (File::Records, name) = record_name(command.p1, command.p2)? else {
+        let (File::Records, name) = record_name(command.p1, command.p2, current)? else {
             return Err(WRONG_FILE.into());
         };
         let file = &self.vault.objects().purse.get(Context::PURSE)?.records;

@@ -11,6 +11,12 @@ use wallet::{LogRecord, Mac};
 /// Transactions that the purse remembers.
 pub const LOG: usize = 16;
 
+/// Octets of EF 0015: issuer8 type1 version1 serial10 start4 expiry4 discretionary2.
+pub const APPLICATION: usize = 30;
+
+/// Octets of EF 0016: type1 staff1 name20 id_number16 id_type1.
+pub const HOLDER: usize = 39;
+
 /// One transaction: the log's record and what proves it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Entry {
@@ -99,8 +105,10 @@ pub struct PurseStore {
     log: Paged<Table<Option<Entry>, LOG>>,
     /// What compound purchases write.
     pub records: Paged<RecordFile>,
-    /// The purse's number; comes from neither the card's number nor its pseudonym.
-    pub serial: [u8; 10],
+    /// EF 0015, with the purse's number.
+    pub application: [u8; APPLICATION],
+    /// EF 0016: whose purse it is.
+    pub holder: [u8; HOLDER],
     /// The card's address, to know one's own messages.
     pub pseudonym: Pseudonym,
     /// Whose card it is.
@@ -129,7 +137,8 @@ persist!(PurseStore {
     money: Paged<Money>,
     log: Paged<Table<Option<Entry>, LOG>>,
     records: Paged<RecordFile>,
-    serial: [u8; 10],
+    application: [u8; APPLICATION],
+    holder: [u8; HOLDER],
     pseudonym: Pseudonym,
     operator: OperatorId,
     limits: Limits,
@@ -145,7 +154,7 @@ persist!(PurseStore {
 
 impl PurseStore {
     /// A purse that has seen no transaction and has no key.
-    pub fn new(serial: [u8; 10], pseudonym: Pseudonym, operator: OperatorId) -> Self {
+    pub fn new(pseudonym: Pseudonym, operator: OperatorId) -> Self {
         Self {
             money: Paged::new(Money {
                 balance: Guarded(Fen::ZERO),
@@ -159,7 +168,8 @@ impl PurseStore {
             }),
             log: Paged::new(Table::filled(|| None)),
             records: Paged::new(RecordFile::empty()),
-            serial,
+            application: [0; APPLICATION],
+            holder: [0; HOLDER],
             pseudonym,
             operator,
             limits: Limits::default(),

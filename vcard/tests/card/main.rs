@@ -5,6 +5,7 @@ mod bench;
 mod capp;
 mod ecm;
 mod emm;
+mod files;
 mod fuzz;
 mod keys;
 mod personalise;

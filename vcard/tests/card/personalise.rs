@@ -49,6 +49,11 @@ fn errors_name_file_and_field() {
         (with("end = 2027", "end = 2025"), "right[1].end: expected a time after `start`"),
         (with("balance = 10000", "balance = -1"), "purse.balance: number out of range"),
         (with("[purse]", "[wallet]"), "purse.serial: is missing"),
+        (with("valid_from = 2026-01-01", "valid_from = 2026"), "purse.valid_from: expected a day"),
+        (
+            format!("{DEMO}\n[purse.holder]\nname = \"a name of twenty-one c\""),
+            "purse.holder.name: has 22 octets, at most 20 are allowed",
+        ),
         (with("tag = 0x22", "tag = 0x21"), "purse.record[2].tag: a record of this tag is there"),
         (
             with("tag = 0x22\nvalue = \"", &format!("tag = 0x22\nvalue = \"{}", "00".repeat(45))),
