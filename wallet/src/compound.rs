@@ -3,6 +3,33 @@
 //! INITIALIZE FOR CAPP PURCHASE, one or more UPDATE CAPP DATA CACHE, then the DEBIT of a purchase, of type 09. The
 //! records stay in the card's cache until the DEBIT: balance and records change together, or none does. An amount
 //! of zero writes the records alone, as entry gates do.
+//!
+//! ```
+//! # use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
+//! # use wallet::{compound::{CompoundPurchase, Update}, psam::{CardIdentity, Psam}, purchase::{Debiting, PurchaseError}};
+//! # type Ask<'a> = &'a mut dyn FnMut(&[u8]) -> Vec<u8>;
+//! fn enter(gate: TerminalId, card: Ask, psam: &mut dyn Psam, at: (BcdDate, BcdTime)) -> Result<Debiting, PurchaseError> {
+//!     let purchase = CompoundPurchase::new(1, Fen::ZERO, gate);
+//!     let answer = card(&purchase.command());
+//!     let update = Update::by_identifier(0x17, &[0x09, 0x02, 0x00, 0x01]).expect("a short record");
+//!     let updating = purchase.initialized(&answer)?.update(update);
+//!     let answer = card(&updating.command());
+//!     updating.updated(&answer)?.authorise(at.0, at.1, &CardIdentity::default(), psam)
+//! }
+//! ```
+//!
+//! Without its record the same does not compile:
+//!
+//! ```compile_fail,E0599
+//! # use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
+//! # use wallet::{compound::{CompoundPurchase, Update}, psam::{CardIdentity, Psam}, purchase::{Debiting, PurchaseError}};
+//! # type Ask<'a> = &'a mut dyn FnMut(&[u8]) -> Vec<u8>;
+//! fn enter(gate: TerminalId, card: Ask, psam: &mut dyn Psam, at: (BcdDate, BcdTime)) -> Result<Debiting, PurchaseError> {
+//!     let purchase = CompoundPurchase::new(1, Fen::ZERO, gate);
+//!     let answer = card(&purchase.command());
+//!     purchase.initialized(&answer)?.authorise(at.0, at.1, &CardIdentity::default(), psam)
+//! }
+//! ```
 
 use crate::psam::{CardIdentity, Psam};
 use crate::purchase::{self, Debiting, Purchase, PurchaseError};

@@ -1,4 +1,5 @@
-//! The PBOC purse as a terminal sees it: load, purchase, proof, and the MACs and TACs around them.
+//! The PBOC purse as a terminal sees it: load, purchase, compound purchase, proof, log, PIN, and the MACs and TACs
+//! around them.
 //!
 //! Normative references:
 //!  - PBOC electronic purse (JR/T 0025), as `docs/spec/purse.md` states it

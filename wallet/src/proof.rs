@@ -323,6 +323,11 @@ impl Inquiry {
                 let empty = self.unsettled.balance == Fen::ZERO;
                 self.moved(empty)
             }
+            // The last number there is was this one's.
+            Err(PurchaseError::Refused(Refusal { reason: Reason::Exhausted, .. })) => {
+                let last = self.unsettled.number(Numbering::After) == [0xFF; 2];
+                self.moved(last)
+            }
             Err(PurchaseError::Refused(refusal)) => Settlement::Refused(self.unsettled, refusal),
             Err(_) => Settlement::NoAnswer(self.unsettled),
         }

@@ -42,12 +42,16 @@ pub enum Reason {
     Exhausted,
     /// There is no key of this index.
     NoKey,
+    /// There is no key of this index, or the memory failed: cards say either in the same word.
+    NoKeyOrMemory,
     /// The PIN is wanted first, or another right.
     PinWanted,
     /// The PIN has no tries left.
     PinBlocked,
     /// The application is blocked.
     Blocked,
+    /// The application is blocked, or its purse would be over its maximum: cards say either in the same word.
+    BlockedOrFull,
     /// The application is blocked and stays so.
     BlockedForGood,
     /// The purse is locked by another transaction that has not ended (grey lock).
@@ -102,6 +106,7 @@ impl Reason {
             (0x6982, _) => Self::PinWanted,
             (0x6901, _) | (0x6985, Commit) => Self::NotInitialized,
             (0x6985, Prove) | (0x9406, _) => Self::NoProof,
+            (0x6985, InitializeLoad) => Self::BlockedOrFull,
             (0x6A81, _) | (0x6985 | 0x6283, InitializeLoad | InitializeDebit | Read | Select) => {
                 Self::Blocked
             }
@@ -109,8 +114,8 @@ impl Reason {
             (0x9401, InitializeLoad) => Self::Overflow,
             (0x9401, _) | (0x6A80, InitializeDebit) => Self::Funds,
             (0x9402, _) => Self::Exhausted,
-            // An applet says so of an unknown index; nothing has been written either way.
-            (0x9403, _) | (0x6581, InitializeLoad | InitializeDebit) => Self::NoKey,
+            (0x9403, _) => Self::NoKey,
+            (0x6581, InitializeLoad | InitializeDebit) => Self::NoKeyOrMemory,
             (0x6983, _) | (0x6A83, Pin) => Self::PinBlocked,
             (0x9303, _) => Self::BlockedForGood,
             (0x9407 | 0x9408, _) => Self::Locked,
@@ -131,9 +136,11 @@ impl Reason {
             Self::Overflow => "purse cannot hold so much",
             Self::Exhausted => "the card's transaction counter is used up",
             Self::NoKey => "card has no key of this index",
+            Self::NoKeyOrMemory => "card has no key of this index, or its memory failed",
             Self::PinWanted => "the PIN is wanted first",
             Self::PinBlocked => "the PIN has no tries left",
             Self::Blocked => "purse is blocked",
+            Self::BlockedOrFull => "purse is blocked or cannot hold so much",
             Self::BlockedForGood => "purse is blocked for good",
             Self::Locked => "purse is locked by a transaction that has not ended",
             Self::NoApplication => "card has no such application",

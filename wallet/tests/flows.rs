@@ -298,6 +298,21 @@ fn a_log_settles_what_has_moved_on() {
     assert_eq!(unsettled().find_in(&log), Settlement::MovedOn(unsettled()));
 }
 
+/// A card whose counter is at its end says so, and by that that the last number was taken.
+#[test]
+fn the_last_number_of_all_is_settled() {
+    for (sequence, taken) in [(0xFFFE_u16, true), (0xFFFD, false)] {
+        let unsettled = || Unsettled { sequence: sequence.to_be_bytes(), ..unsettled() };
+        let mut settlement = Settlement::Ask(unsettled().inquire());
+        for answer in [hex!("6985"), hex!("6985"), hex!("9402")] {
+            let Settlement::Ask(inquiry) = settlement else { panic!("settled too early") };
+            settlement = inquiry.answer(Some(&answer), |_| false);
+        }
+        assert_eq!(matches!(settlement, Settlement::Made(_)), taken);
+        assert_eq!(matches!(settlement, Settlement::MovedOn(_)), !taken);
+    }
+}
+
 #[test]
 fn what_is_unsettled_can_be_persisted() {
     let mut kept = Vec::new();

@@ -26,9 +26,13 @@ fn words_of_both_sides() {
         (Step::InitializeLoad, &[0x9401], Reason::Overflow),
         (Step::InitializeDebit, &[0x9402], Reason::Exhausted),
         (Step::InitializeLoad, &[0x9402], Reason::Exhausted),
-        (Step::InitializeDebit, &[0x9403, 0x6581], Reason::NoKey),
-        (Step::InitializeLoad, &[0x9403, 0x6581], Reason::NoKey),
+        (Step::InitializeDebit, &[0x9403], Reason::NoKey),
+        (Step::InitializeLoad, &[0x9403], Reason::NoKey),
+        (Step::InitializeDebit, &[0x6581], Reason::NoKeyOrMemory),
+        (Step::InitializeLoad, &[0x6581], Reason::NoKeyOrMemory),
         (Step::InitializeLoad, &[0x6982], Reason::PinWanted),
+        (Step::InitializeLoad, &[0x6985], Reason::BlockedOrFull),
+        (Step::InitializeLoad, &[0x6A81, 0x6283], Reason::Blocked),
         (Step::InitializeDebit, &[0x6A86, 0x6B00, 0x6D00, 0x6E00], Reason::Unknown),
         (Step::InitializeDebit, &[0x6A81, 0x6985, 0x6283], Reason::Blocked),
         (Step::InitializeDebit, &[0x9408, 0x9407], Reason::Locked),
@@ -157,6 +161,10 @@ fn errors_say_what_happened_to_the_money() {
         table.push((Box::new(debit(status)), text));
     }
     table.push((Box::new(load(0x9401)), "purse cannot hold so much (SW=9401)"));
+    let key = "card has no key of this index, or its memory failed (SW=6581)";
+    table.push((Box::new(load(0x6581)), key));
+    let full = "purse is blocked or cannot hold so much (SW=6985)";
+    table.push((Box::new(load(0x6985)), full));
     table.push((Box::new(load(0x6982)), "the PIN is wanted first (SW=6982)"));
     for (error, text) in table {
         assert_eq!(error.to_string(), format!("{text}; no money has moved"));
