@@ -230,6 +230,7 @@ fn a_lost_answer_is_settled_on_every_kind_of_card() {
     let evaded = &hex!("6985")[..];
     let same = &hex!("00002000 00FF 000000 01 00 584633C9 9000")[..];
     let counted = &hex!("00001FFF 0100 000000 01 00 584633C9 9000")[..];
+    let dearer = &hex!("00001000 0100 000000 01 00 584633C9 9000")[..];
     let elsewhere = &hex!("00001000 0101 000000 01 00 584633C9 9000")[..];
     let not_made = || Settlement::NotMade(unsettled().transaction);
     let moved_on = || Settlement::MovedOn(unsettled());
@@ -246,6 +247,7 @@ fn a_lost_answer_is_settled_on_every_kind_of_card() {
         ("no PROVE on the card", &[&hex!("6D00"), &hex!("6D00"), counted], made(None)),
         ("another one was made", &[none, none, counted], moved_on()),
         ("others were made", &[evaded, evaded, elsewhere], moved_on()),
+        ("one was made, of another amount", &[evaded, evaded, dearer], moved_on()),
         ("emptied by others", &[evaded, evaded, &hex!("9401")], moved_on()),
         (
             "blocked",
