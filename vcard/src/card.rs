@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::inspect::{self, Inspection};
 use crate::nvm::{Cut, Durability, FileStore, Nvm, NvmError, PageStore, RamStore, StoreError};
 use crate::personalisation::{Personalisation, PersonalisationError};
+use crate::psam;
 use crate::vault::{self, Stop, Unusable, Vault};
 use cam_types::{DecodeError, Fen};
 use ecm_emm::card::{EmmOutcome, EmmResult, INS_EMM};
@@ -194,6 +195,11 @@ impl Card {
             commits: self.vault.commits(),
             ..inspect::status(&self.vault).unwrap_or_default()
         }
+    }
+
+    /// It is a secure module.
+    pub fn is_psam(&self) -> bool {
+        psam::is_personalised(&self.vault)
     }
 
     /// What is on the card, for the bench; reads the memory, so it needs no power.

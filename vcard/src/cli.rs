@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use vcard::{Card, Durability, Personalisation};
+use vcard::{Card, Durability, Inspection, Personalisation, PsamInspection};
 
 /// A virtual conditional access card: its memory is a file, its reader a serial port or pcscd.
 ///
@@ -27,17 +27,17 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Makes a card's memory file from a personalisation file
+    /// Makes the memory file of a card, or of a terminal's secure module, from a personalisation file
     Personalise(Personalise),
     /// Puts a card into a reader, until a signal or the control command `quit`
     Serve(Serve),
-    /// Prints what is on a card: balance, rights, key epochs, purchases; never keys or PIN
+    /// Prints what is on a card: balance, rights, key epochs, purchases, a module's terminal sequence; never keys or PIN
     Inspect(Inspect),
 }
 
 #[derive(Args)]
 struct Personalise {
-    /// The personalisation file (TOML), such as examples/demo/card.toml
+    /// The personalisation file (TOML), such as examples/demo/card.toml or psam.toml
     ///
     /// Errors name the field; key[2].value is that of the second [[key]].
     #[arg(long, value_name = "FILE")]
@@ -85,9 +85,26 @@ fn inspect(args: &Inspect) -> Result<(), String> {
     let mut card = Card::open_file(&args.memory, Durability::Process)
         .map_err(|error| at(&args.memory, &error))?;
     let on = card.inspect().map_err(|error| at(&args.memory, &error))?;
+    match &on.psam {
+        Some(psam) => print(&module(psam)),
+        None => print(&whole(&on)),
+    }
+}
+
+fn module(psam: &PsamInspection) -> String {
+    let serial: String = psam.serial.iter().map(|octet| format!("{octet:02X}")).collect();
+    let rows = [
+        ("secure module", serial),
+        ("terminal", psam.terminal.to_string()),
+        ("terminal sequence", psam.sequence.value().to_string()),
+        ("MAC2 tries left", psam.tries.to_string()),
+    ];
+    listing(&rows, &[("keys", &psam.keys)])
+}
+
+fn whole(on: &Inspection) -> String {
     let status = &on.status;
-    let mut text = String::new();
-    for (name, value) in [
+    let rows = [
         ("card", on.card_id.to_string()),
         ("pseudonym", on.pseudonym.to_string()),
         ("operator", format!("0x{:04X}", on.operator.value())),
@@ -97,21 +114,29 @@ fn inspect(args: &Inspect) -> Result<(), String> {
         ("offline sequence", status.offline_sequence.to_string()),
         ("online sequence", status.online_sequence.to_string()),
         ("PIN tries left", status.pin_tries.to_string()),
-    ] {
-        let _ = writeln!(text, "{:<18}{value}", format!("{name}:"));
-    }
-    for (name, rows) in [
+    ];
+    let lists = [
         ("rights", &on.rights),
         ("keys", &on.keys),
         ("pairings", &on.pairings),
         ("purchases", &on.log),
-    ] {
+    ];
+    listing(&rows, &lists)
+}
+
+fn listing(rows: &[(&str, String)], lists: &[(&str, &Vec<String>)]) -> String {
+    let mut text = String::new();
+    for (name, value) in rows {
+        let _ = writeln!(text, "{:<18}{value}", format!("{name}:"));
+    }
+    for (name, rows) in lists {
         let _ = writeln!(text, "{name}: {}", rows.len());
-        for row in rows {
+        for row in *rows {
             let _ = writeln!(text, "  {row}");
         }
     }
-    print(text.trim_end())
+    text.truncate(text.trim_end().len());
+    text
 }
 
 fn moment(time: CasTime) -> String {

@@ -10,6 +10,7 @@ mod channel;
 use crate::cas::{Cas, CasRam};
 use crate::firewall::{Aid, Context};
 use crate::isd;
+use crate::psam::{self, Psam, PsamRam};
 use crate::purse::{self, Purse, PurseRam};
 use crate::vault::{Stop, Vault};
 use channel::Channel;
@@ -50,6 +51,7 @@ enum Selected {
     Issuer,
     Cas,
     Purse,
+    Psam,
 }
 
 impl Selected {
@@ -61,8 +63,32 @@ impl Selected {
             aid if aid == Aid::ISSUER.octets() || aid == OLD_ISSUER => Some(Self::Issuer),
             aid if aid == Aid::CAS.octets() => Some(Self::Cas),
             aid if aid == Aid::PURSE.octets() => Some(Self::Purse),
+            aid if aid == Aid::PSAM.octets() => Some(Self::Psam),
             _ => None,
         }
+    }
+
+    /// By the identifier of a secure module's file.
+    fn by_file(id: &[u8]) -> Option<Self> {
+        match id {
+            [0x3F, 0x00] => Some(Self::Issuer),
+            id if id == psam::FILE => Some(Self::Psam),
+            _ => None,
+        }
+    }
+
+    /// Whether a card that is a secure module, or is not, has this application.
+    const fn is_on(self, is_psam: bool) -> bool {
+        match self {
+            Self::Issuer => true,
+            Self::Cas | Self::Purse => !is_psam,
+            Self::Psam => is_psam,
+        }
+    }
+
+    /// Whether secure channels (SCP03) lead to it.
+    const fn has_channel(self) -> bool {
+        matches!(self, Self::Issuer | Self::Cas)
     }
 
     const fn aid(self) -> Aid {
@@ -70,6 +96,7 @@ impl Selected {
             Self::Issuer => Aid::ISSUER,
             Self::Cas => Aid::CAS,
             Self::Purse => Aid::PURSE,
+            Self::Psam => Aid::PSAM,
         }
     }
 
@@ -80,6 +107,7 @@ impl Selected {
         let proprietary = match self {
             Self::Issuer => vec![0x9F, 0x65, 0x01, 0xFF],
             Self::Cas => b"\x50\x03CAS".to_vec(),
+            Self::Psam => b"\x50\x04PSAM".to_vec(),
             Self::Purse => purse::application_fci(vault.objects().purse.get(Context::PURSE)?),
         };
         let mut body = vec![0x84, aid.len() as u8];
@@ -99,6 +127,7 @@ pub struct Cos {
     channel: Channel,
     cas: CasRam,
     purse: PurseRam,
+    psam: PsamRam,
 }
 
 impl Cos {
@@ -111,6 +140,7 @@ impl Cos {
             channel: Channel::Closed,
             cas: CasRam::new(&cas.clock),
             purse: PurseRam::default(),
+            psam: PsamRam::default(),
         })
     }
 
@@ -145,11 +175,11 @@ impl Cos {
             return Err(StatusWord::CONDITIONS.into());
         }
         match (command.cla, command.ins) {
-            (0x80, INS_INITIALIZE_UPDATE) if self.selected != Selected::Purse => {
+            (0x80, INS_INITIALIZE_UPDATE) if self.selected.has_channel() => {
                 self.end_session();
                 self.initialize_update(vault, random, &command).map(ok)
             }
-            (0x84, INS_EXTERNAL_AUTHENTICATE) if self.selected != Selected::Purse => {
+            (0x84, INS_EXTERNAL_AUTHENTICATE) if self.selected.has_channel() => {
                 self.external_authenticate(vault, &command).map(ok)
             }
             _ if command.cla & 0x04 != 0 => self.secured(vault, random, &command),
@@ -157,7 +187,8 @@ impl Cos {
         }
     }
 
-    /// SELECT by the whole name, which ends whatever was going on, or of a file of the purse.
+    /// SELECT by the whole name or, on a secure module, by file, which ends whatever was going on; or of a file of
+    /// the purse.
     fn select(
         &mut self,
         vault: &mut Vault,
@@ -167,12 +198,17 @@ impl Cos {
         if self.selected == Selected::Purse && command.p1 == 0x00 {
             return self.dispatch(vault, random, command, None);
         }
-        if (command.p1, command.p2) != (0x04, 0x00) {
-            return Err(StatusWord::WRONG_P1P2.into());
-        }
-        let selected = Selected::by_aid(command.data).ok_or(StatusWord::NOT_FOUND)?;
+        let is_psam = psam::is_personalised(vault);
+        let selected = match (command.p1, command.p2) {
+            (0x04, 0x00) => Selected::by_aid(command.data),
+            (0x00, 0x00) if is_psam => Selected::by_file(command.data),
+            _ => return Err(StatusWord::WRONG_P1P2.into()),
+        };
+        let selected =
+            selected.filter(|selected| selected.is_on(is_psam)).ok_or(StatusWord::NOT_FOUND)?;
         self.end_session();
         self.purse = PurseRam::default();
+        self.psam = PsamRam::default();
         self.selected = selected;
         selected.fci(vault)
     }
@@ -253,7 +289,12 @@ impl Cos {
         pairing: Option<usize>,
     ) -> Result<Vec<u8>, Stop> {
         match self.selected {
+            // The files of a secure module's root.
+            Selected::Issuer if (command.cla, command.ins) == (0x00, 0xB0) => {
+                psam::read_binary(vault, command)
+            }
             Selected::Issuer => isd::process(vault, command),
+            Selected::Psam => Psam { vault, ram: &mut self.psam }.process(command),
             Selected::Cas => {
                 let answer = Cas { vault, ram: &mut self.cas, pairing }.process(command);
                 // UNPAIR or PAIR of the slot ends its session; the answer to this very command still

@@ -35,7 +35,13 @@ pub(crate) fn objects(perso: &Personalisation) -> Result<Objects, Personalisatio
             }
         }
     }
-    Ok(Objects::new(issuer(perso), Pin::new(&perso.pin, perso.pin_tries), cas, purse))
+    Ok(Objects::new(
+        issuer(perso),
+        Pin::new(&perso.pin, perso.pin_tries),
+        cas,
+        purse,
+        perso.psam.clone(),
+    ))
 }
 
 fn issuer(perso: &Personalisation) -> IssuerStore {

@@ -8,6 +8,7 @@
 use crate::cas::store::CasStore;
 use crate::isd::IssuerStore;
 use crate::pin::Pin;
+use crate::psam::store::PsamStore;
 use crate::purse::store::PurseStore;
 use std::fmt;
 
@@ -22,6 +23,8 @@ impl Aid {
     pub const CAS: Self = Self(b"\xF0STBCAS\x01");
     /// The purse.
     pub const PURSE: Self = Self(&wallet::PURSE_AID);
+    /// The secure module of a terminal: F0 "STBSAM" 01.
+    pub const PSAM: Self = Self(b"\xF0STBSAM\x01");
 
     /// An AID of this name, for whoever wants to try.
     pub const fn new(octets: &'static [u8]) -> Self {
@@ -56,6 +59,8 @@ impl Context {
     pub const CAS: Self = Self::Application(Aid::CAS);
     /// The purse's.
     pub const PURSE: Self = Self::Application(Aid::PURSE);
+    /// The secure module's.
+    pub const PSAM: Self = Self::Application(Aid::PSAM);
 
     /// Goes on only when the caller is one of `allowed`.
     pub fn is_one_of(self, allowed: &[Aid]) -> Result<(), Violation> {
@@ -106,22 +111,34 @@ pub struct Objects {
     pub cas: Owned<CasStore>,
     /// The purse's.
     pub purse: Owned<PurseStore>,
+    /// The secure module's, on a card that is one.
+    pub psam: Owned<Option<PsamStore>>,
 }
 
 impl Objects {
     /// What personalisation made.
-    pub fn new(issuer: IssuerStore, pin: Pin, cas: CasStore, purse: PurseStore) -> Self {
+    pub fn new(
+        issuer: IssuerStore,
+        pin: Pin,
+        cas: CasStore,
+        purse: PurseStore,
+        psam: Option<PsamStore>,
+    ) -> Self {
         Self {
             issuer: Owned::new(Aid::ISSUER, issuer),
             pin: Owned::new(Aid::ISSUER, pin),
             cas: Owned::new(Aid::CAS, cas),
             purse: Owned::new(Aid::PURSE, purse),
+            psam: Owned::new(Aid::PSAM, psam),
         }
     }
 
-    /// The four stores in their order in memory, for the memory manager.
-    pub(crate) fn stores(&self) -> (&IssuerStore, &Pin, &CasStore, &PurseStore) {
-        (&self.issuer.object, &self.pin.object, &self.cas.object, &self.purse.object)
+    /// The stores in their order in memory, for the memory manager.
+    pub(crate) const fn stores(
+        &self,
+    ) -> (&IssuerStore, &Pin, &CasStore, &PurseStore, &Option<PsamStore>) {
+        let Self { issuer, pin, cas, purse, psam } = self;
+        (&issuer.object, &pin.object, &cas.object, &purse.object, &psam.object)
     }
 }
 

@@ -65,7 +65,7 @@ impl Os for Inserted {
     }
 
     fn takes_data(&self) -> fn(u8, u8) -> bool {
-        takes_data
+        if self.card.is_psam() { takes_data_psam } else { takes_data }
     }
 
     fn arm_cut(&mut self, cut: Cut) {
@@ -100,6 +100,11 @@ pub fn takes_data(cla: u8, ins: u8) -> bool {
         _ => matches!(ins, INS_INFO | GET_BALANCE | GET_DATA),
     };
     secured || !asks
+}
+
+/// The same of a secure module, whose GET DATA brings an authentication code.
+fn takes_data_psam(cla: u8, ins: u8) -> bool {
+    cla & 0x80 != 0 || ins != READ_BINARY
 }
 
 const GET_BALANCE: u8 = 0x5C;

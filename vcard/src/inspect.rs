@@ -5,9 +5,10 @@ use crate::cas::log::State;
 use crate::cas::store::CasStore;
 use crate::firewall::{Context, Violation};
 use crate::keyring::KeyPair;
+use crate::psam::store::PsamStore;
 use crate::purse::store::PurseStore;
 use crate::vault::Vault;
-use cam_types::{CardId, CasTime, OperatorId, Pseudonym};
+use cam_types::{CardId, CasTime, OperatorId, Pseudonym, TerminalId, TerminalSequence};
 
 /// What `vcard inspect` prints.
 #[derive(Clone, Debug)]
@@ -32,6 +33,23 @@ pub struct Inspection {
     pub pairings: Vec<String>,
     /// One line for each record of the purchase log.
     pub log: Vec<String>,
+    /// What it is instead of all that, when it is a secure module.
+    pub psam: Option<PsamInspection>,
+}
+
+/// A secure module, without its keys.
+#[derive(Clone, Debug)]
+pub struct PsamInspection {
+    /// Its number.
+    pub serial: [u8; 10],
+    /// The terminal that it is.
+    pub terminal: TerminalId,
+    /// The number that it gave out last.
+    pub sequence: TerminalSequence,
+    /// Wrong MAC2s before it locks itself.
+    pub tries: u8,
+    /// One line for each key, as text: use and version.
+    pub keys: Vec<String>,
 }
 
 /// Money, counters, tries.
@@ -69,7 +87,21 @@ pub(crate) fn inspect(vault: &Vault) -> Result<Inspection, Violation> {
             })
             .collect(),
         log: log(cas),
+        psam: objects.psam.get(Context::PSAM)?.as_ref().map(psam),
     })
+}
+
+fn psam(psam: &PsamStore) -> PsamInspection {
+    PsamInspection {
+        serial: psam.serial,
+        terminal: psam.terminal,
+        sequence: TerminalSequence::new(psam.sequence.0),
+        tries: psam.tries.0,
+        keys: psam
+            .keys()
+            .map(|key| format!("{}: version {:02X}", key.purpose(), key.version()))
+            .collect(),
+    }
 }
 
 fn rights(cas: &CasStore) -> Vec<String> {

@@ -5,9 +5,11 @@
 
 mod fields;
 mod keys;
+mod psam;
 mod purse;
 
 use crate::cas::rights::Right;
+use crate::psam::store::PsamStore;
 use cam_types::{CardId, CasTime, Key, OperatorId, PackageId, Pseudonym, Secret, StbId};
 use ecm_emm::card::PinBlock;
 use fields::{Fields, Problem};
@@ -60,6 +62,8 @@ pub struct Personalisation {
     pub pairings: Vec<PairingEntry>,
     /// EMM sections that the factory applies, with the name of each.
     pub factory_emm: Vec<(String, Vec<u8>)>,
+    /// The card is a secure module and nothing else.
+    pub(crate) psam: Option<PsamStore>,
     path: PathBuf,
 }
 
@@ -127,6 +131,17 @@ impl Personalisation {
 
     fn parse(text: &str, path: &Path) -> Result<Self, Problem> {
         let mut file = Fields::parse(text)?;
+        match file.optional("kind", |f, name| f.one_of(name, &["card", "psam"]))? {
+            Some(1) => {
+                let psam = psam::read(&mut file)?;
+                file.finish()?;
+                Ok(Self { psam: Some(psam), ..Self::card(Fields::parse(psam::NO_CARD)?, path)? })
+            }
+            _ => Self::card(file, path),
+        }
+    }
+
+    fn card(mut file: Fields, path: &Path) -> Result<Self, Problem> {
         let (now, sync) =
             file.table("clock", |clock| Ok((clock.time("now")?, clock.time("sync")?)))?;
         let perso = Self {
@@ -181,6 +196,7 @@ impl Personalisation {
                 })
             })?,
             factory_emm: file.files("factory_emm", path)?,
+            psam: None,
             path: path.to_owned(),
         };
         file.finish()?;

@@ -7,6 +7,7 @@ use crate::isd::IssuerStore;
 use crate::nvm::{Cut, Nvm, NvmError, PAGE, PageStore};
 use crate::persist::Persist;
 use crate::pin::Pin;
+use crate::psam::store::PsamStore;
 use crate::purse::store::PurseStore;
 use cam_types::{DecodeError, Reader};
 use iso7816::apdu::StatusWord;
@@ -55,23 +56,26 @@ const fn pages(len: usize) -> usize {
 pub(crate) const HOME_PAGES: usize = pages(LAYOUT.len() + IssuerStore::LEN)
     + pages(Pin::LEN)
     + pages(CasStore::LEN)
-    + pages(PurseStore::LEN);
+    + pages(PurseStore::LEN)
+    + pages(<Option<PsamStore>>::LEN);
 
 /// The home pages of these objects.
 pub(crate) fn store(objects: &Objects) -> Vec<u8> {
-    let (issuer, pin, cas, purse) = objects.stores();
+    let (issuer, pin, cas, purse, psam) = objects.stores();
     let mut out = Vec::with_capacity(HOME_PAGES * PAGE);
     out.extend_from_slice(&LAYOUT);
     issuer.store(&mut out);
-    for part in [&|out: &mut Vec<u8>| pin.store(out), &|out: &mut Vec<u8>| cas.store(out), &|out| {
-        purse.store(out);
-    }] as [&dyn Fn(&mut Vec<u8>); 3]
-    {
-        out.resize(out.len().next_multiple_of(PAGE), 0);
-        part(&mut out);
-    }
+    on_next_page(&mut out, pin);
+    on_next_page(&mut out, cas);
+    on_next_page(&mut out, purse);
+    on_next_page(&mut out, psam);
     out.resize(HOME_PAGES * PAGE, 0);
     out
+}
+
+fn on_next_page(out: &mut Vec<u8>, part: &impl Persist) {
+    out.resize(out.len().next_multiple_of(PAGE), 0);
+    part.store(out);
 }
 
 /// The objects in these home pages.
@@ -87,6 +91,7 @@ fn load(home: &[u8]) -> Result<Objects, DecodeError> {
         Pin::load(&mut part(Pin::LEN)?)?,
         CasStore::load(&mut part(CasStore::LEN)?)?,
         PurseStore::load(&mut part(PurseStore::LEN)?)?,
+        Persist::load(&mut part(<Option<PsamStore>>::LEN)?)?,
     ))
 }
 

@@ -131,3 +131,31 @@ fn several_readers_at_once() {
         }
     });
 }
+
+/// A secure module in a reader, over either protocol: also the command that brings data here and brings none to a card.
+#[test]
+fn a_secure_module_in_a_reader() {
+    let demo = include_str!("../../examples/demo/psam.toml");
+    for protocol in ["t0", "t1"] {
+        let options = ["--link", "port", "--protocol", protocol];
+        let card = Card::personalised(&format!("psam-{protocol}"), demo, &options);
+        let mut terminal = Terminal::open(&card.url("serial"));
+        assert_eq!(terminal.activate(), Event::Ready, "{protocol}");
+        // Numbers of `wallet/tests/psam.rs`.
+        for (command, response) in [
+            (&hex!("00B0960006")[..], &hex!("001122334455 9000")[..]),
+            (&hex!("00A4000002 1001 00"), &hex!("9000")),
+            (&hex!("80CA000009 313233343536373839"), &hex!("9000")),
+            (
+                &hex!(
+                    "807000001C 584633C9 0007 00001000 06 20261201 200000 01 00 1122334455667788 08"
+                ),
+                &hex!("00000001 D2FEAA8D 9000"),
+            ),
+            (&hex!("8072000004 B30B352F"), &hex!("9000")),
+        ] {
+            let Event::Response(answer) = terminal.command(command) else { panic!("{protocol}") };
+            assert!(answer.ends_with(response), "{protocol} {command:02X?}: {answer:02X?}");
+        }
+    }
+}

@@ -26,6 +26,9 @@ Examples:
   In a GemPC Twin reader, which pcscd reads with Debian's libccid, and in pcscd's vpcd:
     vcard serve --memory card.nvm --line gempc-twin --link /tmp/card0
     vcard serve --memory card.nvm --vpcd 127.0.0.1:35963
+  The secure module of a terminal (PSAM), in a reader of its own:
+    vcard personalise --from examples/demo/psam.toml --memory psam.nvm
+    vcard serve --memory psam.nvm --link /tmp/psam0
   What is on the card, when nobody serves it:
     vcard inspect --memory card.nvm
 

@@ -9,6 +9,7 @@ mod files;
 mod fuzz;
 mod keys;
 mod personalise;
+mod psam;
 mod purchase;
 mod purse;
 mod session;

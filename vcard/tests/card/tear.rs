@@ -11,7 +11,7 @@ use vcard::{Card, Fault};
 
 /// What a page holds after the power went inside its write.
 #[derive(Clone, Copy, Debug)]
-enum Torn {
+pub enum Torn {
     Old,
     New,
     Erased,
@@ -19,7 +19,7 @@ enum Torn {
     Flipped(usize),
 }
 
-const CONTENTS: &[Torn] = &[
+pub const CONTENTS: &[Torn] = &[
     Torn::Old,
     Torn::New,
     Torn::Erased,
@@ -97,28 +97,28 @@ impl PageStore for Fragile {
 }
 
 /// A memory and its fuse, with which to make one card after another.
-struct Rig {
+pub struct Rig {
     pages: Arc<Mutex<RamStore>>,
     fuse: Arc<Mutex<Option<(usize, Torn)>>>,
 }
 
 impl Rig {
-    fn new(octets: &[u8]) -> Self {
+    pub fn new(octets: &[u8]) -> Self {
         Self {
             pages: Arc::new(Mutex::new(RamStore::new(octets))),
             fuse: Arc::new(Mutex::new(None)),
         }
     }
 
-    fn store(&self) -> Box<dyn PageStore> {
+    pub fn store(&self) -> Box<dyn PageStore> {
         Box::new(Fragile { pages: self.pages.clone(), writes_left: self.fuse.clone() })
     }
 
-    fn cut(&self, cut: Option<(usize, Torn)>) {
+    pub fn cut(&self, cut: Option<(usize, Torn)>) {
         *self.fuse.lock().unwrap() = cut;
     }
 
-    fn octets(&self) -> Vec<u8> {
+    pub fn octets(&self) -> Vec<u8> {
         self.pages.lock().unwrap().octets()
     }
 }
