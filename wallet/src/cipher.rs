@@ -27,3 +27,10 @@ pub fn triple_des_encrypt(key: &Key, block: Block) -> Block {
     TdesEde2::new(key.expose().into()).encrypt_block(&mut block);
     block.into()
 }
+
+/// One block back under two-key triple DES (EDE).
+pub fn triple_des_decrypt(key: &Key, block: Block) -> Block {
+    let mut block = block.into();
+    TdesEde2::new(key.expose().into()).decrypt_block(&mut block);
+    block.into()
+}

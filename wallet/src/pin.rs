@@ -174,9 +174,14 @@ impl ReloadKey {
         Self(SessionKey::new(Secret::new(xor(*left.expose(), *right.expose()))))
     }
 
-    /// PIN RELOAD of the PIN `id`: the new PIN in clear, and a MAC over it alone.
+    /// The MAC over the octets of a new PIN, and over nothing else.
+    pub fn mac(&self, new: &[u8]) -> Mac {
+        self.0.mac(new)
+    }
+
+    /// PIN RELOAD of the PIN `id`: the new PIN in clear, and its MAC.
     pub fn reload(&self, id: u8, new: &Pin) -> Zeroizing<Vec<u8>> {
-        let Mac(mac) = self.0.mac(&new.0);
+        let Mac(mac) = self.mac(&new.0);
         PinCommand::new([0x80, 0x5E, 0x00, id], &[&new.0, &mac]).0
     }
 

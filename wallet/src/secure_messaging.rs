@@ -1,6 +1,6 @@
 //! Secure messaging: commands that end with a MAC over the card's challenge, and data that only the card can read.
 
-use crate::cipher::{Block, des_encrypt, triple_des_encrypt};
+use crate::cipher::{Block, des_decrypt, des_encrypt, triple_des_decrypt, triple_des_encrypt};
 use crate::mac::{Mac, mac, retail_mac};
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
@@ -89,6 +89,26 @@ impl SecureKey {
             Self::Double(key) => triple_des_encrypt(key, *block),
         };
         blocks.iter().flat_map(encrypt).collect()
+    }
+
+    /// The data that [`SecureKey::encipher`] was given; `None` when these are not its blocks.
+    pub fn decipher(&self, blocks: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (blocks, []) = blocks.as_chunks::<8>() else { return None };
+        let decrypt = |block: &Block| match self {
+            Self::Single(key) => des_decrypt(key, *block),
+            Self::Double(key) => triple_des_decrypt(key, *block),
+        };
+        // Room for all at once: a vector that grows leaves copies behind.
+        let mut plain = Zeroizing::new(Vec::with_capacity(8 * blocks.len()));
+        blocks.iter().for_each(|block| plain.extend(decrypt(block)));
+        let (length, rest) = plain.split_first()?;
+        let (data, padding) = rest.split_at_checked((*length).into())?;
+        let padded = match padding {
+            [] => true,
+            [0x80, zeros @ ..] => zeros.len() < 7 && zeros.iter().all(|octet| *octet == 0),
+            _ => false,
+        };
+        padded.then(|| Zeroizing::new(data.to_vec()))
     }
 
     /// A command with its MAC. `data` leaves room for it in one octet of Lc: 251 octets at most.

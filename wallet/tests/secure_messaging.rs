@@ -4,6 +4,7 @@
 
 use cam_types::{DecodeError, Secret};
 use hex_literal::hex;
+use wallet::cipher::triple_des_encrypt;
 use wallet::compound::Update;
 use wallet::keys::SessionKey;
 use wallet::mac::{mac, retail_mac};
@@ -52,6 +53,29 @@ fn a_key_is_enciphered_and_its_command_secured() {
 fn a_full_block_is_not_padded() {
     assert_eq!(double().encipher(&[0x12; 7]).len(), 8);
     assert_eq!(double().encipher(&[0x12; 8]).len(), 16);
+}
+
+/// What was enciphered comes back, of any length; other blocks do not pass for it.
+#[test]
+fn a_card_deciphers() {
+    let data: Vec<u8> = (1..=40).collect();
+    for key in [double(), SecureKey::Single(Secret::new([0x88; 8]))] {
+        for len in 0..=data.len() {
+            let blocks = key.encipher(&data[..len]);
+            assert_eq!(*key.decipher(&blocks).unwrap(), data[..len]);
+            assert_eq!(key.decipher(&blocks[1..]), None);
+        }
+        assert_eq!(key.decipher(&[]), None);
+    }
+    for plain in [
+        hex!("0312345681000000"),
+        hex!("0312345680000001"),
+        hex!("0312345600000000"),
+        hex!("0812345680000000"),
+        hex!("FF12345680000000"),
+    ] {
+        assert_eq!(double().decipher(&triple_des_encrypt(&Secret::new(KEY), plain)), None);
+    }
 }
 
 #[test]
