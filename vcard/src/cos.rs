@@ -174,6 +174,9 @@ impl Cos {
         if self.interface == Interface::Contactless && self.selected != Selected::Purse {
             return Err(StatusWord::CONDITIONS.into());
         }
+        if self.selected != Selected::Issuer {
+            Self::not_locked(vault)?;
+        }
         match (command.cla, command.ins) {
             (0x80, INS_INITIALIZE_UPDATE) if self.selected.has_channel() => {
                 self.end_session();
@@ -182,7 +185,10 @@ impl Cos {
             (0x84, INS_EXTERNAL_AUTHENTICATE) if self.selected.has_channel() => {
                 self.external_authenticate(vault, &command).map(ok)
             }
-            _ if command.cla & 0x04 != 0 => self.secured(vault, random, &command),
+            // The purse's secure messaging is PBOC's, and its own affair.
+            _ if command.cla & 0x04 != 0 && self.selected != Selected::Purse => {
+                self.secured(vault, random, &command)
+            }
             _ => self.dispatch(vault, random, &command, None).map(ok),
         }
     }
@@ -206,11 +212,22 @@ impl Cos {
         };
         let selected =
             selected.filter(|selected| selected.is_on(is_psam)).ok_or(StatusWord::NOT_FOUND)?;
+        if selected != Selected::Issuer {
+            Self::not_locked(vault)?;
+        }
         self.end_session();
         self.purse = PurseRam::default();
         self.psam = PsamRam::default();
         self.selected = selected;
         selected.fci(vault)
+    }
+
+    /// CARD BLOCK leaves the issuer's domain alone.
+    fn not_locked(vault: &Vault) -> Result<(), Stop> {
+        // ISO/IEC 7816-4: function not supported, which PBOC says of what is blocked.
+        const BLOCKED: StatusWord = StatusWord(0x6A81);
+        let locked = vault.objects().issuer.get(Context::ISSUER)?.locked;
+        if locked { Err(BLOCKED.into()) } else { Ok(()) }
     }
 
     fn end_session(&mut self) {

@@ -22,10 +22,20 @@ pub(crate) fn objects(perso: &Personalisation) -> Result<Objects, Personalisatio
         let pair = match entry.name {
             KeyName::Cas(target) => cas.pair_mut(target),
             KeyName::Purse(target) => purse.pair_mut(target),
+            KeyName::Fixed(key) => {
+                match purse.fixed_mut(key) {
+                    Some(place @ None) => *place = Some(entry.generation()),
+                    _ => {
+                        let why = "this key is there already".to_owned();
+                        return Err(perso.error(&format!("key[{n}].role"), why));
+                    }
+                }
+                continue;
+            }
         };
-        let twice = |pair: &KeyPair| pair.get(entry.epoch).is_some() || pair.iter().count() == 2;
+        let taken = |pair: &KeyPair| pair.get(entry.epoch).is_some() || pair.iter().count() == 2;
         match pair {
-            Some(pair) if !twice(pair) => {
+            Some(pair) if !taken(pair) => {
                 let taken = pair.deliver(entry.generation());
                 debug_assert!(taken.is_ok());
             }
@@ -51,7 +61,7 @@ fn issuer(perso: &Personalisation) -> IssuerStore {
             *place = Some(KeySet::new(keys.clone()));
         }
     }
-    IssuerStore { card: perso.card_id, sets }
+    IssuerStore { card: perso.card_id, sets, locked: false }
 }
 
 fn cas(perso: &Personalisation) -> Result<CasStore, PersonalisationError> {

@@ -6,7 +6,7 @@ use crate::cas::store::CasStore;
 use crate::firewall::{Context, Violation};
 use crate::keyring::KeyPair;
 use crate::psam::store::PsamStore;
-use crate::purse::store::PurseStore;
+use crate::purse::store::{FixedKey, PurseStore};
 use crate::vault::Vault;
 use cam_types::{CardId, CasTime, OperatorId, Pseudonym, TerminalId, TerminalSequence};
 
@@ -148,6 +148,13 @@ fn keys(cas: &CasStore, purse: &PurseStore) -> Vec<String> {
         ("DTK", &purse.tac),
     ] {
         add(name.to_owned(), pair);
+    }
+    for (name, key) in
+        [("DAMK", FixedKey::Maintenance), ("DPUK", FixedKey::Unblock), ("DRPK", FixedKey::Reload)]
+    {
+        if let Some(generation) = purse.fixed(key) {
+            lines.push(format!("{name}: epoch {}, suite {}", generation.epoch, generation.suite));
+        }
     }
     lines
 }

@@ -1,6 +1,6 @@
 //! The issuer's security domain: who the card is, and the key sets that administer it.
 
-use crate::firewall::Context;
+use crate::firewall::{Aid, Context, Objects, Violation};
 use crate::persist::{Guarded, Table, persist};
 use crate::vault::{Stop, Vault};
 use cam_types::{CardId, Key};
@@ -49,11 +49,14 @@ pub struct IssuerStore {
     pub card: CardId,
     /// Key versions 30 (issuer), 31 (CAS) and 32 (purse).
     pub sets: Table<Option<KeySet>, 3>,
+    /// CARD BLOCK: no other application is selected any more.
+    pub locked: bool,
 }
 
 persist!(IssuerStore {
     card: CardId,
     sets: Table<Option<KeySet>, 3>,
+    locked: bool,
 });
 
 /// The first of the administration key versions.
@@ -77,6 +80,13 @@ pub fn count_session(vault: &mut Vault, kvn: u8) -> Result<(), Stop> {
         }
         Ok(())
     })
+}
+
+/// Shareable, for the purse: locks the card.
+pub fn lock(objects: &mut Objects, caller: Context) -> Result<(), Violation> {
+    caller.is_one_of(&[Aid::PURSE])?;
+    objects.issuer.get_mut(Context::ISSUER)?.locked = true;
+    Ok(())
 }
 
 /// Card recognition data: GlobalPlatform 2.3, SCP03 with option 70.

@@ -5,6 +5,7 @@
 use crate::fault::Fault;
 use crate::firewall::{Aid, Context, Objects, Violation};
 use crate::persist::{Guarded, persist};
+use crate::purse::sharing as purse;
 use crate::vault::{Stop, Vault};
 use cam_types::Secret;
 use ecm_emm::card::PinBlock;
@@ -34,7 +35,7 @@ pub enum Verdict {
     Blocked,
 }
 
-/// Who may have a PIN verified.
+/// Who may have a PIN verified, and replaced.
 const CLIENTS: &[Aid] = &[Aid::CAS, Aid::PURSE];
 
 impl Pin {
@@ -64,6 +65,22 @@ impl Pin {
 /// Shareable: compares a PIN.
 pub fn verify(vault: &mut Vault, caller: Context, block: &PinBlock) -> Result<Verdict, Stop> {
     caller.is_one_of(CLIENTS)?;
+    compare(vault, block, None)
+}
+
+/// Shareable: changes the PIN for who knows the old one.
+pub fn change(
+    vault: &mut Vault,
+    caller: Context,
+    old: &PinBlock,
+    new: &PinBlock,
+) -> Result<Verdict, Stop> {
+    caller.is_one_of(CLIENTS)?;
+    compare(vault, old, Some(new))
+}
+
+/// Compares a PIN. When it is right, all tries and `new` come in one transaction.
+fn compare(vault: &mut Vault, block: &PinBlock, new: Option<&PinBlock>) -> Result<Verdict, Stop> {
     let Some(left) = vault.objects().pin.get(Context::ISSUER)?.tries().checked_sub(1) else {
         return Ok(Verdict::Blocked);
     };
@@ -76,7 +93,8 @@ pub fn verify(vault: &mut Vault, caller: Context, block: &PinBlock) -> Result<Ve
     let right = vault.objects().pin.get(Context::ISSUER)?.is(block);
     if right || vault.has(Fault::AcceptAnyPin) {
         vault.change(|objects| {
-            objects.pin.get_mut(Context::ISSUER)?.reset(None);
+            objects.pin.get_mut(Context::ISSUER)?.reset(new);
+            purse::pin_verified(objects, Context::ISSUER)?;
             Ok::<_, Stop>(())
         })?;
         Ok(Verdict::Right)
@@ -87,32 +105,15 @@ pub fn verify(vault: &mut Vault, caller: Context, block: &PinBlock) -> Result<Ve
     }
 }
 
-/// Shareable: changes the PIN for who knows the old one.
-pub fn change(
-    vault: &mut Vault,
-    caller: Context,
-    old: &PinBlock,
-    new: &PinBlock,
-) -> Result<Verdict, Stop> {
-    let verdict = verify(vault, caller, old)?;
-    if verdict == Verdict::Right {
-        vault.change(|objects| {
-            objects.pin.get_mut(Context::ISSUER)?.reset(Some(new));
-            Ok::<_, Stop>(())
-        })?;
-    }
-    Ok(verdict)
-}
-
 /// Shareable: tries left.
 pub fn tries(vault: &Vault, caller: Context) -> Result<u8, Stop> {
     caller.is_one_of(CLIENTS)?;
     Ok(vault.objects().pin.get(Context::ISSUER)?.tries())
 }
 
-/// Shareable, for the conditional access application: a new PIN by the operator's order.
+/// Shareable: a new PIN with all its tries, by the operator's order.
 pub fn replace(objects: &mut Objects, caller: Context, new: &PinBlock) -> Result<(), Violation> {
-    caller.is_one_of(&[Aid::CAS])?;
+    caller.is_one_of(CLIENTS)?;
     objects.pin.get_mut(Context::ISSUER)?.reset(Some(new));
     Ok(())
 }

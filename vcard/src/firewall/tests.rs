@@ -4,10 +4,12 @@ use super::*;
 use crate::cas::log::Record;
 use crate::cas::sharing as cas;
 use crate::factory;
+use crate::isd;
 use crate::nvm::{Nvm, RamStore};
 use crate::personalisation::Personalisation;
 use crate::pin;
 use crate::purse::sharing as purse;
+use crate::purse::store::State;
 use crate::vault::{self, Vault};
 use cam_types::{BcdDate, BcdTime, EventId, Fen, TerminalId, TerminalSequence};
 use ecm_emm::card::PinBlock;
@@ -73,7 +75,7 @@ fn objects_and_methods_are_their_owners_and_clients() {
             pin::change(v, c, &block, &block).is_ok()
         }),
         ("PIN.tries", &["cas", "purse"], |v, c| pin::tries(v, c).is_ok()),
-        ("PIN.replace", &["cas"], |v, c| {
+        ("PIN.replace", &["cas", "purse"], |v, c| {
             let block = PinBlock::from_ascii(b"40962718").unwrap();
             pin::replace(&mut v.objects().clone(), c, &block).is_ok()
         }),
@@ -82,6 +84,10 @@ fn objects_and_methods_are_their_owners_and_clients() {
         }),
         ("purse.terms", &["cas"], |v, c| purse::terms(v.objects(), c, BcdDate::default()).is_ok()),
         ("purse.wallet_info", &["cas"], |v, c| purse::wallet_info(v.objects(), c).is_ok()),
+        ("purse.pin_verified", &["issuer"], |v, c| {
+            purse::pin_verified(&mut v.objects().clone(), c).is_ok()
+        }),
+        ("issuer.lock", &["purse"], |v, c| isd::lock(&mut v.objects().clone(), c).is_ok()),
         ("purse.wallet_emm", &["cas"], |v, c| purse::wallet_emm(v, c, &[]).is_ok()),
         ("cas.revoke", &["purse"], |v, c| {
             cas::revoke(&mut v.objects().clone(), c, EventId::new(1), 1, Fen::new(1)).is_ok()
@@ -106,7 +112,7 @@ fn stores_begin_on_pages_of_their_own() {
     objects.cas.get_mut(Context::CAS).unwrap().blocked = true;
     let cas = changed(&before, &vault::store(&objects));
     let mut objects = vault.objects().clone();
-    objects.purse.get_mut(Context::PURSE).unwrap().money.blocked = true;
+    objects.purse.get_mut(Context::PURSE).unwrap().money.state = State::Blocked;
     let purse = changed(&before, &vault::store(&objects));
     assert_eq!((cas.len(), purse.len()), (1, 1));
     assert_ne!(cas, purse);

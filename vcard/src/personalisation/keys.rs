@@ -1,5 +1,6 @@
 use super::fields::{Fields, Problem};
 use crate::keyring::Generation;
+use crate::purse::store::FixedKey;
 use cam_types::{CasTime, Epoch};
 use ecm_emm::emm::KeyTarget;
 use ecm_emm::keys::KeyMaterial;
@@ -12,6 +13,8 @@ pub enum KeyName {
     Cas(KeyTarget),
     /// One of the purse.
     Purse(KeyTarget),
+    /// One of the purse that stays.
+    Fixed(FixedKey),
 }
 
 /// A key with its generation.
@@ -41,6 +44,9 @@ const WORDS: &[&str] = &[
     "purchase",
     "load",
     "tac",
+    "maintenance",
+    "pin-unblock",
+    "pin-reload",
 ];
 
 impl KeyEntry {
@@ -55,7 +61,11 @@ impl KeyEntry {
         let suite: u8 = key.number("suite")?;
         let material = zeroize::Zeroizing::new(key.hexadecimal("value")?);
         let expected = match (name, Suite::try_from(suite)) {
-            (KeyName::Purse(KeyTarget::Purchase | KeyTarget::Load | KeyTarget::PurseTac), _) => {
+            (
+                KeyName::Purse(KeyTarget::Purchase | KeyTarget::Load | KeyTarget::PurseTac)
+                | KeyName::Fixed(_),
+                _,
+            ) => {
                 if suite != 1 {
                     return Err(key.wrong("suite", "a key of the PBOC purse is of suite 1"));
                 }
@@ -98,7 +108,10 @@ impl KeyEntry {
             8 => KeyName::Purse(KeyTarget::Tac),
             9 => KeyName::Purse(KeyTarget::Purchase),
             10 => KeyName::Purse(KeyTarget::Load),
-            _ => KeyName::Purse(KeyTarget::PurseTac),
+            11 => KeyName::Purse(KeyTarget::PurseTac),
+            12 => KeyName::Fixed(FixedKey::Maintenance),
+            13 => KeyName::Fixed(FixedKey::Unblock),
+            _ => KeyName::Fixed(FixedKey::Reload),
         })
     }
 }

@@ -33,6 +33,9 @@ impl PursePersonalisation {
                 per_purchase: money(purse, "purchase_limit")?,
                 pin_free_per_purchase: money(purse, "pin_free_per_purchase")?,
                 pin_free_per_day: money(purse, "pin_free_per_day")?,
+                terminal_per_purchase: purse
+                    .optional("terminal_pin_free_per_purchase", Fields::money)?,
+                terminal_total: purse.optional("terminal_pin_free_total", Fields::money)?,
             },
             records: purse.tables("record", record)?,
         })

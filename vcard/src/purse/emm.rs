@@ -2,7 +2,7 @@
 //! without opening them.
 
 use super::ledger::NotBooked;
-use super::store::PurseStore;
+use super::store::{PurseStore, State};
 use crate::cas::log::Record;
 use crate::cas::sharing as cas;
 use crate::delivery::{self, Carrier, Effect, Outcome, later, refused, total};
@@ -162,7 +162,12 @@ fn carry_out(
 fn keys(purse: &mut PurseStore, command: &EmmCommand, carrier: &Carrier) -> Outcome {
     match command {
         EmmCommand::WalletBlock { blocked } => {
-            purse.money.blocked = *blocked;
+            let state = if *blocked { State::Blocked } else { State::Active };
+            match &mut purse.money.state {
+                State::Ended if *blocked => {}
+                State::Ended => return refused(EmmDetail::PERMISSION),
+                held => *held = state,
+            }
             Ok(Effect::Applied)
         }
         EmmCommand::KeyDeliver(delivery) => {

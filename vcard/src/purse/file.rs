@@ -7,6 +7,7 @@ use super::store::{LOG, PurseStore};
 use crate::firewall::Context;
 use crate::vault::Stop;
 use iso7816::apdu::{Command, StatusWord};
+use std::cmp::Ordering;
 use wallet::LogRecord;
 
 /// An elementary file, by its short identifier; the file identifier is 00 and the same octet.
@@ -23,13 +24,13 @@ pub(super) enum File {
 }
 
 /// The offset lies beyond the file.
-const OUT_OF_FILE: StatusWord = StatusWord(0x6B00);
+pub(super) const OUT_OF_FILE: StatusWord = StatusWord(0x6B00);
 /// The file has no such record.
-pub(super) const RECORD_NOT_FOUND: StatusWord = StatusWord(0x6A83);
+const RECORD_NOT_FOUND: StatusWord = StatusWord(0x6A83);
 /// The record has no room for so much.
 pub(super) const NO_ROOM: StatusWord = StatusWord(0x6A84);
 /// The file is not of the kind that the command wants.
-pub(super) const WRONG_FILE: StatusWord = StatusWord(0x6981);
+const WRONG_FILE: StatusWord = StatusWord(0x6981);
 
 /// No file is selected.
 const NO_CURRENT_FILE: StatusWord = StatusWord(0x6986);
@@ -58,6 +59,36 @@ impl File {
         vec![0x6F, 14, 0x80, 2, high, low, 0x82, 1, kind, 0x83, 2, 0x00, sfi, 0x88, 1, sfi << 3]
     }
 
+    /// The number of the record of this name and what `data` makes of it: of the same tag and length.
+    pub(super) fn replacement(
+        self,
+        purse: &PurseStore,
+        name: RecordName,
+        data: &[u8],
+    ) -> Result<(u8, Record), StatusWord> {
+        if self != Self::Records {
+            return Err(WRONG_FILE);
+        }
+        let number = purse.records.find(name)?;
+        let held = purse.records.get(number).ok_or(RECORD_NOT_FOUND)?;
+        match data.len().cmp(&held.octets().len()) {
+            Ordering::Less => return Err(StatusWord::WRONG_LENGTH),
+            Ordering::Greater => return Err(NO_ROOM),
+            Ordering::Equal => {}
+        }
+        let record = Record::parse(data).map_err(|_| StatusWord::WRONG_DATA)?;
+        if record.tag() == held.tag() { Ok((number, record)) } else { Err(StatusWord::WRONG_DATA) }
+    }
+
+    /// The content of a transparent file, to change it.
+    pub(super) fn octets_mut(self, purse: &mut PurseStore) -> &mut [u8] {
+        match self {
+            Self::Application => &mut purse.application,
+            Self::Holder => &mut purse.holder,
+            Self::Records | Self::Log => &mut [],
+        }
+    }
+
     /// The content of a transparent file; nothing of one with records.
     fn octets(self, purse: &PurseStore) -> &[u8] {
         match self {
@@ -74,7 +105,11 @@ const LINEAR_TLV: u8 = 0x05;
 const CYCLIC: u8 = 0x06;
 
 /// A transparent file and an offset in it, as P1 and P2 name them.
-fn binary_name(p1: u8, p2: u8, current: Option<File>) -> Result<(File, usize), StatusWord> {
+pub(super) fn binary_name(
+    p1: u8,
+    p2: u8,
+    current: Option<File>,
+) -> Result<(File, usize), StatusWord> {
     let (file, offset) = match p1 {
         0x80..=0x9F => (File::by_sfi(p1 & 0x1F, current)?, p2.into()),
         0xA0.. => return Err(StatusWord::WRONG_P1P2),

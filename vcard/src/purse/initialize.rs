@@ -29,7 +29,12 @@ pub(super) enum Initialized {
     /// FOR LOAD.
     Load { session: SessionKey, order: Order },
     /// FOR PURCHASE or FOR CAPP PURCHASE.
-    Purchase { order: Order, kind: Kind },
+    Purchase {
+        order: Order,
+        kind: Kind,
+        /// The PIN had been verified.
+        with_pin: bool,
+    },
 }
 
 impl Purse<'_> {

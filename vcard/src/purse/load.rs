@@ -7,7 +7,7 @@ use super::{Purse, status};
 use crate::cos::Interface;
 use crate::firewall::Context;
 use crate::vault::Stop;
-use cam_types::Reader;
+use cam_types::{Fen, Reader};
 use iso7816::apdu::{Command, StatusWord};
 use wallet::formula::{mac1_load, mac2_load};
 use wallet::keys::LoadKey;
@@ -16,6 +16,9 @@ use wallet::{PurseStatus, Transaction, TransactionType};
 impl Purse<'_> {
     /// INITIALIZE FOR LOAD.
     pub(super) fn initialize_load(&mut self, order: Order) -> Result<Vec<u8>, Stop> {
+        if order.amount == Fen::ZERO {
+            return Err(StatusWord::WRONG_DATA.into());
+        }
         // The host's MAC2 authorises a load; at a contact reader the holder agrees with the PIN.
         if self.interface == Interface::Contact && !self.ram.pin_verified {
             return Err(StatusWord::SECURITY_STATUS.into());

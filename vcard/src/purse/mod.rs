@@ -10,10 +10,12 @@ mod initialize;
 mod key;
 mod ledger;
 mod load;
+mod maintenance;
 mod pin;
 mod proof;
 mod purchase;
 pub mod record;
+mod secure;
 pub mod sharing;
 pub mod store;
 mod tac;
@@ -22,7 +24,6 @@ pub(crate) use emm::{Abort, not_opened};
 pub(crate) use file::application_fci;
 
 use crate::cos::{Interface, Random};
-use crate::firewall::Context;
 use crate::vault::{Stop, Vault};
 use file::File;
 use initialize::Initialized;
@@ -34,6 +35,7 @@ use wallet::PurseStatus;
 pub struct PurseRam {
     initialized: Option<Initialized>,
     current: Option<File>,
+    challenge: Option<[u8; 8]>,
     pin_verified: bool,
 }
 
@@ -56,21 +58,28 @@ pub struct Purse<'a> {
 impl Purse<'_> {
     /// One command.
     pub fn process(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
-        if self.vault.objects().purse.get(Context::PURSE)?.money.blocked {
-            return Err(status(PurseStatus::BLOCKED));
-        }
+        self.admit(command)?;
         match (command.cla, command.ins) {
             (0x00, 0x20) => self.verify(command),
+            (0x00, 0x84) => self.challenge(command),
             (0x00, 0xA4) => self.select_file(command),
             (0x00, 0xB0) => self.read_binary(command),
             (0x00, 0xB2) => self.read_record(command),
+            (0x00, 0xD6 | 0xDC) => Err(StatusWord::SECURITY_STATUS.into()),
+            (0x04, 0xD6) => self.update_binary(command),
+            (0x04, 0xDC) => self.update_record(command),
             (0x80, 0x50) => self.initialize(command),
             (0x80, 0x52) => self.credit_for_load(command),
             (0x80, 0x54) => self.debit_for_purchase(command),
             (0x80, 0x5A) => self.prove(command),
             (0x80, 0xDC) => self.update_capp_cache(command),
             (0x80, 0x5C) => self.balance(command),
-            (0x00 | 0x80, _) => Err(StatusWord::UNKNOWN_INS.into()),
+            (0x80, 0x5E) => self.change_pin(command),
+            (0x84, 0x16) => self.block_card(command),
+            (0x84, 0x18) => self.unblock(command),
+            (0x84, 0x1E) => self.block(command),
+            (0x84, 0x24) => self.unblock_pin(command),
+            (0x00 | 0x04 | 0x80 | 0x84, _) => Err(StatusWord::UNKNOWN_INS.into()),
             _ => Err(StatusWord::UNKNOWN_CLA.into()),
         }
     }

@@ -1,37 +1,89 @@
-//! VERIFY at the purse.
+//! The PIN at the purse: VERIFY, PIN CHANGE, PIN RELOAD, PIN UNBLOCK. At the contacts only.
 
 use super::Purse;
-use crate::cos::Interface;
+use super::data::expect;
+use super::key::des_key;
+use super::store::FixedKey;
 use crate::firewall::Context;
 use crate::pin::{self, Verdict};
 use crate::vault::Stop;
 use ecm_emm::card::PinBlock;
 use iso7816::apdu::{Command, StatusWord};
+use std::ops::RangeInclusive;
+use wallet::pin::ReloadKey;
+use wallet::{Mac, PurseStatus};
+use zeroize::Zeroizing;
+
+/// Octets of a PIN, two digits in each.
+const PIN_LEN: RangeInclusive<usize> = 2..=6;
 
 impl Purse<'_> {
-    /// VERIFY: the PIN as PBOC writes it, two digits in an octet.
+    /// VERIFY.
     pub(super) fn verify(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         self.ram.pin_verified = false;
-        if self.interface == Interface::Contactless {
-            return Err(StatusWord::CONDITIONS.into());
+        self.at_contacts()?;
+        expect(command, 0x00, 0x00, command.data.len())?;
+        let block = pin_block(command.data)?;
+        let verdict = pin::verify(self.vault, Context::PURSE, &block)?;
+        self.judged(verdict)
+    }
+
+    /// PIN CHANGE, by who knows the old one, and PIN RELOAD, by the issuer.
+    pub(super) fn change_pin(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+        self.at_contacts()?;
+        match (command.p1, command.p2) {
+            (0x01, 0x00) => self.change(command.data),
+            (0x00, 0x00) => self.reload(command.data),
+            _ => Err(StatusWord::WRONG_P1P2.into()),
         }
-        if command.p1 != 0 || command.p2 != 0 {
-            return Err(StatusWord::WRONG_P1P2.into());
+    }
+
+    /// Old PIN, FF, new PIN.
+    fn change(&mut self, data: &[u8]) -> Result<Vec<u8>, Stop> {
+        self.ram.pin_verified = false;
+        let mut pins = data.splitn(2, |octet| *octet == 0xFF);
+        let (Some(old), Some(new)) = (pins.next(), pins.next()) else {
+            return Err(StatusWord::WRONG_DATA.into());
+        };
+        let (old, new) = (pin_block(old)?, pin_block(new)?);
+        let verdict = pin::change(self.vault, Context::PURSE, &old, &new)?;
+        self.judged(verdict)
+    }
+
+    /// New PIN and its MAC under the folded DRPK, without a challenge: PBOC has none here. It gives
+    /// back the tries that are left of a PIN, but not a PIN that is blocked.
+    fn reload(&mut self, data: &[u8]) -> Result<Vec<u8>, Stop> {
+        let (new, mac) = data.split_last_chunk::<4>().ok_or(StatusWord::WRONG_LENGTH)?;
+        let block = pin_block(new)?;
+        if pin::tries(self.vault, Context::PURSE)? == 0 {
+            return Err(StatusWord::BLOCKED.into());
         }
-        if !(2..=6).contains(&command.data.len()) {
-            return Err(StatusWord::WRONG_LENGTH.into());
+        let purse = self.vault.objects().purse.get(Context::PURSE)?;
+        let (key, _) = des_key(purse.fixed(FixedKey::Reload))?;
+        if ReloadKey::new(&key).mac(new) != Mac(*mac) {
+            let answer = StatusWord(PurseStatus::WRONG_MAC.0);
+            return Err(self.wrong_mac(answer)?.into());
         }
-        let digits: zeroize::Zeroizing<Vec<u8>> = zeroize::Zeroizing::new(
-            command
-                .data
-                .iter()
-                .flat_map(|octet| [octet >> 4, octet & 0x0F])
-                .filter(|nibble| *nibble != 0x0F)
-                .map(|nibble| b'0' + nibble)
-                .collect(),
-        );
-        let block = PinBlock::from_ascii(&digits).map_err(|_| StatusWord::WRONG_DATA)?;
-        match pin::verify(self.vault, Context::PURSE, &block)? {
+        self.set_pin(&block)
+    }
+
+    /// PIN UNBLOCK: an enciphered PIN, which becomes the PIN with all its tries. P1 would tell one of
+    /// several PINs; there is one.
+    pub(super) fn unblock_pin(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+        expect(command, command.p1, 0x00, 8 + 4)?;
+        let enciphered = self.protected(command, FixedKey::Unblock)?;
+        let new = self.secure_key(FixedKey::Unblock)?.decipher(enciphered);
+        let block = pin_block(&new.ok_or(StatusWord::WRONG_DATA)?)?;
+        self.set_pin(&block)
+    }
+
+    fn set_pin(&mut self, new: &PinBlock) -> Result<Vec<u8>, Stop> {
+        self.ram.pin_verified = false;
+        self.carry_out(|objects| Ok(pin::replace(objects, Context::PURSE, new)?))
+    }
+
+    fn judged(&mut self, verdict: Verdict) -> Result<Vec<u8>, Stop> {
+        match verdict {
             Verdict::Right => {
                 self.ram.pin_verified = true;
                 Ok(Vec::new())
@@ -40,4 +92,17 @@ impl Purse<'_> {
             Verdict::Blocked => Err(StatusWord::BLOCKED.into()),
         }
     }
+}
+
+/// A PIN as PBOC writes it: two digits in an octet, F after an odd number of them.
+fn pin_block(octets: &[u8]) -> Result<PinBlock, StatusWord> {
+    if !PIN_LEN.contains(&octets.len()) {
+        return Err(StatusWord::WRONG_LENGTH);
+    }
+    // Room for all at once: a vector that grows leaves copies behind.
+    let mut digits = Zeroizing::new(Vec::with_capacity(2 * octets.len()));
+    digits.extend(octets.iter().flat_map(|octet| [octet >> 4, octet & 0x0F]));
+    digits.pop_if(|last| *last == 0x0F);
+    digits.iter_mut().for_each(|digit| *digit += b'0');
+    PinBlock::from_ascii(&digits).map_err(|_| StatusWord::WRONG_DATA)
 }

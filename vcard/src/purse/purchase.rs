@@ -2,7 +2,7 @@
 
 use super::Purse;
 use super::data::{date_time, expect, mac};
-use super::file::{File, NO_ROOM, RECORD_NOT_FOUND, WRONG_FILE, record_name};
+use super::file::record_name;
 use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
 use super::record::Record;
@@ -11,7 +11,6 @@ use crate::firewall::Context;
 use crate::vault::Stop;
 use cam_types::{Fen, Reader, TerminalSequence};
 use iso7816::apdu::{Command, StatusWord};
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use wallet::formula::{mac1_purchase, mac2_purchase};
 use wallet::keys::PurchaseKey;
@@ -55,13 +54,17 @@ impl Purse<'_> {
         if sequence == u16::MAX {
             return Err(status(PurseStatus::COUNTER_EXHAUSTED));
         }
+        let with_pin = self.ram.pin_verified;
+        if !with_pin && !purse.is_small(order.amount) {
+            return Err(StatusWord::SECURITY_STATUS.into());
+        }
         let mut out = Vec::with_capacity(15);
         out.extend(balance.to_be_bytes());
         out.extend(sequence.to_be_bytes());
         out.extend([0; 3]);
         out.extend([version, TRIPLE_DES]);
         out.extend(order.random);
-        self.ram.initialized = Some(Initialized::Purchase { order, kind });
+        self.ram.initialized = Some(Initialized::Purchase { order, kind, with_pin });
         Ok(out)
     }
 
@@ -73,21 +76,9 @@ impl Purse<'_> {
         else {
             return Err(status(PurseStatus::NOT_INITIALIZED));
         };
-        let (File::Records, name) = record_name(command.p1, command.p2, current)? else {
-            return Err(WRONG_FILE.into());
-        };
-        let file = &self.vault.objects().purse.get(Context::PURSE)?.records;
-        let number = file.find(name)?;
-        let held = file.get(number).ok_or(RECORD_NOT_FOUND)?;
-        match command.data.len().cmp(&held.octets().len()) {
-            Ordering::Less => return Err(StatusWord::WRONG_LENGTH.into()),
-            Ordering::Greater => return Err(NO_ROOM.into()),
-            Ordering::Equal => {}
-        }
-        let record = Record::parse(command.data).map_err(|_| StatusWord::WRONG_DATA)?;
-        if record.tag() != held.tag() {
-            return Err(StatusWord::WRONG_DATA.into());
-        }
+        let (file, name) = record_name(command.p1, command.p2, current)?;
+        let purse = self.vault.objects().purse.get(Context::PURSE)?;
+        let (number, record) = file.replacement(purse, name, command.data)?;
         cache.insert(number, record);
         Ok(Vec::new())
     }
@@ -95,7 +86,7 @@ impl Purse<'_> {
     /// DEBIT FOR PURCHASE: money, number, log, code and records change together, or nothing does.
     pub(super) fn debit_for_purchase(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, 0x01, 0x00, 15)?;
-        let Some(Initialized::Purchase { order, kind }) = &self.ram.initialized else {
+        let Some(Initialized::Purchase { order, kind, with_pin }) = &self.ram.initialized else {
             return Err(status(PurseStatus::NOT_INITIALIZED));
         };
         if matches!(kind, Kind::Compound(cache) if cache.is_empty()) {
@@ -124,6 +115,10 @@ impl Purse<'_> {
                 for (number, record) in cache {
                     purse.records.put(*number, record.clone());
                 }
+            }
+            if !with_pin {
+                let sum = &mut purse.money.unverified.0;
+                *sum = sum.checked_add(amount).unwrap_or(Fen::new(u32::MAX));
             }
             Ok::<_, Stop>(purse.pay(purchase, terminal_sequence, mac2)?)
         })?;

@@ -1,10 +1,10 @@
-//! What the purse does for the conditional access application: its shareable interface.
+//! What the purse does for the conditional access application, and hears of the PIN: its shareable interface.
 //!
 //! Every function looks at its caller's AID first. Money only ever goes out here; it comes in by the
 //! purse's own commands and messages.
 
 use super::ledger::{Booked, NO_MAC, NotBooked};
-use super::store::PurseStore;
+use super::store::{PurseStore, State};
 use crate::firewall::{Aid, Context, Objects, Violation};
 use crate::persist::Guarded;
 use crate::vault::{Stop, Vault};
@@ -102,7 +102,7 @@ pub fn terms(objects: &Objects, caller: Context, date: BcdDate) -> Result<Terms,
     let left_today = purse.limits.pin_free_per_day.checked_sub(spent).unwrap_or(Fen::ZERO);
     Ok(Terms {
         balance: purse.money.balance.0,
-        blocked: purse.money.blocked,
+        blocked: purse.money.state != State::Active,
         exhausted: purse.money.offline_sequence.0 == u16::MAX,
         cap: purse.limits.per_purchase,
         pin_free: left_today.min(purse.limits.pin_free_per_purchase),
@@ -134,6 +134,14 @@ fn debit(purse: &mut PurseStore, order: &Order) -> Result<Booked, NotPaid> {
         purse.money.spent = Guarded(before.checked_add(order.amount).ok_or(NotPaid::Cap)?);
     }
     Ok(purse.pay(transaction, order.terminal_sequence, NO_MAC)?)
+}
+
+/// The holder has shown the PIN at the contacts, to whichever application: terminals may take small
+/// amounts again.
+pub fn pin_verified(objects: &mut Objects, caller: Context) -> Result<(), Violation> {
+    caller.is_one_of(&[Aid::ISSUER])?;
+    objects.purse.get_mut(Context::PURSE)?.money.unverified = Guarded(Fen::ZERO);
+    Ok(())
 }
 
 /// What RIGHTS tells of the purse.

@@ -1,9 +1,9 @@
 //! What the purse keeps.
 
 use super::record::RecordFile;
-use crate::keyring::KeyPair;
-use crate::persist::{Guarded, Paged, Table, persist};
-use cam_types::{BcdDate, Fen, OperatorId, Pseudonym};
+use crate::keyring::{Generation, KeyPair};
+use crate::persist::{Guarded, Paged, Persist, Table, persist};
+use cam_types::{BcdDate, DecodeError, Fen, OperatorId, Pseudonym, Reader};
 use ecm_emm::emm::{KeyTarget, Window};
 use ecm_emm::keys::Role;
 use wallet::{LogRecord, Mac};
@@ -45,6 +45,49 @@ impl Entry {
     }
 }
 
+/// Whether the purse works. In memory any two states differ in four bits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum State {
+    /// It works.
+    Active = 0xA5,
+    /// It is blocked until somebody in charge unblocks it.
+    Blocked = 0x5A,
+    /// It is blocked for good.
+    Ended = 0x3C,
+}
+
+impl Persist for State {
+    const LEN: usize = 1;
+
+    fn store(&self, out: &mut Vec<u8>) {
+        out.push(*self as u8);
+    }
+
+    fn load(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let got = r.u8("purse state")?;
+        [Self::Active, Self::Blocked, Self::Ended]
+            .into_iter()
+            .find(|state| *state as u8 == got)
+            .ok_or(DecodeError::Invalid { field: "purse state", got: got.into() })
+    }
+}
+
+/// A key that comes from the factory and stays: no message names it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FixedKey {
+    /// DAMK: files, blocking and unblocking.
+    Maintenance,
+    /// DPUK: a PIN to the card that has none left.
+    Unblock,
+    /// DRPK: a new PIN for an old one.
+    Reload,
+}
+
+impl FixedKey {
+    /// How many there are.
+    const COUNT: usize = 3;
+}
+
 /// What moves with money: one page, so that a transaction writes it and the log's, and no other.
 #[derive(Clone)]
 pub struct Money {
@@ -62,8 +105,12 @@ pub struct Money {
     pub spent: Guarded<Fen>,
     /// The numbers of top-ups; outlives every key.
     pub topups: Window,
-    /// The purse pays no longer.
-    pub blocked: bool,
+    /// What was paid to terminals without the PIN since it was verified last.
+    pub unverified: Guarded<Fen>,
+    /// Whether the purse works.
+    pub state: State,
+    /// Wrong MACs of protected commands in a row.
+    pub failures: Guarded<u8>,
 }
 
 persist!(Money {
@@ -74,7 +121,9 @@ persist!(Money {
     day: BcdDate,
     spent: Guarded<Fen>,
     topups: Window,
-    blocked: bool,
+    unverified: Guarded<Fen>,
+    state: State,
+    failures: Guarded<u8>,
 });
 
 /// What the purse allows without asking for the PIN, and at most.
@@ -88,6 +137,10 @@ pub struct Limits {
     pub per_purchase: Fen,
     /// The purse holds at most this; 0 for no such limit.
     pub balance: Fen,
+    /// A terminal may take so much at once without the PIN.
+    pub terminal_per_purchase: Option<Fen>,
+    /// Terminals may take so much without the PIN until it is verified.
+    pub terminal_total: Option<Fen>,
 }
 
 persist!(Limits {
@@ -95,6 +148,8 @@ persist!(Limits {
     pin_free_per_day: Fen,
     per_purchase: Fen,
     balance: Fen,
+    terminal_per_purchase: Option<Fen>,
+    terminal_total: Option<Fen>,
 });
 
 /// Everything that lasts in the purse: first what transactions write, each on pages of its own.
@@ -131,6 +186,7 @@ pub struct PurseStore {
     pub own: KeyPair,
     /// K_wrec.
     pub recovery: KeyPair,
+    fixed: Table<Option<Generation>, { FixedKey::COUNT }>,
 }
 
 persist!(PurseStore {
@@ -150,6 +206,7 @@ persist!(PurseStore {
     tac2: KeyPair,
     own: KeyPair,
     recovery: KeyPair,
+    fixed: Table<Option<Generation>, { FixedKey::COUNT }>,
 });
 
 impl PurseStore {
@@ -164,7 +221,9 @@ impl PurseStore {
                 day: BcdDate::default(),
                 spent: Guarded(Fen::ZERO),
                 topups: Window::default(),
-                blocked: false,
+                unverified: Guarded(Fen::ZERO),
+                state: State::Active,
+                failures: Guarded(0),
             }),
             log: Paged::new(Table::filled(|| None)),
             records: Paged::new(RecordFile::empty()),
@@ -181,6 +240,7 @@ impl PurseStore {
             tac2: KeyPair::empty(),
             own: KeyPair::empty(),
             recovery: KeyPair::empty(),
+            fixed: Table::filled(|| None),
         }
     }
 
@@ -239,6 +299,25 @@ impl PurseStore {
             KeyTarget::Tac => Some(&mut self.tac2),
             _ => None,
         }
+    }
+
+    /// One of the keys that stay.
+    pub fn fixed(&self, key: FixedKey) -> Option<&Generation> {
+        self.fixed.get(key as usize)?.as_ref()
+    }
+
+    /// The place of one of them, for the factory.
+    pub fn fixed_mut(&mut self, key: FixedKey) -> Option<&mut Option<Generation>> {
+        self.fixed.get_mut(key as usize)
+    }
+
+    /// A terminal may take this without the PIN.
+    pub fn is_small(&self, amount: Fen) -> bool {
+        let within = |limit: Option<Fen>, sum: Option<Fen>| {
+            limit.is_none_or(|limit| sum.is_some_and(|sum| sum <= limit))
+        };
+        within(self.limits.terminal_per_purchase, Some(amount))
+            && within(self.limits.terminal_total, self.money.unverified.0.checked_add(amount))
     }
 
     const fn suites_place(role: Role) -> Option<usize> {

@@ -39,7 +39,12 @@ fn errors_name_file_and_field() {
         ),
         (with("suite = 3", "suite = 2"), "key[8].suite: a recovery key is of suite 3"),
         (with("index = 1\n", "index = 16\n"), "key[4].index: is 16, at most 15 is allowed"),
-        (format!("{DEMO}\n{again}"), "key[13].epoch: this generation is there already"),
+        (format!("{DEMO}\n{again}"), "key[16].epoch: this generation is there already"),
+        (with("\"pin-reload\"", "\"pin-unblock\""), "key[15].role: this key is there already"),
+        (
+            with("role = \"maintenance\"\nsuite = 1", "role = \"maintenance\"\nsuite = 2"),
+            "key[13].suite: a key of the PBOC purse is of suite 1",
+        ),
         (with("kvn = 0x30", "kvn = 0x20"), "key_set[1].kvn: expected 0x30"),
         (
             with("now = 2026-11-30T00:00:00Z", "now = 2026-11-30"),

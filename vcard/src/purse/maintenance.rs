@@ -1,0 +1,86 @@
+//! What the issuer orders under DAMK: content of files, blocking and unblocking.
+
+use super::data::expect;
+use super::file::{NO_ROOM, OUT_OF_FILE, binary_name, record_name};
+use super::secure::ENDED;
+use super::store::{FixedKey, State};
+use super::{Purse, status};
+use crate::firewall::Context;
+use crate::isd;
+use crate::vault::Stop;
+use iso7816::apdu::{Command, StatusWord};
+use wallet::PurseStatus;
+
+impl Purse<'_> {
+    /// Whether the purse takes this command as it stands.
+    pub(super) fn admit(&self, command: &Command<'_>) -> Result<(), Stop> {
+        let state = self.vault.objects().purse.get(Context::PURSE)?.money.state;
+        match (state, command.cla, command.ins) {
+            (State::Active, ..) => Ok(()),
+            // What it takes to unblock it, or to end it.
+            (State::Blocked, 0x00, 0x84) | (State::Blocked, 0x84, 0x16 | 0x18 | 0x1E) => Ok(()),
+            (State::Blocked, ..) => Err(status(PurseStatus::BLOCKED)),
+            (State::Ended, ..) => Err(ENDED.into()),
+        }
+    }
+
+    /// UPDATE BINARY.
+    pub(super) fn update_binary(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+        let (file, offset) = binary_name(command.p1, command.p2, self.ram.current)?;
+        let data = self.protected(command, FixedKey::Maintenance)?;
+        self.carry_out_at_home(|purse| {
+            let rest = file.octets_mut(purse).get_mut(offset..).filter(|rest| !rest.is_empty());
+            let place = rest.ok_or(OUT_OF_FILE)?.get_mut(..data.len()).ok_or(NO_ROOM)?;
+            place.copy_from_slice(data);
+            Ok(())
+        })
+    }
+
+    /// UPDATE RECORD of the record file.
+    pub(super) fn update_record(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+        let (file, name) = record_name(command.p1, command.p2, self.ram.current)?;
+        let data = self.protected(command, FixedKey::Maintenance)?;
+        self.carry_out_at_home(|purse| {
+            let (number, record) = file.replacement(purse, name, data)?;
+            purse.records.put(number, record);
+            Ok(())
+        })
+    }
+
+    /// APPLICATION BLOCK: until it is unblocked, or for good.
+    pub(super) fn block(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+        let state = match command.p2 {
+            0x00 => State::Blocked,
+            0x01 => State::Ended,
+            _ => return Err(StatusWord::WRONG_P1P2.into()),
+        };
+        expect(command, 0x00, command.p2, 4)?;
+        self.protected(command, FixedKey::Maintenance)?;
+        self.enter(state)
+    }
+
+    /// APPLICATION UNBLOCK.
+    pub(super) fn unblock(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+        expect(command, 0x00, 0x00, 4)?;
+        if self.vault.objects().purse.get(Context::PURSE)?.money.state == State::Active {
+            return Err(StatusWord::CONDITIONS.into());
+        }
+        self.protected(command, FixedKey::Maintenance)?;
+        self.enter(State::Active)
+    }
+
+    /// CARD BLOCK: nothing but the issuer's domain is left of the card.
+    pub(super) fn block_card(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+        expect(command, 0x00, 0x00, 4)?;
+        self.protected(command, FixedKey::Maintenance)?;
+        self.carry_out(|objects| Ok(isd::lock(objects, Context::PURSE)?))
+    }
+
+    fn enter(&mut self, state: State) -> Result<Vec<u8>, Stop> {
+        self.ram.initialized = None;
+        self.carry_out_at_home(|purse| {
+            purse.money.state = state;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! Secure messaging of PBOC: commands that end with a MAC over themselves and the card's challenge.
+//!
+//! Not over the antenna: three wrong MACs in a row end the purse, and whoever passes by in a crowd could
+//! do that to anybody.
+
+use super::Purse;
+use super::data::expect;
+use super::key::des_key;
+use super::store::{FixedKey, PurseStore, State};
+use crate::cos::Interface;
+use crate::firewall::{Context, Objects};
+use crate::vault::Stop;
+use iso7816::apdu::{Command, StatusWord};
+use wallet::Mac;
+use wallet::secure_messaging::{Challenge, SecureKey};
+
+/// So many wrong MACs in a row end the purse.
+const FAILURES: u8 = 3;
+/// The purse is blocked for good.
+pub(super) const ENDED: StatusWord = StatusWord(0x9303);
+
+impl Purse<'_> {
+    /// GET CHALLENGE: 4 or 8 octets, for the next protected command.
+    pub(super) fn challenge(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+        expect(command, 0x00, 0x00, 0)?;
+        let mut challenge = [0; 8];
+        let wanted = match command.le {
+            Some(4) => challenge.first_chunk_mut::<4>().map(|half| &mut half[..]),
+            Some(8 | 256) => Some(&mut challenge[..]),
+            _ => None,
+        };
+        let wanted = wanted.ok_or(StatusWord::WRONG_LENGTH)?;
+        self.random.fill(wanted);
+        let answer = wanted.to_vec();
+        self.ram.challenge = Some(challenge);
+        Ok(answer)
+    }
+
+    /// The data of a protected command, its MAC checked and taken off.
+    ///
+    /// The challenge is used up, whatever comes of it.
+    pub(super) fn protected<'c>(
+        &mut self,
+        command: &Command<'c>,
+        key: FixedKey,
+    ) -> Result<&'c [u8], Stop> {
+        self.at_contacts()?;
+        let key = self.secure_key(key)?;
+        let challenge = self.ram.challenge.take().ok_or(StatusWord::CONDITIONS)?;
+        let (data, mac) = command.data.split_last_chunk::<4>().ok_or(StatusWord::WRONG_LENGTH)?;
+        let mut covered = vec![command.cla, command.ins, command.p1, command.p2];
+        covered.push(command.data.len() as u8);
+        covered.extend_from_slice(data);
+        if key.mac(Challenge::new(challenge), &covered) == Mac(*mac) {
+            Ok(data)
+        } else {
+            Err(self.wrong_mac(StatusWord::SECURE_MESSAGING)?.into())
+        }
+    }
+
+    /// One of the keys that stay, for secure messaging.
+    pub(super) fn secure_key(&self, key: FixedKey) -> Result<SecureKey, Stop> {
+        let purse = self.vault.objects().purse.get(Context::PURSE)?;
+        Ok(SecureKey::Double(des_key(purse.fixed(key))?.0))
+    }
+
+    /// Only at a contact reader.
+    pub(super) fn at_contacts(&self) -> Result<(), Stop> {
+        match self.interface {
+            Interface::Contact => Ok(()),
+            Interface::Contactless => Err(StatusWord::CONDITIONS.into()),
+        }
+    }
+
+    /// What a protected command orders, and no wrong MAC is left to count.
+    pub(super) fn carry_out(
+        &mut self,
+        change: impl FnOnce(&mut Objects) -> Result<(), Stop>,
+    ) -> Result<Vec<u8>, Stop> {
+        self.vault.change(|objects| {
+            objects.purse.get_mut(Context::PURSE)?.money.failures.0 = 0;
+            change(objects)
+        })?;
+        Ok(Vec::new())
+    }
+
+    /// The same, of the purse alone.
+    pub(super) fn carry_out_at_home(
+        &mut self,
+        change: impl FnOnce(&mut PurseStore) -> Result<(), Stop>,
+    ) -> Result<Vec<u8>, Stop> {
+        self.carry_out(|objects| change(objects.purse.get_mut(Context::PURSE)?))
+    }
+
+    /// A MAC was wrong: the answer to it, once it is counted.
+    ///
+    /// Counted after the comparison, unlike the PIN: a guess in four thousand millions is no danger,
+    /// but a purse must not end because honest commands were cut.
+    pub(super) fn wrong_mac(&mut self, answer: StatusWord) -> Result<StatusWord, Stop> {
+        self.vault.change(|objects| {
+            let money = &mut objects.purse.get_mut(Context::PURSE)?.money;
+            money.failures.0 = money.failures.0.saturating_add(1);
+            if money.failures.0 < FAILURES {
+                return Ok::<_, Stop>(answer);
+            }
+            money.state = State::Ended;
+            Ok(ENDED)
+        })
+    }
+}
