@@ -1,7 +1,7 @@
 //! The purse's keys: one type per use, their diversification and their session keys.
 
 use crate::cipher::{Block, triple_des_encrypt};
-use crate::mac::{Mac, halves, mac, xor};
+use crate::mac::{Mac, halves, mac, retail_mac, xor};
 use cam_types::{Key, Secret, TerminalSequence};
 
 /// A session key or the folded TAC key: what MACs and TACs are made with.
@@ -64,6 +64,15 @@ purse_key! {
     TacKey
 }
 
+purse_key! {
+    /// DULK: unload of the passbook.
+    UnloadKey
+}
+purse_key! {
+    /// DUK: update of the passbook's overdraft limit.
+    OverdraftKey
+}
+
 impl PurchaseKey {
     /// SESPK. Only the low two octets of the terminal sequence enter it.
     pub fn session(
@@ -82,13 +91,37 @@ impl PurchaseKey {
 impl LoadKey {
     /// SESLK.
     pub fn session(&self, random: [u8; 4], online_sequence: [u8; 2]) -> SessionKey {
-        let [a, b, c, d] = random;
-        let [e, f] = online_sequence;
-        SessionKey(Secret::new(triple_des_encrypt(&self.0, [a, b, c, d, e, f, 0x80, 0x00])))
+        online_session(&self.0, random, online_sequence)
     }
 }
 
+impl UnloadKey {
+    /// SESULK.
+    pub fn session(&self, random: [u8; 4], online_sequence: [u8; 2]) -> SessionKey {
+        online_session(&self.0, random, online_sequence)
+    }
+}
+
+impl OverdraftKey {
+    /// The session key of an update.
+    pub fn session(&self, random: [u8; 4], online_sequence: [u8; 2]) -> SessionKey {
+        online_session(&self.0, random, online_sequence)
+    }
+}
+
+/// The session key of whatever a host authorises.
+fn online_session(key: &Key, random: [u8; 4], online_sequence: [u8; 2]) -> SessionKey {
+    let [a, b, c, d] = random;
+    let [e, f] = online_sequence;
+    SessionKey(Secret::new(triple_des_encrypt(key, [a, b, c, d, e, f, 0x80, 0x00])))
+}
+
 impl TacKey {
+    /// The MAC over `data` under the whole key, as the manual has the TAC of an overdraft update.
+    pub(crate) fn whole(&self, data: &[u8]) -> Mac {
+        retail_mac(&self.0, [0; 8], data)
+    }
+
     /// The two halves folded into one DES key.
     pub fn fold(&self) -> SessionKey {
         let (left, right) = halves(&self.0);

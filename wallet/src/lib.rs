@@ -12,12 +12,14 @@ extern crate alloc;
 
 pub mod card;
 pub mod cipher;
+mod commit;
 pub mod compound;
 pub mod formula;
 pub mod keys;
 pub mod load;
 pub mod mac;
 pub mod met;
+pub mod passbook;
 pub mod pin;
 pub mod port;
 pub mod profile;

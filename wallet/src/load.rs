@@ -1,7 +1,8 @@
 //! Load (圈存): INITIALIZE FOR LOAD, the host's MAC2, CREDIT FOR LOAD.
 
+use crate::commit::{self, Commit};
 use crate::formula::{mac1_load, tac_load};
-use crate::keys::{LoadKey, TacKey};
+use crate::keys::{LoadKey, SessionKey, TacKey};
 use crate::mac::Mac;
 use crate::proof::Unsettled;
 use crate::refusal::{Refusal, Step};
@@ -29,8 +30,8 @@ pub struct Initialized {
     load: Load,
     /// The card's balance.
     pub balance: Fen,
-    /// The balance after the load.
-    sum: Fen,
+    /// The balance after the transaction.
+    pub(crate) sum: Fen,
     /// The card's online sequence.
     pub online_sequence: [u8; 2],
     /// The version of the card's load key.
@@ -47,11 +48,11 @@ pub struct Initialized {
 #[derive(Debug, Eq, PartialEq)]
 #[must_use = "the host has authorised the money"]
 pub struct Crediting {
-    transaction: Transaction,
+    pub(crate) transaction: Transaction,
     key_index: u8,
-    online_sequence: [u8; 2],
-    balance: Fen,
-    mac2: Mac,
+    pub(crate) online_sequence: [u8; 2],
+    pub(crate) balance: Fen,
+    pub(crate) mac2: Mac,
 }
 
 /// How a credit ended. There are three ways, and none of them may be overlooked.
@@ -177,7 +178,7 @@ impl Load {
 }
 
 impl Initialized {
-    fn parse(load: Load, data: &[u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn parse(load: Load, data: &[u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::new(data);
         let initialized = Self {
             load,
@@ -195,9 +196,12 @@ impl Initialized {
 
     /// The host's check: does MAC1 come from the card that holds `key`?
     pub fn is_from(&self, key: &LoadKey) -> bool {
-        let session = key.session(self.random, self.online_sequence);
+        self.is_of(&key.session(self.random, self.online_sequence))
+    }
+
+    pub(crate) fn is_of(&self, session: &SessionKey) -> bool {
         let Load { amount, kind, terminal, .. } = self.load;
-        self.mac1 == mac1_load(&session, self.balance, amount, kind, terminal)
+        self.mac1 == mac1_load(session, self.balance, amount, kind, terminal)
     }
 
     /// What the host makes MAC2 over.
@@ -234,13 +238,7 @@ impl LoadReceipt {
 impl Crediting {
     /// CREDIT FOR LOAD.
     pub fn command(&self) -> Vec<u8> {
-        let mut apdu = Vec::with_capacity(17);
-        apdu.extend([0x80, 0x52, 0x00, 0x00, 0x0B]);
-        apdu.extend(self.transaction.date.0);
-        apdu.extend(self.transaction.time.0);
-        apdu.extend(self.mac2.0);
-        apdu.push(0x04);
-        apdu
+        commit::of_host([0x52, 0x00], &[], &self.transaction, self.mac2)
     }
 
     /// Reads the card's answer, `None` when none came, and checks the TAC.
@@ -256,22 +254,19 @@ impl Crediting {
 
     /// Reads the card's answer, `None` when none came. Who holds the TAC key checks the receipt.
     pub fn finish(self, response: Option<&[u8]>) -> Credit {
-        match response.map(split) {
-            Some(Ok((&[a, b, c, d], PurseStatus::OK))) => Credit::Loaded(LoadReceipt {
+        match commit::answer(response) {
+            Commit::Done(tac) => Credit::Loaded(LoadReceipt {
                 transaction: self.transaction,
                 online_sequence: self.online_sequence,
                 balance: self.balance,
-                tac: Mac([a, b, c, d]),
+                tac: Mac(tac),
             }),
-            Some(Ok((&[], sw))) if sw != PurseStatus::OK => match Refusal::of_commit(sw) {
-                Some(refusal) => Credit::Refused(refusal),
-                None => Credit::Unsettled(self.unsettled()),
-            },
-            _ => Credit::Unsettled(self.unsettled()),
+            Commit::Refused(refusal) => Credit::Refused(refusal),
+            Commit::Unknown => Credit::Unsettled(self.unsettled()),
         }
     }
 
-    fn unsettled(&self) -> Unsettled {
+    pub(crate) fn unsettled(&self) -> Unsettled {
         Unsettled {
             transaction: self.transaction,
             terminal_sequence: TerminalSequence::new(0),

@@ -6,6 +6,9 @@
 //! settles anything there, and where none does the card's transaction counter or balance decides.
 
 use crate::mac::Mac;
+use crate::passbook::overdraft::OverdraftUpdate;
+use crate::passbook::unload::Unload;
+use crate::passbook::{OverdraftLimit, PassbookError};
 use crate::purchase::{Purchase, PurchaseError};
 use crate::read;
 use crate::record::LogRecord;
@@ -208,11 +211,53 @@ impl Unsettled {
         }
     }
 
-    /// Asks for the counter, and moves nothing: the smallest amount that the card takes.
+    /// Asks for the counter, and moves nothing: INITIALIZE of the smallest amount that the card takes, or for a load,
+    /// which some cards want the PIN for, the balance.
+    fn counter_command(&self) -> Vec<u8> {
+        match self.transaction.kind {
+            kind @ (TransactionType::LOAD | TransactionType::LOAD_ED) => {
+                read::balance_command(kind.account()).to_vec()
+            }
+            TransactionType::UNLOAD => self.unload().command(),
+            TransactionType::OVERDRAFT => self.overdraft_update().command(),
+            _ => self.purchase().command(),
+        }
+    }
+
+    /// What the card says to it: balance and sequence, or why not.
+    fn counter(&self, response: &[u8]) -> Result<(Fen, [u8; 2]), Option<Refusal>> {
+        match self.transaction.kind {
+            TransactionType::UNLOAD => match self.unload().answered(response) {
+                Ok(card) => Ok((card.balance, card.online_sequence)),
+                Err(PassbookError::Refused(refusal)) => Err(Some(refusal)),
+                Err(_) => Err(None),
+            },
+            TransactionType::OVERDRAFT => match self.overdraft_update().initialized(response) {
+                Ok(card) => Ok((card.balance, card.online_sequence)),
+                Err(PassbookError::Refused(refusal)) => Err(Some(refusal)),
+                Err(_) => Err(None),
+            },
+            _ => match self.purchase().answered(response) {
+                Ok(card) => Ok((card.balance, card.offline_sequence)),
+                Err(PurchaseError::Refused(refusal)) => Err(Some(refusal)),
+                Err(_) => Err(None),
+            },
+        }
+    }
+
     fn purchase(&self) -> Purchase {
         let Transaction { amount, kind, terminal, .. } = self.transaction;
         let amount = amount.min(Fen::new(1));
         Purchase { key_index: self.key_index, amount, terminal, kind }
+    }
+
+    const fn unload(&self) -> Unload {
+        Unload::of(self.key_index, Fen::new(1), self.transaction.terminal)
+    }
+
+    fn overdraft_update(&self) -> OverdraftUpdate {
+        let limit = OverdraftLimit::new(self.transaction.amount).unwrap_or_default();
+        OverdraftUpdate::new(self.key_index, limit, self.transaction.terminal)
     }
 }
 
@@ -224,10 +269,7 @@ impl Inquiry {
             Question::Prove(numbering) => {
                 prove_command(kind, self.unsettled.number(numbering)).to_vec()
             }
-            Question::Counter if kind.counts_online() => {
-                read::balance_command(kind.account()).to_vec()
-            }
-            Question::Counter => self.unsettled.purchase().command(),
+            Question::Counter => self.unsettled.counter_command(),
         }
     }
 
@@ -242,12 +284,10 @@ impl Inquiry {
             (Question::Prove(numbering), Some(response)) => {
                 self.proof(numbering, response, |proof| check(proof).into())
             }
-            (Question::Counter, Some(response))
-                if self.unsettled.transaction.kind.counts_online() =>
-            {
-                self.balance(response)
-            }
-            (Question::Counter, Some(response)) => self.counter(response),
+            (Question::Counter, Some(response)) => match self.unsettled.transaction.kind {
+                TransactionType::LOAD | TransactionType::LOAD_ED => self.balance(response),
+                _ => self.counter(response),
+            },
         }
     }
 
@@ -307,29 +347,29 @@ impl Inquiry {
         }
     }
 
-    /// Money out has been paid or not as the offline sequence says.
+    /// Anything else has taken place or not as the sequence says.
     fn counter(self, response: &[u8]) -> Settlement {
-        match self.unsettled.purchase().answered(response) {
-            Ok(card) if card.offline_sequence == self.unsettled.sequence => {
+        match self.unsettled.counter(response) {
+            Ok((_, sequence)) if sequence == self.unsettled.sequence => {
                 Settlement::NotMade(self.unsettled.transaction)
             }
-            Ok(card) => {
-                let next = card.offline_sequence == self.unsettled.number(Numbering::After);
-                let by_one = next && card.balance == self.unsettled.balance;
+            Ok((balance, sequence)) => {
+                let next = sequence == self.unsettled.number(Numbering::After);
+                let by_one = next && balance == self.unsettled.balance;
                 self.moved(by_one)
             }
             // A purse that is empty now has paid since: it had the price.
-            Err(PurchaseError::Refused(Refusal { reason: Reason::Funds, .. })) => {
+            Err(Some(Refusal { reason: Reason::Funds, .. })) => {
                 let empty = self.unsettled.balance == Fen::ZERO;
                 self.moved(empty)
             }
             // The last number there is was this one's.
-            Err(PurchaseError::Refused(Refusal { reason: Reason::Exhausted, .. })) => {
+            Err(Some(Refusal { reason: Reason::Exhausted, .. })) => {
                 let last = self.unsettled.number(Numbering::After) == [0xFF; 2];
                 self.moved(last)
             }
-            Err(PurchaseError::Refused(refusal)) => Settlement::Refused(self.unsettled, refusal),
-            Err(_) => Settlement::NoAnswer(self.unsettled),
+            Err(Some(refusal)) => Settlement::Refused(self.unsettled, refusal),
+            Err(None) => Settlement::NoAnswer(self.unsettled),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Whatever else takes money from the card goes the same way under another type: `compound` adds its records in between.
 
+use crate::commit::{self, Commit};
 use crate::mac::Mac;
 use crate::proof::Unsettled;
 use crate::psam::{CardIdentity, Psam, SamError, SamPurchase};
@@ -136,10 +137,19 @@ impl core::error::Error for PurchaseError {}
 impl Purchase {
     /// A purchase from the purse under the key `key_index`.
     pub fn new(key_index: u8, amount: Fen, terminal: TerminalId) -> Result<Self, PurchaseError> {
+        Self::of(TransactionType::PURCHASE, key_index, amount, terminal)
+    }
+
+    pub(crate) fn of(
+        kind: TransactionType,
+        key_index: u8,
+        amount: Fen,
+        terminal: TerminalId,
+    ) -> Result<Self, PurchaseError> {
         if amount == Fen::ZERO {
             return Err(PurchaseError::AmountZero);
         }
-        Ok(Self { key_index, amount, terminal, kind: TransactionType::PURCHASE })
+        Ok(Self { key_index, amount, terminal, kind })
     }
 
     /// The same, if it is not over `limit`.
@@ -260,18 +270,13 @@ impl Debiting {
     /// An answer whose MAC2 is wrong did not come from the card: the debit is unsettled. A PSAM that cannot check it
     /// undoes no debit: the purchase is paid, and its receipt says that nobody has checked.
     pub fn finish(self, response: Option<&[u8]>, psam: &mut dyn Psam) -> Debit {
-        match response.map(split) {
-            Some(Ok((&[a, b, c, d, e, f, g, h], PurseStatus::OK))) => {
-                match psam.credit(Mac([e, f, g, h])) {
-                    Err(SamError::WrongMac2) => Debit::Unsettled(self.unsettled()),
-                    checked => Debit::Paid(self.receipt(Mac([a, b, c, d]), checked.err())),
-                }
-            }
-            Some(Ok((&[], sw))) => match Refusal::of_commit(sw) {
-                Some(refusal) => Debit::Refused(refusal),
-                None => Debit::Unsettled(self.unsettled()),
+        match commit::answer(response) {
+            Commit::Done([a, b, c, d, e, f, g, h]) => match psam.credit(Mac([e, f, g, h])) {
+                Err(SamError::WrongMac2) => Debit::Unsettled(self.unsettled()),
+                checked => Debit::Paid(self.receipt(Mac([a, b, c, d]), checked.err())),
             },
-            _ => Debit::Unsettled(self.unsettled()),
+            Commit::Refused(refusal) => Debit::Refused(refusal),
+            Commit::Unknown => Debit::Unsettled(self.unsettled()),
         }
     }
 

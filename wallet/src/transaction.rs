@@ -10,8 +10,16 @@ impl TransactionType {
     pub const LOAD_ED: Self = Self(0x01);
     /// Load of the purse.
     pub const LOAD: Self = Self(0x02);
+    /// Unload of the passbook: back to the bank account.
+    pub const UNLOAD: Self = Self(0x03);
+    /// Cash from the passbook.
+    pub const CASH: Self = Self(0x04);
+    /// Purchase from the passbook.
+    pub const PURCHASE_ED: Self = Self(0x05);
     /// Purchase from the purse.
     pub const PURCHASE: Self = Self(0x06);
+    /// Update of the passbook's overdraft limit. No money moves: the amount is the new limit.
+    pub const OVERDRAFT: Self = Self(0x07);
     /// Compound purchase: money and an application record move together.
     pub const COMPOUND: Self = Self(0x09);
 
@@ -20,20 +28,26 @@ impl TransactionType {
         match self {
             Self::LOAD_ED => [0x00, 0x01],
             Self::LOAD => [0x00, 0x02],
+            Self::UNLOAD => [0x05, 0x01],
+            Self::CASH => [0x02, 0x01],
+            Self::PURCHASE_ED => [0x01, 0x01],
+            Self::OVERDRAFT => [0x04, 0x01],
             Self::COMPOUND => [0x03, 0x02],
             _ => [0x01, 0x02],
         }
     }
 
-    /// Whether the online sequence counts it, and not the offline one.
-    pub(crate) const fn counts_online(self) -> bool {
-        matches!(self, Self::LOAD | Self::LOAD_ED)
+    /// Whether the online sequence counts it, and not the offline one: a host authorises it.
+    pub const fn counts_online(self) -> bool {
+        matches!(self, Self::LOAD | Self::LOAD_ED | Self::UNLOAD | Self::OVERDRAFT)
     }
 
     /// Where its money is.
     pub const fn account(self) -> Account {
         match self {
-            Self::LOAD_ED => Account::Passbook,
+            Self::LOAD_ED | Self::UNLOAD | Self::CASH | Self::PURCHASE_ED | Self::OVERDRAFT => {
+                Account::Passbook
+            }
             _ => Account::Purse,
         }
     }
