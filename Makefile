@@ -2,6 +2,7 @@
 # make demo       the story, paced by the stream's clock; files in target/demo
 # make check-demo recompute the last `make demo` with OpenSSL, libdvbcsa and ffmpeg
 # make test       every check; installs what it needs (Debian packages as root, PyPI)
+# make test-tear      the power cut at every write and every octet of what moves money; a table; part of `make test`
 # make test-defences  take every defence of the card line out and see its test fail; not part of `make test`
 # make bench-line   the card line's benchmarks: a table, and target/bench/line.json
 # make fuzz       every fuzz target for SECONDS=60 each; needs a nightly compiler and cargo-fuzz; not part of `make test`
@@ -17,7 +18,7 @@ CFLAGS ?= -O2
 BIN    := target/release
 VENV   := target/venv/bin/python
 
-.PHONY: all rust demo check-demo test test-defences fuzz lint unit header c-test system-test pcsc-test bench-line tools install clean
+.PHONY: all rust demo check-demo test test-tear test-defences fuzz lint unit header c-test system-test pcsc-test bench-line tools install clean
 
 all: rust $(BIN)/libstbcam.so.1 $(BIN)/stbcam.pc $(BIN)/player
 
@@ -37,6 +38,9 @@ check-demo: tools
 	$(VENV) tests/check_secrets.py target/demo
 
 test: lint unit c-test system-test pcsc-test
+
+test-tear:
+	$(CARGO) test -p vcard --test tear -- --nocapture --test-threads 2
 
 test-defences:
 	$(PYTHON) tests/defences.py --write

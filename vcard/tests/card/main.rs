@@ -10,11 +10,12 @@ mod fuzz;
 mod keys;
 mod limits;
 mod maintenance;
+#[path = "../tear/memory.rs"]
+mod memory;
 mod personalise;
 mod psam;
 mod purchase;
 mod purse;
 mod purse_pin;
 mod session;
-mod tear;
 mod wallet_emm;

@@ -3,7 +3,7 @@
 //! The numbers are those of `wallet/tests/psam.rs`, and OpenSSL's by the same commands.
 
 use crate::bench::*;
-use crate::tear::{CONTENTS, Rig};
+use crate::memory::{CONTENTS, Cut, Memory};
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};
 use ecm_emm::card::{AID_CAS, AID_PURSE};
 use hex_literal::hex;
@@ -315,26 +315,27 @@ fn no_cut_gives_a_terminal_sequence_twice() {
         (answer.len() == 10).then_some(number)
     };
     let (mut cases, mut gaps) = (0, 0);
-    for write in 0.. {
+    for after in 0.. {
         let mut done = false;
         for torn in CONTENTS {
-            let rig = Rig::new(&before);
-            let mut card = powered(rig.store());
+            let memory = Memory::new(&before);
+            let mut card = powered(memory.store());
             let mut given = vec![start(&mut card).unwrap()];
-            rig.cut(Some((write, *torn)));
+            memory.arm(Cut { after, torn: *torn });
             given.extend(start(&mut card));
             done = given.len() == 2;
-            let cut = rig.octets();
+            memory.mend();
+            let cut = memory.octets();
             for again in 0.. {
-                let rig = Rig::new(&cut);
-                rig.cut(Some((again, *torn)));
-                let recovered = Card::with_random(rig.store(), counting()).is_ok();
-                rig.cut(None);
-                let mut card = powered(rig.store());
+                let memory = Memory::new(&cut);
+                memory.arm(Cut { after: again, torn: *torn });
+                let recovered = Card::with_random(memory.store(), counting()).is_ok();
+                memory.mend();
+                let mut card = powered(memory.store());
                 let next = start(&mut card).unwrap();
                 assert!(
                     given.iter().all(|number| *number < next),
-                    "{write} {torn:?} {again}: {next}"
+                    "{after} {torn:?} {again}: {next}"
                 );
                 gaps += usize::from(next == 3 && !done);
                 cases += 1;

@@ -10,6 +10,7 @@ mod secured;
 mod start;
 mod t0;
 mod t1;
+#[allow(dead_code, reason = "the tests of tearing use the rest")]
 mod wire;
 
 use iso7816::line::LineError;

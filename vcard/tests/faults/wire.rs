@@ -27,6 +27,8 @@ pub enum Mishap {
     Damaged,
     /// Changed in these bits, and nobody can tell by the parity.
     Changed(u8),
+    /// Lost, and everything after it.
+    Cut,
 }
 
 /// Who sends.
@@ -283,13 +285,16 @@ impl<A: App> Wire<A> {
             self.card_began = edge;
         }
         for octet in octets {
-            let mishap = self.fault.filter(|(place, _)| *place == self.passed.len());
+            let mishap = self.fault.filter(|(place, mishap)| match mishap {
+                Mishap::Cut => *place <= self.passed.len(),
+                _ => *place == self.passed.len(),
+            });
             self.passed.push((from, *octet));
             let at = edge.after(params.etus(10));
             edge = edge.after(params.etus(guard_etu));
             let mut flying = Flying { at, octet: *octet, damaged: false, mode: mode(&params) };
             match mishap.map(|(_, mishap)| mishap) {
-                Some(Mishap::Lost) => continue,
+                Some(Mishap::Lost | Mishap::Cut) => continue,
                 Some(Mishap::Doubled) => {
                     queue.push_back(flying);
                     flying.at = edge.after(params.etus(10));
