@@ -9,6 +9,7 @@ use crate::keyring::KeyPair;
 use crate::persist::{Checked, Guarded, Table};
 use crate::personalisation::{KeyName, Personalisation, PersonalisationError};
 use crate::pin::Pin;
+use crate::purse::account::Account;
 use crate::purse::record::RecordFile;
 use crate::purse::store::{ALL_SUITES, PurseStore};
 use cam_types::Key;
@@ -125,7 +126,7 @@ fn purse(perso: &Personalisation) -> Result<PurseStore, PersonalisationError> {
     let mut purse = PurseStore::new(perso.pseudonym, perso.operator);
     purse.application = given.application;
     purse.holder = given.holder;
-    purse.money.balance = Guarded(given.balance);
+    purse.money.purse = Account::new(given.balance);
     purse.limits = given.limits;
     for (number, record) in (1..).zip(&given.records) {
         let error = |why| Err(perso.error(&format!("purse.record[{number}].tag"), why));

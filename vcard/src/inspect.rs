@@ -57,9 +57,9 @@ pub(crate) fn status(vault: &Vault) -> Result<Status, Violation> {
     let objects = vault.objects();
     let (cas, purse) = (objects.cas.get(Context::CAS)?, objects.purse.get(Context::PURSE)?);
     Ok(Status {
-        balance: purse.money.balance.0,
-        offline_sequence: purse.money.offline_sequence.0,
-        online_sequence: purse.money.online_sequence.0,
+        balance: purse.money.purse.balance.0,
+        offline_sequence: purse.money.purse.offline_sequence.0,
+        online_sequence: purse.money.purse.online_sequence.0,
         purchases: cas.log.newest_first().filter(|record| record.event.value() != 0).count(),
         pin_tries: objects.pin.get(Context::ISSUER)?.tries(),
         page_writes: vault.page_writes(),

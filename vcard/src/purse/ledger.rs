@@ -57,23 +57,23 @@ impl PurseStore {
         terminal_sequence: TerminalSequence,
         mac2: Mac,
     ) -> Result<Booked, NotBooked> {
-        let balance = self.money.balance.0.checked_sub(transaction.amount);
+        let balance = self.money.purse.balance.0.checked_sub(transaction.amount);
         let balance = balance.ok_or(NotBooked::Funds)?;
-        let sequence = next(self.money.offline_sequence)?;
+        let sequence = next(self.money.purse.offline_sequence)?;
         let tac = tac::code(self, &tac_purchase_input(&transaction, terminal_sequence))
             .ok_or(NotBooked::NoKey)?;
-        self.money.offline_sequence = Guarded(sequence);
+        self.money.purse.offline_sequence = Guarded(sequence);
         Ok(self.book(transaction, sequence, balance, mac2, tac))
     }
 
     /// Money comes in.
     pub fn receive(&mut self, transaction: Transaction) -> Result<Booked, NotBooked> {
         let balance = self.balance_with(transaction.amount).ok_or(NotBooked::Full)?;
-        let before = self.money.online_sequence;
+        let before = self.money.purse.online_sequence;
         let sequence = next(before)?;
         let fields = tac_load_input(balance, before.0.to_be_bytes(), &transaction);
         let tac = tac::code(self, &fields).ok_or(NotBooked::NoKey)?;
-        self.money.online_sequence = Guarded(sequence);
+        self.money.purse.online_sequence = Guarded(sequence);
         Ok(self.book(transaction, sequence, balance, NO_MAC, tac))
     }
 
@@ -86,7 +86,7 @@ impl PurseStore {
         tac: Mac,
     ) -> Booked {
         let record = LogRecord { sequence, overdraft: [0; 3], transaction };
-        self.money.balance = Guarded(balance);
+        self.money.purse.balance = Guarded(balance);
         self.log(&record, mac, tac);
         Booked { record, balance, tac }
     }

@@ -9,9 +9,9 @@ use crate::firewall::Context;
 use crate::vault::Stop;
 use cam_types::{Fen, Reader};
 use iso7816::apdu::{Command, StatusWord};
+use wallet::PurseStatus;
 use wallet::formula::{mac1_load, mac2_load};
 use wallet::keys::LoadKey;
-use wallet::{PurseStatus, Transaction, TransactionType};
 
 impl Purse<'_> {
     /// INITIALIZE FOR LOAD.
@@ -24,7 +24,8 @@ impl Purse<'_> {
             return Err(StatusWord::SECURITY_STATUS.into());
         }
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
-        let (balance, sequence) = (purse.money.balance.0, purse.money.online_sequence.0);
+        let (balance, sequence) =
+            (purse.money.purse.balance.0, purse.money.purse.online_sequence.0);
         if sequence == u16::MAX {
             return Err(status(PurseStatus::COUNTER_EXHAUSTED));
         }
@@ -33,8 +34,7 @@ impl Purse<'_> {
         }
         let (key, version) = des_key(purse.load.oldest())?;
         let session = LoadKey::new(key).session(order.random, sequence.to_be_bytes());
-        let kind = TransactionType::LOAD;
-        let mac1 = mac1_load(&session, balance, order.amount, kind, order.terminal);
+        let mac1 = mac1_load(&session, balance, order.amount, order.kind, order.terminal);
         let mut out = Vec::with_capacity(16);
         out.extend(balance.to_be_bytes());
         out.extend(sequence.to_be_bytes());
@@ -53,13 +53,7 @@ impl Purse<'_> {
         };
         let mut r = Reader::new(command.data);
         let (date, time) = date_time(&mut r)?;
-        let load = Transaction {
-            amount: order.amount,
-            kind: TransactionType::LOAD,
-            terminal: order.terminal,
-            date,
-            time,
-        };
+        let load = order.at(date, time);
         if mac2_load(session, &load) != mac(&mut r)? {
             return Err(status(PurseStatus::WRONG_MAC));
         }

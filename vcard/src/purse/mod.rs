@@ -3,6 +3,7 @@
 //! Normative references:
 //!  - `docs/spec/purse.md` (PBOC electronic purse, and where cards differ)
 
+pub mod account;
 mod data;
 mod emm;
 mod file;

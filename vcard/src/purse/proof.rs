@@ -11,7 +11,17 @@ impl Purse<'_> {
     /// GET BALANCE.
     pub(super) fn balance(&self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, 0x00, 0x02, 0)?;
-        Ok(self.vault.objects().purse.get(Context::PURSE)?.money.balance.0.to_be_bytes().to_vec())
+        Ok(self
+            .vault
+            .objects()
+            .purse
+            .get(Context::PURSE)?
+            .money
+            .purse
+            .balance
+            .0
+            .to_be_bytes()
+            .to_vec())
     }
 
     /// GET TRANSACTION PROVE: by type and the sequence that the log shows.

@@ -5,7 +5,6 @@ use super::data::{date_time, expect, mac};
 use super::file::record_name;
 use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
-use super::record::Record;
 use super::status;
 use crate::firewall::Context;
 use crate::vault::Stop;
@@ -14,39 +13,18 @@ use iso7816::apdu::{Command, StatusWord};
 use std::collections::BTreeMap;
 use wallet::formula::{mac1_purchase, mac2_purchase};
 use wallet::keys::PurchaseKey;
-use wallet::{PurseStatus, Transaction, TransactionType};
-
-/// What an INITIALIZE was for.
-pub(super) enum Kind {
-    /// FOR PURCHASE.
-    Plain,
-    /// FOR CAPP PURCHASE: the records that the DEBIT will write, by number. There are never more than
-    /// the file has places.
-    Compound(BTreeMap<u8, Record>),
-}
-
-impl Kind {
-    const fn transaction_type(&self) -> TransactionType {
-        match self {
-            Self::Plain => TransactionType::PURCHASE,
-            Self::Compound(_) => TransactionType::COMPOUND,
-        }
-    }
-}
+use wallet::{PurseStatus, TransactionType};
 
 impl Purse<'_> {
     /// INITIALIZE FOR PURCHASE and FOR CAPP PURCHASE.
-    pub(super) fn initialize_purchase(
-        &mut self,
-        order: Order,
-        kind: Kind,
-    ) -> Result<Vec<u8>, Stop> {
+    pub(super) fn initialize_purchase(&mut self, order: Order) -> Result<Vec<u8>, Stop> {
         // Nothing for nothing: only a compound purchase has something else to write.
-        if order.amount == Fen::ZERO && matches!(kind, Kind::Plain) {
+        if order.amount == Fen::ZERO && order.kind != TransactionType::COMPOUND {
             return Err(StatusWord::WRONG_DATA.into());
         }
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
-        let (balance, sequence) = (purse.money.balance.0, purse.money.offline_sequence.0);
+        let (balance, sequence) =
+            (purse.money.purse.balance.0, purse.money.purse.offline_sequence.0);
         let (_, version) = des_key(purse.purchase.oldest())?;
         if balance < order.amount {
             return Err(status(PurseStatus::INSUFFICIENT_BALANCE));
@@ -64,32 +42,34 @@ impl Purse<'_> {
         out.extend([0; 3]);
         out.extend([version, TRIPLE_DES]);
         out.extend(order.random);
-        self.ram.initialized = Some(Initialized::Purchase { order, kind, with_pin });
+        self.ram.initialized =
+            Some(Initialized::Purchase { order, records: BTreeMap::new(), with_pin });
         Ok(out)
     }
 
     /// UPDATE CAPP DATA CACHE: one record for the DEBIT to write. Nothing is written yet.
     pub(super) fn update_capp_cache(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         let current = self.ram.current;
-        let Some(Initialized::Purchase { kind: Kind::Compound(cache), .. }) =
-            &mut self.ram.initialized
-        else {
+        let Some(Initialized::Purchase { order, records, .. }) = &mut self.ram.initialized else {
             return Err(status(PurseStatus::NOT_INITIALIZED));
         };
+        if order.kind != TransactionType::COMPOUND {
+            return Err(status(PurseStatus::NOT_INITIALIZED));
+        }
         let (file, name) = record_name(command.p1, command.p2, current)?;
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
         let (number, record) = file.replacement(purse, name, command.data)?;
-        cache.insert(number, record);
+        records.insert(number, record);
         Ok(Vec::new())
     }
 
     /// DEBIT FOR PURCHASE: money, number, log, code and records change together, or nothing does.
     pub(super) fn debit_for_purchase(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, 0x01, 0x00, 15)?;
-        let Some(Initialized::Purchase { order, kind, with_pin }) = &self.ram.initialized else {
+        let Some(Initialized::Purchase { order, records, with_pin }) = &self.ram.initialized else {
             return Err(status(PurseStatus::NOT_INITIALIZED));
         };
-        if matches!(kind, Kind::Compound(cache) if cache.is_empty()) {
+        if order.kind == TransactionType::COMPOUND && records.is_empty() {
             return Err(status(PurseStatus::NOT_INITIALIZED));
         }
         let mut r = Reader::new(command.data);
@@ -98,12 +78,11 @@ impl Purse<'_> {
             *terminal_sequence.map_err(|_| StatusWord::WRONG_LENGTH)?,
         );
         let (date, time) = date_time(&mut r)?;
-        let Order { amount, terminal, random } = *order;
-        let kind_of = kind.transaction_type();
-        let purchase = Transaction { amount, kind: kind_of, terminal, date, time };
+        let Order { amount, random, .. } = *order;
+        let purchase = order.at(date, time);
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
         let (key, _) = des_key(purse.purchase.oldest())?;
-        let sequence = purse.money.offline_sequence.0.to_be_bytes();
+        let sequence = purse.money.purse.offline_sequence.0.to_be_bytes();
         let session = PurchaseKey::new(key).session(random, sequence, terminal_sequence);
         if mac1_purchase(&session, &purchase) != mac(&mut r)? {
             return Err(status(PurseStatus::WRONG_MAC));
@@ -111,10 +90,8 @@ impl Purse<'_> {
         let mac2 = mac2_purchase(&session, amount);
         let paid = self.vault.change(|objects| {
             let purse = objects.purse.get_mut(Context::PURSE)?;
-            if let Kind::Compound(cache) = kind {
-                for (number, record) in cache {
-                    purse.records.put(*number, record.clone());
-                }
+            for (number, record) in records {
+                purse.records.put(*number, record.clone());
             }
             if !with_pin {
                 let sum = &mut purse.money.unverified.0;

@@ -101,9 +101,9 @@ pub fn terms(objects: &Objects, caller: Context, date: BcdDate) -> Result<Terms,
     let spent = purse.spent_on(date);
     let left_today = purse.limits.pin_free_per_day.checked_sub(spent).unwrap_or(Fen::ZERO);
     Ok(Terms {
-        balance: purse.money.balance.0,
+        balance: purse.money.purse.balance.0,
         blocked: purse.money.state != State::Active,
-        exhausted: purse.money.offline_sequence.0 == u16::MAX,
+        exhausted: purse.money.purse.offline_sequence.0 == u16::MAX,
         cap: purse.limits.per_purchase,
         pin_free: left_today.min(purse.limits.pin_free_per_purchase),
     })
@@ -149,9 +149,9 @@ pub fn wallet_info(objects: &Objects, caller: Context) -> Result<WalletInfo, Vio
     caller.is_one_of(CLIENTS)?;
     let purse = objects.purse.get(Context::PURSE)?;
     Ok(WalletInfo {
-        balance: purse.money.balance.0,
-        offline_sequence: purse.money.offline_sequence.0,
-        online_sequence: purse.money.online_sequence.0,
+        balance: purse.money.purse.balance.0,
+        offline_sequence: purse.money.purse.offline_sequence.0,
+        online_sequence: purse.money.purse.online_sequence.0,
         pin_free_per_purchase: purse.limits.pin_free_per_purchase,
         pin_free_per_day: purse.limits.pin_free_per_day,
     })

@@ -1,5 +1,6 @@
 //! What the purse keeps.
 
+use super::account::Account;
 use super::record::RecordFile;
 use crate::keyring::{Generation, KeyPair};
 use crate::persist::{Guarded, Paged, Persist, Table, persist};
@@ -91,12 +92,8 @@ impl FixedKey {
 /// What moves with money: one page, so that a transaction writes it and the log's, and no other.
 #[derive(Clone)]
 pub struct Money {
-    /// What is left.
-    pub balance: Guarded<Fen>,
-    /// Loads.
-    pub online_sequence: Guarded<u16>,
-    /// Purchases.
-    pub offline_sequence: Guarded<u16>,
+    /// The purse.
+    pub purse: Account,
     /// Transactions ever logged.
     written: Guarded<u32>,
     /// The day of the last programme paid without PIN.
@@ -114,9 +111,7 @@ pub struct Money {
 }
 
 persist!(Money {
-    balance: Guarded<Fen>,
-    online_sequence: Guarded<u16>,
-    offline_sequence: Guarded<u16>,
+    purse: Account,
     written: Guarded<u32>,
     day: BcdDate,
     spent: Guarded<Fen>,
@@ -214,9 +209,7 @@ impl PurseStore {
     pub fn new(pseudonym: Pseudonym, operator: OperatorId) -> Self {
         Self {
             money: Paged::new(Money {
-                balance: Guarded(Fen::ZERO),
-                online_sequence: Guarded(0),
-                offline_sequence: Guarded(0),
+                purse: Account::new(Fen::ZERO),
                 written: Guarded(0),
                 day: BcdDate::default(),
                 spent: Guarded(Fen::ZERO),
@@ -267,6 +260,7 @@ impl PurseStore {
     pub fn balance_with(&self, amount: Fen) -> Option<Fen> {
         let limit = self.limits.balance;
         self.money
+            .purse
             .balance
             .0
             .checked_add(amount)
