@@ -1,6 +1,6 @@
 //! On which side of what cards disagree about a card was met.
 
-use crate::proof::{Made, Numbering};
+use crate::proof::{Evidence, Made, Numbering};
 use crate::record::LogRecord;
 use crate::refusal::{Reason, Refusal};
 use crate::transaction::{PurseStatus, Transaction};
@@ -37,8 +37,8 @@ impl Met {
 
     /// The card proved a transaction.
     pub fn proved(&mut self, made: &Made) {
-        if let Some((proof, numbering)) = &made.proof {
-            self.proof = Some(*numbering);
+        if let Evidence::Proof(proof, numbering) = made.evidence {
+            self.proof = Some(numbering);
             self.mac = Some(if proof.has_mac() { ProofMac::Shown } else { ProofMac::Zeros });
         }
     }

@@ -2,8 +2,13 @@
 //!
 //! Cards differ in the number under which they keep the proof, the one before the transaction or the one after; some
 //! answer the second with their previous transaction's proof, some show it once only, some without the MAC, and some
-//! say "no proof" and "no state for that" in the same word. So both numbers are asked, only a MAC or TAC that checks
-//! settles anything there, and where none does the card's transaction counter or balance decides.
+//! say "no proof" and "no state for that" in the same word. So both numbers are asked, and only a MAC or TAC that checks
+//! settles anything there. Where none does, a counter that has not moved says that the transaction was not made, and
+//! otherwise the log tells whose transaction it was.
+
+mod inquiry;
+
+pub use inquiry::Inquiry;
 
 use crate::mac::Mac;
 use crate::passbook::overdraft::OverdraftUpdate;
@@ -12,9 +17,8 @@ use crate::passbook::{OverdraftLimit, PassbookError};
 use crate::purchase::{Purchase, PurchaseError};
 use crate::read;
 use crate::record::LogRecord;
-use crate::refusal::{Reason, Refusal, Step};
-use crate::response::split;
-use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use crate::refusal::Refusal;
+use crate::transaction::{Transaction, TransactionType};
 use alloc::vec::Vec;
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
 use core::fmt;
@@ -35,32 +39,6 @@ pub struct Unsettled {
     pub key_index: u8,
     /// The balance, if the transaction took place.
     pub balance: Fen,
-}
-
-/// One question to the card.
-#[derive(Debug, Eq, PartialEq)]
-#[must_use = "money may have moved"]
-pub struct Inquiry {
-    unsettled: Unsettled,
-    first: Numbering,
-    question: Question,
-    heard: Heard,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Question {
-    Prove(Numbering),
-    /// INITIALIZE for money out, GET BALANCE for a load: neither moves money.
-    Counter,
-}
-
-/// What the card has said so far.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Heard {
-    /// A proof that nobody here can check.
-    unchecked: Option<(Proof, Numbering)>,
-    /// The card has refused without saying that there is no proof.
-    evaded: bool,
 }
 
 /// Under which number a card keeps proofs and log records.
@@ -118,8 +96,36 @@ pub struct Made {
     pub sequence: [u8; 2],
     /// The balance after.
     pub balance: Fen,
-    /// What the card showed, and under which number; `None` when it showed nothing and its counter or its log decided.
-    pub proof: Option<(Proof, Numbering)>,
+    /// What has shown it.
+    pub evidence: Evidence,
+}
+
+/// What has shown that a transaction took place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Evidence {
+    /// A proof whose MAC or TAC checks, and under which number it was.
+    Proof(Proof, Numbering),
+    /// A record in the card's log; and a proof, if the card showed one, whose TAC the acquirer has to check.
+    Log(Option<Proof>),
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Proof(_, numbering) => write!(f, "a proof under {numbering}"),
+            Self::Log(_) => f.write_str("the card's log"),
+        }
+    }
+}
+
+impl Evidence {
+    /// The transaction code, if the card showed one.
+    pub const fn tac(&self) -> Option<Mac> {
+        match self {
+            Self::Proof(Proof { tac, .. }, _) | Self::Log(Some(Proof { tac, .. })) => Some(*tac),
+            Self::Log(None) => None,
+        }
+    }
 }
 
 /// Where the inquiry stands.
@@ -136,7 +142,7 @@ pub enum Settlement {
     NoAnswer(Unsettled),
     /// The card refused to say.
     Refused(Unsettled, Refusal),
-    /// The card has made other transactions since: its log or the acquirer can tell.
+    /// The card has made other transactions since, and its log does not show this one: the acquirer can tell.
     MovedOn(Unsettled),
 }
 
@@ -151,18 +157,14 @@ impl Unsettled {
 
     /// The same, of a card that is known to keep its proofs under this number; the other is asked next.
     pub fn inquire_by(self, first: Numbering) -> Inquiry {
-        let question = Question::Prove(first);
-        Inquiry { unsettled: self, first, question, heard: Heard::default() }
+        Inquiry::new(self, first)
     }
 
-    /// Looks for the transaction in the card's log, for when the card has moved on: a record that is the same in
-    /// amount, type, terminal, date and time is of this transaction, whatever its number.
-    pub fn find_in(self, log: &[LogRecord]) -> Settlement {
-        if log.iter().any(|record| record.transaction == self.transaction) {
-            Settlement::Made(self.made(None))
-        } else {
-            Settlement::MovedOn(self)
-        }
+    /// Whether a record of the log is this transaction's, whichever number it carries. Two of one second may be alike in
+    /// all but that.
+    fn is_logged_as(&self, record: &LogRecord) -> bool {
+        let on = record.sequence.wrapping_sub(u16::from_be_bytes(self.sequence));
+        record.transaction == self.transaction && on <= 1
     }
 
     /// Appends what is to be persisted.
@@ -198,9 +200,9 @@ impl Unsettled {
         Ok(unsettled)
     }
 
-    fn made(self, proof: Option<(Proof, Numbering)>) -> Made {
+    fn made(self, evidence: Evidence) -> Settlement {
         let Self { transaction, terminal_sequence, sequence, balance, .. } = self;
-        Made { transaction, terminal_sequence, sequence, balance, proof }
+        Settlement::Made(Made { transaction, terminal_sequence, sequence, balance, evidence })
     }
 
     /// The number of the transaction, as the card would keep it.
@@ -215,30 +217,28 @@ impl Unsettled {
     /// which some cards want the PIN for, the balance.
     fn counter_command(&self) -> Vec<u8> {
         match self.transaction.kind {
-            kind @ (TransactionType::LOAD | TransactionType::LOAD_ED) => {
-                read::balance_command(kind.account()).to_vec()
-            }
+            kind if kind.is_load() => read::balance_command(kind.account()).to_vec(),
             TransactionType::UNLOAD => self.unload().command(),
             TransactionType::OVERDRAFT => self.overdraft_update().command(),
             _ => self.purchase().command(),
         }
     }
 
-    /// What the card says to it: balance and sequence, or why not.
-    fn counter(&self, response: &[u8]) -> Result<(Fen, [u8; 2]), Option<Refusal>> {
+    /// What the card says to INITIALIZE: its sequence, or why not.
+    fn counter(&self, response: &[u8]) -> Result<[u8; 2], Option<Refusal>> {
         match self.transaction.kind {
             TransactionType::UNLOAD => match self.unload().answered(response) {
-                Ok(card) => Ok((card.balance, card.online_sequence)),
+                Ok(card) => Ok(card.online_sequence),
                 Err(PassbookError::Refused(refusal)) => Err(Some(refusal)),
                 Err(_) => Err(None),
             },
             TransactionType::OVERDRAFT => match self.overdraft_update().initialized(response) {
-                Ok(card) => Ok((card.balance, card.online_sequence)),
+                Ok(card) => Ok(card.online_sequence),
                 Err(PassbookError::Refused(refusal)) => Err(Some(refusal)),
                 Err(_) => Err(None),
             },
             _ => match self.purchase().answered(response) {
-                Ok(card) => Ok((card.balance, card.offline_sequence)),
+                Ok(card) => Ok(card.offline_sequence),
                 Err(PurchaseError::Refused(refusal)) => Err(Some(refusal)),
                 Err(_) => Err(None),
             },
@@ -258,129 +258,6 @@ impl Unsettled {
     fn overdraft_update(&self) -> OverdraftUpdate {
         let limit = OverdraftLimit::new(self.transaction.amount).unwrap_or_default();
         OverdraftUpdate::new(self.key_index, limit, self.transaction.terminal)
-    }
-}
-
-impl Inquiry {
-    /// GET TRANSACTION PROVE, or what shows the counter.
-    pub fn command(&self) -> Vec<u8> {
-        let kind = self.unsettled.transaction.kind;
-        match self.question {
-            Question::Prove(numbering) => {
-                prove_command(kind, self.unsettled.number(numbering)).to_vec()
-            }
-            Question::Counter => self.unsettled.counter_command(),
-        }
-    }
-
-    /// Reads the card's answer, `None` when none came. `check` compares the MAC or the TAC with what it should be.
-    pub fn answer<C: Into<Check>>(
-        self,
-        response: Option<&[u8]>,
-        check: impl FnOnce(&Proof) -> C,
-    ) -> Settlement {
-        match (self.question, response) {
-            (_, None) => Settlement::NoAnswer(self.unsettled),
-            (Question::Prove(numbering), Some(response)) => {
-                self.proof(numbering, response, |proof| check(proof).into())
-            }
-            (Question::Counter, Some(response)) => match self.unsettled.transaction.kind {
-                TransactionType::LOAD | TransactionType::LOAD_ED => self.balance(response),
-                _ => self.counter(response),
-            },
-        }
-    }
-
-    fn proof(
-        mut self,
-        numbering: Numbering,
-        response: &[u8],
-        check: impl FnOnce(&Proof) -> Check,
-    ) -> Settlement {
-        match split(response) {
-            Ok((data, PurseStatus::OK)) => {
-                let Ok(proof) = Proof::parse(data) else {
-                    return Settlement::NoAnswer(self.unsettled);
-                };
-                match check(&proof) {
-                    Check::Ours => {
-                        return Settlement::Made(self.unsettled.made(Some((proof, numbering))));
-                    }
-                    Check::NotOurs => {}
-                    Check::CannotTell => {
-                        self.heard.unchecked = self.heard.unchecked.or(Some((proof, numbering)));
-                    }
-                }
-            }
-            Ok((_, sw)) => match Refusal::new(Step::Prove, sw) {
-                Refusal { status: PurseStatus::NO_PROOF, .. } => {}
-                Refusal {
-                    reason: Reason::NoProof | Reason::NoRecord | Reason::Unknown, ..
-                } => {
-                    self.heard.evaded = true;
-                }
-                refusal => return Settlement::Refused(self.unsettled, refusal),
-            },
-            Err(_) => return Settlement::NoAnswer(self.unsettled),
-        }
-        self.question = match numbering {
-            _ if numbering != self.first => Question::Counter,
-            Numbering::After => Question::Prove(Numbering::Before),
-            Numbering::Before => Question::Prove(Numbering::After),
-        };
-        Settlement::Ask(self)
-    }
-
-    /// A load has taken place or not as the balance says.
-    fn balance(self, response: &[u8]) -> Settlement {
-        match read::balance(response) {
-            Ok(balance) => {
-                let before = self.unsettled.balance.checked_sub(self.unsettled.transaction.amount);
-                if before == Some(balance) {
-                    return Settlement::NotMade(self.unsettled.transaction);
-                }
-                let as_expected = balance == self.unsettled.balance;
-                self.moved(as_expected)
-            }
-            Err(read::ReadError::Refused(refusal)) => Settlement::Refused(self.unsettled, refusal),
-            Err(_) => Settlement::NoAnswer(self.unsettled),
-        }
-    }
-
-    /// Anything else has taken place or not as the sequence says.
-    fn counter(self, response: &[u8]) -> Settlement {
-        match self.unsettled.counter(response) {
-            Ok((_, sequence)) if sequence == self.unsettled.sequence => {
-                Settlement::NotMade(self.unsettled.transaction)
-            }
-            Ok((balance, sequence)) => {
-                let next = sequence == self.unsettled.number(Numbering::After);
-                let by_one = next && balance == self.unsettled.balance;
-                self.moved(by_one)
-            }
-            // A purse that is empty now has paid since: it had the price.
-            Err(Some(Refusal { reason: Reason::Funds, .. })) => {
-                let empty = self.unsettled.balance == Fen::ZERO;
-                self.moved(empty)
-            }
-            // The last number there is was this one's.
-            Err(Some(Refusal { reason: Reason::Exhausted, .. })) => {
-                let last = self.unsettled.number(Numbering::After) == [0xFF; 2];
-                self.moved(last)
-            }
-            Err(Some(refusal)) => Settlement::Refused(self.unsettled, refusal),
-            Err(None) => Settlement::NoAnswer(self.unsettled),
-        }
-    }
-
-    /// The card has moved on. Was it by this transaction? A card that has said clearly that it has no proof of it
-    /// made another one.
-    fn moved(self, as_expected: bool) -> Settlement {
-        if as_expected && (self.heard.evaded || self.heard.unchecked.is_some()) {
-            Settlement::Made(self.unsettled.made(self.heard.unchecked))
-        } else {
-            Settlement::MovedOn(self.unsettled)
-        }
     }
 }
 

@@ -42,6 +42,11 @@ impl TransactionType {
         matches!(self, Self::LOAD | Self::LOAD_ED | Self::UNLOAD | Self::OVERDRAFT)
     }
 
+    /// Whether money goes to the card.
+    pub(crate) const fn is_load(self) -> bool {
+        matches!(self, Self::LOAD | Self::LOAD_ED)
+    }
+
     /// Where its money is.
     pub const fn account(self) -> Account {
         match self {

@@ -7,11 +7,11 @@ use hex_literal::hex;
 use wallet::formula::{mac2_load, mac2_purchase};
 use wallet::keys::{LoadKey, PurchaseKey};
 use wallet::load::{Credit, Load, LoadError};
-use wallet::proof::{Made, Numbering, Proof, Settlement, Unsettled};
+use wallet::proof::{Evidence, Made, Numbering, Proof, Settlement, Unsettled};
 use wallet::psam::{CardIdentity, Psam, SamError, SamPurchase, SoftPsam};
 use wallet::purchase::{Debit, Debiting, Purchase, PurchaseError};
 use wallet::refusal::Step;
-use wallet::{LogRecord, Mac, PurseStatus, Refusal, Transaction, TransactionType};
+use wallet::{Mac, PurseStatus, Refusal, Transaction, TransactionType};
 
 /// Source: vector V3c, a purchase of 0.01 with a real FM1208.
 const DPK: [u8; 16] = hex!("00112233445566778899AABBCCDDEEFF");
@@ -195,22 +195,17 @@ fn unsettled() -> Unsettled {
     }
 }
 
-fn made(proof: Option<(Proof, Numbering)>) -> Settlement {
+fn made(evidence: Evidence) -> Settlement {
     let Unsettled { transaction, terminal_sequence, sequence, balance, .. } = unsettled();
-    Settlement::Made(Made { transaction, terminal_sequence, sequence, balance, proof })
+    Settlement::Made(Made { transaction, terminal_sequence, sequence, balance, evidence })
 }
 
 const OURS: Proof = Proof { mac: Mac(hex!("66B54A6B")), tac: Mac(hex!("8AF270DC")) };
 const BARE: Proof = Proof { mac: Mac(hex!("00000000")), tac: Mac(hex!("8AF270DC")) };
 
 /// Asks the questions in order and answers them so.
-fn settle(answers: &[&[u8]]) -> Settlement {
-    let questions = [
-        hex!("80 5A 00 06 02 0100 08").to_vec(),
-        hex!("80 5A 00 06 02 00FF 08").to_vec(),
-        hex!("80 50 01 02 0B 01 00000001 001122334455 0F").to_vec(),
-    ];
-    let mut settlement = Settlement::Ask(unsettled().inquire());
+fn settle(unsettled: Unsettled, questions: &[&[u8]], answers: &[&[u8]]) -> Settlement {
+    let mut settlement = Settlement::Ask(unsettled.inquire());
     for (question, answer) in questions.iter().zip(answers) {
         let Settlement::Ask(inquiry) = settlement else { panic!("settled too early") };
         assert_eq!(inquiry.command(), *question);
@@ -219,100 +214,126 @@ fn settle(answers: &[&[u8]]) -> Settlement {
     settlement
 }
 
-/// A card keeps the proof under the number after (real cards) or before (an applet), shows the MAC or zeros, says
-/// clearly that it has none or does not, and has moved on or not.
+/// A card keeps the proof under the number after (real cards) or before (an applet), shows the MAC or zeros, shows
+/// it once only, says clearly that it has none or does not, and has made other transactions since or not.
 #[test]
 fn a_lost_answer_is_settled_on_every_kind_of_card() {
+    let questions: [&[u8]; 5] = [
+        &hex!("80 5A 00 06 02 0100 08"),
+        &hex!("80 5A 00 06 02 00FF 08"),
+        &hex!("80 50 01 02 0B 01 00000001 001122334455 0F"),
+        &hex!("00 B2 01 C4 17"),
+        &hex!("00 B2 02 C4 17"),
+    ];
     let found = &hex!("66B54A6B 8AF270DC 9000")[..];
     let bare = &hex!("00000000 8AF270DC 9000")[..];
     let previous = &hex!("11111111 22222222 9000")[..];
+    let bare_previous = &hex!("00000000 22222222 9000")[..];
     let none = &hex!("9406")[..];
     let evaded = &hex!("6985")[..];
     let same = &hex!("00002000 00FF 000000 01 00 584633C9 9000")[..];
-    let counted = &hex!("00001FFF 0100 000000 01 00 584633C9 9000")[..];
-    let dearer = &hex!("00001000 0100 000000 01 00 584633C9 9000")[..];
-    let elsewhere = &hex!("00001000 0101 000000 01 00 584633C9 9000")[..];
+    let one_on = &hex!("00001FFF 0100 000000 01 00 584633C9 9000")[..];
+    let further = &hex!("00001000 0101 000000 01 00 584633C9 9000")[..];
+    let (empty, spent) = (&hex!("9401")[..], &hex!("9402")[..]);
+    let record = &hex!("0100 000000 00000001 06 001122334455 20161216 134600 9000")[..];
+    let by_before = &hex!("00FF 000000 00000001 06 001122334455 20161216 134600 9000")[..];
+    let other = &hex!("0101 000000 00001000 06 001122334455 20161216 134700 9000")[..];
+    let end = &hex!("6A83")[..];
     let not_made = || Settlement::NotMade(unsettled().transaction);
     let moved_on = || Settlement::MovedOn(unsettled());
+    let refused = |step, status| Settlement::Refused(unsettled(), Refusal::new(step, status));
+    let wanted = PurseStatus::SECURITY_STATUS;
     let table: &[(&str, &[&[u8]], Settlement)] = &[
-        ("after", &[found], made(Some((OURS, Numbering::After)))),
-        ("before", &[none, found], made(Some((OURS, Numbering::Before)))),
+        ("after", &[found], made(Evidence::Proof(OURS, Numbering::After))),
+        ("before", &[none, found], made(Evidence::Proof(OURS, Numbering::Before))),
         ("not made", &[none, none, same], not_made()),
         ("not made, the previous proof", &[none, previous, same], not_made()),
+        ("not made, the previous proof without a MAC", &[none, bare_previous, same], not_made()),
         ("not made, evaded", &[evaded, evaded, same], not_made()),
-        ("not made, the previous proof without a MAC", &[none, bare, same], not_made()),
-        ("without a MAC, after", &[bare, none, counted], made(Some((BARE, Numbering::After)))),
-        ("without a MAC, before", &[none, bare, counted], made(Some((BARE, Numbering::Before)))),
-        ("shown already", &[evaded, evaded, counted], made(None)),
-        ("no PROVE on the card", &[&hex!("6D00"), &hex!("6D00"), counted], made(None)),
-        ("another one was made", &[none, none, counted], moved_on()),
-        ("others were made", &[evaded, evaded, elsewhere], moved_on()),
-        ("one was made, of another amount", &[evaded, evaded, dearer], moved_on()),
-        ("emptied by others", &[evaded, evaded, &hex!("9401")], moved_on()),
+        ("no MAC, after", &[bare, bare_previous, one_on, record], made(Evidence::Log(Some(BARE)))),
+        ("no MAC, before", &[none, bare, one_on, by_before], made(Evidence::Log(Some(BARE)))),
+        ("shown already", &[evaded, evaded, one_on, record], made(Evidence::Log(None))),
         (
-            "blocked",
-            &[&hex!("6A81")],
-            Settlement::Refused(unsettled(), Refusal::new(Step::Prove, PurseStatus::BLOCKED)),
+            "no PROVE on the card",
+            &[&hex!("6D00"), &hex!("6D00"), one_on, record],
+            made(Evidence::Log(None)),
+        ),
+        (
+            "made, and another since",
+            &[bare_previous, bare, further, other, record],
+            made(Evidence::Log(None)),
+        ),
+        ("made, and emptied since", &[none, none, empty, other, record], made(Evidence::Log(None))),
+        ("made, and used up since", &[none, none, spent, record], made(Evidence::Log(None))),
+        // The same price at the same gate, at another time.
+        ("not made, another at the price", &[none, bare_previous, one_on, other, end], moved_on()),
+        ("no log", &[evaded, evaded, one_on, end], moved_on()),
+        ("a log behind the PIN", &[none, none, one_on, &hex!("6982")], refused(Step::Read, wanted)),
+        ("blocked", &[&hex!("6A81")], refused(Step::Prove, PurseStatus::BLOCKED)),
+        (
+            "blocked, another word",
+            &[evaded, evaded, &hex!("6985")],
+            refused(Step::InitializeDebit, PurseStatus::CONDITIONS_OF_USE),
         ),
         ("half an answer", &[&hex!("90")], Settlement::NoAnswer(unsettled())),
         ("half a proof", &[&hex!("1234 9000")], Settlement::NoAnswer(unsettled())),
         ("half a counter", &[none, none, &hex!("1234 9000")], Settlement::NoAnswer(unsettled())),
+        (
+            "half a record",
+            &[none, none, further, &hex!("1234 9000")],
+            Settlement::NoAnswer(unsettled()),
+        ),
     ];
     for (name, answers, expected) in table {
-        assert_eq!(settle(answers), *expected, "{name}");
+        assert_eq!(settle(unsettled(), &questions, answers), *expected, "{name}");
     }
     let silence = unsettled().inquire().answer(None, |_| true);
     assert_eq!(silence, Settlement::NoAnswer(unsettled()));
 }
 
-/// A load is counted by the other sequence, which only INITIALIZE FOR LOAD shows, behind the PIN: its balance decides.
+/// A load is counted by the other sequence, which only INITIALIZE FOR LOAD shows, behind the PIN; a balance may be the
+/// same again by chance.
 #[test]
-fn a_lost_load_is_settled_by_the_balance() {
+fn a_lost_load_is_settled_by_balance_and_log() {
     let unsettled = || {
         let transaction = Transaction { kind: TransactionType::LOAD, ..unsettled().transaction };
         Unsettled { transaction, ..unsettled() }
     };
-    for (balance, expected) in [
-        (hex!("00001FFE 9000"), Settlement::NotMade(unsettled().transaction)),
-        (hex!("00001FFF 9000"), Settlement::MovedOn(unsettled())),
-        (hex!("00000001 9000"), Settlement::MovedOn(unsettled())),
-    ] {
-        let mut settlement = Settlement::Ask(unsettled().inquire());
-        for _ in 0..2 {
-            let Settlement::Ask(inquiry) = settlement else { panic!("settled too early") };
-            settlement = inquiry.answer(Some(&hex!("9406")), |_| false);
-        }
+    let questions: [&[u8]; 4] = [
+        &hex!("80 5A 00 02 02 0100 08"),
+        &hex!("80 5A 00 02 02 00FF 08"),
+        &hex!("80 5C 00 02 04"),
+        &hex!("00 B2 01 C4 17"),
+    ];
+    let (none, end) = (&hex!("9406")[..], &hex!("6A83")[..]);
+    let record = &hex!("0100 000000 00000001 02 001122334455 20161216 134600 9000")[..];
+    let [same, one_on, further] =
+        [&hex!("00001FFE 9000")[..], &hex!("00001FFF 9000")[..], &hex!("00000001 9000")[..]];
+    let is_made = |settlement: &Settlement| matches!(settlement, Settlement::Made(_));
+    for balance in [same, one_on, further] {
+        let settlement = settle(unsettled(), &questions, &[none, none, balance, record]);
+        assert!(is_made(&settlement), "{settlement:?}");
+        let settlement = settle(unsettled(), &questions, &[none, none, balance, end]);
+        let expected = match balance == same {
+            true => Settlement::NotMade(unsettled().transaction),
+            false => Settlement::MovedOn(unsettled()),
+        };
+        assert_eq!(settlement, expected);
+    }
+}
+
+/// Two transactions of one second are told apart by their numbers.
+#[test]
+fn a_twin_in_the_log_is_another_transaction() {
+    let twin = &hex!("00FE 000000 00000001 06 001122334455 20161216 134600 9000")[..];
+    let further = &hex!("00001000 0101 000000 01 00 584633C9 9000")[..];
+    let mut settlement = Settlement::Ask(unsettled().inquire());
+    for answer in [&hex!("9406")[..], &hex!("9406"), further, twin] {
         let Settlement::Ask(inquiry) = settlement else { panic!("settled too early") };
-        assert_eq!(inquiry.command(), hex!("80 5C 00 02 04"));
-        assert_eq!(inquiry.answer(Some(&balance), |_| false), expected);
+        settlement = inquiry.answer(Some(answer), |_| false);
     }
-}
-
-/// A card that has moved on has the transaction in its log, under one number or the other, or has forgotten it.
-#[test]
-fn a_log_settles_what_has_moved_on() {
-    let transaction = unsettled().transaction;
-    let other = Transaction { amount: Fen::new(2), ..transaction };
-    let record = |sequence, transaction| LogRecord { sequence, overdraft: [0; 3], transaction };
-    let log = [record(0x0101, other), record(0x0100, transaction)];
-    assert_eq!(unsettled().find_in(&log), made(None));
-    let log = [record(0x0100, other), record(0x00FF, other)];
-    assert_eq!(unsettled().find_in(&log), Settlement::MovedOn(unsettled()));
-}
-
-/// A card whose counter is at its end says so, and by that that the last number was taken.
-#[test]
-fn the_last_number_of_all_is_settled() {
-    for (sequence, taken) in [(0xFFFE_u16, true), (0xFFFD, false)] {
-        let unsettled = || Unsettled { sequence: sequence.to_be_bytes(), ..unsettled() };
-        let mut settlement = Settlement::Ask(unsettled().inquire());
-        for answer in [hex!("6985"), hex!("6985"), hex!("9402")] {
-            let Settlement::Ask(inquiry) = settlement else { panic!("settled too early") };
-            settlement = inquiry.answer(Some(&answer), |_| false);
-        }
-        assert_eq!(matches!(settlement, Settlement::Made(_)), taken);
-        assert_eq!(matches!(settlement, Settlement::MovedOn(_)), !taken);
-    }
+    let Settlement::Ask(inquiry) = settlement else { panic!("settled by a twin") };
+    assert_eq!(inquiry.answer(Some(&hex!("6A83")), |_| false), Settlement::MovedOn(unsettled()));
 }
 
 #[test]

@@ -20,7 +20,7 @@ use wallet::passbook::{self, OverdraftLimit, PassbookError};
 use wallet::proof::{Settlement, Unsettled};
 use wallet::psam::{CardIdentity, SoftPsam};
 use wallet::purchase::{Debit, PurchaseError};
-use wallet::{Mac, PurseStatus, Reason, TransactionType};
+use wallet::{LogRecord, Mac, PurseStatus, Reason, TransactionType};
 
 const KEY: [u8; 16] = hex!("11223344556677888877665544332211");
 const DPK: [u8; 16] = hex!("00112233445566778899AABBCCDDEEFF");
@@ -249,7 +249,18 @@ fn a_lost_answer_is_settled() {
             inquiry
         };
         assert!(matches!(ask().answer(Some(same), |_| false), Settlement::NotMade(_)));
-        assert!(matches!(ask().answer(Some(next), |_| false), Settlement::Made(_)));
+        let ask_log = || {
+            let Settlement::Ask(inquiry) = ask().answer(Some(next), |_| false) else { panic!() };
+            assert_eq!(inquiry.command(), LogRecord::read_command(1));
+            inquiry
+        };
+        let transaction = Unsettled::parse(&octets).unwrap().transaction;
+        let mut record = Vec::new();
+        LogRecord { sequence: 8, overdraft: [0, 5, 0], transaction }.emit(&mut record);
+        record.extend([0x90, 0x00]);
+        assert!(matches!(ask_log().answer(Some(&record), |_| false), Settlement::Made(_)));
+        let missing = ask_log().answer(Some(&hex!("6A83")), |_| false);
+        assert!(matches!(missing, Settlement::MovedOn(_)));
         let wanted = ask().answer(Some(&hex!("6982")), |_| false);
         assert!(
             matches!(&wanted, Settlement::Refused(_, why)

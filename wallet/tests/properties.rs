@@ -11,7 +11,7 @@ use wallet::formula::{mac2_load, mac2_purchase, tac_load};
 use wallet::keys::{LoadKey, PurchaseKey, TacKey};
 use wallet::load::{Credit, Crediting, Load};
 use wallet::pin::{Pin, PinAnswer, Verify};
-use wallet::proof::{Settlement, Unsettled};
+use wallet::proof::{Evidence, Settlement, Unsettled};
 use wallet::psam::{CardIdentity, SoftPsam};
 use wallet::purchase::{Debit, Debiting};
 use wallet::read::{LogReading, balance};
@@ -188,7 +188,7 @@ proptest! {
         }
     }
 
-    /// Nothing is made that nobody has seen a trace of, and nothing is not made but by the card's own counter.
+    /// Nothing is made that neither a proof nor the log shows, and nothing is not made but by the card's own counter.
     #[test]
     fn a_settlement_has_its_reason(answers in prop::collection::vec(prop_oneof![
         answer(),
@@ -196,30 +196,30 @@ proptest! {
         Just(INITIALIZED.to_vec()),
         Just(hex!("00001EA2 00FF 000000 01 00 584633C9 9000").to_vec()),
         Just(hex!("00000000 8AF270DC 9000").to_vec()),
-    ], 3)) {
-        let check = |proof: &wallet::proof::Proof| proof.check_mac(|_| false);
+        Just(hex!("00FF 000000 0000015E 09 001122334455 20161216 134600 9000").to_vec()),
+    ], 12)) {
         let mut settlement = Settlement::Ask(unsettled().inquire());
         let mut heard = Vec::new();
-        for answer in &answers {
+        let no_record = hex!("6A83").to_vec();
+        for answer in answers.iter().chain([&no_record]) {
             let Settlement::Ask(inquiry) = settlement else { break };
             heard.push(answer);
-            settlement = inquiry.answer(Some(answer), check);
+            settlement = inquiry.answer(Some(answer), |proof| proof.check_mac(|_| false));
         }
         let last = heard.last().unwrap();
         match settlement {
             Settlement::Made(made) => {
-                prop_assert_eq!(heard.len(), 3);
-                prop_assert!(last[4..6] == hex!("00FF") && made.balance == Fen::new(0x1EA2));
+                prop_assert!(matches!(made.evidence, Evidence::Log(_)), "{:?}", made);
+                let record = LogRecord::parse(&last[..LogRecord::LEN]).unwrap();
+                prop_assert_eq!(record.transaction, unsettled().transaction);
+                prop_assert!(heard.len() > 3);
             }
             Settlement::NotMade(_) => {
                 prop_assert_eq!(heard.len(), 3);
                 prop_assert!(last.len() == 17 && last[4..6] == hex!("00FE"));
             }
-            Settlement::Ask(_) => prop_assert!(false, "a fourth question"),
-            open => {
-                let (Settlement::NoAnswer(kept)
-                | Settlement::Refused(kept, _)
-                | Settlement::MovedOn(kept)) = open else { panic!("{open:?}") };
+            Settlement::Ask(_) => prop_assert!(false, "questions without end"),
+            Settlement::NoAnswer(kept) | Settlement::Refused(kept, _) | Settlement::MovedOn(kept) => {
                 prop_assert_eq!(kept, unsettled());
             }
         }

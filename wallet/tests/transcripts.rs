@@ -12,7 +12,7 @@ use wallet::keys::{LoadKey, PurchaseKey, TacKey};
 use wallet::load::{Credit, Crediting, Load};
 use wallet::met::ProofMac;
 use wallet::pin::{Pin, PinAnswer, Verify};
-use wallet::proof::{Numbering, Proof, Settlement, Unsettled, prove_command};
+use wallet::proof::{Evidence, Numbering, Proof, Settlement, Unsettled, prove_command};
 use wallet::psam::{CardIdentity, SoftPsam};
 use wallet::purchase::{Debit, Debiting, Purchase};
 use wallet::read::{LogReading, balance, balance_command};
@@ -161,7 +161,7 @@ impl Transcript {
             panic!("not proved")
         };
         assert_eq!(made.transaction, transaction);
-        assert_eq!(made.proof, Some((proof, Numbering::Before)));
+        assert_eq!(made.evidence, Evidence::Proof(proof, Numbering::Before));
         met.proved(&made);
     }
 }

@@ -1,0 +1,200 @@
+use super::{Check, Evidence, Numbering, Proof, Settlement, Unsettled, prove_command};
+use crate::read::{self, LogReading, ReadError};
+use crate::refusal::{Reason, Refusal, Step};
+use crate::response::split;
+use crate::transaction::PurseStatus;
+use alloc::vec::Vec;
+
+/// One question to the card.
+#[derive(Debug, Eq, PartialEq)]
+#[must_use = "money may have moved"]
+pub struct Inquiry {
+    asked: Asked,
+    question: Question,
+}
+
+/// What is asked about, and what was heard so far.
+#[derive(Debug, Eq, PartialEq)]
+struct Asked {
+    unsettled: Unsettled,
+    first: Numbering,
+    heard: Heard,
+}
+
+#[derive(Debug, Eq, PartialEq)]
+enum Question {
+    Prove(Numbering),
+    /// INITIALIZE for money out, GET BALANCE for a load: neither moves money.
+    Counter,
+    Log(LogReading),
+}
+
+/// What the card has said so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Heard {
+    /// Proofs that nobody here can check.
+    after: Option<Proof>,
+    before: Option<Proof>,
+    count: Count,
+}
+
+/// What the counter says, or for a load the balance.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Count {
+    #[default]
+    Same,
+    OneOn,
+    Further,
+}
+
+impl From<bool> for Count {
+    fn from(one_on: bool) -> Self {
+        if one_on { Self::OneOn } else { Self::Further }
+    }
+}
+
+impl Heard {
+    /// The proof that goes with one transaction more. A card of the other kind has nothing under the number after.
+    fn unchecked(self) -> Option<Proof> {
+        self.after.or(self.before).filter(|_| self.count == Count::OneOn)
+    }
+}
+
+impl Inquiry {
+    pub(super) fn new(unsettled: Unsettled, first: Numbering) -> Self {
+        let asked = Asked { unsettled, first, heard: Heard::default() };
+        Self { asked, question: Question::Prove(first) }
+    }
+
+    /// GET TRANSACTION PROVE, what shows the counter, or READ RECORD.
+    pub fn command(&self) -> Vec<u8> {
+        let unsettled = &self.asked.unsettled;
+        let kind = unsettled.transaction.kind;
+        match &self.question {
+            Question::Prove(numbering) => {
+                prove_command(kind, unsettled.number(*numbering)).to_vec()
+            }
+            Question::Counter => unsettled.counter_command(),
+            Question::Log(reading) => reading.command().to_vec(),
+        }
+    }
+
+    /// Reads the card's answer, `None` when none came. `check` compares the MAC or the TAC with what it should be.
+    pub fn answer<C: Into<Check>>(
+        self,
+        response: Option<&[u8]>,
+        check: impl FnOnce(&Proof) -> C,
+    ) -> Settlement {
+        let Self { asked, question } = self;
+        let is_load = asked.unsettled.transaction.kind.is_load();
+        match (question, response) {
+            (_, None) => Settlement::NoAnswer(asked.unsettled),
+            (Question::Prove(numbering), Some(response)) => {
+                asked.proof(numbering, response, |proof| check(proof).into())
+            }
+            (Question::Counter, Some(response)) if is_load => asked.balance(response),
+            (Question::Counter, Some(response)) => asked.counter(response),
+            (Question::Log(reading), Some(response)) => asked.log(reading, response),
+        }
+    }
+}
+
+impl Asked {
+    fn ask(self, question: Question) -> Settlement {
+        Settlement::Ask(Inquiry { asked: self, question })
+    }
+
+    fn proof(
+        mut self,
+        numbering: Numbering,
+        response: &[u8],
+        check: impl FnOnce(&Proof) -> Check,
+    ) -> Settlement {
+        match split(response) {
+            Ok((data, PurseStatus::OK)) => {
+                let Ok(proof) = Proof::parse(data) else {
+                    return Settlement::NoAnswer(self.unsettled);
+                };
+                match (check(&proof), numbering) {
+                    (Check::Ours, _) => {
+                        return self.unsettled.made(Evidence::Proof(proof, numbering));
+                    }
+                    (Check::NotOurs, _) => {}
+                    (Check::CannotTell, Numbering::After) => self.heard.after = Some(proof),
+                    (Check::CannotTell, Numbering::Before) => self.heard.before = Some(proof),
+                }
+            }
+            Ok((_, sw)) => match Refusal::new(Step::Prove, sw) {
+                Refusal {
+                    reason: Reason::NoProof | Reason::NoRecord | Reason::Unknown, ..
+                } => {}
+                refusal => return Settlement::Refused(self.unsettled, refusal),
+            },
+            Err(_) => return Settlement::NoAnswer(self.unsettled),
+        }
+        let question = match numbering {
+            _ if numbering != self.first => Question::Counter,
+            Numbering::After => Question::Prove(Numbering::Before),
+            Numbering::Before => Question::Prove(Numbering::After),
+        };
+        self.ask(question)
+    }
+
+    /// A balance may be the same again, so the log is read in any case.
+    fn balance(self, response: &[u8]) -> Settlement {
+        let Unsettled { transaction, balance: after, .. } = self.unsettled;
+        match read::balance(response) {
+            Ok(balance) if after.checked_sub(transaction.amount) == Some(balance) => {
+                self.seek(Count::Same)
+            }
+            Ok(balance) => self.seek((balance == after).into()),
+            Err(error) => self.unread(error),
+        }
+    }
+
+    /// Anything else has not taken place while its sequence is the same.
+    fn counter(self, response: &[u8]) -> Settlement {
+        let after = self.unsettled.number(Numbering::After);
+        match self.unsettled.counter(response) {
+            Ok(sequence) if sequence == self.unsettled.sequence => {
+                Settlement::NotMade(self.unsettled.transaction)
+            }
+            Ok(sequence) => self.seek((sequence == after).into()),
+            Err(Some(refusal)) => match refusal.reason {
+                // A purse that is empty now has paid since: it had the price.
+                Reason::Funds => self.seek(Count::Further),
+                // So has one whose counter is at its end now.
+                Reason::Exhausted => self.seek((after == [0xFF; 2]).into()),
+                _ => Settlement::Refused(self.unsettled, refusal),
+            },
+            Err(None) => Settlement::NoAnswer(self.unsettled),
+        }
+    }
+
+    /// Is it in the log?
+    fn seek(mut self, count: Count) -> Settlement {
+        self.heard.count = count;
+        self.ask(Question::Log(LogReading::new()))
+    }
+
+    fn log(self, reading: LogReading, response: &[u8]) -> Settlement {
+        match reading.answer(response) {
+            Ok(Some((record, _))) if self.unsettled.is_logged_as(&record) => {
+                self.unsettled.made(Evidence::Log(self.heard.unchecked()))
+            }
+            Ok(Some((_, Some(next)))) => self.ask(Question::Log(next)),
+            Ok(_) if self.heard.count == Count::Same => {
+                Settlement::NotMade(self.unsettled.transaction)
+            }
+            Ok(_) => Settlement::MovedOn(self.unsettled),
+            Err(error) => self.unread(error),
+        }
+    }
+
+    fn unread(self, error: ReadError) -> Settlement {
+        match error {
+            ReadError::Refused(refusal) => Settlement::Refused(self.unsettled, refusal),
+            ReadError::NoAnswer | ReadError::Malformed(_) => Settlement::NoAnswer(self.unsettled),
+        }
+    }
+}
