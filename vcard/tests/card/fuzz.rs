@@ -3,6 +3,7 @@
 use crate::bench::*;
 use ecm_emm::card::{AID_CAS, AID_ISD, AID_PURSE};
 use proptest::prelude::*;
+use vcard::Interface;
 
 fn aid() -> impl Strategy<Value = &'static [u8]> {
     prop_oneof![Just(&AID_ISD[..]), Just(&AID_CAS[..]), Just(&AID_PURSE[..])]
@@ -32,8 +33,8 @@ proptest! {
         let mut card = card();
         select(&mut card, aid);
         for ins in 0..=0xFF {
-            // VERIFY at the purse costs a try, as it should.
-            if (aid, cla, ins) == (&AID_PURSE[..], 0x00, 0x20) {
+            // A wrong PIN at the purse costs a try and a wrong MAC is counted, as they should.
+            if aid == AID_PURSE && matches!((cla, ins), (0x00, 0x20) | (0x80, 0x5E)) {
                 continue;
             }
             let mut apdu = vec![cla, ins, parameters[0], parameters[1]];
@@ -62,4 +63,90 @@ proptest! {
         prop_assert_eq!(card.inspect().unwrap().rights, rights);
         prop_assert_eq!(card.status().balance.fen(), 10_000);
     }
+
+    /// Commands of the purse in any order, their parameters and lengths right or nearly so: all its machines are
+    /// reached, and without a right MAC nothing moves.
+    #[test]
+    fn without_keys_no_money_moves(
+        contactless: bool,
+        commands in prop::collection::vec(purse_command(), 1..60),
+    ) {
+        let mut card = card();
+        card.power_on_at(if contactless { Interface::Contactless } else { Interface::Contact });
+        select(&mut card, &AID_PURSE);
+        let before = card.status();
+        let mut tries = before.pin_tries;
+        for apdu in commands {
+            let response = card.transmit(&apdu).unwrap();
+            prop_assert!((2..=258).contains(&response.len()));
+            prop_assert!(!response.ends_with(&[0x6F, 0x00]));
+            prop_assert!(card.status().pin_tries <= tries);
+            tries = card.status().pin_tries;
+        }
+        let after = card.status();
+        prop_assert_eq!(after.balance, before.balance);
+        prop_assert_eq!(after.offline_sequence, before.offline_sequence);
+        prop_assert_eq!(after.online_sequence, before.online_sequence);
+        if contactless {
+            prop_assert_eq!(after.page_writes, before.page_writes);
+        }
+    }
+}
+
+/// The headers of all commands of the purse, with the length of their data.
+const PURSE_COMMANDS: &[([u8; 4], usize)] = &[
+    ([0x00, 0x20, 0x00, 0x00], 4),
+    ([0x00, 0x84, 0x00, 0x00], 0),
+    ([0x00, 0xA4, 0x00, 0x00], 2),
+    ([0x00, 0xB0, 0x95, 0x00], 0),
+    ([0x00, 0xB2, 0x01, 0xC4], 0),
+    ([0x00, 0xB2, 0x21, 0xB8], 0),
+    ([0x04, 0xD6, 0x95, 0x00], 8),
+    ([0x04, 0xDC, 0x21, 0xB8], 36),
+    ([0x80, 0x50, 0x00, 0x02], 11),
+    ([0x80, 0x50, 0x01, 0x02], 11),
+    ([0x80, 0x50, 0x03, 0x02], 11),
+    ([0x80, 0x52, 0x00, 0x00], 11),
+    ([0x80, 0x54, 0x01, 0x00], 15),
+    ([0x80, 0x5A, 0x00, 0x09], 2),
+    ([0x80, 0x5C, 0x00, 0x02], 0),
+    ([0x80, 0x5E, 0x00, 0x00], 8),
+    ([0x80, 0x5E, 0x01, 0x00], 9),
+    ([0x80, 0xDC, 0x21, 0xB8], 32),
+    ([0x80, 0xDC, 0x02, 0xBC], 18),
+    ([0x84, 0x16, 0x00, 0x00], 4),
+    ([0x84, 0x18, 0x00, 0x00], 4),
+    ([0x84, 0x1E, 0x00, 0x00], 4),
+    ([0x84, 0x24, 0x00, 0x00], 12),
+];
+
+/// Beginnings of data that get past the first look: key index and small amount, records, file, PINs.
+fn beginning() -> impl Strategy<Value = &'static [u8]> {
+    prop_oneof![
+        3 => Just(&[][..]),
+        3 => Just(&[0x01, 0x00, 0x00][..]),
+        1 => Just(&[0x01, 0x00, 0x00, 0x00, 0x00][..]),
+        1 => Just(&[0x21, 0x1E][..]),
+        1 => Just(&[0x22, 0x10][..]),
+        1 => Just(&[0x00, 0x17][..]),
+        1 => Just(&[0x11, 0x11, 0x22, 0x22, 0xFF, 0x12, 0x34, 0x56, 0x78][..]),
+    ]
+}
+
+fn purse_command() -> impl Strategy<Value = Vec<u8>> {
+    let nearly = |right: u8| prop_oneof![9 => Just(right), 1 => any::<u8>()];
+    prop::sample::select(PURSE_COMMANDS).prop_flat_map(move |(header, len)| {
+        let [cla, ins, p1, p2] = header;
+        let len = prop_oneof![9 => Just(len), 1 => 0..255_usize];
+        (nearly(p1), nearly(p2), len, beginning(), any::<[u8; 255]>(), any::<Option<u8>>())
+            .prop_map(move |(p1, p2, len, beginning, rest, le)| {
+                let mut apdu = vec![cla, ins, p1, p2];
+                if len > 0 {
+                    apdu.push(len as u8);
+                    apdu.extend(beginning.iter().chain(&rest).take(len));
+                }
+                apdu.extend(le);
+                apdu
+            })
+    })
 }
