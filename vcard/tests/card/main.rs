@@ -18,4 +18,5 @@ mod purchase;
 mod purse;
 mod purse_pin;
 mod session;
+mod transcripts;
 mod wallet_emm;
