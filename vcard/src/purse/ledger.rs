@@ -96,3 +96,6 @@ impl PurseStore {
 fn next(sequence: Guarded<u16>) -> Result<u16, NotBooked> {
     sequence.0.checked_add(1).ok_or(NotBooked::Exhausted)
 }
+
+#[cfg(test)]
+mod tests;
