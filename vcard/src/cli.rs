@@ -39,7 +39,9 @@ enum Command {
 struct Personalise {
     /// The personalisation file (TOML), such as examples/demo/card.toml or psam.toml
     ///
-    /// Errors name the field; key[2].value is that of the second [[key]].
+    /// Errors name the field; key[2].value is that of the second [[key]]. The card's file names numbers, clock, PIN,
+    /// keys, rights and the [purse]: serial, balance and limits in fen, [[purse.record]] for what gates and tills write,
+    /// [purse.holder] for whose it is. docs/spec/card.md, section 5, has every field.
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
     /// The memory file to make; its owner alone can read it
@@ -110,6 +112,7 @@ fn whole(on: &Inspection) -> String {
         ("operator", format!("0x{:04X}", on.operator.value())),
         ("card time", moment(on.now)),
         ("synchronised", moment(on.sync)),
+        ("purse", on.purse.clone()),
         ("balance", status.balance.to_string()),
         ("offline sequence", status.offline_sequence.to_string()),
         ("online sequence", status.online_sequence.to_string()),
@@ -120,6 +123,8 @@ fn whole(on: &Inspection) -> String {
         ("keys", &on.keys),
         ("pairings", &on.pairings),
         ("purchases", &on.log),
+        ("purse log", &on.transactions),
+        ("purse records", &on.records),
     ];
     listing(&rows, &lists)
 }

@@ -6,9 +6,11 @@ use crate::cas::store::CasStore;
 use crate::firewall::{Context, Violation};
 use crate::keyring::KeyPair;
 use crate::psam::store::PsamStore;
+use crate::purse::record::RecordFile;
 use crate::purse::store::{FixedKey, PurseStore};
 use crate::vault::Vault;
 use cam_types::{CardId, CasTime, OperatorId, Pseudonym, TerminalId, TerminalSequence};
+use wallet::{LogRecord, Transaction};
 
 /// What `vcard inspect` prints.
 #[derive(Clone, Debug)]
@@ -33,6 +35,12 @@ pub struct Inspection {
     pub pairings: Vec<String>,
     /// One line for each record of the purchase log.
     pub log: Vec<String>,
+    /// Whether the purse works.
+    pub purse: String,
+    /// One line for each transaction that the purse remembers.
+    pub transactions: Vec<String>,
+    /// One line for each record that compound purchases write.
+    pub records: Vec<String>,
     /// What it is instead of all that, when it is a secure module.
     pub psam: Option<PsamInspection>,
 }
@@ -87,6 +95,9 @@ pub(crate) fn inspect(vault: &Vault) -> Result<Inspection, Violation> {
             })
             .collect(),
         log: log(cas),
+        purse: purse.money.state.to_string(),
+        transactions: transactions(purse),
+        records: records(purse),
         psam: objects.psam.get(Context::PSAM)?.as_ref().map(psam),
     })
 }
@@ -177,6 +188,31 @@ fn log(cas: &CasStore) -> Vec<String> {
                 record.balance,
                 purse.sequence
             ))
+        })
+        .collect()
+}
+
+fn transactions(purse: &PurseStore) -> Vec<String> {
+    purse
+        .newest_first()
+        .filter_map(|entry| {
+            let LogRecord { sequence, transaction, .. } = entry.record()?;
+            let Transaction { amount, kind, terminal, date, time } = transaction;
+            Some(format!(
+                "{date} {time}: type {:02X}, {amount}, terminal {terminal}, sequence {sequence}",
+                kind.0
+            ))
+        })
+        .collect()
+}
+
+fn records(purse: &PurseStore) -> Vec<String> {
+    (1..=RecordFile::RECORDS as u8)
+        .filter_map(|number| Some((number, purse.records.get(number)?)))
+        .map(|(number, record)| {
+            let octets: String =
+                record.octets().iter().map(|octet| format!("{octet:02X}")).collect();
+            format!("{number}: {octets}")
         })
         .collect()
 }

@@ -7,6 +7,7 @@ use crate::persist::{Guarded, Paged, Persist, Table, persist};
 use cam_types::{BcdDate, DecodeError, Fen, OperatorId, Pseudonym, Reader};
 use ecm_emm::emm::{KeyTarget, Window};
 use ecm_emm::keys::Role;
+use std::fmt;
 use wallet::{LogRecord, Mac};
 
 /// Transactions that the purse remembers.
@@ -55,6 +56,16 @@ pub enum State {
     Blocked = 0x5A,
     /// It is blocked for good.
     Ended = 0x3C,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "works",
+            Self::Blocked => "blocked",
+            Self::Ended => "blocked for good",
+        })
+    }
 }
 
 impl Persist for State {
