@@ -266,7 +266,24 @@ impl Crediting {
         }
     }
 
-    pub(crate) fn unsettled(&self) -> Unsettled {
+    /// What is to be persisted before the command goes out; [`Unsettled::parse`] reads it when the power is back.
+    pub fn intent(&self) -> Vec<u8> {
+        let mut octets = Vec::with_capacity(Unsettled::LEN);
+        self.unsettled().emit(&mut octets);
+        octets
+    }
+
+    /// The transaction as the card may carry it out.
+    pub const fn transaction(&self) -> &Transaction {
+        &self.transaction
+    }
+
+    /// The balance when it has.
+    pub const fn balance(&self) -> Fen {
+        self.balance
+    }
+
+    pub(crate) const fn unsettled(&self) -> Unsettled {
         Unsettled {
             transaction: self.transaction,
             terminal_sequence: TerminalSequence::new(0),

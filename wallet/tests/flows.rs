@@ -41,6 +41,10 @@ fn a_purchase_is_initialized_authorised_and_paid() {
     assert_eq!(purchase().command(), hex!("80 50 01 02 0B 01 00000001 001122334455 0F"));
     let mut psam = psam();
     let debiting = debiting(&mut psam);
+    let intent = debiting.intent();
+    assert_eq!(intent.len(), Unsettled::LEN);
+    assert_eq!(Unsettled::parse(&intent).unwrap().terminal_sequence, TerminalSequence::new(1));
+    assert_eq!(Unsettled::parse(&intent).unwrap().transaction, *debiting.transaction());
     let command = debiting.command();
     assert_eq!(command[..16], hex!("80 54 01 00 0F 00000001 20161216 134600"));
     let session = PurchaseKey::new(Secret::new(DPK)).session(
