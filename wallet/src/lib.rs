@@ -14,6 +14,7 @@ pub mod card;
 pub mod cipher;
 mod commit;
 pub mod compound;
+pub mod flow;
 pub mod formula;
 pub mod keys;
 pub mod load;

@@ -278,6 +278,11 @@ impl Crediting {
         &self.transaction
     }
 
+    /// The number that INITIALIZE returned.
+    pub const fn card_sequence(&self) -> [u8; 2] {
+        self.online_sequence
+    }
+
     /// The balance when it has.
     pub const fn balance(&self) -> Fen {
         self.balance

@@ -303,6 +303,11 @@ impl Debiting {
         &self.transaction
     }
 
+    /// The number that INITIALIZE returned.
+    pub const fn card_sequence(&self) -> [u8; 2] {
+        self.offline_sequence
+    }
+
     /// The balance when it has.
     pub const fn balance(&self) -> Fen {
         self.balance

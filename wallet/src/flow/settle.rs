@@ -1,0 +1,109 @@
+//! What became of a commit whose answer was lost, asked of the same card after a reset.
+
+use super::Purse;
+use crate::formula::{tac_load, tac_purchase};
+use crate::keys::TacKey;
+use crate::mac::Mac;
+use crate::proof::{Check, Made, Proof, Settlement, Unsettled};
+use crate::psam::{Psam, SamError};
+use crate::refusal::Refusal;
+use crate::transaction::{Transaction, TransactionType};
+use core::fmt;
+
+/// How it ended.
+#[derive(Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Settled {
+    /// The transaction took place.
+    Made(Made),
+    /// It did not: no money has moved.
+    NotMade(Transaction),
+    /// Nobody knows yet: money may have moved.
+    Open(Unsettled, Unknown),
+}
+
+/// Why it is not known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unknown {
+    /// The card did not answer.
+    NoAnswer,
+    /// The card refused to say.
+    Refused(Refusal),
+    /// The card has made other transactions since, and its log shows it no more.
+    MovedOn,
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAnswer => f.write_str("card did not answer; ask it again"),
+            Self::Refused(refusal) => write!(f, "{refusal}"),
+            Self::MovedOn => f.write_str(
+                "card has made other transactions since; the acquirer's records can tell",
+            ),
+        }
+    }
+}
+
+impl Purse<'_> {
+    /// Asks until the card has said what became of it, or can say no more.
+    ///
+    /// `psam` is the module that made its MAC1, if it has not been reset and has started nothing since; `key` the
+    /// card's TAC key, if it is here. Without either the card's counter decides.
+    pub fn settle(
+        &mut self,
+        unsettled: Unsettled,
+        mut psam: Option<&mut dyn Psam>,
+        key: Option<&TacKey>,
+    ) -> Settled {
+        let expected = key.map(|key| tac(&unsettled, key));
+        let mut inquiry = unsettled.inquire();
+        loop {
+            let answer = self.port.transmit(&inquiry.command());
+            let check = |proof: &Proof| whose(proof, expected, psam.as_deref_mut());
+            match inquiry.answer(answer.as_deref(), check) {
+                Settlement::Ask(next) => inquiry = next,
+                Settlement::Made(made) => return Settled::Made(made),
+                Settlement::NotMade(transaction) => return Settled::NotMade(transaction),
+                Settlement::NoAnswer(unsettled) => {
+                    return Settled::Open(unsettled, Unknown::NoAnswer);
+                }
+                Settlement::Refused(unsettled, refusal) => {
+                    return Settled::Open(unsettled, Unknown::Refused(refusal));
+                }
+                Settlement::MovedOn(unsettled) => {
+                    return Settled::Open(unsettled, Unknown::MovedOn);
+                }
+            }
+        }
+    }
+}
+
+/// The TAC of the transaction, if it took place.
+fn tac(unsettled: &Unsettled, key: &TacKey) -> Mac {
+    let Unsettled { transaction, terminal_sequence, sequence, balance, .. } = unsettled;
+    match transaction.kind {
+        TransactionType::LOAD | TransactionType::LOAD_ED => {
+            tac_load(&key.fold(), *balance, *sequence, transaction)
+        }
+        _ => tac_purchase(&key.fold(), transaction, *terminal_sequence),
+    }
+}
+
+fn whose(proof: &Proof, tac: Option<Mac>, psam: Option<&mut (dyn Psam + '_)>) -> Check {
+    if tac.is_some_and(|tac| tac == proof.tac) {
+        return Check::Ours;
+    }
+    let by_mac = match psam {
+        Some(psam) if proof.has_mac() => match psam.credit(proof.mac) {
+            Ok(()) => Check::Ours,
+            Err(SamError::WrongMac2) => Check::NotOurs,
+            Err(_) => Check::CannotTell,
+        },
+        _ => Check::CannotTell,
+    };
+    match (by_mac, tac) {
+        (Check::CannotTell, Some(_)) => Check::NotOurs,
+        (by_mac, _) => by_mac,
+    }
+}
