@@ -1,4 +1,7 @@
 //! The command line.
+use crate::command::gate::GateArgs;
+use crate::command::till::TillArgs;
+use crate::command::wallet::Wallet;
 use crate::help;
 use crate::record::{Out, Record};
 use crate::trace::Trace;
@@ -59,6 +62,15 @@ pub enum Command {
     /// What a port can do
     #[command(subcommand)]
     Line(Line),
+    /// Money on a card: what is in it, give some, take some, ask what became of it
+    #[command(subcommand, after_long_help = help::WALLET)]
+    Wallet(Box<Wallet>),
+    /// A transit gate: lets cards in, and out for the fare
+    #[command(after_long_help = help::GATE)]
+    Gate(Box<GateArgs>),
+    /// A till: takes small amounts without a PIN, larger ones with it at contacts
+    #[command(after_long_help = help::TILL)]
+    Till(Box<TillArgs>),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -119,6 +131,36 @@ pub enum Failure {
     Failed(String),
     /// The card's last answer was an error, and has been shown.
     Refused,
+    /// Card, host or terminal said no. No money has moved.
+    Declined(String),
+    /// Money may have moved: only the card knows.
+    Unsettled(String),
+    /// An earlier transaction had to be settled first. No money has moved by this one.
+    Earlier(String),
+}
+
+impl Failure {
+    /// What it says; the exit status is documented in `--help`.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Refused => "",
+            Self::Usage(why)
+            | Self::Failed(why)
+            | Self::Declined(why)
+            | Self::Unsettled(why)
+            | Self::Earlier(why) => why,
+        }
+    }
+
+    const fn status(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Refused | Self::Declined(_) => 3,
+            Self::Unsettled(_) => 4,
+            Self::Earlier(_) => 5,
+        }
+    }
 }
 
 impl From<String> for Failure {
@@ -163,17 +205,20 @@ pub fn run() -> ExitCode {
         Command::Apdu(args) => crate::command::apdu::run(args, &cli.common),
         Command::Card(Card::Watch(args)) => crate::command::watch::run(args, &cli.common),
         Command::Line(Line::Test(args)) => crate::command::line::run(args, &cli.common),
+        Command::Wallet(args) => crate::command::wallet::run(args, &cli.common),
+        Command::Gate(args) => crate::command::gate::run(args, &cli.common),
+        Command::Till(args) => crate::command::till::run(args, &cli.common),
     };
-    let (code, error) = match done {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Refused) => return ExitCode::from(3),
-        Err(Failure::Usage(error)) => (2, error),
-        Err(Failure::Failed(error)) => (1, error),
-    };
+    let Err(failure) = done else { return ExitCode::SUCCESS };
+    let code = ExitCode::from(failure.status());
+    if matches!(failure, Failure::Refused) {
+        return code;
+    }
+    let error = failure.text().to_owned();
     // Standard error is the last resort: when it is gone, too, the exit status remains.
     let _ = writeln!(io::stderr(), "stbcam: {error}");
     if cli.common.json {
         let _ = cli.common.out().say(&Record::Error { error });
     }
-    ExitCode::from(code)
+    code
 }

@@ -1,6 +1,7 @@
 //! A reader at the bench: opened, watched by the trace, stopped by a signal.
 use crate::args::{Common, Failure};
 use crate::hex;
+use crate::trace::Trace;
 use iso7816::apdu::Lengths;
 use iso7816::atr::{Atr, AtrPolicy};
 use iso7816::etu::{Convention, LineParams};
@@ -16,6 +17,9 @@ use std::time::Duration;
 
 /// GET RESPONSE: nothing waits, so that it changes nothing, and any answer will do.
 pub const QUESTION: [u8; 5] = [0x00, 0xC0, 0x00, 0x00, 0x00];
+
+/// How long a card may take to say that it is still there.
+pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether SIGINT or SIGTERM has come.
 #[derive(Clone)]
@@ -67,10 +71,19 @@ impl Bench {
     const HEARD: usize = 64;
     /// How often a card is looked for.
     const RETRY: Duration = Duration::from_millis(500);
+    /// How often a card that is to leave is looked for.
+    const LOOK: Duration = Duration::from_millis(200);
 
     pub fn open(url: &str, common: &Common) -> Result<Self, Failure> {
-        let mut trace = common.trace()?;
-        let stop = Stop::on_signals()?;
+        Self::with(url, common.trace()?, Stop::on_signals()?)
+    }
+
+    /// A second reader beside this one. Its exchanges are in no trace.
+    pub fn beside(&self, url: &str) -> Result<Self, Failure> {
+        Self::with(url, None, self.stop.clone())
+    }
+
+    fn with(url: &str, mut trace: Option<Trace>, stop: Stop) -> Result<Self, Failure> {
         let reader = reader::open(url)?;
         let capabilities = reader.capabilities();
         let policy = Policy {
@@ -118,6 +131,21 @@ impl Bench {
             if self.stop.waker.wait(Some(clock::now().after(Self::RETRY))) {
                 return Err(SlotError::Stopped);
             }
+        }
+    }
+
+    /// Waits until the card has left, or a signal comes.
+    pub fn wait_gone(&mut self) {
+        while !self.stop.is_stopped() && self.slot.reader().is_some() {
+            let gone = match self.slot.detects() {
+                true => !matches!(self.slot.present(), Ok(Presence::Present)),
+                // Silence, or another card that has come in between.
+                false => self.slot.transmit(&QUESTION, Some(PATIENCE), &self.stop.waker).is_err(),
+            };
+            if gone {
+                return;
+            }
+            self.stop.waker.wait(Some(clock::now().after(Self::LOOK)));
         }
     }
 

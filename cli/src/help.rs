@@ -1,4 +1,8 @@
 //! What follows the options in `--help`.
+mod money;
+
+pub use money::{CAPP, GATE, LOAD, PROVE, PURCHASE, TILL, WALLET};
+
 use crate::secrets;
 use stb_shim::reader::ADDRESSES;
 
@@ -18,6 +22,8 @@ Examples:
     stbcam card watch --reader 'serial:/dev/ttyUSB0?detect=!cts'
   Can this port run a card with TA1 96?
     stbcam line test --reader 'serial:/dev/ttyS0?clock=3579545'
+  How much is in the purse? (`stbcam wallet --help` begins with a virtual card)
+    stbcam wallet balance --reader serial:/dev/ttyUSB0
 
 Readers (--reader URL), as libstbcam takes them:
 ";
@@ -34,7 +40,19 @@ JSON (--json): one object a line. Its field \"event\" names it; octets are hexad
             seen), low_latency, latency_timer; null: not known, or nothing to know
   rate      f, d, ta1, wanted, made, error_percent, usable
   latency   of (echo, atr, apdu), count, median_ms, worst_ms, line_ms (null: the reader's business)
-  note      note: why something was not measured
+  balance   balance, serial. Amounts are text, as in \"12.34\"
+  logged    number, sequence, kind, type, amount, terminal, date, time
+  paid      serial, kind, type, amount, terminal, date, time, before, after, card_sequence (before it),
+            terminal_sequence, tac, tac_check (right, wrong, no_key, not_shown), mac2, settled_by, ms
+  loaded    the same without terminal_sequence and mac2
+  passed    the same as paid; way, station, from, fare
+  settled   outcome (made, not_made, open), serial, kind, type, amount, terminal, date, time, after,
+            terminal_sequence, settled_by
+  shown     shown: on which side of what cards disagree about this one was met
+  proven    sequence, type, mac, tac
+  entry     reference, serial, amount, outcome (loaded, refused, unsettled), after, tac, why
+  batch     entries, loaded, loaded_sum, earlier, refused, unsettled, unsettled_sum, waiting
+  note      note: why something was not measured, or what there was nothing of
   trace     t, what (reset, off, runs, sent, received, ready, command, response, failed), octets, text
   error     error; standard error says the same
 
@@ -45,7 +63,9 @@ the characters of their exchange; every octet is two dots:
 const GENERAL_END: &str = "
 The environment variable RUST_LOG (error, warn, info, debug) says what is logged to standard error.
 Exit status: 0 done; 1 failed, standard error says why; 2 the command line is wrong; 3 the card's last
-answer was an error.";
+answer was an error, or card, PSAM or terminal said no to a transaction; 4 a transaction is not settled:
+money may have moved; 5 an earlier one was settled first, and this one has not begun. With all but 0 and 4
+no money has moved by the command; a batch tells of each entry.";
 
 pub const ATR_USAGE: &str = "\
 stbcam atr [OPTIONS] --reader <URL>

@@ -6,6 +6,7 @@ mod command;
 mod explain;
 mod help;
 mod hex;
+mod money;
 mod record;
 mod secrets;
 mod status;

@@ -1,4 +1,5 @@
 //! What the program says: a line of text, or with `--json` an object.
+pub mod money;
 mod port;
 
 pub use port::{Latency, LatencyOf, Port, Rate};
@@ -37,6 +38,26 @@ pub enum Record {
     Rate(Rate),
     /// How long something takes.
     Latency(Latency),
+    /// What is in the purse.
+    Balance(money::Balance),
+    /// A record of the purse's log.
+    Logged(money::Logged),
+    /// Money taken.
+    Paid(money::Paid),
+    /// Money given.
+    Loaded(money::Loaded),
+    /// What an earlier transaction has come to.
+    Settled(money::Settlement),
+    /// What the card has shown of its conventions.
+    Shown(money::Shown),
+    /// A proof that the card has shown.
+    Proven(money::Proven),
+    /// An entry of a batch.
+    Entry(money::Entry),
+    /// The sum of a batch.
+    Batch(money::Sums),
+    /// A gate that opens.
+    Passed(money::Passed),
     /// Why something that could have been said is not.
     Note { note: String },
     /// It did not work; standard error says the same.
@@ -188,6 +209,16 @@ impl fmt::Display for Record {
             Self::Port(port) => write!(f, "{port}"),
             Self::Rate(rate) => write!(f, "{rate}"),
             Self::Latency(latency) => write!(f, "{latency}"),
+            Self::Balance(balance) => write!(f, "{balance}"),
+            Self::Logged(record) => write!(f, "{record}"),
+            Self::Paid(paid) => write!(f, "{paid}"),
+            Self::Loaded(loaded) => write!(f, "{loaded}"),
+            Self::Settled(settled) => write!(f, "{settled}"),
+            Self::Shown(shown) => write!(f, "{shown}"),
+            Self::Proven(proven) => write!(f, "{proven}"),
+            Self::Entry(entry) => write!(f, "{entry}"),
+            Self::Batch(sums) => write!(f, "{sums}"),
+            Self::Passed(passed) => write!(f, "{passed}"),
             Self::Note { note } => f.write_str(note),
             Self::Error { error } => f.write_str(error),
         }

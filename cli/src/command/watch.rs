@@ -1,6 +1,6 @@
 //! `stbcam card watch`
 use crate::args::{Common, Failure, ReaderArgs};
-use crate::bench::{Bench, QUESTION, no_card};
+use crate::bench::{Bench, PATIENCE, QUESTION, no_card};
 use crate::record::{CardState, ReaderState, Record};
 use crate::trace::seconds;
 use cam_types::Instant;
@@ -15,8 +15,6 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(100);
 /// How often a card is asked whether it is still there, where no detect line tells.
 const ASK: Duration = Duration::from_millis(400);
-/// How long it may take to say so.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a card that is not up, and a reader that is not there, are tried.
 const RETRY: Duration = Duration::from_secs(1);
 

@@ -1,0 +1,83 @@
+//! A card in the reader, as the money commands ask it.
+use super::args::PurseArgs;
+use super::port::Port;
+use crate::args::{Common, Failure};
+use crate::bench::Bench;
+use cam_types::Fen;
+use stb_shim::slot::SlotError;
+use stb_shim::sys::Waker;
+use wallet::Profile;
+use wallet::flow::till::Side;
+use wallet::flow::{FlowError, Purse, Scheme};
+
+/// A reader, and whose purses it takes.
+pub struct Card<'a> {
+    args: &'a PurseArgs,
+    pub bench: Bench,
+    pub never: Waker,
+    profile: Profile,
+}
+
+impl<'a> Card<'a> {
+    /// Opens the reader. Without `diversified` the keys at hand are the card's own, and need no serial number.
+    pub fn open(args: &'a PurseArgs, common: &Common, diversified: bool) -> Result<Self, Failure> {
+        let bench = Bench::open(&args.reader.reader, common)?;
+        let never = Waker::new().map_err(|error| format!("signals: {error}"))?;
+        let levels = if diversified { args.profile.levels } else { &[] };
+        Ok(Self { args, bench, never, profile: Profile { levels, ..args.profile } })
+    }
+
+    /// What one transaction may take, and what a purse may hold.
+    pub fn limits(&mut self, limit: Option<Fen>, maximum: Option<Fen>) {
+        self.profile.limit = limit.unwrap_or(self.profile.limit);
+        self.profile.maximum = maximum.unwrap_or(self.profile.maximum);
+    }
+
+    pub fn scheme(&self) -> Scheme<'a> {
+        Scheme { aid: &self.args.aid.0, profile: self.profile, uid: self.args.uid }
+    }
+
+    /// Brings the card up.
+    pub fn bring_up(&mut self, wait: bool) -> Result<(), Failure> {
+        let brought = self.bench.bring_up(wait);
+        brought.map(|_| ()).map_err(|error| self.not_up(&error))
+    }
+
+    /// Brings the next card up, with `wait` not before one answers. Whether one has: a signal ends the wait.
+    pub fn next(&mut self, wait: bool) -> Result<bool, Failure> {
+        match self.bench.bring_up(wait) {
+            Ok(_) => Ok(true),
+            Err(_) if self.bench.stop.is_stopped() => Ok(false),
+            Err(error) => Err(self.not_up(&error)),
+        }
+    }
+
+    fn not_up(&mut self, error: &SlotError) -> Failure {
+        Failure::Failed(format!("{}; no money has moved", self.bench.not_up(error)))
+    }
+
+    /// Lets `read` ask the purse of a card that is up. It moves no money.
+    pub fn ask<T>(
+        &mut self,
+        read: impl FnOnce(&mut Purse<'_>) -> Result<T, FlowError>,
+    ) -> Result<T, Failure> {
+        let scheme = self.scheme();
+        let mut port = Port::new(&mut self.bench, &self.never);
+        let asked = Purse::open(&mut port, &scheme).and_then(|mut purse| read(&mut purse));
+        asked.map_err(|error| failure(&error, port.failure))
+    }
+
+    /// Which side of the card the reader is at, by its answer to reset.
+    pub fn side(&self) -> Side {
+        self.bench.slot.line().atr().map_or(Side::Contact, |atr| Side::by_atr(atr.octets()))
+    }
+}
+
+/// What ended a flow, with what the reader says of it.
+pub fn failure(error: &FlowError, reader: Option<String>) -> Failure {
+    let text = match reader {
+        Some(reader) => format!("{error} ({reader})"),
+        None => error.to_string(),
+    };
+    if error.is_refusal() { Failure::Declined(text) } else { Failure::Failed(text) }
+}

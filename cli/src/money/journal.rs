@@ -1,0 +1,197 @@
+//! What a kiosk has done of a batch, line by line in a file beside it: each intent before its CREDIT, each outcome
+//! after it. A line is durable before anything follows from it.
+use super::state::{Serial, serial_text};
+use super::terminal::Ledger;
+use crate::args::Failure;
+use crate::hex;
+use crate::record::money::Loaded;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use wallet::proof::Unsettled;
+
+/// The journal of one batch.
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+    standing: BTreeMap<String, Standing>,
+}
+
+/// Where an entry stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// A CREDIT may have been sent: this card, this intent.
+    Intended { serial: String, amount: String, intent: Vec<u8> },
+    /// The card holds the money.
+    Loaded { serial: String, amount: String },
+}
+
+/// One line.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(tag = "what", rename_all = "snake_case", deny_unknown_fields)]
+enum Line {
+    Intent { reference: String, serial: String, amount: String, intent: String },
+    Loaded { reference: String, after: Option<String>, tac: Option<String> },
+    NotLoaded { reference: String },
+}
+
+/// More than any batch makes.
+const MAX_LEN: u64 = 64 << 20;
+
+impl Journal {
+    /// Opens the journal beside the batch file, or begins one.
+    pub fn open(batch: &Path) -> Result<Self, Failure> {
+        let mut path = batch.as_os_str().to_owned();
+        path.push(".journal");
+        let path = PathBuf::from(path);
+        let at = |why: &dyn std::fmt::Display| {
+            Failure::Failed(format!("{}: {why}; no money has moved", path.display()))
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| at(&error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(at(&"another process works on this batch"));
+            }
+            Err(TryLockError::Error(error)) => return Err(at(&error)),
+        }
+        let mut octets = Vec::new();
+        (&mut file).take(MAX_LEN).read_to_end(&mut octets).map_err(|error| at(&error))?;
+        // The power may have gone in the middle of the last line: nothing has followed from it.
+        let whole = octets.iter().rposition(|octet| *octet == b'\n').map_or(0, |end| end + 1);
+        if whole < octets.len() {
+            let cut = file.set_len(whole as u64).and_then(|()| file.sync_all());
+            cut.and_then(|()| file.seek(std::io::SeekFrom::End(0)).map(|_| ()))
+                .map_err(|error| at(&error))?;
+            octets.truncate(whole);
+        }
+        let mut standing = BTreeMap::new();
+        let lines = octets.split(|octet| *octet == b'\n').filter(|line| !line.is_empty());
+        for (number, line) in (1..).zip(lines) {
+            let follows = serde_json::from_slice::<Line>(line)
+                .ok()
+                .is_some_and(|line| line.follow(&mut standing));
+            if !follows {
+                return Err(at(&format!("line {number} is not what was written there")));
+            }
+        }
+        // A journal is there when its directory says so.
+        let directory = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        File::open(directory).and_then(|parent| parent.sync_all()).map_err(|error| at(&error))?;
+        Ok(Self { file, path, standing })
+    }
+
+    /// Where this entry stands; `None` when no CREDIT was ever sent for it, or the card has not taken it.
+    pub fn standing(&self, reference: &str) -> Option<&Standing> {
+        self.standing.get(reference)
+    }
+
+    /// The intent of an entry that is not settled.
+    pub fn unsettled(&self, reference: &str) -> Option<Unsettled> {
+        match self.standing.get(reference) {
+            Some(Standing::Intended { intent, .. }) => Unsettled::parse(intent).ok(),
+            _ => None,
+        }
+    }
+
+    /// The part of a ledger for one entry.
+    pub fn entry<'a>(&'a mut self, reference: &'a str, amount: &'a str) -> EntryLedger<'a> {
+        EntryLedger { journal: self, reference, amount }
+    }
+
+    /// The card holds the money of this entry.
+    pub fn loaded(
+        &mut self,
+        reference: &str,
+        after: Option<String>,
+        tac: Option<String>,
+    ) -> Result<(), Failure> {
+        self.write(Line::Loaded { reference: reference.into(), after, tac })
+    }
+
+    /// The card has not taken this entry.
+    pub fn not_loaded(&mut self, reference: &str) -> Result<(), Failure> {
+        self.write(Line::NotLoaded { reference: reference.into() })
+    }
+
+    fn write(&mut self, line: Line) -> Result<(), Failure> {
+        let mut text = serde_json::to_string(&line)
+            .map_err(|error| Failure::Failed(format!("{}: {error}", self.path.display())))?;
+        text.push('\n');
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
+        written.map_err(|error| {
+            Failure::Failed(format!(
+                "{}: {error}; run the batch again: the card says what has moved",
+                self.path.display()
+            ))
+        })?;
+        line.follow(&mut self.standing);
+        Ok(())
+    }
+}
+
+impl Line {
+    /// What the line makes of its entry. Whether it can stand where it stands.
+    fn follow(self, standing: &mut BTreeMap<String, Standing>) -> bool {
+        match self {
+            Self::Intent { reference, serial, amount, intent } => {
+                let Ok(intent) = hex::parse(&intent) else { return false };
+                Unsettled::parse(&intent).is_ok()
+                    && standing
+                        .insert(reference, Standing::Intended { serial, amount, intent })
+                        .is_none()
+            }
+            Self::Loaded { reference, .. } => match standing.remove(&reference) {
+                Some(Standing::Intended { serial, amount, .. }) => {
+                    standing.insert(reference, Standing::Loaded { serial, amount });
+                    true
+                }
+                _ => false,
+            },
+            Self::NotLoaded { reference } => {
+                matches!(standing.remove(&reference), Some(Standing::Intended { .. }))
+            }
+        }
+    }
+}
+
+/// One entry's part of the journal.
+pub struct EntryLedger<'a> {
+    journal: &'a mut Journal,
+    reference: &'a str,
+    amount: &'a str,
+}
+
+impl Ledger for EntryLedger<'_> {
+    fn intend(&mut self, card: Serial, intent: &[u8]) -> Result<(), Failure> {
+        self.journal.write(Line::Intent {
+            reference: self.reference.into(),
+            serial: serial_text(card),
+            amount: self.amount.into(),
+            intent: intent.iter().map(|octet| format!("{octet:02X}")).collect(),
+        })
+    }
+
+    fn done(&mut self, _: Serial, outcome: Option<&Loaded>) -> Result<(), Failure> {
+        match outcome {
+            Some(loaded) => self.journal.loaded(
+                self.reference,
+                Some(loaded.after.to_string()),
+                loaded.tac.clone(),
+            ),
+            None => self.journal.not_loaded(self.reference),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What a terminal must not forget: its number, and transactions whose outcome only a card knows.
+use crate::args::Failure;
+use cam_types::{TerminalId, TerminalSequence};
+use stb_shim::storage::{DirectoryStorage, Storage as _};
+use std::fmt::Write as _;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use wallet::proof::Unsettled;
+
+/// A directory with one small file for each thing. Each is durable before a call returns.
+pub struct State {
+    storage: DirectoryStorage,
+    /// One process at a time.
+    _lock: File,
+}
+
+/// A card by its serial number; one without is taken for every other without.
+pub type Serial = Option<[u8; 10]>;
+
+/// A serial number as people read it.
+pub fn serial_text(serial: Serial) -> String {
+    let Some(serial) = serial else { return "without a serial number".into() };
+    let mut text = String::new();
+    for octet in serial {
+        let _ = write!(text, "{octet:02X}");
+    }
+    text
+}
+
+impl State {
+    /// Opens the directory, which is made when it is not there.
+    pub fn open(directory: &Path) -> Result<Self, Failure> {
+        let at = |error: &dyn std::fmt::Display| {
+            let directory = directory.display();
+            Failure::Failed(format!("--state {directory}: {error}; no money has moved"))
+        };
+        let storage = DirectoryStorage::open(directory).map_err(|error| at(&error))?;
+        let lock = File::create(directory.join("lock")).map_err(|error| at(&error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { storage, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(at(&"another process uses it")),
+            Err(TryLockError::Error(error)) => Err(at(&error)),
+        }
+    }
+
+    /// Beside the keys, or where the user's programs keep their state.
+    pub fn default_directory(keys: Option<&Path>) -> Result<PathBuf, Failure> {
+        if let Some(keys) = keys {
+            return Ok(keys.with_file_name("stbcam-state"));
+        }
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let home = variable("XDG_STATE_HOME").map(PathBuf::from).or_else(|| {
+            variable("HOME").map(|home| PathBuf::from(home).join(".local").join("state"))
+        });
+        let home = home.ok_or_else(|| {
+            Failure::Usage("where is the state? give --state DIR; no money has moved".into())
+        })?;
+        Ok(home.join("stbcam"))
+    }
+
+    /// Uses up the terminal's next number, or `wanted`. The number before it, which a module counts up from.
+    pub fn reserve(
+        &mut self,
+        terminal: TerminalId,
+        wanted: Option<u32>,
+    ) -> Result<TerminalSequence, Failure> {
+        let key = format!("sequence-{terminal}");
+        let last = match self.get(&key)? {
+            None => 0,
+            Some(text) => number(&text).ok_or_else(|| self.damaged(&key))?,
+        };
+        let before = match wanted {
+            None => last,
+            Some(wanted) if wanted > last => wanted - 1,
+            Some(wanted) => {
+                return Err(Failure::Usage(format!(
+                    "--term-seq {wanted}: terminal {terminal} has used numbers up to {last}; no money has moved"
+                )));
+            }
+        };
+        let next = before.checked_add(1).ok_or_else(|| {
+            Failure::Declined(format!(
+                "terminal {terminal} has used up its sequence; no money has moved"
+            ))
+        })?;
+        self.put(&key, next.to_string().as_bytes())?;
+        Ok(TerminalSequence::new(before))
+    }
+
+    /// A commit is about to go to this card.
+    pub fn intend(&mut self, card: Serial, intent: &[u8]) -> Result<(), Failure> {
+        self.put(&unsettled_key(card), intent)
+    }
+
+    /// What is not settled with this card.
+    pub fn unsettled(&mut self, card: Serial) -> Result<Option<Unsettled>, Failure> {
+        let key = unsettled_key(card);
+        match self.get(&key)? {
+            None => Ok(None),
+            Some(octets) => Unsettled::parse(&octets).map(Some).map_err(|_| self.damaged(&key)),
+        }
+    }
+
+    /// The outcome is known and has been said.
+    pub fn settled(&mut self, card: Serial) -> Result<(), Failure> {
+        let key = unsettled_key(card);
+        self.storage.delete(&key).map_err(|error| self.failed(&key, &error))
+    }
+
+    fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
+        self.storage.get(key).map_err(|error| self.failed(key, &error))
+    }
+
+    fn put(&mut self, key: &str, octets: &[u8]) -> Result<(), Failure> {
+        self.storage.put(key, octets).map_err(|error| self.failed(key, &error))
+    }
+
+    fn failed(&self, key: &str, error: &io::Error) -> Failure {
+        let path = self.storage.directory().join(key);
+        Failure::Failed(format!("{}: {error}; no money has moved by this command", path.display()))
+    }
+
+    fn damaged(&self, key: &str) -> Failure {
+        let path = self.storage.directory().join(key);
+        Failure::Failed(format!(
+            "{}: not what was written there; no money has moved",
+            path.display()
+        ))
+    }
+}
+
+fn unsettled_key(card: Serial) -> String {
+    match card {
+        Some(_) => format!("unsettled-{}", serial_text(card)),
+        None => "unsettled-no-serial".into(),
+    }
+}
+
+fn number(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
