@@ -15,10 +15,9 @@ use crate::passbook::overdraft::OverdraftUpdate;
 use crate::passbook::unload::Unload;
 use crate::passbook::{OverdraftLimit, PassbookError};
 use crate::purchase::{Purchase, PurchaseError};
-use crate::read;
 use crate::record::LogRecord;
 use crate::refusal::Refusal;
-use crate::transaction::{Transaction, TransactionType};
+use crate::transaction::{Account, Transaction, TransactionType};
 use alloc::vec::Vec;
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
 use core::fmt;
@@ -213,11 +212,25 @@ impl Unsettled {
         }
     }
 
-    /// Asks for the counter, and moves nothing: INITIALIZE of the smallest amount that the card takes, or for a load,
-    /// which some cards want the PIN for, the balance.
+    /// The balance, if the transaction did not take place; `None` when that is no other one.
+    fn before(&self) -> Option<Fen> {
+        let Transaction { amount, kind, .. } = self.transaction;
+        match kind {
+            TransactionType::OVERDRAFT => None,
+            kind if kind.is_load() => self.balance.checked_sub(amount),
+            _ => self.balance.checked_add(amount),
+        }
+        .filter(|before| *before != self.balance)
+    }
+
+    /// Whether the balance is to be had without the PIN, and tells something: a passbook shows nothing without it.
+    fn shows_balance(&self) -> bool {
+        self.transaction.kind.account() == Account::Purse && self.before().is_some()
+    }
+
+    /// Asks for the counter, and moves nothing: INITIALIZE of the smallest amount that the card takes.
     fn counter_command(&self) -> Vec<u8> {
         match self.transaction.kind {
-            kind if kind.is_load() => read::balance_command(kind.account()).to_vec(),
             TransactionType::UNLOAD => self.unload().command(),
             TransactionType::OVERDRAFT => self.overdraft_update().command(),
             _ => self.purchase().command(),

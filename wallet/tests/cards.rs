@@ -50,13 +50,15 @@ struct Kind {
     /// Wrong MAC, funds, no INITIALIZE, no proof.
     words: [u16; 4],
     code: bool,
+    /// Wants the PIN before money goes out.
+    pin: bool,
 }
 
 impl Kind {
     fn all() -> impl Iterator<Item = Self> {
         let side = |bits: u32, n: u32| bits >> n & 1 == 0;
         let numbering = |after| if after { Numbering::After } else { Numbering::Before };
-        (0..64).map(move |bits| Self {
+        (0..128).map(move |bits| Self {
             proofs: numbering(side(bits, 0)),
             log: numbering(side(bits, 1)),
             once: side(bits, 2),
@@ -66,6 +68,7 @@ impl Kind {
                 false => [0x6982, 0x6A80, 0x6985, 0x6985],
             },
             code: side(bits, 5),
+            pin: side(bits, 6),
         })
     }
 }
@@ -79,6 +82,7 @@ enum Order {
 struct Card {
     kind: Kind,
     balance: u32,
+    pin_verified: bool,
     online: u16,
     offline: u16,
     order: Option<(Order, Transaction)>,
@@ -92,7 +96,16 @@ impl Card {
 
     fn new(kind: Kind) -> Self {
         let (balance, online, offline) = (FUNDS, 0x00FE, 0x00FE);
-        Self { kind, balance, online, offline, order: None, proofs: vec![], log: vec![] }
+        Self {
+            kind,
+            balance,
+            pin_verified: true,
+            online,
+            offline,
+            order: None,
+            proofs: vec![],
+            log: vec![],
+        }
     }
 
     fn transmit(&mut self, command: &[u8]) -> Vec<u8> {
@@ -141,6 +154,9 @@ impl Card {
             self.order = Some((Order::Load(session), transaction));
             let online = self.online.to_be_bytes();
             return Ok([&balance[..], &online, &[1, 0], &Self::RANDOM, &mac1].concat());
+        }
+        if self.kind.pin && !self.pin_verified && transaction.amount != Fen::ZERO {
+            return Err(0x6982);
         }
         if self.balance < transaction.amount.fen() {
             return Err(self.kind.words[1]);
@@ -352,7 +368,8 @@ fn settle(
     let mut kept = Vec::new();
     unsettled.emit(&mut kept);
     let reference = Unsettled::parse(&kept).unwrap();
-    card.order = None;
+    // A reset.
+    (card.order, card.pin_verified) = (None, false);
     let mut unsettled = unsettled;
     if lost_once {
         let inquiry = unsettled.inquire();
@@ -444,7 +461,7 @@ fn every_card_is_settled_as_it_is() {
             }
         }
     }
-    assert_eq!(cases, 64 * 4 * 2 * 3 * 3 * 2);
+    assert_eq!(cases, 128 * 4 * 2 * 3 * 3 * 2);
 }
 
 /// What a terminal says of a card is what the card is.
@@ -471,6 +488,7 @@ fn what_was_met_is_what_was_there() {
         let (record, _) = reading.answer(&answer).unwrap().unwrap();
         met.logged(sequence, &transaction, &record);
 
+        card.pin_verified = true;
         // Too much, a wrong MAC1, and nothing to commit.
         let dear = Purchase::new(1, Fen::new(FUNDS), TERMINAL).unwrap();
         let answer = card.transmit(&dear.command());

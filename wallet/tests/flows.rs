@@ -340,6 +340,36 @@ fn a_twin_in_the_log_is_another_transaction() {
     assert_eq!(inquiry.answer(Some(&hex!("6A83")), |_| false), Settlement::MovedOn(unsettled()));
 }
 
+/// A card that wants the PIN even for the smallest amount tells its balance; one that wants it for nothing at all says
+/// no more.
+#[test]
+fn the_balance_settles_behind_the_pin() {
+    let questions: [&[u8]; 5] = [
+        &hex!("80 5A 00 06 02 0100 08"),
+        &hex!("80 5A 00 06 02 00FF 08"),
+        &hex!("80 50 01 02 0B 01 00000001 001122334455 0F"),
+        &hex!("80 5C 00 02 04"),
+        &hex!("00 B2 01 C4 17"),
+    ];
+    let (none, wanted, end) = (&hex!("9406")[..], &hex!("6982")[..], &hex!("6A83")[..]);
+    let record = &hex!("0100 000000 00000001 06 001122334455 20161216 134600 9000")[..];
+    let (same, less) = (&hex!("00002000 9000")[..], &hex!("00001FFF 9000")[..]);
+    let not_made = Settlement::NotMade(unsettled().transaction);
+    for (balance, log, expected) in [
+        (same, end, not_made),
+        (same, record, made(Evidence::Log(None))),
+        (less, record, made(Evidence::Log(None))),
+        (less, end, Settlement::MovedOn(unsettled())),
+    ] {
+        let answers = [none, none, wanted, balance, log];
+        assert_eq!(settle(unsettled(), &questions, &answers), expected);
+    }
+    let refused =
+        |step| Settlement::Refused(unsettled(), Refusal::new(step, PurseStatus::SECURITY_STATUS));
+    let settlement = settle(unsettled(), &questions, &[none, none, wanted, wanted]);
+    assert_eq!(settlement, refused(Step::Read));
+}
+
 #[test]
 fn what_is_unsettled_can_be_persisted() {
     let mut kept = Vec::new();

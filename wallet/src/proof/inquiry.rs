@@ -24,8 +24,10 @@ struct Asked {
 #[derive(Debug, Eq, PartialEq)]
 enum Question {
     Prove(Numbering),
-    /// INITIALIZE for money out, GET BALANCE for a load: neither moves money.
+    /// INITIALIZE shows the sequence, and moves nothing.
     Counter,
+    /// Where INITIALIZE wants the PIN, for a load and sometimes for more, the balance has to do.
+    Balance,
     Log(LogReading),
 }
 
@@ -75,6 +77,7 @@ impl Inquiry {
                 prove_command(kind, unsettled.number(*numbering)).to_vec()
             }
             Question::Counter => unsettled.counter_command(),
+            Question::Balance => read::balance_command(kind.account()).to_vec(),
             Question::Log(reading) => reading.command().to_vec(),
         }
     }
@@ -86,14 +89,13 @@ impl Inquiry {
         check: impl FnOnce(&Proof) -> C,
     ) -> Settlement {
         let Self { asked, question } = self;
-        let is_load = asked.unsettled.transaction.kind.is_load();
         match (question, response) {
             (_, None) => Settlement::NoAnswer(asked.unsettled),
             (Question::Prove(numbering), Some(response)) => {
                 asked.proof(numbering, response, |proof| check(proof).into())
             }
-            (Question::Counter, Some(response)) if is_load => asked.balance(response),
             (Question::Counter, Some(response)) => asked.counter(response),
+            (Question::Balance, Some(response)) => asked.balance(response),
             (Question::Log(reading), Some(response)) => asked.log(reading, response),
         }
     }
@@ -133,26 +135,27 @@ impl Asked {
             Err(_) => return Settlement::NoAnswer(self.unsettled),
         }
         let question = match numbering {
-            _ if numbering != self.first => Question::Counter,
+            _ if numbering != self.first => match self.unsettled.transaction.kind.is_load() {
+                true => Question::Balance,
+                false => Question::Counter,
+            },
             Numbering::After => Question::Prove(Numbering::Before),
             Numbering::Before => Question::Prove(Numbering::After),
         };
         self.ask(question)
     }
 
-    /// A balance may be the same again, so the log is read in any case.
+    /// A balance may be the same again by chance, so the log is read in any case.
     fn balance(self, response: &[u8]) -> Settlement {
-        let Unsettled { transaction, balance: after, .. } = self.unsettled;
+        let (before, after) = (self.unsettled.before(), self.unsettled.balance);
         match read::balance(response) {
-            Ok(balance) if after.checked_sub(transaction.amount) == Some(balance) => {
-                self.seek(Count::Same)
-            }
+            Ok(balance) if before == Some(balance) => self.seek(Count::Same),
             Ok(balance) => self.seek((balance == after).into()),
             Err(error) => self.unread(error),
         }
     }
 
-    /// Anything else has not taken place while its sequence is the same.
+    /// Nothing has taken place while the sequence is the same.
     fn counter(self, response: &[u8]) -> Settlement {
         let after = self.unsettled.number(Numbering::After);
         match self.unsettled.counter(response) {
@@ -165,6 +168,7 @@ impl Asked {
                 Reason::Funds => self.seek(Count::Further),
                 // So has one whose counter is at its end now.
                 Reason::Exhausted => self.seek((after == [0xFF; 2]).into()),
+                Reason::PinWanted if self.unsettled.shows_balance() => self.ask(Question::Balance),
                 _ => Settlement::Refused(self.unsettled, refusal),
             },
             Err(None) => Settlement::NoAnswer(self.unsettled),
