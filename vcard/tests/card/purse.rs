@@ -214,3 +214,27 @@ fn a_programme_shows_in_the_purse() {
     let (proof, sw) = send(&mut card, &hex!("805A000902000108"));
     assert_eq!((sw, &proof[..4], &proof[4..]), (0x9000, &[0; 4][..], &paid.tac[..]));
 }
+
+/// What moves with money lies together: a page of it and a page of the log, each once into the journal and once home,
+/// and the commit page. Four records of the log share a page.
+#[test]
+fn money_moves_in_five_page_writes() {
+    let mut card = purse();
+    let mut psam = psam();
+    for _ in 0..5 {
+        let before = card.status().page_writes;
+        let initialized =
+            purchase(350).initialized(&card.transmit(&purchase(350).command()).unwrap()).unwrap();
+        let debiting =
+            initialized.authorise(DATE, TIME, &CardIdentity::default(), &mut psam).unwrap();
+        assert_eq!(send(&mut card, &debiting.command()).1, 0x9000);
+        assert_eq!(card.status().page_writes - before, 5);
+    }
+    assert_eq!(send(&mut card, &hex!("0020000004 40962718")).1, 0x9000);
+    let before = card.status().page_writes;
+    let initialized = load(500).initialized(&card.transmit(&load(500).command()).unwrap()).unwrap();
+    let session = dlk().session(initialized.random, initialized.online_sequence);
+    let mac2 = mac2_load(&session, &initialized.transaction(DATE, TIME));
+    assert_eq!(send(&mut card, &initialized.credit(DATE, TIME, mac2).command()).1, 0x9000);
+    assert_eq!(card.status().page_writes - before, 5);
+}
