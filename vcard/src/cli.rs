@@ -106,7 +106,7 @@ fn module(psam: &PsamInspection) -> String {
 
 fn whole(on: &Inspection) -> String {
     let status = &on.status;
-    let rows = [
+    let mut rows = vec![
         ("card", on.card_id.to_string()),
         ("pseudonym", on.pseudonym.to_string()),
         ("operator", format!("0x{:04X}", on.operator.value())),
@@ -118,6 +118,9 @@ fn whole(on: &Inspection) -> String {
         ("online sequence", status.online_sequence.to_string()),
         ("PIN tries left", status.pin_tries.to_string()),
     ];
+    if let Some((balance, overdraft)) = on.passbook {
+        rows.push(("passbook", format!("{balance}, overdraft {overdraft} in it")));
+    }
     let lists = [
         ("rights", &on.rights),
         ("keys", &on.keys),

@@ -14,6 +14,7 @@ use crate::purse::record::RecordFile;
 use crate::purse::store::{ALL_SUITES, PurseStore};
 use cam_types::Key;
 use ecm_emm::emm::{PublicKey, Window};
+use wallet::passbook::OverdraftLimit;
 
 /// The objects of the card that `perso` describes, before its EMMs are applied.
 pub(crate) fn objects(perso: &Personalisation) -> Result<Objects, PersonalisationError> {
@@ -126,7 +127,9 @@ fn purse(perso: &Personalisation) -> Result<PurseStore, PersonalisationError> {
     let mut purse = PurseStore::new(perso.pseudonym, perso.operator);
     purse.application = given.application;
     purse.holder = given.holder;
-    purse.money.purse = Account::new(given.balance);
+    purse.money.purse = Account::new(given.balance, OverdraftLimit::default());
+    purse.money.passbook =
+        given.passbook.map(|(balance, overdraft)| Account::new(balance, overdraft));
     purse.limits = given.limits;
     for (number, record) in (1..).zip(&given.records) {
         let error = |why| Err(perso.error(&format!("purse.record[{number}].tag"), why));

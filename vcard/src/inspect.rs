@@ -9,7 +9,7 @@ use crate::psam::store::PsamStore;
 use crate::purse::record::RecordFile;
 use crate::purse::store::{FixedKey, PurseStore};
 use crate::vault::Vault;
-use cam_types::{CardId, CasTime, OperatorId, Pseudonym, TerminalId, TerminalSequence};
+use cam_types::{CardId, CasTime, Fen, OperatorId, Pseudonym, TerminalId, TerminalSequence};
 use wallet::{LogRecord, Transaction};
 
 /// What `vcard inspect` prints.
@@ -41,6 +41,8 @@ pub struct Inspection {
     pub transactions: Vec<String>,
     /// One line for each record that compound purchases write.
     pub records: Vec<String>,
+    /// What can be drawn from the passbook, and how much of that is overdraft, if there is one.
+    pub passbook: Option<(Fen, Fen)>,
     /// What it is instead of all that, when it is a secure module.
     pub psam: Option<PsamInspection>,
 }
@@ -98,6 +100,11 @@ pub(crate) fn inspect(vault: &Vault) -> Result<Inspection, Violation> {
         purse: purse.money.state.to_string(),
         transactions: transactions(purse),
         records: records(purse),
+        passbook: purse
+            .money
+            .passbook
+            .as_ref()
+            .map(|passbook| (passbook.balance.0, passbook.overdraft().fen())),
         psam: objects.psam.get(Context::PSAM)?.as_ref().map(psam),
     })
 }

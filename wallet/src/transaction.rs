@@ -24,7 +24,7 @@ impl TransactionType {
     pub const COMPOUND: Self = Self(0x09);
 
     /// P1 and P2 of its INITIALIZE.
-    pub(crate) const fn initialize(self) -> [u8; 2] {
+    pub const fn initialize(self) -> [u8; 2] {
         match self {
             Self::LOAD_ED => [0x00, 0x01],
             Self::LOAD => [0x00, 0x02],

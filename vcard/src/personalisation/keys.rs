@@ -47,6 +47,8 @@ const WORDS: &[&str] = &[
     "maintenance",
     "pin-unblock",
     "pin-reload",
+    "unload",
+    "overdraft",
 ];
 
 impl KeyEntry {
@@ -111,7 +113,9 @@ impl KeyEntry {
             11 => KeyName::Purse(KeyTarget::PurseTac),
             12 => KeyName::Fixed(FixedKey::Maintenance),
             13 => KeyName::Fixed(FixedKey::Unblock),
-            _ => KeyName::Fixed(FixedKey::Reload),
+            14 => KeyName::Fixed(FixedKey::Reload),
+            15 => KeyName::Fixed(FixedKey::Unload),
+            _ => KeyName::Fixed(FixedKey::Overdraft),
         })
     }
 }

@@ -24,18 +24,28 @@ persist!(Account {
 });
 
 impl Account {
-    /// An account that has seen no transaction and cannot be overdrawn.
-    pub const fn new(balance: Fen) -> Self {
+    /// An account that has seen no transaction.
+    pub const fn new(balance: Fen, overdraft: OverdraftLimit) -> Self {
         Self {
             balance: Guarded(balance),
             online_sequence: Guarded(0),
             offline_sequence: Guarded(0),
-            overdraft: Guarded(Fen::ZERO),
+            overdraft: Guarded(overdraft.fen()),
         }
     }
 
     /// How far it may be overdrawn; never, if it is the purse.
     pub fn overdraft(&self) -> OverdraftLimit {
         OverdraftLimit::new(self.overdraft.0).unwrap_or_default()
+    }
+
+    /// The same, changed.
+    pub const fn limit_overdraft(&mut self, limit: Fen) {
+        self.overdraft = Guarded(limit);
+    }
+
+    /// What is the holder's own.
+    pub fn own(&self) -> Fen {
+        self.balance.0.checked_sub(self.overdraft.0).unwrap_or(Fen::ZERO)
     }
 }

@@ -10,6 +10,18 @@ use std::collections::BTreeMap;
 use wallet::keys::SessionKey;
 use wallet::{PurseStatus, Transaction, TransactionType};
 
+/// What there is an INITIALIZE for.
+const KINDS: [TransactionType; 8] = [
+    TransactionType::LOAD_ED,
+    TransactionType::LOAD,
+    TransactionType::UNLOAD,
+    TransactionType::CASH,
+    TransactionType::PURCHASE_ED,
+    TransactionType::PURCHASE,
+    TransactionType::OVERDRAFT,
+    TransactionType::COMPOUND,
+];
+
 /// The only key index of each role.
 const KEY_INDEX: u8 = 1;
 
@@ -36,9 +48,9 @@ impl Order {
 
 /// An INITIALIZE in force.
 pub(super) enum Initialized {
-    /// FOR LOAD.
-    Load { session: SessionKey, order: Order },
-    /// FOR PURCHASE or FOR CAPP PURCHASE.
+    /// FOR LOAD, FOR UNLOAD or FOR UPDATE: what a host authorises.
+    Host { session: SessionKey, order: Order },
+    /// FOR PURCHASE, FOR CAPP PURCHASE or FOR CASH WITHDRAW: what a terminal authorises.
     Purchase {
         order: Order,
         /// The records that the DEBIT will write, by number, if it is to write any. There are never more than the
@@ -53,30 +65,30 @@ impl Purse<'_> {
     /// INITIALIZE FOR …, by P1 and P2.
     pub(super) fn initialize(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         self.ram.initialized = None;
-        match (command.p1, command.p2) {
-            (0x00, 0x02) => {
-                let order = self.order(TransactionType::LOAD, command)?;
-                self.initialize_load(order)
-            }
-            (0x01, 0x02) => {
-                let order = self.order(TransactionType::PURCHASE, command)?;
-                self.initialize_purchase(order)
-            }
-            (0x03, 0x02) => {
-                let order = self.order(TransactionType::COMPOUND, command)?;
-                self.initialize_purchase(order)
-            }
-            _ => Err(StatusWord::WRONG_P1P2.into()),
+        let [p1, p2] = [command.p1, command.p2];
+        let kind = KINDS.into_iter().find(|kind| kind.initialize() == [p1, p2]);
+        let kind = kind.ok_or(StatusWord::WRONG_P1P2)?;
+        self.admit_to(kind.account())?;
+        let order = self.order(kind, command)?;
+        match kind {
+            TransactionType::LOAD | TransactionType::LOAD_ED => self.initialize_load(order),
+            TransactionType::UNLOAD => self.initialize_unload(order),
+            TransactionType::OVERDRAFT => self.initialize_update(order),
+            _ => self.initialize_purchase(order),
         }
     }
 
-    /// The data field of INITIALIZE: key index, amount, terminal.
+    /// The data field of INITIALIZE: key index, terminal, and but for an overdraft limit the amount between them.
     fn order(&mut self, kind: TransactionType, command: &Command<'_>) -> Result<Order, Stop> {
-        expect(command, command.p1, command.p2, 11)?;
+        let has_amount = kind != TransactionType::OVERDRAFT;
+        expect(command, command.p1, command.p2, if has_amount { 11 } else { 7 })?;
         let mut r = Reader::new(command.data);
         let wrong = |_| Stop::Status(StatusWord::WRONG_LENGTH);
         let index = r.u8("key index").map_err(wrong)?;
-        let amount = Fen::from_be_bytes(*r.array("amount").map_err(wrong)?);
+        let amount = match has_amount {
+            true => Fen::from_be_bytes(*r.array("amount").map_err(wrong)?),
+            false => Fen::ZERO,
+        };
         let terminal = TerminalId::new(*r.array("terminal").map_err(wrong)?);
         if index != KEY_INDEX {
             return Err(status(PurseStatus::NO_KEY));

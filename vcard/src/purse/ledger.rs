@@ -8,7 +8,8 @@ use crate::persist::Guarded;
 use crate::vault::Stop;
 use cam_types::{Fen, TerminalSequence};
 use iso7816::apdu::StatusWord;
-use wallet::formula::{tac_load_input, tac_purchase_input};
+use wallet::formula::{mac3_unload, tac_load_input, tac_overdraft_input, tac_purchase_input};
+use wallet::keys::SessionKey;
 use wallet::{LogRecord, Mac, PurseStatus, Transaction};
 
 /// Money that has moved, once the transaction around it holds.
@@ -25,7 +26,7 @@ pub struct Booked {
 /// Why money does not move.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NotBooked {
-    /// The balance is too low.
+    /// The balance is too low, or there is no such account.
     Funds,
     /// The purse may not hold so much.
     Full,
@@ -46,7 +47,7 @@ impl From<NotBooked> for Stop {
     }
 }
 
-/// What takes part in a transaction without a terminal's key: its proof has no MAC.
+/// A proof without a MAC, as no terminal's key took part, or without a code.
 pub const NO_MAC: Mac = Mac([0; 4]);
 
 impl PurseStore {
@@ -57,24 +58,55 @@ impl PurseStore {
         terminal_sequence: TerminalSequence,
         mac2: Mac,
     ) -> Result<Booked, NotBooked> {
-        let balance = self.money.purse.balance.0.checked_sub(transaction.amount);
+        let account = self.money.account(transaction.kind.account())?;
+        let balance = account.balance.0.checked_sub(transaction.amount);
         let balance = balance.ok_or(NotBooked::Funds)?;
-        let sequence = next(self.money.purse.offline_sequence)?;
+        let sequence = next(account.offline_sequence)?;
         let tac = tac::code(self, &tac_purchase_input(&transaction, terminal_sequence))
             .ok_or(NotBooked::NoKey)?;
-        self.money.purse.offline_sequence = Guarded(sequence);
-        Ok(self.book(transaction, sequence, balance, mac2, tac))
+        self.book(transaction, sequence, balance, mac2, tac)
     }
 
     /// Money comes in.
     pub fn receive(&mut self, transaction: Transaction) -> Result<Booked, NotBooked> {
-        let balance = self.balance_with(transaction.amount).ok_or(NotBooked::Full)?;
-        let before = self.money.purse.online_sequence;
+        let which = transaction.kind.account();
+        let balance = self.balance_with(which, transaction.amount).ok_or(NotBooked::Full)?;
+        let before = self.money.account(which)?.online_sequence;
         let sequence = next(before)?;
         let fields = tac_load_input(balance, before.0.to_be_bytes(), &transaction);
         let tac = tac::code(self, &fields).ok_or(NotBooked::NoKey)?;
-        self.money.purse.online_sequence = Guarded(sequence);
-        Ok(self.book(transaction, sequence, balance, NO_MAC, tac))
+        self.book(transaction, sequence, balance, NO_MAC, tac)
+    }
+
+    /// Money goes back to the bank: the holder's own, not what could be overdrawn. MAC3 proves it, and no code.
+    pub fn unload(
+        &mut self,
+        transaction: Transaction,
+        session: &SessionKey,
+    ) -> Result<Mac, NotBooked> {
+        let account = self.money.account(transaction.kind.account())?;
+        account.own().checked_sub(transaction.amount).ok_or(NotBooked::Funds)?;
+        let balance = account.balance.0.checked_sub(transaction.amount);
+        let balance = balance.ok_or(NotBooked::Funds)?;
+        let before = account.online_sequence;
+        let sequence = next(before)?;
+        let mac3 = mac3_unload(session, balance, before.0.to_be_bytes(), &transaction);
+        self.book(transaction, sequence, balance, mac3, NO_MAC)?;
+        Ok(mac3)
+    }
+
+    /// The amount is the new overdraft limit; what is overdrawn already has to fit it.
+    pub fn limit_overdraft(&mut self, transaction: Transaction) -> Result<Booked, NotBooked> {
+        let account = self.money.account(transaction.kind.account())?;
+        let balance = account.balance.0.checked_add(transaction.amount).ok_or(NotBooked::Full)?;
+        let balance = balance.checked_sub(account.overdraft().fen()).ok_or(NotBooked::Funds)?;
+        let before = account.online_sequence;
+        let sequence = next(before)?;
+        let fields = tac_overdraft_input(balance, before.0.to_be_bytes(), &transaction);
+        let tac = tac::code(self, &fields).ok_or(NotBooked::NoKey)?;
+        let account = self.money.account_mut(transaction.kind.account())?;
+        account.limit_overdraft(transaction.amount);
+        self.book(transaction, sequence, balance, NO_MAC, tac)
     }
 
     fn book(
@@ -84,16 +116,23 @@ impl PurseStore {
         balance: Fen,
         mac: Mac,
         tac: Mac,
-    ) -> Booked {
-        let record = LogRecord { sequence, overdraft: [0; 3], transaction };
-        self.money.purse.balance = Guarded(balance);
+    ) -> Result<Booked, NotBooked> {
+        let account = self.money.account_mut(transaction.kind.account())?;
+        account.balance = Guarded(balance);
+        if transaction.kind.counts_online() {
+            account.online_sequence = Guarded(sequence);
+        } else {
+            account.offline_sequence = Guarded(sequence);
+        }
+        let overdraft = account.overdraft().to_be_bytes();
+        let record = LogRecord { sequence, overdraft, transaction };
         self.log(&record, mac, tac);
-        Booked { record, balance, tac }
+        Ok(Booked { record, balance, tac })
     }
 }
 
 /// The number after, unless there is none.
-fn next(sequence: Guarded<u16>) -> Result<u16, NotBooked> {
+pub(super) fn next(sequence: Guarded<u16>) -> Result<u16, NotBooked> {
     sequence.0.checked_add(1).ok_or(NotBooked::Exhausted)
 }
 

@@ -1,17 +1,19 @@
 //! Load: money comes in by the order of a host.
 
+use super::account::Account;
 use super::data::{date_time, expect, mac};
 use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
-use super::{Purse, status};
+use super::ledger::next;
+use super::{Purse, PurseRam, status};
 use crate::cos::Interface;
 use crate::firewall::Context;
 use crate::vault::Stop;
 use cam_types::{Fen, Reader};
 use iso7816::apdu::{Command, StatusWord};
-use wallet::PurseStatus;
 use wallet::formula::{mac1_load, mac2_load};
-use wallet::keys::LoadKey;
+use wallet::keys::{LoadKey, SessionKey};
+use wallet::{PurseStatus, TransactionType};
 
 impl Purse<'_> {
     /// INITIALIZE FOR LOAD.
@@ -24,33 +26,25 @@ impl Purse<'_> {
             return Err(StatusWord::SECURITY_STATUS.into());
         }
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
-        let (balance, sequence) =
-            (purse.money.purse.balance.0, purse.money.purse.online_sequence.0);
-        if sequence == u16::MAX {
-            return Err(status(PurseStatus::COUNTER_EXHAUSTED));
-        }
-        if purse.balance_with(order.amount).is_none() {
+        let which = order.kind.account();
+        let account = purse.money.account(which)?;
+        let sequence = account.online_sequence;
+        next(sequence)?;
+        if purse.balance_with(which, order.amount).is_none() {
             return Err(StatusWord::CONDITIONS.into());
         }
         let (key, version) = des_key(purse.load.oldest())?;
-        let session = LoadKey::new(key).session(order.random, sequence.to_be_bytes());
-        let mac1 = mac1_load(&session, balance, order.amount, order.kind, order.terminal);
-        let mut out = Vec::with_capacity(16);
-        out.extend(balance.to_be_bytes());
-        out.extend(sequence.to_be_bytes());
-        out.extend([version, TRIPLE_DES]);
-        out.extend(order.random);
-        out.extend(mac1.0);
-        self.ram.initialized = Some(Initialized::Load { session, order });
-        Ok(out)
+        let session = LoadKey::new(key).session(order.random, sequence.0.to_be_bytes());
+        let answer = host_challenge(account, &session, version, &order);
+        self.ram.initialized = Some(Initialized::Host { session, order });
+        Ok(answer)
     }
 
     /// CREDIT FOR LOAD.
     pub(super) fn credit_for_load(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, 0x00, 0x00, 11)?;
-        let Some(Initialized::Load { session, order }) = &self.ram.initialized else {
-            return Err(status(PurseStatus::NOT_INITIALIZED));
-        };
+        let kinds = [TransactionType::LOAD, TransactionType::LOAD_ED];
+        let (session, order) = self.ram.authorised_by_host(&kinds)?;
         let mut r = Reader::new(command.data);
         let (date, time) = date_time(&mut r)?;
         let load = order.at(date, time);
@@ -63,4 +57,37 @@ impl Purse<'_> {
         self.ram.initialized = None;
         Ok(loaded.tac.0.to_vec())
     }
+}
+
+impl PurseRam {
+    /// The INITIALIZE in force, if it was for one of these and a host is to authorise it.
+    pub(super) fn authorised_by_host(
+        &self,
+        kinds: &[TransactionType],
+    ) -> Result<(&SessionKey, &Order), Stop> {
+        match &self.initialized {
+            Some(Initialized::Host { session, order }) if kinds.contains(&order.kind) => {
+                Ok((session, order))
+            }
+            _ => Err(status(PurseStatus::NOT_INITIALIZED)),
+        }
+    }
+}
+
+/// What a host learns of a load or an unload: balance, online sequence, key version, algorithm, random number, MAC1.
+pub(super) fn host_challenge(
+    account: &Account,
+    session: &SessionKey,
+    version: u8,
+    order: &Order,
+) -> Vec<u8> {
+    let balance = account.balance.0;
+    let mac1 = mac1_load(session, balance, order.amount, order.kind, order.terminal);
+    let mut out = Vec::with_capacity(16);
+    out.extend(balance.to_be_bytes());
+    out.extend(account.online_sequence.0.to_be_bytes());
+    out.extend([version, TRIPLE_DES]);
+    out.extend(order.random);
+    out.extend(mac1.0);
+    out
 }

@@ -12,6 +12,7 @@ mod key;
 mod ledger;
 mod load;
 mod maintenance;
+mod passbook;
 mod pin;
 mod proof;
 mod purchase;
@@ -71,7 +72,9 @@ impl Purse<'_> {
             (0x04, 0xDC) => self.update_record(command),
             (0x80, 0x50) => self.initialize(command),
             (0x80, 0x52) => self.credit_for_load(command),
+            (0x80, 0x54) if command.p1 == 0x03 => self.debit_for_unload(command),
             (0x80, 0x54) => self.debit_for_purchase(command),
+            (0x80, 0x58) => self.update_overdraft_limit(command),
             (0x80, 0x5A) => self.prove(command),
             (0x80, 0xDC) => self.update_capp_cache(command),
             (0x80, 0x5C) => self.balance(command),

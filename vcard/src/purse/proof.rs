@@ -5,23 +5,16 @@ use super::{Purse, status};
 use crate::firewall::Context;
 use crate::vault::Stop;
 use iso7816::apdu::{Command, StatusWord};
-use wallet::{PurseStatus, TransactionType};
+use wallet::{Account, PurseStatus, TransactionType};
 
 impl Purse<'_> {
     /// GET BALANCE.
     pub(super) fn balance(&self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
-        expect(command, 0x00, 0x02, 0)?;
-        Ok(self
-            .vault
-            .objects()
-            .purse
-            .get(Context::PURSE)?
-            .money
-            .purse
-            .balance
-            .0
-            .to_be_bytes()
-            .to_vec())
+        let which = if command.p2 == 0x01 { Account::Passbook } else { Account::Purse };
+        self.admit_to(which)?;
+        expect(command, 0x00, which as u8, 0)?;
+        let money = &self.vault.objects().purse.get(Context::PURSE)?.money;
+        Ok(money.account(which)?.balance.0.to_be_bytes().to_vec())
     }
 
     /// GET TRANSACTION PROVE: by type and the sequence that the log shows.
@@ -32,6 +25,7 @@ impl Purse<'_> {
         };
         let sequence = u16::from_be_bytes(sequence);
         let kind = TransactionType(command.p2);
+        self.admit_to(kind.account())?;
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
         purse
             .newest_first()

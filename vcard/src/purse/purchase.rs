@@ -16,15 +16,15 @@ use wallet::keys::PurchaseKey;
 use wallet::{PurseStatus, TransactionType};
 
 impl Purse<'_> {
-    /// INITIALIZE FOR PURCHASE and FOR CAPP PURCHASE.
+    /// INITIALIZE FOR PURCHASE, FOR CAPP PURCHASE and FOR CASH WITHDRAW.
     pub(super) fn initialize_purchase(&mut self, order: Order) -> Result<Vec<u8>, Stop> {
         // Nothing for nothing: only a compound purchase has something else to write.
         if order.amount == Fen::ZERO && order.kind != TransactionType::COMPOUND {
             return Err(StatusWord::WRONG_DATA.into());
         }
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
-        let (balance, sequence) =
-            (purse.money.purse.balance.0, purse.money.purse.offline_sequence.0);
+        let account = purse.money.account(order.kind.account())?;
+        let (balance, sequence) = (account.balance.0, account.offline_sequence.0);
         let (_, version) = des_key(purse.purchase.oldest())?;
         if balance < order.amount {
             return Err(status(PurseStatus::INSUFFICIENT_BALANCE));
@@ -39,7 +39,7 @@ impl Purse<'_> {
         let mut out = Vec::with_capacity(15);
         out.extend(balance.to_be_bytes());
         out.extend(sequence.to_be_bytes());
-        out.extend([0; 3]);
+        out.extend(account.overdraft().to_be_bytes());
         out.extend([version, TRIPLE_DES]);
         out.extend(order.random);
         self.ram.initialized =
@@ -63,7 +63,7 @@ impl Purse<'_> {
         Ok(Vec::new())
     }
 
-    /// DEBIT FOR PURCHASE: money, number, log, code and records change together, or nothing does.
+    /// DEBIT FOR PURCHASE, of any of them: money, number, log, code and records change together, or nothing does.
     pub(super) fn debit_for_purchase(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, 0x01, 0x00, 15)?;
         let Some(Initialized::Purchase { order, records, with_pin }) = &self.ram.initialized else {
@@ -82,7 +82,7 @@ impl Purse<'_> {
         let purchase = order.at(date, time);
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
         let (key, _) = des_key(purse.purchase.oldest())?;
-        let sequence = purse.money.purse.offline_sequence.0.to_be_bytes();
+        let sequence = purse.money.account(order.kind.account())?.offline_sequence.0.to_be_bytes();
         let session = PurchaseKey::new(key).session(random, sequence, terminal_sequence);
         if mac1_purchase(&session, &purchase) != mac(&mut r)? {
             return Err(status(PurseStatus::WRONG_MAC));

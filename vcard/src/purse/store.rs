@@ -1,6 +1,7 @@
 //! What the purse keeps.
 
 use super::account::Account;
+use super::ledger::NotBooked;
 use super::record::RecordFile;
 use crate::keyring::{Generation, KeyPair};
 use crate::persist::{Guarded, Paged, Persist, Table, persist};
@@ -8,6 +9,7 @@ use cam_types::{BcdDate, DecodeError, Fen, OperatorId, Pseudonym, Reader};
 use ecm_emm::emm::{KeyTarget, Window};
 use ecm_emm::keys::Role;
 use std::fmt;
+use wallet::passbook::OverdraftLimit;
 use wallet::{LogRecord, Mac};
 
 /// Transactions that the purse remembers.
@@ -93,11 +95,15 @@ pub enum FixedKey {
     Unblock,
     /// DRPK: a new PIN for an old one.
     Reload,
+    /// DULK: money out of the passbook, back to the bank.
+    Unload,
+    /// DUK: the passbook's overdraft limit.
+    Overdraft,
 }
 
 impl FixedKey {
     /// How many there are.
-    const COUNT: usize = 3;
+    const COUNT: usize = 5;
 }
 
 /// What moves with money: one page, so that a transaction writes it and the log's, and no other.
@@ -105,6 +111,8 @@ impl FixedKey {
 pub struct Money {
     /// The purse.
     pub purse: Account,
+    /// The passbook, on a card that has one.
+    pub passbook: Option<Account>,
     /// Transactions ever logged.
     written: Guarded<u32>,
     /// The day of the last programme paid without PIN.
@@ -123,6 +131,7 @@ pub struct Money {
 
 persist!(Money {
     purse: Account,
+    passbook: Option<Account>,
     written: Guarded<u32>,
     day: BcdDate,
     spent: Guarded<Fen>,
@@ -131,6 +140,24 @@ persist!(Money {
     state: State,
     failures: Guarded<u8>,
 });
+
+impl Money {
+    /// One of the accounts.
+    pub fn account(&self, which: wallet::Account) -> Result<&Account, NotBooked> {
+        match which {
+            wallet::Account::Purse => Ok(&self.purse),
+            wallet::Account::Passbook => self.passbook.as_ref().ok_or(NotBooked::Funds),
+        }
+    }
+
+    /// The same, to change it.
+    pub fn account_mut(&mut self, which: wallet::Account) -> Result<&mut Account, NotBooked> {
+        match which {
+            wallet::Account::Purse => Ok(&mut self.purse),
+            wallet::Account::Passbook => self.passbook.as_mut().ok_or(NotBooked::Funds),
+        }
+    }
+}
 
 /// What the purse allows without asking for the PIN, and at most.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -220,7 +247,8 @@ impl PurseStore {
     pub fn new(pseudonym: Pseudonym, operator: OperatorId) -> Self {
         Self {
             money: Paged::new(Money {
-                purse: Account::new(Fen::ZERO),
+                purse: Account::new(Fen::ZERO, OverdraftLimit::default()),
+                passbook: None,
                 written: Guarded(0),
                 day: BcdDate::default(),
                 spent: Guarded(Fen::ZERO),
@@ -267,15 +295,12 @@ impl PurseStore {
             .filter_map(move |age| self.log.get((written - age) % LOG).and_then(Option::as_ref))
     }
 
-    /// What the balance would be, if the purse may hold it.
-    pub fn balance_with(&self, amount: Fen) -> Option<Fen> {
+    /// What the balance would be, if the account may hold it.
+    pub fn balance_with(&self, which: wallet::Account, amount: Fen) -> Option<Fen> {
+        let balance = self.money.account(which).ok()?.balance.0.checked_add(amount)?;
         let limit = self.limits.balance;
-        self.money
-            .purse
-            .balance
-            .0
-            .checked_add(amount)
-            .filter(|balance| limit == Fen::ZERO || *balance <= limit)
+        let is_over = which == wallet::Account::Purse && limit != Fen::ZERO && balance > limit;
+        (!is_over).then_some(balance)
     }
 
     /// What was paid for programmes without PIN on this day.

@@ -12,6 +12,7 @@ mod limits;
 mod maintenance;
 #[path = "../tear/memory.rs"]
 mod memory;
+mod passbook;
 mod personalise;
 mod psam;
 mod purchase;
