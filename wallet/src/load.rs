@@ -82,6 +82,7 @@ pub struct LoadReceipt {
 
 /// Why a load came to nothing. No money has moved.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum LoadError {
     /// The card refused the command.
     Refused(Refusal),

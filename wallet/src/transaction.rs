@@ -89,7 +89,7 @@ pub struct PurseStatus(pub u16);
 impl PurseStatus {
     /// Done.
     pub const OK: Self = Self(0x9000);
-    /// Written nowhere: the memory failed.
+    /// The memory failed: after an INITIALIZE nothing has moved, after a commit that is open.
     pub const MEMORY_FAILURE: Self = Self(0x6581);
     /// A commit without an INITIALIZE in force.
     pub const NOT_INITIALIZED: Self = Self(0x6901);
