@@ -6,9 +6,14 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "meter")]
+extern crate std;
+
 mod fen;
 mod id;
 mod instant;
+#[cfg(feature = "meter")]
+pub mod meter;
 mod reader;
 mod secret;
 mod time;

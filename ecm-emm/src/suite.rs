@@ -7,13 +7,13 @@
 use crate::error::OpenError;
 use crate::keys::{KeyContext, KeyMaterial, constant};
 use aes::cipher::{BlockCipherEncrypt, InnerIvInit, StreamCipherCore};
-use aes::{Aes128, Aes256};
-use aes_kw::{KwpAes128, KwpAes256};
-use aes_siv::siv::{Aes128Siv, Aes256Siv};
+use aes_kw::AesKwp;
+use aes_siv::siv::CmacSiv;
 use alloc::vec::Vec;
 use cam_types::{DecodeError, Key};
 use cmac::{KeyInit, Mac};
 use core::fmt;
+use gp::cipher::{Aes128, Aes256};
 use hmac::Hmac;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -105,12 +105,12 @@ impl SealKey {
         let tag = match self.suite {
             Suite::Cmac128 => {
                 let key = self.derive::<32>(constant::SEAL, &context.octets());
-                let mut siv = Aes128Siv::new((&*key).into());
+                let mut siv = CmacSiv::<Aes128>::new((&*key).into());
                 siv.encrypt_inout_detached([aad], body.into()).expect("one header is allowed")
             }
             Suite::Cmac256 => {
                 let key = self.derive::<64>(constant::SEAL, &context.octets());
-                let mut siv = Aes256Siv::new((&*key).into());
+                let mut siv = CmacSiv::<Aes256>::new((&*key).into());
                 siv.encrypt_inout_detached([aad], body.into()).expect("one header is allowed")
             }
             Suite::Hmac => {
@@ -140,12 +140,12 @@ impl SealKey {
         let authentic = match self.suite {
             Suite::Cmac128 => {
                 let key = self.derive::<32>(constant::SEAL, &context.octets());
-                let mut siv = Aes128Siv::new((&*key).into());
+                let mut siv = CmacSiv::<Aes128>::new((&*key).into());
                 siv.decrypt_inout_detached([aad], plain.as_mut_slice().into(), tag.into()).is_ok()
             }
             Suite::Cmac256 => {
                 let key = self.derive::<64>(constant::SEAL, &context.octets());
-                let mut siv = Aes256Siv::new((&*key).into());
+                let mut siv = CmacSiv::<Aes256>::new((&*key).into());
                 siv.decrypt_inout_detached([aad], plain.as_mut_slice().into(), tag.into()).is_ok()
             }
             Suite::Hmac => {
@@ -175,11 +175,11 @@ impl SealKey {
         match self.suite {
             Suite::Cmac128 | Suite::Hmac => {
                 let kek = self.derive::<16>(constant::WRAP, &context.octets());
-                KwpAes128::new((&*kek).into()).wrap_key(key.expose(), buffer)
+                AesKwp::<Aes128>::new((&*kek).into()).wrap_key(key.expose(), buffer)
             }
             Suite::Cmac256 => {
                 let kek = self.derive::<32>(constant::WRAP, &context.octets());
-                KwpAes256::new((&*kek).into()).wrap_key(key.expose(), buffer)
+                AesKwp::<Aes256>::new((&*kek).into()).wrap_key(key.expose(), buffer)
             }
         }
         .expect("the buffer has the length of the wrapped key");
@@ -196,11 +196,11 @@ impl SealKey {
         let key = match self.suite {
             Suite::Cmac128 | Suite::Hmac => {
                 let kek = self.derive::<16>(constant::WRAP, &context.octets());
-                KwpAes128::new((&*kek).into()).unwrap_key(wrapped.octets(), &mut *buffer)
+                AesKwp::<Aes128>::new((&*kek).into()).unwrap_key(wrapped.octets(), &mut *buffer)
             }
             Suite::Cmac256 => {
                 let kek = self.derive::<32>(constant::WRAP, &context.octets());
-                KwpAes256::new((&*kek).into()).unwrap_key(wrapped.octets(), &mut *buffer)
+                AesKwp::<Aes256>::new((&*kek).into()).unwrap_key(wrapped.octets(), &mut *buffer)
             }
         }
         .map_err(|_| OpenError::Authentication)?;

@@ -1,4 +1,4 @@
-use aes::{Aes128, Aes192, Aes256};
+use crate::cipher::{Aes128, Aes192, Aes256};
 use cmac::{Cmac, KeyInit, Mac};
 use core::fmt;
 

@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+pub mod cipher;
 mod kdf;
 pub mod scp03;
 

@@ -1,8 +1,8 @@
 //! What both ends of a session share: its keys, the MAC chain and the counter.
 
 use super::{Level, Mode, ScpError, StaticKeys};
+use crate::cipher::Aes128;
 use crate::kdf_cmac;
-use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use alloc::vec::Vec;
 use cam_types::{Key, Secret};

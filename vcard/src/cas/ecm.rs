@@ -7,13 +7,13 @@ use crate::fault::Fault;
 use crate::firewall::Context;
 use crate::purse::sharing as purse;
 use crate::vault::{Stop, Vault};
-use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use cam_types::{CasTime, ChannelId, ControlWord, EventId, Fen, Key, Slot};
 use ecm_emm::OpenError;
 use ecm_emm::card::{AccessStatus, EcmAnswer, PurchaseResult};
 use ecm_emm::ecm::{Cci, Ecm, EcmBody, EcmHeader, Rating};
 use ecm_emm::keys::Role;
+use gp::cipher::Aes128;
 use iso7816::apdu::StatusWord;
 
 /// An authentic ECM or offer that the card's time and keys let in.

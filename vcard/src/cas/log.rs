@@ -5,6 +5,7 @@ use crate::persist::{Guarded, Table, persist};
 use cam_types::{CasTime, EventId, Fen, TerminalId, TerminalSequence};
 use cmac::{Cmac, KeyInit, Mac as _};
 use ecm_emm::keys::{KeyContext, Role, constant};
+use gp::cipher::Aes128;
 use wallet::{LogRecord, Mac};
 
 /// What has become of a record's money.
@@ -192,7 +193,7 @@ impl CasStore {
             constant::RECEIPT,
             &KeyContext::new(Role::Receipt, self.operator, generation.epoch),
         );
-        let mut mac = <Cmac<aes::Aes128> as KeyInit>::new(key.expose().into());
+        let mut mac = <Cmac<Aes128> as KeyInit>::new(key.expose().into());
         for field in [
             &self.card.octets()[..],
             &self.operator.to_be_bytes(),

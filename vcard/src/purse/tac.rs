@@ -4,6 +4,7 @@ use super::store::PurseStore;
 use cam_types::Secret;
 use cmac::{Cmac, KeyInit, Mac as _};
 use ecm_emm::keys::{KeyContext, Role, constant};
+use gp::cipher::Aes128;
 use wallet::Mac;
 use wallet::keys::TacKey;
 
@@ -20,7 +21,7 @@ pub fn code(purse: &PurseStore, fields: &[u8]) -> Option<Mac> {
     let key = generation
         .seal_key()?
         .derived_key(constant::TAC, &KeyContext::new(Role::Tac, purse.operator, generation.epoch));
-    let mut mac = <Cmac<aes::Aes128> as KeyInit>::new(key.expose().into());
+    let mut mac = <Cmac<Aes128> as KeyInit>::new(key.expose().into());
     mac.update(fields);
     match mac.finalize().into_bytes().as_slice() {
         [a, b, c, d, ..] => Some(Mac([*a, *b, *c, *d])),
