@@ -165,8 +165,16 @@ impl Card {
         self.cos = None;
     }
 
-    /// One command APDU in, one response APDU (data, SW1, SW2) out.
+    /// One command APDU in, one response APDU (data, SW1, SW2) out, and what the card does after it.
     pub fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, PowerLost> {
+        let response = self.answer(apdu)?;
+        self.bring_home();
+        Ok(response)
+    }
+
+    /// One command APDU in, one response APDU out. What it has changed is durable, but not yet in its place.
+    pub fn answer(&mut self, apdu: &[u8]) -> Result<Vec<u8>, PowerLost> {
+        self.bring_home();
         let cos = self.cos.as_mut().ok_or(PowerLost)?;
         match cos.transmit(&mut self.vault, &mut self.random, apdu) {
             Ok(response) => Ok(response),
@@ -175,6 +183,14 @@ impl Card {
                 self.cos = None;
                 Err(PowerLost)
             }
+        }
+    }
+
+    /// After an answer has left: writes what it has changed into its place. The power may go here; the card is mute
+    /// then, and the next boot does it.
+    pub fn bring_home(&mut self) {
+        if self.cos.is_some() && self.vault.bring_home().is_err() {
+            self.cos = None;
         }
     }
 

@@ -61,7 +61,11 @@ impl Os for Inserted {
     }
 
     fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, PowerLost> {
-        self.card.transmit(apdu)
+        self.card.answer(apdu)
+    }
+
+    fn after_answer(&mut self) {
+        self.card.bring_home();
     }
 
     fn takes_data(&self) -> fn(u8, u8) -> bool {

@@ -22,6 +22,9 @@ pub trait Os: Send {
     /// Answers a command APDU with data and status word.
     fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, PowerLost>;
 
+    /// The answer has left: time for what it need not wait for.
+    fn after_answer(&mut self) {}
+
     /// Whether a command of this CLA and INS brings data. A T=0 header does not say which way the
     /// data goes, so the line asks the one who knows the commands.
     fn takes_data(&self) -> fn(cla: u8, ins: u8) -> bool;
@@ -82,8 +85,12 @@ impl OsThread {
         let outbox = Outbox { sender: Some(sender), wake: Arc::clone(&wake) };
         let thread = std::thread::Builder::new().name("card".into()).spawn(move || {
             for (life, request) in inbox {
+                let answers = matches!(request, Request::Transmit(_));
                 if let Some(reply) = serve(os.as_mut(), life, request) {
                     outbox.send(reply);
+                }
+                if answers {
+                    os.after_answer();
                 }
             }
             os.power_off();

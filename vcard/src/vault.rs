@@ -194,6 +194,11 @@ impl Vault {
         self.nvm.commits()
     }
 
+    /// Does what a transaction has left for after the answer.
+    pub fn bring_home(&mut self) -> Result<(), Stop> {
+        Ok(self.nvm.bring_home()?)
+    }
+
     fn commit(&mut self, next: Objects, cut: Option<Cut>) -> Result<(), Stop> {
         self.nvm.commit(&store(&next), cut)?;
         self.objects = next;

@@ -13,6 +13,8 @@ pub struct Nvm {
     store: Box<dyn PageStore>,
     /// What the home pages hold.
     home: Vec<u8>,
+    /// Home pages of the last transaction that so far are in the journal only.
+    due: Vec<usize>,
     sequence: u32,
     page_writes: u64,
     commits: u64,
@@ -45,6 +47,7 @@ impl Nvm {
         Ok(Self {
             store,
             home: vec![0; home_pages * PAGE],
+            due: Vec::new(),
             sequence: 0,
             page_writes: 0,
             commits: 0,
@@ -54,6 +57,7 @@ impl Nvm {
 
     /// Finishes a transaction that the last power cut interrupted, then reads the home pages.
     pub fn boot(&mut self) -> Result<(), NvmError> {
+        self.due.clear();
         if let Some(commit) = self.read_commit()? {
             self.sequence = commit.sequence;
             let mut touched = false;
@@ -76,9 +80,10 @@ impl Nvm {
         Ok(())
     }
 
-    /// Makes the home pages hold `new`: all of it or, when the power goes, perhaps none.
+    /// Makes the memory hold `new`: all of it or, when the power goes, perhaps none.
     ///
-    /// Pages that do not change are not written; when none changes, nothing is.
+    /// Pages that do not change are not written; when none changes, nothing is. From the commit page on it is durable;
+    /// [`Nvm::bring_home`] does the rest, at leisure.
     pub fn commit(&mut self, new: &[u8], cut: Option<Cut>) -> Result<(), NvmError> {
         let changed: Vec<(usize, Page)> = new
             .as_chunks::<PAGE>()
@@ -92,6 +97,7 @@ impl Nvm {
         if changed.is_empty() {
             return Ok(());
         }
+        self.bring_home()?;
         if changed.len() > Self::JOURNAL_PAGES {
             return Err(NvmError::TooLarge { pages: changed.len(), capacity: Self::JOURNAL_PAGES });
         }
@@ -118,16 +124,34 @@ impl Nvm {
             return Err(StoreError::PowerLost.into());
         }
         for (index, image) in &changed {
-            self.write(1 + Self::JOURNAL_PAGES + index, image)?;
             if let Some(home) = self.home.as_chunks_mut::<PAGE>().0.get_mut(*index) {
                 *home = *image;
             }
+            self.due.push(*index);
         }
-        self.store.barrier()?;
         self.commits += 1;
+        if !self.journal || cut.is_some() {
+            self.bring_home()?;
+        }
         if cut.is_some() {
             return Err(StoreError::PowerLost.into());
         }
+        Ok(())
+    }
+
+    /// Writes home what the last transaction has left in the journal. A power cut before or inside is made good at the
+    /// next boot.
+    pub fn bring_home(&mut self) -> Result<(), NvmError> {
+        if self.due.is_empty() {
+            return Ok(());
+        }
+        for index in std::mem::take(&mut self.due) {
+            let page = self.home.as_chunks::<PAGE>().0.get(index).copied();
+            if let Some(page) = page {
+                self.write(1 + Self::JOURNAL_PAGES + index, &page)?;
+            }
+        }
+        self.store.barrier()?;
         Ok(())
     }
 
