@@ -5,6 +5,7 @@
 # make test-tear      the power cut at every write and every octet of what moves money; a table; part of `make test`
 # make test-defences  take every defence of the card line out and see its test fail; not part of `make test`
 # make bench-line   the card line's benchmarks: a table, and target/bench/line.json
+# make bench-money  what money takes, in virtual time: a table, target/bench/money.json, and failure over a limit; part of `make test`
 # make fuzz       every fuzz target for SECONDS=60 each; needs a nightly compiler and cargo-fuzz; not part of `make test`
 # make install    PREFIX=/usr/local DESTDIR=
 #
@@ -18,7 +19,7 @@ CFLAGS ?= -O2
 BIN    := target/release
 VENV   := target/venv/bin/python
 
-.PHONY: all rust demo check-demo test test-tear test-defences fuzz lint unit header c-test system-test pcsc-test bench-line tools install clean
+.PHONY: all rust demo check-demo test test-tear test-defences fuzz lint unit header c-test system-test pcsc-test bench-line bench-money tools install clean
 
 all: rust $(BIN)/libstbcam.so.1 $(BIN)/stbcam.pc $(BIN)/player
 
@@ -37,7 +38,7 @@ check-demo: tools
 	$(VENV) tests/check_demo.py target/demo
 	$(VENV) tests/check_secrets.py target/demo
 
-test: lint unit c-test system-test pcsc-test
+test: lint unit bench-money c-test system-test pcsc-test
 
 test-tear:
 	$(CARGO) test -p vcard --test tear -- --nocapture --test-threads 2
@@ -74,6 +75,10 @@ pcsc-test: rust
 bench-line: all tools
 	$(CARGO) build --release -p vcard -p stb-shim --example paced --example exchange
 	$(PYTHON) tests/bench/line.py $(BIN)
+
+bench-money:
+	mkdir -p target/bench
+	$(CARGO) run --quiet -p vcard --features meter --example money -- target/bench/money.json
 
 tools:
 	bash tests/install-tools.sh

@@ -1,8 +1,8 @@
 //! What is timed: a box buys a programme, a till and a gate take a fare.
 
 use crate::bench::*;
-use crate::card::Watched;
-use cam_types::{Key, PackageId, Secret, TerminalSequence};
+use crate::card::{Exchange, Watched};
+use cam_types::{BcdDate, BcdTime, Fen, Key, PackageId, Secret, TerminalId, TerminalSequence};
 use ecm_emm::card::{
     AID_CAS, AccessStatus, EcmAnswer, INS_ECM, INS_PURCHASE, INS_VERIFY, PinAnswer, PinBlock,
     PurchaseAnswer, PurchaseRequest, PurchaseResult,
@@ -11,15 +11,25 @@ use ecm_emm::ecm::{ControlWords, Criteria, EcmBody, Ppt};
 use ecm_emm::keys::pairing_keys;
 use gp::scp03::{Initialize, Session};
 use hex_literal::hex;
+use vcard::Interface;
+use wallet::PURSE_AID;
+use wallet::flow::fare::{FareTable, Station};
+use wallet::flow::gate::Gate;
+use wallet::flow::till::{Side, Till};
+use wallet::flow::{Order, Purse, Scheme};
+use wallet::keys::PurchaseKey;
 use wallet::port::CardPort as _;
+use wallet::profile::Profile;
+use wallet::psam::SoftPsam;
+use wallet::purchase::Debit;
 
-/// The ECM of a programme with four packages; and the largest there is, with sixteen and slices of time.
-pub fn programme(packages: u16, largest: bool) -> Vec<u8> {
+/// The ECM of a programme with so many packages; `slices` adds slices of time and control words of 128 bits.
+pub fn programme(packages: u16, slices: bool) -> Vec<u8> {
     let slice = Ppt { event: EVENT, price: PRICE, slice_s: 600 };
     let criteria = Criteria {
         packages: (100..100 + packages).map(PackageId::new).collect(),
         ppv: Some(ppv(EVENT, NOON)),
-        ppt: largest.then_some(slice),
+        ppt: slices.then_some(slice),
         ..Criteria::default()
     };
     let words = ControlWords::Words64 {
@@ -27,7 +37,7 @@ pub fn programme(packages: u16, largest: bool) -> Vec<u8> {
         odd: Secret::new(hex!("1112131415161718")),
     };
     let body = body(NOON, criteria);
-    seal_ecm(CINEMA_SERVICE, &if largest { body } else { EcmBody { words, ..body } })
+    seal_ecm(CINEMA_SERVICE, &if slices { body } else { EcmBody { words, ..body } })
 }
 
 /// A box with a session.
@@ -84,4 +94,59 @@ impl<'c> SetTopBox<'c> {
         let answer = EcmAnswer::parse(&self.send(INS_ECM, section)).unwrap();
         assert_eq!(answer.status, AccessStatus::GRANTED_EVENT);
     }
+}
+
+/// A terminal with the master key of terminals, whose secure module takes no time of the card's.
+fn psam() -> SoftPsam {
+    let master = hex!("00112233445566778899aabbccddeeff");
+    SoftPsam::new(TerminalId::new(hex!("001122334455")), TerminalSequence::new(0))
+        .with_key(1, PurchaseKey::new(Secret::new(master)))
+}
+
+const SCHEME: Scheme<'_> = Scheme { aid: &PURSE_AID, profile: Profile::PBOC, uid: None };
+
+fn order(amount: u32) -> Order {
+    Order {
+        key_index: 1,
+        amount: Fen::new(amount),
+        date: BcdDate(hex!("20261201")),
+        time: BcdTime(hex!("200000")),
+    }
+}
+
+/// A till takes 3.50 without a PIN: from SELECT to the answer of DEBIT.
+pub fn sold(interface: Interface) -> Vec<Exchange> {
+    let mut card = Watched::new(&memory(), interface);
+    let side = match interface {
+        Interface::Contact => Side::Contact,
+        Interface::Contactless => Side::Contactless,
+    };
+    let mut psam = psam();
+    let mut purse = Purse::open(&mut card, &SCHEME).unwrap();
+    let till = Till { pin_free: Fen::new(1000), side };
+    let debiting = till.sell(&mut purse, &order(350), None, &mut psam).unwrap();
+    let Debit::Paid(receipt) = purse.debit(debiting, &mut psam) else { panic!("not paid") };
+    assert_eq!(receipt.balance, Fen::new(9650));
+    card.exchanges
+}
+
+/// A gate lets a card in at station 1, and out at station 4 for 2.00.
+pub fn passed() -> [Vec<Exchange>; 2] {
+    let mut card = Watched::new(&memory(), Interface::Contactless);
+    let mut psam = psam();
+    let fares = FareTable::new(Vec::new(), vec![(3, Fen::new(200))]);
+    [(1, Fen::new(10_000)), (4, Fen::new(9800))].map(|(station, left)| {
+        card.exchanges.clear();
+        let gate = Gate { station: Station(station), fares: &fares, sfi: 0x17, identifier: 0x21 };
+        let mut purse = Purse::open(&mut card, &SCHEME).unwrap();
+        let passage = match station {
+            1 => gate.entry(&mut purse, &order(0), &mut psam),
+            _ => gate.exit(&mut purse, &order(0), &mut psam),
+        };
+        let Debit::Paid(receipt) = purse.debit(passage.unwrap().debiting, &mut psam) else {
+            panic!("not paid")
+        };
+        assert_eq!(receipt.balance, left);
+        card.exchanges.clone()
+    })
 }
