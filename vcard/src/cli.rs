@@ -135,7 +135,7 @@ fn whole(on: &Inspection) -> String {
 fn listing(rows: &[(&str, String)], lists: &[(&str, &Vec<String>)]) -> String {
     let mut text = String::new();
     for (name, value) in rows {
-        let _ = writeln!(text, "{:<18}{value}", format!("{name}:"));
+        let _ = writeln!(text, "{:<20}{value}", format!("{name}:"));
     }
     for (name, rows) in lists {
         let _ = writeln!(text, "{name}: {}", rows.len());

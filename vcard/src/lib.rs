@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 pub mod atr;
+mod binary;
 pub mod card;
 mod cas;
 pub mod control;

@@ -8,6 +8,7 @@
 mod crypt;
 pub mod store;
 
+use crate::binary;
 use crate::firewall::Context;
 use crate::persist::Guarded;
 use crate::vault::{Stop, Vault};
@@ -56,15 +57,7 @@ pub fn read_binary(vault: &Vault, command: &Command<'_>) -> Result<Vec<u8>, Stop
         0x80..=0x9F => return Err(StatusWord::NOT_FOUND.into()),
         _ => return Err(StatusWord::WRONG_P1P2.into()),
     };
-    let rest = file.get(usize::from(command.p2)..).unwrap_or_default();
-    match command.le.map(usize::from) {
-        _ if rest.is_empty() => Err(StatusWord(0x6B00).into()),
-        None | Some(256) => Ok(rest.to_vec()),
-        Some(le) => match rest.get(..le) {
-            Some(octets) => Ok(octets.to_vec()),
-            None => Err(StatusWord(0x6C00 | rest.len() as u16).into()),
-        },
-    }
+    Ok(binary::read(&file, command.p2.into(), command.le)?)
 }
 
 fn store(vault: &Vault) -> Result<&PsamStore, Stop> {

@@ -4,6 +4,7 @@ use super::Purse;
 use super::data::expect;
 use super::record::{Record, RecordFile};
 use super::store::{LOG, PurseStore};
+use crate::binary;
 use crate::firewall::Context;
 use crate::vault::Stop;
 use iso7816::apdu::{Command, StatusWord};
@@ -23,8 +24,6 @@ pub(super) enum File {
     Log = 0x18,
 }
 
-/// The offset lies beyond the file.
-pub(super) const OUT_OF_FILE: StatusWord = StatusWord(0x6B00);
 /// The file has no such record.
 const RECORD_NOT_FOUND: StatusWord = StatusWord(0x6A83);
 /// The record has no room for so much.
@@ -183,15 +182,7 @@ impl Purse<'_> {
             return Err(StatusWord::SECURITY_STATUS.into());
         }
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
-        let rest = file.octets(purse).get(offset..).filter(|rest| !rest.is_empty());
-        let rest = rest.ok_or(OUT_OF_FILE)?;
-        match command.le.map_or(256, usize::from) {
-            256 => Ok(rest.to_vec()),
-            le => {
-                let wrong = StatusWord(0x6C00 | rest.len() as u16);
-                rest.get(..le).map(<[u8]>::to_vec).ok_or(wrong.into())
-            }
-        }
+        Ok(binary::read(file.octets(purse), offset, command.le)?)
     }
 
     /// READ RECORD of the log or of the record file.

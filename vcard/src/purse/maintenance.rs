@@ -1,10 +1,11 @@
 //! What the issuer orders under DAMK: content of files, blocking and unblocking.
 
 use super::data::expect;
-use super::file::{NO_ROOM, OUT_OF_FILE, binary_name, record_name};
+use super::file::{NO_ROOM, binary_name, record_name};
 use super::secure::ENDED;
 use super::store::{FixedKey, State};
 use super::{Purse, status};
+use crate::binary::OUT_OF_FILE;
 use crate::firewall::Context;
 use crate::isd;
 use crate::vault::Stop;

@@ -1,0 +1,17 @@
+//! Transparent files (ISO/IEC 7816-4): what READ BINARY takes out of them.
+
+use iso7816::apdu::StatusWord;
+
+/// The offset is behind the end of the file.
+pub const OUT_OF_FILE: StatusWord = StatusWord(0x6B00);
+
+/// So many octets from `offset` on; all that are left, if Le does not say.
+pub fn read(file: &[u8], offset: usize, le: Option<u16>) -> Result<Vec<u8>, StatusWord> {
+    let rest = file.get(offset..).filter(|rest| !rest.is_empty()).ok_or(OUT_OF_FILE)?;
+    match le.map_or(256, usize::from) {
+        256 => Ok(rest.to_vec()),
+        le => {
+            rest.get(..le).map(<[u8]>::to_vec).ok_or(StatusWord(0x6C00 | rest.len() as u16 & 0xFF))
+        }
+    }
+}
