@@ -1,17 +1,22 @@
 #![no_main]
-//! The flows of a terminal with a purse: whatever the card says, nothing panics, a debit is paid by the right MAC2
+//! The flows of a terminal with a purse, a passbook and a PSAM that is a card: whatever the cards say, nothing panics, a debit is paid by the right MAC2
 //! alone, and what is unsettled is settled or kept at last.
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use libfuzzer_sys::fuzz_target;
 use stbcam_fuzz::{Step, steps};
+use std::cell::RefCell;
 use wallet::card::{ApplicationData, AuthenticationCode};
-use wallet::compound::{CompoundPurchase, Update};
+use wallet::compound::{self, CompoundPurchase};
 use wallet::formula::mac2_purchase;
-use wallet::keys::PurchaseKey;
+use wallet::keys::{PurchaseKey, TacKey, UnloadKey};
 use wallet::load::{Credit, Load};
+use wallet::passbook::OverdraftLimit;
+use wallet::passbook::overdraft::{OverdraftUpdate, Update};
+use wallet::passbook::unload::{self, Unload};
 use wallet::pin::{Pin, Verify};
+use wallet::port::CardPort;
 use wallet::proof::{Settlement, Unsettled};
-use wallet::psam::{CardIdentity, SoftPsam};
+use wallet::psam::{CardIdentity, CardPsam, Psam, SamApplication, SoftPsam};
 use wallet::purchase::{Debit, Debiting, Purchase};
 use wallet::read::{LogReading, balance};
 use wallet::select::Select;
@@ -85,11 +90,63 @@ impl<'a, I: Iterator<Item = Step<'a>>> Card<'a, I> {
         let purchase = CompoundPurchase::new(1, PRICE, TERMINAL);
         let initialized = purchase.initialized(self.answer()?).ok()?;
         let (random, sequence) = (initialized.card().random, initialized.card().offline_sequence);
-        let updating = initialized.update(Update::by_number(0x17, 1, &[9, 1, 0]).unwrap());
+        let updating =
+            initialized.update(compound::Update::by_number(0x17, 1, &[9, 1, 0]).unwrap());
         let updated = updating.updated(self.answer()?).ok()?;
         let debiting = updated.authorise(DATE, TIME, &CardIdentity::default(), psam).ok()?;
         let answer = self.answer();
         self.debit(debiting, answer, psam, |terminal| key().session(random, sequence, terminal));
+        Some(())
+    }
+
+    fn unload(&mut self) -> Option<()> {
+        let unload = Unload::new(1, PRICE, TERMINAL).unwrap();
+        let initialized = unload.initialized(self.answer()?).ok()?;
+        let before = initialized.card().balance;
+        let unloading = initialized.debit(DATE, TIME, Mac([0; 4]));
+        let mac3 = unloading.mac3(&UnloadKey::new(Secret::new([0x44; 16])));
+        let answer = self.answer();
+        match unloading.finish(answer, mac3) {
+            unload::Debit::Unloaded(receipt) => {
+                assert_eq!(before.checked_sub(PRICE), Some(receipt.balance));
+                assert_eq!(answer.unwrap()[..4], mac3.0);
+            }
+            unload::Debit::Refused(_) => {}
+            unload::Debit::Unsettled(unsettled) => self.settle(unsettled),
+        }
+        Some(())
+    }
+
+    fn update(&mut self) -> Option<()> {
+        let limit = OverdraftLimit::new(PRICE).unwrap();
+        let update = OverdraftUpdate::new(1, limit, TERMINAL);
+        let initialized = update.initialized(self.answer()?).ok()?;
+        let updating = initialized.update(DATE, TIME, Mac([0; 4]));
+        let key = TacKey::new(Secret::new([0x55; 16]));
+        match updating.finish_checked(self.answer(), &key) {
+            Update::Updated(receipt) => assert!(receipt.balance(&key).is_some()),
+            Update::Refused(_) => {}
+            Update::Unsettled(unsettled) => self.settle(unsettled),
+        }
+        Some(())
+    }
+
+    /// The fuzzer is the module, too.
+    fn module(&mut self) -> Option<()> {
+        let card = RefCell::new(self);
+        let answer = || card.borrow_mut().answer();
+        let mut psam = CardPsam::open(Module(answer), &SamApplication::default()).ok()?;
+        let terminal = psam.terminal().ok()?;
+        let purchase = Purchase::new(1, PRICE, terminal).unwrap();
+        let initialized = purchase.initialized(answer()?).ok()?;
+        let identity = CardIdentity::of_serial([0x66; 10]);
+        let debiting = initialized.authorise(DATE, TIME, &identity, &mut psam).ok()?;
+        let said = answer();
+        match debiting.finish(said, &mut psam) {
+            Debit::Paid(receipt) => assert_eq!(said.unwrap()[..4], receipt.tac.0),
+            Debit::Refused(_) => {}
+            Debit::Unsettled(unsettled) => card.borrow_mut().settle(unsettled),
+        }
         Some(())
     }
 
@@ -131,14 +188,27 @@ impl<'a, I: Iterator<Item = Step<'a>>> Card<'a, I> {
     }
 }
 
+/// A PSAM at a second reader.
+struct Module<F>(F);
+
+impl<'a, F: FnMut() -> Option<&'a [u8]>> CardPort for Module<F> {
+    fn transmit(&mut self, command: &[u8]) -> Option<Vec<u8>> {
+        assert!(command.len() <= 261);
+        (self.0)().map(<[u8]>::to_vec)
+    }
+}
+
 fuzz_target!(|octets: &[u8]| {
     let Some((which, octets)) = octets.split_first() else { return };
     let mut card = Card(steps(octets));
     let mut psam = SoftPsam::new(TERMINAL, TerminalSequence::new(0)).with_key(1, key());
-    let _ = match which & 3 {
+    let _ = match which & 7 {
         0 => card.read(),
         1 => card.load(),
         2 => card.purchase(&mut psam),
-        _ => card.compound(&mut psam),
+        3 => card.compound(&mut psam),
+        4 => card.unload(),
+        5 => card.update(),
+        _ => card.module(),
     };
 });
