@@ -303,6 +303,35 @@ fn a_module_that_fails_moves_no_money_and_undoes_none() {
     assert_eq!(crate::purse::balance(&mut purse), receipt.balance);
 }
 
+/// The module loses its power inside 80 70: the purchase has not begun for the card, and is made again after a reset,
+/// under a number that was not used.
+#[test]
+fn a_module_that_dies_at_its_start_costs_a_number_and_no_money() {
+    let identity = CardIdentity::of_serial(hex!("90000000000000004711"));
+    let purchase = || Purchase::new(1, Fen::new(350), TERMINAL).unwrap();
+    // The page of the journal, and the one that commits it.
+    for after in 0..2 {
+        let memory = Memory::new(&memory_of(DEMO));
+        let (mut purse, mut module) = (crate::purse::purse(), powered(memory.store()));
+        let mut psam = CardPsam::open(At(&mut module), &SamApplication::default()).unwrap();
+        let answer = purse.transmit(&purchase().command()).unwrap();
+        memory.arm(Cut { after, torn: CONTENTS[0] });
+        let initialized = purchase().initialized(&answer).unwrap();
+        let started = initialized.authorise(DATE, TIME, &identity, &mut psam);
+        memory.mend();
+        assert_eq!(started, Err(PurchaseError::Sam(SamError::NoAnswer)), "{after}");
+        assert_eq!(crate::purse::balance(&mut purse), Fen::new(10_000));
+        module.power_on();
+        let mut psam = CardPsam::open(At(&mut module), &SamApplication::default()).unwrap();
+        let answer = purse.transmit(&purchase().command()).unwrap();
+        let initialized = purchase().initialized(&answer).unwrap();
+        let debiting = initialized.authorise(DATE, TIME, &identity, &mut psam).unwrap();
+        let answer = purse.transmit(&debiting.command()).unwrap();
+        let Debit::Paid(receipt) = debiting.finish(Some(&answer), &mut psam) else { panic!() };
+        assert_eq!((receipt.unchecked, receipt.balance), (None, Fen::new(9650)));
+    }
+}
+
 /// The power cut at every page write, with every torn content, and at every write of the recovery: a number whose
 /// MAC1 has left never comes again.
 #[test]
