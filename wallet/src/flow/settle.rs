@@ -1,7 +1,7 @@
 //! What became of a commit whose answer was lost, asked of the same card after a reset.
 
 use super::Purse;
-use crate::formula::{tac_load, tac_purchase};
+use crate::formula::{tac_load, tac_overdraft_input, tac_purchase};
 use crate::keys::TacKey;
 use crate::mac::Mac;
 use crate::proof::{Check, Made, Proof, Settlement, Unsettled};
@@ -56,7 +56,7 @@ impl Purse<'_> {
         mut psam: Option<&mut dyn Psam>,
         key: Option<&TacKey>,
     ) -> Settled {
-        let expected = key.map(|key| tac(&unsettled, key));
+        let expected = key.and_then(|key| tac(&unsettled, key));
         let mut inquiry = unsettled.inquire();
         loop {
             let answer = self.port.transmit(&inquiry.command());
@@ -79,14 +79,19 @@ impl Purse<'_> {
     }
 }
 
-/// The TAC of the transaction, if it took place.
-fn tac(unsettled: &Unsettled, key: &TacKey) -> Mac {
+/// The TAC of the transaction, if it took place; an unload has none.
+fn tac(unsettled: &Unsettled, key: &TacKey) -> Option<Mac> {
     let Unsettled { transaction, terminal_sequence, sequence, balance, .. } = unsettled;
+    let key = key.fold();
     match transaction.kind {
+        TransactionType::UNLOAD => None,
         TransactionType::LOAD | TransactionType::LOAD_ED => {
-            tac_load(&key.fold(), *balance, *sequence, transaction)
+            Some(tac_load(&key, *balance, *sequence, transaction))
         }
-        _ => tac_purchase(&key.fold(), transaction, *terminal_sequence),
+        TransactionType::OVERDRAFT => {
+            Some(key.mac(&tac_overdraft_input(*balance, *sequence, transaction)))
+        }
+        _ => Some(tac_purchase(&key, transaction, *terminal_sequence)),
     }
 }
 
@@ -105,5 +110,37 @@ fn whose(proof: &Proof, tac: Option<Mac>, psam: Option<&mut (dyn Psam + '_)>) ->
     match (by_mac, tac) {
         (Check::CannotTell, Some(_)) => Check::NotOurs,
         (by_mac, _) => by_mac,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
+
+    /// The TAC of an update is that of `tests/passbook.rs`.
+    #[test]
+    fn the_passbooks_own_are_told_by_their_own_codes() {
+        let unsettled = |kind, amount| Unsettled {
+            transaction: Transaction {
+                amount: Fen::new(amount),
+                kind,
+                terminal: TerminalId::new([0x00, 0x11, 0x22, 0x33, 0x44, 0x55]),
+                date: BcdDate([0x20, 0x26, 0x12, 0x01]),
+                time: BcdTime([0x20, 0x00, 0x00]),
+            },
+            terminal_sequence: TerminalSequence::new(0),
+            sequence: [0x00, 0x07],
+            key_index: 1,
+            balance: Fen::new(0x1E00),
+        };
+        let dtk = 0x1357_9BDF_0246_8ACE_1122_4466_88AA_CCEE_u128.to_be_bytes();
+        let key = TacKey::new(Secret::new(dtk));
+        let update = tac(&unsettled(TransactionType::OVERDRAFT, 0x300), &key);
+        assert_eq!(update, Some(Mac([0xF6, 0x86, 0x33, 0xDE])));
+        // MAC3 proves an unload, and only its host can check it: the card's counter decides.
+        let expected = tac(&unsettled(TransactionType::UNLOAD, 0x300), &key);
+        let proof = Proof { mac: Mac([1; 4]), tac: Mac([0; 4]) };
+        assert_eq!(whose(&proof, expected, None), Check::CannotTell);
     }
 }
