@@ -45,6 +45,10 @@ impl<'a> Card<'a> {
 
     /// Brings the next card up, with `wait` not before one answers. Whether one has: a signal ends the wait.
     pub fn next(&mut self, wait: bool) -> Result<bool, Failure> {
+        // The wait that the signal has ended may have been one before this.
+        if self.bench.stop.is_stopped() {
+            return Ok(false);
+        }
         match self.bench.bring_up(wait) {
             Ok(_) => Ok(true),
             Err(_) if self.bench.stop.is_stopped() => Ok(false),
