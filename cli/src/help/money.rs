@@ -14,10 +14,10 @@ Examples, with a virtual card, in the project's own folder; everything is made i
       --keys target/bench/keys.toml --terminal 001122334455
   stbcam wallet log --reader serial:target/bench/card0
 
-The PIN of that card is in its file. The same card over its antenna, when nobody serves its contacts; the
-command waits at the address, and the card comes there (in another terminal, for each command anew):
+The PIN of that card is in its file. The same card over its antenna, when nobody serves its contacts any more
+(`kill %1`); commands wait at the address, and the card comes there, to the first one within 3 s:
+  vcard serve --memory target/bench/card.nvm --vpcd 127.0.0.1:35963 --slot contactless &
   stbcam wallet balance --wait --reader vpcd:127.0.0.1:35963
-  vcard serve --memory target/bench/card.nvm --vpcd 127.0.0.1:35963 --slot contactless
 
 Commands and what they need:
   balance, log   a reader
@@ -96,9 +96,9 @@ Examples (`stbcam wallet --help` says how to come by the card):
   stbcam gate exit --station 3 --fares target/bench/fares.toml --reader serial:target/bench/card0 \\
       --keys target/bench/keys.toml --terminal 001122334455
   One traveller after the other over the antenna (Ctrl-C ends it):
+    vcard serve --memory target/bench/card.nvm --vpcd 127.0.0.1:35963 --slot contactless &
     stbcam gate entry --loop --station 1 --fares target/bench/fares.toml --reader vpcd:127.0.0.1:35963 \\
         --keys target/bench/keys.toml --terminal 001122334455
-    vcard serve --memory target/bench/card.nvm --vpcd 127.0.0.1:35963 --slot contactless
 
 The entry is a compound purchase of nothing that writes the card's transit record, the exit one of the fare.
 The gate stays shut (exit status 3, no money has moved) for a card that is inside already, that wants out and

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use vcard::inserted::{Inserted, Side};
 use vcard::os::Os;
 use vcard::personalisation::Personalisation;
@@ -21,6 +22,9 @@ pub const PSAM: &str = include_str!("../../../examples/demo/psam.toml");
 pub const PIN: &str = "40962718";
 pub const SERIAL: &str = "90000000000000004711";
 pub const TERMINAL: &str = "001122334455";
+
+/// How long a test waits for somebody else.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A folder of files, in which the program runs.
 pub struct Bench {
@@ -206,8 +210,23 @@ impl Bench {
         self.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    /// A number of the card's status.
+    pub fn status(&self, name: &str, field: &str) -> u64 {
+        let status: Value = serde_json::from_str(&self.control(name, "status")).unwrap();
+        status[field].as_u64().unwrap()
+    }
+
+    /// Waits for what somebody else does.
+    pub fn wait_until(&self, mut done: impl FnMut() -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !done() {
+            assert!(Instant::now() < end, "it does not come");
+            std::thread::yield_now();
+        }
+    }
+
     /// Does what a hand would do to the card.
-    pub fn control(&self, name: &str, command: &str) {
+    pub fn control(&self, name: &str, command: &str) -> String {
         use std::io::{BufRead as _, BufReader};
         let socket = self.folder.join(format!("{name}.ctl"));
         let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
@@ -215,6 +234,7 @@ impl Bench {
         let mut answer = String::new();
         BufReader::new(stream).read_line(&mut answer).unwrap();
         assert!(answer.contains("\"ok\":true"), "{command}: {answer}");
+        answer
     }
 }
 
