@@ -66,6 +66,8 @@ pub(crate) enum Exchange {
     VerifyFor(TxnId),
     Purchase(TxnId),
     Query(TxnId),
+    /// QUERY of a purchase that was paid: it may have been refunded.
+    Review(TxnId),
     /// Its session ended while it was on the line: the answer is for nobody.
     Forgotten,
 }

@@ -33,7 +33,7 @@ pub struct Config {
     pub probe: Option<Duration>,
     /// How long the card may be silent when asked for a sign of life.
     pub probe_patience: Duration,
-    /// Host challenges and the first terminal sequence.
+    /// Host challenges, and what tells request ids apart.
     pub entropy: Box<dyn Entropy + Send>,
     /// What the storage holds for [`crate::Engine::storage_keys`]; unknown rows are ignored.
     pub stored: Vec<(String, Vec<u8>)>,

@@ -11,8 +11,9 @@ use crate::emm_gate::EmmGate;
 use crate::ledger::{Entry, Ledger};
 use crate::outbox::{Outbox, Todo};
 use crate::pairing::Pairings;
-use crate::pay::PinRequest;
+use crate::pay::{PinRequest, Purse};
 use crate::programme::CardAbility;
+use crate::request::Requests;
 use crate::session::Sessions;
 use crate::stats::Latencies;
 use crate::{
@@ -49,6 +50,7 @@ pub struct Engine {
     pub(crate) filters: Vec<Filter>,
     pub(crate) filters_stale: bool,
     pub(crate) ledger: Ledger,
+    pub(crate) requests: Requests,
     /// Before this moment a purchase is not asked after again.
     pub(crate) settle_after: Instant,
     pub(crate) pins: VecDeque<(Ticket, PinRequest)>,
@@ -56,6 +58,7 @@ pub struct Engine {
     pub(crate) rights: Vec<RightRow>,
     pub(crate) key_versions: Vec<SlotInfo>,
     pub(crate) wallet: Option<WalletInfo>,
+    pub(crate) purse: Purse,
     pub(crate) stats: Stats,
     pub(crate) latencies: Latencies,
     /// When the engine wants to be called again.
@@ -65,11 +68,9 @@ pub struct Engine {
 impl Engine {
     /// An engine that waits for a card. With [`Config::probe`] its first output asks for one.
     pub fn new(mut config: Config) -> Self {
-        let mut first = [0; 4];
-        config.entropy.fill(&mut first);
-        // Three quarters of the numbers lie ahead of the first one, whatever it is.
-        let first = u32::from_be_bytes(first) >> 2;
         let stored = core::mem::take(&mut config.stored);
+        let ledger = Ledger::load(&stored);
+        let next = ledger.next_sequence();
         let polls = config.probe.is_some();
         let mut engine = Self {
             out: Outbox::new(config.event_queue),
@@ -92,13 +93,15 @@ impl Engine {
             address: None,
             filters: Vec::new(),
             filters_stale: false,
-            ledger: Ledger::load(&stored, config.terminal, first),
+            requests: Requests::new(config.box_key.clone(), config.terminal, next),
+            ledger,
             settle_after: Instant::default(),
             pins: VecDeque::new(),
             tickets: 0,
             rights: Vec::new(),
             key_versions: Vec::new(),
             wallet: None,
+            purse: Purse::NotRead,
             stats: Stats::default(),
             latencies: Latencies::new(),
             deadline: None,
@@ -221,9 +224,9 @@ impl Engine {
         self.ledger.of_txn(txn).map(|entry| entry.transaction()).ok_or(PurchaseError::NoTransaction)
     }
 
-    /// The receipts of purchases made here, oldest first.
+    /// The receipts of purchases made here, oldest first; also of those that were refunded.
     pub fn receipts(&self) -> impl Iterator<Item = (TxnId, Receipt)> + '_ {
-        let paid = |entry: &&Entry| entry.state() == TxnState::Paid;
+        let paid = |entry: &&Entry| matches!(entry.state(), TxnState::Paid | TxnState::Refunded);
         let entries = self.ledger.entries().iter().filter(paid);
         entries.filter_map(|entry| Some((entry.id, entry.receipt?)))
     }

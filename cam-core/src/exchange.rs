@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::card::{Exchange, Handshake, Link, Stage, Trouble};
 use crate::engine::Engine;
 use crate::outbox::Todo;
-use crate::pay::PinRequest;
+use crate::pay::{PinRequest, Purse};
 use crate::stream::Stream;
 use crate::{CardState, Event, Outcome, PinAnswer, PinOutcome, SessionId};
 
@@ -80,6 +80,8 @@ impl Engine {
             self.send(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET, &[]);
         } else if let Some(index) = self.refresh.rights {
             self.send(Exchange::Rights, INS_RIGHTS, RIGHTS_ROWS, &[index]);
+        } else if self.send_review() {
+            // The answer says whether it was refunded.
         } else if self.probe_due().is_some_and(|at| now >= at) {
             // Reading the balance costs the session nothing and the card no write.
             self.send_probe(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET);
@@ -243,6 +245,7 @@ impl Engine {
             Exchange::VerifyFor(txn) => self.pin_answered(txn, answer),
             Exchange::Purchase(txn) => self.purchase_answered(now, txn, answer),
             Exchange::Query(txn) => self.query_answered(now, txn, answer),
+            Exchange::Review(txn) => self.review_answered(txn, answer),
             Exchange::Forgotten => {}
         }
     }
@@ -290,6 +293,7 @@ impl Engine {
             | Exchange::Authenticate
             | Exchange::Rights
             | Exchange::Balance
+            | Exchange::Review(_)
             | Exchange::Forgotten => {}
         }
     }
@@ -352,6 +356,7 @@ impl Engine {
     fn ready(&mut self, channel: scp03::Session) {
         self.channel = Some(channel);
         self.link = Link::Up(Stage::Ready);
+        self.purse = Purse::NotRead;
         self.stats.channels += 1;
         self.card.pairing_slot = self.pairings.current().map(|pairing| pairing.slot);
         self.out.push(Todo::Ladder);
@@ -363,6 +368,7 @@ impl Engine {
     }
 
     fn balance_answered(&mut self, answer: Answer) {
+        self.purse = Purse::Refused;
         if answer != Ok(0x9000) {
             return;
         }
@@ -373,6 +379,7 @@ impl Engine {
                 return;
             }
         };
+        self.purse = Purse::Read;
         if self.wallet != Some(wallet) {
             self.wallet = Some(wallet);
             self.out.event(Event::Wallet(wallet));

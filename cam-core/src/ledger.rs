@@ -1,20 +1,18 @@
 //! The purchases of this box, and the rows that carry them over a power cut.
 //!
-//! A row is written before PURCHASE is sent, so that the terminal's sequence number of a debit whose
-//! answer got lost is known afterwards, and never used for anything else. The sequence goes on from
-//! the highest number in any row. A row is reused only when its purchase has ended.
+//! A row is written before PURCHASE is sent. It saves the host a question after a power cut, and is
+//! never needed: the request's id names the pair that the card is asked for. So rows may be old, lost
+//! or damaged; what they say of money not paid is asked again, and none of them pays.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use cam_types::{
-    BcdDate, BcdTime, DecodeError, EventId, Fen, Pseudonym, Reader, TerminalId, TerminalSequence,
-};
-use ecm_emm::card::PinBlock;
+use cam_types::{EventId, Fen, Pseudonym};
+use ecm_emm::card::{PinBlock, WalletInfo};
 
 use crate::{
-    Offer, OfferId, Outcome, Receipt, RequestId, SessionId, StoreId, Transaction, TxnId, TxnState,
+    OfferId, Outcome, Receipt, RequestId, SessionId, StoreId, Transaction, TxnId, TxnState,
 };
 
 /// How far a purchase has come.
@@ -38,22 +36,49 @@ pub(crate) enum Step {
     Owned,
     Refused,
     Cancelled,
+    /// The card does not know it, or no longer.
+    Forgotten,
+}
+
+/// What the purse has counted: each record in the card's log moves one of the two.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Counts {
+    /// Debits.
+    pub(crate) offline: u16,
+    /// Credits.
+    pub(crate) online: u16,
+}
+
+impl Counts {
+    /// The records that the card's log holds (`docs/spec/purchase.md`, 3).
+    const LOG: u16 = 32;
+
+    pub(crate) const fn of(wallet: &WalletInfo) -> Self {
+        Self { offline: wallet.offline_sequence, online: wallet.online_sequence }
+    }
+
+    /// Whatever was written to the log after `before` is in it still.
+    pub(crate) fn log_reaches_back_to(self, before: Self) -> bool {
+        let debits = self.offline.wrapping_sub(before.offline);
+        let credits = self.online.wrapping_sub(before.online);
+        debits.checked_add(credits).is_some_and(|records| records <= Self::LOG)
+    }
 }
 
 /// One purchase.
 pub(crate) struct Entry {
     pub(crate) id: TxnId,
-    place: usize,
+    pub(crate) place: usize,
     pub(crate) request: RequestId,
     pub(crate) offer: OfferId,
     pub(crate) event: Option<EventId>,
     pub(crate) price: Fen,
-    /// The authentic ECM or offer. Empty after a restart, until the request comes again.
+    /// The authentic ECM or offer. Empty: a request of an earlier run, which is never paid.
     pub(crate) section: Vec<u8>,
     /// The card that PURCHASE was sent to.
     pub(crate) card: Pseudonym,
-    pub(crate) terminal: TerminalId,
-    pub(crate) sequence: TerminalSequence,
+    /// What its purse had counted before that; once paid, when the card was asked last.
+    pub(crate) counts: Option<Counts>,
     pub(crate) step: Step,
     pub(crate) result: u8,
     pub(crate) receipt: Option<Receipt>,
@@ -63,21 +88,14 @@ pub(crate) struct Entry {
 pub(crate) struct Ledger {
     entries: Vec<Entry>,
     next_id: u32,
-    next_sequence: u32,
-    terminal: TerminalId,
 }
 
 impl Ledger {
     /// So many purchases are remembered.
     const ROWS: usize = 32;
 
-    /// `first_sequence` is where to begin when the storage holds nothing.
-    pub(crate) fn load(
-        stored: &[(String, Vec<u8>)],
-        terminal: TerminalId,
-        first_sequence: u32,
-    ) -> Self {
-        let mut ledger = Self { entries: Vec::new(), next_id: 1, next_sequence: 0, terminal };
+    pub(crate) fn load(stored: &[(String, Vec<u8>)]) -> Self {
+        let mut ledger = Self { entries: Vec::new(), next_id: 1 };
         for place in 0..Self::ROWS {
             let key = Self::key(place);
             let Some((_, row)) = stored.iter().find(|(name, row)| *name == key && !row.is_empty())
@@ -87,18 +105,13 @@ impl Ledger {
             match Entry::parse(row, TxnId(ledger.next_id), place) {
                 Ok(entry) => {
                     ledger.next_id += 1;
-                    ledger.next_sequence =
-                        ledger.next_sequence.max(entry.sequence.value().wrapping_add(1));
                     ledger.entries.push(entry);
                 }
                 Err(why) => log::warn!("stored purchase {key} is not readable: {why}"),
             }
         }
         // Rows are reused in any order: by their sequence they are oldest first again.
-        ledger.entries.sort_by_key(|entry| entry.sequence.value());
-        if ledger.entries.is_empty() {
-            ledger.next_sequence = first_sequence;
-        }
+        ledger.entries.sort_by_key(Entry::number);
         ledger
     }
 
@@ -110,21 +123,24 @@ impl Ledger {
         format!("purchase.{place:02}")
     }
 
+    /// The number above all that the rows know.
+    pub(crate) fn next_sequence(&self) -> u32 {
+        self.entries.iter().map(Entry::number).max().map_or(0, |highest| highest.saturating_add(1))
+    }
+
     /// A new purchase; `None` when no place is free and nothing old may be forgotten.
     pub(crate) fn begin(
         &mut self,
         request: RequestId,
-        offer: &Offer,
+        offer: OfferId,
+        event: Option<EventId>,
         price: Fen,
         section: &[u8],
-    ) -> Option<TxnId> {
+    ) -> Option<&mut Entry> {
         let taken = |place: &usize| self.entries.iter().any(|entry| entry.place == *place);
         let place = match (0..Self::ROWS).find(|place| !taken(place)) {
             Some(place) => place,
-            None => {
-                let oldest = self.entries.iter().position(Entry::may_be_forgotten)?;
-                self.entries.remove(oldest).place
-            }
+            None => self.make_room()?,
         };
         let id = TxnId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1).max(1);
@@ -132,31 +148,28 @@ impl Ledger {
             id,
             place,
             request,
-            offer: offer.id,
-            event: offer.event,
+            offer,
+            event,
             price,
             section: section.to_vec(),
             card: Pseudonym::default(),
-            terminal: self.terminal,
-            sequence: TerminalSequence::default(),
+            counts: None,
             step: Step::Open,
             result: 0,
             receipt: None,
         });
-        Some(id)
+        self.entries.last_mut()
     }
 
-    /// A number that this terminal has never used.
-    pub(crate) fn next_sequence(&mut self) -> TerminalSequence {
-        let sequence = TerminalSequence::new(self.next_sequence);
-        self.next_sequence = self.next_sequence.wrapping_add(1);
-        sequence
-    }
-
-    /// The card knows a later number of this terminal: the storage was lost. Numbers that were used
-    /// before lie below.
-    pub(crate) fn skip_sequences(&mut self) {
-        self.next_sequence = self.next_sequence.wrapping_add(1 << 28);
+    /// What has ended goes before what is open, and the lowest number first: the highest one stays
+    /// in the storage.
+    fn make_room(&mut self) -> Option<usize> {
+        let entries = self.entries.iter().enumerate();
+        let oldest = entries
+            .filter(|(_, entry)| entry.may_be_forgotten())
+            .min_by_key(|(_, entry)| (entry.state() == TxnState::Open, entry.number()));
+        let (at, _) = oldest?;
+        Some(self.entries.remove(at).place)
     }
 
     pub(crate) fn of_request(&mut self, request: &RequestId) -> Option<&mut Entry> {
@@ -187,109 +200,17 @@ impl Ledger {
 }
 
 impl Entry {
-    const VERSION: u8 = 1;
-    const SENT: u8 = 1;
-    const NOT_PAID: u8 = 2;
-    const PAID: u8 = 3;
-    const OWNED: u8 = 4;
-    const REFUSED: u8 = 5;
-
     pub(crate) fn row_key(&self) -> String {
         Ledger::key(self.place)
     }
 
-    /// The row: version, request, offer, event (0 when it is not known), price, card, terminal,
-    /// sequence, state, result, receipt (zeros when there is none).
-    pub(crate) fn row(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(96);
-        out.push(Self::VERSION);
-        out.extend_from_slice(&self.request);
-        out.extend(self.offer.0.to_be_bytes());
-        out.extend(self.event.unwrap_or_default().to_be_bytes());
-        out.extend(self.price.to_be_bytes());
-        out.extend_from_slice(self.card.octets());
-        out.extend_from_slice(self.terminal.octets());
-        out.extend(self.sequence.to_be_bytes());
-        out.push(match self.step {
-            Step::Open | Step::Pin(_) | Step::Verifying | Step::Cancelled => Self::NOT_PAID,
-            Step::Storing(_) | Step::Pay | Step::Paying | Step::Settle | Step::Settling => {
-                Self::SENT
-            }
-            Step::Paid => Self::PAID,
-            Step::Owned => Self::OWNED,
-            Step::Refused => Self::REFUSED,
-        });
-        out.push(self.result);
-        let zeros = Receipt::none();
-        let receipt = self.receipt.as_ref().unwrap_or(&zeros);
-        out.extend(receipt.amount.to_be_bytes());
-        out.extend(receipt.balance_before.to_be_bytes());
-        out.extend(receipt.balance_after.to_be_bytes());
-        out.extend_from_slice(&receipt.date.0);
-        out.extend_from_slice(&receipt.time.0);
-        out.extend(receipt.card_sequence.to_be_bytes());
-        out.extend_from_slice(&receipt.tac);
-        out.extend_from_slice(&receipt.chain);
-        out.push(receipt.refunded.into());
-        out
+    const fn number(&self) -> u32 {
+        self.request.sequence().value()
     }
 
-    fn parse(row: &[u8], id: TxnId, place: usize) -> Result<Self, DecodeError> {
-        let mut r = Reader::new(row);
-        let version = r.u8("version")?;
-        if version != Self::VERSION {
-            return Err(DecodeError::Invalid { field: "version", got: version.into() });
-        }
-        let request = *r.array("request id")?;
-        let offer = OfferId(u64::from_be_bytes(*r.array("offer")?));
-        let event = Some(EventId::from_be_bytes(*r.array("event")?));
-        let event = event.filter(|event| event.value() != 0);
-        let price = Fen::from_be_bytes(*r.array("price")?);
-        let card = Pseudonym::new(*r.array("card")?);
-        let terminal = TerminalId::new(*r.array("terminal")?);
-        let sequence = TerminalSequence::from_be_bytes(*r.array("terminal sequence")?);
-        let step = match r.u8("state")? {
-            Self::SENT => Step::Settle,
-            Self::NOT_PAID => Step::Open,
-            Self::PAID => Step::Paid,
-            Self::OWNED => Step::Owned,
-            Self::REFUSED => Step::Refused,
-            other => return Err(DecodeError::Invalid { field: "state", got: other.into() }),
-        };
-        let result = r.u8("result")?;
-        let receipt = Receipt {
-            request,
-            offer,
-            event,
-            terminal,
-            terminal_sequence: sequence,
-            amount: Fen::from_be_bytes(*r.array("amount")?),
-            balance_before: Fen::from_be_bytes(*r.array("balance before")?),
-            balance_after: Fen::from_be_bytes(*r.array("balance after")?),
-            date: BcdDate(*r.array("date")?),
-            time: BcdTime(*r.array("time")?),
-            card_sequence: r.u16("card sequence")?,
-            tac: *r.array("TAC")?,
-            chain: *r.array("receipt")?,
-            refunded: r.u8("refunded")? != 0,
-        };
-        r.finish("purchase row")?;
-        let has_receipt = matches!(step, Step::Paid | Step::Owned);
-        Ok(Self {
-            id,
-            place,
-            request,
-            offer,
-            event,
-            price,
-            section: Vec::new(),
-            card,
-            terminal,
-            sequence,
-            step,
-            result,
-            receipt: has_receipt.then_some(receipt),
-        })
+    /// Only the run that gave the request out may pay it.
+    pub(crate) const fn is_of_this_run(&self) -> bool {
+        !self.section.is_empty()
     }
 
     pub(crate) fn state(&self) -> TxnState {
@@ -299,20 +220,27 @@ impl Entry {
                 TxnState::Sent
             }
             Step::Settle | Step::Settling => TxnState::Settling,
+            Step::Paid if self.receipt.is_some_and(|receipt| receipt.refunded) => {
+                TxnState::Refunded
+            }
             Step::Paid => TxnState::Paid,
             Step::Owned => TxnState::Owned,
             Step::Refused => TxnState::Refused,
             Step::Cancelled => TxnState::Cancelled,
+            Step::Forgotten => TxnState::Forgotten,
         }
     }
 
     /// How it ended, if it has.
     pub(crate) fn end(&self) -> Option<Outcome> {
         match self.step {
-            Step::Paid => self.receipt.map(Outcome::Paid),
-            Step::Owned => self.receipt.map(Outcome::Owned),
+            Step::Paid => self.receipt.map(|receipt| {
+                if receipt.refunded { Outcome::Refunded(receipt) } else { Outcome::Paid(receipt) }
+            }),
+            Step::Owned => Some(Outcome::Owned(self.receipt)),
             Step::Refused => Some(Outcome::Refused { result: self.result, balance: None }),
             Step::Cancelled => Some(Outcome::Cancelled),
+            Step::Forgotten => Some(Outcome::Forgotten),
             _ => None,
         }
     }
@@ -339,6 +267,13 @@ impl Entry {
         matches!(self.step, Step::Settle) && self.card == card
     }
 
+    /// The purse has counted a credit since this card was asked last: it may be a refund of this.
+    pub(crate) fn may_be_refunded(&self, card: Pseudonym, purse: Counts) -> bool {
+        self.state() == TxnState::Paid
+            && self.card == card
+            && self.counts.is_none_or(|counts| counts.online != purse.online)
+    }
+
     fn is_under_way(&self) -> bool {
         matches!(self.state(), TxnState::Sent | TxnState::Settling)
     }
@@ -348,120 +283,133 @@ impl Entry {
     }
 }
 
-impl Receipt {
-    fn none() -> Self {
-        Self {
-            request: [0; 16],
-            offer: OfferId(0),
-            event: None,
-            amount: Fen::ZERO,
-            balance_before: Fen::ZERO,
-            balance_after: Fen::ZERO,
-            date: BcdDate::default(),
-            time: BcdTime::default(),
-            terminal: TerminalId::default(),
-            terminal_sequence: TerminalSequence::default(),
-            card_sequence: 0,
-            tac: [0; 4],
-            chain: [0; 8],
-            refunded: false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::OfferKind;
+    use crate::request::Requests;
     use alloc::vec;
-    use cam_types::CasTime;
+    use cam_types::{BcdDate, BcdTime, CasTime, Key, TerminalId};
 
-    fn offer() -> Offer {
-        Offer {
-            id: OfferId(7),
-            session: SessionId(1),
-            kind: OfferKind::Event,
-            event: Some(EventId::new(2001)),
-            price: Some(Fen::new(1200)),
-            start: CasTime::new(1),
-            end: CasTime::new(2),
-            preview_s: 0,
-            slice_s: 0,
-            owned: false,
-            pin_needed: true,
-        }
+    fn request(number: u32) -> RequestId {
+        let terminal = TerminalId::new(*b"000001");
+        let mut requests = Requests::new(Key::new([0x60; 16]), terminal, number);
+        requests.give(CasTime::new(0), [7, 7]).unwrap()
     }
 
-    fn terminal() -> TerminalId {
-        TerminalId::new(*b"000001")
+    fn begin(ledger: &mut Ledger, number: u32) -> Option<&mut Entry> {
+        let event = Some(EventId::new(2001));
+        ledger.begin(request(number), OfferId(7), event, Fen::new(1200), &[0x80])
     }
 
-    #[test]
-    fn a_row_brings_a_purchase_back() {
-        let mut ledger = Ledger::load(&[], terminal(), 100);
-        let id = ledger.begin([1; 16], &offer(), Fen::new(1200), &[0x80]).unwrap();
-        let sequence = ledger.next_sequence();
-        let entry = ledger.of_txn_mut(id).unwrap();
-        entry.sequence = sequence;
-        entry.card = Pseudonym::new([3; 8]);
-        entry.step = Step::Paid;
-        entry.receipt = Some(Receipt {
-            request: [1; 16],
+    fn receipt() -> Receipt {
+        Receipt {
+            request: request(100),
             offer: OfferId(7),
             event: Some(EventId::new(2001)),
             amount: Fen::new(1200),
             balance_before: Fen::new(10_000),
             balance_after: Fen::new(8800),
-            terminal: terminal(),
-            terminal_sequence: TerminalSequence::new(100),
+            date: BcdDate([0x20, 0x26, 0x12, 0x01]),
+            time: BcdTime([0x20, 0x00, 0x59]),
+            terminal: request(100).terminal(),
+            terminal_sequence: request(100).sequence(),
             card_sequence: 5,
             tac: [9; 4],
             chain: [8; 8],
-            ..Receipt::none()
-        });
-        let stored = vec![(entry.row_key(), entry.row())];
-        let transaction = entry.transaction();
-        let mut again = Ledger::load(&stored, terminal(), 0);
-        assert_eq!(again.of_request(&[1; 16]).unwrap().transaction(), transaction);
-        assert_eq!(again.next_sequence(), TerminalSequence::new(101));
+            refunded: false,
+        }
     }
 
-    /// A row that was written before PURCHASE was sent is a question to the card.
     #[test]
-    fn a_row_without_an_answer_must_be_settled() {
-        let mut ledger = Ledger::load(&[], terminal(), 0);
-        let id = ledger.begin([1; 16], &offer(), Fen::new(1200), &[0x80]).unwrap();
-        let entry = ledger.of_txn_mut(id).unwrap();
-        entry.step = Step::Paying;
-        let stored = vec![(entry.row_key(), entry.row())];
-        let mut again = Ledger::load(&stored, terminal(), 0);
-        assert_eq!(again.of_request(&[1; 16]).unwrap().state(), TxnState::Settling);
+    fn a_row_brings_a_purchase_back() {
+        for (step, receipt) in [
+            (Step::Paid, Some(receipt())),
+            (Step::Paid, Some(Receipt { refunded: true, ..receipt() })),
+            (Step::Owned, Some(receipt())),
+            (Step::Owned, None),
+            (Step::Refused, None),
+            (Step::Forgotten, None),
+        ] {
+            let mut ledger = Ledger::load(&[]);
+            let entry = begin(&mut ledger, 100).unwrap();
+            entry.card = Pseudonym::new([3; 8]);
+            entry.counts = Some(Counts { offline: 5, online: 2 });
+            entry.step = step;
+            entry.receipt = receipt;
+            let stored = vec![(entry.row_key(), entry.row())];
+            let (transaction, counts) = (entry.transaction(), entry.counts);
+            let mut again = Ledger::load(&stored);
+            assert_eq!(again.next_sequence(), 101);
+            let entry = again.of_request(&request(100)).unwrap();
+            assert_eq!((entry.transaction(), entry.counts), (transaction, counts));
+            assert!(!entry.is_of_this_run());
+        }
+    }
+
+    /// Whatever has not ended is a question to the card.
+    #[test]
+    fn a_row_without_an_end_must_be_settled() {
+        for step in [Step::Open, Step::Verifying, Step::Pay, Step::Paying, Step::Settling] {
+            let mut ledger = Ledger::load(&[]);
+            let entry = begin(&mut ledger, 100).unwrap();
+            entry.step = step;
+            let stored = vec![(entry.row_key(), entry.row())];
+            let mut again = Ledger::load(&stored);
+            assert_eq!(again.of_request(&request(100)).unwrap().state(), TxnState::Settling);
+        }
     }
 
     #[test]
     fn damaged_rows_are_passed_over() {
-        let stored =
-            vec![("purchase.00".into(), vec![1, 2, 3]), ("purchase.01".into(), vec![9; 90])];
-        assert!(Ledger::load(&stored, terminal(), 5).entries().is_empty());
+        let mut ledger = Ledger::load(&[]);
+        let entry = begin(&mut ledger, 100).unwrap();
+        entry.step = Step::Paid;
+        entry.receipt = Some(receipt());
+        let whole = entry.row();
+        for len in 1..whole.len() {
+            let stored = vec![(entry.row_key(), whole[..len].to_vec())];
+            assert!(Ledger::load(&stored).entries().is_empty(), "{len} octets");
+        }
+        let stored = vec![("purchase.01".into(), vec![9; 90])];
+        assert!(Ledger::load(&stored).entries().is_empty());
     }
 
     #[test]
     fn ended_purchases_make_room_and_unsettled_ones_stay() {
-        let mut ledger = Ledger::load(&[], terminal(), 0);
-        let begin =
-            |ledger: &mut Ledger, n: u8| ledger.begin([n; 16], &offer(), Fen::new(1), &[0x80]);
-        let first = begin(&mut ledger, 0).unwrap();
-        ledger.of_txn_mut(first).unwrap().step = Step::Settle;
-        for n in 1..100 {
-            assert!(begin(&mut ledger, n).is_some());
+        let mut ledger = Ledger::load(&[]);
+        let open = begin(&mut ledger, 0).unwrap().id;
+        let unsettled = begin(&mut ledger, 1).unwrap();
+        unsettled.step = Step::Settle;
+        let unsettled = unsettled.id;
+        for n in 2..100 {
+            begin(&mut ledger, n).unwrap().step = Step::Refused;
         }
-        assert!(ledger.of_txn(first).is_some());
+        assert!(ledger.of_txn(unsettled).is_some() && ledger.of_txn(open).is_some());
         assert_eq!(ledger.entries().len(), Ledger::ROWS);
-        for n in 100..100 + Ledger::ROWS as u8 {
-            if let Some(id) = begin(&mut ledger, n) {
-                ledger.of_txn_mut(id).unwrap().step = Step::Settle;
+        assert_eq!(ledger.next_sequence(), 100, "the highest number stays");
+        for n in 100..100 + Ledger::ROWS as u32 {
+            if let Some(entry) = begin(&mut ledger, n) {
+                entry.step = Step::Settle;
             }
         }
-        assert_eq!(begin(&mut ledger, 255), None);
+        assert!(ledger.of_txn(open).is_none(), "at last what is open makes room, too");
+        assert!(begin(&mut ledger, 255).is_none());
+    }
+
+    #[test]
+    fn a_log_of_32_records_reaches_back_32_records() {
+        let before = Counts { offline: 0xFFF0, online: 4 };
+        for (offline, online, reaches) in [
+            (0xFFF0, 4, true),
+            (0x0010, 4, true),
+            (0x0011, 4, false),
+            (0x0000, 20, true),
+            (0x0000, 21, false),
+            (0xFFEF, 4, false),
+            (0xFFEF, 5, false),
+        ] {
+            let now = Counts { offline, online };
+            assert_eq!(now.log_reaches_back_to(before), reaches, "{now:?}");
+        }
     }
 }

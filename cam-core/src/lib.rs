@@ -7,7 +7,8 @@
 //!
 //! Normative references:
 //!  - ISO/IEC 13818-1 (PMT, CAT, CA_descriptor), ETSI ETR 289 (ECM, EMM, parity)
-//!  - `docs/spec/ecm.md`, `docs/spec/emm.md`, `docs/spec/card.md` (this system's messages)
+//!  - `docs/spec/ecm.md`, `docs/spec/emm.md`, `docs/spec/card.md` (this system's messages),
+//!    `docs/spec/purchase.md` (money)
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
@@ -30,7 +31,10 @@ mod pairing;
 mod pay;
 mod programme;
 mod purchase;
+mod request;
+mod row;
 mod session;
+mod settle;
 mod stats;
 mod stream;
 mod watch;
@@ -44,6 +48,7 @@ pub use ecm_emm::card::{
 pub use engine::Engine;
 pub use event::{Card, CardState, Event, Offer, OfferId, OfferKind, PinAnswer, PinOutcome, Ticket};
 pub use filter::Filter;
-pub use purchase::{Outcome, PurchaseError, Receipt, RequestId, Transaction, TxnId, TxnState};
+pub use purchase::{Outcome, PurchaseError, Receipt, Transaction, TxnId, TxnState};
+pub use request::RequestId;
 pub use session::{CaPmtReply, SessionError, SessionId};
 pub use stats::Stats;

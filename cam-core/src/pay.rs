@@ -1,34 +1,33 @@
-//! Purchases, step by step: VERIFY, the row on durable storage, PURCHASE; and QUERY when its answer
-//! got lost.
+//! Purchases, step by step: VERIFY, the row on durable storage, PURCHASE. What becomes of it when
+//! the answer gets lost is in `settle.rs`; the picture of both is in `docs/spec/purchase.md`, 4.
 //!
-//! ```text
-//! Open ──confirm──▶ Pin ──VERIFY──▶ Verifying ──right──▶ Storing ──stored──▶ Pay ──PURCHASE──▶ Paying
-//!  ▲ ▲                                  │ wrong                                         │
-//!  │ └──────────────────────────────────┘                          Paid, Owned, Refused ┤ no answer
-//!  └────────────NONE: no money has moved──── Settling ◀──QUERY── Settle ◀───────────────┘
-//! ```
-//!
-//! The PIN is wiped when VERIFY is sent. Every PURCHASE has a terminal sequence of its own that is
-//! on durable storage before it is sent, and that is never used again.
+//! The PIN is wiped when VERIFY is sent. A PURCHASE has the pair that its request names, which is on
+//! durable storage before it is sent, and which no other request has.
 
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use cam_types::{Fen, Instant};
-use ecm_emm::card::{
-    self, INS_PURCHASE, INS_VERIFY, PinBlock, PurchaseAnswer, PurchaseRequest, PurchaseResult,
-    PurchaseState,
-};
+use ecm_emm::card::RIGHTS_WALLET;
+use ecm_emm::card::{self, INS_PURCHASE, INS_RIGHTS, INS_VERIFY, PinBlock, PurchaseRequest};
 use gp::scp03::ScpError;
 
-use crate::card::{Exchange, Trouble};
+use crate::card::Exchange;
 use crate::engine::Engine;
 use crate::exchange::Answer;
-use crate::ledger::{Entry, Step};
+use crate::ledger::{Counts, Entry, Step};
 use crate::{
-    CardState, Event, OfferId, Outcome, PinAnswer, PinOutcome, PurchaseError, Receipt, RequestId,
+    CardState, Event, OfferId, OfferKind, Outcome, PinAnswer, PinOutcome, PurchaseError, RequestId,
     StoreId, Ticket, TxnId, TxnState,
 };
+
+/// Whether the purse's counters were read in this session with the card.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Purse {
+    NotRead,
+    Read,
+    /// The card would not tell.
+    Refused,
+}
 
 /// What the subscriber wants of the card's PIN.
 pub(crate) enum PinRequest {
@@ -39,11 +38,19 @@ pub(crate) enum PinRequest {
 impl Engine {
     /// So many PINs may wait to be verified.
     const MAX_PINS: usize = 4;
-    /// A card that does not say what became of a purchase is asked again after so long.
-    const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+    /// A name for one wish to buy. Its purchase has one number of this terminal from now on.
+    pub fn request_new(&mut self) -> Result<RequestId, PurchaseError> {
+        let clock = self.card.now.filter(|_| self.card.state == CardState::Ready);
+        let clock = clock.ok_or(PurchaseError::NoCard)?;
+        let mut random = [0; 2];
+        self.config.entropy.fill(&mut random);
+        self.requests.give(clock, random).ok_or(PurchaseError::NumbersUsedUp)
+    }
 
     /// Begins a purchase. The same request id gives the same purchase back, whatever became of it,
-    /// also after a restart.
+    /// also after a restart. A request of an earlier run that nothing is known of here is asked
+    /// after, and never paid.
     pub fn purchase_begin(
         &mut self,
         now: Instant,
@@ -58,41 +65,99 @@ impl Engine {
 
     fn begin(
         &mut self,
+        offer: OfferId,
+        request: RequestId,
+        price_seen: Fen,
+    ) -> Result<TxnId, PurchaseError> {
+        if !self.requests.are_ours(&request) {
+            return Err(PurchaseError::ForeignRequest);
+        }
+        match self.ledger.of_request(&request).map(|entry| (entry.id, entry.state())) {
+            Some((txn, TxnState::Open)) => self.begin_again(txn, offer, price_seen),
+            Some((txn, TxnState::Forgotten)) => self.ask_after(txn),
+            Some((txn, _)) => Ok(txn),
+            None if self.requests.is_fresh(&request) => self.begin_new(offer, request, price_seen),
+            None => self.begin_old(offer, request, price_seen),
+        }
+    }
+
+    fn begin_new(
+        &mut self,
         id: OfferId,
         request: RequestId,
         price_seen: Fen,
     ) -> Result<TxnId, PurchaseError> {
-        let offer = self
+        let (offer, section) = self
             .sessions
             .find(id.session())
-            .and_then(|session| session.offers().find(|(offer, _)| offer.id == id));
-        if let Some(entry) = self.ledger.of_request(&request) {
-            if entry.state() != TxnState::Open {
-                return Ok(entry.id);
-            }
-            if entry.price != price_seen {
-                let price = entry.price;
-                return Err(PurchaseError::PriceChanged { price, seen: price_seen });
-            }
-            if let Some((offer, section)) = offer {
-                if offer.event != entry.event {
-                    return Err(PurchaseError::RequestReused);
-                }
-                entry.offer = offer.id;
-                entry.section.clear();
-                entry.section.extend_from_slice(section);
-            }
-            return Ok(entry.id);
-        }
-        let (offer, section) = offer.ok_or(PurchaseError::NoOffer)?;
+            .and_then(|session| session.offers().find(|(offer, _)| offer.id == id))
+            .ok_or(PurchaseError::NoOffer)?;
         offer
             .agrees(price_seen)
             .map_err(|price| PurchaseError::PriceChanged { price, seen: price_seen })?;
         // A further slice of time is bought before the first has ended; an event only once.
-        if offer.owned && offer.kind == crate::OfferKind::Event {
+        if offer.owned && offer.kind == OfferKind::Event {
             return Err(PurchaseError::AlreadyOwned);
         }
-        self.ledger.begin(request, offer, price_seen, section).ok_or(PurchaseError::Full)
+        let begun = self.ledger.begin(request, offer.id, offer.event, price_seen, section);
+        let txn = begun.ok_or(PurchaseError::Full)?.id;
+        self.requests.used(&request);
+        Ok(txn)
+    }
+
+    /// The same request, not confirmed yet: the offer may have fresh time by now.
+    fn begin_again(
+        &mut self,
+        txn: TxnId,
+        id: OfferId,
+        price_seen: Fen,
+    ) -> Result<TxnId, PurchaseError> {
+        let entry = self.ledger.of_txn_mut(txn).ok_or(PurchaseError::NoTransaction)?;
+        if entry.price != price_seen {
+            return Err(PurchaseError::PriceChanged { price: entry.price, seen: price_seen });
+        }
+        let offer = self
+            .sessions
+            .find(id.session())
+            .and_then(|session| session.offers().find(|(offer, _)| offer.id == id));
+        if let Some((offer, section)) = offer {
+            if offer.event != entry.event {
+                return Err(PurchaseError::RequestReused);
+            }
+            entry.offer = offer.id;
+            entry.section.clear();
+            entry.section.extend_from_slice(section);
+        }
+        Ok(txn)
+    }
+
+    /// A request that neither this run nor the storage knows: the card is asked by its pair.
+    fn begin_old(
+        &mut self,
+        offer: OfferId,
+        request: RequestId,
+        price_seen: Fen,
+    ) -> Result<TxnId, PurchaseError> {
+        if self.card.state != CardState::Ready {
+            return Err(PurchaseError::NoCard);
+        }
+        // The storage was lost between the two: what the card says under this pair is the other's.
+        let pair = |entry: &Entry| entry.request.pair() == request.pair();
+        if self.ledger.entries().iter().any(pair) {
+            return Err(PurchaseError::Forgotten);
+        }
+        let begun = self.ledger.begin(request, offer, None, price_seen, &[]);
+        let txn = begun.ok_or(PurchaseError::Full)?.id;
+        self.ask_after(txn)
+    }
+
+    fn ask_after(&mut self, txn: TxnId) -> Result<TxnId, PurchaseError> {
+        let card = self.address.filter(|_| self.card.state == CardState::Ready);
+        let card = card.ok_or(PurchaseError::NoCard)?;
+        let entry = self.ledger.of_txn_mut(txn).ok_or(PurchaseError::NoTransaction)?;
+        entry.card = card;
+        entry.step = Step::Settle;
+        Ok(txn)
     }
 
     /// Confirms a purchase. `pin` is ASCII digits, empty to try without. The answer comes as
@@ -112,15 +177,20 @@ impl Engine {
         let entry = self.ledger.of_txn_mut(txn).ok_or(PurchaseError::NoTransaction)?;
         match entry.state() {
             TxnState::Open => {}
-            TxnState::Paid | TxnState::Owned | TxnState::Refused => {
+            state @ (TxnState::Sent | TxnState::Settling | TxnState::Cancelled) => {
+                return Err(PurchaseError::State(state));
+            }
+            _ => {
                 if let Some(outcome) = entry.end() {
                     self.out.event(Event::Purchase { txn, outcome });
                 }
                 return Ok(());
             }
-            state => return Err(PurchaseError::State(state)),
         }
-        if self.card.state != CardState::Ready {
+        // What the purse has counted is part of settling a lost answer.
+        if self.card.state != CardState::Ready
+            || (self.wallet.is_none() && self.purse == Purse::NotRead)
+        {
             return Err(PurchaseError::NoCard);
         }
         // What is on air now is better than what was on air when it began: its time is fresh.
@@ -130,9 +200,6 @@ impl Engine {
         if let Some(section) = newest {
             entry.section.clear();
             entry.section.extend_from_slice(section);
-        }
-        if entry.section.is_empty() {
-            return Err(PurchaseError::NoOffer);
         }
         if pin.is_empty() {
             self.store_before_paying(txn);
@@ -196,6 +263,11 @@ impl Engine {
         if now >= self.settle_after
             && let Some(entry) = self.ledger.find(|entry| entry.must_be_settled_by(card))
         {
+            if self.purse == Purse::NotRead {
+                self.refresh.balance = false;
+                self.send(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET, &[]);
+                return true;
+            }
             entry.step = Step::Settling;
             let txn = entry.id;
             self.send_purchase(txn, Exchange::Query(txn));
@@ -237,12 +309,12 @@ impl Engine {
         waits.then_some(self.settle_after)
     }
 
-    fn send_purchase(&mut self, txn: TxnId, exchange: Exchange) {
+    pub(crate) fn send_purchase(&mut self, txn: TxnId, exchange: Exchange) {
         let Some(entry) = self.ledger.of_txn(txn) else { return };
-        let query = matches!(exchange, Exchange::Query(_));
+        let query = !matches!(exchange, Exchange::Purchase(_));
         let request = PurchaseRequest {
-            terminal_sequence: entry.sequence,
-            terminal: entry.terminal,
+            terminal_sequence: entry.request.sequence(),
+            terminal: entry.request.terminal(),
             expected_price: entry.price,
             flags: if query { PurchaseRequest::QUERY } else { 0 },
             section: if query { &[] } else { &entry.section },
@@ -258,11 +330,12 @@ impl Engine {
     /// The PIN is right, or none is wanted: the pair (terminal, sequence) goes to durable storage
     /// before the card hears of it.
     fn store_before_paying(&mut self, txn: TxnId) {
-        let sequence = self.ledger.next_sequence();
         let Some(card) = self.address else { return };
+        let counts = self.wallet.as_ref().map(Counts::of);
         let Some(entry) = self.ledger.of_txn_mut(txn) else { return };
-        entry.sequence = sequence;
         entry.card = card;
+        // Read some time ago, the counters are too low if anything: that errs on the safe side.
+        entry.counts = counts;
         entry.result = 0;
         entry.step = Step::Pay;
         let id = self.out.store(entry.row_key(), entry.row());
@@ -333,132 +406,5 @@ impl Engine {
             let txn = entry.id;
             self.reopen(txn, Outcome::PinRequired);
         }
-    }
-
-    pub(crate) fn purchase_answered(&mut self, now: Instant, txn: TxnId, answer: Answer) {
-        let said = match answer {
-            Ok(0x9000) => PurchaseAnswer::parse(&self.plain).ok(),
-            _ => None,
-        };
-        match said {
-            Some(said) if said.result != PurchaseResult::NONE => self.conclude(now, txn, &said),
-            // Whatever else comes after PURCHASE was sent: only the card knows.
-            _ => {
-                self.unsettled(txn);
-                self.trouble(now, Trouble::Line);
-            }
-        }
-    }
-
-    pub(crate) fn query_answered(&mut self, now: Instant, txn: TxnId, answer: Answer) {
-        let said = match answer {
-            Ok(0x9000) => PurchaseAnswer::parse(&self.plain).ok(),
-            _ => None,
-        };
-        match said {
-            Some(said) if said.result == PurchaseResult::NONE => {
-                self.reopen(txn, Outcome::NotPaid);
-                self.store_end(txn);
-            }
-            Some(said) => self.conclude(now, txn, &said),
-            None => {
-                self.settle_after = now.after(Self::ASK_AGAIN);
-                self.unsettled(txn);
-            }
-        }
-    }
-
-    /// The answer to PURCHASE or QUERY is lost.
-    pub(crate) fn unsettled(&mut self, txn: TxnId) {
-        let Some(entry) = self.ledger.of_txn_mut(txn) else { return };
-        let first = matches!(entry.step, Step::Paying);
-        entry.step = Step::Settle;
-        if first {
-            self.out.event(Event::Purchase { txn, outcome: Outcome::Settling });
-        }
-    }
-
-    /// The card has said what became of a purchase.
-    fn conclude(&mut self, now: Instant, txn: TxnId, said: &PurchaseAnswer) {
-        let Some(entry) = self.ledger.of_txn_mut(txn) else { return };
-        entry.result = said.result.0;
-        let receipt = receipt(entry, said);
-        let outcome = match said.result {
-            // The card debits only the price that was expected: a record of another amount belongs
-            // to another purchase, and this one has not taken place.
-            PurchaseResult::DONE if said.amount != entry.price => {
-                self.reopen(txn, Outcome::NotPaid);
-                return;
-            }
-            PurchaseResult::PAID | PurchaseResult::DONE => {
-                entry.step = Step::Paid;
-                entry.receipt = Some(receipt);
-                Outcome::Paid(receipt)
-            }
-            PurchaseResult::OWNED => {
-                entry.step = Step::Owned;
-                entry.receipt = Some(receipt);
-                Outcome::Owned(receipt)
-            }
-            PurchaseResult::PIN_REQUIRED => {
-                self.reopen(txn, Outcome::PinRequired);
-                self.store_end(txn);
-                return;
-            }
-            result if result.is_refusal() => {
-                entry.step = Step::Refused;
-                if result == PurchaseResult::SEQUENCE {
-                    self.ledger.skip_sequences();
-                }
-                Outcome::Refused { result: result.0, balance: Some(said.balance) }
-            }
-            // A result that this version does not know: the card is asked again, in its own time.
-            _ => {
-                self.settle_after = now.after(Self::ASK_AGAIN);
-                self.unsettled(txn);
-                return;
-            }
-        };
-        self.store_end(txn);
-        self.out.event(Event::Purchase { txn, outcome });
-        self.refresh.state();
-        if matches!(outcome, Outcome::Paid(_) | Outcome::Owned(_)) {
-            self.replay_where_dark();
-        }
-    }
-
-    /// How it ended, for after a restart. When this row is lost, the card is asked once more.
-    fn store_end(&mut self, txn: TxnId) {
-        if let Some(entry) = self.ledger.of_txn(txn) {
-            self.out.store(entry.row_key(), entry.row());
-        }
-    }
-
-    /// The card may open now what it has denied.
-    pub(crate) fn replay_where_dark(&mut self) {
-        for session in self.sessions.iter_mut() {
-            for stream in session.streams.iter_mut().filter(|stream| stream.keys.is_none()) {
-                stream.gate.replay();
-            }
-        }
-    }
-}
-
-fn receipt(entry: &Entry, said: &PurchaseAnswer) -> Receipt {
-    Receipt {
-        request: entry.request,
-        offer: entry.offer,
-        event: entry.event,
-        amount: said.amount,
-        balance_before: said.balance.checked_add(said.amount).unwrap_or(said.balance),
-        balance_after: said.balance,
-        date: said.date,
-        time: said.time,
-        terminal: entry.terminal,
-        terminal_sequence: entry.sequence,
-        card_sequence: said.offline_sequence,
-        tac: said.tac,
-        chain: said.receipt,
-        refunded: said.state == PurchaseState::REFUNDED,
     }
 }

@@ -2,10 +2,7 @@ use core::fmt;
 
 use cam_types::{BcdDate, BcdTime, EventId, Fen, TerminalId, TerminalSequence};
 
-use crate::OfferId;
-
-/// The middleware's name for one wish to buy: the same name never pays twice.
-pub type RequestId = [u8; 16];
+use crate::{OfferId, RequestId};
 
 /// Names a purchase. The id of a purchase that was forgotten is refused. Never 0.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -22,12 +19,16 @@ pub enum TxnState {
     Paid,
     /// The card had the right already; no debit.
     Owned,
-    /// Refused by the card. No money has moved.
+    /// Refused by the card, or sent in an earlier run and not paid. No money has moved.
     Refused,
     /// Cancelled before it was confirmed. No money has moved.
     Cancelled,
     /// Sent, and the answer was lost: the card will be asked.
     Settling,
+    /// Paid, and given back later: the right has ended. The receipt is there.
+    Refunded,
+    /// The card does not know it, or no longer. Nothing is debited for it any more.
+    Forgotten,
 }
 
 /// What a step of a purchase came to.
@@ -35,8 +36,10 @@ pub enum TxnState {
 pub enum Outcome {
     /// Paid. Nothing is left to do.
     Paid(Receipt),
-    /// The card had the right already: its receipt, no debit.
-    Owned(Receipt),
+    /// The card had the right already, no debit; its receipt as long as the card's log has it.
+    Owned(Option<Receipt>),
+    /// Paid, and given back since.
+    Refunded(Receipt),
     /// The card refused before touching the balance; the number is its result (`PurchaseAnswer`).
     Refused {
         /// The card's result.
@@ -55,8 +58,11 @@ pub enum Outcome {
     PinRequired,
     /// No money has moved, and the purchase is open again: confirming it again pays once.
     NotPaid,
-    /// The answer was lost. The card is asked as soon as it can be; then comes `Paid` or `NotPaid`.
+    /// The answer was lost. The card is asked as soon as it can be; then comes `Paid` or `NotPaid`
+    /// (after a restart `Refused`), or `Forgotten`.
     Settling,
+    /// The card does not know the request, or no longer. Nothing is debited for it any more.
+    Forgotten,
     /// Cancelled.
     Cancelled,
 }
@@ -134,6 +140,12 @@ pub enum PurchaseError {
     State(TxnState),
     /// The request was for something else.
     RequestReused,
+    /// The request id was not given out for this box.
+    ForeignRequest,
+    /// Neither storage nor card can know the request: its number went to another one.
+    Forgotten,
+    /// The terminal has given out its last number.
+    NumbersUsedUp,
     /// The PIN is not 4 to 12 digits.
     PinFormat,
     /// No card in session.
@@ -145,17 +157,33 @@ pub enum PurchaseError {
 impl fmt::Display for PurchaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoOffer => f.write_str("there is no such offer now"),
+            Self::NoOffer => f.write_str("there is no such offer now; no money has moved"),
             Self::NoTransaction => f.write_str("there is no such purchase"),
             Self::PriceChanged { price, seen } => {
-                write!(f, "the price is {price}, the subscriber saw {seen}")
+                write!(f, "the price is {price}, the subscriber saw {seen}; no money has moved")
             }
-            Self::AlreadyOwned => f.write_str("it is bought already"),
+            Self::AlreadyOwned => f.write_str("it is bought already; no money has moved"),
+            Self::State(TxnState::Settling) => {
+                f.write_str("the purchase is being settled: the card will be asked")
+            }
             Self::State(state) => write!(f, "the purchase is {state:?}"),
-            Self::RequestReused => f.write_str("the request id belongs to another offer"),
-            Self::PinFormat => f.write_str("a PIN is 4 to 12 digits"),
-            Self::NoCard => f.write_str("no card in session"),
-            Self::Full => f.write_str("too many purchases are open or unsettled"),
+            Self::RequestReused => {
+                f.write_str("the request id belongs to another offer; no money has moved")
+            }
+            Self::ForeignRequest => {
+                f.write_str("the request id was not given out for this box; ask for a new one")
+            }
+            Self::Forgotten => f.write_str(
+                "the request's number went to another one; nothing is debited for it, ask for a new id",
+            ),
+            Self::NumbersUsedUp => {
+                f.write_str("the terminal has given out its last number; no money has moved")
+            }
+            Self::PinFormat => f.write_str("a PIN is 4 to 12 digits; no money has moved"),
+            Self::NoCard => f.write_str("no card in session; no money has moved"),
+            Self::Full => {
+                f.write_str("too many purchases are open or unsettled; no money has moved")
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ mod bench;
 
 use bench::card::{CARD, ModelCard, PIN};
 use bench::{air, config};
-use cam_core::{Absence, Engine, Input, OfferId, Output, SessionId, StoreId, TxnId};
+use cam_core::{Absence, Engine, Input, OfferId, Output, RequestId, SessionId, StoreId, TxnId};
 use cam_types::{Fen, Instant, Pid};
 use proptest::prelude::*;
 
@@ -93,6 +93,7 @@ struct World {
     stores: Vec<StoreId>,
     sessions: Vec<SessionId>,
     txns: Vec<TxnId>,
+    requests: Vec<RequestId>,
 }
 
 impl World {
@@ -108,6 +109,7 @@ impl World {
             stores: Vec::new(),
             sessions: Vec::new(),
             txns: Vec::new(),
+            requests: Vec::new(),
         }
     }
 
@@ -229,7 +231,11 @@ impl World {
                 let known = offers.get(usize::from(offer) % (offers.len() + 1));
                 let id = known.map_or(OfferId(offer.into()), |offer| offer.id);
                 let price = known.and_then(|offer| offer.price).unwrap_or(Fen::new(price));
-                if let Ok(txn) = self.engine.purchase_begin(self.now, id, [request; 16], price) {
+                if usize::from(request) >= self.requests.len() {
+                    self.requests.extend(self.engine.request_new());
+                }
+                let request = pick(&self.requests, request).unwrap_or_default();
+                if let Ok(txn) = self.engine.purchase_begin(self.now, id, request, price) {
                     self.txns.push(txn);
                 }
             }

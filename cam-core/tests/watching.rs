@@ -362,7 +362,8 @@ fn an_offer_section_is_for_a_purchase_only() {
     let offers: Vec<_> = bench.engine.offers(cinema).collect();
     assert_eq!(offers.len(), 1);
     let price = cam_types::Fen::new(850);
-    let txn = bench.engine.purchase_begin(bench.now, offers[0].id, [1; 16], price).unwrap();
+    let request = bench.engine.request_new().unwrap();
+    let txn = bench.engine.purchase_begin(bench.now, offers[0].id, request, price).unwrap();
     bench.engine.purchase_confirm(bench.now, txn, bench::card::PIN).unwrap();
     bench.run(1000);
     let transaction = bench.engine.purchase(txn).unwrap();

@@ -27,6 +27,8 @@ pub mod constant {
     pub const ACKNOWLEDGEMENT: u8 = 0x63;
     /// The receipt chain.
     pub const RECEIPT: u8 = 0x64;
+    /// The check octets of a request id.
+    pub const REQUEST: u8 = 0x65;
 }
 
 /// What a key is for and who holds it. It selects what an EMM under the key may do.

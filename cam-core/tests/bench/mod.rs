@@ -113,18 +113,6 @@ impl Bench {
         again
     }
 
-    /// The same, and its storage is lost; its random numbers begin with this one.
-    pub fn restart_without_storage(self, seed: u8) -> Self {
-        let mut config = config(air::stored_pairing());
-        config.entropy = Box::new(Counting(seed));
-        let mut again = Self::new(config);
-        again.card = self.card;
-        again.card.reset();
-        again.now = self.now;
-        again.run(1000);
-        again
-    }
-
     pub fn input(&mut self, input: Input<'_>) {
         self.engine.handle_input(self.now, input);
         self.drain();
