@@ -191,10 +191,39 @@ typedef struct stbcam_error_t {
 #define STBCAM_E_REQUEST_REUSED -65
 
 /**
- * The answer was lost, and the card now says that it was not paid. No money has moved; the
- * purchase is open again, and confirming it again pays once.
+ * The answer was lost, and the card now says that it was not paid. No money has moved. When the
+ * purchase is open again, confirming it again pays once; after a restart it is refused, and the
+ * wish needs a new request id.
  */
 #define STBCAM_E_NOT_PAID -66
+
+/**
+ * Neither the storage nor the card knows this request, or no longer. Nothing is debited for it from
+ * now on.
+ */
+#define STBCAM_E_REQUEST_FORGOTTEN -67
+/** The price is over the card's limit of a purchase. No money has moved. */
+#define STBCAM_E_LIMIT -68
+
+/**
+ * The card knows a later purchase of this box, or the numbers of purse or terminal are used up. No
+ * money has moved; unless they are used up, a new request id serves.
+ */
+#define STBCAM_E_SEQUENCE -69
+/** Above the rating that the card allows without its PIN. No money has moved. */
+#define STBCAM_E_RATING -70
+/** The card has no key for the offer. No money has moved. */
+#define STBCAM_E_NO_KEY -71
+
+/**
+ * Nothing is sold to this card by this offer: no price, not in this region, or messages missing. No
+ * money has moved.
+ */
+#define STBCAM_E_NOT_FOR_SALE -72
+/** The offer is not authentic. No money has moved. */
+#define STBCAM_E_OFFER_FORGED -73
+/** The card cannot read the offer. No money has moved. */
+#define STBCAM_E_OFFER_MALFORMED -74
 
 /**
  * A result in words, in English. Static: never freed, never NULL.
@@ -1324,10 +1353,15 @@ stbcam_result_t stbcam_pin_change(stbcam_t *cam,
 /* ---- 9. Wallet and purchases -------------------------------------------------------------------
  *
  * A purchase has two steps: stbcam_purchase_begin names what is bought, for which price, under
- * which request id; stbcam_purchase_confirm pays. The same request id never pays twice, also
- * after a restart: whoever is unsure asks again with the same one. The outcome comes as
- * STBCAM_EV_PURCHASE and is paid, refused or being settled, never guessed. Money is counted in
- * minor units, never in a float.
+ * which request id; stbcam_purchase_confirm pays. The outcome comes as STBCAM_EV_PURCHASE and
+ * is paid, refused or being settled, never guessed. Money is counted in minor units, never in a
+ * float. docs/spec/purchase.md tells the whole of it.
+ *
+ * A request id is one wish of the subscriber. stbcam_request_new gives it out; a host that wants
+ * to know after a power cut what became of the wish keeps it before confirming. The same request
+ * id never pays twice: whoever is unsure begins again with the same one, and gets the same purchase
+ * back as long as the storage or the card knows it. It is paid only while the library that gave it
+ * out is open: after that it is asked after, and what was not paid needs a new id.
  */
 
 /** One event. */
@@ -1348,7 +1382,7 @@ stbcam_result_t stbcam_pin_change(stbcam_t *cam,
 #define STBCAM_TXN_SENT 2
 /** Paid: the receipt is there. */
 #define STBCAM_TXN_PAID 3
-/** Refused. No money has moved. */
+/** Refused; or sent before a restart, and not paid. No money has moved. */
 #define STBCAM_TXN_REFUSED 4
 /** Cancelled. No money has moved. */
 #define STBCAM_TXN_CANCELLED 5
@@ -1356,6 +1390,14 @@ stbcam_result_t stbcam_pin_change(stbcam_t *cam,
 #define STBCAM_TXN_RECOVERING 6
 /** The card had the right already: no debit, the receipt is the first one's. */
 #define STBCAM_TXN_OWNED 7
+/** Paid, and given back later: the right has ended. The receipt is there. */
+#define STBCAM_TXN_REFUNDED 8
+
+/**
+ * The card does not know this request, or no longer. Nothing is debited for it from now on; whether
+ * it was paid long ago, the receipts tell.
+ */
+#define STBCAM_TXN_FORGOTTEN 9
 /** It was refunded later. */
 #define STBCAM_RECEIPT_REFUNDED 1
 
@@ -1377,9 +1419,9 @@ typedef struct stbcam_wallet_t {
     size_t struct_size;
     /** Names the purse on the card: 1. */
     uint32_t wallet_id;
-    /** The card's number of the next debit. */
+    /** The card's number of its last debit. */
     uint16_t card_seq_offline;
-    /** The card's number of the next load. */
+    /** The card's number of its last load. */
     uint16_t card_seq_online;
     /** What is left. */
     struct stbcam_money_t balance;
@@ -1421,7 +1463,10 @@ typedef struct stbcam_receipt_t {
     size_t struct_size;
     /** Names the purchase. */
     stbcam_txn_t txn;
-    /** One of STBCAM_TXN_*. All below is 0 unless PAID or OWNED. */
+    /**
+     * One of STBCAM_TXN_*. What was paid is 0 unless PAID, REFUNDED or OWNED; of an OWNED one also
+     * when the card's log has no place for its record any more.
+     */
     int32_t state;
     /** The request. */
     uint8_t request_id[16];
@@ -1495,13 +1540,32 @@ stbcam_result_t stbcam_offers(stbcam_t *cam,
                               size_t *count);
 
 /**
- * Begins a purchase; no money moves. request_id is 16 octets of the host's, unique for one wish
- * of the subscriber; price_seen is what the subscriber was shown. *out names the purchase. The
- * same request id gives the same purchase back, whatever became of it.
+ * Gives out a request id, 16 octets, for one wish of the subscriber. It has the terminal's number
+ * of its purchase inside: numbers are paid in the order in which they were given out, and one that
+ * was overtaken is refused (STBCAM_E_SEQUENCE).
  *
- * STBCAM_E_OFFER_EXPIRED: no such offer now. STBCAM_E_PRICE_CHANGED: it costs something else.
- * STBCAM_E_ALREADY_OWNED: bought already. STBCAM_E_REQUEST_REUSED: the request was for something else.
- * STBCAM_E_FULL: too many purchases are open.
+ * STBCAM_E_NO_CARD: no card in session. STBCAM_E_SEQUENCE: the terminal has no number left.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * out points to 16 writable octets.
+ */
+STBCAM_API stbcam_result_t stbcam_request_new(stbcam_t *cam, uint8_t *out);
+
+/**
+ * Begins a purchase; no money moves. request_id is 16 octets of stbcam_request_new;
+ * price_seen is what the subscriber was shown. *out names the purchase. The same request id
+ * gives the same purchase back, whatever became of it. One that was given out before a restart, and
+ * that the storage does not know, is looked for on the card (STBCAM_TXN_RECOVERING), and never
+ * paid.
+ *
+ * STBCAM_E_ARG: the request id was not given out for this box. STBCAM_E_OFFER_EXPIRED: no such offer
+ * now. STBCAM_E_PRICE_CHANGED: it costs something else. STBCAM_E_ALREADY_OWNED: bought already.
+ * STBCAM_E_REQUEST_REUSED: the request was for something else. STBCAM_E_REQUEST_FORGOTTEN: its number
+ * went to another request. STBCAM_E_NO_CARD: the card must be asked, and there is none in session.
+ * STBCAM_E_FULL: too many purchases are open. No money has moved by any of them.
  *
  * Threads: any.
  *
@@ -1519,9 +1583,9 @@ stbcam_result_t stbcam_purchase_begin(stbcam_t *cam,
 /**
  * Confirms a purchase: the money moves. pin is ASCII digits, or len is 0 to try without. Never
  * waits; the outcome comes as STBCAM_EV_PURCHASE. After a wrong PIN the purchase stays open. A
- * purchase that has ended tells its end again, without a debit.
+ * purchase that has ended tells its end again by an event, without a debit.
  *
- * STBCAM_E_NO_TXN: no such purchase. STBCAM_E_STATE: cancelled or refused.
+ * STBCAM_E_NO_TXN: no such purchase. STBCAM_E_STATE: cancelled, or on its way already.
  * STBCAM_E_OUTCOME_UNKNOWN: being settled. STBCAM_E_NO_CARD: no card in session. STBCAM_E_ARG: not a PIN.
  *
  * Threads: any.
@@ -1562,7 +1626,7 @@ stbcam_result_t stbcam_purchase(stbcam_t *cam,
                                 struct stbcam_receipt_t *out);
 
 /**
- * Lists the receipts of purchases made with this box, oldest first, piece by piece: *cursor is
+ * Lists the receipts of purchases made with this box, also refunded ones, oldest first, piece by piece: *cursor is
  * 0 at the start and is moved on; *count says how many fit array and becomes how many were
  * copied, 0 at the end.
  *

@@ -62,7 +62,7 @@ class Scene(story.Story):
 
     def killed(self, event, write):
         """A purchase that is killed at this write; whether it is paid."""
-        price, request = EVENTS[event][1], story.request(event)
+        price, request = EVENTS[event][1], self.request(event)
         before = self.card.order("status")
         told = len(self.box.find("purchase"))
         self.card.order("quit")

@@ -24,8 +24,8 @@ static const char usage[] =
     "  --unpaced           play as fast as the card answers\n"
     "  --watch SID         play this service; may be repeated\n"
     "  --remote            take commands on stdin, one a line:\n"
-    "                      play SECONDS, watch SID, stop SID, access SID, offer SID, buy SID FEN REQUEST [PIN],\n"
-    "                      confirm REQUEST [PIN], pin PIN, wallet, receipts, stats, flush, quit\n"
+    "                      play SECONDS, watch SID, stop SID, access SID, offer SID, request (a new id),\n"
+    "                      buy SID FEN REQUEST [PIN], confirm REQUEST [PIN], pin PIN, wallet, receipts, stats, flush, quit\n"
     "  --log FILE          the library's log, at level trace\n"
     "Events and answers are lines of JSON on stdout.\n";
 

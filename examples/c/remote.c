@@ -66,10 +66,10 @@ static service_t *service_of(box_t *box, stbcam_session_t session)
     return NULL;
 }
 
-static request_t *request_of(box_t *box, const char *name, stbcam_txn_t txn)
+static request_t *request_of(box_t *box, const char *name)
 {
     for (int i = 0; i < box->request_count; i++)
-        if ((name && strcmp(box->requests[i].name, name) == 0) || (txn && box->requests[i].txn == txn))
+        if (strcmp(box->requests[i].name, name) == 0)
             return &box->requests[i];
     return NULL;
 }
@@ -111,15 +111,16 @@ static void print_receipt(const stbcam_receipt_t *receipt)
 
 static void print_purchase(box_t *box, const stbcam_event_t *event)
 {
-    const request_t *request = request_of(box, NULL, event->txn);
     stbcam_receipt_t receipt = {.struct_size = sizeof receipt};
+    stbcam_result_t known = stbcam_purchase(box->cam, event->txn, &receipt);
     begin_event(box, "purchase", event->monotonic_us);
-    printf(",\"request\":\"%s\",\"state\":\"%s\",\"result\":\"%s\"", request ? request->name : "",
-           txn_word(event->code, event->arg), result_word(event->arg));
+    print_hex("request", receipt.request_id, 16);
+    printf(",\"state\":\"%s\",\"result\":\"%s\"", txn_word(event->code, event->arg), result_word(event->arg));
+    print_text("text", event->text);
     if (event->arg == STBCAM_E_PIN_WRONG)
         printf(",\"tries_left\":%lu", (unsigned long)event->flags);
-    if ((event->code == STBCAM_TXN_PAID || event->code == STBCAM_TXN_OWNED) &&
-        stbcam_purchase(box->cam, event->txn, &receipt) == STBCAM_OK)
+    if (known == STBCAM_OK && (event->code == STBCAM_TXN_PAID || event->code == STBCAM_TXN_OWNED ||
+                               event->code == STBCAM_TXN_REFUNDED))
         print_receipt(&receipt);
     end_line();
 }
@@ -246,20 +247,20 @@ static void tell_offer(box_t *box, const service_t *service)
     end_line();
 }
 
-/* Both steps of a purchase. The request's name makes asking again harmless. */
+/* Both steps of a purchase. The request makes asking again harmless, also after a power cut: then there need be no
+ * offer any more. */
 static stbcam_result_t buy(box_t *box, const service_t *service, long price, const char *name, const char *pin)
 {
     uint8_t id[16];
-    request_t *request = request_of(box, name, 0);
-    stbcam_offer_t offer;
+    request_t *request = request_of(box, name);
+    stbcam_offer_t offer = {.offer_id = 0};
     stbcam_txn_t txn;
     stbcam_money_t seen = {.minor = price, .currency = "CNY", .exponent = 2};
     if (hex_octets(name, id, sizeof id) != 0)
         return STBCAM_E_ARG;
-    stbcam_result_t result = STBCAM_OK;
-    if (!request && (result = first_offer(box, service, &offer)) != STBCAM_OK)
-        return result;
-    result = stbcam_purchase_begin(box->cam, request ? request->offer : offer.offer_id, id, &seen, &txn);
+    if (!request)
+        first_offer(box, service, &offer);
+    stbcam_result_t result = stbcam_purchase_begin(box->cam, request ? request->offer : offer.offer_id, id, &seen, &txn);
     if (result != STBCAM_OK)
         return result;
     if (!request) {
@@ -280,8 +281,9 @@ static void tell_wallet(box_t *box)
     stbcam_result_t result = stbcam_wallets(box->cam, &wallet, sizeof wallet, &count);
     answer("wallet", result);
     if (result == STBCAM_OK && count == 1)
-        printf(",\"balance\":%lld,\"currency\":\"%s\",\"offline_sequence\":%u", (long long)wallet.balance.minor,
-               wallet.balance.currency, (unsigned)wallet.card_seq_offline);
+        printf(",\"balance\":%lld,\"currency\":\"%s\",\"exponent\":%d,\"offline_sequence\":%u,\"online_sequence\":%u",
+               (long long)wallet.balance.minor, wallet.balance.currency, wallet.balance.exponent,
+               (unsigned)wallet.card_seq_offline, (unsigned)wallet.card_seq_online);
     end_line();
 }
 
@@ -399,12 +401,19 @@ static int command(box_t *box, char *line)
         tell_access(box, service);
     } else if (strcmp(verb, "offer") == 0) {
         tell_offer(box, service);
+    } else if (strcmp(verb, "request") == 0) {
+        uint8_t id[16];
+        stbcam_result_t result = stbcam_request_new(box->cam, id);
+        answer(verb, result);
+        if (result == STBCAM_OK)
+            print_hex("request", id, sizeof id);
+        end_line();
     } else if (strcmp(verb, "buy") == 0) {
         answer(verb, buy(box, service, strtol(word[2], NULL, 10), word[3], word[4]));
         print_text("request", word[3]);
         end_line();
     } else if (strcmp(verb, "confirm") == 0) {
-        const request_t *request = request_of(box, word[1], 0);
+        const request_t *request = request_of(box, word[1]);
         answer(verb, stbcam_purchase_confirm(box->cam, request ? request->txn : 0, (const uint8_t *)word[2],
                                              strlen(word[2])));
         end_line();

@@ -15,6 +15,8 @@ static const char *result_word(stbcam_result_t result)
     WORD(CARD_MUTE); WORD(CARD_UNKNOWN); WORD(CARD_PROTOCOL); WORD(CARD_REFUSED); WORD(CARD_BLOCKED);
     WORD(CARD_FULL); WORD(PIN_WRONG); WORD(PIN_BLOCKED); WORD(PIN_REQUIRED); WORD(PRICE_CHANGED); WORD(FUNDS);
     WORD(OFFER_EXPIRED); WORD(ALREADY_OWNED); WORD(OUTCOME_UNKNOWN); WORD(REQUEST_REUSED); WORD(NOT_PAID);
+    WORD(REQUEST_FORGOTTEN); WORD(LIMIT); WORD(SEQUENCE); WORD(RATING); WORD(NO_KEY); WORD(NOT_FOR_SALE);
+    WORD(OFFER_FORGED); WORD(OFFER_MALFORMED);
     default: return "UNKNOWN";
     }
 #undef WORD
@@ -66,9 +68,10 @@ static const char *card_word(int state)
 
 static const char *txn_word(int state, stbcam_result_t result)
 {
-    static const char *const words[] = {"none", "open", "sent", "paid", "refused", "cancelled", "settling", "owned"};
+    static const char *const words[] = {"none", "open", "sent", "paid", "refused", "cancelled", "settling",
+                                        "owned", "refunded", "forgotten"};
     /* The card says that it was not paid after all: the viewer may confirm again, and pays once. */
-    return result == STBCAM_E_NOT_PAID ? "refused" : word_of(words, 8, state);
+    return result == STBCAM_E_NOT_PAID ? "refused" : word_of(words, 10, state);
 }
 
 #endif

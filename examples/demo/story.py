@@ -36,6 +36,7 @@ class Story:
         self.planted = planted
         self.claims = Claims()
         self.marks, self.purchases = [], []
+        self.requests = {}
         self.card_file = tomllib.loads((HERE / "card.toml").read_text())
         self.operator = tomllib.loads((HERE / "operator.toml").read_text())
 
@@ -144,31 +145,31 @@ class Story:
         pin, wrong = self.card_file["pin"], "11112222"
         before = self.balance()
         guard = 1200 if "true-price" in self.twist.viewer else 999
-        answer = self.box.order("buy", CINEMA, guard, request(0), pin)
+        answer = self.box.order("buy", CINEMA, guard, self.request(0), pin)
         self.claims.check("price-guard", answer["result"] == "PRICE_CHANGED" and self.balance() == before,
                           f"9.99 instead of 12.00: {answer['result']}")
         self.say(1.5, "Buying Cinema with a wrong PIN", "wrong PIN")
         self.play(1.5)
-        self.box.order("buy", CINEMA, 1200, request(1), wrong)
-        self.settle("purchase", request=request(1))
+        self.box.order("buy", CINEMA, 1200, self.request(1), wrong)
+        self.settle("purchase", request=self.request(1))
         self.play(2.0)
-        refused = last(self.box.find("purchase", request=request(1)))
+        refused = last(self.box.find("purchase", request=self.request(1)))
         tries = refused.get("tries_left")
         self.claims.check("wrong-pin", refused.get("result") == "PIN_WRONG" and refused.get("state") == "open"
                           and tries == self.card_file["pin_tries"] - 1 and self.balance() == before,
                           f"{refused.get('result')}, {tries} tries left")
         self.say(2.0, "Buying Cinema with the right PIN", "buys event 2001")
-        self.box.order("confirm", request(1), pin)
-        self.settle("purchase", request=request(1), state="paid")
+        self.box.order("confirm", self.request(1), pin)
+        self.settle("purchase", request=self.request(1), state="paid")
         self.play(3.0)
-        paid = last(self.box.find("purchase", request=request(1), state="paid"))
+        paid = last(self.box.find("purchase", request=self.request(1), state="paid"))
         self.claims.check("purchase", self.paid_once(paid, 2001, 1200, before), self.receipt_text(paid))
         self.keep(2001, 2.0, paid)
         if "zap-away" in self.twist.viewer:
             self.box.order("stop", NEWS)
         self.say(3.0, "Asking again with the same request id")
         transactions = self.card.order("status")["transactions"]
-        again = request(9) if "new-request" in self.twist.viewer else request(1)
+        again = self.request(9) if "new-request" in self.twist.viewer else self.request(1)
         answer = self.box.order("buy", CINEMA, 1200, again, pin)
         self.play(3.5)
         status = self.card.order("status")
@@ -209,19 +210,19 @@ class Story:
         self.play(11.0)
         self.say(11.0, "Buying the next event; the card's power is cut before it commits", "power cut before commit")
         self.card.order("cut after-commit" if "swap-cuts" in self.twist.viewer else "cut before-commit")
-        self.box.order("buy", CINEMA, 850, request(2), pin)
-        self.settle("purchase", request=request(2), state="refused")
+        self.box.order("buy", CINEMA, 850, self.request(2), pin)
+        self.settle("purchase", request=self.request(2), state="refused")
         self.play(13.0)
-        settling = self.box.find("purchase", request=request(2), state="settling")
-        refused = self.box.find("purchase", request=request(2), state="refused")
+        settling = self.box.find("purchase", request=self.request(2), state="settling")
+        refused = self.box.find("purchase", request=self.request(2), state="refused")
         unchanged = self.balance() == before
         if refused:
             self.marks.append({"at_s": refused[-1]["at"], "what": "settled: not paid"})
         self.say(13.0, "Confirming it again", "buys event 2002")
-        self.box.order("confirm", request(2), pin)
-        self.settle("purchase", request=request(2), state="paid")
+        self.box.order("confirm", self.request(2), pin)
+        self.settle("purchase", request=self.request(2), state="paid")
         self.play(14.0)
-        paid = last(self.box.find("purchase", request=request(2), state="paid"))
+        paid = last(self.box.find("purchase", request=self.request(2), state="paid"))
         self.claims.check("cut-before-commit",
                           bool(settling and refused) and unchanged and self.paid_once(paid, 2002, 850, before),
                           f"{'settled as not paid' if refused else 'not settled'}, then "
@@ -240,11 +241,11 @@ class Story:
         self.play(21.0)
         self.say(21.0, "Buying the last event; power is cut after the commit, before the answer", "power cut after commit")
         self.card.order("cut after-commit")
-        self.box.order("buy", CINEMA, 1500, request(3), pin)
-        self.settle("purchase", request=request(3), state="paid")
+        self.box.order("buy", CINEMA, 1500, self.request(3), pin)
+        self.settle("purchase", request=self.request(3), state="paid")
         self.play(23.5)
-        settling = self.box.find("purchase", request=request(3), state="settling")
-        paid = last(self.box.find("purchase", request=request(3), state="paid"))
+        settling = self.box.find("purchase", request=self.request(3), state="settling")
+        paid = last(self.box.find("purchase", request=self.request(3), state="paid"))
         if paid:
             self.marks.append({"at_s": paid["at"], "what": "settled: paid"})
         self.claims.check("cut-after-commit", bool(settling) and self.paid_once(paid, 2003, 1500, before),
@@ -279,6 +280,12 @@ class Story:
 
     # ---- purchases -----------------------------------------------------------------------------------
 
+    def request(self, wish):
+        """The request id of one wish to buy: the library gives it out, whoever wishes keeps it."""
+        if wish not in self.requests:
+            self.requests[wish] = self.box.order("request")["request"]
+        return self.requests[wish]
+
     def paid_once(self, receipt, event, price, before):
         """The receipt is whole, and the card holds exactly one debit of the price."""
         return (receipt.get("event_id") == event and receipt.get("paid") == price
@@ -297,11 +304,6 @@ class Story:
     def keep(self, event, at, receipt):
         if receipt:
             self.purchases.append({**receipt, "event": event, "at_s": at})
-
-
-def request(number):
-    """A request id: sixteen octets that name one wish to buy."""
-    return f"{number:032x}"
 
 
 def last(items):

@@ -3,7 +3,7 @@
 use crate::access::{c_card_state, c_reason, c_remedy, c_state, reason_words};
 use crate::event::*;
 use crate::money::{c_kind, offer_flags, purchase_result};
-use crate::result::{STBCAM_OK, text_of};
+use crate::result::{stbcam_result_t, text_of};
 use cam_core::{Event, Outcome};
 use core::ptr;
 use stb_shim::events::{Notice, Stamped};
@@ -106,9 +106,11 @@ fn of_engine(
         }
         Event::Purchase { txn, outcome } => {
             let (state, result) = purchase_result(outcome);
-            text = text_of(result).to_string_lossy().into_owned();
+            text = purchase_words(outcome, result);
             let (id, amount, flags) = match outcome {
-                Outcome::Paid(receipt) | Outcome::Owned(receipt) => {
+                Outcome::Paid(receipt)
+                | Outcome::Refunded(receipt)
+                | Outcome::Owned(Some(receipt)) => {
                     (receipt.offer.0, receipt.amount.fen().into(), 0)
                 }
                 Outcome::Refused { balance, .. } => {
@@ -117,9 +119,6 @@ fn of_engine(
                 Outcome::PinWrong { tries_left } => (0, 0, u32::from(*tries_left)),
                 _ => (0, 0, 0),
             };
-            if result == STBCAM_OK {
-                text = "paid".to_owned();
-            }
             stbcam_event_t {
                 r#type: STBCAM_EV_PURCHASE,
                 txn: txn.0,
@@ -148,4 +147,37 @@ fn of_engine(
         Event::Pin(_) => base,
     };
     (value, text)
+}
+
+/// What became of the money, always.
+fn purchase_words(outcome: &Outcome, result: stbcam_result_t) -> String {
+    let why = text_of(result).to_string_lossy();
+    match outcome {
+        Outcome::Paid(_) => "paid".to_owned(),
+        Outcome::Refunded(_) => "paid, and given back since".to_owned(),
+        Outcome::Cancelled => "cancelled; no money has moved".to_owned(),
+        Outcome::Settling | Outcome::Forgotten => why.into_owned(),
+        _ if why.ends_with(NOT_MOVED) => why.into_owned(),
+        _ => format!("{why}{NOT_MOVED}"),
+    }
+}
+
+const NOT_MOVED: &str = "; no money has moved";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever reads only the text knows what became of the money.
+    #[test]
+    fn every_refusal_says_that_no_money_has_moved() {
+        let refused = (0..=0xFF).map(|result| Outcome::Refused { result, balance: None });
+        let open =
+            [Outcome::PinBlocked, Outcome::PinRequired, Outcome::NotPaid, Outcome::Cancelled];
+        let wrong = Outcome::PinWrong { tries_left: 1 };
+        for outcome in refused.chain(open).chain([wrong, Outcome::Owned(None)]) {
+            let text = purchase_words(&outcome, purchase_result(&outcome).1);
+            assert_eq!(text.matches(NOT_MOVED).count(), 1, "{outcome:?}: {text}");
+        }
+    }
 }

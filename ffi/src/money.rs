@@ -1,10 +1,15 @@
 //! 9. Wallet and purchases
 //!
 //! A purchase has two steps: `stbcam_purchase_begin` names what is bought, for which price, under
-//! which request id; `stbcam_purchase_confirm` pays. The same request id never pays twice, also
-//! after a restart: whoever is unsure asks again with the same one. The outcome comes as
-//! `STBCAM_EV_PURCHASE` and is paid, refused or being settled, never guessed. Money is counted in
-//! minor units, never in a float.
+//! which request id; `stbcam_purchase_confirm` pays. The outcome comes as `STBCAM_EV_PURCHASE` and
+//! is paid, refused or being settled, never guessed. Money is counted in minor units, never in a
+//! float. docs/spec/purchase.md tells the whole of it.
+//!
+//! A request id is one wish of the subscriber. `stbcam_request_new` gives it out; a host that wants
+//! to know after a power cut what became of the wish keeps it before confirming. The same request
+//! id never pays twice: whoever is unsure begins again with the same one, and gets the same purchase
+//! back as long as the storage or the card knows it. It is paid only while the library that gave it
+//! out is open: after that it is asked after, and what was not paid needs a new id.
 
 use crate::error::{Error, Result};
 use crate::guard::guard;
@@ -13,9 +18,10 @@ use crate::result::*;
 use crate::size::{self, CStruct};
 use crate::text;
 use crate::types::{stbcam_session_t, stbcam_t, stbcam_txn_t};
-use cam_core::{Offer, OfferId, OfferKind, Outcome, SessionId, TxnId, TxnState};
+use cam_core::{Offer, OfferId, OfferKind, Outcome, RequestId, SessionId, TxnId, TxnState};
 use cam_types::Fen;
 use core::ffi::c_char;
+use ecm_emm::card::PurchaseResult;
 
 /// An amount: `minor` / 10^`exponent` of `currency`.
 #[repr(C)]
@@ -39,9 +45,9 @@ pub struct stbcam_wallet_t {
     pub struct_size: usize,
     /// Names the purse on the card: 1.
     pub wallet_id: u32,
-    /// The card's number of the next debit.
+    /// The card's number of its last debit.
     pub card_seq_offline: u16,
-    /// The card's number of the next load.
+    /// The card's number of its last load.
     pub card_seq_online: u16,
     /// What is left.
     pub balance: stbcam_money_t,
@@ -105,7 +111,7 @@ pub const STBCAM_TXN_OPEN: i32 = 1;
 pub const STBCAM_TXN_SENT: i32 = 2;
 /// Paid: the receipt is there.
 pub const STBCAM_TXN_PAID: i32 = 3;
-/// Refused. No money has moved.
+/// Refused; or sent before a restart, and not paid. No money has moved.
 pub const STBCAM_TXN_REFUSED: i32 = 4;
 /// Cancelled. No money has moved.
 pub const STBCAM_TXN_CANCELLED: i32 = 5;
@@ -113,6 +119,11 @@ pub const STBCAM_TXN_CANCELLED: i32 = 5;
 pub const STBCAM_TXN_RECOVERING: i32 = 6;
 /// The card had the right already: no debit, the receipt is the first one's.
 pub const STBCAM_TXN_OWNED: i32 = 7;
+/// Paid, and given back later: the right has ended. The receipt is there.
+pub const STBCAM_TXN_REFUNDED: i32 = 8;
+/// The card does not know this request, or no longer. Nothing is debited for it from now on; whether
+/// it was paid long ago, the receipts tell.
+pub const STBCAM_TXN_FORGOTTEN: i32 = 9;
 
 /// It was refunded later.
 pub const STBCAM_RECEIPT_REFUNDED: u32 = 1;
@@ -125,7 +136,8 @@ pub struct stbcam_receipt_t {
     pub struct_size: usize,
     /// Names the purchase.
     pub txn: stbcam_txn_t,
-    /// One of `STBCAM_TXN_*`. All below is 0 unless PAID or OWNED.
+    /// One of `STBCAM_TXN_*`. What was paid is 0 unless PAID, REFUNDED or OWNED; of an OWNED one also
+    /// when the card's log has no place for its record any more.
     pub state: i32,
     /// The request.
     pub request_id: [u8; 16],
@@ -219,13 +231,39 @@ pub unsafe extern "C" fn stbcam_offers(
     })
 }
 
-/// Begins a purchase; no money moves. `request_id` is 16 octets of the host's, unique for one wish
-/// of the subscriber; `price_seen` is what the subscriber was shown. `*out` names the purchase. The
-/// same request id gives the same purchase back, whatever became of it.
+/// Gives out a request id, 16 octets, for one wish of the subscriber. It has the terminal's number
+/// of its purchase inside: numbers are paid in the order in which they were given out, and one that
+/// was overtaken is refused (`STBCAM_E_SEQUENCE`).
 ///
-/// STBCAM_E_OFFER_EXPIRED: no such offer now. STBCAM_E_PRICE_CHANGED: it costs something else.
-/// STBCAM_E_ALREADY_OWNED: bought already. STBCAM_E_REQUEST_REUSED: the request was for something else.
-/// STBCAM_E_FULL: too many purchases are open.
+/// STBCAM_E_NO_CARD: no card in session. STBCAM_E_SEQUENCE: the terminal has no number left.
+///
+/// Threads: any.
+///
+/// # Safety
+///
+/// * `out` points to 16 writable octets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_request_new(cam: *mut stbcam_t, out: *mut u8) -> stbcam_result_t {
+    guard(cam, |context| {
+        let out = out.cast::<[u8; RequestId::LEN]>();
+        size::needed(out)?;
+        let request = context.cam.call(|engine, _| engine.request_new())?;
+        // SAFETY: the caller upholds this function's contract.
+        unsafe { size::put_optional(out, *request.octets()) }
+    })
+}
+
+/// Begins a purchase; no money moves. `request_id` is 16 octets of `stbcam_request_new`;
+/// `price_seen` is what the subscriber was shown. `*out` names the purchase. The same request id
+/// gives the same purchase back, whatever became of it. One that was given out before a restart, and
+/// that the storage does not know, is looked for on the card (`STBCAM_TXN_RECOVERING`), and never
+/// paid.
+///
+/// STBCAM_E_ARG: the request id was not given out for this box. STBCAM_E_OFFER_EXPIRED: no such offer
+/// now. STBCAM_E_PRICE_CHANGED: it costs something else. STBCAM_E_ALREADY_OWNED: bought already.
+/// STBCAM_E_REQUEST_REUSED: the request was for something else. STBCAM_E_REQUEST_FORGOTTEN: its number
+/// went to another request. STBCAM_E_NO_CARD: the card must be asked, and there is none in session.
+/// STBCAM_E_FULL: too many purchases are open. No money has moved by any of them.
 ///
 /// Threads: any.
 ///
@@ -243,7 +281,8 @@ pub unsafe extern "C" fn stbcam_purchase_begin(
     guard(cam, |context| {
         size::needed(out)?;
         // SAFETY: the caller upholds this function's contract.
-        let request = unsafe { text::array::<16>(request_id, "request_id") }?;
+        let request = unsafe { text::array::<{ RequestId::LEN }>(request_id, "request_id") }?;
+        let request = RequestId::new(request);
         // SAFETY: as above.
         let price = unsafe { price(price_seen) }?;
         let offer = OfferId(offer_id);
@@ -256,9 +295,9 @@ pub unsafe extern "C" fn stbcam_purchase_begin(
 
 /// Confirms a purchase: the money moves. `pin` is ASCII digits, or `len` is 0 to try without. Never
 /// waits; the outcome comes as `STBCAM_EV_PURCHASE`. After a wrong PIN the purchase stays open. A
-/// purchase that has ended tells its end again, without a debit.
+/// purchase that has ended tells its end again by an event, without a debit.
 ///
-/// STBCAM_E_NO_TXN: no such purchase. STBCAM_E_STATE: cancelled or refused.
+/// STBCAM_E_NO_TXN: no such purchase. STBCAM_E_STATE: cancelled, or on its way already.
 /// STBCAM_E_OUTCOME_UNKNOWN: being settled. STBCAM_E_NO_CARD: no card in session. STBCAM_E_ARG: not a PIN.
 ///
 /// Threads: any.
@@ -314,7 +353,7 @@ pub unsafe extern "C" fn stbcam_purchase(
     })
 }
 
-/// Lists the receipts of purchases made with this box, oldest first, piece by piece: `*cursor` is
+/// Lists the receipts of purchases made with this box, also refunded ones, oldest first, piece by piece: `*cursor` is
 /// 0 at the start and is moved on; `*count` says how many fit `array` and becomes how many were
 /// copied, 0 at the end.
 ///
@@ -383,6 +422,8 @@ pub(crate) const fn c_txn_state(state: TxnState) -> i32 {
         TxnState::Refused => STBCAM_TXN_REFUSED,
         TxnState::Cancelled => STBCAM_TXN_CANCELLED,
         TxnState::Settling => STBCAM_TXN_RECOVERING,
+        TxnState::Refunded => STBCAM_TXN_REFUNDED,
+        TxnState::Forgotten => STBCAM_TXN_FORGOTTEN,
     }
 }
 
@@ -398,19 +439,46 @@ pub(crate) const fn purchase_result(outcome: &Outcome) -> (i32, stbcam_result_t)
         Outcome::NotPaid => (STBCAM_TXN_OPEN, STBCAM_E_NOT_PAID),
         Outcome::Settling => (STBCAM_TXN_RECOVERING, STBCAM_E_OUTCOME_UNKNOWN),
         Outcome::Cancelled => (STBCAM_TXN_CANCELLED, STBCAM_OK),
+        Outcome::Refunded(_) => (STBCAM_TXN_REFUNDED, STBCAM_OK),
+        Outcome::Forgotten => (STBCAM_TXN_FORGOTTEN, STBCAM_E_REQUEST_FORGOTTEN),
     }
 }
 
-/// The card's reasons to refuse a purchase (`docs/spec/card.md`).
+/// The card's reasons to refuse a purchase (`docs/spec/purchase.md`, 3), and NONE of one that was
+/// sent before a restart.
 const fn refusal(result: u8) -> stbcam_result_t {
-    match result {
-        0x11 => STBCAM_E_CLOCK,
-        0x12 | 0x14 => STBCAM_E_OFFER_EXPIRED,
-        0x15 => STBCAM_E_PRICE_CHANGED,
-        0x17 => STBCAM_E_CARD_FULL,
-        0x18 => STBCAM_E_PIN_REQUIRED,
-        0x19 => STBCAM_E_FUNDS,
-        0x1C => STBCAM_E_CARD_BLOCKED,
+    match PurchaseResult(result) {
+        PurchaseResult::NONE => STBCAM_E_NOT_PAID,
+        PurchaseResult::AUTHENTICATION => STBCAM_E_OFFER_FORGED,
+        PurchaseResult::CLOCK => STBCAM_E_CLOCK,
+        PurchaseResult::WINDOW => STBCAM_E_OFFER_EXPIRED,
+        PurchaseResult::RATING => STBCAM_E_RATING,
+        PurchaseResult::NO_OFFER => STBCAM_E_NOT_FOR_SALE,
+        PurchaseResult::PRICE => STBCAM_E_PRICE_CHANGED,
+        PurchaseResult::CAP => STBCAM_E_LIMIT,
+        PurchaseResult::LOG_FULL => STBCAM_E_CARD_FULL,
+        PurchaseResult::PIN_REQUIRED => STBCAM_E_PIN_REQUIRED,
+        PurchaseResult::FUNDS => STBCAM_E_FUNDS,
+        PurchaseResult::SEQUENCE => STBCAM_E_SEQUENCE,
+        PurchaseResult::NO_KEY => STBCAM_E_NO_KEY,
+        PurchaseResult::CARD_BLOCKED => STBCAM_E_CARD_BLOCKED,
+        PurchaseResult::MALFORMED => STBCAM_E_OFFER_MALFORMED,
         _ => STBCAM_E_CARD_REFUSED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each reason of the card has a number of its own, and no two share one.
+    #[test]
+    fn every_refusal_has_its_own_result() {
+        let mut results: Vec<_> = (0x10..=0x1D).map(refusal).collect();
+        assert!(results.iter().all(|result| *result != STBCAM_E_CARD_REFUSED));
+        results.sort_unstable();
+        results.dedup();
+        assert_eq!(results.len(), 14);
+        assert_eq!(refusal(0x1E), STBCAM_E_CARD_REFUSED, "of a newer card");
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn c_transaction(transaction: &Transaction) -> stbcam_receipt_t {
         struct_size: 0,
         txn: transaction.id.0,
         state: c_txn_state(transaction.state),
-        request_id: transaction.request,
+        request_id: *transaction.request.octets(),
         offer_id: transaction.offer.0,
         event_id: 0,
         flags: 0,

@@ -87,9 +87,29 @@ pub const STBCAM_E_OUTCOME_UNKNOWN: stbcam_result_t = -64;
 /// The request id belongs to another purchase.
 pub const STBCAM_E_REQUEST_REUSED: stbcam_result_t = -65;
 
-/// The answer was lost, and the card now says that it was not paid. No money has moved; the
-/// purchase is open again, and confirming it again pays once.
+/// The answer was lost, and the card now says that it was not paid. No money has moved. When the
+/// purchase is open again, confirming it again pays once; after a restart it is refused, and the
+/// wish needs a new request id.
 pub const STBCAM_E_NOT_PAID: stbcam_result_t = -66;
+/// Neither the storage nor the card knows this request, or no longer. Nothing is debited for it from
+/// now on.
+pub const STBCAM_E_REQUEST_FORGOTTEN: stbcam_result_t = -67;
+/// The price is over the card's limit of a purchase. No money has moved.
+pub const STBCAM_E_LIMIT: stbcam_result_t = -68;
+/// The card knows a later purchase of this box, or the numbers of purse or terminal are used up. No
+/// money has moved; unless they are used up, a new request id serves.
+pub const STBCAM_E_SEQUENCE: stbcam_result_t = -69;
+/// Above the rating that the card allows without its PIN. No money has moved.
+pub const STBCAM_E_RATING: stbcam_result_t = -70;
+/// The card has no key for the offer. No money has moved.
+pub const STBCAM_E_NO_KEY: stbcam_result_t = -71;
+/// Nothing is sold to this card by this offer: no price, not in this region, or messages missing. No
+/// money has moved.
+pub const STBCAM_E_NOT_FOR_SALE: stbcam_result_t = -72;
+/// The offer is not authentic. No money has moved.
+pub const STBCAM_E_OFFER_FORGED: stbcam_result_t = -73;
+/// The card cannot read the offer. No money has moved.
+pub const STBCAM_E_OFFER_MALFORMED: stbcam_result_t = -74;
 
 /// The details of a refusal.
 #[repr(C)]
@@ -188,7 +208,17 @@ pub(crate) const fn text_of(result: stbcam_result_t) -> &'static CStr {
         STBCAM_E_ALREADY_OWNED => c"bought already; no money has moved",
         STBCAM_E_OUTCOME_UNKNOWN => c"answer was lost; the card will be asked",
         STBCAM_E_REQUEST_REUSED => c"request id belongs to another purchase",
-        STBCAM_E_NOT_PAID => c"not paid after all; no money has moved, it may be confirmed again",
+        STBCAM_E_NOT_PAID => c"not paid after all; no money has moved",
+        STBCAM_E_REQUEST_FORGOTTEN => {
+            c"request is not known, or no longer; nothing is debited for it"
+        }
+        STBCAM_E_LIMIT => c"price is over the card's limit; no money has moved",
+        STBCAM_E_SEQUENCE => c"number was overtaken or used up; no money has moved",
+        STBCAM_E_RATING => c"above the allowed rating; no money has moved",
+        STBCAM_E_NO_KEY => c"card has no key for the offer; no money has moved",
+        STBCAM_E_NOT_FOR_SALE => c"nothing is sold to this card; no money has moved",
+        STBCAM_E_OFFER_FORGED => c"offer is not authentic; no money has moved",
+        STBCAM_E_OFFER_MALFORMED => c"offer cannot be read; no money has moved",
         _ => c"unknown result",
     }
 }

@@ -80,6 +80,7 @@ static void with_no_context(stbcam_t *cam)
     CHECK(stbcam_pin_change(cam, octets, 4, octets, 4, &number), STBCAM_E_ARG);
     CHECK(stbcam_wallets(cam, NULL, sizeof(stbcam_wallet_t), &count), STBCAM_E_ARG);
     CHECK(stbcam_offers(cam, 1, NULL, sizeof(stbcam_offer_t), &count), STBCAM_E_ARG);
+    CHECK(stbcam_request_new(cam, octets), STBCAM_E_ARG);
     CHECK(stbcam_purchase_begin(cam, 1, octets, &price, &number), STBCAM_E_ARG);
     CHECK(stbcam_purchase_confirm(cam, 1, octets, 4), STBCAM_E_ARG);
     CHECK(stbcam_purchase_cancel(cam, 1), STBCAM_E_ARG);

@@ -118,7 +118,11 @@ static void money(stbcam_t *cam)
     CHECK(stbcam_purchase_begin(cam, 99, NULL, &price, &txn), STBCAM_E_ARG);
     CHECK(stbcam_purchase_begin(cam, 99, id, NULL, &txn), STBCAM_E_ARG);
     CHECK(stbcam_purchase_begin(cam, 99, id, &price, NULL), STBCAM_E_ARG);
-    CHECK_TRUE(stbcam_purchase_begin(cam, 99, id, &price, &txn) < 0);
+    CHECK(stbcam_request_new(cam, NULL), STBCAM_E_ARG);
+    CHECK(stbcam_request_new(cam, id), STBCAM_E_NO_CARD);
+    CHECK_TRUE(id[0] == 1);
+    /* The host's own invention names no request, and no purchase begins by it. */
+    CHECK(stbcam_purchase_begin(cam, 99, id, &price, &txn), STBCAM_E_ARG);
     price.minor = -1;
     CHECK(stbcam_purchase_begin(cam, 99, id, &price, &txn), STBCAM_E_ARG);
     price.minor = 1LL << 32;
