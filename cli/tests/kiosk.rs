@@ -162,14 +162,25 @@ fn a_lost_passage_is_settled_at_the_gate() {
 }
 
 #[test]
-fn a_gate_in_a_loop_ends_by_a_signal() {
+fn one_traveller_after_the_other() {
     let bench = Bench::new("gate-loop");
     let card = bench.serve();
-    let arguments = [&["--json"], &GATE[..], &["entry", "--station", "1", "--loop"]].concat();
+    let arguments =
+        [&["--json"], &GATE[..], &["entry", "--station", "1", "--loop", "--trace", "trace"]]
+            .concat();
     let mut gate = bench.spawn(&card, &arguments);
     let mut lines = BufReader::new(gate.stdout.take().unwrap()).lines();
-    let passed: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-    assert_eq!(passed["event"], "passed");
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["event"], "passed");
+    let failures = || bench.text("trace").matches("\"failed\"").count();
+    for _ in 0..2 {
+        let before = failures();
+        bench.control("card", "remove");
+        bench.wait_until(|| failures() > before);
+        bench.control("card", "insert");
+        let shut = next();
+        assert!(shut["error"].as_str().unwrap().contains("inside since station 1"), "{shut}");
+    }
     kill(Pid::from_raw(gate.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
     assert_eq!(gate.wait().unwrap().code(), Some(0));
 }
