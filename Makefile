@@ -78,6 +78,7 @@ bench-line: all tools
 
 bench-money:
 	mkdir -p target/bench
+	$(CARGO) test --quiet -p vcard --features meter --test meter
 	$(CARGO) run --quiet -p vcard --features meter --example money -- target/bench/money.json
 
 tools:

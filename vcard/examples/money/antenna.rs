@@ -7,8 +7,6 @@ use std::time::Duration;
 const CARRIER: u64 = 13_560_000;
 /// Cycles of the carrier in a bit at 106 kbit/s.
 const BIT: u64 = 128;
-/// Octets of a frame at most, at both ends (FSDI and FSCI 8).
-const FRAME: usize = 256;
 /// PCB and CRC.
 const OVERHEAD: usize = 3;
 /// From the end of a frame of the reader's to the answer, and the other way round (14443-3, 6.2.1.1): 1,172 cycles at least.
@@ -25,13 +23,14 @@ fn frame(octets: usize) -> Duration {
     cycles((1 + 9 * octets as u64 + 1) * BIT) + cycles(TURN)
 }
 
-/// The blocks of a message, each but the last answered by an R-block, and the octets of all frames.
-fn chain(message: usize) -> (Duration, usize) {
+/// The blocks of a message in frames of at most so many octets, each but the last answered by an R-block, and the octets
+/// of all frames.
+fn chain(message: usize, largest: usize) -> (Duration, usize) {
     let mut time = Duration::ZERO;
     let mut octets = 0;
     let mut left = message;
     loop {
-        let piece = left.min(FRAME - OVERHEAD);
+        let piece = left.min(largest - OVERHEAD);
         left -= piece;
         time += frame(piece + OVERHEAD);
         octets += piece + OVERHEAD;
@@ -43,10 +42,15 @@ fn chain(message: usize) -> (Duration, usize) {
     }
 }
 
-/// Time in the air and octets of one exchange with a card that thinks so long.
-pub fn exchange(command: usize, response: usize, thinking: Duration) -> (Duration, usize) {
-    let (there, sent) = chain(command);
-    let (back, received) = chain(response);
+/// Time in the air and octets of one exchange with a card that thinks so long, when no frame is larger at either end.
+pub fn exchange(
+    command: usize,
+    response: usize,
+    thinking: Duration,
+    largest: usize,
+) -> (Duration, usize) {
+    let (there, sent) = chain(command, largest);
+    let (back, received) = chain(response, largest);
     // S(WTX) and its answer: PCB, WTXM, CRC.
     let extensions = u32::try_from(thinking.as_nanos() / FRAME_WAIT.as_nanos()).unwrap();
     let wtx = frame(4) * 2 * extensions;

@@ -1,106 +1,42 @@
-//! What is timed: a box buys a programme, a till and a gate take a fare.
+//! A till and a gate take a fare, with their secure module at a second reader.
 
 use crate::bench::*;
 use crate::card::{Exchange, Watched};
-use cam_types::{BcdDate, BcdTime, Fen, Key, PackageId, Secret, TerminalId, TerminalSequence};
-use ecm_emm::card::{
-    AID_CAS, AccessStatus, EcmAnswer, INS_ECM, INS_PURCHASE, INS_VERIFY, PinAnswer, PinBlock,
-    PurchaseAnswer, PurchaseRequest, PurchaseResult,
-};
-use ecm_emm::ecm::{ControlWords, Criteria, EcmBody, Ppt};
-use ecm_emm::keys::pairing_keys;
-use gp::scp03::{Initialize, Session};
+use cam_types::{BcdDate, BcdTime, Fen};
 use hex_literal::hex;
-use vcard::Interface;
+use std::path::Path;
+use vcard::{Card, Interface, Personalisation};
 use wallet::PURSE_AID;
 use wallet::flow::fare::{FareTable, Station};
 use wallet::flow::gate::Gate;
 use wallet::flow::till::{Side, Till};
 use wallet::flow::{Order, Purse, Scheme};
-use wallet::keys::PurchaseKey;
-use wallet::port::CardPort as _;
 use wallet::profile::Profile;
-use wallet::psam::SoftPsam;
+use wallet::psam::{CardPsam, SamApplication};
 use wallet::purchase::Debit;
 
-/// The ECM of a programme with so many packages; `slices` adds slices of time and control words of 128 bits.
-pub fn programme(packages: u16, slices: bool) -> Vec<u8> {
-    let slice = Ppt { event: EVENT, price: PRICE, slice_s: 600 };
-    let criteria = Criteria {
-        packages: (100..100 + packages).map(PackageId::new).collect(),
-        ppv: Some(ppv(EVENT, NOON)),
-        ppt: slices.then_some(slice),
-        ..Criteria::default()
-    };
-    let words = ControlWords::Words64 {
-        even: Secret::new(hex!("0102030405060708")),
-        odd: Secret::new(hex!("1112131415161718")),
-    };
-    let body = body(NOON, criteria);
-    seal_ecm(CINEMA_SERVICE, &if slices { body } else { EcmBody { words, ..body } })
+/// What passed at the two readers of a terminal.
+pub struct Tap {
+    pub purse: Vec<Exchange>,
+    /// INIT_SAM_FOR_PURCHASE and CREDIT_SAM_FOR_PURCHASE.
+    pub module: Vec<Exchange>,
 }
 
-/// A box with a session.
-pub struct SetTopBox<'c> {
-    card: &'c mut Watched,
-    session: Session,
+/// The demo's secure module, opened when its terminal was switched on.
+fn module() -> CardPsam<Watched> {
+    let file = include_str!("../../../examples/demo/psam.toml");
+    let personalisation = Personalisation::from_text(file, Path::new("psam.toml"));
+    let memory = Card::personalise(&personalisation.unwrap_or_else(|error| panic!("{error}")));
+    let port = Watched::new(memory.unwrap().octets(), Interface::Contact);
+    CardPsam::open(port, &SamApplication::default()).unwrap()
 }
 
-impl<'c> SetTopBox<'c> {
-    /// SELECT, INITIALIZE UPDATE, EXTERNAL AUTHENTICATE.
-    pub fn open(card: &'c mut Watched) -> Self {
-        let mut select = vec![0x00, 0xA4, 0x04, 0x00, AID_CAS.len() as u8];
-        select.extend(AID_CAS);
-        select.push(0x00);
-        card.transmit(&select).unwrap();
-        let initialize = Initialize::new(pairing_keys(&Key::new(K_PAIR), STB), 0x3F, *b"hostrand");
-        let response = card.transmit(&initialize.command()).unwrap();
-        let open = initialize.answer(response.strip_suffix(&[0x90, 0x00]).unwrap()).unwrap();
-        assert_eq!(card.transmit(open.command()).unwrap(), [0x90, 0x00]);
-        let session = open.finish(0x9000).unwrap();
-        Self { card, session }
-    }
-
-    fn send(&mut self, ins: u8, data: &[u8]) -> Vec<u8> {
-        let mut apdu = Vec::new();
-        self.session.wrap(0x80, ins, 0, 0, data, &mut apdu).unwrap();
-        let response = self.card.transmit(&apdu).unwrap();
-        let mut plain = Vec::new();
-        assert_eq!(self.session.unwrap(&response, &mut plain), Ok(0x9000));
-        plain
-    }
-
-    pub fn verify(&mut self) {
-        let answer = self.send(INS_VERIFY, PinBlock::from_ascii(PIN).unwrap().expose());
-        assert!(PinAnswer::parse(&answer).unwrap().right);
-    }
-
-    pub fn purchase(&mut self, section: &[u8]) {
-        let mut data = Vec::new();
-        PurchaseRequest {
-            terminal_sequence: TerminalSequence::new(1),
-            terminal: TERMINAL,
-            expected_price: PRICE,
-            flags: 0,
-            section,
-        }
-        .emit(&mut data)
-        .unwrap();
-        let answer = PurchaseAnswer::parse(&self.send(INS_PURCHASE, &data)).unwrap();
-        assert_eq!(answer.result, PurchaseResult::PAID);
-    }
-
-    pub fn watch(&mut self, section: &[u8]) {
-        let answer = EcmAnswer::parse(&self.send(INS_ECM, section)).unwrap();
-        assert_eq!(answer.status, AccessStatus::GRANTED_EVENT);
-    }
-}
-
-/// A terminal with the master key of terminals, whose secure module takes no time of the card's.
-fn psam() -> SoftPsam {
-    let master = hex!("00112233445566778899aabbccddeeff");
-    SoftPsam::new(TerminalId::new(hex!("001122334455")), TerminalSequence::new(0))
-        .with_key(1, PurchaseKey::new(Secret::new(master)))
+/// What the module did for each of its purchases.
+fn purchases(module: CardPsam<Watched>) -> impl Iterator<Item = Vec<Exchange>> {
+    let exchanges = module.into_port().exchanges;
+    // READ BINARY and SELECT came when it was opened.
+    let purchases: Vec<_> = exchanges[2..].chunks(2).map(<[Exchange]>::to_vec).collect();
+    purchases.into_iter()
 }
 
 const SCHEME: Scheme<'_> = Scheme { aid: &PURSE_AID, profile: Profile::PBOC, uid: None };
@@ -115,27 +51,27 @@ fn order(amount: u32) -> Order {
 }
 
 /// A till takes 3.50 without a PIN: from SELECT to the answer of DEBIT.
-pub fn sold(interface: Interface) -> Vec<Exchange> {
+pub fn sold(interface: Interface) -> Tap {
     let mut card = Watched::new(&memory(), interface);
     let side = match interface {
         Interface::Contact => Side::Contact,
         Interface::Contactless => Side::Contactless,
     };
-    let mut psam = psam();
+    let mut psam = module();
     let mut purse = Purse::open(&mut card, &SCHEME).unwrap();
     let till = Till { pin_free: Fen::new(1000), side };
     let debiting = till.sell(&mut purse, &order(350), None, &mut psam).unwrap();
     let Debit::Paid(receipt) = purse.debit(debiting, &mut psam) else { panic!("not paid") };
-    assert_eq!(receipt.balance, Fen::new(9650));
-    card.exchanges
+    assert_eq!((receipt.balance, receipt.unchecked), (Fen::new(9650), None));
+    Tap { purse: card.exchanges, module: purchases(psam).next().unwrap() }
 }
 
 /// A gate lets a card in at station 1, and out at station 4 for 2.00.
-pub fn passed() -> [Vec<Exchange>; 2] {
+pub fn passed() -> [Tap; 2] {
     let mut card = Watched::new(&memory(), Interface::Contactless);
-    let mut psam = psam();
+    let mut psam = module();
     let fares = FareTable::new(Vec::new(), vec![(3, Fen::new(200))]);
-    [(1, Fen::new(10_000)), (4, Fen::new(9800))].map(|(station, left)| {
+    let [entry, exit] = [(1, Fen::new(10_000)), (4, Fen::new(9800))].map(|(station, left)| {
         card.exchanges.clear();
         let gate = Gate { station: Station(station), fares: &fares, sfi: 0x17, identifier: 0x21 };
         let mut purse = Purse::open(&mut card, &SCHEME).unwrap();
@@ -146,7 +82,9 @@ pub fn passed() -> [Vec<Exchange>; 2] {
         let Debit::Paid(receipt) = purse.debit(passage.unwrap().debiting, &mut psam) else {
             panic!("not paid")
         };
-        assert_eq!(receipt.balance, left);
+        assert_eq!((receipt.balance, receipt.unchecked), (left, None));
         card.exchanges.clone()
-    })
+    });
+    let mut modules = purchases(psam);
+    [entry, exit].map(|purse| Tap { purse, module: modules.next().unwrap() })
 }

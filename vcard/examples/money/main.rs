@@ -15,13 +15,16 @@ mod flows;
 #[path = "../../tests/paced/line.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod line;
+mod set_top_box;
 mod timing;
 
-use bench::memory;
-use card::{Exchange, Watched};
+use cam_types::EventId;
+use card::Exchange;
 use ecm_emm::ecm::MAX_ECM;
-use flows::{SetTopBox, passed, programme, sold};
+use flows::{passed, sold};
+use set_top_box::{Bought, Programme, SetTopBox};
 use std::process::ExitCode;
+use std::time::Duration;
 use timing::{Channel, Row};
 use vcard::Interface;
 
@@ -31,48 +34,76 @@ const SLOWEST_T0: Channel = Channel::Contacts { protocol: 0, ta1: 0x11 };
 const CARDS_OWN: Channel = Channel::Contacts { protocol: 1, ta1: 0x18 };
 const FAST: Channel = Channel::Contacts { protocol: 1, ta1: 0x96 };
 const FAST_T0: Channel = Channel::Contacts { protocol: 0, ta1: 0x96 };
+const ANTENNA: Channel = Channel::Antenna { frame: 256 };
+/// What a card takes whose answer to select does not say (FSCI 2).
+const SMALL_FRAMES: Channel = Channel::Antenna { frame: 32 };
 
-/// The exchanges of a box that buys a programme and watches it: three of the session, VERIFY, PURCHASE, ECM.
-fn bought(section: &[u8]) -> Vec<Exchange> {
-    let mut card = Watched::new(&memory(), Interface::Contact);
-    let mut stb = SetTopBox::open(&mut card);
-    stb.verify();
-    stb.purchase(section);
-    stb.watch(section);
-    card.exchanges
+/// The events that the demo's purse can pay for.
+const EVENTS: u32 = 8;
+
+/// The purchase that keeps the card busiest, of all that the purse can pay for: an entry of its log lies on one page or two.
+fn busiest(programme: Programme) -> Bought {
+    let mut stb = SetTopBox::new();
+    let thinking =
+        |bought: &Bought| bought.purchase.iter().map(Exchange::thinking).sum::<Duration>();
+    (0..EVENTS).map(|n| stb.buy(programme, EventId::new(2001 + n))).max_by_key(thinking).unwrap()
+}
+
+/// The debit alone, and with the PIN before it.
+fn debits(rows: &mut Vec<Row>, what: &str, Bought { purchase, .. }: &Bought) {
+    for (channel, limit) in [(SLOWEST, 800), (SLOWEST_T0, 800), (FAST, 100), (FAST_T0, 100)] {
+        let mut row = |name: &str, exchanges: &[Exchange]| {
+            rows.push(Row::new(&format!("{name}, {what}"), channel, exchanges, Some(limit)));
+        };
+        row("PURCHASE", &purchase[1..2]);
+        row("VERIFY and PURCHASE", &purchase[..2]);
+    }
+}
+
+/// What passes before the first control words, from three moments on.
+fn first_keys(rows: &mut Vec<Row>, what: &str, bought: &Bought, limit: Option<u64>) {
+    let Bought { session, purchase } = bought;
+    // SELECT and CAS INFO say which card it is.
+    let fresh = [&session[2..], purchase].concat();
+    let all = [&session[..], purchase].concat();
+    for channel in [SLOWEST, SLOWEST_T0, FAST] {
+        let mut row = |name: &str, exchanges: &[Exchange], limit| {
+            rows.push(Row::new(&format!("{name} to first key, {what}"), channel, exchanges, limit));
+        };
+        row("PIN", purchase, limit);
+        row("session", &fresh, limit);
+        row("SELECT", &all, None);
+    }
 }
 
 fn main() -> ExitCode {
     let mut rows = Vec::new();
-    let typical = bought(&programme(4, false));
-    let section = programme(38, true);
-    assert_eq!(section.len(), MAX_ECM);
-    let longest = bought(&section);
-    for (exchanges, what) in [(&typical, "ECM of 4 packages"), (&longest, "longest ECM")] {
-        for (channel, limit) in [(SLOWEST, 800), (SLOWEST_T0, 800), (FAST, 100), (FAST_T0, 100)] {
-            let purchase = format!("PURCHASE, {what}");
-            rows.push(Row::new(&purchase, channel, &exchanges[4..5], Some(limit)));
-            let with_pin = format!("VERIFY and PURCHASE, {what}");
-            rows.push(Row::new(&with_pin, channel, &exchanges[3..5], Some(limit)));
-        }
-    }
-    for (exchanges, what, limit) in
-        [(&typical, "ECM of 4 packages", Some(800)), (&longest, "longest ECM", None)]
-    {
-        let name = format!("session to first key, {what}");
-        rows.push(Row::new(&name, SLOWEST, exchanges, limit));
-        rows.push(Row::new(&name, SLOWEST_T0, exchanges, limit));
-        rows.push(Row::new(&name, FAST, exchanges, None));
-    }
+    let typical = busiest(Programme { packages: 4, slices: false });
+    debits(&mut rows, "ECM of 4 packages", &typical);
+    first_keys(&mut rows, "ECM of 4 packages", &typical, Some(800));
+    let many = busiest(Programme { packages: 24, slices: false });
+    first_keys(&mut rows, "ECM of 24 packages", &many, Some(800));
+    let longest = Programme { packages: 38, slices: true };
+    assert_eq!(longest.ecm(EventId::new(2001), 1).len(), MAX_ECM);
+    let longest = busiest(longest);
+    debits(&mut rows, "longest ECM", &longest);
+    first_keys(&mut rows, "longest ECM", &longest, None);
+
     let [entry, exit] = passed();
     let tap = sold(Interface::Contactless);
-    rows.push(Row::new("gate, entry", Channel::Antenna, &entry, Some(300)));
-    rows.push(Row::new("gate, exit with fare", Channel::Antenna, &exit, Some(300)));
-    rows.push(Row::new("till", Channel::Antenna, &tap, Some(500)));
-    let inserted = sold(Interface::Contact);
-    rows.push(Row::new("dual interface: till, antenna", Channel::Antenna, &tap, Some(600)));
-    for channel in [SLOWEST, SLOWEST_T0, CARDS_OWN, FAST] {
-        rows.push(Row::new("dual interface: till, contacts", channel, &inserted, Some(600)));
+    for (what, tap, limit) in
+        [("gate, entry", &entry, 300), ("gate, exit with fare", &exit, 300), ("till", &tap, 500)]
+    {
+        let row = |channel| Row::new(what, channel, &tap.purse, Some(limit));
+        rows.extend([row(ANTENNA), row(SMALL_FRAMES)]);
+        for module in [CARDS_OWN, SLOWEST, SLOWEST_T0] {
+            rows.push(row(SMALL_FRAMES).and_module(module, &tap.module));
+        }
     }
+    let inserted = sold(Interface::Contact);
+    for channel in [SLOWEST, SLOWEST_T0, CARDS_OWN, FAST] {
+        rows.push(Row::new("dual interface: till, contacts", channel, &inserted.purse, Some(600)));
+    }
+    rows.push(Row::new("dual interface: till, antenna", ANTENNA, &tap.purse, Some(600)));
     timing::report(&rows)
 }
