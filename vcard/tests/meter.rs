@@ -7,6 +7,7 @@ mod antenna;
 #[allow(dead_code, reason = "the card's tests use the rest")]
 mod bench;
 #[path = "../examples/money/card.rs"]
+#[allow(dead_code, reason = "the benchmark uses the rest")]
 mod card;
 #[path = "../examples/money/flows.rs"]
 #[allow(dead_code, reason = "the benchmark uses the rest")]
