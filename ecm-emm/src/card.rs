@@ -9,6 +9,7 @@ mod emm_result;
 mod info;
 mod pin;
 mod purchase;
+mod report;
 mod rights;
 mod status;
 
@@ -17,6 +18,7 @@ pub use emm_result::{EmmDetail, EmmOutcome, EmmResult};
 pub use info::{CardInfo, KeyInfo, OperatorInfo, SlotInfo, WindowInfo};
 pub use pin::{PinAnswer, PinBlock, PinError};
 pub use purchase::{PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState};
+pub use report::{AckResult, ReportRequest};
 pub use rights::{RightRow, RightsPage, WalletInfo};
 pub use status::AccessStatus;
 
@@ -39,6 +41,11 @@ pub const INS_EMM: u8 = 0x36;
 pub const INS_PURCHASE: u8 = 0x38;
 /// RIGHTS; P2 is [`RIGHTS_ROWS`] or [`RIGHTS_WALLET`].
 pub const INS_RIGHTS: u8 = 0x3A;
+
+/// REPORT; P1 is the page.
+pub const INS_REPORT: u8 = 0x3C;
+/// ACK of reports.
+pub const INS_ACK: u8 = 0x3E;
 
 /// P2 of RIGHTS: rows from an index on.
 pub const RIGHTS_ROWS: u8 = 0x00;

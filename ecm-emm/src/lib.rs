@@ -21,6 +21,7 @@ mod error;
 pub mod keys;
 pub mod pat;
 pub mod pmt;
+pub mod report;
 pub mod section;
 pub mod suite;
 

@@ -97,6 +97,18 @@ impl SealKey {
     ///
     /// Deterministic: the same message under the same key gives the same octets.
     pub fn seal(&self, context: &KeyContext, aad: &[u8], plain: &[u8], out: &mut Vec<u8>) {
+        self.seal_for(constant::SEAL, context, aad, plain, out);
+    }
+
+    /// The same under a key for a purpose of its own (report, acknowledgement).
+    pub(crate) fn seal_for(
+        &self,
+        purpose: u8,
+        context: &KeyContext,
+        aad: &[u8],
+        plain: &[u8],
+        out: &mut Vec<u8>,
+    ) {
         let start = out.len();
         out.extend([0; Suite::TAG_LEN]);
         out.extend_from_slice(plain);
@@ -104,17 +116,17 @@ impl SealKey {
             out.get_mut(start..).unwrap_or_default().split_at_mut(Suite::TAG_LEN);
         let tag = match self.suite {
             Suite::Cmac128 => {
-                let key = self.derive::<32>(constant::SEAL, &context.octets());
+                let key = self.derive::<32>(purpose, &context.octets());
                 let mut siv = CmacSiv::<Aes128>::new((&*key).into());
                 siv.encrypt_inout_detached([aad], body.into()).expect("one header is allowed")
             }
             Suite::Cmac256 => {
-                let key = self.derive::<64>(constant::SEAL, &context.octets());
+                let key = self.derive::<64>(purpose, &context.octets());
                 let mut siv = CmacSiv::<Aes256>::new((&*key).into());
                 siv.encrypt_inout_detached([aad], body.into()).expect("one header is allowed")
             }
             Suite::Hmac => {
-                let keys = self.derive::<48>(constant::SEAL, &context.octets());
+                let keys = self.derive::<48>(purpose, &context.octets());
                 let tag = hmac_tag(&keys, aad, body);
                 hmac_keystream(&keys, tag, body);
                 tag.into()
@@ -133,23 +145,35 @@ impl SealKey {
         sealed: &[u8],
         plain: &mut Vec<u8>,
     ) -> Result<(), OpenError> {
+        self.open_for(constant::SEAL, context, aad, sealed, plain)
+    }
+
+    /// The same under a key for a purpose of its own (report, acknowledgement).
+    pub(crate) fn open_for(
+        &self,
+        purpose: u8,
+        context: &KeyContext,
+        aad: &[u8],
+        sealed: &[u8],
+        plain: &mut Vec<u8>,
+    ) -> Result<(), OpenError> {
         plain.zeroize();
         let (tag, body) =
             sealed.split_first_chunk::<16>().ok_or(DecodeError::Missing("authentication tag"))?;
         plain.extend_from_slice(body);
         let authentic = match self.suite {
             Suite::Cmac128 => {
-                let key = self.derive::<32>(constant::SEAL, &context.octets());
+                let key = self.derive::<32>(purpose, &context.octets());
                 let mut siv = CmacSiv::<Aes128>::new((&*key).into());
                 siv.decrypt_inout_detached([aad], plain.as_mut_slice().into(), tag.into()).is_ok()
             }
             Suite::Cmac256 => {
-                let key = self.derive::<64>(constant::SEAL, &context.octets());
+                let key = self.derive::<64>(purpose, &context.octets());
                 let mut siv = CmacSiv::<Aes256>::new((&*key).into());
                 siv.decrypt_inout_detached([aad], plain.as_mut_slice().into(), tag.into()).is_ok()
             }
             Suite::Hmac => {
-                let keys = self.derive::<48>(constant::SEAL, &context.octets());
+                let keys = self.derive::<48>(purpose, &context.octets());
                 hmac_keystream(&keys, *tag, plain);
                 hmac_tag(&keys, aad, plain).ct_eq(tag).into()
             }

@@ -8,7 +8,8 @@ use common::{epoch, event, fen, octets, operator, time};
 use ecm_emm::card::{
     AccessStatus, CardInfo, EcmAnswer, EmmDetail, EmmOutcome, EmmResult, KeyInfo, Offer,
     OperatorInfo, PinAnswer, PinBlock, PinError, PurchaseAnswer, PurchaseRequest, PurchaseResult,
-    PurchaseState, RightRow, RightsPage, SlotInfo, WalletInfo, WindowInfo, pairing_key_version,
+    PurchaseState, ReportRequest, RightRow, RightsPage, SlotInfo, WalletInfo, WindowInfo,
+    pairing_key_version,
 };
 use ecm_emm::ecm::{Cci, Rating};
 use hex_literal::hex;
@@ -98,7 +99,7 @@ proptest! {
         operators in prop::collection::vec((operator(), any::<(u16, u16)>()), 0..=4),
         groups in prop::collection::vec(any::<(u8, u32)>(), 0..=8),
         slots in slots(), windows in windows(), now in time(), sync in time(),
-        unknown in (8_u8.., octets(0..20)),
+        unknown in (9_u8.., octets(0..20)), report in prop::option::of(any::<([u8; 8], u16)>()),
     ) {
         let (version, pseudonym, blocked, pairing_slots, pin_tries) = head;
         let operators = operators.into_iter().map(|(operator, (suites_allowed, emm_level))| {
@@ -107,6 +108,7 @@ proptest! {
         let info = CardInfo {
             version, pseudonym: Pseudonym::new(pseudonym), blocked, pairing_slots, pin_tries,
             operators, groups, slots, windows, now, sync,
+            report: report.map(|(nonce, from)| ReportRequest { nonce, from }),
         };
         let mut out = Vec::new();
         info.emit(&mut out).unwrap();

@@ -1,3 +1,4 @@
+use super::report::ReportRequest;
 use crate::error::EncodeError;
 use alloc::vec::Vec;
 use cam_types::{CasTime, DecodeError, Epoch, OperatorId, Pseudonym, Reader};
@@ -29,6 +30,8 @@ pub struct CardInfo {
     pub now: CasTime,
     /// The last time that the broadcaster set.
     pub sync: CasTime,
+    /// The report that the operator has asked for and not acknowledged.
+    pub report: Option<ReportRequest>,
 }
 
 /// What the card has of one operator.
@@ -99,6 +102,7 @@ impl CardInfo {
     const SLOTS: u8 = 0x05;
     const WINDOWS: u8 = 0x06;
     const CLOCK: u8 = 0x07;
+    const REPORT: u8 = 0x08;
 
     /// Takes the whole answer without its status word.
     pub fn parse(data: &[u8]) -> Result<Self, DecodeError> {
@@ -122,7 +126,8 @@ impl CardInfo {
         let octets = Self::FIXED_LEN
             + self.operators.len() * 8
             + self.groups.len() * 5
-            + (self.slots.len() + self.windows.len()) * 8;
+            + (self.slots.len() + self.windows.len()) * 8
+            + self.report.map_or(0, |_| 2 + ReportRequest::LEN);
         EncodeError::check("card information", octets, Self::MAX_LEN)?;
         out.extend([Self::VERSION, 2]);
         out.extend(self.version.to_be_bytes());
@@ -156,6 +161,10 @@ impl CardInfo {
         out.extend([Self::CLOCK, 8]);
         out.extend(self.now.to_be_bytes());
         out.extend(self.sync.to_be_bytes());
+        if let Some(report) = &self.report {
+            out.extend([Self::REPORT, ReportRequest::LEN as u8]);
+            report.emit(out);
+        }
         Ok(())
     }
 
@@ -211,6 +220,7 @@ impl CardInfo {
                 self.now = CasTime::from_be_bytes(*r.array("card time")?);
                 self.sync = CasTime::from_be_bytes(*r.array("synchronised time")?);
             }
+            Self::REPORT => self.report = Some(ReportRequest::read(&mut r)?),
             _ => return Ok(()),
         }
         r.finish("information element")
