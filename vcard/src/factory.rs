@@ -97,6 +97,7 @@ fn cas(perso: &Personalisation) -> Result<CasStore, PersonalisationError> {
         rights: Table::filled(|| None),
         previews: Previews::empty(),
         log: PurchaseLog::empty(),
+        report: None,
     };
     for (index, group) in &perso.groups {
         if let Some(place) = cas.groups.get_mut(usize::from(*index)) {

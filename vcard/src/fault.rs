@@ -61,6 +61,10 @@ faults! {
     AcceptForgedEcm = "accept-forged-ecm",
     /// A delivered key is reported as applied and not kept.
     LoseKey = "lose-key",
+    /// A report leaves out a record.
+    ReportOmits = "report-omits",
+    /// A report names another amount than was paid.
+    ReportAlters = "report-alters",
 }
 
 impl fmt::Display for Fault {

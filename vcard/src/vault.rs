@@ -45,7 +45,7 @@ impl From<NvmError> for Stop {
 }
 
 /// Version of the layout, in front of everything.
-const LAYOUT: [u8; 4] = *b"SCV2";
+const LAYOUT: [u8; 4] = *b"SCV3";
 
 /// Pages of one store.
 const fn pages(len: usize) -> usize {

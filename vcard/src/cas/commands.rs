@@ -8,7 +8,7 @@ use crate::keyring::{Generation, KeyPair};
 use crate::pin;
 use crate::purse::Abort;
 use cam_types::{CasTime, Key, PackageId};
-use ecm_emm::card::{EmmDetail, EmmResult, PinBlock};
+use ecm_emm::card::{EmmDetail, EmmResult, PinBlock, ReportRequest};
 use ecm_emm::emm::{EmmCommand, KeyTarget, PublicKey, Window};
 use ecm_emm::keys::{KeyMaterial, Role};
 use ecm_emm::suite::{SealKey, Suite};
@@ -79,8 +79,14 @@ pub(super) fn carry_out(
             let material = carrier.unwrap(wrapped)?;
             join(cas, *index, *group, Generation::new(suite.number(), *epoch, material))?
         }
-        EmmCommand::ReportAck(receipt) if cas.log.acknowledge(*receipt) => Effect::Applied,
-        EmmCommand::ReportAck(_) => return Err(EmmResult::refused(EmmDetail::NOT_FOUND).into()),
+        EmmCommand::ReportRequest { nonce, from } => {
+            cas.report = Some(ReportRequest { nonce: *nonce, from: *from });
+            Effect::Applied
+        }
+        EmmCommand::ReportAck(receipt) => match cas.acknowledge(*receipt) {
+            Some(_) => Effect::Applied,
+            None => return Err(EmmResult::refused(EmmDetail::NOT_FOUND).into()),
+        },
         // The screen is the box's; the card has only vouched for the sender.
         EmmCommand::Osd { .. } | EmmCommand::Fingerprint(_) => Effect::Applied,
         other => keys(cas, other, carrier)?,
@@ -108,8 +114,7 @@ fn keys(cas: &mut CasStore, command: &EmmCommand, carrier: &Carrier) -> Outcome 
             }
         }
         EmmCommand::EmmLevel(level) => Ok(delivery::level(&mut cas.emm_level.0, *level)),
-        // REPORT_REQUEST and SCRIPT: this version of the application neither reports nor has its
-        // domains administered over the air.
+        // SCRIPT: this version of the application does not have its domains administered over the air.
         _ => refused(EmmDetail::UNKNOWN_TAG),
     }
 }

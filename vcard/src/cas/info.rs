@@ -50,6 +50,7 @@ fn card_info(cas: &CasStore, now: CasTime, sync: CasTime, pin_tries: u8) -> Card
         windows: windows(cas),
         now,
         sync,
+        report: cas.report,
     }
 }
 

@@ -3,9 +3,8 @@
 use super::store::CasStore;
 use crate::persist::{Guarded, Table, persist};
 use cam_types::{CasTime, EventId, Fen, TerminalId, TerminalSequence};
-use cmac::{Cmac, KeyInit, Mac as _};
-use ecm_emm::keys::{KeyContext, Role, constant};
-use gp::cipher::Aes128;
+use ecm_emm::keys::{KeyContext, Role};
+use ecm_emm::report::ReportRecord;
 use wallet::{LogRecord, Mac};
 
 /// What has become of a record's money.
@@ -83,9 +82,21 @@ impl Record {
             })
     }
 
+    /// It is a purchase with at least this offline sequence.
+    fn is_from(&self, sequence: u16) -> bool {
+        self.event != EventId::new(0)
+            && self.log_record().is_some_and(|purse| purse.sequence >= sequence)
+    }
+
     /// PAID or REFUNDED.
     pub const fn state(&self) -> u8 {
         self.state
+    }
+
+    /// As a report carries it.
+    pub const fn reported(&self) -> ReportRecord {
+        let Self { purse, terminal_sequence, balance, event, tier, end, state, tac, .. } = *self;
+        ReportRecord { purse, terminal_sequence, balance, event, tier, end, state, tac }
     }
 
     /// The transaction code.
@@ -101,6 +112,8 @@ pub struct PurchaseLog {
     written: Guarded<u32>,
     /// Records that the head-end has acknowledged.
     acknowledged: Guarded<u32>,
+    /// The receipt in front of the oldest record kept.
+    base: [u8; 8],
     chain: [u8; 8],
     ring: Table<Option<Record>, { Self::RECORDS }>,
 }
@@ -108,6 +121,7 @@ pub struct PurchaseLog {
 persist!(PurchaseLog {
     written: Guarded<u32>,
     acknowledged: Guarded<u32>,
+    base: [u8; 8],
     chain: [u8; 8],
     ring: Table<Option<Record>, { PurchaseLog::RECORDS }>,
 });
@@ -121,6 +135,7 @@ impl PurchaseLog {
         Self {
             written: Guarded(0),
             acknowledged: Guarded(0),
+            base: [0; 8],
             chain: [0; 8],
             ring: Table::filled(|| None),
         }
@@ -133,7 +148,7 @@ impl PurchaseLog {
 
     /// All records, the newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Record> {
-        self.numbers().rev().filter_map(|number| self.ring.get(Self::place(number))?.as_ref())
+        self.numbers().rev().filter_map(|number| self.number(number))
     }
 
     /// The newest record that this is true of.
@@ -154,19 +169,55 @@ impl PurchaseLog {
         Some(*record)
     }
 
-    /// Everything up to this receipt has arrived; `false` when there is no such receipt.
-    pub fn acknowledge(&mut self, receipt: [u8; 8]) -> bool {
-        let number = self.numbers().rev().find(|number| {
-            let record = self.ring.get(Self::place(*number)).and_then(Option::as_ref);
-            record.is_some_and(|record| record.receipt == receipt)
-        });
-        match number {
-            Some(number) => {
-                self.acknowledged.0 = self.acknowledged.0.max(number + 1);
-                true
-            }
-            None => false,
+    /// Everything up to this receipt has arrived; `None` when there is no such receipt, `false` when that
+    /// was known.
+    pub fn acknowledge(&mut self, receipt: [u8; 8]) -> Option<bool> {
+        if self.written.0 == 0 && receipt == self.chain {
+            return Some(false);
         }
+        let number =
+            self.numbers().rev().find(|number| self.receipt_of(*number) == Some(receipt))?;
+        let news = number >= self.acknowledged.0;
+        self.acknowledged.0 = self.acknowledged.0.max(number + 1);
+        Some(news)
+    }
+
+    /// The records from this purchase on, oldest first, or from the first one not acknowledged (0); with the
+    /// receipt in front of them and behind them. At most so many, behind so many that are passed over.
+    pub fn page(&self, from: u16, skip: usize, limit: usize) -> Page<'_> {
+        let first = match from {
+            0 => self.acknowledged.0.max(self.numbers().start),
+            from => self
+                .numbers()
+                .find(|number| self.number(*number).is_some_and(|record| record.is_from(from)))
+                .unwrap_or(self.written.0),
+        };
+        let skip = u32::try_from(skip).unwrap_or(u32::MAX);
+        let start = first.saturating_add(skip).min(self.written.0);
+        let end = start.saturating_add(u32::try_from(limit).unwrap_or(u32::MAX));
+        let end = end.min(self.written.0);
+        let before = |number: u32| match number.checked_sub(1) {
+            Some(earlier) if number > self.numbers().start => self.receipt_of(earlier),
+            _ => Some(self.base),
+        };
+        Page {
+            before: before(start).unwrap_or(self.chain),
+            after: before(end).unwrap_or(self.chain),
+            records: (start..end).filter_map(|number| self.number(number)).collect(),
+        }
+    }
+
+    /// The receipt of the newest record; zeros without one.
+    pub const fn chain(&self) -> [u8; 8] {
+        self.chain
+    }
+
+    fn number(&self, number: u32) -> Option<&Record> {
+        self.ring.get(Self::place(number))?.as_ref()
+    }
+
+    fn receipt_of(&self, number: u32) -> Option<[u8; 8]> {
+        self.number(number).map(|record| record.receipt)
     }
 
     fn numbers(&self) -> std::ops::Range<u32> {
@@ -176,6 +227,16 @@ impl PurchaseLog {
     const fn place(number: u32) -> usize {
         number as usize % Self::RECORDS
     }
+}
+
+/// Some records of the log, one after another.
+pub struct Page<'a> {
+    /// The receipt in front of the first one.
+    pub before: [u8; 8],
+    /// The receipt of the last one.
+    pub after: [u8; 8],
+    /// The records, oldest first.
+    pub records: Vec<&'a Record>,
 }
 
 /// The log is full of records that nobody has acknowledged, or there is no receipt key.
@@ -189,28 +250,15 @@ impl CasStore {
             return Err(NoReceipt);
         }
         let generation = self.receipt.oldest().ok_or(NoReceipt)?;
-        let key = generation.seal_key().ok_or(NoReceipt)?.derived_key(
-            constant::RECEIPT,
-            &KeyContext::new(Role::Receipt, self.operator, generation.epoch),
-        );
-        let mut mac = <Cmac<Aes128> as KeyInit>::new(key.expose().into());
-        for field in [
-            &self.card.octets()[..],
-            &self.operator.to_be_bytes(),
-            &record.purse,
-            &record.terminal_sequence.to_be_bytes(),
-            &record.event.to_be_bytes(),
-            &[record.tier],
-            &record.balance.to_be_bytes(),
-            &self.log.chain,
-        ] {
-            mac.update(field);
-        }
-        let receipt = mac.finalize().into_bytes();
-        record.receipt.iter_mut().zip(receipt).for_each(|(to, from)| *to = from);
+        let key = generation.seal_key().ok_or(NoReceipt)?;
+        let context = KeyContext::new(Role::Receipt, self.operator, generation.epoch);
+        record.receipt = record.reported().receipt(&key, &context, self.card, self.log.chain);
         self.log.chain = record.receipt;
         let place = PurchaseLog::place(self.log.written.0);
-        *self.log.ring.get_mut(place).ok_or(NoReceipt)? = Some(record);
+        let place = self.log.ring.get_mut(place).ok_or(NoReceipt)?;
+        if let Some(gone) = place.replace(record) {
+            self.log.base = gone.receipt;
+        }
         self.log.written.0 += 1;
         Ok(record)
     }

@@ -9,8 +9,8 @@ mod ecm;
 mod emm;
 mod info;
 pub mod log;
-
 mod purchase;
+mod report;
 pub mod rights;
 pub mod sharing;
 pub mod store;
@@ -23,8 +23,8 @@ use crate::pin::{self, Verdict};
 use crate::vault::{Stop, Vault};
 use cam_types::ChannelId;
 use ecm_emm::card::{
-    INS_CHANGE_PIN, INS_ECM, INS_EMM, INS_INFO, INS_PURCHASE, INS_RIGHTS, INS_VERIFY, PinAnswer,
-    PinBlock, RIGHTS_ROWS, RIGHTS_WALLET,
+    INS_ACK, INS_CHANGE_PIN, INS_ECM, INS_EMM, INS_INFO, INS_PURCHASE, INS_REPORT, INS_RIGHTS,
+    INS_VERIFY, PinAnswer, PinBlock, RIGHTS_ROWS, RIGHTS_WALLET,
 };
 use iso7816::apdu::{Command, StatusWord};
 
@@ -54,11 +54,15 @@ impl Cas<'_> {
                 emm::process(self.vault, self.ram, command.data)?.emit(&mut out);
                 return Ok(out);
             }
+            INS_ACK => {
+                out.push(report::acknowledge(self.vault, command.data)?.0);
+                return Ok(out);
+            }
             _ => {}
         }
         let known = matches!(
             command.ins,
-            INS_VERIFY | INS_CHANGE_PIN | INS_ECM | INS_PURCHASE | INS_RIGHTS
+            INS_VERIFY | INS_CHANGE_PIN | INS_ECM | INS_PURCHASE | INS_RIGHTS | INS_REPORT
         );
         let slot = match self.pairing {
             Some(slot) => slot,
@@ -75,6 +79,7 @@ impl Cas<'_> {
             INS_PURCHASE => {
                 purchase::process(self.vault, self.ram, command.data)?.emit(&mut out);
             }
+            INS_REPORT => report::report(self.vault, self.ram, command, &mut out)?,
             INS_RIGHTS => match (command.p2, command.data) {
                 (RIGHTS_ROWS, [index]) => info::rights(self.vault, *index, &mut out)?,
                 (RIGHTS_WALLET, _) => info::wallet(self.vault, &mut out)?,

@@ -5,6 +5,7 @@ use super::rights::{Previews, Right};
 use crate::keyring::KeyPair;
 use crate::persist::{Checked, Guarded, Table, persist};
 use cam_types::{CardId, CasTime, Key, OperatorId, Pseudonym, StbId};
+use ecm_emm::card::ReportRequest;
 use ecm_emm::emm::{KeyTarget, Window};
 use ecm_emm::keys::Role;
 
@@ -72,6 +73,8 @@ pub struct Pairing {
 
 persist!(Pairing { stb: StbId, k_pair: Key, k_cw: Key });
 
+persist!(ReportRequest { nonce: [u8; 8], from: u16 });
+
 /// Everything that lasts in the conditional access application.
 #[derive(Clone)]
 pub struct CasStore {
@@ -119,6 +122,8 @@ pub struct CasStore {
     pub previews: Previews,
     /// Purchases, loads and refunds.
     pub log: PurchaseLog,
+    /// The report that was asked for over the air and not acknowledged.
+    pub report: Option<ReportRequest>,
 }
 
 persist!(CasStore {
@@ -144,6 +149,7 @@ persist!(CasStore {
     rights: Table<Option<Checked<Right>>, RIGHTS>,
     previews: Previews,
     log: PurchaseLog,
+    report: Option<ReportRequest>,
 });
 
 impl CasStore {

@@ -18,6 +18,7 @@ mod psam;
 mod purchase;
 mod purse;
 mod purse_pin;
+mod report;
 mod session;
 mod transcripts;
 mod wallet_emm;

@@ -44,13 +44,14 @@ fn only_a_paired_box_opens_a_session() {
         assert_eq!(error, Some(expected), "{kvn:02X}");
     }
     assert_eq!(select(&mut card, &AID_CAS), 0x9000);
-    for ins in [0x20, 0x24, 0x34, 0x38, 0x3A] {
+    for ins in [0x20, 0x24, 0x34, 0x38, 0x3A, 0x3C] {
         assert_eq!(send(&mut card, &[0x80, ins, 0, 0, 0]).1, 0x6982, "{ins:02X}");
         let wrapped = [0x84, ins, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(send(&mut card, &wrapped).1, 0x6982, "{ins:02X}");
     }
     assert_eq!(send(&mut card, &[0x80, 0x32, 0, 0, 0]).1, 0x9000);
-    assert_eq!(send(&mut card, &[0x80, 0x3C, 0, 0, 0]).1, 0x6D00, "reports are a later version's");
+    assert_eq!(send(&mut card, &[0x80, 0x3E, 0, 0, 0]), (vec![0x1D], 0x9000), "malformed");
+    assert_eq!(send(&mut card, &[0x80, 0x3D, 0, 0, 0]).1, 0x6D00);
 }
 
 #[test]
