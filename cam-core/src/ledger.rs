@@ -161,13 +161,18 @@ impl Ledger {
         self.entries.last_mut()
     }
 
-    /// What has ended goes before what is open, and the lowest number first: the highest one stays
-    /// in the storage.
+    /// What came to nothing goes first, then what has ended, then what is open; the lowest number
+    /// first: the highest one stays in the storage.
     fn make_room(&mut self) -> Option<usize> {
+        let worth = |entry: &Entry| match entry.state() {
+            TxnState::Cancelled | TxnState::Forgotten => 0,
+            TxnState::Open => 2,
+            _ => 1,
+        };
         let entries = self.entries.iter().enumerate();
         let oldest = entries
             .filter(|(_, entry)| entry.may_be_forgotten())
-            .min_by_key(|(_, entry)| (entry.state() == TxnState::Open, entry.number()));
+            .min_by_key(|(_, entry)| (worth(entry), entry.number()));
         let (at, _) = oldest?;
         Some(self.entries.remove(at).place)
     }

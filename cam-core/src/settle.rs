@@ -205,6 +205,7 @@ impl Engine {
             receipt.refunded = true;
             let outcome = Outcome::Refunded(*receipt);
             self.ended(txn, outcome);
+            self.refresh.state();
         } else {
             self.out.store(entry.row_key(), entry.row());
         }

@@ -3,7 +3,7 @@
 use crate::bench::*;
 use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};
-use cam_types::{CasTime, Fen, PackageId};
+use cam_types::{CasTime, EventId, Fen, PackageId};
 use ecm_emm::card::{AccessStatus, EcmAnswer, INS_ECM, Offer};
 use ecm_emm::ecm::{Blackout, Criteria, EcmBody, Ppt, Ppv, Rating, Regions};
 use vcard::Fault;
@@ -234,6 +234,35 @@ fn a_preview_lasts_its_seconds_and_then_is_for_sale() {
         assert_eq!(answer.status, status, "{second}");
         assert_eq!(answer.offer.unwrap().preview_s, left, "{second}");
     }
+}
+
+/// A trial goes on where it was after a power cut, and 31 others do not bring it back.
+#[test]
+fn a_preview_is_had_once() {
+    let mut card = card();
+    let ecm = |event, second| {
+        let ppv = Ppv { preview_s: 60, ..ppv(EventId::new(event), NOON) };
+        let criteria = Criteria { ppv: Some(ppv), ..Criteria::default() };
+        seal_ecm(CINEMA_SERVICE, &body(NOON.saturating_add(second), criteria))
+    };
+    for (event, second, status) in [
+        (2001, 0, AccessStatus::PREVIEW),
+        (2001, 0, AccessStatus::PREVIEW),
+        (2001, 50, AccessStatus::PREVIEW),
+        (2001, 60, AccessStatus::PURCHASABLE),
+    ] {
+        card.power_on();
+        let answer = Stb::open(&mut card).ecm(&mut card, &ecm(event, second));
+        assert_eq!(answer.status, status, "{event} at {second}");
+    }
+    let mut stb = Stb::open(&mut card);
+    for event in 3001..3032 {
+        assert_eq!(stb.ecm(&mut card, &ecm(event, 70)).status, AccessStatus::PREVIEW);
+    }
+    card.power_on();
+    let mut stb = Stb::open(&mut card);
+    assert_eq!(stb.ecm(&mut card, &ecm(2001, 71)).status, AccessStatus::PURCHASABLE);
+    assert_eq!(card.status().offline_sequence, 0, "a trial costs nothing");
 }
 
 #[test]
