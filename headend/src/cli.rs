@@ -40,6 +40,9 @@ pub enum Command {
     /// Make one EMM as a file.
     #[command(long_about = EMM, after_long_help = EMM_EXAMPLES)]
     Emm(Emm),
+    /// Verify what a card reports of its purchases.
+    #[command(long_about = VERIFY, after_long_help = VERIFY_EXAMPLES)]
+    VerifyReport(VerifyReport),
     /// Show the tables, ECMs and EMMs of a transport stream. Needs no keys and shows none.
     #[command(after_long_help = "Example:\n  headend inspect scrambled.ts")]
     Inspect(Inspect),
@@ -88,6 +91,9 @@ Kinds and their fields (card, box: 16 hexadecimal digits; group: 8; times: 2026-
   time_sync     [card] (without: all cards, signed), time, [reset]
   pin_reset     card, pin
   card_state    card, blocked
+  report_request  card, nonce, [from]
+  report_ack    card, receipt
+  refund        card, event, sequence, amount
   osd           [card or group] (without: all cards), id, text, [attributes]
   pair          card, box
   box_pair      card, box
@@ -178,6 +184,51 @@ pub struct Emm {
     /// The section.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+}
+
+const VERIFY: &str = "\
+Verify what a card reports of its purchases.
+
+Every page must be authentic and answer the request with this nonce; the pages must follow one another,
+and their records must lead from receipt to receipt. Each record's transaction code must be the
+purse's, sequences must rise, no request may appear twice, balances must add up where the purse's
+sequences show that nothing is missing, and every event must have cost what the schedule says.
+
+The card's keys are derived from the operator file's master key, or stand in [[card.key]] tables.
+With --previous the file remembers how far each card was verified, and moves on only when there is
+no finding. Without it the beginning of the report is not checked.
+
+The exit status is 0 when the report holds; else 1, and every finding names its record.";
+
+const VERIFY_EXAMPLES: &str = "\
+Example:
+  headend verify-report --operator operator.toml --schedule schedule.toml --previous cards.json \\
+      --nonce 00112233445566aa --ack ack.bin report-1.bin report-2.bin
+The box takes ack.bin to the card; over the air the same is:
+  printf 'kind = \"report_ack\"\\ncard = \"0102030405060708\"\\nreceipt = \"…\"\\n' > ack.toml
+  headend emm --operator operator.toml --message ack.toml --out ack.emm";
+
+/// Arguments of `verify-report`.
+#[derive(Args, Clone, Debug)]
+pub struct VerifyReport {
+    /// The operator and its keys.
+    #[arg(long, value_name = "TOML")]
+    pub operator: PathBuf,
+    /// Events and their prices.
+    #[arg(long, value_name = "TOML")]
+    pub schedule: Option<PathBuf>,
+    /// The nonce of the request, 16 hexadecimal digits.
+    #[arg(long, value_name = "HEX", default_value = "0000000000000000")]
+    pub nonce: Octets<8>,
+    /// How far each card was verified; written when the report holds, made if it is not there.
+    #[arg(long, value_name = "JSON")]
+    pub previous: Option<PathBuf>,
+    /// The acknowledgement, written when the report holds.
+    #[arg(long, value_name = "FILE")]
+    pub ack: Option<PathBuf>,
+    /// The report's pages, in their order.
+    #[arg(required = true, value_name = "REPORT")]
+    pub reports: Vec<PathBuf>,
 }
 
 /// Arguments of `inspect`.

@@ -10,6 +10,7 @@ use crate::due::Due;
 use crate::ecm::{EcmError, EcmMaker};
 use crate::fault::{Fault, Faults};
 use crate::files::FileError;
+use crate::files::card_key::{CardKeys, KeyRole};
 use crate::files::fields::{Octets, Pin};
 use crate::files::message::Message;
 use crate::files::operator::Operator;
@@ -70,6 +71,21 @@ impl<'a> EmmMaker<'a> {
         let key = card_key(&master, Role::Individual, number, CardId::new(id.0), epoch);
         let address = Address::Unique(Pseudonym::new(card.pseudonym.0));
         Ok(self.sender(address, Role::Individual, epoch, key, seq))
+    }
+
+    /// The purse of a card, under the key of its wallet's domain.
+    fn purse(&self, id: Octets<8>, seq: u32) -> Result<Sender, EmmError> {
+        let operator = self.operator;
+        let Some(card) = operator.card(id) else {
+            return Err(EmmError::Unknown("[[card]]", CardId::new(id.0).to_string()));
+        };
+        let given = card.key.iter().filter(|key| key.role == KeyRole::Wallet);
+        let epoch = given.map(|key| key.epoch).max().unwrap_or(card.epoch);
+        let key = CardKeys::of(operator, card)?
+            .seal_key(KeyRole::Wallet, epoch)
+            .map_err(|_| EmmError::Missing("[[card.key]] of role wallet"))?;
+        let address = Address::Unique(Pseudonym::new(card.pseudonym.0));
+        Ok(self.sender(address, Role::Wallet, Epoch::new(epoch), key, seq))
     }
 
     fn group(&self, group: Octets<4>, seq: u32) -> Result<Sender, EmmError> {
@@ -184,6 +200,20 @@ impl<'a> EmmMaker<'a> {
             Message::CardState { card, blocked } => {
                 (self.card(*card, seq)?, EmmCommand::CardState { blocked: *blocked })
             }
+            Message::ReportRequest { card, nonce, from } => {
+                (self.card(*card, seq)?, EmmCommand::ReportRequest { nonce: nonce.0, from: *from })
+            }
+            Message::ReportAck { card, receipt } => {
+                (self.card(*card, seq)?, EmmCommand::ReportAck(receipt.0))
+            }
+            Message::Refund { card, event, sequence, amount } => (
+                self.purse(*card, seq)?,
+                EmmCommand::Refund {
+                    event: EventId::new(*event),
+                    sequence: *sequence,
+                    amount: *amount,
+                },
+            ),
             Message::Osd { card, group, id, attributes, text } => {
                 let sender = match (card, group) {
                     (None, None) => self.all(seq)?,

@@ -20,3 +20,4 @@ pub mod run;
 pub mod scrambler;
 pub mod stream;
 pub mod timebase;
+pub mod verify;

@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         Command::Package(package) => headend::run::package(&package),
         Command::Keys(Keys::Pair(pair)) => headend::run::pair(&pair),
         Command::Emm(emm) => headend::run::emm(&emm),
+        Command::VerifyReport(verify) => headend::run::verify_report(&verify),
         Command::Inspect(inspect) => headend::run::inspect(&inspect),
     };
     // Where nobody listens any more there is nobody to tell.

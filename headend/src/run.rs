@@ -13,6 +13,8 @@ use crate::pairing;
 use crate::psi::PsiError;
 use crate::report::Report;
 use crate::stream::{ReadError, Stream};
+use crate::verify::state::State;
+use crate::verify::{self, Carried, Ground, VerifyError};
 use cam_types::CasTime;
 use std::fmt;
 use std::fs::OpenOptions;
@@ -126,6 +128,38 @@ pub fn emm(args: &cli::Emm) -> Result<String, Error> {
     Ok(format!("{}: {}, {} octets{number}\n", args.out.display(), message.kind(), section.len()))
 }
 
+/// `headend verify-report`.
+pub fn verify_report(args: &cli::VerifyReport) -> Result<String, Error> {
+    let operator = Operator::read(&args.operator)?;
+    let schedule = args.schedule.as_deref().map(Schedule::read).transpose()?;
+    let mut state = args.previous.as_deref().map(State::read).transpose()?;
+    let mut reports = Vec::new();
+    for path in &args.reports {
+        let octets = verify::read(path).map_err(|error| Error::ReadReport(path.clone(), error))?;
+        reports.push(Carried { name: path.display().to_string(), octets });
+    }
+    let ground = Ground {
+        operator: &operator,
+        nonce: args.nonce.0,
+        state: state.as_ref(),
+        schedule: schedule.as_ref(),
+    };
+    let verdict = verify::verify(&reports, ground)?;
+    if !verdict.findings.is_empty() {
+        return Err(Error::Findings(verdict.text, verdict.findings));
+    }
+    let chain = verdict.state.chain;
+    if let Some(path) = &args.ack {
+        write(path, &verdict.ack)?;
+    }
+    // Last: a report that was not acknowledged for want of a disk is verified again.
+    if let (Some(path), Some(state)) = (&args.previous, &mut state) {
+        state.keep(verdict.pseudonym, verdict.state);
+        state.write(path).map_err(|error| Error::Write(path.clone(), error))?;
+    }
+    Ok(format!("{}the report holds, up to receipt {chain}\n", verdict.text))
+}
+
 /// `headend inspect`.
 pub fn inspect(args: &cli::Inspect) -> Result<String, Error> {
     let stream = Stream::read(&args.file)?;
@@ -166,6 +200,12 @@ pub enum Error {
     Write(PathBuf, std::io::Error),
     /// The report.
     Report(serde_json::Error),
+    /// A card's report that cannot be read.
+    ReadReport(PathBuf, std::io::Error),
+    /// A card's report that cannot be looked at.
+    Verify(VerifyError),
+    /// A card's report that does not hold: what was read, and what is wrong with it.
+    Findings(String, Vec<String>),
 }
 
 impl From<FileError> for Error {
@@ -177,6 +217,12 @@ impl From<FileError> for Error {
 impl From<ReadError> for Error {
     fn from(error: ReadError) -> Self {
         Self::Read(error)
+    }
+}
+
+impl From<VerifyError> for Error {
+    fn from(error: VerifyError) -> Self {
+        Self::Verify(error)
     }
 }
 
@@ -197,6 +243,13 @@ impl fmt::Display for Error {
             Self::Inspect(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Emm(error) => error.fmt(f),
             Self::Write(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::ReadReport(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Verify(error) => error.fmt(f),
+            Self::Findings(text, findings) => {
+                write!(f, "the report does not hold\n{text}")?;
+                findings.iter().try_for_each(|finding| writeln!(f, "FINDING {finding}"))?;
+                f.write_str("nothing is acknowledged")
+            }
             Self::Report(error) => write!(f, "report: {error}"),
         }
     }

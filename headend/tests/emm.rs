@@ -50,6 +50,8 @@ fn the_card_reads_what_was_written() {
         ("kind=\"emm_level\"\nlevel=4", 0x24, 77),
         ("kind=\"time_sync\"", 0x72, 0),
         ("kind=\"card_state\"\nblocked=true", 0x70, 77),
+        ("kind=\"report_request\"\nnonce=\"0102030405060708\"", 0x71, 77),
+        ("kind=\"report_ack\"\nreceipt=\"0102030405060708\"", 0x74, 77),
         ("kind=\"osd\"\nid=1\ntext=\"hello\"", 0x60, 77),
     ] {
         let section = make(&operator, &format!("{text}\n{CARD}")).unwrap();
@@ -61,6 +63,18 @@ fn the_card_reads_what_was_written() {
         assert_eq!(body.commands.iter().map(EmmCommand::tag).collect::<Vec<_>>(), [tag], "{text}");
         assert!(section.len() <= 183);
     }
+}
+
+#[test]
+fn a_refund_goes_to_the_purse_under_its_own_key() {
+    let text = "kind=\"refund\"\nevent=2001\nsequence=1\namount=\"12.00\"\n";
+    let section = make(&support::operator(), &format!("{text}{CARD}")).unwrap();
+    assert_eq!(Emm::parse(&section).unwrap().header.role, Role::Wallet);
+    let key = seal_key(&hex!("d0d1d2d3d4d5d6d7d8d9dadbdcdddedf"));
+    let amount = cam_types::Fen::new(1200);
+    let event = cam_types::EventId::new(2001);
+    let refund = EmmCommand::Refund { event, sequence: 1, amount };
+    assert_eq!(opened(&section, &key).commands, [refund]);
 }
 
 #[test]

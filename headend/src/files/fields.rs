@@ -4,12 +4,13 @@ use cam_types::{CasTime, Fen, Pid, Secret};
 use ecm_emm::card::PinBlock;
 use ecm_emm::keys::KeyMaterial;
 use serde::de::{Deserialize, Deserializer, Error};
+use serde::ser::{Serialize, Serializer};
 use std::fmt;
 use toml::value::{Datetime, Offset};
 use zeroize::{Zeroize, Zeroizing};
 
 /// `N` octets, written as 2×`N` hexadecimal digits.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Octets<const N: usize>(pub [u8; N]);
 
 impl<const N: usize> std::str::FromStr for Octets<N> {
@@ -19,6 +20,24 @@ impl<const N: usize> std::str::FromStr for Octets<N> {
         let mut octets = [0; N];
         hex(text, &mut octets)?;
         Ok(Self(octets))
+    }
+}
+
+impl<const N: usize> Default for Octets<N> {
+    fn default() -> Self {
+        Self([0; N])
+    }
+}
+
+impl<const N: usize> fmt::Display for Octets<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+impl<const N: usize> Serialize for Octets<N> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 

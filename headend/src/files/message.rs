@@ -2,7 +2,8 @@
 //! `headend emm`.
 
 use super::FileError;
-use super::fields::{Octets, Pin, Utc};
+use super::fields::{Octets, Pin, Utc, amount};
+use cam_types::Fen;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -114,6 +115,35 @@ pub enum Message {
         /// Blocked?
         blocked: bool,
     },
+    /// Asks a card for a report of its purchases.
+    ReportRequest {
+        /// The card.
+        card: Octets<8>,
+        /// Drawn for this request; `verify-report --nonce` takes it.
+        nonce: Octets<8>,
+        /// From the purchase with this offline sequence; without it from what was not acknowledged.
+        #[serde(default)]
+        from: u16,
+    },
+    /// Tells a card that its report has arrived.
+    ReportAck {
+        /// The card.
+        card: Octets<8>,
+        /// The last receipt, as `verify-report` shows it.
+        receipt: Octets<8>,
+    },
+    /// Gives a purchase back and ends its right.
+    Refund {
+        /// The card.
+        card: Octets<8>,
+        /// The event.
+        event: u32,
+        /// The purse's offline sequence of the purchase.
+        sequence: u16,
+        /// At most what was paid, in yuan as text.
+        #[serde(deserialize_with = "amount")]
+        amount: Fen,
+    },
     /// A message for the viewer.
     Osd {
         /// The card, by its number.
@@ -209,6 +239,9 @@ impl Message {
             Self::TimeSync { .. } => "time_sync",
             Self::PinReset { .. } => "pin_reset",
             Self::CardState { .. } => "card_state",
+            Self::ReportRequest { .. } => "report_request",
+            Self::ReportAck { .. } => "report_ack",
+            Self::Refund { .. } => "refund",
             Self::Osd { .. } => "osd",
             Self::Pair { .. } => "pair",
             Self::BoxPair { .. } => "box_pair",

@@ -1,6 +1,7 @@
 //! The operator file: who we are and every key we seal with. It never leaves the head-end.
 
 use super::FileError;
+use super::card_key::{CardKey, CardKeys};
 use super::fields::{KeyField, Octets, SecretOctets};
 use ecm_emm::suite::{SealKey, Suite};
 use serde::Deserialize;
@@ -104,6 +105,9 @@ pub struct Card {
     pub pseudonym: Octets<8>,
     /// The generation of its own key.
     pub epoch: u16,
+    /// Its other keys, where they are not derived from the master key.
+    #[serde(default)]
+    pub key: Vec<CardKey>,
 }
 
 /// A set-top box.
@@ -180,6 +184,9 @@ impl Operator {
         }
         if let Some(key) = &self.global_key {
             suite("[global_key]", key.suite, &key.key)?;
+        }
+        for card in &self.card {
+            CardKeys::of(self, card)?;
         }
         for (n, stb) in self.stb.iter().enumerate() {
             suite(&format!("[[box]] {}", n + 1), stb.suite, &stb.box_key)?;

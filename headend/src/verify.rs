@@ -1,0 +1,191 @@
+//! Verifying what cards report: authentic, whole, in order, paid at the price on air.
+//!
+//! Normative references:
+//!  - `docs/spec/report.md` §4
+
+mod ledger;
+mod pages;
+mod record;
+pub mod state;
+
+use crate::files::FileError;
+use crate::files::card_key::{CardKeys, KeyRole};
+use crate::files::fields::Octets;
+use crate::files::operator::Operator;
+use crate::files::schedule::Schedule;
+use cam_types::CardId;
+use ecm_emm::report::{Ack, Report, ReportHeader};
+use ledger::Ledger;
+use pages::Pages;
+use record::Checker;
+use state::{CardState, State};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+/// A report as it came, with a name for the texts.
+pub struct Carried {
+    /// Where it came from.
+    pub name: String,
+    /// Its octets.
+    pub octets: Vec<u8>,
+}
+
+/// A report's file. One that is longer than any report is read no further.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    let limit = Report::MAX_LEN as u64 + 1;
+    File::open(path)?.take(limit).read_to_end(&mut octets)?;
+    Ok(octets)
+}
+
+/// What a verification goes by besides the reports.
+#[derive(Clone, Copy)]
+pub struct Ground<'a> {
+    /// Keys and cards.
+    pub operator: &'a Operator,
+    /// The nonce of the request.
+    pub nonce: [u8; 8],
+    /// What was verified before; without it the first report begins anywhere.
+    pub state: Option<&'a State>,
+    /// Events and prices.
+    pub schedule: Option<&'a Schedule>,
+}
+
+/// A report that holds, or what is wrong with it.
+#[derive(Debug)]
+pub struct Verdict {
+    /// For the engineer: card, records, sums.
+    pub text: String,
+    /// What is wrong, each with its record. Empty: the report holds.
+    pub findings: Vec<String>,
+    /// The card, by its address.
+    pub pseudonym: Octets<8>,
+    /// Where its state stands now.
+    pub state: CardState,
+    /// The acknowledgement for the card.
+    pub ack: Vec<u8>,
+}
+
+/// Verifies the pages of one card's report, in their order.
+pub fn verify(reports: &[Carried], ground: Ground<'_>) -> Result<Verdict, VerifyError> {
+    let first = reports.first().ok_or(VerifyError::Nothing)?;
+    let header = ReportHeader::parse(&first.octets)
+        .map_err(|why| VerifyError::NoReport(first.name.clone(), why))?;
+    let pseudonym = Octets(*header.pseudonym.octets());
+    let operator = ground.operator;
+    if header.operator.value() != operator.operator {
+        return Err(VerifyError::Operator(first.name.clone(), header.operator.value()));
+    }
+    let card = operator.card.iter().find(|card| card.pseudonym == pseudonym);
+    let card =
+        card.ok_or_else(|| VerifyError::Card(first.name.clone(), header.pseudonym.to_string()))?;
+    let keys = CardKeys::of(operator, card)?;
+    let known = ground.state.map(|state| state.card(pseudonym));
+    let mut findings = Vec::new();
+    let opened = open(reports, &header, &keys, ground.nonce, &mut findings)?;
+    let mut pages = Pages::new(CardId::new(card.card_id.0), known);
+    let mut checker = Checker::new(&keys, ground.schedule, known);
+    let mut ledger = Ledger::new(known);
+    for (number, (report, page)) in opened.iter().enumerate() {
+        let links = pages.take(number, &opened, header.epoch, &keys, &mut findings)?;
+        for (place, record) in page.records.iter().enumerate() {
+            let name = format!("{}, record {}", report.name, place + 1);
+            let receipt = links.as_ref().and_then(|links| links.get(place).copied());
+            if receipt.is_some_and(|receipt| known.is_some_and(|known| known.has(receipt))) {
+                ledger.known += 1;
+                continue;
+            }
+            checker.check(&name, record, &mut findings);
+            ledger.add(&name, record);
+        }
+    }
+    pages.end(&opened, &mut findings);
+    let mut text = format!("card {}: {} of {}\n", header.pseudonym, ledger, plural(reports.len()));
+    if let Some((_, last)) = opened.last() {
+        ledger.end(last, &mut findings, &mut text);
+    }
+    let mut ack = Vec::new();
+    let key = keys.seal_key(KeyRole::Receipt, header.epoch.value())?;
+    Ack { chain: pages.chain() }
+        .seal(&header, &key, &mut ack)
+        .map_err(|_| VerifyError::NoKey("receipt", header.epoch.value()))?;
+    let state = pages.state(opened.last().map(|(_, page)| page));
+    Ok(Verdict { text, findings, pseudonym, state, ack })
+}
+
+/// The pages that are authentic, of this card, and answers to this request.
+fn open<'a>(
+    reports: &'a [Carried],
+    header: &ReportHeader,
+    keys: &CardKeys,
+    nonce: [u8; 8],
+    findings: &mut Vec<String>,
+) -> Result<Vec<(&'a Carried, Report)>, VerifyError> {
+    let key = keys.seal_key(KeyRole::Receipt, header.epoch.value())?;
+    let mut opened = Vec::new();
+    for report in reports {
+        match Report::open(&report.octets, nonce, &key) {
+            Ok((of, page)) if of == *header => opened.push((report, page)),
+            Ok((of, _)) if of.pseudonym != header.pseudonym => {
+                findings.push(format!("{}: of another card, {}", report.name, of.pseudonym));
+            }
+            Ok(_) => findings.push(format!("{}: under another generation of the key", report.name)),
+            Err(why) => findings.push(format!(
+                "{}: {why}: it was altered, is another card's, or answers another request than the one \
+                 with this nonce",
+                report.name
+            )),
+        }
+    }
+    Ok(opened)
+}
+
+fn plural(count: usize) -> String {
+    if count == 1 { "1 report".to_owned() } else { format!("{count} reports") }
+}
+
+/// Why a report could not be looked at.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum VerifyError {
+    /// No report was given.
+    Nothing,
+    /// It is none.
+    NoReport(String, cam_types::DecodeError),
+    /// Another operator's.
+    Operator(String, u16),
+    /// A card that the operator file does not have.
+    Card(String, String),
+    /// A key that the operator file does not have.
+    NoKey(&'static str, u16),
+    /// The operator file.
+    File(FileError),
+}
+
+impl From<FileError> for VerifyError {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("no report was given"),
+            Self::NoReport(name, why) => write!(f, "{name}: not a report: {why}"),
+            Self::Operator(name, got) => {
+                write!(f, "{name}: of operator {got:#06x}, not of the operator file's")
+            }
+            Self::Card(name, card) => {
+                write!(f, "{name}: the operator file has no [[card]] with pseudonym {card}")
+            }
+            Self::NoKey(role, epoch) => {
+                write!(f, "the operator file has no usable {role} key of epoch {epoch}")
+            }
+            Self::File(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for VerifyError {}
