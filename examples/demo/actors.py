@@ -219,6 +219,14 @@ class Box:
         self._said_file.close()
         return status
 
+    def power_off(self):
+        """The power goes: nothing more is written, nothing said."""
+        self._process.kill()
+        self._process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+        self._errors.close()
+        self._said_file.close()
+
     def _said(self):
         self._errors.flush()
         self._errors.seek(0)

@@ -26,6 +26,7 @@ BREAKS = {
     "swapped-cuts": Break(("cut-before-commit",), viewer=("swap-cuts",)),
     "forgotten-commit": Break(("cut-after-commit",), card=("forget-commit",)),
     "ignored-query": Break(("cut-after-commit",), card=("ignore-query",)),
+    "forgotten-request": Break(("box-power-cut",), viewer=("forget-request",)),
     "no-replay": Break(("replayed-emm",), headend=("no-replay",)),
     "fresh-replay": Break(("replayed-emm",), headend=("fresh-replay",)),
     "no-forgeries": Break(("forged-emm",), headend=("no-forgeries",)),

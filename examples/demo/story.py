@@ -120,6 +120,7 @@ class Story:
         self.stats = self.box.order("stats")
         self.card_status = self.card.order("status")
         status = self.box.close()
+        self.box_power_cut()
         self.card.close()
         if status != 0:
             raise ActorError(f"player ended with status {status}: {(self.out / 'box.err').read_text().strip()}")
@@ -225,7 +226,8 @@ class Story:
         paid = last(self.box.find("purchase", request=self.request(2), state="paid"))
         self.claims.check("cut-before-commit",
                           bool(settling and refused) and unchanged and self.paid_once(paid, 2002, 850, before),
-                          f"{'settled as not paid' if refused else 'not settled'}, then "
+                          ("being settled → " if settling else "never settled, ")
+                          + (f"not paid, balance {yuan(before)}; then " if refused and unchanged else "no end; then ")
                           + self.receipt_text(paid))
         self.keep(2002, 13.0, paid)
 
@@ -249,7 +251,7 @@ class Story:
         if paid:
             self.marks.append({"at_s": paid["at"], "what": "settled: paid"})
         self.claims.check("cut-after-commit", bool(settling) and self.paid_once(paid, 2003, 1500, before),
-                          ("settled, " if settling else "never settled, ") + self.receipt_text(paid))
+                          ("being settled → " if settling else "never settled, ") + self.receipt_text(paid))
         self.keep(2003, paid.get("at", 21.0), paid)
 
     def pull_card(self):
@@ -277,6 +279,60 @@ class Story:
         self.play(29.0)
         states = [self.box.order("access", s).get("state") for s in (NEWS, CINEMA)]
         self.claims.check("card-back", states == ["GRANTED", "GRANTED"], f"News {states[0]}, Cinema {states[1]}")
+
+    def box_power_cut(self):
+        """Another evening. The card debits, and the box has no power when the answer would come."""
+        scene, pin = self.out / "power-cut", self.card_file["pin"]
+        shutil.rmtree(scene, ignore_errors=True)
+        scene.mkdir()
+        schedule = scene / "schedule.toml"
+        schedule.write_text(self.schedule().read_text().replace("id = 2001", "id = 2004"))
+        evening = Headend(scene, schedule)
+        evening.package()
+
+        def switch_on(name):
+            folder = scene / name
+            folder.mkdir()
+            box = Box(folder, self.card, evening.scrambled, self.out / "state", self.out / "box.txt", self.paced)
+            box.await_event("card", SETTLE_S, state="ready")
+            return box
+
+        self.say(None, "Another evening: Cinema's event 2004, and the box loses its power before the answer comes")
+        box = switch_on("bought")
+        box.order("watch", CINEMA)
+        box.order("play", 1.0)
+        before = self.card.order("status")
+        request = box.order("request").get("request", "0" * 32)
+        self.card.order("cut after-commit")  # the answer is never sent, and the box waits for it
+        box.order("buy", CINEMA, 1200, request, pin)
+        deadline = time.monotonic() + SETTLE_S
+        while time.monotonic() < deadline and self.card.order("status")["transactions"] == before["transactions"]:
+            time.sleep(0.001)
+        box.power_off()
+        told = [e["state"] for e in box.find("purchase")]
+        self.say(None, "On again: the box settles it by itself")
+        box = switch_on("settled")
+        settled = box.await_event("purchase", SETTLE_S, request=request, state="paid") or {}
+        box.close()
+        self.say(None, "Off and on again, its storage emptied: the same request id")
+        for row in (self.out / "state").glob("purchase.*"):
+            row.unlink()
+        box = switch_on("emptied")
+        box.order("watch", CINEMA)
+        box.order("play", 1.0)
+        if "forget-request" in self.twist.viewer:
+            request = box.order("request").get("request", request)
+        asked = box.order("buy", CINEMA, 1200, request, pin)["result"]
+        found = box.await_event("purchase", SETTLE_S, request=request, state="paid") or {}
+        box.close()
+        after = self.card.order("status")
+        moved = (before["balance"] - after["balance"], after["transactions"] - before["transactions"])
+        self.claims.check("box-power-cut",
+                          "paid" not in told and moved == (1200, 1) and settled.get("paid") == found.get("paid") == 1200
+                          and settled.get("balance_after") == after["balance"] and settled["tac"] == found["tac"],
+                          f"being settled → {self.receipt_text(settled)}; storage emptied, asked again: {asked}, being "
+                          f"settled → {'the same receipt' if found and found['tac'] == settled.get('tac') else 'nothing'}, "
+                          f"{moved[1]} debits of {yuan(moved[0])} in all")
 
     # ---- purchases -----------------------------------------------------------------------------------
 
