@@ -313,6 +313,7 @@ class Story:
         self.say(None, "On again: the box settles it by itself")
         box = switch_on("settled")
         settled = box.await_event("purchase", SETTLE_S, request=request, state="paid") or {}
+        box.order("flush")
         box.close()
         self.say(None, "Off and on again, its storage emptied: the same request id")
         for row in (self.out / "state").glob("purchase.*"):
@@ -324,6 +325,7 @@ class Story:
             request = box.order("request").get("request", request)
         asked = box.order("buy", CINEMA, 1200, request, pin)["result"]
         found = box.await_event("purchase", SETTLE_S, request=request, state="paid") or {}
+        box.order("flush")
         box.close()
         after = self.card.order("status")
         moved = (before["balance"] - after["balance"], after["transactions"] - before["transactions"])
