@@ -66,6 +66,10 @@ pub(crate) enum Exchange {
     VerifyFor(TxnId),
     Purchase(TxnId),
     Query(TxnId),
+    /// A page of a report.
+    Report,
+    /// The head-end's acknowledgement.
+    Ack,
     /// QUERY of a purchase that was paid: it may have been refunded.
     Review(TxnId),
     /// Its session ended while it was on the line: the answer is for nobody.
@@ -162,6 +166,7 @@ impl Engine {
         self.channel = None;
         self.handshake = None;
         self.emm.card_gone();
+        self.reports.card_gone();
         self.link = Link::Absent { retry };
         let (state, old) = (self.card.state, self.card.reason);
         self.card = Card { state, reason: old, ..Card::default() };

@@ -153,6 +153,7 @@ impl Engine {
         if self.address != Some(info.pseudonym) {
             self.address = Some(info.pseudonym);
             self.key_versions.clear();
+            self.reports.card_gone();
             self.rights.clear();
             self.wallet = None;
         }
@@ -168,6 +169,7 @@ impl Engine {
             self.choose_all_streams();
         }
         self.filters_stale = true;
+        self.reports.asked(info.report);
         self.card.pseudonym = Some(info.pseudonym);
         self.card.operator = info.operators.first().map(|operator| operator.operator);
         self.card.blocked = info.blocked;

@@ -13,6 +13,7 @@ use crate::outbox::{Outbox, Todo};
 use crate::pairing::Pairings;
 use crate::pay::{PinRequest, Purse};
 use crate::programme::CardAbility;
+use crate::report::Reports;
 use crate::request::Requests;
 use crate::session::Sessions;
 use crate::stats::Latencies;
@@ -55,6 +56,7 @@ pub struct Engine {
     pub(crate) settle_after: Instant,
     pub(crate) pins: VecDeque<(Ticket, PinRequest)>,
     pub(crate) tickets: u32,
+    pub(crate) reports: Reports,
     pub(crate) rights: Vec<RightRow>,
     pub(crate) key_versions: Vec<SlotInfo>,
     pub(crate) wallet: Option<WalletInfo>,
@@ -98,6 +100,7 @@ impl Engine {
             settle_after: Instant::default(),
             pins: VecDeque::new(),
             tickets: 0,
+            reports: Reports::default(),
             rights: Vec::new(),
             key_versions: Vec::new(),
             wallet: None,

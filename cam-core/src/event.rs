@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
 use cam_types::{CasTime, Epoch, EventId, Fen, OperatorId, Pseudonym, Slot};
-use ecm_emm::card::{AccessStatus, WalletInfo};
+use ecm_emm::card::{AccessStatus, AckResult, WalletInfo};
 
 use crate::{Access, Outcome, SessionId, TxnId};
 
@@ -59,6 +59,18 @@ pub enum Event {
         slot: u8,
         /// It was withdrawn.
         withdrawn: bool,
+    },
+    /// A report was read: [`crate::Engine::report_page`] has its pages.
+    Report {
+        /// The nonce of the request that it answers.
+        nonce: [u8; 8],
+        /// How many; 0 when the card did not report.
+        pages: usize,
+    },
+    /// The card's word on an acknowledgement.
+    Acknowledged {
+        /// What became of it; `None` when the card did not answer.
+        result: Option<AckResult>,
     },
     /// So many events were lost because nobody took them.
     Overflow {

@@ -1,7 +1,7 @@
 //! One command at a time: which one is next, and what its answer means.
 //!
-//! ECMs go first, always; then what settles money, then purchases and PINs, then EMMs, then what is
-//! read back from the card, and last the sign of life of an idle one.
+//! ECMs go first, always; then what settles money, then purchases and PINs, then EMMs, then
+//! reports and their acknowledgement, then what is read back from the card, and last the sign of life of an idle one.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -64,13 +64,21 @@ impl Engine {
             self.send(Exchange::Info, INS_INFO, 0, &[]);
         } else if core::mem::take(&mut self.refresh.pair) {
             self.pair(now);
-        } else if !self.send_emm() && self.probe_due().is_some_and(|at| now >= at) {
+        } else if !self.send_emm()
+            && !self.send_ack()
+            && self.probe_due().is_some_and(|at| now >= at)
+        {
             self.send_probe(Exchange::Info, INS_INFO, 0);
         }
     }
 
     fn pump_ready(&mut self, now: Instant) {
-        let sent = self.send_ecm() || self.send_purse(now) || self.send_pin() || self.send_emm();
+        let sent = self.send_ecm()
+            || self.send_purse(now)
+            || self.send_pin()
+            || self.send_emm()
+            || self.send_ack()
+            || self.send_report();
         if sent {
             return;
         }
@@ -103,14 +111,14 @@ impl Engine {
         self.stats.ecm_sent += 1;
         self.stats.ecm_replayed += u64::from(taken.replayed);
         self.stats.apdu_ecm += 1;
-        build(self.channel.as_mut(), INS_ECM, 0, taken.section, &mut self.apdu);
+        build(self.channel.as_mut(), INS_ECM, [0; 2], taken.section, &mut self.apdu);
         self.launch(Exchange::Ecm { session, pid }, None);
         true
     }
 
     fn send_emm(&mut self) -> bool {
         let Some(section) = self.emm.take() else { return false };
-        build(self.channel.as_mut(), INS_EMM, 0, section, &mut self.apdu);
+        build(self.channel.as_mut(), INS_EMM, [0; 2], section, &mut self.apdu);
         self.launch(Exchange::Emm, None);
         true
     }
@@ -144,13 +152,24 @@ impl Engine {
     }
 
     fn send_probe(&mut self, exchange: Exchange, ins: u8, p2: u8) {
-        build(self.channel.as_mut(), ins, p2, &[], &mut self.apdu);
+        build(self.channel.as_mut(), ins, [0, p2], &[], &mut self.apdu);
         let patience = self.config.probe_patience;
         self.launch(exchange, Some(patience));
     }
 
     pub(crate) fn send(&mut self, exchange: Exchange, ins: u8, p2: u8, data: &[u8]) {
-        build(self.channel.as_mut(), ins, p2, data, &mut self.apdu);
+        self.send_with(exchange, ins, [0, p2], data);
+    }
+
+    /// The same with both parameters.
+    pub(crate) fn send_with(
+        &mut self,
+        exchange: Exchange,
+        ins: u8,
+        parameters: [u8; 2],
+        data: &[u8],
+    ) {
+        build(self.channel.as_mut(), ins, parameters, data, &mut self.apdu);
         self.launch(exchange, None);
     }
 
@@ -246,6 +265,8 @@ impl Engine {
             Exchange::Purchase(txn) => self.purchase_answered(now, txn, answer),
             Exchange::Query(txn) => self.query_answered(now, txn, answer),
             Exchange::Review(txn) => self.review_answered(txn, answer),
+            Exchange::Report => self.report_answered(answer),
+            Exchange::Ack => self.ack_answered(answer),
             Exchange::Forgotten => {}
         }
     }
@@ -283,6 +304,8 @@ impl Engine {
                 self.emm_lost(now);
             }
             Exchange::Info => self.refresh.info = true,
+            Exchange::Report => self.report_lost(),
+            Exchange::Ack => self.ack_lost(),
             Exchange::Verify(ticket) => {
                 self.out.event(Event::Pin(PinAnswer { ticket, outcome: PinOutcome::Failed }));
             }
@@ -411,10 +434,16 @@ impl Engine {
 }
 
 /// Writes the command, protected when there is a channel, into `apdu`.
-fn build(channel: Option<&mut scp03::Session>, ins: u8, p2: u8, data: &[u8], apdu: &mut Vec<u8>) {
+fn build(
+    channel: Option<&mut scp03::Session>,
+    ins: u8,
+    [p1, p2]: [u8; 2],
+    data: &[u8],
+    apdu: &mut Vec<u8>,
+) {
     let Some(channel) = channel else {
         apdu.clear();
-        apdu.extend([0x80, ins, 0x00, p2]);
+        apdu.extend([0x80, ins, p1, p2]);
         if let Some(lc) = u8::try_from(data.len()).ok().filter(|lc| *lc > 0) {
             apdu.push(lc);
             apdu.extend_from_slice(data);
@@ -424,9 +453,9 @@ fn build(channel: Option<&mut scp03::Session>, ins: u8, p2: u8, data: &[u8], apd
     };
     // Every length is checked at its gate, and a session that is over is never used again: what is
     // left of an error is an empty command, which no card takes.
-    if let Err(why) = channel.wrap(0x80, ins, 0x00, p2, data, apdu) {
+    if let Err(why) = channel.wrap(0x80, ins, p1, p2, data, apdu) {
         log::error!("command {ins:02X} could not be protected: {why}");
         apdu.clear();
-        apdu.extend([0x80, ins, 0x00, p2, 0x00]);
+        apdu.extend([0x80, ins, p1, p2, 0x00]);
     }
 }

@@ -31,6 +31,7 @@ mod pairing;
 mod pay;
 mod programme;
 mod purchase;
+mod report;
 mod request;
 mod row;
 mod session;
@@ -43,12 +44,13 @@ pub use access::{Access, AccessState, Remedy};
 pub use config::{Config, Entropy};
 pub use doors::{Absence, ControlWords, Input, Output, ScramblingMode, StoreId};
 pub use ecm_emm::card::{
-    AccessStatus, RightRow as Right, SlotInfo as KeyVersion, WalletInfo as Wallet,
+    AccessStatus, AckResult, RightRow as Right, SlotInfo as KeyVersion, WalletInfo as Wallet,
 };
 pub use engine::Engine;
 pub use event::{Card, CardState, Event, Offer, OfferId, OfferKind, PinAnswer, PinOutcome, Ticket};
 pub use filter::Filter;
 pub use purchase::{Outcome, PurchaseError, Receipt, Transaction, TxnId, TxnState};
+pub use report::ReportError;
 pub use request::RequestId;
 pub use session::{CaPmtReply, SessionError, SessionId};
 pub use stats::Stats;

@@ -7,13 +7,14 @@ use cam_types::{
     TerminalSequence,
 };
 use ecm_emm::card::{
-    self, AccessStatus, CardInfo, EcmAnswer, EmmDetail, EmmOutcome, EmmResult, KeyInfo, Offer,
-    OperatorInfo, PinAnswer, PinBlock, PurchaseAnswer, PurchaseRequest, PurchaseResult,
-    PurchaseState, RightRow, RightsPage, SlotInfo, WalletInfo,
+    self, AccessStatus, AckResult, CardInfo, EcmAnswer, EmmDetail, EmmOutcome, EmmResult, KeyInfo,
+    Offer, OperatorInfo, PinAnswer, PinBlock, PurchaseAnswer, PurchaseRequest, PurchaseResult,
+    PurchaseState, ReportRequest, RightRow, RightsPage, SlotInfo, WalletInfo,
 };
 use ecm_emm::ecm::{Cci, Ecm, EcmBody, Rating};
 use ecm_emm::emm::{Emm, EmmCommand, KeyTarget};
 use ecm_emm::keys::{KeyMaterial, pairing_keys};
+use ecm_emm::report::{Ack, Report, ReportHeader, ReportRecord};
 use ecm_emm::suite::{SealKey, Suite};
 use gp::scp03::card::{Challenge, Session};
 
@@ -26,6 +27,17 @@ pub const GROUP: u32 = 1;
 /// A key of 128 bits in suite 2.
 pub fn key(octet: u8) -> SealKey {
     SealKey::new(Suite::Cmac128, KeyMaterial::from(Key::new([octet; 16]))).unwrap()
+}
+
+/// K_rcp.
+pub fn k_rcp() -> SealKey {
+    key(0xB0)
+}
+
+/// The header of the card's reports.
+pub fn report_header() -> ReportHeader {
+    let epoch = Epoch::new(1);
+    ReportHeader { suite: Suite::Cmac128, operator: OPERATOR, pseudonym: CARD, epoch }
 }
 
 /// When the power goes in the middle of the next debit.
@@ -64,6 +76,10 @@ pub struct ModelCard {
     pub seen: Vec<u8>,
     /// A card of another system.
     pub foreign: bool,
+    /// Records to be reported.
+    pub reported: usize,
+    /// The report that the operator has asked for.
+    pub report: Option<ReportRequest>,
 }
 
 impl ModelCard {
@@ -96,6 +112,8 @@ impl ModelCard {
             refuse: None,
             seen: Vec::new(),
             foreign: false,
+            reported: 0,
+            report: None,
         }
     }
 
@@ -158,7 +176,7 @@ impl ModelCard {
             self.verified = false;
             return Some(vec![0x69, 0x88]);
         }
-        let answer = self.command(*ins, *p2, &plain);
+        let answer = self.command(*ins, [*p1, *p2], &plain);
         if self.dead {
             return None;
         }
@@ -193,12 +211,14 @@ impl ModelCard {
                 self.challenge = Some(challenge);
                 Ok(answer)
             }
-            card::INS_INFO | card::INS_EMM => self.command(header[1], header[3], data),
+            card::INS_INFO | card::INS_EMM | card::INS_ACK => {
+                self.command(header[1], [header[2], header[3]], data)
+            }
             _ => Err(0x6982),
         }
     }
 
-    fn command(&mut self, ins: u8, p2: u8, data: &[u8]) -> Result<Vec<u8>, u16> {
+    fn command(&mut self, ins: u8, [p1, p2]: [u8; 2], data: &[u8]) -> Result<Vec<u8>, u16> {
         let mut out = Vec::new();
         match ins {
             card::INS_INFO => self.info().emit(&mut out).unwrap(),
@@ -209,9 +229,48 @@ impl ModelCard {
             card::INS_VERIFY => self.verify(data)?.emit(&mut out),
             card::INS_CHANGE_PIN => self.change_pin(data)?.emit(&mut out),
             card::INS_PURCHASE => self.purchase(data)?.emit(&mut out),
+            card::INS_REPORT => self.report_page(p1, data, &mut out),
+            card::INS_ACK => out.push(self.acknowledge(data).0),
             _ => return Err(0x6D00),
         }
         Ok(out)
+    }
+
+    /// Its records are all alike: what is in them is not the box's.
+    fn report_page(&self, page: u8, data: &[u8], out: &mut Vec<u8>) {
+        let request = ReportRequest::parse(data).unwrap();
+        let record = ReportRecord {
+            purse: [0; 23],
+            terminal_sequence: TerminalSequence::new(1),
+            balance: self.balance,
+            event: EventId::new(1),
+            tier: 1,
+            end: CasTime::new(0),
+            state: 1,
+            tac: [0; 4],
+        };
+        let left = self.reported.saturating_sub(usize::from(page) * Report::MAX_RECORDS);
+        let report = Report {
+            balance: self.balance,
+            offline_sequence: 0,
+            online_sequence: 0,
+            time: CasTime::new(0),
+            chain_before: [0; 8],
+            chain_after: [0; 8],
+            records: vec![record; left.min(Report::MAX_RECORDS)],
+        };
+        report.seal(&report_header(), request.nonce, &k_rcp(), out).unwrap();
+    }
+
+    fn acknowledge(&mut self, data: &[u8]) -> AckResult {
+        match Ack::open(data, &k_rcp()) {
+            Ok(_) => {
+                self.reported = 0;
+                self.report = None;
+                AckResult::FREED
+            }
+            Err(_) => AckResult::AUTHENTICATION,
+        }
     }
 
     fn info(&self) -> CardInfo {
@@ -233,6 +292,7 @@ impl ModelCard {
             }],
             groups: vec![(0, GROUP)],
             slots: slots.collect(),
+            report: self.report,
             ..CardInfo::default()
         }
     }
