@@ -935,6 +935,13 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 /** Something was lost: code 1 sections (then arg is the source), 2 events; amount how many. */
 #define STBCAM_EV_OVERFLOW 19
 
+/**
+ * A report of purchases: code one of STBCAM_REPORT_READ, _ACKNOWLEDGED. READ: id the nonce of
+ * the request, big endian, arg how many pages stbcam_report_next has, 0 when the card did not
+ * report. ACKNOWLEDGED: arg 0 (STBCAM_OK) or why not, flags the card's own number, text.
+ */
+#define STBCAM_EV_REPORT 20
+
 /** An event. */
 typedef struct stbcam_event_t {
     /** sizeof(stbcam_event_t), by the caller. */
@@ -1860,6 +1867,71 @@ STBCAM_API stbcam_result_t stbcam_card_reset(stbcam_t *cam);
  * Threads: any, but it waits for the card.
  */
 STBCAM_API stbcam_result_t stbcam_flush(stbcam_t *cam, uint32_t timeout_ms);
+
+/* ---- 12. Reports -------------------------------------------------------------------------------
+ *
+ * The card reports its purchases to the operator, sealed: whoever carries a report can lose it and
+ * no more. STBCAM_EV_REPORT says that one was read, because the operator asked for it over the
+ * air or the host did; its pages are taken with stbcam_report_next and brought to the head-end
+ * in their order, over IP or as QR codes. The head-end's answer goes back to the card with
+ * stbcam_report_ack; over the air it comes without the host.
+ */
+
+/** Octets of the longest page of a report. */
+#define STBCAM_REPORT_MAX 238
+/** code of STBCAM_EV_REPORT: a report was read. */
+#define STBCAM_REPORT_READ 1
+/** code of STBCAM_EV_REPORT: the card has answered an acknowledgement. */
+#define STBCAM_REPORT_ACKNOWLEDGED 2
+
+/**
+ * Asks the card for a report. nonce is 8 octets of the head-end's for this one request: it tells
+ * an old report from a new one. from_seq is the card's number of the first purchase wanted, 0 for
+ * all that the operator has not acknowledged. Never waits; the report comes as
+ * STBCAM_EV_REPORT. A later request takes the place of an earlier one.
+ *
+ * STBCAM_E_NO_CARD: no card in session.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * nonce points to 8 readable octets.
+ */
+STBCAM_API
+stbcam_result_t stbcam_report_request(stbcam_t *cam,
+                                      const uint8_t *nonce,
+                                      uint16_t from_seq);
+
+/**
+ * Takes the next page of the report that was read last, the first one first. *len is the room in
+ * page before, the page's octets after; STBCAM_REPORT_MAX is always enough. Another report that
+ * is read takes the place of pages that were not taken.
+ *
+ * STBCAM_E_AGAIN: there is no page (left). STBCAM_E_BUFFER: *len is what is needed; the page
+ * stays.
+ *
+ * Threads: any; one at a time, or pages go to whoever comes first.
+ *
+ * The caller promises:
+ *
+ * * page points to *len writable octets, or *len is 0; len is writable.
+ */
+STBCAM_API stbcam_result_t stbcam_report_next(stbcam_t *cam, uint8_t *page, size_t *len);
+
+/**
+ * Takes the head-end's acknowledgement to the card. Never waits; the card's word comes as
+ * STBCAM_EV_REPORT. The same acknowledgement again does no harm.
+ *
+ * STBCAM_E_NO_CARD: no card. STBCAM_E_ARG: not of the length of an acknowledgement.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * ack points to len readable octets.
+ */
+STBCAM_API stbcam_result_t stbcam_report_ack(stbcam_t *cam, const uint8_t *ack, size_t len);
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,7 @@
 //! Refusals on their way to the caller: one result, and its details for `stbcam_last_error`.
 
 use crate::result::*;
-use cam_core::{PurchaseError, SessionError, TxnState};
+use cam_core::{PurchaseError, ReportError, SessionError, TxnState};
 use core::cell::RefCell;
 use stb_shim::cam::{SectionRefused, WaitEnded};
 use stb_shim::reader::ReaderError;
@@ -94,6 +94,17 @@ impl From<PurchaseError> for Error {
             PurchaseError::PinFormat | PurchaseError::ForeignRequest => STBCAM_E_ARG,
             PurchaseError::NoCard => STBCAM_E_NO_CARD,
             PurchaseError::Full => STBCAM_E_FULL,
+            _ => STBCAM_E_STATE,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<ReportError> for Error {
+    fn from(error: ReportError) -> Self {
+        let code = match error {
+            ReportError::NoCard => STBCAM_E_NO_CARD,
+            ReportError::NoAck { .. } => STBCAM_E_ARG,
             _ => STBCAM_E_STATE,
         };
         Self::new(code, error.to_string())

@@ -3,6 +3,7 @@
 use crate::access::{c_card_state, c_reason, c_remedy, c_state, reason_words};
 use crate::event::*;
 use crate::money::{c_kind, offer_flags, purchase_result};
+use crate::report::{STBCAM_REPORT_ACKNOWLEDGED, STBCAM_REPORT_READ, acknowledged};
 use crate::result::{stbcam_result_t, text_of};
 use cam_core::{Event, Outcome};
 use core::ptr;
@@ -142,6 +143,27 @@ fn of_engine(
             arg: i32::from(*withdrawn),
             ..base
         },
+        Event::Report { nonce, pages } => stbcam_event_t {
+            r#type: STBCAM_EV_REPORT,
+            code: STBCAM_REPORT_READ,
+            id: u64::from_be_bytes(*nonce),
+            arg: i32::try_from(*pages).unwrap_or(i32::MAX),
+            ..base
+        },
+        Event::Acknowledged { result } => {
+            let arg = acknowledged(*result);
+            text = result.map_or_else(
+                || text_of(arg).to_string_lossy().into_owned(),
+                |result| result.to_string(),
+            );
+            stbcam_event_t {
+                r#type: STBCAM_EV_REPORT,
+                code: STBCAM_REPORT_ACKNOWLEDGED,
+                arg,
+                flags: result.map_or(0, |result| result.0.into()),
+                ..base
+            }
+        }
         Event::Overflow { lost } => return overflow(base, (*lost).into()),
         // Taken by the call that asked.
         Event::Pin(_) => base,

@@ -21,6 +21,7 @@ const GROUPS: &[&str] = &[
     "money",
     "soft",
     "ops",
+    "report",
 ];
 
 const OPENING: &str = "\

@@ -106,6 +106,22 @@ static void lists(stbcam_t *cam)
     CHECK_TRUE(grown[all - 1].filter.pid == 0x140);
 }
 
+static void report(stbcam_t *cam)
+{
+    uint8_t page[STBCAM_REPORT_MAX] = {0};
+    size_t len = sizeof page;
+    CHECK(stbcam_report_request(cam, NULL, 0), STBCAM_E_ARG);
+    CHECK(stbcam_report_request(cam, (const uint8_t *)"head-end", 0), STBCAM_E_NO_CARD);
+    CHECK(stbcam_report_next(cam, page, NULL), STBCAM_E_ARG);
+    CHECK(stbcam_report_next(cam, NULL, &len), STBCAM_E_ARG);
+    CHECK(stbcam_report_next(cam, page, &len), STBCAM_E_AGAIN);
+    CHECK(len, sizeof page);
+    CHECK(stbcam_report_ack(cam, NULL, 37), STBCAM_E_ARG);
+    CHECK(stbcam_report_ack(cam, page, 36), STBCAM_E_ARG);
+    CHECK(stbcam_report_ack(cam, page, SIZE_MAX), STBCAM_E_ARG);
+    CHECK(stbcam_report_ack(cam, page, 37), STBCAM_E_NO_CARD);
+}
+
 static void money(stbcam_t *cam)
 {
     uint8_t id[16] = {1};
@@ -142,6 +158,7 @@ static void money(stbcam_t *cam)
     CHECK(stbcam_receipts(cam, &cursor, &receipt, sizeof receipt, &count), STBCAM_OK);
     CHECK(count, 0);
     CHECK(stbcam_offers(cam, 12345, NULL, sizeof(stbcam_offer_t), &count), STBCAM_E_NO_SESSION);
+    report(cam);
     CHECK(stbcam_pin_verify(cam, NULL, 4, &tries), STBCAM_E_ARG);
     CHECK_TRUE(stbcam_pin_verify(cam, (const uint8_t *)"12x4", 4, &tries) < 0);
     CHECK(stbcam_pin_verify(cam, (const uint8_t *)"1234", 4, NULL), STBCAM_E_NO_CARD);
