@@ -80,7 +80,7 @@ impl Ledger {
         if !self.grounded || elsewhere > 0 {
             *text += &if self.grounded {
                 format!(
-                    "{elsewhere} transactions at terminals are in no report: balances are not compared\n"
+                    "transactions at terminals, in no report: {elsewhere}; balances are not compared\n"
                 )
             } else {
                 "without --previous neither the beginning nor the balances are compared\n"

@@ -98,7 +98,7 @@ impl<'a> Pages<'a> {
         }
         let Some(known) = self.known else { return };
         let Some((last, page)) = opened.last() else { return };
-        if self.receipts.is_empty() && page.chain_after != known.chain.0 {
+        if page.chain_after != known.chain.0 && known.has(page.chain_after) {
             findings.push(format!(
                 "{}: an old report: it ends at receipt {}, before the last one verified, {}",
                 last.name,
