@@ -114,6 +114,35 @@ class Cissa:
         return self._run("decryptor", cw, payload)
 
 
+class Report:
+    """A card's report of suite 2, opened (docs/spec/report.md)."""
+
+    LEN = 45
+
+    def __init__(self, page, nonce, k_rcp):
+        self.header, self.context = page[:13], b"\x17" + page[1:3] + b"\x00" + page[11:13]
+        plain = AESSIV(kdf(k_rcp, 0x62, self.context, 256)).decrypt(page[13:], [self.header + nonce])
+        self.balance = int.from_bytes(plain[:4], "big")
+        self.before, self.after, count = plain[12:20], plain[20:28], plain[28]
+        rest = plain[29:]
+        self.records = [rest[n : n + self.LEN] for n in range(0, len(rest), self.LEN)]
+        assert len(self.records) == count and len(rest) == count * self.LEN, "octets are left over"
+
+    def chain(self, card_id, k_rcp):
+        """Where the records lead from `before`."""
+        key, receipt = kdf(k_rcp, 0x64, self.context, 128), self.before
+        for r in self.records:
+            record, sequence, balance, event, tier = r[:23], r[23:27], r[27:31], r[31:35], r[35:36]
+            receipt = cmac(key, card_id + self.header[1:3] + record + sequence + event + tier + balance + receipt)[:8]
+        return receipt
+
+
+def acknowledged(ack, k_rcp):
+    """The receipt in an acknowledgement of suite 2."""
+    context = b"\x17" + ack[1:3] + b"\x00" + ack[11:13]
+    return AESSIV(kdf(k_rcp, 0x63, context, 256)).decrypt(ack[13:], [ack[:13]])
+
+
 def des_mac(key8, data):
     """PBOC MAC: DES-CBC over padded data, IV zero, the left four octets of the last block."""
     padded = data + b"\x80"

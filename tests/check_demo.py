@@ -364,6 +364,48 @@ def check_money(report, card, schedule):
     check("one card sequence per purchase", sequences == sorted(set(sequences)), f"{sequences}")
 
 
+def check_card_report(report, card):
+    """The card's report is sealed for this request, its records lead from receipt to receipt, and they are the
+    purchases: amount, sequences, event, balance, code."""
+    values = {k["role"]: bytes.fromhex(k["value"]) for k in card["key"]}
+    told, card_id = report["card_report"], bytes.fromhex(card["card_id"])
+    nonce, pages = bytes.fromhex(told["nonce"]), [bytes.fromhex(page) for page in told["pages"]]
+    try:
+        opened = [cas.Report(page, nonce, values["receipt"]) for page in pages]
+        ack = cas.acknowledged(bytes.fromhex(told["ack"]), values["receipt"])
+    except cas_errors():
+        opened = ack = None
+    check("report and acknowledgement open, with the nonce of the request", opened, f"{len(pages)} pages")
+    if not opened:
+        return
+    receipt, whole = bytes(8), True
+    for page in opened:
+        whole &= page.before == receipt and page.chain(card_id, values["receipt"]) == page.after
+        receipt = page.after
+    check("the records lead from receipt to receipt", whole, receipt.hex())
+    check("the acknowledgement names the last receipt", ack == receipt)
+    records = [r for page in opened for r in page.records]
+    number = lambda octets: int.from_bytes(octets, "big")  # noqa: E731
+    reported = [
+        {"event": number(r[31:35]), "price": number(r[5:9]), "balance_after": number(r[27:31]),
+         "card_sequence": number(r[:2]), "terminal": r[10:16].hex(), "terminal_sequence": number(r[23:27]),
+         "tac": r[41:45].hex()} for r in records
+    ]
+    bought = [{k: p[k] for k in reported[0]} for p in report["purchases"]] if reported else None
+    check("the records are the purchases", reported == bought, f"{len(records)} records")
+    codes = [cas.purchase_tac(values["tac"], number(r[5:9]), r[9], r[10:16], number(r[23:27]), r[16:20], r[20:23])
+             for r in records]
+    check("each record's TAC is PBOC's", codes == [r[41:45] for r in records])
+    check("the purse holds what the records leave", opened[-1].balance == report["purse"]["balance_end"])
+    altered = bytes([*pages[0][:-1], pages[0][-1] ^ 1])
+    for name, page, with_nonce in (("an altered report", altered, nonce), ("a replayed report", pages[0], bytes(8))):
+        try:
+            cas.Report(page, with_nonce, values["receipt"])
+            check(f"{name} does not open", False)
+        except cas_errors():
+            check(f"{name} does not open", True)
+
+
 def main():
     directory = Path(sys.argv[1])
     schedule = tomllib.loads((DEMO / "schedule.toml").read_text())
@@ -388,6 +430,7 @@ def main():
     if "--no-frames" not in sys.argv:
         check_frames(source, descrambled, services, windows)
     check_money(report, card, schedule)
+    check_card_report(report, card)
     print(f"{passed} passed, {len(failures)} failed")
     sys.exit(bool(failures))
 

@@ -142,6 +142,23 @@ def lost_fen(files):
     files.report["purse"]["balance_end"] -= 1
 
 
+def altered_report(files):
+    page = files.report["card_report"]["pages"][0]
+    files.report["card_report"]["pages"][0] = page[:-1] + ("0" if page[-1] != "0" else "1")
+
+
+def replayed_report(files):
+    files.report["card_report"]["nonce"] = "00" * 8
+
+
+def hidden_purchase(files):
+    files.report["card_report"]["pages"].pop()
+
+
+def unreported_purchase(files):
+    files.report["purchases"].pop()
+
+
 SPOILT = {
     garbled_picture: "granted windows equal the source",
     stolen_picture: "granted windows equal the source",
@@ -165,6 +182,10 @@ SPOILT = {
     wrong_tac: "event 2001: the TAC is PBOC's",
     wrong_price: "event 2003: the price is the schedule's",
     lost_fen: "balances add up over all purchases",
+    altered_report: "report and acknowledgement open",
+    replayed_report: "report and acknowledgement open",
+    hidden_purchase: "report and acknowledgement open",
+    unreported_purchase: "the records are the purchases",
 }
 
 

@@ -1,4 +1,4 @@
-/* What the player's two halves share: player.c plays, remote.c obeys and tells. */
+/* What the player's parts share: player.c plays, remote.c obeys and tells, report.c brings reports. */
 #ifndef BOX_H
 #define BOX_H
 
@@ -37,6 +37,7 @@ typedef struct box {
     request_t requests[MAX_REQUESTS];
     int request_count;
     uint16_t epochs[16]; /* of the service keys */
+    stbcam_event_t report; /* the last STBCAM_EV_REPORT; type 0: none since a command asked */
     ts_file_t ts;
     ts_clock_t clock;
     ts_demux_t demux;
@@ -54,6 +55,10 @@ void tune(box_t *box, service_t *service);
 void take_events(box_t *box);
 int play(box_t *box, double until);
 int hex_octets(const char *hex, uint8_t *octets, size_t len);
+
+/* report.c */
+stbcam_result_t fetch_report(box_t *box, const char *name, const char *nonce_hex, int *pages);
+stbcam_result_t take_ack(box_t *box, const char *name);
 
 /* remote.c */
 int obey(box_t *box);

@@ -25,7 +25,8 @@ static const char usage[] =
     "  --watch SID         play this service; may be repeated\n"
     "  --remote            take commands on stdin, one a line:\n"
     "                      play SECONDS, watch SID, stop SID, access SID, offer SID, request (a new id),\n"
-    "                      buy SID FEN REQUEST [PIN], confirm REQUEST [PIN], pin PIN, wallet, receipts, stats, flush, quit\n"
+    "                      buy SID FEN REQUEST [PIN], confirm REQUEST [PIN], pin PIN, wallet, receipts,\n"
+    "                      report FILE NONCE (pages FILE.1, FILE.2 … for the head-end), ack FILE (its answer), stats, flush, quit\n"
     "  --log FILE          the library's log, at level trace\n"
     "Events and answers are lines of JSON on stdout.\n";
 

@@ -183,6 +183,17 @@ void print_event(box_t *box, const stbcam_event_t *event)
     case STBCAM_EV_KEY_ROTATED:
         print_rotation(box, event);
         break;
+    case STBCAM_EV_REPORT:
+        box->report = *event;
+        begin_event(box, "report", event->monotonic_us);
+        if (event->code == STBCAM_REPORT_READ)
+            printf(",\"state\":\"read\",\"nonce\":\"%016llx\",\"pages\":%ld", (unsigned long long)event->id,
+                   (long)event->arg);
+        else
+            printf(",\"state\":\"acknowledged\",\"result\":\"%s\"", result_word(event->arg));
+        print_text("text", event->text);
+        end_line();
+        break;
     case STBCAM_EV_ENTITLEMENTS:
     case STBCAM_EV_PAIRING:
     case STBCAM_EV_HEALTH:
@@ -301,6 +312,15 @@ static void tell_receipts(box_t *box)
         putchar('}');
     }
     putchar(']');
+    end_line();
+}
+
+/* Has the card report, and writes what the head-end is to verify. */
+static void tell_report(box_t *box, const char *name, const char *nonce)
+{
+    int pages = 0;
+    answer("report", fetch_report(box, name, nonce, &pages));
+    printf(",\"pages\":%d", pages);
     end_line();
 }
 
@@ -427,6 +447,11 @@ static int command(box_t *box, char *line)
         tell_wallet(box);
     } else if (strcmp(verb, "receipts") == 0) {
         tell_receipts(box);
+    } else if (strcmp(verb, "report") == 0) {
+        tell_report(box, word[1], word[2]);
+    } else if (strcmp(verb, "ack") == 0) {
+        answer(verb, take_ack(box, word[1]));
+        end_line();
     } else if (strcmp(verb, "stats") == 0) {
         tell_stats(box);
     } else if (strcmp(verb, "flush") == 0) {

@@ -71,6 +71,16 @@ class Headend:
         return json.loads(self.report.read_text())
 
 
+    def verify(self, nonce, pages, ack):
+        """Whether the head-end takes a card's report, and what it says."""
+        command = [BIN / "headend", "verify-report", "--operator", HERE / "operator.toml", "--schedule", self._schedule,
+                   "--previous", self._out / "cards.json", "--nonce", nonce, "--ack", ack, *pages]
+        result = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, env=TALKATIVE)
+        with open(self._log, "a") as kept:
+            kept.write(result.stdout + result.stderr)
+        return result.returncode == 0, result.stdout + result.stderr
+
+
 class Card:
     """The virtual card on a pseudo terminal, and the hand that pulls it or cuts its power."""
 

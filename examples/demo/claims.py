@@ -11,6 +11,7 @@ CLAIMS = {
     "cut-before-commit": "power cut before the card commits: not paid, balance unchanged, confirming again pays once",
     "cut-after-commit": "power cut after the card commits: settled as paid, with the receipt",
     "box-power-cut": "power cut of the box before the answer came: settled as paid, once, also when its storage is lost",
+    "report": "the card reports its purchases, the head-end verifies and acknowledges them, and what is altered is refused",
     "replayed-emm": "a replayed EMM changes nothing and is counted",
     "forged-emm": "a forged EMM changes nothing and is counted",
     "forged-ecm": "a forged ECM changes nothing and is counted",

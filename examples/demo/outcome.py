@@ -161,6 +161,7 @@ def report(story, services, windows, at, lost, mismatched):
              "terminal_sequence": p["terminal_sequence"], "date": p["date"], "time": p["time"], "tac": p["tac"]}
             for p in story.purchases
         ],
+        "card_report": story.card_report,
         "services": {
             str(s.number): {
                 "name": s.name, "algorithm": s.algorithm, "share_in_clear": round(s.descrambled / s.scrambled, 4),

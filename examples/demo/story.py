@@ -44,7 +44,7 @@ class Story:
 
     def set_up(self):
         self.say(None, "The head-end pairs card and box, and packages the stream")
-        head_end = Headend(self.out, self.schedule(), self.twist.headend)
+        head_end = self.head_end = Headend(self.out, self.schedule(), self.twist.headend)
         pairing = head_end.pair(self.card_file["card_id"], self.operator["box"][0]["stb_id"])
         self.packaged = head_end.package()
         self.seconds = self.packaged["duration_ms"] / 1000
@@ -119,6 +119,7 @@ class Story:
             self.box.order("buy", NEWS, 1, self.planted)
         self.stats = self.box.order("stats")
         self.card_status = self.card.order("status")
+        self.report_purchases()
         status = self.box.close()
         self.box_power_cut()
         self.card.close()
@@ -335,6 +336,38 @@ class Story:
                           f"being settled → {self.receipt_text(settled)}; storage emptied, asked again: {asked}, being "
                           f"settled → {'the same receipt' if found and found['tac'] == settled.get('tac') else 'nothing'}, "
                           f"{moved[1]} debits of {yuan(moved[0])} in all")
+
+    def report_purchases(self):
+        """The card's records, sealed, to the head-end; its acknowledgement back to the card."""
+        self.say(None, "The head-end asks for a report; whoever carries it cannot open it")
+        folder = self.out / "purchases"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        (self.out / "cards.json").unlink(missing_ok=True)
+
+        def ask(name):
+            nonce = os.urandom(8).hex()
+            told = self.box.order("report", folder / name, nonce)
+            return nonce, [folder / f"{name}.{n + 1}" for n in range(told["pages"])]
+
+        nonce, pages = ask("report")
+        spoilt = folder / "spoilt"
+        octets = bytearray(pages[0].read_bytes()) if pages else bytearray(1)
+        octets[-1] ^= 1
+        spoilt.write_bytes(octets)
+        refused = [not self.head_end.verify(*attempt, folder / "no.ack")[0]
+                   for attempt in ((nonce, [spoilt, *pages[1:]]), (os.urandom(8).hex(), pages))]
+        holds, said = self.head_end.verify(nonce, pages, folder / "ack")
+        taken = self.box.order("ack", folder / "ack")["result"] if holds else "never sent"
+        nonce_after, rest = ask("rest")
+        done, left = self.head_end.verify(nonce_after, rest, folder / "no.ack")
+        self.card_report = {"nonce": nonce, "pages": [page.read_bytes().hex() for page in pages],
+                            "ack": (folder / "ack").read_bytes().hex() if holds else ""}
+        count = len(self.purchases)
+        self.claims.check("report", holds and all(refused) and f"{count} new records, 0 known" in said and taken == "OK"
+                          and done and "0 new records, 0 known" in left,
+                          said.splitlines()[0] + f", acknowledgement {taken}; altered or replayed: "
+                          + ("refused" if all(refused) else "taken") if holds else said.strip().replace("\n", "; "))
 
     # ---- purchases -----------------------------------------------------------------------------------
 
