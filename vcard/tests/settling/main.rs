@@ -6,10 +6,13 @@
 #[path = "../card/bench.rs"]
 mod bench;
 mod ends;
+#[path = "../tear/memory.rs"]
+mod memory;
 mod offers;
 
 mod requests;
 mod stb;
+mod torn;
 
 use bench::{EVENT, NOON, PRICE};
 use cam_core::{Offer, Outcome, Receipt};

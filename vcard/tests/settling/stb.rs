@@ -1,6 +1,7 @@
 //! A box in virtual time: engine and storage, and a slot with the card itself in it.
 
 use crate::bench::{self, K_PAIR, OPERATOR, PIN, PSEUDONYM, STB};
+use crate::memory::Memory;
 use cam_core::{
     Absence, AccessState, CardState, Config, Engine, Entropy, Event, Input, Offer, Outcome, Output,
     RequestId, SessionId, StoreId, TxnId, TxnState,
@@ -100,6 +101,10 @@ pub struct Stb {
     pub fate: Option<Fate>,
     /// The power is off.
     pub dead: bool,
+    /// The card's memory, whose power comes back when the card is reset.
+    pub chip: Option<Memory>,
+    /// How often it had gone.
+    pub cuts: usize,
     now: Instant,
     stores: Vec<StoreId>,
     report: Option<(Instant, Report)>,
@@ -134,6 +139,8 @@ impl Stb {
             store: Store::Works,
             fate: None,
             dead: false,
+            chip: None,
+            cuts: 0,
             now,
             stores: Vec::new(),
             report: None,
@@ -148,7 +155,12 @@ impl Stb {
 
     /// Off and on again: the storage stays as it is, and the card where it is.
     pub fn restart(self) -> Self {
-        Self::on(self.home, self.seed.wrapping_add(1), self.storage, self.slot, self.now)
+        let mended = self.chip.as_ref().is_some_and(Memory::mend);
+        let seed = self.seed.wrapping_add(1);
+        let mut stb = Self::on(self.home, seed, self.storage, self.slot, self.now);
+        stb.chip = self.chip;
+        stb.cuts = self.cuts + usize::from(mended);
+        stb
     }
 
     /// The same, with nothing but the pairing in the storage.
@@ -287,6 +299,7 @@ impl Stb {
                     return;
                 }
                 Output::ActivateCard => {
+                    self.cuts += usize::from(self.chip.as_ref().is_some_and(Memory::mend));
                     let atr = self.slot.as_mut().map(Card::power_on);
                     let report = atr.map_or(Report::Mute, Report::Ready);
                     self.report = Some((self.now.after(Duration::from_millis(50)), report));
