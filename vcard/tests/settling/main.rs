@@ -9,7 +9,7 @@ mod ends;
 #[path = "../tear/memory.rs"]
 mod memory;
 mod offers;
-
+mod reports;
 mod requests;
 mod stb;
 mod torn;

@@ -10,6 +10,7 @@ use cam_types::{CaSystemId, Epoch, Fen, Instant, Key, Pid, Pseudonym, StbId};
 use ecm_emm::box_emm::{self, BoxCommand, BoxHeader, BoxPairing};
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
 use ecm_emm::card::INS_PURCHASE;
+use ecm_emm::cat::Cat;
 use ecm_emm::descriptor::Descriptors;
 use ecm_emm::keys::KeyMaterial;
 use ecm_emm::pmt::{Pmt, Stream, Streams};
@@ -19,6 +20,7 @@ use std::time::Duration;
 use vcard::Card;
 
 const ECM_PID: Pid = Pid::from_field(0x141);
+const EMM_PID: Pid = Pid::from_field(0x150);
 const VIDEO_PID: Pid = Pid::from_field(0x101);
 const BOX_KEY: [u8; 16] = [0x60; 16];
 
@@ -33,7 +35,7 @@ impl Entropy for Counting {
     }
 }
 
-/// What happens to the next PURCHASE, or question for one, on its way.
+/// What happens to the next PURCHASE, or question for one, or [`Stb::fated`] command, on its way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fate {
     /// The card never hears of it.
@@ -99,6 +101,8 @@ pub struct Stb {
     pub storage: BTreeMap<String, Vec<u8>>,
     pub store: Store,
     pub fate: Option<Fate>,
+    /// The INS that the fate waits for.
+    pub fated: u8,
     /// The power is off.
     pub dead: bool,
     /// The card's memory, whose power comes back when the card is reset.
@@ -110,6 +114,8 @@ pub struct Stb {
     report: Option<(Instant, Report)>,
     wait: Option<Instant>,
     outcomes: Vec<Outcome>,
+    /// Events of reports and acknowledgements.
+    pub reports: Vec<Event>,
     cinema: Option<SessionId>,
 }
 
@@ -138,6 +144,7 @@ impl Stb {
             storage,
             store: Store::Works,
             fate: None,
+            fated: INS_PURCHASE,
             dead: false,
             chip: None,
             cuts: 0,
@@ -146,6 +153,7 @@ impl Stb {
             report: None,
             wait: None,
             outcomes: Vec::new(),
+            reports: Vec::new(),
             cinema: None,
         };
         stb.cinema = Some(stb.engine.session_open(now, 0, &pmt()).unwrap());
@@ -185,6 +193,25 @@ impl Stb {
     pub fn section(&mut self, section: &[u8]) {
         self.input(Input::Section { source: 0, pid: ECM_PID, octets: section });
         self.run(500);
+    }
+
+    /// An EMM goes on air, once the CAT is known.
+    pub fn emm(&mut self, section: &[u8]) {
+        self.input(Input::Cat { source: 0, section: &cat() });
+        self.input(Input::Section { source: 0, pid: EMM_PID, octets: section });
+        self.run(20_000);
+    }
+
+    /// The host asks for a report.
+    pub fn ask_report(&mut self, nonce: [u8; 8]) {
+        self.engine.report_request(self.now, nonce, 0).unwrap();
+        self.run(20_000);
+    }
+
+    /// The host brings an acknowledgement.
+    pub fn bring_ack(&mut self, ack: &[u8]) {
+        self.engine.report_ack(self.now, ack).unwrap();
+        self.run(20_000);
     }
 
     /// Cinema is in clear.
@@ -315,13 +342,16 @@ impl Stb {
                     self.stores.push(id);
                 }
                 Output::Event(Event::Purchase { outcome, .. }) => self.outcomes.push(outcome),
+                Output::Event(event @ (Event::Report { .. } | Event::Acknowledged { .. })) => {
+                    self.reports.push(event);
+                }
                 _ => {}
             }
         }
     }
 
     fn command(&mut self, apdu: &[u8]) {
-        let fate = if apdu[1] == INS_PURCHASE { self.fate.take() } else { None };
+        let fate = if apdu[1] == self.fated { self.fate.take() } else { None };
         if fate == Some(Fate::BoxDiesBefore) {
             self.dead = true;
             return;
@@ -364,6 +394,18 @@ fn pairing(home: Home, card: Pseudonym) -> (String, Vec<u8>) {
     let mut section = Vec::new();
     box_emm::seal(&header, &[command], &k_box, &mut section).unwrap();
     (format!("pairing.{}", home.slot), section)
+}
+
+/// The CAT, which says where EMMs are.
+fn cat() -> Vec<u8> {
+    let private = CaPrivate { operator: OPERATOR, suite: 2 }.octets();
+    let system = CaSystemId::new(0x4AF0);
+    let mut descriptors = Vec::new();
+    CaDescriptor { system, pid: EMM_PID, private: &private }.emit(&mut descriptors).unwrap();
+    let descriptors = Descriptors::parse(&descriptors).unwrap();
+    let mut section = Vec::new();
+    Cat { version: 0, current: true, number: (0, 0), descriptors }.emit(&mut section).unwrap();
+    section
 }
 
 /// The PMT of Cinema.
