@@ -313,3 +313,33 @@ fn a_torn_acknowledgement_is_taken_or_not() {
     assert!(torn_writes >= 3 * CONTENTS.len(), "{torn_writes}");
     assert!(taken.iter().all(|count| *count > 0), "{taken:?}");
 }
+
+/// The longest introduction there is: every group, every slot, and a report asked for.
+#[test]
+fn a_card_full_of_keys_introduces_itself() {
+    let key = |role: &str, index: u8, value: u8| {
+        let value = format!("{value:02x}").repeat(16);
+        format!(
+            "[[key]]\nrole = \"{role}\"\nindex = {index}\nsuite = 2\nepoch = 9\nvalue = \"{value}\"\n"
+        )
+    };
+    let mut text = file("");
+    for index in 1..8 {
+        text += &format!("[[group]]\nindex = {index}\naddress = \"0000000{index}\"\n");
+        text += &key("group", index, 0x10 + index);
+    }
+    for index in (0..16).filter(|index| !matches!(index, 1 | 2)) {
+        text += &key("service", index, 0x20 + index);
+    }
+    let path = std::path::Path::new("card.toml");
+    let perso = vcard::Personalisation::from_text(&text, path).unwrap();
+    let mut card = powered(Box::new(RamStore::new(Card::personalise(&perso).unwrap().octets())));
+    let before = info(&mut card);
+    assert_eq!((before.groups.len(), before.slots.len()), (8, 16));
+    let request = EmmCommand::ReportRequest { nonce: NONCE, from: 0 };
+    assert_eq!(emm(&mut card, &TO_CARD.seal(1, &[request])), EmmResult::APPLIED);
+    let after = info(&mut card);
+    assert_eq!(after.report, Some(ReportRequest { nonce: NONCE, from: 0 }));
+    assert_eq!(after.slots, before.slots);
+    assert!(after.windows.iter().any(|window| window.role == 0x11 && window.hi == 1));
+}
