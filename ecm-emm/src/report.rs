@@ -310,3 +310,49 @@ impl Ack {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::KeyMaterial;
+    use cam_types::Key;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Also a card that holds the key may say anything.
+        #[test]
+        fn whatever_is_sealed_is_a_report_or_refused(
+            mut plain in prop::collection::vec(any::<u8>(), 0..260), count in 0..6_u8,
+            fits in any::<bool>(),
+        ) {
+            if fits {
+                plain.resize(29 + usize::from(count) * ReportRecord::LEN, 0);
+                plain[28] = count;
+            }
+            let key = SealKey::new(Suite::Cmac128, KeyMaterial::from(Key::new([7; 16]))).unwrap();
+            let header = ReportHeader {
+                suite: Suite::Cmac128,
+                operator: OperatorId::new(1),
+                pseudonym: Pseudonym::new([2; 8]),
+                epoch: Epoch::new(3),
+            };
+            let mut sealed = Vec::new();
+            header.seal(constant::REPORT, &[9; 8], &plain, &key, &mut sealed);
+            match Report::open(&sealed, [9; 8], &key) {
+                Ok((of, report)) => {
+                    prop_assert_eq!(of, header);
+                    let mut again = Vec::new();
+                    report.emit(&mut again);
+                    prop_assert_eq!(&again, &plain);
+                }
+                Err(error) => {
+                    prop_assert!(matches!(error, OpenError::Body(_)));
+                    prop_assert!(!fits || count > 4);
+                }
+            }
+            let mut sealed = Vec::new();
+            header.seal(constant::ACKNOWLEDGEMENT, &[], &plain, &key, &mut sealed);
+            prop_assert_eq!(Ack::open(&sealed, &key).is_ok(), plain.len() == 8);
+        }
+    }
+}

@@ -7,6 +7,7 @@ use ecm_emm::ecm::Ecm;
 use ecm_emm::emm::Emm;
 use ecm_emm::pat::Pat;
 use ecm_emm::pmt::Pmt;
+use ecm_emm::report::{Report, ReportHeader};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|octets: &[u8]| {
@@ -17,4 +18,6 @@ fuzz_target!(|octets: &[u8]| {
     let _ = Ecm::parse(octets);
     let _ = Emm::parse(octets);
     let _ = BoxEmm::parse(octets);
+    let _ = ReportHeader::parse(octets);
+    let _ = Report::count_sealed(octets);
 });
