@@ -341,6 +341,10 @@ fn every_price_is_the_schedules() {
         let mut card = Model::new();
         card.buy(event, price);
         found(&findings(&card.pages()), words);
+        // Given back: the finding is answered, and the card's log may be freed.
+        card.records[0].state = 2;
+        card.load(price);
+        assert_eq!(findings(&card.pages()), [""; 0]);
     }
 }
 

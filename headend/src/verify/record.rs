@@ -9,6 +9,9 @@ use std::collections::BTreeSet;
 use wallet::formula::{tac_load_input, tac_purchase_input};
 use wallet::{LogRecord, TransactionType};
 
+/// The state of a purchase that was given back.
+const REFUNDED: u8 = 2;
+
 /// Checks records, one after another.
 pub(super) struct Checker<'a> {
     keys: &'a CardKeys,
@@ -96,7 +99,8 @@ impl<'a> Checker<'a> {
         purse: &LogRecord,
         findings: &mut Vec<String>,
     ) {
-        let Some(schedule) = self.schedule else { return };
+        // What was given back since is settled, whatever it cost.
+        let Some(schedule) = self.schedule.filter(|_| record.state != REFUNDED) else { return };
         let mut events = schedule.service.iter().flat_map(|service| &service.event);
         let paid = purse.transaction.amount;
         match events.find(|event| event.id == record.event.value()).map(|event| event.price) {
@@ -121,7 +125,7 @@ pub(super) fn told(record: &ReportRecord, purse: &LogRecord) -> String {
         0 => "load".to_owned(),
         event => format!("event {event}"),
     };
-    let state = if record.state == 2 { ", refunded" } else { "" };
+    let state = if record.state == REFUNDED { ", refunded" } else { "" };
     let transaction = &purse.transaction;
     format!(
         "{} {}, {what}, {}{state}, sequence {}",
