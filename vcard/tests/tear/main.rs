@@ -11,13 +11,16 @@ mod account;
 mod bench;
 mod desk;
 mod exhaust;
+mod histories;
 mod keys;
+mod ledger;
 mod memory;
 mod messages;
 mod operation;
 mod pin;
 mod programme;
 mod purse;
+mod rough;
 #[allow(dead_code, reason = "the tests of single faults use the rest")]
 #[path = "../faults/wire.rs"]
 mod wire;

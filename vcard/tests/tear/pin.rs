@@ -20,7 +20,7 @@ fn two_tries() -> Vec<u8> {
 }
 
 /// VERIFY at the purse.
-fn verify(desk: &mut dyn Desk, pin: [u8; 4]) -> Attempt {
+pub fn verify(desk: &mut dyn Desk, pin: [u8; 4]) -> Attempt {
     let mut select = vec![0x00, 0xA4, 0x04, 0x00, AID_PURSE.len() as u8];
     select.extend(AID_PURSE);
     select.push(0x00);

@@ -14,10 +14,10 @@ use gp::scp03::{Initialize, Session};
 use wallet::TransactionType;
 
 /// A box with an open session; `None` wherever the card does not answer as it should.
-struct SetTopBox(Session);
+pub struct SetTopBox(Session);
 
 impl SetTopBox {
-    fn open(desk: &mut dyn Desk) -> Option<Self> {
+    pub fn open(desk: &mut dyn Desk) -> Option<Self> {
         let mut select = vec![0x00, 0xA4, 0x04, 0x00, AID_CAS.len() as u8];
         select.extend(AID_CAS);
         select.push(0x00);
@@ -38,8 +38,13 @@ impl SetTopBox {
         (self.0.unwrap(&response, &mut plain) == Ok(0x9000)).then_some(plain)
     }
 
+    /// VERIFY, answered whatever the PIN is.
+    pub fn verify(&mut self, desk: &mut dyn Desk, pin: &PinBlock) -> Option<Vec<u8>> {
+        self.send(desk, INS_VERIFY, pin.expose())
+    }
+
     /// PURCHASE, or QUERY without a section.
-    fn purchase(
+    pub fn purchase(
         &mut self,
         desk: &mut dyn Desk,
         number: u32,
@@ -76,7 +81,7 @@ impl Operation for Programme {
     fn attempt(&self, desk: &mut dyn Desk, round: u32) -> Attempt {
         let Some(mut stb) = SetTopBox::open(desk) else { return Attempt::Unsent };
         let pin = PinBlock::from_ascii(PIN).unwrap();
-        if stb.send(desk, INS_VERIFY, pin.expose()).is_none() {
+        if stb.verify(desk, &pin).is_none() {
             return Attempt::Unsent;
         }
         let number = 1 + round;

@@ -18,9 +18,14 @@ use wallet::purchase::{Debit, Debiting, Purchase};
 
 const TERMINAL: TerminalId = TerminalId::new(hex!("001122334455"));
 const DATE: BcdDate = BcdDate(hex!("20261201"));
-const TIME: BcdTime = BcdTime(hex!("200000"));
 /// A gate's record: tag, length, value.
 const RECORD: [u8; 32] = hex!("21 1E 0102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E");
+
+/// A terminal serves one card a second; in the log of a card, two alike of one second cannot be told apart.
+fn time(round: u32) -> BcdTime {
+    let bcd = |number: u32| (number / 10 * 16 + number % 10) as u8;
+    BcdTime([0x20, bcd(round / 60 % 60), bcd(round % 60)])
+}
 
 fn dtk() -> TacKey {
     TacKey::new(Key::new(hex!("13579bdf02468ace1122446688aaccee")))
@@ -96,7 +101,7 @@ impl Operation for TillPurchase {
             let order = Purchase::new(1, Fen::new(350), TERMINAL).unwrap();
             let response = desk.transmit(&order.command())?;
             let agreed = order.initialized(&response).ok()?;
-            agreed.authorise(DATE, TIME, &CardIdentity::default(), &mut psam).ok()
+            agreed.authorise(DATE, time(round), &CardIdentity::default(), &mut psam).ok()
         };
         match authorised() {
             Some(debiting) => debit(desk, debiting, &mut psam),
@@ -135,7 +140,7 @@ impl Operation for GatePurchase {
             let updating = order.initialized(&response).ok()?.update(update);
             let response = desk.transmit(&updating.command())?;
             let updated = updating.updated(&response).ok()?;
-            updated.authorise(DATE, TIME, &CardIdentity::default(), &mut psam).ok()
+            updated.authorise(DATE, time(round), &CardIdentity::default(), &mut psam).ok()
         };
         match authorised() {
             Some(debiting) => debit(desk, debiting, &mut psam),
@@ -171,7 +176,7 @@ impl Operation for KioskLoad {
         memory()
     }
 
-    fn attempt(&self, desk: &mut dyn Desk, _round: u32) -> Attempt {
+    fn attempt(&self, desk: &mut dyn Desk, round: u32) -> Attempt {
         let mut authorised = || {
             select(desk)?;
             let verified = desk.transmit(&hex!("00200000 04 40962718"))?;
@@ -184,8 +189,8 @@ impl Operation for KioskLoad {
             let dlk = LoadKey::new(Secret::new(hex!("0f1e2d3c4b5a69788796a5b4c3d2e1f0")));
             assert!(agreed.is_from(&dlk));
             let session = dlk.session(agreed.random, agreed.online_sequence);
-            let mac2 = mac2_load(&session, &agreed.transaction(DATE, TIME));
-            Some(agreed.credit(DATE, TIME, mac2))
+            let mac2 = mac2_load(&session, &agreed.transaction(DATE, time(round)));
+            Some(agreed.credit(DATE, time(round), mac2))
         };
         let Some(crediting) = authorised() else { return Attempt::Unsent };
         let response = desk.transmit(&crediting.command());
