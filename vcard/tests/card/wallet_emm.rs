@@ -47,6 +47,26 @@ fn a_top_up_counts_once() {
     assert_eq!(balance(&mut card), 10_800);
 }
 
+/// T9, T34: the contactless interface takes no message, neither new nor old; a top-up counts once on the other.
+#[test]
+fn a_top_up_counts_once_across_both_interfaces() {
+    let mut card = card();
+    let first = TO_PURSE.seal(1, &[topup(1, 500)]);
+    let mut apdu = vec![0x80, ecm_emm::card::INS_EMM, 0, 0, first.len() as u8];
+    apdu.extend_from_slice(&first);
+    for (expected, paid) in [(APPLIED, 10_500), (EmmResult::DUPLICATE, 10_500)] {
+        let before = balance(&mut card);
+        assert!(!card.power_on_at(vcard::Interface::Contactless).is_empty());
+        select(&mut card, &ecm_emm::card::AID_CAS);
+        assert_ne!(send(&mut card, &apdu).1, 0x9000);
+        assert_eq!(balance(&mut card), before);
+        card.power_on();
+        info(&mut card);
+        assert_eq!(emm(&mut card, &first), expected);
+        assert_eq!(balance(&mut card), paid);
+    }
+}
+
 /// T31: a refund gives money back once, for this card's purchase, and ends the right with it.
 #[test]
 fn a_refund_ends_the_right() {

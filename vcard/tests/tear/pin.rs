@@ -8,6 +8,7 @@ use crate::operation::Attempt;
 use ecm_emm::card::AID_PURSE;
 use hex_literal::hex;
 use vcard::atr;
+use wallet::pin::{Change, Pin};
 
 /// A card with two of its three tries left.
 fn two_tries() -> Vec<u8> {
@@ -19,12 +20,16 @@ fn two_tries() -> Vec<u8> {
     memory.octets()
 }
 
-/// VERIFY at the purse.
-pub fn verify(desk: &mut dyn Desk, pin: [u8; 4]) -> Attempt {
+fn select(desk: &mut dyn Desk) -> Option<Vec<u8>> {
     let mut select = vec![0x00, 0xA4, 0x04, 0x00, AID_PURSE.len() as u8];
     select.extend(AID_PURSE);
     select.push(0x00);
-    if desk.transmit(&select).is_none() {
+    desk.transmit(&select)
+}
+
+/// VERIFY at the purse.
+pub fn verify(desk: &mut dyn Desk, pin: [u8; 4]) -> Attempt {
+    if select(desk).is_none() {
         return Attempt::Unsent;
     }
     let mut apdu = hex!("00200000 04").to_vec();
@@ -78,6 +83,50 @@ fn a_torn_right_pin_never_gives_more_tries_than_there_are() {
     every_write(&case, true).assert_sound(&ends);
     assert!(every_write(&case, false).violations() > 0, "nothing notices that the journal is off");
     let ends = ["not compared, 2 left", "right, 3 left", "right, but not told, 3 left"];
+    every_octet(&case, "T=1", &atr::t1()).assert_sound(&ends);
+    every_octet(&case, "T=0", &atr::t0()).assert_sound(&ends);
+}
+
+/// CHANGE PIN: the old PIN holds, or the new one, and never both; a cut may cost a try, and gives none.
+#[test]
+fn a_torn_pin_change_leaves_one_pin() {
+    let pin = |digits: &str| Pin::from_digits(digits).unwrap();
+    let change = Change::new(0, &pin("40962718"), &pin("55667788"));
+    let right = |desk: &mut dyn Desk, digits: [u8; 4]| {
+        select(desk)?;
+        let mut apdu = hex!("00200000 04").to_vec();
+        apdu.extend(digits);
+        Some(desk.transmit(&apdu)? == [0x90, 0x00])
+    };
+    let case = Case {
+        name: "CHANGE PIN",
+        before: memory(),
+        attempt: &|desk| {
+            if select(desk).is_none() {
+                return Attempt::Unsent;
+            }
+            match desk.transmit(change.command()) {
+                Some(_) => Attempt::Made,
+                None => Attempt::Lost(Vec::new()),
+            }
+        },
+        judge: &|desk, attempt| {
+            let left = tries(desk)?;
+            let new = right(desk, hex!("55667788"));
+            let old = right(desk, hex!("40962718"));
+            match (attempt, new, old, left) {
+                (Attempt::Made, Some(true), Some(false), 3) => Ok("changed"),
+                (Attempt::Lost(_), Some(true), Some(false), 3) => Ok("changed, but not told"),
+                (Attempt::Lost(_) | Attempt::Unsent, Some(false), Some(true), 2..=3) => {
+                    Ok("not changed")
+                }
+                what => Err(format!("attempt, new, old, tries: {what:?}")),
+            }
+        },
+    };
+    let ends = ["changed", "changed, but not told", "not changed"];
+    every_write(&case, true).assert_sound(&ends);
+    assert!(every_write(&case, false).violations() > 0, "nothing notices that the journal is off");
     every_octet(&case, "T=1", &atr::t1()).assert_sound(&ends);
     every_octet(&case, "T=0", &atr::t0()).assert_sound(&ends);
 }
