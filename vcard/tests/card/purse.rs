@@ -238,3 +238,41 @@ fn money_moves_in_five_page_writes() {
     assert_eq!(send(&mut card, &initialized.credit(DATE, TIME, mac2).command()).1, 0x9000);
     assert_eq!(card.status().page_writes - before, 5);
 }
+
+/// Two loads of one second are alike but for their numbers: the first one's record does not settle the second as made.
+#[test]
+fn a_lost_load_is_not_taken_for_its_twin() {
+    let mut card = card();
+    let mut lost = None;
+    for reaches_the_card in [true, false] {
+        card.power_on();
+        select(&mut card, &AID_PURSE);
+        assert_eq!(send(&mut card, &hex!("0020000004 40962718")).1, 0x9000);
+        let response = card.transmit(&load(500).command()).unwrap();
+        let agreed = load(500).initialized(&response).unwrap();
+        let session = dlk().session(agreed.random, agreed.online_sequence);
+        let mac2 = mac2_load(&session, &agreed.transaction(DATE, TIME));
+        let crediting = agreed.credit(DATE, TIME, mac2);
+        let response = match reaches_the_card {
+            true => Some(card.transmit(&crediting.command()).unwrap()),
+            false => None,
+        };
+        match crediting.finish_checked(response.as_deref(), &dtk()) {
+            Credit::Loaded(_) => assert!(reaches_the_card),
+            Credit::Unsettled(unsettled) => lost = Some(unsettled),
+            Credit::Refused(refusal) => panic!("{refusal}"),
+        }
+    }
+    let unsettled = lost.unwrap();
+    let (balance, sequence) = (unsettled.balance, unsettled.sequence);
+    let tac = tac_load(&dtk().fold(), balance, sequence, &unsettled.transaction);
+    card.power_on();
+    select(&mut card, &AID_PURSE);
+    let mut settlement = Settlement::Ask(unsettled.inquire());
+    while let Settlement::Ask(inquiry) = settlement {
+        let response = card.transmit(&inquiry.command()).unwrap();
+        settlement = inquiry.answer(Some(&response), |proof| proof.tac == tac);
+    }
+    assert!(!matches!(settlement, Settlement::Made(_)), "{settlement:?}");
+    assert_eq!(card.status().balance, Fen::new(10_500));
+}

@@ -37,6 +37,8 @@ struct Heard {
     /// Proofs that nobody here can check.
     after: Option<Proof>,
     before: Option<Proof>,
+    /// The proof under the number before is another transaction's.
+    denied: bool,
     count: Count,
 }
 
@@ -121,7 +123,8 @@ impl Asked {
                     (Check::Ours, _) => {
                         return self.unsettled.made(Evidence::Proof(proof, numbering));
                     }
-                    (Check::NotOurs, _) => {}
+                    (Check::NotOurs, Numbering::After) => {}
+                    (Check::NotOurs, Numbering::Before) => self.heard.denied = true,
                     (Check::CannotTell, Numbering::After) => self.heard.after = Some(proof),
                     (Check::CannotTell, Numbering::Before) => self.heard.before = Some(proof),
                 }
@@ -184,7 +187,12 @@ impl Asked {
     fn log(self, reading: LogReading, response: &[u8]) -> Settlement {
         match reading.answer(response) {
             Ok(Some((record, _))) if self.unsettled.is_logged_as(&record) => {
-                self.unsettled.made(Evidence::Log(self.heard.unchecked()))
+                // Under the number before it may be a twin, whose proof has just turned out to be another's.
+                match self.heard.denied && record.sequence.to_be_bytes() == self.unsettled.sequence
+                {
+                    true => Settlement::MovedOn(self.unsettled),
+                    false => self.unsettled.made(Evidence::Log(self.heard.unchecked())),
+                }
             }
             Ok(Some((_, Some(next)))) => self.ask(Question::Log(next)),
             Ok(_) if self.heard.count == Count::Same => {
