@@ -326,8 +326,8 @@ fn a_panic_of_the_card_ends_the_service() {
 fn a_paced_line_takes_its_time() {
     let atr = crate::atr::t0();
     let mut bench = Bench::new("pace", atr.clone(), true);
-    bench.reset();
     let begin = std::time::Instant::now();
+    bench.reset();
     bench.expect(&atr);
     // 11 characters of 12 etu at 9622 bit/s are 13.7 ms.
     assert!(begin.elapsed() >= Duration::from_micros(13_500));
