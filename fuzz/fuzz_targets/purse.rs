@@ -168,8 +168,7 @@ impl<'a, I: Iterator<Item = Step<'a>>> Card<'a, I> {
     }
 
     fn settle(&mut self, unsettled: Unsettled) {
-        let mut kept = Vec::new();
-        unsettled.emit(&mut kept);
+        let kept = unsettled.octets();
         let mut settlement = Settlement::Ask(unsettled.inquire());
         // Two proofs, the counter, and the whole log.
         for _ in 0..3 + 255 {

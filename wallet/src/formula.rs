@@ -27,13 +27,7 @@ pub fn mac1_load(
 
 /// MAC2 of a load or an unload: the host authorises it.
 pub fn mac2_load(session: &SessionKey, load: &Transaction) -> Mac {
-    session.mac(&concat(&[
-        &load.amount.to_be_bytes(),
-        &[load.kind.0],
-        load.terminal.octets(),
-        &load.date.0,
-        &load.time.0,
-    ]))
+    session.mac(&load.octets())
 }
 
 /// TAC of a load, under the folded TAC key.
@@ -48,15 +42,7 @@ pub fn tac_load(
 
 /// What the TAC of a load is made over.
 pub fn tac_load_input(new_balance: Fen, online_sequence: [u8; 2], load: &Transaction) -> Vec<u8> {
-    concat(&[
-        &new_balance.to_be_bytes(),
-        &online_sequence,
-        &load.amount.to_be_bytes(),
-        &[load.kind.0],
-        load.terminal.octets(),
-        &load.date.0,
-        &load.time.0,
-    ])
+    concat(&[&new_balance.to_be_bytes(), &online_sequence, &load.octets()])
 }
 
 /// MAC1 of a purchase: the terminal's PSAM authorises it.
@@ -66,13 +52,7 @@ pub fn mac1_purchase(session: &SessionKey, purchase: &Transaction) -> Mac {
 
 /// What MAC1 of a purchase is made over; cards of the MOHURD profile have their authentication code behind it.
 pub fn mac1_purchase_input(purchase: &Transaction) -> Vec<u8> {
-    concat(&[
-        &purchase.amount.to_be_bytes(),
-        &[purchase.kind.0],
-        purchase.terminal.octets(),
-        &purchase.date.0,
-        &purchase.time.0,
-    ])
+    purchase.octets().to_vec()
 }
 
 /// MAC2 of a purchase: the card has paid.

@@ -269,9 +269,7 @@ impl Crediting {
 
     /// What is to be persisted before the command goes out; [`Unsettled::parse`] reads it when the power is back.
     pub fn intent(&self) -> Vec<u8> {
-        let mut octets = Vec::with_capacity(Unsettled::LEN);
-        self.unsettled().emit(&mut octets);
-        octets
+        self.unsettled().octets()
     }
 
     /// The transaction as the card may carry it out.

@@ -19,7 +19,7 @@ use crate::record::LogRecord;
 use crate::refusal::Refusal;
 use crate::transaction::{Account, Transaction, TransactionType};
 use alloc::vec::Vec;
-use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
+use cam_types::{DecodeError, Fen, Reader, TerminalSequence};
 use core::fmt;
 
 /// A transaction whose outcome only the card knows.
@@ -166,30 +166,22 @@ impl Unsettled {
         record.transaction == self.transaction && on <= 1
     }
 
-    /// Appends what is to be persisted.
-    pub fn emit(&self, out: &mut Vec<u8>) {
-        out.extend(self.transaction.amount.to_be_bytes());
-        out.push(self.transaction.kind.0);
-        out.extend(self.transaction.terminal.octets());
-        out.extend(self.transaction.date.0);
-        out.extend(self.transaction.time.0);
+    /// What is to be persisted.
+    pub fn octets(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(Self::LEN);
+        out.extend(self.transaction.octets());
         out.extend(self.terminal_sequence.to_be_bytes());
         out.extend(self.sequence);
         out.push(self.key_index);
         out.extend(self.balance.to_be_bytes());
+        out
     }
 
     /// Reads what was persisted.
     pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::new(octets);
         let unsettled = Self {
-            transaction: Transaction {
-                amount: Fen::from_be_bytes(*r.array("amount")?),
-                kind: TransactionType(r.u8("transaction type")?),
-                terminal: TerminalId::new(*r.array("terminal")?),
-                date: BcdDate(*r.array("date")?),
-                time: BcdTime(*r.array("time")?),
-            },
+            transaction: Transaction::read(&mut r)?,
             terminal_sequence: TerminalSequence::from_be_bytes(*r.array("terminal sequence")?),
             sequence: *r.array("sequence")?,
             key_index: r.u8("key index")?,

@@ -293,9 +293,7 @@ impl Debiting {
 
     /// What is to be persisted before the command goes out; [`Unsettled::parse`] reads it when the power is back.
     pub fn intent(&self) -> Vec<u8> {
-        let mut octets = Vec::with_capacity(Unsettled::LEN);
-        self.unsettled().emit(&mut octets);
-        octets
+        self.unsettled().octets()
     }
 
     /// The transaction as the card may carry it out.

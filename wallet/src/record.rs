@@ -1,8 +1,8 @@
 //! The purse's transaction log.
 
-use crate::transaction::{Transaction, TransactionType};
+use crate::transaction::Transaction;
 use alloc::vec::Vec;
-use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId};
+use cam_types::{DecodeError, Reader};
 
 /// One record of the log, 23 octets.
 ///
@@ -28,13 +28,7 @@ impl LogRecord {
         let record = Self {
             sequence: r.u16("sequence")?,
             overdraft: *r.array("overdraft limit")?,
-            transaction: Transaction {
-                amount: Fen::from_be_bytes(*r.array("amount")?),
-                kind: TransactionType(r.u8("transaction type")?),
-                terminal: TerminalId::new(*r.array("terminal")?),
-                date: BcdDate(*r.array("date")?),
-                time: BcdTime(*r.array("time")?),
-            },
+            transaction: Transaction::read(&mut r)?,
         };
         r.finish("log record")?;
         Ok(record)
@@ -44,11 +38,7 @@ impl LogRecord {
     pub fn emit(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.sequence.to_be_bytes());
         out.extend_from_slice(&self.overdraft);
-        out.extend_from_slice(&self.transaction.amount.to_be_bytes());
-        out.push(self.transaction.kind.0);
-        out.extend_from_slice(self.transaction.terminal.octets());
-        out.extend_from_slice(&self.transaction.date.0);
-        out.extend_from_slice(&self.transaction.time.0);
+        out.extend_from_slice(&self.transaction.octets());
     }
 
     /// READ RECORD for the record `number`, 1 being the newest.

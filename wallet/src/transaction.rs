@@ -1,4 +1,4 @@
-use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
+use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId};
 use core::fmt;
 
 /// The type of a transaction, as its MACs, TAC and log record carry it.
@@ -80,6 +80,32 @@ pub struct Transaction {
     pub date: BcdDate,
     /// The terminal's time.
     pub time: BcdTime,
+}
+
+impl Transaction {
+    /// Octets of a transaction in log records, and in what MACs and TACs are made over.
+    pub const LEN: usize = 18;
+
+    /// `amount4 type1 terminal6 date4 time3`.
+    pub fn octets(&self) -> [u8; Self::LEN] {
+        let mut octets = [0; Self::LEN];
+        let amount = self.amount.to_be_bytes();
+        let fields: [&[u8]; 5] =
+            [&amount, &[self.kind.0], self.terminal.octets(), &self.date.0, &self.time.0];
+        octets.iter_mut().zip(fields.into_iter().flatten()).for_each(|(to, from)| *to = *from);
+        octets
+    }
+
+    /// Reads these fields.
+    pub fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            amount: Fen::from_be_bytes(*r.array("amount")?),
+            kind: TransactionType(r.u8("transaction type")?),
+            terminal: TerminalId::new(*r.array("terminal")?),
+            date: BcdDate(*r.array("date")?),
+            time: BcdTime(*r.array("time")?),
+        })
+    }
 }
 
 /// SW1-SW2 of a purse command (ISO/IEC 7816-4 and PBOC).

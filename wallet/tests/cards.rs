@@ -365,9 +365,7 @@ fn settle(
     psam: &mut SoftPsam,
     lost_once: bool,
 ) -> Settlement {
-    let mut kept = Vec::new();
-    unsettled.emit(&mut kept);
-    let reference = Unsettled::parse(&kept).unwrap();
+    let reference = Unsettled::parse(&unsettled.octets()).unwrap();
     // A reset.
     (card.order, card.pin_verified) = (None, false);
     let mut unsettled = unsettled;

@@ -372,8 +372,7 @@ fn the_balance_settles_behind_the_pin() {
 
 #[test]
 fn what_is_unsettled_can_be_persisted() {
-    let mut kept = Vec::new();
-    unsettled().emit(&mut kept);
+    let kept = unsettled().octets();
     assert_eq!(kept.len(), Unsettled::LEN);
     assert_eq!(Unsettled::parse(&kept), Ok(unsettled()));
     assert_eq!(Unsettled::parse(&kept[1..]), Err(DecodeError::Missing("balance")));

@@ -208,8 +208,7 @@ fn a_lost_answer_is_settled() {
         Update::Unsettled(unsettled) => unsettled,
         other => panic!("{other:?}"),
     };
-    let mut persisted = Vec::new();
-    unloaded().emit(&mut persisted);
+    let persisted = unloaded().octets();
     let unsettled = Unsettled::parse(&persisted).unwrap();
     let inquiry = unsettled.inquire();
     assert_eq!(inquiry.command(), hex!("80 5A 00 03 02 0008 08"));
@@ -236,8 +235,7 @@ fn a_lost_answer_is_settled() {
             ],
         ),
     ] {
-        let mut octets = Vec::new();
-        unsettled.emit(&mut octets);
+        let octets = unsettled.octets();
         let ask = || {
             let mut settlement = Settlement::Ask(Unsettled::parse(&octets).unwrap().inquire());
             for _ in 0..2 {

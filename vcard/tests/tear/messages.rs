@@ -47,10 +47,6 @@ impl Operation for TopUp {
         "top-up by EMM"
     }
 
-    fn before(&self) -> Vec<u8> {
-        memory()
-    }
-
     fn attempt(&self, desk: &mut dyn Desk, _round: u32) -> Attempt {
         let command = EmmCommand::Topup {
             number: 1,

@@ -1,6 +1,7 @@
 //! Something that moves money, the terminal's own recovery, and the judgement over both.
 
 use crate::account::Account;
+use crate::bench::memory;
 use crate::desk::Desk;
 
 /// How far a terminal has come, by its own knowledge.
@@ -18,8 +19,10 @@ pub enum Attempt {
 pub trait Operation: Sync {
     fn name(&self) -> &'static str;
 
-    /// The card's memory before it.
-    fn before(&self) -> Vec<u8>;
+    /// The card's memory before it: the demo's.
+    fn before(&self) -> Vec<u8> {
+        memory()
+    }
 
     /// The terminal does it at a card that has just been reset. Each round is one request of its own.
     fn attempt(&self, desk: &mut dyn Desk, round: u32) -> Attempt;

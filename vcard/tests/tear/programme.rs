@@ -74,10 +74,6 @@ impl Operation for Programme {
         "programme purchase"
     }
 
-    fn before(&self) -> Vec<u8> {
-        memory()
-    }
-
     fn attempt(&self, desk: &mut dyn Desk, round: u32) -> Attempt {
         let Some(mut stb) = SetTopBox::open(desk) else { return Attempt::Unsent };
         let pin = PinBlock::from_ascii(PIN).unwrap();

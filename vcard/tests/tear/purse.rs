@@ -1,7 +1,6 @@
 //! Terminals and hosts at the purse: purchase, compound purchase, load; settled by GET TRANSACTION PROVE.
 
 use crate::account::Account;
-use crate::bench::memory;
 use crate::desk::Desk;
 use crate::operation::{Attempt, Operation};
 use cam_types::{BcdDate, BcdTime, Fen, Key, Secret, TerminalId, TerminalSequence};
@@ -44,18 +43,14 @@ fn select(desk: &mut dyn Desk) -> Option<()> {
     desk.transmit(&apdu)?.ends_with(&[0x90, 0x00]).then_some(())
 }
 
-fn written_down(unsettled: &Unsettled) -> Vec<u8> {
-    let mut octets = Vec::new();
-    unsettled.emit(&mut octets);
-    octets
-}
-
-fn debit(desk: &mut dyn Desk, debiting: Debiting, psam: &mut SoftPsam) -> Attempt {
+/// DEBIT, if the terminal has come so far.
+fn debit(desk: &mut dyn Desk, authorised: Option<Debiting>, psam: &mut SoftPsam) -> Attempt {
+    let Some(debiting) = authorised else { return Attempt::Unsent };
     let response = desk.transmit(&debiting.command());
     match debiting.finish(response.as_deref(), psam) {
         Debit::Paid(_) => Attempt::Made,
         Debit::Refused(_) => Attempt::Unsent,
-        Debit::Unsettled(unsettled) => Attempt::Lost(written_down(&unsettled)),
+        Debit::Unsettled(unsettled) => Attempt::Lost(unsettled.octets()),
     }
 }
 
@@ -90,23 +85,16 @@ impl Operation for TillPurchase {
         "purchase"
     }
 
-    fn before(&self) -> Vec<u8> {
-        memory()
-    }
-
     fn attempt(&self, desk: &mut dyn Desk, round: u32) -> Attempt {
         let mut psam = psam(round);
-        let mut authorised = || {
+        let authorised = (|| {
             select(desk)?;
             let order = Purchase::new(1, Fen::new(350), TERMINAL).unwrap();
             let response = desk.transmit(&order.command())?;
             let agreed = order.initialized(&response).ok()?;
             agreed.authorise(DATE, time(round), &CardIdentity::default(), &mut psam).ok()
-        };
-        match authorised() {
-            Some(debiting) => debit(desk, debiting, &mut psam),
-            None => Attempt::Unsent,
-        }
+        })();
+        debit(desk, authorised, &mut psam)
     }
 
     fn settle(&self, desk: &mut dyn Desk, lost: &[u8]) -> Result<bool, String> {
@@ -126,13 +114,9 @@ impl Operation for GatePurchase {
         "compound purchase"
     }
 
-    fn before(&self) -> Vec<u8> {
-        memory()
-    }
-
     fn attempt(&self, desk: &mut dyn Desk, round: u32) -> Attempt {
         let mut psam = psam(round);
-        let mut authorised = || {
+        let authorised = (|| {
             select(desk)?;
             let order = CompoundPurchase::new(1, Fen::new(200), TERMINAL);
             let response = desk.transmit(&order.command())?;
@@ -141,11 +125,8 @@ impl Operation for GatePurchase {
             let response = desk.transmit(&updating.command())?;
             let updated = updating.updated(&response).ok()?;
             updated.authorise(DATE, time(round), &CardIdentity::default(), &mut psam).ok()
-        };
-        match authorised() {
-            Some(debiting) => debit(desk, debiting, &mut psam),
-            None => Attempt::Unsent,
-        }
+        })();
+        debit(desk, authorised, &mut psam)
     }
 
     fn settle(&self, desk: &mut dyn Desk, lost: &[u8]) -> Result<bool, String> {
@@ -172,10 +153,6 @@ impl Operation for KioskLoad {
         "load"
     }
 
-    fn before(&self) -> Vec<u8> {
-        memory()
-    }
-
     fn attempt(&self, desk: &mut dyn Desk, round: u32) -> Attempt {
         let mut authorised = || {
             select(desk)?;
@@ -197,7 +174,7 @@ impl Operation for KioskLoad {
         match crediting.finish_checked(response.as_deref(), &dtk()) {
             Credit::Loaded(_) => Attempt::Made,
             Credit::Refused(_) => Attempt::Unsent,
-            Credit::Unsettled(unsettled) => Attempt::Lost(written_down(&unsettled)),
+            Credit::Unsettled(unsettled) => Attempt::Lost(unsettled.octets()),
         }
     }
 
