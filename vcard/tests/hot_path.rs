@@ -11,16 +11,13 @@ mod stage;
 
 use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};
-use bench::{K_CW, K_PAIR, NEWS, NOON, OPERATOR, PSEUDONYM, STB};
+use bench::{BOX_KEY, K_CW, K_PAIR, NEWS, NOON, OPERATOR, PSEUDONYM, STB, box_pairing};
 use cam_core::{CardState, Config, ControlWords, Engine, Entropy, Event, SessionId};
-use cam_types::{CaSystemId, ControlWord, Epoch, Key, Parity, Pid};
-use ecm_emm::box_emm::{self, BoxCommand, BoxHeader, BoxPairing};
+use cam_types::{CaSystemId, ControlWord, Key, Parity, Pid};
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
 use ecm_emm::descriptor::{Descriptor, Descriptors, ScramblingMode};
 use ecm_emm::ecm::{self, EcmBody};
-use ecm_emm::keys::KeyMaterial;
 use ecm_emm::pmt::{Pmt, Stream, Streams};
-use ecm_emm::suite::{Suite, WrappedKey};
 use stage::Card;
 use stb_shim::cam::Cam;
 use stb_shim::clock;
@@ -36,7 +33,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-const BOX_KEY: [u8; 16] = [0x60; 16];
 const ECM_PID: Pid = Pid::from_field(0x140);
 const VIDEO_PID: Pid = Pid::from_field(0x100);
 
@@ -96,27 +92,6 @@ impl Descrambler for Counted {
     }
 }
 
-/// The box's half of the pairing, as its storage holds it.
-fn pairing() -> (String, Vec<u8>) {
-    let k_box = bench::key(BOX_KEY);
-    let (operator, epoch) = (OPERATOR, Epoch::new(1));
-    let header = BoxHeader { stb: STB, suite: Suite::Cmac128, operator, epoch, seq: 1 };
-    let wrapped = k_box.wrap(&header.key_context(), &KeyMaterial::from(Key::new(K_PAIR)));
-    let WrappedKey::Short(k_pair) = wrapped else { panic!("a key of 128 bits is a short one") };
-    let command = BoxCommand::Pair(BoxPairing {
-        card: PSEUDONYM,
-        slot: 0,
-        clear_words_allowed: false,
-        k_pair,
-        ek2: [2; 16],
-        ek1: [1; 16],
-        kcv: bench::key(K_PAIR).kcv(),
-    });
-    let mut section = Vec::new();
-    box_emm::seal(&header, &[command], &k_box, &mut section).unwrap();
-    ("pairing.0".to_owned(), section)
-}
-
 /// The PMT of News.
 fn pmt(mode: ScramblingMode) -> Vec<u8> {
     let private = CaPrivate { operator: OPERATOR, suite: 2 }.octets();
@@ -169,7 +144,7 @@ fn zap(cam: &Cam, ecms: &[Vec<u8>], right: &AtomicU32) {
 /// What all threads of the process allocate for ECMs when cold, and when warm.
 fn allocations(url: &str, reader: Box<dyn Reader>, mode: ScramblingMode) -> (usize, usize) {
     let mut config = Config::new(STB, Key::new(BOX_KEY), Box::new(Sevens));
-    config.stored = vec![pairing()];
+    config.stored = vec![box_pairing(STB, 0, K_PAIR, PSEUDONYM)];
     if reader.capabilities().detect {
         config.probe = None;
     }

@@ -5,19 +5,15 @@ use crate::card::{Exchange, Watched};
 use cam_core::{
     CardState, Config, Engine, Entropy, Event, Input, Outcome, Output, SessionId, StoreId,
 };
-use cam_types::{CaSystemId, Epoch, EventId, Instant, Key, PackageId, Pid, Secret};
-use ecm_emm::box_emm::{self, BoxCommand, BoxHeader, BoxPairing};
+use cam_types::{CaSystemId, EventId, Instant, Key, PackageId, Pid, Secret};
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
 use ecm_emm::descriptor::Descriptors;
 use ecm_emm::ecm::{ControlWords, Criteria, EcmBody, Ppt};
-use ecm_emm::keys::KeyMaterial;
 use ecm_emm::pmt::{Pmt, Streams};
-use ecm_emm::suite::{Suite, WrappedKey};
 use std::mem;
 use vcard::Interface;
 use wallet::port::CardPort as _;
 
-const BOX_KEY: [u8; 16] = [0x60; 16];
 const ECM_PID: Pid = Pid::from_field(0x141);
 
 /// What an ECM of the cinema carries beside event and price.
@@ -80,7 +76,7 @@ impl SetTopBox {
     /// The card has answered to its reset, and the box tuned to the cinema.
     pub fn new() -> Self {
         let mut config = Config::new(STB, Key::new(BOX_KEY), Box::new(Sevens));
-        config.stored = vec![pairing()];
+        config.stored = vec![box_pairing(STB, 0, K_PAIR, PSEUDONYM)];
         let mut engine = Engine::new(config);
         let watching = engine.session_open(NOW, 0, &pmt()).unwrap();
         let card = Watched::new(&memory(), Interface::Contact);
@@ -154,27 +150,6 @@ impl SetTopBox {
 
 /// The moment at which all of it happens.
 const NOW: Instant = Instant::from_micros(1_000_000);
-
-/// The box's half of the pairing, as its storage holds it.
-fn pairing() -> (String, Vec<u8>) {
-    let k_box = key(BOX_KEY);
-    let (operator, epoch) = (OPERATOR, Epoch::new(1));
-    let header = BoxHeader { stb: STB, suite: Suite::Cmac128, operator, epoch, seq: 1 };
-    let wrapped = k_box.wrap(&header.key_context(), &KeyMaterial::from(Key::new(K_PAIR)));
-    let WrappedKey::Short(k_pair) = wrapped else { panic!("a key of 128 bits is a short one") };
-    let command = BoxCommand::Pair(BoxPairing {
-        card: PSEUDONYM,
-        slot: 0,
-        clear_words_allowed: false,
-        k_pair,
-        ek2: [2; 16],
-        ek1: [1; 16],
-        kcv: key(K_PAIR).kcv(),
-    });
-    let mut section = Vec::new();
-    box_emm::seal(&header, &[command], &k_box, &mut section).unwrap();
-    ("pairing.0".to_owned(), section)
-}
 
 /// The PMT of the cinema.
 fn pmt() -> Vec<u8> {

@@ -4,6 +4,7 @@ use cam_types::{
     CasTime, ChannelId, ControlWord, Epoch, EventId, Fen, Key, OperatorId, PackageId, Pseudonym,
     Secret, Slot, StbId, TerminalId, TerminalSequence,
 };
+use ecm_emm::box_emm::{self, BoxCommand, BoxHeader, BoxPairing};
 use ecm_emm::card::{
     CardInfo, EcmAnswer, EmmResult, INS_ECM, INS_EMM, INS_INFO, INS_PURCHASE, INS_RIGHTS,
     INS_VERIFY, PinAnswer, PinBlock, PurchaseAnswer, PurchaseRequest, WalletInfo,
@@ -13,7 +14,8 @@ use ecm_emm::ecm::{
 };
 use ecm_emm::emm::{self, Address, EmmCommand, EmmHeader, KeyDelivery, KeyTarget};
 use ecm_emm::keys::{KeyMaterial, Role, pairing_keys};
-use ecm_emm::suite::{SealKey, Suite};
+use ecm_emm::report::ReportHeader;
+use ecm_emm::suite::{SealKey, Suite, WrappedKey};
 use gp::scp03::{Initialize, ScpError, Session};
 use hex_literal::hex;
 use std::path::Path;
@@ -34,6 +36,8 @@ pub const K_GLB: [u8; 16] = hex!("505152535455565758595a5b5c5d5e5f");
 pub const K_WAL: [u8; 16] = hex!("d0d1d2d3d4d5d6d7d8d9dadbdcdddedf");
 pub const NEWS_1: [u8; 16] = hex!("202122232425262728292a2b2c2d2e2f");
 pub const NEWS_2: [u8; 16] = hex!("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf");
+pub const K_RCP: [u8; 16] = hex!("b0b1b2b3b4b5b6b7b8b9babbbcbdbebf");
+pub const BOX_KEY: [u8; 16] = [0x60; 16];
 pub const CINEMA: [u8; 16] = hex!("303132333435363738393a3b3c3d3e3f");
 
 /// 2026-12-01T12:00:00Z, the demo's noon; the card's clock stands a day and a half before.
@@ -407,4 +411,33 @@ pub fn raw(sender: Sender, seq: u32, plain: &[u8]) -> Vec<u8> {
     let aad = section.clone();
     key(sender.key).seal(&header.key_context(), &aad, plain, &mut section);
     section
+}
+
+/// The header of this card's reports.
+pub const REPORT_HEADER: ReportHeader = ReportHeader {
+    suite: Suite::Cmac128,
+    operator: OPERATOR,
+    pseudonym: PSEUDONYM,
+    epoch: Epoch::new(1),
+};
+
+/// A box's half of its pairing with a card, as its storage holds it. Its own key is [`BOX_KEY`].
+pub fn box_pairing(stb: StbId, slot: u8, k_pair: [u8; 16], card: Pseudonym) -> (String, Vec<u8>) {
+    let k_box = key(BOX_KEY);
+    let header =
+        BoxHeader { stb, suite: Suite::Cmac128, operator: OPERATOR, epoch: Epoch::new(1), seq: 1 };
+    let wrapped = k_box.wrap(&header.key_context(), &KeyMaterial::from(Key::new(k_pair)));
+    let WrappedKey::Short(wrapped) = wrapped else { panic!("a key of 128 bits is a short one") };
+    let command = BoxCommand::Pair(BoxPairing {
+        card,
+        slot,
+        clear_words_allowed: false,
+        k_pair: wrapped,
+        ek2: [2; 16],
+        ek1: [1; 16],
+        kcv: key(k_pair).kcv(),
+    });
+    let mut section = Vec::new();
+    box_emm::seal(&header, &[command], &k_box, &mut section).unwrap();
+    (format!("pairing.{slot}"), section)
 }

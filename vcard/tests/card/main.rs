@@ -1,6 +1,7 @@
 //! The card as a box, a terminal and an attacker see it: dialogues through its one door.
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+#[allow(dead_code, reason = "boxes with an engine use the rest")]
 mod bench;
 mod capp;
 mod ecm;

@@ -65,7 +65,7 @@ fn code_and_receipt_recompute() {
         assert_eq!(Mac(paid.tac), tac_purchase(&dtk.fold(), &transaction, sequence));
 
         let context = KeyContext::new(Role::Receipt, OPERATOR, cam_types::Epoch::new(1));
-        let k_rcp = key(hex!("b0b1b2b3b4b5b6b7b8b9babbbcbdbebf"));
+        let k_rcp = key(K_RCP);
         let k_rcp = k_rcp.derived_key(constant::RECEIPT, &context);
         let mut fields = hex!("0102030405060708 1201").to_vec();
         wallet::LogRecord { sequence: paid.offline_sequence, overdraft: [0; 3], transaction }

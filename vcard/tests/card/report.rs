@@ -16,15 +16,9 @@ use vcard::nvm::RamStore;
 
 const CARD: CardId = CardId::new(hex!("0102030405060708"));
 const NONCE: [u8; 8] = hex!("a0a1a2a3a4a5a6a7");
-const HEADER: ReportHeader = ReportHeader {
-    suite: Suite::Cmac128,
-    operator: OPERATOR,
-    pseudonym: PSEUDONYM,
-    epoch: Epoch::new(1),
-};
 
 fn k_rcp() -> SealKey {
-    key(hex!("b0b1b2b3b4b5b6b7b8b9babbbcbdbebf"))
+    key(K_RCP)
 }
 
 /// The demo's card with money for many purchases, and nothing asked without need.
@@ -55,9 +49,9 @@ fn sealed(stb: &mut Stb, card: &mut Card, page: u8, from: u16) -> Vec<u8> {
 
 fn page(stb: &mut Stb, card: &mut Card, page: u8, from: u16) -> Report {
     let (header, report) = Report::open(&sealed(stb, card, page, from), NONCE, &k_rcp()).unwrap();
-    assert_eq!(header, HEADER);
+    assert_eq!(header, REPORT_HEADER);
     let chain = report.records.iter().fold(report.chain_before, |previous, record| {
-        record.receipt(&k_rcp(), &HEADER.key_context(), CARD, previous)
+        record.receipt(&k_rcp(), &REPORT_HEADER.key_context(), CARD, previous)
     });
     assert_eq!(chain, report.chain_after, "the page's chain");
     report
@@ -65,7 +59,7 @@ fn page(stb: &mut Stb, card: &mut Card, page: u8, from: u16) -> Report {
 
 fn ack(chain: [u8; 8]) -> Vec<u8> {
     let mut out = Vec::new();
-    Ack { chain }.seal(&HEADER, &k_rcp(), &mut out).unwrap();
+    Ack { chain }.seal(&REPORT_HEADER, &k_rcp(), &mut out).unwrap();
     out
 }
 
@@ -144,15 +138,15 @@ fn an_acknowledgement_that_is_not_ours_frees_nothing() {
     };
     let mut altered = good.clone();
     altered[36] ^= 1;
-    let other_card = ReportHeader { pseudonym: cam_types::Pseudonym::new([7; 8]), ..HEADER };
-    let other_epoch = ReportHeader { epoch: Epoch::new(2), ..HEADER };
-    let other_suite = ReportHeader { suite: Suite::Hmac, ..HEADER };
+    let other_card = ReportHeader { pseudonym: cam_types::Pseudonym::new([7; 8]), ..REPORT_HEADER };
+    let other_epoch = ReportHeader { epoch: Epoch::new(2), ..REPORT_HEADER };
+    let other_suite = ReportHeader { suite: Suite::Hmac, ..REPORT_HEADER };
     let hmac = SealKey::new(Suite::Hmac, k_rcp().material().clone()).unwrap();
     for (message, expected) in [
         (ack([9; 8]), AckResult::UNKNOWN),
         (ack([0; 8]), AckResult::UNKNOWN),
         (altered, AckResult::AUTHENTICATION),
-        (with(HEADER, &key([1; 16])), AckResult::AUTHENTICATION),
+        (with(REPORT_HEADER, &key([1; 16])), AckResult::AUTHENTICATION),
         (with(other_card, &k_rcp()), AckResult::ADDRESS),
         (with(other_epoch, &k_rcp()), AckResult::NO_KEY),
         (with(other_suite, &hmac), AckResult::NO_KEY),
@@ -211,7 +205,7 @@ fn top_ups_and_refunds_are_reported_too() {
     assert_eq!(numbers(&report), [1, 7, 1]);
     let states: Vec<_> = report.records.iter().map(|r| (r.purse[9], r.state)).collect();
     assert_eq!(states, [(0x09, 2), (0x02, 1), (0x02, 1)], "the state is the one of now");
-    let first = report.records[0].receipt(&k_rcp(), &HEADER.key_context(), CARD, [0; 8]);
+    let first = report.records[0].receipt(&k_rcp(), &REPORT_HEADER.key_context(), CARD, [0; 8]);
     assert_eq!(first, receipts[0], "the receipt is the one of then");
     assert_eq!((report.offline_sequence, report.online_sequence), (1, 2));
     assert_eq!(report.balance, Fen::new(1_000_500));

@@ -1,27 +1,21 @@
 //! Reports from the card's memory through the engine to whoever may open them, whatever is lost on the way.
 
-use crate::bench::{self, OPERATOR, PRICE, PSEUDONYM, TO_CARD};
+use crate::bench::{self, PRICE, TO_CARD};
 use crate::stb::{Fate, Stb};
 use crate::{at_the_cinema, next_event};
 use cam_core::{AckResult, Event};
-use cam_types::{CardId, Epoch};
+use cam_types::CardId;
 use ecm_emm::card::{INS_ACK, INS_REPORT};
 use ecm_emm::emm::EmmCommand;
-use ecm_emm::report::{Ack, Report, ReportHeader};
-use ecm_emm::suite::{SealKey, Suite};
+use ecm_emm::report::{Ack, Report};
+use ecm_emm::suite::SealKey;
 use hex_literal::hex;
 
 const NONCE: [u8; 8] = *b"head-end";
 const CARD: CardId = CardId::new(hex!("0102030405060708"));
-const HEADER: ReportHeader = ReportHeader {
-    suite: Suite::Cmac128,
-    operator: OPERATOR,
-    pseudonym: PSEUDONYM,
-    epoch: Epoch::new(1),
-};
 
 fn k_rcp() -> SealKey {
-    bench::key(hex!("b0b1b2b3b4b5b6b7b8b9babbbcbdbebf"))
+    bench::key(bench::K_RCP)
 }
 
 /// Five events bought.
@@ -41,11 +35,11 @@ fn opened(stb: &mut Stb, nonce: [u8; 8]) -> (Vec<u32>, [u8; 8]) {
     let (mut events, mut chain) = (Vec::new(), None);
     while let Some(page) = stb.engine.report_page() {
         let (header, report) = Report::open(page, nonce, &k_rcp()).unwrap();
-        assert_eq!(header, HEADER);
+        assert_eq!(header, bench::REPORT_HEADER);
         assert_eq!(chain.unwrap_or(report.chain_before), report.chain_before);
         let end = report.records.iter().fold(report.chain_before, |previous, record| {
             events.push(record.event.value());
-            record.receipt(&k_rcp(), &HEADER.key_context(), CARD, previous)
+            record.receipt(&k_rcp(), &bench::REPORT_HEADER.key_context(), CARD, previous)
         });
         assert_eq!(end, report.chain_after);
         chain = Some(end);
@@ -56,7 +50,7 @@ fn opened(stb: &mut Stb, nonce: [u8; 8]) -> (Vec<u32>, [u8; 8]) {
 
 fn ack(chain: [u8; 8]) -> Vec<u8> {
     let mut out = Vec::new();
-    Ack { chain }.seal(&HEADER, &k_rcp(), &mut out).unwrap();
+    Ack { chain }.seal(&bench::REPORT_HEADER, &k_rcp(), &mut out).unwrap();
     out
 }
 

@@ -1,20 +1,17 @@
 //! A box in virtual time: engine and storage, and a slot with the card itself in it.
 
-use crate::bench::{self, K_PAIR, OPERATOR, PIN, PSEUDONYM, STB};
+use crate::bench::{BOX_KEY, K_PAIR, OPERATOR, PIN, PSEUDONYM, STB, box_pairing};
 use crate::memory::Memory;
 use cam_core::{
     Absence, AccessState, CardState, Config, Engine, Entropy, Event, Input, Offer, Outcome, Output,
     RequestId, SessionId, StoreId, TxnId, TxnState,
 };
-use cam_types::{CaSystemId, Epoch, Fen, Instant, Key, Pid, Pseudonym, StbId};
-use ecm_emm::box_emm::{self, BoxCommand, BoxHeader, BoxPairing};
+use cam_types::{CaSystemId, Fen, Instant, Key, Pid, Pseudonym, StbId};
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
 use ecm_emm::card::INS_PURCHASE;
 use ecm_emm::cat::Cat;
 use ecm_emm::descriptor::Descriptors;
-use ecm_emm::keys::KeyMaterial;
 use ecm_emm::pmt::{Pmt, Stream, Streams};
-use ecm_emm::suite::{Suite, WrappedKey};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use vcard::Card;
@@ -22,7 +19,6 @@ use vcard::Card;
 const ECM_PID: Pid = Pid::from_field(0x141);
 const EMM_PID: Pid = Pid::from_field(0x150);
 const VIDEO_PID: Pid = Pid::from_field(0x101);
-const BOX_KEY: [u8; 16] = [0x60; 16];
 
 struct Counting(u8);
 
@@ -76,6 +72,13 @@ pub struct Home {
     pub k_pair: [u8; 16],
 }
 
+impl Home {
+    /// What the box's storage holds of its pairing with this card.
+    fn pairing(self, card: Pseudonym) -> (String, Vec<u8>) {
+        box_pairing(self.stb, self.slot, self.k_pair, card)
+    }
+}
+
 pub const LIVING_ROOM: Home = Home { stb: STB, slot: 0, k_pair: K_PAIR };
 pub const BEDROOM: Home = Home { stb: StbId::new(*b"STB00002"), slot: 1, k_pair: [0x77; 16] };
 
@@ -122,7 +125,7 @@ pub struct Stb {
 impl Stb {
     pub fn new(home: Home, card: Card) -> Self {
         let visitor = Home { slot: home.slot + 2, ..home };
-        let storage = BTreeMap::from([pairing(home, PSEUDONYM), pairing(visitor, VISITOR)]);
+        let storage = BTreeMap::from([home.pairing(PSEUDONYM), visitor.pairing(VISITOR)]);
         Self::on(home, 1, storage, Some(card), Instant::from_micros(1_000_000))
     }
 
@@ -373,27 +376,6 @@ impl Stb {
         };
         self.report = Some((self.now.after(Duration::from_millis(80)), report));
     }
-}
-
-/// The box's half of its pairing, as its storage holds it.
-fn pairing(home: Home, card: Pseudonym) -> (String, Vec<u8>) {
-    let k_box = bench::key(BOX_KEY);
-    let (operator, epoch) = (OPERATOR, Epoch::new(1));
-    let header = BoxHeader { stb: home.stb, suite: Suite::Cmac128, operator, epoch, seq: 1 };
-    let wrapped = k_box.wrap(&header.key_context(), &KeyMaterial::from(Key::new(home.k_pair)));
-    let WrappedKey::Short(k_pair) = wrapped else { panic!("a key of 128 bits is a short one") };
-    let command = BoxCommand::Pair(BoxPairing {
-        card,
-        slot: home.slot,
-        clear_words_allowed: false,
-        k_pair,
-        ek2: [2; 16],
-        ek1: [1; 16],
-        kcv: bench::key(home.k_pair).kcv(),
-    });
-    let mut section = Vec::new();
-    box_emm::seal(&header, &[command], &k_box, &mut section).unwrap();
-    (format!("pairing.{}", home.slot), section)
 }
 
 /// The CAT, which says where EMMs are.

@@ -1,11 +1,8 @@
 //! What terminals and operator know of a card's money, and whether the card agrees.
 
 use crate::bench::*;
-use cam_types::Epoch;
 use ecm_emm::card::{AID_PURSE, INS_ACK, INS_REPORT, ReportRequest};
-use ecm_emm::report::{Ack, Report, ReportHeader};
-use ecm_emm::suite::Suite;
-use hex_literal::hex;
+use ecm_emm::report::{Ack, Report};
 use vcard::Card;
 use wallet::{LogRecord, TransactionType};
 
@@ -66,13 +63,7 @@ impl Ledger {
     /// The operator collects reports, follows their chain, finds in them what it knows of, and acknowledges.
     pub fn collect(&mut self, card: &mut Card) -> Result<(), String> {
         assert!(!card.power_on().is_empty());
-        let header = ReportHeader {
-            suite: Suite::Cmac128,
-            operator: OPERATOR,
-            pseudonym: PSEUDONYM,
-            epoch: Epoch::new(1),
-        };
-        let k_rcp = key(hex!("b0b1b2b3b4b5b6b7b8b9babbbcbdbebf"));
+        let k_rcp = key(K_RCP);
         loop {
             let nonce = [0xA0; 8];
             let mut request = Vec::new();
@@ -102,7 +93,7 @@ impl Ledger {
             self.receipt = report.chain_after;
             let mut ack = Vec::new();
             Ack { chain: self.receipt }
-                .seal(&header, &k_rcp, &mut ack)
+                .seal(&REPORT_HEADER, &k_rcp, &mut ack)
                 .map_err(|error| format!("{error:?}"))?;
             let mut apdu = vec![0x80, INS_ACK, 0, 0, ack.len() as u8];
             apdu.extend(ack);
