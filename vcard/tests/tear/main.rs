@@ -12,6 +12,7 @@ mod bench;
 mod desk;
 mod exhaust;
 mod histories;
+mod journal;
 mod keys;
 mod ledger;
 mod memory;
