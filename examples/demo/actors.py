@@ -124,6 +124,10 @@ class Card:
         os.close(folder)
         self._lines = self._control.makefile()
 
+    def power_cuts(self):
+        """How often the power has gone inside a command. From the log: the control socket may wait for the reader."""
+        return self._log_path.read_text().count("the power was cut inside a command")
+
     def died(self, seconds):
         """Whether the process ends by itself within this time."""
         try:

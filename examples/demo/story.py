@@ -302,12 +302,12 @@ class Story:
         box = switch_on("bought")
         box.order("watch", CINEMA)
         box.order("play", 1.0)
-        before = self.card.order("status")
+        before, cuts = self.card.order("status"), self.card.power_cuts()
         request = box.order("request").get("request", "0" * 32)
         self.card.order("cut after-commit")  # the answer is never sent, and the box waits for it
         box.order("buy", CINEMA, 1200, request, pin)
         deadline = time.monotonic() + SETTLE_S
-        while time.monotonic() < deadline and self.card.order("status")["transactions"] == before["transactions"]:
+        while time.monotonic() < deadline and self.card.power_cuts() == cuts:
             time.sleep(0.001)
         box.power_off()
         told = [e["state"] for e in box.find("purchase")]
