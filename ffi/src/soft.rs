@@ -16,7 +16,7 @@ use cam_core::{ControlWords, ScramblingMode, SessionId};
 use cam_types::{Key, Parity, Pid};
 use core::ffi::c_void;
 use core::slice;
-use stb_shim::descrambler::{PacketResult, SoftDescrambler};
+use stb_shim::soft_descrambler::{PacketResult, SoftDescrambler};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 

@@ -21,6 +21,7 @@ pub mod reader;
 pub mod ring;
 pub mod serial;
 pub mod slot;
+pub mod soft_descrambler;
 pub mod storage;
 pub mod sys;
 mod tasks;
