@@ -1286,6 +1286,8 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
 #define STBCAM_REASON_PREVIEW_USED 61
 /** The card needs its messages first. */
 #define STBCAM_REASON_EMM_NEEDED 62
+/** Scrambled by other CA systems only: none of config.ca_system_ids is in the PMT. */
+#define STBCAM_REASON_FOREIGN_SYSTEM 63
 /** No card. */
 #define STBCAM_REASON_NO_CARD 64
 /** The card does not answer. */
@@ -1308,6 +1310,16 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
 #define STBCAM_REASON_OUTCOME_UNKNOWN 73
 /** The ECM belongs to another channel. */
 #define STBCAM_REASON_CHANNEL_MISMATCH 74
+/** No ECM of the service is on air. Settles by itself with the next one. */
+#define STBCAM_REASON_NO_ECM 75
+
+/**
+ * The descrambler has refused the control words or the key ladder: set_cw or load_ladder did
+ * not return 0, or the software descrambler does not know the scrambling mode.
+ */
+#define STBCAM_REASON_DESCRAMBLER 76
+/** The programme has more ECM streams or components than the library serves. */
+#define STBCAM_REASON_TOO_MANY_STREAMS 77
 /** Not scrambled. */
 #define STBCAM_REASON_CLEAR 127
 

@@ -117,7 +117,8 @@ impl Access {
             | AccessStatus::BLACKOUT
             | AccessStatus::CARD_BUSY
             | AccessStatus::CLOCK
-            | AccessStatus::OUTCOME_UNKNOWN => Remedy::Wait,
+            | AccessStatus::OUTCOME_UNKNOWN
+            | AccessStatus::NO_ECM => Remedy::Wait,
             AccessStatus::NO_RIGHT
             | AccessStatus::EXPIRED
             | AccessStatus::NOT_PAIRED

@@ -37,7 +37,9 @@ static const char *reason_word(int reason)
     WORD(MUTE_CARD, "mute_card"); WORD(UNKNOWN_CARD, "unknown_card"); WORD(CARD_BUSY, "card_busy");
     WORD(NO_KEY, "no_key"); WORD(MALFORMED_ECM, "malformed_ecm"); WORD(REFUSED_ECM, "refused_ecm");
     WORD(CLOCK, "clock"); WORD(READER_FAULT, "reader_fault"); WORD(OUTCOME_UNKNOWN, "outcome_unknown");
-    WORD(CHANNEL_MISMATCH, "channel_mismatch"); WORD(CLEAR, "clear");
+    WORD(CHANNEL_MISMATCH, "channel_mismatch"); WORD(FOREIGN_SYSTEM, "foreign_system");
+    WORD(NO_ECM, "no_ecm"); WORD(DESCRAMBLER, "descrambler"); WORD(TOO_MANY_STREAMS, "too_many_streams");
+    WORD(CLEAR, "clear");
     default: return "other";
     }
 #undef WORD

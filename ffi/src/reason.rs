@@ -52,6 +52,8 @@ pub const STBCAM_REASON_LOG_FULL: i32 = 0x3C;
 pub const STBCAM_REASON_PREVIEW_USED: i32 = 0x3D;
 /// The card needs its messages first.
 pub const STBCAM_REASON_EMM_NEEDED: i32 = 0x3E;
+/// Scrambled by other CA systems only: none of `config.ca_system_ids` is in the PMT.
+pub const STBCAM_REASON_FOREIGN_SYSTEM: i32 = 0x3F;
 /// No card.
 pub const STBCAM_REASON_NO_CARD: i32 = 0x40;
 /// The card does not answer.
@@ -74,6 +76,13 @@ pub const STBCAM_REASON_READER_FAULT: i32 = 0x48;
 pub const STBCAM_REASON_OUTCOME_UNKNOWN: i32 = 0x49;
 /// The ECM belongs to another channel.
 pub const STBCAM_REASON_CHANNEL_MISMATCH: i32 = 0x4A;
+/// No ECM of the service is on air. Settles by itself with the next one.
+pub const STBCAM_REASON_NO_ECM: i32 = 0x4B;
+/// The descrambler has refused the control words or the key ladder: `set_cw` or `load_ladder` did
+/// not return 0, or the software descrambler does not know the scrambling mode.
+pub const STBCAM_REASON_DESCRAMBLER: i32 = 0x4C;
+/// The programme has more ECM streams or components than the library serves.
+pub const STBCAM_REASON_TOO_MANY_STREAMS: i32 = 0x4D;
 /// Not scrambled.
 pub const STBCAM_REASON_CLEAR: i32 = 0x7F;
 
@@ -117,6 +126,9 @@ fn both(reason: AccessStatus) -> (&'static CStr, &'static CStr) {
         STBCAM_REASON_LOG_FULL => (c"the card has no room for another purchase", c"购买记录已满"),
         STBCAM_REASON_PREVIEW_USED => (c"the preview is used up", c"预览时间已用完"),
         STBCAM_REASON_EMM_NEEDED => (c"the card is waiting for an update", c"等待授权更新"),
+        STBCAM_REASON_FOREIGN_SYSTEM => {
+            (c"this programme needs another provider's card", c"本节目属于其他运营商的加密系统")
+        }
         STBCAM_REASON_NO_CARD => (c"please insert the card", c"请插入智能卡"),
         STBCAM_REASON_MUTE_CARD => (
             c"the card does not answer: is it the right way round?",
@@ -131,6 +143,13 @@ fn both(reason: AccessStatus) -> (&'static CStr, &'static CStr) {
         STBCAM_REASON_READER_FAULT => (c"the card reader does not work", c"读卡器故障"),
         STBCAM_REASON_OUTCOME_UNKNOWN => (c"a purchase is being settled", c"购买结果确认中"),
         STBCAM_REASON_CHANNEL_MISMATCH => (c"the broadcast is mixed up", c"频道信息不符"),
+        STBCAM_REASON_NO_ECM => (c"the broadcast sends no keys at present", c"未收到授权控制信息"),
+        STBCAM_REASON_DESCRAMBLER => {
+            (c"this box cannot descramble the programme", c"机顶盒无法解扰本节目")
+        }
+        STBCAM_REASON_TOO_MANY_STREAMS => {
+            (c"the programme has more parts than this box can serve", c"节目分量过多")
+        }
         STBCAM_REASON_CLEAR => (c"free to air", c"免费频道"),
         _ => (c"not available", c"无法收看"),
     }
@@ -162,7 +181,11 @@ mod tests {
             (STBCAM_REASON_NO_RIGHT, AccessStatus::NO_RIGHT),
             (STBCAM_REASON_EMM_NEEDED, AccessStatus::EMM_NEEDED),
             (STBCAM_REASON_NO_CARD, AccessStatus::NO_CARD),
+            (STBCAM_REASON_FOREIGN_SYSTEM, AccessStatus::FOREIGN_SYSTEM),
             (STBCAM_REASON_CHANNEL_MISMATCH, AccessStatus::CHANNEL_MISMATCH),
+            (STBCAM_REASON_NO_ECM, AccessStatus::NO_ECM),
+            (STBCAM_REASON_DESCRAMBLER, AccessStatus::DESCRAMBLER),
+            (STBCAM_REASON_TOO_MANY_STREAMS, AccessStatus::TOO_MANY_STREAMS),
             (STBCAM_REASON_CLEAR, AccessStatus::CLEAR),
         ] {
             assert_eq!(abi, i32::from(card.0));

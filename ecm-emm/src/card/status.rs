@@ -67,6 +67,8 @@ statuses! {
     PREVIEW_USED = 0x3D, "preview used up";
     /// The card must first receive what the operator has sent.
     EMM_NEEDED = 0x3E, "entitlement update needed";
+    /// Scrambled by other CA systems only. Told by the box, never by a card.
+    FOREIGN_SYSTEM = 0x3F, "another CA system";
     /// No card in the reader.
     NO_CARD = 0x40, "no card";
     /// The card does not answer.
@@ -89,6 +91,13 @@ statuses! {
     OUTCOME_UNKNOWN = 0x49, "outcome unknown";
     /// The ECM belongs to another channel.
     CHANNEL_MISMATCH = 0x4A, "ECM of another channel";
+    /// No ECM of the service is on air. Told by the box, never by a card.
+    NO_ECM = 0x4B, "no ECM on air";
+    /// The descrambler did not take the control words or the ladder's keys. Told by the box, never
+    /// by a card.
+    DESCRAMBLER = 0x4C, "descrambler refuses";
+    /// More ECM streams or components than are served. Told by the box, never by a card.
+    TOO_MANY_STREAMS = 0x4D, "too many streams";
     /// The service is not scrambled.
     CLEAR = 0x7F, "clear";
 }
