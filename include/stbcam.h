@@ -1673,9 +1673,13 @@ stbcam_result_t stbcam_receipts(stbcam_t *cam,
 #define STBCAM_PACKET_CLEAR 0
 /** It was scrambled and is now in clear; its transport_scrambling_control is 00. */
 #define STBCAM_PACKET_DESCRAMBLED 1
-/** It is scrambled and its key is not here; it is untouched. */
+/** It is scrambled and its key is not here, or not known for certain; it is untouched. */
 #define STBCAM_PACKET_NO_KEY 2
-/** It is not a transport packet of 188 octets; it is untouched. */
+
+/**
+ * It is no transport packet of 188 octets, or damaged: transport_error_indicator is set, or its
+ * header makes no sense. It is untouched.
+ */
 #define STBCAM_PACKET_MALFORMED 3
 
 /**
@@ -1712,7 +1716,9 @@ stbcam_result_t stbcam_soft_descrambler_ops(stbcam_soft_descrambler_t *descrambl
  * Descrambles len octets of transport packets of source, in place, where the key is there.
  * results[i] is what became of packet i (STBCAM_PACKET_*); a last piece shorter than 188 octets
  * is malformed. *result_count says how many results fit and becomes how many there are;
- * results and result_count may both be NULL.
+ * results and result_count may both be NULL. Hand packets over as they come in: a pause of half a
+ * crypto period between two calls is taken for a loss of signal, behind which the next ECM or the
+ * start of a PES packet has to tell which key is on (docs/spec/abi.md).
  *
  * STBCAM_E_BUFFER: results for fewer packets than given; nothing was touched.
  *

@@ -19,14 +19,16 @@ use core::slice;
 use stb_shim::soft_descrambler::{PacketResult, SoftDescrambler};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The packet was not scrambled; it is untouched.
 pub const STBCAM_PACKET_CLEAR: u8 = 0;
 /// It was scrambled and is now in clear; its transport_scrambling_control is 00.
 pub const STBCAM_PACKET_DESCRAMBLED: u8 = 1;
-/// It is scrambled and its key is not here; it is untouched.
+/// It is scrambled and its key is not here, or not known for certain; it is untouched.
 pub const STBCAM_PACKET_NO_KEY: u8 = 2;
-/// It is not a transport packet of 188 octets; it is untouched.
+/// It is no transport packet of 188 octets, or damaged: transport_error_indicator is set, or its
+/// header makes no sense. It is untouched.
 pub const STBCAM_PACKET_MALFORMED: u8 = 3;
 
 static DESCRAMBLERS: Registry<SoftDescrambler> = Registry::new(2);
@@ -85,7 +87,9 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_ops(
 /// Descrambles `len` octets of transport packets of `source`, in place, where the key is there.
 /// `results[i]` is what became of packet i (`STBCAM_PACKET_*`); a last piece shorter than 188 octets
 /// is malformed. `*result_count` says how many results fit and becomes how many there are;
-/// `results` and `result_count` may both be NULL.
+/// `results` and `result_count` may both be NULL. Hand packets over as they come in: a pause of half a
+/// crypto period between two calls is taken for a loss of signal, behind which the next ECM or the
+/// start of a PES packet has to tell which key is on (docs/spec/abi.md).
 ///
 /// STBCAM_E_BUFFER: results for fewer packets than given; nothing was touched.
 ///
@@ -126,13 +130,14 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_packets(
                 return Err(Error::new(STBCAM_E_BUFFER, text));
             }
         }
-        for (index, packet) in octets.chunks_mut(SoftDescrambler::PACKET).enumerate() {
-            let result = c_result(descrambler.packet(source, packet));
+        let mut index = 0;
+        descrambler.packets(source, octets, |result| {
             if !results.is_null() {
                 // SAFETY: `index` is below `count`, and there is room for so many.
-                unsafe { results.add(index).write(result) };
+                unsafe { results.add(index).write(c_result(result)) };
             }
-        }
+            index += 1;
+        });
         Ok(())
     })
 }
@@ -219,8 +224,10 @@ unsafe extern "C" fn set_cw(user: *mut c_void, cw: *const stbcam_cw_t) -> i32 {
             cci: cw.copy_control,
             preview: cw.flags & STBCAM_CW_PREVIEW != 0,
         };
+        let period_ms = u64::from(cw.crypto_period_ms);
+        let period = (period_ms > 0).then(|| Duration::from_millis(period_ms));
         descrambler
-            .set_control_words(&words)
+            .set_control_words(&words, period)
             .map_err(|error| Error::new(STBCAM_E_UNSUPPORTED, error.to_string()))
     })
 }

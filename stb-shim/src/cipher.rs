@@ -18,6 +18,16 @@ pub enum Algorithm {
     Cissa,
 }
 
+impl Algorithm {
+    /// The shortest payload that is scrambled.
+    pub(crate) const fn block(self) -> usize {
+        match self {
+            Self::Csa2 => 8,
+            Self::Cissa => 16,
+        }
+    }
+}
+
 /// One control word, ready for packets. Its key schedule wipes itself when dropped.
 #[expect(clippy::large_enum_variant, reason = "a control word takes nothing from the heap")]
 pub(crate) enum PayloadCipher {

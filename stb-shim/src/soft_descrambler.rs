@@ -4,13 +4,18 @@
 //!  - ISO/IEC 13818-1 §2.4.3 (transport packet), ETSI ETR 289 (transport_scrambling_control)
 //!  - `docs/spec/abi.md`, "Software descrambler"
 
+mod follower;
+
 use crate::cipher::{Algorithm, PayloadCipher};
+use crate::clock;
 use crate::descrambler::{Descrambler, LadderKeys};
 use crate::ladder::Ladder;
 use cam_core::{ControlWords, ScramblingMode, SessionId};
-use cam_types::{Key, Parity, Pid};
+use cam_types::{ControlWord, Instant, Key, Parity, Pid};
+use follower::{Follower, Renewed, Sight};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What became of one packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,9 +25,9 @@ pub enum PacketResult {
     Clear = 0,
     /// It was scrambled and is now in clear, its transport_scrambling_control set to 00.
     Descrambled = 1,
-    /// It is scrambled and its key is not here; it is untouched.
+    /// It is scrambled, and its key is not here or not known for certain; it is untouched.
     NoKey = 2,
-    /// It is not a transport packet of 188 octets; it is untouched.
+    /// It is damaged, or no transport packet of 188 octets; it is untouched.
     Malformed = 3,
 }
 
@@ -42,17 +47,15 @@ struct Slot {
     source: u8,
     ecm_pid: Pid,
     algorithm: Algorithm,
-    /// The crypto period that the newest control words call the current one.
-    current: u32,
-    /// By crypto period: the current one, the next one and the one before.
-    keys: Vec<(u32, PayloadCipher)>,
-    streams: Vec<Stream>,
+    /// By crypto period: those that `follower` says are held.
+    keys: Vec<(u32, HeldKey)>,
+    follower: Follower,
 }
 
-/// One elementary stream and the crypto period that its last scrambled packet belonged to.
-struct Stream {
-    pid: Pid,
-    period: Option<u32>,
+/// A control word, and the cipher that works with it.
+struct HeldKey {
+    word: ControlWord,
+    cipher: PayloadCipher,
 }
 
 impl SoftDescrambler {
@@ -69,9 +72,13 @@ impl SoftDescrambler {
         self.state().ladder.load(ek2.expose(), ek1.expose());
     }
 
-    /// Takes the control words of an ECM.
-    pub fn set_control_words(&self, words: &ControlWords<'_>) -> Result<(), KeyError> {
-        self.state().set_control_words(words)
+    /// Takes the control words of an ECM. `period` is the length of a crypto period, once measured.
+    pub fn set_control_words(
+        &self,
+        words: &ControlWords<'_>,
+        period: Option<Duration>,
+    ) -> Result<(), KeyError> {
+        self.state().set_control_words(clock::now(), words, period)
     }
 
     /// Wipes the keys of a session.
@@ -79,18 +86,22 @@ impl SoftDescrambler {
         self.state().slots.retain(|slot| slot.session != session);
     }
 
-    /// Descrambles one packet in place, if its key is here.
-    pub fn packet(&self, source: u8, packet: &mut [u8]) -> PacketResult {
-        self.state().packet(source, packet)
+    /// Descrambles packets in place, and tells what became of each. A last piece shorter than a
+    /// packet is malformed.
+    pub fn packets(&self, source: u8, octets: &mut [u8], tell: impl FnMut(PacketResult)) {
+        self.packets_at(clock::now(), source, octets, tell);
     }
 
-    /// Descrambles packets in place, one result for each. A last piece shorter than a packet is
-    /// malformed. Stops at the end of the shorter list.
-    pub fn packets(&self, source: u8, octets: &mut [u8], results: &mut [PacketResult]) {
+    fn packets_at(
+        &self,
+        now: Instant,
+        source: u8,
+        octets: &mut [u8],
+        tell: impl FnMut(PacketResult),
+    ) {
         let mut state = self.state();
-        for (packet, result) in octets.chunks_mut(Self::PACKET).zip(results) {
-            *result = state.packet(source, packet);
-        }
+        let packets = octets.chunks_mut(Self::PACKET);
+        packets.map(|packet| state.packet(now, source, packet)).for_each(tell);
     }
 
     /// A panic in another thread leaves keys and periods that are each valid by themselves.
@@ -104,8 +115,9 @@ impl Descrambler for std::sync::Arc<SoftDescrambler> {
         SoftDescrambler::load_ladder(self, keys.ek2, keys.ek1);
     }
 
-    fn set_control_words(&mut self, words: &ControlWords<'_>, _period_ms: u32) {
-        if let Err(error) = SoftDescrambler::set_control_words(self, words) {
+    fn set_control_words(&mut self, words: &ControlWords<'_>, period_ms: u32) {
+        let period = (period_ms > 0).then(|| Duration::from_millis(period_ms.into()));
+        if let Err(error) = SoftDescrambler::set_control_words(self, words, period) {
             log::warn!("control words of {} cannot be used: {error}", words.ecm_pid);
         }
     }
@@ -138,7 +150,12 @@ impl fmt::Display for KeyError {
 impl std::error::Error for KeyError {}
 
 impl State {
-    fn set_control_words(&mut self, words: &ControlWords<'_>) -> Result<(), KeyError> {
+    fn set_control_words(
+        &mut self,
+        now: Instant,
+        words: &ControlWords<'_>,
+        period: Option<Duration>,
+    ) -> Result<(), KeyError> {
         let algorithm = match words.mode {
             ScramblingMode::CSA1 | ScramblingMode::CSA2 => Algorithm::Csa2,
             ScramblingMode::CISSA => Algorithm::Cissa,
@@ -147,30 +164,20 @@ impl State {
         let ladder = &self.ladder;
         let even = ladder.control_word(words.even).ok_or(KeyError::NoLadder)?;
         let odd = ladder.control_word(words.odd).ok_or(KeyError::NoLadder)?;
-        let slot = self.slot(words, algorithm);
-        let current = words.crypto_period;
-        let next = current.wrapping_add(1);
-        let (current_word, next_word) = match Parity::of_crypto_period(current) {
-            Parity::Even => (even, odd),
-            Parity::Odd => (odd, even),
+        let number = words.crypto_period;
+        let both = match Parity::of_crypto_period(number) {
+            Parity::Even => [even, odd],
+            Parity::Odd => [odd, even],
         };
-        let before = current.wrapping_sub(1);
-        slot.keys.retain(|(period, _)| *period == before);
-        slot.keys.push((current, PayloadCipher::new(algorithm, &current_word)));
-        slot.keys.push((next, PayloadCipher::new(algorithm, &next_word)));
-        slot.current = current;
-        slot.streams.retain(|stream| words.es_pids.contains(&stream.pid));
-        for pid in words.es_pids {
-            if !slot.streams.iter().any(|stream| stream.pid == *pid) {
-                slot.streams.push(Stream { pid: *pid, period: None });
-            }
-        }
-        slot.streams.iter_mut().for_each(|stream| stream.follow(current));
+        let slot = self.slot(now, words, algorithm);
+        slot.answered(now, number, both);
+        slot.follower.set_period(period);
+        slot.follower.set_pids(words.es_pids);
         Ok(())
     }
 
     /// The slot of this ECM stream under this algorithm, made when there is none.
-    fn slot(&mut self, words: &ControlWords<'_>, algorithm: Algorithm) -> &mut Slot {
+    fn slot(&mut self, now: Instant, words: &ControlWords<'_>, algorithm: Algorithm) -> &mut Slot {
         self.slots.retain(|slot| {
             slot.session != words.session
                 || slot.ecm_pid != words.ecm_pid
@@ -188,30 +195,26 @@ impl State {
                 source: words.source,
                 ecm_pid: words.ecm_pid,
                 algorithm,
-                current: words.crypto_period,
-                keys: Vec::with_capacity(3),
-                streams: Vec::with_capacity(words.es_pids.len()),
+                keys: Vec::with_capacity(4),
+                follower: Follower::new(now, words.crypto_period),
             });
             self.slots.len() - 1
         });
         &mut self.slots[index]
     }
 
-    fn packet(&mut self, source: u8, packet: &mut [u8]) -> PacketResult {
+    fn packet(&mut self, now: Instant, source: u8, packet: &mut [u8]) -> PacketResult {
         let Some(layout) = Layout::of(packet) else { return PacketResult::Malformed };
         let Some(parity) = layout.parity else { return PacketResult::Clear };
         let mut result = PacketResult::NoKey;
-        for slot in self.slots.iter_mut().filter(|slot| slot.source == source) {
-            let Some(stream) = slot.streams.iter_mut().find(|stream| stream.pid == layout.pid)
-            else {
-                continue;
+        let slots = self.slots.iter_mut().filter(|slot| slot.source == source);
+        for slot in slots.filter(|slot| slot.follower.follows(layout.pid)) {
+            // Another session on the same stream has descrambled it: only its parity is left to see.
+            let payload = match result {
+                PacketResult::NoKey => packet.get_mut(layout.payload..),
+                _ => None,
             };
-            let period = stream.see(parity, slot.current);
-            let key = slot.keys.iter().find(|(of, _)| *of == period);
-            if let (Some((_, key)), PacketResult::NoKey) = (key, result) {
-                if let Some(payload) = packet.get_mut(layout.payload..) {
-                    key.descramble(payload);
-                }
+            if slot.packet(now, &layout, parity, payload) == PacketResult::Descrambled {
                 if let Some(flags) = packet.get_mut(3) {
                     *flags &= 0x3F;
                 }
@@ -222,34 +225,59 @@ impl State {
     }
 }
 
-impl Stream {
-    /// How many periods the newest ECM may lag behind the stream before it is taken for another
-    /// numbering (a head-end that started afresh) rather than for a late answer.
-    const LATE: i32 = 3;
-
-    /// A packet of this parity has come: the crypto period that it belongs to. A stream that
-    /// toggled has left its period for good, so that the key of that period is never tried on a
-    /// later one of the same parity.
-    fn see(&mut self, parity: Parity, current: u32) -> u32 {
-        let period = match self.period {
-            Some(period) if Parity::of_crypto_period(period) == parity => period,
-            Some(period) => period.wrapping_add(1),
-            None if Parity::of_crypto_period(current) == parity => current,
-            None => current.wrapping_add(1),
+impl Slot {
+    /// The words of a crypto period and the one after it have come.
+    fn answered(&mut self, now: Instant, number: u32, words: [ControlWord; 2]) {
+        let [current, _] = &words;
+        let held = self.keys.iter().find(|(period, _)| *period == number);
+        let renewed = if held.is_some_and(|(_, key)| key.word == *current) {
+            Renewed::No
+        } else {
+            Renewed::Yes
         };
-        self.period = Some(period);
-        period
+        self.follower.answered(now, number, renewed);
+        let former = number.wrapping_sub(1);
+        let has_former = self.follower.held().any(|held| held == former);
+        self.keys.retain(|(period, _)| has_former && *period == former);
+        for (period, word) in [number, number.wrapping_add(1)].into_iter().zip(words) {
+            let cipher = PayloadCipher::new(self.algorithm, &word);
+            self.keys.push((period, HeldKey { word, cipher }));
+        }
     }
 
-    /// New control words say which period is on air. One period of difference is the distance
-    /// between ECM and packets; when the stream is further back, packets were missed, and the
-    /// next one counts afresh.
-    fn follow(&mut self, current: u32) {
-        if let Some(period) = self.period {
-            let ahead = current.wrapping_sub(period).cast_signed();
-            if !(-Self::LATE..=1).contains(&ahead) {
-                self.period = None;
+    /// Descrambles a payload, if its word is known. Without a payload nothing but its parity is seen.
+    fn packet(
+        &mut self,
+        now: Instant,
+        layout: &Layout,
+        parity: Parity,
+        payload: Option<&mut [u8]>,
+    ) -> PacketResult {
+        let Self { keys, follower, algorithm, .. } = self;
+        let cipher =
+            |of: u32| keys.iter().find(|(period, _)| *period == of).map(|(_, key)| &key.cipher);
+        let starts = payload
+            .as_deref()
+            .filter(|payload| layout.unit_start && payload.len() >= algorithm.block());
+        let mut tried = [0; SoftDescrambler::PACKET];
+        let mut probe = |period: u32| {
+            let (Some(cipher), Some(payload)) = (cipher(period), starts) else { return false };
+            let Some(tried) = tried.get_mut(..payload.len()) else { return false };
+            tried.copy_from_slice(payload);
+            cipher.descramble(tried);
+            tried.starts_with(&[0x00, 0x00, 0x01])
+        };
+        let probe: Option<follower::Probe<'_>> = match starts {
+            Some(_) => Some(&mut probe),
+            None => None,
+        };
+        let period = follower.packet(now, Sight { pid: layout.pid, parity, probe });
+        match (period.and_then(cipher), payload) {
+            (Some(cipher), Some(payload)) => {
+                cipher.descramble(payload);
+                PacketResult::Descrambled
             }
+            _ => PacketResult::NoKey,
         }
     }
 }
@@ -259,6 +287,8 @@ struct Layout {
     pid: Pid,
     /// `None`: transport_scrambling_control 00.
     parity: Option<Parity>,
+    /// payload_unit_start_indicator: a PES packet or a section starts here.
+    unit_start: bool,
     /// Where the payload starts; 188 when there is none.
     payload: usize,
 }
@@ -267,20 +297,25 @@ impl Layout {
     fn of(packet: &[u8]) -> Option<Self> {
         let packet: &[u8; SoftDescrambler::PACKET] = packet.try_into().ok()?;
         let &[0x47, high, low, flags, adaptation_length, ..] = packet else { return None };
+        let [error, unit_start] = [0x80, 0x40].map(|indicator| high & indicator != 0);
+        if error {
+            return None;
+        }
         let pid = Pid::from_field(u16::from_be_bytes([high, low]));
         let parity = match flags >> 6 {
-            0b00 => return Some(Self { pid, parity: None, payload: SoftDescrambler::PACKET }),
-            0b10 => Parity::Even,
-            0b11 => Parity::Odd,
+            0b00 => None,
+            0b10 => Some(Parity::Even),
+            0b11 => Some(Parity::Odd),
             _ => return None,
         };
         let payload = match flags >> 4 & 0b11 {
+            _ if parity.is_none() => SoftDescrambler::PACKET,
             0b01 => 4,
             0b10 => SoftDescrambler::PACKET,
             0b11 if adaptation_length <= 182 => 5 + usize::from(adaptation_length),
             _ => return None,
         };
-        Some(Self { pid, parity: Some(parity), payload })
+        Some(Self { pid, parity, unit_start, payload })
     }
 }
 

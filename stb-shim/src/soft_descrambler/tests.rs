@@ -30,11 +30,15 @@ fn encrypted(period: u32) -> [u8; 16] {
 
 fn scrambled(pid: u16, period: u32) -> [u8; 188] {
     let mut packet = clear(pid);
+    scramble(&mut packet, period);
+    packet
+}
+
+fn scramble(packet: &mut [u8; 188], period: u32) {
     packet[3] |= if period.is_multiple_of(2) { 0x80 } else { 0xC0 };
     let (blocks, _) = Array::slice_as_chunks_mut(&mut packet[4..]);
     cbc::Encryptor::<Aes128>::new(&word(period).into(), b"DVBTMCPTAESCISSA".into())
         .encrypt_blocks(blocks);
-    packet
 }
 
 fn clear(pid: u16) -> [u8; 188] {
@@ -45,132 +49,274 @@ fn clear(pid: u16) -> [u8; 188] {
     packet
 }
 
-fn box_with_pairing() -> SoftDescrambler {
-    let descrambler = SoftDescrambler::new(&Key::new(ROOT));
-    descrambler.load_ladder(&Key::new(EK2), &Key::new(EK1));
-    descrambler
+/// A packet that starts a PES packet.
+fn pes(pid: u16) -> [u8; 188] {
+    let mut packet = clear(pid);
+    packet[1] |= 0x40;
+    packet[4..8].copy_from_slice(&[0x00, 0x00, 0x01, 0xE0]);
+    packet
 }
 
-/// The words that the ECM of `period` brings: its own and the next one's.
-fn provide(descrambler: &SoftDescrambler, session: u32, period: u32) -> Result<(), KeyError> {
-    let [even, odd] = if period.is_multiple_of(2) {
-        [encrypted(period), encrypted(period + 1)]
-    } else {
-        [encrypted(period + 1), encrypted(period)]
-    };
-    descrambler.set_control_words(&ControlWords {
-        session: SessionId(session),
-        source: 0,
-        ecm_pid: Pid::from_field(0x140),
-        es_pids: &[Pid::from_field(VIDEO), Pid::from_field(AUDIO)],
-        mode: ScramblingMode::CISSA,
-        crypto_period: period,
-        parity: Parity::of_crypto_period(period),
-        even: &even,
-        odd: &odd,
-        cci: 0,
-        preview: false,
-    })
+/// A box with a clock of its own.
+struct Rig {
+    descrambler: SoftDescrambler,
+    now: Instant,
 }
 
-/// Descrambles a packet and checks that it is either right or untouched.
-fn play(descrambler: &SoftDescrambler, pid: u16, period: u32) -> PacketResult {
-    let mut packet = scrambled(pid, period);
-    let result = descrambler.packet(0, &mut packet);
-    match result {
-        PacketResult::Descrambled => assert_eq!(packet, clear(pid), "period {period}"),
-        _ => assert_eq!(packet, scrambled(pid, period), "period {period}"),
+impl Rig {
+    /// The length of a crypto period.
+    const PERIOD: Duration = Duration::from_secs(10);
+
+    fn new() -> Self {
+        let descrambler = SoftDescrambler::new(&Key::new(ROOT));
+        descrambler.load_ladder(&Key::new(EK2), &Key::new(EK1));
+        Self { descrambler, now: Instant::from_micros(1_000_000) }
     }
-    result
+
+    /// The words that the ECM of `period` brings: its own and the next one's.
+    fn provide(&self, session: u32, period: u32) -> Result<(), KeyError> {
+        let [even, odd] = if period.is_multiple_of(2) {
+            [encrypted(period), encrypted(period.wrapping_add(1))]
+        } else {
+            [encrypted(period.wrapping_add(1)), encrypted(period)]
+        };
+        let words = ControlWords {
+            session: SessionId(session),
+            source: 0,
+            ecm_pid: Pid::from_field(0x140),
+            es_pids: &[Pid::from_field(VIDEO), Pid::from_field(AUDIO)],
+            mode: ScramblingMode::CISSA,
+            crypto_period: period,
+            parity: Parity::of_crypto_period(period),
+            even: &even,
+            odd: &odd,
+            cci: 0,
+            preview: false,
+        };
+        let period = Some(Self::PERIOD);
+        self.descrambler.state().set_control_words(self.now, &words, period)
+    }
+
+    fn passes(&mut self, time: Duration) {
+        self.now = self.now.after(time);
+    }
+
+    /// What becomes of one packet.
+    fn take(&self, source: u8, packet: &mut [u8]) -> PacketResult {
+        let mut results = Vec::new();
+        self.descrambler.packets_at(self.now, source, packet, |result| results.push(result));
+        results[0]
+    }
+
+    /// Descrambles a packet and checks that it is either right or untouched.
+    fn play(&self, pid: u16, period: u32) -> PacketResult {
+        let mut packet = scrambled(pid, period);
+        let result = self.take(0, &mut packet);
+        match result {
+            PacketResult::Descrambled => assert_eq!(packet, clear(pid), "period {period}"),
+            _ => assert_eq!(packet, scrambled(pid, period), "period {period}"),
+        }
+        result
+    }
+
+    /// Packets of one period, until its end.
+    fn play_period(&mut self, period: u32) -> Vec<PacketResult> {
+        let packets = 8;
+        let results = (0..packets).map(|_| {
+            self.passes(Self::PERIOD / packets);
+            self.play(VIDEO, period)
+        });
+        results.collect()
+    }
 }
 
 #[test]
 fn a_service_plays_through_its_crypto_periods() {
-    let descrambler = box_with_pairing();
-    assert_eq!(play(&descrambler, VIDEO, 6), PacketResult::NoKey);
+    let mut rig = Rig::new();
+    assert_eq!(rig.play(VIDEO, 6), PacketResult::NoKey);
     for period in 6..30 {
-        // The packets right behind the toggle come before the first ECM of the period.
+        // The packets right behind the toggle come before the first ECM of the period, and a PID
+        // may toggle later than the other.
         if period > 6 {
-            assert_eq!(play(&descrambler, VIDEO, period), PacketResult::Descrambled);
-            assert_eq!(play(&descrambler, AUDIO, period - 1), PacketResult::Descrambled);
+            for (pid, of) in [(VIDEO, period), (AUDIO, period - 1), (VIDEO, period)] {
+                assert_eq!(rig.play(pid, of), PacketResult::Descrambled, "{pid:X} {of}");
+            }
         }
-        provide(&descrambler, 1, period).unwrap();
-        assert_eq!(play(&descrambler, VIDEO, period), PacketResult::Descrambled);
-        assert_eq!(play(&descrambler, AUDIO, period), PacketResult::Descrambled);
+        rig.provide(1, period).unwrap();
+        if period > 6 {
+            assert_eq!(rig.play(VIDEO, period), PacketResult::Descrambled);
+            assert_eq!(rig.play(AUDIO, period - 1), PacketResult::Descrambled, "behind its ECM");
+        }
+        for pid in [VIDEO, AUDIO, VIDEO, AUDIO] {
+            assert_eq!(rig.play(pid, period), PacketResult::Descrambled, "{pid:X} {period}");
+        }
+        assert_eq!(rig.play_period(period), [PacketResult::Descrambled; 8], "{period}");
     }
 }
 
 /// A key of an earlier period has the parity of a later one; used there it would garble.
 #[test]
 fn a_spent_key_is_no_key() {
-    let descrambler = box_with_pairing();
-    provide(&descrambler, 1, 10).unwrap();
-    assert_eq!(play(&descrambler, VIDEO, 10), PacketResult::Descrambled);
-    assert_eq!(play(&descrambler, VIDEO, 11), PacketResult::Descrambled);
+    let mut rig = Rig::new();
+    rig.provide(1, 10).unwrap();
+    assert_eq!(rig.play_period(10), [PacketResult::Descrambled; 8]);
+    assert_eq!(rig.play_period(11), [PacketResult::Descrambled; 8]);
     for period in 12..15 {
-        assert_eq!(play(&descrambler, VIDEO, period), PacketResult::NoKey, "{period}");
+        assert_eq!(rig.play_period(period), [PacketResult::NoKey; 8], "{period}");
     }
-    // An answer that was late by a period and more must not be taken for the present.
-    provide(&descrambler, 1, 12).unwrap();
-    assert_eq!(play(&descrambler, VIDEO, 14), PacketResult::NoKey);
-    provide(&descrambler, 1, 14).unwrap();
-    assert_eq!(play(&descrambler, VIDEO, 14), PacketResult::Descrambled);
+    // An answer that is late by two periods must not be taken for the present.
+    rig.provide(1, 12).unwrap();
+    assert_eq!(rig.play(VIDEO, 14), PacketResult::NoKey);
+    rig.provide(1, 14).unwrap();
+    assert_eq!(rig.play(VIDEO, 14), PacketResult::Descrambled);
 }
 
 #[test]
 fn control_words_ahead_of_the_stream_wait_for_the_toggle() {
-    let descrambler = box_with_pairing();
-    provide(&descrambler, 1, 10).unwrap();
-    assert_eq!(play(&descrambler, VIDEO, 10), PacketResult::Descrambled);
-    provide(&descrambler, 1, 11).unwrap();
-    assert_eq!(play(&descrambler, VIDEO, 10), PacketResult::Descrambled);
-    assert_eq!(play(&descrambler, VIDEO, 11), PacketResult::Descrambled);
-    assert_eq!(play(&descrambler, VIDEO, 12), PacketResult::Descrambled);
-}
-
-#[test]
-fn after_a_gap_or_a_new_numbering_the_newest_ecm_rules() {
-    for (before, after) in [(10, 12), (10, 15), (1000, 4), (u32::MAX - 1, 0)] {
-        let descrambler = box_with_pairing();
-        provide(&descrambler, 1, before).unwrap();
-        assert_eq!(play(&descrambler, VIDEO, before), PacketResult::Descrambled);
-        provide(&descrambler, 1, after).unwrap();
-        assert_eq!(play(&descrambler, VIDEO, after), PacketResult::Descrambled, "{after}");
+    let mut rig = Rig::new();
+    rig.provide(1, 10).unwrap();
+    assert_eq!(rig.play_period(10), [PacketResult::Descrambled; 8]);
+    rig.provide(1, 11).unwrap();
+    for period in [10, 11, 12] {
+        assert_eq!(rig.play_period(period), [PacketResult::Descrambled; 8]);
     }
 }
 
 #[test]
+fn after_a_gap_or_a_new_numbering_the_newest_ecm_rules() {
+    for (before, after) in [(10, 12), (10, 15), (1000, 4), (10, 9), (10, 8), (u32::MAX - 1, 0)] {
+        let mut rig = Rig::new();
+        rig.provide(1, before).unwrap();
+        assert_eq!(rig.play(VIDEO, before), PacketResult::Descrambled);
+        rig.passes(Rig::PERIOD);
+        rig.provide(1, after).unwrap();
+        for _ in 0..2 {
+            rig.passes(Duration::from_millis(1));
+            assert_eq!(rig.play(VIDEO, after), PacketResult::Descrambled, "{after}");
+        }
+    }
+}
+
+/// One wrong scrambling bit, with and without transport_error_indicator: only that packet is lost.
+#[test]
+fn one_damaged_packet_costs_only_itself() {
+    for error_indicator in [0x80, 0x00] {
+        let mut rig = Rig::new();
+        for period in 100..110 {
+            rig.provide(1, period).unwrap();
+            for n in 0..40 {
+                rig.passes(Rig::PERIOD / 40);
+                if (period, n) == (103, 20) {
+                    let mut stray = scrambled(VIDEO, period);
+                    stray[1] |= error_indicator;
+                    stray[3] ^= 0x40;
+                    let before = stray;
+                    let result = rig.take(0, &mut stray);
+                    if error_indicator != 0 {
+                        assert_eq!((result, stray), (PacketResult::Malformed, before));
+                    }
+                    continue;
+                }
+                let result = rig.play(VIDEO, period);
+                assert_eq!(result, PacketResult::Descrambled, "{period} {n}");
+            }
+        }
+    }
+}
+
+/// Two in a row look like a toggle; the stream that turns back at once has not toggled.
+#[test]
+fn two_damaged_packets_in_a_row_cost_no_more() {
+    let mut rig = Rig::new();
+    rig.provide(1, 100).unwrap();
+    assert_eq!(rig.play_period(100), [PacketResult::Descrambled; 8]);
+    rig.passes(Duration::from_secs(1));
+    for _ in 0..2 {
+        let mut stray = scrambled(VIDEO, 100);
+        stray[3] ^= 0x40;
+        let _ = rig.take(0, &mut stray);
+    }
+    for _ in 0..8 {
+        assert_eq!(rig.play(VIDEO, 100), PacketResult::Descrambled);
+    }
+    assert_eq!(rig.play_period(101), [PacketResult::Descrambled; 8]);
+}
+
+/// Two ECMs have one number: a head-end that started again has other words, and parities alone
+/// cannot tell when the stream takes them. A start code can.
+#[test]
+fn a_start_code_finds_the_word() {
+    let rig = Rig::new();
+    rig.provide(1, 100).unwrap();
+    // The stream is a period ahead of the ECM: the parity alone does not say so.
+    assert_eq!(rig.play(VIDEO, 101), PacketResult::NoKey);
+    assert_eq!(rig.play(VIDEO, 101), PacketResult::NoKey);
+    let mut start = pes(VIDEO);
+    scramble(&mut start, 101);
+    assert_eq!(rig.take(0, &mut start), PacketResult::Descrambled);
+    assert_eq!(start, pes(VIDEO));
+    assert_eq!(rig.play(VIDEO, 101), PacketResult::Descrambled);
+    assert_eq!(rig.play(AUDIO, 101), PacketResult::Descrambled);
+    // Under a wrong word it stays as it is, and what follows waits for the next ECM.
+    for _ in 0..2 {
+        let mut other = pes(VIDEO);
+        scramble(&mut other, 77);
+        let before = other;
+        assert_eq!(rig.take(0, &mut other), PacketResult::NoKey);
+        assert_eq!(other, before);
+    }
+    assert_eq!(rig.play(VIDEO, 101), PacketResult::NoKey);
+    rig.provide(1, 101).unwrap();
+    assert_eq!(rig.play(VIDEO, 101), PacketResult::Descrambled);
+}
+
+/// A second session on the same stream follows it while the first one descrambles, and goes on when
+/// that is closed.
+#[test]
+fn two_sessions_on_one_stream_do_not_disturb_each_other() {
+    let mut rig = Rig::new();
+    for period in 20..24 {
+        rig.provide(1, period).unwrap();
+        rig.provide(2, period).unwrap();
+        assert_eq!(rig.play_period(period), [PacketResult::Descrambled; 8]);
+    }
+    rig.descrambler.clear(SessionId(1));
+    assert_eq!(rig.play_period(24), [PacketResult::Descrambled; 8]);
+}
+
+#[test]
 fn keys_are_gone_after_clear_and_only_those_of_the_session() {
-    let descrambler = box_with_pairing();
-    provide(&descrambler, 1, 2).unwrap();
-    provide(&descrambler, 2, 2).unwrap();
-    descrambler.clear(SessionId(1));
-    assert_eq!(play(&descrambler, VIDEO, 2), PacketResult::Descrambled);
-    descrambler.clear(SessionId(2));
-    assert_eq!(play(&descrambler, VIDEO, 2), PacketResult::NoKey);
+    let rig = Rig::new();
+    rig.provide(1, 2).unwrap();
+    rig.provide(2, 2).unwrap();
+    rig.descrambler.clear(SessionId(1));
+    assert_eq!(rig.play(VIDEO, 2), PacketResult::Descrambled);
+    rig.descrambler.clear(SessionId(2));
+    assert_eq!(rig.play(VIDEO, 2), PacketResult::NoKey);
 }
 
 #[test]
 fn without_a_pairing_there_are_no_keys() {
     let descrambler = SoftDescrambler::new(&Key::new(ROOT));
-    assert_eq!(provide(&descrambler, 1, 2), Err(KeyError::NoLadder));
-    assert_eq!(play(&descrambler, VIDEO, 2), PacketResult::NoKey);
+    let rig = Rig { descrambler, ..Rig::new() };
+    assert_eq!(rig.provide(1, 2), Err(KeyError::NoLadder));
+    assert_eq!(rig.play(VIDEO, 2), PacketResult::NoKey);
 }
 
 #[test]
 fn another_tuner_has_other_keys() {
-    let descrambler = box_with_pairing();
-    provide(&descrambler, 1, 2).unwrap();
-    assert_eq!(descrambler.packet(1, &mut scrambled(VIDEO, 2)), PacketResult::NoKey);
+    let rig = Rig::new();
+    rig.provide(1, 2).unwrap();
+    assert_eq!(rig.take(1, &mut scrambled(VIDEO, 2)), PacketResult::NoKey);
 }
 
 #[test]
 fn headers_adaptation_fields_and_rubbish_stay_as_they_are() {
-    let descrambler = box_with_pairing();
-    provide(&descrambler, 1, 2).unwrap();
+    let rig = Rig::new();
+    rig.provide(1, 2).unwrap();
 
     let mut packet = clear(VIDEO);
-    assert_eq!(descrambler.packet(0, &mut packet), PacketResult::Clear);
+    assert_eq!(rig.take(0, &mut packet), PacketResult::Clear);
     assert_eq!(packet, clear(VIDEO));
 
     // An adaptation field that leaves 15 octets: too short for a block of AES, so it was never
@@ -179,7 +325,7 @@ fn headers_adaptation_fields_and_rubbish_stay_as_they_are() {
     (short[3], short[4]) = (0xB0, 168);
     let mut expected = short;
     expected[3] = 0x30;
-    assert_eq!(descrambler.packet(0, &mut short), PacketResult::Descrambled);
+    assert_eq!(rig.take(0, &mut short), PacketResult::Descrambled);
     assert_eq!(short, expected);
 
     for (name, flags, adaptation_length) in [
@@ -190,14 +336,14 @@ fn headers_adaptation_fields_and_rubbish_stay_as_they_are() {
         let mut packet = clear(VIDEO);
         (packet[3], packet[4]) = (flags, adaptation_length);
         let before = packet;
-        assert_eq!(descrambler.packet(0, &mut packet), PacketResult::Malformed, "{name}");
+        assert_eq!(rig.take(0, &mut packet), PacketResult::Malformed, "{name}");
         assert_eq!(packet, before, "{name}");
     }
 
     let mut octets = [scrambled(VIDEO, 2).as_slice(), &[0x47; 187]].concat();
-    let mut results = [PacketResult::NoKey; 2];
-    descrambler.packets(0, &mut octets, &mut results);
+    let mut results = Vec::new();
+    rig.descrambler.packets_at(rig.now, 0, &mut octets, |result| results.push(result));
     assert_eq!(results, [PacketResult::Descrambled, PacketResult::Malformed]);
     octets[0] = 0x46;
-    assert_eq!(descrambler.packet(0, &mut octets[..188]), PacketResult::Malformed);
+    assert_eq!(rig.take(0, &mut octets[..188]), PacketResult::Malformed);
 }
