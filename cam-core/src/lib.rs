@@ -14,6 +14,7 @@
 extern crate alloc;
 
 mod access;
+mod ca_pmt;
 mod card;
 mod config;
 mod doors;
@@ -41,6 +42,7 @@ mod stream;
 mod watch;
 
 pub use access::{Access, AccessState, Remedy};
+pub use ca_pmt::CaPmtReply;
 pub use config::{Config, Entropy};
 pub use doors::{Absence, ControlWords, Input, Output, ScramblingMode, StoreId};
 pub use ecm_emm::card::{
@@ -52,5 +54,5 @@ pub use filter::Filter;
 pub use purchase::{Outcome, PurchaseError, Receipt, Transaction, TxnId, TxnState};
 pub use report::ReportError;
 pub use request::RequestId;
-pub use session::{CaPmtReply, SessionError, SessionId};
+pub use session::{SessionError, SessionId};
 pub use stats::Stats;

@@ -42,16 +42,6 @@ impl fmt::Display for SessionError {
 
 impl core::error::Error for SessionError {}
 
-/// The reply to an EN 50221 CA_PMT object.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct CaPmtReply {
-    /// The session that the object opened or changed, if it is to be descrambled.
-    pub session: Option<SessionId>,
-    /// CA_enable (EN 50221 §8.4.3.5): 01 possible, 02 with purchase, 03 with dialogue, 71 no
-    /// right, 73 technical.
-    pub ca_enable: u8,
-}
-
 /// One programme that is watched or recorded.
 pub(crate) struct Session {
     pub(crate) id: SessionId,

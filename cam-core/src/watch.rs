@@ -3,7 +3,6 @@
 use alloc::vec::Vec;
 
 use cam_types::{CasTime, Instant, Pid};
-use ecm_emm::ca_pmt::{CaPmt, CommandId, ListManagement};
 use ecm_emm::card::{AccessStatus, RightRow};
 use ecm_emm::cat::Cat;
 
@@ -12,10 +11,7 @@ use crate::outbox::Todo;
 use crate::programme::Programme;
 use crate::session::Session;
 use crate::stream::Stream;
-use crate::{
-    Access, AccessState, CaPmtReply, Card, CardState, Engine, Event, Filter, SessionError,
-    SessionId,
-};
+use crate::{Access, AccessState, Card, CardState, Engine, Event, Filter, SessionError, SessionId};
 
 impl Engine {
     /// Opens a session for the programme of this PMT section.
@@ -52,75 +48,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes an EN 50221 CA_PMT object, list management included.
-    pub fn ca_pmt(
-        &mut self,
-        now: Instant,
-        source: u8,
-        object: &[u8],
-    ) -> Result<CaPmtReply, SessionError> {
-        let object = CaPmt::parse(object).map_err(|why| {
-            self.stats.table_malformed += 1;
-            SessionError::Table(why)
-        })?;
-        let programme = Programme::of_ca_pmt(&object, &self.config.ca_system_ids);
-        let listed = |session: &Session| session.listed && session.source == source;
-        // "first" and "only" begin a new list: what the old one held and the new one does not repeat
-        // ends (EN 50221 §8.4.3.4). A list is taken up programme by programme, so an old session
-        // of this programme goes on.
-        if matches!(object.list_management, ListManagement::FIRST | ListManagement::ONLY) {
-            let gone: Vec<SessionId> = self
-                .sessions
-                .iter()
-                .filter(|session| listed(session) && session.programme.number != programme.number)
-                .map(|session| session.id)
-                .collect();
-            for id in gone {
-                self.close(id)?;
-            }
-        }
-        let known = self
-            .sessions
-            .iter()
-            .find(|session| listed(session) && session.programme.number == programme.number)
-            .map(|session| session.id);
-        let mut infos = object.program.iter().chain(object.streams.iter().flat_map(|s| &s.info));
-        let first_command = infos.next().map(|info| info.command);
-        let reply = match first_command {
-            Some(CommandId::NOT_SELECTED) => {
-                if let Some(id) = known {
-                    self.close(id)?;
-                }
-                CaPmtReply { session: None, ca_enable: 0 }
-            }
-            Some(CommandId::QUERY) => {
-                let plan = programme.plan(&self.abilities);
-                let technical = self.card.state != CardState::Ready;
-                let ca_enable = match (plan.is_empty() && programme.scrambled, technical) {
-                    (true, _) => 0x71,
-                    (false, true) => 0x73,
-                    (false, false) => 0x01,
-                };
-                CaPmtReply { session: None, ca_enable }
-            }
-            _ => {
-                let id = match known {
-                    Some(id) => {
-                        self.update(id, programme);
-                        id
-                    }
-                    None => self.open(source, programme)?,
-                };
-                if let Some(session) = self.sessions.find_mut(id) {
-                    session.listed = true;
-                }
-                CaPmtReply { session: Some(id), ca_enable: 0x01 }
-            }
-        };
-        self.turn(now);
-        Ok(reply)
-    }
-
     fn programme(&mut self, pmt: &[u8]) -> Result<Programme, SessionError> {
         Programme::of_pmt(pmt, &self.config.ca_system_ids).map_err(|why| {
             self.stats.table_malformed += 1;
@@ -128,13 +55,17 @@ impl Engine {
         })
     }
 
-    fn open(&mut self, source: u8, programme: Programme) -> Result<SessionId, SessionError> {
+    pub(crate) fn open(
+        &mut self,
+        source: u8,
+        programme: Programme,
+    ) -> Result<SessionId, SessionError> {
         let id = self.sessions.open(source, programme, &self.abilities)?.id;
         self.filters_stale = true;
         Ok(id)
     }
 
-    fn update(&mut self, id: SessionId, programme: Programme) {
+    pub(crate) fn update(&mut self, id: SessionId, programme: Programme) {
         let Some(session) = self.sessions.find_mut(id) else { return };
         if session.programme == programme {
             return;
@@ -157,7 +88,7 @@ impl Engine {
         }
     }
 
-    fn close(&mut self, id: SessionId) -> Result<(), SessionError> {
+    pub(crate) fn close(&mut self, id: SessionId) -> Result<(), SessionError> {
         let mut session = self.sessions.close(id).ok_or(SessionError::Unknown)?;
         if session.drop_keys() {
             self.stats.cw_cleared += 1;
