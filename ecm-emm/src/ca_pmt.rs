@@ -83,8 +83,13 @@ impl<'a> CaPmt<'a> {
     /// ca_pmt_tag.
     pub const TAG: [u8; 3] = [0x9F, 0x80, 0x32];
 
-    /// Takes the whole object, tag and length included.
+    /// Takes the whole object, with tag and length or from ca_pmt_list_management on. The first
+    /// octet tells: no ca_pmt_list_management is the first octet of a tag.
     pub fn parse(object: &'a [u8]) -> Result<Self, DecodeError> {
+        let [first, ..] = Self::TAG;
+        if object.first() != Some(&first) {
+            return Self::parse_body(object);
+        }
         let mut r = Reader::new(object);
         let tag = r.array::<3>("ca_pmt_tag")?;
         if *tag != Self::TAG {
@@ -92,15 +97,8 @@ impl<'a> CaPmt<'a> {
             let got = u32::from_be_bytes([0, a, b, c]);
             return Err(DecodeError::Invalid { field: "ca_pmt_tag", got });
         }
-        let len = match r.u8("length_field")? {
-            len @ 0..=0x7F => len.into(),
-            0x81 => r.u8("length_field")?.into(),
-            0x82 => r.u16("length_field")?.into(),
-            other => {
-                return Err(DecodeError::Invalid { field: "length_field", got: other.into() });
-            }
-        };
-        let body = r.bytes(len, "CA_PMT body")?;
+        let body_len = read_length(&mut r)?;
+        let body = r.bytes(body_len, "CA_PMT body")?;
         r.finish("CA_PMT")?;
         Self::parse_body(body)
     }
@@ -130,6 +128,17 @@ impl<'a> CaPmt<'a> {
         })
     }
 
+    /// The command for a component: its own, else the programme's; `None` where neither has one.
+    pub fn command_for(&self, stream: &CaStream<'_>) -> Option<CommandId> {
+        stream.info.or(self.program).map(|info| info.command)
+    }
+
+    /// Every command of the object, known or not.
+    pub fn commands(&self) -> impl Iterator<Item = CommandId> + '_ {
+        let of_streams = self.streams.iter().filter_map(|stream| stream.info);
+        self.program.into_iter().chain(of_streams).map(|info| info.command)
+    }
+
     /// Appends the whole object.
     pub fn emit(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         if self.version > 0x1F {
@@ -156,6 +165,19 @@ impl<'a> CaPmt<'a> {
         out.extend(body);
         Ok(())
     }
+}
+
+/// A length_field: one octet, or a count of octets and as many (EN 50221 §7).
+fn read_length(r: &mut Reader<'_>) -> Result<usize, DecodeError> {
+    let field = "length_field";
+    let first = r.u8(field)?;
+    let octets = match first {
+        0..=0x7F => return Ok(first.into()),
+        0x81..=0x84 => r.bytes((first & 0x7F).into(), field)?,
+        _ => return Err(DecodeError::Invalid { field, got: first.into() }),
+    };
+    let len = octets.iter().fold(0_u32, |len, octet| len << 8 | u32::from(*octet));
+    usize::try_from(len).map_err(|_| DecodeError::Invalid { field, got: len })
 }
 
 fn read_info<'a>(

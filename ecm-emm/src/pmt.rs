@@ -30,11 +30,18 @@ impl<'a> Pmt<'a> {
     /// Its table_id.
     pub const TABLE_ID: u8 = 0x02;
 
-    /// Takes one whole section.
+    /// Takes one whole section. Both section numbers are 0: a part would not be the programme.
     pub fn parse(section: &'a [u8]) -> Result<Self, DecodeError> {
         let section = LongSection::parse(section)?;
         if section.table_id != Self::TABLE_ID {
             return Err(DecodeError::Invalid { field: "table_id", got: section.table_id.into() });
+        }
+        for (field, got) in
+            [("section_number", section.number), ("last_section_number", section.last_number)]
+        {
+            if got != 0 {
+                return Err(DecodeError::Invalid { field, got: got.into() });
+            }
         }
         let mut r = Reader::new(section.data);
         Ok(Self {
