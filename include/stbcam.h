@@ -283,7 +283,7 @@ typedef uint32_t stbcam_txn_t;
 #define STBCAM_LOG_DEBUG 4
 /** Everything. */
 #define STBCAM_LOG_TRACE 5
-/** Not an algorithm with a number here; scrambling_mode says what the PMT says. */
+/** Not an algorithm with a number here; scrambling_mode says which. */
 #define STBCAM_ALGO_OTHER 0
 /** DVB-CSA, 64-bit control words. */
 #define STBCAM_ALGO_CSA 1
@@ -352,7 +352,11 @@ typedef struct stbcam_cw_t {
     uint8_t source;
     /** One of STBCAM_ALGO_*. */
     uint8_t algo;
-    /** scrambling_mode of the PMT's scrambling_descriptor (EN 300 468); 2, DVB-CSA2, without one. */
+    /**
+     * scrambling_mode (EN 300 468) of the PMT's scrambling_descriptor. Where there is none, as in
+     * every CA_PMT, or its mode has control words of another length than the ECM's: 0x10, DVB-CISSA,
+     * for 16 octets, 2, DVB-CSA2, for 8.
+     */
     uint8_t scrambling_mode;
     /** STBCAM_CW_EVEN and STBCAM_CW_ODD. */
     uint8_t parity_mask;
@@ -764,7 +768,8 @@ typedef struct stbcam_filter_t {
 STBCAM_API int32_t stbcam_is_our_ca(stbcam_t *cam, uint16_t ca_system_id);
 
 /**
- * Takes a section of the CAT: EMM PIDs of the source. Give every new version.
+ * Takes a section of the CAT: EMM PIDs of the source. Give every new version. One that is not yet
+ * applicable (current_next_indicator 0) changes nothing.
  *
  * STBCAM_E_SECTION: not a CAT section or its CRC is wrong.
  *
@@ -784,7 +789,8 @@ stbcam_result_t stbcam_cat(stbcam_t *cam,
  * Opens a session for the programme of a PMT section. *out is its number. Access is told by
  * STBCAM_EV_ACCESS and stbcam_access.
  *
- * STBCAM_E_SECTION: not a PMT section or its CRC is wrong. STBCAM_E_FULL: max_sessions are open.
+ * STBCAM_E_SECTION: not a PMT section, its CRC is wrong, or it is not yet applicable
+ * (current_next_indicator 0). STBCAM_E_FULL: max_sessions are open.
  *
  * Threads: any. The octets may be reused as soon as the call returns.
  *
@@ -803,7 +809,8 @@ stbcam_result_t stbcam_session_open_pmt(stbcam_t *cam,
  * Tells a session that the PMT of its programme has changed. Keys stay where ECM PID and streams
  * stay.
  *
- * STBCAM_E_NO_SESSION: not open. STBCAM_E_SECTION: not a PMT section, or of another programme.
+ * STBCAM_E_NO_SESSION: not open. STBCAM_E_SECTION: not a PMT section, its CRC is wrong, it is of
+ * another programme or not yet applicable (current_next_indicator 0); the session goes on as it was.
  *
  * Threads: any. The octets may be reused as soon as the call returns.
  *
@@ -930,7 +937,11 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 #define STBCAM_EV_KEY_ROTATED 9
 /** A pairing for this box came on air: code the slot on the card, arg 1 when it was withdrawn. */
 #define STBCAM_EV_PAIRING 15
-/** The reader or the storage does not work: text. */
+
+/**
+ * The reader or the storage does not work, or the broadcast signals what cannot be: text, and
+ * session where it is about one.
+ */
 #define STBCAM_EV_HEALTH 18
 /** Something was lost: code 1 sections (then arg is the source), 2 events; amount how many. */
 #define STBCAM_EV_OVERFLOW 19
@@ -1318,7 +1329,11 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
  * not return 0, or the software descrambler does not know the scrambling mode.
  */
 #define STBCAM_REASON_DESCRAMBLER 76
-/** The programme has more ECM streams or components than the library serves. */
+
+/**
+ * The programme has more than 16 ECM streams or 256 scrambled components: the first ones are served
+ * and keep their keys, the others stay scrambled.
+ */
 #define STBCAM_REASON_TOO_MANY_STREAMS 77
 /** Not scrambled. */
 #define STBCAM_REASON_CLEAR 127

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use cam_types::Instant;
 use ecm_emm::ca_pmt::{CaPmt, CommandId, ListManagement};
+use ecm_emm::card::AccessStatus;
 
 use crate::programme::Programme;
 use crate::session::Session;
@@ -31,7 +32,11 @@ impl Engine {
             self.stats.table_malformed += 1;
             SessionError::Table(why)
         })?;
-        let programme = Programme::of_ca_pmt(&object, &self.config.ca_system_ids);
+        let programme = Programme::of_ca_pmt(
+            &object,
+            |command| command.is_none_or(|command| command == CommandId::OK_DESCRAMBLING),
+            &self.config.ca_system_ids,
+        );
         let listed = |session: &Session| session.listed && session.source == source;
         // "first" and "only" begin a new list: what the old one held and the new one does not repeat
         // ends (EN 50221 §8.4.3.4). A list is taken up programme by programme, so an old session
@@ -64,7 +69,10 @@ impl Engine {
             Some(CommandId::QUERY) => {
                 let plan = programme.plan(&self.abilities);
                 let technical = self.card.state != CardState::Ready;
-                let ca_enable = match (plan.is_empty() && programme.scrambled, technical) {
+                let ca_enable = match (
+                    plan.streams.is_empty() && programme.unserved() != AccessStatus::CLEAR,
+                    technical,
+                ) {
                     (true, _) => 0x71,
                     (false, true) => 0x73,
                     (false, false) => 0x01,

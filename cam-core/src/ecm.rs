@@ -163,6 +163,7 @@ impl Engine {
             crypto_period: header.cp_number,
             cci: answer.cci.0,
             preview: answer.status == AccessStatus::PREVIEW,
+            words: header.kind,
         });
         match (had_keys, stream.keys.is_some()) {
             (_, true) => {

@@ -19,7 +19,7 @@ use crate::session::Sessions;
 use crate::stats::Latencies;
 use crate::{
     Access, Card, Config, ControlWords, Event, Filter, Input, Offer, Output, PurchaseError,
-    Receipt, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
+    Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
 };
 
 /// The conditional access engine of one card reader. See the crate's documentation for its rules.
@@ -266,7 +266,7 @@ impl Engine {
             source: session.source,
             ecm_pid: stream.plan.ecm_pid,
             es_pids: &stream.plan.es_pids,
-            mode: session.programme.mode,
+            mode: ScramblingMode::of(session.programme.signalled, keys.words),
             even: &keys.even,
             odd: &keys.odd,
             crypto_period: keys.crypto_period,

@@ -1,9 +1,9 @@
 use alloc::vec::Vec;
 
-use cam_types::{CasTime, Epoch, EventId, Fen, OperatorId, Pseudonym, Slot};
+use cam_types::{CasTime, Epoch, EventId, Fen, OperatorId, Pid, Pseudonym, Slot};
 use ecm_emm::card::{AccessStatus, AckResult, WalletInfo};
 
-use crate::{Access, Outcome, SessionId, TxnId};
+use crate::{Access, Outcome, ScramblingMode, SessionId, TxnId};
 
 /// What happened, for the middleware.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -71,6 +71,17 @@ pub enum Event {
     Acknowledged {
         /// What became of it; `None` when the card did not answer.
         result: Option<AckResult>,
+    },
+    /// The PMT signals a scrambling mode whose control words have another length than the ECM's.
+    ModeDisagrees {
+        /// The session.
+        session: SessionId,
+        /// Where the ECMs are.
+        ecm_pid: Pid,
+        /// What the scrambling_descriptor says.
+        signalled: ScramblingMode,
+        /// What the descrambler is told.
+        used: ScramblingMode,
     },
     /// So many events were lost because nobody took them.
     Overflow {

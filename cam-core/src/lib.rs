@@ -35,6 +35,7 @@ mod purchase;
 mod report;
 mod request;
 mod row;
+mod scrambling;
 mod session;
 mod settle;
 mod stats;

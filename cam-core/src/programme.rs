@@ -2,29 +2,35 @@
 
 use alloc::vec::Vec;
 
-use cam_types::{CaSystemId, DecodeError, OperatorId, Pid};
+use cam_types::{CaSystemId, OperatorId, Pid};
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
 use ecm_emm::ca_pmt::{CaInfo, CaPmt, CommandId};
+use ecm_emm::card::AccessStatus;
 use ecm_emm::descriptor::Descriptors;
 use ecm_emm::pmt::Pmt;
 
-use crate::ScramblingMode;
+use crate::{ScramblingMode, SessionError};
 
-/// A programme, reduced to what conditional access needs.
+/// A programme, reduced to what conditional access needs. It is no larger than its table.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Programme {
     pub(crate) number: u16,
-    pub(crate) mode: ScramblingMode,
+    /// scrambling_mode, where there is a scrambling_descriptor.
+    pub(crate) signalled: Option<ScramblingMode>,
+    /// The programme's ECM streams of ours, for components without CA_descriptors of their own.
+    common: Vec<Candidate>,
+    /// The scrambled components.
     components: Vec<Component>,
-    /// Some CA_descriptor is there, ours or not.
-    pub(crate) scrambled: bool,
+    /// There were more components than are served.
+    truncated: bool,
 }
 
-/// An elementary stream and the ECM streams of ours that could serve it.
+/// A scrambled elementary stream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Component {
     pid: Pid,
-    candidates: Vec<Candidate>,
+    /// Its own ECM streams of ours; `None` where the programme's serve it.
+    own: Option<Vec<Candidate>>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,11 +41,20 @@ struct Candidate {
     private: Option<CaPrivate>,
 }
 
+/// What a session does about its programme.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) streams: Vec<StreamPlan>,
+    /// No component had to be left out for want of room.
+    pub(crate) complete: bool,
+}
+
 /// An ECM stream to be used and what it is for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct StreamPlan {
     pub(crate) ecm_pid: Pid,
     pub(crate) system: CaSystemId,
+    /// The card's operator that the stream is for, if the descriptor names it.
     pub(crate) operator: Option<OperatorId>,
     pub(crate) es_pids: Vec<Pid>,
 }
@@ -53,101 +68,129 @@ pub(crate) struct CardAbility {
 }
 
 impl Programme {
-    /// So many ECM streams of one programme are used at most.
-    pub(crate) const MAX_STREAMS: usize = 8;
-    /// So many elementary streams are served at most.
-    const MAX_COMPONENTS: usize = 64;
+    /// So many ECM streams of one programme are used at most. Each costs the card a command in every
+    /// crypto period, and the demultiplexer two filters.
+    const MAX_STREAMS: usize = 16;
+    /// So many elementary streams are served at most: more than a PMT section can name.
+    const MAX_COMPONENTS: usize = 256;
 
-    pub(crate) fn of_pmt(section: &[u8], ours: &[CaSystemId]) -> Result<Self, DecodeError> {
-        let pmt = Pmt::parse(section)?;
-        let mut programme = Self {
-            number: pmt.program_number,
-            mode: mode_of(pmt.descriptors()),
-            components: Vec::new(),
-            scrambled: false,
-        };
-        for stream in pmt.streams() {
-            programme.add(stream.pid, pmt.descriptors(), stream.descriptors, ours);
+    pub(crate) fn of_pmt(section: &[u8], ours: &[CaSystemId]) -> Result<Self, SessionError> {
+        let pmt = Pmt::parse(section).map_err(SessionError::Table)?;
+        if !pmt.current {
+            return Err(SessionError::Next);
         }
-        Ok(programme)
+        let streams = pmt.streams().map(|stream| (stream.pid, stream.descriptors));
+        Ok(Self::new(pmt.program_number, pmt.descriptors(), streams, ours))
     }
 
-    /// Components that the CA_PMT does not want descrambled are left out.
-    pub(crate) fn of_ca_pmt(object: &CaPmt<'_>, ours: &[CaSystemId]) -> Self {
-        let none = Descriptors::default();
-        let wanted = |command: CommandId| command == CommandId::OK_DESCRAMBLING;
-        let (program_wanted, program) = match object.program {
-            Some(CaInfo { command, descriptors }) => (wanted(command), descriptors),
-            None => (true, none),
-        };
-        let mut programme = Self {
-            number: object.program_number,
-            mode: mode_of(program),
-            components: Vec::new(),
-            scrambled: false,
-        };
-        for stream in &object.streams {
-            let (stream_wanted, own) = match stream.info {
-                Some(CaInfo { command, descriptors }) => (wanted(command), descriptors),
-                None => (program_wanted, none),
-            };
-            if stream_wanted {
-                programme.add(stream.pid, program, own, ours);
-            }
-        }
-        programme
+    /// The components whose command is `wanted`.
+    pub(crate) fn of_ca_pmt(
+        object: &CaPmt<'_>,
+        wanted: impl Fn(Option<CommandId>) -> bool,
+        ours: &[CaSystemId],
+    ) -> Self {
+        let streams = object.streams.iter().filter(|stream| wanted(object.command_for(stream)));
+        let streams = streams.map(|stream| (stream.pid, descriptors_of(stream.info)));
+        Self::new(object.program_number, descriptors_of(object.program), streams, ours)
     }
 
     /// A component's own CA_descriptors stand in place of the programme's (ISO/IEC 13818-1 §2.6.16).
-    fn add(
-        &mut self,
-        pid: Pid,
-        programme: Descriptors<'_>,
-        own: Descriptors<'_>,
+    fn new<'a>(
+        number: u16,
+        descriptors: Descriptors<'a>,
+        streams: impl Iterator<Item = (Pid, Descriptors<'a>)>,
         ours: &[CaSystemId],
-    ) {
-        let loop_of = if own.ca_descriptors().next().is_some() { own } else { programme };
-        if loop_of.ca_descriptors().next().is_none()
-            || self.components.len() >= Self::MAX_COMPONENTS
-        {
-            return;
+    ) -> Self {
+        let all_scrambled = is_scrambled(descriptors);
+        let scrambled = streams.filter_map(|(pid, own)| {
+            let has_own = own.ca_descriptors().next().is_some();
+            let scrambled = if has_own { is_scrambled(own) } else { all_scrambled };
+            scrambled.then(|| Component { pid, own: has_own.then(|| candidates(own, ours)) })
+        });
+        let mut scrambled = scrambled.fuse();
+        let components = scrambled.by_ref().take(Self::MAX_COMPONENTS).collect();
+        Self {
+            number,
+            signalled: descriptors.scrambling_mode().map(|mode| ScramblingMode(mode.0)),
+            common: candidates(descriptors, ours),
+            components,
+            truncated: scrambled.next().is_some(),
         }
-        self.scrambled = true;
-        let candidates = loop_of
-            .ca_descriptors()
-            .filter(|descriptor| ours.contains(&descriptor.system) && descriptor.pid != Pid::NULL)
-            .map(Candidate::of)
-            .collect();
-        self.components.push(Component { pid, candidates });
     }
 
     /// The ECM streams to use with this card; while no card is known the first that is ours.
-    pub(crate) fn plan(&self, card: &[CardAbility]) -> Vec<StreamPlan> {
-        let mut plans: Vec<StreamPlan> = Vec::new();
+    pub(crate) fn plan(&self, card: &[CardAbility]) -> Plan {
+        let mut plan = Plan { streams: Vec::new(), complete: !self.truncated };
         for component in &self.components {
-            let mut candidates = component.candidates.iter();
-            let Some(choice) = candidates.find(|candidate| candidate.suits(card)) else {
-                continue;
-            };
-            let full = plans.len() >= Self::MAX_STREAMS;
-            match plans.iter_mut().find(|plan| plan.ecm_pid == choice.ecm_pid) {
-                Some(plan) => plan.es_pids.push(component.pid),
-                None if full => {}
-                None => plans.push(StreamPlan {
+            let Some(choice) = choose(self.candidates_of(component), card) else { continue };
+            let full = plan.streams.len() >= Self::MAX_STREAMS;
+            let known = plan.streams.iter_mut().find(|plan| plan.ecm_pid == choice.ecm_pid);
+            match known {
+                Some(stream) => stream.es_pids.push(component.pid),
+                None if full => plan.complete = false,
+                None => plan.streams.push(StreamPlan {
                     ecm_pid: choice.ecm_pid,
                     system: choice.system,
-                    operator: choice.private.map(|private| private.operator),
+                    operator: choice
+                        .private
+                        .filter(|_| !card.is_empty())
+                        .map(|private| private.operator),
                     es_pids: alloc::vec![component.pid],
                 }),
             }
         }
-        plans
+        plan
+    }
+
+    /// Why there is no ECM stream to use.
+    pub(crate) fn unserved(&self) -> AccessStatus {
+        let mut candidates = self.components.iter().flat_map(|of| self.candidates_of(of));
+        if self.components.is_empty() {
+            AccessStatus::CLEAR
+        } else if candidates.next().is_none() {
+            AccessStatus::FOREIGN_SYSTEM
+        } else {
+            AccessStatus::UNKNOWN_OPERATOR
+        }
+    }
+
+    fn candidates_of<'a>(&'a self, component: &'a Component) -> &'a [Candidate] {
+        component.own.as_ref().unwrap_or(&self.common)
     }
 }
 
-/// A programme without a scrambling_descriptor uses CSA2 (EN 300 468 §6.2.32).
-fn mode_of(descriptors: Descriptors<'_>) -> ScramblingMode {
-    descriptors.scrambling_mode().map_or(ScramblingMode::CSA2, |mode| ScramblingMode(mode.0))
+impl StreamPlan {
+    /// The same stream under another plan: the card or the PMT may have named its operator since.
+    pub(crate) fn goes_on_as(&self, plan: &Self) -> bool {
+        let operators = self.operator.zip(plan.operator);
+        self.ecm_pid == plan.ecm_pid && operators.is_none_or(|(old, new)| old == new)
+    }
+}
+
+fn descriptors_of<'a>(info: Option<CaInfo<'a>>) -> Descriptors<'a> {
+    info.map(|info| info.descriptors).unwrap_or_default()
+}
+
+/// Some CA_descriptor names an ECM stream, ours or not (`docs/spec/ecm.md` 1).
+fn is_scrambled(descriptors: Descriptors<'_>) -> bool {
+    descriptors.ca_descriptors().any(|descriptor| descriptor.pid != Pid::NULL)
+}
+
+fn candidates(descriptors: Descriptors<'_>, ours: &[CaSystemId]) -> Vec<Candidate> {
+    descriptors
+        .ca_descriptors()
+        .filter(|descriptor| ours.contains(&descriptor.system) && descriptor.pid != Pid::NULL)
+        .map(Candidate::of)
+        .collect()
+}
+
+/// The first that names an operator and suite of the card, else the first that names none.
+fn choose<'a>(candidates: &'a [Candidate], card: &[CardAbility]) -> Option<&'a Candidate> {
+    if card.is_empty() {
+        return candidates.first();
+    }
+    let named = candidates.iter().find(|candidate| candidate.is_for(card));
+    named.or_else(|| candidates.iter().find(|candidate| candidate.private.is_none()))
 }
 
 impl Candidate {
@@ -159,8 +202,8 @@ impl Candidate {
         }
     }
 
-    fn suits(&self, card: &[CardAbility]) -> bool {
-        let Some(private) = self.private.filter(|_| !card.is_empty()) else { return true };
+    fn is_for(&self, card: &[CardAbility]) -> bool {
+        let Some(private) = self.private else { return false };
         card.iter().any(|ability| {
             ability.operator == private.operator
                 && private.suite < 16

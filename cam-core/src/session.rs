@@ -28,6 +28,15 @@ pub enum SessionError {
     },
     /// The table or object is malformed.
     Table(cam_types::DecodeError),
+    /// The table or object is not yet applicable: current_next_indicator is 0.
+    Next,
+    /// The PMT is another programme's.
+    OtherProgramme {
+        /// program_number of the session.
+        session: u16,
+        /// program_number of the PMT.
+        got: u16,
+    },
 }
 
 impl fmt::Display for SessionError {
@@ -36,6 +45,15 @@ impl fmt::Display for SessionError {
             Self::Unknown => f.write_str("no open session has this id"),
             Self::Full { max } => write!(f, "all {max} sessions are open"),
             Self::Table(why) => write!(f, "malformed table: {why}"),
+            Self::Next => f.write_str(
+                "current_next_indicator is 0, the table is not yet applicable: \
+                 give it when it is current",
+            ),
+            Self::OtherProgramme { session, got } => write!(
+                f,
+                "the PMT is of programme {got}, the session of programme {session}: \
+                 open a session for each"
+            ),
         }
     }
 }
@@ -48,6 +66,8 @@ pub(crate) struct Session {
     pub(crate) source: u8,
     pub(crate) programme: Programme,
     pub(crate) streams: Vec<Stream>,
+    /// No component had to be left out.
+    pub(crate) complete: bool,
     /// Offer sections, newest last.
     pub(crate) sealed: Vec<SealedOffer>,
     /// What was published last.
@@ -70,11 +90,10 @@ impl Session {
     /// keeps its gate and its keys. `true` when keys were left behind.
     pub(crate) fn choose_streams(&mut self, card: &[CardAbility]) -> bool {
         let mut old = core::mem::take(&mut self.streams);
-        let plans = self.programme.plan(card);
-        for plan in plans {
-            let stays = old.iter().position(|stream| {
-                stream.plan.ecm_pid == plan.ecm_pid && stream.plan.operator == plan.operator
-            });
+        let plan = self.programme.plan(card);
+        self.complete = plan.complete;
+        for plan in plan.streams {
+            let stays = old.iter().position(|stream| stream.plan.goes_on_as(&plan));
             match stays {
                 Some(at) => {
                     let mut stream = old.swap_remove(at);
@@ -212,6 +231,7 @@ impl Sessions {
             source,
             programme,
             streams: Vec::new(),
+            complete: true,
             sealed: Vec::new(),
             access: Access::of(AccessStatus::PENDING),
             listed: false,

@@ -9,8 +9,9 @@ use zeroize::Zeroize;
 use crate::Offer;
 use crate::ecm_gate::EcmGate;
 use crate::programme::StreamPlan;
+use crate::scrambling::Disagreement;
 use ecm_emm::card::AccessStatus;
-use ecm_emm::ecm::MAX_ECM;
+use ecm_emm::ecm::{EcmKind, MAX_ECM};
 
 /// See the module.
 pub(crate) struct Stream {
@@ -26,6 +27,8 @@ pub(crate) struct Stream {
     pub(crate) offer: Option<Offer>,
     /// The ECM that brought the offer: what PURCHASE carries.
     pub(crate) offer_section: Vec<u8>,
+    /// What was told last of a scrambling mode that disagrees with the control words.
+    pub(crate) disagreement: Option<Disagreement>,
 }
 
 /// What the card said of an authentic ECM.
@@ -55,6 +58,8 @@ pub(crate) struct Keys {
     pub(crate) crypto_period: u32,
     pub(crate) cci: u8,
     pub(crate) preview: bool,
+    /// How long the control words are.
+    pub(crate) words: EcmKind,
 }
 
 impl Drop for Keys {
@@ -84,6 +89,7 @@ impl Stream {
             doubt: None,
             offer: None,
             offer_section: Vec::with_capacity(MAX_ECM),
+            disagreement: None,
         }
     }
 

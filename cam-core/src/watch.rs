@@ -34,8 +34,11 @@ impl Engine {
         session: SessionId,
         pmt: &[u8],
     ) -> Result<(), SessionError> {
-        self.sessions.find(session).ok_or(SessionError::Unknown)?;
+        let number = self.sessions.find(session).ok_or(SessionError::Unknown)?.programme.number;
         let programme = self.programme(pmt)?;
+        if programme.number != number {
+            return Err(SessionError::OtherProgramme { session: number, got: programme.number });
+        }
         self.update(session, programme);
         self.turn(now);
         Ok(())
@@ -49,9 +52,8 @@ impl Engine {
     }
 
     fn programme(&mut self, pmt: &[u8]) -> Result<Programme, SessionError> {
-        Programme::of_pmt(pmt, &self.config.ca_system_ids).map_err(|why| {
-            self.stats.table_malformed += 1;
-            SessionError::Table(why)
+        Programme::of_pmt(pmt, &self.config.ca_system_ids).inspect_err(|why| {
+            self.stats.table_malformed += u64::from(matches!(why, SessionError::Table(_)));
         })
     }
 
@@ -156,6 +158,7 @@ impl Engine {
     }
 
     pub(crate) fn publish_access(&mut self, now: Instant) {
+        self.publish_modes();
         for session in self.sessions.iter_mut() {
             let settles = self.ledger.settles(session.id);
             let access = session_access(session, &self.card, settles, &self.rights, now);
@@ -178,12 +181,7 @@ fn session_access(
     let offers = session.offers().count().min(255) as u8;
     let worst = session.streams.iter().max_by_key(|stream| AccessState::of(stream.status(now)));
     let Some(stream) = worst else {
-        let reason = if session.programme.scrambled {
-            AccessStatus::UNKNOWN_OPERATOR
-        } else {
-            AccessStatus::CLEAR
-        };
-        return Access { offers, ..Access::of(reason) };
+        return Access { offers, ..Access::of(card.unserved(&session.programme)) };
     };
     let dark = stream.keys.is_none();
     let (reason, sw) = match card.state {
@@ -195,6 +193,13 @@ fn session_access(
         CardState::Starting if dark => (AccessStatus::PENDING, card.sw),
         CardState::Starting => (stream.status(now), stream.sw),
         CardState::Absent | CardState::Unusable | CardState::Unpaired => (card.reason, card.sw),
+    };
+    // What the viewer can change comes first, then what is wrong with the programme.
+    let reason = match AccessState::of(reason) {
+        AccessState::Granted | AccessState::Preview | AccessState::Pending if !session.complete => {
+            AccessStatus::TOO_MANY_STREAMS
+        }
+        _ => reason,
     };
     let word = stream.word;
     let mut access = Access {
@@ -213,6 +218,17 @@ fn session_access(
         access.settle_remedy();
     }
     access
+}
+
+impl Card {
+    /// Why a programme of which no ECM stream is used cannot be watched. Another operator's card is
+    /// told apart only while there is a card.
+    pub(crate) fn unserved(&self, programme: &Programme) -> AccessStatus {
+        match programme.unserved() {
+            AccessStatus::UNKNOWN_OPERATOR if self.state != CardState::Ready => self.reason,
+            reason => reason,
+        }
+    }
 }
 
 /// When the right ends that granted.

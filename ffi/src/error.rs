@@ -73,7 +73,9 @@ impl From<SessionError> for Error {
         let code = match error {
             SessionError::Unknown => STBCAM_E_NO_SESSION,
             SessionError::Full { .. } => STBCAM_E_FULL,
-            SessionError::Table(_) => STBCAM_E_SECTION,
+            SessionError::Table(_) | SessionError::Next | SessionError::OtherProgramme { .. } => {
+                STBCAM_E_SECTION
+            }
             _ => STBCAM_E_STATE,
         };
         Self::new(code, error.to_string())

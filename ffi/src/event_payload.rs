@@ -164,6 +164,16 @@ fn of_engine(
                 ..base
             }
         }
+        Event::ModeDisagrees { session, ecm_pid, signalled, used } => {
+            text = format!(
+                "the PMT signals scrambling_mode 0x{:02X}, but the ECMs on PID 0x{:04X} have control \
+                 words of another length: descrambled as 0x{:02X}",
+                signalled.0,
+                ecm_pid.value(),
+                used.0
+            );
+            stbcam_event_t { r#type: STBCAM_EV_HEALTH, session: session.0, ..base }
+        }
         Event::Overflow { lost } => return overflow(base, (*lost).into()),
         // Taken by the call that asked.
         Event::Pin(_) => base,
@@ -189,6 +199,21 @@ const NOT_MOVED: &str = "; no money has moved";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mode_that_disagrees_is_told_with_both_modes() {
+        let event = Event::ModeDisagrees {
+            session: cam_core::SessionId(0x101),
+            ecm_pid: cam_types::Pid::from_field(0x140),
+            signalled: cam_core::ScramblingMode::CSA2,
+            used: cam_core::ScramblingMode::CISSA,
+        };
+        let (told, text) = of_engine(EMPTY, &event, None);
+        assert_eq!((told.r#type, told.session), (STBCAM_EV_HEALTH, 0x101));
+        for part in ["scrambling_mode 0x02", "PID 0x0140", "as 0x10"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
 
     /// Whoever reads only the text knows what became of the money.
     #[test]

@@ -31,7 +31,7 @@ pub const STBCAM_LOG_DEBUG: i32 = 4;
 /// Everything.
 pub const STBCAM_LOG_TRACE: i32 = 5;
 
-/// Not an algorithm with a number here; `scrambling_mode` says what the PMT says.
+/// Not an algorithm with a number here; `scrambling_mode` says which.
 pub const STBCAM_ALGO_OTHER: u8 = 0;
 /// DVB-CSA, 64-bit control words.
 pub const STBCAM_ALGO_CSA: u8 = 1;
@@ -71,7 +71,9 @@ pub struct stbcam_cw_t {
     pub source: u8,
     /// One of `STBCAM_ALGO_*`.
     pub algo: u8,
-    /// scrambling_mode of the PMT's scrambling_descriptor (EN 300 468); 2, DVB-CSA2, without one.
+    /// scrambling_mode (EN 300 468) of the PMT's scrambling_descriptor. Where there is none, as in
+    /// every CA_PMT, or its mode has control words of another length than the ECM's: 0x10, DVB-CISSA,
+    /// for 16 octets, 2, DVB-CSA2, for 8.
     pub scrambling_mode: u8,
     /// `STBCAM_CW_EVEN` and `STBCAM_CW_ODD`.
     pub parity_mask: u8,

@@ -81,7 +81,8 @@ pub const STBCAM_REASON_NO_ECM: i32 = 0x4B;
 /// The descrambler has refused the control words or the key ladder: `set_cw` or `load_ladder` did
 /// not return 0, or the software descrambler does not know the scrambling mode.
 pub const STBCAM_REASON_DESCRAMBLER: i32 = 0x4C;
-/// The programme has more ECM streams or components than the library serves.
+/// The programme has more than 16 ECM streams or 256 scrambled components: the first ones are served
+/// and keep their keys, the others stay scrambled.
 pub const STBCAM_REASON_TOO_MANY_STREAMS: i32 = 0x4D;
 /// Not scrambled.
 pub const STBCAM_REASON_CLEAR: i32 = 0x7F;

@@ -83,7 +83,8 @@ pub extern "C" fn stbcam_is_our_ca(cam: *mut stbcam_t, ca_system_id: u16) -> i32
     if result == STBCAM_OK { ours } else { result }
 }
 
-/// Takes a section of the CAT: EMM PIDs of the source. Give every new version.
+/// Takes a section of the CAT: EMM PIDs of the source. Give every new version. One that is not yet
+/// applicable (current_next_indicator 0) changes nothing.
 ///
 /// STBCAM_E_SECTION: not a CAT section or its CRC is wrong.
 ///
@@ -112,7 +113,8 @@ pub unsafe extern "C" fn stbcam_cat(
 /// Opens a session for the programme of a PMT section. `*out` is its number. Access is told by
 /// `STBCAM_EV_ACCESS` and `stbcam_access`.
 ///
-/// STBCAM_E_SECTION: not a PMT section or its CRC is wrong. STBCAM_E_FULL: `max_sessions` are open.
+/// STBCAM_E_SECTION: not a PMT section, its CRC is wrong, or it is not yet applicable
+/// (current_next_indicator 0). STBCAM_E_FULL: `max_sessions` are open.
 ///
 /// Threads: any. The octets may be reused as soon as the call returns.
 ///
@@ -141,7 +143,8 @@ pub unsafe extern "C" fn stbcam_session_open_pmt(
 /// Tells a session that the PMT of its programme has changed. Keys stay where ECM PID and streams
 /// stay.
 ///
-/// STBCAM_E_NO_SESSION: not open. STBCAM_E_SECTION: not a PMT section, or of another programme.
+/// STBCAM_E_NO_SESSION: not open. STBCAM_E_SECTION: not a PMT section, its CRC is wrong, it is of
+/// another programme or not yet applicable (current_next_indicator 0); the session goes on as it was.
 ///
 /// Threads: any. The octets may be reused as soon as the call returns.
 ///

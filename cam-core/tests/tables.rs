@@ -1,0 +1,357 @@
+//! What PMTs say and what is made of it: scrambling mode, tables of tomorrow, other systems and
+//! operators, more streams than are served.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod bench;
+
+use bench::card::{OPERATOR, key, slot};
+use bench::{Bench, air};
+use cam_core::{AccessState, AccessStatus, Event, Remedy, SessionId};
+use cam_types::{CaSystemId, CasTime, ChannelId, Epoch, Pid, Secret};
+use ecm_emm::ca_descriptor::CaDescriptor;
+use ecm_emm::descriptor::Descriptors;
+use ecm_emm::ecm::{Cci, ControlWords, EcmBody, EcmHeader, EcmKind, Rating, Regions};
+use ecm_emm::pmt::{Pmt, Stream, Streams};
+use ecm_emm::section::LongSection;
+use ecm_emm::suite::Suite;
+
+/// An ECM of the news with control words of 8 octets.
+fn ecm64(period: u32) -> Vec<u8> {
+    let header = EcmHeader {
+        kind: EcmKind::Words64,
+        suite: Suite::Cmac128,
+        operator: OPERATOR,
+        slot: slot(1),
+        epoch: Epoch::new(1),
+        cp_number: period,
+    };
+    let word = || Secret::new([0x5A; 8]);
+    let body = EcmBody {
+        channel: ChannelId::new(0x0101),
+        time: CasTime::new(1000 + period),
+        cci: Cci(0),
+        rating: Rating(0),
+        regions: Regions::ALL,
+        emm_floor: 0,
+        words: ControlWords::Words64 { even: word(), odd: word() },
+        criteria: air::package(1),
+    };
+    let mut out = Vec::new();
+    body.seal(&header, &key(0x20), &mut out).unwrap();
+    out
+}
+
+/// The same PMT with other header fields.
+fn changed(pmt: &[u8], change: impl Fn(&mut LongSection<'_>)) -> Vec<u8> {
+    let mut section = LongSection::parse(pmt).unwrap();
+    change(&mut section);
+    let mut out = Vec::new();
+    section.emit(&mut out).unwrap();
+    out
+}
+
+/// A PMT whose components have CA_descriptors of their own.
+fn pmt_by_component(programme: &[u8], components: &[Vec<u8>]) -> Vec<u8> {
+    let mut streams = Vec::new();
+    for (ca, pid) in components.iter().zip(0x100..) {
+        let descriptors = Descriptors::parse(ca).unwrap();
+        let stream = Stream { stream_type: 3, pid: Pid::from_field(pid), descriptors };
+        stream.emit(&mut streams).unwrap();
+    }
+    let pmt = Pmt {
+        program_number: 1,
+        version: 0,
+        current: true,
+        pcr_pid: Pid::from_field(0x100),
+        descriptors: Descriptors::parse(programme).unwrap(),
+        streams: Streams::parse(&streams).unwrap(),
+    };
+    let mut out = Vec::new();
+    pmt.emit(&mut out).unwrap();
+    out
+}
+
+fn ca(system: CaSystemId, pid: Pid, private: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    CaDescriptor { system, pid, private }.emit(&mut out).unwrap();
+    out
+}
+
+fn shown(bench: &Bench, session: SessionId) -> (AccessState, AccessStatus) {
+    let access = bench.engine.access(session).unwrap();
+    (access.state, access.reason)
+}
+
+/// What was told of scrambling modes: signalled and used.
+fn told(bench: &mut Bench) -> Vec<(u8, u8)> {
+    let events = bench.take_events().into_iter();
+    events
+        .filter_map(|event| match event {
+            Event::ModeDisagrees { signalled, used, .. } => Some((signalled.0, used.0)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The scrambling_descriptor counts where its mode has control words as long as the ECM's, or of a
+/// length that nobody knows; else the length says CSA2 or CISSA, and that is told.
+#[test]
+fn the_mode_follows_the_length_of_the_control_words() {
+    for (signalled, by_8, by_16) in [
+        (None, 0x02, 0x10),
+        (Some(0x01), 0x01, 0x10), // CSA1
+        (Some(0x02), 0x02, 0x10), // CSA2
+        (Some(0x03), 0x02, 0x03), // CSA3
+        (Some(0x04), 0x02, 0x04),
+        (Some(0x05), 0x02, 0x05),
+        (Some(0x10), 0x02, 0x10), // CISSA
+        (Some(0x1F), 0x02, 0x1F),
+        (Some(0x70), 0x02, 0x70), // ATIS
+        (Some(0x7F), 0x02, 0x7F),
+        (Some(0x00), 0x00, 0x00), // of a length that is not known
+        (Some(0x06), 0x06, 0x06),
+        (Some(0x20), 0x20, 0x20),
+        (Some(0xFF), 0xFF, 0xFF),
+    ] {
+        for (ecm, used) in [(ecm64(4), by_8), (air::news_ecm(4), by_16)] {
+            let mut bench = Bench::ready();
+            let session = bench.open(&air::pmt(1, air::NEWS_ECM, signalled, 0x100));
+            bench.section(air::NEWS_ECM, &ecm);
+            bench.run(300);
+            let words = &bench.words[&(session.0, air::NEWS_ECM)];
+            assert_eq!(words.mode, used, "{signalled:02X?}");
+            let disagrees = signalled.filter(|mode| *mode != used);
+            let expected: Vec<_> = disagrees.map(|mode| (mode, used)).into_iter().collect();
+            assert_eq!(told(&mut bench), expected, "{signalled:02X?}");
+        }
+    }
+}
+
+#[test]
+fn a_mode_that_disagrees_is_told_once_for_each_change() {
+    let mut bench = Bench::ready();
+    let session = bench.open(&air::pmt(1, air::NEWS_ECM, Some(2), 0x100));
+    for period in 4..7 {
+        bench.section(air::NEWS_ECM, &air::news_ecm(period));
+        bench.run(300);
+    }
+    assert_eq!(told(&mut bench), [(2, 0x10)]);
+    for (ecm, expected) in
+        [(ecm64(7), &[][..]), (air::news_ecm(8), &[(2, 0x10)]), (air::news_ecm(9), &[])]
+    {
+        bench.section(air::NEWS_ECM, &ecm);
+        bench.run(300);
+        assert_eq!(told(&mut bench), expected);
+    }
+    // Another mode in the PMT: the descrambler gets the words again, as they are used now.
+    for (signalled, used, expected) in
+        [(0x01, 0x10, &[(1, 0x10)][..]), (0x11, 0x11, &[]), (0x01, 0x10, &[(1, 0x10)])]
+    {
+        let pmt = air::pmt(1, air::NEWS_ECM, Some(signalled), 0x100);
+        bench.engine.session_update(bench.now, session, &pmt).unwrap();
+        bench.drain();
+        assert_eq!(bench.words[&(session.0, air::NEWS_ECM)].mode, used);
+        assert_eq!(told(&mut bench), expected);
+    }
+}
+
+/// current_next_indicator 0: the table is not yet applicable.
+#[test]
+fn a_next_table_is_refused_and_touches_nothing() {
+    let mut bench = Bench::ready();
+    let next = changed(&air::pmt(1, air::CINEMA_ECM, Some(0x10), 0x200), |s| s.current = false);
+    let refused = bench.engine.session_open(bench.now, 0, &next).unwrap_err().to_string();
+    assert!(refused.contains("current_next_indicator"), "{refused}");
+    let session = bench.open(&air::news());
+    bench.section(air::NEWS_ECM, &air::news_ecm(4));
+    bench.run(300);
+    let (words, filters) = (bench.words.clone(), bench.engine.filters().to_vec());
+    let refused = bench.engine.session_update(bench.now, session, &next).unwrap_err().to_string();
+    assert!(refused.contains("current_next_indicator"), "{refused}");
+    bench.drain();
+    assert_eq!((&bench.words, bench.engine.filters()), (&words, filters.as_slice()));
+    assert_eq!(bench.engine.stats().table_malformed, 0, "it is well formed");
+    // The same table once it is current.
+    let current = changed(&next, |section| section.current = true);
+    bench.engine.session_update(bench.now, session, &current).unwrap();
+    bench.drain();
+    assert!(!bench.has_words(session));
+}
+
+/// What is no PMT of the session's programme is refused by name and touches nothing.
+#[test]
+fn another_table_is_refused_and_touches_nothing() {
+    let mut bench = Bench::ready();
+    let session = bench.open(&air::news());
+    bench.section(air::NEWS_ECM, &air::news_ecm(4));
+    bench.run(300);
+    let mut damaged = air::news();
+    *damaged.last_mut().unwrap() ^= 1;
+    for (octets, named) in [
+        (air::cinema(), "programme 2"),
+        (damaged, "checksum"),
+        (changed(&air::news(), |s| s.number = 1), "section_number"),
+        (changed(&air::news(), |s| s.last_number = 1), "last_section_number"),
+        (air::cat(), "table_id"),
+        (vec![], "table_id"),
+    ] {
+        let why = bench.engine.session_update(bench.now, session, &octets).unwrap_err().to_string();
+        assert!(why.contains(named), "{named}: {why}");
+        bench.drain();
+        assert!(bench.has_words(session), "{named}");
+    }
+    assert_eq!(bench.engine.stats().table_malformed, 5, "another programme's is well formed");
+    // A version is only a number: the same one with other streams, and one that wrapped.
+    for (version, es) in [(0, 0x200), (31, 0x300), (0, 0x400)] {
+        let pmt = air::pmt(1, air::NEWS_ECM, Some(0x10), es);
+        let pmt = changed(&pmt, |section| section.version = version);
+        bench.engine.session_update(bench.now, session, &pmt).unwrap();
+        bench.drain();
+        assert_eq!(bench.words[&(session.0, air::NEWS_ECM)].es_pids[0], Pid::from_field(es));
+    }
+}
+
+/// Another CA system and another operator are different words, and neither is said of a card that
+/// nobody knows yet.
+#[test]
+fn foreign_systems_and_operators() {
+    let private = |operator: u16, suite: u8| [&operator.to_be_bytes()[..], &[suite]].concat();
+    let mine = private(OPERATOR.value(), 2);
+    let foreign = ca(CaSystemId::new(0x0500), air::NEWS_ECM, &mine);
+    let ours = |private: &[u8]| ca(air::SYSTEM, air::NEWS_ECM, private);
+    let denied = |reason| (AccessState::Denied, reason);
+    let pending = (AccessState::Pending, AccessStatus::PENDING);
+    let clear = (AccessState::Clear, AccessStatus::CLEAR);
+    let another = denied(AccessStatus::UNKNOWN_OPERATOR);
+    for (what, ca, expected, early) in [
+        ("no CA", vec![], clear, clear),
+        (
+            "another system",
+            foreign.clone(),
+            denied(AccessStatus::FOREIGN_SYSTEM),
+            denied(AccessStatus::FOREIGN_SYSTEM),
+        ),
+        ("another operator", ours(&private(0x7777, 2)), another, pending),
+        ("another suite", ours(&private(OPERATOR.value(), 3)), another, pending),
+        ("a suite that no card can have", ours(&private(OPERATOR.value(), 16)), another, pending),
+        ("both", [foreign, ours(&private(0x7777, 2))].concat(), another, pending),
+        ("ours", ours(&mine), pending, pending),
+        ("ours, of a later version", ours(&[&mine[..], &[9, 9]].concat()), pending, pending),
+        ("without private data", ours(&[]), pending, pending),
+        ("private data cut short", ours(&mine[..2]), pending, pending),
+        ("no stream", ca(air::SYSTEM, Pid::NULL, &mine), clear, clear),
+    ] {
+        let mut bench = Bench::ready();
+        let pmt = air::pmt_of(1, &ca, None, 0x100);
+        let session = bench.open(&pmt);
+        assert_eq!(shown(&bench, session), expected, "{what}");
+        // The session is there before the card.
+        let mut bench = Bench::new(bench::config(air::stored_pairing()));
+        let session = bench.open(&pmt);
+        let access = bench.engine.access(session).unwrap();
+        if early == pending {
+            assert_eq!(access.reason, bench.engine.card().reason, "{what}");
+        } else {
+            assert_eq!(shown(&bench, session), early, "{what}");
+        }
+        assert_eq!(access.operator, None, "{what}: no card, no operator");
+        bench.run(1000);
+        assert_eq!(shown(&bench, session), expected, "{what}, after the card");
+    }
+}
+
+/// A descriptor of ours without private data serves any operator and suite, but one that names the
+/// card's goes before it, wherever they stand.
+#[test]
+fn a_descriptor_that_names_the_operator_goes_first() {
+    let any = Pid::from_field(0x0160);
+    let mine = [&OPERATOR.value().to_be_bytes()[..], &[2]].concat();
+    let other = [&0x7777_u16.to_be_bytes()[..], &[2]].concat();
+    let named = ca(air::SYSTEM, air::NEWS_ECM, &mine);
+    let others = ca(air::SYSTEM, air::NEWS_ECM, &other);
+    for private in [&[][..], &mine[..1], &mine[..2]] {
+        let nameless = ca(air::SYSTEM, any, private);
+        for (ca, chosen, operator) in [
+            ([nameless.clone(), named.clone()], air::NEWS_ECM, Some(OPERATOR)),
+            ([named.clone(), nameless.clone()], air::NEWS_ECM, Some(OPERATOR)),
+            ([nameless.clone(), others.clone()], any, None),
+            ([others.clone(), nameless.clone()], any, None),
+        ] {
+            let mut bench = Bench::ready();
+            let session = bench.open(&air::pmt_of(1, &ca.concat(), None, 0x100));
+            bench.section(chosen, &air::news_ecm(4));
+            bench.run(300);
+            assert!(bench.words.contains_key(&(session.0, chosen)), "{private:02X?}");
+            assert_eq!(bench.engine.access(session).unwrap().operator, operator);
+        }
+    }
+}
+
+/// The first section that arrived before the card is not lost when the card names its operator.
+#[test]
+fn the_card_finds_the_section_that_waits_for_it() {
+    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    let session = bench.open(&air::news());
+    bench.section(air::NEWS_ECM, &air::news_ecm(4));
+    bench.run(1500);
+    assert!(bench.has_words(session));
+}
+
+/// More ECM streams than are served: the served ones keep their keys, and it is told.
+#[test]
+fn too_many_ecm_streams_are_told() {
+    let private = [&OPERATOR.value().to_be_bytes()[..], &[2]].concat();
+    let streams = |count: u16| {
+        let pids = (0..count).map(|n| Pid::from_field(0x0800 + n));
+        let components: Vec<_> = pids.map(|pid| ca(air::SYSTEM, pid, &private)).collect();
+        pmt_by_component(&[], &components)
+    };
+    for (count, expected) in [
+        (9, AccessStatus::GRANTED_SUBSCRIPTION),
+        (16, AccessStatus::GRANTED_SUBSCRIPTION),
+        (17, AccessStatus::TOO_MANY_STREAMS),
+        (60, AccessStatus::TOO_MANY_STREAMS),
+    ] {
+        let mut bench = Bench::ready();
+        let session = bench.open(&streams(count));
+        for n in 0..count {
+            bench.section(Pid::from_field(0x0800 + n), &air::news_ecm(4 + 2 * u32::from(n)));
+        }
+        bench.run(5000);
+        assert_eq!(bench.words.len(), usize::from(count.min(16)));
+        assert_eq!(bench.engine.filters().len(), 2 * usize::from(count.min(16)), "bounded");
+        let access = bench.engine.access(session).unwrap();
+        assert_eq!(access.reason, expected, "{count}");
+        if expected == AccessStatus::TOO_MANY_STREAMS {
+            assert_eq!((access.state, access.remedy), (AccessState::Technical, Remedy::Technician));
+            assert!(access.crypto_period.is_some(), "the keys stay");
+            // A refusal of what is served goes before it: that is what the viewer can change.
+            bench.section(
+                Pid::from_field(0x0800),
+                &air::ecm_with(1, 1, 6, &key(0x20), air::package(7)),
+            );
+            bench.run(300);
+            assert_eq!(shown(&bench, session).1, AccessStatus::NO_RIGHT);
+            // It ends with the PMT that ends it.
+            bench.engine.session_update(bench.now, session, &air::news()).unwrap();
+            assert_eq!(shown(&bench, session).1, AccessStatus::PENDING);
+        }
+    }
+}
+
+/// Every component that a PMT section can name is served.
+#[test]
+fn a_pmt_full_of_components_is_served() {
+    let private = [&OPERATOR.value().to_be_bytes()[..], &[2]].concat();
+    let programme = ca(air::SYSTEM, air::NEWS_ECM, &private);
+    for count in [64, 65, 198] {
+        let pmt = pmt_by_component(&programme, &vec![vec![]; count]);
+        assert!(pmt.len() <= 1024);
+        let mut bench = Bench::ready();
+        let session = bench.open(&pmt);
+        bench.section(air::NEWS_ECM, &air::news_ecm(4));
+        bench.run(300);
+        assert_eq!(bench.words[&(session.0, air::NEWS_ECM)].es_pids.len(), count);
+        assert_eq!(shown(&bench, session).0, AccessState::Granted);
+    }
+}
