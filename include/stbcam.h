@@ -713,15 +713,22 @@ STBCAM_API stbcam_result_t stbcam_set_utc(stbcam_t *cam, int64_t utc_s, int32_t 
  * the same PID are told apart.
  */
 
-/** CA_enable: descrambling is possible. */
+/**
+ * CA_enable: descrambling is possible: not scrambled, granted, a trial, or nothing is known yet
+ * that speaks against it.
+ */
 #define STBCAM_CA_ENABLE_POSSIBLE 1
 /** CA_enable: possible after a purchase. */
 #define STBCAM_CA_ENABLE_PURCHASE 2
-/** CA_enable: possible after a dialogue. */
+/** CA_enable: possible after a dialogue: the programme is rated, and the PIN opens it. */
 #define STBCAM_CA_ENABLE_DIALOGUE 3
-/** CA_enable: not possible, no right. */
+/** CA_enable: not possible, no right: the card denies it, or it is another operator's or CA system's. */
 #define STBCAM_CA_ENABLE_NO_RIGHT 113
-/** CA_enable: not possible for technical reasons. */
+
+/**
+ * CA_enable: not possible for technical reasons: the card is out or starts, or the access is
+ * technical.
+ */
 #define STBCAM_CA_ENABLE_TECHNICAL 115
 
 /** The answer to a CA_PMT object. */
@@ -730,7 +737,10 @@ typedef struct stbcam_ca_pmt_reply_t {
     size_t struct_size;
     /** The session that the object opened or changed; 0 for none. */
     stbcam_session_t session;
-    /** One of STBCAM_CA_ENABLE_* (EN 50221 §8.4.3.5). */
+    /**
+     * One of STBCAM_CA_ENABLE_* (EN 50221 §8.4.3.5), as things stand now; 0 when the object selects
+     * no component.
+     */
     uint8_t ca_enable;
     /** 0. */
     uint8_t reserved[3];
@@ -825,10 +835,26 @@ stbcam_result_t stbcam_session_update_pmt(stbcam_t *cam,
                                           size_t len);
 
 /**
- * Takes an EN 50221 CA_PMT object (from ca_pmt_list_management on, without tag and length),
- * list management included: only and first close the sessions of the former list.
+ * Takes an EN 50221 CA_PMT object, with ca_pmt_tag and length_field or from
+ * ca_pmt_list_management on.
  *
- * STBCAM_E_SECTION: malformed. STBCAM_E_FULL: max_sessions are open.
+ * List management: first and only close the sessions of the former list; with the others, and
+ * for a programme that the list has, the session goes on with what the object says. add of a
+ * known programme is update, update of an unknown one is add. Each source has its list, and
+ * no list holds a session that stbcam_session_open_pmt opened.
+ *
+ * Commands, for each component its own or else the programme's:
+ *  - ok_descrambling, ok_mmi: the component is descrambled. A dialogue is the host's, by offers and
+ *    PIN. Answered with the session, and ca_enable by its access.
+ *  - query, when no component is to be descrambled: changes nothing. ca_enable is by the access
+ *    of an open session of the programme on this source, else by what its CA_descriptors are to the
+ *    card.
+ *  - not_selected: the component is left scrambled. When that is all of them, or the object has
+ *    no component, the session of the programme ends; a list is emptied so.
+ *
+ * STBCAM_E_SECTION: malformed, not yet applicable (current_next_indicator 0), or a
+ * ca_pmt_list_management or ca_pmt_cmd_id that EN 50221 does not have; nothing has changed.
+ * STBCAM_E_FULL: max_sessions are open.
  *
  * Threads: any. The octets may be reused as soon as the call returns.
  *

@@ -43,7 +43,7 @@ mod stream;
 mod watch;
 
 pub use access::{Access, AccessState, Remedy};
-pub use ca_pmt::CaPmtReply;
+pub use ca_pmt::{CaEnable, CaPmtReply};
 pub use config::{Config, Entropy};
 pub use doors::{Absence, ControlWords, Input, Output, ScramblingMode, StoreId};
 pub use ecm_emm::card::{

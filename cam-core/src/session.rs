@@ -37,6 +37,10 @@ pub enum SessionError {
         /// program_number of the PMT.
         got: u16,
     },
+    /// A ca_pmt_list_management that EN 50221 does not have.
+    ListManagement(u8),
+    /// A ca_pmt_cmd_id that EN 50221 does not have.
+    Command(u8),
 }
 
 impl fmt::Display for SessionError {
@@ -53,6 +57,16 @@ impl fmt::Display for SessionError {
                 f,
                 "the PMT is of programme {got}, the session of programme {session}: \
                  open a session for each"
+            ),
+            Self::ListManagement(got) => write!(
+                f,
+                "ca_pmt_list_management 0x{got:02X} is not known, \
+                 expected 0x00 (more) to 0x05 (update)"
+            ),
+            Self::Command(got) => write!(
+                f,
+                "ca_pmt_cmd_id 0x{got:02X} is not known, \
+                 expected 0x01 (ok_descrambling) to 0x04 (not_selected)"
             ),
         }
     }

@@ -73,9 +73,11 @@ impl From<SessionError> for Error {
         let code = match error {
             SessionError::Unknown => STBCAM_E_NO_SESSION,
             SessionError::Full { .. } => STBCAM_E_FULL,
-            SessionError::Table(_) | SessionError::Next | SessionError::OtherProgramme { .. } => {
-                STBCAM_E_SECTION
-            }
+            SessionError::Table(_)
+            | SessionError::Next
+            | SessionError::OtherProgramme { .. }
+            | SessionError::ListManagement(_)
+            | SessionError::Command(_) => STBCAM_E_SECTION,
             _ => STBCAM_E_STATE,
         };
         Self::new(code, error.to_string())

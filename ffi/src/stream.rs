@@ -11,7 +11,7 @@ use crate::result::*;
 use crate::size::{self, CStruct};
 use crate::text;
 use crate::types::{stbcam_session_t, stbcam_t};
-use cam_core::{Filter, Input, SessionId};
+use cam_core::{CaEnable, Filter, Input, SessionId};
 use cam_types::Pid;
 use ecm_emm::cat::Cat;
 
@@ -42,15 +42,17 @@ pub struct stbcam_filter_t {
 // SAFETY: repr(C), starts with struct_size, numbers only.
 unsafe impl CStruct for stbcam_filter_t {}
 
-/// CA_enable: descrambling is possible.
+/// CA_enable: descrambling is possible: not scrambled, granted, a trial, or nothing is known yet
+/// that speaks against it.
 pub const STBCAM_CA_ENABLE_POSSIBLE: u8 = 0x01;
 /// CA_enable: possible after a purchase.
 pub const STBCAM_CA_ENABLE_PURCHASE: u8 = 0x02;
-/// CA_enable: possible after a dialogue.
+/// CA_enable: possible after a dialogue: the programme is rated, and the PIN opens it.
 pub const STBCAM_CA_ENABLE_DIALOGUE: u8 = 0x03;
-/// CA_enable: not possible, no right.
+/// CA_enable: not possible, no right: the card denies it, or it is another operator's or CA system's.
 pub const STBCAM_CA_ENABLE_NO_RIGHT: u8 = 0x71;
-/// CA_enable: not possible for technical reasons.
+/// CA_enable: not possible for technical reasons: the card is out or starts, or the access is
+/// technical.
 pub const STBCAM_CA_ENABLE_TECHNICAL: u8 = 0x73;
 
 /// The answer to a CA_PMT object.
@@ -61,7 +63,8 @@ pub struct stbcam_ca_pmt_reply_t {
     pub struct_size: usize,
     /// The session that the object opened or changed; 0 for none.
     pub session: stbcam_session_t,
-    /// One of `STBCAM_CA_ENABLE_*` (EN 50221 §8.4.3.5).
+    /// One of `STBCAM_CA_ENABLE_*` (EN 50221 §8.4.3.5), as things stand now; 0 when the object selects
+    /// no component.
     pub ca_enable: u8,
     /// 0.
     pub reserved: [u8; 3],
@@ -166,10 +169,26 @@ pub unsafe extern "C" fn stbcam_session_update_pmt(
     })
 }
 
-/// Takes an EN 50221 CA_PMT object (from ca_pmt_list_management on, without tag and length),
-/// list management included: `only` and `first` close the sessions of the former list.
+/// Takes an EN 50221 CA_PMT object, with ca_pmt_tag and length_field or from
+/// ca_pmt_list_management on.
 ///
-/// STBCAM_E_SECTION: malformed. STBCAM_E_FULL: `max_sessions` are open.
+/// List management: `first` and `only` close the sessions of the former list; with the others, and
+/// for a programme that the list has, the session goes on with what the object says. `add` of a
+/// known programme is `update`, `update` of an unknown one is `add`. Each source has its list, and
+/// no list holds a session that `stbcam_session_open_pmt` opened.
+///
+/// Commands, for each component its own or else the programme's:
+///  - ok_descrambling, ok_mmi: the component is descrambled. A dialogue is the host's, by offers and
+///    PIN. Answered with the session, and `ca_enable` by its access.
+///  - query, when no component is to be descrambled: changes nothing. `ca_enable` is by the access
+///    of an open session of the programme on this source, else by what its CA_descriptors are to the
+///    card.
+///  - not_selected: the component is left scrambled. When that is all of them, or the object has
+///    no component, the session of the programme ends; a list is emptied so.
+///
+/// STBCAM_E_SECTION: malformed, not yet applicable (current_next_indicator 0), or a
+/// ca_pmt_list_management or ca_pmt_cmd_id that EN 50221 does not have; nothing has changed.
+/// STBCAM_E_FULL: `max_sessions` are open.
 ///
 /// Threads: any. The octets may be reused as soon as the call returns.
 ///
@@ -194,7 +213,7 @@ pub unsafe extern "C" fn stbcam_ca_pmt(
         let value = stbcam_ca_pmt_reply_t {
             struct_size: 0,
             session: answer.session.map_or(0, |session| session.0),
-            ca_enable: answer.ca_enable,
+            ca_enable: answer.ca_enable.map_or(0, c_ca_enable),
             reserved: [0; 3],
         };
         // SAFETY: as above.
@@ -275,6 +294,16 @@ pub unsafe extern "C" fn stbcam_filters(
     })
 }
 
+const fn c_ca_enable(ca_enable: CaEnable) -> u8 {
+    match ca_enable {
+        CaEnable::Possible => STBCAM_CA_ENABLE_POSSIBLE,
+        CaEnable::Purchase => STBCAM_CA_ENABLE_PURCHASE,
+        CaEnable::Dialogue => STBCAM_CA_ENABLE_DIALOGUE,
+        CaEnable::NoRight => STBCAM_CA_ENABLE_NO_RIGHT,
+        CaEnable::Technical => STBCAM_CA_ENABLE_TECHNICAL,
+    }
+}
+
 fn c_filter(filter: &Filter) -> stbcam_filter_t {
     stbcam_filter_t {
         struct_size: 0,
@@ -293,4 +322,23 @@ fn check_source(source: u8) -> crate::error::Result {
         return Ok(());
     }
     Err(Error::argument(format!("source is {source}, expected 0 to 15")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ABI's numbers are those of EN 50221.
+    #[test]
+    fn ca_enable_has_the_numbers_of_the_standard() {
+        for ca_enable in [
+            CaEnable::Possible,
+            CaEnable::Purchase,
+            CaEnable::Dialogue,
+            CaEnable::NoRight,
+            CaEnable::Technical,
+        ] {
+            assert_eq!(c_ca_enable(ca_enable), ca_enable as u8);
+        }
+    }
 }
