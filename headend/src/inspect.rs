@@ -27,7 +27,8 @@ fn write(packets: &[Packet], programs: &[ecm_emm::pat::Program], text: &mut Stri
     let nulls = packets.iter().filter(|packet| stream::pid(packet) == Pid::NULL).count();
     writeln!(text, "{} packets, {nulls} of them null", packets.len())?;
     let cats = carriage::sections(packets, Pid::CAT);
-    match cats.iter().find_map(|carried| Cat::parse(&carried.section).ok()) {
+    let mut current = cats.iter().filter_map(|carried| Cat::parse(&carried.section).ok());
+    match current.find(|cat| cat.current) {
         Some(cat) => {
             writeln!(text, "CAT: {} times, version {}", cats.len(), cat.version)?;
             for descriptor in cat.descriptors.ca_descriptors() {
@@ -48,9 +49,9 @@ fn service(packets: &[Packet], program: ecm_emm::pat::Program, text: &mut String
     let pmt = sections
         .iter()
         .filter_map(|carried| Pmt::parse(&carried.section).ok())
-        .find(|pmt| pmt.program_number == program.number);
+        .find(|pmt| pmt.program_number == program.number && pmt.current);
     let Some(pmt) = pmt else {
-        return writeln!(text, "service {}: no PMT on PID {}", program.number, program.pid);
+        return writeln!(text, "service {}: no current PMT on PID {}", program.number, program.pid);
     };
     let mode = match pmt.scrambling_mode() {
         Some(mode) => format!("scrambling mode {:02X}", mode.0),

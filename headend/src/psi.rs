@@ -5,7 +5,8 @@
 //!  - ETSI EN 300 468 §6.2 (scrambling_descriptor)
 //!
 //! The PAT stays as it is. Each PMT is rewritten in its own packets: one version on, with our
-//! descriptors behind those that were there.
+//! descriptors behind those that were there. A damaged PMT and one that is not yet applicable stay as
+//! they are.
 
 use crate::carriage::{self, Unit};
 use crate::files::schedule::{self, Schedule};
@@ -17,6 +18,7 @@ use ecm_emm::cat::Cat;
 use ecm_emm::descriptor::{Descriptor, Descriptors};
 use ecm_emm::pat::Pat;
 use ecm_emm::pmt::Pmt;
+use ecm_emm::section::LongSection;
 use std::fmt;
 
 /// A service as the source's tables describe it.
@@ -34,17 +36,28 @@ pub struct Program {
     section: Vec<u8>,
 }
 
-/// The programmes of the first PAT.
+/// The programmes of the first PAT that is current, from all its sections.
 pub fn programs(packets: &[Packet]) -> Result<Vec<ecm_emm::pat::Program>, PsiError> {
-    let pat = carriage::sections(packets, Pid::PAT)
+    let carried = carriage::sections(packets, Pid::PAT);
+    let mut pats = carried
         .iter()
-        .find_map(|carried| Pat::parse(&carried.section).ok())
-        .ok_or(PsiError::NoPat)?;
-    Ok(pat.programs)
+        .filter_map(|carried| Pat::parse(&carried.section).ok())
+        .filter(|pat| pat.current);
+    let first = pats.next().ok_or(PsiError::NoPat)?;
+    let mut seen = vec![first.number.0];
+    let mut programs = first.programs;
+    for pat in pats {
+        if pat.version == first.version && !seen.contains(&pat.number.0) {
+            seen.push(pat.number.0);
+            programs.extend(pat.programs);
+        }
+    }
+    Ok(programs)
 }
 
 impl Program {
-    /// Finds a service. Its PMT must be the same from the first packet to the last.
+    /// Finds a service. Its PMT must be the same from the first packet to the last; damaged ones, and
+    /// those that are not yet applicable, are passed by.
     pub fn find(packets: &[Packet], service: u16) -> Result<Self, PsiError> {
         let programs = programs(packets)?;
         let services: Vec<u16> = programs.iter().map(|program| program.number).collect();
@@ -55,39 +68,45 @@ impl Program {
         if programs.iter().filter(|other| other.pid == pmt_pid).count() > 1 {
             return Err(PsiError::SharedPmt { service, pmt_pid });
         }
-        let mut units = carriage::units(packets, pmt_pid);
-        // A section that the end of the file cuts off is no receiver's PMT.
-        if units.last().is_some_and(|unit| ecm_emm::section::sections(&unit.octets).count() == 0) {
-            units.pop();
-        }
+        let mut units = Vec::new();
         let mut known: Option<Vec<u8>> = None;
-        for unit in &units {
+        let mut damage = None;
+        for unit in carriage::units(packets, pmt_pid) {
             let packet = unit.packets.first().copied().unwrap_or_default();
-            let found: Vec<&[u8]> = ecm_emm::section::sections(&unit.octets).collect();
-            let [section] = *found.as_slice() else {
-                return Err(PsiError::PmtLayout { service, packet });
-            };
             if unit.pointer != 0 {
                 return Err(PsiError::PmtLayout { service, packet });
             }
+            let found: Vec<&[u8]> = ecm_emm::section::sections(&unit.octets).collect();
+            let mut ours = found.iter().filter(|section| {
+                let section = LongSection::parse(section)
+                    .inspect_err(|error| damage = damage.take().or(Some((packet, *error))));
+                section.is_ok_and(|section| is_pmt_of(service, &section))
+            });
+            // Damaged, another table or not yet applicable: no receiver takes it for the service's PMT.
+            let Some(&section) = ours.next() else { continue };
+            if found.len() != 1 {
+                return Err(PsiError::PmtLayout { service, packet });
+            }
+            Pmt::parse(section).map_err(|error| PsiError::Pmt { service, packet, error })?;
             if known.as_ref().is_some_and(|known| known != section) {
                 return Err(PsiError::PmtChanges { service, packet });
             }
-            Pmt::parse(section).map_err(|error| PsiError::Pmt { service, packet, error })?;
             known = Some(section.to_vec());
+            units.push(unit);
         }
-        let Some(section) = known else {
-            return Err(PsiError::NoPmt { service, pmt_pid });
-        };
-        let packet = units.first().and_then(|unit| unit.packets.first()).copied();
+        let section = known.ok_or(match damage {
+            Some((packet, error)) => PsiError::Pmt { service, packet, error },
+            None => PsiError::NoPmt { service, pmt_pid },
+        })?;
         let pmt = Pmt::parse(&section).map_err(|error| PsiError::Pmt {
             service,
-            packet: packet.unwrap_or_default(),
+            packet: units
+                .first()
+                .and_then(|unit| unit.packets.first())
+                .copied()
+                .unwrap_or_default(),
             error,
         })?;
-        if pmt.program_number != service {
-            return Err(PsiError::NoPmt { service, pmt_pid });
-        }
         let components =
             pmt.streams().filter(|s| carries_pes(s.stream_type)).map(|s| s.pid).collect();
         Ok(Self { service, pmt_pid, pcr_pid: pmt.pcr_pid, components, units, section })
@@ -137,6 +156,10 @@ impl Program {
         Pmt { version: (old.version + 1) & 0x1F, descriptors, ..old }.emit(&mut section)?;
         Ok(section)
     }
+}
+
+fn is_pmt_of(service: u16, section: &LongSection<'_>) -> bool {
+    section.table_id == Pmt::TABLE_ID && section.extension == service && section.current
 }
 
 /// The CAT that names our EMM stream.
@@ -193,13 +216,13 @@ const fn has_pes_flags(stream_id: u8) -> bool {
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are named after what the text shows")]
 pub enum PsiError {
-    /// No good PAT section on PID 0.
+    /// No good PAT section that is current on PID 0.
     NoPat,
     /// The PAT does not name the service.
     NoService { service: u16, services: Vec<u16> },
     /// Two services share one PMT PID.
     SharedPmt { service: u16, pmt_pid: Pid },
-    /// The PID named by the PAT carries no PMT of the service.
+    /// The PID named by the PAT carries no current PMT of the service.
     NoPmt { service: u16, pmt_pid: Pid },
     /// A PMT that does not start its packet, or shares it.
     PmtLayout { service: u16, packet: usize },
@@ -218,7 +241,9 @@ pub enum PsiError {
 impl fmt::Display for PsiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoPat => f.write_str("no program association table on PID 0x0000"),
+            Self::NoPat => {
+                f.write_str("no program association table that is current on PID 0x0000")
+            }
             Self::NoService { service, services } => {
                 write!(f, "service {service} is not in the PAT, which names {services:?}")
             }
@@ -226,7 +251,7 @@ impl fmt::Display for PsiError {
                 write!(f, "PMT of service {service}: PID {pmt_pid} carries another service's too")
             }
             Self::NoPmt { service, pmt_pid } => {
-                write!(f, "no PMT of service {service} on PID {pmt_pid}")
+                write!(f, "no current PMT of service {service} on PID {pmt_pid}")
             }
             Self::PmtLayout { service, packet } => write!(
                 f,
