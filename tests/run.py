@@ -145,6 +145,7 @@ def tests():
         yield f"demo, {reader}", lambda reader=reader: demo(reader, "--reader", reader)
     yield "demo under valgrind", valgrind
     yield "software descrambler against libdvbcsa and OpenSSL", script("check_descrambler.py")
+    yield "tables of tomorrow, damaged ones", script("check_tables.py", OUT / "tables")
     yield "bad input", script("check_bad_input.py", OUT / "bad-input")
     yield "the README's C compiles", readme_compiles
     yield "wasted characters are noticed", wasted_characters_are_noticed

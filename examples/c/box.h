@@ -5,12 +5,13 @@
 #include "stbcam.h"
 #include "ts.h"
 
-enum { MAX_SERVICES = 32, MAX_STREAMS = 16, MAX_FILTERS = 64, MAX_REQUESTS = 64 };
+enum { MAX_SERVICES = 32, MAX_STREAMS = 16, MAX_FILTERS = 256, MAX_REQUESTS = 64 };
 
 typedef struct service {
     uint16_t sid, pmt_pid;
     uint8_t pmt[1024];
     size_t pmt_len;
+    int pmt_damaged; /* a section on pmt_pid was */
     uint16_t es[MAX_STREAMS];
     int es_count;
     int watched;

@@ -123,21 +123,33 @@ static void on_pmt(box_t *box, service_t *service, const uint8_t *section, size_
     tune(box, service);
 }
 
+/* PMTs of this PID: a damaged one is no change of the PMT, one of tomorrow is none yet. */
+static void on_pmt_section(box_t *box, uint16_t pid, const uint8_t *section, size_t len)
+{
+    int good = ts_table_good(section, len);
+    for (int i = 0; i < box->service_count; i++) {
+        service_t *service = &box->services[i];
+        if (service->pmt_pid != pid)
+            continue;
+        if (!good)
+            service->pmt_damaged = 1;
+        else if (len >= 16 && ts_table_current(section) && service->sid == (section[3] << 8 | section[4]))
+            on_pmt(box, service, section, len);
+    }
+}
+
 static void on_section(void *user, uint16_t pid, const uint8_t *section, size_t len)
 {
     box_t *box = user;
     box->got_section = 1;
-    if (pid == 0 && section[0] == 0x00 && len >= 12) {
-        on_pat(box, section, len);
+    if (pid == 0 && section[0] == 0x00) {
+        if (ts_table_good(section, len) && ts_table_current(section))
+            on_pat(box, section, len);
     } else if (pid == 1 && section[0] == 0x01) {
         if (stbcam_cat(box->cam, 0, section, len) != STBCAM_OK)
             fail("CAT");
-    } else if (section[0] == 0x02 && len >= 16) {
-        for (int i = 0; i < box->service_count; i++) {
-            service_t *service = &box->services[i];
-            if (service->pmt_pid == pid && service->sid == (section[3] << 8 | section[4]))
-                on_pmt(box, service, section, len);
-        }
+    } else if (section[0] == 0x02) {
+        on_pmt_section(box, pid, section, len);
     }
     for (size_t i = 0; i < box->filter_count; i++) {
         if (box->filters[i].pid == pid && passes(&box->filters[i], section, len)) {
@@ -331,7 +343,7 @@ static int play_all(box_t *box)
         stbcam_card(box->cam, &card);
         const char *why = stbcam_reason_text(card.reason, NULL);
         if (!service->session)
-            why = "it is not in the stream";
+            why = service->pmt_damaged ? "its PMT is damaged" : "it is not in the stream";
         else if (stbcam_access(box->cam, service->session, &access) == STBCAM_OK)
             why = stbcam_reason_text(access.reason, NULL);
         fprintf(stderr, "player: service %u never came into clear: %s (card: %s)\n", (unsigned)service->sid, why,

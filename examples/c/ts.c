@@ -157,3 +157,14 @@ void ts_demux_free(ts_demux_t *demux)
     for (int pid = 0; pid < TS_PIDS; pid++)
         free(demux->parts[pid]);
 }
+
+int ts_table_good(const uint8_t *section, size_t len)
+{
+    uint32_t crc = 0xFFFFFFFF; /* ISO/IEC 13818-1, annex A: over a good section it comes to 0 */
+    for (size_t at = 0; at < len; at++) {
+        crc ^= (uint32_t)section[at] << 24;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 0x80000000 ? crc << 1 ^ 0x04C11DB7 : crc << 1;
+    }
+    return len >= 12 && section[1] & 0x80 && crc == 0;
+}

@@ -39,6 +39,11 @@ typedef void (*ts_section_fn)(void *user, uint16_t pid, const uint8_t *section, 
 void ts_demux(ts_demux_t *demux, const uint8_t *packet, ts_section_fn found, void *user);
 void ts_demux_free(ts_demux_t *demux);
 
+/* Whether a section of PAT or PMT is whole: long form, good CRC. Hardware checks it before anybody sees the section. */
+int ts_table_good(const uint8_t *section, size_t len);
+/* current_next_indicator of such a section: 0 when the table is one of tomorrow. */
+static inline int ts_table_current(const uint8_t *section) { return section[5] & 1; }
+
 static inline uint16_t ts_pid(const uint8_t *packet) { return (uint16_t)((packet[1] & 0x1F) << 8 | packet[2]); }
 
 #endif
