@@ -15,6 +15,14 @@ static uint32_t crc32_mpeg(const uint8_t *octets, size_t len)
     return crc;
 }
 
+/* Makes the last four octets of a section its CRC again. */
+static void seal(uint8_t *section, size_t len)
+{
+    uint32_t crc = crc32_mpeg(section, len - 4);
+    for (size_t i = 0; i < 4; i++)
+        section[len - 4 + i] = (uint8_t)(crc >> (24 - 8 * i));
+}
+
 /* The PMT of programme 1: our CA_descriptor (ECM PID 0x0140, operator 0x1201, suite 2), one video stream. */
 static size_t pmt(uint8_t *section)
 {
@@ -22,10 +30,62 @@ static size_t pmt(uint8_t *section)
                                    0x09, 0x07, 0x4A, 0xF0, 0xE1, 0x40, 0x12, 0x01, 0x02,
                                    0x1B, 0xE1, 0x00, 0xF0, 0x00};
     memcpy(section, body, sizeof body);
-    uint32_t crc = crc32_mpeg(section, sizeof body);
-    for (int i = 0; i < 4; i++)
-        section[sizeof body + (size_t)i] = (uint8_t)(crc >> (24 - 8 * i));
+    seal(section, sizeof body + 4);
     return sizeof body + 4;
+}
+
+/* What is no PMT of the session's programme that is current is refused, and the session goes on. */
+static void foreign_tables(stbcam_t *cam, stbcam_session_t session)
+{
+    uint8_t section[64];
+    size_t len = pmt(section);
+    stbcam_session_t other = 0;
+    stbcam_error_t error = {.struct_size = sizeof error};
+
+    section[5] = 0xC0; /* current_next_indicator */
+    seal(section, len);
+    CHECK(stbcam_session_update_pmt(cam, session, section, len), STBCAM_E_SECTION);
+    CHECK(stbcam_last_error(&error), STBCAM_OK);
+    CHECK_TRUE(strstr(error.text, "current_next_indicator") != NULL);
+    CHECK(stbcam_session_open_pmt(cam, 0, section, len, &other), STBCAM_E_SECTION);
+    len = pmt(section);
+    section[4] = 2; /* program_number */
+    seal(section, len);
+    CHECK(stbcam_session_update_pmt(cam, session, section, len), STBCAM_E_SECTION);
+    CHECK(stbcam_last_error(&error), STBCAM_OK);
+    CHECK_TRUE(strstr(error.text, "programme 2") != NULL);
+    len = pmt(section);
+    CHECK(stbcam_session_update_pmt(cam, session, section, len), STBCAM_OK);
+}
+
+/* CA_PMT with tag and length and without; a query, a list management that is none, and no component. */
+static void ca_pmt(stbcam_t *cam)
+{
+    uint8_t object[] = {0x9F, 0x80, 0x32, 0x15, 0x03, 0x00, 0x07, 0xC1, 0xF0, 0x0A, 0x01, 0x09, 0x07,
+                        0x4A, 0xF0, 0xE1, 0x40, 0x12, 0x01, 0x02, 0x1B, 0xE1, 0x00, 0xF0, 0x00};
+    enum { HEAD = 4, LIST = 4, COMMAND = 10 };
+    stbcam_ca_pmt_reply_t reply = {.struct_size = sizeof reply};
+
+    CHECK(stbcam_ca_pmt(cam, 0, object, sizeof object, &reply), STBCAM_OK);
+    stbcam_session_t session = reply.session;
+    CHECK_TRUE(session != 0);
+    CHECK(reply.ca_enable, STBCAM_CA_ENABLE_TECHNICAL); /* there is no card */
+    object[LIST] = 5;
+    CHECK(stbcam_ca_pmt(cam, 0, object + HEAD, sizeof object - HEAD, &reply), STBCAM_OK);
+    CHECK(reply.session, session);
+    object[COMMAND] = 3;
+    CHECK(stbcam_ca_pmt(cam, 0, object, sizeof object, &reply), STBCAM_OK);
+    CHECK(reply.session, 0);
+    CHECK(reply.ca_enable, STBCAM_CA_ENABLE_TECHNICAL);
+    object[COMMAND] = 9;
+    CHECK(stbcam_ca_pmt(cam, 0, object, sizeof object, &reply), STBCAM_E_SECTION);
+    object[COMMAND] = 4;
+    object[LIST] = 9;
+    CHECK(stbcam_ca_pmt(cam, 0, object, sizeof object, &reply), STBCAM_E_SECTION);
+    object[LIST] = 5;
+    CHECK(stbcam_ca_pmt(cam, 0, object, sizeof object, &reply), STBCAM_OK);
+    CHECK(reply.ca_enable, 0);
+    CHECK(stbcam_session_close(cam, session), STBCAM_E_NO_SESSION);
 }
 
 static void tables(stbcam_t *cam)
@@ -55,6 +115,8 @@ static void tables(stbcam_t *cam)
     CHECK(stbcam_access(cam, session, &access), STBCAM_E_STRUCT_SIZE);
     CHECK(stbcam_cat(cam, 0, section, len), STBCAM_E_SECTION);
     CHECK(stbcam_ca_pmt(cam, 0, section, 2, &reply), STBCAM_E_SECTION);
+    foreign_tables(cam, session);
+    ca_pmt(cam);
 
     CHECK(stbcam_section(cam, 0, 0x140, ecm, sizeof ecm), STBCAM_OK);
     CHECK(stbcam_section(cam, 0, 0x140, ecm, sizeof ecm - 1), STBCAM_E_SECTION);
