@@ -117,18 +117,23 @@ impl Engine {
         }
         for descriptor in cat.descriptors.ca_descriptors() {
             let stream = (source, descriptor.pid);
-            if self.config.ca_system_ids.contains(&descriptor.system)
-                && descriptor.pid != Pid::NULL
-                && self.emm_streams.len() < Self::MAX_EMM_STREAMS
-                && !self.emm_streams.contains(&stream)
+            if !self.config.ca_system_ids.contains(&descriptor.system)
+                || descriptor.pid == Pid::NULL
+                || self.emm_streams.contains(&stream)
             {
-                self.emm_streams.push(stream);
+                continue;
             }
+            if self.emm_streams.len() >= Self::MAX_EMM_STREAMS {
+                log::warn!("the CAT of source {source} names more EMM streams than are served");
+                break;
+            }
+            self.emm_streams.push(stream);
         }
         self.filters_stale = true;
     }
 
-    const MAX_EMM_STREAMS: usize = 64;
+    /// More than the section of a CAT can name.
+    const MAX_EMM_STREAMS: usize = 256;
 
     pub(crate) fn wanted_filters(&self) -> Vec<Filter> {
         let mut filters = Vec::new();

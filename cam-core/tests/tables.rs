@@ -6,9 +6,10 @@ mod bench;
 
 use bench::card::{OPERATOR, key, slot};
 use bench::{Bench, air};
-use cam_core::{AccessState, AccessStatus, Event, Remedy, SessionId};
+use cam_core::{AccessState, AccessStatus, Event, Input, Remedy, SessionId};
 use cam_types::{CaSystemId, CasTime, ChannelId, Epoch, Pid, Secret};
 use ecm_emm::ca_descriptor::CaDescriptor;
+use ecm_emm::cat::Cat;
 use ecm_emm::descriptor::Descriptors;
 use ecm_emm::ecm::{Cci, ControlWords, EcmBody, EcmHeader, EcmKind, Rating, Regions};
 use ecm_emm::pmt::{Pmt, Stream, Streams};
@@ -176,6 +177,34 @@ fn a_next_table_is_refused_and_touches_nothing() {
     bench.engine.session_update(bench.now, session, &current).unwrap();
     bench.drain();
     assert!(!bench.has_words(session));
+}
+
+/// The CAT: its sections add up, those of tomorrow and damaged ones change nothing, and every EMM
+/// stream that one section can name is served.
+#[test]
+fn the_cat_is_read_as_it_stands() {
+    let cat = |current, number, pids: std::ops::Range<u16>| {
+        let descriptors: Vec<u8> =
+            pids.flat_map(|pid| ca(air::SYSTEM, Pid::from_field(pid), &[])).collect();
+        let descriptors = Descriptors::parse(&descriptors).unwrap();
+        let mut out = Vec::new();
+        Cat { version: 0, current, number, descriptors }.emit(&mut out).unwrap();
+        out
+    };
+    let mut damaged = cat(true, (0, 0), 0x300..0x301);
+    *damaged.last_mut().unwrap() ^= 1;
+    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    for (section, expected) in [
+        (cat(true, (0, 1), 0x150..0x152), vec![0x150, 0x151]),
+        (cat(true, (1, 1), 0x152..0x153), vec![0x150, 0x151, 0x152]),
+        (cat(false, (0, 0), 0x300..0x301), vec![0x150, 0x151, 0x152]),
+        (damaged, vec![0x150, 0x151, 0x152]),
+        (cat(true, (0, 0), 0x400..0x4A8), (0x400..0x4A8).collect()),
+    ] {
+        bench.input(Input::Cat { source: 0, section: &section });
+        let wanted: Vec<u16> = bench.engine.filters().iter().map(|f| f.pid.value()).collect();
+        assert_eq!(wanted, expected);
+    }
 }
 
 /// What is no PMT of the session's programme is refused by name and touches nothing.
