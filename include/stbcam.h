@@ -1102,7 +1102,10 @@ typedef struct stbcam_access_t {
     uint16_t sw;
     /** The CA system in use, 0 for none of ours. */
     uint16_t ca_system_id;
-    /** The operator of the ECMs in use. */
+    /**
+     * The card's operator that the ECMs in use are for; 0 before a card is known, and where the PMT
+     * does not name it.
+     */
     uint16_t operator_id;
     /** Copy control information of the last answer. */
     uint8_t copy_control;

@@ -58,7 +58,8 @@ pub struct stbcam_access_t {
     pub sw: u16,
     /// The CA system in use, 0 for none of ours.
     pub ca_system_id: u16,
-    /// The operator of the ECMs in use.
+    /// The card's operator that the ECMs in use are for; 0 before a card is known, and where the PMT
+    /// does not name it.
     pub operator_id: u16,
     /// Copy control information of the last answer.
     pub copy_control: u8,
