@@ -243,42 +243,56 @@ impl World {
     }
 
     /// Two worlds with the same key behave alike from here on.
-    fn key(&self) -> String {
+    fn key(&self) -> Vec<i64> {
+        const NONE: i64 = i64::MIN;
         let ms = |at: Instant| (self.began_ms as i64) - (at.as_micros() / 1000) as i64;
-        let number = |of: u32| of.wrapping_sub(self.number).cast_signed();
-        let word = |(life, of): Word| (self.life - life, number(of));
+        let number = |of: u32| i64::from(of.wrapping_sub(self.number).cast_signed());
+        // Words of other lives are all alike wrong.
+        let word = |(life, of): Word| [i64::from(life == self.life), number(of)];
         let follower = &self.follower;
-        let place = match follower.place {
-            Place::NotCertain => "not certain".to_owned(),
-            Place::Lost => "lost".to_owned(),
-            Place::In { period, moved } => {
-                // Half a period later it makes no difference.
-                let moved = moved
-                    .filter(|moved| ms(moved.at) < PERIOD_MS as i64 / 2)
-                    .map(|moved| (ms(moved.at), moved.packets, moved.confirmed));
-                format!("{} {moved:?}", number(period))
-            }
-        };
-        let streams: Vec<_> = follower
-            .streams
-            .iter()
-            .map(|stream| (stream.period.map(number), stream.would_move, stream.units))
-            .collect();
-        let words: Vec<_> = self.words.iter().map(|(of, w)| (number(*of), word(*w))).collect();
-        let ecms: Vec<_> = self.ecms.iter().map(|(at, w)| (at - self.began_ms, word(*w))).collect();
-        format!(
-            "{} {} {place} {streams:?} {:?} {:?} {} {} {} {words:?} {ecms:?} {} {:?} {:?}",
+        let mut key = vec![
             number(follower.newest),
-            follower.has_former,
+            follower.has_former.into(),
             ms(follower.last),
-            follower.period,
-            follower.proven,
-            follower.contradictions,
-            follower.late,
-            self.early,
-            self.promise,
-            self.answered.map(word),
-        )
+            follower.period.map_or(NONE, |period| period.as_millis() as i64),
+            follower.proven.into(),
+            follower.contradictions.into(),
+            follower.late.into(),
+            self.early.into(),
+        ];
+        match follower.place {
+            Place::NotCertain => key.push(NONE),
+            Place::Lost => key.push(NONE + 1),
+            Place::In { period, moved } => {
+                key.push(number(period));
+                // Half a period later it makes no difference.
+                if let Some(moved) = moved.filter(|moved| ms(moved.at) < PERIOD_MS as i64 / 2) {
+                    key.extend([ms(moved.at), moved.packets.into(), moved.confirmed.into()]);
+                }
+            }
+        }
+        for stream in &follower.streams {
+            key.push(stream.period.map_or(NONE, number));
+            key.push(stream.would_move.into());
+            key.push(match stream.units {
+                Units::Untold(count) => count.into(),
+                Units::Pes => NONE,
+            });
+        }
+        key.push(match self.promise {
+            Promise::AfterAnEcm => NONE,
+            Promise::From(at) => at as i64,
+        });
+        key.extend(self.answered.map(word).into_iter().flatten());
+        for (of, held) in &self.words {
+            key.push(number(*of));
+            key.extend(word(*held));
+        }
+        for (at, held) in &self.ecms {
+            key.push((at - self.began_ms) as i64);
+            key.extend(word(*held));
+        }
+        key
     }
 }
 
@@ -294,7 +308,7 @@ impl std::fmt::Debug for World {
 
 /// Follows all orders of `events` over eight periods, and one quiet period behind.
 fn all_orders(content: Content, events: &[Happening]) {
-    let mut states: HashMap<(String, usize), (World, u64, Vec<Happening>)> = HashMap::new();
+    let mut states: HashMap<(Vec<i64>, usize), (World, u64, Vec<Happening>)> = HashMap::new();
     for (index, first) in events.iter().enumerate() {
         let world = World::new(content);
         states.insert((world.key(), index), (world, 1, vec![*first]));
