@@ -1080,8 +1080,9 @@ typedef struct stbcam_access_t {
     /** 0. */
     uint32_t reserved;
     /**
-     * The end of the right that granted, as seconds of the Unix epoch; 0 when the card has not
-     * told it.
+     * The end of the right that opened the programme, as the card told it with its last answer, in
+     * seconds of the Unix epoch. Of several rights it is the one that lasts longest. 0 where no right
+     * opened it: free, a preview, refused.
      */
     int64_t expires_utc;
 } stbcam_access_t;

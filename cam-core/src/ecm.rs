@@ -148,7 +148,7 @@ impl Engine {
             cci: answer.cci.0,
             rating: answer.rating.0,
             pin_needed: flag(answer, EcmAnswer::PIN_NEEDED),
-            slot: header.slot,
+            expires: answer.opened_by.map(|right| right.end),
         };
         let offer = answer.offer.as_ref().map(|terms| offer_of(session_id, answer, terms));
         if let (Some(_), Some(section)) = (&offer, stream.gate.kept()) {
