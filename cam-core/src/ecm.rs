@@ -13,7 +13,7 @@ use crate::emm::is_rotation;
 use crate::engine::Engine;
 use crate::exchange::Answer;
 use crate::outbox::Todo;
-use crate::stream::{Keys, Word};
+use crate::stream::{Keys, Stream, Word};
 use crate::{AccessState, Event, Offer, OfferId, OfferKind, SessionId};
 
 impl Engine {
@@ -177,6 +177,12 @@ impl Engine {
             (false, false) => {}
         }
         self.offer_changed(session_id, old_offer, offer);
+    }
+
+    /// The card may judge otherwise now what is on air: it gets the kept ECM of these streams again.
+    pub(crate) fn ask_again(&mut self, of: impl Fn(&Stream) -> bool) {
+        let streams = self.sessions.iter_mut().flat_map(|session| &mut session.streams);
+        streams.filter(|stream| of(stream)).for_each(|stream| stream.gate.replay());
     }
 
     fn offer_changed(&mut self, session: SessionId, old: Option<Offer>, new: Option<Offer>) {
