@@ -33,6 +33,7 @@ mod programme;
 mod purchase;
 mod report;
 mod request;
+mod review;
 mod row;
 mod session;
 mod settle;
