@@ -19,16 +19,19 @@ int ts_read(ts_file_t *ts, uint8_t packet[TS_PACKET]);    /* 1, 0 at the end, -1
 
 /* Stream time from the PCR of the first PID that has one. */
 typedef struct ts_clock {
-    int pid; /* -1 before the first PCR */
-    uint64_t first, last; /* 27 MHz */
-    unsigned long last_packet;
+    int pid;     /* -1 before the first PCR */
+    int running; /* two PCRs have agreed */
+    int strangers; /* PCRs of other PIDs before that */
+    uint64_t first, last, newest; /* 27 MHz; newest: what the next PCR must bear out */
+    unsigned long last_packet, newest_packet;
     double per_packet;
 } ts_clock_t;
 
 void ts_clock_feed(ts_clock_t *clock, const uint8_t *packet, unsigned long index);
 double ts_clock_at(const ts_clock_t *clock, unsigned long index); /* seconds since the first PCR */
 
-/* Section assembly on the PIDs that are wanted. */
+/* Section assembly on the PIDs that are wanted. Packets that are flagged as damaged, sections that packets are missing of,
+ * and tables whose CRC_32 does not hold are dropped. */
 typedef struct ts_part ts_part_t;
 typedef struct ts_demux {
     uint8_t wanted[TS_PIDS];
@@ -39,6 +42,8 @@ typedef void (*ts_section_fn)(void *user, uint16_t pid, const uint8_t *section, 
 void ts_demux(ts_demux_t *demux, const uint8_t *packet, ts_section_fn found, void *user);
 void ts_demux_free(ts_demux_t *demux);
 
+/* transport_error_indicator: nothing in this packet can be relied on, its PID included. */
+static inline int ts_damaged(const uint8_t *packet) { return packet[1] & 0x80; }
 static inline uint16_t ts_pid(const uint8_t *packet) { return (uint16_t)((packet[1] & 0x1F) << 8 | packet[2]); }
 
 #endif
