@@ -234,7 +234,7 @@ fn flag(answer: &EcmAnswer, flag: u8) -> bool {
 }
 
 /// The card could not take the ECM for authentic, or could not judge it at all: this says nothing
-/// about rights.
+/// about rights. The operator stands in the header, and is looked at before the seal.
 fn is_about_the_ecm(status: AccessStatus) -> bool {
-    AccessState::of(status) == AccessState::Technical
+    AccessState::of(status) == AccessState::Technical || status == AccessStatus::UNKNOWN_OPERATOR
 }

@@ -308,6 +308,9 @@ impl ModelCard {
 
     fn open(&self, section: &[u8]) -> Result<(u8, Epoch, EcmBody), AccessStatus> {
         let ecm = Ecm::parse(section).map_err(|_| AccessStatus::MALFORMED_ECM)?;
+        if ecm.header.operator != OPERATOR {
+            return Err(AccessStatus::UNKNOWN_OPERATOR);
+        }
         let (slot, epoch) = (ecm.header.slot.value(), ecm.header.epoch);
         let key = self.service.get(&(slot, epoch)).ok_or(AccessStatus::NO_KEY)?;
         let body = ecm.open(key).map_err(|_| AccessStatus::REFUSED_ECM)?;
