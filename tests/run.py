@@ -24,6 +24,7 @@ from breaks import BREAKS  # noqa: E402
 from claims import CLAIMS  # noqa: E402
 
 TIMEOUT_S = 300
+SEEDS = (1, 4, 5)  # of damage: each has something that once took the picture, or more than its packet
 VALGRIND = ("valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=all "
             "--errors-for-leak-kinds=all --child-silent-after-fork=yes")
 
@@ -144,6 +145,10 @@ def tests():
     for reader in READERS:
         yield f"demo, {reader}", lambda reader=reader: demo(reader, "--reader", reader)
     yield "demo under valgrind", valgrind
+    for seed in SEEDS:
+        yield (f"demo on a damaged signal, seed {seed}",
+               script("check_damage.py", OUT / f"damage-{seed}", "--seed", str(seed)))
+    yield "reduced control words against libdvbcsa", script("check_entropy.py", OUT / "entropy")
     yield "software descrambler against libdvbcsa and OpenSSL", script("check_descrambler.py")
     yield "bad input", script("check_bad_input.py", OUT / "bad-input")
     yield "the README's C compiles", readme_compiles
