@@ -74,7 +74,7 @@ pub struct stbcam_access_t {
     pub reserved: u32,
     /// The end of the right that opened the programme, as the card told it with its last answer, in
     /// seconds of the Unix epoch. Of several rights it is the one that lasts longest. 0 where no right
-    /// opened it: free, a preview, refused.
+    /// opened it (free, a preview, refused), or the card does not tell it.
     pub expires_utc: i64,
 }
 
