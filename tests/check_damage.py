@@ -136,7 +136,7 @@ class Judge:
         shown = sum(bool(p.data[1] & 0x80) != (p.index in self.flagged) for p in self.received)
         shares = {kind: len(places) / len(self.sent) for kind, places in
                   (("flagged", self.flagged), ("silent", self.silent))}
-        good = all(SHARES[kind] / 2 < share < SHARES[kind] * 2 for kind, share in shares.items())
+        good = all(SHARES[kind] / 3 < share < SHARES[kind] * 3 for kind, share in shares.items())
         self.check("the signal is damaged where the list says", good and moved == idle == shown == 0,
                    ", ".join(f"{share:.2%} {kind}" for kind, share in shares.items())
                    + f", {moved} others changed, {idle} unchanged, {shown} flags wrong")
