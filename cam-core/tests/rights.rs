@@ -157,7 +157,8 @@ fn a_new_ecm_does_not_wait_for_a_round() {
         bench.run(10);
         assert!(ms(since, bench.now) < 1000);
     }
-    assert!(bench.now.since(since) <= 2 * EXCHANGE, "{} ms", ms(since, bench.now));
+    // What is on the line, at most one more of its own stream, and itself.
+    assert!(bench.now.since(since) <= 3 * EXCHANGE, "{} ms", ms(since, bench.now));
 }
 
 /// `expires` is told by the card: a right of the same kind that lasts longer opened nothing.
