@@ -1120,8 +1120,9 @@ typedef struct stbcam_access_t {
     /** 0. */
     uint32_t reserved;
     /**
-     * The end of the right that granted, as seconds of the Unix epoch; 0 when the card has not
-     * told it.
+     * The end of the right that opened the programme, as the card told it with its last answer, in
+     * seconds of the Unix epoch. Of several rights it is the one that lasts longest. 0 where no right
+     * opened it (free, a preview, refused), or the card does not tell it.
      */
     int64_t expires_utc;
 } stbcam_access_t;
@@ -1376,7 +1377,8 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
 /**
  * Asks the card whether this is its PIN, and waits for the answer, at most card_timeout_ms.
  * *tries_left is stored with STBCAM_OK, STBCAM_E_PIN_WRONG and STBCAM_E_PIN_BLOCKED, UINT32_MAX when
- * the card has not told it; it may be NULL.
+ * the card has not told it; it may be NULL. With STBCAM_OK the programmes that were refused for their
+ * rating are asked about at once: STBCAM_EV_ACCESS follows.
  *
  * STBCAM_E_PIN_WRONG: tries are left. STBCAM_E_PIN_BLOCKED: none are. STBCAM_E_ARG: not 4 to 12
  * digits. STBCAM_E_NO_CARD: no card in session. STBCAM_E_TIMEOUT: no answer.

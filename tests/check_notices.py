@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""check_demo.py is no yes-man: each file of a good demo is spoilt in one way, and it must name what does not hold.
+"""check_demo.py and check_damage.py are no yes-men: each file of a good demo is spoilt in one way, and they must name what
+does not hold.
 
     check_notices.py DIR        scratch folder
 """
@@ -17,6 +18,7 @@ import ts
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "examples" / "media" / "two-services.ts"
 NEWS_VIDEO, CINEMA_VIDEO, NEWS_ECM, EMM, CAT = 0x0100, 0x0102, 0x0140, 0x0150, 0x0001
+COMPONENTS = {"1": (NEWS_VIDEO, 0x0101), "2": (CINEMA_VIDEO, 0x0103)}
 
 
 class Files:
@@ -189,33 +191,152 @@ SPOILT = {
 }
 
 
-def notices(good, scratch, spoil, expected):
-    """None when the checker names what was spoilt, else what it said."""
-    files = Files(good)
+class DamagedFiles:
+    """A demo on a bad signal, and what a box without a fault makes of it."""
+
+    def __init__(self, directory):
+        read = lambda path: [bytearray(p.data) for p in ts.read(path)]  # noqa: E731
+        self.source = read(SOURCE)
+        self.scrambled, self.damaged = (read(directory / f"{name}.ts") for name in ("scrambled", "damaged"))
+        self.places = json.loads((directory / "damage.json").read_text())
+        self.windows = json.loads((directory / "windows.json").read_text())
+        self.descrambled = [bytearray(p) for p in self.damaged]
+        broken = {i for kind in ("flagged", "silent") for i in self.places[kind]}
+        for service, pids in COMPONENTS.items():
+            for first, last in self.windows[service]:
+                for i in set(range(first, last + 1)) - broken:
+                    if ts.Packet(self.source[i], i).pid in pids:
+                        self.descrambled[i] = bytearray(self.source[i])
+
+    def write(self, directory):
+        directory.mkdir()
+        for name in ("scrambled", "damaged", "descrambled"):
+            (directory / f"{name}.ts").write_bytes(b"".join(getattr(self, name)))
+        (directory / "damage.json").write_text(json.dumps(self.places))
+        (directory / "windows.json").write_text(json.dumps(self.windows))
+
+    def whole(self, pid, after):
+        """The first undamaged packet of this PID from there on that is payload alone."""
+        return next(i for i in range(after, len(self.scrambled)) if self.scrambled[i] == self.damaged[i]
+                    and ts.Packet(self.scrambled[i], i).pid == pid and self.scrambled[i][3] & 0x30 == 0x10)
+
+    def dark(self, service, first, count):
+        """Leaves what the service has there as it came."""
+        for i in range(first, first + count):
+            if ts.Packet(self.source[i], i).pid in COMPONENTS[service]:
+                self.descrambled[i] = bytearray(self.damaged[i])
+
+
+def wrong_packet(files):
+    files.descrambled[files.whole(NEWS_VIDEO, 6000)][-1] ^= 1
+
+
+def wrong_packet_without_keys(files):
+    files.descrambled[files.whole(CINEMA_VIDEO, 7000)][-1] ^= 1
+
+
+def wrong_packet_of_nobody(files):
+    files.descrambled[files.whole(EMM, 6000)][-1] ^= 1
+
+
+def packet_left_scrambled(files):
+    place = files.whole(NEWS_VIDEO, 6000)
+    files.descrambled[place] = files.damaged[place]
+
+
+def wrong_packet_called_damaged(files):
+    wrong_packet(files)
+    files.places["silent"].append(files.whole(NEWS_VIDEO, 6000))
+
+
+def flagged_packet_touched(files):
+    files.descrambled[files.places["flagged"][7]][-1] ^= 1
+
+
+def no_damage(files):
+    files.places.update(flagged=[], silent=[])
+    files.damaged = files.scrambled
+
+
+def damage_unsaid(files):
+    files.places["flagged"].pop()
+
+
+def late_by_more_than_a_period(files):
+    files.dark("1", 0, 3400)
+
+
+def late_by_less_than_a_period(files):
+    files.dark("1", 0, 2600)
+
+
+def windows_made_narrow(files):
+    files.windows["1"][0][0] += 600
+
+
+def window_left_out(files):
+    del files.windows["2"][1]
+
+
+def nothing(_):
+    pass
+
+
+SPOILT_ON_A_BAD_SIGNAL = {
+    wrong_packet: "no undamaged packet is garbled",
+    wrong_packet_without_keys: "no undamaged packet is garbled",
+    wrong_packet_of_nobody: "no undamaged packet is garbled",
+    packet_left_scrambled: "every undamaged packet of a window equals the source",
+    wrong_packet_called_damaged: "the signal is damaged where the list says",
+    flagged_packet_touched: "a flagged packet stays as it came",
+    no_damage: "the signal is damaged where the list says",
+    damage_unsaid: "the signal is damaged where the list says",
+    late_by_more_than_a_period: "every undamaged packet of a window equals the source",
+    windows_made_narrow: "service 1: keys are there",
+    window_left_out: "service 2: keys are there",
+    late_by_less_than_a_period: None,
+    nothing: None,
+}
+
+
+def notices(kind, good, scratch, spoil, expected):
+    """None when the checker names what was spoilt, or holds where nothing was (None); else what it said."""
+    files = kind(good)
     spoil(files)
     directory = scratch / spoil.__name__
     files.write(directory)
-    told = subprocess.run([sys.executable, ROOT / "tests" / "check_demo.py", directory, "--no-frames"],
-                          capture_output=True, text=True, check=False)
+    told = subprocess.run([sys.executable, *CHECKERS[kind](directory)], capture_output=True, text=True, check=False)
     shutil.rmtree(directory)
-    named = [line for line in told.stdout.splitlines() if line.startswith("FAILED  " + expected)]
-    return None if told.returncode == 1 and named else (told.stdout + told.stderr)[-600:]
+    named = [line for line in told.stdout.splitlines() if line.startswith(f"FAILED  {expected or ''}")]
+    as_expected = told.returncode == 1 and named if expected else told.returncode == 0
+    return None if as_expected else (told.stdout + told.stderr)[-600:]
+
+
+CHECKERS = {
+    Files: lambda directory: (ROOT / "tests" / "check_demo.py", directory, "--no-frames"),
+    DamagedFiles: lambda directory: (ROOT / "tests" / "check_damage.py", directory, "--judge"),
+}
 
 
 def main():
     scratch = Path(sys.argv[1])
     shutil.rmtree(scratch, ignore_errors=True)
-    good = scratch / "good"
+    good, bad_signal = scratch / "good", scratch / "bad-signal"
     subprocess.run([sys.executable, ROOT / "examples" / "demo" / "story.py", "--unpaced", "--out", good], check=True,
                    stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    # What the box makes of it is not used here.
+    subprocess.run([sys.executable, ROOT / "tests" / "check_damage.py", bad_signal], check=False,
+                   stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     failed = 0
+    cases = [(Files, good, s, e) for s, e in SPOILT.items()]
+    cases += [(DamagedFiles, bad_signal, s, e) for s, e in SPOILT_ON_A_BAD_SIGNAL.items()]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        running = [(s, e, pool.submit(notices, good, scratch, s, e)) for s, e in SPOILT.items()]
+        running = [(s, e, pool.submit(notices, kind, folder, scratch, s, e)) for kind, folder, s, e in cases]
         for spoil, expected, future in running:
             problem = future.result()
             failed += problem is not None
-            print(f"{'FAILED ' if problem else 'ok     '} {spoil.__name__}: {problem or expected}")
-    print(f"{len(SPOILT) - failed} passed, {failed} failed")
+            print(f"{'FAILED ' if problem else 'ok     '} {spoil.__name__}: {problem or expected or 'holds'}")
+    print(f"{len(cases) - failed} passed, {failed} failed")
     sys.exit(bool(failed))
 
 

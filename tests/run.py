@@ -24,6 +24,8 @@ from breaks import BREAKS  # noqa: E402
 from claims import CLAIMS  # noqa: E402
 
 TIMEOUT_S = 300
+# Of damage. A scrambling bit without the indicator; an ECM with a damaged operator; one damaged while the card is out.
+SEEDS = (1, 4, 42)
 VALGRIND = ("valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=all "
             "--errors-for-leak-kinds=all --child-silent-after-fork=yes")
 
@@ -144,6 +146,10 @@ def tests():
     for reader in READERS:
         yield f"demo, {reader}", lambda reader=reader: demo(reader, "--reader", reader)
     yield "demo under valgrind", valgrind
+    for seed in SEEDS:
+        yield (f"demo on a damaged signal, seed {seed}",
+               script("check_damage.py", OUT / f"damage-{seed}", "--seed", str(seed)))
+    yield "reduced control words against libdvbcsa", script("check_entropy.py", OUT / "entropy")
     yield "software descrambler against libdvbcsa and OpenSSL", script("check_descrambler.py")
     yield "tables of tomorrow, damaged ones", script("check_tables.py", OUT / "tables")
     yield "bad input", script("check_bad_input.py", OUT / "bad-input")

@@ -260,7 +260,8 @@ impl Engine {
         match self.link {
             Link::Absent { retry } => retry,
             Link::Up(Stage::Ready) if self.flight.is_none() => {
-                self.probe_due().into_iter().chain(self.settle_due()).min()
+                let review = self.review.due(self.emm.waits());
+                self.probe_due().into_iter().chain(self.settle_due()).chain(review).min()
             }
             Link::Up(Stage::Unusable) if self.flight.is_none() => Some(self.another_look()),
             Link::Up(_) if self.flight.is_none() => self.probe_due(),

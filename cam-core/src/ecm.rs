@@ -13,7 +13,7 @@ use crate::emm::is_rotation;
 use crate::engine::Engine;
 use crate::exchange::Answer;
 use crate::outbox::Todo;
-use crate::stream::{Keys, Word};
+use crate::stream::{Keys, Stream, Word};
 use crate::{AccessState, Event, Offer, OfferId, OfferKind, SessionId};
 
 impl Engine {
@@ -148,7 +148,7 @@ impl Engine {
             cci: answer.cci.0,
             rating: answer.rating.0,
             pin_needed: flag(answer, EcmAnswer::PIN_NEEDED),
-            slot: header.slot,
+            expires: answer.opened_by.map(|right| right.end),
         };
         let offer = answer.offer.as_ref().map(|terms| offer_of(session_id, answer, terms));
         if let (Some(_), Some(section)) = (&offer, stream.gate.kept()) {
@@ -178,6 +178,12 @@ impl Engine {
             (false, false) => {}
         }
         self.offer_changed(session_id, old_offer, offer);
+    }
+
+    /// The card may judge otherwise now what is on air: it gets the kept ECM of these streams again.
+    pub(crate) fn ask_again(&mut self, of: impl Fn(&Stream) -> bool) {
+        let streams = self.sessions.iter_mut().flat_map(|session| &mut session.streams);
+        streams.filter(|stream| of(stream)).for_each(|stream| stream.gate.replay());
     }
 
     fn offer_changed(&mut self, session: SessionId, old: Option<Offer>, new: Option<Offer>) {
@@ -229,7 +235,7 @@ fn flag(answer: &EcmAnswer, flag: u8) -> bool {
 }
 
 /// The card could not take the ECM for authentic, or could not judge it at all: this says nothing
-/// about rights.
+/// about rights. The operator stands in the header, and is looked at before the seal.
 fn is_about_the_ecm(status: AccessStatus) -> bool {
-    AccessState::of(status) == AccessState::Technical
+    AccessState::of(status) == AccessState::Technical || status == AccessStatus::UNKNOWN_OPERATOR
 }

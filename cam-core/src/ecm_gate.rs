@@ -206,6 +206,11 @@ impl EcmGate {
         !self.sent.is_none()
     }
 
+    /// The section that waits is played again.
+    pub(crate) fn waits_again(&self) -> bool {
+        self.waiting_replayed
+    }
+
     /// Since when a section waits for the card.
     pub(crate) fn waiting_since(&self) -> Instant {
         self.waiting_since

@@ -68,18 +68,18 @@ impl Engine {
         let applied = result.is_some_and(|result| result.outcome == EmmOutcome::APPLIED);
         self.emm.answered(now, memory, applied);
         if applied {
-            self.card_changed();
+            self.card_changed(now);
         }
     }
 
-    /// Whatever the card refused may be possible now.
-    fn card_changed(&mut self) {
+    /// Whatever the card refused may be possible now, and what it granted may be so no longer.
+    fn card_changed(&mut self, now: Instant) {
         self.refresh.all();
         self.refresh.pair = true;
         for session in self.sessions.iter_mut() {
             session.streams.iter_mut().for_each(|stream| stream.gate.forgive());
         }
-        self.replay_where_dark();
+        self.review.card_changed(now);
     }
 
     pub(crate) fn emm_lost(&mut self, now: Instant) {

@@ -160,6 +160,11 @@ impl EmmGate {
         true
     }
 
+    /// A section waits for the card.
+    pub(crate) fn waits(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// The section that the card works on.
     pub(crate) fn sent(&self) -> Option<&[u8]> {
         self.sent.as_deref()

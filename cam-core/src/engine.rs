@@ -15,6 +15,7 @@ use crate::pay::{PinRequest, Purse};
 use crate::programme::CardAbility;
 use crate::report::Reports;
 use crate::request::Requests;
+use crate::review::Review;
 use crate::session::Sessions;
 use crate::stats::Latencies;
 use crate::{
@@ -36,6 +37,7 @@ pub struct Engine {
     /// The answer's plain text, and what a command is made from; reused.
     pub(crate) plain: Vec<u8>,
     pub(crate) refresh: Refresh,
+    pub(crate) review: Review,
     /// Exchanges and channels lost in a row.
     pub(crate) failures: u32,
     pub(crate) last_exchange: Instant,
@@ -83,6 +85,7 @@ impl Engine {
             apdu: Vec::with_capacity(264),
             plain: Vec::with_capacity(264),
             refresh: Refresh::default(),
+            review: Review::default(),
             failures: 0,
             last_exchange: Instant::default(),
             card: Card::default(),

@@ -19,6 +19,7 @@ use crate::card::{Exchange, Handshake, Link, Stage, Trouble};
 use crate::engine::Engine;
 use crate::outbox::Todo;
 use crate::pay::{PinRequest, Purse};
+use crate::review::Review;
 use crate::stream::Stream;
 use crate::{CardState, Event, Outcome, PinAnswer, PinOutcome, SessionId};
 
@@ -73,6 +74,9 @@ impl Engine {
     }
 
     fn pump_ready(&mut self, now: Instant) {
+        if self.review.begin(now, self.emm.waits()) {
+            self.ask_again(|_| true);
+        }
         let sent = self.send_ecm()
             || self.send_purse(now)
             || self.send_pin()
@@ -96,7 +100,8 @@ impl Engine {
         }
     }
 
-    /// The ECM that has waited longest, of any session.
+    /// The ECM that has waited longest, of any session; one that is played again after those that are
+    /// new.
     fn send_ecm(&mut self) -> bool {
         let streams = self.sessions.iter_mut().flat_map(|session| {
             let id = session.id;
@@ -104,7 +109,7 @@ impl Engine {
         });
         let waiting = streams
             .filter(|(_, stream)| stream.gate.waits())
-            .min_by_key(|(_, stream)| stream.gate.waiting_since());
+            .min_by_key(|(_, stream)| (stream.gate.waits_again(), stream.gate.waiting_since()));
         let Some((session, stream)) = waiting else { return false };
         let pid = stream.plan.ecm_pid;
         let Some(taken) = stream.gate.take() else { return false };
@@ -384,9 +389,8 @@ impl Engine {
         self.card.pairing_slot = self.pairings.current().map(|pairing| pairing.slot);
         self.out.push(Todo::Ladder);
         self.refresh.state();
-        for session in self.sessions.iter_mut() {
-            session.streams.iter_mut().for_each(|stream| stream.gate.replay());
-        }
+        self.review = Review::default();
+        self.ask_again(|_| true);
         self.set_card(CardState::Ready, AccessStatus::PENDING);
     }
 

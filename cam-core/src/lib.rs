@@ -34,6 +34,7 @@ mod programme;
 mod purchase;
 mod report;
 mod request;
+mod review;
 mod row;
 mod scrambling;
 mod session;

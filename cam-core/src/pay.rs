@@ -16,8 +16,8 @@ use crate::engine::Engine;
 use crate::exchange::Answer;
 use crate::ledger::{Counts, Entry, Step};
 use crate::{
-    CardState, Event, OfferId, OfferKind, Outcome, PinAnswer, PinOutcome, PurchaseError, RequestId,
-    StoreId, Ticket, TxnId, TxnState,
+    AccessStatus, CardState, Event, OfferId, OfferKind, Outcome, PinAnswer, PinOutcome,
+    PurchaseError, RequestId, StoreId, Ticket, TxnId, TxnState,
 };
 
 /// Whether the purse's counters were read in this session with the card.
@@ -373,7 +373,9 @@ impl Engine {
         match outcome {
             PinOutcome::Wrong { tries_left } => self.card.pin_tries = Some(tries_left),
             PinOutcome::Blocked => self.card.pin_tries = Some(0),
-            PinOutcome::Right | PinOutcome::Failed => {}
+            // The card opens rated programmes from now on.
+            PinOutcome::Right => self.ask_again(|s| s.word.status == AccessStatus::RATING),
+            PinOutcome::Failed => {}
         }
         outcome
     }

@@ -130,7 +130,7 @@ impl Engine {
         self.ended(txn, outcome);
         self.refresh.state();
         if matches!(outcome, Outcome::Paid(_) | Outcome::Owned(_)) {
-            self.replay_where_dark();
+            self.ask_again(|_| true);
         }
     }
 
@@ -208,15 +208,6 @@ impl Engine {
             self.refresh.state();
         } else {
             self.out.store(entry.row_key(), entry.row());
-        }
-    }
-
-    /// The card may open now what it has denied.
-    pub(crate) fn replay_where_dark(&mut self) {
-        for session in self.sessions.iter_mut() {
-            for stream in session.streams.iter_mut().filter(|stream| stream.keys.is_none()) {
-                stream.gate.replay();
-            }
         }
     }
 }

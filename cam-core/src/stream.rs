@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use cam_types::{Instant, Slot};
+use cam_types::{CasTime, Instant};
 use zeroize::Zeroize;
 
 use crate::Offer;
@@ -38,17 +38,13 @@ pub(crate) struct Word {
     pub(crate) cci: u8,
     pub(crate) rating: u8,
     pub(crate) pin_needed: bool,
-    pub(crate) slot: Slot,
+    /// When the right ends that opened it.
+    pub(crate) expires: Option<CasTime>,
 }
 
 impl Word {
-    const NONE: Self = Self {
-        status: AccessStatus::PENDING,
-        cci: 0,
-        rating: 0,
-        pin_needed: false,
-        slot: Slot::new(0),
-    };
+    const NONE: Self =
+        Self { status: AccessStatus::PENDING, cci: 0, rating: 0, pin_needed: false, expires: None };
 }
 
 /// The control words of an answer, still encrypted for the ladder.

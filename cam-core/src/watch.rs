@@ -2,15 +2,14 @@
 
 use alloc::vec::Vec;
 
-use cam_types::{CasTime, Instant, Pid};
-use ecm_emm::card::{AccessStatus, RightRow};
+use cam_types::{Instant, Pid};
+use ecm_emm::card::AccessStatus;
 use ecm_emm::cat::Cat;
 
 use crate::filter::{ecm_filters, emm_filters};
 use crate::outbox::Todo;
 use crate::programme::Programme;
 use crate::session::Session;
-use crate::stream::Stream;
 use crate::{Access, AccessState, Card, CardState, Engine, Event, Filter, SessionError, SessionId};
 
 impl Engine {
@@ -166,7 +165,7 @@ impl Engine {
         self.publish_modes();
         for session in self.sessions.iter_mut() {
             let settles = self.ledger.settles(session.id);
-            let access = session_access(session, &self.card, settles, &self.rights, now);
+            let access = session_access(session, &self.card, settles, now);
             if access != session.access {
                 session.access = access;
                 self.out.event(Event::Access { session: session.id, access });
@@ -176,13 +175,7 @@ impl Engine {
 }
 
 /// What a session shows: of several ECM streams the one that is worst off.
-fn session_access(
-    session: &Session,
-    card: &Card,
-    settles: bool,
-    rights: &[RightRow],
-    now: Instant,
-) -> Access {
+fn session_access(session: &Session, card: &Card, settles: bool, now: Instant) -> Access {
     let offers = session.offers().count().min(255) as u8;
     let worst = session.streams.iter().max_by_key(|stream| AccessState::of(stream.status(now)));
     let Some(stream) = worst else {
@@ -219,7 +212,7 @@ fn session_access(
         access.cci = word.cci;
         access.rating = word.rating;
         access.pin_needed = word.pin_needed;
-        access.expires = expiry(stream, rights);
+        access.expires = word.expires;
         access.settle_remedy();
     }
     access
@@ -234,23 +227,4 @@ impl Card {
             reason => reason,
         }
     }
-}
-
-/// When the right ends that granted.
-fn expiry(stream: &Stream, rights: &[RightRow]) -> Option<CasTime> {
-    let kind = match stream.word.status {
-        AccessStatus::GRANTED_SUBSCRIPTION => RightRow::PACKAGE,
-        AccessStatus::GRANTED_EVENT | AccessStatus::GRANTED_TIER => RightRow::EVENT,
-        AccessStatus::GRANTED_TIME => RightRow::SLICE,
-        _ => return None,
-    };
-    let event = stream.offer.and_then(|offer| offer.event).filter(|_| kind != RightRow::PACKAGE);
-    rights
-        .iter()
-        .filter(|right| right.kind == kind)
-        // A number that is no slot: the right was given for any (`docs/spec/card.md`).
-        .filter(|right| right.slot == stream.word.slot.value() || right.slot > 15)
-        .filter(|right| event.is_none_or(|event| event.value() == right.id))
-        .map(|right| right.end)
-        .max()
 }

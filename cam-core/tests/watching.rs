@@ -71,11 +71,15 @@ fn a_forged_ecm_changes_nothing() {
     bench.section(air::NEWS_ECM, &air::news_ecm(4));
     bench.run(300);
     let before = (bench.words.clone(), access(&bench, news));
+    let mut other_operator = air::news_ecm(5);
+    other_operator[4] ^= 0x40;
     for forgery in [
         air::forged(&air::news_ecm(4)),
         air::forged(&air::news_ecm(5)),
         // An epoch that nobody has.
         air::ecm_with(1, 9, 5, &key(0x66), air::package(1)),
+        // An operator that nobody knows: one damaged octet of the header, which is in clear.
+        other_operator,
     ] {
         for _ in 0..5 {
             bench.section(air::NEWS_ECM, &forgery);
@@ -86,7 +90,7 @@ fn a_forged_ecm_changes_nothing() {
         assert_eq!((bench.words.clone(), access(&bench, news)), before);
     }
     let stats = bench.engine.stats();
-    assert_eq!((stats.ecm_sent, stats.ecm_refused), (4, 3));
+    assert_eq!((stats.ecm_sent, stats.ecm_refused), (5, 4));
     assert!(bench.cleared.is_empty());
     // The good one is still the one that is played again.
     bench.engine.card_reset(bench.now);

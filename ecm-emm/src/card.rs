@@ -13,7 +13,7 @@ mod report;
 mod rights;
 mod status;
 
-pub use ecm_answer::{EcmAnswer, Offer};
+pub use ecm_answer::{EcmAnswer, Offer, OpenedBy};
 pub use emm_result::{EmmDetail, EmmOutcome, EmmResult};
 pub use info::{CardInfo, KeyInfo, OperatorInfo, SlotInfo, WindowInfo};
 pub use pin::{PinAnswer, PinBlock, PinError};

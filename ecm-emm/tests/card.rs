@@ -6,7 +6,7 @@ mod common;
 use cam_types::{BcdDate, BcdTime, Fen, Pseudonym, TerminalId, TerminalSequence};
 use common::{epoch, event, fen, octets, operator, time};
 use ecm_emm::card::{
-    AccessStatus, CardInfo, EcmAnswer, EmmDetail, EmmOutcome, EmmResult, KeyInfo, Offer,
+    AccessStatus, CardInfo, EcmAnswer, EmmDetail, EmmOutcome, EmmResult, KeyInfo, Offer, OpenedBy,
     OperatorInfo, PinAnswer, PinBlock, PinError, PurchaseAnswer, PurchaseRequest, PurchaseResult,
     PurchaseState, ReportRequest, RightRow, RightsPage, SlotInfo, WalletInfo, WindowInfo,
     pairing_key_version,
@@ -46,20 +46,43 @@ fn slots() -> impl Strategy<Value = Vec<SlotInfo>> {
     prop::collection::vec(slot, 0..5)
 }
 
+/// What stands behind flag b4, and the flags that nobody has given a meaning.
+#[test]
+fn an_ecm_answer_with_elements_that_are_not_as_written_is_malformed() {
+    for (name, answer) in [
+        ("no element follows", &hex!("05 10 00 00")[..]),
+        ("a tag alone", &hex!("30 10 00 00 10")[..]),
+        ("cut", &hex!("30 10 00 00 10 09 01 00000001 000000")[..]),
+        ("too short", &hex!("30 10 00 00 10 08 01 00000001 000000")[..]),
+        ("too long", &hex!("30 10 00 00 10 0A 01 00000001 00000002 00")[..]),
+        ("twice", &hex!("30 10 00 00 10 09 01 00000001 00000002 10 09 01 00000001 00000002")[..]),
+        ("unknown and cut", &hex!("30 10 00 00 7F 02 00")[..]),
+        ("without the flag", &hex!("30 00 00 00 10 09 01 00000001 00000002")[..]),
+        ("flag b5", &hex!("30 20 00 00")[..]),
+        ("flag b6", &hex!("30 40 00 00")[..]),
+        ("flag b7", &hex!("30 80 00 00")[..]),
+    ] {
+        assert!(EcmAnswer::parse(answer).is_err(), "{name}");
+    }
+}
+
 proptest! {
     #[test]
     fn ecm_answers(
-        status in any::<u8>(), flags in 0..16_u8, cci in any::<u8>(), rating in any::<u8>(),
+        status in any::<u8>(), flags in 0..32_u8, cci in any::<u8>(), rating in any::<u8>(),
         ecw in any::<([u8; 16], [u8; 16])>(), offer in prop::option::of(offer()),
+        opened_by in prop::option::of((any::<u8>(), any::<u32>(), time())),
     ) {
         let status = AccessStatus(status);
         let answer = EcmAnswer {
-            status, flags: flags & !EcmAnswer::OFFER, cci: Cci(cci), rating: Rating(rating),
+            status, flags: flags & !(EcmAnswer::OFFER | EcmAnswer::ELEMENTS), cci: Cci(cci), rating: Rating(rating),
             ecw: status.has_words().then_some(ecw), offer,
+            opened_by: opened_by.map(|(kind, id, end)| OpenedBy { kind, id, end }),
         };
         let mut out = Vec::new();
         answer.emit(&mut out);
-        let expected = 4 + answer.ecw.map_or(0, |_| 32) + answer.offer.map_or(0, |_| 20);
+        let expected = 4 + answer.ecw.map_or(0, |_| 32) + answer.offer.map_or(0, |_| 20)
+            + answer.opened_by.map_or(0, |_| 11);
         prop_assert_eq!(out.len(), expected);
         prop_assert_eq!(EcmAnswer::parse(&out), Ok(answer));
         prop_assert!(EcmAnswer::parse(&out[..out.len() - 1]).is_err());
@@ -141,6 +164,27 @@ proptest! {
         wallet.emit(&mut out);
         prop_assert_eq!(out.len(), WalletInfo::LEN);
         prop_assert_eq!(WalletInfo::parse(&out), Ok(wallet));
+    }
+
+    /// A newer card says more, before or behind what is known: an older box passes over it.
+    #[test]
+    fn unknown_elements_of_an_ecm_answer_are_passed_over(
+        tag in any::<u8>().prop_filter("known", |tag| *tag != 0x10), value in octets(0..100), first in any::<bool>(),
+        id in any::<u32>(), end in time(),
+    ) {
+        let opened_by = Some(OpenedBy { kind: 1, id, end });
+        let plain = EcmAnswer::refusal(AccessStatus::GRANTED_FREE, Cci(0), Rating(0));
+        let answer = EcmAnswer { opened_by, ecw: Some(([1; 16], [2; 16])), ..plain };
+        let mut out = Vec::new();
+        answer.emit(&mut out);
+        let known = out.split_off(36);
+        let new = [&[tag, value.len() as u8], value.as_slice()].concat();
+        let both = if first { [&new[..], &known] } else { [&known[..], &new] };
+        for octets in both {
+            out.extend(octets);
+        }
+        prop_assert_eq!(EcmAnswer::parse(&out), Ok(answer));
+        prop_assert!(EcmAnswer::parse(&out[..out.len() - 1]).is_err());
     }
 
     #[test]

@@ -11,7 +11,6 @@ typedef struct service {
     uint16_t sid, pmt_pid;
     uint8_t pmt[1024];
     size_t pmt_len;
-    int pmt_damaged; /* a section on pmt_pid was */
     uint16_t es[MAX_STREAMS];
     int es_count;
     int watched;

@@ -123,17 +123,12 @@ static void on_pmt(box_t *box, service_t *service, const uint8_t *section, size_
     tune(box, service);
 }
 
-/* PMTs of this PID: a damaged one is no change of the PMT, one of tomorrow is none yet. */
+/* PMTs of this PID: one of tomorrow is no change of the PMT yet. */
 static void on_pmt_section(box_t *box, uint16_t pid, const uint8_t *section, size_t len)
 {
-    int good = ts_table_good(section, len);
     for (int i = 0; i < box->service_count; i++) {
         service_t *service = &box->services[i];
-        if (service->pmt_pid != pid)
-            continue;
-        if (!good)
-            service->pmt_damaged = 1;
-        else if (len >= 16 && ts_table_current(section) && service->sid == (section[3] << 8 | section[4]))
+        if (service->pmt_pid == pid && len >= 16 && ts_table_current(section, len) && service->sid == (section[3] << 8 | section[4]))
             on_pmt(box, service, section, len);
     }
 }
@@ -143,7 +138,7 @@ static void on_section(void *user, uint16_t pid, const uint8_t *section, size_t 
     box_t *box = user;
     box->got_section = 1;
     if (pid == 0 && section[0] == 0x00) {
-        if (ts_table_good(section, len) && ts_table_current(section))
+        if (ts_table_current(section, len))
             on_pat(box, section, len);
     } else if (pid == 1 && section[0] == 0x01) {
         if (stbcam_cat(box->cam, 0, section, len) != STBCAM_OK)
@@ -343,7 +338,7 @@ static int play_all(box_t *box)
         stbcam_card(box->cam, &card);
         const char *why = stbcam_reason_text(card.reason, NULL);
         if (!service->session)
-            why = service->pmt_damaged ? "its PMT is damaged" : "it is not in the stream";
+            why = box->demux.damaged[service->pmt_pid] ? "its PMT is damaged" : "it is not in the stream";
         else if (stbcam_access(box->cam, service->session, &access) == STBCAM_OK)
             why = stbcam_reason_text(access.reason, NULL);
         fprintf(stderr, "player: service %u never came into clear: %s (card: %s)\n", (unsigned)service->sid, why,

@@ -19,19 +19,23 @@ int ts_read(ts_file_t *ts, uint8_t packet[TS_PACKET]);    /* 1, 0 at the end, -1
 
 /* Stream time from the PCR of the first PID that has one. */
 typedef struct ts_clock {
-    int pid; /* -1 before the first PCR */
-    uint64_t first, last; /* 27 MHz */
-    unsigned long last_packet;
+    int pid;     /* -1 before the first PCR */
+    int running; /* two PCRs have agreed */
+    int strangers; /* PCRs of other PIDs before that */
+    uint64_t first, last, newest; /* 27 MHz; newest: what the next PCR must bear out */
+    unsigned long last_packet, newest_packet;
     double per_packet;
 } ts_clock_t;
 
 void ts_clock_feed(ts_clock_t *clock, const uint8_t *packet, unsigned long index);
 double ts_clock_at(const ts_clock_t *clock, unsigned long index); /* seconds since the first PCR */
 
-/* Section assembly on the PIDs that are wanted. */
+/* Section assembly on the PIDs that are wanted. Packets that are flagged as damaged, sections that packets are missing of,
+ * and tables whose CRC_32 does not hold are dropped. */
 typedef struct ts_part ts_part_t;
 typedef struct ts_demux {
     uint8_t wanted[TS_PIDS];
+    uint8_t damaged[TS_PIDS]; /* a table was */
     ts_part_t *parts[TS_PIDS];
 } ts_demux_t;
 typedef void (*ts_section_fn)(void *user, uint16_t pid, const uint8_t *section, size_t len);
@@ -39,11 +43,14 @@ typedef void (*ts_section_fn)(void *user, uint16_t pid, const uint8_t *section, 
 void ts_demux(ts_demux_t *demux, const uint8_t *packet, ts_section_fn found, void *user);
 void ts_demux_free(ts_demux_t *demux);
 
-/* Whether a section of PAT or PMT is whole: long form, good CRC. Hardware checks it before anybody sees the section. */
-int ts_table_good(const uint8_t *section, size_t len);
-/* current_next_indicator of such a section: 0 when the table is one of tomorrow. */
-static inline int ts_table_current(const uint8_t *section) { return section[5] & 1; }
+/* A section of the long form, as those of PAT and PMT are, with current_next_indicator: 0 is a table of tomorrow. */
+static inline int ts_table_current(const uint8_t *section, size_t len)
+{
+    return len >= 12 && section[1] & 0x80 && section[5] & 1;
+}
 
+/* transport_error_indicator: nothing in this packet can be relied on, its PID included. */
+static inline int ts_damaged(const uint8_t *packet) { return packet[1] & 0x80; }
 static inline uint16_t ts_pid(const uint8_t *packet) { return (uint16_t)((packet[1] & 0x1F) << 8 | packet[2]); }
 
 #endif

@@ -220,6 +220,17 @@ class Box:
                     return found[-1] if found else None
                 self._news.wait(left)
 
+    def await_keys(self, service, seconds):
+        """Whether the descrambler has keys of this service, as soon as it has; False when `seconds` pass without."""
+        deadline = time.monotonic() + seconds
+        with self._news:
+            while True:
+                said = [e["event"] for e in self.events if e.get("service") == service and e["event"] in ("keys", "wiped")]
+                left = deadline - time.monotonic()
+                if said[-1:] == ["keys"] or left <= 0 or self._process.poll() is not None:
+                    return said[-1:] == ["keys"]
+                self._news.wait(left)
+
     def close(self):
         """Ends the player; its exit status."""
         try:

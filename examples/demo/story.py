@@ -58,9 +58,13 @@ class Story:
         shutil.copy(pairing / "box-pair.section", state / "pairing.0")
         options = ["--historical", self.planted] if self.planted else []
         self.card = Card(self.out, self.personalisation(pairing), self.twist.card, self.reader, options)
-        self.box = Box(self.out, self.card, head_end.scrambled, state, self.box_file(), self.paced, self.wrapper)
+        self.box = Box(self.out, self.card, self.received(), state, self.box_file(), self.paced, self.wrapper)
         self.card.await_reader()
         self.settle("card", state="ready")
+
+    def received(self):
+        """The stream as it comes to the box: as the head-end sent it."""
+        return self.head_end.scrambled
 
     def schedule(self):
         """The schedule; News takes the name that is to be planted."""

@@ -73,8 +73,9 @@ pub struct stbcam_access_t {
     pub offers: u32,
     /// 0.
     pub reserved: u32,
-    /// The end of the right that granted, as seconds of the Unix epoch; 0 when the card has not
-    /// told it.
+    /// The end of the right that opened the programme, as the card told it with its last answer, in
+    /// seconds of the Unix epoch. Of several rights it is the one that lasts longest. 0 where no right
+    /// opened it (free, a preview, refused), or the card does not tell it.
     pub expires_utc: i64,
 }
 

@@ -13,7 +13,8 @@ use cam_core::{PinAnswer, PinOutcome};
 
 /// Asks the card whether this is its PIN, and waits for the answer, at most `card_timeout_ms`.
 /// `*tries_left` is stored with STBCAM_OK, STBCAM_E_PIN_WRONG and STBCAM_E_PIN_BLOCKED, UINT32_MAX when
-/// the card has not told it; it may be NULL.
+/// the card has not told it; it may be NULL. With STBCAM_OK the programmes that were refused for their
+/// rating are asked about at once: STBCAM_EV_ACCESS follows.
 ///
 /// STBCAM_E_PIN_WRONG: tries are left. STBCAM_E_PIN_BLOCKED: none are. STBCAM_E_ARG: not 4 to 12
 /// digits. STBCAM_E_NO_CARD: no card in session. STBCAM_E_TIMEOUT: no answer.

@@ -61,7 +61,10 @@ A payload shorter than a cipher block (8 octets for DVB-CSA2, 16 for DVB-CISSA) 
 rule; its packet carries the mark of its crypto period all the same.
 
 Control words come from the operating system's random numbers, or from `seed` in the schedule for
-runs that repeat. They are neither printed nor reported.";
+runs that repeat. They are neither printed nor reported. `entropy = \"reduced\"` of a DVB-CSA2 service
+makes octets 3 and 7 the sums of the three before them, modulo 256, in ECM and scrambler alike: for
+words that come from, or go to, a scrambler that reduces them by itself. Without it, or with
+`entropy = \"full\"`, all 64 bits are used.";
 
 const PACKAGE_EXAMPLES: &str = "\
 Examples:

@@ -1,7 +1,9 @@
-//! Where control words come from: the system's random numbers, or a seed for runs that repeat.
+//! Where control words come from: the system's random numbers, or a seed for runs that repeat; and
+//! how many of their bits a scrambler leaves them.
 
 use crate::scrambler::Algorithm;
 use cam_types::{ControlWord, Key};
+use serde::Deserialize;
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -42,6 +44,36 @@ impl ControlWords {
     }
 }
 
+/// How much of a DVB-CSA2 control word its scrambler uses.
+///
+/// Reducing is a custom of scramblers, not of the cipher: many compute octets 3 and 7 themselves,
+/// after the ECMG was given the whole word. Card, key ladder and box carry 8 octets as they are, so
+/// whoever seals a word must seal the one that scrambles.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Entropy {
+    /// All 64 bits.
+    #[default]
+    Full,
+    /// 48 bits: octet 3 is the sum of octets 0 to 2 modulo 256, octet 7 that of octets 4 to 6.
+    Reduced,
+}
+
+impl Entropy {
+    /// The word as such a scrambler takes it.
+    pub fn of(self, word: &ControlWord) -> ControlWord {
+        let mut octets = Zeroizing::new(*word.expose());
+        if self == Self::Reduced {
+            let (halves, _) = octets.split_at_mut(8);
+            for half in halves.as_chunks_mut::<4>().0 {
+                let [a, b, c, sum] = half;
+                *sum = a.wrapping_add(*b).wrapping_add(*c);
+            }
+        }
+        ControlWord::new(*octets)
+    }
+}
+
 /// Octets from the operating system.
 pub fn random<const N: usize>() -> Result<[u8; N], RandomError> {
     let mut octets = [0; N];
@@ -75,6 +107,22 @@ mod tests {
         assert!(draw(1, 1, 1) == draw(1, 1, 1));
         for other in [draw(2, 1, 1), draw(1, 2, 1), draw(1, 1, 2)] {
             assert!(draw(1, 1, 1) != other);
+        }
+    }
+
+    #[test]
+    fn a_reduced_word_has_sums_in_octets_3_and_7_and_nothing_else_changes() {
+        let word = |half: [u8; 8]| {
+            let mut octets = [0; 16];
+            octets[..8].copy_from_slice(&half);
+            ControlWord::new(octets)
+        };
+        for (full, reduced) in [
+            ([1, 2, 3, 0, 4, 5, 6, 0], [1, 2, 3, 6, 4, 5, 6, 15]),
+            ([0xFF, 0xFF, 2, 9, 0x80, 0x80, 0, 9], [0xFF, 0xFF, 2, 0, 0x80, 0x80, 0, 0]),
+        ] {
+            assert!(Entropy::Reduced.of(&word(full)) == word(reduced));
+            assert!(Entropy::Full.of(&word(full)) == word(full));
         }
     }
 

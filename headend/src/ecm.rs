@@ -41,7 +41,8 @@ pub struct EcmMaker<'a> {
 }
 
 impl<'a> EcmMaker<'a> {
-    /// Draws the control words of all crypto periods.
+    /// Draws the control words of all crypto periods. A word is reduced here or not at all: what is
+    /// sealed and what scrambles are one.
     pub fn new(
         schedule: &'a Schedule,
         service: &'a Service,
@@ -56,7 +57,8 @@ impl<'a> EcmMaker<'a> {
         let algorithm = service.scrambling.algorithm();
         let used = (0..=periods.count())
             .map(|period| source.draw(service.service, periods.number(period), algorithm))
-            .collect::<Result<Vec<_>, _>>()?;
+            .map(|word| Ok(service.entropy().of(&word?)))
+            .collect::<Result<Vec<_>, RandomError>>()?;
         let mut announced = used.clone();
         let is = |other: Option<&Service>| other.is_some_and(|o| o.service == service.service);
         let cissa = |s: &&Service| s.scrambling.algorithm() == Algorithm::Cissa;

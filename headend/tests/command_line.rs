@@ -117,6 +117,18 @@ fn bad_schedules_are_refused_with_table_and_field() {
             "scrambling = \"csa9\"",
             "table [[service]] 2, field `scrambling`: unknown variant",
         ),
+        (
+            "scrambling = \"cissa\"",
+            "scrambling = \"cissa\"\nentropy = \"reduced\"",
+            "[[service]] \"News\", field `entropy`: DVB-CISSA takes control words as they are; \
+            only a service of DVB-CSA2 has it",
+        ),
+        (
+            "scrambling = \"csa2\"",
+            "scrambling = \"csa2\"\nentropy = \"half\"",
+            "table [[service]] 2, field `entropy`: unknown variant `half`, expected `full` or \
+            `reduced`",
+        ),
         ("price = \"8.50\"", "price = 8.5", "table [[service.event]] 2, field `price`"),
         ("price = \"8.50\"", "price = \"8.505\"", "at most two decimals"),
         ("slot = 2", "slat = 2", "table [[service]] 2, field `slat`: unknown field"),

@@ -199,6 +199,36 @@ fn a_seed_repeats_the_broadcast_and_its_absence_does_not() {
     assert!(free() != free());
 }
 
+/// A scrambler that reduces computes octets 3 and 7 itself: words that were sealed in full would
+/// open nothing that it scrambled.
+#[test]
+fn reduced_words_are_what_is_sealed_and_what_scrambles() {
+    let is_sum = |octets: &[u8]| {
+        let [a, b, c, sum] = octets.try_into().unwrap();
+        a.wrapping_add(b).wrapping_add(c) == sum
+    };
+    let seed = "seed = \"000102030405060708090a0b0c0d0e0f\"\n";
+    let entropy = |name: &str| format!("scrambling = \"csa2\"\nentropy = \"{name}\"");
+    let source = source();
+    for (head, name) in [("", "reduced"), (seed, "reduced"), (seed, "full")] {
+        let text = std::fs::read_to_string(support::example("demo/schedule.toml")).unwrap();
+        let text = format!("{head}{}", text.replace("scrambling = \"csa2\"", &entropy(name)));
+        let schedule = Schedule::parse(std::path::Path::new("schedule.toml"), &text).unwrap();
+        let (result, report) = packaged(&source, &schedule, &[Fault::NoForgeries]).unwrap();
+        let (right, wrong) = announced(&source, &result, &report, 1);
+        assert!(right > 1000 && wrong == 0, "{name}: {right} right, {wrong} wrong");
+        let words: Vec<_> =
+            ecms(&result, ECM_PIDS[1]).0.iter().flat_map(|ecm| ecm.words()).collect();
+        let halves = || words.iter().flat_map(|word| word.expose()[..8].chunks(4));
+        let sums = halves().filter(|half| is_sum(half)).count();
+        if name == "reduced" {
+            assert_eq!(sums, halves().count());
+        } else {
+            assert!(sums < halves().count() / 4);
+        }
+    }
+}
+
 #[test]
 fn offers_are_on_air_before_their_event_only() {
     let schedule = schedule_with("id = 2002", "id = 2002\noffer_from_s = 3");

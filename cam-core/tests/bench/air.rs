@@ -98,6 +98,18 @@ pub fn ecm_with(
     key: &SealKey,
     criteria: Criteria,
 ) -> Vec<u8> {
+    rated_ecm(slot_number, epoch, period, key, criteria, 0)
+}
+
+/// The same with an age rating.
+pub fn rated_ecm(
+    slot_number: u8,
+    epoch: u16,
+    period: u32,
+    key: &SealKey,
+    criteria: Criteria,
+    rating: u8,
+) -> Vec<u8> {
     let (even, odd) = if period & 1 == 0 { (period, period + 1) } else { (period + 1, period) };
     let header = EcmHeader {
         kind: EcmKind::Words128,
@@ -111,7 +123,7 @@ pub fn ecm_with(
         channel: ChannelId::new(0x0101),
         time: CasTime::new(1000 + period),
         cci: Cci(0),
-        rating: Rating(0),
+        rating: Rating(rating),
         regions: Regions::ALL,
         emm_floor: 0,
         words: ControlWords::Words128 {
@@ -211,10 +223,14 @@ fn emm_header(address: Address, seq: u32) -> EmmHeader {
 }
 
 pub fn grant(package: u16) -> EmmCommand {
+    grant_until(package, 9000)
+}
+
+pub fn grant_until(package: u16, end: u32) -> EmmCommand {
     EmmCommand::Grant {
         package: PackageId::new(package),
         start: CasTime::new(0),
-        end: CasTime::new(9000),
+        end: CasTime::new(end),
         version: 1,
         horizon: None,
     }

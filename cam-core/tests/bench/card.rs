@@ -8,8 +8,8 @@ use cam_types::{
 };
 use ecm_emm::card::{
     self, AccessStatus, AckResult, CardInfo, EcmAnswer, EmmDetail, EmmOutcome, EmmResult, KeyInfo,
-    Offer, OperatorInfo, PinAnswer, PinBlock, PurchaseAnswer, PurchaseRequest, PurchaseResult,
-    PurchaseState, ReportRequest, RightRow, RightsPage, SlotInfo, WalletInfo,
+    Offer, OpenedBy, OperatorInfo, PinAnswer, PinBlock, PurchaseAnswer, PurchaseRequest,
+    PurchaseResult, PurchaseState, ReportRequest, RightRow, RightsPage, SlotInfo, WalletInfo,
 };
 use ecm_emm::ecm::{Cci, Ecm, EcmBody, Rating};
 use ecm_emm::emm::{Emm, EmmCommand, KeyTarget};
@@ -54,7 +54,12 @@ pub struct ModelCard {
     pub k_ind: SealKey,
     pub service: BTreeMap<(u8, Epoch), SealKey>,
     pub active: BTreeMap<u8, Epoch>,
-    pub packages: BTreeSet<PackageId>,
+    /// Each with its end.
+    pub packages: BTreeMap<PackageId, CasTime>,
+    pub blocked: bool,
+    /// Programmes above this need the PIN, once in a session.
+    pub rating_limit: u8,
+    rating_lifted: bool,
     pub events: BTreeSet<EventId>,
     pub balance: Fen,
     pub tries: u8,
@@ -94,7 +99,10 @@ impl ModelCard {
                 ((2, Epoch::new(1)), key(0x30)),
             ]),
             active: BTreeMap::from([(1, Epoch::new(1)), (2, Epoch::new(1))]),
-            packages: BTreeSet::from([PackageId::new(1)]),
+            packages: BTreeMap::from([(PackageId::new(1), CasTime::new(9000))]),
+            blocked: false,
+            rating_limit: 0xFF,
+            rating_lifted: false,
             events: BTreeSet::new(),
             balance: Fen::new(10_000),
             tries: 3,
@@ -127,6 +135,7 @@ impl ModelCard {
     pub fn end_session(&mut self) {
         self.channel = None;
         self.verified = false;
+        self.rating_lifted = false;
     }
 
     pub fn count(&self, ins: u8) -> usize {
@@ -299,6 +308,9 @@ impl ModelCard {
 
     fn open(&self, section: &[u8]) -> Result<(u8, Epoch, EcmBody), AccessStatus> {
         let ecm = Ecm::parse(section).map_err(|_| AccessStatus::MALFORMED_ECM)?;
+        if ecm.header.operator != OPERATOR {
+            return Err(AccessStatus::UNKNOWN_OPERATOR);
+        }
         let (slot, epoch) = (ecm.header.slot.value(), ecm.header.epoch);
         let key = self.service.get(&(slot, epoch)).ok_or(AccessStatus::NO_KEY)?;
         let body = ecm.open(key).map_err(|_| AccessStatus::REFUSED_ECM)?;
@@ -314,12 +326,23 @@ impl ModelCard {
         *active = (*active).max(epoch);
         let criteria = &body.criteria;
         let bought = criteria.ppv.is_some_and(|ppv| self.events.contains(&ppv.event));
-        let status = if criteria.packages.iter().any(|package| self.packages.contains(package)) {
+        let subscribed = criteria.packages.iter().filter_map(|package| {
+            let (package, end) = self.packages.get_key_value(package)?;
+            Some(OpenedBy { kind: RightRow::PACKAGE, id: package.value().into(), end: *end })
+        });
+        let subscribed = subscribed.max_by_key(|right| right.end);
+        let status = if self.blocked {
+            AccessStatus::CARD_BLOCKED
+        } else if body.rating.0 > self.rating_limit && !self.rating_lifted {
+            AccessStatus::RATING
+        } else if subscribed.is_some() {
             AccessStatus::GRANTED_SUBSCRIPTION
         } else if bought {
             AccessStatus::GRANTED_EVENT
         } else if criteria.free {
             AccessStatus::GRANTED_FREE
+        } else if criteria.ppv.is_some_and(|ppv| ppv.preview_s > 0) {
+            AccessStatus::PREVIEW
         } else if criteria.ppv.is_some() {
             AccessStatus::PURCHASABLE
         } else {
@@ -341,6 +364,15 @@ impl ModelCard {
                 end: ppv.end,
                 slice_s: 0,
             }),
+            opened_by: match status {
+                AccessStatus::GRANTED_SUBSCRIPTION => subscribed,
+                AccessStatus::GRANTED_EVENT => criteria.ppv.map(|ppv| OpenedBy {
+                    kind: RightRow::EVENT,
+                    id: ppv.event.value(),
+                    end: ppv.end,
+                }),
+                _ => None,
+            },
         })
     }
 
@@ -366,9 +398,13 @@ impl ModelCard {
                     }
                     self.service.retain(|(of, epoch), _| *of != slot.value() || epoch >= floor);
                 }
-                EmmCommand::Grant { package, .. } => {
-                    self.packages.insert(*package);
+                EmmCommand::Grant { package, end, .. } => {
+                    self.packages.insert(*package, *end);
                 }
+                EmmCommand::Revoke { package, .. } => {
+                    self.packages.remove(package);
+                }
+                EmmCommand::CardState { blocked } => self.blocked = *blocked,
                 _ => {}
             }
         }
@@ -377,17 +413,21 @@ impl ModelCard {
     }
 
     fn rights(&self) -> RightsPage {
-        let row = |kind, slot, id| RightRow {
+        let row = |kind, slot, id, end| RightRow {
             kind,
             slot,
             id,
             tier: 1,
             start: CasTime::new(0),
-            end: CasTime::new(9000),
+            end,
             flags: 0,
         };
-        let packages = self.packages.iter().map(|p| row(RightRow::PACKAGE, 1, p.value().into()));
-        let events = self.events.iter().map(|event| row(RightRow::EVENT, 2, event.value()));
+        let packages = self
+            .packages
+            .iter()
+            .map(|(package, end)| row(RightRow::PACKAGE, 1, package.value().into(), *end));
+        let end = CasTime::new(9000);
+        let events = self.events.iter().map(|event| row(RightRow::EVENT, 2, event.value(), end));
         RightsPage { next: None, rows: packages.chain(events).collect() }
     }
 
@@ -407,6 +447,7 @@ impl ModelCard {
             PinBlock::parse(data.try_into().map_err(|_| 0x6700_u16)?).map_err(|_| 0x6A80_u16)?;
         let right = pin == self.pin;
         self.verified = right;
+        self.rating_lifted |= right;
         self.tries = if right { 3 } else { self.tries - 1 };
         Ok(PinAnswer { right, tries: self.tries })
     }

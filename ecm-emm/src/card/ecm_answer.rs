@@ -3,7 +3,7 @@ use crate::ecm::{Cci, Rating};
 use alloc::vec::Vec;
 use cam_types::{CasTime, DecodeError, EventId, Fen, Reader};
 
-/// What the card says to an ECM: 4, 24, 36 or 56 octets.
+/// What the card says to an ECM: 4, 24, 36, 47 or 56 octets; more where a newer card adds elements.
 ///
 /// The words in it are encrypted for the box's key ladder; they are no control words.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,6 +20,8 @@ pub struct EcmAnswer {
     pub ecw: Option<([u8; 16], [u8; 16])>,
     /// What can be bought.
     pub offer: Option<Offer>,
+    /// The right that opened it.
+    pub opened_by: Option<OpenedBy>,
 }
 
 impl EcmAnswer {
@@ -32,11 +34,16 @@ impl EcmAnswer {
     /// Flag: to buy it the viewer's PIN is needed.
     pub const PIN_NEEDED: u8 = 0x08;
 
-    const FLAGS: u8 = 0x0F;
+    /// Flag: elements follow. Set from `opened_by` when the answer is written.
+    pub const ELEMENTS: u8 = 0x10;
+
+    const FLAGS: u8 = 0x1F;
+    /// What the answer's other parts say by themselves.
+    const DERIVED: u8 = Self::OFFER | Self::ELEMENTS;
 
     /// A refusal without words or offer.
     pub const fn refusal(status: AccessStatus, cci: Cci, rating: Rating) -> Self {
-        Self { status, flags: 0, cci, rating, ecw: None, offer: None }
+        Self { status, flags: 0, cci, rating, ecw: None, offer: None, opened_by: None }
     }
 
     /// Takes the whole answer without its status word.
@@ -56,14 +63,17 @@ impl EcmAnswer {
         };
         let has_offer = flags & Self::OFFER != 0;
         let offer = if has_offer { Some(Offer::read(&mut r)?) } else { None };
+        let has_elements = flags & Self::ELEMENTS != 0;
+        let opened_by = if has_elements { read_elements(&mut r)? } else { None };
         r.finish("ECM answer")?;
-        Ok(Self { status, flags: flags & !Self::OFFER, cci, rating, ecw, offer })
+        Ok(Self { status, flags: flags & !Self::DERIVED, cci, rating, ecw, offer, opened_by })
     }
 
     /// Appends the answer. Words are written only when the status has them.
     pub fn emit(&self, out: &mut Vec<u8>) {
         let offer_flag = if self.offer.is_some() { Self::OFFER } else { 0 };
-        let flags = self.flags & Self::FLAGS & !Self::OFFER | offer_flag;
+        let elements_flag = if self.opened_by.is_some() { Self::ELEMENTS } else { 0 };
+        let flags = self.flags & Self::FLAGS & !Self::DERIVED | offer_flag | elements_flag;
         out.extend([self.status.0, flags, self.cci.0, self.rating.0]);
         if self.status.has_words() {
             let (even, odd) = self.ecw.unwrap_or_default();
@@ -73,6 +83,60 @@ impl EcmAnswer {
         if let Some(offer) = &self.offer {
             offer.emit(out);
         }
+        if let Some(opened_by) = &self.opened_by {
+            opened_by.emit(out);
+        }
+    }
+}
+
+/// Elements `tag1 len1 value` to the end of the answer, at least one. One that is not known is
+/// passed over, so that a newer card can say more.
+fn read_elements(r: &mut Reader<'_>) -> Result<Option<OpenedBy>, DecodeError> {
+    let mut opened_by = None;
+    loop {
+        let tag = r.u8("element of an ECM answer")?;
+        let len = r.u8("length of an element")?;
+        let mut value = Reader::new(r.bytes(len.into(), "value of an element")?);
+        if tag == OpenedBy::TAG {
+            if opened_by.replace(OpenedBy::read(&mut value)?).is_some() {
+                let field = "repeated element of an ECM answer";
+                return Err(DecodeError::Invalid { field, got: tag.into() });
+            }
+            value.finish("OPENED_BY")?;
+        }
+        if r.is_empty() {
+            return Ok(opened_by);
+        }
+    }
+}
+
+/// OPENED_BY: the right that opened an ECM.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct OpenedBy {
+    /// As in [`RightRow`](super::RightRow): package, event or slice of time.
+    pub kind: u8,
+    /// Package or event.
+    pub id: u32,
+    /// When the right ends.
+    pub end: CasTime,
+}
+
+impl OpenedBy {
+    const TAG: u8 = 0x10;
+    const LEN: u8 = 9;
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            kind: r.u8("kind of right")?,
+            id: r.u32("package or event")?,
+            end: CasTime::from_be_bytes(*r.array("end")?),
+        })
+    }
+
+    fn emit(&self, out: &mut Vec<u8>) {
+        out.extend([Self::TAG, Self::LEN, self.kind]);
+        out.extend(self.id.to_be_bytes());
+        out.extend(self.end.to_be_bytes());
     }
 }
 

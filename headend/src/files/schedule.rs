@@ -4,6 +4,7 @@ use super::FileError;
 use super::fields::{SecretOctets, Utc, amount, section_pid};
 use super::message::Message;
 use super::{optional, required};
+use crate::control_word::Entropy;
 use crate::scrambler::Algorithm;
 use cam_types::{Fen, Pid};
 use serde::Deserialize;
@@ -66,6 +67,8 @@ pub struct Service {
     pub slot: u8,
     /// The algorithm.
     pub scrambling: Scrambling,
+    /// How much of its control words a DVB-CSA2 scrambler uses.
+    pub entropy: Option<Entropy>,
     /// Where its ECMs go.
     #[serde(deserialize_with = "section_pid")]
     pub ecm_pid: Pid,
@@ -99,6 +102,13 @@ pub struct Service {
 
 const fn every_region() -> u16 {
     0xFFFF
+}
+
+impl Service {
+    /// How much of its control words the scrambler uses: all of them if the file does not say.
+    pub fn entropy(&self) -> Entropy {
+        self.entropy.unwrap_or_default()
+    }
 }
 
 /// The name of an algorithm in the file.
@@ -256,6 +266,14 @@ impl Schedule {
         if service.slot > 15 {
             let what = format!("got {}, expected 0 to 15", service.slot);
             return Err(self.error(&table, "slot", what));
+        }
+        if service.entropy.is_some() && service.scrambling.algorithm() != Algorithm::Csa2 {
+            let what = format!(
+                "{} takes control words as they are; only a service of {} has it",
+                service.scrambling.algorithm(),
+                Algorithm::Csa2
+            );
+            return Err(self.error(&table, "entropy", what));
         }
         if service.channel == 0 {
             return Err(self.error(&table, "channel", "0 stands for any channel"));

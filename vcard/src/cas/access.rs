@@ -5,7 +5,7 @@ use super::store::CasStore;
 use super::time::CasRam;
 use crate::purse::sharing::{NotPaid, Terms};
 use cam_types::{CasTime, Fen, Slot};
-use ecm_emm::card::{AccessStatus, EcmAnswer, Offer};
+use ecm_emm::card::{AccessStatus, EcmAnswer, Offer, OpenedBy};
 use ecm_emm::ecm::{Criteria, EcmBody, Ppt, Ppv};
 
 /// A decision.
@@ -17,17 +17,26 @@ pub struct Decision {
     pub flags: u8,
     /// What can be bought.
     pub offer: Option<Offer>,
+    /// The right that opens it.
+    pub opened_by: Option<OpenedBy>,
     /// A preview begins with this ECM.
     pub begins_preview: bool,
 }
 
 impl Decision {
-    const fn plain(status: AccessStatus) -> Self {
-        Self { status, flags: 0, offer: None, begins_preview: false }
+    /// A word alone.
+    pub const fn plain(status: AccessStatus) -> Self {
+        Self { status, flags: 0, offer: None, opened_by: None, begins_preview: false }
     }
 
-    const fn owned(status: AccessStatus) -> Self {
-        Self { flags: EcmAnswer::OWNED, ..Self::plain(status) }
+    const fn subscribed(right: &Right) -> Self {
+        let opened_by = Some(right.opened_by());
+        Self { opened_by, ..Self::plain(AccessStatus::GRANTED_SUBSCRIPTION) }
+    }
+
+    const fn owned(status: AccessStatus, right: &Right) -> Self {
+        let opened_by = Some(right.opened_by());
+        Self { flags: EcmAnswer::OWNED, opened_by, ..Self::plain(status) }
     }
 }
 
@@ -89,16 +98,10 @@ pub fn vetoed(cas: &CasStore, ram: &CasRam, body: &EcmBody, at: CasTime) -> Opti
     }
 }
 
+/// The kind of right decides in this order; of one kind the right that lasts longest.
 fn granted(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> Option<Decision> {
-    let subscribed = criteria.packages.iter().any(|package| {
-        cas.rights().any(|right| {
-            right.is(Kind::Package, package.value().into())
-                && right.opens(slot)
-                && right.is_live(at)
-        })
-    });
-    if subscribed {
-        return Some(Decision::plain(AccessStatus::GRANTED_SUBSCRIPTION));
+    if let Some(right) = cas.live_package(&criteria.packages, slot, at) {
+        return Some(Decision::subscribed(right));
     }
     let event = criteria
         .ppv
@@ -106,11 +109,11 @@ fn granted(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> Opti
     if let Some((right, ppv)) = event {
         let same = right.tier == ppv.tier;
         let status = if same { AccessStatus::GRANTED_EVENT } else { AccessStatus::GRANTED_TIER };
-        return Some(Decision::owned(status));
+        return Some(Decision::owned(status, right));
     }
-    if criteria.ppt.is_some_and(|ppt| cas.live_event(Kind::Slice, ppt.event, 0, slot, at).is_some())
-    {
-        return Some(Decision::owned(AccessStatus::GRANTED_TIME));
+    let slice = criteria.ppt.and_then(|ppt| cas.live_event(Kind::Slice, ppt.event, 0, slot, at));
+    if let Some(right) = slice {
+        return Some(Decision::owned(AccessStatus::GRANTED_TIME, right));
     }
     criteria.free.then_some(Decision::plain(AccessStatus::GRANTED_FREE))
 }

@@ -113,7 +113,7 @@ pub(super) fn process(
     let mut decision = access::decide(cas, ram, &terms, header.slot, &body, at);
     if vault.has(Fault::RefuseSubscription) && decision.status == AccessStatus::GRANTED_SUBSCRIPTION
     {
-        decision.status = AccessStatus::NO_RIGHT;
+        decision = Decision::plain(AccessStatus::NO_RIGHT);
     }
     remember(vault, ram, &header, &body, &decision, at)?;
     if let (true, Some(offer)) = (vault.has(Fault::WrongPrice), &mut decision.offer) {
@@ -139,6 +139,7 @@ pub(super) fn process(
         rating: body.rating,
         ecw,
         offer: decision.offer,
+        opened_by: decision.opened_by,
     })
 }
 

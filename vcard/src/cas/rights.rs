@@ -3,7 +3,7 @@
 use super::store::CasStore;
 use crate::persist::{Checked, Table, persist};
 use cam_types::{CasTime, EventId, PackageId, Slot};
-use ecm_emm::card::RightRow;
+use ecm_emm::card::{OpenedBy, RightRow};
 
 /// What a right is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -112,6 +112,11 @@ impl Right {
         }
     }
 
+    /// As the answer to an ECM that it opened names it.
+    pub const fn opened_by(&self) -> OpenedBy {
+        OpenedBy { kind: self.kind, id: self.id, end: self.end }
+    }
+
     /// What it is for, in words.
     pub const fn kind_name(&self) -> &'static str {
         match self.kind {
@@ -143,7 +148,20 @@ impl CasStore {
             .find(|right| right.is(Kind::Package, id))
     }
 
-    /// The right for an event of this slot, if it is live and of this tier or a higher one.
+    /// The right for one of these packages that opens this slot now; of several the one that lasts
+    /// longest.
+    pub fn live_package(&self, packages: &[PackageId], slot: Slot, at: CasTime) -> Option<&Right> {
+        self.rights()
+            .filter(|right| {
+                packages.iter().any(|package| right.is(Kind::Package, package.value().into()))
+                    && right.opens(slot)
+                    && right.is_live(at)
+            })
+            .max_by_key(|right| right.end)
+    }
+
+    /// The right for an event of this slot, if it is live and of this tier or a higher one; of several
+    /// the one that lasts longest, before others the one of this tier.
     pub fn live_event(
         &self,
         kind: Kind,
@@ -152,12 +170,14 @@ impl CasStore {
         slot: Slot,
         at: CasTime,
     ) -> Option<&Right> {
-        self.rights().find(|right| {
-            right.is(kind, event.value())
-                && right.tier >= tier
-                && right.opens(slot)
-                && right.is_live(at)
-        })
+        self.rights()
+            .filter(|right| {
+                right.is(kind, event.value())
+                    && right.tier >= tier
+                    && right.opens(slot)
+                    && right.is_live(at)
+            })
+            .max_by_key(|right| (right.end, right.tier == tier))
     }
 
     /// Keeps a right, in the row of the one that it takes the place of or in a free one. A row of an

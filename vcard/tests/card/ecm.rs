@@ -4,8 +4,9 @@ use crate::bench::*;
 use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};
 use cam_types::{CasTime, EventId, Fen, PackageId};
-use ecm_emm::card::{AccessStatus, EcmAnswer, INS_ECM, Offer};
+use ecm_emm::card::{AccessStatus, EcmAnswer, EmmResult, INS_ECM, Offer, OpenedBy, RightRow};
 use ecm_emm::ecm::{Blackout, Criteria, EcmBody, Ppt, Ppv, Rating, Regions};
+use ecm_emm::emm::EmmCommand;
 use vcard::Fault;
 
 fn ladder(ecw: [u8; 16]) -> [u8; 16] {
@@ -95,6 +96,77 @@ fn every_criterion_has_its_answer() {
         assert_eq!(answer.status, *expected, "{name}");
         assert_eq!(answer.ecw.is_some(), expected.has_words(), "{name}");
     }
+}
+
+/// A box cannot know by which of the card's rights a programme opened: the answer says it.
+#[test]
+fn the_answer_names_the_right_that_opened() {
+    let end = |days: u32| NOON.saturating_add(days * DAY);
+    let grant = |package, days| EmmCommand::Grant {
+        package: PackageId::new(package),
+        start: CasTime::new(0),
+        end: end(days),
+        version: 1,
+        horizon: None,
+    };
+    let event = |tier, days| EmmCommand::PpvGrant { event: EVENT, tier, end: end(days) };
+    let mut card = card();
+    select(&mut card, &ecm_emm::card::AID_CAS);
+    let granted = [grant(2, 3), grant(3, 9), grant(4, 5), event(1, 4), event(2, 6)];
+    assert_eq!(emm(&mut card, &TO_CARD.seal(1, &granted)), EmmResult::APPLIED);
+    let mut stb = Stb::open(&mut card);
+    let packages = |ids: &[u16]| Criteria {
+        packages: ids.iter().map(|id| PackageId::new(*id)).collect(),
+        ..Criteria::default()
+    };
+    let of_tier =
+        |tier| Criteria { ppv: Some(Ppv { tier, ..ppv(EVENT, NOON) }), ..Criteria::default() };
+    let package = |id, days| Some(OpenedBy { kind: RightRow::PACKAGE, id, end: end(days) });
+    let bought = |days| Some(OpenedBy { kind: RightRow::EVENT, id: EVENT.value(), end: end(days) });
+    let preview = Ppv { preview_s: 60, ..ppv(EventId::new(5), NOON) };
+    for (name, criteria, status, opened_by) in [
+        ("one", packages(&[2]), AccessStatus::GRANTED_SUBSCRIPTION, package(2, 3)),
+        (
+            "the one that lasts longest",
+            packages(&[2, 3, 4]),
+            AccessStatus::GRANTED_SUBSCRIPTION,
+            package(3, 9),
+        ),
+        ("an event", of_tier(2), AccessStatus::GRANTED_EVENT, bought(6)),
+        ("a tier that lasts longer", of_tier(1), AccessStatus::GRANTED_TIER, bought(6)),
+        (
+            "a package before an event that lasts longer",
+            Criteria { ppv: of_tier(1).ppv, ..packages(&[2]) },
+            AccessStatus::GRANTED_SUBSCRIPTION,
+            package(2, 3),
+        ),
+        ("free", Criteria { free: true, ..packages(&[9]) }, AccessStatus::GRANTED_FREE, None),
+        (
+            "preview",
+            Criteria { ppv: Some(preview), ..Criteria::default() },
+            AccessStatus::PREVIEW,
+            None,
+        ),
+        ("nothing", packages(&[9]), AccessStatus::NO_RIGHT, None),
+    ] {
+        let answer = stb.ecm(&mut card, &seal_ecm(NEWS, &body(NOON, criteria)));
+        assert_eq!((answer.status, answer.opened_by), (status, opened_by), "{name}");
+    }
+}
+
+/// The protected answer is padded to whole blocks: the element stands where padding was.
+#[test]
+fn to_name_the_right_costs_the_line_nothing() {
+    let mut card = card();
+    let mut stb = Stb::open(&mut card);
+    let mut length = |criteria| {
+        let apdu = stb.wrapped(INS_ECM, 0, 0, &seal_ecm(NEWS, &body(NOON, criteria)));
+        let response = card.transmit(&apdu).unwrap();
+        stb.opened(&response);
+        response.len()
+    };
+    let free = Criteria { free: true, ..Criteria::default() };
+    assert_eq!((length(free), length(subscription())), (58, 58));
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod memory;
 mod offers;
 mod reports;
 mod requests;
+mod rights;
 mod stb;
 mod torn;
 

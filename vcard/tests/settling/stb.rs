@@ -3,8 +3,8 @@
 use crate::bench::{BOX_KEY, K_PAIR, OPERATOR, PIN, PSEUDONYM, STB, box_pairing};
 use crate::memory::Memory;
 use cam_core::{
-    Absence, AccessState, CardState, Config, Engine, Entropy, Event, Input, Offer, Outcome, Output,
-    RequestId, SessionId, StoreId, TxnId, TxnState,
+    Absence, Access, AccessState, CardState, Config, Engine, Entropy, Event, Input, Offer, Outcome,
+    Output, RequestId, SessionId, StoreId, TxnId, TxnState,
 };
 use cam_types::{CaSystemId, Fen, Instant, Key, Pid, Pseudonym, StbId};
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
@@ -200,9 +200,21 @@ impl Stb {
 
     /// An EMM goes on air, once the CAT is known.
     pub fn emm(&mut self, section: &[u8]) {
+        self.emm_for(section, 20_000);
+    }
+
+    /// The same, and so many milliseconds pass.
+    pub fn emm_for(&mut self, section: &[u8], ms: u64) {
         self.input(Input::Cat { source: 0, section: &cat() });
         self.input(Input::Section { source: 0, pid: EMM_PID, octets: section });
-        self.run(20_000);
+        self.run(ms);
+    }
+
+    /// The viewer types the PIN, for no purchase.
+    pub fn verify(&mut self, pin: &[u8], ms: u64) {
+        self.engine.pin_verify(self.now, pin).unwrap();
+        self.drain();
+        self.run(ms);
     }
 
     /// The host asks for a report.
@@ -217,9 +229,14 @@ impl Stb {
         self.run(20_000);
     }
 
+    /// How Cinema stands.
+    pub fn access(&self) -> Access {
+        self.engine.access(self.cinema.unwrap()).unwrap()
+    }
+
     /// Cinema is in clear.
     pub fn is_granted(&self) -> bool {
-        self.engine.access(self.cinema.unwrap()).unwrap().state == AccessState::Granted
+        self.access().state == AccessState::Granted
     }
 
     /// A section of Cinema goes on air, and what can be bought by it.

@@ -1,0 +1,76 @@
+//! When the card is asked again about what is on air: EMMs may give a right, end it, or move its end.
+//!
+//! A round asks for every ECM stream once more, with the ECM that is kept. It comes as soon as no EMM
+//! waits, so that a message of several sections costs one; a carousel in full swing does not hold it
+//! up for longer than [`Review::DISTANCE`], and rounds keep this distance from one another, so that
+//! EMMs cannot fill the line with ECM commands.
+
+use core::time::Duration;
+
+use cam_types::Instant;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Review {
+    /// The first change that no round has followed.
+    changed: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Review {
+    /// On the slowest line (T=0 at 9,600 bit/s) an EMM takes up to 360 ms and an ECM 190: a right that
+    /// ends takes the picture within a second even when the next EMM has begun.
+    const DISTANCE: Duration = Duration::from_millis(250);
+
+    /// The card has applied an EMM.
+    pub(crate) fn card_changed(&mut self, now: Instant) {
+        self.changed.get_or_insert(now);
+    }
+
+    /// When the next round is due.
+    pub(crate) fn due(&self, emms_wait: bool) -> Option<Instant> {
+        let changed = self.changed?;
+        let latest = changed.after(Self::DISTANCE);
+        let rested = self.last.map_or(changed, |last| last.after(Self::DISTANCE));
+        Some(if emms_wait { latest } else { rested.clamp(changed, latest) })
+    }
+
+    /// Begins a round, if one is due.
+    pub(crate) fn begin(&mut self, now: Instant, emms_wait: bool) -> bool {
+        let due = self.due(emms_wait).is_some_and(|at| now >= at);
+        if due {
+            *self = Self { changed: None, last: Some(now) };
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_micros(ms * 1000)
+    }
+
+    #[test]
+    fn a_round_is_due_when_the_emms_are_through_but_keeps_its_distance() {
+        let mut review = Review::default();
+        assert_eq!(review.due(false), None);
+        review.card_changed(at(1000));
+        review.card_changed(at(1100));
+        for (emms_wait, due) in [(false, 1000), (true, 1250)] {
+            assert_eq!(review.due(emms_wait), Some(at(due)));
+        }
+        assert!(!review.begin(at(1200), true));
+        assert!(review.begin(at(1200), false));
+        assert!(!review.begin(at(9000), false), "nothing has changed since");
+        for (changed, emms_wait, due) in
+            [(1300, false, 1450), (1300, true, 1550), (2000, false, 2000), (2000, true, 2250)]
+        {
+            let mut review = Review { changed: None, last: Some(at(1200)) };
+            review.card_changed(at(changed));
+            assert_eq!(review.due(emms_wait), Some(at(due)), "{changed} {emms_wait}");
+        }
+    }
+}
