@@ -4,9 +4,11 @@ use alloc::vec::Vec;
 
 use cam_types::{Instant, Pid, Pseudonym};
 use ecm_emm::card::{RightRow, SlotInfo, WalletInfo};
+use ecm_emm::ecm::MAX_ECM;
 use gp::scp03;
 
 use crate::card::{Exchange, Handshake, Link, Refresh};
+use crate::ecm_memory::EcmMemory;
 use crate::emm_gate::EmmGate;
 use crate::ledger::{Entry, Ledger};
 use crate::outbox::{Outbox, Todo};
@@ -42,6 +44,11 @@ pub struct Engine {
     pub(crate) card: Card,
     pub(crate) pairings: Pairings,
     pub(crate) sessions: Sessions,
+    pub(crate) ecm_memory: EcmMemory,
+    /// The ECM that the card works on, or did last; reused.
+    pub(crate) asked: Vec<u8>,
+    /// The last ECM was not authentic: what else waits for the card goes first, once.
+    pub(crate) ecm_yields: bool,
     pub(crate) emm: EmmGate,
     pub(crate) emm_streams: Vec<(u8, Pid)>,
     pub(crate) groups: Vec<u32>,
@@ -88,6 +95,9 @@ impl Engine {
             card: Card::default(),
             pairings: Pairings::load(&stored, &config.box_key, config.stb_id),
             sessions: Sessions::new(config.max_sessions),
+            ecm_memory: EcmMemory::new(),
+            asked: Vec::with_capacity(MAX_ECM),
+            ecm_yields: false,
             emm: EmmGate::new(config.emm_queue),
             emm_streams: Vec::new(),
             groups: Vec::new(),

@@ -19,6 +19,7 @@ mod config;
 mod doors;
 mod ecm;
 mod ecm_gate;
+mod ecm_memory;
 mod emm;
 mod emm_gate;
 mod engine;

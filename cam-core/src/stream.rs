@@ -1,16 +1,17 @@
 //! One ECM stream of a session: its gate, its keys, the card's last word on it, its offer.
 
 use alloc::vec::Vec;
+use core::mem;
 use core::time::Duration;
 
 use cam_types::{Instant, Slot};
 use zeroize::Zeroize;
 
-use crate::Offer;
 use crate::ecm_gate::EcmGate;
 use crate::programme::StreamPlan;
-use ecm_emm::card::AccessStatus;
-use ecm_emm::ecm::MAX_ECM;
+use crate::{Offer, OfferId, OfferKind, SessionId};
+use ecm_emm::card::{self, AccessStatus, EcmAnswer};
+use ecm_emm::ecm::{EcmHeader, MAX_ECM};
 
 /// See the module.
 pub(crate) struct Stream {
@@ -48,7 +49,37 @@ impl Word {
     };
 }
 
+/// What the card said of an authentic ECM, for every stream that has it.
+pub(crate) struct Told {
+    word: Word,
+    pub(crate) keys: Option<Keys>,
+    /// For whom it is, each session fills in.
+    offer: Option<Offer>,
+}
+
+impl Told {
+    pub(crate) fn new(header: &EcmHeader, answer: &EcmAnswer) -> Self {
+        let pin_needed = flag(answer, EcmAnswer::PIN_NEEDED);
+        let keys = answer.ecw.map(|(even, odd)| Keys {
+            even,
+            odd,
+            crypto_period: header.cp_number,
+            cci: answer.cci.0,
+            preview: answer.status == AccessStatus::PREVIEW,
+        });
+        let word = Word {
+            status: answer.status,
+            cci: answer.cci.0,
+            rating: answer.rating.0,
+            pin_needed,
+            slot: header.slot,
+        };
+        Self { word, keys, offer: answer.offer.as_ref().map(|terms| offer_of(answer, terms)) }
+    }
+}
+
 /// The control words of an answer, still encrypted for the ladder.
+#[derive(Clone)]
 pub(crate) struct Keys {
     pub(crate) even: [u8; 16],
     pub(crate) odd: [u8; 16],
@@ -87,6 +118,33 @@ impl Stream {
         }
     }
 
+    /// Takes what the card said of the section that is now kept. Gives the offer that was there.
+    pub(crate) fn take(
+        &mut self,
+        session: SessionId,
+        told: &Told,
+        section: &[u8],
+    ) -> Option<Offer> {
+        self.trust();
+        self.word = told.word;
+        self.keys.clone_from(&told.keys);
+        let offer = told.offer.map(|offer| offer.of_session(session));
+        if offer.is_some() {
+            self.offer_section.clear();
+            self.offer_section.extend_from_slice(section);
+        }
+        mem::replace(&mut self.offer, offer)
+    }
+
+    /// What the card said of the section that is kept, if it has judged it since it came.
+    pub(crate) fn told(&self) -> Option<Told> {
+        (self.word.status != AccessStatus::PENDING).then(|| Told {
+            word: self.word,
+            keys: self.keys.clone(),
+            offer: self.offer,
+        })
+    }
+
     /// The status to show, and how it looks at `now`.
     pub(crate) fn status(&self, now: Instant) -> AccessStatus {
         match self.doubt {
@@ -117,6 +175,29 @@ impl Stream {
         self.doubt = None;
         self.sw = 0;
     }
+}
+
+/// What the card offers, for any session.
+fn offer_of(answer: &EcmAnswer, terms: &card::Offer) -> Offer {
+    let kind = if terms.kind == card::Offer::PPT { OfferKind::Slice } else { OfferKind::Event };
+    let nobody = SessionId(0);
+    Offer {
+        id: OfferId::new(terms.event.value(), nobody, kind),
+        session: nobody,
+        kind,
+        event: Some(terms.event),
+        price: Some(terms.price),
+        start: terms.start,
+        end: terms.end,
+        preview_s: terms.preview_s,
+        slice_s: terms.slice_s,
+        owned: flag(answer, EcmAnswer::OWNED),
+        pin_needed: flag(answer, EcmAnswer::PIN_NEEDED),
+    }
+}
+
+fn flag(answer: &EcmAnswer, flag: u8) -> bool {
+    answer.flags & flag != 0
 }
 
 impl Doubt {

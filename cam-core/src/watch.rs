@@ -8,7 +8,7 @@ use ecm_emm::card::{AccessStatus, RightRow};
 use ecm_emm::cat::Cat;
 
 use crate::filter::{ecm_filters, emm_filters};
-use crate::outbox::Todo;
+use crate::outbox::{Outbox, Todo};
 use crate::programme::Programme;
 use crate::session::Session;
 use crate::stream::Stream;
@@ -152,9 +152,7 @@ impl Engine {
             self.stats.cw_cleared += 1;
             self.out.push_clear(id);
         }
-        for stream in session.streams.iter().filter(|stream| stream.keys.is_some()) {
-            self.out.push(Todo::Set { session: id, pid: stream.plan.ecm_pid });
-        }
+        hand_out_keys(session, &mut self.out);
     }
 
     fn close(&mut self, id: SessionId) -> Result<(), SessionError> {
@@ -233,6 +231,13 @@ impl Engine {
                 self.out.event(Event::Access { session: session.id, access });
             }
         }
+    }
+}
+
+/// The descrambler gets the keys of every stream that has any.
+pub(crate) fn hand_out_keys(session: &Session, out: &mut Outbox) {
+    for stream in session.streams.iter().filter(|stream| stream.keys.is_some()) {
+        out.push(Todo::Set { session: session.id, pid: stream.plan.ecm_pid });
     }
 }
 
