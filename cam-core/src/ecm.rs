@@ -61,6 +61,7 @@ impl Engine {
         let mut waits = false;
         for stream in self.sessions.streams_mut(source, pid) {
             self.stats.ecm_in += 1;
+            stream.air.heard(now);
             let verdict = stream.gate.offer(now, section, header.cp_number, &self.ecm_memory);
             waits |= matches!(verdict, Verdict::Waits | Verdict::Replaces);
             let count = match verdict {

@@ -14,6 +14,7 @@
 extern crate alloc;
 
 mod access;
+mod air;
 mod card;
 mod config;
 mod doors;

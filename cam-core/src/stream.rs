@@ -7,6 +7,7 @@ use core::time::Duration;
 use cam_types::{Instant, Slot};
 use zeroize::Zeroize;
 
+use crate::air::Air;
 use crate::ecm_gate::EcmGate;
 use crate::programme::StreamPlan;
 use crate::{Offer, OfferId, OfferKind, SessionId};
@@ -17,6 +18,7 @@ use ecm_emm::ecm::{EcmHeader, MAX_ECM};
 pub(crate) struct Stream {
     pub(crate) plan: StreamPlan,
     pub(crate) gate: EcmGate,
+    pub(crate) air: Air,
     pub(crate) keys: Option<Keys>,
     /// The card's answer to the ECM that is kept.
     pub(crate) word: Word,
@@ -109,6 +111,7 @@ impl Stream {
         Self {
             plan,
             gate: EcmGate::new(),
+            air: Air::default(),
             keys: None,
             word: Word::NONE,
             sw: 0,
@@ -148,6 +151,7 @@ impl Stream {
     /// The status to show, and how it looks at `now`.
     pub(crate) fn status(&self, now: Instant) -> AccessStatus {
         match self.doubt {
+            _ if self.air.silent_at().is_some_and(|at| now >= at) => AccessStatus::NO_ECM,
             Some(doubt) if self.gate.kept().is_none() || now >= doubt.matters_at() => doubt.status,
             _ => self.word.status,
         }
@@ -155,7 +159,8 @@ impl Stream {
 
     /// When `status` will change by itself.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        self.doubt.map(Doubt::matters_at).filter(|at| *at > now && self.gate.kept().is_some())
+        let doubt = self.doubt.map(Doubt::matters_at).filter(|_| self.gate.kept().is_some());
+        doubt.into_iter().chain(self.air.silent_at()).filter(|at| *at > now).min()
     }
 
     /// The kept ECM is on air, or a new authentic one came.

@@ -224,6 +224,7 @@ impl Engine {
 
     pub(crate) fn publish_access(&mut self, now: Instant) {
         for session in self.sessions.iter_mut() {
+            session.streams.iter_mut().for_each(|stream| stream.air.listen(now));
             let settles = self.ledger.settles(session.id);
             let access = session_access(session, &self.card, settles, &self.rights, now);
             if access != session.access {

@@ -209,6 +209,11 @@ impl Bench {
         }
     }
 
+    /// When the engine wants to be called again.
+    pub fn wait(&self) -> Option<Instant> {
+        self.wait
+    }
+
     /// The box has not heard what the card made of an ECM.
     fn forget_judgement(&mut self) {
         if self.card.seen.last() == Some(&INS_ECM) {
