@@ -283,7 +283,11 @@ typedef uint32_t stbcam_txn_t;
 #define STBCAM_LOG_DEBUG 4
 /** Everything. */
 #define STBCAM_LOG_TRACE 5
-/** Not an algorithm with a number here; scrambling_mode says what the PMT says. */
+
+/**
+ * Not an algorithm with a number here; scrambling_mode says what the PMT says. Whether the chip
+ * can do it is for set_cw to say: 0 is taken as its word for it.
+ */
 #define STBCAM_ALGO_OTHER 0
 /** DVB-CSA, 64-bit control words. */
 #define STBCAM_ALGO_CSA 1
@@ -407,12 +411,15 @@ typedef struct stbcam_descrambler_ops_t {
     void *user;
     /**
      * Loads the key ladder. Comes before the first control words, and again when another card
-     * is paired otherwise. 0 is done.
+     * is paired otherwise. 0 is done. With anything else every session that would have control
+     * words shows STBCAM_REASON_DESCRAMBLER, none are handed over, and the ladder's keys come again
+     * before the next ones.
      */
     int32_t (*load_ladder)(void *user, const struct stbcam_ladder_t *ladder);
     /**
      * Takes control words: the latency path, so it must return within 5 ms. A key whose period is
-     * over must not be used on a later one of the same parity. 0 is done.
+     * over must not be used on a later one of the same parity. 0 is done. With anything else the
+     * session shows STBCAM_REASON_DESCRAMBLER until words of its stream are taken again.
      */
     int32_t (*set_cw)(void *user, const struct stbcam_cw_t *cw);
     /**
@@ -930,7 +937,7 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 #define STBCAM_EV_KEY_ROTATED 9
 /** A pairing for this box came on air: code the slot on the card, arg 1 when it was withdrawn. */
 #define STBCAM_EV_PAIRING 15
-/** The reader or the storage does not work: text. */
+/** The reader, the storage or the descrambler does not work: text. */
 #define STBCAM_EV_HEALTH 18
 /** Something was lost: code 1 sections (then arg is the source), 2 events; amount how many. */
 #define STBCAM_EV_OVERFLOW 19

@@ -374,6 +374,7 @@ impl Engine {
         self.purse = Purse::NotRead;
         self.stats.channels += 1;
         self.card.pairing_slot = self.pairings.current().map(|pairing| pairing.slot);
+        self.ladder = None;
         self.out.push(Todo::Ladder);
         self.refresh.state();
         for session in self.sessions.iter_mut() {

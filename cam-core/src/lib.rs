@@ -44,7 +44,7 @@ mod watch;
 
 pub use access::{Access, AccessState, Remedy};
 pub use config::{Config, Entropy};
-pub use doors::{Absence, ControlWords, Input, Output, ScramblingMode, StoreId};
+pub use doors::{Absence, ControlWords, Handover, Input, Output, ScramblingMode, StoreId};
 pub use ecm_emm::card::{
     AccessStatus, AckResult, RightRow as Right, SlotInfo as KeyVersion, WalletInfo as Wallet,
 };

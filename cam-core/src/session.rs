@@ -103,7 +103,7 @@ impl Session {
 
     /// Drops the keys of every stream. `true` when there were any.
     pub(crate) fn drop_keys(&mut self) -> bool {
-        self.streams.iter_mut().filter_map(|stream| stream.keys.take()).count() > 0
+        self.streams.iter_mut().filter_map(Stream::drop_keys).count() > 0
     }
 
     /// Several streams may offer the same event: it is one offer.

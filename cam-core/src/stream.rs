@@ -10,7 +10,7 @@ use zeroize::Zeroize;
 use crate::air::Air;
 use crate::ecm_gate::EcmGate;
 use crate::programme::StreamPlan;
-use crate::{Offer, OfferId, OfferKind, SessionId};
+use crate::{Handover, Offer, OfferId, OfferKind, SessionId};
 use ecm_emm::card::{self, AccessStatus, EcmAnswer};
 use ecm_emm::ecm::{EcmHeader, MAX_ECM};
 
@@ -20,6 +20,8 @@ pub(crate) struct Stream {
     pub(crate) gate: EcmGate,
     pub(crate) air: Air,
     pub(crate) keys: Option<Keys>,
+    /// What the descrambler made of them.
+    pub(crate) handover: Handover,
     /// The card's answer to the ECM that is kept.
     pub(crate) word: Word,
     /// The card's last status word, whatever it was for.
@@ -113,6 +115,7 @@ impl Stream {
             gate: EcmGate::new(),
             air: Air::default(),
             keys: None,
+            handover: Handover::Taken,
             word: Word::NONE,
             sw: 0,
             doubt: None,
@@ -130,13 +133,29 @@ impl Stream {
     ) -> Option<Offer> {
         self.trust();
         self.word = told.word;
-        self.keys.clone_from(&told.keys);
+        match &told.keys {
+            Some(keys) => self.keys = Some(keys.clone()),
+            None => {
+                self.drop_keys();
+            }
+        }
         let offer = told.offer.map(|offer| offer.of_session(session));
         if offer.is_some() {
             self.offer_section.clear();
             self.offer_section.extend_from_slice(section);
         }
         mem::replace(&mut self.offer, offer)
+    }
+
+    /// Keys that the descrambler is to use no more.
+    pub(crate) fn drop_keys(&mut self) -> Option<Keys> {
+        self.handover = Handover::Taken;
+        self.keys.take()
+    }
+
+    /// The keys that the descrambler uses.
+    pub(crate) fn keys_in_use(&self) -> Option<&Keys> {
+        self.keys.as_ref().filter(|_| self.handover == Handover::Taken)
     }
 
     /// What the card said of the section that is kept, if it has judged it since it came.
@@ -151,6 +170,7 @@ impl Stream {
     /// The status to show, and how it looks at `now`.
     pub(crate) fn status(&self, now: Instant) -> AccessStatus {
         match self.doubt {
+            _ if self.handover == Handover::Refused => AccessStatus::DESCRAMBLER,
             _ if self.air.silent_at().is_some_and(|at| now >= at) => AccessStatus::NO_ECM,
             Some(doubt) if self.gate.kept().is_none() || now >= doubt.matters_at() => doubt.status,
             _ => self.word.status,

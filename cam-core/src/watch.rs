@@ -277,7 +277,7 @@ fn session_access(
         ca_system_id: Some(stream.plan.system),
         operator: stream.plan.operator,
         offers,
-        crypto_period: stream.keys.as_ref().map(|keys| keys.crypto_period),
+        crypto_period: stream.keys_in_use().map(|keys| keys.crypto_period),
         ..Access::of(reason)
     };
     if reason == word.status {

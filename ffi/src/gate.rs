@@ -4,7 +4,7 @@ use crate::guard::callback;
 use crate::host::*;
 use crate::size::CStruct;
 use cam_core::{ControlWords, ScramblingMode, SessionId};
-use stb_shim::descrambler::{Descrambler, LadderKeys};
+use stb_shim::descrambler::{Descrambler, LadderKeys, Refused};
 use stb_shim::storage::Storage;
 use std::collections::BTreeSet;
 use std::ffi::CString;
@@ -65,10 +65,10 @@ impl DescramblerState {
 }
 
 impl Descrambler for HostDescrambler {
-    fn load_ladder(&mut self, keys: &LadderKeys<'_>) {
+    fn load_ladder(&mut self, keys: &LadderKeys<'_>) -> Result<(), Refused> {
         let state = self.state();
         let Some(stbcam_descrambler_ops_t { load_ladder: Some(load), user, .. }) = state.ops else {
-            return;
+            return Ok(());
         };
         let ladder = stbcam_ladder_t {
             struct_size: size_of::<stbcam_ladder_t>(),
@@ -80,29 +80,42 @@ impl Descrambler for HostDescrambler {
         };
         // SAFETY: the host gave the function and the pointer that belongs to it; the structure
         // lives until it returns.
-        let refused = callback(|| unsafe { load(user, &raw const ladder) });
-        if refused != 0 {
-            log::error!("the box did not take the keys for its key ladder: {refused}");
+        match callback(|| unsafe { load(user, &raw const ladder) }) {
+            0 => Ok(()),
+            answer => Err(Refused(format!(
+                "the box's load_ladder answered {answer} to pairing slot {}; 0 is done",
+                keys.pairing_slot
+            ))),
         }
     }
 
-    fn set_control_words(&mut self, words: &ControlWords<'_>, period_ms: u32) {
+    fn set_control_words(
+        &mut self,
+        words: &ControlWords<'_>,
+        period_ms: u32,
+    ) -> Result<(), Refused> {
         let mut state = self.state();
         let state = &mut *state;
         let Some(stbcam_descrambler_ops_t { set_cw: Some(set), user, .. }) = state.ops else {
-            return;
+            return Ok(());
         };
         state.keyed.insert(words.session.0);
         state.pids.clear();
         state.pids.extend(words.es_pids.iter().map(|pid| pid.value()));
         let mut cw = c_words(words, period_ms, &state.pids);
         // SAFETY: as above; the list of PIDs lives in `state`, which is locked.
-        let refused = callback(|| unsafe { set(user, &raw const cw) });
+        let answer = callback(|| unsafe { set(user, &raw const cw) });
         cw.even.zeroize();
         cw.odd.zeroize();
-        if refused != 0 {
-            log::error!("the box did not take control words: {refused}");
+        if answer == 0 {
+            return Ok(());
         }
+        let known =
+            if cw.algo == STBCAM_ALGO_OTHER { ", which the library does not know" } else { "" };
+        Err(Refused(format!(
+            "the box's set_cw answered {answer} to scrambling_mode 0x{:02X}{known}; 0 is done",
+            words.mode.0
+        )))
     }
 
     fn clear(&mut self, session: SessionId) {

@@ -5,7 +5,7 @@
 //!  - `docs/spec/abi.md`, "Software descrambler"
 
 use crate::cipher::{Algorithm, PayloadCipher};
-use crate::descrambler::{Descrambler, LadderKeys};
+use crate::descrambler::{Descrambler, LadderKeys, Refused};
 use crate::ladder::Ladder;
 use cam_core::{ControlWords, ScramblingMode, SessionId};
 use cam_types::{Key, Parity, Pid};
@@ -100,14 +100,20 @@ impl SoftDescrambler {
 }
 
 impl Descrambler for std::sync::Arc<SoftDescrambler> {
-    fn load_ladder(&mut self, keys: &LadderKeys<'_>) {
+    fn load_ladder(&mut self, keys: &LadderKeys<'_>) -> Result<(), Refused> {
         SoftDescrambler::load_ladder(self, keys.ek2, keys.ek1);
+        Ok(())
     }
 
-    fn set_control_words(&mut self, words: &ControlWords<'_>, _period_ms: u32) {
-        if let Err(error) = SoftDescrambler::set_control_words(self, words) {
-            log::warn!("control words of {} cannot be used: {error}", words.ecm_pid);
-        }
+    fn set_control_words(
+        &mut self,
+        words: &ControlWords<'_>,
+        _period_ms: u32,
+    ) -> Result<(), Refused> {
+        SoftDescrambler::set_control_words(self, words).map_err(|error| match error {
+            KeyError::NoLadder => Refused(error.to_string()),
+            KeyError::Mode(_) => Refused(format!("{error}; 0x01, 0x02 and 0x10 work")),
+        })
     }
 
     fn clear(&mut self, session: SessionId) {

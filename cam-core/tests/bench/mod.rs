@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cam_core::{
-    Absence, CardState, Config, Engine, Entropy, Event, Input, Output, SessionId, StoreId,
+    Absence, CardState, Config, Engine, Entropy, Event, Handover, Input, Output, SessionId, StoreId,
 };
 use cam_types::{Instant, Key, Pid};
 use card::{ModelCard, STB};
@@ -69,6 +69,11 @@ pub struct Bench {
     pub commands: Vec<Vec<u8>>,
     /// How long the card takes for a command.
     pub exchange: Duration,
+    /// What the descrambler says to ladder keys and to control words; `None`: it says nothing.
+    pub ladder: Option<Handover>,
+    pub descrambler: Option<Handover>,
+    /// What it has said and the engine has not heard yet.
+    handed: Vec<Input<'static>>,
     /// The next so many answers get lost.
     pub lose: usize,
     report: Option<(Instant, Report)>,
@@ -102,6 +107,9 @@ impl Bench {
             activations: 0,
             commands: Vec::new(),
             exchange: EXCHANGE,
+            ladder: None,
+            descrambler: None,
+            handed: Vec::new(),
             lose: 0,
             report: None,
             wait: None,
@@ -226,7 +234,10 @@ impl Bench {
             match self.engine.poll_output() {
                 Output::Wait(at) => {
                     self.wait = at;
-                    return;
+                    if self.handed.is_empty() {
+                        return;
+                    }
+                    self.engine.handle_input(self.now, self.handed.remove(0));
                 }
                 Output::ActivateCard => {
                     self.activations += 1;
@@ -247,10 +258,22 @@ impl Bench {
                         None => (self.now.after(patience.unwrap_or(BWT)), Report::Silence),
                     });
                 }
-                Output::LoadLadder { pairing_slot, .. } => self.ladders.push(pairing_slot),
+                Output::LoadLadder { pairing_slot, .. } => {
+                    self.ladders.push(pairing_slot);
+                    self.handed.extend(self.ladder.map(Input::Ladder));
+                }
                 Output::SetControlWords(words) => {
                     assert!(!self.ladders.is_empty(), "the ladder is loaded first");
                     let key = (words.session.0, words.ecm_pid);
+                    self.handed.extend(self.descrambler.map(|handover| Input::Words {
+                        session: words.session,
+                        ecm_pid: words.ecm_pid,
+                        handover,
+                    }));
+                    if self.descrambler == Some(Handover::Refused) {
+                        self.words.remove(&key);
+                        continue;
+                    }
                     let words = Words {
                         even: *words.even,
                         odd: *words.odd,
