@@ -1781,11 +1781,11 @@ typedef struct stbcam_stats_t {
     uint64_t ecm_in;
     /** Repetitions of an ECM that is known. */
     uint64_t ecm_dup;
-    /** ECMs that the card received. */
+    /** ECMs that the card received: one for all sessions that have it. */
     uint64_t ecm_sent;
     /** Of these: sent again after a reset, a purchase or a lost answer. */
     uint64_t ecm_replayed;
-    /** ECMs replaced by a newer one before the card was free. */
+    /** ECMs that gave way to another one before the card was free. */
     uint64_t ecm_replaced;
     /** Older ECMs than the one on air. */
     uint64_t ecm_stale;
