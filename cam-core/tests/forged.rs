@@ -9,8 +9,9 @@ use std::time::Duration;
 use bench::card::{ModelCard, key};
 use bench::{Bench, air};
 use cam_core::{AccessState, AccessStatus, SessionId};
-use cam_types::{Epoch, Pseudonym};
+use cam_types::{Epoch, Pid, Pseudonym};
 use ecm_emm::card::INS_ECM;
+use ecm_emm::ecm::Criteria;
 use proptest::prelude::*;
 
 /// 9,600 bit/s: so long the line takes for an ECM.
@@ -98,6 +99,30 @@ fn the_others_get_their_turn() {
     }
     assert_eq!(bench.engine.stats().emm_applied.iter().sum::<u64>(), 1);
     assert_eq!(bench.period(news), Some(4));
+}
+
+/// What is forged on one stream costs a service on another one exchange.
+#[test]
+fn another_stream_waits_for_one_exchange() {
+    let other_pid = Pid::from_field(0x0160);
+    let free = |period| {
+        let criteria = Criteria { free: true, ..Criteria::default() };
+        air::ecm_with(1, 1, period, &key(0x20), criteria)
+    };
+    let mut bench = Bench::ready();
+    bench.exchange = SLOW;
+    bench.open(&air::news());
+    let other = bench.open(&air::pmt(5, other_pid, None, 0x130));
+    for n in 0..300 {
+        let period = 4 + n / 100;
+        for k in 0..3 {
+            bench.section(air::NEWS_ECM, &air::forgery(&air::news_ecm(4), 3 * n + k));
+        }
+        bench.section(other_pid, &free(period));
+        bench.run(100);
+        // The exchange on the line, and its own.
+        assert!(n % 100 < 9 || bench.period(other) == Some(period), "{n}");
+    }
 }
 
 /// What was on air while the card was out waits; the one that is known to be good goes first.
