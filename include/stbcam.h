@@ -283,7 +283,11 @@ typedef uint32_t stbcam_txn_t;
 #define STBCAM_LOG_DEBUG 4
 /** Everything. */
 #define STBCAM_LOG_TRACE 5
-/** Not an algorithm with a number here; scrambling_mode says which. */
+
+/**
+ * Not an algorithm with a number here; scrambling_mode says which. Whether the chip can do it is
+ * for set_cw to say: 0 is taken as its word for it.
+ */
 #define STBCAM_ALGO_OTHER 0
 /** DVB-CSA, 64-bit control words. */
 #define STBCAM_ALGO_CSA 1
@@ -411,12 +415,15 @@ typedef struct stbcam_descrambler_ops_t {
     void *user;
     /**
      * Loads the key ladder. Comes before the first control words, and again when another card
-     * is paired otherwise. 0 is done.
+     * is paired otherwise. 0 is done. With anything else every session that would have control
+     * words shows STBCAM_REASON_DESCRAMBLER, none are handed over, and the ladder's keys come again
+     * before the next ones.
      */
     int32_t (*load_ladder)(void *user, const struct stbcam_ladder_t *ladder);
     /**
      * Takes control words: the latency path, so it must return within 5 ms. A key whose period is
-     * over must not be used on a later one of the same parity. 0 is done.
+     * over must not be used on a later one of the same parity. 0 is done. With anything else the
+     * session shows STBCAM_REASON_DESCRAMBLER until words of its stream are taken again.
      */
     int32_t (*set_cw)(void *user, const struct stbcam_cw_t *cw);
     /**
@@ -965,8 +972,8 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 #define STBCAM_EV_PAIRING 15
 
 /**
- * The reader or the storage does not work, or the broadcast signals what cannot be: text, and
- * session where it is about one.
+ * The reader, the storage or the descrambler does not work, or the broadcast signals what cannot
+ * be: text, and session where it is about one.
  */
 #define STBCAM_EV_HEALTH 18
 /** Something was lost: code 1 sections (then arg is the source), 2 events; amount how many. */
@@ -1826,11 +1833,11 @@ typedef struct stbcam_stats_t {
     uint64_t ecm_in;
     /** Repetitions of an ECM that is known. */
     uint64_t ecm_dup;
-    /** ECMs that the card received. */
+    /** ECMs that the card received: one for all sessions that have it. */
     uint64_t ecm_sent;
     /** Of these: sent again after a reset, a purchase or a lost answer. */
     uint64_t ecm_replayed;
-    /** ECMs replaced by a newer one before the card was free. */
+    /** ECMs that gave way to another one before the card was free. */
     uint64_t ecm_replaced;
     /** Older ECMs than the one on air. */
     uint64_t ecm_stale;

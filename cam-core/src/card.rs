@@ -15,12 +15,12 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use cam_types::{Instant, Pid};
+use cam_types::Instant;
 use gp::scp03;
 
 use crate::engine::Engine;
 use crate::outbox::Todo;
-use crate::{Absence, Card, CardState, Event, SessionId, Ticket, TxnId};
+use crate::{Absence, Card, CardState, Event, Ticket, TxnId};
 use ecm_emm::card::{AccessStatus, RightRow};
 
 /// Where the card is.
@@ -53,10 +53,8 @@ pub(crate) enum Exchange {
     Info,
     Initialize,
     Authenticate,
-    Ecm {
-        session: SessionId,
-        pid: Pid,
-    },
+    /// The section in `Engine::asked`.
+    Ecm,
     Emm,
     Rights,
     Balance,

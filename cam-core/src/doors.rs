@@ -43,12 +43,34 @@ pub enum Input<'a> {
         /// Not one character came: the card may be gone.
         silent: bool,
     },
+    /// What the descrambler made of the last [`Output::LoadLadder`].
+    Ladder(Handover),
+    /// What the descrambler made of the last [`Output::SetControlWords`] of this stream. A driver
+    /// without a descrambler need not say anything.
+    Words {
+        /// Whose they were.
+        session: SessionId,
+        /// The ECM stream that they came by.
+        ecm_pid: Pid,
+        /// What became of them.
+        handover: Handover,
+    },
     /// This row is on durable storage.
     Stored(StoreId),
     /// This row could not be stored.
     StoreFailed(StoreId),
     /// The instant of the last [`Output::Wait`] has passed.
     Timeout,
+}
+
+/// What the descrambler made of keys that it was handed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Handover {
+    /// It holds them.
+    #[default]
+    Taken,
+    /// It does not: nothing is descrambled with them.
+    Refused,
 }
 
 /// Why there is no card.

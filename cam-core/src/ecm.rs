@@ -1,20 +1,25 @@
 //! ECM and offer sections on their way to the card, and the card's answers on their way to the
 //! descrambler.
+//!
+//! An ECM is its octets: an answer is for every stream, of whatever session, PID or source, that has
+//! the same section, and a stream that has it later takes the answer that is there.
 
 use cam_types::{Epoch, Instant, Pid, Slot};
 use ecm_emm::box_emm::BoxHeader;
-use ecm_emm::card::{self, AccessStatus, EcmAnswer};
+use ecm_emm::card::{AccessStatus, EcmAnswer};
 use ecm_emm::ecm::{Ecm, EcmHeader, EcmKind};
 use ecm_emm::emm::Address;
 use gp::scp03::ScpError;
 
-use crate::ecm_gate::Verdict;
+use crate::ecm_gate::{EcmGate, Patience, Verdict};
+use crate::ecm_memory::{Refusal, Until};
 use crate::emm::is_rotation;
 use crate::engine::Engine;
 use crate::exchange::Answer;
-use crate::outbox::Todo;
-use crate::stream::{Keys, Stream, Word};
-use crate::{AccessState, Event, Offer, OfferId, OfferKind, SessionId};
+use crate::outbox::{Outbox, Todo};
+use crate::stream::{Stream, Told};
+use crate::watch::hand_out_keys;
+use crate::{AccessState, CardState, Event, Offer, SessionId};
 
 impl Engine {
     /// A section of any stream that a filter was wanted for.
@@ -53,11 +58,19 @@ impl Engine {
             self.offer_section(source, pid, section, header.cp_number);
             return;
         }
+        let mut waits = false;
         for stream in self.sessions.streams_mut(source, pid) {
             self.stats.ecm_in += 1;
-            let count = match stream.gate.offer(now, section, header.cp_number) {
+            stream.air.heard(now);
+            let verdict = stream.gate.offer(now, section, header.cp_number, &self.ecm_memory);
+            waits |= matches!(verdict, Verdict::Waits | Verdict::Replaces);
+            let count = match verdict {
                 Verdict::Kept => {
                     stream.trust();
+                    &mut self.stats.ecm_dup
+                }
+                Verdict::Refused(status) => {
+                    stream.doubt(now, status);
                     &mut self.stats.ecm_dup
                 }
                 Verdict::Known => &mut self.stats.ecm_dup,
@@ -67,6 +80,18 @@ impl Engine {
             };
             *count += 1;
         }
+        if waits && let Some(told) = self.told_before(section) {
+            self.ecm_told(now, section, &header, &told);
+        }
+    }
+
+    /// What the card has said in this session of the same octets on another stream.
+    fn told_before(&self, section: &[u8]) -> Option<Told> {
+        if self.card.state != CardState::Ready {
+            return None;
+        }
+        let streams = self.sessions.iter().flat_map(|session| &session.streams);
+        streams.filter(|stream| stream.gate.stands(section)).find_map(Stream::told)
     }
 
     /// Only the card can read an offer: it is kept for a purchase, and never sent as an ECM.
@@ -81,49 +106,51 @@ impl Engine {
         }
     }
 
-    pub(crate) fn ecm_answered(
-        &mut self,
-        now: Instant,
-        session: SessionId,
-        pid: Pid,
-        answer: Answer,
-    ) {
-        // The session may be closed by now: then the answer is for nobody.
-        let place = self.stream_mut(session, pid);
-        let Some(place) = place.filter(|stream| stream.gate.is_sent()) else { return };
-        let parsed = match answer {
-            Ok(sw) => {
-                place.sw = sw;
-                EcmAnswer::parse(&self.plain).map_err(|why| {
-                    log::warn!("the card's answer to an ECM is not readable: {why}");
-                    AccessStatus::READER_FAULT
-                })
-            }
+    /// The card's answer is for every stream that has the section, whoever asked for it. Sessions may
+    /// be closed by now: then it is for nobody.
+    pub(crate) fn ecm_answered(&mut self, now: Instant, answer: Answer) {
+        let sw = match answer {
+            Ok(sw) => sw,
+            // Nobody vouches for a bare status word: it is shown, and nothing follows from it.
             Err(ScpError::Refused(sw)) => {
-                place.sw = sw;
-                Err(match sw {
+                self.set_sw(sw);
+                let status = match sw {
                     0x6A80 => AccessStatus::MALFORMED_ECM,
                     0x6A88 => AccessStatus::NO_KEY,
                     _ => AccessStatus::CARD_BUSY,
-                })
+                };
+                return self.ecm_unanswered(now, status);
             }
-            Err(_) => Err(AccessStatus::CARD_BUSY),
+            Err(_) => return self.ecm_unanswered(now, AccessStatus::CARD_BUSY),
         };
-        match parsed {
-            Ok(answer) if !is_about_the_ecm(answer.status) => {
-                self.ecm_judged(now, session, pid, &answer);
+        self.set_sw(sw);
+        match EcmAnswer::parse(&self.plain) {
+            Ok(answer) if is_about_the_ecm(answer.status) => self.ecm_refused(now, answer.status),
+            Ok(answer) => self.ecm_judged(now, &answer),
+            Err(why) => {
+                log::warn!("the card's answer to an ECM is not readable: {why}");
+                self.ecm_unanswered(now, AccessStatus::READER_FAULT);
             }
-            Ok(answer) => self.ecm_refused(now, session, pid, answer.status),
-            Err(status) => self.ecm_refused(now, session, pid, status),
         }
+    }
+
+    fn set_sw(&mut self, sw: u16) {
+        let Self { sessions, asked, .. } = self;
+        let streams = sessions.iter_mut().flat_map(|session| session.streams.iter_mut());
+        streams.filter(|stream| stream.gate.concerns(asked)).for_each(|stream| stream.sw = sw);
     }
 
     /// The card could not take the section for authentic. The keys of the good one, and the good
     /// one itself, stay as they are.
-    fn ecm_refused(&mut self, now: Instant, session: SessionId, pid: Pid, status: AccessStatus) {
-        let Some(stream) = self.stream_mut(session, pid) else { return };
-        stream.gate.refused();
-        stream.doubt(now, status);
+    fn ecm_refused(&mut self, now: Instant, status: AccessStatus) {
+        let Self { sessions, asked, .. } = self;
+        let streams = sessions.iter_mut().flat_map(|session| session.streams.iter_mut());
+        for stream in streams.filter(|stream| stream.gate.concerns(asked)) {
+            stream.gate.refused(asked);
+            stream.doubt(now, status);
+        }
+        self.ecm_memory.remember(&self.asked, Refusal::by_card(status));
+        self.ecm_yields = true;
         if status == AccessStatus::MALFORMED_ECM {
             self.stats.ecm_malformed += 1;
         } else {
@@ -132,71 +159,89 @@ impl Engine {
         log::info!("ECM not accepted: {status}");
     }
 
-    /// The card has judged an authentic ECM.
-    fn ecm_judged(&mut self, now: Instant, session_id: SessionId, pid: Pid, answer: &EcmAnswer) {
-        let Some(session) = self.sessions.find_mut(session_id) else { return };
-        let Some(stream) = session.stream_mut(pid) else { return };
-        let since = stream.gate.accepted(now);
-        stream.trust();
-        let Some(header) =
-            stream.gate.kept().and_then(|section| Ecm::parse(section).ok()).map(|ecm| ecm.header)
-        else {
-            return;
-        };
-        stream.word = Word {
-            status: answer.status,
-            cci: answer.cci.0,
-            rating: answer.rating.0,
-            pin_needed: flag(answer, EcmAnswer::PIN_NEEDED),
-            expires: answer.opened_by.map(|right| right.end),
-        };
-        let offer = answer.offer.as_ref().map(|terms| offer_of(session_id, answer, terms));
-        if let (Some(_), Some(section)) = (&offer, stream.gate.kept()) {
-            stream.offer_section.clear();
-            stream.offer_section.extend_from_slice(section);
-        }
-        let old_offer = core::mem::replace(&mut stream.offer, offer);
-        let had_keys = stream.keys.is_some();
-        stream.keys = answer.ecw.map(|(even, odd)| Keys {
-            even,
-            odd,
-            crypto_period: header.cp_number,
-            cci: answer.cci.0,
-            preview: answer.status == AccessStatus::PREVIEW,
-            words: header.kind,
-        });
-        match (had_keys, stream.keys.is_some()) {
-            (_, true) => {
-                self.stats.cw_out += 1;
-                self.out.push(Todo::Set { session: session_id, pid });
-                if let Some(since) = since {
-                    self.latencies.record(now.since(since));
-                }
-                self.key_used(header.slot, header.epoch);
+    /// The section got no answer, or none that counts: it is asked again, and set aside for a while
+    /// when that does not help.
+    pub(crate) fn ecm_unanswered(&mut self, now: Instant, status: AccessStatus) {
+        let Self { sessions, asked, .. } = self;
+        let streams = sessions.iter_mut().flat_map(|session| session.streams.iter_mut());
+        let mut set_aside = false;
+        for stream in streams {
+            if stream.gate.unanswered(asked) == Patience::Gone {
+                set_aside = true;
+                stream.doubt(now, status);
             }
-            (true, false) => self.rekey(session_id, true),
-            (false, false) => {}
         }
-        self.offer_changed(session_id, old_offer, offer);
+        self.ecm_yields = true;
+        if set_aside {
+            let until = Until::Then(now.after(EcmGate::ASIDE));
+            self.ecm_memory.remember(&self.asked, Refusal { status, until });
+            self.stats.ecm_refused += 1;
+            log::info!("ECM without an answer, set aside: {status}");
+        }
+    }
+
+    /// The card has judged an authentic ECM.
+    fn ecm_judged(&mut self, now: Instant, answer: &EcmAnswer) {
+        let section = core::mem::take(&mut self.asked);
+        if let Ok(Ecm { header, .. }) = Ecm::parse(&section) {
+            let told = Told::new(&header, answer);
+            if let Some(since) = self.ecm_told(now, &section, &header, &told) {
+                self.latencies.record(now.since(since));
+            }
+        }
+        self.asked = section;
+    }
+
+    /// What the card said of an authentic ECM goes to every stream that has it. Gives the moment
+    /// since when the first of them waited for words that it has now.
+    fn ecm_told(
+        &mut self,
+        now: Instant,
+        section: &[u8],
+        header: &EcmHeader,
+        told: &Told,
+    ) -> Option<Instant> {
+        let Self { sessions, out, stats, .. } = self;
+        let mut first = None;
+        let mut concerned = false;
+        for session in sessions.iter_mut() {
+            let id = session.id;
+            let mut lost_keys = false;
+            for stream in &mut session.streams {
+                if !stream.gate.concerns(section) {
+                    continue;
+                }
+                concerned = true;
+                let accepted = stream.gate.accepted(now, section, header.cp_number);
+                stats.ecm_replaced += u64::from(accepted.dropped);
+                let had_keys = stream.keys.is_some();
+                let old_offer = stream.take(id, told, section);
+                if stream.keys.is_some() {
+                    stats.cw_out += 1;
+                    out.push(Todo::Set { session: id, pid: stream.plan.ecm_pid });
+                    first = first.into_iter().chain(accepted.since).min();
+                } else {
+                    lost_keys |= had_keys;
+                }
+                offer_changed(out, id, old_offer, stream.offer);
+            }
+            if lost_keys {
+                // Those of its other streams are given once more.
+                stats.cw_cleared += 1;
+                out.push_clear(id);
+                hand_out_keys(session, out);
+            }
+        }
+        if concerned && told.keys.is_some() {
+            self.key_used(header.slot, header.epoch);
+        }
+        first
     }
 
     /// The card may judge otherwise now what is on air: it gets the kept ECM of these streams again.
     pub(crate) fn ask_again(&mut self, of: impl Fn(&Stream) -> bool) {
         let streams = self.sessions.iter_mut().flat_map(|session| &mut session.streams);
         streams.filter(|stream| of(stream)).for_each(|stream| stream.gate.replay());
-    }
-
-    fn offer_changed(&mut self, session: SessionId, old: Option<Offer>, new: Option<Offer>) {
-        if old == new {
-            return;
-        }
-        let gone = old.filter(|old| new.is_none_or(|new| new.id != old.id));
-        if let Some(old) = gone {
-            self.out.event(Event::OfferGone { session, offer: old.id });
-        }
-        if let Some(new) = new {
-            self.out.event(Event::Offer(new));
-        }
     }
 
     /// A key that opened an ECM is the active one from then on: the card tells so when it is read
@@ -213,25 +258,17 @@ impl Engine {
     }
 }
 
-fn offer_of(session: SessionId, answer: &EcmAnswer, terms: &card::Offer) -> Offer {
-    let kind = if terms.kind == card::Offer::PPT { OfferKind::Slice } else { OfferKind::Event };
-    Offer {
-        id: OfferId::new(terms.event.value(), session, kind),
-        session,
-        kind,
-        event: Some(terms.event),
-        price: Some(terms.price),
-        start: terms.start,
-        end: terms.end,
-        preview_s: terms.preview_s,
-        slice_s: terms.slice_s,
-        owned: flag(answer, EcmAnswer::OWNED),
-        pin_needed: flag(answer, EcmAnswer::PIN_NEEDED),
+fn offer_changed(out: &mut Outbox, session: SessionId, old: Option<Offer>, new: Option<Offer>) {
+    if old == new {
+        return;
     }
-}
-
-fn flag(answer: &EcmAnswer, flag: u8) -> bool {
-    answer.flags & flag != 0
+    let gone = old.filter(|old| new.is_none_or(|new| new.id != old.id));
+    if let Some(old) = gone {
+        out.event(Event::OfferGone { session, offer: old.id });
+    }
+    if let Some(new) = new {
+        out.event(Event::Offer(new));
+    }
 }
 
 /// The card could not take the ECM for authentic, or could not judge it at all: this says nothing

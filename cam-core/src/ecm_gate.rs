@@ -1,30 +1,46 @@
 //! The ECM gate of one ECM stream: which section the card sees, and when again.
 //!
 //! Carousels repeat an ECM every 100 ms; the card shall see it once. What decides is the whole
-//! section, octet by octet. The gate holds three kinds: the one that *waits* (the newest wins), the
-//! one that the card works on, and the one *kept*: the last that the card took as authentic, to be
-//! played again after a reset or a purchase. A section that the card refused as not authentic is
-//! remembered apart, so that a forgery costs one exchange and displaces nothing.
+//! section, octet by octet. The gate holds the *candidates*, which the card has not judged, and the
+//! one *kept*: the last that it took as authentic, to be played again after a reset or a purchase.
+//! Nobody but the card can tell a forgery from the genuine one, but the genuine one is repeated.
+//! So this is the order:
+//!
+//! 1. the kept one, when it is to be played again and is on air, whatever waits;
+//! 2. of the candidates on air the one heard most often, of equals the newest;
+//! 3. the kept one that is to be played again but not on air: after one candidate at most;
+//! 4. candidates that are off the air, the newest first.
+//!
+//! When there is no place for a candidate, the one not heard for the longest time goes. What the card refused is
+//! remembered ([`EcmMemory`]), so that a forgery costs one exchange and displaces nothing. A section
+//! stays where it is while the card works on it. What became of it is told by
+//! [`EcmGate::accepted`], [`EcmGate::refused`] or [`EcmGate::unanswered`], whichever stream asked.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
 use core::time::Duration;
 
 use cam_types::Instant;
+use ecm_emm::card::AccessStatus;
 use ecm_emm::ecm::MAX_ECM;
+
+use crate::ecm_memory::{EcmMemory, Until};
 
 /// What the gate made of a section.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
     /// It repeats the section that is kept: all is well.
     Kept,
-    /// It repeats one that waits, is being worked on, or was refused.
+    /// It repeats one that waits or is being worked on.
     Known,
+    /// It was refused before.
+    Refused(AccessStatus),
     /// It belongs to an older crypto period while the newer ECM is still on air.
     Stale,
     /// It waits for the card.
     Waits,
-    /// It waits for the card, in the place of an older one.
+    /// It waits for the card, in the place of another one.
     Replaces,
 }
 
@@ -35,19 +51,51 @@ pub(crate) struct Taken<'a> {
     pub(crate) replayed: bool,
 }
 
-#[derive(Default)]
-struct Held {
-    /// Empty: nothing is held.
-    section: Vec<u8>,
-    period: u32,
+/// What an authentic section was to the gate.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(crate) struct Accepted {
+    /// Since when it waited, unless it was played again.
+    pub(crate) since: Option<Instant>,
+    /// So many candidates are not worth the card's time any more.
+    pub(crate) dropped: u32,
 }
 
-impl Held {
+/// Whether a section that got no answer is sent again at once, or set aside.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Patience {
+    Left,
+    Gone,
+}
+
+/// A section that the card has not judged. The place keeps its room.
+struct Candidate {
+    /// Empty: the place is free.
+    section: Vec<u8>,
+    period: u32,
+    since: Instant,
+    last: Instant,
+    /// How often it was on air.
+    heard: u32,
+    /// How often the card did not answer it.
+    lost: u8,
+    /// The card works on it, or did so last.
+    asked: bool,
+}
+
+impl Candidate {
     fn with_room() -> Self {
-        Self { section: Vec::with_capacity(MAX_ECM), period: 0 }
+        Self {
+            section: Vec::with_capacity(MAX_ECM),
+            period: 0,
+            since: Instant::default(),
+            last: Instant::default(),
+            heard: 0,
+            lost: 0,
+            asked: false,
+        }
     }
 
-    fn is_none(&self) -> bool {
+    fn is_free(&self) -> bool {
         self.section.is_empty()
     }
 
@@ -55,245 +103,260 @@ impl Held {
         self.section == section
     }
 
-    fn set(&mut self, section: &[u8], period: u32) {
-        self.section.clear();
-        self.section.extend_from_slice(section);
-        self.period = period;
+    fn on_air(&self, now: Instant) -> bool {
+        now.since(self.last) < EcmGate::HEARD
+    }
+
+    /// The more, the sooner it goes to the card.
+    fn weight(&self, now: Instant) -> (u32, Instant) {
+        (if self.on_air(now) { self.heard } else { 0 }, self.last)
     }
 
     fn clear(&mut self) {
         self.section.clear();
+        self.asked = false;
     }
+}
+
+/// Whether the kept section goes to the card again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Replay {
+    No,
+    Wanted,
+    /// It was off the air and has let one pass that was on air.
+    Overdue,
+}
+
+/// What is next.
+enum Choice {
+    Kept,
+    Candidate(usize),
 }
 
 /// See the module.
 pub(crate) struct EcmGate {
-    waiting: Held,
-    waiting_since: Instant,
-    waiting_replayed: bool,
-    sent: Held,
-    sent_since: Instant,
-    sent_replayed: bool,
-    /// How often in a row the exchange with `sent` got lost.
-    lost: u8,
-    kept: Held,
+    candidates: Box<[Candidate]>,
+    /// The last authentic section; empty: none.
+    kept: Vec<u8>,
+    kept_period: u32,
     kept_seen: Instant,
-    refused: [Held; Self::REFUSED],
-    next_refused: usize,
+    kept_lost: u8,
+    replay: Replay,
+    /// When a section of this stream went to the card last.
+    asked: Option<Instant>,
 }
 
 impl EcmGate {
-    /// An older crypto period is refused while the newer ECM was repeated within this time.
+    /// So many sections wait at once.
+    pub(crate) const CANDIDATES: usize = 16;
+    /// The kept section is on air when it was repeated within this time: then older crypto periods
+    /// are refused.
     const ON_AIR: Duration = Duration::from_secs(1);
+    /// A candidate is on air when it was heard within this time, which suits slow carousels too.
+    const HEARD: Duration = Duration::from_secs(5);
     /// An older crypto period by more than this is a head-end that started again.
     const OLDER: u32 = 64;
-    const REFUSED: usize = 4;
-    /// A section that made the card fall silent so often is not sent again.
+    /// A section that got no answer is sent again at once so often; then it is set aside.
     const MAX_LOST: u8 = 2;
+    pub(crate) const ASIDE: Duration = Duration::from_secs(5);
 
     pub(crate) fn new() -> Self {
         Self {
-            waiting: Held::with_room(),
-            waiting_since: Instant::default(),
-            waiting_replayed: false,
-            sent: Held::with_room(),
-            sent_since: Instant::default(),
-            sent_replayed: false,
-            lost: 0,
-            kept: Held::with_room(),
+            candidates: (0..Self::CANDIDATES).map(|_| Candidate::with_room()).collect(),
+            kept: Vec::with_capacity(MAX_ECM),
+            kept_period: 0,
             kept_seen: Instant::default(),
-            refused: core::array::from_fn(|_| Held::with_room()),
-            next_refused: 0,
+            kept_lost: 0,
+            replay: Replay::No,
+            asked: None,
         }
     }
 
     /// A well-formed section of crypto period `period` came.
-    pub(crate) fn offer(&mut self, now: Instant, section: &[u8], period: u32) -> Verdict {
-        if self.kept.holds(section) {
+    pub(crate) fn offer(
+        &mut self,
+        now: Instant,
+        section: &[u8],
+        period: u32,
+        memory: &EcmMemory,
+    ) -> Verdict {
+        if self.keeps(section) {
             self.kept_seen = now;
             return Verdict::Kept;
         }
-        if self.waiting.holds(section)
-            || self.sent.holds(section)
-            || self.refused.iter().any(|held| held.holds(section))
-        {
+        if let Some(known) = self.candidate(section) {
+            known.heard = known.heard.saturating_add(1);
+            known.last = now;
             return Verdict::Known;
         }
-        let behind = self.kept.period.wrapping_sub(period);
-        if !self.kept.is_none()
-            && (1..=Self::OLDER).contains(&behind)
-            && now.since(self.kept_seen) < Self::ON_AIR
-        {
+        if self.is_stale(now, period) {
             return Verdict::Stale;
         }
-        let replaces = !self.waiting.is_none() && !self.waiting_replayed;
-        self.waiting.set(section, period);
-        self.waiting_since = now;
-        self.waiting_replayed = false;
+        let lost = match memory.recall(section).map(|refusal| (refusal.until, refusal.status)) {
+            None => 0,
+            Some((Until::Then(again), _)) if now >= again => Self::MAX_LOST,
+            Some((_, status)) => return Verdict::Refused(status),
+        };
+        // A free place, or that of the one not heard for the longest time: what is new must live to
+        // be repeated, however often others were.
+        let places = self.candidates.iter_mut().filter(|place| !place.asked);
+        let place = places.min_by_key(|place| (!place.is_free(), place.last));
+        let Some(place) = place else { return Verdict::Known };
+        let replaces = !place.is_free();
+        place.section.clear();
+        place.section.extend_from_slice(section);
+        (place.period, place.since, place.last) = (period, now, now);
+        (place.heard, place.lost) = (1, lost);
         if replaces { Verdict::Replaces } else { Verdict::Waits }
     }
 
-    /// Hands over the section that waits; then `accepted`, `refused` or `lost` must come.
-    pub(crate) fn take(&mut self) -> Option<Taken<'_>> {
-        if self.waiting.is_none() {
-            return None;
+    /// Hands over what is next in the order of the module's documentation.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Taken<'_>> {
+        let choice = self.choice(now)?;
+        self.asked = Some(now);
+        match choice {
+            Choice::Kept => Some(Taken { section: &self.kept, replayed: true }),
+            Choice::Candidate(at) => {
+                if self.replay == Replay::Wanted {
+                    self.replay = Replay::Overdue;
+                }
+                let candidate = self.candidates.get_mut(at)?;
+                candidate.asked = true;
+                Some(Taken { section: &candidate.section, replayed: false })
+            }
         }
-        mem::swap(&mut self.sent, &mut self.waiting);
-        self.waiting.clear();
-        self.sent_since = self.waiting_since;
-        self.sent_replayed = self.waiting_replayed;
-        Some(Taken { section: &self.sent.section, replayed: self.sent_replayed })
     }
 
-    /// The card took the section for authentic, whatever it decided. Gives the moment since when it
-    /// waited, unless it was played again.
-    pub(crate) fn accepted(&mut self, now: Instant) -> Option<Instant> {
-        mem::swap(&mut self.kept, &mut self.sent);
-        self.sent.clear();
-        self.kept_seen = now;
-        self.lost = 0;
-        (!self.sent_replayed).then_some(self.sent_since)
+    /// The card took the section for authentic, whatever it decided.
+    pub(crate) fn accepted(&mut self, now: Instant, section: &[u8], period: u32) -> Accepted {
+        let mut accepted = Accepted::default();
+        if self.keeps(section) {
+            self.replay = Replay::No;
+            self.kept_lost = 0;
+        } else if let Some(at) = self.position(section)
+            && let Some(candidate) = self.candidates.get_mut(at)
+        {
+            mem::swap(&mut self.kept, &mut candidate.section);
+            candidate.clear();
+            accepted.since = Some(candidate.since);
+            self.kept_period = period;
+            self.kept_seen = candidate.last;
+            (self.replay, self.kept_lost) = (Replay::No, 0);
+        }
+        for at in 0..self.candidates.len() {
+            let Some(other) = self.candidates.get(at).filter(|other| !other.is_free()) else {
+                continue;
+            };
+            if !other.on_air(now) || self.is_stale(now, other.period) {
+                accepted.dropped += 1;
+                self.candidates.get_mut(at).into_iter().for_each(Candidate::clear);
+            }
+        }
+        accepted
     }
 
     /// The card did not take the section for authentic, or cannot judge it.
-    pub(crate) fn refused(&mut self) {
-        if let Some(place) = self.refused.get_mut(self.next_refused) {
-            mem::swap(place, &mut self.sent);
+    pub(crate) fn refused(&mut self, section: &[u8]) {
+        if self.keeps(section) {
+            self.kept.clear();
+            (self.replay, self.kept_lost) = (Replay::No, 0);
+        } else if let Some(candidate) = self.candidate(section) {
+            candidate.clear();
         }
-        self.next_refused = (self.next_refused + 1) % Self::REFUSED;
-        self.sent.clear();
-        self.lost = 0;
     }
 
-    /// The exchange got no answer: the section waits again, unless a newer one does or it was lost
-    /// too often. `false` when it was given up.
-    pub(crate) fn lost(&mut self) -> bool {
-        self.lost += 1;
-        if self.lost > Self::MAX_LOST {
-            self.refused();
-            return false;
+    /// There was no answer to the section, or none that somebody vouches for: it goes to the card
+    /// again, but not for ever.
+    pub(crate) fn unanswered(&mut self, section: &[u8]) -> Patience {
+        let lost = if self.keeps(section) {
+            if self.replay == Replay::No {
+                return Patience::Left; // it was asked for another stream
+            }
+            &mut self.kept_lost
+        } else if let Some(candidate) = self.candidate(section) {
+            candidate.asked = false;
+            &mut candidate.lost
+        } else {
+            return Patience::Left;
+        };
+        *lost += 1;
+        if *lost <= Self::MAX_LOST {
+            return Patience::Left;
         }
-        if self.waiting.is_none() {
-            mem::swap(&mut self.waiting, &mut self.sent);
-            self.waiting_since = self.sent_since;
-            self.waiting_replayed = self.sent_replayed;
-        }
-        self.sent.clear();
-        true
+        self.refused(section);
+        Patience::Gone
     }
 
     /// The last authentic section shall go to the card again.
     pub(crate) fn replay(&mut self) {
-        if self.waiting.is_none() && !self.kept.is_none() {
-            let Self { waiting, kept, .. } = self;
-            waiting.set(&kept.section, kept.period);
-            self.waiting_replayed = true;
+        if self.replay == Replay::No && !self.kept.is_empty() {
+            self.replay = Replay::Wanted;
         }
-    }
-
-    /// What the card refused may be good now: a key or a clock has come.
-    pub(crate) fn forgive(&mut self) {
-        self.refused.iter_mut().for_each(Held::clear);
     }
 
     /// The last authentic section.
     pub(crate) fn kept(&self) -> Option<&[u8]> {
-        (!self.kept.is_none()).then_some(self.kept.section.as_slice())
+        (!self.kept.is_empty()).then_some(self.kept.as_slice())
     }
 
-    /// The card works on a section.
-    pub(crate) fn is_sent(&self) -> bool {
-        !self.sent.is_none()
+    /// The section is the kept one, and the card is not to be asked about it again.
+    pub(crate) fn stands(&self, section: &[u8]) -> bool {
+        self.keeps(section) && self.replay == Replay::No
     }
 
-    /// The section that waits is played again.
-    pub(crate) fn waits_again(&self) -> bool {
-        self.waiting_replayed
+    /// The card's answer to the section says something about this stream.
+    pub(crate) fn concerns(&self, section: &[u8]) -> bool {
+        self.keeps(section) || self.position(section).is_some()
     }
 
-    /// Since when a section waits for the card.
-    pub(crate) fn waiting_since(&self) -> Instant {
-        self.waiting_since
+    /// A section is for the card.
+    pub(crate) fn waits(&self, now: Instant) -> bool {
+        self.choice(now).is_some()
     }
 
-    /// A section waits for the card.
-    pub(crate) fn waits(&self) -> bool {
-        !self.waiting.is_none()
+    /// A section waits that the card has not judged.
+    pub(crate) fn has_news(&self) -> bool {
+        self.candidates.iter().any(|candidate| !candidate.is_free())
+    }
+
+    /// Streams take turns: when this one had its last. `None` goes first.
+    pub(crate) fn last_turn(&self) -> Option<Instant> {
+        self.asked
+    }
+
+    fn choice(&self, now: Instant) -> Option<Choice> {
+        let waiting = self.candidates.iter().enumerate().filter(|(_, place)| !place.is_free());
+        let best = waiting.max_by_key(|(_, candidate)| candidate.weight(now));
+        let passes = best.is_some_and(|(_, candidate)| candidate.on_air(now));
+        match self.replay {
+            Replay::Overdue => Some(Choice::Kept),
+            Replay::Wanted if !passes || self.kept_on_air(now) => Some(Choice::Kept),
+            Replay::Wanted | Replay::No => best.map(|(at, _)| Choice::Candidate(at)),
+        }
+    }
+
+    fn keeps(&self, section: &[u8]) -> bool {
+        self.kept == section
+    }
+
+    fn kept_on_air(&self, now: Instant) -> bool {
+        !self.kept.is_empty() && now.since(self.kept_seen) < Self::ON_AIR
+    }
+
+    fn is_stale(&self, now: Instant, period: u32) -> bool {
+        let behind = self.kept_period.wrapping_sub(period);
+        self.kept_on_air(now) && (1..=Self::OLDER).contains(&behind)
+    }
+
+    fn position(&self, section: &[u8]) -> Option<usize> {
+        self.candidates.iter().position(|candidate| candidate.holds(section))
+    }
+
+    fn candidate(&mut self, section: &[u8]) -> Option<&mut Candidate> {
+        self.candidates.iter_mut().find(|candidate| candidate.holds(section))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const A: &[u8] = &[0x80, 1];
-    const B: &[u8] = &[0x81, 2];
-    const FORGED: &[u8] = &[0x81, 9];
-
-    fn at(ms: u64) -> Instant {
-        Instant::from_micros(ms * 1000)
-    }
-
-    #[test]
-    fn a_repetition_reaches_the_card_once() {
-        let mut gate = EcmGate::new();
-        assert_eq!(gate.offer(at(0), A, 0), Verdict::Waits);
-        assert_eq!(gate.offer(at(1), A, 0), Verdict::Known);
-        assert_eq!(gate.take().map(|t| t.section.to_vec()).as_deref(), Some(A));
-        assert_eq!(gate.offer(at(2), A, 0), Verdict::Known);
-        assert_eq!(gate.accepted(at(3)), Some(at(0)));
-        assert_eq!(gate.offer(at(4), A, 0), Verdict::Kept);
-        assert!(gate.take().is_none());
-    }
-
-    #[test]
-    fn the_newest_wins() {
-        let mut gate = EcmGate::new();
-        assert_eq!(gate.offer(at(0), A, 0), Verdict::Waits);
-        assert_eq!(gate.offer(at(1), B, 1), Verdict::Replaces);
-        assert_eq!(gate.take().map(|t| t.section.to_vec()).as_deref(), Some(B));
-        assert!(gate.take().is_none());
-    }
-
-    #[test]
-    fn a_forgery_displaces_nothing_and_is_sent_once() {
-        let mut gate = EcmGate::new();
-        gate.offer(at(0), A, 4);
-        gate.take();
-        gate.accepted(at(0));
-        assert_eq!(gate.offer(at(1), FORGED, 5), Verdict::Waits);
-        gate.take();
-        gate.refused();
-        assert_eq!(gate.offer(at(2), FORGED, 5), Verdict::Known);
-        assert_eq!(gate.kept(), Some(A));
-        gate.replay();
-        assert_eq!(gate.take().map(|t| (t.section.to_vec(), t.replayed)), Some((A.to_vec(), true)));
-        gate.accepted(at(3));
-        gate.forgive();
-        assert_eq!(gate.offer(at(4), FORGED, 5), Verdict::Waits);
-    }
-
-    #[test]
-    fn an_older_period_is_stale_while_the_newer_is_on_air() {
-        let mut gate = EcmGate::new();
-        gate.offer(at(0), B, 5);
-        gate.take();
-        gate.accepted(at(0));
-        assert_eq!(gate.offer(at(500), A, 4), Verdict::Stale);
-        assert_eq!(gate.offer(at(1500), A, 4), Verdict::Waits);
-    }
-
-    #[test]
-    fn a_lost_section_waits_again_but_not_for_ever() {
-        let mut gate = EcmGate::new();
-        gate.offer(at(0), A, 0);
-        gate.take();
-        assert!(gate.lost());
-        gate.take();
-        gate.offer(at(1), B, 1);
-        assert!(gate.lost());
-        assert_eq!(gate.take().map(|t| t.section.to_vec()).as_deref(), Some(B));
-        assert!(!gate.lost());
-        assert_eq!(gate.offer(at(2), B, 1), Verdict::Known);
-    }
-}
+#[path = "ecm_gate_tests.rs"]
+mod tests;

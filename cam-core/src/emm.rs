@@ -76,9 +76,7 @@ impl Engine {
     fn card_changed(&mut self, now: Instant) {
         self.refresh.all();
         self.refresh.pair = true;
-        for session in self.sessions.iter_mut() {
-            session.streams.iter_mut().for_each(|stream| stream.gate.forgive());
-        }
+        self.ecm_memory.forgive();
         self.review.card_changed(now);
     }
 
@@ -152,6 +150,7 @@ impl Engine {
     fn introduce(&mut self, info: &CardInfo) {
         if self.address != Some(info.pseudonym) {
             self.address = Some(info.pseudonym);
+            self.ecm_memory.clear();
             self.key_versions.clear();
             self.reports.card_gone();
             self.rights.clear();

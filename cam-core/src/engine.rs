@@ -4,9 +4,11 @@ use alloc::vec::Vec;
 
 use cam_types::{Instant, Pid, Pseudonym};
 use ecm_emm::card::{RightRow, SlotInfo, WalletInfo};
+use ecm_emm::ecm::MAX_ECM;
 use gp::scp03;
 
 use crate::card::{Exchange, Handshake, Link, Refresh};
+use crate::ecm_memory::EcmMemory;
 use crate::emm_gate::EmmGate;
 use crate::ledger::{Entry, Ledger};
 use crate::outbox::{Outbox, Todo};
@@ -19,8 +21,8 @@ use crate::review::Review;
 use crate::session::Sessions;
 use crate::stats::Latencies;
 use crate::{
-    Access, Card, Config, ControlWords, Event, Filter, Input, Offer, Output, PurchaseError,
-    Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
+    Access, Card, Config, ControlWords, Event, Filter, Handover, Input, Offer, Output,
+    PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
 };
 
 /// The conditional access engine of one card reader. See the crate's documentation for its rules.
@@ -43,7 +45,14 @@ pub struct Engine {
     pub(crate) last_exchange: Instant,
     pub(crate) card: Card,
     pub(crate) pairings: Pairings,
+    /// What the descrambler made of the ladder's keys; `None` until it has said so.
+    pub(crate) ladder: Option<Handover>,
     pub(crate) sessions: Sessions,
+    pub(crate) ecm_memory: EcmMemory,
+    /// The ECM that the card works on, or did last; reused.
+    pub(crate) asked: Vec<u8>,
+    /// The last ECM was not authentic: what else waits for the card goes first, once.
+    pub(crate) ecm_yields: bool,
     pub(crate) emm: EmmGate,
     pub(crate) emm_streams: Vec<(u8, Pid)>,
     pub(crate) groups: Vec<u32>,
@@ -90,7 +99,11 @@ impl Engine {
             last_exchange: Instant::default(),
             card: Card::default(),
             pairings: Pairings::load(&stored, &config.box_key, config.stb_id),
+            ladder: None,
             sessions: Sessions::new(config.max_sessions),
+            ecm_memory: EcmMemory::new(),
+            asked: Vec::with_capacity(MAX_ECM),
+            ecm_yields: false,
             emm: EmmGate::new(config.emm_queue),
             emm_streams: Vec::new(),
             groups: Vec::new(),
@@ -136,6 +149,10 @@ impl Engine {
             Input::Failed { may_have_executed, silent } => {
                 self.exchange_failed(now, may_have_executed, silent);
             }
+            Input::Ladder(handover) => self.ladder_handed(handover),
+            Input::Words { session, ecm_pid, handover } => {
+                self.words_handed(session, ecm_pid, handover);
+            }
             Input::Stored(id) => self.stored(id, true),
             Input::StoreFailed(id) => self.stored(id, false),
             Input::Timeout => {}
@@ -171,6 +188,7 @@ impl Engine {
     }
 
     /// Passes over what has lost its object meanwhile: keys that were wiped before they were taken.
+    /// A ladder whose keys were refused gets them once more before it gets words.
     fn next_todo(&mut self) -> Option<Todo> {
         loop {
             let todo = self.out.pop()?;
@@ -179,9 +197,15 @@ impl Engine {
                 Todo::Set { session, pid } => self.control_words(*session, *pid).is_some(),
                 _ => true,
             };
-            if stands {
-                return Some(todo);
+            if !stands {
+                continue;
             }
+            if matches!(todo, Todo::Set { .. }) && self.ladder == Some(Handover::Refused) {
+                self.ladder = None;
+                self.out.push_again(todo);
+                return Some(Todo::Ladder);
+            }
+            return Some(todo);
         }
     }
 
@@ -277,6 +301,34 @@ impl Engine {
             cci: keys.cci,
             preview: keys.preview,
         })
+    }
+
+    /// Without the ladder's keys no words open.
+    fn ladder_handed(&mut self, handover: Handover) {
+        self.ladder = Some(handover);
+        for session in self.sessions.iter_mut() {
+            let id = session.id;
+            for stream in session.streams.iter_mut().filter(|stream| stream.keys.is_some()) {
+                match handover {
+                    Handover::Refused => stream.handover = Handover::Refused,
+                    Handover::Taken if stream.handover == Handover::Refused => {
+                        self.out.push(Todo::Set { session: id, pid: stream.plan.ecm_pid });
+                    }
+                    Handover::Taken => {}
+                }
+            }
+        }
+    }
+
+    /// Words that were wiped meanwhile are nobody's any more.
+    fn words_handed(&mut self, session: SessionId, ecm_pid: Pid, handover: Handover) {
+        let Some(session) = self.sessions.find_mut(session) else { return };
+        let streams = session.streams.iter_mut();
+        for stream in streams.filter(|stream| stream.plan.ecm_pid == ecm_pid) {
+            if stream.keys.is_some() {
+                stream.handover = handover;
+            }
+        }
     }
 
     /// Wipes the keys of all sessions. What they were asked stays, to be asked again.

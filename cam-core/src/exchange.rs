@@ -1,13 +1,15 @@
 //! One command at a time: which one is next, and what its answer means.
 //!
-//! ECMs go first, always; then what settles money, then purchases and PINs, then EMMs, then
-//! reports and their acknowledgement, then what is read back from the card, and last the sign of life of an idle one.
+//! ECMs go first; then what settles money, then purchases and PINs, then EMMs, then reports and
+//! their acknowledgement, then what is read back from the card, and last the sign of life of an idle
+//! one. After an ECM that was not authentic the others go first, once: a line full of forgeries
+//! still brings EMMs and purchases to the card.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use cam_types::{Instant, Pid};
+use cam_types::Instant;
 use ecm_emm::card::{
     AccessStatus, INS_CHANGE_PIN, INS_ECM, INS_EMM, INS_INFO, INS_RIGHTS, INS_VERIFY, RIGHTS_ROWS,
     RIGHTS_WALLET, RightsPage, WalletInfo, pairing_key_version,
@@ -20,12 +22,18 @@ use crate::engine::Engine;
 use crate::outbox::Todo;
 use crate::pay::{PinRequest, Purse};
 use crate::review::Review;
-use crate::stream::Stream;
-use crate::{CardState, Event, Outcome, PinAnswer, PinOutcome, SessionId};
+use crate::{CardState, Event, Outcome, PinAnswer, PinOutcome};
 
 /// What the card said, once the secure channel has taken its part off: the data is in
 /// `Engine::plain`.
 pub(crate) type Answer = Result<u16, ScpError>;
+
+/// Which stream's ECM is next.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Turn {
+    NewFirst,
+    Fair,
+}
 
 impl Engine {
     /// SELECT of the CAS applet (`docs/spec/card.md`).
@@ -77,12 +85,14 @@ impl Engine {
         if self.review.begin(now, self.emm.waits()) {
             self.ask_again(|_| true);
         }
-        let sent = self.send_ecm()
+        let yields = core::mem::take(&mut self.ecm_yields);
+        let sent = (!yields && self.send_ecm(now, Turn::NewFirst))
             || self.send_purse(now)
             || self.send_pin()
             || self.send_emm()
             || self.send_ack()
-            || self.send_report();
+            || self.send_report()
+            || (yields && self.send_ecm(now, Turn::Fair));
         if sent {
             return;
         }
@@ -100,24 +110,24 @@ impl Engine {
         }
     }
 
-    /// The ECM that has waited longest, of any session; one that is played again after those that are
-    /// new.
-    fn send_ecm(&mut self) -> bool {
-        let streams = self.sessions.iter_mut().flat_map(|session| {
-            let id = session.id;
-            session.streams.iter_mut().map(move |stream| (id, stream))
+    /// The streams take turns, and one that had none yet goes first: what is forged on one stream
+    /// costs another at most one exchange. What is new on air goes before what is asked again, but
+    /// not behind an ECM that was not authentic: forgeries do not hold a round up.
+    fn send_ecm(&mut self, now: Instant, turn: Turn) -> bool {
+        let streams = self.sessions.iter_mut().flat_map(|session| session.streams.iter_mut());
+        let waiting = streams.filter(|stream| stream.gate.waits(now));
+        let next = waiting.min_by_key(|stream| {
+            let later = turn == Turn::NewFirst && !stream.gate.has_news();
+            (later, stream.gate.last_turn())
         });
-        let waiting = streams
-            .filter(|(_, stream)| stream.gate.waits())
-            .min_by_key(|(_, stream)| (stream.gate.waits_again(), stream.gate.waiting_since()));
-        let Some((session, stream)) = waiting else { return false };
-        let pid = stream.plan.ecm_pid;
-        let Some(taken) = stream.gate.take() else { return false };
+        let Some(taken) = next.and_then(|stream| stream.gate.take(now)) else { return false };
         self.stats.ecm_sent += 1;
         self.stats.ecm_replayed += u64::from(taken.replayed);
         self.stats.apdu_ecm += 1;
-        build(self.channel.as_mut(), INS_ECM, [0; 2], taken.section, &mut self.apdu);
-        self.launch(Exchange::Ecm { session, pid }, None);
+        self.asked.clear();
+        self.asked.extend_from_slice(taken.section);
+        build(self.channel.as_mut(), INS_ECM, [0; 2], &self.asked, &mut self.apdu);
+        self.launch(Exchange::Ecm, None);
         true
     }
 
@@ -258,7 +268,7 @@ impl Engine {
             Exchange::Info => self.info_answered(answer),
             Exchange::Initialize => self.initialized(now, answer),
             Exchange::Authenticate => self.authenticated(now, answer),
-            Exchange::Ecm { session, pid } => self.ecm_answered(now, session, pid, answer),
+            Exchange::Ecm => self.ecm_answered(now, answer),
             Exchange::Emm => self.emm_answered(now, answer),
             Exchange::Rights => self.rights_answered(answer),
             Exchange::Balance => self.balance_answered(answer),
@@ -300,11 +310,7 @@ impl Engine {
     /// What an exchange without an answer means for what it was for.
     fn lost(&mut self, now: Instant, exchange: Exchange) {
         match exchange {
-            Exchange::Ecm { session, pid } => {
-                if let Some(stream) = self.stream_mut(session, pid) {
-                    stream.gate.lost();
-                }
-            }
+            Exchange::Ecm => self.ecm_unanswered(now, AccessStatus::CARD_BUSY),
             Exchange::Emm => {
                 self.emm_lost(now);
             }
@@ -324,10 +330,6 @@ impl Engine {
             | Exchange::Review(_)
             | Exchange::Forgotten => {}
         }
-    }
-
-    pub(crate) fn stream_mut(&mut self, session: SessionId, pid: Pid) -> Option<&mut Stream> {
-        self.sessions.find_mut(session)?.stream_mut(pid)
     }
 
     fn selected(&mut self, answer: Answer) {
@@ -389,6 +391,7 @@ impl Engine {
         self.card.pairing_slot = self.pairings.current().map(|pairing| pairing.slot);
         self.out.push(Todo::Ladder);
         self.refresh.state();
+        self.ladder = None;
         self.review = Review::default();
         self.ask_again(|_| true);
         self.set_card(CardState::Ready, AccessStatus::PENDING);

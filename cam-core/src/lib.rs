@@ -14,12 +14,14 @@
 extern crate alloc;
 
 mod access;
+mod air;
 mod ca_pmt;
 mod card;
 mod config;
 mod doors;
 mod ecm;
 mod ecm_gate;
+mod ecm_memory;
 mod emm;
 mod emm_gate;
 mod engine;
@@ -46,7 +48,7 @@ mod watch;
 pub use access::{Access, AccessState, Remedy};
 pub use ca_pmt::{CaEnable, CaPmtReply};
 pub use config::{Config, Entropy};
-pub use doors::{Absence, ControlWords, Input, Output, ScramblingMode, StoreId};
+pub use doors::{Absence, ControlWords, Handover, Input, Output, ScramblingMode, StoreId};
 pub use ecm_emm::card::{
     AccessStatus, AckResult, RightRow as Right, SlotInfo as KeyVersion, WalletInfo as Wallet,
 };

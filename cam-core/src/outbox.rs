@@ -69,6 +69,11 @@ impl Outbox {
         self.queue.push_back(todo);
     }
 
+    /// It was taken, and is next all the same.
+    pub(crate) fn push_again(&mut self, todo: Todo) {
+        self.queue.push_front(todo);
+    }
+
     /// Keys are wiped before anything else happens.
     pub(crate) fn push_clear(&mut self, session: SessionId) {
         self.queue.push_front(Todo::Clear { session });

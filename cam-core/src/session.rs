@@ -124,13 +124,9 @@ impl Session {
         self.streams.iter().find(|stream| stream.plan.ecm_pid == pid)
     }
 
-    pub(crate) fn stream_mut(&mut self, pid: Pid) -> Option<&mut Stream> {
-        self.streams.iter_mut().find(|stream| stream.plan.ecm_pid == pid)
-    }
-
     /// Drops the keys of every stream. `true` when there were any.
     pub(crate) fn drop_keys(&mut self) -> bool {
-        self.streams.iter_mut().filter_map(|stream| stream.keys.take()).count() > 0
+        self.streams.iter_mut().filter_map(Stream::drop_keys).count() > 0
     }
 
     /// Several streams may offer the same event: it is one offer.
@@ -195,6 +191,12 @@ impl OfferId {
 }
 
 impl Offer {
+    /// The same offer under the name of this session.
+    pub(crate) fn of_session(self, session: SessionId) -> Self {
+        let number = (self.id.0 >> 32) as u32;
+        Self { id: OfferId::new(number, session, self.kind), session, ..self }
+    }
+
     /// The offer holds at this price. The price of a sealed offer is for the card to compare.
     pub(crate) fn agrees(&self, seen: Fen) -> Result<(), Fen> {
         match self.price {

@@ -19,11 +19,11 @@ pub struct Stats {
     pub ecm_in: u64,
     /// Repetitions of an ECM that is known.
     pub ecm_dup: u64,
-    /// ECMs that the card received.
+    /// ECMs that the card received: one for all sessions that have it.
     pub ecm_sent: u64,
     /// Of these: sent again after a reset, a purchase or a lost answer.
     pub ecm_replayed: u64,
-    /// ECMs replaced by a newer one before the card was free.
+    /// ECMs that gave way to another one before the card was free.
     pub ecm_replaced: u64,
     /// Older ECMs than the one on air.
     pub ecm_stale: u64,

@@ -1,23 +1,28 @@
 //! One ECM stream of a session: its gate, its keys, the card's last word on it, its offer.
 
 use alloc::vec::Vec;
+use core::mem;
 use core::time::Duration;
 
 use cam_types::{CasTime, Instant};
 use zeroize::Zeroize;
 
-use crate::Offer;
+use crate::air::Air;
 use crate::ecm_gate::EcmGate;
 use crate::programme::StreamPlan;
 use crate::scrambling::Disagreement;
-use ecm_emm::card::AccessStatus;
-use ecm_emm::ecm::{EcmKind, MAX_ECM};
+use crate::{Handover, Offer, OfferId, OfferKind, SessionId};
+use ecm_emm::card::{self, AccessStatus, EcmAnswer};
+use ecm_emm::ecm::{EcmHeader, EcmKind, MAX_ECM};
 
 /// See the module.
 pub(crate) struct Stream {
     pub(crate) plan: StreamPlan,
     pub(crate) gate: EcmGate,
+    pub(crate) air: Air,
     pub(crate) keys: Option<Keys>,
+    /// What the descrambler made of them.
+    pub(crate) handover: Handover,
     /// The card's answer to the ECM that is kept.
     pub(crate) word: Word,
     /// The card's last status word, whatever it was for.
@@ -47,7 +52,38 @@ impl Word {
         Self { status: AccessStatus::PENDING, cci: 0, rating: 0, pin_needed: false, expires: None };
 }
 
+/// What the card said of an authentic ECM, for every stream that has it.
+pub(crate) struct Told {
+    word: Word,
+    pub(crate) keys: Option<Keys>,
+    /// For whom it is, each session fills in.
+    offer: Option<Offer>,
+}
+
+impl Told {
+    pub(crate) fn new(header: &EcmHeader, answer: &EcmAnswer) -> Self {
+        let pin_needed = flag(answer, EcmAnswer::PIN_NEEDED);
+        let keys = answer.ecw.map(|(even, odd)| Keys {
+            even,
+            odd,
+            words: header.kind,
+            crypto_period: header.cp_number,
+            cci: answer.cci.0,
+            preview: answer.status == AccessStatus::PREVIEW,
+        });
+        let word = Word {
+            status: answer.status,
+            cci: answer.cci.0,
+            rating: answer.rating.0,
+            pin_needed,
+            expires: answer.opened_by.map(|right| right.end),
+        };
+        Self { word, keys, offer: answer.offer.as_ref().map(|terms| offer_of(answer, terms)) }
+    }
+}
+
 /// The control words of an answer, still encrypted for the ladder.
+#[derive(Clone)]
 pub(crate) struct Keys {
     pub(crate) even: [u8; 16],
     pub(crate) odd: [u8; 16],
@@ -79,7 +115,9 @@ impl Stream {
         Self {
             plan,
             gate: EcmGate::new(),
+            air: Air::default(),
             keys: None,
+            handover: Handover::Taken,
             word: Word::NONE,
             sw: 0,
             doubt: None,
@@ -89,9 +127,54 @@ impl Stream {
         }
     }
 
+    /// Takes what the card said of the section that is now kept. Gives the offer that was there.
+    pub(crate) fn take(
+        &mut self,
+        session: SessionId,
+        told: &Told,
+        section: &[u8],
+    ) -> Option<Offer> {
+        self.trust();
+        self.word = told.word;
+        match &told.keys {
+            Some(keys) => self.keys = Some(keys.clone()),
+            None => {
+                self.drop_keys();
+            }
+        }
+        let offer = told.offer.map(|offer| offer.of_session(session));
+        if offer.is_some() {
+            self.offer_section.clear();
+            self.offer_section.extend_from_slice(section);
+        }
+        mem::replace(&mut self.offer, offer)
+    }
+
+    /// Keys that the descrambler is to use no more.
+    pub(crate) fn drop_keys(&mut self) -> Option<Keys> {
+        self.handover = Handover::Taken;
+        self.keys.take()
+    }
+
+    /// The keys that the descrambler uses.
+    pub(crate) fn keys_in_use(&self) -> Option<&Keys> {
+        self.keys.as_ref().filter(|_| self.handover == Handover::Taken)
+    }
+
+    /// What the card said of the section that is kept, if it has judged it since it came.
+    pub(crate) fn told(&self) -> Option<Told> {
+        (self.word.status != AccessStatus::PENDING).then(|| Told {
+            word: self.word,
+            keys: self.keys.clone(),
+            offer: self.offer,
+        })
+    }
+
     /// The status to show, and how it looks at `now`.
     pub(crate) fn status(&self, now: Instant) -> AccessStatus {
         match self.doubt {
+            _ if self.handover == Handover::Refused => AccessStatus::DESCRAMBLER,
+            _ if self.air.silent_at().is_some_and(|at| now >= at) => AccessStatus::NO_ECM,
             Some(doubt) if self.gate.kept().is_none() || now >= doubt.matters_at() => doubt.status,
             _ => self.word.status,
         }
@@ -99,7 +182,8 @@ impl Stream {
 
     /// When `status` will change by itself.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        self.doubt.map(Doubt::matters_at).filter(|at| *at > now && self.gate.kept().is_some())
+        let doubt = self.doubt.map(Doubt::matters_at).filter(|_| self.gate.kept().is_some());
+        doubt.into_iter().chain(self.air.silent_at()).filter(|at| *at > now).min()
     }
 
     /// The kept ECM is on air, or a new authentic one came.
@@ -119,6 +203,29 @@ impl Stream {
         self.doubt = None;
         self.sw = 0;
     }
+}
+
+/// What the card offers, for any session.
+fn offer_of(answer: &EcmAnswer, terms: &card::Offer) -> Offer {
+    let kind = if terms.kind == card::Offer::PPT { OfferKind::Slice } else { OfferKind::Event };
+    let nobody = SessionId(0);
+    Offer {
+        id: OfferId::new(terms.event.value(), nobody, kind),
+        session: nobody,
+        kind,
+        event: Some(terms.event),
+        price: Some(terms.price),
+        start: terms.start,
+        end: terms.end,
+        preview_s: terms.preview_s,
+        slice_s: terms.slice_s,
+        owned: flag(answer, EcmAnswer::OWNED),
+        pin_needed: flag(answer, EcmAnswer::PIN_NEEDED),
+    }
+}
+
+fn flag(answer: &EcmAnswer, flag: u8) -> bool {
+    answer.flags & flag != 0
 }
 
 impl Doubt {

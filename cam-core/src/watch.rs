@@ -7,7 +7,7 @@ use ecm_emm::card::AccessStatus;
 use ecm_emm::cat::Cat;
 
 use crate::filter::{ecm_filters, emm_filters};
-use crate::outbox::Todo;
+use crate::outbox::{Outbox, Todo};
 use crate::programme::Programme;
 use crate::session::Session;
 use crate::{Access, AccessState, Card, CardState, Engine, Event, Filter, SessionError, SessionId};
@@ -84,9 +84,7 @@ impl Engine {
             self.stats.cw_cleared += 1;
             self.out.push_clear(id);
         }
-        for stream in session.streams.iter().filter(|stream| stream.keys.is_some()) {
-            self.out.push(Todo::Set { session: id, pid: stream.plan.ecm_pid });
-        }
+        hand_out_keys(session, &mut self.out);
     }
 
     pub(crate) fn close(&mut self, id: SessionId) -> Result<(), SessionError> {
@@ -164,6 +162,7 @@ impl Engine {
     pub(crate) fn publish_access(&mut self, now: Instant) {
         self.publish_modes();
         for session in self.sessions.iter_mut() {
+            session.streams.iter_mut().for_each(|stream| stream.air.listen(now));
             let settles = self.ledger.settles(session.id);
             let access = session_access(session, &self.card, settles, now);
             if access != session.access {
@@ -171,6 +170,13 @@ impl Engine {
                 self.out.event(Event::Access { session: session.id, access });
             }
         }
+    }
+}
+
+/// The descrambler gets the keys of every stream that has any.
+pub(crate) fn hand_out_keys(session: &Session, out: &mut Outbox) {
+    for stream in session.streams.iter().filter(|stream| stream.keys.is_some()) {
+        out.push(Todo::Set { session: session.id, pid: stream.plan.ecm_pid });
     }
 }
 
@@ -205,7 +211,7 @@ fn session_access(session: &Session, card: &Card, settles: bool, now: Instant) -
         ca_system_id: Some(stream.plan.system),
         operator: stream.plan.operator,
         offers,
-        crypto_period: stream.keys.as_ref().map(|keys| keys.crypto_period),
+        crypto_period: stream.keys_in_use().map(|keys| keys.crypto_period),
         ..Access::of(reason)
     };
     if reason == word.status {

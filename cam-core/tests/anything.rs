@@ -4,7 +4,9 @@ mod bench;
 
 use bench::card::{CARD, ModelCard, PIN};
 use bench::{air, config};
-use cam_core::{Absence, Engine, Input, OfferId, Output, RequestId, SessionId, StoreId, TxnId};
+use cam_core::{
+    Absence, Engine, Handover, Input, OfferId, Output, RequestId, SessionId, StoreId, TxnId,
+};
 use cam_types::{Fen, Instant, Pid};
 use proptest::prelude::*;
 
@@ -37,6 +39,8 @@ enum Step {
     Ready,
     Absent(u8),
     Stored(bool),
+    Ladder(Handover),
+    Words(u8, Handover),
     Timeout,
     Wait(u16),
     Begin {
@@ -52,6 +56,10 @@ enum Step {
 
 fn octets(max: usize) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..max)
+}
+
+fn handover() -> impl Strategy<Value = Handover> {
+    prop_oneof![Just(Handover::Taken), Just(Handover::Refused)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -73,6 +81,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Ready),
         1 => any::<u8>().prop_map(Step::Absent),
         4 => any::<bool>().prop_map(Step::Stored),
+        1 => handover().prop_map(Step::Ladder),
+        2 => (any::<u8>(), handover()).prop_map(|(id, handover)| Step::Words(id, handover)),
         2 => Just(Step::Timeout),
         4 => any::<u16>().prop_map(Step::Wait),
         2 => (any::<u8>(), 0..2000_u32, any::<u8>())
@@ -218,6 +228,13 @@ impl World {
             Step::Stored(durable) => {
                 if let Some(id) = self.stores.pop() {
                     self.input(if durable { Input::Stored(id) } else { Input::StoreFailed(id) });
+                }
+            }
+            Step::Ladder(handover) => self.input(Input::Ladder(handover)),
+            Step::Words(which, handover) => {
+                if let Some(session) = pick(&self.sessions, which) {
+                    let ecm_pid = if which & 1 == 0 { air::NEWS_ECM } else { air::CINEMA_ECM };
+                    self.input(Input::Words { session, ecm_pid, handover });
                 }
             }
             Step::Timeout => self.input(Input::Timeout),

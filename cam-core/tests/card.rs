@@ -48,7 +48,7 @@ fn from_reset_to_session() {
 fn an_idle_card_is_polled() {
     let (mut bench, news) = watching();
     let asked = bench.card.count(INS_RIGHTS);
-    bench.run(10_000);
+    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 10_000);
     let polls = bench.card.count(INS_RIGHTS) - asked;
     assert!((20..=33).contains(&polls), "{polls} in 10 s");
     assert_eq!(bench.engine.stats().channels, 1);
@@ -76,6 +76,8 @@ fn a_pulled_card_is_noticed_within_a_second() {
         bench.inserted = true;
         bench.run(1500);
         assert!(bench.has_words(news), "no section came since, the kept one was played");
+        assert_eq!(reason(&bench, news), AccessStatus::NO_ECM);
+        bench.section(air::NEWS_ECM, &air::news_ecm(4));
         assert_eq!(reason(&bench, news), AccessStatus::GRANTED_SUBSCRIPTION);
     }
 }

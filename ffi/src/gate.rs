@@ -4,7 +4,7 @@ use crate::guard::callback;
 use crate::host::*;
 use crate::size::CStruct;
 use cam_core::{ControlWords, ScramblingMode, SessionId};
-use stb_shim::descrambler::{Descrambler, LadderKeys};
+use stb_shim::descrambler::{Descrambler, LadderKeys, Refused};
 use stb_shim::storage::Storage;
 use std::collections::BTreeSet;
 use std::ffi::CString;
@@ -65,10 +65,10 @@ impl DescramblerState {
 }
 
 impl Descrambler for HostDescrambler {
-    fn load_ladder(&mut self, keys: &LadderKeys<'_>) {
+    fn load_ladder(&mut self, keys: &LadderKeys<'_>) -> Result<(), Refused> {
         let state = self.state();
         let Some(stbcam_descrambler_ops_t { load_ladder: Some(load), user, .. }) = state.ops else {
-            return;
+            return Ok(());
         };
         let ladder = stbcam_ladder_t {
             struct_size: size_of::<stbcam_ladder_t>(),
@@ -80,29 +80,42 @@ impl Descrambler for HostDescrambler {
         };
         // SAFETY: the host gave the function and the pointer that belongs to it; the structure
         // lives until it returns.
-        let refused = callback(|| unsafe { load(user, &raw const ladder) });
-        if refused != 0 {
-            log::error!("the box did not take the keys for its key ladder: {refused}");
+        match callback(|| unsafe { load(user, &raw const ladder) }) {
+            0 => Ok(()),
+            answer => Err(Refused(format!(
+                "the box's load_ladder answered {answer} to pairing slot {}; 0 is done",
+                keys.pairing_slot
+            ))),
         }
     }
 
-    fn set_control_words(&mut self, words: &ControlWords<'_>, period_ms: u32) {
+    fn set_control_words(
+        &mut self,
+        words: &ControlWords<'_>,
+        period_ms: u32,
+    ) -> Result<(), Refused> {
         let mut state = self.state();
         let state = &mut *state;
         let Some(stbcam_descrambler_ops_t { set_cw: Some(set), user, .. }) = state.ops else {
-            return;
+            return Ok(());
         };
         state.keyed.insert(words.session.0);
         state.pids.clear();
         state.pids.extend(words.es_pids.iter().map(|pid| pid.value()));
         let mut cw = c_words(words, period_ms, &state.pids);
         // SAFETY: as above; the list of PIDs lives in `state`, which is locked.
-        let refused = callback(|| unsafe { set(user, &raw const cw) });
+        let answer = callback(|| unsafe { set(user, &raw const cw) });
         cw.even.zeroize();
         cw.odd.zeroize();
-        if refused != 0 {
-            log::error!("the box did not take control words: {refused}");
+        if answer == 0 {
+            return Ok(());
         }
+        let known =
+            if cw.algo == STBCAM_ALGO_OTHER { ", which the library does not know" } else { "" };
+        Err(Refused(format!(
+            "the box's set_cw answered {answer} to scrambling_mode 0x{:02X}{known}; 0 is done",
+            words.mode.0
+        )))
     }
 
     fn clear(&mut self, session: SessionId) {
@@ -240,4 +253,75 @@ fn closed() -> io::Error {
 
 fn refused(function: &str, answer: i32) -> io::Error {
     io::Error::other(format!("the box's storage answered {answer} to {function}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cam_types::{Key, Parity, Pid};
+    use std::ffi::c_void;
+
+    /// What the host answers: the number that `user` points to.
+    unsafe extern "C" fn load(user: *mut c_void, _: *const stbcam_ladder_t) -> i32 {
+        // SAFETY: the test gave a pointer to an i32 that outlives the gate.
+        unsafe { *user.cast::<i32>() }
+    }
+
+    unsafe extern "C" fn set(user: *mut c_void, _: *const stbcam_cw_t) -> i32 {
+        // SAFETY: as above.
+        unsafe { *user.cast::<i32>() }
+    }
+
+    /// Anything but 0 is a refusal, told by the number and the mode; a host without the functions,
+    /// or whose context is closed, refuses nothing.
+    #[test]
+    fn what_the_host_answers() {
+        let (ek2, ek1) = (Key::new([2; 16]), Key::new([1; 16]));
+        let ladder = LadderKeys { pairing_slot: 2, ek2: &ek2, ek1: &ek1, clear_allowed: false };
+        for (answer, mode, said) in [
+            (0, 0x02, None),
+            (-5, 0x10, Some("answered -5 to scrambling_mode 0x10; 0 is done")),
+            (1, 0x03, Some("scrambling_mode 0x03, which the library does not know; 0 is done")),
+        ] {
+            let mut answer = answer;
+            let ops = stbcam_descrambler_ops_t {
+                struct_size: size_of::<stbcam_descrambler_ops_t>(),
+                user: (&raw mut answer).cast(),
+                load_ladder: Some(load),
+                set_cw: Some(set),
+                clear: None,
+            };
+            let words = ControlWords {
+                session: SessionId(1),
+                source: 0,
+                ecm_pid: Pid::from_field(0x140),
+                es_pids: &[],
+                mode: ScramblingMode(mode),
+                even: &[0; 16],
+                odd: &[0; 16],
+                crypto_period: 4,
+                parity: Parity::Even,
+                cci: 0,
+                preview: false,
+            };
+            let mut host = HostDescrambler::new(ops);
+            let words_taken = host.set_control_words(&words, 0);
+            let ladder_taken = host.load_ladder(&ladder);
+            match said {
+                None => assert_eq!((words_taken, ladder_taken), (Ok(()), Ok(()))),
+                Some(said) => {
+                    let Refused(why) = words_taken.unwrap_err();
+                    assert!(why.contains(said), "{why}");
+                    let Refused(why) = ladder_taken.unwrap_err();
+                    assert!(why.contains(&format!("answered {answer} to pairing slot 2")), "{why}");
+                }
+            }
+            host.revoke();
+            assert_eq!(host.set_control_words(&words, 0), Ok(()));
+            let none = stbcam_descrambler_ops_t { load_ladder: None, set_cw: None, ..ops };
+            let mut none = HostDescrambler::new(none);
+            assert_eq!(none.set_control_words(&words, 0), Ok(()));
+            assert_eq!(none.load_ladder(&ladder), Ok(()));
+        }
+    }
 }

@@ -31,7 +31,8 @@ pub const STBCAM_LOG_DEBUG: i32 = 4;
 /// Everything.
 pub const STBCAM_LOG_TRACE: i32 = 5;
 
-/// Not an algorithm with a number here; `scrambling_mode` says which.
+/// Not an algorithm with a number here; `scrambling_mode` says which. Whether the chip can do it is
+/// for `set_cw` to say: 0 is taken as its word for it.
 pub const STBCAM_ALGO_OTHER: u8 = 0;
 /// DVB-CSA, 64-bit control words.
 pub const STBCAM_ALGO_CSA: u8 = 1;
@@ -130,11 +131,14 @@ pub struct stbcam_descrambler_ops_t {
     /// Handed back to every function.
     pub user: *mut c_void,
     /// Loads the key ladder. Comes before the first control words, and again when another card
-    /// is paired otherwise. 0 is done.
+    /// is paired otherwise. 0 is done. With anything else every session that would have control
+    /// words shows STBCAM_REASON_DESCRAMBLER, none are handed over, and the ladder's keys come again
+    /// before the next ones.
     pub load_ladder:
         Option<unsafe extern "C" fn(user: *mut c_void, ladder: *const stbcam_ladder_t) -> i32>,
     /// Takes control words: the latency path, so it must return within 5 ms. A key whose period is
-    /// over must not be used on a later one of the same parity. 0 is done.
+    /// over must not be used on a later one of the same parity. 0 is done. With anything else the
+    /// session shows STBCAM_REASON_DESCRAMBLER until words of its stream are taken again.
     pub set_cw: Option<unsafe extern "C" fn(user: *mut c_void, cw: *const stbcam_cw_t) -> i32>,
     /// Wipes the control words of a session, at once: it was closed, access is lost, the card is
     /// out.

@@ -2,14 +2,15 @@
 
 use crate::cam::Cam;
 use crate::clock;
-use crate::descrambler::{Descrambler, LadderKeys};
+use crate::descrambler::{Descrambler, LadderKeys, Refused};
 use crate::events::Notice;
 use crate::period::PeriodMeter;
 use crate::reader::{Opener, Presence, Reader, ReaderError};
+use crate::refusals::{Handed, News, Refusals};
 use crate::slot::{Slot, Step};
 use crate::storage::Storage;
 use crate::tasks::Task;
-use cam_core::{Absence, Event, Input, SessionId};
+use cam_core::{Absence, ControlWords, Event, Handover, Input, SessionId};
 use cam_types::Instant;
 use iso7816::line::{self, Cause, Gone, LineError};
 use std::collections::BTreeSet;
@@ -40,6 +41,7 @@ pub struct Driver {
     /// The sessions whose control words the descrambler holds.
     keyed: BTreeSet<u32>,
     periods: PeriodMeter,
+    refusals: Refusals,
     section: Vec<u8>,
     line_octets: (u64, u64),
 }
@@ -91,6 +93,7 @@ impl Driver {
             told: None,
             keyed: BTreeSet::new(),
             periods: PeriodMeter::default(),
+            refusals: Refusals::default(),
             section: Vec::with_capacity(crate::ring::MAX_SECTION),
             line_octets: (0, 0),
         }
@@ -168,20 +171,18 @@ impl Driver {
                     self.cam.with_tasks(|tasks| tasks.give_back(apdu));
                 }
                 Task::Ladder { pairing_slot, ek2, ek1, clear_allowed } => {
-                    log::info!("key ladder loaded with the keys of pairing slot {pairing_slot}");
                     let keys = LadderKeys { pairing_slot, ek2: &ek2, ek1: &ek1, clear_allowed };
-                    self.descrambler.load_ladder(&keys);
+                    let loaded = self.descrambler.load_ladder(&keys);
+                    if loaded.is_ok() {
+                        log::info!(
+                            "key ladder loaded with the keys of pairing slot {pairing_slot}"
+                        );
+                    }
+                    let handover = self.handed(Handed::Ladder, loaded);
+                    self.cam.input(Input::Ladder(handover));
                 }
                 Task::Words(words) => {
-                    let given = words.get();
-                    let period = self.periods.see(
-                        given.session,
-                        given.ecm_pid,
-                        given.crypto_period,
-                        clock::now(),
-                    );
-                    self.keyed.insert(given.session.0);
-                    self.descrambler.set_control_words(&given, period);
+                    self.hand_words(&words.get());
                     self.cam.with_tasks(|tasks| tasks.give_back_words(words));
                 }
                 Task::Clear(session) => {
@@ -204,6 +205,39 @@ impl Driver {
                 Task::Event(event) => self.cam.notify(Notice::Engine(event)),
             }
         }
+    }
+
+    /// Under a ladder without its keys every word would be a wrong one: it gets none.
+    fn hand_words(&mut self, words: &ControlWords<'_>) {
+        let (session, ecm_pid) = (words.session, words.ecm_pid);
+        let period = self.periods.see(session, ecm_pid, words.crypto_period, clock::now());
+        let handover = if self.refusals.stands(Handed::Ladder) {
+            Handover::Refused
+        } else {
+            self.keyed.insert(session.0);
+            let taken = self.descrambler.set_control_words(words, period);
+            self.handed(Handed::Words(session, ecm_pid), taken)
+        };
+        self.cam.input(Input::Words { session, ecm_pid, handover });
+    }
+
+    /// The middleware hears of a refusal once, and again only after it was well in between.
+    fn handed(&mut self, what: Handed, taken: Result<(), Refused>) -> Handover {
+        let Err(why) = taken else {
+            self.refusals.taken(what);
+            return Handover::Taken;
+        };
+        if self.refusals.refused(what) == News::Fresh {
+            self.trouble(match what {
+                Handed::Ladder => format!("the descrambler refuses the key ladder's keys: {why}"),
+                Handed::Words(session, ecm_pid) => format!(
+                    "the descrambler refuses the control words of session {}, ECM PID {ecm_pid}: \
+                     {why}",
+                    session.0
+                ),
+            });
+        }
+        Handover::Refused
     }
 
     fn feed_line(&mut self, input: line::Input<'_>) {

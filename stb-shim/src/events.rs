@@ -26,7 +26,7 @@ pub enum Notice {
         /// How many.
         count: u64,
     },
-    /// The reader or the storage does not work.
+    /// The reader, the storage or the descrambler does not work.
     Health {
         /// What, in words for a log or a support engineer.
         text: String,

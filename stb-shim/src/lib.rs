@@ -18,6 +18,7 @@ pub mod pcsc;
 mod period;
 mod port;
 pub mod reader;
+mod refusals;
 pub mod ring;
 pub mod serial;
 pub mod slot;

@@ -8,7 +8,7 @@ mod follower;
 
 use crate::cipher::{Algorithm, PayloadCipher};
 use crate::clock;
-use crate::descrambler::{Descrambler, LadderKeys};
+use crate::descrambler::{Descrambler, LadderKeys, Refused};
 use crate::ladder::Ladder;
 use cam_core::{ControlWords, ScramblingMode, SessionId};
 use cam_types::{ControlWord, Instant, Key, Parity, Pid};
@@ -111,15 +111,21 @@ impl SoftDescrambler {
 }
 
 impl Descrambler for std::sync::Arc<SoftDescrambler> {
-    fn load_ladder(&mut self, keys: &LadderKeys<'_>) {
+    fn load_ladder(&mut self, keys: &LadderKeys<'_>) -> Result<(), Refused> {
         SoftDescrambler::load_ladder(self, keys.ek2, keys.ek1);
+        Ok(())
     }
 
-    fn set_control_words(&mut self, words: &ControlWords<'_>, period_ms: u32) {
+    fn set_control_words(
+        &mut self,
+        words: &ControlWords<'_>,
+        period_ms: u32,
+    ) -> Result<(), Refused> {
         let period = (period_ms > 0).then(|| Duration::from_millis(period_ms.into()));
-        if let Err(error) = SoftDescrambler::set_control_words(self, words, period) {
-            log::warn!("control words of {} cannot be used: {error}", words.ecm_pid);
-        }
+        SoftDescrambler::set_control_words(self, words, period).map_err(|error| match error {
+            KeyError::NoLadder => Refused(error.to_string()),
+            KeyError::Mode(_) => Refused(format!("{error}; 0x01, 0x02 and 0x10 work")),
+        })
     }
 
     fn clear(&mut self, session: SessionId) {

@@ -21,7 +21,7 @@ use ecm_emm::pmt::{Pmt, Stream, Streams};
 use stage::Card;
 use stb_shim::cam::Cam;
 use stb_shim::clock;
-use stb_shim::descrambler::{Descrambler, LadderKeys};
+use stb_shim::descrambler::{Descrambler, LadderKeys, Refused};
 use stb_shim::driver::Driver;
 use stb_shim::events::Notice;
 use stb_shim::reader::{self, Reader};
@@ -72,11 +72,15 @@ struct Counted {
 }
 
 impl Descrambler for Counted {
-    fn load_ladder(&mut self, keys: &LadderKeys<'_>) {
-        Descrambler::load_ladder(&mut self.software, keys);
+    fn load_ladder(&mut self, keys: &LadderKeys<'_>) -> Result<(), Refused> {
+        Descrambler::load_ladder(&mut self.software, keys)
     }
 
-    fn set_control_words(&mut self, given: &ControlWords<'_>, period_ms: u32) {
+    fn set_control_words(
+        &mut self,
+        given: &ControlWords<'_>,
+        period_ms: u32,
+    ) -> Result<(), Refused> {
         let opened = |encrypted: &[u8; 16]| {
             let mut block = (*encrypted).into();
             Aes128::new(&K_CW.into()).decrypt_block(&mut block);
@@ -85,7 +89,7 @@ impl Descrambler for Counted {
         if (opened(given.even), opened(given.odd)) == words(given.crypto_period) {
             self.right.fetch_add(1, Ordering::SeqCst);
         }
-        Descrambler::set_control_words(&mut self.software, given, period_ms);
+        Descrambler::set_control_words(&mut self.software, given, period_ms)
     }
 
     fn clear(&mut self, session: SessionId) {

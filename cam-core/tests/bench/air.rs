@@ -54,6 +54,28 @@ pub fn pmt_of(number: u16, ca: &[u8], mode: Option<u8>, first_es: u16) -> Vec<u8
     out
 }
 
+/// A PMT whose components have CA_descriptors of their own.
+pub fn pmt_by_component(number: u16, ca: &[Vec<u8>], first_es: u16) -> Vec<u8> {
+    let mut streams = Vec::new();
+    for (pid, descriptors) in (first_es..).zip(ca) {
+        let descriptors = Descriptors::parse(descriptors).unwrap();
+        Stream { stream_type: 0x1B, pid: Pid::from_field(pid), descriptors }
+            .emit(&mut streams)
+            .unwrap();
+    }
+    let pmt = Pmt {
+        program_number: number,
+        version: 0,
+        current: true,
+        pcr_pid: Pid::from_field(first_es),
+        descriptors: Descriptors::default(),
+        streams: Streams::parse(&streams).unwrap(),
+    };
+    let mut out = Vec::new();
+    pmt.emit(&mut out).unwrap();
+    out
+}
+
 pub fn ca_descriptors(of: &[(CaSystemId, Pid, u16, u8)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (system, pid, operator, suite) in of {
@@ -192,6 +214,14 @@ pub fn forged(section: &[u8]) -> Vec<u8> {
     if let Some(last) = out.last_mut() {
         *last ^= 0xFF;
     }
+    out
+}
+
+/// The `number`-th forgery of a section: no two are alike.
+pub fn forgery(section: &[u8], number: u32) -> Vec<u8> {
+    let mut out = section.to_vec();
+    let tag = out.iter_mut().skip(13);
+    tag.zip((number + 1).to_be_bytes()).for_each(|(to, from)| *to ^= from);
     out
 }
 

@@ -79,6 +79,8 @@ pub struct ModelCard {
     pub refuse: Option<(u8, u16, usize)>,
     /// INS of every command, as the card understood it.
     pub seen: Vec<u8>,
+    /// Every ECM that was judged, and how.
+    pub judged: Vec<(Vec<u8>, AccessStatus)>,
     /// A card of another system.
     pub foreign: bool,
     /// Records to be reported.
@@ -119,6 +121,7 @@ impl ModelCard {
             cut: None,
             refuse: None,
             seen: Vec::new(),
+            judged: Vec::new(),
             foreign: false,
             reported: 0,
             report: None,
@@ -231,7 +234,11 @@ impl ModelCard {
         let mut out = Vec::new();
         match ins {
             card::INS_INFO => self.info().emit(&mut out).unwrap(),
-            card::INS_ECM => self.ecm(data)?.emit(&mut out),
+            card::INS_ECM => {
+                let answer = self.ecm(data)?;
+                self.judged.push((data.to_vec(), answer.status));
+                answer.emit(&mut out);
+            }
             card::INS_EMM => self.emm(data).emit(&mut out),
             card::INS_RIGHTS if p2 == card::RIGHTS_WALLET => self.wallet().emit(&mut out),
             card::INS_RIGHTS => self.rights().emit(&mut out).unwrap(),

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cam_core::{
-    Absence, CardState, Config, Engine, Entropy, Event, Input, Output, SessionId, StoreId,
+    Absence, CardState, Config, Engine, Entropy, Event, Handover, Input, Output, SessionId, StoreId,
 };
 use cam_types::{Instant, Key, Pid};
 use card::{ModelCard, STB};
+use ecm_emm::card::INS_ECM;
 
 /// How long the card takes for a command, and to answer to its reset.
 pub const EXCHANGE: Duration = Duration::from_millis(80);
@@ -66,6 +67,15 @@ pub struct Bench {
     pub ladders: Vec<u8>,
     pub activations: usize,
     pub commands: Vec<Vec<u8>>,
+    /// How long the card takes for a command.
+    pub exchange: Duration,
+    /// What the descrambler says to ladder keys and to control words; `None`: it says nothing.
+    pub ladder: Option<Handover>,
+    pub descrambler: Option<Handover>,
+    /// What it has said and the engine has not heard yet.
+    handed: Vec<Input<'static>>,
+    /// The next so many answers get lost.
+    pub lose: usize,
     report: Option<(Instant, Report)>,
     wait: Option<Instant>,
 }
@@ -96,6 +106,11 @@ impl Bench {
             ladders: Vec::new(),
             activations: 0,
             commands: Vec::new(),
+            exchange: EXCHANGE,
+            ladder: None,
+            descrambler: None,
+            handed: Vec::new(),
+            lose: 0,
             report: None,
             wait: None,
         };
@@ -120,6 +135,26 @@ impl Bench {
 
     pub fn section(&mut self, pid: Pid, octets: &[u8]) {
         self.input(Input::Section { source: 0, pid, octets });
+    }
+
+    /// From now on EMMs are taken from their stream.
+    pub fn tune_emms(&mut self) {
+        self.input(Input::Cat { source: 0, section: &air::cat() });
+    }
+
+    /// A carousel: the section every 100 ms, for so long.
+    pub fn carousel(&mut self, pid: Pid, octets: &[u8], ms: u64) {
+        for _ in 0..ms / 100 {
+            self.section(pid, octets);
+            self.run(100);
+        }
+    }
+
+    /// The card is pulled, and the box has noticed.
+    pub fn pull(&mut self) {
+        self.inserted = false;
+        self.run(1500);
+        assert_eq!(self.engine.card().state, CardState::Absent);
     }
 
     /// Lets so many milliseconds pass.
@@ -164,7 +199,13 @@ impl Bench {
     fn deliver(&mut self, report: Report) {
         match report {
             Report::Response(_) if !self.inserted => {
+                self.forget_judgement();
                 self.input(Input::Failed { may_have_executed: true, silent: true });
+            }
+            Report::Response(_) if self.lose > 0 => {
+                self.lose -= 1;
+                self.forget_judgement();
+                self.input(Input::Failed { may_have_executed: true, silent: false });
             }
             Report::Response(response) => self.input(Input::Response(&response)),
             Report::Silence => self.input(Input::Failed { may_have_executed: true, silent: true }),
@@ -176,12 +217,27 @@ impl Bench {
         }
     }
 
+    /// When the engine wants to be called again.
+    pub fn wait(&self) -> Option<Instant> {
+        self.wait
+    }
+
+    /// The box has not heard what the card made of an ECM.
+    fn forget_judgement(&mut self) {
+        if self.card.seen.last() == Some(&INS_ECM) {
+            self.card.judged.pop();
+        }
+    }
+
     pub fn drain(&mut self) {
         for _ in 0..10_000 {
             match self.engine.poll_output() {
                 Output::Wait(at) => {
                     self.wait = at;
-                    return;
+                    if self.handed.is_empty() {
+                        return;
+                    }
+                    self.engine.handle_input(self.now, self.handed.remove(0));
                 }
                 Output::ActivateCard => {
                     self.activations += 1;
@@ -196,14 +252,28 @@ impl Bench {
                     let answer = if self.inserted { self.card.transmit(apdu) } else { None };
                     self.commands.push(apdu.to_vec());
                     self.report = Some(match answer {
-                        Some(response) => (self.now.after(EXCHANGE), Report::Response(response)),
+                        Some(response) => {
+                            (self.now.after(self.exchange), Report::Response(response))
+                        }
                         None => (self.now.after(patience.unwrap_or(BWT)), Report::Silence),
                     });
                 }
-                Output::LoadLadder { pairing_slot, .. } => self.ladders.push(pairing_slot),
+                Output::LoadLadder { pairing_slot, .. } => {
+                    self.ladders.push(pairing_slot);
+                    self.handed.extend(self.ladder.map(Input::Ladder));
+                }
                 Output::SetControlWords(words) => {
                     assert!(!self.ladders.is_empty(), "the ladder is loaded first");
                     let key = (words.session.0, words.ecm_pid);
+                    self.handed.extend(self.descrambler.map(|handover| Input::Words {
+                        session: words.session,
+                        ecm_pid: words.ecm_pid,
+                        handover,
+                    }));
+                    if self.descrambler == Some(Handover::Refused) {
+                        self.words.remove(&key);
+                        continue;
+                    }
                     let words = Words {
                         even: *words.even,
                         odd: *words.odd,
@@ -231,9 +301,18 @@ impl Bench {
     }
 
     pub fn open(&mut self, pmt: &[u8]) -> SessionId {
-        let id = self.engine.session_open(self.now, 0, pmt).unwrap();
+        self.open_on(0, pmt)
+    }
+
+    pub fn open_on(&mut self, source: u8, pmt: &[u8]) -> SessionId {
+        let id = self.engine.session_open(self.now, source, pmt).unwrap();
         self.drain();
         id
+    }
+
+    /// The crypto period of a session's words in the descrambler.
+    pub fn period(&self, session: SessionId) -> Option<u32> {
+        self.words.iter().find(|((of, _), _)| *of == session.0).map(|(_, words)| words.period)
     }
 
     pub fn has_words(&self, session: SessionId) -> bool {

@@ -1,0 +1,183 @@
+//! ECMs that are not on air are told, and heal by themselves.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod bench;
+
+use bench::card::OPERATOR;
+use bench::{Bench, air};
+use cam_core::{AccessState, AccessStatus, Event, Input, Remedy, SessionId};
+use cam_types::Pid;
+
+const OTHER_ECM: Pid = Pid::from_field(0x0160);
+
+fn reason(bench: &Bench, session: SessionId) -> AccessStatus {
+    bench.engine.access(session).unwrap().reason
+}
+
+/// The milliseconds since `since` at which the session's access was told with this reason.
+fn told(bench: &Bench, session: SessionId, reason: AccessStatus, since: u64) -> Vec<u64> {
+    let at = |(at, event): &(cam_types::Instant, Event)| match event {
+        Event::Access { session: of, access } if *of == session && access.reason == reason => {
+            Some(at.as_micros() / 1000 - since)
+        }
+        _ => None,
+    };
+    bench.events.iter().filter_map(at).collect()
+}
+
+fn ms(bench: &Bench) -> u64 {
+    bench.now.as_micros() / 1000
+}
+
+#[test]
+fn none_from_the_start() {
+    let mut bench = Bench::ready();
+    let news = bench.open(&air::news());
+    let opened = ms(&bench);
+    bench.run(2900);
+    assert_eq!(reason(&bench, news), AccessStatus::PENDING);
+    bench.run(60_000);
+    assert_eq!(told(&bench, news, AccessStatus::NO_ECM, opened), [3000], "once, by itself");
+    let access = bench.engine.access(news).unwrap();
+    assert_eq!((access.state, access.remedy), (AccessState::Technical, Remedy::Wait));
+    bench.section(air::NEWS_ECM, &air::news_ecm(4));
+    assert_eq!(reason(&bench, news), AccessStatus::PENDING, "healed before the card has answered");
+    bench.run(300);
+    assert_eq!(reason(&bench, news), AccessStatus::GRANTED_SUBSCRIPTION);
+}
+
+/// The picture may still run: the keys stay where they are.
+#[test]
+fn none_any_more() {
+    let mut bench = Bench::ready();
+    let news = bench.open(&air::news());
+    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 2000);
+    let last = ms(&bench) - 100;
+    bench.run(2800);
+    assert_eq!(reason(&bench, news), AccessStatus::GRANTED_SUBSCRIPTION);
+    bench.run(1000);
+    assert_eq!(told(&bench, news, AccessStatus::NO_ECM, last), [3000]);
+    let access = bench.engine.access(news).unwrap();
+    assert_eq!((access.state, access.crypto_period), (AccessState::Technical, Some(4)));
+    assert!(bench.has_words(news) && bench.cleared.is_empty());
+    // The same ECM again heals it without the card.
+    let before = bench.commands.len();
+    bench.section(air::NEWS_ECM, &air::news_ecm(4));
+    assert_eq!(reason(&bench, news), AccessStatus::GRANTED_SUBSCRIPTION);
+    assert_eq!(bench.commands.len(), before);
+}
+
+/// Three repetition times, where those are longer; one outage does not make them so.
+#[test]
+fn a_slow_carousel_has_more_time() {
+    let mut bench = Bench::ready();
+    let news = bench.open(&air::news());
+    for _ in 0..4 {
+        bench.section(air::NEWS_ECM, &air::news_ecm(4));
+        bench.run(2500);
+    }
+    let last = ms(&bench) - 2500;
+    bench.run(10_000);
+    assert_eq!(told(&bench, news, AccessStatus::NO_ECM, last), [7500]);
+    for _ in 0..2 {
+        bench.section(air::NEWS_ECM, &air::news_ecm(4));
+        bench.run(2500);
+    }
+    let last = ms(&bench) - 2500;
+    bench.events.clear();
+    bench.run(20_000);
+    assert_eq!(told(&bench, news, AccessStatus::NO_ECM, last), [7500], "as before the outage");
+}
+
+#[test]
+fn a_period_that_changes_is_no_silence() {
+    let mut bench = Bench::ready();
+    let news = bench.open(&air::news());
+    let opened = ms(&bench);
+    for period in 4..10 {
+        bench.carousel(air::NEWS_ECM, &air::news_ecm(period), 10_000);
+    }
+    assert!(told(&bench, news, AccessStatus::NO_ECM, opened).is_empty());
+}
+
+#[test]
+fn an_offer_is_no_ecm() {
+    let mut bench = Bench::ready();
+    let cinema = bench.open(&air::cinema());
+    bench.carousel(air::CINEMA_ECM, &air::offer(77, 2002, 850), 4000);
+    assert_eq!(reason(&bench, cinema), AccessStatus::NO_ECM);
+    assert_eq!(bench.engine.offers(cinema).count(), 1);
+}
+
+/// What is forged is on air: it is told as what it is.
+#[test]
+fn a_forgery_is_not_told_as_silence() {
+    let mut bench = Bench::ready();
+    let news = bench.open(&air::news());
+    bench.carousel(air::NEWS_ECM, &air::forged(&air::news_ecm(4)), 6000);
+    assert_eq!(reason(&bench, news), AccessStatus::REFUSED_ECM);
+    bench.run(4000);
+    assert_eq!(reason(&bench, news), AccessStatus::NO_ECM);
+}
+
+/// The worst of several ECM streams is what the programme shows.
+#[test]
+fn one_of_two_streams_is_silent() {
+    let mut bench = Bench::ready();
+    let of = |pid| air::ca_descriptors(&[(air::SYSTEM, pid, OPERATOR.value(), 2)]);
+    let pmt = air::pmt_by_component(9, &[of(air::NEWS_ECM), of(OTHER_ECM)], 0x120);
+    let session = bench.open(&pmt);
+    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 4000);
+    assert_eq!(reason(&bench, session), AccessStatus::NO_ECM);
+    assert!(bench.has_words(session));
+    bench.section(OTHER_ECM, &air::news_ecm(4));
+    bench.run(100);
+    assert_eq!(reason(&bench, session), AccessStatus::GRANTED_SUBSCRIPTION);
+}
+
+/// What is wrong with the card is told first; ECMs are counted meanwhile.
+#[test]
+fn the_card_comes_first() {
+    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    bench.inserted = false;
+    let (news, cinema) = (bench.open(&air::news()), bench.open(&air::cinema()));
+    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 10_000);
+    for session in [news, cinema] {
+        assert_eq!(reason(&bench, session), AccessStatus::NO_CARD);
+    }
+    bench.inserted = true;
+    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 2000);
+    assert_eq!(reason(&bench, news), AccessStatus::GRANTED_SUBSCRIPTION);
+    assert_eq!(reason(&bench, cinema), AccessStatus::NO_ECM, "at once: it is silent for long");
+    bench.pull();
+    assert_eq!(reason(&bench, cinema), AccessStatus::NO_CARD);
+}
+
+/// A programme that is not scrambled, or not for this box, has no ECMs to miss; a stream that the
+/// PMT brings later is waited for from then on.
+#[test]
+fn only_streams_that_are_used_are_missed() {
+    let mut bench = Bench::ready();
+    let clear = bench.open(&air::pmt_of(3, &[], None, 0x110));
+    bench.run(5000);
+    assert_eq!(reason(&bench, clear), AccessStatus::CLEAR);
+    let scrambled = air::pmt(3, air::NEWS_ECM, None, 0x110);
+    bench.engine.session_update(bench.now, clear, &scrambled).unwrap();
+    bench.drain();
+    let since = ms(&bench);
+    bench.run(5000);
+    assert_eq!(told(&bench, clear, AccessStatus::NO_ECM, since), [3000]);
+}
+
+/// The engine does not ask to be woken for a silence that was told.
+#[test]
+fn a_silence_that_was_told_wakes_nobody() {
+    let mut config = bench::config(air::stored_pairing());
+    config.probe = None;
+    let mut bench = Bench::new(config);
+    bench.input(Input::CardPresent);
+    bench.run(1000);
+    bench.open(&air::news());
+    bench.run(10_000);
+    assert_eq!(bench.wait(), None);
+}
