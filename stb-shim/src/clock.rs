@@ -1,15 +1,19 @@
 //! The clock that every machine in the box is driven by.
 use cam_types::Instant;
 use nix::sys::prctl::set_timerslack;
+use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 
 /// Microseconds of `CLOCK_MONOTONIC`.
 pub fn now() -> Instant {
     // CLOCK_MONOTONIC exists on every Linux; were it to fail, time would stand still.
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Instant::default(), |time| {
-        let micros = time.tv_sec() * 1_000_000 + time.tv_nsec() / 1_000;
-        Instant::from_micros(u64::try_from(micros).unwrap_or(0))
-    })
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Instant::default(), moment)
+}
+
+/// By way of Duration, which counts in 64 bits: where time_t has 32, its seconds in microseconds do not
+/// fit it from 35 minutes after boot.
+fn moment(time: TimeSpec) -> Instant {
+    Instant::default().after(time.into())
 }
 
 /// The waits of this thread end when they should. Otherwise Linux lets each run up to 50 us over:
@@ -22,6 +26,8 @@ pub fn wait_exactly() {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn waits_are_exact_where_asked() {
         std::thread::spawn(|| {
@@ -30,6 +36,17 @@ mod tests {
         })
         .join()
         .expect("the kernel knows the slack of a thread");
+    }
+
+    /// Where microseconds and milliseconds outgrow 31 and 32 bits, and the last second that a time_t of 32
+    /// bits can say.
+    #[test]
+    fn every_second_since_boot_has_its_moment() {
+        for second in [0, 2147, 2148, 4294, 4295, 2_147_483, 2_147_484, 4_294_967, i32::MAX] {
+            let time = TimeSpec::new(second.into(), 999_999_999);
+            let micros = u64::try_from(second).unwrap() * 1_000_000 + 999_999;
+            assert_eq!(super::moment(time), Instant::from_micros(micros), "second {second}");
+        }
     }
 
     #[test]
