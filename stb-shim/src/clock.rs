@@ -3,6 +3,7 @@ use cam_types::Instant;
 use nix::sys::prctl::set_timerslack;
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
+use std::time::Duration;
 
 /// Microseconds of `CLOCK_MONOTONIC`.
 pub fn now() -> Instant {
@@ -14,6 +15,12 @@ pub fn now() -> Instant {
 /// fit it from 35 minutes after boot.
 fn moment(time: TimeSpec) -> Instant {
     Instant::default().after(time.into())
+}
+
+/// So long a wait, as `ppoll` takes it; 68 years at most, which a time_t of 32 bits can say.
+pub fn timeout(left: Duration) -> TimeSpec {
+    const LONGEST: Duration = Duration::from_secs(0x7FFF_FFFF);
+    TimeSpec::from(left.min(LONGEST))
 }
 
 /// The waits of this thread end when they should. Otherwise Linux lets each run up to 50 us over:
@@ -46,6 +53,24 @@ mod tests {
             let time = TimeSpec::new(second.into(), 999_999_999);
             let micros = u64::try_from(second).unwrap() * 1_000_000 + 999_999;
             assert_eq!(super::moment(time), Instant::from_micros(micros), "second {second}");
+        }
+    }
+
+    /// nix keeps the low bits of the seconds; where time_t has 32, that is a wait of the past or of no time.
+    #[test]
+    fn the_longest_wait_is_one_that_every_box_can_say() {
+        let ever = Instant::from_micros(u64::MAX).since(Instant::default());
+        let table = [
+            (Duration::ZERO, 0, 0),
+            (Duration::from_micros(2_147_483_648), 2147, 483_648_000),
+            (Duration::new(0x7FFF_FFFF, 0), 0x7FFF_FFFF, 0),
+            (Duration::new(0x8000_0000, 0), 0x7FFF_FFFF, 0),
+            (Duration::new(0x1_0000_0000, 5), 0x7FFF_FFFF, 0),
+            (ever, 0x7FFF_FFFF, 0),
+            (Duration::MAX, 0x7FFF_FFFF, 0),
+        ];
+        for (left, seconds, nanos) in table {
+            assert_eq!(timeout(left), TimeSpec::new(seconds, nanos), "{left:?}");
         }
     }
 
