@@ -2,6 +2,8 @@
 # make demo       the story, paced by the stream's clock; files in target/demo
 # make check-demo recompute the last `make demo` with OpenSSL, libdvbcsa and ffmpeg
 # make test       every check; installs what it needs (Debian packages as root, PyPI)
+# make test-targets   the crates and C programs on i686, armv7 and aarch64, and at every time after boot that a counter could
+#                     end in; a compiler for them is installed (Debian packages, as root)
 # make test-tear      the power cut at every write and every octet of what moves money; a table; part of `make test`
 # make test-defences  take every defence of the card line out and see its test fail; not part of `make test`
 # make bench-line   the card line's benchmarks: a table, and target/bench/line.json
@@ -19,7 +21,7 @@ CFLAGS ?= -O2
 BIN    := target/release
 VENV   := target/venv/bin/python
 
-.PHONY: all rust demo check-demo test test-tear test-defences fuzz lint unit header c-test system-test pcsc-test bench-line bench-money tools install clean
+.PHONY: all rust demo check-demo test test-targets test-tear test-defences fuzz lint unit header c-test system-test pcsc-test bench-line bench-money tools install clean
 
 all: rust $(BIN)/libstbcam.so.1 $(BIN)/stbcam.pc $(BIN)/player
 
@@ -29,7 +31,7 @@ rust:
 	$(CARGO) build --release --workspace $(if $(FEATURES),--features "$(FEATURES:%=stbcam-ffi/%)")
 
 $(BIN)/player: $(wildcard examples/c/*.[ch]) include/stbcam.h $(BIN)/libstbcam.so.1
-	$(CC) -std=c99 -Wall -Wextra -Werror -pedantic $(CFLAGS) -Iinclude examples/c/*.c -o $@ -L$(BIN) -lstbcam -Wl,-rpath,'$$ORIGIN'
+	$(CC) -std=c99 -Wall -Wextra -Werror -pedantic $(CFLAGS) -Iinclude examples/c/*.c -o $@ -L$(BIN) -lstbcam -Wl,-rpath,'$$ORIGIN' $(LDFLAGS)
 
 demo: all
 	$(PYTHON) examples/demo/story.py --out target/demo
@@ -39,6 +41,10 @@ check-demo: tools
 	$(VENV) tests/check_secrets.py target/demo
 
 test: lint unit bench-money c-test system-test pcsc-test
+
+test-targets: all
+	bash tests/install-tools.sh targets
+	$(PYTHON) tests/targets.py
 
 test-tear:
 	$(CARGO) test -p vcard --test tear -- --nocapture --test-threads 2

@@ -4,6 +4,7 @@
 # rust-lld ignores a second version script and GNU ld refuses one for a cdylib; so the shared
 # library is linked here, with the symbols that the script names and no others.
 #
+# STBCAM_BUILD, STBCAM_OUT: how cargo builds it and where the library comes to lie; tests/targets.sh names others.
 # FEATURES: empty, or pcsc (readers behind PC/SC; needs Debian's libpcsclite-dev). After a change of it
 # `make clean`.
 
@@ -13,6 +14,7 @@ PREFIX         ?= /usr/local
 STBCAM_VERSION := 1.0.0
 STBCAM_SONAME  := libstbcam.so.1
 STBCAM_OUT     := target/release
+STBCAM_BUILD   := --target-dir target --release
 STBCAM_SYMBOLS := $(shell sed -n 's/^ *\(stbcam_[a-z_]*\);$$/\1/p' ffi/stbcam.map)
 STBCAM_LIBS    := -lpthread -ldl -lm $(if $(filter pcsc,$(FEATURES)),-lpcsclite)
 STBCAM_SOURCES := Cargo.toml Cargo.lock $(shell find cam-types iso7816 gp ecm-emm wallet cam-core stb-shim ffi \
@@ -22,7 +24,7 @@ STBCAM_SOURCES := Cargo.toml Cargo.lock $(shell find cam-types iso7816 gp ecm-em
 library: $(STBCAM_OUT)/libstbcam.a $(STBCAM_OUT)/$(STBCAM_SONAME) $(STBCAM_OUT)/stbcam.pc
 
 $(STBCAM_OUT)/libstbcam.a: $(STBCAM_SOURCES)
-	CARGO_TARGET_DIR=target $(CARGO) build --release -p stbcam-ffi $(if $(FEATURES),--features "$(FEATURES)")
+	$(CARGO) build -p stbcam-ffi $(STBCAM_BUILD) $(if $(FEATURES),--features "$(FEATURES)")
 	@touch $@
 
 $(STBCAM_OUT)/libstbcam.so.$(STBCAM_VERSION): $(STBCAM_OUT)/libstbcam.a ffi/stbcam.map

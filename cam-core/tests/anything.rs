@@ -3,12 +3,13 @@
 mod bench;
 
 use bench::card::{CARD, ModelCard, PIN};
-use bench::{air, config};
+use bench::{air, config, moments};
 use cam_core::{
     Absence, Engine, Handover, Input, OfferId, Output, RequestId, SessionId, StoreId, TxnId,
 };
 use cam_types::{Fen, Instant, Pid};
 use proptest::prelude::*;
+use std::time::Duration;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -109,12 +110,12 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut engine = Engine::new(config(air::stored_pairing()));
-        engine
-            .handle_input(Instant::from_micros(0), Input::Cat { source: 0, section: &air::cat() });
+        let now = moments::first();
+        engine.handle_input(now, Input::Cat { source: 0, section: &air::cat() });
         Self {
             engine,
             card: ModelCard::new(),
-            now: Instant::from_micros(1),
+            now,
             apdu: None,
             stores: Vec::new(),
             sessions: Vec::new(),
@@ -239,7 +240,7 @@ impl World {
             }
             Step::Timeout => self.input(Input::Timeout),
             Step::Wait(ms) => {
-                self.now = Instant::from_micros(self.now.as_micros() + u64::from(ms) * 100);
+                self.now = self.now.after(Duration::from_micros(u64::from(ms) * 100));
                 self.input(Input::Timeout);
             }
             Step::Begin { offer, price, request } => {
@@ -296,7 +297,7 @@ proptest! {
         world.apdu = None;
         world.card = ModelCard::new();
         for _ in 0..3 {
-            world.now = Instant::from_micros(world.now.as_micros() + 60_000_000);
+            world.now = world.now.after(Duration::from_secs(60));
             world.take(Step::Absent(0));
             world.drain();
             world.take(Step::Ready);

@@ -6,7 +6,7 @@ mod bench;
 use bench::card::{CARD, ModelCard};
 use bench::{Bench, air};
 use cam_core::{AccessState, AccessStatus, CardState, Event, Input, Remedy, SessionId};
-use cam_types::{Instant, Pseudonym};
+use cam_types::Pseudonym;
 use ecm_emm::card::{INS_ECM, INS_INFO, INS_RIGHTS};
 
 fn watching() -> (Bench, SessionId) {
@@ -324,5 +324,4 @@ fn late_answers_and_timeouts_are_for_nobody() {
     bench.run(500);
     assert!(bench.has_words(news));
     assert_eq!(bench.engine.card().state, CardState::Ready);
-    assert!(bench.now > Instant::from_micros(0));
 }

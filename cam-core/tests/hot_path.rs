@@ -7,7 +7,7 @@ mod allocations;
 mod bench;
 
 use bench::card::{CARD, ModelCard};
-use bench::{air, config};
+use bench::{air, config, moments};
 use cam_core::{CardState, Engine, Input, Output};
 use cam_types::Instant;
 use ecm_emm::card::{AccessStatus, INS_ECM};
@@ -43,7 +43,7 @@ fn settle(engine: &mut Engine, card: &mut ModelCard, now: Instant) -> (usize, us
 
 #[test]
 fn an_ecm_costs_no_allocation_once_warm() {
-    let now = Instant::from_micros(1_000_000);
+    let now = moments::first();
     let mut engine = Engine::new(config(air::stored_pairing()));
     let mut card = ModelCard::new();
     settle(&mut engine, &mut card, now);

@@ -260,7 +260,7 @@ static void tell_offer(box_t *box, const service_t *service)
 
 /* Both steps of a purchase. The request makes asking again harmless, also after a power cut: then there need be no
  * offer any more. */
-static stbcam_result_t buy(box_t *box, const service_t *service, long price, const char *name, const char *pin)
+static stbcam_result_t buy(box_t *box, const service_t *service, long long price, const char *name, const char *pin)
 {
     uint8_t id[16];
     request_t *request = request_of(box, name);
@@ -429,7 +429,7 @@ static int command(box_t *box, char *line)
             print_hex("request", id, sizeof id);
         end_line();
     } else if (strcmp(verb, "buy") == 0) {
-        answer(verb, buy(box, service, strtol(word[2], NULL, 10), word[3], word[4]));
+        answer(verb, buy(box, service, strtoll(word[2], NULL, 10), word[3], word[4]));
         print_text("request", word[3]);
         end_line();
     } else if (strcmp(verb, "confirm") == 0) {

@@ -1,8 +1,12 @@
+/* A recording is longer than 2 GiB, which off_t says of itself only on a machine of 64 bits. */
+#define _FILE_OFFSET_BITS 64
+#define _POSIX_C_SOURCE 200809L
 #include "ts.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 int ts_open(ts_file_t *ts, const char *name)
 {
@@ -14,17 +18,17 @@ int ts_open(ts_file_t *ts, const char *name)
         return -1;
     }
     int first = getc(ts->file);
-    long size = fseek(ts->file, 0, SEEK_END) == 0 ? ftell(ts->file) : -1;
+    off_t size = fseeko(ts->file, 0, SEEK_END) == 0 ? ftello(ts->file) : -1;
     const char *wrong = NULL;
     if (first != 0x47)
         wrong = "does not begin with sync octet 0x47: not a transport stream";
-    else if (size < 0 || fseek(ts->file, 0, SEEK_SET) != 0)
+    else if (size < 0 || fseeko(ts->file, 0, SEEK_SET) != 0)
         wrong = "cannot be read from its beginning: not a file";
     if (wrong) {
         fprintf(stderr, "player: %s: %s\n", name, wrong);
     } else if (size % TS_PACKET) {
-        fprintf(stderr, "player: %s: truncated: packet %ld has %ld of 188 octets\n", name, size / TS_PACKET,
-                size % TS_PACKET);
+        fprintf(stderr, "player: %s: truncated: packet %lld has %d of 188 octets\n", name,
+                (long long)(size / TS_PACKET), (int)(size % TS_PACKET));
     } else {
         return 0;
     }

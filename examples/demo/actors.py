@@ -162,10 +162,10 @@ class Card:
 class Box:
     """The player, steered by its remote control: one command, one JSON answer; events in between."""
 
-    def __init__(self, out, card, scrambled, state, box_file, paced, wrapper=()):
+    def __init__(self, out, card, scrambled, state, box_file, paced, player):
         self.descrambled = out / "descrambled.ts"
         self.events = []
-        command = [*wrapper, BIN / "player", "--reader", card.url, "--box", box_file, "--state", state,
+        command = [*player, "--reader", card.url, "--box", box_file, "--state", state,
                    "--log", out / "box.log", "--remote", "--paced" if paced else "--unpaced",
                    "-o", self.descrambled, scrambled]
         self._errors = open(out / "box.err", "w+")

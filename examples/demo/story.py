@@ -2,6 +2,7 @@
 """The whole path once: two services, one card, a purchase, a key rotation, two power cuts, a pulled card.
 
     story.py [--out DIR] [--unpaced] [--reader NAME] [--break NAME] [--plant HEX]
+             [--player COMMAND] [--wrapper COMMAND]
 
 STBCAM_DEMO_READER names the reader too.
 
@@ -20,7 +21,7 @@ from pathlib import Path
 import breaks
 import outcome
 import timeline
-from actors import HERE, READERS, ROOT, ActorError, Box, Card, Headend
+from actors import BIN, HERE, READERS, ROOT, ActorError, Box, Card, Headend
 from claims import Claims
 
 NEWS, CINEMA = 1, 2
@@ -30,8 +31,8 @@ SETTLE_S = 6  # un-paced runs wait at most so long for an event; nothing in the 
 class Story:
     """The steps in order. `at` is stream time in seconds."""
 
-    def __init__(self, out, paced, reader, break_name, wrapper, planted):
-        self.out, self.paced, self.reader, self.wrapper = out, paced, reader, wrapper
+    def __init__(self, out, paced, reader, break_name, player, wrapper, planted):
+        self.out, self.paced, self.reader, self.player, self.wrapper = out, paced, reader, player, wrapper
         self.twist = breaks.BREAKS.get(break_name, breaks.Break())
         self.planted = planted
         self.claims = Claims()
@@ -58,7 +59,8 @@ class Story:
         shutil.copy(pairing / "box-pair.section", state / "pairing.0")
         options = ["--historical", self.planted] if self.planted else []
         self.card = Card(self.out, self.personalisation(pairing), self.twist.card, self.reader, options)
-        self.box = Box(self.out, self.card, self.received(), state, self.box_file(), self.paced, self.wrapper)
+        self.box = Box(self.out, self.card, self.received(), state, self.box_file(), self.paced,
+                       [*self.wrapper, *self.player])
         self.card.await_reader()
         self.settle("card", state="ready")
 
@@ -298,7 +300,8 @@ class Story:
         def switch_on(name):
             folder = scene / name
             folder.mkdir()
-            box = Box(folder, self.card, evening.scrambled, self.out / "state", self.out / "box.txt", self.paced)
+            box = Box(folder, self.card, evening.scrambled, self.out / "state", self.out / "box.txt", self.paced,
+                      self.player)
             box.await_event("card", SETTLE_S, state="ready")
             return box
 
@@ -424,13 +427,15 @@ def main():
                          help="break one claim on purpose: " + ", ".join(sorted(breaks.BREAKS)))
     options.add_argument("--plant", default="", metavar="HEX",
                          help="write these eight octets through every recorder: a search for secrets must find them")
+    options.add_argument("--player", default="",
+                         help="the player's command, such as qemu-aarch64 with a player of that processor")
     options.add_argument("--wrapper", default="", help="command in front of the player, such as valgrind")
     given = options.parse_args()
     if given.reader not in READERS:
         options.error(f"STBCAM_DEMO_READER is '{given.reader}', expected {', '.join(READERS)}")
     given.out.mkdir(parents=True, exist_ok=True)
-    story = Story(given.out.resolve(), not given.unpaced, given.reader, given.break_name, given.wrapper.split(),
-                  given.plant)
+    story = Story(given.out.resolve(), not given.unpaced, given.reader, given.break_name,
+                  given.player.split() or [BIN / "player"], given.wrapper.split(), given.plant)
     try:
         story.set_up()
         story.tell()

@@ -11,7 +11,6 @@ use iso7816::atr::Atr;
 use iso7816::etu::{Convention, LineParams};
 use iso7816::line::{Level, Reset};
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::time::TimeSpec;
 use stb_shim::clock;
 use stb_shim::reader::{Capabilities, Latency, Presence, Reader, ReaderError, Received, What};
 use stb_shim::sys::Waker;
@@ -427,7 +426,7 @@ fn wake(waker: &Waker, limit: Option<Duration>) -> bool {
     let mut fds = [PollFd::new(waker.as_fd(), PollFlags::POLLIN)];
     if limit != Some(Duration::ZERO) {
         // A wait that fails is a short one.
-        let _ = ppoll(&mut fds, limit.map(TimeSpec::from), None);
+        let _ = ppoll(&mut fds, limit.map(clock::timeout), None);
     }
     waker.take()
 }

@@ -1,4 +1,7 @@
 //! The card line above characters: readers that take TPDUs and readers that take APDUs.
+#[path = "../../tests/moments.rs"]
+mod moments;
+
 use cam_types::Instant;
 use hex_literal::hex;
 use iso7816::line::{CardLine, Cause, Input, Level, Output, Policy};
@@ -25,7 +28,7 @@ impl Bench {
     /// A line whose reader has reset the card and brought this answer.
     fn activated(atr: &[u8], level: Level, settled: Option<u8>) -> (Self, Vec<Wanted>) {
         let policy = Policy { max_command: 65_544, max_response: 4096, ..Policy::new(4_000_000) };
-        let mut bench = Self { line: CardLine::new(policy), now: Instant::from_micros(1) };
+        let mut bench = Self { line: CardLine::new(policy), now: moments::first() };
         assert_eq!(bench.tell(Input::Activate), [Wanted::Activate]);
         let wanted = bench.tell(Input::Answered { atr, level, settled });
         (bench, wanted)

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 mod bench;
 
+use bench::moments::{MOMENTS, first};
 use bench::{Bench, Card, Event, Mishap, answer};
 use cam_types::Instant;
 use hex_literal::hex;
@@ -51,7 +52,7 @@ fn from_reset_to_an_exchange() {
     assert_eq!(bench.card.executed.len(), 3);
     assert!(bench.line.atr().is_some());
     // Reset to the first command in less than 100 ms, at the real speed of the line.
-    assert!(bench.now.as_micros() < 400_000);
+    assert!(bench.now.since(first()) < Duration::from_millis(400));
 }
 
 #[test]
@@ -318,6 +319,37 @@ fn one_fault_at_every_place_of_the_start() {
     }
 }
 
+/// A card of T=1 with one octet of the line damaged: everything that comes of it, each with its time.
+fn recovery(first: Instant, octet: usize, mishap: Mishap) -> Vec<(Duration, Option<Event>)> {
+    let mut bench = Bench::from(first, &with_tck(&ATR), Policy::new(CLOCK));
+    bench.mishap = Some((octet, mishap));
+    let mut told = Vec::new();
+    bench.input(Input::Activate);
+    told.push((bench.now.since(first), bench.run()));
+    for apdu in [&hex!("80320000")[..], &hex!("80B000C8 00"), &[0x80; 60]] {
+        let event = bench.command(apdu);
+        told.push((bench.now.since(first), Some(event)));
+    }
+    told
+}
+
+#[test]
+fn it_recovers_alike_from_every_first_moment() {
+    for mishap in [Mishap::Lost, Mishap::Parity] {
+        for octet in (0..120).step_by(7) {
+            let told = recovery(MOMENTS[0], octet, mishap);
+            for first in &MOMENTS[1..] {
+                let us = first.as_micros();
+                assert_eq!(
+                    told,
+                    recovery(*first, octet, mishap),
+                    "{mishap:?} {octet}, from {us} us"
+                );
+            }
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Activate,
@@ -366,7 +398,7 @@ proptest! {
         steps in prop::collection::vec(step(), 0..60),
     ) {
         let mut line = CardLine::new(Policy::new(CLOCK));
-        let mut now = Instant::from_micros(1);
+        let mut now = first();
         let mut deadline = None;
         let input = |line: &mut CardLine, now, input: Input<'_>| {
             line.handle_input(now, input);
@@ -436,7 +468,7 @@ proptest! {
         prop_assert!(matches!(event, Some(Event::Failed(_) | Event::Response(_))), "{event:?}");
         if t1 {
             // Random octets make a block once in thousands of cases, never a whole exchange.
-            prop_assert!(bench.now.as_micros() < 120_000_000);
+            prop_assert!(bench.now.since(first()) < Duration::from_secs(120));
         }
     }
 }

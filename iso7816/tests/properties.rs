@@ -5,6 +5,9 @@
 #[path = "../../tests/allocations.rs"]
 mod allocations;
 
+#[path = "../../tests/moments.rs"]
+mod moments;
+
 use cam_types::Instant;
 use hex_literal::hex;
 use iso7816::atr::{Atr, AtrPolicy, AtrWarnings, Expect};
@@ -134,7 +137,7 @@ machine!(T14, t14);
 
 impl<M: Machine> Run<M> {
     fn new(machine: M, patience: Duration) -> Self {
-        let now = Instant::from_micros(2);
+        let now = moments::first();
         let mut run = Self { machine, now, deadline: None, patience, over: false };
         run.drain();
         run
@@ -261,7 +264,7 @@ proptest! {
         let mut t0 = T0::new(261, 258, LATENCY, policy);
         let wt = line().wt(10, 372);
         t0.reset(line(), wt);
-        t0.handle_input(Instant::from_micros(1), t0::Input::Command(&command));
+        t0.handle_input(moments::first(), t0::Input::Command(&command));
         // One silence ends it, or turns the line round and then ends it.
         Run::new(t0, wt + line().sending(261) + LATENCY).play(&script, split, 6);
     }
@@ -278,7 +281,7 @@ proptest! {
         let offer = if announce { 254 } else { 32 };
         let mut t1 = T1::new(261, 100, LATENCY, offer, profile);
         t1.reset(line(), T1Params::default());
-        t1.handle_input(Instant::from_micros(1), t1::Input::Command(&vec![0; length.into()]));
+        t1.handle_input(moments::first(), t1::Input::Command(&vec![0; length.into()]));
         // Three offers, three blocks and three RESYNCH, and the end of a block before each.
         let patience = line().bwt(4) * 255 + line().etus(960) + line().sending(MAX_BLOCK) + LATENCY;
         Run::new(t1, patience).play(&script, split, 20);
@@ -288,7 +291,7 @@ proptest! {
     fn t14(script in prop::collection::vec(said(), 0..40), split in 1..300_usize) {
         let mut t14 = T14::new(LATENCY);
         t14.reset(line(), Duration::from_secs(1));
-        t14.handle_input(Instant::from_micros(1), t14::Input::Command(&hex!("0102000002 AABB")));
+        t14.handle_input(moments::first(), t14::Input::Command(&hex!("0102000002 AABB")));
         Run::new(t14, Duration::from_secs(6)).play(&script, split, 3);
     }
 
@@ -336,7 +339,7 @@ struct Whole {
 impl Whole {
     fn new(policy: Policy, atr: Vec<u8>, split: usize) -> Self {
         let line = CardLine::new(policy);
-        Self { line, atr, split, now: Instant::from_micros(1), deadline: None, over: false }
+        Self { line, atr, split, now: moments::first(), deadline: None, over: false }
     }
 
     fn input(&mut self, input: Input<'_>) {

@@ -3,6 +3,9 @@
 //! `C` command, `>` the machine sends, `<` the card sends, `-` nothing comes in time, `x` a parity
 //! error, `=` the response, `!` the exchange failed. Octets are hex, `..n` repeats the last n times.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
+#[path = "../../tests/moments.rs"]
+mod moments;
+
 use cam_types::Instant;
 use iso7816::apdu::Lengths;
 use iso7816::emv::Profile;
@@ -42,7 +45,7 @@ impl Stage {
         let latency = Duration::from_millis(40);
         let mut machine = T0::new(Lengths::MAX_COMMAND, LIMIT, latency, policy);
         machine.reset(line, line.wt(10, 372));
-        let now = Instant::from_micros(1);
+        let now = moments::first();
         Self { machine, line, now, deadline: None, events: VecDeque::new() }
     }
 

@@ -61,12 +61,15 @@ struct State {
 }
 
 impl EventQueue {
+    /// So many notices have their memory from the start; a longer queue grows to what it comes to hold.
+    const AT_ONCE: usize = 256;
+
     /// A queue for so many notices.
     pub fn new(capacity: usize) -> io::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         Ok(Self {
             state: Mutex::new(State {
-                queue: VecDeque::with_capacity(capacity),
+                queue: VecDeque::with_capacity(capacity.min(Self::AT_ONCE)),
                 sequence: 0,
                 lost: 0,
                 lost_in_all: 0,
@@ -189,6 +192,14 @@ mod tests {
         assert!(!readable(&queue) && pop(&queue).is_none());
         queue.push(AT, Notice::Engine(Event::Filters));
         assert_eq!(pop(&queue).unwrap().sequence, 6);
+    }
+
+    /// A box of 32 bits has no room for the largest queue that a host can ask for.
+    #[test]
+    fn a_queue_takes_no_memory_for_what_never_comes() {
+        let queue = EventQueue::new(usize::MAX).unwrap();
+        queue.push(AT, Notice::Engine(Event::Filters));
+        assert!(matches!(pop(&queue).unwrap().notice, Notice::Engine(Event::Filters)));
     }
 
     #[test]

@@ -14,7 +14,6 @@ use cam_types::Instant;
 use iso7816::etu::LineParams;
 use iso7816::line::Reset;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::time::TimeSpec;
 use pcsc::{Context, Error, ReaderState, Scope, State};
 use std::io;
 use std::os::fd::AsFd;
@@ -84,7 +83,7 @@ impl PcscReader {
 
     /// Waits for the thread at the desk, or for the waker.
     fn wait(&self, until: Option<Instant>, waker: &Waker) -> Result<(), ReaderError> {
-        let timeout = until.map(|until| TimeSpec::from(until.since(clock::now())));
+        let timeout = until.map(|until| clock::timeout(until.since(clock::now())));
         let readable = |waker| PollFd::new(waker, PollFlags::POLLIN);
         let mut fds = [readable(self.desk.done().as_fd()), readable(waker.as_fd())];
         match ppoll(&mut fds, timeout, None) {
@@ -195,6 +194,6 @@ impl Drop for PcscReader {
         self.desk.post(Order::End, &[]);
         let mut fds = [PollFd::new(self.desk.done().as_fd(), PollFlags::POLLIN)];
         // A thread that pcscd does not let go ends by itself when it does.
-        let _ = ppoll(&mut fds, Some(TimeSpec::from(FAREWELL)), None);
+        let _ = ppoll(&mut fds, Some(clock::timeout(FAREWELL)), None);
     }
 }

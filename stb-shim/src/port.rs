@@ -8,7 +8,6 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::c_int;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::termios::{FlushArg, tcflush};
-use nix::sys::time::TimeSpec;
 use serialport::TTYPort;
 use std::fs;
 use std::io;
@@ -126,7 +125,7 @@ impl Port {
         until: Option<Instant>,
         waker: Option<&Waker>,
     ) -> Result<Ready, ReaderError> {
-        let timeout = until.map(|until| TimeSpec::from(until.since(clock::now())));
+        let timeout = until.map(|until| clock::timeout(until.since(clock::now())));
         let port = PollFd::new(self.fd(), events);
         let is = |fd: &PollFd<'_>| fd.any().unwrap_or(false);
         let (result, ready) = match waker {

@@ -7,7 +7,6 @@ use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::time::TimeSpec;
 use serialport::TTYPort;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -46,7 +45,7 @@ impl Waker {
     /// Waits for the signal, or for `until`, and takes it. Whether there was one.
     pub fn wait(&self, until: Option<Instant>) -> bool {
         loop {
-            let timeout = until.map(|until| TimeSpec::from(until.since(clock::now())));
+            let timeout = until.map(|until| clock::timeout(until.since(clock::now())));
             let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
             let ready = ppoll(&mut fds, timeout, None);
             if self.take() {

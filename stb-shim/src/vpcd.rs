@@ -21,7 +21,6 @@ use iso7816::etu::LineParams;
 use iso7816::line::{Gone, Level, Reset};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::time::TimeSpec;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
@@ -221,7 +220,7 @@ impl VpcdReader {
             Expected::Nothing | Expected::AnswerToReset => None,
         };
         let stop = [until, stalled, due].into_iter().flatten().min();
-        let timeout = stop.map(|stop| TimeSpec::from(stop.since(clock::now())));
+        let timeout = stop.map(|stop| clock::timeout(stop.since(clock::now())));
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let door = self.listener.as_fd();
         let client = self.client.as_ref().map_or(door, Client::descriptor);

@@ -11,9 +11,9 @@ extern int failures;
 
 #define CHECK(what, expected)                                                                          \
     do {                                                                                               \
-        long got_ = (long)(what), expected_ = (long)(expected);                                        \
+        long long got_ = (long long)(what), expected_ = (long long)(expected);                         \
         if (got_ != expected_) {                                                                       \
-            fprintf(stderr, "%s:%d: %s: got %ld (%s), expected %ld\n", __FILE__, __LINE__, #what,      \
+            fprintf(stderr, "%s:%d: %s: got %lld (%s), expected %lld\n", __FILE__, __LINE__, #what,    \
                     got_, stbcam_strerror((stbcam_result_t)got_), expected_);                          \
             failures++;                                                                                \
         }                                                                                              \

@@ -4,6 +4,8 @@
 
 pub mod air;
 pub mod card;
+#[path = "../../../tests/moments.rs"]
+pub mod moments;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -83,17 +85,26 @@ pub struct Bench {
 impl Bench {
     /// A paired box with a card in its reader, in session.
     pub fn ready() -> Self {
-        let mut bench = Self::new(config(air::stored_pairing()));
+        Self::ready_from(moments::first())
+    }
+
+    pub fn ready_from(first: Instant) -> Self {
+        let mut bench = Self::from(first, config(air::stored_pairing()));
         bench.run(1000);
         assert_eq!(bench.engine.card().state, CardState::Ready);
         bench
     }
 
     pub fn new(config: Config) -> Self {
+        Self::from(moments::first(), config)
+    }
+
+    /// The box is switched on at this moment of its clock.
+    pub fn from(first: Instant, config: Config) -> Self {
         let stored = config.stored.iter().cloned().collect();
         let mut bench = Self {
             engine: Engine::new(config),
-            now: Instant::from_micros(1_000_000),
+            now: first,
             card: ModelCard::new(),
             inserted: true,
             storage: stored,

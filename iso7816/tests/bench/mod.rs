@@ -1,4 +1,7 @@
 //! A card line with a small card on it, in virtual time, with faults on the line.
+#[path = "../../../tests/moments.rs"]
+pub mod moments;
+
 use cam_types::Instant;
 use iso7816::etu::{Convention, LineParams};
 use iso7816::line::{CardLine, Input, LineError, Output, Policy, Reset};
@@ -182,10 +185,14 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(atr: &[u8], policy: Policy) -> Self {
+        Self::from(moments::first(), atr, policy)
+    }
+
+    pub fn from(first: Instant, atr: &[u8], policy: Policy) -> Self {
         Self {
             line: CardLine::new(policy),
             card: Card::new(atr),
-            now: Instant::from_micros(1),
+            now: first,
             deadline: None,
             events: VecDeque::new(),
             mishap: None,

@@ -1,6 +1,7 @@
 //! Plays the dialogues of `dialogues/t1.txt`, which says how to read them, against a card line.
 #![allow(dead_code)] // each test file uses its part
-use crate::stage::{CLOCK, Event, Stage, with_tck};
+use crate::stage::{CLOCK, Event, Stage, moments, with_tck};
+use cam_types::Instant;
 use hex_literal::hex;
 use iso7816::line::{Cause, Gone, Input, LineError, Policy, Reset};
 use iso7816::t1::{Block, Edc, Fault, MAX_BLOCK, Supervisory};
@@ -67,9 +68,14 @@ pub struct Player {
 impl Player {
     /// The card has answered the reset, with IFSC 32 and the usual waiting times.
     pub fn new(dialogue: &Dialogue, edc: Edc, split: usize) -> Self {
+        Self::from(moments::first(), dialogue, edc, split)
+    }
+
+    pub fn from(first: Instant, dialogue: &Dialogue, edc: Edc, split: usize) -> Self {
         let announces = dialogue.steps.first().is_some_and(|step| step == &["A"]);
         let ifsd = if announces { 254 } else { 32 };
-        let mut stage = Stage::new(Policy { ifsd, max_response: 80, ..Policy::new(CLOCK) });
+        let policy = Policy { ifsd, max_response: 80, ..Policy::new(CLOCK) };
+        let mut stage = Stage::from(first, policy);
         stage.input(Input::Activate);
         assert_eq!(stage.next(), Some(Event::Activate(Reset::Cold)));
         stage.card(&match edc {
@@ -271,13 +277,18 @@ fn crc(octets: &[u8]) -> u16 {
 pub fn play(dialogue: &Dialogue) {
     for edc in [Edc::Lrc, Edc::Crc] {
         for split in [1, 3, 300] {
-            let mut player = Player::new(dialogue, edc, split);
-            for (at, step) in dialogue.steps.iter().enumerate() {
-                let here = format!("{}, step {at}: {} ({edc:?})", dialogue.title, step.join(" "));
-                player.step(step, &here);
-            }
-            let left = &player.stage.events;
-            assert!(left.is_empty(), "{}: left over {left:?}", dialogue.title);
+            play_from(moments::first(), dialogue, edc, split);
         }
     }
+}
+
+/// Plays it to its end; the card is reset at this moment.
+pub fn play_from(first: Instant, dialogue: &Dialogue, edc: Edc, split: usize) {
+    let mut player = Player::from(first, dialogue, edc, split);
+    for (at, step) in dialogue.steps.iter().enumerate() {
+        let here = format!("{}, step {at}: {} ({edc:?})", dialogue.title, step.join(" "));
+        player.step(step, &here);
+    }
+    let left = &player.stage.events;
+    assert!(left.is_empty(), "{}: left over {left:?}", dialogue.title);
 }

@@ -1,5 +1,8 @@
 //! A card line whose other end is played by the test, in virtual time.
 #![allow(dead_code)] // each test file uses its part
+#[path = "../../../tests/moments.rs"]
+pub mod moments;
+
 use cam_types::Instant;
 use iso7816::etu::{Convention, LineParams};
 use iso7816::line::{CardLine, Cause, Input, LineError, Output, Policy, Reset};
@@ -58,9 +61,13 @@ pub fn agreeable(sent: &[u8], protocol: u8) -> Vec<u8> {
 
 impl Stage {
     pub fn new(policy: Policy) -> Self {
+        Self::from(moments::first(), policy)
+    }
+
+    pub fn from(first: Instant, policy: Policy) -> Self {
         Self {
             line: CardLine::new(policy),
-            now: Instant::from_micros(1),
+            now: first,
             deadline: None,
             events: VecDeque::new(),
             convention: Convention::Direct,

@@ -2,7 +2,6 @@
 use crate::clock;
 use cam_types::Instant;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::time::TimeSpec;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -154,7 +153,7 @@ impl Client {
                         return Err(Parting::Dismissed(why));
                     }
                     ErrorKind::WouldBlock => {
-                        let left = TimeSpec::from(until.since(clock::now()));
+                        let left = clock::timeout(until.since(clock::now()));
                         let mut fds = [PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT)];
                         // A wait that fails is a short one; the next write tells.
                         let _ = ppoll(&mut fds, Some(left), None);

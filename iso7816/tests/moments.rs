@@ -1,0 +1,50 @@
+//! What the card line does, and when, does not depend on the moment at which its clock began.
+#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+mod dialogue;
+mod stage;
+
+use cam_types::Instant;
+use dialogue::{dialogues, play_from};
+use hex_literal::hex;
+use iso7816::line::{Gone, Input, Policy};
+use iso7816::t1::Edc;
+use stage::moments::MOMENTS;
+use stage::{CLOCK, Stage};
+use std::time::Duration;
+
+#[test]
+fn every_dialogue_goes_alike_from_every_first_moment() {
+    for dialogue in dialogues() {
+        for first in MOMENTS {
+            play_from(first, &dialogue, Edc::Lrc, 300);
+        }
+    }
+}
+
+/// A card of T=0 that keeps the line with NULL, then falls silent.
+fn silence(first: Instant) -> Vec<(Duration, Option<stage::Event>)> {
+    let mut stage = Stage::from(first, Policy::new(CLOCK));
+    assert_eq!(stage.activate(&hex!("3B 00")), stage::Event::Ready);
+    let mut told = Vec::new();
+    stage.command(&hex!("80 32 00 00 01"));
+    told.push((stage.now.since(first), stage.next()));
+    for _ in 0..40 {
+        stage.pass(Duration::from_millis(500));
+        stage.card(&[0x60]);
+    }
+    for _ in 0..4 {
+        let event = stage.next();
+        told.push((stage.now.since(first), event));
+    }
+    stage.input(Input::Gone(Gone::Removed));
+    told.push((stage.now.since(first), stage.next()));
+    told
+}
+
+#[test]
+fn a_silent_card_is_given_up_alike_from_every_first_moment() {
+    let told = silence(MOMENTS[0]);
+    for first in &MOMENTS[1..] {
+        assert_eq!(told, silence(*first), "from {} us", first.as_micros());
+    }
+}

@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""The library on other processors, and at every time after boot that a counter could end in.
+
+    targets.py [NAME…]     only the steps whose name contains one of these; those that build are always run
+
+i686 runs natively, armv7 and aarch64 under qemu-user. A time namespace gives a program another CLOCK_MONOTONIC; only root
+may make one, so for anybody else those steps are skipped, by name. Logs: target/cross/log.
+"""
+
+import concurrent.futures
+import functools
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import typing
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CROSS = Path("target/cross")
+NATIVE = Path("target/release")
+LOGS = CROSS / "log"
+TIMEOUT_S = 900
+
+# Just begun; and one second before a count of microseconds or milliseconds leaves 31 or 32 bits: seconds after boot.
+# The rigs of engine and card line begin at the same ones (tests/moments.rs).
+MOMENTS = {"0": 0, "2^31 us": 2**31 // 10**6 - 1, "2^32 us": 2**32 // 10**6 - 1, "2^31 ms": 2**31 // 10**3 - 1,
+           "2^32 ms": 2**32 // 10**3 - 1}
+
+CRATES = ["cam-types", "gp", "iso7816", "ecm-emm", "wallet", "cam-core", "stb-shim", "stbcam-ffi"]
+MACHINES = ["iso7816", "cam-core"]
+C_FLAGS = ["-std=c99", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude"]
+
+# Debian's compiler builds std from its own source, of the same version; nothing of another toolchain may get in between.
+CARGO = "/usr/bin/cargo"
+TOOLCHAIN = {**os.environ, "RUSTC": "/usr/bin/rustc", "RUSTDOC": "/usr/bin/rustdoc", "RUSTC_BOOTSTRAP": "1",
+             "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0"}
+
+
+class Target:
+    """A processor: its triple, the C compiler for it, and what runs its programs here."""
+
+    def __init__(self, triple, gnu, runner=(), options=(), level=0):
+        self.triple, self.cc, self.runner, self.options = triple, f"{gnu}-gcc", list(runner), list(options)
+        self.out = CROSS / triple / "debug"
+        name = f"CARGO_TARGET_{triple.upper().replace('-', '_')}"
+        self.env = {**TOOLCHAIN, "CARGO_PROFILE_DEV_OPT_LEVEL": str(level), "CC": self.cc, f"{name}_LINKER": self.cc,
+                    f"{name}_RUSTFLAGS": " ".join(f"-Clink-arg={option}" for option in self.options)}
+        self.cargo_options = ["--locked", "-Zbuild-std", "--target-dir", str(CROSS), "--target", triple]
+
+
+LOADER = "/usr/i686-linux-gnu/lib"
+I686 = Target("i686-unknown-linux-gnu", "i686-linux-gnu",
+              options=[f"-Wl,--dynamic-linker={LOADER}/ld-linux.so.2", f"-Wl,-rpath,{LOADER}"])
+ARMV7 = Target("armv7-unknown-linux-gnueabihf", "arm-linux-gnueabihf", ["qemu-arm", "-L", "/usr/arm-linux-gnueabihf"])
+# The demo descrambles a stream, and an emulator is some 50 times slower than the processor.
+AARCH64 = Target("aarch64-unknown-linux-gnu", "aarch64-linux-gnu", ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"], level=1)
+
+
+class Skipped(Exception):
+    """This machine cannot do it; the text says why."""
+
+
+class Failed(Exception):
+    """The text is the end of the log."""
+
+
+def run(log, *command, env=None):
+    """Runs a command from the project's root; what it says goes to the log and back."""
+    with open(LOGS / log, "a") as kept:
+        kept.write(f"$ {' '.join(map(str, command))}\n")
+        kept.flush()
+        start = kept.tell()
+        ended = subprocess.run([str(word) for word in command], stdout=kept, stderr=subprocess.STDOUT, env=env,
+                               stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, check=False)
+    said = (LOGS / log).read_text(errors="replace")[start:]
+    if ended.returncode != 0:
+        raise Failed("\n".join(said.strip().splitlines()[-15:]))
+    return said
+
+
+@functools.cache
+def time_namespaces():
+    """Why there are none here; None when there are."""
+    made = subprocess.run(["unshare", "-T", "--monotonic", "1", "--fork", "true"], capture_output=True, text=True, check=False)
+    return None if made.returncode == 0 else made.stderr.strip().splitlines()[-1]
+
+
+def since_boot(seconds, *command):
+    """The command where CLOCK_MONOTONIC says `seconds` as it begins."""
+    why = time_namespaces()
+    if why:
+        raise Skipped(f"no time namespace, which needs root: {why}")
+    return ["unshare", "-T", "--monotonic", str(seconds - int(time.monotonic())), "--fork", *command]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+# ---- steps ------------------------------------------------------------------------------------------
+
+def crates(target):
+    """Without the examples in documentation: this rustdoc calls a crate failed whose only example must not compile."""
+    run("crates", CARGO, "test", *target.cargo_options, "--no-fail-fast", "--quiet", "--tests",
+        *(word for crate in CRATES for word in ("-p", crate)), env=target.env)
+
+
+def machines(target, seconds):
+    """The tests of engine and card line, whose rigs begin at this moment; the properties with fewer cases."""
+    env = {**target.env, "STBCAM_FIRST_MOMENT_US": str(seconds * 10**6), "PROPTEST_CASES": "8"}
+    run(f"machines-{seconds}", CARGO, "test", *target.cargo_options, "--quiet", "--tests",
+        *(word for crate in MACHINES for word in ("-p", crate)), env=env)
+
+
+def library(target):
+    """libstbcam.a, libstbcam.so.1, the player and the programs of tests/c."""
+    out = target.out
+    run(f"library-{target.triple}", "make", out / "player", f"CARGO={CARGO}", f"CC={target.cc}",
+        f"BIN={out}", f"STBCAM_OUT={out}", f"STBCAM_BUILD={' '.join(target.cargo_options)}", f"LDFLAGS={' '.join(target.options)}", env=target.env)
+    programs(out, target.cc, target.options)
+
+
+def programs(out, compiler, options=()):
+    link = [f"-L{out}", "-lstbcam", "-lpthread", f"-Wl,-rpath,{(ROOT / out).resolve()}", *options]
+    for name, *sources in (("reader",), ("abuse", "tests/c/sessions.c")):
+        run(f"library-{out.parent.name}", compiler, *C_FLAGS, f"tests/c/{name}.c", *sources, "-o", out / name, *link)
+
+
+def card():
+    """A memory of a new card, for one program."""
+    place = CROSS / f"card-{time.monotonic_ns()}.nvm"
+    run("card", NATIVE / "vcard", "personalise", "--from", "examples/demo/card.toml", "--memory", place)
+    return place
+
+
+def reader(out, seconds, runner=()):
+    memory = card()
+    run(f"reader-{out.parent.name}-{seconds}", *since_boot(seconds, *runner, out / "reader", NATIVE / "vcard", memory))
+    memory.unlink()
+
+
+def abuse(out, seconds, runner=(), url=()):
+    run(f"abuse-{out.parent.name}-{seconds}", *since_boot(seconds, *runner, out / "abuse", *url))
+
+
+def long_recording():
+    """The player takes a stream of more than 2 GiB: what it then misses is the box's file."""
+    stream = CROSS / "long.ts"
+    with open(stream, "wb") as file:
+        file.write(b"\x47")
+        file.truncate((2**31 // 188 + 1) * 188)
+    told = subprocess.run([I686.out / "player", "--reader", "vpcd:127.0.0.1:1", "--box", "no-such-box", "--state", CROSS,
+                           stream], capture_output=True, text=True, check=False)
+    stream.unlink()
+    if "no-such-box" not in told.stderr:
+        raise Failed(told.stderr.strip())
+
+
+def demo():
+    """The story, where library and player are of aarch64 and everything else of this machine."""
+    said = run("demo-aarch64", sys.executable, "examples/demo/story.py", "--unpaced", "--out", CROSS / "demo", "--reader", "vpcd",
+               "--player", " ".join([*AARCH64.runner, str(ROOT / AARCH64.out / "player")]))
+    if '{"demo":"ok",' not in said:
+        raise Failed("\n".join(said.strip().splitlines()[-15:]))
+
+
+class Step(typing.NamedTuple):
+    name: str
+    do: typing.Callable
+    alone: bool = False   # takes both cores
+    always: bool = False  # others need what it makes
+
+
+def steps():
+    for target in (I686, ARMV7, AARCH64):
+        yield Step(f"{target.triple}: library, player and C programs are built", lambda target=target: library(target),
+                   alone=True, always=True)
+    yield Step("this machine: C programs are built", lambda: programs(NATIVE, "cc"), alone=True, always=True)
+    yield Step("i686: the tests of the crates", lambda: crates(I686), alone=True)
+    for name, seconds in list(MOMENTS.items())[1:]:
+        yield Step(f"i686: engine and card line from {name}", lambda seconds=seconds: machines(I686, seconds), alone=True)
+    yield Step("aarch64: the demo over vpcd", demo)
+    for name, seconds in MOMENTS.items():
+        for where, out in (("i686", I686.out), ("this machine", NATIVE)):
+            yield Step(f"{where}: reader from {name}", lambda out=out, seconds=seconds: reader(out, seconds))
+            yield Step(f"{where}: abuse from {name}", lambda out=out, seconds=seconds: abuse(out, seconds))
+    for name in ("0", "2^31 us"):
+        seconds = MOMENTS[name]
+        yield Step(f"armv7: reader from {name}", lambda seconds=seconds: reader(ARMV7.out, seconds, ARMV7.runner))
+        yield Step(f"armv7: abuse from {name}",
+                   lambda seconds=seconds: abuse(ARMV7.out, seconds, ARMV7.runner, [f"vpcd:127.0.0.1:{free_port()}"]))
+    yield Step("i686: a recording of more than 2 GiB", long_recording)
+
+
+def timed(do):
+    begin = time.monotonic()
+    try:
+        do()
+        verdict, why = "ok", None
+    except Skipped as skipped:
+        verdict, why = "SKIPPED", str(skipped)
+    except Failed as failed:
+        verdict, why = "FAILED", str(failed)
+    except subprocess.TimeoutExpired as error:
+        verdict, why = "FAILED", f"no end after {error.timeout:.0f} s"
+    return verdict, why, time.monotonic() - begin
+
+
+def main():
+    os.chdir(ROOT)
+    shutil.rmtree(LOGS, ignore_errors=True)
+    LOGS.mkdir(parents=True)
+    counts = {"ok": 0, "FAILED": 0, "SKIPPED": 0}
+
+    def tell(name, verdict, why, seconds):
+        counts[verdict] += 1
+        print(f"{verdict:8} {name} ({seconds:.1f} s)", flush=True)
+        if why:
+            print("    " + why.replace("\n", "\n    "), flush=True)
+
+    wanted = [step for step in steps()
+              if step.always or not sys.argv[1:] or any(word in step.name for word in sys.argv[1:])]
+    for step in wanted:
+        if step.alone:
+            tell(step.name, *timed(step.do))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        running = [(step.name, pool.submit(timed, step.do)) for step in wanted if not step.alone]
+        for name, future in running:
+            tell(name, *future.result())
+    print(f"{counts['ok']} passed, {counts['FAILED']} failed, {counts['SKIPPED']} skipped")
+    return counts["FAILED"] != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
