@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Every line of the conformance documents names tests, and they exist.
+"""Every line of the conformance documents and of docs/field.md names tests, and they exist.
 
 A table with a column `proved by` (and `proved against`) is a table of claims: each row has to name a test in each of
 these columns. The lines 1 to 50 and, in section 5.7, the scenarios 1 to 48 all have to be there. A test is named by its
 crate, the path of its file and modules, and its function: `iso7816::tests::line::removed_and_reader_lost`,
-`iso7816::etu::tests::conventions`. Before anything else the check is shown documents that are wrong, and has to say so.
+`iso7816::etu::tests::conventions`; a program by its path: `tests/check_tables.py`, `tests/c/ts.c`. Before anything else the check is shown documents that are wrong, and has to say so.
 
     conformance.py
 """
@@ -15,14 +15,14 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCS = [ROOT / "docs" / "conformance" / name for name in ("iso7816.md", "iso7816-t1.md")]
+DOCS = [ROOT / "docs" / name for name in ("conformance/iso7816.md", "conformance/iso7816-t1.md", "field.md")]
 COLUMNS = ("proved by", "proved against")
 LINES, SCENARIOS = range(1, 51), range(1, 49)
 # What the second document is about.
 T1_LINES = range(37, 51)
 
 TEST = re.compile(r"((?:#\[[^\]]*\]\s*)*)#\[test\]((?:\s*(?:#\[[^\]]*\]|//[^\n]*))*)\s*fn (\w+)")
-NAMED = re.compile(r"`([a-z]\w*(?:::\w+)+)`")
+NAMED = re.compile(r"`([a-z]\w*(?:::\w+)+|tests/[\w/]+\.(?:py|c))`")
 
 
 def tests_of(text, module):
@@ -36,7 +36,8 @@ def tests_of(text, module):
 
 
 def existing_tests():
-    names = set()
+    programs = [file for ending in ("py", "c") for file in (ROOT / "tests").glob(f"**/*.{ending}")]
+    names = {str(file.relative_to(ROOT)) for file in programs}
     for crate in tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["members"]:
         for file in [*(ROOT / crate).glob("src/**/*.rs"), *(ROOT / crate).glob("tests/**/*.rs")]:
             parts = list(file.relative_to(ROOT / crate).with_suffix("").parts)
@@ -106,7 +107,7 @@ def main():
     problems = [f"the check does not see {what}" for what in blind_spots(texts, existing)]
     problems += complaints(texts, existing)
     for problem in problems:
-        print(f"docs/conformance: {problem}", file=sys.stderr)
+        print(f"docs: {problem}", file=sys.stderr)
     rows = [row for text in texts if text is not None for row in claims(text)]
     named = {test for _, _, columns in rows for tests in columns.values() for test in tests}
     if not problems:

@@ -306,15 +306,18 @@ impl std::fmt::Debug for World {
     }
 }
 
+/// A world, the orders that lead there, and the first of them.
+type Reached = (World, u64, Vec<Happening>);
+
 /// Follows all orders of `events` over eight periods, and one quiet period behind.
 fn all_orders(content: Content, events: &[Happening]) {
-    let mut states: HashMap<(Vec<i64>, usize), (World, u64, Vec<Happening>)> = HashMap::new();
+    let mut states: HashMap<(Vec<i64>, usize), Reached> = HashMap::new();
     for (index, first) in events.iter().enumerate() {
         let world = World::new(content);
         states.insert((world.key(), index), (world, 1, vec![*first]));
     }
     for _ in 0..8 {
-        let mut after: HashMap<_, (World, u64, Vec<Happening>)> = HashMap::new();
+        let mut after: HashMap<_, Reached> = HashMap::new();
         for (world, orders, history) in states.into_values() {
             for (index, next) in events.iter().enumerate() {
                 let mut world = world.clone();
