@@ -40,7 +40,7 @@ class BadSignal(Story):
     """The demo's viewer, without its attacks on money: watches both services, buys what is on, pulls the card."""
 
     def __init__(self, out, seed):
-        super().__init__(out, False, "serial", None, [], "")
+        super().__init__(out, paced=False, reader="serial")
         self.seed = seed
         self.twist = Break((), headend=("no-forgeries",))  # they are random in any case
 

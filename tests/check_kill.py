@@ -35,7 +35,7 @@ class Scene(story.Story):
     """The stage of the demo."""
 
     def __init__(self, out):
-        super().__init__(out, paced=False, reader=READERS[0], break_name=None, wrapper=(), planted="")
+        super().__init__(out, paced=False, reader=READERS[0])
 
     def personalisation(self, pairing):
         """Without a PIN: a kill inside VERIFY costs a try, as with any card."""

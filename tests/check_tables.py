@@ -95,7 +95,7 @@ class Scene(story.Story):
     """The head-end and the card of the demo, and a box for each stream."""
 
     def __init__(self, out):
-        super().__init__(out, paced=False, reader=READERS[0], break_name=None, wrapper=(), planted="")
+        super().__init__(out, paced=False, reader=READERS[0])
         head_end = Headend(out, self.schedule())
         pairing = head_end.pair(self.card_file["card_id"], self.operator["box"][0]["stb_id"])
         head_end.package()

@@ -31,8 +31,9 @@ SETTLE_S = 6  # un-paced runs wait at most so long for an event; nothing in the 
 class Story:
     """The steps in order. `at` is stream time in seconds."""
 
-    def __init__(self, out, paced, reader, break_name, player, wrapper, planted):
-        self.out, self.paced, self.reader, self.player, self.wrapper = out, paced, reader, player, wrapper
+    def __init__(self, out, paced, reader, break_name=None, player=(), wrapper=(), planted=""):
+        self.out, self.paced, self.reader, self.wrapper = out, paced, reader, wrapper
+        self.player = player or [BIN / "player"]
         self.twist = breaks.BREAKS.get(break_name, breaks.Break())
         self.planted = planted
         self.claims = Claims()
@@ -435,7 +436,7 @@ def main():
         options.error(f"STBCAM_DEMO_READER is '{given.reader}', expected {', '.join(READERS)}")
     given.out.mkdir(parents=True, exist_ok=True)
     story = Story(given.out.resolve(), not given.unpaced, given.reader, given.break_name,
-                  given.player.split() or [BIN / "player"], given.wrapper.split(), given.plant)
+                  given.player.split(), given.wrapper.split(), given.plant)
     try:
         story.set_up()
         story.tell()
