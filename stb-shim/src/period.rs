@@ -1,4 +1,7 @@
 //! How long a crypto period lasts, learnt from the control words as they come.
+//!
+//! Words may come late, and the next ones in time: one interval alone would then be far too short. The
+//! longer of the last two is taken.
 
 use cam_core::SessionId;
 use cam_types::{Instant, Pid};
@@ -14,7 +17,8 @@ struct Stream {
     ecm_pid: Pid,
     number: u32,
     since: Option<Instant>,
-    length_ms: u32,
+    /// The last two whole periods, 0 before there were so many.
+    lengths_ms: [u32; 2],
 }
 
 impl PeriodMeter {
@@ -30,18 +34,22 @@ impl PeriodMeter {
         let known = |stream: &&mut Stream| stream.session == session && stream.ecm_pid == ecm_pid;
         let Some(stream) = self.streams.iter_mut().find(known) else {
             // The session may have begun in the middle of a period.
-            self.streams.push(Stream { session, ecm_pid, number, since: None, length_ms: 0 });
+            let lengths_ms = [0; 2];
+            self.streams.push(Stream { session, ecm_pid, number, since: None, lengths_ms });
             return 0;
         };
         if stream.number != number {
             let next = stream.number.wrapping_add(1) == number;
             if let (true, Some(since)) = (next, stream.since) {
-                stream.length_ms = u32::try_from(now.since(since).as_millis()).unwrap_or(u32::MAX);
+                let length = u32::try_from(now.since(since).as_millis()).unwrap_or(u32::MAX);
+                let [_, newer] = stream.lengths_ms;
+                stream.lengths_ms = [newer, length];
             }
             stream.number = number;
             stream.since = Some(now);
         }
-        stream.length_ms
+        let [older, newer] = stream.lengths_ms;
+        older.max(newer)
     }
 
     /// The session has lost its keys; what comes later is measured afresh.
@@ -65,7 +73,10 @@ mod tests {
         assert_eq!(see(8, 8_900), 0);
         assert_eq!(see(9, 9_100), 5_100);
         assert_eq!(see(12, 20_000), 5_100, "a gap is no period");
-        assert_eq!(see(13, 25_000), 5_000);
+        assert_eq!(see(13, 25_000), 5_100);
+        assert_eq!(see(14, 33_000), 8_000, "late words");
+        assert_eq!(see(15, 35_000), 8_000, "and the next in time");
+        assert_eq!(see(16, 40_000), 5_000);
         meter.forget(SessionId(1));
         assert_eq!(meter.see(SessionId(1), Pid::from_field(0x140), 13, Instant::default()), 0);
     }
