@@ -29,6 +29,8 @@ pub(super) struct Follower {
     has_former: bool,
     place: Place,
     streams: Vec<Stream>,
+    /// The last packet would move the stream, if a second one did.
+    would_move: bool,
     /// When the last packet came, or the newest ECM was answered.
     last: Instant,
     /// The length of a period, once measured.
@@ -50,6 +52,7 @@ enum Place {
     Lost,
     In {
         period: u32,
+        since: Instant,
         moved: Option<Move>,
     },
 }
@@ -60,7 +63,10 @@ struct Move {
     at: Instant,
     /// How many packets came since.
     packets: u16,
-    /// Not parities alone say so: a start code or the ECM of this period has.
+    /// The stream had not been in the period before for as long as half a one: one of the two may
+    /// be a mistake.
+    hasty: bool,
+    /// Not parities alone say so: a start code has.
     confirmed: bool,
 }
 
@@ -69,7 +75,7 @@ struct Stream {
     pid: Pid,
     /// The period that it has shown last.
     period: Option<u32>,
-    /// Its last packet would move the stream, if a second one did.
+    /// Its last packet would move the stream, if a second one of it did.
     would_move: bool,
     units: Units,
 }
@@ -96,15 +102,24 @@ enum Doubt {
 /// The period that a packet is taken for.
 struct Expected {
     period: u32,
-    /// A second packet like it moves the stream there.
-    moves: bool,
+    second: Second,
+}
+
+/// What a second packet like it does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Second {
+    Nothing,
+    /// It moves the stream there.
+    Moves,
+    /// It shows that the stream is not where it was taken to be.
+    Doubts,
 }
 
 impl Follower {
-    /// Before a length is measured: a stream toggles no sooner than this after a toggle.
-    const SHORT: Duration = Duration::from_millis(500);
-    /// Before a length is measured: packets that stay out for so long may hide a toggle.
-    const GAP: Duration = Duration::from_secs(2);
+    /// Before a length is measured: no period that is used in practice is shorter.
+    const UNMEASURED: Duration = Duration::from_secs(2);
+    /// A pause of packets that is shorter hides no toggle, whatever was measured.
+    const LEAST_GAP: Duration = Duration::from_millis(500);
     /// So many packets after a toggle no other PID of the stream is behind it.
     const LAG: u16 = 512;
     /// So many packets without a start code are a doubt.
@@ -119,6 +134,7 @@ impl Follower {
             has_former: false,
             place: Place::NotCertain,
             streams: Vec::new(),
+            would_move: false,
             last: now,
             period: None,
             proven: false,
@@ -166,16 +182,11 @@ impl Follower {
         self.heard(now);
         self.newest = number;
         self.has_former = step == 1;
-        let Place::In { period, moved } = &mut self.place else {
+        let Place::In { period, .. } = self.place else {
             return self.lose(Place::NotCertain);
         };
-        let ahead = period.wrapping_sub(number);
-        match (step, ahead) {
-            (1, 0) => {
-                moved.iter_mut().for_each(|moved| moved.confirmed = true);
-                self.late = false;
-            }
-            (1, 1 | u32::MAX) => self.late = false,
+        match (step, period.wrapping_sub(number)) {
+            (1, 0 | 1 | u32::MAX) => self.late = false,
             (1..=Self::LATE, 2..=Self::LATE) if self.proven || !self.late => self.late = true,
             _ => self.lose(Place::NotCertain),
         }
@@ -216,16 +227,18 @@ impl Follower {
         if doubt == Doubt::Packet {
             return None;
         }
-        let Some(Expected { period, moves }) = expected else {
+        let Some(Expected { period, second }) = expected else {
             self.stays(at, None);
             return None;
         };
-        if moves {
-            self.try_move(now, at, period);
-        } else {
-            self.stays(at, Some(period));
+        match second {
+            Second::Nothing => self.stays(at, Some(period)),
+            Second::Moves if self.is_second(at) => self.moves(now, at, period),
+            Second::Doubts if self.is_second(at) => self.lose(Place::NotCertain),
+            Second::Moves | Second::Doubts => {}
         }
-        (doubt == Doubt::None && self.holds(period)).then_some(period)
+        let certain = doubt == Doubt::None && second != Second::Doubts;
+        (certain && self.holds(period)).then_some(period)
     }
 
     fn holds(&self, period: u32) -> bool {
@@ -236,59 +249,67 @@ impl Follower {
         match self.place {
             Place::Lost => None,
             Place::NotCertain => (Parity::of_crypto_period(self.newest) == parity)
-                .then_some(Expected { period: self.newest, moves: true }),
+                .then_some(Expected { period: self.newest, second: Second::Moves }),
             Place::In { period, .. } if Parity::of_crypto_period(period) == parity => {
-                Some(Expected { period, moves: false })
+                Some(Expected { period, second: Second::Nothing })
             }
-            Place::In { period, moved } => {
+            Place::In { period, moved, .. } => {
                 let former = period.wrapping_sub(1);
                 if self.lags(now, at) {
-                    return Some(Expected { period: former, moves: false });
+                    return Some(Expected { period: former, second: Second::Nothing });
                 }
-                // No period is so short: a stream that turns back had not toggled.
-                let back = moved
-                    .is_some_and(|moved| !moved.confirmed && now.since(moved.at) < self.short());
-                let period = if back { former } else { period.wrapping_add(1) };
-                Some(Expected { period, moves: true })
+                // No period is so short: a stream that turns back had not toggled. The newest ECM
+                // may say that it had, and an ECM that came early says nothing.
+                let turns_back = moved
+                    .is_some_and(|moved| !moved.confirmed && now.since(moved.at) < self.short())
+                    && matches!(former.wrapping_sub(self.newest), 0 | 1 | u32::MAX);
+                let sure = self.period.is_some() && moved.is_some_and(|moved| !moved.hasty);
+                Some(match (turns_back, sure) {
+                    (true, true) => Expected { period: former, second: Second::Moves },
+                    (true, false) => Expected { period: former, second: Second::Doubts },
+                    (false, _) => {
+                        Expected { period: period.wrapping_add(1), second: Second::Moves }
+                    }
+                })
             }
         }
     }
 
     /// The stream has just toggled, and this PID has not shown it yet.
     fn lags(&self, now: Instant, at: usize) -> bool {
-        let Place::In { period, moved: Some(moved) } = self.place else { return false };
+        let Place::In { period, moved: Some(moved), .. } = self.place else { return false };
         moved.packets < Self::LAG
             && now.since(moved.at) < self.short()
-            && self
-                .streams
-                .get(at)
-                .is_some_and(|stream| stream.period == Some(period.wrapping_sub(1)))
+            && self.streams.get(at).is_some_and(|stream| stream.period != Some(period))
     }
 
     /// A packet that moves nothing, and the period that it is of.
     fn stays(&mut self, at: usize, period: Option<u32>) {
+        self.would_move = false;
         if let Some(stream) = self.streams.get_mut(at) {
             stream.would_move = false;
             stream.period = period;
         }
     }
 
-    /// One packet moves nothing; a second one in a row on its PID does, and one on another PID.
-    fn try_move(&mut self, now: Instant, at: usize, to: u32) {
-        if !self.streams.iter().any(|stream| stream.would_move) {
-            if let Some(stream) = self.streams.get_mut(at) {
-                stream.would_move = true;
+    /// One packet moves nothing; a second one in a row does, be it on its PID or on any.
+    fn is_second(&mut self, at: usize) -> bool {
+        let on_any = std::mem::replace(&mut self.would_move, true);
+        let stream = self.streams.get_mut(at);
+        stream.is_some_and(|stream| std::mem::replace(&mut stream.would_move, true)) || on_any
+    }
+
+    fn moves(&mut self, now: Instant, at: usize, to: u32) {
+        let moved = match self.place {
+            Place::In { period, since, .. } if to == period.wrapping_add(1) => {
+                let hasty = now.since(since) < self.short();
+                Some(Move { at: now, packets: 0, hasty, confirmed: false })
             }
-            return;
-        }
-        let forward = match self.place {
-            Place::In { period, .. } => to == period.wrapping_add(1),
-            Place::NotCertain | Place::Lost => false,
+            _ => None,
         };
-        let confirmed = to == self.newest;
-        let moved = forward.then_some(Move { at: now, packets: 0, confirmed });
-        self.place = Place::In { period: to, moved };
+        self.place = Place::In { period: to, since: now, moved };
         self.proven = false;
+        self.would_move = false;
         for stream in &mut self.streams {
             // Whoever would have moved too has shown the new period.
             if std::mem::take(&mut stream.would_move) {
@@ -313,23 +334,25 @@ impl Follower {
         if behind {
             return;
         }
-        let moved = match self.place {
-            Place::In { period, moved } if period == shown => {
-                moved.map(|moved| Move { confirmed: true, ..moved })
+        self.place = match self.place {
+            Place::In { period, since, moved } if period == shown => {
+                let moved = moved.map(|moved| Move { confirmed: true, ..moved });
+                Place::In { period, since, moved }
             }
             Place::In { period, .. } if shown == period.wrapping_add(1) => {
-                Some(Move { at: now, packets: 0, confirmed: true })
+                let moved = Move { at: now, packets: 0, hasty: false, confirmed: true };
+                Place::In { period: shown, since: now, moved: Some(moved) }
             }
-            _ => None,
+            _ => Place::In { period: shown, since: now, moved: None },
         };
-        self.place = Place::In { period: shown, moved };
         self.proven = true;
+        self.would_move = false;
         self.streams.iter_mut().for_each(|stream| stream.would_move = false);
     }
 
     /// A packet that starts a unit shows no start code under any word.
     fn doubt(&mut self, at: usize, expected: &Expected) -> Doubt {
-        let certain = self.proven && !expected.moves;
+        let certain = self.proven && expected.second == Second::Nothing;
         let Some(stream) = self.streams.get_mut(at) else { return Doubt::Packet };
         match &mut stream.units {
             Units::Pes => {
@@ -356,22 +379,21 @@ impl Follower {
         self.proven = false;
         self.contradictions = 0;
         self.late = false;
+        self.would_move = false;
         for stream in &mut self.streams {
             stream.period = None;
             stream.would_move = false;
         }
     }
 
-    fn half(&self) -> Option<Duration> {
-        self.period.map(|period| period / 2)
-    }
-
+    /// A stream toggles no sooner than this after a toggle.
     fn short(&self) -> Duration {
-        self.half().unwrap_or(Self::SHORT)
+        self.period.map_or(Self::UNMEASURED, |period| period / 2)
     }
 
+    /// Packets that stay out for so long may hide a toggle.
     fn gap(&self) -> Duration {
-        self.half().map_or(Self::GAP, |half| half.max(Self::SHORT))
+        self.short().max(Self::LEAST_GAP)
     }
 }
 

@@ -347,3 +347,57 @@ fn headers_adaptation_fields_and_rubbish_stay_as_they_are() {
     octets[0] = 0x46;
     assert_eq!(rig.take(0, &mut octets[..188]), PacketResult::Malformed);
 }
+
+/// The next period's ECM is out already when two packets are damaged: it confirms no toggle.
+#[test]
+fn an_early_ecm_confirms_no_toggle() {
+    for strays in [[VIDEO, VIDEO], [VIDEO, AUDIO]] {
+        let mut rig = Rig::new();
+        rig.provide(1, 100).unwrap();
+        assert_eq!(rig.play_period(100), [PacketResult::Descrambled; 8]);
+        rig.provide(1, 101).unwrap();
+        for pid in strays {
+            let mut stray = scrambled(pid, 100);
+            stray[3] ^= 0x40;
+            let _ = rig.take(0, &mut stray);
+        }
+        for pid in [VIDEO, AUDIO, VIDEO, AUDIO] {
+            assert_eq!(rig.play(pid, 100), PacketResult::Descrambled, "{strays:X?}");
+        }
+        assert_eq!(rig.play_period(101), [PacketResult::Descrambled; 8]);
+    }
+}
+
+/// Strays that good packets lie between are two mistakes, not a toggle.
+#[test]
+fn strays_far_apart_are_no_toggle() {
+    let mut rig = Rig::new();
+    rig.provide(1, 100).unwrap();
+    assert_eq!(rig.play_period(100), [PacketResult::Descrambled; 8]);
+    rig.provide(1, 101).unwrap();
+    for pid in [AUDIO, VIDEO] {
+        let mut stray = scrambled(pid, 100);
+        stray[3] ^= 0x40;
+        let _ = rig.take(0, &mut stray);
+        for _ in 0..4 {
+            rig.passes(Duration::from_secs(1));
+            assert_eq!(rig.play(VIDEO, 100), PacketResult::Descrambled);
+        }
+    }
+}
+
+/// A PID that shows its first packet behind a toggle may still be in the period before.
+#[test]
+fn a_pid_not_seen_yet_lags_too() {
+    let mut rig = Rig::new();
+    rig.provide(1, 100).unwrap();
+    assert_eq!(rig.play_period(100), [PacketResult::Descrambled; 8]);
+    for _ in 0..2 {
+        assert_eq!(rig.play(VIDEO, 101), PacketResult::Descrambled);
+    }
+    rig.provide(1, 101).unwrap();
+    for _ in 0..2 {
+        assert_eq!(rig.play(AUDIO, 100), PacketResult::Descrambled);
+        assert_eq!(rig.play(VIDEO, 101), PacketResult::Descrambled);
+    }
+}

@@ -22,6 +22,10 @@ enum Happening {
     Toggle,
     /// The video packet at this place has a wrong scrambling bit.
     Stray(usize),
+    /// So have the video packets at this place and the next one.
+    StrayPair(usize),
+    /// So have the packets of both PIDs at this place.
+    StrayBoth(usize),
     /// Its ECM is answered in the period before, behind that one's last packet or in its middle.
     EcmEarly(u64),
     /// Its ECM is answered late in the period, or at this time in the next one.
@@ -36,11 +40,16 @@ enum Happening {
     Restart(u32),
 }
 
-use Happening::{EcmEarly, EcmLate, Gap, LongGap, Pause, Restart, Stray, Toggle};
+use Happening::{
+    EcmEarly, EcmLate, Gap, LongGap, Pause, Restart, Stray, StrayBoth, StrayPair, Toggle,
+};
 
 /// What every stream must stand.
-const EVENTS: [Happening; 13] = [
+const EVENTS: [Happening; 16] = [
     Toggle,
+    StrayPair(2),
+    StrayPair(4),
+    StrayBoth(2),
     Stray(0),
     Stray(2),
     Stray(5),
@@ -136,7 +145,12 @@ impl World {
             self.answer_until(self.began_ms + at);
             if at < signal_ms {
                 for pid in [VIDEO, AUDIO] {
-                    let stray = pid == VIDEO && happening == Stray(place);
+                    let stray = match happening {
+                        Stray(at) => pid == VIDEO && place == at,
+                        StrayPair(at) => pid == VIDEO && (place == at || place == at + 1),
+                        StrayBoth(at) => place == at,
+                        _ => false,
+                    };
                     self.packet(at, pid, place, stray);
                 }
             }
@@ -224,11 +238,18 @@ impl World {
             probe: if starts { Some(&mut probe) } else { None },
         };
         let now = Instant::from_micros((self.began_ms + at) * 1000);
+        let steady = self.follower.period.is_some()
+            && matches!(self.follower.place, Place::In { since, .. }
+                if now.since(since) >= Duration::from_millis(PERIOD_MS / 2));
         let taken = self.follower.packet(now, sight);
         let held = words.iter().any(|(_, word)| *word == truth);
         // Before an ECM of this life nothing but a start code tells that the words are others.
         let told = self.answered.is_some_and(|(life, _)| life == self.life);
         match taken {
+            // Where the stream is not known for long, a second stray packet costs a toggle.
+            _ if stray && !steady => {
+                self.promise = Promise::From(at + 4_000 + PERIOD_MS);
+            }
             _ if stray => {}
             Some(period) => {
                 let right = word(period) == Some(truth);
@@ -258,16 +279,19 @@ impl World {
             follower.proven.into(),
             follower.contradictions.into(),
             follower.late.into(),
+            follower.would_move.into(),
             self.early.into(),
         ];
         match follower.place {
             Place::NotCertain => key.push(NONE),
             Place::Lost => key.push(NONE + 1),
-            Place::In { period, moved } => {
+            Place::In { period, since, moved } => {
                 key.push(number(period));
+                key.push(ms(since).min(PERIOD_MS as i64 / 2));
                 // Half a period later it makes no difference.
                 if let Some(moved) = moved.filter(|moved| ms(moved.at) < PERIOD_MS as i64 / 2) {
-                    key.extend([ms(moved.at), moved.packets.into(), moved.confirmed.into()]);
+                    key.extend([ms(moved.at), moved.packets.into()]);
+                    key.extend([moved.hasty, moved.confirmed].map(i64::from));
                 }
             }
         }
