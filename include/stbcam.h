@@ -1286,6 +1286,11 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
  *
  * The same numbers as the card's answer (docs/spec/card.md). A number that is not here can come
  * from a newer card; stbcam_reason_text has a text for it.
+ *
+ * Where some scrambled components of a programme are served and others cannot be, the served ones
+ * have their keys, and the reason is that of the others: FOREIGN_SYSTEM, UNKNOWN_OPERATOR, NO_KEY or
+ * TOO_MANY_STREAMS, the first of these that holds. A refusal of the served ones goes before it. A
+ * host that wants only the served ones leaves the others out of its CA_PMT.
  */
 
 /** The card has not been asked yet. */
@@ -1310,7 +1315,7 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
 #define STBCAM_REASON_NOT_YET_VALID 49
 /** The right has ended. */
 #define STBCAM_REASON_EXPIRED 50
-/** The card does not belong to this operator. */
+/** The card does not belong to this operator: the programme, or a component of it, is for others. */
 #define STBCAM_REASON_UNKNOWN_OPERATOR 51
 /** Not in this region. */
 #define STBCAM_REASON_REGION 52
@@ -1334,7 +1339,11 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
 #define STBCAM_REASON_PREVIEW_USED 61
 /** The card needs its messages first. */
 #define STBCAM_REASON_EMM_NEEDED 62
-/** Scrambled by other CA systems only: none of config.ca_system_ids is in the PMT. */
+
+/**
+ * The programme, or a component of it, is scrambled by other CA systems only: none of
+ * config.ca_system_ids is there.
+ */
 #define STBCAM_REASON_FOREIGN_SYSTEM 63
 /** No card. */
 #define STBCAM_REASON_NO_CARD 64
@@ -1344,7 +1353,11 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
 #define STBCAM_REASON_UNKNOWN_CARD 66
 /** The card is busy. */
 #define STBCAM_REASON_CARD_BUSY 67
-/** No key for this period. */
+
+/**
+ * No key for this period; or the programme, or a component of it, is the card's operator's in a
+ * suite that the card does not have yet.
+ */
 #define STBCAM_REASON_NO_KEY 68
 /** The card could not read the ECM. */
 #define STBCAM_REASON_MALFORMED_ECM 69

@@ -11,6 +11,7 @@ use ecm_emm::card::AccessStatus;
 
 use crate::programme::Programme;
 use crate::session::Session;
+use crate::watch::with_left_out;
 use crate::{AccessState, CardState, Engine, SessionError, SessionId};
 
 /// The reply to an EN 50221 CA_PMT object.
@@ -187,12 +188,10 @@ impl Engine {
     fn prospect(&self, programme: &Programme) -> AccessStatus {
         let plan = programme.plan(&self.abilities);
         if plan.streams.is_empty() {
-            self.card.unserved(programme)
-        } else if !plan.complete {
-            AccessStatus::TOO_MANY_STREAMS
-        } else {
-            self.card.reason
+            return self.card.unserved(plan.left_out);
         }
+        let told = plan.left_out.filter(|why| self.card.tells(*why));
+        with_left_out(self.card.reason, told)
     }
 }
 

@@ -45,8 +45,38 @@ struct Candidate {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) streams: Vec<StreamPlan>,
-    /// No component had to be left out for want of room.
-    pub(crate) complete: bool,
+    /// Why a component is left out, if one is: of several reasons the worst.
+    pub(crate) left_out: Option<LeftOut>,
+}
+
+/// Why a scrambled component has no ECM stream, from the best to the worst: how much would have to
+/// change for it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum LeftOut {
+    /// More ECM streams or components than are served.
+    Room,
+    /// It is for the card's operator in another suite: an EMM may bring the card there.
+    Suite,
+    /// It is for other operators' cards.
+    Operator,
+    /// It is other CA systems'.
+    System,
+}
+
+impl LeftOut {
+    pub(crate) fn reason(self) -> AccessStatus {
+        match self {
+            Self::Room => AccessStatus::TOO_MANY_STREAMS,
+            Self::Suite => AccessStatus::NO_KEY,
+            Self::Operator => AccessStatus::UNKNOWN_OPERATOR,
+            Self::System => AccessStatus::FOREIGN_SYSTEM,
+        }
+    }
+
+    /// Another card may change it, so nothing is said of it while there is none.
+    pub(crate) fn is_by_card(self) -> bool {
+        matches!(self, Self::Suite | Self::Operator)
+    }
 }
 
 /// An ECM stream to be used and what it is for.
@@ -68,9 +98,6 @@ pub(crate) struct CardAbility {
 }
 
 impl Programme {
-    /// So many ECM streams of one programme are used at most. Each costs the card a command in every
-    /// crypto period, and the demultiplexer two filters.
-    const MAX_STREAMS: usize = 16;
     /// So many elementary streams are served at most: more than a PMT section can name.
     const MAX_COMPONENTS: usize = 256;
 
@@ -120,42 +147,49 @@ impl Programme {
 
     /// The ECM streams to use with this card; while no card is known the first that is ours.
     pub(crate) fn plan(&self, card: &[CardAbility]) -> Plan {
-        let mut plan = Plan { streams: Vec::new(), complete: !self.truncated };
+        let left_out = self.truncated.then_some(LeftOut::Room);
+        let mut plan = Plan { streams: Vec::new(), left_out };
         for component in &self.components {
-            let Some(choice) = choose(self.candidates_of(component), card) else { continue };
-            let full = plan.streams.len() >= Self::MAX_STREAMS;
-            let known = plan.streams.iter_mut().find(|plan| plan.ecm_pid == choice.ecm_pid);
-            match known {
-                Some(stream) => stream.es_pids.push(component.pid),
-                None if full => plan.complete = false,
-                None => plan.streams.push(StreamPlan {
-                    ecm_pid: choice.ecm_pid,
-                    system: choice.system,
-                    operator: choice
-                        .private
-                        .filter(|_| !card.is_empty())
-                        .map(|private| private.operator),
-                    es_pids: alloc::vec![component.pid],
-                }),
+            if let Err(why) = plan.serve(component.pid, self.candidates_of(component), card) {
+                plan.left_out = plan.left_out.max(Some(why));
             }
         }
         plan
     }
 
-    /// Why there is no ECM stream to use.
-    pub(crate) fn unserved(&self) -> AccessStatus {
-        let mut candidates = self.components.iter().flat_map(|of| self.candidates_of(of));
-        if self.components.is_empty() {
-            AccessStatus::CLEAR
-        } else if candidates.next().is_none() {
-            AccessStatus::FOREIGN_SYSTEM
-        } else {
-            AccessStatus::UNKNOWN_OPERATOR
-        }
-    }
-
     fn candidates_of<'a>(&'a self, component: &'a Component) -> &'a [Candidate] {
         component.own.as_ref().unwrap_or(&self.common)
+    }
+}
+
+impl Plan {
+    /// So many ECM streams of one programme are used at most. Each costs the card a command in every
+    /// crypto period, and the demultiplexer two filters.
+    const MAX_STREAMS: usize = 16;
+
+    fn serve(
+        &mut self,
+        component: Pid,
+        candidates: &[Candidate],
+        card: &[CardAbility],
+    ) -> Result<(), LeftOut> {
+        let choice = choose(candidates, card)?;
+        let known = self.streams.iter_mut().find(|stream| stream.ecm_pid == choice.ecm_pid);
+        if let Some(stream) = known {
+            stream.es_pids.push(component);
+            return Ok(());
+        }
+        if self.streams.len() >= Self::MAX_STREAMS {
+            return Err(LeftOut::Room);
+        }
+        let named = choice.private.filter(|_| !card.is_empty());
+        self.streams.push(StreamPlan {
+            ecm_pid: choice.ecm_pid,
+            system: choice.system,
+            operator: named.map(|private| private.operator),
+            es_pids: alloc::vec![component],
+        });
+        Ok(())
     }
 }
 
@@ -185,12 +219,18 @@ fn candidates(descriptors: Descriptors<'_>, ours: &[CaSystemId]) -> Vec<Candidat
 }
 
 /// The first that names an operator and suite of the card, else the first that names none.
-fn choose<'a>(candidates: &'a [Candidate], card: &[CardAbility]) -> Option<&'a Candidate> {
+fn choose<'a>(candidates: &'a [Candidate], card: &[CardAbility]) -> Result<&'a Candidate, LeftOut> {
+    let first = candidates.first().ok_or(LeftOut::System)?;
     if card.is_empty() {
-        return candidates.first();
+        return Ok(first);
     }
     let named = candidates.iter().find(|candidate| candidate.is_for(card));
-    named.or_else(|| candidates.iter().find(|candidate| candidate.private.is_none()))
+    let chosen = named.or_else(|| candidates.iter().find(|of| of.private.is_none()));
+    chosen.ok_or_else(|| {
+        let is_ours = |of: &CaPrivate| card.iter().any(|can| can.operator == of.operator);
+        let ours = candidates.iter().filter_map(|of| of.private.as_ref()).any(is_ours);
+        if ours { LeftOut::Suite } else { LeftOut::Operator }
+    })
 }
 
 impl Candidate {

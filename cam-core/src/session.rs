@@ -6,7 +6,7 @@ use cam_types::{CasTime, Fen, Instant, Pid};
 use ecm_emm::card::AccessStatus;
 
 use crate::access::Access;
-use crate::programme::{CardAbility, Programme};
+use crate::programme::{CardAbility, LeftOut, Programme};
 use crate::stream::Stream;
 use crate::{Offer, OfferId, OfferKind};
 
@@ -80,8 +80,8 @@ pub(crate) struct Session {
     pub(crate) source: u8,
     pub(crate) programme: Programme,
     pub(crate) streams: Vec<Stream>,
-    /// No component had to be left out.
-    pub(crate) complete: bool,
+    /// Why a component is left out, if one is.
+    pub(crate) left_out: Option<LeftOut>,
     /// Offer sections, newest last.
     pub(crate) sealed: Vec<SealedOffer>,
     /// What was published last.
@@ -105,7 +105,7 @@ impl Session {
     pub(crate) fn choose_streams(&mut self, card: &[CardAbility]) -> bool {
         let mut old = core::mem::take(&mut self.streams);
         let plan = self.programme.plan(card);
-        self.complete = plan.complete;
+        self.left_out = plan.left_out;
         for plan in plan.streams {
             let stays = old.iter().position(|stream| stream.plan.goes_on_as(&plan));
             match stays {
@@ -247,7 +247,7 @@ impl Sessions {
             source,
             programme,
             streams: Vec::new(),
-            complete: true,
+            left_out: None,
             sealed: Vec::new(),
             access: Access::of(AccessStatus::PENDING),
             listed: false,

@@ -8,7 +8,7 @@ use ecm_emm::cat::Cat;
 
 use crate::filter::{ecm_filters, emm_filters};
 use crate::outbox::{Outbox, Todo};
-use crate::programme::Programme;
+use crate::programme::{LeftOut, Programme};
 use crate::session::Session;
 use crate::{Access, AccessState, Card, CardState, Engine, Event, Filter, SessionError, SessionId};
 
@@ -185,10 +185,10 @@ fn session_access(session: &Session, card: &Card, settles: bool, now: Instant) -
     let offers = session.offers().count().min(255) as u8;
     let worst = session.streams.iter().max_by_key(|stream| AccessState::of(stream.status(now)));
     let Some(stream) = worst else {
-        return Access { offers, ..Access::of(card.unserved(&session.programme)) };
+        return Access { offers, ..Access::of(card.unserved(session.left_out)) };
     };
     let dark = stream.keys.is_none();
-    let (reason, sw) = match card.state {
+    let (served, sw) = match card.state {
         CardState::Ready | CardState::Starting if dark && settles => {
             (AccessStatus::OUTCOME_UNKNOWN, card.sw)
         }
@@ -198,13 +198,9 @@ fn session_access(session: &Session, card: &Card, settles: bool, now: Instant) -
         CardState::Starting => (stream.status(now), stream.sw),
         CardState::Absent | CardState::Unusable | CardState::Unpaired => (card.reason, card.sw),
     };
-    // What the viewer can change comes first, then what is wrong with the programme.
-    let reason = match AccessState::of(reason) {
-        AccessState::Granted | AccessState::Preview | AccessState::Pending if !session.complete => {
-            AccessStatus::TOO_MANY_STREAMS
-        }
-        _ => reason,
-    };
+    // While a card is started again, what it is not for stands as its last word does.
+    let told = session.left_out.filter(|why| !dark || card.tells(*why));
+    let reason = with_left_out(served, told);
     let word = stream.word;
     let mut access = Access {
         sw,
@@ -214,7 +210,7 @@ fn session_access(session: &Session, card: &Card, settles: bool, now: Instant) -
         crypto_period: stream.keys_in_use().map(|keys| keys.crypto_period),
         ..Access::of(reason)
     };
-    if reason == word.status {
+    if served == word.status {
         access.cci = word.cci;
         access.rating = word.rating;
         access.pin_needed = word.pin_needed;
@@ -224,13 +220,29 @@ fn session_access(session: &Session, card: &Card, settles: bool, now: Instant) -
     access
 }
 
-impl Card {
-    /// Why a programme of which no ECM stream is used cannot be watched. Another operator's card is
-    /// told apart only while there is a card.
-    pub(crate) fn unserved(&self, programme: &Programme) -> AccessStatus {
-        match programme.unserved() {
-            AccessStatus::UNKNOWN_OPERATOR if self.state != CardState::Ready => self.reason,
-            reason => reason,
+/// A refusal of what is served comes first: that is what the viewer can change. Then a component that
+/// is left out.
+pub(crate) fn with_left_out(served: AccessStatus, left_out: Option<LeftOut>) -> AccessStatus {
+    match AccessState::of(served) {
+        AccessState::Granted | AccessState::Preview | AccessState::Pending => {
+            left_out.map_or(served, LeftOut::reason)
         }
+        _ => served,
+    }
+}
+
+impl Card {
+    /// Why a programme of which no ECM stream is used stands as it does.
+    pub(crate) fn unserved(&self, left_out: Option<LeftOut>) -> AccessStatus {
+        match left_out {
+            None => AccessStatus::CLEAR,
+            Some(why) if self.tells(why) => why.reason(),
+            Some(_) => self.reason,
+        }
+    }
+
+    /// What a card is not for is said only while there is a card.
+    pub(crate) fn tells(&self, left_out: LeftOut) -> bool {
+        self.state == CardState::Ready || !left_out.is_by_card()
     }
 }

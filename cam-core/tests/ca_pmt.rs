@@ -326,3 +326,85 @@ fn a_query_answers_from_the_session() {
         }
     }
 }
+
+/// A component that cannot be served is told; a host that wants only the others leaves it out.
+#[test]
+fn a_component_left_out_is_in_ca_enable() {
+    let of = |system: u16, operator: u16, suite| {
+        let ecm_pid = Pid::from_field(0x0170);
+        air::ca_descriptors(&[(CaSystemId::new(system), ecm_pid, operator, suite)])
+    };
+    for (what, ca, expected) in [
+        ("foreign", of(0x0500, OPERATOR.value(), 2), 0x71),
+        ("another operator's", of(0x4AF0, 0x7777, 2), 0x71),
+        ("of another suite", of(0x4AF0, OPERATOR.value(), 3), 0x73),
+    ] {
+        let with = |list, command, second| {
+            let served = object(list, 1, command);
+            let info = |ca, command| CaInfo {
+                command: CommandId(command),
+                descriptors: Descriptors::parse(ca).unwrap(),
+            };
+            let stream = |pid, info| CaStream { stream_type: 2, pid: Pid::from_field(pid), info };
+            let object = CaPmt {
+                list_management: ListManagement(list),
+                program_number: 1,
+                version: 0,
+                current: true,
+                program: Some(info(&served.ca, command)),
+                streams: vec![stream(0x100, None), stream(0x101, Some(info(&ca, second)))],
+            };
+            let mut out = Vec::new();
+            object.emit(&mut out).unwrap();
+            out
+        };
+        let ask = |bench: &mut Bench, octets: &[u8]| {
+            let reply = bench.engine.ca_pmt(bench.now, 0, octets).unwrap();
+            bench.drain();
+            number_of(reply)
+        };
+        let mut bench = Bench::ready();
+        assert_eq!(ask(&mut bench, &with(3, QUERY, QUERY)), expected, "{what}");
+        assert_eq!(ask(&mut bench, &with(3, QUERY, NOT_SELECTED)), 0x01, "{what}, left out");
+        assert_eq!(ask(&mut bench, &with(3, OK, OK)), expected, "{what}");
+        assert_eq!(ask(&mut bench, &with(5, OK, NOT_SELECTED)), 0x01, "{what}, left out");
+        // Without a card that is what is wrong.
+        let mut bench = Bench::ready();
+        bench.inserted = false;
+        bench.input(Input::CardAbsent(cam_core::Absence::Removed));
+        assert_eq!(ask(&mut bench, &with(3, QUERY, QUERY)), 0x73, "{what}, card out");
+        assert_eq!(ask(&mut bench, &with(3, OK, OK)), 0x73, "{what}, card out");
+    }
+}
+
+/// A list that is refused for want of room leaves the old one as it is; one whose predecessor makes
+/// room is taken.
+#[test]
+fn a_new_list_needs_room_before_the_old_one_ends() {
+    for list in [1, 3] {
+        for listed in 0..3_u16 {
+            let mut bench = Bench::ready();
+            let mut sessions: Vec<(u16, SessionId)> = (1..=listed)
+                .map(|number| (number, open(&mut bench, &object(4, number, OK))))
+                .collect();
+            let own = (1..).map_while(|n| {
+                bench
+                    .engine
+                    .session_open(bench.now, 1, &air::pmt(n, air::CINEMA_ECM, None, 0x200))
+                    .ok()
+            });
+            let own: Vec<_> = own.collect();
+            bench.drain();
+            bench.take_events();
+            let reply = give(&mut bench, &object(list, 9, OK));
+            if listed == 0 {
+                assert!(reply.unwrap_err().contains("sessions are open"));
+                assert_eq!(bench.take_events(), []);
+            } else {
+                sessions.push((9, reply.unwrap().session.unwrap()));
+                assert_eq!(standing(&bench, &sessions), [9]);
+            }
+            assert!(own.iter().all(|id| bench.engine.access(*id).is_some()));
+        }
+    }
+}

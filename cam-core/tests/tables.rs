@@ -252,6 +252,7 @@ fn foreign_systems_and_operators() {
     let pending = (AccessState::Pending, AccessStatus::PENDING);
     let clear = (AccessState::Clear, AccessStatus::CLEAR);
     let another = denied(AccessStatus::UNKNOWN_OPERATOR);
+    let no_key = (AccessState::Technical, AccessStatus::NO_KEY);
     for (what, ca, expected, early) in [
         ("no CA", vec![], clear, clear),
         (
@@ -261,8 +262,8 @@ fn foreign_systems_and_operators() {
             denied(AccessStatus::FOREIGN_SYSTEM),
         ),
         ("another operator", ours(&private(0x7777, 2)), another, pending),
-        ("another suite", ours(&private(OPERATOR.value(), 3)), another, pending),
-        ("a suite that no card can have", ours(&private(OPERATOR.value(), 16)), another, pending),
+        ("another suite", ours(&private(OPERATOR.value(), 3)), no_key, pending),
+        ("a suite that no card can have", ours(&private(OPERATOR.value(), 16)), no_key, pending),
         ("both", [foreign, ours(&private(0x7777, 2))].concat(), another, pending),
         ("ours", ours(&mine), pending, pending),
         ("ours, of a later version", ours(&[&mine[..], &[9, 9]].concat()), pending, pending),
@@ -286,6 +287,73 @@ fn foreign_systems_and_operators() {
         assert_eq!(access.operator, None, "{what}: no card, no operator");
         bench.run(1000);
         assert_eq!(shown(&bench, session), expected, "{what}, after the card");
+    }
+}
+
+/// A component that cannot be served is told, the worst of them; the others are served all the same.
+#[test]
+fn a_component_left_out_is_told_and_the_others_keep_their_keys() {
+    use AccessStatus as Reason;
+    let private = |operator: u16, suite: u8| [&operator.to_be_bytes()[..], &[suite]].concat();
+    let mine = private(OPERATOR.value(), 2);
+    let foreign = CaSystemId::new(0x0500);
+    let of = |system, private: &[u8]| ca(system, Pid::from_field(0x0170), private);
+    let others = of(foreign, &mine);
+    let other_operator = of(air::SYSTEM, &private(0x7777, 2));
+    let other_suite = of(air::SYSTEM, &private(OPERATOR.value(), 3));
+    let served = ca(air::SYSTEM, air::NEWS_ECM, &mine);
+    let no_stream = ca(foreign, Pid::NULL, &mine);
+    let granted = Reason::GRANTED_SUBSCRIPTION;
+    for (what, components, expected) in [
+        ("foreign", vec![others.clone()], Reason::FOREIGN_SYSTEM),
+        ("another operator's", vec![other_operator.clone()], Reason::UNKNOWN_OPERATOR),
+        ("of another suite", vec![other_suite.clone()], Reason::NO_KEY),
+        (
+            "the worst of all",
+            vec![other_suite.clone(), others.clone(), other_operator.clone()],
+            Reason::FOREIGN_SYSTEM,
+        ),
+        ("the worse of two", vec![other_suite, other_operator.clone()], Reason::UNKNOWN_OPERATOR),
+        ("foreign without a stream", vec![no_stream.clone()], granted),
+        ("ours too", vec![[others.clone(), served.clone()].concat()], granted),
+        ("ours has no stream", vec![[no_stream, others].concat()], Reason::FOREIGN_SYSTEM),
+        ("with the programme's", vec![vec![]], granted),
+    ] {
+        let pmt = pmt_by_component(&served, &[&components[..], std::slice::from_ref(&served)].concat());
+        let mut bench = Bench::new(bench::config(air::stored_pairing()));
+        let session = bench.open(&pmt);
+        let card = bench.engine.card().reason;
+        assert_eq!(shown(&bench, session).1, card, "{what}: without a card that is what is wrong");
+        bench.run(1000);
+        let pending = if expected == granted { Reason::PENDING } else { expected };
+        assert_eq!(shown(&bench, session).1, pending, "{what}, before the first ECM");
+        let rated = air::rated_ecm(1, 1, 4, &key(0x20), air::package(1), 3);
+        bench.section(air::NEWS_ECM, &rated);
+        bench.run(300);
+        assert_eq!(shown(&bench, session).1, expected, "{what}");
+        let access = bench.engine.access(session).unwrap();
+        assert!(access.crypto_period.is_some(), "{what}: the keys stay");
+        assert_eq!(access.rating, 3, "{what}: what the card says of the served ones");
+        let component = Pid::from_field(0x100 + components.len() as u16);
+        let words = &bench.words[&(session.0, air::NEWS_ECM)];
+        assert!(words.es_pids.contains(&component), "{what}");
+        let remedy = match expected {
+            Reason::NO_KEY => Remedy::Emm,
+            _ if expected == granted => Remedy::None,
+            _ => Remedy::Technician,
+        };
+        assert_eq!(access.remedy, remedy, "{what}");
+        // A refusal of what is served goes before it: that is what the viewer can change.
+        let denied = air::ecm_with(1, 1, 6, &key(0x20), air::package(7));
+        bench.section(air::NEWS_ECM, &denied);
+        bench.run(300);
+        assert_eq!(shown(&bench, session).1, Reason::NO_RIGHT, "{what}");
+        // It ends with the PMT that ends it.
+        bench.section(air::NEWS_ECM, &air::news_ecm(8));
+        bench.run(300);
+        bench.engine.session_update(bench.now, session, &air::news()).unwrap();
+        bench.drain();
+        assert_eq!(shown(&bench, session).1, granted, "{what}");
     }
 }
 

@@ -2,6 +2,11 @@
 //!
 //! The same numbers as the card's answer (docs/spec/card.md). A number that is not here can come
 //! from a newer card; `stbcam_reason_text` has a text for it.
+//!
+//! Where some scrambled components of a programme are served and others cannot be, the served ones
+//! have their keys, and the reason is that of the others: FOREIGN_SYSTEM, UNKNOWN_OPERATOR, NO_KEY or
+//! TOO_MANY_STREAMS, the first of these that holds. A refusal of the served ones goes before it. A
+//! host that wants only the served ones leaves the others out of its CA_PMT.
 
 use cam_core::AccessStatus;
 use core::ffi::CStr;
@@ -28,7 +33,7 @@ pub const STBCAM_REASON_NO_RIGHT: i32 = 0x30;
 pub const STBCAM_REASON_NOT_YET_VALID: i32 = 0x31;
 /// The right has ended.
 pub const STBCAM_REASON_EXPIRED: i32 = 0x32;
-/// The card does not belong to this operator.
+/// The card does not belong to this operator: the programme, or a component of it, is for others.
 pub const STBCAM_REASON_UNKNOWN_OPERATOR: i32 = 0x33;
 /// Not in this region.
 pub const STBCAM_REASON_REGION: i32 = 0x34;
@@ -52,7 +57,8 @@ pub const STBCAM_REASON_LOG_FULL: i32 = 0x3C;
 pub const STBCAM_REASON_PREVIEW_USED: i32 = 0x3D;
 /// The card needs its messages first.
 pub const STBCAM_REASON_EMM_NEEDED: i32 = 0x3E;
-/// Scrambled by other CA systems only: none of `config.ca_system_ids` is in the PMT.
+/// The programme, or a component of it, is scrambled by other CA systems only: none of
+/// `config.ca_system_ids` is there.
 pub const STBCAM_REASON_FOREIGN_SYSTEM: i32 = 0x3F;
 /// No card.
 pub const STBCAM_REASON_NO_CARD: i32 = 0x40;
@@ -62,7 +68,8 @@ pub const STBCAM_REASON_MUTE_CARD: i32 = 0x41;
 pub const STBCAM_REASON_UNKNOWN_CARD: i32 = 0x42;
 /// The card is busy.
 pub const STBCAM_REASON_CARD_BUSY: i32 = 0x43;
-/// No key for this period.
+/// No key for this period; or the programme, or a component of it, is the card's operator's in a
+/// suite that the card does not have yet.
 pub const STBCAM_REASON_NO_KEY: i32 = 0x44;
 /// The card could not read the ECM.
 pub const STBCAM_REASON_MALFORMED_ECM: i32 = 0x45;
