@@ -786,7 +786,8 @@ STBCAM_API int32_t stbcam_is_our_ca(stbcam_t *cam, uint16_t ca_system_id);
 
 /**
  * Takes a section of the CAT: EMM PIDs of the source. Give every new version. One that is not yet
- * applicable (current_next_indicator 0) changes nothing.
+ * applicable (current_next_indicator 0) changes nothing. 256 EMM streams of each source are served;
+ * more are told once by STBCAM_EV_HEALTH.
  *
  * STBCAM_E_SECTION: not a CAT section or its CRC is wrong.
  *

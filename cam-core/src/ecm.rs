@@ -29,11 +29,11 @@ impl Engine {
                 self.ecm_section(now, source, pid, section);
             }
             Some(Address::UNIQUE | Address::SHARED | Address::GLOBAL | BoxHeader::TABLE_ID)
-                if self.emm_streams.contains(&(source, pid)) =>
+                if self.emm_streams.contains(source, pid) =>
             {
                 self.emm_section(now, section);
             }
-            _ if self.emm_streams.contains(&(source, pid)) => self.stats.emm_malformed += 1,
+            _ if self.emm_streams.contains(source, pid) => self.stats.emm_malformed += 1,
             _ if self.sessions.streams_mut(source, pid).next().is_some() => {
                 self.stats.ecm_malformed += 1;
             }

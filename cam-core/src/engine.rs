@@ -10,6 +10,7 @@ use gp::scp03;
 use crate::card::{Exchange, Handshake, Link, Refresh};
 use crate::ecm_memory::EcmMemory;
 use crate::emm_gate::EmmGate;
+use crate::emm_streams::EmmStreams;
 use crate::ledger::{Entry, Ledger};
 use crate::outbox::{Outbox, Todo};
 use crate::pairing::Pairings;
@@ -54,7 +55,7 @@ pub struct Engine {
     /// The last ECM was not authentic: what else waits for the card goes first, once.
     pub(crate) ecm_yields: bool,
     pub(crate) emm: EmmGate,
-    pub(crate) emm_streams: Vec<(u8, Pid)>,
+    pub(crate) emm_streams: EmmStreams,
     pub(crate) groups: Vec<u32>,
     /// The last card that introduced itself; kept while it is out.
     pub(crate) abilities: Vec<CardAbility>,
@@ -105,7 +106,7 @@ impl Engine {
             asked: Vec::with_capacity(MAX_ECM),
             ecm_yields: false,
             emm: EmmGate::new(config.emm_queue),
-            emm_streams: Vec::new(),
+            emm_streams: EmmStreams::default(),
             groups: Vec::new(),
             abilities: Vec::new(),
             address: None,

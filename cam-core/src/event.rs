@@ -83,6 +83,13 @@ pub enum Event {
         /// What the descrambler is told.
         used: ScramblingMode,
     },
+    /// The CAT of a source names more EMM streams of ours than are served.
+    EmmStreamsLeftOut {
+        /// The source.
+        source: u8,
+        /// So many are served.
+        served: usize,
+    },
     /// So many events were lost because nobody took them.
     Overflow {
         /// How many.

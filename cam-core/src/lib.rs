@@ -24,6 +24,7 @@ mod ecm_gate;
 mod ecm_memory;
 mod emm;
 mod emm_gate;
+mod emm_streams;
 mod engine;
 mod event;
 mod exchange;

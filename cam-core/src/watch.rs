@@ -2,10 +2,11 @@
 
 use alloc::vec::Vec;
 
-use cam_types::{Instant, Pid};
+use cam_types::Instant;
 use ecm_emm::card::AccessStatus;
 use ecm_emm::cat::Cat;
 
+use crate::emm_streams::{EmmStreams, Fits};
 use crate::filter::{ecm_filters, emm_filters};
 use crate::outbox::{Outbox, Todo};
 use crate::programme::{LeftOut, Programme};
@@ -108,29 +109,12 @@ impl Engine {
                 return;
             }
         };
-        // The sections of a CAT after the first add to it.
-        if cat.number.0 == 0 {
-            self.emm_streams.retain(|(of, _)| *of != source);
-        }
-        for descriptor in cat.descriptors.ca_descriptors() {
-            let stream = (source, descriptor.pid);
-            if !self.config.ca_system_ids.contains(&descriptor.system)
-                || descriptor.pid == Pid::NULL
-                || self.emm_streams.contains(&stream)
-            {
-                continue;
-            }
-            if self.emm_streams.len() >= Self::MAX_EMM_STREAMS {
-                log::warn!("the CAT of source {source} names more EMM streams than are served");
-                break;
-            }
-            self.emm_streams.push(stream);
+        if self.emm_streams.take(source, &cat, &self.config.ca_system_ids) == Fits::Not {
+            let served = EmmStreams::MAX;
+            self.out.event(Event::EmmStreamsLeftOut { source, served });
         }
         self.filters_stale = true;
     }
-
-    /// More than the section of a CAT can name.
-    const MAX_EMM_STREAMS: usize = 256;
 
     pub(crate) fn wanted_filters(&self) -> Vec<Filter> {
         let mut filters = Vec::new();
@@ -141,8 +125,8 @@ impl Engine {
         }
         let groups = self.groups.as_slice();
         let card = self.address.map(|address| (address, groups));
-        for (source, pid) in &self.emm_streams {
-            emm_filters(*source, *pid, self.config.stb_id, card, &mut filters);
+        for (source, pid) in self.emm_streams.iter() {
+            emm_filters(source, pid, self.config.stb_id, card, &mut filters);
         }
         filters
     }

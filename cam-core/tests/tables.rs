@@ -179,18 +179,19 @@ fn a_next_table_is_refused_and_touches_nothing() {
     assert!(!bench.has_words(session));
 }
 
+fn cat(current: bool, number: (u8, u8), pids: std::ops::Range<u16>) -> Vec<u8> {
+    let descriptors: Vec<u8> =
+        pids.flat_map(|pid| ca(air::SYSTEM, Pid::from_field(pid), &[])).collect();
+    let descriptors = Descriptors::parse(&descriptors).unwrap();
+    let mut out = Vec::new();
+    Cat { version: 0, current, number, descriptors }.emit(&mut out).unwrap();
+    out
+}
+
 /// The CAT: its sections add up, those of tomorrow and damaged ones change nothing, and every EMM
 /// stream that one section can name is served.
 #[test]
 fn the_cat_is_read_as_it_stands() {
-    let cat = |current, number, pids: std::ops::Range<u16>| {
-        let descriptors: Vec<u8> =
-            pids.flat_map(|pid| ca(air::SYSTEM, Pid::from_field(pid), &[])).collect();
-        let descriptors = Descriptors::parse(&descriptors).unwrap();
-        let mut out = Vec::new();
-        Cat { version: 0, current, number, descriptors }.emit(&mut out).unwrap();
-        out
-    };
     let mut damaged = cat(true, (0, 0), 0x300..0x301);
     *damaged.last_mut().unwrap() ^= 1;
     let mut bench = Bench::new(bench::config(air::stored_pairing()));
@@ -205,6 +206,41 @@ fn the_cat_is_read_as_it_stands() {
         let wanted: Vec<u16> = bench.engine.filters().iter().map(|f| f.pid.value()).collect();
         assert_eq!(wanted, expected);
     }
+}
+
+/// More EMM streams than are served are told once, and are nothing to another source.
+#[test]
+fn too_many_emm_streams_of_a_source_are_told_once() {
+    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    let long = [cat(true, (0, 1), 0x400..0x4A8), cat(true, (1, 1), 0x500..0x5A8)];
+    let short = [cat(true, (0, 0), 0x400..0x4A8)];
+    let wanted = |bench: &Bench, source| {
+        let of_source = bench.engine.filters().iter().filter(|filter| filter.source == source);
+        of_source.map(|filter| filter.pid).collect::<std::collections::BTreeSet<_>>().len()
+    };
+    for (source, sections, told, streams) in [
+        (1, &long[..], &[1][..], 256),
+        (2, &short, &[], 168),
+        (1, &long, &[], 256),
+        (3, &long, &[3], 256),
+        (1, &short, &[], 168),
+        (1, &long, &[1], 256),
+    ] {
+        for section in sections {
+            bench.input(Input::Cat { source, section });
+        }
+        assert_eq!(wanted(&bench, source), streams, "source {source}");
+        let left_out: Vec<u8> = bench
+            .take_events()
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::EmmStreamsLeftOut { source, served: 256 } => Some(source),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(left_out, told, "source {source}");
+    }
+    assert_eq!(wanted(&bench, 2), 168, "what another source has stays");
 }
 
 /// What is no PMT of the session's programme is refused by name and touches nothing.
@@ -319,7 +355,8 @@ fn a_component_left_out_is_told_and_the_others_keep_their_keys() {
         ("ours has no stream", vec![[no_stream, others].concat()], Reason::FOREIGN_SYSTEM),
         ("with the programme's", vec![vec![]], granted),
     ] {
-        let pmt = pmt_by_component(&served, &[&components[..], std::slice::from_ref(&served)].concat());
+        let pmt =
+            pmt_by_component(&served, &[&components[..], std::slice::from_ref(&served)].concat());
         let mut bench = Bench::new(bench::config(air::stored_pairing()));
         let session = bench.open(&pmt);
         let card = bench.engine.card().reason;

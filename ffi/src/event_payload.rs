@@ -174,6 +174,13 @@ fn of_engine(
             );
             stbcam_event_t { r#type: STBCAM_EV_HEALTH, session: session.0, ..base }
         }
+        Event::EmmStreamsLeftOut { source, served } => {
+            text = format!(
+                "the CAT of source {source} names more than {served} EMM streams: the first {served} are \
+                 served, the others are not"
+            );
+            stbcam_event_t { r#type: STBCAM_EV_HEALTH, ..base }
+        }
         Event::Overflow { lost } => return overflow(base, (*lost).into()),
         // Taken by the call that asked.
         Event::Pin(_) => base,
@@ -213,6 +220,14 @@ mod tests {
         for part in ["scrambling_mode 0x02", "PID 0x0140", "as 0x10"] {
             assert!(text.contains(part), "{text}");
         }
+    }
+
+    #[test]
+    fn emm_streams_left_out_are_told_with_their_source() {
+        let event = Event::EmmStreamsLeftOut { source: 3, served: 256 };
+        let (told, text) = of_engine(EMPTY, &event, None);
+        assert_eq!((told.r#type, told.session), (STBCAM_EV_HEALTH, 0));
+        assert!(text.contains("source 3") && text.contains("256"), "{text}");
     }
 
     /// Whoever reads only the text knows what became of the money.
