@@ -48,7 +48,7 @@ impl fmt::Display for SessionError {
         match self {
             Self::Unknown => f.write_str("no open session has this id"),
             Self::Full { max } => write!(f, "all {max} sessions are open"),
-            Self::Table(why) => write!(f, "malformed table: {why}"),
+            Self::Table(why) => write!(f, "malformed: {why}"),
             Self::Next => f.write_str(
                 "current_next_indicator is 0, the table is not yet applicable: \
                  give it when it is current",

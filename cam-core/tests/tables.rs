@@ -254,10 +254,15 @@ fn another_table_is_refused_and_touches_nothing() {
     *damaged.last_mut().unwrap() ^= 1;
     for (octets, named) in [
         (air::cinema(), "programme 2"),
-        (damaged, "checksum"),
-        (changed(&air::news(), |s| s.number = 1), "section_number"),
-        (changed(&air::news(), |s| s.last_number = 1), "last_section_number"),
-        (air::cat(), "table_id"),
+        (damaged, "checksum of the section does not match: it is damaged"),
+        (changed(&air::news(), |s| s.number = 1), "section_number is 0x01, expected 0x00"),
+        (
+            changed(&air::news(), |s| s.last_number = 1),
+            "last_section_number is 0x01, expected 0x00",
+        ),
+        (air::cat(), "table_id is 0x01, expected 0x02"),
+        (air::news_ecm(4), "table_id is 0x80, expected 0x02"),
+        (air::news()[..20].to_vec(), "octets expected, 17 there"),
         (vec![], "table_id"),
     ] {
         let why = bench.engine.session_update(bench.now, session, &octets).unwrap_err().to_string();
@@ -265,7 +270,7 @@ fn another_table_is_refused_and_touches_nothing() {
         bench.drain();
         assert!(bench.has_words(session), "{named}");
     }
-    assert_eq!(bench.engine.stats().table_malformed, 5, "another programme's is well formed");
+    assert_eq!(bench.engine.stats().table_malformed, 7, "another programme's is well formed");
     // A version is only a number: the same one with other streams, and one that wrapped.
     for (version, es) in [(0, 0x200), (31, 0x300), (0, 0x400)] {
         let pmt = air::pmt(1, air::NEWS_ECM, Some(0x10), es);

@@ -41,7 +41,9 @@ impl<'a> Reader<'a> {
 
     /// The next `len` octets.
     pub fn bytes(&mut self, len: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {
-        let (head, rest) = self.rest.split_at_checked(len).ok_or(DecodeError::Missing(field))?;
+        let got = self.rest.len();
+        let short = DecodeError::Short { field, expected: len, got };
+        let (head, rest) = self.rest.split_at_checked(len).ok_or(short)?;
         self.rest = rest;
         Ok(head)
     }
@@ -77,6 +79,15 @@ impl<'a> Reader<'a> {
 pub enum DecodeError {
     /// The octets end before or inside this field.
     Missing(&'static str),
+    /// The octets end inside this field, whose length is known.
+    Short {
+        /// The field.
+        field: &'static str,
+        /// How many octets it has.
+        expected: usize,
+        /// How many there are.
+        got: usize,
+    },
     /// Octets are left over behind the last field.
     Trailing {
         /// The message that had ended.
@@ -91,6 +102,15 @@ pub enum DecodeError {
         /// What it held.
         got: u32,
     },
+    /// As [`DecodeError::Invalid`], of a field of which it can be said what is right.
+    Wrong {
+        /// The field.
+        field: &'static str,
+        /// What it held.
+        got: u32,
+        /// What is right, in words.
+        expected: &'static str,
+    },
     /// The checksum does not match.
     Checksum(&'static str),
     /// A critical element that this version does not know.
@@ -104,11 +124,20 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing(field) => write!(f, "{field} is missing or cut short"),
+            Self::Short { field, expected, got } => {
+                write!(f, "{field} is cut short: {expected} octets expected, {got} there")
+            }
             Self::Trailing { message, octets } => {
                 write!(f, "{octets} octets left over behind the {message}")
             }
             Self::Invalid { field, got } => write!(f, "{field} cannot be 0x{got:X}"),
-            Self::Checksum(message) => write!(f, "checksum of the {message} does not match"),
+            Self::Wrong { field, got, expected } => {
+                write!(f, "{field} is 0x{got:02X}, expected {expected}")
+            }
+            Self::Checksum(message) => write!(
+                f,
+                "checksum of the {message} does not match: it is damaged, a fresh copy is needed"
+            ),
             Self::Unknown { tag } => write!(f, "unknown critical element 0x{tag:02X}"),
         }
     }

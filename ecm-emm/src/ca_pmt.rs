@@ -5,6 +5,7 @@
 
 use crate::descriptor::Descriptors;
 use crate::error::EncodeError;
+use crate::pmt::Stream;
 use alloc::vec::Vec;
 use cam_types::{DecodeError, Pid, Reader};
 
@@ -95,7 +96,8 @@ impl<'a> CaPmt<'a> {
         if *tag != Self::TAG {
             let [a, b, c] = *tag;
             let got = u32::from_be_bytes([0, a, b, c]);
-            return Err(DecodeError::Invalid { field: "ca_pmt_tag", got });
+            let expected = "0x9F8032";
+            return Err(DecodeError::Wrong { field: "ca_pmt_tag", got, expected });
         }
         let body_len = read_length(&mut r)?;
         let body = r.bytes(body_len, "CA_PMT body")?;
@@ -112,6 +114,8 @@ impl<'a> CaPmt<'a> {
         let program = read_info(&mut r, "program_info_length")?;
         let mut streams = Vec::new();
         while !r.is_empty() {
+            // As in a PMT: less than that is no stream.
+            r.clone().bytes(Stream::HEADER_LEN, "header of an elementary stream")?;
             streams.push(CaStream {
                 stream_type: r.u8("stream_type")?,
                 pid: Pid::from_field(r.u16("elementary_PID")?),
@@ -174,7 +178,10 @@ fn read_length(r: &mut Reader<'_>) -> Result<usize, DecodeError> {
     let octets = match first {
         0..=0x7F => return Ok(first.into()),
         0x81..=0x84 => r.bytes((first & 0x7F).into(), field)?,
-        _ => return Err(DecodeError::Invalid { field, got: first.into() }),
+        _ => {
+            let expected = "0x00 to 0x7F, or 0x81 to 0x84";
+            return Err(DecodeError::Wrong { field, got: first.into(), expected });
+        }
     };
     let len = octets.iter().fold(0_u32, |len, octet| len << 8 | u32::from(*octet));
     usize::try_from(len).map_err(|_| DecodeError::Invalid { field, got: len })

@@ -28,10 +28,7 @@ impl<'a> Cat<'a> {
 
     /// Takes one whole section.
     pub fn parse(section: &'a [u8]) -> Result<Self, DecodeError> {
-        let section = LongSection::parse(section)?;
-        if section.table_id != Self::TABLE_ID {
-            return Err(DecodeError::Invalid { field: "table_id", got: section.table_id.into() });
-        }
+        let section = LongSection::parse_table(section, Self::TABLE_ID, "0x01 (CAT)")?;
         Ok(Self {
             version: section.version,
             current: section.current,

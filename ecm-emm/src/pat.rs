@@ -38,10 +38,7 @@ impl Pat {
 
     /// Takes one whole section.
     pub fn parse(section: &[u8]) -> Result<Self, DecodeError> {
-        let section = LongSection::parse(section)?;
-        if section.table_id != Self::TABLE_ID {
-            return Err(DecodeError::Invalid { field: "table_id", got: section.table_id.into() });
-        }
+        let section = LongSection::parse_table(section, Self::TABLE_ID, "0x00 (PAT)")?;
         let mut programs = Vec::new();
         let mut r = Reader::new(section.data);
         while !r.is_empty() {

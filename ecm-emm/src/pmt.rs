@@ -32,15 +32,13 @@ impl<'a> Pmt<'a> {
 
     /// Takes one whole section. Both section numbers are 0: a part would not be the programme.
     pub fn parse(section: &'a [u8]) -> Result<Self, DecodeError> {
-        let section = LongSection::parse(section)?;
-        if section.table_id != Self::TABLE_ID {
-            return Err(DecodeError::Invalid { field: "table_id", got: section.table_id.into() });
-        }
+        let section = LongSection::parse_table(section, Self::TABLE_ID, "0x02 (PMT)")?;
         for (field, got) in
             [("section_number", section.number), ("last_section_number", section.last_number)]
         {
             if got != 0 {
-                return Err(DecodeError::Invalid { field, got: got.into() });
+                let expected = "0x00: a PMT is one section";
+                return Err(DecodeError::Wrong { field, got: got.into(), expected });
             }
         }
         let mut r = Reader::new(section.data);
@@ -126,7 +124,12 @@ pub struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
+    /// stream_type, elementary_PID and ES_info_length.
+    pub(crate) const HEADER_LEN: usize = 5;
+
     fn read(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        // Less than that is no stream: rather a loop that is cut short, or octets behind it.
+        r.clone().bytes(Self::HEADER_LEN, "header of an elementary stream")?;
         Ok(Self {
             stream_type: r.u8("stream_type")?,
             pid: Pid::from_field(r.u16("elementary_PID")?),

@@ -36,17 +36,20 @@ impl<'a> CaSection<'a> {
         let mut r = Reader::new(octets);
         let table_id = r.u8("table_id")?;
         if table_id >> 4 != 0x8 {
-            return Err(DecodeError::Invalid { field: "table_id", got: table_id.into() });
+            let (field, expected) = ("table_id", "0x80 to 0x8F");
+            return Err(DecodeError::Wrong { field, got: table_id.into(), expected });
         }
         let field = r.u16("section_length")?;
         if field & 0x8000 != 0 {
-            return Err(DecodeError::Invalid { field: "section_syntax_indicator", got: 1 });
+            let (field, expected) = ("section_syntax_indicator", "0x00");
+            return Err(DecodeError::Wrong { field, got: 1, expected });
         }
         let data = r.bytes(usize::from(field & 0x0FFF), "CA_data_byte")?;
         r.finish("CA message section")?;
         if octets.len() > MAX_SECTION {
             let got = u32::from(field & 0x0FFF);
-            return Err(DecodeError::Invalid { field: "section_length", got });
+            let (field, expected) = ("section_length", "at most 0xFFD");
+            return Err(DecodeError::Wrong { field, got, expected });
         }
         Ok(Self { table_id, data })
     }
@@ -90,20 +93,39 @@ impl<'a> LongSection<'a> {
     /// Octets around the data: header and CRC.
     pub const OVERHEAD: usize = 12;
 
+    /// As [`Self::parse`], of one table: another one is refused as such before anything else is
+    /// looked at. `expected` is its table_id in words.
+    pub(crate) fn parse_table(
+        octets: &'a [u8],
+        table_id: u8,
+        expected: &'static str,
+    ) -> Result<Self, DecodeError> {
+        match octets.first() {
+            Some(got) if *got != table_id => {
+                Err(DecodeError::Wrong { field: "table_id", got: u32::from(*got), expected })
+            }
+            _ => Self::parse(octets),
+        }
+    }
+
     /// Takes exactly one section and checks its CRC.
     pub fn parse(octets: &'a [u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::new(octets);
         let table_id = r.u8("table_id")?;
         let field = r.u16("section_length")?;
         if field & 0x8000 == 0 {
-            return Err(DecodeError::Invalid { field: "section_syntax_indicator", got: 0 });
+            let (field, expected) = ("section_syntax_indicator", "0x01");
+            return Err(DecodeError::Wrong { field, got: 0, expected });
         }
         let body = r.bytes(usize::from(field & 0x0FFF), "section body")?;
         r.finish("section")?;
-        let limit = if table_id < 0x40 { MAX_PSI_SECTION } else { MAX_SECTION };
+        let (limit, expected) = match table_id {
+            0..0x40 => (MAX_PSI_SECTION, "at most 0x3FD"),
+            _ => (MAX_SECTION, "at most 0xFFD"),
+        };
         if octets.len() > limit {
             let got = u32::from(field & 0x0FFF);
-            return Err(DecodeError::Invalid { field: "section_length", got });
+            return Err(DecodeError::Wrong { field: "section_length", got, expected });
         }
         let (body, _crc) = body.split_last_chunk::<4>().ok_or(DecodeError::Missing("CRC_32"))?;
         if CRC.checksum(octets) != 0 {

@@ -124,6 +124,38 @@ fn arib() {
     assert_eq!(foreign(ARIB, &pids), (0, 0, 0));
 }
 
+/// An error says what is there and what would be right.
+#[test]
+fn errors_say_what_would_be_right() {
+    let cat = sections_on(ASTRA, Pid::CAT).remove(0);
+    let refused = |octets: &[u8], expected: &str| {
+        let why = [
+            Pat::parse(octets).map(drop),
+            Pmt::parse(octets).map(drop),
+            CaSection::parse(octets).map(drop),
+        ];
+        let why = why.map(|why| why.unwrap_err().to_string());
+        assert_eq!(why.join("; "), expected);
+    };
+    refused(
+        &cat,
+        "table_id is 0x01, expected 0x00 (PAT); table_id is 0x01, expected 0x02 (PMT); \
+         table_id is 0x01, expected 0x80 to 0x8F",
+    );
+    let told = |octets: &[u8]| Cat::parse(octets).unwrap_err().to_string();
+    assert_eq!(told(&hex!("80 70 02 ABCD")), "table_id is 0x80, expected 0x01 (CAT)");
+    assert_eq!(told(&hex!("01 30 02 ABCD")), "section_syntax_indicator is 0x00, expected 0x01");
+    let section = told(&cat[..5]);
+    assert!(section.starts_with("section body is cut short: "), "{section}");
+    assert!(section.ends_with(" octets expected, 2 there"), "{section}");
+    let mut damaged = cat;
+    *damaged.last_mut().unwrap() ^= 1;
+    assert_eq!(
+        told(&damaged),
+        "checksum of the section does not match: it is damaged, a fresh copy is needed"
+    );
+}
+
 /// Damage on the way: a flipped octet or a lost packet reaches nobody as a table.
 #[test]
 fn damaged_tables_are_refused() {
