@@ -120,7 +120,7 @@ pub unsafe extern "C" fn stbcam_access(
             expires_utc: access.expires.map_or(0, |end| end.to_unix()),
         };
         // SAFETY: the caller upholds this function's contract.
-        unsafe { size::put(out, value) }
+        unsafe { size::put(out, "out", value) }
     })
 }
 
@@ -224,7 +224,7 @@ pub unsafe extern "C" fn stbcam_card(
             reserved: [0; 5],
         };
         // SAFETY: the caller upholds this function's contract.
-        unsafe { size::put(out, value) }
+        unsafe { size::put(out, "out", value) }
     })
 }
 

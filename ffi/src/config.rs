@@ -110,7 +110,7 @@ pub unsafe extern "C" fn stbcam_config_init(
     struct_size: usize,
 ) -> stbcam_result_t {
     guard_free(|| {
-        size::needed(config)?;
+        size::needed(config, "config")?;
         // SAFETY: so many octets are writable by the caller's contract; `put` checks the number
         // before it trusts it, and reads it from where it is written here.
         unsafe {
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn stbcam_config_init(
             ));
         }
         // SAFETY: as above.
-        unsafe { size::put(config, DEFAULTS) }
+        unsafe { size::put(config, "config", DEFAULTS) }
     })
 }
 
@@ -176,11 +176,11 @@ pub unsafe extern "C" fn stbcam_open(
     out: *mut *mut stbcam_t,
 ) -> stbcam_result_t {
     guard_free(|| {
-        size::needed(out)?;
+        size::needed(out, "out")?;
         // SAFETY: not NULL and aligned; writable by the caller's contract.
         unsafe { out.write(ptr::null_mut()) };
         // SAFETY: the caller upholds this function's contract.
-        let mut config = unsafe { size::take(config) }?;
+        let mut config = unsafe { size::take(config, "config") }?;
         // SAFETY: as above.
         let settings = unsafe { settings(&config) };
         config.box_key.zeroize();
@@ -213,13 +213,13 @@ unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
         None
     } else {
         // SAFETY: as above.
-        Some(unsafe { size::take(config.descrambler) }?)
+        Some(unsafe { size::take(config.descrambler, "config.descrambler") }?)
     };
     let storage = if config.storage.is_null() {
         None
     } else {
         // SAFETY: as above.
-        Some(unsafe { size::take(config.storage) }?)
+        Some(unsafe { size::take(config.storage, "config.storage") }?)
     };
     // SAFETY: as above.
     let (reader, state_dir, language) = unsafe {
@@ -264,7 +264,7 @@ unsafe fn reader(config: &stbcam_config_t) -> Result<ReaderChoice> {
         }
         (true, false) => {
             // SAFETY: as above.
-            let ops = unsafe { size::take(config.reader_ops) }?;
+            let ops = unsafe { size::take(config.reader_ops, "config.reader_ops") }?;
             Ok(ReaderChoice::Host(HostReader::new(ops, config.card_timeout_ms)?))
         }
     }
@@ -309,7 +309,7 @@ pub unsafe extern "C" fn stbcam_step(
     guard(cam, |context| {
         let next = context.step(max_ms)?;
         // SAFETY: the caller upholds this function's contract.
-        unsafe { size::put_optional(next_ms, next) }
+        unsafe { size::put_optional(next_ms, "next_ms", next) }
     })
 }
 

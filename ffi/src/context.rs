@@ -414,4 +414,50 @@ mod tests {
         assert_eq!(crate::stbcam_close(one), STBCAM_E_ARG);
         assert_eq!(crate::stbcam_close(other), STBCAM_OK);
     }
+
+    /// The text names the parameter, what it had and what would work.
+    #[test]
+    fn refusals_name_the_parameter_and_what_it_had() {
+        use core::ptr::null_mut;
+        let (context, _port) = context("texts");
+        let cam: *mut stbcam_t = CONTEXTS.insert(context);
+        let long = [&[0x80, 0x7F, 0xFF][..], &[0; 4095]].concat();
+        let (mut room, mut session) = (1, 0);
+        // SAFETY: what is given is there, or NULL, which is refused.
+        let section = |source, octets: &[u8]| unsafe {
+            crate::stbcam_section(cam, source, 0x140, octets.as_ptr(), octets.len())
+        };
+        // SAFETY: as above.
+        let open = |source, out| unsafe {
+            crate::stbcam_session_open_pmt(cam, source, long.as_ptr(), long.len(), out)
+        };
+        // SAFETY: as above.
+        let filters = |count| unsafe {
+            let elem_size = size_of::<crate::stbcam_filter_t>();
+            crate::stbcam_filters(cam, null_mut(), elem_size, count)
+        };
+        // SAFETY: as above.
+        let ca_pmt = || unsafe { crate::stbcam_ca_pmt(cam, 0, long.as_ptr(), 1, null_mut()) };
+        // SAFETY: as above.
+        let init = || unsafe { crate::stbcam_config_init(null_mut(), 8) };
+        let told = |result, named| {
+            assert_ne!(result, STBCAM_OK, "{named}");
+            let text = crate::error::last().text;
+            assert!(text.starts_with(named), "{named}: {text}");
+        };
+        told(section(16, &long), "source is 16, expected 0 to 15");
+        told(
+            section(0, &long[..9]),
+            "the section has 9 octets, expected 4098 by its section_length",
+        );
+        told(section(0, &long[..2]), "the section has 2 octets, expected 3 by its section_length");
+        told(section(0, &long), "the section has 4098 octets, expected at most 4096");
+        told(open(0, null_mut()), "out is NULL");
+        told(open(16, &mut session), "source is 16, expected 0 to 15");
+        told(ca_pmt(), "reply is NULL");
+        told(filters(null_mut()), "count is NULL");
+        told(filters(&mut room), "array is NULL");
+        told(init(), "config is NULL");
+        assert_eq!(crate::stbcam_close(cam), STBCAM_OK);
+    }
 }

@@ -51,19 +51,29 @@ impl Error {
     }
 }
 
+/// The refusal of a source that there is not.
+pub(crate) fn no_source(got: u8) -> Error {
+    Error::argument(format!("source is {got}, expected 0 to 15"))
+}
+
 impl From<SectionRefused> for Error {
     fn from(refused: SectionRefused) -> Self {
         match refused {
-            SectionRefused::Source => Self::argument("source is not 0 to 15"),
+            SectionRefused::Source(got) => no_source(got),
             SectionRefused::Busy => {
                 Self::new(STBCAM_E_BUSY, "another thread is offering a section of this source")
             }
             SectionRefused::Overflow => {
                 Self::new(STBCAM_E_OVERFLOW, "the card has not kept up; the section is lost")
             }
-            SectionRefused::Malformed => {
-                Self::new(STBCAM_E_SECTION, "section_length is not the section's length")
-            }
+            SectionRefused::Malformed { expected, got } => Self::new(
+                STBCAM_E_SECTION,
+                format!("the section has {got} octets, expected {expected} by its section_length"),
+            ),
+            SectionRefused::TooLong { limit, got } => Self::new(
+                STBCAM_E_SECTION,
+                format!("the section has {got} octets, expected at most {limit}"),
+            ),
         }
     }
 }

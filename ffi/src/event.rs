@@ -122,7 +122,7 @@ pub unsafe extern "C" fn stbcam_next_event(
     guard(cam, |context| {
         // SAFETY: the caller upholds this function's contract. Writing zeros first refuses a
         // structure of a wrong size before an event is taken that could not be told.
-        unsafe { size::put(event, event_payload::EMPTY) }?;
+        unsafe { size::put(event, "event", event_payload::EMPTY) }?;
         let timeout = Duration::from_millis(timeout_ms.into());
         let taken = context
             .cam
@@ -136,6 +136,6 @@ pub unsafe extern "C" fn stbcam_next_event(
         value.text = kept.as_ptr();
         value.text_len = kept.as_bytes().len();
         // SAFETY: as above.
-        unsafe { size::put(event, value) }
+        unsafe { size::put(event, "event", value) }
     })
 }

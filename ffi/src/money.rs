@@ -246,10 +246,10 @@ pub unsafe extern "C" fn stbcam_offers(
 pub unsafe extern "C" fn stbcam_request_new(cam: *mut stbcam_t, out: *mut u8) -> stbcam_result_t {
     guard(cam, |context| {
         let out = out.cast::<[u8; RequestId::LEN]>();
-        size::needed(out)?;
+        size::needed(out, "out")?;
         let request = context.cam.call(|engine, _| engine.request_new())?;
         // SAFETY: the caller upholds this function's contract.
-        unsafe { size::put_optional(out, *request.octets()) }
+        unsafe { size::put_optional(out, "out", *request.octets()) }
     })
 }
 
@@ -279,7 +279,7 @@ pub unsafe extern "C" fn stbcam_purchase_begin(
     out: *mut stbcam_txn_t,
 ) -> stbcam_result_t {
     guard(cam, |context| {
-        size::needed(out)?;
+        size::needed(out, "out")?;
         // SAFETY: the caller upholds this function's contract.
         let request = unsafe { text::array::<{ RequestId::LEN }>(request_id, "request_id") }?;
         let request = RequestId::new(request);
@@ -289,7 +289,7 @@ pub unsafe extern "C" fn stbcam_purchase_begin(
         let begin =
             context.cam.call(|engine, now| engine.purchase_begin(now, offer, request, price))?;
         // SAFETY: as above.
-        unsafe { size::put_optional(out, begin.0) }
+        unsafe { size::put_optional(out, "out", begin.0) }
     })
 }
 
@@ -349,7 +349,7 @@ pub unsafe extern "C" fn stbcam_purchase(
     guard(cam, |context| {
         let transaction = context.cam.query(|engine| engine.purchase(TxnId(txn)))?;
         // SAFETY: the caller upholds this function's contract.
-        unsafe { size::put(out, c_transaction(&transaction)) }
+        unsafe { size::put(out, "out", c_transaction(&transaction)) }
     })
 }
 

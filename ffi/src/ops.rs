@@ -113,7 +113,7 @@ pub unsafe extern "C" fn stbcam_stats(
 ) -> stbcam_result_t {
     guard(cam, |context| {
         // SAFETY: the caller upholds this function's contract.
-        unsafe { size::put(out, diag::stats(&context.cam)) }
+        unsafe { size::put(out, "out", diag::stats(&context.cam)) }
     })
 }
 
@@ -136,11 +136,11 @@ pub unsafe extern "C" fn stbcam_diag_json(
     need: *mut usize,
 ) -> stbcam_result_t {
     guard(cam, |context| {
-        size::needed(need)?;
+        size::needed(need, "need")?;
         let json = diag::json(&context.cam);
         let length = json.len() + 1;
         // SAFETY: the caller upholds this function's contract.
-        unsafe { size::put_optional(need, length) }?;
+        unsafe { size::put_optional(need, "need", length) }?;
         if capacity < length || buffer.is_null() {
             return Err(Error::new(
                 STBCAM_E_BUFFER,

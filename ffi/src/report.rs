@@ -69,11 +69,11 @@ pub unsafe extern "C" fn stbcam_report_next(
     len: *mut usize,
 ) -> stbcam_result_t {
     guard(cam, |context| {
-        size::needed(len)?;
+        size::needed(len, "len")?;
         // SAFETY: not NULL and aligned, a number by the caller's contract.
         let room = unsafe { len.read() };
         if room > 0 {
-            size::needed(page)?;
+            size::needed(page, "page")?;
         }
         let taken = context.cam.call(|engine, _| {
             let next = engine.report_page()?.to_vec();

@@ -163,7 +163,7 @@ pub unsafe extern "C" fn stbcam_last_error(out: *mut stbcam_error_t) -> stbcam_r
         text: text::fixed(&text),
     };
     // SAFETY: the caller upholds this function's contract.
-    match unsafe { size::put(out, value) } {
+    match unsafe { size::put(out, "out", value) } {
         Ok(()) => STBCAM_OK,
         Err(error) => error.code,
     }

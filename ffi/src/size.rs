@@ -31,13 +31,15 @@ fn check_size<T>(size: usize, what: &str) -> Result {
     ))
 }
 
-fn check_pointer<T>(pointer: *const T) -> Result {
+/// `name` is the caller's parameter.
+fn check_pointer<T>(pointer: *const T, name: &str) -> Result {
     if pointer.is_null() {
-        let name = core::any::type_name::<T>().rsplit("::").next().unwrap_or_default();
-        return Err(Error::new(STBCAM_E_ARG, format!("pointer to {name} is NULL")));
+        return Err(Error::new(STBCAM_E_ARG, format!("{name} is NULL")));
     }
     if !pointer.is_aligned() {
-        return Err(Error::new(STBCAM_E_ARG, "pointer is not aligned"));
+        let octets = align_of::<T>();
+        let text = format!("{name} is not aligned: expected a multiple of {octets}");
+        return Err(Error::new(STBCAM_E_ARG, text));
     }
     Ok(())
 }
@@ -47,8 +49,8 @@ fn check_pointer<T>(pointer: *const T) -> Result {
 /// # Safety
 ///
 /// `pointer` is NULL or points to a structure as long as its first member says.
-pub(crate) unsafe fn take<T: CStruct>(pointer: *const T) -> Result<T> {
-    check_pointer(pointer)?;
+pub(crate) unsafe fn take<T: CStruct>(pointer: *const T, name: &str) -> Result<T> {
+    check_pointer(pointer, name)?;
     // SAFETY: the structure starts with its size (CStruct), and is there by our contract.
     let size = unsafe { pointer.cast::<usize>().read() };
     check_size::<T>(size, "struct_size")?;
@@ -59,7 +61,7 @@ pub(crate) unsafe fn take<T: CStruct>(pointer: *const T) -> Result<T> {
     if tail.iter().any(|octet| *octet != 0) {
         return Err(Error::new(
             STBCAM_E_STRUCT_SIZE,
-            "a member that this version of the library does not know is set",
+            format!("{name}: a member that this version of the library does not know is set"),
         ));
     }
     // SAFETY: at least size_of::<T>() octets are readable, aligned, and any octets are a T.
@@ -71,8 +73,8 @@ pub(crate) unsafe fn take<T: CStruct>(pointer: *const T) -> Result<T> {
 /// # Safety
 ///
 /// `pointer` is NULL or points to a writable structure as long as its first member says.
-pub(crate) unsafe fn put<T: CStruct>(pointer: *mut T, value: T) -> Result {
-    check_pointer(pointer)?;
+pub(crate) unsafe fn put<T: CStruct>(pointer: *mut T, name: &str, value: T) -> Result {
+    check_pointer(pointer, name)?;
     // SAFETY: the structure starts with its size (CStruct), and is there by our contract.
     let size = unsafe { pointer.cast::<usize>().read() };
     check_size::<T>(size, "struct_size")?;
@@ -99,14 +101,17 @@ pub(crate) unsafe fn put_all<T: CStruct>(
     count: *mut usize,
     items: &[T],
 ) -> Result {
-    check_pointer(count)?;
+    check_pointer(count, "count")?;
     // SAFETY: not NULL, aligned, and a number by our contract.
     let room = unsafe { count.read() };
     if room > 0 {
-        check_pointer(array)?;
+        check_pointer(array, "array")?;
         check_size::<T>(elem_size, "elem_size")?;
         if !elem_size.is_multiple_of(align_of::<T>()) {
-            return Err(Error::new(STBCAM_E_STRUCT_SIZE, "elem_size breaks the alignment"));
+            return Err(Error::new(
+                STBCAM_E_STRUCT_SIZE,
+                format!("elem_size is {elem_size}, expected a multiple of {}", align_of::<T>()),
+            ));
         }
     }
     for (index, item) in items.iter().take(room).enumerate() {
@@ -142,8 +147,8 @@ pub(crate) unsafe fn put_from<T: CStruct>(
     count: *mut usize,
     items: &[T],
 ) -> Result {
-    check_pointer(cursor)?;
-    check_pointer(count)?;
+    check_pointer(cursor, "cursor")?;
+    check_pointer(count, "count")?;
     // SAFETY: both are not NULL, aligned, and numbers by our contract.
     let (start, room) = unsafe { (cursor.read(), count.read()) };
     let start = usize::try_from(start).unwrap_or(usize::MAX).min(items.len());
@@ -161,17 +166,17 @@ pub(crate) unsafe fn put_from<T: CStruct>(
 /// # Safety
 ///
 /// `pointer` is NULL or writable.
-pub(crate) unsafe fn put_optional<T>(pointer: *mut T, value: T) -> Result {
+pub(crate) unsafe fn put_optional<T>(pointer: *mut T, name: &str, value: T) -> Result {
     if pointer.is_null() {
         return Ok(());
     }
-    check_pointer(pointer)?;
+    check_pointer(pointer, name)?;
     // SAFETY: not NULL and aligned, writable by our contract.
     unsafe { pointer.write(value) };
     Ok(())
 }
 
 /// Refuses a pointer through which a result must go.
-pub(crate) fn needed<T>(pointer: *mut T) -> Result {
-    check_pointer(pointer)
+pub(crate) fn needed<T>(pointer: *mut T, name: &str) -> Result {
+    check_pointer(pointer, name)
 }

@@ -49,12 +49,12 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_new(
     out: *mut *mut stbcam_soft_descrambler_t,
 ) -> stbcam_result_t {
     guard_free(|| {
-        size::needed(out)?;
+        size::needed(out, "out")?;
         // SAFETY: the caller upholds this function's contract.
         let root = Key::new(unsafe { text::array(root_key, "root_key") }?);
         let handle = DESCRAMBLERS.insert(Arc::new(SoftDescrambler::new(&root)));
         // SAFETY: as above.
-        unsafe { size::put_optional(out, handle) }
+        unsafe { size::put_optional(out, "out", handle) }
     })
 }
 
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_ops(
             clear: Some(clear),
         };
         // SAFETY: the caller upholds this function's contract.
-        unsafe { size::put(ops, value) }
+        unsafe { size::put(ops, "ops", value) }
     })
 }
 
@@ -119,8 +119,8 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_packets(
         };
         let count = octets.len().div_ceil(SoftDescrambler::PACKET);
         if !results.is_null() || !result_count.is_null() {
-            size::needed(results)?;
-            size::needed(result_count)?;
+            size::needed(results, "results")?;
+            size::needed(result_count, "result_count")?;
             // SAFETY: neither is NULL; readable and writable by the caller's contract.
             let room = unsafe { result_count.read() };
             // SAFETY: as above.

@@ -5,7 +5,7 @@
 //! those on. A source is the host's number, 0 to 15, of a demultiplexer or tuner: two tuners with
 //! the same PID are told apart.
 
-use crate::error::Error;
+use crate::error::{Error, no_source};
 use crate::guard::guard;
 use crate::result::*;
 use crate::size::{self, CStruct};
@@ -135,12 +135,12 @@ pub unsafe extern "C" fn stbcam_session_open_pmt(
 ) -> stbcam_result_t {
     guard(cam, |context| {
         check_source(source)?;
-        size::needed(out)?;
+        size::needed(out, "out")?;
         // SAFETY: the caller upholds this function's contract.
         let section = unsafe { text::octets(section, len, "section") }?;
         let session = context.cam.call(|engine, now| engine.session_open(now, source, section))?;
         // SAFETY: as above.
-        unsafe { size::put_optional(out, session.0) }
+        unsafe { size::put_optional(out, "out", session.0) }
     })
 }
 
@@ -207,7 +207,7 @@ pub unsafe extern "C" fn stbcam_ca_pmt(
 ) -> stbcam_result_t {
     guard(cam, |context| {
         check_source(source)?;
-        size::needed(reply)?;
+        size::needed(reply, "reply")?;
         // SAFETY: the caller upholds this function's contract.
         let object = unsafe { text::octets(object, len, "object") }?;
         let answer = context.cam.call(|engine, now| engine.ca_pmt(now, source, object))?;
@@ -218,7 +218,7 @@ pub unsafe extern "C" fn stbcam_ca_pmt(
             reserved: [0; 3],
         };
         // SAFETY: as above.
-        unsafe { size::put(reply, value) }
+        unsafe { size::put(reply, "reply", value) }
     })
 }
 
@@ -322,7 +322,7 @@ fn check_source(source: u8) -> crate::error::Result {
     if usize::from(source) < stb_shim::cam::Cam::SOURCES {
         return Ok(());
     }
-    Err(Error::argument(format!("source is {source}, expected 0 to 15")))
+    Err(no_source(source))
 }
 
 #[cfg(test)]

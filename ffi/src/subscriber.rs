@@ -91,6 +91,6 @@ unsafe fn finish(answer: &PinAnswer, known: Option<u8>, tries_left: *mut u32) ->
         PinOutcome::Failed => return Err(Error::plain(STBCAM_E_NO_CARD)),
     };
     // SAFETY: the caller upholds this function's contract.
-    unsafe { size::put_optional(tries_left, tries) }?;
+    unsafe { size::put_optional(tries_left, "tries_left", tries) }?;
     result
 }

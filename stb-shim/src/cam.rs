@@ -5,7 +5,7 @@
 
 use crate::clock;
 use crate::events::{EventQueue, Notice};
-use crate::ring::{OfferError, SectionReceiver, SectionSender, section_ring};
+use crate::ring::{MAX_SECTION, OfferError, SectionReceiver, SectionSender, section_ring};
 use crate::sys::Waker;
 use crate::tasks::{Task, Tasks};
 use cam_core::{Engine, Input, PinAnswer, Ticket};
@@ -80,13 +80,25 @@ struct Progress {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SectionRefused {
     /// There is no such source: they are 0 to 15.
-    Source,
+    Source(u8),
     /// Another thread is offering a section of this source.
     Busy,
     /// The ring is full; the section is lost and counted.
     Overflow,
     /// Its section_length is not its length; it is counted.
-    Malformed,
+    Malformed {
+        /// How many octets it has by its section_length; 3 where that is not all there.
+        expected: usize,
+        /// How many were given.
+        got: usize,
+    },
+    /// No section is as long.
+    TooLong {
+        /// How many octets a section has at most.
+        limit: usize,
+        /// How many were given.
+        got: usize,
+    },
 }
 
 /// Why a wait for the card thread ended without what it waited for.
@@ -121,10 +133,11 @@ impl Cam {
 
     /// Puts a section into the ring of its source. Never waits.
     pub fn section(&self, source: u8, pid: Pid, section: &[u8]) -> Result<(), SectionRefused> {
-        let ring = self.sources.get(usize::from(source)).ok_or(SectionRefused::Source)?;
-        if !is_whole(section) {
+        let ring = self.sources.get(usize::from(source)).ok_or(SectionRefused::Source(source))?;
+        let (expected, got) = (length_of(section), section.len());
+        if expected != got {
             self.counters.sections_malformed.fetch_add(1, Ordering::Relaxed);
-            return Err(SectionRefused::Malformed);
+            return Err(SectionRefused::Malformed { expected, got });
         }
         let ring = ring.get_or_init(|| Source::new(self.ring_octets));
         let mut sender = match ring.sender.try_lock() {
@@ -143,7 +156,10 @@ impl Cam {
                 self.waker.wake();
                 Err(SectionRefused::Overflow)
             }
-            Err(OfferError::TooLong) => Err(SectionRefused::Malformed),
+            Err(OfferError::TooLong) => {
+                self.counters.sections_malformed.fetch_add(1, Ordering::Relaxed);
+                Err(SectionRefused::TooLong { limit: MAX_SECTION, got })
+            }
         }
     }
 
@@ -326,10 +342,13 @@ impl Cam {
     }
 }
 
-/// One whole section: section_length (ISO/IEC 13818-1 §2.4.4.11) says just what is there.
-fn is_whole(section: &[u8]) -> bool {
-    matches!(section, [_, high, low, rest @ ..]
-        if usize::from(u16::from_be_bytes([high & 0x0F, *low])) == rest.len())
+/// How long a section is by its section_length (ISO/IEC 13818-1 §2.4.4.11).
+fn length_of(section: &[u8]) -> usize {
+    const HEADER: usize = 3;
+    match section {
+        [_, high, low, ..] => HEADER + usize::from(u16::from_be_bytes([high & 0x0F, *low])),
+        _ => HEADER,
+    }
 }
 
 impl EngineSide {
