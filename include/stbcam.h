@@ -862,7 +862,7 @@ stbcam_result_t stbcam_session_update_pmt(stbcam_t *cam,
  *
  * STBCAM_E_SECTION: malformed, not yet applicable (current_next_indicator 0), or a
  * ca_pmt_list_management or ca_pmt_cmd_id that EN 50221 does not have; nothing has changed.
- * STBCAM_E_FULL: max_sessions are open.
+ * STBCAM_E_FULL: max_sessions are open, and first or only would close none; nothing has changed.
  *
  * Threads: any. The octets may be reused as soon as the call returns.
  *
@@ -974,7 +974,7 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 
 /**
  * The reader, the storage or the descrambler does not work, or the broadcast signals what cannot
- * be: text, and session where it is about one.
+ * be, or names more EMM streams than are served: text, and session where it is about one.
  */
 #define STBCAM_EV_HEALTH 18
 /** Something was lost: code 1 sections (then arg is the source), 2 events; amount how many. */

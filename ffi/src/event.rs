@@ -42,7 +42,7 @@ pub const STBCAM_EV_KEY_ROTATED: u32 = 9;
 /// A pairing for this box came on air: `code` the slot on the card, `arg` 1 when it was withdrawn.
 pub const STBCAM_EV_PAIRING: u32 = 15;
 /// The reader, the storage or the descrambler does not work, or the broadcast signals what cannot
-/// be: `text`, and `session` where it is about one.
+/// be, or names more EMM streams than are served: `text`, and `session` where it is about one.
 pub const STBCAM_EV_HEALTH: u32 = 18;
 /// Something was lost: `code` 1 sections (then `arg` is the source), 2 events; `amount` how many.
 pub const STBCAM_EV_OVERFLOW: u32 = 19;

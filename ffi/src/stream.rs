@@ -189,7 +189,7 @@ pub unsafe extern "C" fn stbcam_session_update_pmt(
 ///
 /// STBCAM_E_SECTION: malformed, not yet applicable (current_next_indicator 0), or a
 /// ca_pmt_list_management or ca_pmt_cmd_id that EN 50221 does not have; nothing has changed.
-/// STBCAM_E_FULL: `max_sessions` are open.
+/// STBCAM_E_FULL: `max_sessions` are open, and `first` or `only` would close none; nothing has changed.
 ///
 /// Threads: any. The octets may be reused as soon as the call returns.
 ///
