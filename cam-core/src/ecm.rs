@@ -16,7 +16,7 @@ use crate::ecm_memory::{Refusal, Until};
 use crate::emm::is_rotation;
 use crate::engine::Engine;
 use crate::exchange::Answer;
-use crate::outbox::{Outbox, Todo};
+use crate::outbox::Outbox;
 use crate::stream::{Stream, Told};
 use crate::watch::hand_out_keys;
 use crate::{AccessState, CardState, Event, Offer, SessionId};
@@ -59,6 +59,7 @@ impl Engine {
             return;
         }
         let mut waits = false;
+        let mut refused = false;
         for stream in self.sessions.streams_mut(source, pid) {
             self.stats.ecm_in += 1;
             stream.air.heard(now);
@@ -67,6 +68,7 @@ impl Engine {
             let count = match verdict {
                 Verdict::Kept => {
                     stream.trust();
+                    refused |= stream.refused_long_ago(now);
                     &mut self.stats.ecm_dup
                 }
                 Verdict::Refused(status) => {
@@ -79,6 +81,9 @@ impl Engine {
                 Verdict::Waits => continue,
             };
             *count += 1;
+        }
+        if refused {
+            self.hand_over_again(now, source, section);
         }
         if waits && let Some(told) = self.told_before(section) {
             self.ecm_told(now, section, &header, &told);
@@ -218,7 +223,7 @@ impl Engine {
                 let old_offer = stream.take(id, told, section);
                 if stream.keys.is_some() {
                     stats.cw_out += 1;
-                    out.push(Todo::Set { session: id, pid: stream.plan.ecm_pid });
+                    stream.hand_over(id, out);
                     first = first.into_iter().chain(accepted.since).min();
                 } else {
                     lost_keys |= had_keys;

@@ -20,6 +20,7 @@ use crate::request::Requests;
 use crate::review::Review;
 use crate::session::Sessions;
 use crate::stats::Latencies;
+use crate::stream::Held;
 use crate::{
     Access, Card, Config, ControlWords, Event, Filter, Handover, Input, Offer, Output,
     PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
@@ -149,9 +150,9 @@ impl Engine {
             Input::Failed { may_have_executed, silent } => {
                 self.exchange_failed(now, may_have_executed, silent);
             }
-            Input::Ladder(handover) => self.ladder_handed(handover),
+            Input::Ladder(handover) => self.ladder_handed(now, handover),
             Input::Words { session, ecm_pid, handover } => {
-                self.words_handed(session, ecm_pid, handover);
+                self.words_handed(now, session, ecm_pid, handover);
             }
             Input::Stored(id) => self.stored(id, true),
             Input::StoreFailed(id) => self.stored(id, false),
@@ -304,29 +305,41 @@ impl Engine {
     }
 
     /// Without the ladder's keys no words open.
-    fn ladder_handed(&mut self, handover: Handover) {
+    fn ladder_handed(&mut self, now: Instant, handover: Handover) {
         self.ladder = Some(handover);
         for session in self.sessions.iter_mut() {
             let id = session.id;
             for stream in session.streams.iter_mut().filter(|stream| stream.keys.is_some()) {
-                match handover {
-                    Handover::Refused => stream.handover = Handover::Refused,
-                    Handover::Taken if stream.handover == Handover::Refused => {
-                        self.out.push(Todo::Set { session: id, pid: stream.plan.ecm_pid });
-                    }
-                    Handover::Taken => {}
+                match (handover, stream.held) {
+                    (Handover::Refused, _) => stream.held = Held::Refused { at: now },
+                    (Handover::Taken, Held::Refused { .. }) => stream.hand_over(id, &mut self.out),
+                    (Handover::Taken, _) => {}
                 }
             }
         }
     }
 
     /// Words that were wiped meanwhile are nobody's any more.
-    fn words_handed(&mut self, session: SessionId, ecm_pid: Pid, handover: Handover) {
+    fn words_handed(&mut self, now: Instant, session: SessionId, ecm_pid: Pid, handover: Handover) {
         let Some(session) = self.sessions.find_mut(session) else { return };
         let streams = session.streams.iter_mut();
         for stream in streams.filter(|stream| stream.plan.ecm_pid == ecm_pid) {
             if stream.keys.is_some() {
-                stream.handover = handover;
+                stream.held = match handover {
+                    Handover::Taken => Held::Taken,
+                    Handover::Refused => Held::Refused { at: now },
+                };
+            }
+        }
+    }
+
+    /// This ECM is repeated on air: where its words were refused, they are handed over again.
+    pub(crate) fn hand_over_again(&mut self, now: Instant, source: u8, section: &[u8]) {
+        for session in self.sessions.iter_mut().filter(|session| session.source == source) {
+            let id = session.id;
+            let streams = session.streams.iter_mut().filter(|stream| stream.refused_long_ago(now));
+            for stream in streams.filter(|stream| stream.gate.stands(section)) {
+                stream.hand_over(id, &mut self.out);
             }
         }
     }

@@ -9,9 +9,10 @@ use zeroize::Zeroize;
 
 use crate::air::Air;
 use crate::ecm_gate::EcmGate;
+use crate::outbox::{Outbox, Todo};
 use crate::programme::StreamPlan;
 use crate::scrambling::Disagreement;
-use crate::{Handover, Offer, OfferId, OfferKind, SessionId};
+use crate::{Offer, OfferId, OfferKind, SessionId};
 use ecm_emm::card::{self, AccessStatus, EcmAnswer};
 use ecm_emm::ecm::{EcmHeader, EcmKind, MAX_ECM};
 
@@ -22,7 +23,7 @@ pub(crate) struct Stream {
     pub(crate) air: Air,
     pub(crate) keys: Option<Keys>,
     /// What the descrambler made of them.
-    pub(crate) handover: Handover,
+    pub(crate) held: Held,
     /// The card's answer to the ECM that is kept.
     pub(crate) word: Word,
     /// The card's last status word, whatever it was for.
@@ -34,6 +35,20 @@ pub(crate) struct Stream {
     pub(crate) offer_section: Vec<u8>,
     /// What was told last of a scrambling mode that disagrees with the control words.
     pub(crate) disagreement: Option<Disagreement>,
+}
+
+/// What the descrambler made of the keys of a stream.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Held {
+    /// It has none.
+    #[default]
+    Nothing,
+    /// It was handed keys, and has not answered: until then nobody is told of them.
+    AnswerDue,
+    Taken,
+    Refused {
+        at: Instant,
+    },
 }
 
 /// What the card said of an authentic ECM.
@@ -110,6 +125,8 @@ struct Doubt {
 impl Stream {
     /// A section that is not authentic matters once the good one has not been repeated for so long.
     const DOUBT: Duration = Duration::from_secs(1);
+    /// Keys that were refused are handed over again so much later at the earliest.
+    const AGAIN: Duration = Duration::from_secs(1);
 
     pub(crate) fn new(plan: StreamPlan) -> Self {
         Self {
@@ -117,7 +134,7 @@ impl Stream {
             gate: EcmGate::new(),
             air: Air::default(),
             keys: None,
-            handover: Handover::Taken,
+            held: Held::Nothing,
             word: Word::NONE,
             sw: 0,
             doubt: None,
@@ -152,13 +169,26 @@ impl Stream {
 
     /// Keys that the descrambler is to use no more.
     pub(crate) fn drop_keys(&mut self) -> Option<Keys> {
-        self.handover = Handover::Taken;
+        self.held = Held::Nothing;
         self.keys.take()
+    }
+
+    /// Hands the descrambler the keys, if there are any.
+    pub(crate) fn hand_over(&mut self, session: SessionId, out: &mut Outbox) {
+        if self.keys.is_some() {
+            self.held = Held::AnswerDue;
+            out.push(Todo::Set { session, pid: self.plan.ecm_pid });
+        }
+    }
+
+    /// The keys of the ECM that is repeated on air were refused, and it is time to try again.
+    pub(crate) fn refused_long_ago(&self, now: Instant) -> bool {
+        matches!(self.held, Held::Refused { at } if now.since(at) >= Self::AGAIN)
     }
 
     /// The keys that the descrambler uses.
     pub(crate) fn keys_in_use(&self) -> Option<&Keys> {
-        self.keys.as_ref().filter(|_| self.handover == Handover::Taken)
+        self.keys.as_ref().filter(|_| self.held == Held::Taken)
     }
 
     /// What the card said of the section that is kept, if it has judged it since it came.
@@ -173,7 +203,7 @@ impl Stream {
     /// The status to show, and how it looks at `now`.
     pub(crate) fn status(&self, now: Instant) -> AccessStatus {
         match self.doubt {
-            _ if self.handover == Handover::Refused => AccessStatus::DESCRAMBLER,
+            _ if matches!(self.held, Held::Refused { .. }) => AccessStatus::DESCRAMBLER,
             _ if self.air.silent_at().is_some_and(|at| now >= at) => AccessStatus::NO_ECM,
             Some(doubt) if self.gate.kept().is_none() || now >= doubt.matters_at() => doubt.status,
             _ => self.word.status,
