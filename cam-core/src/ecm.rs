@@ -15,7 +15,7 @@ use crate::ecm_gate::{EcmGate, Patience, Verdict};
 use crate::ecm_memory::{Refusal, Until};
 use crate::emm::is_rotation;
 use crate::engine::Engine;
-use crate::exchange::Answer;
+use crate::exchange::{Answer, Yields};
 use crate::outbox::Outbox;
 use crate::stream::{Stream, Told};
 use crate::watch::hand_out_keys;
@@ -155,7 +155,7 @@ impl Engine {
             stream.doubt(now, status);
         }
         self.ecm_memory.remember(&self.asked, Refusal::by_card(status));
-        self.ecm_yields = true;
+        self.ecm_yields(Yields::Forged);
         if status == AccessStatus::MALFORMED_ECM {
             self.stats.ecm_malformed += 1;
         } else {
@@ -176,7 +176,7 @@ impl Engine {
                 stream.doubt(now, status);
             }
         }
-        self.ecm_yields = true;
+        self.ecm_yields(Yields::Unanswered);
         if set_aside {
             let until = Until::Then(now.after(EcmGate::ASIDE));
             self.ecm_memory.remember(&self.asked, Refusal { status, until });

@@ -10,6 +10,7 @@ use gp::scp03;
 use crate::card::{Exchange, Handshake, Link, Refresh};
 use crate::ecm_memory::EcmMemory;
 use crate::emm_gate::EmmGate;
+use crate::exchange::{Turn, Yielded, Yields};
 use crate::ledger::{Entry, Ledger};
 use crate::outbox::{Outbox, Todo};
 use crate::pairing::Pairings;
@@ -52,8 +53,9 @@ pub struct Engine {
     pub(crate) ecm_memory: EcmMemory,
     /// The ECM that the card works on, or did last; reused.
     pub(crate) asked: Vec<u8>,
-    /// The last ECM was not authentic: what else waits for the card goes first, once.
-    pub(crate) ecm_yields: bool,
+    pub(crate) ecm_yields: Yields,
+    pub(crate) ecm_turn: Turn,
+    pub(crate) yielded: Yielded,
     pub(crate) emm: EmmGate,
     pub(crate) emm_streams: Vec<(u8, Pid)>,
     pub(crate) groups: Vec<u32>,
@@ -104,7 +106,9 @@ impl Engine {
             sessions: Sessions::new(config.max_sessions),
             ecm_memory: EcmMemory::new(),
             asked: Vec::with_capacity(MAX_ECM),
-            ecm_yields: false,
+            ecm_yields: Yields::default(),
+            ecm_turn: Turn::default(),
+            yielded: Yielded::default(),
             emm: EmmGate::new(config.emm_queue),
             emm_streams: Vec::new(),
             groups: Vec::new(),
