@@ -51,6 +51,10 @@ impl Engine {
                 log::debug!("malformed ECM on {pid}: {why}");
                 self.stats.ecm_in += 1;
                 self.stats.ecm_malformed += 1;
+                for stream in self.sessions.streams_mut(source, pid) {
+                    stream.air.heard(now);
+                    stream.malformed(now);
+                }
                 return;
             }
         };

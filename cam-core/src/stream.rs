@@ -28,7 +28,7 @@ pub(crate) struct Stream {
     pub(crate) word: Word,
     /// The card's last status word, whatever it was for.
     pub(crate) sw: u16,
-    /// A section that the card could not take for authentic, unless the kept one is still on air.
+    /// A section that is no authentic ECM, unless the kept one is still on air.
     doubt: Option<Doubt>,
     pub(crate) offer: Option<Offer>,
     /// The ECM that brought the offer: what PURCHASE carries.
@@ -120,11 +120,22 @@ impl Drop for Keys {
 struct Doubt {
     status: AccessStatus,
     since: Instant,
+    by: Judge,
+}
+
+/// Who says that a section is no authentic ECM.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Judge {
+    Card,
+    /// It cannot be read as an ECM: the card was not asked.
+    Parser,
 }
 
 impl Stream {
-    /// A section that is not authentic matters once the good one has not been repeated for so long.
+    /// A section that is not authentic matters once the good one has not been repeated for so long,
+    /// or for so many repetition times.
     const DOUBT: Duration = Duration::from_secs(1);
+    const DOUBT_REPETITIONS: u32 = 2;
     /// Keys that were refused are handed over again so much later at the earliest.
     const AGAIN: Duration = Duration::from_secs(1);
 
@@ -205,15 +216,28 @@ impl Stream {
         match self.doubt {
             _ if matches!(self.held, Held::Refused { .. }) => AccessStatus::DESCRAMBLER,
             _ if self.air.silent_at().is_some_and(|at| now >= at) => AccessStatus::NO_ECM,
-            Some(doubt) if self.gate.kept().is_none() || now >= doubt.matters_at() => doubt.status,
+            Some(doubt) if self.doubt_matters_at().is_some_and(|at| now >= at) => doubt.status,
             _ => self.word.status,
         }
     }
 
     /// When `status` will change by itself.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let doubt = self.doubt.map(Doubt::matters_at).filter(|_| self.gate.kept().is_some());
+        let doubt = self.doubt_matters_at();
         doubt.into_iter().chain(self.air.silent_at()).filter(|at| *at > now).min()
+    }
+
+    fn doubt_matters_at(&self) -> Option<Instant> {
+        let Doubt { since, by, .. } = self.doubt?;
+        match by {
+            Judge::Card if self.gate.kept().is_none() => Some(since),
+            // What waits for the card may be better.
+            Judge::Parser if self.gate.has_news() => None,
+            Judge::Card | Judge::Parser => {
+                let missed = self.air.repetition().saturating_mul(Self::DOUBT_REPETITIONS);
+                Some(since.after(Self::DOUBT.max(missed)))
+            }
+        }
     }
 
     /// The kept ECM is on air, or a new authentic one came.
@@ -224,7 +248,14 @@ impl Stream {
     /// The card could not take a section for authentic.
     pub(crate) fn doubt(&mut self, now: Instant, status: AccessStatus) {
         let since = self.doubt.map_or(now, |doubt| doubt.since);
-        self.doubt = Some(Doubt { status, since });
+        self.doubt = Some(Doubt { status, since, by: Judge::Card });
+    }
+
+    /// A section that should be an ECM cannot be read as one. What the card says of others counts
+    /// for more.
+    pub(crate) fn malformed(&mut self, now: Instant) {
+        let (status, by) = (AccessStatus::MALFORMED_ECM, Judge::Parser);
+        self.doubt.get_or_insert(Doubt { status, since: now, by });
     }
 
     /// The card is gone: what it said is void, what it was asked stays.
@@ -256,10 +287,4 @@ fn offer_of(answer: &EcmAnswer, terms: &card::Offer) -> Offer {
 
 fn flag(answer: &EcmAnswer, flag: u8) -> bool {
     answer.flags & flag != 0
-}
-
-impl Doubt {
-    fn matters_at(self) -> Instant {
-        self.since.after(Stream::DOUBT)
-    }
 }
