@@ -135,7 +135,7 @@ impl Engine {
         self.set_sw(sw);
         match EcmAnswer::parse(&self.plain) {
             Ok(answer) if is_about_the_ecm(answer.status) => self.ecm_refused(now, answer.status),
-            Ok(answer) => self.ecm_judged(now, &answer),
+            Ok(answer) => self.ecm_judged(now, &answer, sw),
             Err(why) => {
                 log::warn!("the card's answer to an ECM is not readable: {why}");
                 self.ecm_unanswered(now, AccessStatus::READER_FAULT);
@@ -190,10 +190,10 @@ impl Engine {
     }
 
     /// The card has judged an authentic ECM.
-    fn ecm_judged(&mut self, now: Instant, answer: &EcmAnswer) {
+    fn ecm_judged(&mut self, now: Instant, answer: &EcmAnswer, sw: u16) {
         let section = core::mem::take(&mut self.asked);
         if let Ok(Ecm { header, .. }) = Ecm::parse(&section) {
-            let told = Told::new(&header, answer);
+            let told = Told::new(&header, answer, sw);
             if let Some(since) = self.ecm_told(now, &section, &header, &told) {
                 self.latencies.record(now.since(since));
             }

@@ -73,10 +73,12 @@ pub(crate) struct Told {
     pub(crate) keys: Option<Keys>,
     /// For whom it is, each session fills in.
     offer: Option<Offer>,
+    /// The status word that it came with.
+    sw: u16,
 }
 
 impl Told {
-    pub(crate) fn new(header: &EcmHeader, answer: &EcmAnswer) -> Self {
+    pub(crate) fn new(header: &EcmHeader, answer: &EcmAnswer, sw: u16) -> Self {
         let pin_needed = flag(answer, EcmAnswer::PIN_NEEDED);
         let keys = answer.ecw.map(|(even, odd)| Keys {
             even,
@@ -93,7 +95,8 @@ impl Told {
             pin_needed,
             expires: answer.opened_by.map(|right| right.end),
         };
-        Self { word, keys, offer: answer.offer.as_ref().map(|terms| offer_of(answer, terms)) }
+        let offer = answer.offer.as_ref().map(|terms| offer_of(answer, terms));
+        Self { word, keys, offer, sw }
     }
 }
 
@@ -164,6 +167,7 @@ impl Stream {
     ) -> Option<Offer> {
         self.trust();
         self.word = told.word;
+        self.sw = told.sw;
         match &told.keys {
             Some(keys) => self.keys = Some(keys.clone()),
             None => {
@@ -208,6 +212,7 @@ impl Stream {
             word: self.word,
             keys: self.keys.clone(),
             offer: self.offer,
+            sw: self.sw,
         })
     }
 
