@@ -206,8 +206,10 @@ unsafe extern "C" fn set_cw(user: *mut c_void, cw: *const stbcam_cw_t) -> i32 {
         // SAFETY: not NULL and aligned; a stbcam_cw_t by the table's contract.
         let cw = unsafe { cw.read() };
         // SAFETY: so many PIDs are readable by the table's contract.
-        let pids = unsafe { text::numbers(cw.es_pids, cw.es_pid_count, "es_pids") }?;
-        let pids: Vec<Pid> = pids.into_iter().map(Pid::from_field).collect();
+        let fields = unsafe { text::numbers(cw.es_pids, cw.es_pid_count, "es_pids") }?;
+        let mut pids = [Pid::NULL; text::MAX_NUMBERS];
+        pids.iter_mut().zip(fields).for_each(|(pid, field)| *pid = Pid::from_field(*field));
+        let pids = pids.get(..fields.len()).unwrap_or_default();
         let (Some(even), Some(odd)) = (cw.even.first_chunk(), cw.odd.first_chunk()) else {
             return Err(Error::argument("control words are too short"));
         };
@@ -215,7 +217,7 @@ unsafe extern "C" fn set_cw(user: *mut c_void, cw: *const stbcam_cw_t) -> i32 {
             session: SessionId(cw.session),
             source: cw.source,
             ecm_pid: Pid::from_field(cw.ecm_pid),
-            es_pids: &pids,
+            es_pids: pids,
             mode: ScramblingMode(cw.scrambling_mode),
             even,
             odd,
