@@ -111,7 +111,9 @@ impl Stb {
         self.cam.wait_flushed(self.cam.flush(), PATIENCE).unwrap();
         let mut health = Vec::new();
         while let Some(stamped) = self.cam.events().pop(clock::now, Duration::ZERO) {
-            if let Notice::Health { text } = stamped.notice {
+            if let Notice::Health { session, text } = stamped.notice {
+                let of_words = text.contains("control words of session");
+                assert_eq!(session, of_words.then_some(self.session), "{text}");
                 health.push(text);
             }
         }
