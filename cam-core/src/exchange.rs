@@ -64,7 +64,8 @@ impl Engine {
     const SELECT: [u8; 14] =
         [0x00, 0xA4, 0x04, 0x00, 0x08, 0xF0, 0x53, 0x54, 0x42, 0x43, 0x41, 0x53, 0x01, 0x00];
     /// Without a detect line a silent card may be a removed one: no exchange waits longer for the
-    /// first character. The longest command takes 300 ms on the slowest line, a block waits 200 ms.
+    /// first character. The longest command takes 325 ms to the card on the slowest line (260
+    /// characters by T=0 at 9,600 bit/s), a block waits 200 ms.
     const PATIENCE: Duration = Duration::from_millis(600);
     /// So many rights are read.
     const MAX_RIGHTS: usize = 256;

@@ -4,16 +4,12 @@
 
 mod bench;
 
-use std::time::Duration;
-
 use bench::card::{PIN, key};
-use bench::{Bench, air};
+use bench::{Bench, SLOWEST, air};
 use cam_core::SessionId;
 use cam_types::{PackageId, Pid};
 use ecm_emm::emm::EmmCommand;
 
-/// 9,600 bit/s: so long the line takes for an ECM.
-const SLOW: Duration = Duration::from_millis(436);
 const OTHER_ECM: Pid = Pid::from_field(0x0160);
 
 /// What comes ten times a second beside forgeries.
@@ -40,7 +36,7 @@ impl Flood {
         bench.open(&air::news());
         let other = bench.open(&air::pmt(5, OTHER_ECM, None, 0x130));
         bench.carousel(OTHER_ECM, &ecm, 1000);
-        bench.exchange = SLOW;
+        bench.exchange = SLOWEST;
         Self { bench, other, ecm, beside, rounds: 0 }
     }
 

@@ -20,6 +20,9 @@ use ecm_emm::card::INS_ECM;
 /// How long the card takes for a command, and to answer to its reset.
 pub const EXCHANGE: Duration = Duration::from_millis(80);
 pub const RESET: Duration = Duration::from_millis(50);
+/// The same for the longest ECM on the slowest line, T=0 at 9,600 bit/s: 340 ms of line
+/// (`docs/benchmarks.md`) and the card's own.
+pub const SLOWEST: Duration = Duration::from_millis(350);
 /// The time after which the line gives a silent card up when the engine does not say.
 pub const BWT: Duration = Duration::from_millis(800);
 
