@@ -323,15 +323,18 @@ impl Engine {
         }
     }
 
-    /// Words that were wiped meanwhile are nobody's any more.
+    /// Words that were wiped meanwhile are nobody's any more; under a ladder without its keys they open
+    /// nothing, whatever is said of them.
     fn words_handed(&mut self, now: Instant, session: SessionId, ecm_pid: Pid, handover: Handover) {
         let Some(session) = self.sessions.find_mut(session) else { return };
         let streams = session.streams.iter_mut();
         for stream in streams.filter(|stream| stream.plan.ecm_pid == ecm_pid) {
             if stream.keys.is_some() {
-                stream.held = match handover {
-                    Handover::Taken => Held::Taken,
-                    Handover::Refused => Held::Refused { at: now },
+                stream.held = match (handover, self.ladder) {
+                    (Handover::Refused, _) | (_, Some(Handover::Refused)) => {
+                        Held::Refused { at: now }
+                    }
+                    (Handover::Taken, _) => Held::Taken,
                 };
             }
         }

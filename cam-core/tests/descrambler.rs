@@ -66,19 +66,22 @@ fn nothing_is_granted_before_the_descrambler_has_taken_it() {
 /// It is known that the ladder is refused before the first words are there.
 #[test]
 fn nothing_is_granted_under_a_refused_ladder() {
-    let mut bench = Bench::new(bench::config(air::stored_pairing()));
-    (bench.ladder, bench.descrambler) = (Some(Handover::Refused), Some(Handover::Refused));
-    bench.run(1000);
-    let sessions = [(); 2].map(|()| bench.open(&air::news()));
-    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 2500);
-    let events = bench.take_events();
-    for session in sessions {
-        let reason = |event: &Event| match event {
-            Event::Access { session: of, access } if *of == session => Some(access.reason),
-            _ => None,
-        };
-        let told: Vec<_> = events.iter().filter_map(reason).collect();
-        assert_eq!(told, [AccessStatus::PENDING, AccessStatus::DESCRAMBLER]);
+    // Words that are taken all the same open nothing.
+    for words in [Handover::Refused, Handover::Taken] {
+        let mut bench = Bench::new(bench::config(air::stored_pairing()));
+        (bench.ladder, bench.descrambler) = (Some(Handover::Refused), Some(words));
+        bench.run(1000);
+        let sessions = [(); 2].map(|()| bench.open(&air::news()));
+        bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 2500);
+        let events = bench.take_events();
+        for session in sessions {
+            let reason = |event: &Event| match event {
+                Event::Access { session: of, access } if *of == session => Some(access.reason),
+                _ => None,
+            };
+            let told: Vec<_> = events.iter().filter_map(reason).collect();
+            assert_eq!(told, [AccessStatus::PENDING, AccessStatus::DESCRAMBLER], "{words:?}");
+        }
     }
 }
 
