@@ -15,9 +15,10 @@ use crate::ecm_gate::{EcmGate, Patience, Verdict};
 use crate::ecm_memory::{Refusal, Until};
 use crate::emm::is_rotation;
 use crate::engine::Engine;
-use crate::exchange::{Answer, Yields};
+use crate::exchange::Answer;
 use crate::outbox::Outbox;
 use crate::stream::{Stream, Told};
+use crate::turns::Yields;
 use crate::watch::hand_out_keys;
 use crate::{AccessState, CardState, Event, Offer, SessionId};
 

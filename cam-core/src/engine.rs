@@ -10,7 +10,6 @@ use gp::scp03;
 use crate::card::{Exchange, Handshake, Link, Refresh};
 use crate::ecm_memory::EcmMemory;
 use crate::emm_gate::EmmGate;
-use crate::exchange::{Turn, Yielded, Yields};
 use crate::ledger::{Entry, Ledger};
 use crate::outbox::{Outbox, Todo};
 use crate::pairing::Pairings;
@@ -22,6 +21,7 @@ use crate::review::Review;
 use crate::session::Sessions;
 use crate::stats::Latencies;
 use crate::stream::Held;
+use crate::turns::{Turn, Yielded, Yields};
 use crate::{
     Access, Card, Config, ControlWords, Event, Filter, Handover, Input, Offer, Output,
     PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
