@@ -407,7 +407,10 @@ typedef struct stbcam_ladder_t {
     uint8_t ek1[16];
 } stbcam_ladder_t;
 
-/** The box's descrambler. */
+/**
+ * The box's descrambler. All three functions are needed: stbcam_open refuses a table without one
+ * of them (STBCAM_E_ARG). Whoever wants control words to go nowhere sets config.descrambler to NULL.
+ */
 typedef struct stbcam_descrambler_ops_t {
     /** sizeof(stbcam_descrambler_ops_t). */
     size_t struct_size;
@@ -417,13 +420,14 @@ typedef struct stbcam_descrambler_ops_t {
      * Loads the key ladder. Comes before the first control words, and again when another card
      * is paired otherwise. 0 is done. With anything else every session that would have control
      * words shows STBCAM_REASON_DESCRAMBLER, none are handed over, and the ladder's keys come again
-     * before the next ones.
+     * before the next ones, or once a second while ECMs are repeated on air.
      */
     int32_t (*load_ladder)(void *user, const struct stbcam_ladder_t *ladder);
     /**
      * Takes control words: the latency path, so it must return within 5 ms. A key whose period is
      * over must not be used on a later one of the same parity. 0 is done. With anything else the
-     * session shows STBCAM_REASON_DESCRAMBLER until words of its stream are taken again.
+     * session shows STBCAM_REASON_DESCRAMBLER until words of its stream are taken again; the same
+     * words come again once a second while their ECM is repeated on air.
      */
     int32_t (*set_cw)(void *user, const struct stbcam_cw_t *cw);
     /**
@@ -1767,7 +1771,9 @@ stbcam_result_t stbcam_soft_descrambler_new(const uint8_t *root_key,
 
 /**
  * Fills the table to put into stbcam_config_t. Its functions may be called by the host itself,
- * also from inside a callback of its own.
+ * also from inside a callback of its own. set_cw answers STBCAM_E_UNSUPPORTED to a
+ * scrambling_mode other than 0x01, 0x02 and 0x10, and STBCAM_E_STATE before load_ladder; details
+ * are in stbcam_last_error of that thread, and in STBCAM_EV_HEALTH.
  *
  * Threads: any.
  *

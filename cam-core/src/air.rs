@@ -8,9 +8,9 @@ use cam_types::Instant;
 #[derive(Default)]
 pub(crate) struct Air {
     last: Last,
-    /// The last two gaps between ECMs: the shorter one is the repetition time, so that one outage
-    /// does not teach a long one.
-    gaps: [Duration; 2],
+    /// The last gaps between ECMs: the longest but one is the repetition time, so that neither one
+    /// outage teaches a long one nor what comes behind each ECM a short one.
+    gaps: [Duration; 4],
 }
 
 #[derive(Clone, Copy, Default)]
@@ -25,6 +25,9 @@ enum Last {
 
 impl Air {
     const LEAST: Duration = Duration::from_secs(3);
+    /// What comes closer than this belongs to the section before it: a head-end that sends each
+    /// twice, a forger who answers each.
+    const BURST: Duration = Duration::from_millis(50);
     /// So many repetitions must be missing.
     const REPETITIONS: u32 = 3;
 
@@ -38,8 +41,12 @@ impl Air {
     /// An ECM came.
     pub(crate) fn heard(&mut self, now: Instant) {
         if let Last::Heard(before) = self.last {
-            let [_, newer] = self.gaps;
-            self.gaps = [newer, now.since(before)];
+            let gap = now.since(before);
+            if gap >= Self::BURST {
+                self.gaps.rotate_left(1);
+                let [.., newest] = &mut self.gaps;
+                *newest = gap;
+            }
         }
         self.last = Last::Heard(now);
     }
@@ -50,9 +57,16 @@ impl Air {
             Last::Unknown => return None,
             Last::Opened(since) | Last::Heard(since) => since,
         };
-        let [older, newer] = self.gaps;
-        let repetition = older.min(newer);
-        Some(since.after(Self::LEAST.max(repetition.saturating_mul(Self::REPETITIONS))))
+        let silence = self.repetition().saturating_mul(Self::REPETITIONS);
+        Some(since.after(Self::LEAST.max(silence)))
+    }
+
+    /// The repetition time; 0 before it is known.
+    pub(crate) fn repetition(&self) -> Duration {
+        let mut gaps = self.gaps;
+        gaps.sort_unstable();
+        let [.., longest_but_one, _] = gaps;
+        longest_but_one
     }
 }
 
@@ -73,7 +87,10 @@ mod tests {
             ("every 2 s", &[0, 2000, 4000][..], 10_000),
             ("one outage of an hour", &[0, 100, 200, 3_600_200][..], 3_603_200),
             ("and then goes on", &[0, 100, 3_600_100, 3_600_200][..], 3_603_200),
-            ("two right behind each other", &[0, 5000, 5000, 10_000, 10_000][..], 13_000),
+            ("two right behind each other", &[0, 5000, 5000, 10_000, 10_000][..], 25_000),
+            ("and 10 ms behind", &[0, 10, 4000, 4010, 8000, 8010][..], 19_980),
+            ("and 100 ms behind", &[0, 100, 4000, 4100, 8000, 8100][..], 19_800),
+            ("five at a time", &[0, 1, 2, 3, 4, 4000, 4001, 4002, 4003, 8000][..], 19_988),
         ] {
             let mut air = Air::default();
             assert_eq!(air.silent_at(), None);

@@ -90,6 +90,27 @@ pub(crate) struct Refresh {
     pub(crate) rows: Vec<RightRow>,
     /// The pairings or the card have changed: an unpaired card is tried again.
     pub(crate) pair: bool,
+    /// What is read next, if it is wanted.
+    pub(crate) next: Part,
+}
+
+/// What is read back from the card.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Part {
+    #[default]
+    Info,
+    Balance,
+    Rights,
+}
+
+impl Part {
+    pub(crate) const fn following(self) -> Self {
+        match self {
+            Self::Info => Self::Balance,
+            Self::Balance => Self::Rights,
+            Self::Rights => Self::Info,
+        }
+    }
 }
 
 impl Refresh {

@@ -45,8 +45,9 @@ pub enum Input<'a> {
     },
     /// What the descrambler made of the last [`Output::LoadLadder`].
     Ladder(Handover),
-    /// What the descrambler made of the last [`Output::SetControlWords`] of this stream. A driver
-    /// without a descrambler need not say anything.
+    /// What the descrambler made of the last [`Output::SetControlWords`] of this stream. Every one is
+    /// answered, by a driver without a descrambler too: until then the session's access stays as it
+    /// was told.
     Words {
         /// Whose they were.
         session: SessionId,

@@ -16,8 +16,9 @@ use crate::ecm_memory::{Refusal, Until};
 use crate::emm::is_rotation;
 use crate::engine::Engine;
 use crate::exchange::Answer;
-use crate::outbox::{Outbox, Todo};
+use crate::outbox::Outbox;
 use crate::stream::{Stream, Told};
+use crate::turns::Yields;
 use crate::watch::hand_out_keys;
 use crate::{AccessState, CardState, Event, Offer, SessionId};
 
@@ -51,6 +52,10 @@ impl Engine {
                 log::debug!("malformed ECM on {pid}: {why}");
                 self.stats.ecm_in += 1;
                 self.stats.ecm_malformed += 1;
+                for stream in self.sessions.streams_mut(source, pid) {
+                    stream.air.heard(now);
+                    stream.malformed(now);
+                }
                 return;
             }
         };
@@ -59,6 +64,7 @@ impl Engine {
             return;
         }
         let mut waits = false;
+        let mut refused = false;
         for stream in self.sessions.streams_mut(source, pid) {
             self.stats.ecm_in += 1;
             stream.air.heard(now);
@@ -67,6 +73,7 @@ impl Engine {
             let count = match verdict {
                 Verdict::Kept => {
                     stream.trust();
+                    refused |= stream.refused_long_ago(now);
                     &mut self.stats.ecm_dup
                 }
                 Verdict::Refused(status) => {
@@ -79,6 +86,9 @@ impl Engine {
                 Verdict::Waits => continue,
             };
             *count += 1;
+        }
+        if refused {
+            self.hand_over_again(now, source, section);
         }
         if waits && let Some(told) = self.told_before(section) {
             self.ecm_told(now, section, &header, &told);
@@ -126,7 +136,7 @@ impl Engine {
         self.set_sw(sw);
         match EcmAnswer::parse(&self.plain) {
             Ok(answer) if is_about_the_ecm(answer.status) => self.ecm_refused(now, answer.status),
-            Ok(answer) => self.ecm_judged(now, &answer),
+            Ok(answer) => self.ecm_judged(now, &answer, sw),
             Err(why) => {
                 log::warn!("the card's answer to an ECM is not readable: {why}");
                 self.ecm_unanswered(now, AccessStatus::READER_FAULT);
@@ -150,7 +160,7 @@ impl Engine {
             stream.doubt(now, status);
         }
         self.ecm_memory.remember(&self.asked, Refusal::by_card(status));
-        self.ecm_yields = true;
+        self.ecm_yields(Yields::Forged);
         if status == AccessStatus::MALFORMED_ECM {
             self.stats.ecm_malformed += 1;
         } else {
@@ -171,7 +181,7 @@ impl Engine {
                 stream.doubt(now, status);
             }
         }
-        self.ecm_yields = true;
+        self.ecm_yields(Yields::Unanswered);
         if set_aside {
             let until = Until::Then(now.after(EcmGate::ASIDE));
             self.ecm_memory.remember(&self.asked, Refusal { status, until });
@@ -181,10 +191,10 @@ impl Engine {
     }
 
     /// The card has judged an authentic ECM.
-    fn ecm_judged(&mut self, now: Instant, answer: &EcmAnswer) {
+    fn ecm_judged(&mut self, now: Instant, answer: &EcmAnswer, sw: u16) {
         let section = core::mem::take(&mut self.asked);
         if let Ok(Ecm { header, .. }) = Ecm::parse(&section) {
-            let told = Told::new(&header, answer);
+            let told = Told::new(&header, answer, sw);
             if let Some(since) = self.ecm_told(now, &section, &header, &told) {
                 self.latencies.record(now.since(since));
             }
@@ -218,7 +228,7 @@ impl Engine {
                 let old_offer = stream.take(id, told, section);
                 if stream.keys.is_some() {
                     stats.cw_out += 1;
-                    out.push(Todo::Set { session: id, pid: stream.plan.ecm_pid });
+                    stream.hand_over(id, out);
                     first = first.into_iter().chain(accepted.since).min();
                 } else {
                     lost_keys |= had_keys;

@@ -21,6 +21,8 @@ use crate::request::Requests;
 use crate::review::Review;
 use crate::session::Sessions;
 use crate::stats::Latencies;
+use crate::stream::Held;
+use crate::turns::{Turn, Yielded, Yields};
 use crate::{
     Access, Card, Config, ControlWords, Event, Filter, Handover, Input, Offer, Output,
     PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
@@ -52,8 +54,9 @@ pub struct Engine {
     pub(crate) ecm_memory: EcmMemory,
     /// The ECM that the card works on, or did last; reused.
     pub(crate) asked: Vec<u8>,
-    /// The last ECM was not authentic: what else waits for the card goes first, once.
-    pub(crate) ecm_yields: bool,
+    pub(crate) ecm_yields: Yields,
+    pub(crate) ecm_turn: Turn,
+    pub(crate) yielded: Yielded,
     pub(crate) emm: EmmGate,
     pub(crate) emm_streams: EmmStreams,
     pub(crate) groups: Vec<u32>,
@@ -104,7 +107,9 @@ impl Engine {
             sessions: Sessions::new(config.max_sessions),
             ecm_memory: EcmMemory::new(),
             asked: Vec::with_capacity(MAX_ECM),
-            ecm_yields: false,
+            ecm_yields: Yields::default(),
+            ecm_turn: Turn::default(),
+            yielded: Yielded::default(),
             emm: EmmGate::new(config.emm_queue),
             emm_streams: EmmStreams::default(),
             groups: Vec::new(),
@@ -150,9 +155,9 @@ impl Engine {
             Input::Failed { may_have_executed, silent } => {
                 self.exchange_failed(now, may_have_executed, silent);
             }
-            Input::Ladder(handover) => self.ladder_handed(handover),
+            Input::Ladder(handover) => self.ladder_handed(now, handover),
             Input::Words { session, ecm_pid, handover } => {
-                self.words_handed(session, ecm_pid, handover);
+                self.words_handed(now, session, ecm_pid, handover);
             }
             Input::Stored(id) => self.stored(id, true),
             Input::StoreFailed(id) => self.stored(id, false),
@@ -305,29 +310,44 @@ impl Engine {
     }
 
     /// Without the ladder's keys no words open.
-    fn ladder_handed(&mut self, handover: Handover) {
+    fn ladder_handed(&mut self, now: Instant, handover: Handover) {
         self.ladder = Some(handover);
         for session in self.sessions.iter_mut() {
             let id = session.id;
             for stream in session.streams.iter_mut().filter(|stream| stream.keys.is_some()) {
-                match handover {
-                    Handover::Refused => stream.handover = Handover::Refused,
-                    Handover::Taken if stream.handover == Handover::Refused => {
-                        self.out.push(Todo::Set { session: id, pid: stream.plan.ecm_pid });
-                    }
-                    Handover::Taken => {}
+                match (handover, stream.held) {
+                    (Handover::Refused, _) => stream.held = Held::Refused { at: now },
+                    (Handover::Taken, Held::Refused { .. }) => stream.hand_over(id, &mut self.out),
+                    (Handover::Taken, _) => {}
                 }
             }
         }
     }
 
-    /// Words that were wiped meanwhile are nobody's any more.
-    fn words_handed(&mut self, session: SessionId, ecm_pid: Pid, handover: Handover) {
+    /// Words that were wiped meanwhile are nobody's any more; under a ladder without its keys they open
+    /// nothing, whatever is said of them.
+    fn words_handed(&mut self, now: Instant, session: SessionId, ecm_pid: Pid, handover: Handover) {
         let Some(session) = self.sessions.find_mut(session) else { return };
         let streams = session.streams.iter_mut();
         for stream in streams.filter(|stream| stream.plan.ecm_pid == ecm_pid) {
             if stream.keys.is_some() {
-                stream.handover = handover;
+                stream.held = match (handover, self.ladder) {
+                    (Handover::Refused, _) | (_, Some(Handover::Refused)) => {
+                        Held::Refused { at: now }
+                    }
+                    (Handover::Taken, _) => Held::Taken,
+                };
+            }
+        }
+    }
+
+    /// This ECM is repeated on air: where its words were refused, they are handed over again.
+    pub(crate) fn hand_over_again(&mut self, now: Instant, source: u8, section: &[u8]) {
+        for session in self.sessions.iter_mut().filter(|session| session.source == source) {
+            let id = session.id;
+            let streams = session.streams.iter_mut().filter(|stream| stream.refused_long_ago(now));
+            for stream in streams.filter(|stream| stream.gate.stands(section)) {
+                stream.hand_over(id, &mut self.out);
             }
         }
     }

@@ -1,9 +1,4 @@
-//! One command at a time: which one is next, and what its answer means.
-//!
-//! ECMs go first; then what settles money, then purchases and PINs, then EMMs, then reports and
-//! their acknowledgement, then what is read back from the card, and last the sign of life of an idle
-//! one. After an ECM that was not authentic the others go first, once: a line full of forgeries
-//! still brings EMMs and purchases to the card.
+//! One command at a time: how it goes to the card, and what its answer means.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -11,8 +6,8 @@ use core::time::Duration;
 
 use cam_types::Instant;
 use ecm_emm::card::{
-    AccessStatus, INS_CHANGE_PIN, INS_ECM, INS_EMM, INS_INFO, INS_RIGHTS, INS_VERIFY, RIGHTS_ROWS,
-    RIGHTS_WALLET, RightsPage, WalletInfo, pairing_key_version,
+    AccessStatus, INS_CHANGE_PIN, INS_EMM, INS_INFO, INS_VERIFY, RightsPage, WalletInfo,
+    pairing_key_version,
 };
 use gp::scp03::{self, Initialize, ScpError};
 use zeroize::Zeroizing;
@@ -28,19 +23,13 @@ use crate::{CardState, Event, Outcome, PinAnswer, PinOutcome};
 /// `Engine::plain`.
 pub(crate) type Answer = Result<u16, ScpError>;
 
-/// Which stream's ECM is next.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Turn {
-    NewFirst,
-    Fair,
-}
-
 impl Engine {
     /// SELECT of the CAS applet (`docs/spec/card.md`).
     const SELECT: [u8; 14] =
         [0x00, 0xA4, 0x04, 0x00, 0x08, 0xF0, 0x53, 0x54, 0x42, 0x43, 0x41, 0x53, 0x01, 0x00];
     /// Without a detect line a silent card may be a removed one: no exchange waits longer for the
-    /// first character. The longest command takes 300 ms on the slowest line, a block waits 200 ms.
+    /// first character. The longest command takes 325 ms to the card on the slowest line (260
+    /// characters by T=0 at 9,600 bit/s), a block waits 200 ms.
     const PATIENCE: Duration = Duration::from_millis(600);
     /// So many rights are read.
     const MAX_RIGHTS: usize = 256;
@@ -81,57 +70,7 @@ impl Engine {
         }
     }
 
-    fn pump_ready(&mut self, now: Instant) {
-        if self.review.begin(now, self.emm.waits()) {
-            self.ask_again(|_| true);
-        }
-        let yields = core::mem::take(&mut self.ecm_yields);
-        let sent = (!yields && self.send_ecm(now, Turn::NewFirst))
-            || self.send_purse(now)
-            || self.send_pin()
-            || self.send_emm()
-            || self.send_ack()
-            || self.send_report()
-            || (yields && self.send_ecm(now, Turn::Fair));
-        if sent {
-            return;
-        }
-        if core::mem::take(&mut self.refresh.info) {
-            self.send(Exchange::Info, INS_INFO, 0, &[]);
-        } else if core::mem::take(&mut self.refresh.balance) {
-            self.send(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET, &[]);
-        } else if let Some(index) = self.refresh.rights {
-            self.send(Exchange::Rights, INS_RIGHTS, RIGHTS_ROWS, &[index]);
-        } else if self.send_review() {
-            // The answer says whether it was refunded.
-        } else if self.probe_due().is_some_and(|at| now >= at) {
-            // Reading the balance costs the session nothing and the card no write.
-            self.send_probe(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET);
-        }
-    }
-
-    /// The streams take turns, and one that had none yet goes first: what is forged on one stream
-    /// costs another at most one exchange. What is new on air goes before what is asked again, but
-    /// not behind an ECM that was not authentic: forgeries do not hold a round up.
-    fn send_ecm(&mut self, now: Instant, turn: Turn) -> bool {
-        let streams = self.sessions.iter_mut().flat_map(|session| session.streams.iter_mut());
-        let waiting = streams.filter(|stream| stream.gate.waits(now));
-        let next = waiting.min_by_key(|stream| {
-            let later = turn == Turn::NewFirst && !stream.gate.has_news();
-            (later, stream.gate.last_turn())
-        });
-        let Some(taken) = next.and_then(|stream| stream.gate.take(now)) else { return false };
-        self.stats.ecm_sent += 1;
-        self.stats.ecm_replayed += u64::from(taken.replayed);
-        self.stats.apdu_ecm += 1;
-        self.asked.clear();
-        self.asked.extend_from_slice(taken.section);
-        build(self.channel.as_mut(), INS_ECM, [0; 2], &self.asked, &mut self.apdu);
-        self.launch(Exchange::Ecm, None);
-        true
-    }
-
-    fn send_emm(&mut self) -> bool {
+    pub(crate) fn send_emm(&mut self) -> bool {
         let Some(section) = self.emm.take() else { return false };
         build(self.channel.as_mut(), INS_EMM, [0; 2], section, &mut self.apdu);
         self.launch(Exchange::Emm, None);
@@ -139,7 +78,7 @@ impl Engine {
     }
 
     /// VERIFY for its own sake, and CHANGE PIN, wait until no purchase holds the card.
-    fn send_pin(&mut self) -> bool {
+    pub(crate) fn send_pin(&mut self) -> bool {
         if self.purchase_holds_the_card() {
             return false;
         }
@@ -166,7 +105,7 @@ impl Engine {
         self.launch(Exchange::Select, probe.then_some(patience));
     }
 
-    fn send_probe(&mut self, exchange: Exchange, ins: u8, p2: u8) {
+    pub(crate) fn send_probe(&mut self, exchange: Exchange, ins: u8, p2: u8) {
         build(self.channel.as_mut(), ins, [0, p2], &[], &mut self.apdu);
         let patience = self.config.probe_patience;
         self.launch(exchange, Some(patience));
@@ -189,7 +128,7 @@ impl Engine {
     }
 
     /// The command in the buffer goes out.
-    fn launch(&mut self, exchange: Exchange, patience: Option<Duration>) {
+    pub(crate) fn launch(&mut self, exchange: Exchange, patience: Option<Duration>) {
         let patience = patience.or(self.config.probe.map(|_| Self::PATIENCE));
         if let [cla, ins, p1, p2, ..] = self.apdu.as_slice() {
             log::trace!("> {cla:02X} {ins:02X} {p1:02X} {p2:02X}, {} octets", self.apdu.len());
@@ -441,7 +380,7 @@ impl Engine {
 }
 
 /// Writes the command, protected when there is a channel, into `apdu`.
-fn build(
+pub(crate) fn build(
     channel: Option<&mut scp03::Session>,
     ins: u8,
     [p1, p2]: [u8; 2],

@@ -44,6 +44,7 @@ mod session;
 mod settle;
 mod stats;
 mod stream;
+mod turns;
 mod watch;
 
 pub use access::{Access, AccessState, Remedy};

@@ -18,8 +18,10 @@ pub(crate) struct Review {
 }
 
 impl Review {
-    /// On the slowest line (T=0 at 9,600 bit/s) an EMM takes up to 360 ms and an ECM 190: a right that
-    /// ends takes the picture within a second even when the next EMM has begun.
+    /// On the slowest line (T=0 at 9,600 bit/s) an EMM takes up to 360 ms and an ECM 200, the longest
+    /// 340 (`docs/benchmarks.md`): a right that ends takes the picture of one stream within a second
+    /// even when the next EMM has begun, that of each further one with an ECM of its own an exchange
+    /// later.
     const DISTANCE: Duration = Duration::from_millis(250);
 
     /// The card has applied an EMM.

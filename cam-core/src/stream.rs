@@ -9,9 +9,10 @@ use zeroize::Zeroize;
 
 use crate::air::Air;
 use crate::ecm_gate::EcmGate;
+use crate::outbox::{Outbox, Todo};
 use crate::programme::StreamPlan;
 use crate::scrambling::Disagreement;
-use crate::{Handover, Offer, OfferId, OfferKind, SessionId};
+use crate::{Offer, OfferId, OfferKind, SessionId};
 use ecm_emm::card::{self, AccessStatus, EcmAnswer};
 use ecm_emm::ecm::{EcmHeader, EcmKind, MAX_ECM};
 
@@ -22,18 +23,32 @@ pub(crate) struct Stream {
     pub(crate) air: Air,
     pub(crate) keys: Option<Keys>,
     /// What the descrambler made of them.
-    pub(crate) handover: Handover,
+    pub(crate) held: Held,
     /// The card's answer to the ECM that is kept.
     pub(crate) word: Word,
     /// The card's last status word, whatever it was for.
     pub(crate) sw: u16,
-    /// A section that the card could not take for authentic, unless the kept one is still on air.
+    /// A section that is no authentic ECM, unless the kept one is still on air.
     doubt: Option<Doubt>,
     pub(crate) offer: Option<Offer>,
     /// The ECM that brought the offer: what PURCHASE carries.
     pub(crate) offer_section: Vec<u8>,
     /// What was told last of a scrambling mode that disagrees with the control words.
     pub(crate) disagreement: Option<Disagreement>,
+}
+
+/// What the descrambler made of the keys of a stream.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Held {
+    /// It has none.
+    #[default]
+    Nothing,
+    /// It was handed keys, and has not answered: until then nobody is told of them.
+    AnswerDue,
+    Taken,
+    Refused {
+        at: Instant,
+    },
 }
 
 /// What the card said of an authentic ECM.
@@ -58,10 +73,12 @@ pub(crate) struct Told {
     pub(crate) keys: Option<Keys>,
     /// For whom it is, each session fills in.
     offer: Option<Offer>,
+    /// The status word that it came with.
+    sw: u16,
 }
 
 impl Told {
-    pub(crate) fn new(header: &EcmHeader, answer: &EcmAnswer) -> Self {
+    pub(crate) fn new(header: &EcmHeader, answer: &EcmAnswer, sw: u16) -> Self {
         let pin_needed = flag(answer, EcmAnswer::PIN_NEEDED);
         let keys = answer.ecw.map(|(even, odd)| Keys {
             even,
@@ -78,7 +95,8 @@ impl Told {
             pin_needed,
             expires: answer.opened_by.map(|right| right.end),
         };
-        Self { word, keys, offer: answer.offer.as_ref().map(|terms| offer_of(answer, terms)) }
+        let offer = answer.offer.as_ref().map(|terms| offer_of(answer, terms));
+        Self { word, keys, offer, sw }
     }
 }
 
@@ -105,11 +123,24 @@ impl Drop for Keys {
 struct Doubt {
     status: AccessStatus,
     since: Instant,
+    by: Judge,
+}
+
+/// Who says that a section is no authentic ECM.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Judge {
+    Card,
+    /// It cannot be read as an ECM: the card was not asked.
+    Parser,
 }
 
 impl Stream {
-    /// A section that is not authentic matters once the good one has not been repeated for so long.
+    /// A section that is not authentic matters once the good one has not been repeated for so long,
+    /// or for so many repetition times.
     const DOUBT: Duration = Duration::from_secs(1);
+    const DOUBT_REPETITIONS: u32 = 2;
+    /// Keys that were refused are handed over again so much later at the earliest.
+    const AGAIN: Duration = Duration::from_secs(1);
 
     pub(crate) fn new(plan: StreamPlan) -> Self {
         Self {
@@ -117,7 +148,7 @@ impl Stream {
             gate: EcmGate::new(),
             air: Air::default(),
             keys: None,
-            handover: Handover::Taken,
+            held: Held::Nothing,
             word: Word::NONE,
             sw: 0,
             doubt: None,
@@ -136,6 +167,7 @@ impl Stream {
     ) -> Option<Offer> {
         self.trust();
         self.word = told.word;
+        self.sw = told.sw;
         match &told.keys {
             Some(keys) => self.keys = Some(keys.clone()),
             None => {
@@ -152,13 +184,26 @@ impl Stream {
 
     /// Keys that the descrambler is to use no more.
     pub(crate) fn drop_keys(&mut self) -> Option<Keys> {
-        self.handover = Handover::Taken;
+        self.held = Held::Nothing;
         self.keys.take()
+    }
+
+    /// Hands the descrambler the keys, if there are any.
+    pub(crate) fn hand_over(&mut self, session: SessionId, out: &mut Outbox) {
+        if self.keys.is_some() {
+            self.held = Held::AnswerDue;
+            out.push(Todo::Set { session, pid: self.plan.ecm_pid });
+        }
+    }
+
+    /// The keys of the ECM that is repeated on air were refused, and it is time to try again.
+    pub(crate) fn refused_long_ago(&self, now: Instant) -> bool {
+        matches!(self.held, Held::Refused { at } if now.since(at) >= Self::AGAIN)
     }
 
     /// The keys that the descrambler uses.
     pub(crate) fn keys_in_use(&self) -> Option<&Keys> {
-        self.keys.as_ref().filter(|_| self.handover == Handover::Taken)
+        self.keys.as_ref().filter(|_| self.held == Held::Taken)
     }
 
     /// What the card said of the section that is kept, if it has judged it since it came.
@@ -167,23 +212,37 @@ impl Stream {
             word: self.word,
             keys: self.keys.clone(),
             offer: self.offer,
+            sw: self.sw,
         })
     }
 
     /// The status to show, and how it looks at `now`.
     pub(crate) fn status(&self, now: Instant) -> AccessStatus {
         match self.doubt {
-            _ if self.handover == Handover::Refused => AccessStatus::DESCRAMBLER,
+            _ if matches!(self.held, Held::Refused { .. }) => AccessStatus::DESCRAMBLER,
             _ if self.air.silent_at().is_some_and(|at| now >= at) => AccessStatus::NO_ECM,
-            Some(doubt) if self.gate.kept().is_none() || now >= doubt.matters_at() => doubt.status,
+            Some(doubt) if self.doubt_matters_at().is_some_and(|at| now >= at) => doubt.status,
             _ => self.word.status,
         }
     }
 
     /// When `status` will change by itself.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let doubt = self.doubt.map(Doubt::matters_at).filter(|_| self.gate.kept().is_some());
+        let doubt = self.doubt_matters_at();
         doubt.into_iter().chain(self.air.silent_at()).filter(|at| *at > now).min()
+    }
+
+    fn doubt_matters_at(&self) -> Option<Instant> {
+        let Doubt { since, by, .. } = self.doubt?;
+        match by {
+            Judge::Card if self.gate.kept().is_none() => Some(since),
+            // What waits for the card may be better.
+            Judge::Parser if self.gate.has_news() => None,
+            Judge::Card | Judge::Parser => {
+                let missed = self.air.repetition().saturating_mul(Self::DOUBT_REPETITIONS);
+                Some(since.after(Self::DOUBT.max(missed)))
+            }
+        }
     }
 
     /// The kept ECM is on air, or a new authentic one came.
@@ -194,7 +253,14 @@ impl Stream {
     /// The card could not take a section for authentic.
     pub(crate) fn doubt(&mut self, now: Instant, status: AccessStatus) {
         let since = self.doubt.map_or(now, |doubt| doubt.since);
-        self.doubt = Some(Doubt { status, since });
+        self.doubt = Some(Doubt { status, since, by: Judge::Card });
+    }
+
+    /// A section that should be an ECM cannot be read as one. What the card says of others counts
+    /// for more.
+    pub(crate) fn malformed(&mut self, now: Instant) {
+        let (status, by) = (AccessStatus::MALFORMED_ECM, Judge::Parser);
+        self.doubt.get_or_insert(Doubt { status, since: now, by });
     }
 
     /// The card is gone: what it said is void, what it was asked stays.
@@ -226,10 +292,4 @@ fn offer_of(answer: &EcmAnswer, terms: &card::Offer) -> Offer {
 
 fn flag(answer: &EcmAnswer, flag: u8) -> bool {
     answer.flags & flag != 0
-}
-
-impl Doubt {
-    fn matters_at(self) -> Instant {
-        self.since.after(Stream::DOUBT)
-    }
 }

@@ -8,9 +8,10 @@ use ecm_emm::cat::Cat;
 
 use crate::emm_streams::{EmmStreams, Fits};
 use crate::filter::{ecm_filters, emm_filters};
-use crate::outbox::{Outbox, Todo};
+use crate::outbox::Outbox;
 use crate::programme::{LeftOut, Programme};
 use crate::session::Session;
+use crate::stream::Held;
 use crate::{Access, AccessState, Card, CardState, Engine, Event, Filter, SessionError, SessionId};
 
 impl Engine {
@@ -80,7 +81,7 @@ impl Engine {
 
     /// The streams of a session are others now: the descrambler gets the keys for the new ones.
     pub(crate) fn rekey(&mut self, id: SessionId, wipe_first: bool) {
-        let Some(session) = self.sessions.find(id) else { return };
+        let Some(session) = self.sessions.find_mut(id) else { return };
         if wipe_first {
             self.stats.cw_cleared += 1;
             self.out.push_clear(id);
@@ -147,6 +148,10 @@ impl Engine {
         self.publish_modes();
         for session in self.sessions.iter_mut() {
             session.streams.iter_mut().for_each(|stream| stream.air.listen(now));
+            // What was told stands until the descrambler has answered.
+            if session.streams.iter().any(|stream| stream.held == Held::AnswerDue) {
+                continue;
+            }
             let settles = self.ledger.settles(session.id);
             let access = session_access(session, &self.card, settles, now);
             if access != session.access {
@@ -158,10 +163,9 @@ impl Engine {
 }
 
 /// The descrambler gets the keys of every stream that has any.
-pub(crate) fn hand_out_keys(session: &Session, out: &mut Outbox) {
-    for stream in session.streams.iter().filter(|stream| stream.keys.is_some()) {
-        out.push(Todo::Set { session: session.id, pid: stream.plan.ecm_pid });
-    }
+pub(crate) fn hand_out_keys(session: &mut Session, out: &mut Outbox) {
+    let id = session.id;
+    session.streams.iter_mut().for_each(|stream| stream.hand_over(id, out));
 }
 
 /// What a session shows: of several ECM streams the one that is worst off.

@@ -6,6 +6,10 @@ mod bench;
 use bench::{Bench, air};
 use cam_core::{AccessState, AccessStatus, Event, Handover, Input, Remedy, SessionId};
 
+const LIT: AccessStatus = AccessStatus::GRANTED_SUBSCRIPTION;
+/// Nobody has answered yet.
+const WAITS: (AccessStatus, bool) = (AccessStatus::PENDING, false);
+
 fn reason(bench: &Bench, session: SessionId) -> AccessStatus {
     bench.engine.access(session).unwrap().reason
 }
@@ -17,6 +21,119 @@ fn told(bench: &mut Bench, session: SessionId) -> Vec<AccessStatus> {
         _ => None,
     };
     bench.take_events().into_iter().filter_map(reason).collect()
+}
+
+/// What the middleware was told of a session since the last time: reason, and whether there are keys.
+fn shown(bench: &mut Bench, session: SessionId) -> Vec<(AccessStatus, bool)> {
+    let of = |event| match event {
+        Event::Access { session: of, access } if of == session => {
+            Some((access.reason, access.crypto_period.is_some()))
+        }
+        _ => None,
+    };
+    bench.take_events().into_iter().filter_map(of).collect()
+}
+
+/// No event claims what the next one takes back, and none comes twice: with words that are refused
+/// from the start, and again each time that they were wiped.
+#[test]
+fn nothing_is_granted_before_the_descrambler_has_taken_it() {
+    let mut bench = Bench::ready();
+    bench.descrambler = Some(Handover::Refused);
+    let news = bench.open(&air::news());
+    let dark = (AccessStatus::DESCRAMBLER, false);
+    for period in 4..6 {
+        bench.carousel(air::NEWS_ECM, &air::news_ecm(period), 2500);
+    }
+    assert_eq!(shown(&mut bench, news), [WAITS, dark]);
+    for _ in 0..3 {
+        bench.pull();
+        bench.inserted = true;
+        bench.carousel(air::NEWS_ECM, &air::news_ecm(6), 2500);
+        let shown = shown(&mut bench, news);
+        assert_eq!(shown.first(), Some(&(AccessStatus::NO_CARD, false)), "{shown:?}");
+        assert_eq!(shown.iter().filter(|told| **told == dark).count(), 1, "{shown:?}");
+        assert!(shown.iter().all(|(reason, keys)| !keys && *reason != LIT), "{shown:?}");
+    }
+    // Refused while others are in use.
+    bench.descrambler = Some(Handover::Taken);
+    bench.carousel(air::NEWS_ECM, &air::news_ecm(7), 500);
+    bench.descrambler = Some(Handover::Refused);
+    bench.carousel(air::NEWS_ECM, &air::news_ecm(8), 2500);
+    assert_eq!(shown(&mut bench, news), [(LIT, true), dark]);
+}
+
+/// It is known that the ladder is refused before the first words are there.
+#[test]
+fn nothing_is_granted_under_a_refused_ladder() {
+    // Words that are taken all the same open nothing.
+    for words in [Handover::Refused, Handover::Taken] {
+        let mut bench = Bench::new(bench::config(air::stored_pairing()));
+        (bench.ladder, bench.descrambler) = (Some(Handover::Refused), Some(words));
+        bench.run(1000);
+        let sessions = [(); 2].map(|()| bench.open(&air::news()));
+        bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 2500);
+        let events = bench.take_events();
+        for session in sessions {
+            let reason = |event: &Event| match event {
+                Event::Access { session: of, access } if *of == session => Some(access.reason),
+                _ => None,
+            };
+            let told: Vec<_> = events.iter().filter_map(reason).collect();
+            assert_eq!(told, [AccessStatus::PENDING, AccessStatus::DESCRAMBLER], "{words:?}");
+        }
+    }
+}
+
+/// While the descrambler has not answered, what was told stands.
+#[test]
+fn an_answer_that_is_due_is_waited_for() {
+    let mut bench = Bench::ready();
+    bench.descrambler = None;
+    let news = bench.open(&air::news());
+    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 2500);
+    assert_eq!(shown(&mut bench, news), [WAITS]);
+    let taken = |ecm_pid| Input::Words { session: news, ecm_pid, handover: Handover::Taken };
+    bench.input(taken(air::CINEMA_ECM));
+    assert_eq!(shown(&mut bench, news), []);
+    bench.input(taken(air::NEWS_ECM));
+    assert_eq!(shown(&mut bench, news), [(LIT, true)]);
+}
+
+/// One refusal costs a second, not a crypto period: the ECM on air brings its words again.
+#[test]
+fn refused_words_are_handed_over_again_while_their_ecm_is_on_air() {
+    let mut bench = Bench::ready();
+    bench.descrambler = Some(Handover::Refused);
+    let news = bench.open(&air::news());
+    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 10_000);
+    assert!((9..=11).contains(&bench.handovers), "{} times in 10 s", bench.handovers);
+    assert_eq!(bench.card.count(ecm_emm::card::INS_ECM), 1, "the card has no part in it");
+    bench.descrambler = Some(Handover::Taken);
+    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 1100);
+    assert_eq!(shown(&mut bench, news), [WAITS, (AccessStatus::DESCRAMBLER, false), (LIT, true)]);
+    assert_eq!(bench.period(news), Some(4));
+    let before = bench.handovers;
+    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 5000);
+    assert_eq!(bench.handovers, before, "what was taken is not handed over again");
+}
+
+/// The ladder likewise, once for all sessions.
+#[test]
+fn a_refused_ladder_is_loaded_again_while_ecms_are_on_air() {
+    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    (bench.ladder, bench.descrambler) = (Some(Handover::Refused), Some(Handover::Refused));
+    bench.run(1000);
+    let sessions = [(); 4].map(|()| bench.open(&air::news()));
+    let before = bench.ladders.len();
+    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 10_000);
+    let loaded = bench.ladders.len() - before;
+    assert!((9..=11).contains(&loaded), "loaded {loaded} times in 10 s");
+    (bench.ladder, bench.descrambler) = (Some(Handover::Taken), Some(Handover::Taken));
+    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 1100);
+    for session in sessions {
+        assert_eq!(reason(&bench, session), LIT);
+    }
 }
 
 #[test]
@@ -98,7 +215,7 @@ fn a_late_refusal_is_for_nobody() {
     bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 500);
     bench.pull();
     assert_eq!(reason(&bench, news), AccessStatus::NO_CARD, "the card comes first");
-    bench.descrambler = None;
+    bench.descrambler = Some(Handover::Taken);
     bench.inserted = true;
     bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 1500);
     assert_eq!(reason(&bench, news), AccessStatus::GRANTED_SUBSCRIPTION, "nothing is left of it");

@@ -4,18 +4,14 @@
 mod bench;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use bench::card::{ModelCard, key};
-use bench::{Bench, air};
+use bench::{Bench, SLOWEST, air};
 use cam_core::{AccessState, AccessStatus, SessionId};
 use cam_types::{Epoch, Pid, Pseudonym};
 use ecm_emm::card::INS_ECM;
 use ecm_emm::ecm::Criteria;
 use proptest::prelude::*;
-
-/// 9,600 bit/s: so long the line takes for an ECM.
-const SLOW: Duration = Duration::from_millis(436);
 
 fn reason(bench: &Bench, session: SessionId) -> (AccessState, AccessStatus) {
     let access = bench.engine.access(session).unwrap();
@@ -59,7 +55,7 @@ const FORGERS: &[(&str, Forger)] = &[
 fn there_are_words_in_every_period() {
     for (name, forger) in FORGERS {
         let mut bench = Bench::ready();
-        bench.exchange = SLOW;
+        bench.exchange = SLOWEST;
         let news = bench.open(&air::news());
         for period in 4..20 {
             let mut after = None;
@@ -86,7 +82,7 @@ fn there_are_words_in_every_period() {
 #[test]
 fn the_others_get_their_turn() {
     let mut bench = Bench::ready();
-    bench.exchange = SLOW;
+    bench.exchange = SLOWEST;
     bench.tune_emms();
     let news = bench.open(&air::news());
     for n in 0..100 {
@@ -110,7 +106,7 @@ fn another_stream_waits_for_one_exchange() {
         air::ecm_with(1, 1, period, &key(0x20), criteria)
     };
     let mut bench = Bench::ready();
-    bench.exchange = SLOW;
+    bench.exchange = SLOWEST;
     bench.open(&air::news());
     let other = bench.open(&air::pmt(5, other_pid, None, 0x130));
     for n in 0..300 {
@@ -171,7 +167,7 @@ fn a_stale_one_does_not_delay_the_one_on_air() {
 #[test]
 fn a_good_one_that_is_repeated_seldom_is_played_again() {
     let mut bench = Bench::ready();
-    bench.exchange = SLOW;
+    bench.exchange = SLOWEST;
     let news = bench.open(&air::news());
     bench.section(air::NEWS_ECM, &air::news_ecm(4));
     bench.run(1500);
@@ -286,7 +282,7 @@ proptest! {
     #[test]
     fn the_words_come(steps in proptest::collection::vec(step(), 0..80)) {
         let mut bench = Bench::ready();
-        bench.exchange = SLOW;
+        bench.exchange = SLOWEST;
         let news = bench.open(&air::news());
         let mut period = 4;
         for step in steps {

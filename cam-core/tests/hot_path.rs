@@ -8,7 +8,7 @@ mod bench;
 
 use bench::card::{CARD, ModelCard};
 use bench::{air, config, moments};
-use cam_core::{CardState, Engine, Input, Output};
+use cam_core::{CardState, Engine, Handover, Input, Output};
 use cam_types::Instant;
 use ecm_emm::card::{AccessStatus, INS_ECM};
 
@@ -17,19 +17,31 @@ use ecm_emm::card::{AccessStatus, INS_ECM};
 fn settle(engine: &mut Engine, card: &mut ModelCard, now: Instant) -> (usize, usize) {
     let mut allocations = 0;
     let mut words = 0;
+    let mut handed = Vec::with_capacity(4);
     loop {
         let before = allocations::here();
         let output = engine.poll_output();
         allocations += allocations::here() - before;
         let response = match output {
-            Output::Wait(_) => return (allocations, words),
+            Output::Wait(_) => {
+                let Some(words_taken) = handed.pop() else { return (allocations, words) };
+                let before = allocations::here();
+                engine.handle_input(now, words_taken);
+                allocations += allocations::here() - before;
+                continue;
+            }
             Output::ActivateCard => {
                 card.reset();
                 engine.handle_input(now, Input::CardReady { atr: &[0x3B, 0x00], protocol: 1 });
                 continue;
             }
-            Output::SetControlWords(_) => {
+            Output::SetControlWords(given) => {
                 words += 1;
+                handed.push(Input::Words {
+                    session: given.session,
+                    ecm_pid: given.ecm_pid,
+                    handover: Handover::Taken,
+                });
                 continue;
             }
             Output::Command { apdu, .. } => card.transmit(apdu).unwrap(),

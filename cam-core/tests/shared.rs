@@ -80,6 +80,9 @@ fn a_session_that_comes_later_takes_the_answer_that_is_there() {
     let later = bench.open(&air::news());
     bench.section(air::NEWS_ECM, &air::news_ecm(4));
     assert_eq!(bench.period(later), Some(4), "at once");
+    let access = |session| bench.engine.access(session).unwrap();
+    assert_eq!(access(later), access(first), "status word and all");
+    assert_eq!(access(later).sw, 0x9000);
     bench.run(500);
     assert_eq!(asked(&mut bench), 0);
     // Closing one leaves the other its words.

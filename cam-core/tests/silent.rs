@@ -181,3 +181,101 @@ fn a_silence_that_was_told_wakes_nobody() {
     bench.run(10_000);
     assert_eq!(bench.wait(), None);
 }
+
+/// What else is on air behind each genuine ECM does not make the carousel faster than it is.
+#[test]
+fn what_comes_behind_each_ecm_is_no_repetition() {
+    type Behind = fn(u32) -> Vec<u8>;
+    let again: Behind = |_| air::news_ecm(4);
+    let forged: Behind = |n| air::forgery(&air::news_ecm(4), n);
+    let damaged: Behind = |_| damaged(&air::news_ecm(4));
+    for (name, behind) in [("twice", again), ("forged", forged), ("damaged", damaged)] {
+        for after in [0, 10, 100] {
+            let mut bench = Bench::ready();
+            let news = bench.open(&air::news());
+            for _ in 0..3 {
+                bench.section(air::NEWS_ECM, &air::news_ecm(4));
+                bench.run(4000);
+            }
+            bench.take_events();
+            for n in 0..10 {
+                bench.section(air::NEWS_ECM, &air::news_ecm(4));
+                bench.run(after);
+                bench.section(air::NEWS_ECM, &behind(n));
+                bench.run(4000 - after);
+                assert_eq!(reason(&bench, news), AccessStatus::GRANTED_SUBSCRIPTION, "{name}");
+            }
+            let events = bench.take_events();
+            let told = events.iter().any(|event| matches!(event, Event::Access { .. }));
+            assert!(!told, "{name}, {after} ms behind: {events:?}");
+        }
+    }
+}
+
+/// Cut short: no ECM can be read from it.
+fn damaged(section: &[u8]) -> Vec<u8> {
+    section.iter().copied().take(section.len() - 3).collect()
+}
+
+/// What cannot be read is on air all the same, and told as what it is where nothing better is.
+#[test]
+fn malformed_ecms_are_not_told_as_silence() {
+    let mut bench = Bench::ready();
+    let news = bench.open(&air::news());
+    bench.take_events();
+    let since = ms(&bench);
+    bench.carousel(air::NEWS_ECM, &damaged(&air::news_ecm(4)), 6000);
+    let access = bench.engine.access(news).unwrap();
+    assert_eq!(access.reason, AccessStatus::MALFORMED_ECM);
+    assert_eq!(access.state, AccessState::Technical);
+    assert_eq!(told(&bench, news, AccessStatus::MALFORMED_ECM, since).len(), 1);
+    assert!(told(&bench, news, AccessStatus::NO_ECM, since).is_empty());
+    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 500);
+    assert_eq!(reason(&bench, news), AccessStatus::GRANTED_SUBSCRIPTION);
+    // The good ones go, the damaged ones stay; then these go too.
+    bench.carousel(air::NEWS_ECM, &damaged(&air::news_ecm(4)), 6000);
+    assert_eq!(reason(&bench, news), AccessStatus::MALFORMED_ECM);
+    assert!(bench.has_words(news), "the picture may still run");
+    bench.run(6000);
+    assert_eq!(reason(&bench, news), AccessStatus::NO_ECM);
+}
+
+/// One damaged section changes nothing, before the first good one or among good ones.
+#[test]
+fn a_damaged_ecm_among_good_ones_changes_nothing() {
+    for repetition in [100, 2000] {
+        let mut bench = Bench::ready();
+        let news = bench.open(&air::news());
+        let since = ms(&bench);
+        bench.section(air::NEWS_ECM, &damaged(&air::news_ecm(4)));
+        bench.run(50);
+        for n in 0..30 {
+            bench.section(air::NEWS_ECM, &air::news_ecm(4));
+            bench.run(repetition / 2);
+            if n % 10 == 5 {
+                bench.section(air::NEWS_ECM, &damaged(&air::news_ecm(4)));
+            }
+            bench.run(repetition / 2);
+        }
+        assert_eq!(bench.engine.stats().ecm_malformed, 4);
+        for reason in [AccessStatus::MALFORMED_ECM, AccessStatus::NO_ECM] {
+            assert!(told(&bench, news, reason, since).is_empty(), "{repetition}: {reason}");
+        }
+    }
+}
+
+/// The card's word on what is forged says more than what cannot be read.
+#[test]
+fn what_is_malformed_hides_no_forgery() {
+    let mut bench = Bench::ready();
+    let news = bench.open(&air::news());
+    let since = ms(&bench);
+    for _ in 0..40 {
+        bench.section(air::NEWS_ECM, &air::forged(&air::news_ecm(4)));
+        bench.run(50);
+        bench.section(air::NEWS_ECM, &damaged(&air::news_ecm(4)));
+        bench.run(50);
+    }
+    assert_eq!(told(&bench, news, AccessStatus::REFUSED_ECM, since).len(), 1);
+    assert!(told(&bench, news, AccessStatus::MALFORMED_ECM, since).is_empty());
+}

@@ -208,7 +208,8 @@ unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
     };
     // SAFETY: the caller upholds this function's contract, here and below.
     let ca_system_ids =
-        unsafe { text::numbers(config.ca_system_ids, config.ca_system_id_count, "ca_system_ids") }?;
+        unsafe { text::numbers(config.ca_system_ids, config.ca_system_id_count, "ca_system_ids") }?
+            .to_vec();
     let descrambler = if config.descrambler.is_null() {
         None
     } else {

@@ -111,7 +111,7 @@ impl Context {
 
     pub(crate) fn open(settings: Settings) -> Result<Arc<Self>> {
         let _log = LogSink::enter(settings.log.as_ref());
-        let descrambler = settings.descrambler.map(HostDescrambler::new);
+        let descrambler = settings.descrambler.map(HostDescrambler::new).transpose()?;
         let (storage, mut to_store) = storage(&settings)?;
         let mut opener = settings.reader.opener();
         let reader = opener()?;

@@ -2,7 +2,7 @@
 
 use crate::result::*;
 use cam_core::{PurchaseError, ReportError, SessionError, TxnState};
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use stb_shim::cam::{SectionRefused, WaitEnded};
 use stb_shim::reader::ReaderError;
 use std::io;
@@ -20,6 +20,7 @@ pub(crate) struct Error {
 pub(crate) type Result<T = ()> = core::result::Result<T, Error>;
 
 thread_local! {
+    static REPORTED: Cell<u64> = const { Cell::new(0) };
     static LAST: RefCell<Error> =
         const { RefCell::new(Error { code: 0, sw: 0, card_result: 0, os_errno: 0, text: String::new() }) };
 }
@@ -27,6 +28,11 @@ thread_local! {
 /// The calling thread's last refusal.
 pub(crate) fn last() -> Error {
     LAST.with_borrow(Clone::clone)
+}
+
+/// How many refusals the calling thread has had: tells a new one from an old one.
+pub(crate) fn reported() -> u64 {
+    REPORTED.get()
 }
 
 impl Error {
@@ -46,6 +52,7 @@ impl Error {
     /// Remembers this refusal for the calling thread and gives its result.
     pub(crate) fn report(self) -> stbcam_result_t {
         let code = self.code;
+        REPORTED.set(REPORTED.get().wrapping_add(1));
         LAST.with_borrow_mut(|last| *last = self);
         code
     }

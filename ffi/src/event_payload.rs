@@ -43,8 +43,9 @@ pub(crate) fn of(taken: &Stamped, language: Option<&str>) -> (stbcam_event_t, St
             format!("{count} sections of source {source} were lost"),
         ),
         Notice::NoticesLost { count } => overflow(base, *count),
-        Notice::Health { text } => {
-            (stbcam_event_t { r#type: STBCAM_EV_HEALTH, ..base }, text.clone())
+        Notice::Health { session, text } => {
+            let session = session.map_or(0, |session| session.0);
+            (stbcam_event_t { r#type: STBCAM_EV_HEALTH, session, ..base }, text.clone())
         }
     }
 }
@@ -228,6 +229,17 @@ mod tests {
         let (told, text) = of_engine(EMPTY, &event, None);
         assert_eq!((told.r#type, told.session), (STBCAM_EV_HEALTH, 0));
         assert!(text.contains("source 3") && text.contains("256"), "{text}");
+    }
+
+    #[test]
+    fn health_names_the_session_that_it_is_about() {
+        for (session, told) in [(Some(cam_core::SessionId(0x101)), 0x101), (None, 0)] {
+            let notice = Notice::Health { session, text: "why".to_owned() };
+            let stamped = Stamped { sequence: 1, at: cam_types::Instant::default(), notice };
+            let (event, text) = of(&stamped, None);
+            assert_eq!((event.r#type, event.session), (STBCAM_EV_HEALTH, told));
+            assert_eq!(text, "why");
+        }
     }
 
     /// Whoever reads only the text knows what became of the money.

@@ -1,7 +1,9 @@
 //! The host's tables of functions, behind a gate that closes when the context does.
 
+use crate::error::{self, Error};
 use crate::guard::callback;
 use crate::host::*;
+use crate::result::known_text_of;
 use crate::size::CStruct;
 use cam_core::{ControlWords, ScramblingMode, SessionId};
 use stb_shim::descrambler::{Descrambler, LadderKeys, Refused};
@@ -35,9 +37,17 @@ struct DescramblerState {
 unsafe impl Send for DescramblerState {}
 
 impl HostDescrambler {
-    pub(crate) fn new(ops: stbcam_descrambler_ops_t) -> Self {
+    /// Checks a table of functions.
+    pub(crate) fn new(ops: stbcam_descrambler_ops_t) -> Result<Self, Error> {
+        let missing = |name| Err(Error::argument(format!("descrambler.{name} is NULL")));
+        match (ops.load_ladder, ops.set_cw, ops.clear) {
+            (None, _, _) => return missing("load_ladder"),
+            (_, None, _) => return missing("set_cw"),
+            (_, _, None) => return missing("clear"),
+            _ => {}
+        }
         let state = DescramblerState { ops: Some(ops), keyed: BTreeSet::new(), pids: Vec::new() };
-        Self(Arc::new(Mutex::new(state)))
+        Ok(Self(Arc::new(Mutex::new(state))))
     }
 
     /// Wipes the control words of every session; the host is not called any more once this has
@@ -80,9 +90,9 @@ impl Descrambler for HostDescrambler {
         };
         // SAFETY: the host gave the function and the pointer that belongs to it; the structure
         // lives until it returns.
-        match callback(|| unsafe { load(user, &raw const ladder) }) {
-            0 => Ok(()),
-            answer => Err(Refused(format!(
+        match told(|| unsafe { load(user, &raw const ladder) }) {
+            Ok(()) => Ok(()),
+            Err(answer) => Err(Refused(format!(
                 "the box's load_ladder answered {answer} to pairing slot {}; 0 is done",
                 keys.pairing_slot
             ))),
@@ -104,12 +114,10 @@ impl Descrambler for HostDescrambler {
         state.pids.extend(words.es_pids.iter().map(|pid| pid.value()));
         let mut cw = c_words(words, period_ms, &state.pids);
         // SAFETY: as above; the list of PIDs lives in `state`, which is locked.
-        let answer = callback(|| unsafe { set(user, &raw const cw) });
+        let taken = told(|| unsafe { set(user, &raw const cw) });
         cw.even.zeroize();
         cw.odd.zeroize();
-        if answer == 0 {
-            return Ok(());
-        }
+        let Err(answer) = taken else { return Ok(()) };
         let known =
             if cw.algo == STBCAM_ALGO_OTHER { ", which the library does not know" } else { "" };
         Err(Refused(format!(
@@ -123,6 +131,24 @@ impl Descrambler for HostDescrambler {
         state.keyed.remove(&session.0);
         state.clear(session.0);
     }
+}
+
+/// What a function of the host answers; other than 0 with its words, if it is a result of ours: what
+/// the library has said inside, else what the result means.
+fn told(call: impl FnOnce() -> i32) -> Result<(), String> {
+    let before = error::reported();
+    let answer = callback(call);
+    if answer == 0 {
+        return Ok(());
+    }
+    let last = error::last();
+    Err(if error::reported() != before && last.code == answer {
+        format!("{answer} ({})", last.text)
+    } else if let Some(words) = known_text_of(answer) {
+        format!("{answer} ({})", words.to_string_lossy())
+    } else {
+        answer.to_string()
+    })
 }
 
 fn c_words(words: &ControlWords<'_>, period_ms: u32, pids: &[u16]) -> stbcam_cw_t {
@@ -258,6 +284,7 @@ fn refused(function: &str, answer: i32) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::result::STBCAM_E_ARG;
     use cam_types::{Key, Parity, Pid};
     use std::ffi::c_void;
 
@@ -272,15 +299,34 @@ mod tests {
         unsafe { *user.cast::<i32>() }
     }
 
-    /// Anything but 0 is a refusal, told by the number and the mode; a host without the functions,
-    /// or whose context is closed, refuses nothing.
+    unsafe extern "C" fn clear(_: *mut c_void, _: u32) {}
+
+    fn words(mode: u8) -> ControlWords<'static> {
+        ControlWords {
+            session: SessionId(1),
+            source: 0,
+            ecm_pid: Pid::from_field(0x140),
+            es_pids: &[],
+            mode: ScramblingMode(mode),
+            even: &[0; 16],
+            odd: &[0; 16],
+            crypto_period: 4,
+            parity: Parity::Even,
+            cci: 0,
+            preview: false,
+        }
+    }
+
+    /// Anything but 0 is a refusal, told by the number and the mode; a host whose context is closed
+    /// refuses nothing; a table without one of its functions is refused by name.
     #[test]
     fn what_the_host_answers() {
         let (ek2, ek1) = (Key::new([2; 16]), Key::new([1; 16]));
         let ladder = LadderKeys { pairing_slot: 2, ek2: &ek2, ek1: &ek1, clear_allowed: false };
         for (answer, mode, said) in [
             (0, 0x02, None),
-            (-5, 0x10, Some("answered -5 to scrambling_mode 0x10; 0 is done")),
+            (-5, 0x10, Some("answered -5 (not in this state) to scrambling_mode 0x10; 0 is done")),
+            (-99, 0x10, Some("answered -99 to scrambling_mode 0x10; 0 is done")),
             (1, 0x03, Some("scrambling_mode 0x03, which the library does not know; 0 is done")),
         ] {
             let mut answer = answer;
@@ -289,22 +335,10 @@ mod tests {
                 user: (&raw mut answer).cast(),
                 load_ladder: Some(load),
                 set_cw: Some(set),
-                clear: None,
+                clear: Some(clear),
             };
-            let words = ControlWords {
-                session: SessionId(1),
-                source: 0,
-                ecm_pid: Pid::from_field(0x140),
-                es_pids: &[],
-                mode: ScramblingMode(mode),
-                even: &[0; 16],
-                odd: &[0; 16],
-                crypto_period: 4,
-                parity: Parity::Even,
-                cci: 0,
-                preview: false,
-            };
-            let mut host = HostDescrambler::new(ops);
+            let words = words(mode);
+            let mut host = HostDescrambler::new(ops).unwrap();
             let words_taken = host.set_control_words(&words, 0);
             let ladder_taken = host.load_ladder(&ladder);
             match said {
@@ -313,15 +347,49 @@ mod tests {
                     let Refused(why) = words_taken.unwrap_err();
                     assert!(why.contains(said), "{why}");
                     let Refused(why) = ladder_taken.unwrap_err();
-                    assert!(why.contains(&format!("answered {answer} to pairing slot 2")), "{why}");
+                    let number = why.contains(&format!("answered {answer} "));
+                    assert!(number && why.contains("to pairing slot 2"), "{why}");
                 }
             }
             host.revoke();
             assert_eq!(host.set_control_words(&words, 0), Ok(()));
-            let none = stbcam_descrambler_ops_t { load_ladder: None, set_cw: None, ..ops };
-            let mut none = HostDescrambler::new(none);
-            assert_eq!(none.set_control_words(&words, 0), Ok(()));
-            assert_eq!(none.load_ladder(&ladder), Ok(()));
+            for (ops, named) in [
+                (stbcam_descrambler_ops_t { load_ladder: None, ..ops }, "load_ladder"),
+                (stbcam_descrambler_ops_t { set_cw: None, ..ops }, "set_cw"),
+                (stbcam_descrambler_ops_t { clear: None, ..ops }, "clear"),
+            ] {
+                let Err(error) = HostDescrambler::new(ops) else { panic!("without {named}") };
+                assert_eq!(error.code, STBCAM_E_ARG);
+                assert_eq!(error.text, format!("descrambler.{named} is NULL"));
+            }
         }
+    }
+
+    /// The software descrambler's reasons come through its table, with what would work.
+    #[test]
+    fn what_the_software_descrambler_answers() {
+        let mut soft = std::ptr::null_mut();
+        let mut ops = stbcam_descrambler_ops_t {
+            struct_size: size_of::<stbcam_descrambler_ops_t>(),
+            user: std::ptr::null_mut(),
+            load_ladder: None,
+            set_cw: None,
+            clear: None,
+        };
+        // SAFETY: 16 octets of a key, and a place for the handle; struct_size is set.
+        unsafe {
+            let root = [0x70; 16];
+            assert_eq!(crate::stbcam_soft_descrambler_new(root.as_ptr(), &raw mut soft), 0);
+            assert_eq!(crate::stbcam_soft_descrambler_ops(soft, &raw mut ops), 0);
+        }
+        let mut host = HostDescrambler::new(ops).unwrap();
+        let mut words = words(0x10);
+        let Refused(why) = host.set_control_words(&words, 0).unwrap_err();
+        assert!(why.contains("answered -5 (no pairing is loaded"), "{why}");
+        words.mode = ScramblingMode(0x55);
+        let Refused(why) = host.set_control_words(&words, 0).unwrap_err();
+        assert!(why.contains("answered -9 (scrambling_mode 0x55 is neither"), "{why}");
+        assert!(why.contains("0x01, 0x02 and 0x10 work"), "{why}");
+        assert_eq!(crate::stbcam_soft_descrambler_free(soft), 0);
     }
 }

@@ -122,7 +122,8 @@ pub struct stbcam_ladder_t {
     pub ek1: [u8; 16],
 }
 
-/// The box's descrambler.
+/// The box's descrambler. All three functions are needed: `stbcam_open` refuses a table without one
+/// of them (STBCAM_E_ARG). Whoever wants control words to go nowhere sets `config.descrambler` to NULL.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct stbcam_descrambler_ops_t {
@@ -133,12 +134,13 @@ pub struct stbcam_descrambler_ops_t {
     /// Loads the key ladder. Comes before the first control words, and again when another card
     /// is paired otherwise. 0 is done. With anything else every session that would have control
     /// words shows STBCAM_REASON_DESCRAMBLER, none are handed over, and the ladder's keys come again
-    /// before the next ones.
+    /// before the next ones, or once a second while ECMs are repeated on air.
     pub load_ladder:
         Option<unsafe extern "C" fn(user: *mut c_void, ladder: *const stbcam_ladder_t) -> i32>,
     /// Takes control words: the latency path, so it must return within 5 ms. A key whose period is
     /// over must not be used on a later one of the same parity. 0 is done. With anything else the
-    /// session shows STBCAM_REASON_DESCRAMBLER until words of its stream are taken again.
+    /// session shows STBCAM_REASON_DESCRAMBLER until words of its stream are taken again; the same
+    /// words come again once a second while their ECM is repeated on air.
     pub set_cw: Option<unsafe extern "C" fn(user: *mut c_void, cw: *const stbcam_cw_t) -> i32>,
     /// Wipes the control words of a session, at once: it was closed, access is lost, the card is
     /// out.

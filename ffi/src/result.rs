@@ -170,7 +170,15 @@ pub unsafe extern "C" fn stbcam_last_error(out: *mut stbcam_error_t) -> stbcam_r
 }
 
 pub(crate) const fn text_of(result: stbcam_result_t) -> &'static CStr {
-    match result {
+    match known_text_of(result) {
+        Some(text) => text,
+        None => c"unknown result",
+    }
+}
+
+/// `None`: no result of this library.
+pub(crate) const fn known_text_of(result: stbcam_result_t) -> Option<&'static CStr> {
+    Some(match result {
         STBCAM_OK => c"done",
         STBCAM_E_ARG => c"argument is missing, malformed or stale",
         STBCAM_E_STRUCT_SIZE => c"struct_size does not fit this library",
@@ -219,6 +227,6 @@ pub(crate) const fn text_of(result: stbcam_result_t) -> &'static CStr {
         STBCAM_E_NOT_FOR_SALE => c"nothing is sold to this card; no money has moved",
         STBCAM_E_OFFER_FORGED => c"offer is not authentic; no money has moved",
         STBCAM_E_OFFER_MALFORMED => c"offer cannot be read; no money has moved",
-        _ => c"unknown result",
-    }
+        _ => return None,
+    })
 }

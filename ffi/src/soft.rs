@@ -16,7 +16,7 @@ use cam_core::{ControlWords, ScramblingMode, SessionId};
 use cam_types::{Key, Parity, Pid};
 use core::ffi::c_void;
 use core::slice;
-use stb_shim::soft_descrambler::{PacketResult, SoftDescrambler};
+use stb_shim::soft_descrambler::{KeyError, PacketResult, SoftDescrambler};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +59,9 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_new(
 }
 
 /// Fills the table to put into `stbcam_config_t`. Its functions may be called by the host itself,
-/// also from inside a callback of its own.
+/// also from inside a callback of its own. `set_cw` answers STBCAM_E_UNSUPPORTED to a
+/// scrambling_mode other than 0x01, 0x02 and 0x10, and STBCAM_E_STATE before `load_ladder`; details
+/// are in `stbcam_last_error` of that thread, and in `STBCAM_EV_HEALTH`.
 ///
 /// Threads: any.
 ///
@@ -206,8 +208,10 @@ unsafe extern "C" fn set_cw(user: *mut c_void, cw: *const stbcam_cw_t) -> i32 {
         // SAFETY: not NULL and aligned; a stbcam_cw_t by the table's contract.
         let cw = unsafe { cw.read() };
         // SAFETY: so many PIDs are readable by the table's contract.
-        let pids = unsafe { text::numbers(cw.es_pids, cw.es_pid_count, "es_pids") }?;
-        let pids: Vec<Pid> = pids.into_iter().map(Pid::from_field).collect();
+        let fields = unsafe { text::numbers(cw.es_pids, cw.es_pid_count, "es_pids") }?;
+        let mut pids = [Pid::NULL; text::MAX_NUMBERS];
+        pids.iter_mut().zip(fields).for_each(|(pid, field)| *pid = Pid::from_field(*field));
+        let pids = pids.get(..fields.len()).unwrap_or_default();
         let (Some(even), Some(odd)) = (cw.even.first_chunk(), cw.odd.first_chunk()) else {
             return Err(Error::argument("control words are too short"));
         };
@@ -215,7 +219,7 @@ unsafe extern "C" fn set_cw(user: *mut c_void, cw: *const stbcam_cw_t) -> i32 {
             session: SessionId(cw.session),
             source: cw.source,
             ecm_pid: Pid::from_field(cw.ecm_pid),
-            es_pids: &pids,
+            es_pids: pids,
             mode: ScramblingMode(cw.scrambling_mode),
             even,
             odd,
@@ -226,9 +230,13 @@ unsafe extern "C" fn set_cw(user: *mut c_void, cw: *const stbcam_cw_t) -> i32 {
         };
         let period_ms = u64::from(cw.crypto_period_ms);
         let period = (period_ms > 0).then(|| Duration::from_millis(period_ms));
-        descrambler
-            .set_control_words(&words, period)
-            .map_err(|error| Error::new(STBCAM_E_UNSUPPORTED, error.to_string()))
+        descrambler.set_control_words(&words, period).map_err(|error| {
+            let code = match error {
+                KeyError::NoLadder => STBCAM_E_STATE,
+                KeyError::Mode(_) => STBCAM_E_UNSUPPORTED,
+            };
+            Error::new(code, error.to_string())
+        })
     })
 }
 

@@ -65,20 +65,27 @@ pub(crate) unsafe fn array<const N: usize>(pointer: *const u8, what: &str) -> Re
     Ok(unsafe { pointer.cast::<[u8; N]>().read() })
 }
 
+/// A list has at most so many numbers.
+pub(crate) const MAX_NUMBERS: usize = 256;
+
 /// A list of numbers.
 ///
 /// # Safety
 ///
-/// `pointer` points to `count` readable numbers, or is NULL.
-pub(crate) unsafe fn numbers(pointer: *const u16, count: usize, what: &str) -> Result<Vec<u16>> {
+/// `pointer` points to `count` numbers that are readable for `'a`, or is NULL.
+pub(crate) unsafe fn numbers<'a>(
+    pointer: *const u16,
+    count: usize,
+    what: &str,
+) -> Result<&'a [u16]> {
     if count == 0 {
-        return Ok(Vec::new());
+        return Ok(&[]);
     }
-    if pointer.is_null() || !pointer.is_aligned() || count > 256 {
+    if pointer.is_null() || !pointer.is_aligned() || count > MAX_NUMBERS {
         return Err(Error::argument(format!("{what} is not a list of {count} numbers")));
     }
     // SAFETY: not NULL, aligned, of a sane length, and readable by the caller's contract.
-    Ok(unsafe { slice::from_raw_parts(pointer, count) }.to_vec())
+    Ok(unsafe { slice::from_raw_parts(pointer, count) })
 }
 
 /// Copies a text into an array that ends with a zero, cut at a character.

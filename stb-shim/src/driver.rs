@@ -196,7 +196,7 @@ impl Driver {
                     match stored {
                         Ok(()) => self.cam.input(Input::Stored(id)),
                         Err(error) => {
-                            self.trouble(format!("'{key}' cannot be stored: {error}"));
+                            self.trouble(None, format!("'{key}' cannot be stored: {error}"));
                             self.cam.input(Input::StoreFailed(id));
                         }
                     }
@@ -228,14 +228,20 @@ impl Driver {
             return Handover::Taken;
         };
         if self.refusals.refused(what) == News::Fresh {
-            self.trouble(match what {
-                Handed::Ladder => format!("the descrambler refuses the key ladder's keys: {why}"),
-                Handed::Words(session, ecm_pid) => format!(
-                    "the descrambler refuses the control words of session {}, ECM PID {ecm_pid}: \
-                     {why}",
-                    session.0
-                ),
-            });
+            match what {
+                Handed::Ladder => {
+                    let text = format!("the descrambler refuses the key ladder's keys: {why}");
+                    self.trouble(None, text);
+                }
+                Handed::Words(session, ecm_pid) => {
+                    let of = session.0;
+                    let text = format!(
+                        "the descrambler refuses the control words of session {of}, ECM PID \
+                         {ecm_pid}: {why}"
+                    );
+                    self.trouble(Some(session), text);
+                }
+            }
         }
         Handover::Refused
     }
@@ -316,7 +322,7 @@ impl Driver {
             // A reader that stays away is looked for every second, and would say so every second.
             let text = error.to_string();
             if self.told.as_ref() != Some(&text) {
-                self.trouble(text.clone());
+                self.trouble(None, text.clone());
                 self.told = Some(text);
             }
         } else {
@@ -410,9 +416,9 @@ impl Driver {
         (sent, received)
     }
 
-    fn trouble(&self, text: String) {
+    fn trouble(&self, session: Option<SessionId>, text: String) {
         log::error!("{text}");
-        self.cam.notify(Notice::Health { text });
+        self.cam.notify(Notice::Health { session, text });
     }
 }
 

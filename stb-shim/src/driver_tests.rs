@@ -86,7 +86,7 @@ fn a_reader_that_stays_away_is_told_once() {
     }
     let mut told = Vec::new();
     while let Some(stamped) = cam.events().pop(clock::now, Duration::ZERO) {
-        if let Notice::Health { text } = stamped.notice {
+        if let Notice::Health { text, .. } = stamped.notice {
             told.push(text);
         }
     }

@@ -1,6 +1,6 @@
 //! Events on their way from the card thread to whoever asks for them.
 
-use cam_core::Event;
+use cam_core::{Event, SessionId};
 use cam_types::Instant;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::collections::VecDeque;
@@ -28,6 +28,8 @@ pub enum Notice {
     },
     /// The reader, the storage or the descrambler does not work.
     Health {
+        /// The session that it is about, if it is about one.
+        session: Option<SessionId>,
         /// What, in words for a log or a support engineer.
         text: String,
     },

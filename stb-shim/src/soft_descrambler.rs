@@ -122,10 +122,8 @@ impl Descrambler for std::sync::Arc<SoftDescrambler> {
         period_ms: u32,
     ) -> Result<(), Refused> {
         let period = (period_ms > 0).then(|| Duration::from_millis(period_ms.into()));
-        SoftDescrambler::set_control_words(self, words, period).map_err(|error| match error {
-            KeyError::NoLadder => Refused(error.to_string()),
-            KeyError::Mode(_) => Refused(format!("{error}; 0x01, 0x02 and 0x10 work")),
-        })
+        SoftDescrambler::set_control_words(self, words, period)
+            .map_err(|error| Refused(error.to_string()))
     }
 
     fn clear(&mut self, session: SessionId) {
@@ -145,10 +143,14 @@ pub enum KeyError {
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoLadder => f.write_str("no pairing is loaded into the key ladder"),
-            Self::Mode(mode) => {
-                write!(f, "scrambling_mode 0x{:02X} is neither CSA nor CISSA version 1", mode.0)
+            Self::NoLadder => {
+                f.write_str("no pairing is loaded into the key ladder; load_ladder comes before")
             }
+            Self::Mode(mode) => write!(
+                f,
+                "scrambling_mode 0x{:02X} is neither CSA nor CISSA version 1; 0x01, 0x02 and 0x10 work",
+                mode.0
+            ),
         }
     }
 }

@@ -80,6 +80,12 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
+    /// So many control words are kept for the next time: one answer brings them for every session,
+    /// of which an engine has at most 255.
+    const WORDS: usize = 256;
+    /// Commands and rows come one at a time.
+    const OCTETS: usize = 4;
+
     /// Takes one output over; `false` when the engine has nothing more.
     pub(crate) fn take(&mut self, output: Output<'_>) -> bool {
         let task = match output {
@@ -121,14 +127,14 @@ impl Tasks {
 
     /// A buffer that is not needed any more.
     pub(crate) fn give_back(&mut self, octets: Vec<u8>) {
-        if self.octets.len() < 4 {
+        if self.octets.len() < Self::OCTETS {
             self.octets.push(octets);
         }
     }
 
     /// Control words that are not needed any more.
     pub(crate) fn give_back_words(&mut self, words: Box<Words>) {
-        if self.words.len() < 4 {
+        if self.words.len() < Self::WORDS {
             self.words.push(words);
         }
     }

@@ -155,6 +155,9 @@ static void opening(void)
     REFUSED(config.flags = 0x80, STBCAM_E_ARG, "flags");
     REFUSED(config.ca_system_id_count = 3, STBCAM_E_ARG, "ca_system_ids");
 
+    stbcam_descrambler_ops_t descrambler = {.struct_size = sizeof descrambler};
+    REFUSED(config.descrambler = &descrambler, STBCAM_E_ARG, "descrambler.load_ladder is NULL");
+
     int32_t storage_answer = -1;
     stbcam_storage_ops_t storage = {.struct_size = sizeof storage, .user = &storage_answer, .get = storage_get};
     REFUSED(config.storage = &storage, STBCAM_E_ARG, "storage");

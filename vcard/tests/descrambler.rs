@@ -110,8 +110,14 @@ impl Stb {
         self.cam.section(0, ECM_PID, &ecm).unwrap();
         self.cam.wait_flushed(self.cam.flush(), PATIENCE).unwrap();
         let mut health = Vec::new();
+        let mut told = Vec::new();
         while let Some(stamped) = self.cam.events().pop(clock::now, Duration::ZERO) {
-            if let Notice::Health { text } = stamped.notice {
+            if let Notice::Engine(Event::Access { access, .. }) = stamped.notice {
+                told.push(access.reason);
+            }
+            if let Notice::Health { session, text } = stamped.notice {
+                let of_words = text.contains("control words of session");
+                assert_eq!(session, of_words.then_some(self.session), "{text}");
                 health.push(text);
             }
         }
@@ -120,6 +126,9 @@ impl Stb {
             access.crypto_period.is_some(),
             access.reason == AccessStatus::GRANTED_SUBSCRIPTION
         );
+        // Nothing is told that is taken back, nor twice.
+        let of = |reason| told.iter().filter(|told| **told == reason).count();
+        assert!(of(DARK) <= 1 && of(LIT) <= 1 && of(DARK) + of(LIT) <= 1, "{told:?}");
         (access.reason, health)
     }
 }

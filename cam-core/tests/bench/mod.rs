@@ -20,6 +20,9 @@ use ecm_emm::card::INS_ECM;
 /// How long the card takes for a command, and to answer to its reset.
 pub const EXCHANGE: Duration = Duration::from_millis(80);
 pub const RESET: Duration = Duration::from_millis(50);
+/// The same for the longest ECM on the slowest line, T=0 at 9,600 bit/s: 340 ms of line
+/// (`docs/benchmarks.md`) and the card's own.
+pub const SLOWEST: Duration = Duration::from_millis(350);
 /// The time after which the line gives a silent card up when the engine does not say.
 pub const BWT: Duration = Duration::from_millis(800);
 
@@ -71,9 +74,11 @@ pub struct Bench {
     pub commands: Vec<Vec<u8>>,
     /// How long the card takes for a command.
     pub exchange: Duration,
-    /// What the descrambler says to ladder keys and to control words; `None`: it says nothing.
+    /// What the descrambler says to ladder keys and to control words; `None`: nothing yet.
     pub ladder: Option<Handover>,
     pub descrambler: Option<Handover>,
+    /// How often it was handed control words.
+    pub handovers: usize,
     /// What it has said and the engine has not heard yet.
     handed: Vec<Input<'static>>,
     /// The next so many answers get lost.
@@ -118,8 +123,9 @@ impl Bench {
             activations: 0,
             commands: Vec::new(),
             exchange: EXCHANGE,
-            ladder: None,
-            descrambler: None,
+            ladder: Some(Handover::Taken),
+            descrambler: Some(Handover::Taken),
+            handovers: 0,
             handed: Vec::new(),
             lose: 0,
             report: None,
@@ -275,6 +281,7 @@ impl Bench {
                 }
                 Output::SetControlWords(words) => {
                     assert!(!self.ladders.is_empty(), "the ladder is loaded first");
+                    self.handovers += 1;
                     let key = (words.session.0, words.ecm_pid);
                     self.handed.extend(self.descrambler.map(|handover| Input::Words {
                         session: words.session,

@@ -3,8 +3,8 @@
 use crate::bench::{BOX_KEY, K_PAIR, OPERATOR, PIN, PSEUDONYM, STB, box_pairing};
 use crate::memory::Memory;
 use cam_core::{
-    Absence, Access, AccessState, CardState, Config, Engine, Entropy, Event, Input, Offer, Outcome,
-    Output, RequestId, SessionId, StoreId, TxnId, TxnState,
+    Absence, Access, AccessState, CardState, Config, Engine, Entropy, Event, Handover, Input,
+    Offer, Outcome, Output, RequestId, SessionId, StoreId, TxnId, TxnState,
 };
 use cam_types::{CaSystemId, Fen, Instant, Key, Pid, Pseudonym, StbId};
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
@@ -114,6 +114,8 @@ pub struct Stb {
     pub cuts: usize,
     now: Instant,
     stores: Vec<StoreId>,
+    /// Control words that the descrambler has taken and the engine has not heard of.
+    handed: Vec<(SessionId, Pid)>,
     report: Option<(Instant, Report)>,
     wait: Option<Instant>,
     outcomes: Vec<Outcome>,
@@ -153,6 +155,7 @@ impl Stb {
             cuts: 0,
             now,
             stores: Vec::new(),
+            handed: Vec::new(),
             report: None,
             wait: None,
             outcomes: Vec::new(),
@@ -343,7 +346,13 @@ impl Stb {
             match self.engine.poll_output() {
                 Output::Wait(at) => {
                     self.wait = at;
-                    return;
+                    let Some((session, ecm_pid)) = self.handed.pop() else { return };
+                    let handover = Handover::Taken;
+                    let words = Input::Words { session, ecm_pid, handover };
+                    self.engine.handle_input(self.now, words);
+                }
+                Output::SetControlWords(words) => {
+                    self.handed.push((words.session, words.ecm_pid));
                 }
                 Output::ActivateCard => {
                     self.cuts += usize::from(self.chip.as_ref().is_some_and(Memory::mend));

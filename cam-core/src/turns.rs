@@ -1,0 +1,160 @@
+//! Whose turn it is at a card in session.
+//!
+//! ECMs go first; then what settles money, then purchases and PINs, then EMMs, then reports and
+//! their acknowledgement, then what is read back from the card, and last the sign of life of an idle
+//! one. An ECM that was not authentic leaves two debts: the others go first, once, EMMs and what
+//! comes behind them by turns; and of the ECMs the stream that has waited longest goes next, whoever
+//! went in between. So a line full of forgeries and EMMs still does everything else.
+
+use cam_types::Instant;
+use ecm_emm::card::{INS_ECM, INS_INFO, INS_RIGHTS, RIGHTS_ROWS, RIGHTS_WALLET};
+
+use crate::card::{Exchange, Part};
+use crate::engine::Engine;
+use crate::exchange::build;
+
+/// Which stream's ECM is next.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+pub(crate) enum Turn {
+    /// What is new on air goes before what is asked again.
+    #[default]
+    NewFirst,
+    /// The one that has waited longest.
+    Fair,
+}
+
+/// Why an ECM lets what else waits for the card go first, once.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+pub(crate) enum Yields {
+    #[default]
+    No,
+    /// The last one got no answer.
+    Unanswered,
+    /// The last one was not authentic.
+    Forged,
+}
+
+/// Who is next when an ECM gives its turn up and no money, purchase or PIN waits.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+pub(crate) enum Yielded {
+    #[default]
+    ToEmms,
+    /// An EMM had the last one.
+    BehindEmms,
+}
+
+impl Engine {
+    pub(crate) fn pump_ready(&mut self, now: Instant) {
+        if self.review.begin(now, self.emm.waits()) {
+            self.ask_again(|_| true);
+        }
+        let _ = match core::mem::take(&mut self.ecm_yields) {
+            Yields::No => {
+                self.send_ecm(now)
+                    || self.send_purse(now)
+                    || self.send_pin()
+                    || self.send_emm()
+                    || self.send_ack()
+                    || self.send_report()
+                    || self.send_reading(now)
+            }
+            // What is read back would pass for a card that works: its turn comes behind ECMs.
+            Yields::Unanswered => {
+                self.send_purse(now)
+                    || self.send_pin()
+                    || self.send_emm()
+                    || self.send_ack()
+                    || self.send_report()
+                    || self.send_ecm(now)
+            }
+            Yields::Forged => {
+                self.send_purse(now)
+                    || self.send_pin()
+                    || self.send_yielded(now)
+                    || self.send_ecm(now)
+            }
+        };
+    }
+
+    /// Neither EMMs nor what comes behind them take every turn that ECMs give up.
+    fn send_yielded(&mut self, now: Instant) -> bool {
+        match core::mem::take(&mut self.yielded) {
+            Yielded::ToEmms if self.send_emm() => {
+                self.yielded = Yielded::BehindEmms;
+                true
+            }
+            Yielded::ToEmms => self.send_behind_emms(now),
+            Yielded::BehindEmms => self.send_behind_emms(now) || self.send_emm(),
+        }
+    }
+
+    fn send_behind_emms(&mut self, now: Instant) -> bool {
+        self.send_ack() || self.send_report() || self.send_reading(now)
+    }
+
+    /// What is read back, and the sign of life.
+    fn send_reading(&mut self, now: Instant) -> bool {
+        if self.send_refresh() || self.send_review() {
+            return true;
+        }
+        if self.probe_due().is_some_and(|at| now >= at) {
+            // Reading the balance costs the session nothing and the card no write.
+            self.send_probe(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// What is read back takes turns: each EMM wants all of it again.
+    fn send_refresh(&mut self) -> bool {
+        for _ in 0..3 {
+            let part = self.refresh.next;
+            self.refresh.next = part.following();
+            match part {
+                Part::Info if core::mem::take(&mut self.refresh.info) => {
+                    self.send(Exchange::Info, INS_INFO, 0, &[]);
+                }
+                Part::Balance if core::mem::take(&mut self.refresh.balance) => {
+                    self.send(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET, &[]);
+                }
+                Part::Rights => {
+                    let Some(index) = self.refresh.rights else { continue };
+                    self.send(Exchange::Rights, INS_RIGHTS, RIGHTS_ROWS, &[index]);
+                }
+                Part::Info | Part::Balance => continue,
+            }
+            return true;
+        }
+        false
+    }
+
+    /// An ECM was not authentic, or got no answer.
+    pub(crate) fn ecm_yields(&mut self, why: Yields) {
+        self.ecm_yields = why;
+        self.ecm_turn = Turn::Fair;
+    }
+
+    /// The streams take turns, and one that had none yet goes first: what is forged on one stream
+    /// costs another at most one exchange. What is new on air goes before what is asked again, but
+    /// not behind an ECM that was not authentic: forgeries do not hold a round up.
+    fn send_ecm(&mut self, now: Instant) -> bool {
+        let turn = self.ecm_turn;
+        let streams = self.sessions.iter_mut().flat_map(|session| session.streams.iter_mut());
+        let waiting = streams.filter(|stream| stream.gate.waits(now));
+        let next = waiting.min_by_key(|stream| {
+            let later = turn == Turn::NewFirst && !stream.gate.has_news();
+            (later, stream.gate.last_turn())
+        });
+        let Some(taken) = next.and_then(|stream| stream.gate.take(now)) else { return false };
+        self.ecm_turn = Turn::NewFirst;
+        self.stats.ecm_sent += 1;
+        self.stats.ecm_replayed += u64::from(taken.replayed);
+        self.stats.apdu_ecm += 1;
+        self.asked.clear();
+        self.asked.extend_from_slice(taken.section);
+        build(self.channel.as_mut(), INS_ECM, [0; 2], &self.asked, &mut self.apdu);
+        self.launch(Exchange::Ecm, None);
+        true
+    }
+}
