@@ -1736,8 +1736,8 @@ stbcam_result_t stbcam_receipts(stbcam_t *cam,
 /* ---- 10. Software descrambler ------------------------------------------------------------------
  *
  * For boxes and hosts without one in hardware: it takes what set_cw carries, holds a software
- * key ladder, and descrambles transport packets in place (DVB-CSA, DVB-CISSA). It belongs to no
- * context; several may share it.
+ * key ladder, and descrambles transport packets in place (DVB-CSA, DVB-CISSA). Make one for
+ * each context: keys go by session, and two contexts give out the same session numbers.
  */
 
 /** The packet was not scrambled; it is untouched. */
