@@ -228,8 +228,14 @@ impl Stream {
 
     /// When `status` will change by itself.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let doubt = self.doubt_matters_at();
-        doubt.into_iter().chain(self.air.silent_at()).filter(|at| *at > now).min()
+        let [doubt, silence] = [self.doubt_matters_at(), self.air.silent_at()];
+        let mut next = None;
+        for at in [doubt, silence].into_iter().flatten() {
+            if at > now && next.is_none_or(|next| at < next) {
+                next = Some(at);
+            }
+        }
+        next
     }
 
     fn doubt_matters_at(&self) -> Option<Instant> {
