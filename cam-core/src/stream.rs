@@ -9,6 +9,7 @@ use zeroize::Zeroize;
 
 use crate::air::Air;
 use crate::ecm_gate::EcmGate;
+use crate::ecm_memory::{Refusal, Until};
 use crate::outbox::{Outbox, Todo};
 use crate::programme::StreamPlan;
 use crate::scrambling::Disagreement;
@@ -224,6 +225,13 @@ impl Stream {
             Some(doubt) if self.doubt_matters_at().is_some_and(|at| now >= at) => doubt.status,
             _ => self.word.status,
         }
+    }
+
+    /// The kept ECM is off the air, and the one that followed may be good after an EMM: that one is
+    /// the one to ask about.
+    pub(crate) fn is_followed(&self, now: Instant) -> bool {
+        self.doubt.is_some_and(|doubt| Refusal::by_card(doubt.status).until == Until::Emm)
+            && self.doubt_matters_at().is_some_and(|at| now >= at)
     }
 
     /// When `status` will change by itself.

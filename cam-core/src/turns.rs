@@ -46,7 +46,7 @@ pub(crate) enum Yielded {
 impl Engine {
     pub(crate) fn pump_ready(&mut self, now: Instant) {
         if self.review.begin(now, self.emm.waits()) {
-            self.ask_again(|_| true);
+            self.ask_again(|stream| !stream.is_followed(now));
         }
         let _ = match core::mem::take(&mut self.ecm_yields) {
             Yields::No => {

@@ -136,6 +136,26 @@ fn a_carousel_of_emms_asks_the_card_seldom() {
     assert_eq!(bench.card.count(INS_ECM), quiet, "nothing changed");
 }
 
+/// An ECM that is off the air, behind one that the card could not judge, is not played again: a head-end
+/// that once sent a wrong date would move the card's clock again, behind the EMM that put it right.
+#[test]
+fn an_ecm_that_was_followed_is_not_played_again() {
+    let mut bench = ready();
+    watching(&mut bench);
+    let next = air::ecm_with(1, 9, 6, &key(0x66), air::package(1));
+    for _ in 0..25 {
+        bench.section(air::NEWS_ECM, &next);
+        bench.run(100);
+    }
+    let before = bench.card.count(INS_ECM);
+    bench.section(air::EMM, &air::emm(1, &[air::grant(5)]));
+    for _ in 0..10 {
+        bench.section(air::NEWS_ECM, &next);
+        bench.run(100);
+    }
+    assert_eq!(bench.card.count(INS_ECM) - before, 1, "what is on air, and nothing else");
+}
+
 /// An ECM that is new on air goes before those that the card is asked about again.
 #[test]
 fn a_new_ecm_does_not_wait_for_a_round() {
