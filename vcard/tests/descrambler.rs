@@ -6,13 +6,13 @@
 #[path = "card/bench.rs"]
 mod bench;
 mod stage;
+#[path = "card/tables.rs"]
+mod tables;
 
-use bench::{BOX_KEY, K_PAIR, NEWS, NOON, OPERATOR, PSEUDONYM, STB, box_pairing};
+use bench::{BOX_KEY, K_PAIR, NEWS, NOON, PSEUDONYM, STB, box_pairing};
 use cam_core::{AccessStatus, CardState, Config, ControlWords, Engine, Entropy, Event, SessionId};
-use cam_types::{CaSystemId, Key, Pid};
-use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
-use ecm_emm::descriptor::{Descriptor, Descriptors, ScramblingMode};
-use ecm_emm::pmt::{Pmt, Stream, Streams};
+use cam_types::{Key, Pid};
+use ecm_emm::descriptor::ScramblingMode;
 use stage::Card;
 use stb_shim::cam::Cam;
 use stb_shim::clock;
@@ -99,7 +99,8 @@ impl Stb {
                 break;
             }
         }
-        let session = cam.call(|engine, now| engine.session_open(now, 0, &pmt())).unwrap();
+        let pmt = tables::pmt(1, ECM_PID, VIDEO_PID, Some(ScramblingMode::CISSA1));
+        let session = cam.call(|engine, now| engine.session_open(now, 0, &pmt)).unwrap();
         Self { cam, moods, session, thread, _card: card }
     }
 
@@ -138,30 +139,6 @@ impl Drop for Stb {
         self.cam.stop();
         self.thread.take().map(JoinHandle::join);
     }
-}
-
-/// The PMT of News.
-fn pmt() -> Vec<u8> {
-    let private = CaPrivate { operator: OPERATOR, suite: 2 }.octets();
-    let system = CaSystemId::new(0x4AF0);
-    let mut descriptors = Vec::new();
-    CaDescriptor { system, pid: ECM_PID, private: &private }.emit(&mut descriptors).unwrap();
-    let scrambling = Descriptor { tag: Descriptor::SCRAMBLING, data: &[ScramblingMode::CISSA1.0] };
-    scrambling.emit(&mut descriptors).unwrap();
-    let mut streams = Vec::new();
-    let video = Stream { stream_type: 2, pid: VIDEO_PID, descriptors: Descriptors::default() };
-    video.emit(&mut streams).unwrap();
-    let pmt = Pmt {
-        program_number: 1,
-        version: 0,
-        current: true,
-        pcr_pid: VIDEO_PID,
-        descriptors: Descriptors::parse(&descriptors).unwrap(),
-        streams: Streams::parse(&streams).unwrap(),
-    };
-    let mut section = Vec::new();
-    pmt.emit(&mut section).unwrap();
-    section
 }
 
 const DARK: AccessStatus = AccessStatus::DESCRAMBLER;

@@ -8,16 +8,16 @@ mod allocations;
 #[path = "card/bench.rs"]
 mod bench;
 mod stage;
+#[path = "card/tables.rs"]
+mod tables;
 
 use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};
-use bench::{BOX_KEY, K_CW, K_PAIR, NEWS, NOON, OPERATOR, PSEUDONYM, STB, box_pairing};
+use bench::{BOX_KEY, K_CW, K_PAIR, NEWS, NOON, PSEUDONYM, STB, box_pairing};
 use cam_core::{CardState, Config, ControlWords, Engine, Entropy, Event, SessionId};
-use cam_types::{CaSystemId, ControlWord, Key, Parity, Pid};
-use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
-use ecm_emm::descriptor::{Descriptor, Descriptors, ScramblingMode};
+use cam_types::{ControlWord, Key, Parity, Pid};
+use ecm_emm::descriptor::ScramblingMode;
 use ecm_emm::ecm::{self, EcmBody};
-use ecm_emm::pmt::{Pmt, Stream, Streams};
 use stage::Card;
 use stb_shim::cam::Cam;
 use stb_shim::clock;
@@ -97,30 +97,6 @@ impl Descrambler for Counted {
     }
 }
 
-/// The PMT of News.
-fn pmt(mode: ScramblingMode) -> Vec<u8> {
-    let private = CaPrivate { operator: OPERATOR, suite: 2 }.octets();
-    let system = CaSystemId::new(0x4AF0);
-    let mut descriptors = Vec::new();
-    CaDescriptor { system, pid: ECM_PID, private: &private }.emit(&mut descriptors).unwrap();
-    let scrambling = Descriptor { tag: Descriptor::SCRAMBLING, data: &[mode.0] };
-    scrambling.emit(&mut descriptors).unwrap();
-    let mut streams = Vec::new();
-    let video = Stream { stream_type: 2, pid: VIDEO_PID, descriptors: Descriptors::default() };
-    video.emit(&mut streams).unwrap();
-    let pmt = Pmt {
-        program_number: 1,
-        version: 0,
-        current: true,
-        pcr_pid: VIDEO_PID,
-        descriptors: Descriptors::parse(&descriptors).unwrap(),
-        streams: Streams::parse(&streams).unwrap(),
-    };
-    let mut section = Vec::new();
-    pmt.emit(&mut section).unwrap();
-    section
-}
-
 /// The ECMs of News, a crypto period each.
 fn ecms() -> Vec<Vec<u8>> {
     let ecm = |period| {
@@ -174,7 +150,7 @@ fn allocations(
             break;
         }
     }
-    let pmt = pmt(mode);
+    let pmt = tables::pmt(1, ECM_PID, VIDEO_PID, Some(mode));
     for _ in 0..sessions {
         cam.call(|engine, now| engine.session_open(now, 0, &pmt)).unwrap();
     }

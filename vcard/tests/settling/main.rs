@@ -13,6 +13,8 @@ mod reports;
 mod requests;
 mod rights;
 mod stb;
+#[path = "../card/tables.rs"]
+mod tables;
 mod torn;
 
 use bench::{EVENT, NOON, PRICE};

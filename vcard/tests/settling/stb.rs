@@ -2,6 +2,7 @@
 
 use crate::bench::{BOX_KEY, K_PAIR, OPERATOR, PIN, PSEUDONYM, STB, box_pairing};
 use crate::memory::Memory;
+use crate::tables;
 use cam_core::{
     Absence, Access, AccessState, CardState, Config, Engine, Entropy, Event, Handover, Input,
     Offer, Outcome, Output, RequestId, SessionId, StoreId, TxnId, TxnState,
@@ -11,7 +12,6 @@ use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
 use ecm_emm::card::INS_PURCHASE;
 use ecm_emm::cat::Cat;
 use ecm_emm::descriptor::Descriptors;
-use ecm_emm::pmt::{Pmt, Stream, Streams};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use vcard::Card;
@@ -162,7 +162,8 @@ impl Stb {
             reports: Vec::new(),
             cinema: None,
         };
-        stb.cinema = Some(stb.engine.session_open(now, 0, &pmt()).unwrap());
+        let pmt = tables::pmt(2, ECM_PID, VIDEO_PID, None);
+        stb.cinema = Some(stb.engine.session_open(now, 0, &pmt).unwrap());
         stb.run(1000);
         stb
     }
@@ -413,27 +414,5 @@ fn cat() -> Vec<u8> {
     let descriptors = Descriptors::parse(&descriptors).unwrap();
     let mut section = Vec::new();
     Cat { version: 0, current: true, number: (0, 0), descriptors }.emit(&mut section).unwrap();
-    section
-}
-
-/// The PMT of Cinema.
-fn pmt() -> Vec<u8> {
-    let private = CaPrivate { operator: OPERATOR, suite: 2 }.octets();
-    let system = CaSystemId::new(0x4AF0);
-    let mut descriptors = Vec::new();
-    CaDescriptor { system, pid: ECM_PID, private: &private }.emit(&mut descriptors).unwrap();
-    let mut streams = Vec::new();
-    let video = Stream { stream_type: 2, pid: VIDEO_PID, descriptors: Descriptors::default() };
-    video.emit(&mut streams).unwrap();
-    let pmt = Pmt {
-        program_number: 2,
-        version: 0,
-        current: true,
-        pcr_pid: VIDEO_PID,
-        descriptors: Descriptors::parse(&descriptors).unwrap(),
-        streams: Streams::parse(&streams).unwrap(),
-    };
-    let mut section = Vec::new();
-    pmt.emit(&mut section).unwrap();
     section
 }
