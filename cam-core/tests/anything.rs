@@ -3,7 +3,7 @@
 mod bench;
 
 use bench::card::{CARD, ModelCard, PIN};
-use bench::{air, config, moments};
+use bench::{air, config};
 use cam_core::{
     Absence, Engine, Handover, Input, OfferId, Output, RequestId, SessionId, StoreId, TxnId,
 };

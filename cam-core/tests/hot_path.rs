@@ -2,12 +2,10 @@
 //! does a forged one.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-#[path = "../../tests/allocations.rs"]
-mod allocations;
 mod bench;
 
 use bench::card::{CARD, ModelCard};
-use bench::{air, config, moments};
+use bench::{air, config};
 use cam_core::{CardState, Engine, Handover, Input, Output};
 use cam_types::Instant;
 use ecm_emm::card::{AccessStatus, INS_ECM};

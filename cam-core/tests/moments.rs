@@ -4,11 +4,11 @@
 mod bench;
 
 use bench::card::PIN;
-use bench::moments::MOMENTS;
 use bench::{Bench, air};
 use cam_core::CardState;
 use cam_types::{Fen, Instant};
 use ecm_emm::card::INS_ECM;
+use moments::MOMENTS;
 use std::fmt::Debug;
 use std::time::Duration;
 

@@ -63,7 +63,7 @@ fn power_stays_off_between_attempts() {
 fn attempts_end_with_a_reason_in_less_than_a_second() {
     let mut stage = Stage::new(policy());
     assert!(matches!(stage.activate(&[]), Event::Failed(error) if error.cause() == Cause::Mute));
-    assert!(stage.now.since(stage::moments::first()) < Duration::from_secs(1));
+    assert!(stage.now.since(moments::first()) < Duration::from_secs(1));
     assert_eq!(stage.next(), None, "and no more");
 }
 

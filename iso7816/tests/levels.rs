@@ -1,6 +1,4 @@
 //! The card line above characters: readers that take TPDUs and readers that take APDUs.
-#[path = "../../tests/moments.rs"]
-mod moments;
 
 use cam_types::Instant;
 use hex_literal::hex;

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 mod bench;
 
-use bench::moments::{MOMENTS, first};
 use bench::{Bench, Card, Event, Mishap, answer};
 use cam_types::Instant;
 use hex_literal::hex;
@@ -10,6 +9,7 @@ use iso7816::apdu::ApduError;
 use iso7816::atr::AtrError;
 use iso7816::etu::{Convention, LineParams};
 use iso7816::line::{CardLine, Cause, Gone, Input, Output, Policy, Reset};
+use moments::{MOMENTS, first};
 use proptest::prelude::*;
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use dialogue::{dialogues, play_from};
 use hex_literal::hex;
 use iso7816::line::{Gone, Input, Policy};
 use iso7816::t1::Edc;
-use stage::moments::MOMENTS;
+use moments::MOMENTS;
 use stage::{CLOCK, Stage};
 use std::time::Duration;
 

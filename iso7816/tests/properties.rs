@@ -2,12 +2,6 @@
 //! nothing waits past its limits, and nothing is allocated on the way.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
-#[path = "../../tests/allocations.rs"]
-mod allocations;
-
-#[path = "../../tests/moments.rs"]
-mod moments;
-
 use cam_types::Instant;
 use hex_literal::hex;
 use iso7816::atr::{Atr, AtrPolicy, AtrWarnings, Expect};

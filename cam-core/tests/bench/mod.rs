@@ -4,8 +4,6 @@
 
 pub mod air;
 pub mod card;
-#[path = "../../../tests/moments.rs"]
-pub mod moments;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

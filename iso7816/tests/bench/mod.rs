@@ -1,6 +1,4 @@
 //! A card line with a small card on it, in virtual time, with faults on the line.
-#[path = "../../../tests/moments.rs"]
-pub mod moments;
 
 use cam_types::Instant;
 use iso7816::etu::{Convention, LineParams};

@@ -1,6 +1,6 @@
 //! Plays the dialogues of `dialogues/t1.txt`, which says how to read them, against a card line.
 #![allow(dead_code)] // each test file uses its part
-use crate::stage::{CLOCK, Event, Stage, moments, with_tck};
+use crate::stage::{CLOCK, Event, Stage, with_tck};
 use cam_types::Instant;
 use hex_literal::hex;
 use iso7816::line::{Cause, Gone, Input, LineError, Policy, Reset};

@@ -1,7 +1,5 @@
 //! A card line whose other end is played by the test, in virtual time.
 #![allow(dead_code)] // each test file uses its part
-#[path = "../../../tests/moments.rs"]
-pub mod moments;
 
 use cam_types::Instant;
 use iso7816::etu::{Convention, LineParams};
