@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use stage::{Bench, PIN, Reader, SERIAL, find};
 use std::io::{BufRead as _, BufReader};
-use vcard::inserted::Side;
+use vreader::inserted::Side;
 
 const BATCH: [&str; 6] = ["wallet", "load", "--batch", "batch.csv", "--pin", "-"];
 const GATE: [&str; 3] = ["gate", "--fares", "fares.toml"];

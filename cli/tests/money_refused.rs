@@ -7,9 +7,9 @@ use hex_literal::hex;
 use serde_json::{Map, Value};
 use stage::{Bench, Served};
 use std::collections::BTreeSet;
-use vcard::os::Os;
-use vcard::serve::Options;
 use vcard::{Cut, PowerLost};
+use vreader::os::Os;
+use vreader::serve::Options;
 
 /// A purse that answers SELECT and GET BALANCE, and every INITIALIZE with one word.
 struct Stubborn {

@@ -4,7 +4,7 @@
 mod stage;
 
 use stage::{Bench, PIN, PSAM, Reader, SERIAL, TERMINAL, find};
-use vcard::inserted::Side;
+use vreader::inserted::Side;
 
 #[test]
 fn money_over_every_reader() {

@@ -3,7 +3,7 @@
 //! bound.
 use libfuzzer_sys::fuzz_target;
 use stbcam_fuzz::{Clock, OUTPUTS, Step, steps};
-use vcard::line::{CardLine, Input, Output, Policy};
+use vreader::line::{CardLine, Input, Output, Policy};
 
 const ATRS: [&[u8]; 3] = [
     &[0x3B, 0x90, 0x18, 0x40, 0x05],

@@ -3,7 +3,7 @@
 //! without bound.
 use libfuzzer_sys::fuzz_target;
 use stbcam_fuzz::{Clock, Step, steps};
-use vcard::gempc::{GemPc, Input, Output};
+use vreader::gempc::{GemPc, Input, Output};
 
 fuzz_target!(|octets: &[u8]| {
     let Some((flags, octets)) = octets.split_first() else { return };

@@ -1,7 +1,7 @@
 #![no_main]
 //! The fault script: what is no script is refused with the line, and what is one never panics.
 use libfuzzer_sys::fuzz_target;
-use vcard::script::{Place, Script};
+use vreader::script::{Place, Script};
 
 fuzz_target!(|text: &str| {
     let Ok(mut script) = text.parse::<Script>() else { return };

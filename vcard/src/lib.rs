@@ -1,40 +1,27 @@
-//! The virtual card: a smart card's operating system, its security domains and its journalled memory,
-//! served on a pseudo terminal as a serial reader would serve it.
-#![deny(unsafe_code)]
+//! The virtual card: a smart card's operating system, its security domains and its journalled memory.
+//!
+//! It takes command APDUs and gives responses; what it can be put into is `vreader`.
+#![forbid(unsafe_code)]
 
 pub mod atr;
 mod binary;
 pub mod card;
 mod cas;
-pub mod control;
 mod cos;
 mod delivery;
 mod factory;
 pub mod fault;
 pub mod firewall;
-pub mod gempc;
-pub mod inserted;
 mod inspect;
 mod isd;
 mod keyring;
-pub mod line;
-pub mod link;
 pub mod nvm;
-pub mod os;
-pub mod pace;
 mod persist;
 pub mod personalisation;
 mod pin;
 mod psam;
-pub mod pty;
 mod purse;
-pub mod record;
-pub mod script;
-pub mod serve;
-#[expect(unsafe_code, reason = "the terminal ioctls that nix does not wrap")]
-mod sys;
 mod vault;
-pub mod vpcd;
 
 pub use card::{Card, CardError, Image, PowerLost, Status};
 pub use cos::{Interface, Random};

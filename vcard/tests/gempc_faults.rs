@@ -8,8 +8,9 @@ use iso7816::line::{Gone, Level};
 use stb_shim::gempc::host::{Host, Input, Output};
 use std::collections::VecDeque;
 use std::time::Duration;
-use vcard::gempc::{self, GemPc};
-use vcard::{atr, line as card};
+use vcard::atr;
+use vreader::gempc::{self, GemPc};
+use vreader::line as card;
 
 const CLOCK_HZ: u32 = 4_000_000;
 
@@ -97,7 +98,7 @@ impl Bench {
             terminal: terminal::CardLine::new(policy),
             host: Host::new(CLOCK_HZ),
             reader: GemPc::new(CLOCK_HZ, true),
-            card: card::CardLine::new(card::Policy::new(CLOCK_HZ, vcard::inserted::takes_data)),
+            card: card::CardLine::new(card::Policy::new(CLOCK_HZ, vreader::inserted::takes_data)),
             deadlines: [None; 4],
             to_reader: cable(Way::ToReader),
             to_host: cable(Way::ToHost),

@@ -6,7 +6,8 @@ use iso7816::apdu::Command;
 use iso7816::etu::LineParams;
 use iso7816::line as terminal;
 use std::collections::VecDeque;
-use vcard::{atr, line as card};
+use vcard::atr;
+use vreader::line as card;
 
 const CLOCK_HZ: u32 = 3_579_545;
 
@@ -63,7 +64,7 @@ impl Pair {
             terminal: terminal::CardLine::new(terminal::Policy::new(CLOCK_HZ)),
             terminal_params: initial,
             terminal_deadline: None,
-            card: card::CardLine::new(card::Policy::new(CLOCK_HZ, vcard::inserted::takes_data)),
+            card: card::CardLine::new(card::Policy::new(CLOCK_HZ, vreader::inserted::takes_data)),
             card_params: initial,
             card_deadline: None,
             to_card: VecDeque::new(),

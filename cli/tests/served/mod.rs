@@ -7,9 +7,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use vcard::os::Os;
-use vcard::serve::{Options, ReaderKind, Server};
 use vcard::{Cut, PowerLost};
+use vreader::os::Os;
+use vreader::serve::{Options, ReaderKind, Server};
 
 /// READ BINARY counts, VERIFY has two tries left, and there is nothing else.
 struct Small(Vec<u8>);

@@ -11,11 +11,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use vcard::inserted::{Inserted, Side};
-use vcard::os::Os;
 use vcard::personalisation::Personalisation;
-use vcard::serve::{Options, Server, VpcdOptions, VpcdServer};
 use vcard::{Card, Durability};
+use vreader::inserted::{Inserted, Side};
+use vreader::os::Os;
+use vreader::serve::{Options, Server, VpcdOptions, VpcdServer};
 
 pub const CARD: &str = include_str!("../../../examples/demo/card.toml");
 pub const PSAM: &str = include_str!("../../../examples/demo/psam.toml");

@@ -4,7 +4,7 @@ use iso7816::etu::{Convention, LineParams};
 use iso7816::line::{CardLine, Input, LineError, Output, Policy};
 use std::collections::VecDeque;
 use std::time::Duration;
-use vcard::line;
+use vreader::line;
 
 pub const CLOCK: u32 = 3_579_545;
 /// How long the card takes for anything, in etu: so long that an octet more reaches it.
@@ -99,7 +99,7 @@ pub struct Wire<A> {
 impl<A: App> Wire<A> {
     /// A card in the reader; nothing is under power yet.
     pub fn new(atr: &[u8], policy: Policy, largest_field: u8, app: A) -> Self {
-        let takes_data = vcard::inserted::takes_data;
+        let takes_data = vreader::inserted::takes_data;
         let start = Instant::from_micros(1);
         Self {
             terminal: CardLine::new(policy),

@@ -8,9 +8,9 @@ use iso7816::etu::LineParams;
 use iso7816::line as terminal;
 use std::collections::VecDeque;
 use std::time::Duration;
-use vcard::line as card;
-use vcard::pace::{Pace, Tempo};
-use vcard::record::{Party, Recorder};
+use vreader::line as card;
+use vreader::pace::{Pace, Tempo};
+use vreader::record::{Party, Recorder};
 
 pub const CLOCK_HZ: u32 = 3_579_545;
 /// The first character of the answer to reset comes so many clock cycles after reset is released;
@@ -52,7 +52,7 @@ pub struct PacedLine<'a> {
 impl<'a> PacedLine<'a> {
     pub fn new(atr: Vec<u8>, os: impl FnMut(&[u8]) -> Vec<u8> + 'a) -> Self {
         let initial = LineParams::initial(CLOCK_HZ);
-        let policy = card::Policy::new(CLOCK_HZ, vcard::inserted::takes_data);
+        let policy = card::Policy::new(CLOCK_HZ, vreader::inserted::takes_data);
         let card = card::CardLine::new(policy);
         Self {
             now: Instant::default(),

@@ -1,6 +1,5 @@
 //! Other readers and faults, by hand-written octets from the host's side of the port.
 
-use super::tests::{Bench, Echo};
 use super::*;
 use hex_literal::hex;
 use nix::libc;
@@ -42,13 +41,13 @@ fn damage_is_marked_for_who_asks() {
 
 #[test]
 fn storms_before_an_answer() {
-    let atr = crate::atr::t0();
+    let atr = vcard::atr::t0();
     let mut bench = scripted("nulls", &atr, "command 1 null 500");
     bench.reset();
     bench.expect(&atr);
     bench.send(&hex!("80 CA 00 00 05"));
     bench.expect(&[&[0x60; 500], &hex!("CA 80CA000005 9000")[..]].concat());
-    let atr = crate::atr::t1();
+    let atr = vcard::atr::t1();
     let mut bench = scripted("stalls", &atr, "command 1 wtx 2 3\ncommand 1 wrong nad");
     bench.reset();
     bench.expect(&atr);
@@ -64,7 +63,7 @@ fn storms_before_an_answer() {
 
 #[test]
 fn mute_removed_and_late() {
-    let atr = crate::atr::t0();
+    let atr = vcard::atr::t0();
     let script = "command 1/1 mute\ncommand 2/1 delay 20\nterminal 3/2 remove 1\ncard 4/3 mute";
     let mut bench = scripted("mute", &atr, script);
     let command = hex!("80 CA 00 00 05");
@@ -91,7 +90,7 @@ fn mute_removed_and_late() {
 
 #[test]
 fn unplugged_and_plugged_in_again() {
-    let atr = crate::atr::t0();
+    let atr = vcard::atr::t0();
     let mut bench = scripted("unplug", &atr, "command 1 unplug 20");
     bench.reset();
     bench.expect(&atr);
@@ -122,7 +121,7 @@ fn gempc(name: &str, atr: &[u8], script: &str) -> Bench {
 
 #[test]
 fn a_ccid_reader_before_the_card() {
-    let atr = crate::atr::t1();
+    let atr = vcard::atr::t1();
     let mut bench = gempc("gempc", &atr, "card 1/21 damage\nreader 1 damage\ncommand 2 remove");
     // The echo of the first command arrives damaged.
     let status = crate::gempc::frame::emit(&hex!("65 00000000 00 00 000000"));
@@ -166,7 +165,7 @@ fn a_ccid_reader_before_the_card() {
 
 #[test]
 fn a_ccid_reader_and_t0() {
-    let atr = crate::atr::t0();
+    let atr = vcard::atr::t0();
     let mut bench = gempc("gempc-t0", &atr, "");
     let answered = [&hex!("80 0B000000 00 01 00 00 00")[..], &atr].concat();
     exchange(&mut bench, &hex!("62 00000000 00 01 010000"), &answered);

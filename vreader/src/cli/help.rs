@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use vcard::Fault;
-use vcard::script::GRAMMAR;
+use vreader::script::GRAMMAR;
 
 pub(super) fn help() -> String {
     let mut text = String::from(HELP);

@@ -23,7 +23,7 @@ fn help_names_every_command_option_and_fault() {
     for fault in vcard::Fault::ALL {
         assert!(help.contains(fault.name()) && help.contains(fault.about()), "{fault}");
     }
-    assert!(help.contains(vcard::script::GRAMMAR));
+    assert!(help.contains(vreader::script::GRAMMAR));
     let help = text(&vcard(&["serve", "--help"]).stdout);
     for option in [
         "memory",

@@ -222,5 +222,4 @@ fn length_octet(len: usize) -> u8 {
 }
 
 #[cfg(test)]
-#[path = "t0_tests.rs"]
 mod tests;

@@ -3,13 +3,13 @@
 //! The operating system has a thread of its own so that the line stays watched while the card
 //! writes its memory: a reset pulse is seen, and the terminal is asked for more time.
 
-use crate::{Cut, PowerLost};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
+use vcard::{Cut, PowerLost};
 
 /// What a card line needs of the operating system above it.
 pub trait Os: Send {

@@ -98,7 +98,7 @@ fn what_needs_no_card() {
 
 #[test]
 fn power_pps_parameters_and_a_block() {
-    let mut bench = Bench::powered(&crate::atr::t1());
+    let mut bench = Bench::powered(&vcard::atr::t1());
     assert_eq!(
         bench.command(&hex!("6F 04000000 00 02 000000 FF1118F6")),
         [to_card(&hex!("FF1118F6"))]
@@ -175,7 +175,7 @@ fn t0_commands() {
         ),
         (&hex!("80CA000001"), &[(&hex!("CB"), std::slice::from_ref(&failed))]),
     ];
-    let mut bench = Bench::powered(&crate::atr::t0());
+    let mut bench = Bench::powered(&vcard::atr::t0());
     for (tpdu, turns) in table {
         let mut message = vec![0x6F];
         message.extend((tpdu.len() as u32).to_le_bytes());
@@ -228,7 +228,7 @@ fn damaged_frames_are_refused_and_answers_repeated() {
 
 #[test]
 fn card_movements_are_told_at_once_or_before_an_answer() {
-    let mut bench = Bench::powered(&crate::atr::t1());
+    let mut bench = Bench::powered(&vcard::atr::t1());
     assert_eq!(bench.input(Input::Removed), [Output::ToHost(vec![0x50, 0x02])]);
     assert_eq!(bench.input(Input::Removed), []);
     assert_eq!(
@@ -244,7 +244,7 @@ fn card_movements_are_told_at_once_or_before_an_answer() {
     assert_eq!(bench.command(&hex!("6B 03000000 00 06 000000 010001")).len(), 1);
     assert_eq!(bench.input(Input::Removed), [Output::ToHost(vec![0x50, 0x02])]);
     // In the middle of an exchange.
-    let mut bench = Bench::powered(&crate::atr::t0());
+    let mut bench = Bench::powered(&vcard::atr::t0());
     assert_eq!(bench.command(&hex!("6F 05000000 00 02 000000 80CA000001")).len(), 1);
     assert_eq!(
         bench.input(Input::Removed),
@@ -274,7 +274,7 @@ proptest! {
                     // After noise it may be part of another frame.
                     let _ = bench.input(Input::Host(&frame::emit(&message)));
                 }
-                2 => drop(bench.card(&crate::atr::t1())),
+                2 => drop(bench.card(&vcard::atr::t1())),
                 3 => {
                     for octet in octets {
                         let _ = bench.input(Input::Card { octet, damaged: octet == 0xFF });

@@ -408,5 +408,4 @@ const AGAIN: Duration = Duration::from_millis(500);
 const AWAY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
-#[path = "vpcd_tests.rs"]
 mod tests;

@@ -3,12 +3,12 @@
 use super::port::Port;
 use super::power::Supply;
 use super::{Front, ServeError, Server};
-use crate::Cut;
 use crate::control::{Command, Control, refusal};
 use crate::gempc;
 use crate::os::Request;
 use cam_types::Instant;
 use serde_json::json;
+use vcard::Cut;
 
 impl Server {
     /// Commands of the control socket; false after `quit`.

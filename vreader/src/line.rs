@@ -326,5 +326,4 @@ impl Actions {
 }
 
 #[cfg(test)]
-#[path = "line_tests.rs"]
 mod tests;

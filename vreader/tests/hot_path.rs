@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
 #[allow(dead_code)] // the bench of the card's tests
-#[path = "card/bench.rs"]
+#[path = "../../vcard/tests/card/bench.rs"]
 mod bench;
 mod stage;
-#[path = "card/tables.rs"]
+#[path = "../../vcard/tests/card/tables.rs"]
 mod tables;
 
 use aes::Aes128;

@@ -45,7 +45,7 @@ fn powered(atr: &[u8]) -> CardLine {
 #[test]
 fn our_own_answers_to_reset() {
     let mut line = CardLine::new(Policy::new(CLOCK, crate::inserted::takes_data));
-    let t1 = crate::atr::t1();
+    let t1 = vcard::atr::t1();
     line.power_on(&t1).unwrap();
     assert_eq!(drain(&mut line), [Step::Line(372, 1, 12), sent(&t1), Step::Line(372, 1, 11)]);
     assert_eq!(
@@ -53,7 +53,7 @@ fn our_own_answers_to_reset() {
         [sent(&hex!("FF 11 18 F6")), Step::Line(372, 12, 11)]
     );
     assert_eq!(say(&mut line, &hex!("00 C1 01 FE 3E")), [sent(&hex!("00 E1 01 FE 1E"))]);
-    let mut line = powered(&crate::atr::t0());
+    let mut line = powered(&vcard::atr::t0());
     assert_eq!(
         say(&mut line, &hex!("FF 10 18 F7")),
         [sent(&hex!("FF 10 18 F7")), Step::Line(372, 12, 12)]
@@ -63,7 +63,7 @@ fn our_own_answers_to_reset() {
 
 #[test]
 fn pps_octet_by_octet_and_with_what_follows() {
-    let mut line = powered(&crate::atr::t1());
+    let mut line = powered(&vcard::atr::t1());
     for octet in hex!("FF 11 18") {
         assert_eq!(say(&mut line, &[octet]), []);
     }
@@ -81,7 +81,7 @@ fn rates_the_card_agrees_to() {
         (&hex!("FF 31 18 01 D7"), &hex!("FF 11 18 F6"), 372, 12),
     ];
     for (request, response, f, d) in table {
-        let mut line = powered(&crate::atr::t1());
+        let mut line = powered(&vcard::atr::t1());
         assert_eq!(
             say(&mut line, request),
             [sent(response), Step::Line(*f, *d, 11)],
@@ -93,10 +93,10 @@ fn rates_the_card_agrees_to() {
 #[test]
 fn a_bad_pps_is_met_with_silence_until_reset() {
     for request in [&hex!("FF 11 18 F7")[..], &hex!("FF 10 18 F7"), &hex!("FF 91 18 76")] {
-        let mut line = powered(&crate::atr::t1());
+        let mut line = powered(&vcard::atr::t1());
         assert_eq!(say(&mut line, request), [], "{request:02X?}");
         assert_eq!(say(&mut line, &hex!("00 C1 01 FE 3E")), []);
-        line.power_on(&crate::atr::t1()).unwrap();
+        line.power_on(&vcard::atr::t1()).unwrap();
         assert_eq!(drain(&mut line).len(), 3);
         assert_eq!(say(&mut line, &hex!("00 C1 01 FE 3E")).len(), 2);
     }
@@ -104,7 +104,7 @@ fn a_bad_pps_is_met_with_silence_until_reset() {
 
 #[test]
 fn without_pps_the_first_protocol_begins() {
-    let mut line = powered(&crate::atr::t1());
+    let mut line = powered(&vcard::atr::t1());
     assert_eq!(
         say(&mut line, &hex!("00 C1 01 FE 3E")),
         [Step::Line(372, 1, 11), sent(&hex!("00 E1 01 FE 1E"))]
@@ -153,7 +153,7 @@ proptest! {
         let mut line = CardLine::new(Policy::new(CLOCK, crate::inserted::takes_data));
         let atr = if direct { [&[0x3B][..], &atr].concat() } else { atr };
         if line.power_on(&atr).is_err() {
-            line.power_on(&crate::atr::t1()).unwrap();
+            line.power_on(&vcard::atr::t1()).unwrap();
         }
         let _ = drain(&mut line);
         for octets in octets {

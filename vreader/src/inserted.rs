@@ -1,13 +1,12 @@
 //! A card with its memory file, as a reader serves it and the control socket looks at it.
 
-use crate::cos::Interface;
 use crate::os::Os;
-use crate::{Card, Cut, PowerLost};
 use ecm_emm::card::INS_INFO;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use vcard::{Card, Cut, Interface, PowerLost};
 
 /// A card in a reader.
 pub struct Inserted {

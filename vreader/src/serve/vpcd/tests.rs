@@ -30,7 +30,7 @@ impl Bench {
             script: script.parse().unwrap(),
             ..VpcdOptions::default()
         };
-        let (echo, _go_on) = Echo::new(&crate::atr::t1());
+        let (echo, _go_on) = Echo::new(&vcard::atr::t1());
         let mut server = VpcdServer::new(echo, &options).unwrap();
         let (stream, _) = listener.accept().unwrap();
         let stop = Arc::new(EventFd::new().unwrap());
@@ -83,7 +83,7 @@ impl Drop for Bench {
 fn power_and_commands() {
     let mut bench = Bench::new("commands", "");
     bench.send(&hex!("04"));
-    bench.expect(&crate::atr::t1());
+    bench.expect(&vcard::atr::t1());
     bench.send(&hex!("01"));
     bench.send(&hex!("03"));
     bench.send(&hex!("00CA000000"));
@@ -114,14 +114,14 @@ fn a_card_that_would_not_answer_leaves_and_comes_back() {
     bench.send(&hex!("04"));
     bench.expect(&hex!("00CA 9000"));
     assert!(begin.elapsed() >= Duration::from_millis(20));
-    bench.expect(&crate::atr::t1());
+    bench.expect(&vcard::atr::t1());
     assert!(bench.command("remove").contains("true"));
     assert!(bench.command("remove").contains("no card"));
     assert!(bench.command("status").contains("\"card\":\"removed\""));
     assert!(bench.command("insert").contains("true"));
     bench.expect_absence();
     bench.send(&hex!("04"));
-    bench.expect(&crate::atr::t1());
+    bench.expect(&vcard::atr::t1());
 }
 
 #[test]

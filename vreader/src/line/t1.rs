@@ -427,5 +427,4 @@ const REFUSALS: u8 = 3;
 const CLOCK_SLACK: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
-#[path = "t1_tests.rs"]
 mod tests;

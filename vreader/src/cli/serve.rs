@@ -11,10 +11,10 @@ use std::fmt::Write as _;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use vcard::atr::{self, Profile};
-use vcard::inserted::{Inserted, Side};
-use vcard::script::Script;
-use vcard::serve::{Options, ReaderKind, Server, VpcdOptions, VpcdServer};
 use vcard::{Card, Durability, Fault};
+use vreader::inserted::{Inserted, Side};
+use vreader::script::Script;
+use vreader::serve::{Options, ReaderKind, Server, VpcdOptions, VpcdServer};
 
 #[derive(Args)]
 pub(super) struct Serve {

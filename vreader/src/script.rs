@@ -305,5 +305,4 @@ const LONGEST_MS: u64 = 3_600_000;
 const MOST: u64 = 1_000_000;
 
 #[cfg(test)]
-#[path = "script_tests.rs"]
 mod tests;

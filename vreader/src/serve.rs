@@ -441,6 +441,4 @@ fn port_failed(error: io::Error) -> ServeError {
 }
 
 #[cfg(test)]
-mod fault_tests;
-#[cfg(test)]
 mod tests;

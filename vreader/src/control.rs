@@ -2,7 +2,6 @@
 //!
 //! Every command is answered by one line of JSON: `{"ok":true,…}` or `{"ok":false,"error":"…"}`.
 
-use crate::Cut;
 use serde_json::{Value, json};
 use std::fmt;
 use std::fs;
@@ -10,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use vcard::Cut;
 
 /// A command of the control socket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,7 +1,9 @@
 //! A served card, from the terminal's side of the port, by hand-written octets.
 
+mod faults;
+
 use super::*;
-use crate::{Cut, PowerLost, sys};
+use crate::sys;
 use hex_literal::hex;
 use nix::libc;
 use nix::sys::eventfd::EventFd;
@@ -12,6 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use vcard::{Cut, PowerLost};
 
 /// Answers every command with itself and 9000. INS EE waits for a word from the test, INS CC loses
 /// the power, INS DD panics.
@@ -195,7 +198,7 @@ impl Drop for Bench {
 
 #[test]
 fn reset_pps_and_a_command() {
-    let atr = crate::atr::t1();
+    let atr = vcard::atr::t1();
     let mut bench = Bench::new("pps", atr.clone(), false);
     bench.send(&hex!("00 C1 01 FE 3E"));
     bench.expect_silence();
@@ -225,9 +228,9 @@ fn reset_pps_and_a_command() {
 
 #[test]
 fn parity_marks_double_ff() {
-    let mut bench = Bench::new("marks", crate::atr::t0(), false);
+    let mut bench = Bench::new("marks", vcard::atr::t0(), false);
     bench.reset();
-    bench.expect(&crate::atr::t0());
+    bench.expect(&vcard::atr::t0());
     bench.set(9600, libc::PARMRK | libc::INPCK);
     bench.send(&hex!("80 FF 00 00 01"));
     bench.expect(&hex!("FF FF"));
@@ -239,7 +242,7 @@ fn parity_marks_double_ff() {
 
 #[test]
 fn a_missed_pulse_shows_by_the_speed() {
-    let atr = crate::atr::t1();
+    let atr = vcard::atr::t1();
     let mut bench = Bench::new("pulse", atr.clone(), false);
     bench.reset();
     bench.expect(&atr);
@@ -254,7 +257,7 @@ fn a_missed_pulse_shows_by_the_speed() {
 
 #[test]
 fn removed_and_put_back() {
-    let atr = crate::atr::t0();
+    let atr = vcard::atr::t0();
     let mut bench = Bench::new("remove", atr.clone(), false);
     bench.reset();
     bench.expect(&atr);
@@ -276,7 +279,7 @@ fn removed_and_put_back() {
 
 #[test]
 fn power_lost_inside_a_command() {
-    let atr = crate::atr::t0();
+    let atr = vcard::atr::t0();
     let mut bench = Bench::new("cut", atr.clone(), false);
     bench.reset();
     bench.expect(&atr);
@@ -294,7 +297,7 @@ fn power_lost_inside_a_command() {
 
 #[test]
 fn a_reset_in_the_middle_of_a_command_makes_its_answer_void() {
-    let atr = crate::atr::t1();
+    let atr = vcard::atr::t1();
     let mut bench = Bench::new("void", atr.clone(), false);
     bench.reset();
     bench.expect(&atr);
@@ -312,7 +315,7 @@ fn a_reset_in_the_middle_of_a_command_makes_its_answer_void() {
 
 #[test]
 fn a_panic_of_the_card_ends_the_service() {
-    let atr = crate::atr::t0();
+    let atr = vcard::atr::t0();
     let mut bench = Bench::new("panic", atr.clone(), false);
     bench.reset();
     bench.expect(&atr);
@@ -324,7 +327,7 @@ fn a_panic_of_the_card_ends_the_service() {
 
 #[test]
 fn a_paced_line_takes_its_time() {
-    let atr = crate::atr::t0();
+    let atr = vcard::atr::t0();
     let mut bench = Bench::new("pace", atr.clone(), true);
     let begin = std::time::Instant::now();
     bench.reset();
