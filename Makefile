@@ -47,7 +47,7 @@ test-targets: all
 	$(PYTHON) tests/targets.py
 
 test-tear:
-	$(CARGO) test -p vcard --test tear -- --nocapture --test-threads 2
+	$(CARGO) test -p system-tests --test tear -- --nocapture --test-threads 2
 
 test-defences:
 	$(PYTHON) tests/defences.py --write
@@ -61,7 +61,7 @@ fuzz:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy -p vcard --features meter --all-targets -- -D warnings
+	$(CARGO) clippy -p system-tests --features meter --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --workspace --no-deps
 	bash tests/no_std.sh
 	$(PYTHON) tests/conformance.py
@@ -80,13 +80,13 @@ pcsc-test: rust
 	$(PYTHON) tests/pcsc.py $(BIN)/vcard
 
 bench-line: all tools
-	$(CARGO) build --release -p vcard -p stb-shim --example paced --example exchange
+	$(CARGO) build --release -p system-tests -p stb-shim --example paced --example exchange
 	$(PYTHON) tests/bench/line.py $(BIN)
 
 bench-money:
 	mkdir -p target/bench
-	$(CARGO) test --quiet -p vcard --features meter --test meter
-	$(CARGO) run --quiet -p vcard --features meter --example money -- target/bench/money.json
+	$(CARGO) test --quiet -p system-tests --features meter --test meter
+	$(CARGO) run --quiet -p system-tests --features meter --example money -- target/bench/money.json
 
 tools:
 	bash tests/install-tools.sh

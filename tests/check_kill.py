@@ -3,7 +3,7 @@
 
 Each time the memory is served anew, and the library finds out by itself what became of the purchase; not paid is
 confirmed again, and killed one write later, until the kill comes too late: behind the commit. (How pages tear when the
-power goes is vcard/tests/tear.)
+power goes is tests/tests/tear.)
 
     check_kill.py DIR        scratch folder
 """

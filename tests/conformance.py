@@ -17,6 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = [ROOT / "docs" / name for name in ("conformance/iso7816.md", "conformance/iso7816-t1.md", "field.md")]
 COLUMNS = ("proved by", "proved against")
+# The crates whose folder does not say their name.
+NAMES = {"tests": "system-tests"}
 LINES, SCENARIOS = range(1, 51), range(1, 49)
 # What the second document is about.
 T1_LINES = range(37, 51)
@@ -44,7 +46,7 @@ def existing_tests():
             parts = parts[1:] if parts[0] == "src" else parts
             if parts[-1] in ("mod", "lib", "main") and len(parts) > 1:
                 parts.pop()
-            names.update(tests_of(file.read_text(), [crate.replace("-", "_"), *parts]))
+            names.update(tests_of(file.read_text(), [NAMES.get(crate, crate).replace("-", "_"), *parts]))
     return names
 
 

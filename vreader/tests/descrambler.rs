@@ -2,14 +2,8 @@
 //! by itself.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
-#[allow(dead_code)] // the bench of the card's tests
-#[path = "../../vcard/tests/card/bench.rs"]
-mod bench;
 mod stage;
-#[path = "../../vcard/tests/card/tables.rs"]
-mod tables;
 
-use bench::{BOX_KEY, K_PAIR, NEWS, NOON, PSEUDONYM, STB, box_pairing};
 use cam_core::{AccessStatus, CardState, Config, ControlWords, Engine, Entropy, Event, SessionId};
 use cam_types::{Key, Pid};
 use ecm_emm::descriptor::ScramblingMode;
@@ -26,6 +20,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use system_tests::demo::{self, BOX_KEY, K_PAIR, NEWS, NOON, PSEUDONYM, STB, box_pairing};
+use system_tests::tables;
 
 const ECM_PID: Pid = Pid::from_field(0x140);
 const VIDEO_PID: Pid = Pid::from_field(0x100);
@@ -83,7 +79,7 @@ impl Stb {
     fn new(name: &str, moods: Moods) -> Self {
         let reader = VpcdReader::open(&Url::parse("vpcd:127.0.0.1:0")).unwrap();
         let address = reader.address().unwrap().to_string();
-        let card = Card::personalised(name, &bench::file(""), &["--vpcd", &address]);
+        let card = Card::personalised(name, &demo::file(""), &["--vpcd", &address]);
         let mut config = Config::new(STB, Key::new(BOX_KEY), Box::new(Sevens));
         config.stored = vec![box_pairing(STB, 0, K_PAIR, PSEUDONYM)];
         config.probe = None;
@@ -106,8 +102,8 @@ impl Stb {
 
     /// The ECM of a crypto period is answered: the reason shown then, and the Health events.
     fn play(&self, period: u32) -> (AccessStatus, Vec<String>) {
-        let body = bench::body(NOON.saturating_add(period), bench::subscription());
-        let ecm = bench::seal_period(NEWS, period, &body);
+        let body = demo::body(NOON.saturating_add(period), demo::subscription());
+        let ecm = demo::seal_period(NEWS, period, &body);
         self.cam.section(0, ECM_PID, &ecm).unwrap();
         self.cam.wait_flushed(self.cam.flush(), PATIENCE).unwrap();
         let mut health = Vec::new();

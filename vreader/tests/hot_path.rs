@@ -2,16 +2,10 @@
 //! messaging, card line, reader, and back to the descrambler. The card is another process.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
-#[allow(dead_code)] // the bench of the card's tests
-#[path = "../../vcard/tests/card/bench.rs"]
-mod bench;
 mod stage;
-#[path = "../../vcard/tests/card/tables.rs"]
-mod tables;
 
 use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};
-use bench::{BOX_KEY, K_CW, K_PAIR, NEWS, NOON, PSEUDONYM, STB, box_pairing};
 use cam_core::{CardState, Config, ControlWords, Engine, Entropy, Event, SessionId};
 use cam_types::{ControlWord, Key, Parity, Pid};
 use ecm_emm::descriptor::ScramblingMode;
@@ -31,6 +25,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
+use system_tests::demo::{self, BOX_KEY, K_CW, K_PAIR, NEWS, NOON, PSEUDONYM, STB, box_pairing};
+use system_tests::tables;
 
 const ECM_PID: Pid = Pid::from_field(0x140);
 const VIDEO_PID: Pid = Pid::from_field(0x100);
@@ -103,8 +99,8 @@ fn ecms() -> Vec<Vec<u8>> {
             even: ControlWord::new(even),
             odd: ControlWord::new(odd),
         };
-        let body = bench::body(NOON.saturating_add(period), bench::subscription());
-        bench::seal_period(NEWS, period, &EcmBody { words, ..body })
+        let body = demo::body(NOON.saturating_add(period), demo::subscription());
+        demo::seal_period(NEWS, period, &EcmBody { words, ..body })
     };
     (0..(WARM_UP + COUNTED) as u32).map(ecm).collect()
 }
@@ -170,7 +166,7 @@ fn allocations(
 /// One test, so that no other thread of the process is at work.
 #[test]
 fn a_warm_ecm_allocates_nothing_from_ring_to_descrambler() {
-    let file = bench::file("");
+    let file = demo::file("");
     let csa = ScramblingMode::CSA2;
     for (scheme, line, protocol, mode) in [
         ("serial", "phoenix", "t1", csa),

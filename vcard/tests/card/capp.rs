@@ -1,10 +1,10 @@
 //! Compound purchase: records and money in one transaction.
 
-use crate::bench::*;
 use crate::purse::{DATE, GATE, TIME, balance, dtk, psam, purse};
 use cam_types::Fen;
 use ecm_emm::card::AID_PURSE;
 use hex_literal::hex;
+use system_tests::demo::*;
 use vcard::{Card, Interface};
 use wallet::compound::{CompoundPurchase, Update};
 use wallet::formula::tac_purchase;

@@ -1,12 +1,12 @@
 //! The ECM command: who may watch, and every reason why not.
 
-use crate::bench::*;
 use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};
 use cam_types::{CasTime, EventId, Fen, PackageId};
 use ecm_emm::card::{AccessStatus, EcmAnswer, EmmResult, INS_ECM, Offer, OpenedBy, RightRow};
 use ecm_emm::ecm::{Blackout, Criteria, EcmBody, Ppt, Ppv, Rating, Regions};
 use ecm_emm::emm::EmmCommand;
+use system_tests::demo::*;
 use vcard::Fault;
 
 fn ladder(ecw: [u8; 16]) -> [u8; 16] {

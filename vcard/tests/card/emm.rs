@@ -1,6 +1,5 @@
 //! The EMM command: whose word counts, in which order, and what it leaves behind.
 
-use crate::bench::*;
 use cam_types::{CasTime, Epoch, EventId, PackageId, Pseudonym};
 use ecm_emm::card::{AccessStatus, EmmDetail, EmmOutcome, EmmResult};
 use ecm_emm::emm::{self, Address, EmmCommand, KeyDelivery};
@@ -8,6 +7,7 @@ use ecm_emm::keys::{KeyMaterial, Role};
 use hex_literal::hex;
 use p256::ecdsa::SigningKey;
 use p256::ecdsa::signature::hazmat::PrehashSigner;
+use system_tests::demo::*;
 use vcard::nvm::RamStore;
 use vcard::{Card, Fault};
 

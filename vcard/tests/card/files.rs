@@ -1,9 +1,9 @@
 //! The purse's files: who reads what, and how commands name them.
 
-use crate::bench::*;
 use crate::purse::purse;
 use ecm_emm::card::AID_PURSE;
 use hex_literal::hex;
+use system_tests::demo::*;
 use vcard::nvm::RamStore;
 use vcard::{Card, Interface};
 

@@ -1,8 +1,8 @@
 //! Whatever comes in at the door: no panic, no 6F00, and without a session nothing changes (T16, T24).
 
-use crate::bench::*;
 use ecm_emm::card::{AID_CAS, AID_ISD, AID_PURSE};
 use proptest::prelude::*;
+use system_tests::demo::*;
 use vcard::Interface;
 
 fn aid() -> impl Strategy<Value = &'static [u8]> {

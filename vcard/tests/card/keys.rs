@@ -1,10 +1,10 @@
 //! Keys by EMM: delivered, used, activated, narrowed; by whom, and how far.
 
-use crate::bench::*;
 use cam_types::Epoch;
 use ecm_emm::card::{AccessStatus, EmmDetail, EmmOutcome, EmmResult};
 use ecm_emm::emm::{EmmCommand, KeyDelivery, KeyTarget};
 use ecm_emm::keys::Role;
+use system_tests::demo::*;
 use vcard::Card;
 
 const APPLIED: EmmResult = EmmResult::APPLIED;

@@ -1,10 +1,10 @@
 //! Small amounts without the PIN: so much at once, and so much until the PIN is verified.
 
-use crate::bench::*;
 use crate::purse::{DATE, GATE, TIME, psam};
 use cam_types::Fen;
 use ecm_emm::card::AID_PURSE;
 use hex_literal::hex;
+use system_tests::demo::*;
 use vcard::nvm::RamStore;
 use vcard::{Card, Interface};
 use wallet::psam::{CardIdentity, SoftPsam};

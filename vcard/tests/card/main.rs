@@ -1,8 +1,6 @@
 //! The card as a box, a terminal and an attacker see it: dialogues through its one door.
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
-#[allow(dead_code, reason = "boxes with an engine use the rest")]
-mod bench;
 mod capp;
 mod ecm;
 mod emm;
@@ -11,8 +9,6 @@ mod fuzz;
 mod keys;
 mod limits;
 mod maintenance;
-#[path = "../tear/memory.rs"]
-mod memory;
 mod passbook;
 mod personalise;
 mod psam;

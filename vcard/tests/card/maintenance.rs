@@ -1,11 +1,11 @@
 //! What the issuer orders under DAMK: files, blocking, unblocking; and what wrong MACs lead to.
 
-use crate::bench::*;
 use crate::purse::purse;
 use cam_types::Secret;
 use ecm_emm::card::{AID_CAS, AID_ISD, AID_PURSE, EmmDetail, EmmResult};
 use ecm_emm::emm::EmmCommand;
 use hex_literal::hex;
+use system_tests::demo::*;
 use vcard::{Card, Interface};
 use wallet::secure_messaging::{Challenge, ChallengeLength, Order, SecureKey};
 

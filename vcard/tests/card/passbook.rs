@@ -2,14 +2,14 @@
 //!
 //! The numbers are OpenSSL's, by the commands of `wallet/tests/passbook.rs`; 71A6AFDC is the first random number here.
 
-use crate::bench::*;
-use crate::memory::{CONTENTS, Cut, Memory};
 use crate::purse::{dpk, dtk};
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use ecm_emm::card::AID_PURSE;
 use hex_literal::hex;
 use proptest::prelude::*;
 use std::path::Path;
+use system_tests::demo::*;
+use system_tests::memory::{CONTENTS, Cut, Memory};
 use vcard::nvm::RamStore;
 use vcard::{Card, Interface, Personalisation};
 use wallet::formula::{mac2_load, mac2_overdraft};

@@ -1,10 +1,10 @@
 //! The personalisation file: what it makes, and what is wrong with it when it makes nothing.
 
-use crate::bench::*;
 use ecm_emm::emm::EmmCommand;
 use ecm_emm::keys::{Role, card_key};
 use hex_literal::hex;
 use std::path::{Path, PathBuf};
+use system_tests::demo::*;
 use vcard::{Card, Durability, Personalisation};
 
 const DEMO: &str = include_str!("../../../examples/demo/card.toml");

@@ -2,13 +2,13 @@
 //!
 //! The numbers are those of `wallet/tests/psam.rs`, and OpenSSL's by the same commands.
 
-use crate::bench::*;
-use crate::memory::{CONTENTS, Cut, Memory};
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};
 use ecm_emm::card::{AID_CAS, AID_PURSE};
 use hex_literal::hex;
 use proptest::prelude::*;
 use std::path::Path;
+use system_tests::demo::*;
+use system_tests::memory::{CONTENTS, Cut, Memory};
 use vcard::nvm::RamStore;
 use vcard::{Card, Personalisation};
 use wallet::port::CardPort;
@@ -78,7 +78,7 @@ fn the_files_of_the_root_say_what_it_is() {
     }
     assert_eq!(select(&mut card, b"\xF0STBSAM\x01"), 0x9000);
     assert_eq!(send(&mut card, &hex!("80500000 08 0011223344556677")).1, 0x6D00);
-    let mut purse = crate::bench::card();
+    let mut purse = system_tests::demo::card();
     assert_eq!(select(&mut purse, b"\xF0STBSAM\x01"), 0x6A82);
     assert_eq!(send(&mut purse, &hex!("00B0960006")).1, 0x6D00);
     assert_eq!(send(&mut purse, &hex!("00A40000021001")).1, 0x6A86);

@@ -1,6 +1,5 @@
 //! The PURCHASE command: paid once, refused with a reason, or settled by asking again.
 
-use crate::bench::*;
 use cam_types::{CasTime, EventId, Fen, Key, OperatorId};
 use cmac::{Cmac, Mac as _};
 use ecm_emm::card::{AccessStatus, EcmAnswer, INS_PURCHASE, PurchaseResult, PurchaseState};
@@ -8,6 +7,7 @@ use ecm_emm::ecm::{Criteria, EcmBody, Ppt, Ppv};
 use ecm_emm::emm::EmmCommand;
 use ecm_emm::keys::{KeyContext, Role, constant};
 use hex_literal::hex;
+use system_tests::demo::*;
 use vcard::nvm::RamStore;
 use vcard::{Card, Cut, Fault};
 use wallet::formula::tac_purchase;

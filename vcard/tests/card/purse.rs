@@ -1,9 +1,9 @@
 //! The purse at a terminal and a host: the flows of `wallet` against the card.
 
-use crate::bench::*;
 use cam_types::{BcdDate, BcdTime, Fen, Key, Secret, TerminalId, TerminalSequence};
 use ecm_emm::card::AID_PURSE;
 use hex_literal::hex;
+use system_tests::demo::*;
 use vcard::{Card, Interface};
 use wallet::formula::{mac2_load, tac_load, tac_purchase};
 use wallet::keys::{LoadKey, PurchaseKey, TacKey};

@@ -1,11 +1,11 @@
 //! The PIN at the purse: changed by its holder, replaced and given back by the issuer.
 
-use crate::bench::*;
 use crate::maintenance::challenge;
 use crate::purse::purse;
 use cam_types::{Key, Secret};
 use ecm_emm::card::AID_PURSE;
 use hex_literal::hex;
+use system_tests::demo::*;
 use vcard::Card;
 use wallet::pin::{Change, Pin, PinAnswer, ReloadKey, Verify, unblock};
 use wallet::secure_messaging::{ChallengeLength, SecureKey};

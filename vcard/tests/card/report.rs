@@ -1,7 +1,5 @@
 //! REPORT and ACK: every record goes out sealed and chained, and gives way only when it has arrived.
 
-use crate::bench::*;
-use crate::memory::{CONTENTS, Cut, Memory};
 use cam_types::{BcdDate, BcdTime, CardId, Epoch, EventId, Fen, TerminalId};
 use ecm_emm::OpenError;
 use ecm_emm::card::{
@@ -11,6 +9,8 @@ use ecm_emm::emm::EmmCommand;
 use ecm_emm::report::{Ack, Report, ReportHeader};
 use ecm_emm::suite::{SealKey, Suite};
 use hex_literal::hex;
+use system_tests::demo::*;
+use system_tests::memory::{CONTENTS, Cut, Memory};
 use vcard::Card;
 use vcard::nvm::RamStore;
 

@@ -1,6 +1,5 @@
 //! Sessions: who may open one, what works without, what ends it.
 
-use crate::bench::*;
 use cam_types::{Key, StbId};
 use ecm_emm::card::{AID_CAS, AID_ISD, AID_PURSE, INS_ECM, INS_RIGHTS, INS_VERIFY};
 use ecm_emm::emm::{EmmCommand, Pairing};
@@ -8,6 +7,7 @@ use ecm_emm::keys::KeyMaterial;
 use ecm_emm::suite::WrappedKey;
 use gp::scp03::{Initialize, Level, ScpError, StaticKeys};
 use hex_literal::hex;
+use system_tests::demo::*;
 use vcard::Interface;
 
 #[test]

@@ -1,11 +1,11 @@
 //! Sessions recorded with an applet of others, played to our card: with its keys, versions and random numbers ours
 //! answers octet for octet alike, but where `docs/spec/purse.md` section 6 says otherwise.
 
-use crate::bench::*;
 use ecm_emm::card::AID_PURSE;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use system_tests::demo::*;
 use vcard::nvm::RamStore;
 use vcard::{Card, Personalisation, Random};
 

@@ -1,12 +1,12 @@
 //! Messages to the purse: through the CAS application, but not for its eyes.
 
-use crate::bench::*;
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
 use ecm_emm::card::{
     AccessStatus, EmmDetail, EmmOutcome, EmmResult, PurchaseResult, PurchaseState,
 };
 use ecm_emm::emm::{EmmCommand, KeyTarget};
 use hex_literal::hex;
+use system_tests::demo::*;
 use vcard::Card;
 
 const APPLIED: EmmResult = EmmResult::APPLIED;

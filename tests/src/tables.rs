@@ -1,0 +1,33 @@
+//! The tables of a broadcast, for tests that watch it through the library.
+
+use crate::demo::OPERATOR;
+use cam_types::{CaSystemId, Pid};
+use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
+use ecm_emm::descriptor::{Descriptor, Descriptors, ScramblingMode};
+use ecm_emm::pmt::{Pmt, Stream, Streams};
+
+/// A PMT with one video stream, whose ECMs are the card's operator's.
+pub fn pmt(number: u16, ecm_pid: Pid, video: Pid, mode: Option<ScramblingMode>) -> Vec<u8> {
+    let private = CaPrivate { operator: OPERATOR, suite: 2 }.octets();
+    let system = CaSystemId::new(0x4AF0);
+    let mut descriptors = Vec::new();
+    CaDescriptor { system, pid: ecm_pid, private: &private }.emit(&mut descriptors).unwrap();
+    if let Some(mode) = mode {
+        let scrambling = Descriptor { tag: Descriptor::SCRAMBLING, data: &[mode.0] };
+        scrambling.emit(&mut descriptors).unwrap();
+    }
+    let mut streams = Vec::new();
+    let stream = Stream { stream_type: 2, pid: video, descriptors: Descriptors::default() };
+    stream.emit(&mut streams).unwrap();
+    let pmt = Pmt {
+        program_number: number,
+        version: 0,
+        current: true,
+        pcr_pid: video,
+        descriptors: Descriptors::parse(&descriptors).unwrap(),
+        streams: Streams::parse(&streams).unwrap(),
+    };
+    let mut section = Vec::new();
+    pmt.emit(&mut section).unwrap();
+    section
+}
