@@ -11,6 +11,8 @@ pub mod memory;
 #[cfg(feature = "meter")]
 pub mod money;
 pub mod paced_line;
+pub mod served;
 pub mod stb;
 pub mod tables;
+pub mod terminal;
 pub mod wire;

@@ -2,12 +2,9 @@
 //! by itself.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
-mod stage;
-
 use cam_core::{AccessStatus, CardState, Config, ControlWords, Engine, Entropy, Event, SessionId};
 use cam_types::{Key, Pid};
 use ecm_emm::descriptor::ScramblingMode;
-use stage::Card;
 use stb_shim::cam::Cam;
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, LadderKeys, Refused};
@@ -21,7 +18,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use system_tests::demo::{self, BOX_KEY, K_PAIR, NEWS, NOON, PSEUDONYM, STB, box_pairing};
+use system_tests::served::{Card, Vcard};
 use system_tests::tables;
+
+const VCARD: Vcard = Vcard(env!("CARGO_BIN_EXE_vcard"));
 
 const ECM_PID: Pid = Pid::from_field(0x140);
 const VIDEO_PID: Pid = Pid::from_field(0x100);
@@ -79,7 +79,7 @@ impl Stb {
     fn new(name: &str, moods: Moods) -> Self {
         let reader = VpcdReader::open(&Url::parse("vpcd:127.0.0.1:0")).unwrap();
         let address = reader.address().unwrap().to_string();
-        let card = Card::personalised(name, &demo::file(""), &["--vpcd", &address]);
+        let card = VCARD.serve_file(name, &demo::file(""), &["--vpcd", &address]);
         let mut config = Config::new(STB, Key::new(BOX_KEY), Box::new(Sevens));
         config.stored = vec![box_pairing(STB, 0, K_PAIR, PSEUDONYM)];
         config.probe = None;

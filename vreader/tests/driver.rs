@@ -1,12 +1,9 @@
 //! The card thread with `vcard serve` behind it: what becomes of a card, and of a reader, that goes.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
-mod stage;
-
 use cam_core::{CardState, Config, Engine, Entropy, Event};
 use cam_types::{Key, StbId};
 use ecm_emm::card::AccessStatus;
-use stage::Card;
 use stb_shim::cam::Cam;
 use stb_shim::clock;
 use stb_shim::descrambler::NoDescrambler;
@@ -17,6 +14,9 @@ use stb_shim::storage::MemoryStorage;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use system_tests::served::Vcard;
+
+const VCARD: Vcard = Vcard(env!("CARGO_BIN_EXE_vcard"));
 
 /// Not random, which is good enough for a card of the demo.
 struct Sevens;
@@ -81,7 +81,7 @@ fn a_card_and_a_reader_that_go_and_come_back() {
     let up = (CardState::Unpaired, AccessStatus::NOT_PAIRED);
     let absent = |reason| (CardState::Absent, reason);
     for (scheme, options) in [("serial", &[][..]), ("gempc", &["--line", "gempc-twin"])] {
-        let card = Card::new(&format!("driver-{scheme}"), options);
+        let card = VCARD.serve(&format!("driver-{scheme}"), options);
         let stb = Stb::new(card.url(scheme));
         stb.until(scheme, up);
         card.control("remove");

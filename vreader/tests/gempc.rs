@@ -1,17 +1,18 @@
 //! A GemPC Twin of `vcard serve` with the terminal's `gempc:` reader at its port.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
-mod stage;
-
 use hex_literal::hex;
 use iso7816::line::{Cause, Reset};
-use stage::{Card, Event, INFO, SELECT, SELECTED, Terminal};
 use stb_shim::reader::{self, Presence, ReaderError};
+use system_tests::served::{Card, Vcard};
+use system_tests::terminal::{Event, INFO, SELECT, SELECTED, Terminal};
+
+const VCARD: Vcard = Vcard(env!("CARGO_BIN_EXE_vcard"));
 
 const GEMPC: [&str; 2] = ["--line", "gempc-twin"];
 
 fn served(name: &str, options: &[&str]) -> Card {
-    Card::new(&format!("gempc-{name}"), &[&GEMPC, options].concat())
+    VCARD.serve(&format!("gempc-{name}"), &[&GEMPC, options].concat())
 }
 
 #[test]
@@ -45,7 +46,7 @@ fn a_script_that_the_terminal_gets_over() {
                   command 2 wtx 3 2\ncommand 3 wrong number\ncard 130 delay 20\n\
                   reader 200 lose\nreader 300 damage\nreader 420 delay 100\nhost 230 double\n\
                   host 300 lose\nhost 350 damage 01";
-    let card = Card::script("gempc-over", script, &GEMPC);
+    let card = VCARD.serve_script("gempc-over", script, &GEMPC);
     let mut terminal = Terminal::open(&card.url("gempc"));
     assert_eq!(terminal.activate(), Event::Ready);
     for round in 0..8 {
@@ -56,7 +57,7 @@ fn a_script_that_the_terminal_gets_over() {
 /// A card that wants time on T=0 says so by NULL, and the reader passes that on.
 #[test]
 fn a_card_that_takes_its_time() {
-    let card = Card::script(
+    let card = VCARD.serve_script(
         "gempc-null",
         "command 1 null 20\ncommand 2 delay 1500\ncommand 3 mute",
         &[&GEMPC[..], &["--protocol", "t0", "--wi", "40"]].concat(),
@@ -67,7 +68,7 @@ fn a_card_that_takes_its_time() {
         assert_eq!(terminal.command(&SELECT), Event::Response(SELECTED.to_vec()));
     }
     assert_eq!(terminal.command(&SELECT), Event::Failed(Cause::Silent));
-    assert_eq!(terminal.next(), Event::Ready);
+    assert_eq!(terminal.by_itself(), Event::Ready);
     assert_eq!(terminal.command(&SELECT), Event::Response(SELECTED.to_vec()));
 }
 
@@ -104,7 +105,8 @@ fn cards_come_and_leave() {
 
 #[test]
 fn pulled_in_an_exchange_and_unplugged_are_told_apart() {
-    let card = Card::script("gempc-gone", "command 1 remove 300\ncommand 3 unplug 50", &GEMPC);
+    let card =
+        VCARD.serve_script("gempc-gone", "command 1 remove 300\ncommand 3 unplug 50", &GEMPC);
     let url = card.url("gempc");
     let mut terminal = Terminal::open(&url);
     assert_eq!(terminal.activate(), Event::Ready);
@@ -124,7 +126,7 @@ fn pulled_in_an_exchange_and_unplugged_are_told_apart() {
 /// A card's line, or nothing, where a reader with frames is expected.
 #[test]
 fn a_port_without_such_a_reader() {
-    let card = Card::new("gempc-none", &[]);
+    let card = VCARD.serve("gempc-none", &[]);
     let Err(error) = reader::open(&card.url("gempc")) else { panic!("opens") };
     let (text, port) = (error.to_string(), card.url("serial"));
     assert!(matches!(error, ReaderError::NoReader { .. }), "{text}");

@@ -2,15 +2,12 @@
 //! messaging, card line, reader, and back to the descrambler. The card is another process.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
-mod stage;
-
 use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};
 use cam_core::{CardState, Config, ControlWords, Engine, Entropy, Event, SessionId};
 use cam_types::{ControlWord, Key, Parity, Pid};
 use ecm_emm::descriptor::ScramblingMode;
 use ecm_emm::ecm::{self, EcmBody};
-use stage::Card;
 use stb_shim::cam::Cam;
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, LadderKeys, Refused};
@@ -26,7 +23,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 use system_tests::demo::{self, BOX_KEY, K_CW, K_PAIR, NEWS, NOON, PSEUDONYM, STB, box_pairing};
+use system_tests::served::Vcard;
 use system_tests::tables;
+
+const VCARD: Vcard = Vcard(env!("CARGO_BIN_EXE_vcard"));
 
 const ECM_PID: Pid = Pid::from_field(0x140);
 const VIDEO_PID: Pid = Pid::from_field(0x100);
@@ -177,7 +177,7 @@ fn a_warm_ecm_allocates_nothing_from_ring_to_descrambler() {
     ] {
         let name = format!("heap-{scheme}-{protocol}-{}", mode.0);
         let options = ["--link", "port", "--line", line, "--protocol", protocol];
-        let card = Card::personalised(&name, &file, &options);
+        let card = VCARD.serve_file(&name, &file, &options);
         let url = card.url(scheme);
         let (cold, warm) = allocations(&url, reader::open(&url).unwrap(), mode, 1);
         assert!(cold > 0, "{name}: the counter counts");
@@ -189,7 +189,7 @@ fn a_warm_ecm_allocates_nothing_from_ring_to_descrambler() {
         let reader = VpcdReader::open(&Url::parse(url)).unwrap();
         let address = reader.address().unwrap().to_string();
         let name = format!("heap-vpcd-{sessions}");
-        let _card = Card::personalised(&name, &file, &["--vpcd", &address]);
+        let _card = VCARD.serve_file(&name, &file, &["--vpcd", &address]);
         let (cold, warm) = allocations(url, Box::new(reader), csa, sessions);
         assert!(cold > 0, "{name}: the counter counts");
         assert_eq!(warm, 0, "{name}");

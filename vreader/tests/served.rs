@@ -1,13 +1,14 @@
 //! `vcard serve` as a program, with the terminal's own reader at its port.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
-mod stage;
-
 use hex_literal::hex;
 use iso7816::line::Cause;
-use stage::{Card, Event, INFO, SELECT, SELECTED, Terminal};
 use std::fs;
 use std::time::Duration;
+use system_tests::served::Vcard;
+use system_tests::terminal::{Event, INFO, SELECT, SELECTED, Terminal};
+
+const VCARD: Vcard = Vcard(env!("CARGO_BIN_EXE_vcard"));
 
 #[test]
 fn answers_to_reset_to_order() {
@@ -21,7 +22,7 @@ fn answers_to_reset_to_order() {
         ("raw", &["--atr", "3B 90 13 80 01 02"], 38_490),
     ];
     for (name, options, rate) in table {
-        let card = Card::new(name, options);
+        let card = VCARD.serve(name, options);
         let mut terminal = Terminal::open(&card.url("serial"));
         assert_eq!(terminal.activate(), Event::Ready, "{name}");
         assert_eq!(terminal.command(&SELECT), Event::Response(SELECTED.to_vec()), "{name}");
@@ -38,7 +39,7 @@ fn a_script_that_the_terminal_gets_over() {
     // ATR, PPS and IFS are 24 octets of the card and 9 of the terminal.
     let script = "card 26 lose\ncard 60 damage\nterminal 20 double\nterminal 60 damage\n\
                   command 2 wtx 3 2\ncommand 3 wrong number\ncard 130 delay 20";
-    let card = Card::script("over", script, &[]);
+    let card = VCARD.serve_script("over", script, &[]);
     let mut terminal = Terminal::open(&card.url("serial"));
     assert_eq!(terminal.activate(), Event::Ready);
     for round in 0..6 {
@@ -48,7 +49,7 @@ fn a_script_that_the_terminal_gets_over() {
 
 #[test]
 fn removed_and_unplugged_are_told_apart() {
-    let card = Card::script("gone", "command 2 unplug 50\ncommand 1 mute", &[]);
+    let card = VCARD.serve_script("gone", "command 2 unplug 50\ncommand 1 mute", &[]);
     let mut terminal = Terminal::open(&card.url("serial"));
     assert_eq!(terminal.activate(), Event::Ready);
     let Event::Failed(mute) = terminal.command(&SELECT) else { panic!("a mute card answers") };
@@ -70,7 +71,7 @@ fn removed_and_unplugged_are_told_apart() {
 fn signals_end_it_and_leave_nothing() {
     use nix::sys::signal::Signal;
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let mut card = Card::new(&format!("{signal}"), &[]);
+        let mut card = VCARD.serve(&format!("{signal}"), &[]);
         assert!(fs::symlink_metadata(card.folder.join("port")).is_ok());
         card.signal(signal);
         assert_eq!(card.process.wait().unwrap().code(), Some(0));
@@ -87,7 +88,7 @@ fn one_rate_lower_after_two_failures() {
         [("serial", "phoenix", [115_469, 76_979]), ("gempc", "gempc-twin", [129_032, 86_022])]
     {
         let options = ["--line", line, "--protocol", "t0", "--wi", "1"];
-        let card = Card::script(&format!("slower-{scheme}"), script, &options);
+        let card = VCARD.serve_script(&format!("slower-{scheme}"), script, &options);
         let mut terminal = Terminal::open(&card.url(scheme));
         let runs_at = |rate: u32| {
             let status = card.control("status");
@@ -98,7 +99,7 @@ fn one_rate_lower_after_two_failures() {
         runs_at(rates[0]);
         for _ in 0..2 {
             assert_eq!(terminal.command(&SELECT), Event::Failed(Cause::Silent), "{scheme}");
-            assert_eq!(terminal.next(), Event::Ready, "{scheme}");
+            assert_eq!(terminal.by_itself(), Event::Ready, "{scheme}");
         }
         assert_eq!(terminal.command(&SELECT), Event::Response(SELECTED.to_vec()), "{scheme}");
         runs_at(rates[1]);
@@ -118,7 +119,7 @@ fn several_readers_at_once() {
     std::thread::scope(|scope| {
         for (number, (scheme, options)) in table.iter().enumerate() {
             scope.spawn(move || {
-                let card = Card::new(&format!("several-{number}"), options);
+                let card = VCARD.serve(&format!("several-{number}"), options);
                 let mut terminal = Terminal::open(&card.url(scheme));
                 for _ in 0..2 {
                     assert_eq!(terminal.activate(), Event::Ready, "{options:?}");
@@ -138,7 +139,7 @@ fn a_secure_module_in_a_reader() {
     let demo = include_str!("../../examples/demo/psam.toml");
     for protocol in ["t0", "t1"] {
         let options = ["--link", "port", "--protocol", protocol];
-        let card = Card::personalised(&format!("psam-{protocol}"), demo, &options);
+        let card = VCARD.serve_file(&format!("psam-{protocol}"), demo, &options);
         let mut terminal = Terminal::open(&card.url("serial"));
         assert_eq!(terminal.activate(), Event::Ready, "{protocol}");
         // Numbers of `wallet/tests/psam.rs`.

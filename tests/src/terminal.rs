@@ -1,16 +1,10 @@
-//! The stage of tests with `vcard serve` as a program: a card, and a terminal at its port.
-#![allow(dead_code)] // no test needs all of it
+//! The terminal's end of a reader's port: its card line and its reader, in real time.
 
 use hex_literal::hex;
 use iso7816::line::{CardLine, Cause, Input, Output};
 use stb_shim::clock;
 use stb_shim::reader::{self, Presence, Reader, What};
 use stb_shim::sys::Waker;
-use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 pub const SELECT: [u8; 14] = hex!("00 A4 04 00 08 F053544243415301 00");
@@ -19,83 +13,6 @@ pub const INFO: [u8; 5] = hex!("80 32 00 00 00");
 
 /// How long a test waits for somebody else.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A served card.
-pub struct Card {
-    pub folder: PathBuf,
-    pub process: Child,
-}
-
-impl Card {
-    /// The demo's card in a reader at a port.
-    pub fn new(name: &str, options: &[&str]) -> Self {
-        let demo = include_str!("../../../examples/demo/card.toml");
-        Self::personalised(name, demo, &[&["--link", "port"], options].concat())
-    }
-
-    /// The card of a personalisation file, served as the options say.
-    pub fn personalised(name: &str, file: &str, options: &[&str]) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("vcard-served-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("card.toml"), file).unwrap();
-        let vcard = || {
-            let mut vcard = Command::new(env!("CARGO_BIN_EXE_vcard"));
-            vcard.current_dir(&folder);
-            vcard
-        };
-        let made = ["personalise", "--from", "card.toml", "--memory", "card.nvm"];
-        assert!(vcard().args(made).status().unwrap().success());
-        let mut process = vcard()
-            .args(["serve", "--memory", "card.nvm", "--control", "control"])
-            .args(["--durable", "process"])
-            .args(options)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        assert!(said.starts_with("serving card.nvm "), "{said}");
-        Self { folder, process }
-    }
-
-    /// With faults of a script.
-    pub fn script(name: &str, script: &str, options: &[&str]) -> Self {
-        let path = std::env::temp_dir().join(format!("vcard-script-{name}-{}", std::process::id()));
-        fs::write(&path, script).unwrap();
-        let options = [&["--script", path.to_str().unwrap()], options].concat();
-        let card = Self::new(name, &options);
-        fs::remove_file(path).unwrap();
-        card
-    }
-
-    /// The reader at its port, by the address `SCHEME:…/port?OPTIONS`.
-    pub fn url(&self, scheme: &str) -> String {
-        format!("{scheme}:{}", self.folder.join("port").display())
-    }
-
-    pub fn control(&self, command: &str) -> String {
-        let mut stream = UnixStream::connect(self.folder.join("control")).unwrap();
-        stream.write_all(format!("{command}\n").as_bytes()).unwrap();
-        let mut answer = String::new();
-        BufReader::new(stream).read_line(&mut answer).unwrap();
-        answer
-    }
-
-    pub fn signal(&self, signal: nix::sys::signal::Signal) {
-        let pid = nix::unistd::Pid::from_raw(self.process.id().try_into().unwrap());
-        nix::sys::signal::kill(pid, signal).unwrap();
-    }
-}
-
-impl Drop for Card {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
 
 #[derive(Debug, PartialEq)]
 pub enum Event {
@@ -135,7 +52,7 @@ impl Terminal {
     }
 
     /// What the line does by itself.
-    pub fn next(&mut self) -> Event {
+    pub fn by_itself(&mut self) -> Event {
         self.run(Input::Timeout)
     }
 
