@@ -1,11 +1,12 @@
 //! The program as an engineer meets it: exit status, texts, objects, traces.
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
-mod served;
-
-use served::Served;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Output, Stdio};
+use system_tests::small::Small;
+
+/// Of the tests' files.
+const PLACE: &str = env!("CARGO_TARGET_TMPDIR");
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stbcam"));
@@ -61,7 +62,7 @@ fn an_answer_to_reset_is_explained_without_a_reader() {
 
 #[test]
 fn the_card_tells_its_answer_to_reset() {
-    let card = Served::new("atr", &vcard::atr::t1());
+    let card = Small::new(PLACE, "atr", &vcard::atr::t1());
     let said = said(&["atr", "--explain", "--reader", &card.url()], 0);
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines[0], "3B D6 18 FF 81 31 FE 15 53 54 42 43 41 4D 60");
@@ -80,7 +81,7 @@ fn the_card_tells_its_answer_to_reset() {
 
 #[test]
 fn what_is_no_card_is_explained_all_the_same() {
-    let card = Served::new("nonsense", &[0x3B, 0x80, 0x05, 0x85]);
+    let card = Small::new(PLACE, "nonsense", &[0x3B, 0x80, 0x05, 0x85]);
     let arguments = ["atr", "--explain", "--reader", &card.url()];
     refused(&arguments, 1, &["card speaks T=5, expected T=0", "the card sent 3B 80 05 85"]);
     assert!(said(&arguments, 1).contains("  05        TD1         T=5 is reserved"));
@@ -93,7 +94,7 @@ fn what_is_no_card_is_explained_all_the_same() {
 #[test]
 fn apdus_are_answered_in_order() {
     for (name, atr) in [("t0", vcard::atr::t0()), ("t1", vcard::atr::t1())] {
-        let card = Served::new(name, &atr);
+        let card = Small::new(PLACE, name, &atr);
         let url = card.url();
         let out = said(&["apdu", "00B0000004", "00 20 00 80 02 4096", "--reader", &url], 0);
         let lines: Vec<&str> = out.lines().collect();
@@ -118,7 +119,7 @@ fn apdus_are_answered_in_order() {
 
 #[test]
 fn apdus_come_from_standard_input() {
-    let card = Served::new("stdin", &vcard::atr::t1());
+    let card = Small::new(PLACE, "stdin", &vcard::atr::t1());
     let run = |input: &str| {
         let mut child = command(&["apdu", "-", "--reader", &card.url()])
             .stdin(Stdio::piped())
@@ -142,7 +143,7 @@ fn apdus_come_from_standard_input() {
 fn a_trace_has_times_and_no_secrets() {
     const PIN: &str = "2440962718FFFFFF";
     for (name, atr) in [("trace0", vcard::atr::t0()), ("trace1", vcard::atr::t1())] {
-        let card = Served::new(name, &atr);
+        let card = Small::new(PLACE, name, &atr);
         let file = card.path("trace");
         let verify = format!("0020008008{PIN}");
         for json in [false, true] {
@@ -200,7 +201,7 @@ fn hexadecimal_is_refused_without_being_repeated() {
 /// Every message names the key or the port, and what would work.
 #[test]
 fn readers_that_cannot_be_opened() {
-    let card = Served::new("refusals", &vcard::atr::t1());
+    let card = Small::new(PLACE, "refusals", &vcard::atr::t1());
     let file = env!("CARGO_MANIFEST_PATH");
     let port = |options: &str| format!("{}{options}", card.url());
     let table: &[(String, &[&str])] = &[
@@ -231,7 +232,7 @@ fn readers_that_cannot_be_opened() {
 #[test]
 fn a_rate_that_the_port_cannot_make() {
     // Specific mode at 512/16, which a UART with base 115,200 misses by 3 %.
-    let card = Served::new("rate", &[0x3B, 0x90, 0x95, 0x10, 0x80]);
+    let card = Small::new(PLACE, "rate", &[0x3B, 0x90, 0x95, 0x10, 0x80]);
     let url = format!("{}?base=115200", card.url());
     let words = ["111861 bit/s (512/16 at 3.579545 MHz)", "stbcam line test"];
     refused(&["atr", "--reader", &url], 1, &words);
@@ -240,7 +241,7 @@ fn a_rate_that_the_port_cannot_make() {
 
 #[test]
 fn no_card() {
-    let card = Served::new("mute", &vcard::atr::t1());
+    let card = Small::new(PLACE, "mute", &vcard::atr::t1());
     card.control("remove");
     let words = ["no answer to reset", "is a card in, and do reset"];
     refused(&["apdu", "00B0000001", "--reader", &card.url()], 1, &words);
@@ -253,8 +254,8 @@ fn no_card() {
 #[test]
 fn a_card_is_waited_for() {
     for (card, hint) in [
-        (Served::new("wait", &vcard::atr::t1()), "no answer to reset; is a card in"),
-        (Served::gempc("wait-detect", &vcard::atr::t0()), "no card is in; insert one"),
+        (Small::new(PLACE, "wait", &vcard::atr::t1()), "no answer to reset; is a card in"),
+        (Small::gempc(PLACE, "wait-detect", &vcard::atr::t0()), "no card is in; insert one"),
     ] {
         card.control("remove");
         refused(&["atr", "--reader", &card.url()], 1, &[hint]);
@@ -280,7 +281,7 @@ fn a_virtual_reader_without_a_card() {
 
 #[test]
 fn what_a_port_can_do() {
-    let card = Served::new("line", &vcard::atr::t1());
+    let card = Small::new(PLACE, "line", &vcard::atr::t1());
     let url = format!("{}?base=115200&clock=3579545", card.url());
     let objects = objects(&["line", "test", "--reader", &url], 0);
     let of = |event: &str| objects.iter().filter(|o| o["event"] == event).collect::<Vec<_>>();
@@ -310,7 +311,7 @@ fn what_a_port_can_do() {
 
 #[test]
 fn a_reader_that_takes_blocks() {
-    let card = Served::gempc("gempc", &vcard::atr::t1());
+    let card = Small::gempc(PLACE, "gempc", &vcard::atr::t1());
     let out = said(&["apdu", "00B0000002", "--reader", &card.url()], 0);
     assert!(out.contains("< 01 02 90 00  normal end"), "{out}");
     let objects = objects(&["line", "test", "--reader", &card.url()], 0);

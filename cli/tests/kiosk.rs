@@ -1,45 +1,47 @@
 //! A kiosk's batches, each entry once; gates and tills that serve one card after the other.
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
-mod stage;
-
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use stage::{Bench, PIN, Reader, SERIAL, find};
 use std::io::{BufRead as _, BufReader};
+use system_tests::slot::Served;
+use system_tests::stbcam::{PIN, Reader, Rig, SERIAL, Stbcam, find};
 use vreader::inserted::Side;
+
+const STBCAM: Stbcam =
+    Stbcam { program: env!("CARGO_BIN_EXE_stbcam"), place: env!("CARGO_TARGET_TMPDIR") };
 
 const BATCH: [&str; 6] = ["wallet", "load", "--batch", "batch.csv", "--pin", "-"];
 const GATE: [&str; 3] = ["gate", "--fares", "fares.toml"];
 
-fn batch(bench: &Bench, card: &stage::Served, status: i32) -> Value {
-    let objects = bench.objects(card, &BATCH, &format!("{PIN}\n"), status);
+fn batch(rig: &Rig, card: &Served, status: i32) -> Value {
+    let objects = rig.objects(card, &BATCH, &format!("{PIN}\n"), status);
     find(&objects, "batch").unwrap()
 }
 
 #[test]
 fn a_batch_is_loaded_once() {
-    let bench = Bench::new("kiosk-once");
-    let card = bench.serve();
-    let sums = batch(&bench, &card, 0);
+    let rig = STBCAM.rig("kiosk-once");
+    let card = rig.serve();
+    let sums = batch(&rig, &card, 0);
     assert_eq!((&sums["loaded"], &sums["loaded_sum"]), (&2.into(), &"25.50".into()));
-    assert_eq!(bench.balance(&card), "125.50");
-    let sums = batch(&bench, &card, 0);
+    assert_eq!(rig.balance(&card), "125.50");
+    let sums = batch(&rig, &card, 0);
     assert_eq!((&sums["loaded"], &sums["earlier"]), (&2.into(), &2.into()));
     // Half a line of a process that was killed: nothing followed from it.
-    let journal = bench.text("batch.csv.journal");
-    bench.file("batch.csv.journal", &format!("{journal}{{\"what\":\"intent\",\"refer"));
-    batch(&bench, &card, 0);
+    let journal = rig.text("batch.csv.journal");
+    rig.file("batch.csv.journal", &format!("{journal}{{\"what\":\"intent\",\"refer"));
+    batch(&rig, &card, 0);
     assert_eq!(
-        (bench.text("batch.csv.journal"), bench.balance(&card)),
+        (rig.text("batch.csv.journal"), rig.balance(&card)),
         (journal.clone(), "125.50".into())
     );
-    let changed = bench.text("batch.csv").replace("20.00", "21.00");
-    bench.file("batch.csv", &changed);
-    bench.refused(&card, &BATCH, 2, &["was begun as 20.00", "the batch says otherwise; no money"]);
-    bench.file("batch.csv.journal", &journal.replacen("loaded", "unloaded", 1));
-    bench.refused(&card, &BATCH, 1, &["line 2 is not what was written there; no money has moved"]);
+    let changed = rig.text("batch.csv").replace("20.00", "21.00");
+    rig.file("batch.csv", &changed);
+    rig.refused(&card, &BATCH, 2, &["was begun as 20.00", "the batch says otherwise; no money"]);
+    rig.file("batch.csv.journal", &journal.replacen("loaded", "unloaded", 1));
+    rig.refused(&card, &BATCH, 1, &["line 2 is not what was written there; no money has moved"]);
 }
 
 /// The answer to a CREDIT of the batch is lost, and the process with it.
@@ -48,50 +50,50 @@ fn a_killed_kiosk_finds_out() {
     for (name, fault, balance) in
         [("made", "delay 60000", "120.00"), ("not-made", "remove 60000", "100.00")]
     {
-        let bench = Bench::new(&format!("kiosk-killed-{name}"));
+        let rig = STBCAM.rig(&format!("kiosk-killed-{name}"));
         // One activation to read the serial; SELECT, SELECT, VERIFY, INITIALIZE, CREDIT.
-        let card = bench.insert("card", Reader::Phoenix, &format!("command 1/5 {fault}"));
+        let card = rig.insert("card", Reader::Phoenix, &format!("command 1/5 {fault}"));
         let mut arguments = BATCH.to_vec();
         arguments[5] = PIN;
-        let mut kiosk = bench.spawn(&card, &arguments);
-        let journal = bench.folder.join("batch.csv.journal");
+        let mut kiosk = rig.spawn(&card, &arguments);
+        let journal = rig.folder.join("batch.csv.journal");
         let credited = || {
             std::fs::read_to_string(&journal).is_ok_and(|text| text.ends_with("\"}\n"))
-                && (fault != "delay 60000" || bench.status("card", "online_sequence") == 1)
+                && (fault != "delay 60000" || rig.status("card", "online_sequence") == 1)
         };
-        bench.wait_until(credited);
+        rig.wait_until(credited);
         kiosk.kill().unwrap();
         kiosk.wait().unwrap();
         drop(card);
-        let card = bench.serve();
-        assert_eq!(bench.balance(&card), balance, "{name}");
-        let objects = bench.objects(&card, &BATCH, &format!("{PIN}\n"), 0);
+        let card = rig.serve();
+        assert_eq!(rig.balance(&card), balance, "{name}");
+        let objects = rig.objects(&card, &BATCH, &format!("{PIN}\n"), 0);
         let settled = find(&objects, "settled").unwrap();
         let outcome = if name == "made" { "made" } else { "not_made" };
         assert_eq!(settled["outcome"], outcome, "{objects:?}");
         let sums = find(&objects, "batch").unwrap();
         assert_eq!((&sums["loaded"], &sums["loaded_sum"]), (&2.into(), &"25.50".into()));
-        assert_eq!(bench.balance(&card), "125.50", "{name}");
+        assert_eq!(rig.balance(&card), "125.50", "{name}");
     }
 }
 
 #[test]
 fn a_batch_that_is_not_done() {
-    let bench = Bench::new("kiosk-not-done");
-    let card = bench.serve();
+    let rig = STBCAM.rig("kiosk-not-done");
+    let card = rig.serve();
     let line = |serial: &str, amount: &str| format!("{serial},{amount},{amount}-{serial}\n");
-    bench.file("batch.csv", &(line(SERIAL, "1.00") + &line("90000000000000004712", "2.00")));
-    let sums = batch(&bench, &card, 1);
+    rig.file("batch.csv", &(line(SERIAL, "1.00") + &line("90000000000000004712", "2.00")));
+    let sums = batch(&rig, &card, 1);
     assert_eq!((&sums["loaded"], &sums["waiting"]), (&1.into(), &1.into()));
-    bench.file(
+    rig.file(
         "batch.toml",
         &format!("[[load]]\nserial = \"{SERIAL}\"\namount = \"2.00\"\nreference = \"a\"\n"),
     );
     let toml = ["wallet", "load", "--batch", "batch.toml", "--maximum", "102.99", "--pin", "-"];
-    let objects = bench.objects(&card, &toml, &format!("{PIN}\n"), 3);
+    let objects = rig.objects(&card, &toml, &format!("{PIN}\n"), 3);
     let why = find(&objects, "entry").unwrap()["why"].as_str().unwrap().to_owned();
     assert!(why.contains("over the purse's maximum of 102.99; no money has moved"), "{why}");
-    let objects = bench.objects(&card, &[&toml[..4], &toml[6..]].concat(), &format!("{PIN}\n"), 0);
+    let objects = rig.objects(&card, &[&toml[..4], &toml[6..]].concat(), &format!("{PIN}\n"), 0);
     assert_eq!(find(&objects, "batch").unwrap()["loaded"], 1);
     for (text, words) in [
         ("9000,1.00,a\n", &["line 1", "serial: 2 octets, expected 10"][..]),
@@ -101,28 +103,28 @@ fn a_batch_that_is_not_done() {
         (&format!("{SERIAL},1\n"), &["line 1", "serial,amount,reference"]),
         (&format!("{SERIAL},1,a\n{SERIAL},2,a\n"), &["reference 'a'", "twice"]),
     ] {
-        bench.file("batch.csv", text);
-        bench.refused(&card, &BATCH, 2, &[words, &["no money has moved"]].concat());
+        rig.file("batch.csv", text);
+        rig.refused(&card, &BATCH, 2, &[words, &["no money has moved"]].concat());
     }
-    assert_eq!(bench.balance(&card), "103.00");
+    assert_eq!(rig.balance(&card), "103.00");
 }
 
 #[test]
 fn a_journey_through_the_gates() {
-    let bench = Bench::new("gate");
-    let card = bench.insert("card", Reader::Vpcd(Side::Contactless), "");
+    let rig = STBCAM.rig("gate");
+    let card = rig.insert("card", Reader::Vpcd(Side::Contactless), "");
     let gate = |way, station| [&GATE[..], &[way, "--station", station, "--wait"]].concat();
     let shut = |way, station, words: &[&str]| {
-        bench.refused(&card, &gate(way, station), 3, &[words, &["no money has moved"]].concat());
+        rig.refused(&card, &gate(way, station), 3, &[words, &["no money has moved"]].concat());
     };
     shut("exit", "1", &["exit without entry"]);
-    let passed = bench.object(&card, &gate("entry", "1"), "passed");
+    let passed = rig.object(&card, &gate("entry", "1"), "passed");
     assert_eq!((&passed["way"], &passed["after"]), (&"entry".into(), &"100.00".into()));
     shut("entry", "2", &["inside since station 1"]);
     shut("exit", "20", &["no fare from station 1 to station 20"]);
-    let passed = bench.object(&card, &gate("exit", "9"), "passed");
+    let passed = rig.object(&card, &gate("exit", "9"), "passed");
     assert_eq!((&passed["fare"], &passed["after"]), (&"12.00".into(), &"88.00".into()));
-    bench.file("fares.toml", "[[band]]\nstops = 9\nfare = \"88.01\"\n");
+    rig.file("fares.toml", "[[band]]\nstops = 9\nfare = \"88.01\"\n");
     shut("entry", "1", &["balance 88.00 does not cover the fare of 88.01"]);
     for (text, word) in [
         ("", "no [[fare]] and no [[band]]"),
@@ -131,53 +133,53 @@ fn a_journey_through_the_gates() {
         ("[[fare]]\nfrom = 1\nfare = \"2\"\n", "fare 1.to: is missing"),
         ("[[fare", "line 1 is not TOML"),
     ] {
-        bench.file("fares.toml", text);
-        bench.refused(&card, &gate("entry", "1"), 2, &["--fares", word, "no money has moved"]);
+        rig.file("fares.toml", text);
+        rig.refused(&card, &gate("entry", "1"), 2, &["--fares", word, "no money has moved"]);
     }
 }
 
 /// A passage whose answer was lost for good: the traveller comes back, and pays once.
 #[test]
 fn a_lost_passage_is_settled_at_the_gate() {
-    let bench = Bench::new("gate-lost");
+    let rig = STBCAM.rig("gate-lost");
     let gate = |way, station| [&GATE[..], &[way, "--station", station]].concat();
-    let card = bench.serve();
-    bench.object(&card, &gate("entry", "1"), "passed");
+    let card = rig.serve();
+    rig.object(&card, &gate("entry", "1"), "passed");
     drop(card);
     // SELECT, READ RECORD, INITIALIZE, UPDATE, DEBIT.
     let mute: String = (2..=20).map(|reset| format!("command {reset}/1 mute\n")).collect();
-    let card = bench.insert("card", Reader::Phoenix, &format!("command 1/5 mute\n{mute}"));
-    bench.refused(
+    let card = rig.insert("card", Reader::Phoenix, &format!("command 1/5 mute\n{mute}"));
+    rig.refused(
         &card,
         &gate("exit", "2"),
         4,
         &["compound purchase of 2.00", "money may have moved"],
     );
     drop(card);
-    let card = bench.serve();
-    let objects = bench.objects(&card, &gate("exit", "2"), "", 3);
+    let card = rig.serve();
+    let objects = rig.objects(&card, &gate("exit", "2"), "", 3);
     assert_eq!(objects[0]["outcome"], "made");
     assert!(objects[1]["error"].as_str().unwrap().contains("exit without entry"), "{objects:?}");
-    assert_eq!(bench.balance(&card), "98.00");
+    assert_eq!(rig.balance(&card), "98.00");
 }
 
 #[test]
 fn one_traveller_after_the_other() {
-    let bench = Bench::new("gate-loop");
-    let card = bench.serve();
+    let rig = STBCAM.rig("gate-loop");
+    let card = rig.serve();
     let arguments =
         [&["--json"], &GATE[..], &["entry", "--station", "1", "--loop", "--trace", "trace"]]
             .concat();
-    let mut gate = bench.spawn(&card, &arguments);
+    let mut gate = rig.spawn(&card, &arguments);
     let mut lines = BufReader::new(gate.stdout.take().unwrap()).lines();
     let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
     assert_eq!(next()["event"], "passed");
-    let failures = || bench.text("trace").matches("\"failed\"").count();
+    let failures = || rig.text("trace").matches("\"failed\"").count();
     for _ in 0..2 {
         let before = failures();
-        bench.control("card", "remove");
-        bench.wait_until(|| failures() > before);
-        bench.control("card", "insert");
+        rig.control("card", "remove");
+        rig.wait_until(|| failures() > before);
+        rig.control("card", "insert");
         let shut = next();
         assert!(shut["error"].as_str().unwrap().contains("inside since station 1"), "{shut}");
     }
@@ -187,25 +189,25 @@ fn one_traveller_after_the_other() {
 
 #[test]
 fn a_till_wants_the_pin_above_its_limit() {
-    let bench = Bench::new("till");
-    let card = bench.serve();
-    let paid = bench.object(&card, &["till", "--amount", "9.90"], "paid");
+    let rig = STBCAM.rig("till");
+    let card = rig.serve();
+    let paid = rig.object(&card, &["till", "--amount", "9.90"], "paid");
     assert_eq!((&paid["after"], &paid["mac2"]), (&"90.10".into(), &"right".into()));
     let words = ["amount 60.00 is over 50.00: the PIN is wanted first; no money has moved"];
-    bench.refused(&card, &["till", "--amount", "60.00"], 3, &words);
-    let paid = bench.object(&card, &["till", "--amount", "60.00", "--pin", "-"], "paid");
+    rig.refused(&card, &["till", "--amount", "60.00"], 3, &words);
+    let paid = rig.object(&card, &["till", "--amount", "60.00", "--pin", "-"], "paid");
     assert_eq!(paid["after"], "30.10");
     // The card's own limit is lower than this till's.
     let words = ["the PIN is wanted first (SW=6982); no money has moved"];
-    bench.object(&card, &["wallet", "load", "--amount", "50.00", "--pin", "-"], "loaded");
-    bench.refused(&card, &["till", "--amount", "60.00", "--pin-free", "80.00"], 3, &words);
+    rig.object(&card, &["wallet", "load", "--amount", "50.00", "--pin", "-"], "loaded");
+    rig.refused(&card, &["till", "--amount", "60.00", "--pin-free", "80.00"], 3, &words);
     let words = ["over the limit of 10.00; no money has moved"];
-    bench.refused(&card, &["till", "--amount", "10.01", "--limit", "10.00"], 3, &words);
+    rig.refused(&card, &["till", "--amount", "10.01", "--limit", "10.00"], 3, &words);
     let side = ["till", "--amount", "50.01", "--side", "contactless", "--pin", "-"];
-    bench.refused(&card, &side, 3, &["insert the card", "no money has moved"]);
+    rig.refused(&card, &side, 3, &["insert the card", "no money has moved"]);
     drop(card);
-    let card = bench.insert("card", Reader::Vpcd(Side::Contactless), "");
+    let card = rig.insert("card", Reader::Vpcd(Side::Contactless), "");
     let words = ["insert the card, the PIN is wanted; no money has moved"];
-    bench.refused(&card, &["till", "--wait", "--amount", "50.01", "--pin", "-"], 3, &words);
-    bench.object(&card, &["till", "--wait", "--amount", "5.00"], "paid");
+    rig.refused(&card, &["till", "--wait", "--amount", "50.01", "--pin", "-"], 3, &words);
+    rig.object(&card, &["till", "--wait", "--amount", "5.00"], "paid");
 }

@@ -1,21 +1,22 @@
 //! The examples of the money commands' help, typed as they stand there.
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
-mod stage;
-
-use stage::{Bench, PIN, PSAM, Reader};
 use std::io::Write as _;
 use std::process::Stdio;
+use system_tests::stbcam::{PIN, PSAM, Reader, Stbcam};
+
+const STBCAM: Stbcam =
+    Stbcam { program: env!("CARGO_BIN_EXE_stbcam"), place: env!("CARGO_TARGET_TMPDIR") };
 
 #[test]
 fn examples_work_as_they_stand_there() {
-    let bench = Bench::new("target-of-help");
-    let inner = bench.folder.join("target");
+    let rig = STBCAM.rig("target-of-help");
+    let inner = rig.folder.join("target");
     std::fs::create_dir(&inner).unwrap();
-    std::os::unix::fs::symlink(&bench.folder, inner.join("bench")).unwrap();
-    bench.personalise("psam", PSAM);
-    let _card = bench.serve();
-    let _psam = bench.insert("psam", Reader::Phoenix, "");
+    std::os::unix::fs::symlink(&rig.folder, inner.join("bench")).unwrap();
+    rig.personalise("psam", PSAM);
+    let _card = rig.serve();
+    let _psam = rig.insert("psam", Reader::Phoenix, "");
     let mut typed = 0;
     for command in [
         &["wallet"][..],
@@ -26,13 +27,13 @@ fn examples_work_as_they_stand_there() {
         &["gate"],
         &["till"],
     ] {
-        let help = bench.command(&[command, &["--help"]].concat()).output().unwrap().stdout;
+        let help = rig.command(&[command, &["--help"]].concat()).output().unwrap().stdout;
         let help = String::from_utf8(help).unwrap().replace("\\\n", " ");
         let examples = help.lines().filter(|line| line.trim_start().starts_with("stbcam "));
         // The antenna is `wallet.rs`'s business.
         for example in examples.filter(|line| line.contains(" --reader serial:")) {
             let arguments: Vec<&str> = example.split_whitespace().skip(1).collect();
-            let mut child = bench.command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+            let mut child = rig.command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
             let _ = writeln!(child.stdin.take().unwrap(), "{PIN}");
             assert_eq!(child.wait().unwrap().code(), Some(0), "{example}");
             typed += 1;

@@ -1,15 +1,17 @@
 //! Bad input and cards that say no: each its own words, what happened to the money, and an exit status.
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
-mod stage;
-
 use hex_literal::hex;
 use serde_json::{Map, Value};
-use stage::{Bench, Served};
 use std::collections::BTreeSet;
+use system_tests::slot::Served;
+use system_tests::stbcam::{Rig, Stbcam};
 use vcard::{Cut, PowerLost};
 use vreader::os::Os;
 use vreader::serve::Options;
+
+const STBCAM: Stbcam =
+    Stbcam { program: env!("CARGO_BIN_EXE_stbcam"), place: env!("CARGO_TARGET_TMPDIR") };
 
 /// A purse that answers SELECT and GET BALANCE, and every INITIALIZE with one word.
 struct Stubborn {
@@ -53,18 +55,18 @@ impl Os for Stubborn {
     }
 }
 
-fn stubborn(bench: &Bench, select: Option<[u8; 2]>, initialize: [u8; 2]) -> Served {
-    let link = bench.folder.join("stubborn");
+fn stubborn(rig: &Rig, select: Option<[u8; 2]>, initialize: [u8; 2]) -> Served {
+    let link = rig.folder.join("stubborn");
     let options = Options { link: Some(link.clone()), ..Options::default() };
-    Served::phoenix(Box::new(Stubborn { select, initialize }), &options, &link)
+    Served::at_port(Box::new(Stubborn { select, initialize }), &options, &link)
 }
 
 const PURCHASE: [&str; 4] = ["wallet", "purchase", "--amount", "1.00"];
 
 #[test]
 fn amounts() {
-    let bench = Bench::new("refused-amounts");
-    let card = bench.serve();
+    let rig = STBCAM.rig("refused-amounts");
+    let card = rig.serve();
     let mut said = BTreeSet::new();
     for (what, amount, more, status, word) in [
         ("purchase", "0", &[][..], 3, "amount 0.00: only a compound purchase"),
@@ -81,16 +83,16 @@ fn amounts() {
         ("load", "1.00", &[], 3, "the PIN is wanted first (SW=6982)"),
     ] {
         let arguments = [&["wallet", what, "--amount", amount], more].concat();
-        let error = bench.refused(&card, &arguments, status, &[word, "no money has moved"]);
+        let error = rig.refused(&card, &arguments, status, &[word, "no money has moved"]);
         said.insert(error);
     }
     assert!(said.len() >= 11, "each has its own words");
-    assert_eq!(bench.balance(&card), "100.00");
+    assert_eq!(rig.balance(&card), "100.00");
 }
 
 #[test]
 fn cards() {
-    let bench = Bench::new("refused-cards");
+    let rig = STBCAM.rig("refused-cards");
     for (select, initialize, word) in [
         (Some(hex!("6A82")), hex!("9000"), "not our card: it has no such application"),
         (Some(hex!("6A81")), hex!("9000"), "purse is blocked"),
@@ -101,32 +103,27 @@ fn cards() {
         (None, hex!("9408"), "purse is locked by a transaction that has not ended"),
         (None, hex!("9401"), "balance does not cover the amount"),
     ] {
-        let card = stubborn(&bench, select, initialize);
-        bench.refused(&card, &PURCHASE, 3, &[word, "no money has moved"]);
+        let card = stubborn(&rig, select, initialize);
+        rig.refused(&card, &PURCHASE, 3, &[word, "no money has moved"]);
     }
-    let card = stubborn(&bench, None, hex!("9402"));
+    let card = stubborn(&rig, None, hex!("9402"));
     let load = ["wallet", "load", "--amount", "1.00", "--pin", "-"];
-    bench.refused(&card, &load, 3, &["transaction counter is used up", "no money has moved"]);
+    rig.refused(&card, &load, 3, &["transaction counter is used up", "no money has moved"]);
     drop(card);
-    let card = bench.serve();
+    let card = rig.serve();
     let other = [&PURCHASE[..], &["--aid", "A000000004"]].concat();
-    bench.refused(&card, &other, 3, &["not our card", "no money has moved"]);
+    rig.refused(&card, &other, 3, &["not our card", "no money has moved"]);
     let late = [&PURCHASE[..], &["--datetime", "2037-01-01T00:00:00"]].concat();
-    bench.refused(
-        &card,
-        &late,
-        3,
-        &["valid from 2026-01-01 until 2036-12-31", "no money has moved"],
-    );
-    bench.control("card", "remove");
-    bench.refused(&card, &PURCHASE, 1, &["no answer to reset", "no money has moved"]);
+    rig.refused(&card, &late, 3, &["valid from 2026-01-01 until 2036-12-31", "no money has moved"]);
+    rig.control("card", "remove");
+    rig.refused(&card, &PURCHASE, 1, &["no answer to reset", "no money has moved"]);
 }
 
 #[test]
 fn keys_files() {
     const KEY: &str = "00112233445566778899aabbccddeeff";
-    let bench = Bench::new("refused-keys");
-    let card = bench.serve();
+    let rig = STBCAM.rig("refused-keys");
+    let card = rig.serve();
     for (text, status, word) in [
         (String::new(), 2, "no purchase key"),
         (format!("key = \"{KEY}\""), 2, "write it as [[key]]"),
@@ -163,15 +160,15 @@ fn keys_files() {
         ),
         (format!("[[key]]\nrole = \"purchase\"\ncard = \"{KEY}\""), 3, "the MAC is wrong"),
     ] {
-        bench.file("keys.toml", &text);
-        let error = bench.refused(&card, &PURCHASE, status, &[word, "no money has moved"]);
+        rig.file("keys.toml", &text);
+        let error = rig.refused(&card, &PURCHASE, status, &[word, "no money has moved"]);
         assert!(!error.contains(&KEY[..8]), "a key's value: {error}");
     }
     let load = ["wallet", "load", "--amount", "1.00", "--pin", "-"];
-    bench.refused(&card, &load, 3, &["host has no load key 01", "no money has moved"]);
-    bench.file("keys.toml", &format!("[[key]]\nrole = \"load\"\ncard = \"{KEY}\""));
-    bench.refused(&card, &load, 3, &["host finds MAC1 wrong", "no money has moved"]);
-    std::fs::remove_file(bench.folder.join("keys.toml")).unwrap();
-    bench.refused(&card, &PURCHASE, 2, &["keys.toml", "No such file", "no money has moved"]);
-    assert_eq!(bench.balance(&card), "100.00");
+    rig.refused(&card, &load, 3, &["host has no load key 01", "no money has moved"]);
+    rig.file("keys.toml", &format!("[[key]]\nrole = \"load\"\ncard = \"{KEY}\""));
+    rig.refused(&card, &load, 3, &["host finds MAC1 wrong", "no money has moved"]);
+    std::fs::remove_file(rig.folder.join("keys.toml")).unwrap();
+    rig.refused(&card, &PURCHASE, 2, &["keys.toml", "No such file", "no money has moved"]);
+    assert_eq!(rig.balance(&card), "100.00");
 }

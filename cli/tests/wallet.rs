@@ -1,10 +1,11 @@
 //! The money commands as somebody at the bench meets them, with cards of the demo's kind.
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
-mod stage;
-
-use stage::{Bench, PIN, PSAM, Reader, SERIAL, TERMINAL, find};
+use system_tests::stbcam::{PIN, PSAM, Reader, SERIAL, Stbcam, TERMINAL, find};
 use vreader::inserted::Side;
+
+const STBCAM: Stbcam =
+    Stbcam { program: env!("CARGO_BIN_EXE_stbcam"), place: env!("CARGO_TARGET_TMPDIR") };
 
 #[test]
 fn money_over_every_reader() {
@@ -13,11 +14,10 @@ fn money_over_every_reader() {
         ("vpcd-contact", Reader::Vpcd(Side::Contact), &["--pin", "-"]),
         ("vpcd-contactless", Reader::Vpcd(Side::Contactless), &[]),
     ] {
-        let bench = Bench::new(&format!("wallet-{name}"));
-        let card = bench.insert("card", reader, "");
+        let rig = STBCAM.rig(&format!("wallet-{name}"));
+        let card = rig.insert("card", reader, "");
         let wait = &["--wait", "--datetime", "2026-11-27T08:30:00"][..];
-        let run =
-            |arguments: &[&str], event| bench.object(&card, &[arguments, wait].concat(), event);
+        let run = |arguments: &[&str], event| rig.object(&card, &[arguments, wait].concat(), event);
         let loaded = run(&[&["wallet", "load", "--amount", "20.5"], pin].concat(), "loaded");
         assert_eq!((&loaded["before"], &loaded["after"]), (&"100.00".into(), &"120.50".into()));
         assert_eq!((&loaded["tac_check"], &loaded["serial"]), (&"right".into(), &SERIAL.into()));
@@ -40,7 +40,7 @@ fn money_over_every_reader() {
         let note = run(&["wallet", "prove"], "note");
         assert!(note["note"].as_str().unwrap().starts_with("nothing to settle"));
         let arguments = ["--json", "wallet", "log", "--wait", "--reader", &card.url];
-        let log = bench.command(&arguments).output().unwrap().stdout;
+        let log = rig.command(&arguments).output().unwrap().stdout;
         let log = String::from_utf8(log).unwrap();
         let log: Vec<serde_json::Value> =
             log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -55,21 +55,21 @@ fn money_over_every_reader() {
 fn a_lost_answer_is_settled_at_once() {
     // SELECT, INITIALIZE, DEBIT; for a load VERIFY behind SELECT.
     for (what, number, event) in [("purchase", 3, "paid"), ("load", 4, "loaded")] {
-        let bench = Bench::new(&format!("wallet-lost-{what}"));
+        let rig = STBCAM.rig(&format!("wallet-lost-{what}"));
         let arguments = ["wallet", what, "--amount", "1.00"];
         let pin = if what == "load" { &["--pin", PIN][..] } else { &[] };
         let arguments = [&arguments[..], pin].concat();
         let after = if what == "load" { "101.00" } else { "99.00" };
-        let card = bench.insert("card", Reader::Phoenix, &format!("command 1/{number} remove 1"));
-        let error = bench.refused(&card, &arguments, 1, &["answer to the", "was lost"]);
+        let card = rig.insert("card", Reader::Phoenix, &format!("command 1/{number} remove 1"));
+        let error = rig.refused(&card, &arguments, 1, &["answer to the", "was lost"]);
         assert!(error.ends_with("no money has moved\n"), "{error}");
-        assert_eq!(bench.balance(&card), "100.00");
+        assert_eq!(rig.balance(&card), "100.00");
         drop(card);
-        let card = bench.insert("card", Reader::Phoenix, &format!("command 1/{number} mute"));
-        let made = bench.object(&card, &arguments, event);
+        let card = rig.insert("card", Reader::Phoenix, &format!("command 1/{number} mute"));
+        let made = rig.object(&card, &arguments, event);
         assert_eq!((&made["after"], &made["tac_check"]), (&after.into(), &"right".into()));
         assert_eq!(made["settled_by"], "a proof under the number after the transaction");
-        assert_eq!(bench.balance(&card), after);
+        assert_eq!(rig.balance(&card), after);
     }
 }
 
@@ -77,48 +77,48 @@ fn a_lost_answer_is_settled_at_once() {
 #[test]
 fn what_is_not_settled_survives() {
     for carried_out in [true, false] {
-        let bench = Bench::new(&format!("wallet-open-{carried_out}"));
+        let rig = STBCAM.rig(&format!("wallet-open-{carried_out}"));
         let commit = if carried_out { "mute" } else { "remove 1" };
         let mute: String = (2..=20).map(|reset| format!("command {reset}/1 mute\n")).collect();
         let script = format!("command 1/3 {commit}\n{mute}");
-        let card = bench.insert("card", Reader::Phoenix, &script);
+        let card = rig.insert("card", Reader::Phoenix, &script);
         let purchase = ["wallet", "purchase", "--amount", "1.00"];
         let words = ["purchase of 1.00", "not settled, money may have moved", "wallet prove"];
-        bench.refused(&card, &purchase, 4, &words);
+        rig.refused(&card, &purchase, 4, &words);
         drop(card);
-        let unsettled = bench.folder.join(format!("stbcam-state/unsettled-{SERIAL}"));
+        let unsettled = rig.folder.join(format!("stbcam-state/unsettled-{SERIAL}"));
         assert_eq!(std::fs::read(&unsettled).unwrap().len(), 29);
-        let card = bench.serve();
-        let objects = bench.objects(&card, &purchase, "", 5);
+        let card = rig.serve();
+        let objects = rig.objects(&card, &purchase, "", 5);
         let settled = find(&objects, "settled").unwrap();
         let (outcome, balance) =
             if carried_out { ("made", "99.00") } else { ("not_made", "100.00") };
         assert_eq!((&settled["outcome"], &settled["amount"]), (&outcome.into(), &"1.00".into()));
         assert!(objects[1]["error"].as_str().unwrap().contains("no money has moved by it"));
-        assert_eq!(bench.balance(&card), balance);
+        assert_eq!(rig.balance(&card), balance);
         assert!(!unsettled.exists());
-        let note = bench.object(&card, &["wallet", "prove"], "note");
+        let note = rig.object(&card, &["wallet", "prove"], "note");
         assert!(note["note"].as_str().unwrap().contains("nothing to settle"));
         // The number of the lost one is a gap.
-        let paid = bench.object(&card, &purchase, "paid");
+        let paid = rig.object(&card, &purchase, "paid");
         assert_eq!(paid["terminal_sequence"], 2);
     }
 }
 
 #[test]
 fn prove_settles_without_another_purchase() {
-    let bench = Bench::new("wallet-prove");
+    let rig = STBCAM.rig("wallet-prove");
     let mute: String = (2..=20).map(|reset| format!("command {reset}/1 mute\n")).collect();
-    let card = bench.insert("card", Reader::Phoenix, &format!("command 1/3 mute\n{mute}"));
-    bench.refused(&card, &["wallet", "purchase", "--amount", "1.00"], 4, &[]);
+    let card = rig.insert("card", Reader::Phoenix, &format!("command 1/3 mute\n{mute}"));
+    rig.refused(&card, &["wallet", "purchase", "--amount", "1.00"], 4, &[]);
     drop(card);
     // Another card knows nothing of it.
-    bench.personalise("other", &stage::CARD.replace(SERIAL, "90000000000000004712"));
-    let other = bench.insert("other", Reader::Phoenix, "");
-    bench.object(&other, &["wallet", "prove"], "note");
+    rig.personalise("other", &system_tests::stbcam::CARD.replace(SERIAL, "90000000000000004712"));
+    let other = rig.insert("other", Reader::Phoenix, "");
+    rig.object(&other, &["wallet", "prove"], "note");
     drop(other);
-    let card = bench.serve();
-    let objects = bench.objects(&card, &["wallet", "prove"], "", 0);
+    let card = rig.serve();
+    let objects = rig.objects(&card, &["wallet", "prove"], "", 0);
     assert_eq!(objects[0]["outcome"], "made");
     assert_eq!(
         (&objects[0]["after"], &objects[0]["terminal_sequence"]),
@@ -130,15 +130,15 @@ fn prove_settles_without_another_purchase() {
 
 #[test]
 fn a_psam_at_a_second_reader() {
-    let bench = Bench::new("wallet-psam");
-    bench.personalise("psam", PSAM);
-    let (card, psam) = (bench.serve(), bench.insert("psam", Reader::Phoenix, ""));
+    let rig = STBCAM.rig("wallet-psam");
+    rig.personalise("psam", PSAM);
+    let (card, psam) = (rig.serve(), rig.insert("psam", Reader::Phoenix, ""));
     let url = psam.url.clone();
     let run = |more: &[&str]| {
         let arguments =
             ["--json", "wallet", "purchase", "--amount", "12.34", "--reader", &card.url];
         let own = ["--psam", &url, "--state", "state"];
-        bench.command(&[&arguments[..], &own, more].concat()).output().unwrap()
+        rig.command(&[&arguments[..], &own, more].concat()).output().unwrap()
     };
     let paid: serde_json::Value =
         serde_json::from_slice(run(&[]).stdout.split(|octet| *octet == b'\n').next().unwrap())
@@ -151,44 +151,44 @@ fn a_psam_at_a_second_reader() {
     assert!(error.contains("the PSAM is terminal 001122334455; no money has moved"), "{error}");
     drop(psam);
     // A module without the card's key.
-    bench.personalise("psam", &PSAM.replacen("version = 1", "version = 9", 1));
-    let psam = bench.insert("psam", Reader::Phoenix, "");
+    rig.personalise("psam", &PSAM.replacen("version = 1", "version = 9", 1));
+    let psam = rig.insert("psam", Reader::Phoenix, "");
     let error = String::from_utf8(run(&[]).stderr).unwrap();
     assert!(error.contains("secure module has no purchase key 01"), "{error}");
     assert!(error.ends_with("no money has moved\n"), "{error}");
     drop(psam);
     let error = String::from_utf8(run(&[]).stderr).unwrap();
     assert!(error.contains("no money has moved") || error.contains("no such file"), "{error}");
-    assert_eq!(bench.balance(&card), "87.66");
+    assert_eq!(rig.balance(&card), "87.66");
 }
 
 #[test]
 fn a_terminals_number_is_used_once() {
-    let bench = Bench::new("wallet-number");
-    let card = bench.serve();
+    let rig = STBCAM.rig("wallet-number");
+    let card = rig.serve();
     let purchase = |more: &[&str]| {
         let arguments = [&["wallet", "purchase", "--amount", "0.01"], more].concat();
-        bench.object(&card, &arguments, "paid")["terminal_sequence"].as_u64().unwrap()
+        rig.object(&card, &arguments, "paid")["terminal_sequence"].as_u64().unwrap()
     };
     assert_eq!((purchase(&[]), purchase(&[]), purchase(&["--term-seq", "70000"])), (1, 2, 70_000));
     assert_eq!(purchase(&[]), 70_001);
     let again = ["wallet", "purchase", "--amount", "0.01", "--term-seq", "70000"];
-    bench.refused(&card, &again, 2, &["has used numbers up to 70001", "no money has moved"]);
+    rig.refused(&card, &again, 2, &["has used numbers up to 70001", "no money has moved"]);
     assert_eq!(purchase(&["--term-seq", "4294967295"]), 4_294_967_295);
     let purchase = ["wallet", "purchase", "--amount", "0.01"];
-    bench.refused(&card, &purchase, 3, &["has used up its sequence", "no money has moved"]);
-    bench.file(&format!("stbcam-state/sequence-{TERMINAL}"), "many");
-    bench.refused(&card, &purchase, 1, &["not what was written there", "no money has moved"]);
-    let lock = std::fs::File::open(bench.folder.join("stbcam-state/lock")).unwrap();
+    rig.refused(&card, &purchase, 3, &["has used up its sequence", "no money has moved"]);
+    rig.file(&format!("stbcam-state/sequence-{TERMINAL}"), "many");
+    rig.refused(&card, &purchase, 1, &["not what was written there", "no money has moved"]);
+    let lock = std::fs::File::open(rig.folder.join("stbcam-state/lock")).unwrap();
     lock.lock().unwrap();
-    bench.refused(&card, &purchase, 1, &["another process uses it", "no money has moved"]);
+    rig.refused(&card, &purchase, 1, &["another process uses it", "no money has moved"]);
 }
 
 /// No output, trace or error has the PIN or a key in it.
 #[test]
 fn secrets_stay_secret() {
-    let bench = Bench::new("wallet-secrets");
-    let card = bench.serve();
+    let rig = STBCAM.rig("wallet-secrets");
+    let card = rig.serve();
     let mut said = Vec::new();
     for arguments in [
         &["wallet", "load", "--amount", "1.00", "--pin", PIN][..],
@@ -204,9 +204,9 @@ fn secrets_stay_secret() {
             let output = match arguments.contains(&"pin-change") {
                 true => {
                     let own = ["--reader", &card.url];
-                    bench.command(&[&arguments[..], &own].concat()).output().unwrap()
+                    rig.command(&[&arguments[..], &own].concat()).output().unwrap()
                 }
-                false => bench.typing(&card, &arguments, &format!("{PIN}\n")),
+                false => rig.typing(&card, &arguments, &format!("{PIN}\n")),
             };
             said.extend(output.stdout);
             said.extend(output.stderr);
@@ -218,7 +218,7 @@ fn secrets_stay_secret() {
     assert!(said.contains("wrong PIN") && said.contains("decimal digits only"), "{said}");
     let plain: String =
         said.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_lowercase();
-    let keys = bench.text("keys.toml");
+    let keys = rig.text("keys.toml");
     let keys = keys.split('"').filter(|text| text.len() == 32);
     for secret in keys.chain([PIN, "11119999", "4096271x"]) {
         assert!(!plain.contains(&secret.to_lowercase()), "a secret is there");

@@ -1,14 +1,15 @@
 //! `stbcam card watch` while a hand does things to card and reader.
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
-mod served;
-
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use served::Served;
 use std::io::{BufRead as _, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use system_tests::small::Small;
+
+/// Of the tests' files.
+const PLACE: &str = env!("CARGO_TARGET_TMPDIR");
 
 struct Watch {
     process: Child,
@@ -58,7 +59,7 @@ impl Drop for Watch {
 
 #[test]
 fn without_a_detect_line() {
-    let card = Served::new("watch", &vcard::atr::t1());
+    let card = Small::new(PLACE, "watch", &vcard::atr::t1());
     let mut watch = Watch::new(&card.url());
     watch.says("reader", "watching");
     let up = watch.says("card", "up");
@@ -78,7 +79,7 @@ fn without_a_detect_line() {
 
 #[test]
 fn with_one() {
-    let card = Served::gempc("watch-detect", &vcard::atr::t0());
+    let card = Small::gempc(PLACE, "watch-detect", &vcard::atr::t0());
     let mut watch = Watch::new(&card.url());
     watch.says("reader", "watching");
     watch.says("card", "inserted");
@@ -100,7 +101,7 @@ fn with_one() {
 
 #[test]
 fn a_card_that_is_none() {
-    let card = Served::new("watch-unknown", &[0x3B, 0x80, 0x05, 0x85]);
+    let card = Small::new(PLACE, "watch-unknown", &[0x3B, 0x80, 0x05, 0x85]);
     let mut watch = Watch::new(&card.url());
     watch.says("reader", "watching");
     let unknown = watch.says("card", "unknown");

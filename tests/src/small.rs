@@ -1,20 +1,18 @@
-//! A small card in a virtual reader, served by a thread of the test.
-use nix::sys::eventfd::EventFd;
+//! A small card in an emulated reader, with a hand at it.
+
+use crate::slot::Served;
 use serde_json::{Map, Value};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread::JoinHandle;
 use vcard::{Cut, PowerLost};
 use vreader::os::Os;
-use vreader::serve::{Options, ReaderKind, Server};
+use vreader::serve::{Options, ReaderKind};
 
 /// READ BINARY counts, VERIFY has two tries left, and there is nothing else.
-struct Small(Vec<u8>);
+struct Counting(Vec<u8>);
 
-impl Os for Small {
+impl Os for Counting {
     fn power_on(&mut self) -> Vec<u8> {
         self.0.clone()
     }
@@ -45,55 +43,54 @@ impl Os for Small {
 }
 
 /// The card, its reader and its control socket, in a folder of their own.
-pub struct Served {
-    folder: PathBuf,
-    scheme: &'static str,
-    stop: Arc<EventFd>,
-    thread: Option<JoinHandle<()>>,
+pub struct Small {
+    served: Served,
+    folder: Folder,
 }
 
-impl Served {
-    /// A card with this answer to reset in a Phoenix reader.
-    pub fn new(name: &str, atr: &[u8]) -> Self {
-        Self::on(name, atr, "serial", ReaderKind::Phoenix)
+/// Is gone when it is dropped.
+struct Folder(PathBuf);
+
+impl Small {
+    /// A card with this answer to reset in a Phoenix reader. The folder is made in `place`.
+    pub fn new(place: &str, name: &str, atr: &[u8]) -> Self {
+        Self::on(place, name, atr, ReaderKind::Phoenix)
     }
 
     /// The same in a GemPC Twin.
-    pub fn gempc(name: &str, atr: &[u8]) -> Self {
-        Self::on(name, atr, "gempc", ReaderKind::GemPcTwin)
+    pub fn gempc(place: &str, name: &str, atr: &[u8]) -> Self {
+        Self::on(place, name, atr, ReaderKind::GemPcTwin)
     }
 
-    fn on(name: &str, atr: &[u8], scheme: &'static str, kind: ReaderKind) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fn on(place: &str, name: &str, atr: &[u8], kind: ReaderKind) -> Self {
+        let folder = Path::new(place).join(name);
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
+        let link = folder.join("port");
         let options = Options {
             kind,
-            link: Some(folder.join("port")),
+            link: Some(link.clone()),
             control: Some(folder.join("control")),
             atr: Some(atr.to_vec()),
             ..Options::default()
         };
-        let mut server = Server::new(Box::new(Small(atr.to_vec())), &options).unwrap();
-        let stop = Arc::new(EventFd::new().unwrap());
-        let told = stop.clone();
-        let thread = std::thread::spawn(move || server.run(told.as_fd()).unwrap());
-        Self { folder, scheme, stop, thread: Some(thread) }
+        let served = Served::at_port(Box::new(Counting(atr.to_vec())), &options, &link);
+        Self { served, folder: Folder(folder) }
     }
 
     /// The reader's address.
     pub fn url(&self) -> String {
-        format!("{}:{}", self.scheme, self.path("port"))
+        self.served.url.clone()
     }
 
     /// A file in the card's folder.
     pub fn path(&self, name: &str) -> String {
-        self.folder.join(name).display().to_string()
+        self.folder.0.join(name).display().to_string()
     }
 
     /// Does what a hand would do to the card.
     pub fn control(&self, command: &str) {
-        let mut stream = UnixStream::connect(self.folder.join("control")).unwrap();
+        let mut stream = UnixStream::connect(self.folder.0.join("control")).unwrap();
         stream.write_all(format!("{command}\n").as_bytes()).unwrap();
         let mut answer = String::new();
         BufReader::new(stream).read_line(&mut answer).unwrap();
@@ -101,13 +98,8 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for Folder {
     fn drop(&mut self) {
-        self.stop.write(1).unwrap();
-        let ended = self.thread.take().unwrap().join();
-        let _ = std::fs::remove_dir_all(&self.folder);
-        if !std::thread::panicking() {
-            ended.unwrap();
-        }
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

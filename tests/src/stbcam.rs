@@ -1,24 +1,20 @@
-//! A bench for the money commands: cards of the demo's files in readers, served by threads, and the program.
-#![allow(dead_code, reason = "no test needs all of it")]
+//! The program `stbcam` in a folder of files, and cards of the demo's files in readers.
 
-use nix::sys::eventfd::EventFd;
+use crate::slot::Served;
 use serde_json::Value;
 use std::fs;
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use vcard::personalisation::Personalisation;
 use vcard::{Card, Durability};
 use vreader::inserted::{Inserted, Side};
-use vreader::os::Os;
-use vreader::serve::{Options, Server, VpcdOptions, VpcdServer};
+use vreader::serve::{Options, VpcdOptions, VpcdServer};
 
-pub const CARD: &str = include_str!("../../../examples/demo/card.toml");
-pub const PSAM: &str = include_str!("../../../examples/demo/psam.toml");
+pub const CARD: &str = include_str!("../../examples/demo/card.toml");
+pub const PSAM: &str = include_str!("../../examples/demo/psam.toml");
 pub const PIN: &str = "40962718";
 pub const SERIAL: &str = "90000000000000004711";
 pub const TERMINAL: &str = "001122334455";
@@ -26,16 +22,18 @@ pub const TERMINAL: &str = "001122334455";
 /// How long a test waits for somebody else.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A folder of files, in which the program runs.
-pub struct Bench {
-    pub folder: PathBuf,
+/// The program, where Cargo has built it for the tests of its package, and a place for their files:
+/// `env!("CARGO_BIN_EXE_stbcam")` and `env!("CARGO_TARGET_TMPDIR")`.
+#[derive(Clone, Copy)]
+pub struct Stbcam {
+    pub program: &'static str,
+    pub place: &'static str,
 }
 
-/// A card in a reader, until it is dropped.
-pub struct Served {
-    pub url: String,
-    stop: Arc<EventFd>,
-    thread: Option<JoinHandle<()>>,
+/// A folder of files, in which the program runs.
+pub struct Rig {
+    pub folder: PathBuf,
+    program: &'static str,
 }
 
 /// Where a card is.
@@ -45,20 +43,22 @@ pub enum Reader {
     Vpcd(Side),
 }
 
-impl Bench {
+impl Stbcam {
     /// With the demo's card, and the examples' files.
-    pub fn new(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    pub fn rig(self, name: &str) -> Rig {
+        let folder = Path::new(self.place).join(name);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        let bench = Self { folder };
-        bench.personalise("card", CARD);
-        bench.file("keys.toml", include_str!("../../../examples/wallet/keys.toml"));
-        bench.file("fares.toml", include_str!("../../../examples/wallet/fares.toml"));
-        bench.file("batch.csv", include_str!("../../../examples/wallet/batch.csv"));
-        bench
+        let rig = Rig { folder, program: self.program };
+        rig.personalise("card", CARD);
+        rig.file("keys.toml", include_str!("../../examples/wallet/keys.toml"));
+        rig.file("fares.toml", include_str!("../../examples/wallet/fares.toml"));
+        rig.file("batch.csv", include_str!("../../examples/wallet/batch.csv"));
+        rig
     }
+}
 
+impl Rig {
     pub fn file(&self, name: &str, text: &str) {
         fs::write(self.folder.join(name), text).unwrap();
     }
@@ -96,7 +96,7 @@ impl Bench {
                     script,
                     ..Options::default()
                 };
-                Served::phoenix(Box::new(open()), &options, &link)
+                Served::at_port(Box::new(open()), &options, &link)
             }
             Reader::Vpcd(side) => {
                 // A port that nobody else has at the moment.
@@ -123,7 +123,7 @@ impl Bench {
 
     /// The program with these arguments, in the folder.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stbcam"));
+        let mut command = Command::new(self.program);
         command.args(arguments).current_dir(&self.folder).env_remove("RUST_LOG");
         command.stdin(Stdio::null());
         command
@@ -242,33 +242,7 @@ pub fn find(objects: &[Value], event: &str) -> Option<Value> {
     objects.iter().find(|object| object["event"] == event).cloned()
 }
 
-impl Served {
-    /// Any card in a Phoenix reader.
-    pub fn phoenix(os: Box<dyn Os>, options: &Options, link: &Path) -> Self {
-        let mut server = Server::new(os, options).unwrap();
-        let url = format!("serial:{}", link.display());
-        Self::thread(url, move |stop| server.run(stop.as_fd()).unwrap())
-    }
-
-    fn thread(url: String, run: impl FnOnce(Arc<EventFd>) + Send + 'static) -> Self {
-        let stop = Arc::new(EventFd::new().unwrap());
-        let told = stop.clone();
-        let thread = std::thread::spawn(move || run(told));
-        Self { url, stop, thread: Some(thread) }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.stop.write(1).unwrap();
-        let ended = self.thread.take().unwrap().join();
-        if !std::thread::panicking() {
-            ended.unwrap();
-        }
-    }
-}
-
-impl Drop for Bench {
+impl Drop for Rig {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.folder);
