@@ -1,4 +1,4 @@
-//! The bench: the demo's card in memory, a paired box, and an operator who seals messages.
+//! The demo's card in memory, a paired box, and an operator who seals messages.
 
 use cam_types::{
     CasTime, ChannelId, ControlWord, Epoch, EventId, Fen, Key, OperatorId, PackageId, Pseudonym,

@@ -53,7 +53,7 @@ impl Cable {
     }
 }
 
-struct Bench {
+struct Rig {
     now: Instant,
     terminal: terminal::CardLine,
     host: Host,
@@ -86,14 +86,14 @@ fn answer(apdu: &[u8]) -> Vec<u8> {
     vec![sum, 0x03, 0x06, sum.wrapping_add(1), 0x90, 0x00]
 }
 
-impl Bench {
+impl Rig {
     fn new(atr: &[u8], way: Way, mishap: Option<(usize, Mishap)>) -> Self {
         let policy = terminal::Policy {
             atr_start: Duration::from_secs(5),
             ..terminal::Policy::new(CLOCK_HZ)
         };
         let cable = |of| Cable { mishap: mishap.filter(|_| of == way), ..Cable::default() };
-        let mut bench = Self {
+        let mut rig = Self {
             now: Instant::from_micros(1),
             terminal: terminal::CardLine::new(policy),
             host: Host::new(CLOCK_HZ),
@@ -106,9 +106,9 @@ impl Bench {
             executed: Vec::new(),
             happened: Vec::new(),
         };
-        bench.tell_host(Input::Greet);
-        bench.run(|bench| bench.host.idle());
-        bench
+        rig.tell_host(Input::Greet);
+        rig.run(|rig| rig.host.idle());
+        rig
     }
 
     fn activate(&mut self) -> Event {
@@ -122,7 +122,7 @@ impl Bench {
     }
 
     fn until_something_happens(&mut self) -> Event {
-        self.run(|bench| !bench.happened.is_empty());
+        self.run(|rig| !rig.happened.is_empty());
         self.happened.remove(0)
     }
 
@@ -296,13 +296,13 @@ fn cores() -> Vec<Vec<u8>> {
 
 /// Octets on the cable without a mishap.
 fn octets(atr: &[u8], way: Way) -> usize {
-    let mut bench = Bench::new(atr, way, None);
-    assert_eq!(bench.activate(), Event::Ready);
+    let mut rig = Rig::new(atr, way, None);
+    assert_eq!(rig.activate(), Event::Ready);
     for apdu in commands() {
-        assert_eq!(bench.command(&apdu), Event::Response(answer(&apdu)));
+        assert_eq!(rig.command(&apdu), Event::Response(answer(&apdu)));
     }
-    assert_eq!(bench.executed, cores());
-    if way == Way::ToReader { bench.to_reader.count } else { bench.to_host.count }
+    assert_eq!(rig.executed, cores());
+    if way == Way::ToReader { rig.to_reader.count } else { rig.to_host.count }
 }
 
 /// One octet lost, doubled or damaged, wherever it is, costs time and nothing else: every command is
@@ -317,14 +317,14 @@ fn one_mishap_on_the_cable_is_repaired() {
                     [Mishap::Lose, Mishap::Double, Mishap::Damage(0x01), Mishap::Damage(0x90)]
                 {
                     let name = format!("{mishap:?} of octet {at} {way:?}, {atr:02X?}");
-                    let mut bench = Bench::new(&atr, way, Some((at, mishap)));
-                    assert_eq!(bench.activate(), Event::Ready, "{name}");
+                    let mut rig = Rig::new(&atr, way, Some((at, mishap)));
+                    assert_eq!(rig.activate(), Event::Ready, "{name}");
                     for apdu in commands() {
                         let expected = Event::Response(answer(&apdu));
-                        assert_eq!(bench.command(&apdu), expected, "{name}");
+                        assert_eq!(rig.command(&apdu), expected, "{name}");
                     }
-                    assert_eq!(bench.executed, cores(), "{name}");
-                    worst = worst.max(bench.now.since(Instant::default()));
+                    assert_eq!(rig.executed, cores(), "{name}");
+                    worst = worst.max(rig.now.since(Instant::default()));
                 }
             }
         }

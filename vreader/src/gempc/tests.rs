@@ -6,12 +6,12 @@ use proptest::prelude::*;
 
 const CLOCK: u32 = 4_000_000;
 
-struct Bench {
+struct Rig {
     reader: GemPc,
     now: Instant,
 }
 
-impl Bench {
+impl Rig {
     fn new() -> Self {
         Self { reader: GemPc::new(CLOCK, true), now: Instant::default() }
     }
@@ -50,12 +50,12 @@ impl Bench {
     }
 
     fn powered(atr: &[u8]) -> Self {
-        let mut bench = Self::new();
-        assert_eq!(bench.command(&hex!("62 00000000 00 01 010000")), [Output::PowerOn]);
+        let mut rig = Self::new();
+        assert_eq!(rig.command(&hex!("62 00000000 00 01 010000")), [Output::PowerOn]);
         let len = u8::try_from(atr.len()).unwrap();
         let answer = [&[0x80, len, 0, 0, 0, 0, 1, 0, 0, 0][..], atr].concat();
-        assert_eq!(bench.card(atr), [answered(&answer)]);
-        bench
+        assert_eq!(rig.card(atr), [answered(&answer)]);
+        rig
     }
 }
 
@@ -69,7 +69,7 @@ fn to_card(octets: &[u8]) -> Output {
 
 #[test]
 fn what_needs_no_card() {
-    let mut bench = Bench::new();
+    let mut rig = Rig::new();
     let table: &[(&[u8], &[u8])] = &[
         (&hex!("65 00000000 00 01 000000"), &hex!("81 00000000 00 01 01 00 00")),
         (&hex!("65 00000000 01 02 000000"), &hex!("81 00000000 01 02 41 05 00")),
@@ -84,56 +84,56 @@ fn what_needs_no_card() {
         (&hex!("61 05000000 00 0B 010000 1800000000"), &hex!("82 00000000 00 0B 41 01 00")),
     ];
     for (command, answer) in table {
-        assert_eq!(bench.command(command), [answered(answer)], "{command:02X?}");
+        assert_eq!(rig.command(command), [answered(answer)], "{command:02X?}");
     }
     assert_eq!(
-        bench.command(&hex!("6B 01000000 00 05 000000 02")),
+        rig.command(&hex!("6B 01000000 00 05 000000 02")),
         [answered(&[&hex!("83 10000000 00 05 01 00 00")[..], FIRMWARE].concat())]
     );
     assert_eq!(
-        bench.command(&hex!("63 00000000 00 07 000000")),
+        rig.command(&hex!("63 00000000 00 07 000000")),
         [Output::PowerOff, answered(&hex!("81 00000000 00 07 01 00 00"))]
     );
 }
 
 #[test]
 fn power_pps_parameters_and_a_block() {
-    let mut bench = Bench::powered(&vcard::atr::t1());
+    let mut rig = Rig::powered(&vcard::atr::t1());
     assert_eq!(
-        bench.command(&hex!("6F 04000000 00 02 000000 FF1118F6")),
+        rig.command(&hex!("6F 04000000 00 02 000000 FF1118F6")),
         [to_card(&hex!("FF1118F6"))]
     );
     assert_eq!(
-        bench.card(&hex!("FF1118F6")),
+        rig.card(&hex!("FF1118F6")),
         [answered(&hex!("80 04000000 00 02 00 00 00 FF1118F6"))]
     );
-    assert_eq!(bench.reader.line().baud(), 10_753);
+    assert_eq!(rig.reader.line().baud(), 10_753);
     let parameters = hex!("61 07000000 00 03 010000 18 10 FF 15 00 FE 00");
     assert_eq!(
-        bench.command(&parameters),
+        rig.command(&parameters),
         [answered(&hex!("82 07000000 00 03 00 00 01 18 10 FF 15 00 FE 00"))]
     );
-    assert_eq!((bench.reader.line().baud(), bench.reader.line().guard_etu), (129_032, 11));
+    assert_eq!((rig.reader.line().baud(), rig.reader.line().guard_etu), (129_032, 11));
     assert_eq!(
-        bench.command(&hex!("6F 05000000 00 04 000000 00C101FE3E")),
+        rig.command(&hex!("6F 05000000 00 04 000000 00C101FE3E")),
         [to_card(&hex!("00C101FE3E"))]
     );
     assert_eq!(
-        bench.card(&hex!("00E101FE1E 99")),
+        rig.card(&hex!("00E101FE1E 99")),
         [answered(&hex!("80 05000000 00 04 00 00 00 00E101FE1E"))]
     );
     // A block cut short goes to the host, who sees what it is; silence is an error.
     let block = hex!("6F 05000000 00 05 000000 0000019091");
-    assert_eq!(bench.command(&block).len(), 1);
-    assert_eq!(bench.card(&hex!("0000 05")), []);
-    assert_eq!(bench.pass_time(), [answered(&hex!("80 03000000 00 05 00 00 00 000005"))]);
-    assert_eq!(bench.command(&block).len(), 1);
-    assert_eq!(bench.pass_time(), [answered(&hex!("80 00000000 00 05 40 FE 00"))]);
-    assert_eq!(bench.command(&block).len(), 1);
-    assert_eq!(bench.input(Input::Card { octet: 0, damaged: true }), []);
-    assert_eq!(bench.card(&hex!("00 00 00")), [answered(&hex!("80 00000000 00 05 40 FD 00"))]);
-    assert_eq!(bench.command(&hex!("6D 00000000 00 06 000000")).len(), 1);
-    assert_eq!(bench.reader.line().baud(), 10_753);
+    assert_eq!(rig.command(&block).len(), 1);
+    assert_eq!(rig.card(&hex!("0000 05")), []);
+    assert_eq!(rig.pass_time(), [answered(&hex!("80 03000000 00 05 00 00 00 000005"))]);
+    assert_eq!(rig.command(&block).len(), 1);
+    assert_eq!(rig.pass_time(), [answered(&hex!("80 00000000 00 05 40 FE 00"))]);
+    assert_eq!(rig.command(&block).len(), 1);
+    assert_eq!(rig.input(Input::Card { octet: 0, damaged: true }), []);
+    assert_eq!(rig.card(&hex!("00 00 00")), [answered(&hex!("80 00000000 00 05 40 FD 00"))]);
+    assert_eq!(rig.command(&hex!("6D 00000000 00 06 000000")).len(), 1);
+    assert_eq!(rig.reader.line().baud(), 10_753);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn t0_commands() {
         ),
         (&hex!("80CA000001"), &[(&hex!("CB"), std::slice::from_ref(&failed))]),
     ];
-    let mut bench = Bench::powered(&vcard::atr::t0());
+    let mut rig = Rig::powered(&vcard::atr::t0());
     for (tpdu, turns) in table {
         let mut message = vec![0x6F];
         message.extend((tpdu.len() as u32).to_le_bytes());
@@ -183,71 +183,65 @@ fn t0_commands() {
         message.extend_from_slice(tpdu);
         let mut header = tpdu[..tpdu.len().min(5)].to_vec();
         header.resize(5, 0);
-        assert_eq!(bench.command(&message), [to_card(&header)]);
+        assert_eq!(rig.command(&message), [to_card(&header)]);
         for (card, outputs) in *turns {
-            assert_eq!(&bench.card(card), outputs, "{tpdu:02X?}");
+            assert_eq!(&rig.card(card), outputs, "{tpdu:02X?}");
         }
     }
     assert_eq!(
-        bench.command(&hex!("6F 03000000 00 09 000000 80CA00")),
+        rig.command(&hex!("6F 03000000 00 09 000000 80CA00")),
         [answered(&hex!("80 00000000 00 09 40 01 00"))]
     );
-    assert_eq!(bench.command(&hex!("6F 05000000 00 09 000000 80CA000001")).len(), 1);
+    assert_eq!(rig.command(&hex!("6F 05000000 00 09 000000 80CA000001")).len(), 1);
     assert_eq!(
-        bench.input(Input::Card { octet: 0xCA, damaged: true }),
+        rig.input(Input::Card { octet: 0xCA, damaged: true }),
         [answered(&hex!("80 00000000 00 09 40 FD 00"))]
     );
 }
 
 #[test]
 fn a_card_that_says_nothing() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.command(&hex!("62 00000000 00 01 010000")), [Output::PowerOn]);
-    assert_eq!(
-        bench.pass_time(),
-        [Output::PowerOff, answered(&hex!("80 00000000 00 01 41 FE 00"))]
-    );
+    let mut rig = Rig::new();
+    assert_eq!(rig.command(&hex!("62 00000000 00 01 010000")), [Output::PowerOn]);
+    assert_eq!(rig.pass_time(), [Output::PowerOff, answered(&hex!("80 00000000 00 01 41 FE 00"))]);
 }
 
 #[test]
 fn damaged_frames_are_refused_and_answers_repeated() {
-    let mut bench = Bench::new();
+    let mut rig = Rig::new();
     let mut framed = frame::emit(&hex!("65 00000000 00 01 000000"));
     let refusal = Output::ToHost(frame::REFUSAL.to_vec());
     framed[12] ^= 1;
-    assert_eq!(
-        bench.input(Input::Host(&framed)),
-        [Output::ToHost(framed.clone()), refusal.clone()]
-    );
-    assert_eq!(bench.input(Input::Host(&framed[..5])), []);
-    assert_eq!(bench.pass_time(), [Output::ToHost(framed[..5].to_vec()), refusal]);
+    assert_eq!(rig.input(Input::Host(&framed)), [Output::ToHost(framed.clone()), refusal.clone()]);
+    assert_eq!(rig.input(Input::Host(&framed[..5])), []);
+    assert_eq!(rig.pass_time(), [Output::ToHost(framed[..5].to_vec()), refusal]);
     let answer = [answered(&hex!("81 00000000 00 01 01 00 00"))];
-    assert_eq!(bench.command(&hex!("65 00000000 00 01 000000")), answer);
-    assert_eq!(bench.input(Input::Host(&frame::REFUSAL)), answer);
+    assert_eq!(rig.command(&hex!("65 00000000 00 01 000000")), answer);
+    assert_eq!(rig.input(Input::Host(&frame::REFUSAL)), answer);
 }
 
 #[test]
 fn card_movements_are_told_at_once_or_before_an_answer() {
-    let mut bench = Bench::powered(&vcard::atr::t1());
-    assert_eq!(bench.input(Input::Removed), [Output::ToHost(vec![0x50, 0x02])]);
-    assert_eq!(bench.input(Input::Removed), []);
+    let mut rig = Rig::powered(&vcard::atr::t1());
+    assert_eq!(rig.input(Input::Removed), [Output::ToHost(vec![0x50, 0x02])]);
+    assert_eq!(rig.input(Input::Removed), []);
     assert_eq!(
-        bench.command(&hex!("62 00000000 00 01 010000")),
+        rig.command(&hex!("62 00000000 00 01 010000")),
         [answered(&hex!("80 00000000 00 01 42 FE 00"))]
     );
-    assert_eq!(bench.command(&hex!("6B 03000000 00 05 000000 010101")).len(), 1);
-    assert_eq!(bench.input(Input::Inserted), []);
+    assert_eq!(rig.command(&hex!("6B 03000000 00 05 000000 010101")).len(), 1);
+    assert_eq!(rig.input(Input::Inserted), []);
     assert_eq!(
-        bench.command(&hex!("65 00000000 00 01 000000")),
+        rig.command(&hex!("65 00000000 00 01 000000")),
         [Output::ToHost(vec![0x50, 0x03]), answered(&hex!("81 00000000 00 01 01 00 00"))]
     );
-    assert_eq!(bench.command(&hex!("6B 03000000 00 06 000000 010001")).len(), 1);
-    assert_eq!(bench.input(Input::Removed), [Output::ToHost(vec![0x50, 0x02])]);
+    assert_eq!(rig.command(&hex!("6B 03000000 00 06 000000 010001")).len(), 1);
+    assert_eq!(rig.input(Input::Removed), [Output::ToHost(vec![0x50, 0x02])]);
     // In the middle of an exchange.
-    let mut bench = Bench::powered(&vcard::atr::t0());
-    assert_eq!(bench.command(&hex!("6F 05000000 00 02 000000 80CA000001")).len(), 1);
+    let mut rig = Rig::powered(&vcard::atr::t0());
+    assert_eq!(rig.command(&hex!("6F 05000000 00 02 000000 80CA000001")).len(), 1);
     assert_eq!(
-        bench.input(Input::Removed),
+        rig.input(Input::Removed),
         [Output::ToHost(vec![0x50, 0x02]), answered(&hex!("80 00000000 00 02 42 FE 00"))]
     );
 }
@@ -260,10 +254,10 @@ proptest! {
     ) {
         const KINDS: [u8; 8] =
             [POWER_ON, TRANSFER, SET_PARAMETERS, POWER_OFF, ESCAPE, TRANSFER, TRANSFER, 0];
-        let mut bench = Bench::new();
+        let mut rig = Rig::new();
         for (kind, octets) in inputs {
             match kind {
-                0 => drop(bench.input(Input::Host(&octets))),
+                0 => drop(rig.input(Input::Host(&octets))),
                 1 => {
                     let which = octets.first().copied().unwrap_or(0) % 8;
                     let data = octets.get(1..).unwrap_or_default();
@@ -272,27 +266,27 @@ proptest! {
                     message.extend([0, 1, which % 2, 0, 0]);
                     message.extend_from_slice(data);
                     // After noise it may be part of another frame.
-                    let _ = bench.input(Input::Host(&frame::emit(&message)));
+                    let _ = rig.input(Input::Host(&frame::emit(&message)));
                 }
-                2 => drop(bench.card(&vcard::atr::t1())),
+                2 => drop(rig.card(&vcard::atr::t1())),
                 3 => {
                     for octet in octets {
-                        let _ = bench.input(Input::Card { octet, damaged: octet == 0xFF });
+                        let _ = rig.input(Input::Card { octet, damaged: octet == 0xFF });
                     }
                 }
                 4 => {
                     let moved = if octets.len() % 2 == 0 { Input::Removed } else { Input::Inserted };
-                    let _ = bench.input(moved);
+                    let _ = rig.input(moved);
                 }
                 _ => {
-                    bench.now = bench.now.after(Duration::from_millis(700));
-                    let _ = bench.input(Input::Timeout);
+                    rig.now = rig.now.after(Duration::from_millis(700));
+                    let _ = rig.input(Input::Timeout);
                 }
             }
         }
-        bench.now = bench.now.after(Duration::from_secs(1));
-        let _ = bench.input(Input::Timeout);
-        let outputs = bench.command(&hex!("65 00000000 00 01 000000"));
+        rig.now = rig.now.after(Duration::from_secs(1));
+        let _ = rig.input(Input::Timeout);
+        let outputs = rig.command(&hex!("65 00000000 00 01 000000"));
         prop_assert!(matches!(outputs.last(), Some(Output::ToHost(answer)) if answer[2] == STATUS));
     }
 }

@@ -69,7 +69,7 @@ impl Os for Echo {
 }
 
 /// A terminal on the port of a server that runs in its thread.
-pub(super) struct Bench {
+pub(super) struct Rig {
     port: File,
     control: BufReader<UnixStream>,
     folder: PathBuf,
@@ -78,7 +78,7 @@ pub(super) struct Bench {
     thread: Option<JoinHandle<Result<(), ServeError>>>,
 }
 
-impl Bench {
+impl Rig {
     fn new(name: &str, atr: Vec<u8>, pace: bool) -> Self {
         Self::with(name, &atr, Options { pace, ..Options::default() })
     }
@@ -183,7 +183,7 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+impl Drop for Rig {
     fn drop(&mut self) {
         self.stop.write(1).unwrap();
         let ended = self.thread.take().unwrap().join();
@@ -199,144 +199,144 @@ impl Drop for Bench {
 #[test]
 fn reset_pps_and_a_command() {
     let atr = vcard::atr::t1();
-    let mut bench = Bench::new("pps", atr.clone(), false);
-    bench.send(&hex!("00 C1 01 FE 3E"));
-    bench.expect_silence();
-    bench.reset();
-    bench.expect(&atr);
-    bench.send(&hex!("FF 11 18 F6"));
-    bench.expect(&hex!("FF 11 18 F6"));
+    let mut rig = Rig::new("pps", atr.clone(), false);
+    rig.send(&hex!("00 C1 01 FE 3E"));
+    rig.expect_silence();
+    rig.reset();
+    rig.expect(&atr);
+    rig.send(&hex!("FF 11 18 F6"));
+    rig.expect(&hex!("FF 11 18 F6"));
     // Still at 9600: not heard.
-    bench.send(&hex!("00 C1 01 FE 3E"));
-    bench.expect_silence();
-    bench.set(115_200, 0);
-    bench.send(&hex!("00 C1 01 FE 3E"));
-    bench.expect(&hex!("00 E1 01 FE 1E"));
-    bench.send(&hex!("00 00 05 80CAFFFF00 4F"));
-    bench.expect(&hex!("00 00 07 80CAFFFF009000 DD"));
-    let record = bench.record();
+    rig.send(&hex!("00 C1 01 FE 3E"));
+    rig.expect_silence();
+    rig.set(115_200, 0);
+    rig.send(&hex!("00 C1 01 FE 3E"));
+    rig.expect(&hex!("00 E1 01 FE 1E"));
+    rig.send(&hex!("00 00 05 80CAFFFF00 4F"));
+    rig.expect(&hex!("00 00 07 80CAFFFF009000 DD"));
+    let record = rig.record();
     assert_eq!(record[1], ("R".into(), String::new()));
     assert_eq!(record[2].0, "R");
     assert_eq!(record[3], ("T".into(), "FF1118F6".into()));
     assert_eq!(record[4], ("C".into(), "FF1118F6".into()));
     assert_eq!(record.last().unwrap().0, "C");
     // Reset again: the answer comes at the initial speed.
-    bench.reset();
-    bench.expect(&atr);
-    assert_eq!(bench.command("status")["resets"], 2);
+    rig.reset();
+    rig.expect(&atr);
+    assert_eq!(rig.command("status")["resets"], 2);
 }
 
 #[test]
 fn parity_marks_double_ff() {
-    let mut bench = Bench::new("marks", vcard::atr::t0(), false);
-    bench.reset();
-    bench.expect(&vcard::atr::t0());
-    bench.set(9600, libc::PARMRK | libc::INPCK);
-    bench.send(&hex!("80 FF 00 00 01"));
-    bench.expect(&hex!("FF FF"));
-    bench.send(&hex!("FF"));
-    bench.expect(&hex!("61 06"));
-    bench.send(&hex!("00 C0 00 00 06"));
-    bench.expect(&hex!("C0 80 FFFF 00 00 01 FFFF 9000"));
+    let mut rig = Rig::new("marks", vcard::atr::t0(), false);
+    rig.reset();
+    rig.expect(&vcard::atr::t0());
+    rig.set(9600, libc::PARMRK | libc::INPCK);
+    rig.send(&hex!("80 FF 00 00 01"));
+    rig.expect(&hex!("FF FF"));
+    rig.send(&hex!("FF"));
+    rig.expect(&hex!("61 06"));
+    rig.send(&hex!("00 C0 00 00 06"));
+    rig.expect(&hex!("C0 80 FFFF 00 00 01 FFFF 9000"));
 }
 
 #[test]
 fn a_missed_pulse_shows_by_the_speed() {
     let atr = vcard::atr::t1();
-    let mut bench = Bench::new("pulse", atr.clone(), false);
-    bench.reset();
-    bench.expect(&atr);
-    bench.send(&hex!("FF 11 18 F6"));
-    bench.expect(&hex!("FF 11 18 F6"));
-    bench.set(115_200, 0);
-    bench.send(&hex!("00 C1 01 FE 3E"));
-    bench.expect(&hex!("00 E1 01 FE 1E"));
-    bench.set(9600, 0);
-    bench.expect(&atr);
+    let mut rig = Rig::new("pulse", atr.clone(), false);
+    rig.reset();
+    rig.expect(&atr);
+    rig.send(&hex!("FF 11 18 F6"));
+    rig.expect(&hex!("FF 11 18 F6"));
+    rig.set(115_200, 0);
+    rig.send(&hex!("00 C1 01 FE 3E"));
+    rig.expect(&hex!("00 E1 01 FE 1E"));
+    rig.set(9600, 0);
+    rig.expect(&atr);
 }
 
 #[test]
 fn removed_and_put_back() {
     let atr = vcard::atr::t0();
-    let mut bench = Bench::new("remove", atr.clone(), false);
-    bench.reset();
-    bench.expect(&atr);
-    assert_eq!(bench.command("remove")["ok"], true);
-    assert!(bench.command("remove")["error"].as_str().unwrap().contains("no card"));
-    bench.send(&hex!("80 CA 00 00 00"));
-    bench.expect_silence();
-    bench.reset();
-    bench.expect_silence();
-    assert_eq!(bench.command("insert")["ok"], true);
-    assert!(bench.command("insert")["error"].as_str().unwrap().contains("already"));
+    let mut rig = Rig::new("remove", atr.clone(), false);
+    rig.reset();
+    rig.expect(&atr);
+    assert_eq!(rig.command("remove")["ok"], true);
+    assert!(rig.command("remove")["error"].as_str().unwrap().contains("no card"));
+    rig.send(&hex!("80 CA 00 00 00"));
+    rig.expect_silence();
+    rig.reset();
+    rig.expect_silence();
+    assert_eq!(rig.command("insert")["ok"], true);
+    assert!(rig.command("insert")["error"].as_str().unwrap().contains("already"));
     // Not before the next reset.
-    bench.expect_silence();
-    assert_eq!(bench.command("status")["card"], "mute");
-    bench.reset();
-    bench.expect(&atr);
-    assert_eq!(bench.command("status")["card"], "on");
+    rig.expect_silence();
+    assert_eq!(rig.command("status")["card"], "mute");
+    rig.reset();
+    rig.expect(&atr);
+    assert_eq!(rig.command("status")["card"], "on");
 }
 
 #[test]
 fn power_lost_inside_a_command() {
     let atr = vcard::atr::t0();
-    let mut bench = Bench::new("cut", atr.clone(), false);
-    bench.reset();
-    bench.expect(&atr);
-    assert_eq!(bench.command("cut before-commit")["cut"], "before-commit");
-    assert_eq!(bench.command("status")["armed"], "Some(BeforeCommit)");
-    bench.send(&hex!("80 CC 00 00 00"));
-    bench.expect_silence();
-    bench.send(&hex!("80 CA 00 00 00"));
-    bench.expect_silence();
-    bench.reset();
-    bench.expect(&atr);
-    bench.send(&hex!("80 CA 00 00 00"));
-    bench.expect(&hex!("6C 05"));
+    let mut rig = Rig::new("cut", atr.clone(), false);
+    rig.reset();
+    rig.expect(&atr);
+    assert_eq!(rig.command("cut before-commit")["cut"], "before-commit");
+    assert_eq!(rig.command("status")["armed"], "Some(BeforeCommit)");
+    rig.send(&hex!("80 CC 00 00 00"));
+    rig.expect_silence();
+    rig.send(&hex!("80 CA 00 00 00"));
+    rig.expect_silence();
+    rig.reset();
+    rig.expect(&atr);
+    rig.send(&hex!("80 CA 00 00 00"));
+    rig.expect(&hex!("6C 05"));
 }
 
 #[test]
 fn a_reset_in_the_middle_of_a_command_makes_its_answer_void() {
     let atr = vcard::atr::t1();
-    let mut bench = Bench::new("void", atr.clone(), false);
-    bench.reset();
-    bench.expect(&atr);
-    bench.send(&hex!("00 00 02 80EE 6C"));
+    let mut rig = Rig::new("void", atr.clone(), false);
+    rig.reset();
+    rig.expect(&atr);
+    rig.send(&hex!("00 00 02 80EE 6C"));
     // The card asks for more time while its system works.
-    bench.expect(&hex!("00 C3 01 01 C3"));
-    bench.set(0, 0);
-    bench.go_on.send(()).unwrap();
-    while bench.command("status")["card"] != "reset" {}
-    bench.set(9600, 0);
-    bench.expect(&atr);
-    bench.send(&hex!("00 00 02 80CA 48"));
-    bench.expect(&hex!("00 00 04 80CA9000 DE"));
+    rig.expect(&hex!("00 C3 01 01 C3"));
+    rig.set(0, 0);
+    rig.go_on.send(()).unwrap();
+    while rig.command("status")["card"] != "reset" {}
+    rig.set(9600, 0);
+    rig.expect(&atr);
+    rig.send(&hex!("00 00 02 80CA 48"));
+    rig.expect(&hex!("00 00 04 80CA9000 DE"));
 }
 
 #[test]
 fn a_panic_of_the_card_ends_the_service() {
     let atr = vcard::atr::t0();
-    let mut bench = Bench::new("panic", atr.clone(), false);
-    bench.reset();
-    bench.expect(&atr);
-    bench.send(&hex!("80 DD 00 00 00"));
-    let ended = bench.thread.take().unwrap().join().unwrap();
+    let mut rig = Rig::new("panic", atr.clone(), false);
+    rig.reset();
+    rig.expect(&atr);
+    rig.send(&hex!("80 DD 00 00 00"));
+    let ended = rig.thread.take().unwrap().join().unwrap();
     assert!(matches!(ended, Err(ServeError::CardEnded)));
-    bench.thread = Some(std::thread::spawn(|| Ok(())));
+    rig.thread = Some(std::thread::spawn(|| Ok(())));
 }
 
 #[test]
 fn a_paced_line_takes_its_time() {
     let atr = vcard::atr::t0();
-    let mut bench = Bench::new("pace", atr.clone(), true);
+    let mut rig = Rig::new("pace", atr.clone(), true);
     let begin = std::time::Instant::now();
-    bench.reset();
-    bench.expect(&atr);
+    rig.reset();
+    rig.expect(&atr);
     // 11 characters of 12 etu at 9622 bit/s are 13.7 ms.
     assert!(begin.elapsed() >= Duration::from_micros(13_500));
     let begin = std::time::Instant::now();
-    bench.send(&hex!("80 CA 00 00 05"));
-    bench.expect(&hex!("CA 80CA000005 9000"));
+    rig.send(&hex!("80 CA 00 00 05"));
+    rig.expect(&hex!("CA 80CA000005 9000"));
     // 13 characters and the thinking.
     assert!(begin.elapsed() >= Duration::from_micros(17_000));
 }

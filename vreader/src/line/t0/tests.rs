@@ -9,7 +9,7 @@ fn at(ms: u64) -> Instant {
     Instant::from_micros(ms * 1000)
 }
 
-struct Bench {
+struct Rig {
     card: T0,
     executed: Vec<Vec<u8>>,
     /// What the operating system answers; `None` when it is still at work.
@@ -17,7 +17,7 @@ struct Bench {
     now: u64,
 }
 
-impl Bench {
+impl Rig {
     fn new(response: &[u8]) -> Self {
         let response = Some(response.to_vec());
         Self {
@@ -56,8 +56,8 @@ impl Bench {
 
 #[test]
 fn data_in_and_an_answer_to_fetch() {
-    let mut bench = Bench::new(&hex!("AABBCC 9000"));
-    bench.dialogue(&[
+    let mut rig = Rig::new(&hex!("AABBCC 9000"));
+    rig.dialogue(&[
         (&hex!("84 34 00"), &[]),
         (&hex!("00 03"), &hex!("34")),
         (&hex!("0102"), &[]),
@@ -67,13 +67,13 @@ fn data_in_and_an_answer_to_fetch() {
         (&hex!("00 C0 00 00 01"), &hex!("C0 CC 9000")),
         (&hex!("00 C0 00 00 01"), &hex!("6985")),
     ]);
-    assert_eq!(bench.executed, [hex!("8434000003010203")]);
+    assert_eq!(rig.executed, [hex!("8434000003010203")]);
 }
 
 #[test]
 fn another_command_drops_the_kept_answer() {
-    let mut bench = Bench::new(&hex!("AA 9000"));
-    bench.dialogue(&[
+    let mut rig = Rig::new(&hex!("AA 9000"));
+    rig.dialogue(&[
         (&hex!("84 34 00 00 01"), &hex!("34")),
         (&hex!("01"), &hex!("61 01")),
         (&hex!("00 84 00 00 01"), &hex!("84 AA 9000")),
@@ -83,20 +83,20 @@ fn another_command_drops_the_kept_answer() {
 
 #[test]
 fn the_right_length_gets_the_same_answer_without_a_second_execution() {
-    let mut bench = Bench::new(&hex!("AABBCC 9000"));
-    bench.dialogue(&[
+    let mut rig = Rig::new(&hex!("AABBCC 9000"));
+    rig.dialogue(&[
         (&hex!("00 B2 01 0C 00"), &hex!("6C 03")),
         (&hex!("00 B2 01 0C 03"), &hex!("B2 AABBCC 9000")),
         (&hex!("00 B2 01 0C 02"), &hex!("6C 03")),
         (&hex!("00 B2 02 0C 03"), &hex!("B2 AABBCC 9000")),
     ]);
-    assert_eq!(bench.executed.len(), 3);
+    assert_eq!(rig.executed.len(), 3);
 }
 
 #[test]
 fn a_whole_answer_of_256() {
-    let mut bench = Bench::new(&[&[7; 256][..], &hex!("9000")].concat());
-    bench.dialogue(&[
+    let mut rig = Rig::new(&[&[7; 256][..], &hex!("9000")].concat());
+    rig.dialogue(&[
         (&hex!("00 B0 00 00 00"), &[&hex!("B0")[..], &[7; 256], &hex!("9000")].concat()),
         (&hex!("84 36 00 00 01"), &hex!("36")),
         (&hex!("01"), &hex!("61 00")),
@@ -106,8 +106,8 @@ fn a_whole_answer_of_256() {
 
 #[test]
 fn short_ends() {
-    let mut bench = Bench::new(&hex!("6A82"));
-    bench.dialogue(&[
+    let mut rig = Rig::new(&hex!("6A82"));
+    rig.dialogue(&[
         (&hex!("00 A4 04 00 00"), &hex!("6A82")),
         (&hex!("00 A4 04 00 01"), &hex!("A4")),
         (&hex!("FF"), &hex!("6A82")),
@@ -116,30 +116,30 @@ fn short_ends() {
         (&hex!("00 60 00 00 00"), &hex!("6D00")),
         (&hex!("00 90 00 00 00"), &hex!("6D00")),
     ]);
-    assert_eq!(bench.executed[0], hex!("00A40400"));
+    assert_eq!(rig.executed[0], hex!("00A40400"));
 }
 
 #[test]
 fn the_terminal_is_told_to_wait() {
-    let mut bench = Bench::new(&[]);
-    bench.response = None;
-    bench.dialogue(&[(&hex!("00 84 00 00 08"), &[])]);
+    let mut rig = Rig::new(&[]);
+    rig.response = None;
+    rig.dialogue(&[(&hex!("00 84 00 00 08"), &[])]);
     for half in 1..=3 {
-        bench.now = half * 500;
-        assert_eq!(bench.input(Input::Timeout), [NULL]);
-        assert!(bench.input(Input::Timeout).is_empty());
+        rig.now = half * 500;
+        assert_eq!(rig.input(Input::Timeout), [NULL]);
+        assert!(rig.input(Input::Timeout).is_empty());
     }
-    assert_eq!(bench.input(Input::Executed(&hex!("01 6281"))), hex!("6C 01"));
-    bench.dialogue(&[(&hex!("00 84 00 00 01"), &hex!("84 01 6281"))]);
+    assert_eq!(rig.input(Input::Executed(&hex!("01 6281"))), hex!("6C 01"));
+    rig.dialogue(&[(&hex!("00 84 00 00 01"), &hex!("84 01 6281"))]);
 }
 
 #[test]
 fn a_header_cut_short_is_forgotten() {
-    let mut bench = Bench::new(&hex!("9000"));
-    bench.dialogue(&[(&hex!("00 A4 04"), &[])]);
-    bench.now = 1000;
-    assert!(bench.input(Input::Timeout).is_empty());
-    bench.dialogue(&[(&hex!("00 A4 00 00 00"), &hex!("9000"))]);
+    let mut rig = Rig::new(&hex!("9000"));
+    rig.dialogue(&[(&hex!("00 A4 04"), &[])]);
+    rig.now = 1000;
+    assert!(rig.input(Input::Timeout).is_empty());
+    rig.dialogue(&[(&hex!("00 A4 00 00 00"), &hex!("9000"))]);
 }
 
 #[test]
@@ -168,13 +168,13 @@ mod properties {
         fn any_octets(inputs in prop::collection::vec(
             (0..4u8, prop::collection::vec(any::<u8>(), 0..300)), 0..30)
         ) {
-            let mut bench = Bench::new(&hex!("0102 9000"));
+            let mut rig = Rig::new(&hex!("0102 9000"));
             for (kind, octets) in inputs {
-                bench.now += 300;
+                rig.now += 300;
                 let _ = match kind {
-                    0 => bench.input(Input::Timeout),
-                    1 => bench.input(Input::Executed(&octets)),
-                    _ => bench.input(Input::Received(&octets)),
+                    0 => rig.input(Input::Timeout),
+                    1 => rig.input(Input::Executed(&octets)),
+                    _ => rig.input(Input::Received(&octets)),
                 };
             }
         }

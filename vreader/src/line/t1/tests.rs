@@ -16,14 +16,14 @@ fn at(ms: u64) -> Instant {
 }
 
 /// A card whose operating system answers a command with its own octets and 9000.
-struct Bench {
+struct Rig {
     card: T1,
     executed: Vec<Vec<u8>>,
     now: u64,
     slow: bool,
 }
 
-impl Bench {
+impl Rig {
     fn new() -> Self {
         Self { card: T1::new(PARAMS), executed: Vec::new(), now: 0, slow: false }
     }
@@ -76,7 +76,7 @@ const DAMAGED: &[u8] = &hex!("00 83 00");
 
 #[test]
 fn error_free() {
-    Bench::new().dialogue(&[
+    Rig::new().dialogue(&[
         (&hex!("00 C1 01 FE"), &hex!("00 E1 01 FE")),
         (&hex!("00 00 02 AABB"), &hex!("00 00 04 AABB9000")),
         (&hex!("00 40 01 CC"), &hex!("00 40 03 CC9000")),
@@ -86,8 +86,8 @@ fn error_free() {
 
 #[test]
 fn chains_both_ways() {
-    let mut bench = Bench::new();
-    bench.dialogue(&[
+    let mut rig = Rig::new();
+    rig.dialogue(&[
         (&hex!("00 C1 01 02"), &hex!("00 E1 01 02")),
         (&hex!("00 20 02 0102"), &hex!("00 90 00")),
         (&hex!("00 60 02 0304"), &hex!("00 80 00")),
@@ -97,12 +97,12 @@ fn chains_both_ways() {
         (&hex!("00 90 00"), &hex!("00 40 01 00")),
         (&hex!("00 40 01 09"), &hex!("00 20 02 0990")),
     ]);
-    assert_eq!(bench.executed, [hex!("0102030405").to_vec(), hex!("09").to_vec()]);
+    assert_eq!(rig.executed, [hex!("0102030405").to_vec(), hex!("09").to_vec()]);
 }
 
 #[test]
 fn damaged_blocks_are_asked_for_again() {
-    Bench::new().dialogue(&[
+    Rig::new().dialogue(&[
         (DAMAGED, &hex!("00 82 00")),
         (&hex!("00 00 01 AA"), &hex!("00 00 03 AA9000")),
         // The card's block was damaged.
@@ -111,8 +111,8 @@ fn damaged_blocks_are_asked_for_again() {
         (DAMAGED, &hex!("00 92 00")),
         (&hex!("00 80 00"), &hex!("00 00 03 AA9000")),
     ]);
-    let mut bench = Bench::new();
-    bench.dialogue(&[
+    let mut rig = Rig::new();
+    rig.dialogue(&[
         (&hex!("00 00 01 AA"), &hex!("00 00 03 AA9000")),
         // The terminal's next block was lost, and it asks for the card's next.
         (&hex!("00 90 00"), &hex!("00 90 00")),
@@ -121,24 +121,24 @@ fn damaged_blocks_are_asked_for_again() {
         (&hex!("00 40 01 CC"), &hex!("00 82 00")),
         (&hex!("00 00 01 CC"), &hex!("00 00 03 CC9000")),
     ]);
-    assert_eq!(bench.executed.len(), 3);
+    assert_eq!(rig.executed.len(), 3);
 }
 
 #[test]
 fn wrong_lrc_is_an_edc_error_and_the_third_is_the_last() {
-    let mut bench = Bench::new();
+    let mut rig = Rig::new();
     for _ in 0..3 {
-        assert_eq!(bench.input(Input::Received(&hex!("00 00 01 AA 00"))), hex!("00 81 00 81"));
+        assert_eq!(rig.input(Input::Received(&hex!("00 00 01 AA 00"))), hex!("00 81 00 81"));
     }
-    assert!(bench.input(Input::Received(&hex!("00 00 01 AA 00"))).is_empty());
-    bench.dialogue(&[(&hex!("00 C0 00"), &hex!("00 E0 00"))]);
-    assert_eq!(bench.input(Input::Received(&hex!("00 00 01 AA 00"))), hex!("00 81 00 81"));
+    assert!(rig.input(Input::Received(&hex!("00 00 01 AA 00"))).is_empty());
+    rig.dialogue(&[(&hex!("00 C0 00"), &hex!("00 E0 00"))]);
+    assert_eq!(rig.input(Input::Received(&hex!("00 00 01 AA 00"))), hex!("00 81 00 81"));
 }
 
 #[test]
 fn chain_errors() {
-    let mut bench = Bench::new();
-    bench.dialogue(&[
+    let mut rig = Rig::new();
+    rig.dialogue(&[
         (&hex!("00 C1 01 02"), &hex!("00 E1 01 02")),
         // The answer was damaged.
         (&hex!("00 C1 01 02"), &hex!("00 E1 01 02")),
@@ -154,12 +154,12 @@ fn chain_errors() {
         (&hex!("00 80 00"), &hex!("00 00 01 00")),
         (&hex!("00 00 01 07"), &hex!("00 60 02 0790")),
     ]);
-    assert_eq!(bench.executed, [hex!("010203").to_vec(), hex!("07").to_vec()]);
+    assert_eq!(rig.executed, [hex!("010203").to_vec(), hex!("07").to_vec()]);
 }
 
 #[test]
 fn the_terminal_gives_the_cards_chain_up() {
-    Bench::new().dialogue(&[
+    Rig::new().dialogue(&[
         (&hex!("00 C1 01 02"), &hex!("00 E1 01 02")),
         (&hex!("00 00 02 0102"), &hex!("00 20 02 0102")),
         (&hex!("00 C2 00"), &hex!("00 E2 00")),
@@ -169,61 +169,61 @@ fn the_terminal_gives_the_cards_chain_up() {
 
 #[test]
 fn a_command_without_end_is_aborted() {
-    let mut bench = Bench::new();
+    let mut rig = Rig::new();
     let long = |ns: u8| [&[0, ns | 0x20, 200][..], &[7; 200]].concat();
-    bench.dialogue(&[
+    rig.dialogue(&[
         (&long(0x00), &hex!("00 90 00")),
         (&long(0x40), &hex!("00 C2 00")),
         (DAMAGED, &hex!("00 C2 00")),
         (&hex!("00 E2 00"), &hex!("00 80 00")),
         (&hex!("00 00 01 AA"), &hex!("00 00 03 AA9000")),
     ]);
-    assert_eq!(bench.executed, [[0xAA]]);
+    assert_eq!(rig.executed, [[0xAA]]);
 }
 
 #[test]
 fn resynch_starts_over_and_forgets() {
-    let mut bench = Bench::new();
-    bench.dialogue(&[
+    let mut rig = Rig::new();
+    rig.dialogue(&[
         (&hex!("00 00 01 01"), &hex!("00 00 03 019000")),
         (&hex!("00 60 01 02"), &hex!("00 80 00")),
         (&hex!("00 C0 00"), &hex!("00 E0 00")),
         (&hex!("00 00 01 03"), &hex!("00 00 03 039000")),
     ]);
-    assert_eq!(bench.executed, [[1], [3]]);
+    assert_eq!(rig.executed, [[1], [3]]);
     // While the operating system works: its answer belongs to nobody.
-    bench.slow = true;
-    bench.dialogue(&[
+    rig.slow = true;
+    rig.dialogue(&[
         (&hex!("00 40 01 04"), &[]),
         (&hex!("00 C0 00"), &hex!("00 E0 00")),
         (&hex!("00 00 01 05"), &[]),
     ]);
-    assert!(bench.input(Input::Executed(&hex!("04 9000"))).is_empty());
-    assert_eq!(bench.input(Input::Executed(&hex!("05 9000"))), with_lrc(&hex!("00 00 03 059000")));
+    assert!(rig.input(Input::Executed(&hex!("04 9000"))).is_empty());
+    assert_eq!(rig.input(Input::Executed(&hex!("05 9000"))), with_lrc(&hex!("00 00 03 059000")));
 }
 
 #[test]
 fn more_time_is_asked_for() {
-    let mut bench = Bench::new();
-    bench.slow = true;
-    bench.dialogue(&[(&hex!("00 00 01 01"), &[])]);
-    assert_eq!(bench.deadline(), Some(at(100)));
-    bench.now = 99;
-    assert!(bench.input(Input::Timeout).is_empty());
-    bench.now = 100;
-    assert_eq!(bench.input(Input::Timeout), hex!("00 C3 01 01 C3"));
-    bench.dialogue(&[
+    let mut rig = Rig::new();
+    rig.slow = true;
+    rig.dialogue(&[(&hex!("00 00 01 01"), &[])]);
+    assert_eq!(rig.deadline(), Some(at(100)));
+    rig.now = 99;
+    assert!(rig.input(Input::Timeout).is_empty());
+    rig.now = 100;
+    assert_eq!(rig.input(Input::Timeout), hex!("00 C3 01 01 C3"));
+    rig.dialogue(&[
         // The request was damaged; then the answer to it.
         (&hex!("00 80 00"), &hex!("00 C3 01 01")),
         (DAMAGED, &hex!("00 C3 01 01")),
         (&hex!("00 E3 01 02"), &hex!("00 C3 01 01")),
         (&hex!("00 E3 01 01"), &[]),
     ]);
-    bench.now = 200;
-    assert_eq!(bench.input(Input::Timeout), hex!("00 C3 01 01 C3"));
+    rig.now = 200;
+    assert_eq!(rig.input(Input::Timeout), hex!("00 C3 01 01 C3"));
     // The answer comes before the terminal's consent, and waits for it.
-    assert!(bench.input(Input::Executed(&hex!("01 9000"))).is_empty());
-    bench.dialogue(&[
+    assert!(rig.input(Input::Executed(&hex!("01 9000"))).is_empty());
+    rig.dialogue(&[
         (&hex!("00 E3 01 01"), &hex!("00 00 03 019000")),
         (&hex!("00 80 00"), &hex!("00 00 03 019000")),
     ]);
@@ -231,13 +231,13 @@ fn more_time_is_asked_for() {
 
 #[test]
 fn a_block_cut_short_is_asked_for_again() {
-    let mut bench = Bench::new();
-    assert!(bench.input(Input::Received(&hex!("00 00 05 01"))).is_empty());
-    assert_eq!(bench.deadline(), Some(at(105)));
-    bench.now = 105;
-    assert_eq!(bench.input(Input::Timeout), hex!("00 82 00 82"));
-    assert_eq!(bench.deadline(), None);
-    bench.dialogue(&[(&hex!("00 00 01 01"), &hex!("00 00 03 019000"))]);
+    let mut rig = Rig::new();
+    assert!(rig.input(Input::Received(&hex!("00 00 05 01"))).is_empty());
+    assert_eq!(rig.deadline(), Some(at(105)));
+    rig.now = 105;
+    assert_eq!(rig.input(Input::Timeout), hex!("00 82 00 82"));
+    assert_eq!(rig.deadline(), None);
+    rig.dialogue(&[(&hex!("00 00 01 01"), &hex!("00 00 03 019000"))]);
 }
 
 #[test]
@@ -249,27 +249,27 @@ fn nonsense_is_refused() {
         &hex!("21 00 00"),
         &hex!("00 C1 01 00"),
     ] {
-        Bench::new().dialogue(&[(block, &hex!("00 82 00"))]);
+        Rig::new().dialogue(&[(block, &hex!("00 82 00"))]);
     }
 }
 
 #[test]
 fn trouble_with_an_answer() {
-    let mut bench = Bench::new();
-    bench.slow = true;
-    bench.dialogue(&[(&hex!("00 00 01 01"), &[])]);
-    bench.card.stall(2, 5);
-    assert_eq!(bench.input(Input::Executed(&hex!("9000"))), hex!("00 C3 01 05 C7"));
-    bench.dialogue(&[
+    let mut rig = Rig::new();
+    rig.slow = true;
+    rig.dialogue(&[(&hex!("00 00 01 01"), &[])]);
+    rig.card.stall(2, 5);
+    assert_eq!(rig.input(Input::Executed(&hex!("9000"))), hex!("00 C3 01 05 C7"));
+    rig.dialogue(&[
         (&hex!("00 E3 01 01"), &hex!("00 C3 01 05")),
         (&hex!("00 E3 01 05"), &hex!("00 C3 01 05")),
         (&hex!("00 E3 01 05"), &hex!("00 00 02 9000")),
         (&hex!("00 40 01 02"), &[]),
     ]);
-    bench.card.spoil(Wrong::Edc, 2);
-    assert_eq!(bench.input(Input::Executed(&hex!("9000"))), hex!("00 40 02 9000 D3"));
-    assert_eq!(bench.input(Input::Received(&hex!("00 90 00 90"))), hex!("00 40 02 9000 D3"));
-    bench.dialogue(&[(&hex!("00 90 00"), &hex!("00 40 02 9000"))]);
+    rig.card.spoil(Wrong::Edc, 2);
+    assert_eq!(rig.input(Input::Executed(&hex!("9000"))), hex!("00 40 02 9000 D3"));
+    assert_eq!(rig.input(Input::Received(&hex!("00 90 00 90"))), hex!("00 40 02 9000 D3"));
+    rig.dialogue(&[(&hex!("00 90 00"), &hex!("00 40 02 9000"))]);
 }
 
 #[test]
@@ -296,18 +296,18 @@ fn wrong_blocks() {
 
 #[test]
 fn an_octet_with_wrong_parity_spoils_its_block() {
-    let mut bench = Bench::new();
-    assert!(bench.input(Input::Received(&hex!("00 00"))).is_empty());
-    assert!(bench.input(Input::Damaged(0x01)).is_empty());
-    assert_eq!(bench.input(Input::Received(&hex!("AA AB"))), hex!("00 81 00 81"));
-    bench.dialogue(&[(&hex!("00 00 01 AA"), &hex!("00 00 03 AA9000"))]);
+    let mut rig = Rig::new();
+    assert!(rig.input(Input::Received(&hex!("00 00"))).is_empty());
+    assert!(rig.input(Input::Damaged(0x01)).is_empty());
+    assert_eq!(rig.input(Input::Received(&hex!("AA AB"))), hex!("00 81 00 81"));
+    rig.dialogue(&[(&hex!("00 00 01 AA"), &hex!("00 00 03 AA9000"))]);
 }
 
 #[test]
 fn fields_no_longer_than_the_card_likes() {
-    let mut bench = Bench::new();
-    bench.card.params.largest_field = 3;
-    bench.dialogue(&[
+    let mut rig = Rig::new();
+    rig.card.params.largest_field = 3;
+    rig.dialogue(&[
         (&hex!("00 00 02 AABB"), &hex!("00 20 03 AABB90")),
         (&hex!("00 90 00"), &hex!("00 40 01 00")),
     ]);
@@ -316,23 +316,23 @@ fn fields_no_longer_than_the_card_likes() {
 /// A doubled octet can leave a right block, one octet too early: it is not that block.
 #[test]
 fn a_block_with_an_octet_behind_it_is_none() {
-    let mut bench = Bench::new();
+    let mut rig = Rig::new();
     let block = with_lrc(&hex!("00 00 02 AABB"));
     let longer = [&block[..], &[0x00]].concat();
-    assert_eq!(bench.input(Input::Received(&longer)), with_lrc(&hex!("00 82 00")));
-    assert!(bench.executed.is_empty());
+    assert_eq!(rig.input(Input::Received(&longer)), with_lrc(&hex!("00 82 00")));
+    assert!(rig.executed.is_empty());
     // Octet by octet it takes silence to know.
-    bench.card.params.settle = Duration::from_millis(2);
-    assert!(bench.input(Input::Received(&block)).is_empty());
-    assert_eq!(bench.deadline(), Some(at(2)));
-    bench.now = 1;
-    assert!(bench.input(Input::Received(&[0x00])).is_empty());
-    bench.now = 3;
-    assert_eq!(bench.input(Input::Timeout), with_lrc(&hex!("00 82 00")));
-    assert!(bench.executed.is_empty());
-    assert!(bench.input(Input::Received(&block)).is_empty());
-    bench.now = 5;
-    assert_eq!(bench.input(Input::Timeout), with_lrc(&hex!("00 00 04 AABB9000")));
+    rig.card.params.settle = Duration::from_millis(2);
+    assert!(rig.input(Input::Received(&block)).is_empty());
+    assert_eq!(rig.deadline(), Some(at(2)));
+    rig.now = 1;
+    assert!(rig.input(Input::Received(&[0x00])).is_empty());
+    rig.now = 3;
+    assert_eq!(rig.input(Input::Timeout), with_lrc(&hex!("00 82 00")));
+    assert!(rig.executed.is_empty());
+    assert!(rig.input(Input::Received(&block)).is_empty());
+    rig.now = 5;
+    assert_eq!(rig.input(Input::Timeout), with_lrc(&hex!("00 00 04 AABB9000")));
 }
 
 mod properties {
@@ -345,27 +345,27 @@ mod properties {
         fn any_octets(inputs in prop::collection::vec(
             (0..3u8, prop::collection::vec(any::<u8>(), 0..20), any::<bool>()), 0..40)
         ) {
-            let mut bench = Bench::new();
+            let mut rig = Rig::new();
             for (kind, mut octets, sound) in inputs {
-                bench.now += 60;
-                bench.slow = kind == 2;
+                rig.now += 60;
+                rig.slow = kind == 2;
                 if sound && octets.len() > 3 {
                     octets[0] = 0;
                     octets[2] = (octets.len() - 3) as u8;
                     octets = with_lrc(&octets);
                 }
                 let input = if kind == 1 { Input::Timeout } else { Input::Received(&octets) };
-                let _ = bench.input(input);
+                let _ = rig.input(input);
             }
-            bench.slow = false;
+            rig.slow = false;
             // Whatever was half received is cut short by now.
-            bench.now += 1000;
-            let _ = bench.input(Input::Timeout);
-            bench.dialogue(&[(&hex!("00 C0 00"), &hex!("00 E0 00"))]);
-            while bench.card.void > 0 {
-                let _ = bench.input(Input::Executed(&hex!("6F00")));
+            rig.now += 1000;
+            let _ = rig.input(Input::Timeout);
+            rig.dialogue(&[(&hex!("00 C0 00"), &hex!("00 E0 00"))]);
+            while rig.card.void > 0 {
+                let _ = rig.input(Input::Executed(&hex!("6F00")));
             }
-            bench.dialogue(&[(&hex!("00 00 01 AA"), &hex!("00 00 03 AA9000"))]);
+            rig.dialogue(&[(&hex!("00 00 01 AA"), &hex!("00 00 03 AA9000"))]);
         }
     }
 }

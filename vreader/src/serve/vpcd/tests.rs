@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-struct Bench {
+struct Rig {
     listener: TcpListener,
     stream: TcpStream,
     control: UnixStream,
@@ -18,7 +18,7 @@ struct Bench {
     folder: PathBuf,
 }
 
-impl Bench {
+impl Rig {
     fn new(name: &str, script: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("vcard-vpcd-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
@@ -68,7 +68,7 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+impl Drop for Rig {
     fn drop(&mut self) {
         self.stop.write(1).unwrap();
         let ended = self.thread.take().unwrap().join();
@@ -81,47 +81,47 @@ impl Drop for Bench {
 
 #[test]
 fn power_and_commands() {
-    let mut bench = Bench::new("commands", "");
-    bench.send(&hex!("04"));
-    bench.expect(&vcard::atr::t1());
-    bench.send(&hex!("01"));
-    bench.send(&hex!("03"));
-    bench.send(&hex!("00CA000000"));
-    bench.expect(&hex!("00CA000000 9000"));
-    assert!(bench.command("status").contains("\"card\":\"on\""));
-    bench.send(&hex!("02"));
-    bench.send(&hex!("00CA"));
-    bench.send(&hex!("00CB"));
-    bench.expect(&hex!("00CA 9000"));
-    bench.expect(&hex!("00CB 9000"));
-    bench.send(&hex!("00"));
-    assert!(bench.command("plug").contains("no cable"));
+    let mut rig = Rig::new("commands", "");
+    rig.send(&hex!("04"));
+    rig.expect(&vcard::atr::t1());
+    rig.send(&hex!("01"));
+    rig.send(&hex!("03"));
+    rig.send(&hex!("00CA000000"));
+    rig.expect(&hex!("00CA000000 9000"));
+    assert!(rig.command("status").contains("\"card\":\"on\""));
+    rig.send(&hex!("02"));
+    rig.send(&hex!("00CA"));
+    rig.send(&hex!("00CB"));
+    rig.expect(&hex!("00CA 9000"));
+    rig.expect(&hex!("00CB 9000"));
+    rig.send(&hex!("00"));
+    assert!(rig.command("plug").contains("no cable"));
 }
 
 #[test]
 fn a_card_that_would_not_answer_leaves_and_comes_back() {
-    let mut bench = Bench::new("mute", "command 2 mute\ncommand 3 remove 1\ncommand 4 delay 20");
-    bench.send(&hex!("01"));
+    let mut rig = Rig::new("mute", "command 2 mute\ncommand 3 remove 1\ncommand 4 delay 20");
+    rig.send(&hex!("01"));
     // The power is cut in the first command.
     for apdu in [hex!("00CC"), hex!("00CA"), hex!("00CA")] {
-        bench.send(&apdu);
-        bench.expect_absence();
-        bench.send(&hex!("01"));
+        rig.send(&apdu);
+        rig.expect_absence();
+        rig.send(&hex!("01"));
     }
     let begin = std::time::Instant::now();
-    bench.send(&hex!("00CA"));
+    rig.send(&hex!("00CA"));
     // What comes in the meantime has to wait, and no longer.
-    bench.send(&hex!("04"));
-    bench.expect(&hex!("00CA 9000"));
+    rig.send(&hex!("04"));
+    rig.expect(&hex!("00CA 9000"));
     assert!(begin.elapsed() >= Duration::from_millis(20));
-    bench.expect(&vcard::atr::t1());
-    assert!(bench.command("remove").contains("true"));
-    assert!(bench.command("remove").contains("no card"));
-    assert!(bench.command("status").contains("\"card\":\"removed\""));
-    assert!(bench.command("insert").contains("true"));
-    bench.expect_absence();
-    bench.send(&hex!("04"));
-    bench.expect(&vcard::atr::t1());
+    rig.expect(&vcard::atr::t1());
+    assert!(rig.command("remove").contains("true"));
+    assert!(rig.command("remove").contains("no card"));
+    assert!(rig.command("status").contains("\"card\":\"removed\""));
+    assert!(rig.command("insert").contains("true"));
+    rig.expect_absence();
+    rig.send(&hex!("04"));
+    rig.expect(&vcard::atr::t1());
 }
 
 #[test]
