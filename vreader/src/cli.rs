@@ -1,14 +1,16 @@
 //! The command line.
 
 mod help;
+mod said;
 mod serve;
 
 use cam_types::CasTime;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use said::{at, print};
 use serve::Serve;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use vcard::{Card, Durability, Inspection, Personalisation, PsamInspection};
 
@@ -150,12 +152,4 @@ fn listing(rows: &[(&str, String)], lists: &[(&str, &Vec<String>)]) -> String {
 fn moment(time: CasTime) -> String {
     let (date, time) = time.purse_date_time();
     format!("{date} {time} (UTC+8)")
-}
-
-fn print(text: &str) -> Result<(), String> {
-    writeln!(io::stdout(), "{text}").map_err(|error| format!("standard output: {error}"))
-}
-
-fn at(path: &Path, error: &dyn std::fmt::Display) -> String {
-    format!("{}: {error}", path.display())
 }

@@ -9,6 +9,7 @@
 //! it switches the power, sends the characters of a T=0 command, a T=1 block or a PPS request, and
 //! knows where the card's answer ends. It owns no port and no clock.
 
+mod error;
 mod exchange;
 pub mod frame;
 
@@ -438,16 +439,6 @@ impl Parameters {
         let (bwi, cwi) = (self.octet(3) >> 4, self.octet(3) & 0x0F);
         (edc, line.bwt(bwi).saturating_add(SLACK), line.cwt(cwi).saturating_add(SLACK))
     }
-}
-
-/// Slot errors.
-mod error {
-    pub(super) const UNSUPPORTED: u8 = 0x00;
-    pub(super) const LENGTH: u8 = 0x01;
-    pub(super) const SLOT: u8 = 0x05;
-    pub(super) const PROCEDURE: u8 = 0xF4;
-    pub(super) const PARITY: u8 = 0xFD;
-    pub(super) const MUTE: u8 = 0xFE;
 }
 
 const SET_PARAMETERS: u8 = 0x61;

@@ -1,6 +1,6 @@
 //! `vcard serve`: its options, and what they make of the card.
 
-use super::at;
+use super::said::{at, print};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use iso7816::etu::Convention;
@@ -217,7 +217,7 @@ pub(super) fn serve(args: &Serve) -> Result<(), String> {
         };
         let mut server = VpcdServer::new(Box::new(card.at(side)), &options)
             .map_err(|error| error.to_string())?;
-        super::print(&format!("serving {} to vpcd {address}", args.memory.display()))?;
+        print(&format!("serving {} to vpcd {address}", args.memory.display()))?;
         return server.run(stop.as_fd()).map_err(|error| error.to_string());
     }
     let options = Options {
@@ -239,7 +239,7 @@ pub(super) fn serve(args: &Serve) -> Result<(), String> {
     if let Some(link) = &args.link {
         let _ = write!(line, " as {}", link.display());
     }
-    super::print(&line)?;
+    print(&line)?;
     server.run(stop.as_fd()).map_err(|error| error.to_string())
 }
 

@@ -6,7 +6,7 @@
 //! What the card's answer means is the host's business: this is a TPDU-level reader. It knows only
 //! where an answer ends.
 
-use super::error;
+use crate::gempc::error;
 use iso7816::pps::Pps;
 use iso7816::t1::{Block, Edc};
 use std::time::Duration;
