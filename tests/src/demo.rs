@@ -1,5 +1,7 @@
 //! The demo's card in memory, a paired box, and an operator who seals messages.
 
+use crate::entropy::Sevens;
+use cam_core::Config;
 use cam_types::{
     CasTime, ChannelId, ControlWord, Epoch, EventId, Fen, Key, OperatorId, PackageId, Pseudonym,
     Secret, Slot, StbId, TerminalId, TerminalSequence,
@@ -370,6 +372,13 @@ impl Sender {
             not_before: CasTime::new(0),
         }
     }
+}
+
+/// The demo's box as its engine is told: paired with the card.
+pub fn paired() -> Config {
+    let mut config = Config::new(STB, Key::new(BOX_KEY), Box::new(Sevens));
+    config.stored = vec![box_pairing(STB, 0, K_PAIR, PSEUDONYM)];
+    config
 }
 
 /// The SK of News.

@@ -5,8 +5,10 @@
 #![allow(missing_docs, reason = "a fixture is read in the test beside it")]
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+pub mod card_thread;
 pub mod demo;
 pub mod desk;
+pub mod entropy;
 pub mod memory;
 #[cfg(feature = "meter")]
 pub mod money;

@@ -1,11 +1,12 @@
 //! A box in virtual time: engine and storage, and a slot with the card itself in it.
 
 use crate::demo::{BOX_KEY, K_PAIR, OPERATOR, PIN, PSEUDONYM, STB, box_pairing};
+use crate::entropy::Counting;
 use crate::memory::Memory;
 use crate::tables;
 use cam_core::{
-    Absence, Access, AccessState, CardState, Config, Engine, Entropy, Event, Handover, Input,
-    Offer, Outcome, Output, RequestId, SessionId, StoreId, TxnId, TxnState,
+    Absence, Access, AccessState, CardState, Config, Engine, Event, Handover, Input, Offer,
+    Outcome, Output, RequestId, SessionId, StoreId, TxnId, TxnState,
 };
 use cam_types::{CaSystemId, Fen, Instant, Key, Pid, Pseudonym, StbId};
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
@@ -19,17 +20,6 @@ use vcard::Card;
 const ECM_PID: Pid = Pid::from_field(0x141);
 const EMM_PID: Pid = Pid::from_field(0x150);
 const VIDEO_PID: Pid = Pid::from_field(0x101);
-
-struct Counting(u8);
-
-impl Entropy for Counting {
-    fn fill(&mut self, octets: &mut [u8]) {
-        for octet in octets {
-            self.0 = self.0.wrapping_mul(5).wrapping_add(17);
-            *octet = self.0;
-        }
-    }
-}
 
 /// What happens to the next PURCHASE, or question for one, or [`Stb::fated`] command, on its way.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,22 +2,19 @@
 //! by itself.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
-use cam_core::{AccessStatus, CardState, Config, ControlWords, Engine, Entropy, Event, SessionId};
-use cam_types::{Key, Pid};
+use cam_core::{AccessStatus, ControlWords, Event, SessionId};
+use cam_types::Pid;
 use ecm_emm::descriptor::ScramblingMode;
-use stb_shim::cam::Cam;
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, LadderKeys, Refused};
-use stb_shim::driver::Driver;
 use stb_shim::events::Notice;
-use stb_shim::storage::MemoryStorage;
 use stb_shim::url::Url;
 use stb_shim::vpcd::VpcdReader;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use system_tests::demo::{self, BOX_KEY, K_PAIR, NEWS, NOON, PSEUDONYM, STB, box_pairing};
+use system_tests::card_thread::CardThread;
+use system_tests::demo::{self, NEWS, NOON};
 use system_tests::served::{Card, Vcard};
 use system_tests::tables;
 
@@ -26,15 +23,6 @@ const VCARD: Vcard = Vcard(env!("CARGO_BIN_EXE_vcard"));
 const ECM_PID: Pid = Pid::from_field(0x140);
 const VIDEO_PID: Pid = Pid::from_field(0x100);
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Not random, which is good enough for a card of the demo.
-struct Sevens;
-
-impl Entropy for Sevens {
-    fn fill(&mut self, octets: &mut [u8]) {
-        octets.fill(7);
-    }
-}
 
 /// What the chip refuses now, and how often it was handed words.
 #[derive(Default)]
@@ -67,10 +55,9 @@ impl Descrambler for Chip {
 }
 
 struct Stb {
-    cam: Arc<Cam>,
+    stb: CardThread,
     moods: Arc<Moods>,
     session: SessionId,
-    thread: Option<JoinHandle<()>>,
     _card: Card,
 }
 
@@ -80,35 +67,25 @@ impl Stb {
         let reader = VpcdReader::open(&Url::parse("vpcd:127.0.0.1:0")).unwrap();
         let address = reader.address().unwrap().to_string();
         let card = VCARD.serve_file(name, &demo::file(""), &["--vpcd", &address]);
-        let mut config = Config::new(STB, Key::new(BOX_KEY), Box::new(Sevens));
-        config.stored = vec![box_pairing(STB, 0, K_PAIR, PSEUDONYM)];
-        config.probe = None;
-        let cam = Arc::new(Cam::new(Engine::new(config), 4096, 64).unwrap());
         let moods = Arc::new(moods);
-        let (chip, rows) = (Box::new(Chip(Arc::clone(&moods))), Box::new(MemoryStorage::default()));
+        let chip = Box::new(Chip(Arc::clone(&moods)));
         let opener = Box::new(|| stb_shim::reader::open("vpcd:127.0.0.1:0"));
-        let mut driver = Driver::new(Arc::clone(&cam), Box::new(reader), opener, chip, rows);
-        let thread = Some(thread::spawn(move || driver.run()));
-        loop {
-            let stamped = cam.events().pop(clock::now, PATIENCE).expect("the card comes up");
-            if let Notice::Engine(Event::Card { state: CardState::Ready, .. }) = stamped.notice {
-                break;
-            }
-        }
+        let stb = CardThread::start(demo::paired(), Box::new(reader), opener, chip);
+        stb.until_ready(PATIENCE);
         let pmt = tables::pmt(1, ECM_PID, VIDEO_PID, Some(ScramblingMode::CISSA1));
-        let session = cam.call(|engine, now| engine.session_open(now, 0, &pmt)).unwrap();
-        Self { cam, moods, session, thread, _card: card }
+        let session = stb.cam.call(|engine, now| engine.session_open(now, 0, &pmt)).unwrap();
+        Self { stb, moods, session, _card: card }
     }
 
     /// The ECM of a crypto period is answered: the reason shown then, and the Health events.
     fn play(&self, period: u32) -> (AccessStatus, Vec<String>) {
         let body = demo::body(NOON.saturating_add(period), demo::subscription());
         let ecm = demo::seal_period(NEWS, period, &body);
-        self.cam.section(0, ECM_PID, &ecm).unwrap();
-        self.cam.wait_flushed(self.cam.flush(), PATIENCE).unwrap();
+        self.stb.cam.section(0, ECM_PID, &ecm).unwrap();
+        self.stb.cam.wait_flushed(self.stb.cam.flush(), PATIENCE).unwrap();
         let mut health = Vec::new();
         let mut told = Vec::new();
-        while let Some(stamped) = self.cam.events().pop(clock::now, Duration::ZERO) {
+        while let Some(stamped) = self.stb.cam.events().pop(clock::now, Duration::ZERO) {
             if let Notice::Engine(Event::Access { access, .. }) = stamped.notice {
                 told.push(access.reason);
             }
@@ -118,7 +95,7 @@ impl Stb {
                 health.push(text);
             }
         }
-        let access = self.cam.query(|engine| engine.access(self.session)).unwrap();
+        let access = self.stb.cam.query(|engine| engine.access(self.session)).unwrap();
         assert_eq!(
             access.crypto_period.is_some(),
             access.reason == AccessStatus::GRANTED_SUBSCRIPTION
@@ -127,13 +104,6 @@ impl Stb {
         let of = |reason| told.iter().filter(|told| **told == reason).count();
         assert!(of(DARK) <= 1 && of(LIT) <= 1 && of(DARK) + of(LIT) <= 1, "{told:?}");
         (access.reason, health)
-    }
-}
-
-impl Drop for Stb {
-    fn drop(&mut self) {
-        self.cam.stop();
-        self.thread.take().map(JoinHandle::join);
     }
 }
 

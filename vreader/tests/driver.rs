@@ -1,53 +1,30 @@
 //! The card thread with `vcard serve` behind it: what becomes of a card, and of a reader, that goes.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
-use cam_core::{CardState, Config, Engine, Entropy, Event};
+use cam_core::{CardState, Config, Event};
 use cam_types::{Key, StbId};
 use ecm_emm::card::AccessStatus;
-use stb_shim::cam::Cam;
 use stb_shim::clock;
 use stb_shim::descrambler::NoDescrambler;
-use stb_shim::driver::Driver;
 use stb_shim::events::Notice;
 use stb_shim::reader;
-use stb_shim::storage::MemoryStorage;
-use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use system_tests::card_thread::CardThread;
+use system_tests::entropy::Sevens;
 use system_tests::served::Vcard;
 
 const VCARD: Vcard = Vcard(env!("CARGO_BIN_EXE_vcard"));
 
-/// Not random, which is good enough for a card of the demo.
-struct Sevens;
-
-impl Entropy for Sevens {
-    fn fill(&mut self, octets: &mut [u8]) {
-        octets.fill(7);
-    }
-}
-
-/// A card thread.
-struct Stb {
-    cam: Arc<Cam>,
-    thread: Option<JoinHandle<()>>,
-}
+/// A box without a pairing.
+struct Stb(CardThread);
 
 impl Stb {
     fn new(url: String) -> Self {
         let reader = reader::open(&url).unwrap();
         let entropy = Box::new(Sevens);
-        let mut config = Config::new(StbId::new(*b"STB00001"), Key::new([0x42; 16]), entropy);
-        if reader.capabilities().detect {
-            config.probe = None;
-        }
-        let cam = Arc::new(Cam::new(Engine::new(config), 4096, 64).unwrap());
+        let config = Config::new(StbId::new(*b"STB00001"), Key::new([0x42; 16]), entropy);
         let opener = Box::new(move || reader::open(&url));
-        let (keys, rows) = (NoDescrambler, MemoryStorage::default());
-        let (keys, rows) = (Box::new(keys), Box::new(rows));
-        let mut driver = Driver::new(Arc::clone(&cam), reader, opener, keys, rows);
-        let thread = thread::spawn(move || driver.run());
-        Self { cam, thread: Some(thread) }
+        Self(CardThread::start(config, reader, opener, Box::new(NoDescrambler)))
     }
 
     /// Waits until the card is in this state for this reason.
@@ -55,7 +32,7 @@ impl Stb {
         let end = clock::now().after(Duration::from_secs(10));
         let mut last = None;
         while clock::now() < end {
-            let stamped = self.cam.events().pop(clock::now, Duration::from_secs(1));
+            let stamped = self.0.cam.events().pop(clock::now, Duration::from_secs(1));
             if let Some(Notice::Engine(Event::Card { state, reason })) = stamped.map(|s| s.notice) {
                 if (state, reason) == wanted {
                     return;
@@ -64,13 +41,6 @@ impl Stb {
             }
         }
         panic!("{name}: never {wanted:?}, but {last:?}");
-    }
-}
-
-impl Drop for Stb {
-    fn drop(&mut self) {
-        self.cam.stop();
-        self.thread.take().map(JoinHandle::join);
     }
 }
 

@@ -4,25 +4,22 @@
 
 use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};
-use cam_core::{CardState, Config, ControlWords, Engine, Entropy, Event, SessionId};
+use cam_core::{ControlWords, Engine, SessionId};
 use cam_types::{ControlWord, Key, Parity, Pid};
 use ecm_emm::descriptor::ScramblingMode;
 use ecm_emm::ecm::{self, EcmBody};
 use stb_shim::cam::Cam;
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, LadderKeys, Refused};
-use stb_shim::driver::Driver;
-use stb_shim::events::Notice;
 use stb_shim::reader::{self, Reader};
 use stb_shim::soft_descrambler::SoftDescrambler;
-use stb_shim::storage::MemoryStorage;
 use stb_shim::url::Url;
 use stb_shim::vpcd::VpcdReader;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
 use std::time::Duration;
-use system_tests::demo::{self, BOX_KEY, K_CW, K_PAIR, NEWS, NOON, PSEUDONYM, STB, box_pairing};
+use system_tests::card_thread::CardThread;
+use system_tests::demo::{self, K_CW, NEWS, NOON};
 use system_tests::served::Vcard;
 use system_tests::tables;
 
@@ -36,15 +33,6 @@ const COUNTED: usize = 200;
 
 /// How long the test waits for the card.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Not random, which is good enough for a card of the demo.
-struct Sevens;
-
-impl Entropy for Sevens {
-    fn fill(&mut self, octets: &mut [u8]) {
-        octets.fill(7);
-    }
-}
 
 /// The control word of a crypto period: each its own.
 fn word(period: u32) -> [u8; 16] {
@@ -124,26 +112,14 @@ fn allocations(
     mode: ScramblingMode,
     sessions: u32,
 ) -> (usize, usize) {
-    let mut config = Config::new(STB, Key::new(BOX_KEY), Box::new(Sevens));
-    config.stored = vec![box_pairing(STB, 0, K_PAIR, PSEUDONYM)];
-    if reader.capabilities().detect {
-        config.probe = None;
-    }
-    let cam = Arc::new(Cam::new(Engine::new(config), 4096, 64).unwrap());
     let software = Arc::new(SoftDescrambler::new(&Key::new([0x70; 16])));
     let right = Arc::new(AtomicU32::new(0));
     let keys = Box::new(Counted { software, right: Arc::clone(&right) });
-    let rows = Box::new(MemoryStorage::default());
     let again = url.to_owned();
     let opener = Box::new(move || reader::open(&again));
-    let mut driver = Driver::new(Arc::clone(&cam), reader, opener, keys, rows);
-    let thread = thread::spawn(move || driver.run());
-    loop {
-        let stamped = cam.events().pop(clock::now, PATIENCE).expect("the card comes up");
-        if let Notice::Engine(Event::Card { state: CardState::Ready, .. }) = stamped.notice {
-            break;
-        }
-    }
+    let stb = CardThread::start(demo::paired(), reader, opener, keys);
+    stb.until_ready(PATIENCE);
+    let cam = &stb.cam;
     let pmt = tables::pmt(1, ECM_PID, VIDEO_PID, Some(mode));
     for _ in 0..sessions {
         cam.call(|engine, now| engine.session_open(now, 0, &pmt)).unwrap();
@@ -152,14 +128,12 @@ fn allocations(
     let (cold, warm) = ecms.split_at(WARM_UP);
     let counts = [cold, warm].map(|ecms| {
         let before = allocations::everywhere();
-        zap(&cam, ecms, &right, sessions);
+        zap(cam, ecms, &right, sessions);
         allocations::everywhere() - before
     });
     let stats = cam.query(Engine::stats);
     assert_eq!(stats.ecm_sent, ecms.len() as u64);
     assert_eq!(stats.cw_out, stats.ecm_sent * u64::from(sessions));
-    cam.stop();
-    thread.join().unwrap();
     counts.into()
 }
 

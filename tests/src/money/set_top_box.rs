@@ -2,19 +2,16 @@
 
 use crate::demo::*;
 use crate::money::nominal::{Exchange, Watched};
-use cam_core::{
-    CardState, Config, Engine, Entropy, Event, Input, Outcome, Output, SessionId, StoreId,
-};
-use cam_types::{CaSystemId, EventId, Instant, Key, PackageId, Pid, Secret};
-use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
-use ecm_emm::descriptor::Descriptors;
+use crate::tables;
+use cam_core::{CardState, Engine, Event, Input, Outcome, Output, SessionId, StoreId};
+use cam_types::{EventId, Instant, PackageId, Pid, Secret};
 use ecm_emm::ecm::{ControlWords, Criteria, EcmBody, Ppt};
-use ecm_emm::pmt::{Pmt, Streams};
 use std::mem;
 use vcard::Interface;
 use wallet::port::CardPort as _;
 
 const ECM_PID: Pid = Pid::from_field(0x141);
+const VIDEO_PID: Pid = Pid::from_field(0x102);
 
 /// What an ECM of the cinema carries beside event and price.
 #[derive(Clone, Copy)]
@@ -42,15 +39,6 @@ impl Programme {
     }
 }
 
-/// Not random, which is good enough for a card of the demo.
-struct Sevens;
-
-impl Entropy for Sevens {
-    fn fill(&mut self, octets: &mut [u8]) {
-        octets.fill(7);
-    }
-}
-
 /// What a box and its card said to each other.
 pub struct Bought {
     /// From the card's answer to reset until it is ready: SELECT, CAS INFO, INITIALIZE UPDATE, EXTERNAL AUTHENTICATE.
@@ -75,10 +63,9 @@ pub struct SetTopBox {
 impl SetTopBox {
     /// The card has answered to its reset, and the box tuned to the cinema.
     pub fn tuned() -> Self {
-        let mut config = Config::new(STB, Key::new(BOX_KEY), Box::new(Sevens));
-        config.stored = vec![box_pairing(STB, 0, K_PAIR, PSEUDONYM)];
-        let mut engine = Engine::new(config);
-        let watching = engine.session_open(NOW, 0, &pmt()).unwrap();
+        let mut engine = Engine::new(paired());
+        let pmt = tables::pmt(2, ECM_PID, VIDEO_PID, None);
+        let watching = engine.session_open(NOW, 0, &pmt).unwrap();
         let card = Watched::new(&memory(), Interface::Contact);
         let (session, rows) = (Vec::new(), Vec::new());
         let mut this = Self { engine, card, watching, session, rows, bright: None, paid: false };
@@ -150,23 +137,3 @@ impl SetTopBox {
 
 /// The moment at which all of it happens.
 const NOW: Instant = Instant::from_micros(1_000_000);
-
-/// The PMT of the cinema.
-fn pmt() -> Vec<u8> {
-    let private = CaPrivate { operator: OPERATOR, suite: 2 }.octets();
-    let mut descriptors = Vec::new();
-    CaDescriptor { system: CaSystemId::new(0x4AF0), pid: ECM_PID, private: &private }
-        .emit(&mut descriptors)
-        .unwrap();
-    let pmt = Pmt {
-        program_number: 2,
-        version: 0,
-        current: true,
-        pcr_pid: Pid::from_field(0x102),
-        descriptors: Descriptors::parse(&descriptors).unwrap(),
-        streams: Streams::parse(&hex_literal::hex!("02 E102 F000")).unwrap(),
-    };
-    let mut section = Vec::new();
-    pmt.emit(&mut section).unwrap();
-    section
-}
