@@ -28,7 +28,7 @@ all: rust $(BIN)/libstbcam.so.1 $(BIN)/stbcam.pc $(BIN)/player
 include ffi/library.mk
 
 rust:
-	$(CARGO) build --release --workspace $(if $(FEATURES),--features "$(FEATURES:%=stbcam-ffi/%)")
+	$(CARGO) build --release --workspace --exclude system-tests $(if $(FEATURES),--features "$(FEATURES:%=stbcam-ffi/%)")
 
 $(BIN)/player: $(wildcard examples/c/*.[ch]) include/stbcam.h $(BIN)/libstbcam.so.1
 	$(CC) -std=c99 -Wall -Wextra -Werror -pedantic $(CFLAGS) -Iinclude examples/c/*.c -o $@ -L$(BIN) -lstbcam -Wl,-rpath,'$$ORIGIN' $(LDFLAGS)
