@@ -1,9 +1,10 @@
 //! ECM exchanges and a start on a paced line, in virtual time.
 //!
-//! `cargo run -p system-tests --example paced -- t1|t0 N` makes N exchanges, for callgrind to count.
-//! `cargo run -p system-tests --example paced -- FOLDER` writes the recordings of one wrapped ECM by T=1
-//! and T=0 to `FOLDER/paced-t1.txt` and `FOLDER/paced-t0.txt`, and prints as JSON how long a card of TA1
-//! 96 takes from the release of reset to the end of its first command.
+//! `cargo run -p system-tests --example paced -- t1|t0 N` makes N exchanges, which callgrind
+//! counts.
+//! `cargo run -p system-tests --example paced -- FOLDER` writes the recordings of one wrapped ECM
+//! by T=1 and T=0 to `FOLDER/paced-t1.txt` and `FOLDER/paced-t0.txt`, and prints as JSON how long
+//! a card of TA1 96 takes from the release of reset to the end of its first command.
 #![allow(clippy::unwrap_used, reason = "what cannot be measured ends the measuring")]
 #![allow(clippy::print_stdout, reason = "the figures go there")]
 

@@ -1,7 +1,8 @@
 //! The testbed: what tests put between and around the crates, each fixture once.
 //!
-//! A test stands here when it puts several crates together; `vcard`, `vreader` and `cli` take the testbed for tests that
-//! have to stand with them, because Cargo builds a program for the tests of its own package only.
+//! A test stands here when it puts several crates together; `vcard`, `vreader` and `cli` take the
+//! testbed for tests that have to stand with them: Cargo builds a program for the tests of its own
+//! package only.
 #![allow(missing_docs, reason = "a fixture is read in the test beside it")]
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 

@@ -6,7 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// The program, where Cargo has built it for the tests of its package: `env!("CARGO_BIN_EXE_vcard")`.
+/// The program, where Cargo has built it for the tests of its package:
+/// `env!("CARGO_BIN_EXE_vcard")`.
 #[derive(Clone, Copy)]
 pub struct Vcard(pub &'static str);
 

@@ -1,4 +1,5 @@
-//! The virtual card: a smart card's operating system, its security domains and its journalled memory.
+//! The virtual card: a smart card's operating system, its security domains and its journalled
+//! memory.
 //!
 //! It takes command APDUs and gives responses; what it can be put into is `vreader`.
 #![forbid(unsafe_code)]

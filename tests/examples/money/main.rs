@@ -1,8 +1,9 @@
 //! What money takes: card and line time, first octet sent to last octet received, in virtual time.
 //!
 //! `cargo run -p system-tests --features meter --example money [FILE]` runs real flows against the
-//! virtual card, counts what it computes and writes, plays the same octets over a real card line and over
-//! the antenna's frames, prints a table, writes it to FILE as JSON, and fails when a limit is missed.
+//! virtual card, counts what it computes and writes, plays the same octets over a real card line
+//! and over the antenna's frames, prints a table, writes it to FILE as JSON, and fails when a
+//! limit is missed.
 #![allow(clippy::unwrap_used, reason = "what cannot be measured ends the measuring")]
 #![allow(clippy::print_stdout, reason = "the table goes there")]
 
