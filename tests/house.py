@@ -3,7 +3,8 @@
 
 - Sources begin with the licence's SPDX line; a script's stands below its `#!`, a C file's in its first comment.
 - Rust: every file begins with `//!` docs that say something; folders of modules stand beside their file (`x.rs`, `x/`), so
-  there is no mod.rs and no `#[path]`; no `allow(dead_code)`; comment lines have at most 100 columns.
+  there is no mod.rs and no `#[path]`; no `allow(dead_code)`; comment lines have at most 100 columns, but for a table or
+  a drawing between ``` and ```.
 - No file is called util, common or helpers.
 - Markdown has lines of at most 140 columns. Rows of tables, which cannot be broken, and code are left out.
 - Code in CONTRIBUTING.md below the name of a file stands in that file.
@@ -54,12 +55,15 @@ def rust(name, text):
     docs = " ".join(line[3:] for line in lines[:code] if line.startswith("//!"))
     if len(docs.split()) < 3:
         yield "begins without '//!' docs that say what it is about"
+    fenced = False
     for at, line in enumerate(lines, 1):
+        comment = line.lstrip().startswith("//")
+        fenced = comment and fenced != bool(re.match(r"\s*//[/!]? *```", line))
         if re.match(r"\s*#!?\[path\b", line):
             yield f"line {at}: '#[path]'; a module lies where its name says"
         if re.match(r"\s*#!?\[(allow|expect)\(.*\bdead_code\b", line):
             yield f"line {at}: dead code is taken out, not allowed"
-        if line.lstrip().startswith("//") and len(line) > COLUMNS:
+        if comment and not fenced and len(line) > COLUMNS:
             yield f"line {at}: a comment of {len(line)} columns, at most {COLUMNS}"
 
 
@@ -105,6 +109,7 @@ def complaints(name, text, read):
 
 GOOD = {
     "a.rs": f"// {LICENCE}\n//! Something about it.\n#![no_std]\n\nmod b;\n",
+    "drawing.rs": f"// {LICENCE}\n//! Something about it.\n//! ```text\n//! " + "x" * 120 + "\n//! ```\nmod b;\n",
     "b.py": f"#!/usr/bin/env python3\n# {LICENCE}\n",
     "c.h": f"/*\n * The manual.\n *\n * {LICENCE}\n */\nint c(void);\n",
     "Makefile": f"# {LICENCE}\nall:\n",
@@ -127,6 +132,7 @@ BAD = {
     "a file without docs": ("a.rs", f"// {LICENCE}\nmod b;\n//! Something about it.\n"),
     "docs that say nothing": ("a.rs", f"// {LICENCE}\n//! Card.\nmod b;\n"),
     "a long comment": ("a.rs", GOOD["a.rs"] + "    /// " + "x" * 93 + "\n"),
+    "a long comment behind a drawing": ("a.rs", GOOD["drawing.rs"] + "// " + "x" * 98 + "\n"),
     "a file without a subject": ("x/util.rs", GOOD["a.rs"]),
     "a folder without a subject": ("tests/common/card.rs", GOOD["a.rs"]),
     "a long line of Markdown": ("d.md", "x" * 141 + "\n"),
