@@ -1,5 +1,6 @@
 //! A reader at the bench: opened, watched by the trace, stopped by a signal.
-use crate::args::{Common, Failure};
+use crate::args::Common;
+use crate::failure::Failure;
 use crate::hex;
 use crate::trace::Trace;
 use iso7816::apdu::Lengths;

@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod command;
 mod explain;
+mod failure;
 mod help;
 mod hex;
 mod money;
@@ -13,5 +14,5 @@ mod status;
 mod trace;
 
 fn main() -> std::process::ExitCode {
-    args::run()
+    command::run()
 }

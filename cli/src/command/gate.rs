@@ -1,5 +1,6 @@
 //! `stbcam gate`
-use crate::args::{Common, Failure};
+use crate::args::Common;
+use crate::failure::Failure;
 use crate::money::args::{PurseArgs, TerminalArgs, octet};
 use crate::money::fares;
 use crate::money::terminal::{Outcome, Terminal};

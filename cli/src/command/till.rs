@@ -1,5 +1,6 @@
 //! `stbcam till`
-use crate::args::{Common, Failure};
+use crate::args::Common;
+use crate::failure::Failure;
 use crate::money::args::{PinArgs, PurseArgs, SideArgs, TerminalArgs, amount};
 use crate::money::pin;
 use crate::money::terminal::{Outcome, Terminal};

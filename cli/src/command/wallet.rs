@@ -1,5 +1,6 @@
 //! `stbcam wallet`
-use crate::args::{Common, Failure};
+use crate::args::Common;
+use crate::failure::Failure;
 use crate::money::args::{Octets, PinArgs, PurseArgs, TerminalArgs, amount, octet, octets};
 use crate::money::batch::Kiosk;
 use crate::money::card::Card;

@@ -1,6 +1,7 @@
 //! `stbcam card watch`
-use crate::args::{Common, Failure, ReaderArgs};
+use crate::args::{Common, ReaderArgs};
 use crate::bench::{Bench, PATIENCE, QUESTION, no_card};
+use crate::failure::Failure;
 use crate::record::{CardState, ReaderState, Record};
 use crate::trace::seconds;
 use cam_types::Instant;

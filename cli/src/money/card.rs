@@ -1,8 +1,9 @@
 //! A card in the reader, as the money commands ask it.
 use super::args::PurseArgs;
 use super::port::Port;
-use crate::args::{Common, Failure};
+use crate::args::Common;
 use crate::bench::Bench;
+use crate::failure::Failure;
 use cam_types::Fen;
 use stb_shim::slot::SlotError;
 use stb_shim::sys::Waker;

@@ -2,7 +2,7 @@
 //! after it. A line is durable before anything follows from it.
 use super::state::{Serial, serial_text};
 use super::terminal::Ledger;
-use crate::args::Failure;
+use crate::failure::Failure;
 use crate::hex;
 use crate::record::money::Loaded;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! Where a PIN comes from.
 use super::args::PinArgs;
-use crate::args::Failure;
+use crate::failure::Failure;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use wallet::pin::Pin;

@@ -1,5 +1,5 @@
 //! What a terminal must not forget: its number, and transactions whose outcome only a card knows.
-use crate::args::Failure;
+use crate::failure::Failure;
 use cam_types::{TerminalId, TerminalSequence};
 use stb_shim::storage::{DirectoryStorage, Storage as _};
 use std::fmt::Write as _;
