@@ -5,7 +5,7 @@
 //!  - ISO 9564-1 §9.3.3 (PIN block format 2)
 
 use crate::carousel::{Item, Lane};
-use crate::control_word::{RandomError, random};
+use crate::control_word::RandomError;
 use crate::due::Due;
 use crate::ecm::{EcmError, EcmMaker};
 use crate::fault::{Fault, Faults};
@@ -17,10 +17,11 @@ use crate::files::operator::Operator;
 use crate::files::schedule::{Entry, Schedule};
 use crate::pairing;
 use crate::period::Periods;
+use crate::sender::Sender;
 use crate::timebase::TICKS_PER_MS;
 use cam_types::{CardId, CasTime, Epoch, EventId, OperatorId, PackageId, Pseudonym, Secret, Slot};
 use ecm_emm::EncodeError;
-use ecm_emm::emm::{Address, EmmCommand, EmmHeader, KeyDelivery, KeyTarget, seal, seal_signed};
+use ecm_emm::emm::{Address, EmmCommand, EmmHeader, KeyDelivery, KeyTarget, seal_signed};
 use ecm_emm::keys::{KeyMaterial, Role, card_key};
 use ecm_emm::suite::{SealKey, WrappedKey};
 use p256::ecdsa::signature::hazmat::PrehashSigner;
@@ -33,14 +34,6 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy)]
 pub struct EmmMaker<'a> {
     operator: &'a Operator,
-}
-
-/// A key of the operator's with the header of a message under it.
-pub struct Sender {
-    /// Whom it reaches, and by which key.
-    pub header: EmmHeader,
-    /// The key.
-    pub key: SealKey,
 }
 
 /// What a message may depend on besides the operator file.
@@ -360,30 +353,6 @@ impl<'a> EmmMaker<'a> {
                 Ok((self.section(message, occasion)?, Lane::Emm))
             }
         }
-    }
-}
-
-impl Sender {
-    /// A key inside this sender's message.
-    pub fn wrap(&self, key: &KeyMaterial) -> WrappedKey {
-        self.key.wrap(&self.header.key_context(), key)
-    }
-
-    /// The section of one command.
-    pub fn seal(&self, command: &EmmCommand) -> Result<Vec<u8>, EmmError> {
-        let mut section = Vec::new();
-        seal(&self.header, std::slice::from_ref(command), &self.key, &mut section)?;
-        Ok(section)
-    }
-
-    /// What an attacker without the key can make: the header, and random octets where seal and
-    /// command should be.
-    fn forged(&self) -> Result<Vec<u8>, EmmError> {
-        let mut section = self.seal(&EmmCommand::EmmLevel(0))?;
-        let random: [u8; 256] = random()?;
-        let sealed = section.get_mut(self.header.aad_len()..).unwrap_or_default();
-        sealed.copy_from_slice(random.get(..sealed.len()).unwrap_or_default());
-        Ok(section)
     }
 }
 

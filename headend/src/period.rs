@@ -76,3 +76,12 @@ impl Periods {
         self.start_s(self.count())
     }
 }
+
+/// When packets are on air.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// By the clock.
+    pub time: &'a Timebase,
+    /// By the control word.
+    pub periods: &'a Periods,
+}

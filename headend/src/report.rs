@@ -3,7 +3,7 @@
 use crate::carousel::Carousel;
 use crate::files::schedule::{self, Schedule};
 use crate::multiplex::{CatLane, EcmLane};
-use crate::package::Place;
+use crate::period::Place;
 use crate::psi::Program;
 use crate::timebase::TICKS_PER_MS;
 use cam_types::{Parity, Pid};

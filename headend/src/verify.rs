@@ -3,10 +3,13 @@
 //! Normative references:
 //!  - `docs/spec/report.md` §4
 
+mod carried;
 mod ledger;
 mod pages;
 mod record;
 pub mod state;
+
+pub use carried::{Carried, read};
 
 use crate::files::FileError;
 use crate::files::card_key::{CardKeys, KeyRole};
@@ -20,25 +23,6 @@ use pages::Pages;
 use record::Checker;
 use state::{CardState, State};
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path;
-
-/// A report as it came, with a name for the texts.
-pub struct Carried {
-    /// Where it came from.
-    pub name: String,
-    /// Its octets.
-    pub octets: Vec<u8>,
-}
-
-/// A report's file. One that is longer than any report is read no further.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
-    let limit = Report::MAX_LEN as u64 + 1;
-    File::open(path)?.take(limit).read_to_end(&mut octets)?;
-    Ok(octets)
-}
 
 /// What a verification goes by besides the reports.
 #[derive(Clone, Copy)]

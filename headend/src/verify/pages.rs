@@ -1,7 +1,8 @@
 //! The chain: pages that follow each other, and records that lead through each page.
 
+use super::VerifyError;
+use super::carried::Carried;
 use super::state::CardState;
-use super::{Carried, VerifyError};
 use crate::files::card_key::{CardKeys, KeyRole};
 use crate::files::fields::Octets;
 use cam_types::{CardId, Epoch};
