@@ -10,7 +10,7 @@ use crate::due::Due;
 use crate::ecm::{EcmError, EcmMaker};
 use crate::fault::{Fault, Faults};
 use crate::files::FileError;
-use crate::files::card_key::{CardKeys, KeyRole};
+use crate::files::card_key::KeyRole;
 use crate::files::fields::{Octets, Pin};
 use crate::files::message::Message;
 use crate::files::operator::Operator;
@@ -74,7 +74,8 @@ impl<'a> EmmMaker<'a> {
         };
         let given = card.key.iter().filter(|key| key.role == KeyRole::Wallet);
         let epoch = given.map(|key| key.epoch).max().unwrap_or(card.epoch);
-        let key = CardKeys::of(operator, card)?
+        let key = operator
+            .card_keys(card)?
             .seal_key(KeyRole::Wallet, epoch)
             .map_err(|_| EmmError::Missing("[[card.key]] of role wallet"))?;
         let address = Address::Unique(Pseudonym::new(card.pseudonym.0));

@@ -3,7 +3,8 @@
 use super::FileError;
 use super::card_key::{CardKey, CardKeys};
 use super::fields::{KeyField, Octets, SecretOctets};
-use ecm_emm::suite::{SealKey, Suite};
+use cam_types::{CardId, OperatorId};
+use ecm_emm::suite::SealKey;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -186,7 +187,7 @@ impl Operator {
             suite("[global_key]", key.suite, &key.key)?;
         }
         for card in &self.card {
-            CardKeys::of(self, card)?;
+            self.card_keys(card)?;
         }
         for (n, stb) in self.stb.iter().enumerate() {
             suite(&format!("[[box]] {}", n + 1), stb.suite, &stb.box_key)?;
@@ -213,18 +214,14 @@ impl Operator {
 
     /// A key of this file, ready to seal; `table` is for the error.
     pub fn seal_key(&self, table: &str, suite: u8, key: &KeyField) -> Result<SealKey, FileError> {
-        let Ok(suite) = Suite::try_from(suite) else {
-            let what = format!("got {suite}, expected 2, 3 or 5");
-            return Err(self.error(table, "suite", what));
-        };
-        SealKey::new(suite, key.0.clone()).map_err(|error| {
-            let field = match table {
-                "" => "master_key",
-                table if table.starts_with("[[box]]") => "box_key",
-                _ => "key",
-            };
-            self.error(table, field, error)
-        })
+        key.seal_key(suite, &self.path, table)
+    }
+
+    /// The keys of a card.
+    pub fn card_keys(&self, card: &Card) -> Result<CardKeys, FileError> {
+        let (id, operator) = (CardId::new(card.card_id.0), OperatorId::new(self.operator));
+        let master = self.seal_key("", self.suite, &self.master_key)?;
+        CardKeys::new(id, operator, master, &card.key, &self.path)
     }
 
     fn error(&self, table: &str, field: &str, what: impl std::fmt::Display) -> FileError {
