@@ -86,7 +86,8 @@ pub fn pair(args: &cli::Pair) -> Result<String, Error> {
         Some(_) => None,
         None => {
             let sequence = operator.next_sequence;
-            let (pairing, table) = pairing::draw(args.card, args.stb, args.slot, sequence)?;
+            let drawn = pairing::draw(args.card, args.stb, args.slot, sequence);
+            let (pairing, table) = drawn.map_err(EmmError::Random)?;
             operator.pairing.push(pairing);
             Some(table)
         }
