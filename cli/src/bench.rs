@@ -9,7 +9,8 @@ use iso7816::etu::{Convention, LineParams};
 use iso7816::line::{Cause, Gone, Policy};
 use nix::sys::signal::{SigSet, Signal};
 use stb_shim::clock;
-use stb_shim::reader::{self, Presence};
+use stb_shim::reader::Presence;
+use stb_shim::readers;
 use stb_shim::slot::{Seen, Slot, SlotError};
 use stb_shim::sys::Waker;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,7 +86,7 @@ impl Bench {
     }
 
     fn with(url: &str, mut trace: Option<Trace>, stop: Stop) -> Result<Self, Failure> {
-        let reader = reader::open(url)?;
+        let reader = readers::open(url)?;
         let capabilities = reader.capabilities();
         let policy = Policy {
             max_command: Lengths::MAX_COMMAND,

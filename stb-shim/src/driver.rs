@@ -427,5 +427,4 @@ fn earliest<const N: usize>(instants: [Option<Instant>; N]) -> Option<Instant> {
 }
 
 #[cfg(test)]
-#[path = "driver_tests.rs"]
 mod tests;

@@ -4,12 +4,7 @@
 //! plain reader knows nothing of protocols: characters pass as a UART sees them, a card of inverse
 //! convention is decoded by the card line, the reader only takes its parity from the convention.
 //! A reader above that level takes whole messages ([`Level`]) and brings whole answers.
-use crate::gempc::GemPcReader;
-use crate::iso_uart::IsoUartReader;
-use crate::serial::SerialReader;
 use crate::sys::Waker;
-use crate::url::Url;
-use crate::vpcd::VpcdReader;
 use cam_types::Instant;
 use iso7816::etu::LineParams;
 use iso7816::line::{self, Gone, Level, Policy, Reset};
@@ -195,45 +190,6 @@ impl Received {
         }
     }
 }
-
-/// What [`open`] takes, for whoever has to choose.
-pub const ADDRESSES: &str =
-    "  serial:PATH?reset=rts|!rts|dtr|!dtr|b0|none&detect=cts|!cts|dsr|!dsr|dcd|!dcd|ri|!ri|none
-         &clock=HZ&base=BIT/S&echo=0|1
-     A Phoenix or Smartmouse reader. Without reset and detect a port with modem lines resets by RTS
-     and detects by CTS; one without (a pseudo terminal) resets by rate 0 and does not detect.
-     clock: the card's, 3579545 unless told. base: the UART divides this rate by whole numbers;
-     without it the port is believed to make any rate. echo=1: the reader echoes what is sent.
-  iso7816:PATH?reset=…&detect=…&clock=HZ
-     The same lines, on a UART that the kernel runs in ISO 7816 mode.
-  gempc:PATH?clock=HZ&baud=BIT/S
-     A GemPC Twin, or another reader with its frames, on a serial port.
-  vpcd:HOST:PORT
-     A virtual card that comes to this loopback address, as it would come to pcscd's vpcd.
-  pcsc:NAME
-     A reader of pcscd, where the library is built with the feature pcsc.
-";
-
-/// Opens the reader that `url` describes, one of [`ADDRESSES`].
-pub fn open(url: &str) -> Result<Box<dyn Reader>, ReaderError> {
-    log::info!("opening {url}");
-    let url = Url::parse(url);
-    match url.scheme {
-        "serial" => Ok(Box::new(SerialReader::open(&url)?)),
-        "iso7816" => Ok(Box::new(IsoUartReader::open(&url)?)),
-        "gempc" => Ok(Box::new(GemPcReader::open(&url)?)),
-        "vpcd" => Ok(Box::new(VpcdReader::open(&url)?)),
-        #[cfg(feature = "pcsc")]
-        "pcsc" => Ok(Box::new(crate::pcsc::PcscReader::open(&url)?)),
-        scheme => Err(url.wrong("scheme", scheme, SCHEMES)),
-    }
-}
-
-#[cfg(feature = "pcsc")]
-const SCHEMES: &str = "serial:PATH, iso7816:PATH, gempc:PATH, vpcd:HOST:PORT or pcsc:NAME";
-#[cfg(not(feature = "pcsc"))]
-const SCHEMES: &str = "serial:PATH, iso7816:PATH, gempc:PATH or vpcd:HOST:PORT \
-                       (or pcsc:NAME, where the library is built with the feature pcsc)";
 
 /// Why a reader cannot be opened or used.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! A card on a reader: the card line, the reader that it runs on, and what passes between them.
 use crate::clock;
-use crate::reader::{self, Presence, Reader, ReaderError, Received, What};
+use crate::reader::{Presence, Reader, ReaderError, Received, What};
+use crate::readers;
 use crate::sys::Waker;
 use cam_types::Instant;
 use iso7816::atr::Atr;
@@ -82,9 +83,9 @@ impl Slot {
     /// Room for the longest message of a reader that takes TPDUs.
     const MESSAGE: usize = 512;
 
-    /// Opens a reader ([`reader::open`]). The card is left alone until it is activated.
+    /// Opens a reader ([`readers::open`]). The card is left alone until it is activated.
     pub fn open(url: &str) -> Result<Self, ReaderError> {
-        let reader = reader::open(url)?;
+        let reader = readers::open(url)?;
         let policy = reader.capabilities().policy();
         Ok(Self::new(reader, policy))
     }

@@ -7,7 +7,8 @@ use iso7816::pps::Pps;
 use iso7816::t1::{Block, Edc, Supervisory};
 use serialport::{SerialPort, TTYPort};
 use stb_shim::clock;
-use stb_shim::reader::{self, Latency, Presence, Reader, ReaderError};
+use stb_shim::reader::{Latency, Presence, Reader, ReaderError};
+use stb_shim::readers;
 use stb_shim::serial::SerialReader;
 use stb_shim::sys::Waker;
 use stb_shim::url::Url;
@@ -50,7 +51,7 @@ impl Socket {
     }
 
     fn open(&self, options: &str) -> Box<dyn Reader> {
-        reader::open(&format!("serial:{}{options}", self.path)).unwrap()
+        readers::open(&format!("serial:{}{options}", self.path)).unwrap()
     }
 
     fn set(&mut self, state: u8) {
@@ -383,7 +384,7 @@ fn ports_and_options_that_do_not_exist() {
         (port("?detect=cts"), &["no modem lines", "detect=none"]),
     ];
     for (url, words) in table {
-        let Err(error) = reader::open(url) else { panic!("{url} opens") };
+        let Err(error) = readers::open(url) else { panic!("{url} opens") };
         let text = error.to_string();
         for word in *words {
             assert!(text.contains(word), "{url}: '{text}' does not say {word}");
@@ -393,7 +394,7 @@ fn ports_and_options_that_do_not_exist() {
     let first = socket.open("");
     for scheme in ["serial", "gempc", "iso7816"] {
         let url = format!("{scheme}:{}", socket.path);
-        let Err(error) = reader::open(&url) else { panic!("{scheme}: opens twice") };
+        let Err(error) = readers::open(&url) else { panic!("{scheme}: opens twice") };
         assert!(error.to_string().contains("another program"), "{error}");
     }
     drop(first);
