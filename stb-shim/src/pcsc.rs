@@ -46,7 +46,7 @@ impl PcscReader {
     /// Opens `pcsc:NAME`: a part of the reader's name, its number, or nothing for the first one.
     pub fn open(url: &Url<'_>) -> Result<Self, ReaderError> {
         if let Some((option, _)) = url.options().next() {
-            return Err(url.wrong("option", option, "none"));
+            return Err(url.wrong("option", option, "none").into());
         }
         let wanted = name::decoded(url.path)
             .ok_or_else(|| url.wrong("name", url.path, "%XX for octets of UTF-8 text"))?;

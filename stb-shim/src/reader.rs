@@ -5,6 +5,7 @@
 //! convention is decoded by the card line, the reader only takes its parity from the convention.
 //! A reader above that level takes whole messages ([`Level`]) and brings whole answers.
 use crate::sys::Waker;
+use crate::url::UrlError;
 use cam_types::Instant;
 use iso7816::etu::LineParams;
 use iso7816::line::{self, Gone, Level, Policy, Reset};
@@ -196,16 +197,7 @@ impl Received {
 #[non_exhaustive]
 pub enum ReaderError {
     /// The reader's address has a key or a value that does not exist.
-    Url {
-        /// The whole address.
-        url: String,
-        /// The key.
-        key: &'static str,
-        /// What it holds.
-        got: String,
-        /// What would work.
-        expected: &'static str,
-    },
+    Url(UrlError),
     /// The port cannot be opened.
     Open {
         /// Its path.
@@ -283,12 +275,16 @@ impl ReaderError {
     }
 }
 
+impl From<UrlError> for ReaderError {
+    fn from(error: UrlError) -> Self {
+        Self::Url(error)
+    }
+}
+
 impl fmt::Display for ReaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url { url, key, got, expected } => {
-                write!(f, "reader '{url}': {key} is '{got}', expected {expected}")
-            }
+            Self::Url(error) => error.fmt(f),
             Self::Open { port, why, hint } => write!(f, "port {port}: {why}; {hint}"),
             Self::NoLine { port, key, expected } => {
                 write!(f, "port {port} has no modem lines for {key}, expected {expected}")

@@ -35,7 +35,7 @@ pub fn open(url: &str) -> Result<Box<dyn Reader>, ReaderError> {
         "vpcd" => Ok(Box::new(VpcdReader::open(&url)?)),
         #[cfg(feature = "pcsc")]
         "pcsc" => Ok(Box::new(crate::pcsc::PcscReader::open(&url)?)),
-        scheme => Err(url.wrong("scheme", scheme, SCHEMES)),
+        scheme => Err(url.wrong("scheme", scheme, SCHEMES).into()),
     }
 }
 

@@ -14,7 +14,7 @@
 use crate::clock;
 use crate::reader::{Capabilities, Presence, Reader, ReaderError, Received, What};
 use crate::sys::Waker;
-use crate::url::Url;
+use crate::url::{Url, UrlError};
 use cam_types::Instant;
 use iso7816::atr::Atr;
 use iso7816::etu::LineParams;
@@ -355,7 +355,7 @@ impl Drop for VpcdReader {
 }
 
 /// The address to listen at: this machine alone can reach it.
-fn loopback(url: &Url<'_>) -> Result<SocketAddr, ReaderError> {
+fn loopback(url: &Url<'_>) -> Result<SocketAddr, UrlError> {
     if let Some((option, _)) = url.options().next() {
         return Err(url.wrong("option", option, "none"));
     }

@@ -1,6 +1,6 @@
 //! The address of a serial reader and what its options mean on a given port.
 use crate::reader::ReaderError;
-use crate::url::Url;
+use crate::url::{Url, UrlError};
 use nix::libc::{self, c_int};
 use std::fmt;
 
@@ -72,7 +72,7 @@ const RESETS: &str = "rts, !rts, dtr, !dtr, b0 or none";
 const DETECTS: &str = "cts, !cts, dsr, !dsr, dcd, !dcd, ri, !ri or none";
 
 impl Address {
-    pub fn parse(url: &Url<'_>) -> Result<Self, ReaderError> {
+    pub fn parse(url: &Url<'_>) -> Result<Self, UrlError> {
         let wrong = |key, got: &str, expected| url.wrong(key, got, expected);
         if url.path.is_empty() {
             return Err(wrong("path", url.path, "the port, as in serial:/dev/ttyS0"));
