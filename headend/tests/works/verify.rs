@@ -1,9 +1,7 @@
 //! T30: a record that was removed, doubled, moved or altered, a report that was replayed or is another
 //! card's: all of it shows, and nothing of it is acknowledged.
-#![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
-mod support;
-
+use crate::support;
 use cam_types::{
     BcdDate, BcdTime, CardId, CasTime, Epoch, EventId, Fen, Key, OperatorId, Pseudonym, TerminalId,
     TerminalSequence,

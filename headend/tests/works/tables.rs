@@ -1,8 +1,6 @@
 //! Sources whose tables are not all alike: damaged ones, tables of tomorrow, other tables beside them.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod support;
-
+use crate::support::{packaged, pid, schedule, source};
 use ecm_emm::pat::{Pat, Program};
 use ecm_emm::pmt::Pmt;
 use ecm_emm::section::LongSection;
@@ -10,7 +8,6 @@ use headend::carriage::{self, Unit};
 use headend::inspect::inspect;
 use headend::psi;
 use headend::stream::{Packetizer, Stream};
-use support::{packaged, pid, schedule, source};
 
 const SERVICE: u16 = 1;
 
