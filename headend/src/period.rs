@@ -19,7 +19,7 @@ pub struct Periods {
 }
 
 impl Periods {
-    /// Cuts a stream of so many packets that starts at `start`, a multiple of `seconds`.
+    /// Cuts a stream of this many `packets` that starts at `start`, a multiple of `seconds`.
     pub fn new(time: &Timebase, packets: usize, start: CasTime, seconds: u32) -> Self {
         let mut starts = vec![0];
         loop {
@@ -43,7 +43,7 @@ impl Periods {
         self.starts.partition_point(|&start| start <= packet).saturating_sub(1)
     }
 
-    /// The one that is on at so many seconds from the start; the last one after the end.
+    /// The one that is on `seconds` after the start; the last one after the end.
     pub fn during(&self, seconds: u32) -> usize {
         let period = seconds / self.seconds.max(1);
         usize::try_from(period).unwrap_or(usize::MAX).min(self.count().saturating_sub(1))

@@ -17,7 +17,7 @@ fn moment(time: TimeSpec) -> Instant {
     Instant::default().after(time.into())
 }
 
-/// So long a wait, as `ppoll` takes it; 68 years at most, which a time_t of 32 bits can say.
+/// A wait as `ppoll` takes it; 68 years at most, which a time_t of 32 bits can say.
 pub fn timeout(left: Duration) -> TimeSpec {
     const LONGEST: Duration = Duration::from_secs(0x7FFF_FFFF);
     TimeSpec::from(left.min(LONGEST))

@@ -14,14 +14,14 @@ use std::time::Duration;
 pub enum Notice {
     /// The engine says so.
     Engine(Event),
-    /// The card thread could not keep up with a source: so many sections are lost.
+    /// The card thread could not keep up with a source, and sections are lost.
     SectionsLost {
         /// The source.
         source: u8,
         /// How many since the last notice.
         count: u64,
     },
-    /// Nobody took the notices that came before this one: so many are lost.
+    /// Nobody took the notices that came before this one, and some are lost.
     NoticesLost {
         /// How many.
         count: u64,
@@ -63,10 +63,11 @@ struct State {
 }
 
 impl EventQueue {
-    /// So many notices have their memory from the start; a longer queue grows to what it comes to hold.
+    /// At most this many notices have their memory from the start; a longer queue grows to what it
+    /// comes to hold.
     const AT_ONCE: usize = 256;
 
-    /// A queue for so many notices.
+    /// A queue that holds at most `capacity` notices.
     pub fn new(capacity: usize) -> io::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         Ok(Self {

@@ -17,7 +17,7 @@ struct Stream {
     ecm_pid: Pid,
     number: u32,
     since: Option<Instant>,
-    /// The last two whole periods, 0 before there were so many.
+    /// The last two whole periods, 0 where there was none yet.
     lengths_ms: [u32; 2],
 }
 

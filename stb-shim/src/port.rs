@@ -160,7 +160,7 @@ impl Port {
         }
     }
 
-    /// Hands all octets to the port, which may take so long at most.
+    /// Hands all octets to the port, which may take `limit` at most.
     pub fn write(&self, mut octets: &[u8], limit: Duration) -> Result<(), ReaderError> {
         let mut until = None;
         while !octets.is_empty() {

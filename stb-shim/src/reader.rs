@@ -146,7 +146,7 @@ pub enum Presence {
 /// How a wait for octets ended.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Received {
-    /// So many octets are in the buffer.
+    /// How many octets are in the buffer.
     pub octets: usize,
     /// One of them had a parity error, or an echo did not match. Tell the card line `Damaged`
     /// before `Received`.

@@ -158,7 +158,7 @@ impl VpcdReader {
         client.tell(octets, self.limits.message).map_err(|parting| self.part(parting))
     }
 
-    /// Reads on; whether a whole message of up to so many octets is there.
+    /// Reads on; whether a whole message is there, which may have at most `limit` octets.
     fn hear(&mut self, limit: usize) -> Result<bool, ReaderError> {
         let Some(client) = &mut self.client else { return Err(ReaderError::Removed) };
         client.hear(limit, self.owes, self.limits.message).map_err(|parting| self.part(parting))

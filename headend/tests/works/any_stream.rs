@@ -56,7 +56,7 @@ period_ms = 170
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Null,
-    /// Of a component, with so many octets of payload and perhaps a PCR.
+    /// Of a component on this PID, with this many octets of payload and perhaps a PCR.
     Component(u16, usize),
     Other,
     Pmt,
