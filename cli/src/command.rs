@@ -15,8 +15,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-/// Smart cards and readers at the bench: resets a card and explains its answer, sends APDUs, watches
-/// the reader, says what a port can do.
+/// Smart cards and readers at the bench: resets a card and explains its answer, sends APDUs,
+/// watches the reader, says what a port can do.
 ///
 /// It drives readers with the same card line as libstbcam, so that what works here works in the
 /// set-top box. A reader is given by its address, as in `stbcam_config_t`.

@@ -1,4 +1,4 @@
-//! How packets carry sections.
+//! How packets carry sections: they are found with the packets that they begin in.
 //!
 //! Normative references:
 //!  - ISO/IEC 13818-1 §2.4.4.1 (pointer_field), §2.4.4 (stuffing)

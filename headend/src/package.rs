@@ -1,8 +1,8 @@
 //! The packager: a clear transport stream in, a scrambled broadcast out.
 //!
-//! Packet i of the result is packet i of the source. A PMT is rewritten in its own packets, a payload
-//! of a scheduled service is scrambled, a null packet may become an ECM, a CAT, an offer or an EMM;
-//! nothing else changes.
+//! Packet i of the result is packet i of the source. A PMT is rewritten in its own packets, a
+//! payload of a scheduled service is scrambled, a null packet may become an ECM, a CAT, an offer or
+//! an EMM; nothing else changes.
 
 use crate::carousel::Carousel;
 use crate::ecm::{EcmError, EcmMaker};

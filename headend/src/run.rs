@@ -150,8 +150,8 @@ pub fn verify_report(args: &cli::VerifyReport) -> Result<String, Error> {
         return Err(Error::Findings(verdict.text, verdict.findings));
     }
     let chain = verdict.state.chain;
-    // First: what the card is told to forget must be known here. Without its acknowledgement the card
-    // reports the same records again, and they are known.
+    // First: what the card is told to forget must be known here. Without its acknowledgement the
+    // card reports the same records again, and they are known.
     if let (Some(path), Some(state)) = (&args.previous, &mut state) {
         state.keep(verdict.pseudonym, verdict.state);
         state.write(path).map_err(|error| Error::Write(path.clone(), error))?;

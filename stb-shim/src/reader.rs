@@ -35,8 +35,8 @@ pub trait Reader: Send {
     fn configure(&mut self, params: &LineParams) -> Result<(), ReaderError>;
 
     /// Sends octets: characters with the guard time of the line parameters between them, or one
-    /// message. A message is always answered, by [`What::Message`] or [`What::Unanswered`] after the
-    /// waiting time of the card, or else ends with an error.
+    /// message. A message is always answered, by [`What::Message`] or [`What::Unanswered`] after
+    /// the waiting time of the card, or else ends with an error.
     fn send(&mut self, octets: &[u8]) -> Result<(), ReaderError>;
 
     /// Waits until octets came, `until` has passed, or the waker fired. A message never comes in
@@ -64,8 +64,8 @@ pub type Opener = dyn FnMut() -> Result<Box<dyn Reader>, ReaderError> + Send;
 pub struct Capabilities {
     /// It can reset the card.
     pub reset: bool,
-    /// It switches the card's power, clock and I/O in the order of the standard. Without, a card that
-    /// is deactivated is held in reset: that is all a Phoenix or Smartmouse can do.
+    /// It switches the card's power, clock and I/O in the order of the standard. Without, a card
+    /// that is deactivated is held in reset: that is all a Phoenix or Smartmouse can do.
     pub power: bool,
     /// It sees whether a card is in the slot.
     pub detect: bool,

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 /// One card on one reader.
 ///
-/// Whoever has nothing else to wait for calls [`Slot::activate`] and [`Slot::transmit`]. Whoever has
-/// gives an input with [`Slot::feed`], takes steps until [`Step::Wait`], and listens.
+/// Whoever has nothing else to wait for calls [`Slot::activate`] and [`Slot::transmit`]. Whoever
+/// has gives an input with [`Slot::feed`], takes steps until [`Step::Wait`], and listens.
 pub struct Slot {
     reader: Option<Box<dyn Reader>>,
     line: CardLine,

@@ -73,7 +73,8 @@ pub struct VpcdReader {
     received: u64,
 }
 
-/// The control codes of vpcd as whole messages: power off, power on, reset, get the answer to reset.
+/// The control codes of vpcd as whole messages: power off, power on, reset, get the answer to
+/// reset.
 const OFF: &[u8] = &[0, 1, 0];
 const OFF_ON_ATR: &[u8] = &[0, 1, 0, 0, 1, 1, 0, 1, 4];
 const RESET_ATR: &[u8] = &[0, 1, 2, 0, 1, 4];

@@ -1,4 +1,5 @@
-//! The serial reader at the level of lines and characters: the test holds the other end of the port.
+//! The serial reader at the level of lines and characters: the test holds the other end of the
+//! port.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
 use iso7816::etu::LineParams;

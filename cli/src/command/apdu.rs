@@ -1,4 +1,4 @@
-//! `stbcam apdu`
+//! `stbcam apdu`: sends command APDUs, and says what the card answers and what that means.
 use crate::args::{Common, ReaderArgs};
 use crate::bench::Bench;
 use crate::failure::Failure;
@@ -21,8 +21,9 @@ pub struct ApduArgs {
     pub wait: bool,
     /// Command APDUs in hexadecimal, one an argument, or `-` for standard input, one a line
     ///
-    /// Cases 1 to 4 with short or extended lengths; blanks may stand between the pairs of digits. Of
-    /// an APDU with a PIN or a key in it only standard input leaves no trace in the shell's history.
+    /// Cases 1 to 4 with short or extended lengths; blanks may stand between the pairs of digits.
+    /// Of an APDU with a PIN or a key in it only standard input leaves no trace in the shell's
+    /// history.
     #[arg(value_name = "HEX", required = true)]
     pub apdus: Vec<String>,
 }

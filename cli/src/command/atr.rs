@@ -1,4 +1,4 @@
-//! `stbcam atr`
+//! `stbcam atr`: a card's answer to reset, or one that was typed, octet by octet if wanted.
 use crate::args::Common;
 use crate::bench::Bench;
 use crate::explain::{explain, oddities};

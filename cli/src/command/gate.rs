@@ -1,4 +1,4 @@
-//! `stbcam gate`
+//! `stbcam gate`: a transit gate that writes entries and takes fares.
 use crate::args::Common;
 use crate::failure::Failure;
 use crate::money::args::{PurseArgs, TerminalArgs, octet};

@@ -1,4 +1,4 @@
-//! `stbcam line test`
+//! `stbcam line test`: what a port has, which bit rates it makes, and how long an exchange takes.
 use crate::args::{Common, ReaderArgs};
 use crate::bench::{Bench, QUESTION};
 use crate::failure::Failure;

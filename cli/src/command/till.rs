@@ -1,4 +1,4 @@
-//! `stbcam till`
+//! `stbcam till`: sells for a fixed amount, above a limit with the PIN.
 use crate::args::Common;
 use crate::failure::Failure;
 use crate::money::args::{PinArgs, PurseArgs, SideArgs, TerminalArgs, amount};

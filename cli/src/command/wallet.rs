@@ -1,4 +1,4 @@
-//! `stbcam wallet`
+//! `stbcam wallet`: balance and log, load, purchase, compound purchase, proof and PIN change.
 use crate::args::Common;
 use crate::failure::Failure;
 use crate::money::args::{Octets, PinArgs, PurseArgs, TerminalArgs, amount, octet, octets};
@@ -49,8 +49,9 @@ pub struct LoadArgs {
     amount: Option<Fen>,
     /// Load many: a file of serial,amount,reference (CSV, or TOML with [[load]])
     ///
-    /// Each reference is loaded once, also when the process, the power or the card's answer is lost: what is
-    /// done stands in FILE.journal. With --wait one card after the other, without it the card that is in.
+    /// Each reference is loaded once, also when the process, the power or the card's answer is
+    /// lost: what is done stands in FILE.journal. With --wait one card after the other, without it
+    /// the card that is in.
     #[arg(long, value_name = "FILE", conflicts_with = "amount")]
     batch: Option<PathBuf>,
     /// The most that a purse may hold
@@ -103,7 +104,8 @@ pub struct ProveArgs {
     /// Ask for the proof under this number instead of settling
     #[arg(long, value_name = "N", requires = "kind")]
     sequence: Option<u16>,
-    /// The transaction's type in hexadecimal, for --sequence: 02 load, 06 purchase, 09 compound purchase
+    /// The transaction's type in hexadecimal, for --sequence: 02 load, 06 purchase, 09 compound
+    /// purchase
     #[arg(long = "type", value_name = "XX", value_parser = octet, requires = "sequence")]
     kind: Option<u8>,
     #[command(flatten)]
@@ -217,7 +219,8 @@ fn pay(
     }
 }
 
-/// What the card shows of its conventions by its newest record. A card that does not let its log be read shows none.
+/// What the card shows of its conventions by its newest record. A card that does not let its log be
+/// read shows none.
 fn shown(terminal: &mut Terminal<'_>, common: &Common) -> Result<(), Failure> {
     let Some((sequence, transaction)) = terminal.last else { return Ok(()) };
     let Ok(log) = terminal.card.ask(|purse| purse.log()) else { return Ok(()) };

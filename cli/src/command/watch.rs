@@ -1,4 +1,4 @@
-//! `stbcam card watch`
+//! `stbcam card watch`: what becomes of card and reader, as it happens.
 use crate::args::{Common, ReaderArgs};
 use crate::bench::{Bench, PATIENCE, QUESTION, no_card};
 use crate::failure::Failure;

@@ -1,4 +1,4 @@
-//! Historical octets.
+//! Historical octets: COMPACT-TLV objects, the card's status, or the card's own text.
 //!
 //! Normative references:
 //!  - ISO/IEC 7816-4 clause 8.1.1 (category indicator, COMPACT-TLV data objects)

@@ -20,7 +20,8 @@ pub struct Card<'a> {
 }
 
 impl<'a> Card<'a> {
-    /// Opens the reader. Without `diversified` the keys at hand are the card's own, and need no serial number.
+    /// Opens the reader. Without `diversified` the keys at hand are the card's own, and need no
+    /// serial number.
     pub fn open(args: &'a PurseArgs, common: &Common, diversified: bool) -> Result<Self, Failure> {
         let bench = Bench::open(&args.reader.reader, common)?;
         let never = Waker::new().map_err(|error| format!("signals: {error}"))?;
@@ -44,7 +45,8 @@ impl<'a> Card<'a> {
         brought.map(|_| ()).map_err(|error| self.not_up(&error))
     }
 
-    /// Brings the next card up, with `wait` not before one answers. Whether one has: a signal ends the wait.
+    /// Brings the next card up, with `wait` not before one answers. Whether one has: a signal ends
+    /// the wait.
     pub fn next(&mut self, wait: bool) -> Result<bool, Failure> {
         // The wait that the signal has ended may have been one before this.
         if self.bench.stop.is_stopped() {

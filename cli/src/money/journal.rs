@@ -1,5 +1,5 @@
-//! What a kiosk has done of a batch, line by line in a file beside it: each intent before its CREDIT, each outcome
-//! after it. A line is durable before anything follows from it.
+//! What a kiosk has done of a batch, line by line in a file beside it: each intent before its
+//! CREDIT, each outcome after it. A line is durable before anything follows from it.
 use super::state::{Serial, serial_text};
 use super::terminal::Ledger;
 use crate::failure::Failure;
@@ -93,7 +93,8 @@ impl Journal {
         Ok(Self { file, path, standing })
     }
 
-    /// Where this entry stands; `None` when no CREDIT was ever sent for it, or the card has not taken it.
+    /// Where this entry stands; `None` when no CREDIT was ever sent for it, or the card has not
+    /// taken it.
     pub fn standing(&self, reference: &str) -> Option<&Standing> {
         self.standing.get(reference)
     }

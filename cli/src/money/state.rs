@@ -59,7 +59,8 @@ impl State {
         Ok(home.join("stbcam"))
     }
 
-    /// Uses up the terminal's next number, or `wanted`. The number before it, which a module counts up from.
+    /// Uses up the terminal's next number, or `wanted`. The number before it, which a module counts
+    /// up from.
     pub fn reserve(
         &mut self,
         terminal: TerminalId,

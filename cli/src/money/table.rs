@@ -1,4 +1,5 @@
-//! A TOML file field by field: every field is taken once, none may be left over, and no error shows a value.
+//! A TOML file field by field: every field is taken once, none may be left over, and no error shows
+//! a value.
 use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};

@@ -151,7 +151,8 @@ impl<'a> Terminal<'a> {
         Ok(Outcome::Done((Paid { serial, before, ms, ..paid }, extra)))
     }
 
-    /// Gives money to a card that is up. `ledger` is where its intent is written down, the state if there is none.
+    /// Gives money to a card that is up. `ledger` is where its intent is written down, the state if
+    /// there is none.
     pub fn load(
         &mut self,
         amount: Fen,

@@ -252,8 +252,8 @@ impl Message {
         }
     }
 
-    /// It is sealed with a number of its own. A time stands for itself, a raw section has its number,
-    /// a pairing's is in the operator file.
+    /// It is sealed with a number of its own. A time stands for itself, a raw section has its
+    /// number, a pairing's is in the operator file.
     pub const fn takes_number(&self) -> bool {
         !matches!(
             self,

@@ -132,7 +132,8 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// The receipts of a page's records. The generation of the key may have changed between two of them.
+/// The receipts of a page's records. The generation of the key may have changed between two of
+/// them.
 fn links(
     page: &Report,
     card: CardId,

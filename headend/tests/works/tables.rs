@@ -1,4 +1,5 @@
-//! Sources whose tables are not all alike: damaged ones, tables of tomorrow, other tables beside them.
+//! Sources whose tables are not all alike: damaged ones, tables of tomorrow, other tables beside
+//! them.
 
 use crate::support::{packaged, pid, schedule, source};
 use ecm_emm::pat::{Pat, Program};

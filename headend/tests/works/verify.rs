@@ -1,5 +1,5 @@
-//! T30: a record that was removed, doubled, moved or altered, a report that was replayed or is another
-//! card's: all of it shows, and nothing of it is acknowledged.
+//! T30: a record that was removed, doubled, moved or altered, a report that was replayed or is
+//! another card's: all of it shows, and nothing of it is acknowledged.
 
 use crate::support;
 use cam_types::{
@@ -358,7 +358,8 @@ fn sequences_may_jump() {
     assert!(verdict.text.contains("at terminals, in no report: 2;"), "{}", verdict.text);
 }
 
-/// Keys derived from the master, another suite, a new generation between two records, TAC of suite 2.
+/// Keys derived from the master, another suite, a new generation between two records, TAC of suite
+/// 2.
 #[test]
 fn derived_keys_and_a_new_generation() {
     let mut text = std::fs::read_to_string(support::example("demo/operator.toml")).unwrap();
@@ -476,7 +477,8 @@ fn the_command_line() {
     let (status, _, err) = run("a0a1a2a3a4a5a6a7", &["none.bin"]);
     assert!(status == Some(1) && err.contains("none.bin: No such file"), "{err}");
     assert!(!folder.join("ack.bin").exists() && !folder.join("cards.json").exists());
-    // The acknowledgement cannot be written: the records are known, and the next try acknowledges them.
+    // The acknowledgement cannot be written: the records are known, and the next try acknowledges
+    // them.
     std::fs::create_dir(folder.join("ack.bin")).unwrap();
     let (status, _, err) = run("a0a1a2a3a4a5a6a7", &["0.bin", "1.bin"]);
     assert!(status == Some(1) && err.contains("ack.bin"), "{err}");
