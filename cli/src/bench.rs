@@ -59,6 +59,22 @@ impl Stop {
     }
 }
 
+/// What to do when no card answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wait {
+    /// Say so.
+    Never,
+    /// Look again and again, until one answers or a signal comes.
+    ForCard,
+}
+
+impl From<bool> for Wait {
+    /// As `--wait` is given.
+    fn from(given: bool) -> Self {
+        if given { Self::ForCard } else { Self::Never }
+    }
+}
+
 /// A card on a reader.
 pub struct Bench {
     pub slot: Slot,
@@ -123,11 +139,11 @@ impl Bench {
         self.slot.activate(&self.stop.waker)
     }
 
-    /// Brings the card up, with `wait` not before one answers.
-    pub fn bring_up(&mut self, wait: bool) -> Result<Atr, SlotError> {
+    /// Brings the card up, or waits for one.
+    pub fn bring_up(&mut self, wait: Wait) -> Result<Atr, SlotError> {
         loop {
             match self.activate() {
-                Err(error) if wait && no_card(&error) => {}
+                Err(error) if wait == Wait::ForCard && no_card(&error) => {}
                 done => return done,
             }
             if self.stop.waker.wait(Some(clock::now().after(Self::RETRY))) {

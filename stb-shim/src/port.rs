@@ -99,10 +99,16 @@ impl Port {
         sys::modem_lines(self.fd()).map_err(|why| self.error("read modem lines", why))
     }
 
-    /// Raises or drops a modem line.
-    pub fn set_modem_line(&self, line: c_int, high: bool) -> Result<(), ReaderError> {
-        sys::set_modem_lines(self.fd(), line, high)
-            .map_err(|why| self.error("switch a modem line", why))
+    /// Raises a modem line.
+    pub fn raise(&self, line: c_int) -> Result<(), ReaderError> {
+        let raised = sys::raise_modem_lines(self.fd(), line);
+        raised.map_err(|why| self.error("switch a modem line", why))
+    }
+
+    /// Lets a modem line go low.
+    pub fn lower(&self, line: c_int) -> Result<(), ReaderError> {
+        let lowered = sys::drop_modem_lines(self.fd(), line);
+        lowered.map_err(|why| self.error("switch a modem line", why))
     }
 
     /// Throws away what was received and what was not sent.

@@ -26,6 +26,13 @@ const UNPLUGGED: u8 = 2;
 const ATR: [u8; 9] = [0x3B, 0xD0, 0x18, 0xFF, 0x81, 0x31, 0xFE, 0x15, 0x6C];
 const COMMAND: [u8; 5] = [0x80, 0x32, 0xFF, 0x00, 0x00];
 
+/// What the reader sends back of what it is sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Echo {
+    None,
+    OfAll,
+}
+
 /// A card, its reader and the cable: the other end of a pseudo terminal.
 struct Socket {
     path: String,
@@ -37,7 +44,7 @@ struct Socket {
 }
 
 impl Socket {
-    fn new(echo: bool, convention: Convention) -> Self {
+    fn new(echo: Echo, convention: Convention) -> Self {
         let (mut master, slave) = TTYPort::pair().unwrap();
         master.set_timeout(Duration::from_millis(1)).unwrap();
         let state = Arc::new(AtomicU8::new(IN));
@@ -75,7 +82,7 @@ fn card(
     mut port: TTYPort,
     state: &AtomicU8,
     rates: &Mutex<Vec<u32>>,
-    echo: bool,
+    echo: Echo,
     convention: Convention,
 ) {
     let (mut in_reset, mut received) = (false, Vec::new());
@@ -108,7 +115,7 @@ fn card(
             continue;
         }
         let logical: Vec<u8> = buf[..len].iter().map(|octet| convention.map(*octet)).collect();
-        if echo {
+        if echo == Echo::OfAll {
             send(&logical);
         }
         received.extend(logical);
@@ -208,7 +215,7 @@ fn answered() -> Event {
 
 #[test]
 fn a_card_on_a_pseudo_terminal() {
-    let socket = Socket::new(false, Convention::Direct);
+    let socket = Socket::new(Echo::None, Convention::Direct);
     let mut reader = socket.open("");
     let capabilities = reader.capabilities();
     assert_eq!((capabilities.reset, capabilities.detect), (true, false));
@@ -228,7 +235,7 @@ fn a_card_on_a_pseudo_terminal() {
 
 #[test]
 fn inverse_convention() {
-    let socket = Socket::new(false, Convention::Inverse);
+    let socket = Socket::new(Echo::None, Convention::Inverse);
     let mut reader = socket.open("?clock=4000000");
     let mut line = line(&*reader);
     assert_eq!(drive(&mut line, &mut *reader, Input::Activate), Event::Ready);
@@ -245,7 +252,7 @@ fn pps_goes_by_what_the_uart_can_make() {
         ("?base=1000000", 76_979),              // 372/12 would be 3.8 % off, 372/8 is 0.1 %
         ("?base=115200&clock=6000000", 16_129), // 193,548 is out of reach, and so is all between
     ] {
-        let socket = Socket::new(false, Convention::Direct);
+        let socket = Socket::new(Echo::None, Convention::Direct);
         let mut reader = socket.open(options);
         let mut line = line(&*reader);
         assert_eq!(drive(&mut line, &mut *reader, Input::Activate), Event::Ready);
@@ -256,7 +263,7 @@ fn pps_goes_by_what_the_uart_can_make() {
 
 #[test]
 fn a_reader_that_echoes() {
-    let socket = Socket::new(true, Convention::Direct);
+    let socket = Socket::new(Echo::OfAll, Convention::Direct);
     let mut reader = socket.open("?echo=1");
     let mut line = line(&*reader);
     assert_eq!(drive(&mut line, &mut *reader, Input::Activate), Event::Ready);
@@ -266,7 +273,7 @@ fn a_reader_that_echoes() {
 
 #[test]
 fn an_echo_that_does_not_come_is_told() {
-    let socket = Socket::new(false, Convention::Direct);
+    let socket = Socket::new(Echo::None, Convention::Direct);
     // Without a reset the card says nothing, so that nothing can be taken for an echo.
     let mut reader = socket.open("?echo=1&reset=none");
     reader.activate(Reset::Cold).unwrap();
@@ -277,7 +284,7 @@ fn an_echo_that_does_not_come_is_told() {
 
 #[test]
 fn pulled_and_unplugged_are_told_apart() {
-    let mut socket = Socket::new(false, Convention::Direct);
+    let mut socket = Socket::new(Echo::None, Convention::Direct);
     let mut reader = socket.open("");
     let mut line = line(&*reader);
     assert_eq!(drive(&mut line, &mut *reader, Input::Activate), Event::Ready);
@@ -301,7 +308,7 @@ fn pulled_and_unplugged_are_told_apart() {
 
 #[test]
 fn a_survey_of_a_pseudo_terminal() {
-    let socket = Socket::new(true, Convention::Direct);
+    let socket = Socket::new(Echo::OfAll, Convention::Direct);
     let url = format!("serial:{}?reset=none&echo=1&clock=5000000&base=1000000", socket.path);
     let mut reader = SerialReader::open(&Url::parse(&url)).unwrap();
     let survey = reader.survey().unwrap();
@@ -323,7 +330,7 @@ fn a_survey_of_a_pseudo_terminal() {
 
 #[test]
 fn a_waker_ends_a_wait() {
-    let socket = Socket::new(false, Convention::Direct);
+    let socket = Socket::new(Echo::None, Convention::Direct);
     let mut reader = socket.open("?reset=none");
     assert!(!reader.capabilities().reset);
     let waker = Waker::new().unwrap();
@@ -341,7 +348,7 @@ fn a_waker_ends_a_wait() {
 
 #[test]
 fn a_long_guard_time_is_kept() {
-    let socket = Socket::new(false, Convention::Direct);
+    let socket = Socket::new(Echo::None, Convention::Direct);
     let mut reader = socket.open("");
     reader.activate(Reset::Cold).unwrap();
     let params = LineParams { guard_etu: 50, ..LineParams::initial(3_579_545) };
@@ -354,7 +361,7 @@ fn a_long_guard_time_is_kept() {
 /// Every message names what is wrong and what would work.
 #[test]
 fn ports_and_options_that_do_not_exist() {
-    let socket = Socket::new(false, Convention::Direct);
+    let socket = Socket::new(Echo::None, Convention::Direct);
     let file = env!("CARGO_MANIFEST_PATH");
     let port = |options: &str| format!("serial:{}{options}", socket.path);
     let table: &[(String, &[&str])] = &[

@@ -31,7 +31,7 @@ pub struct ApduArgs {
 pub fn run(args: &ApduArgs, common: &Common) -> Result<(), Failure> {
     let apdus = read(&args.apdus)?;
     let mut bench = Bench::open(&args.reader.reader, common)?;
-    if let Err(error) = bench.bring_up(args.wait) {
+    if let Err(error) = bench.bring_up(args.wait.into()) {
         return Err(Failure::Failed(bench.not_up(&error)));
     }
     let mut good = true;

@@ -36,7 +36,7 @@ pub fn run(args: &AtrArgs, common: &Common) -> Result<(), Failure> {
     }
     let url = args.reader.as_deref().unwrap_or_default();
     let mut bench = Bench::open(url, common)?;
-    let atr = match bench.bring_up(args.wait) {
+    let atr = match bench.bring_up(args.wait.into()) {
         Ok(atr) => atr,
         Err(error) => {
             let heard = bench.heard();

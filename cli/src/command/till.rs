@@ -37,7 +37,7 @@ pub struct TillArgs {
 pub fn run(args: &TillArgs, common: &Common) -> Result<(), Failure> {
     let mut terminal = Terminal::open(&args.purse, &args.terminal, common)?;
     terminal.card.limits(args.limit, None);
-    terminal.serve(args.many, args.purse.wait, common, |terminal| {
+    terminal.serve(args.many, args.purse.wait.into(), common, |terminal| {
         let side = args.side.side.unwrap_or_else(|| terminal.card.side());
         let till = Till { pin_free: args.pin_free, side };
         let pin = match (&args.pin.pin, side) {
