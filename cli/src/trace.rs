@@ -9,7 +9,7 @@ use stb_shim::slot::Seen;
 use std::fs::File;
 use std::io::{self, Write};
 
-/// Writes a trace.
+/// A trace under way.
 pub struct Trace {
     sink: Box<dyn Write + Send>,
     json: bool,

@@ -9,7 +9,7 @@ use cam_types::Pid;
 /// A section and the packet that its first octet is in.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Carried {
-    /// The packet.
+    /// The packet's place in the stream.
     pub packet: usize,
     /// The whole section.
     pub section: Vec<u8>,

@@ -9,7 +9,7 @@ use ecm_emm::suite::{SealKey, WrappedKey};
 pub struct Sender {
     /// Whom it reaches, and by which key.
     pub header: EmmHeader,
-    /// The key.
+    /// What its commands are sealed under.
     pub key: SealKey,
 }
 

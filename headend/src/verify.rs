@@ -136,9 +136,9 @@ fn plural(count: usize) -> String {
 pub enum VerifyError {
     /// No report was given.
     Nothing,
-    /// It is none.
+    /// What came is no report.
     NoReport(String, cam_types::DecodeError),
-    /// Another operator's.
+    /// A report of another operator's card.
     Operator(String, u16),
     /// A card that the operator file does not have.
     Card(String, String),

@@ -23,7 +23,7 @@ pub enum Notice {
     },
     /// Nobody took the notices that came before this one, and some are lost.
     NoticesLost {
-        /// How many.
+        /// How many of them.
         count: u64,
     },
     /// The reader, the storage or the descrambler does not work.
@@ -42,7 +42,7 @@ pub struct Stamped {
     pub sequence: u64,
     /// When it happened.
     pub at: Instant,
-    /// What.
+    /// What there is to tell.
     pub notice: Notice,
 }
 

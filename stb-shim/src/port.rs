@@ -18,7 +18,7 @@ use std::time::Duration;
 /// How long a port may refuse octets beyond the time on the line.
 pub(crate) const STUCK: Duration = Duration::from_millis(500);
 
-/// An open port.
+/// An open port, and its path for the errors.
 #[derive(Debug)]
 pub(crate) struct Port {
     tty: TTYPort,

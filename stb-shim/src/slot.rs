@@ -107,7 +107,7 @@ impl Slot {
         self.observer = Some(observer);
     }
 
-    /// The card line.
+    /// The card line, to be asked: it is driven by the slot alone.
     pub const fn line(&self) -> &CardLine {
         &self.line
     }

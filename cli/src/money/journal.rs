@@ -29,7 +29,7 @@ pub enum Standing {
     Loaded { serial: String, amount: String },
 }
 
-/// One line.
+/// One line: an object that says what has become of an entry.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(tag = "what", rename_all = "snake_case", deny_unknown_fields)]
 enum Line {

@@ -46,7 +46,7 @@ pub fn text(path: &Path) -> Result<Zeroizing<String>, Problem> {
 }
 
 impl Fields {
-    /// The whole file.
+    /// Reads the whole file as one table.
     pub fn read(path: &Path) -> Result<Self, Problem> {
         let text = text(path)?;
         let table = text.parse::<Table>().map_err(|error| {

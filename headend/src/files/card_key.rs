@@ -17,14 +17,14 @@ use wallet::keys::TacKey;
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyRole {
-    /// K_rcp.
+    /// K_rcp: receipts, and the seal of a report.
     Receipt,
-    /// K_tac2.
+    /// K_tac2: the code of a transaction, suite 2.
     #[serde(rename = "tac-suite-2")]
     TacSuite2,
-    /// DTK of the purse, suite 1.
+    /// DTK of the purse: the code of a transaction, suite 1.
     Tac,
-    /// K_wal.
+    /// K_wal: EMMs to the purse.
     Wallet,
 }
 

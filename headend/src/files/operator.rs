@@ -30,10 +30,10 @@ pub struct Operator {
     pub global_key: Option<GlobalKey>,
     /// The P-256 key that signs messages to all cards.
     pub signing_key: Option<SigningKey>,
-    /// Cards.
+    /// The cards that can be addressed one by one.
     #[serde(default)]
     pub card: Vec<Card>,
-    /// Set-top boxes.
+    /// The boxes that can be paired with a card.
     #[serde(default, rename = "box")]
     pub stb: Vec<Stb>,
     /// Which card works in which box.
@@ -96,7 +96,7 @@ pub struct SigningKey {
     pub key: SecretOctets<32>,
 }
 
-/// A card.
+/// A card, as the factory delivered it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
@@ -111,7 +111,7 @@ pub struct Card {
     pub key: Vec<CardKey>,
 }
 
-/// A set-top box.
+/// A set-top box, as its maker delivered it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stb {
@@ -131,9 +131,9 @@ pub struct Stb {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pairing {
-    /// The card.
+    /// The card, by its number.
     pub card: Octets<8>,
-    /// The box.
+    /// The box, by its number.
     #[serde(rename = "box")]
     pub stb: Octets<8>,
     /// The card's pairing slot, 0 to 3.

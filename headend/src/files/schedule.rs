@@ -145,9 +145,9 @@ pub struct Rotation {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
-    /// Its number.
+    /// event_id: what an ECM and a purchase name it by.
     pub id: u32,
-    /// First moment.
+    /// Its beginning, in seconds from the schedule's start.
     pub from_s: u32,
     /// Its end; without one it lasts to the end of the stream.
     pub until_s: Option<u32>,

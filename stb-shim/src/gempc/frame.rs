@@ -115,7 +115,7 @@ impl Frames {
         }
     }
 
-    /// The next frame.
+    /// Takes the next frame off what was pushed; `None`: more has to come.
     pub fn take(&mut self) -> Option<Frame> {
         let mut noise = false;
         loop {

@@ -21,7 +21,7 @@ pub(super) enum ResetLine {
     Modem { line: c_int, inverted: bool },
     /// Rate 0, which drops RTS and DTR, and is what a pseudo terminal can see.
     Rate0,
-    /// Nothing.
+    /// Nothing: the reader cannot reset its card.
     None,
 }
 

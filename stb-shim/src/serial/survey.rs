@@ -41,7 +41,7 @@ pub struct Survey {
 pub struct ModemLine {
     /// Its name in an address.
     pub name: &'static str,
-    /// Its state.
+    /// It is high at this moment.
     pub high: bool,
 }
 
