@@ -13,7 +13,8 @@ use stb_shim::cam::Cam;
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, NoDescrambler};
 use stb_shim::driver::Driver;
-use stb_shim::reader::{self, Opener};
+use stb_shim::reader::Opener;
+use stb_shim::readers;
 use stb_shim::storage::{DirectoryStorage, Storage};
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,7 +55,7 @@ impl ReaderChoice {
         match self {
             Self::Url(url) => {
                 let url = url.clone();
-                Box::new(move || reader::open(&url))
+                Box::new(move || readers::open(&url))
             }
             Self::Host(host) => {
                 let host = host.clone();

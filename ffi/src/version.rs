@@ -74,7 +74,7 @@ mod tests {
     /// Whoever is refused is told how to get it.
     #[test]
     fn pcsc_is_a_matter_of_the_build() {
-        let told = stb_shim::reader::open("pcsc:?no").err().map(|error| error.to_string());
+        let told = stb_shim::readers::open("pcsc:?no").err().map(|error| error.to_string());
         let has = stbcam_features() & STBCAM_FEATURE_READER_PCSC != 0;
         let expected = if has { "option is 'no'" } else { "built with the feature pcsc" };
         assert!(told.is_some_and(|told| told.contains(expected)));

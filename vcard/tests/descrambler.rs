@@ -90,7 +90,7 @@ impl Stb {
         let cam = Arc::new(Cam::new(Engine::new(config), 4096, 64).unwrap());
         let moods = Arc::new(moods);
         let (chip, rows) = (Box::new(Chip(Arc::clone(&moods))), Box::new(MemoryStorage::default()));
-        let opener = Box::new(|| stb_shim::reader::open("vpcd:127.0.0.1:0"));
+        let opener = Box::new(|| stb_shim::readers::open("vpcd:127.0.0.1:0"));
         let mut driver = Driver::new(Arc::clone(&cam), Box::new(reader), opener, chip, rows);
         let thread = Some(thread::spawn(move || driver.run()));
         loop {

@@ -12,7 +12,7 @@ use stb_shim::clock;
 use stb_shim::descrambler::NoDescrambler;
 use stb_shim::driver::Driver;
 use stb_shim::events::Notice;
-use stb_shim::reader;
+use stb_shim::readers;
 use stb_shim::storage::MemoryStorage;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -35,14 +35,14 @@ struct Stb {
 
 impl Stb {
     fn new(url: String) -> Self {
-        let reader = reader::open(&url).unwrap();
+        let reader = readers::open(&url).unwrap();
         let entropy = Box::new(Sevens);
         let mut config = Config::new(StbId::new(*b"STB00001"), Key::new([0x42; 16]), entropy);
         if reader.capabilities().detect {
             config.probe = None;
         }
         let cam = Arc::new(Cam::new(Engine::new(config), 4096, 64).unwrap());
-        let opener = Box::new(move || reader::open(&url));
+        let opener = Box::new(move || readers::open(&url));
         let (keys, rows) = (NoDescrambler, MemoryStorage::default());
         let (keys, rows) = (Box::new(keys), Box::new(rows));
         let mut driver = Driver::new(Arc::clone(&cam), reader, opener, keys, rows);

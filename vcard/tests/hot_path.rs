@@ -22,7 +22,8 @@ use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, LadderKeys, Refused};
 use stb_shim::driver::Driver;
 use stb_shim::events::Notice;
-use stb_shim::reader::{self, Reader};
+use stb_shim::reader::Reader;
+use stb_shim::readers;
 use stb_shim::soft_descrambler::SoftDescrambler;
 use stb_shim::storage::MemoryStorage;
 use stb_shim::url::Url;
@@ -139,7 +140,7 @@ fn allocations(
     let keys = Box::new(Counted { software, right: Arc::clone(&right) });
     let rows = Box::new(MemoryStorage::default());
     let again = url.to_owned();
-    let opener = Box::new(move || reader::open(&again));
+    let opener = Box::new(move || readers::open(&again));
     let mut driver = Driver::new(Arc::clone(&cam), reader, opener, keys, rows);
     let thread = thread::spawn(move || driver.run());
     loop {
@@ -183,7 +184,7 @@ fn a_warm_ecm_allocates_nothing_from_ring_to_descrambler() {
         let options = ["--link", "port", "--line", line, "--protocol", protocol];
         let card = Card::personalised(&name, &file, &options);
         let url = card.url(scheme);
-        let (cold, warm) = allocations(&url, reader::open(&url).unwrap(), mode, 1);
+        let (cold, warm) = allocations(&url, readers::open(&url).unwrap(), mode, 1);
         assert!(cold > 0, "{name}: the counter counts");
         assert_eq!(warm, 0, "{name}");
     }

@@ -1,5 +1,4 @@
 //! The demo's files, small streams made to measure, and the rules that every result keeps.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use cam_types::{ControlWord, Pid};
 use ecm_emm::ecm::{ControlWords, Ecm, EcmBody};

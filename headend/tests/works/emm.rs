@@ -1,8 +1,6 @@
 //! EMMs and pairings: what the card and the box read is what the engineer wrote.
-#![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
-mod support;
-
+use crate::support;
 use cam_types::{CardId, Epoch, OperatorId, Pseudonym, StbId};
 use ecm_emm::box_emm::{BoxCommand, BoxEmm};
 use ecm_emm::emm::{Address, Emm, EmmBody, EmmCommand, KeyTarget, PublicKey};

@@ -1,7 +1,8 @@
 //! The files that an engineer writes: operator and schedule, in TOML, read strictly.
 //!
 //! A field that nobody knows, a field of the wrong kind and a field that contradicts another are
-//! refused with file, line, table and field. The text of a value is never repeated: it may be a key.
+//! refused with file, line, table and field. The text of a value is never repeated: it may be a
+//! key.
 
 pub mod card_key;
 pub mod fields;

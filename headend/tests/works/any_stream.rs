@@ -1,8 +1,8 @@
 //! Properties: whatever the source looks like, the packager keeps its rules or says why not.
-#![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
-mod support;
-
+use crate::support::{
+    self, discontinuities, ecms, misplaced, packaged, pid, scrambled_as_announced,
+};
 use cam_types::Pid;
 use ecm_emm::descriptor::{Descriptor, Descriptors};
 use ecm_emm::pat::{Pat, Program};
@@ -15,7 +15,6 @@ use headend::scrambler::Algorithm;
 use headend::stream::{self, PACKET, Packet, Packetizer, Stream};
 use proptest::prelude::*;
 use std::path::Path;
-use support::{discontinuities, ecms, misplaced, packaged, pid, scrambled_as_announced};
 
 const PMT: u16 = 0x1000;
 const VIDEO: u16 = 0x0100;
@@ -57,7 +56,7 @@ period_ms = 170
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Null,
-    /// Of a component, with so many octets of payload and perhaps a PCR.
+    /// Of a component on this PID, with this many octets of payload and perhaps a PCR.
     Component(u16, usize),
     Other,
     Pmt,

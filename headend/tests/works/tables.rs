@@ -1,8 +1,7 @@
-//! Sources whose tables are not all alike: damaged ones, tables of tomorrow, other tables beside them.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+//! Sources whose tables are not all alike: damaged ones, tables of tomorrow, other tables beside
+//! them.
 
-mod support;
-
+use crate::support::{packaged, pid, schedule, source};
 use ecm_emm::pat::{Pat, Program};
 use ecm_emm::pmt::Pmt;
 use ecm_emm::section::LongSection;
@@ -10,7 +9,6 @@ use headend::carriage::{self, Unit};
 use headend::inspect::inspect;
 use headend::psi;
 use headend::stream::{Packetizer, Stream};
-use support::{packaged, pid, schedule, source};
 
 const SERVICE: u16 = 1;
 
@@ -108,19 +106,21 @@ fn the_version_wraps() {
 
 #[test]
 fn the_pat_is_the_current_one_and_all_of_it() {
+    const CURRENT: bool = true;
+    const NEXT: bool = false;
     let pat = |version, current, number: (u8, u8), of: &[(u16, u16)]| {
         let programs = of.iter().map(|&(number, at)| Program { number, pid: pid(at) }).collect();
         let mut out = Vec::new();
         Pat { transport_stream_id: 1, version, current, number, programs }.emit(&mut out).unwrap();
         out
     };
-    let next = pat(1, false, (0, 0), &[(1, 0x300)]);
-    let mut damaged = pat(0, true, (0, 0), &[(1, 0x300)]);
+    let next = pat(1, NEXT, (0, 0), &[(1, 0x300)]);
+    let mut damaged = pat(0, CURRENT, (0, 0), &[(1, 0x300)]);
     *damaged.last_mut().unwrap() ^= 1;
-    let whole = pat(0, true, (0, 0), &[(1, 0x100), (2, 0x200)]);
+    let whole = pat(0, CURRENT, (0, 0), &[(1, 0x100), (2, 0x200)]);
     let (first, second) =
-        (pat(0, true, (0, 1), &[(1, 0x100)]), pat(0, true, (1, 1), &[(2, 0x200)]));
-    let later = pat(1, true, (0, 0), &[(1, 0x300)]);
+        (pat(0, CURRENT, (0, 1), &[(1, 0x100)]), pat(0, CURRENT, (1, 1), &[(2, 0x200)]));
+    let later = pat(1, CURRENT, (0, 0), &[(1, 0x300)]);
     for sections in [
         vec![&next, &whole],
         vec![&whole, &next],

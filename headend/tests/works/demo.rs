@@ -1,8 +1,9 @@
 //! The demo's stream, packaged: placement, continuity, intervals, keys.
-#![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
-mod support;
-
+use crate::support::{
+    self, ECM_PIDS, discontinuities, ecms, misplaced, packaged, pid, schedule, schedule_with,
+    scrambled_as_announced, source,
+};
 use cam_types::Pid;
 use ecm_emm::cat::Cat;
 use ecm_emm::pmt::Pmt;
@@ -12,10 +13,6 @@ use headend::files::schedule::Schedule;
 use headend::report::{Report, Service};
 use headend::scrambler::Algorithm;
 use headend::stream::{self, Stream};
-use support::{
-    ECM_PIDS, discontinuities, ecms, misplaced, packaged, pid, schedule, schedule_with,
-    scrambled_as_announced, source,
-};
 
 const PMTS: [u16; 2] = [0x1000, 0x1001];
 

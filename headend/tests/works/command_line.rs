@@ -1,12 +1,9 @@
 //! The program as an engineer meets it: exit status, texts, files.
-#![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
-mod support;
-
+use crate::support::example;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use support::example;
 
 /// A folder of its own for one test, removed at its end.
 struct Folder(PathBuf);
