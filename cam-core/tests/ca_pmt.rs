@@ -1,10 +1,7 @@
 //! CA_PMT objects of an EN 50221 host: what each command and list management does, and the reply.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::OPERATOR;
-use bench::{Bench, air};
+use crate::bench::card::OPERATOR;
+use crate::bench::{Bench, air, config};
 use cam_core::{CaPmtReply, Input, SessionId};
 use cam_types::{CaSystemId, Pid};
 use ecm_emm::ca_pmt::{CaInfo, CaPmt, CaStream, CommandId, ListManagement};
@@ -271,7 +268,7 @@ fn ca_enable_says_how_the_programme_stands() {
     let foreign = |list, command| of(0x0500, OPERATOR.value(), list, command);
     let other = |list, command| of(0x4AF0, 0x7777, list, command);
     let ready = Bench::ready;
-    let starting = || Bench::new(bench::config(air::stored_pairing()));
+    let starting = || Bench::new(config(air::stored_pairing()));
     let out = || {
         let mut bench = Bench::ready();
         bench.inserted = false;
@@ -302,7 +299,7 @@ fn ca_enable_says_how_the_programme_stands() {
 /// A query answers from the open session, whoever opened it.
 #[test]
 fn a_query_answers_from_the_session() {
-    use bench::card::key;
+    use crate::bench::card::key;
     for (what, section, expected) in [
         ("granted", air::ecm_with(1, 1, 4, &key(0x20), air::package(1)), 0x01),
         ("denied", air::ecm_with(1, 1, 4, &key(0x20), air::package(7)), 0x71),

@@ -1,10 +1,7 @@
 //! The card comes, goes, hangs, forgets its session, or is not ours.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::{CARD, ModelCard};
-use bench::{Bench, air};
+use crate::bench::card::{CARD, ModelCard};
+use crate::bench::{Bench, air, config};
 use cam_core::{AccessState, AccessStatus, CardState, Event, Input, Remedy, SessionId};
 use cam_types::Pseudonym;
 use ecm_emm::card::{INS_ECM, INS_INFO, INS_RIGHTS};
@@ -153,7 +150,7 @@ fn failures_are_bounded() {
 
 #[test]
 fn a_card_of_another_system_is_unusable() {
-    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    let mut bench = Bench::new(config(air::stored_pairing()));
     bench.card.foreign = true;
     let news = bench.open(&air::news());
     bench.run(3000);
@@ -177,7 +174,7 @@ fn why_a_card_is_not_paired() {
         (1, Vec::new(), AccessStatus::PAIRED_ELSEWHERE),
         (2, air::stored_pairing(), AccessStatus::PAIRED_ELSEWHERE),
     ] {
-        let mut bench = Bench::new(bench::config(stored));
+        let mut bench = Bench::new(config(stored));
         bench.card.pairing_slots = slots;
         let news = bench.open(&air::news());
         bench.run(3000);
@@ -191,7 +188,7 @@ fn why_a_card_is_not_paired() {
 /// The box has keys, but the card has others: as often as it is tried, no session.
 #[test]
 fn a_pairing_with_other_keys_opens_nothing() {
-    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    let mut bench = Bench::new(config(air::stored_pairing()));
     bench.card.k_pair = cam_types::Key::new([0x81; 16]);
     bench.run(5000);
     assert_eq!(bench.engine.card().state, CardState::Unpaired);
@@ -202,7 +199,7 @@ fn a_pairing_with_other_keys_opens_nothing() {
 /// BOX_PAIR comes over the air, is kept sealed, and works after a restart; its withdrawal too.
 #[test]
 fn pairing_over_the_air() {
-    let mut bench = Bench::new(bench::config(Vec::new()));
+    let mut bench = Bench::new(config(Vec::new()));
     bench.input(Input::Cat { source: 0, section: &air::cat() });
     bench.run(1000);
     assert_eq!(bench.engine.card().state, CardState::Unpaired);
@@ -243,7 +240,7 @@ fn pairing_over_the_air() {
 /// A card gets its own half by EMM-U while it is not paired: it takes EMMs without a session.
 #[test]
 fn an_unpaired_card_takes_emms() {
-    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    let mut bench = Bench::new(config(air::stored_pairing()));
     bench.card.pairing_slots = 0;
     bench.input(Input::Cat { source: 0, section: &air::cat() });
     bench.run(1000);
@@ -286,7 +283,7 @@ fn a_reset_asked_for_keeps_the_picture() {
 /// With a detect line the driver says when a card is there; the engine does not poll.
 #[test]
 fn a_reader_with_a_detect_line_is_not_polled() {
-    let mut config = bench::config(air::stored_pairing());
+    let mut config = config(air::stored_pairing());
     config.probe = None;
     let mut bench = Bench::new(config);
     assert_eq!(bench.activations, 0);
@@ -304,7 +301,7 @@ fn a_reader_with_a_detect_line_is_not_polled() {
 /// A mute card in a reader with a detect line is said to be mute, and tried more and more rarely.
 #[test]
 fn a_mute_card_is_tried_again() {
-    let mut config = bench::config(air::stored_pairing());
+    let mut config = config(air::stored_pairing());
     config.probe = None;
     let mut bench = Bench::new(config);
     bench.inserted = false;

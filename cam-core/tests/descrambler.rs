@@ -1,9 +1,6 @@
 //! What the descrambler refuses is told, and heals by itself.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::{Bench, air};
+use crate::bench::{Bench, air, config};
 use cam_core::{AccessState, AccessStatus, Event, Handover, Input, Remedy, SessionId};
 
 const LIT: AccessStatus = AccessStatus::GRANTED_SUBSCRIPTION;
@@ -68,7 +65,7 @@ fn nothing_is_granted_before_the_descrambler_has_taken_it() {
 fn nothing_is_granted_under_a_refused_ladder() {
     // Words that are taken all the same open nothing.
     for words in [Handover::Refused, Handover::Taken] {
-        let mut bench = Bench::new(bench::config(air::stored_pairing()));
+        let mut bench = Bench::new(config(air::stored_pairing()));
         (bench.ladder, bench.descrambler) = (Some(Handover::Refused), Some(words));
         bench.run(1000);
         let sessions = [(); 2].map(|()| bench.open(&air::news()));
@@ -121,7 +118,7 @@ fn refused_words_are_handed_over_again_while_their_ecm_is_on_air() {
 /// The ladder likewise, once for all sessions.
 #[test]
 fn a_refused_ladder_is_loaded_again_while_ecms_are_on_air() {
-    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    let mut bench = Bench::new(config(air::stored_pairing()));
     (bench.ladder, bench.descrambler) = (Some(Handover::Refused), Some(Handover::Refused));
     bench.run(1000);
     let sessions = [(); 4].map(|()| bench.open(&air::news()));
@@ -166,7 +163,7 @@ fn refused_words_are_told_until_some_are_taken() {
 /// next words, and then every session has its words at once.
 #[test]
 fn a_refused_ladder_darkens_every_session() {
-    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    let mut bench = Bench::new(config(air::stored_pairing()));
     bench.ladder = Some(Handover::Refused);
     bench.descrambler = Some(Handover::Refused);
     bench.run(1000);

@@ -1,10 +1,7 @@
 //! EMMs: ours or not, known or not, applied, refused, or for later.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::GROUP;
-use bench::{Bench, air};
+use crate::bench::card::{GROUP, key};
+use crate::bench::{Bench, EXCHANGE, air};
 use cam_core::{AccessState, CardState, Event, Input};
 use cam_types::Pseudonym;
 use ecm_emm::card::INS_EMM;
@@ -166,7 +163,7 @@ fn ecms_go_before_emms() {
     let stats = bench.engine.stats();
     assert!(stats.emm_dropped[UNIQUE] > 30, "the queue is bounded");
     bench.section(air::NEWS_ECM, &air::news_ecm(4));
-    bench.run(2 * bench::EXCHANGE.as_millis() as u64);
+    bench.run(2 * EXCHANGE.as_millis() as u64);
     assert!(bench.has_words(news));
     bench.run(20_000);
     let stats = bench.engine.stats();
@@ -193,7 +190,7 @@ fn a_grant_brings_the_picture() {
 fn a_key_brings_the_picture() {
     let mut bench = ready();
     let news = bench.open(&air::news());
-    let ecm = air::ecm_with(1, 2, 5, &bench::card::key(0xA0), air::package(1));
+    let ecm = air::ecm_with(1, 2, 5, &key(0xA0), air::package(1));
     bench.section(air::NEWS_ECM, &ecm);
     bench.run(500);
     assert_eq!(bench.engine.access(news).unwrap().state, AccessState::Technical);

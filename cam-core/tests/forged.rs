@@ -1,12 +1,9 @@
 //! A forged or damaged ECM costs nothing but its own time.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
-mod bench;
 
 use std::collections::BTreeSet;
 
-use bench::card::{ModelCard, key};
-use bench::{Bench, SLOWEST, air};
+use crate::bench::card::{ModelCard, key};
+use crate::bench::{Bench, SLOWEST, air, config};
 use cam_core::{AccessState, AccessStatus, SessionId};
 use cam_types::{Epoch, Pid, Pseudonym};
 use ecm_emm::card::INS_ECM;
@@ -228,7 +225,7 @@ fn another_card_condemns_nothing() {
     let other_card = Pseudonym::new([7; 8]);
     let mut stored = air::stored_pairing();
     stored.push(("pairing.1".to_owned(), air::box_pair(1, other_card, 0)));
-    let mut bench = Bench::new(bench::config(stored));
+    let mut bench = Bench::new(config(stored));
     bench.run(1000);
     let news = bench.open(&air::news());
     bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 500);

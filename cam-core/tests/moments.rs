@@ -1,10 +1,7 @@
 //! What the engine does, and when, does not depend on the moment at which its clock began.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::PIN;
-use bench::{Bench, air};
+use crate::bench::card::PIN;
+use crate::bench::{Bench, air};
 use cam_core::CardState;
 use cam_types::{Fen, Instant};
 use ecm_emm::card::INS_ECM;

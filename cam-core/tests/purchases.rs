@@ -1,10 +1,7 @@
 //! Purchases: paid, refused or being settled, never guessed, never twice.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::{Cut, ModelCard, PIN};
-use bench::{Bench, air};
+use crate::bench::card::{Cut, ModelCard, PIN};
+use crate::bench::{Bench, air};
 use cam_core::{
     AccessStatus, CardState, Event, Offer, Outcome, PinAnswer, PinOutcome, PurchaseError, Receipt,
     RequestId, SessionId, TxnId, TxnState,

@@ -1,10 +1,7 @@
 //! Reports: read by themselves when the operator asks, on the host's call else; whole or not at all.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::{PIN, k_rcp, report_header};
-use bench::{Bench, air};
+use crate::bench::card::{PIN, k_rcp, report_header};
+use crate::bench::{Bench, air};
 use cam_core::{Absence, AckResult, CardState, Event, Input, ReportError};
 use cam_types::Fen;
 use ecm_emm::card::{INS_ACK, INS_ECM, INS_REPORT, ReportRequest};

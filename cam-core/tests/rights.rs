@@ -1,11 +1,8 @@
 //! Rights that come, end and are asked about while somebody watches: the card is asked again at once,
 //! and not more often than it must.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::{PIN, key};
-use bench::{Bench, EXCHANGE, air};
+use crate::bench::card::{PIN, key};
+use crate::bench::{Bench, EXCHANGE, air};
 use cam_core::{AccessState, AccessStatus, Input, SessionId};
 use cam_types::{CasTime, Fen, Instant, PackageId};
 use ecm_emm::card::INS_ECM;

@@ -1,10 +1,7 @@
 //! One ECM that several sessions or streams wait for goes to the card once.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::{OPERATOR, PIN};
-use bench::{Bench, air};
+use crate::bench::card::{OPERATOR, PIN, key};
+use crate::bench::{Bench, air};
 use cam_core::{AccessState, AccessStatus, Event, Input, OfferId, SessionId};
 use cam_types::Pid;
 use ecm_emm::card::{INS_ECM, PurchaseResult};
@@ -115,7 +112,7 @@ fn a_refusal_and_a_denial_are_for_all() {
     assert_eq!(states(&bench, &sessions), [AccessStatus::REFUSED_ECM; 4]);
     assert_eq!(bench.engine.stats().ecm_refused, 1);
     bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 500);
-    let denied = air::ecm_with(1, 1, 5, &bench::card::key(0x20), air::package(7));
+    let denied = air::ecm_with(1, 1, 5, &key(0x20), air::package(7));
     bench.carousel(air::NEWS_ECM, &denied, 500);
     assert_eq!(asked(&mut bench), 2);
     assert_eq!(states(&bench, &sessions), [AccessStatus::NO_RIGHT; 4]);

@@ -1,10 +1,7 @@
 //! ECMs that are not on air are told, and heal by themselves.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::OPERATOR;
-use bench::{Bench, air};
+use crate::bench::card::OPERATOR;
+use crate::bench::{Bench, air, config};
 use cam_core::{AccessState, AccessStatus, Event, Input, Remedy, SessionId};
 use cam_types::Pid;
 
@@ -138,7 +135,7 @@ fn one_of_two_streams_is_silent() {
 /// What is wrong with the card is told first; ECMs are counted meanwhile.
 #[test]
 fn the_card_comes_first() {
-    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    let mut bench = Bench::new(config(air::stored_pairing()));
     bench.inserted = false;
     let (news, cinema) = (bench.open(&air::news()), bench.open(&air::cinema()));
     bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 10_000);
@@ -172,7 +169,7 @@ fn only_streams_that_are_used_are_missed() {
 /// The engine does not ask to be woken for a silence that was told.
 #[test]
 fn a_silence_that_was_told_wakes_nobody() {
-    let mut config = bench::config(air::stored_pairing());
+    let mut config = config(air::stored_pairing());
     config.probe = None;
     let mut bench = Bench::new(config);
     bench.input(Input::CardPresent);

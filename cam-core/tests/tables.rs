@@ -1,11 +1,8 @@
 //! What PMTs say and what is made of it: scrambling mode, tables of tomorrow, other systems and
 //! operators, more streams than are served.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::{OPERATOR, key, slot};
-use bench::{Bench, air};
+use crate::bench::card::{OPERATOR, key, slot};
+use crate::bench::{Bench, air, config};
 use cam_core::{AccessState, AccessStatus, Event, Input, Remedy, SessionId};
 use cam_types::{CaSystemId, CasTime, ChannelId, Epoch, Pid, Secret};
 use ecm_emm::ca_descriptor::CaDescriptor;
@@ -194,7 +191,7 @@ fn cat(current: bool, number: (u8, u8), pids: std::ops::Range<u16>) -> Vec<u8> {
 fn the_cat_is_read_as_it_stands() {
     let mut damaged = cat(true, (0, 0), 0x300..0x301);
     *damaged.last_mut().unwrap() ^= 1;
-    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    let mut bench = Bench::new(config(air::stored_pairing()));
     for (section, expected) in [
         (cat(true, (0, 1), 0x150..0x152), vec![0x150, 0x151]),
         (cat(true, (1, 1), 0x152..0x153), vec![0x150, 0x151, 0x152]),
@@ -211,7 +208,7 @@ fn the_cat_is_read_as_it_stands() {
 /// More EMM streams than are served are told once, and are nothing to another source.
 #[test]
 fn too_many_emm_streams_of_a_source_are_told_once() {
-    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    let mut bench = Bench::new(config(air::stored_pairing()));
     let long = [cat(true, (0, 1), 0x400..0x4A8), cat(true, (1, 1), 0x500..0x5A8)];
     let short = [cat(true, (0, 0), 0x400..0x4A8)];
     let wanted = |bench: &Bench, source| {
@@ -317,7 +314,7 @@ fn foreign_systems_and_operators() {
         let session = bench.open(&pmt);
         assert_eq!(shown(&bench, session), expected, "{what}");
         // The session is there before the card.
-        let mut bench = Bench::new(bench::config(air::stored_pairing()));
+        let mut bench = Bench::new(config(air::stored_pairing()));
         let session = bench.open(&pmt);
         let access = bench.engine.access(session).unwrap();
         if early == pending {
@@ -362,7 +359,7 @@ fn a_component_left_out_is_told_and_the_others_keep_their_keys() {
     ] {
         let pmt =
             pmt_by_component(&served, &[&components[..], std::slice::from_ref(&served)].concat());
-        let mut bench = Bench::new(bench::config(air::stored_pairing()));
+        let mut bench = Bench::new(config(air::stored_pairing()));
         let session = bench.open(&pmt);
         let card = bench.engine.card().reason;
         assert_eq!(shown(&bench, session).1, card, "{what}: without a card that is what is wrong");
@@ -429,7 +426,7 @@ fn a_descriptor_that_names_the_operator_goes_first() {
 /// The first section that arrived before the card is not lost when the card names its operator.
 #[test]
 fn the_card_finds_the_section_that_waits_for_it() {
-    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    let mut bench = Bench::new(config(air::stored_pairing()));
     let session = bench.open(&air::news());
     bench.section(air::NEWS_ECM, &air::news_ecm(4));
     bench.run(1500);

@@ -1,11 +1,8 @@
 //! Forgeries on one stream and EMMs, ten a second each, on the slowest line: whatever else the card
 //! must do still has its turn.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::{PIN, key};
-use bench::{Bench, SLOWEST, air};
+use crate::bench::card::{PIN, key};
+use crate::bench::{Bench, SLOWEST, air};
 use cam_core::SessionId;
 use cam_types::{PackageId, Pid};
 use ecm_emm::emm::EmmCommand;

@@ -1,10 +1,7 @@
 //! From a section to the descrambler: zapping, crypto periods, refusals, several services.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::{OPERATOR, key};
-use bench::{Bench, air};
+use crate::bench::card::{OPERATOR, PIN, key};
+use crate::bench::{Bench, air, config};
 use cam_core::{AccessState, AccessStatus, CardState, Event, Input, Remedy, SessionError};
 use cam_types::{CaSystemId, Epoch, Pid, Slot};
 use ecm_emm::card::{INS_ECM, PurchaseResult};
@@ -193,7 +190,7 @@ fn a_late_answer_is_dropped() {
 
 #[test]
 fn sessions_are_bounded() {
-    let mut config = bench::config(air::stored_pairing());
+    let mut config = config(air::stored_pairing());
     config.max_sessions = 3;
     let mut bench = Bench::new(config);
     for _ in 0..3 {
@@ -226,7 +223,7 @@ fn operator_and_suite_of_the_card_choose_the_ecm_stream() {
         bench.run(300);
         assert!(bench.has_words(session));
         // The choice waits for the card when the session is there first.
-        let mut early = Bench::new(bench::config(air::stored_pairing()));
+        let mut early = Bench::new(config(air::stored_pairing()));
         let session = early.open(&air::pmt_of(1, &ca, None, 0x100));
         early.run(1000);
         early.section(air::NEWS_ECM, &air::news_ecm(4));
@@ -255,7 +252,7 @@ fn a_changed_pmt_keeps_the_words_of_a_stream_that_stays() {
 
 #[test]
 fn filters_follow_sessions_and_the_card() {
-    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    let mut bench = Bench::new(config(air::stored_pairing()));
     bench.input(Input::Cat { source: 0, section: &air::cat() });
     let wanted = |bench: &Bench| {
         bench.engine.filters().iter().map(|f| (f.pid, f.matching[0], f.depth)).collect::<Vec<_>>()
@@ -337,7 +334,7 @@ fn an_offer_section_is_for_a_purchase_only() {
     let price = cam_types::Fen::new(850);
     let request = bench.engine.request_new().unwrap();
     let txn = bench.engine.purchase_begin(bench.now, offers[0].id, request, price).unwrap();
-    bench.engine.purchase_confirm(bench.now, txn, bench::card::PIN).unwrap();
+    bench.engine.purchase_confirm(bench.now, txn, PIN).unwrap();
     bench.run(1000);
     let transaction = bench.engine.purchase(txn).unwrap();
     assert_eq!(transaction.result, PurchaseResult::PAID.0);
@@ -345,7 +342,7 @@ fn an_offer_section_is_for_a_purchase_only() {
 
 #[test]
 fn an_event_queue_that_nobody_empties_is_bounded() {
-    let mut config = bench::config(air::stored_pairing());
+    let mut config = config(air::stored_pairing());
     config.event_queue = 4;
     let mut bench = Bench::new(config);
     bench.run(1000);

@@ -1,11 +1,8 @@
 //! PSI and CA_PMT: round trips, and the signalling of real broadcasts.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
-mod common;
-
+use crate::transport::sections_on;
+use crate::values::{octets, pid};
 use cam_types::{CaSystemId, DecodeError, OperatorId, Pid};
-use common::transport::sections_on;
-use common::{octets, pid};
 use ecm_emm::EncodeError;
 use ecm_emm::box_emm::BoxEmm;
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};

@@ -1,5 +1,4 @@
 //! SCP03 against values published with pySim and recorded between pySim and a model card.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use cam_types::{Key, Secret};
 use gp::kdf_cmac;

@@ -1,13 +1,11 @@
 //! From reset to an answer to reset: windows, attempts, gaps, conventions, damage.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod stage;
 
+use crate::stage::{CLOCK, Event, Stage, agreeable};
 use hex_literal::hex;
 use iso7816::atr::{AtrError, AtrPolicy, AtrWarnings};
 use iso7816::etu::{Convention, LineParams};
 use iso7816::line::{Cause, Gone, Input, Policy, Reset};
 use proptest::prelude::*;
-use stage::{CLOCK, Event, Stage};
 use std::time::Duration;
 
 fn policy() -> Policy {
@@ -321,7 +319,7 @@ proptest! {
             let protocol = stage.line.protocol();
             for _ in 0..100 {
                 match stage.next_act() {
-                    Some(Event::Transmit(sent)) => stage.card(&stage::agreeable(&sent, protocol)),
+                    Some(Event::Transmit(sent)) => stage.card(&agreeable(&sent, protocol)),
                     Some(Event::Deactivate) => {}
                     Some(Event::Response(_) | Event::Failed(_)) => return Ok(()),
                     other => panic!("{other:?}"),

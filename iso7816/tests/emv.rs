@@ -1,10 +1,8 @@
 //! The profile of EMV contact level 1: what it refuses, what it waits for, and that it gives up.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod stage;
 
+use crate::stage::{CLOCK, Event, Stage, with_tck};
 use hex_literal::hex;
 use iso7816::line::{Cause, Input, Policy, Reset};
-use stage::{CLOCK, Event, Stage, with_tck};
 
 const T0: [u8; 4] = hex!("3B 60 00 00");
 

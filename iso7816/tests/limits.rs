@@ -1,12 +1,10 @@
 //! A card that asks for time without end: the caller's limit ends the exchange, on every protocol.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+
+use crate::stage::{CLOCK, Event, Stage, with_tck};
 use hex_literal::hex;
 use iso7816::line::{Cause, Policy};
 use iso7816::t1::{Block, Edc, Supervisory};
-use stage::{CLOCK, Event, Stage, with_tck};
 use std::time::Duration;
-
-mod stage;
 
 const LIMIT: Duration = Duration::from_secs(8);
 

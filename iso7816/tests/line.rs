@@ -1,8 +1,6 @@
 //! The card line against a small card: activation, recovery, and every single fault on the line.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod bench;
 
-use bench::{Bench, Card, Event, Mishap, answer};
+use crate::bench::{Bench, Card, Event, Mishap, answer};
 use cam_types::Instant;
 use hex_literal::hex;
 use iso7816::apdu::ApduError;

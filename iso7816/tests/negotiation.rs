@@ -1,11 +1,9 @@
 //! From an answer to reset to the first command: specific mode, PPS and rates.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod stage;
 
+use crate::stage::{CLOCK, Event, Stage, agreeable, with_tck};
 use hex_literal::hex;
 use iso7816::etu::LineParams;
 use iso7816::line::{Cause, Input, Policy, Reset};
-use stage::{CLOCK, Event, Stage, agreeable, with_tck};
 
 fn policy() -> Policy {
     Policy::new(CLOCK)

@@ -1,11 +1,9 @@
 //! Faults of other card stacks that ours must not have: answers to reset, times and state.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod stage;
 
+use crate::stage::{CLOCK, Event, Stage, agreeable, with_tck};
 use hex_literal::hex;
 use iso7816::atr::{AtrError, AtrPolicy, AtrWarnings};
 use iso7816::line::{Cause, Input, Policy, Reset};
-use stage::{CLOCK, Event, Stage, agreeable, with_tck};
 use std::time::Duration;
 
 fn refused(policy: Policy, atr: &[u8]) -> Cause {

@@ -1,12 +1,10 @@
 //! Answers to reset with the traits of pay-TV cards, made up for this test: all come up on the line.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod stage;
 
+use crate::stage::{CLOCK, Event, Stage, agreeable, with_tck};
 use hex_literal::hex;
 use iso7816::atr::{AtrError, AtrPolicy, AtrWarnings};
 use iso7816::etu::Convention;
 use iso7816::line::{Cause, Policy};
-use stage::{CLOCK, Event, Stage, with_tck};
 
 struct Kind {
     name: &'static str,
@@ -73,7 +71,7 @@ fn every_kind_of_card_comes_up_and_takes_a_command() {
         stage.command(if *t == 14 { &hex!("01 02 00 00 00") } else { &hex!("80320000") });
         loop {
             match stage.next_act() {
-                Some(Event::Transmit(sent)) => stage.card(&stage::agreeable(&sent, *t)),
+                Some(Event::Transmit(sent)) => stage.card(&agreeable(&sent, *t)),
                 Some(Event::Response(response)) => {
                     assert_eq!(response.len(), if *t == 14 { 8 } else { 2 }, "{name}");
                     break;

@@ -1,6 +1,5 @@
 //! One property for each machine: whatever the card says, in any split and at any time, nothing panics,
 //! nothing waits past its limits, and nothing is allocated on the way.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
 use cam_types::Instant;
 use hex_literal::hex;

@@ -2,7 +2,6 @@
 //!
 //! `C` command, `>` the machine sends, `<` the card sends, `-` nothing comes in time, `x` a parity
 //! error, `=` the response, `!` the exchange failed. Octets are hex, `..n` repeats the last n times.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
 use cam_types::Instant;
 use iso7816::apdu::Lengths;

@@ -1,10 +1,8 @@
 //! T=0 on the card line: what a failure costs, and that nothing is sent twice.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod stage;
 
+use crate::stage::{CLOCK, Event, Stage};
 use hex_literal::hex;
 use iso7816::line::{Cause, Policy, Reset};
-use stage::{CLOCK, Event, Stage};
 use std::time::Duration;
 
 const ATR: [u8; 2] = hex!("3B 00");

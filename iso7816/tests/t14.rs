@@ -1,11 +1,9 @@
 //! T=14 on the line: framing, times and refusals.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod stage;
 
+use crate::stage::{CLOCK, Event, Stage, with_tck};
 use hex_literal::hex;
 use iso7816::apdu::ApduError;
 use iso7816::line::{Cause, Input, Policy, Reset};
-use stage::{CLOCK, Event, Stage, with_tck};
 use std::time::Duration;
 
 /// T=14 alone, TA1 21, three historical octets.

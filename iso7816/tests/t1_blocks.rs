@@ -1,14 +1,11 @@
 //! T=1 rule by rule: blocks, sizes, times and limits. The dialogues are in `t1_scenarios.rs`.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod dialogue;
-mod stage;
 
-use dialogue::{Dialogue, play};
+use crate::dialogue::{Dialogue, play};
+use crate::stage::{CLOCK, Event, Stage, with_tck};
 use hex_literal::hex;
 use iso7816::apdu::Lengths;
 use iso7816::line::{Cause, Input, Policy};
 use iso7816::t1::{Block, BlockError, Edc, Fault, MAX_BLOCK, Supervisory};
-use stage::{CLOCK, Event, Stage, with_tck};
 use std::time::Duration;
 
 fn check(title: &'static str, text: &'static str) {

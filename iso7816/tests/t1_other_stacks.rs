@@ -1,14 +1,11 @@
 //! What other stacks get wrong on T=1, one test each. The name says what they do; the test, that we
 //! do not.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod dialogue;
-mod stage;
 
-use dialogue::{Dialogue, Player, play};
+use crate::dialogue::{Dialogue, Player, play};
+use crate::stage::{CLOCK, Event, Stage, with_tck};
 use hex_literal::hex;
 use iso7816::line::{Cause, Policy, Reset};
 use iso7816::t1::{Block, Edc, MAX_BLOCK, Supervisory};
-use stage::{CLOCK, Event, Stage, with_tck};
 use std::time::Duration;
 
 fn check(title: &'static str, text: &'static str) {

@@ -1,8 +1,6 @@
 //! Purses on either side of everything that cards disagree about: the same terminal trades with all of them, loses
 //! answers, settles, and says what it met.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use cam_types::{BcdDate, BcdTime, Fen, Reader, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use wallet::card::AuthenticationCode;

@@ -1,7 +1,5 @@
 //! The terminal's flows: what they send, and how they end on every kind of answer.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use wallet::formula::{mac2_load, mac2_purchase};

@@ -6,8 +6,6 @@
 //! as the manual has it, under the whole DTK: the last block once more through `-des-ecb -d` with its right half and
 //! `-des-ecb` with its left half.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use proptest::prelude::*;

@@ -1,7 +1,5 @@
 //! Whatever the card says: no flow panics, and no answer but the right one ends a commit.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use proptest::prelude::*;

@@ -5,8 +5,6 @@
 //! the terminal sequence. A MAC: `openssl enc -des-cbc -nopad -K SESPK -iv 0` over the input padded with 80 00…, the
 //! left half of the last block.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use wallet::keys::PurchaseKey;

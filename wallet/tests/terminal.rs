@@ -1,7 +1,5 @@
 //! Kiosk, gate and till with a purse that keeps its numbers as one card or the other does, and loses answers.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use wallet::flow::fare::{FareTable, Station};

@@ -2,8 +2,6 @@
 //! purchase, balance, log and proof is made by our flows, octet for octet, and every answer that was recorded goes
 //! back into them. The rest is that applet's own set-up.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use serde_json::Value;

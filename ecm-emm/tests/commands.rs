@@ -1,6 +1,6 @@
 //! One command of every kind, headers and an operator's signing key.
 
-use super::key;
+use crate::values::key;
 use cam_types::{
     BcdDate, BcdTime, CasTime, Epoch, OperatorId, PackageId, Pseudonym, Slot, StbId, TerminalId,
 };

@@ -1,5 +1,5 @@
 //! Plays the dialogues of `dialogues/t1.txt`, which says how to read them, against a card line.
-#![allow(dead_code)] // each test file uses its part
+
 use crate::stage::{CLOCK, Event, Stage, with_tck};
 use cam_types::Instant;
 use hex_literal::hex;
@@ -32,7 +32,7 @@ impl Dialogue {
 
 /// All of them, in order.
 pub fn dialogues() -> Vec<Dialogue> {
-    let text = include_str!("../dialogues/t1.txt");
+    let text = include_str!("dialogues/t1.txt");
     let mut all: Vec<Dialogue> = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         if line.starts_with(|first: char| first.is_ascii_digit()) {

@@ -1,5 +1,4 @@
 //! A card line whose other end is played by the test, in virtual time.
-#![allow(dead_code)] // each test file uses its part
 
 use cam_types::Instant;
 use iso7816::etu::{Convention, LineParams};

@@ -1,6 +1,4 @@
 //! A box in virtual time: engine, reader, storage, descrambler, and a slot for a card.
-#![allow(dead_code, reason = "every test binary uses its part of the bench")]
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 pub mod air;
 pub mod card;

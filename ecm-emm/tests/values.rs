@@ -1,9 +1,4 @@
 //! Strategies for the values that messages are made of.
-#![allow(dead_code)] // every test file uses its own part
-#![allow(clippy::unwrap_used)] // a test fails by panicking
-
-pub mod commands;
-pub mod transport;
 
 use cam_types::{CasTime, Epoch, EventId, Fen, OperatorId, PackageId, Pid};
 use ecm_emm::keys::KeyMaterial;
