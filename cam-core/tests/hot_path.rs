@@ -1,8 +1,8 @@
 //! An ECM that goes through the engine, for two sessions, costs no heap allocation once warm, nor
 //! does a forged one.
 
-use crate::bench::card::{CARD, ModelCard};
-use crate::bench::{air, config};
+use crate::rig::card::{CARD, ModelCard};
+use crate::rig::{air, config};
 use cam_core::{CardState, Engine, Handover, Input, Output};
 use cam_types::Instant;
 use ecm_emm::card::{AccessStatus, INS_ECM};

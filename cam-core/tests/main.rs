@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod anything;
-mod bench;
 mod ca_pmt;
 mod card;
 mod descrambler;
@@ -12,6 +11,7 @@ mod hot_path;
 mod moments;
 mod purchases;
 mod reports;
+mod rig;
 mod rights;
 mod shared;
 mod silent;

@@ -3,7 +3,7 @@
 
 mod activation;
 mod atr;
-mod bench;
+mod card_rig;
 mod dialogue;
 mod emv;
 mod levels;
@@ -14,7 +14,7 @@ mod negotiation;
 mod other_stacks;
 mod pay_tv;
 mod properties;
-mod stage;
+mod rig;
 mod t0_dialogues;
 mod t0_line;
 mod t14;

@@ -21,7 +21,7 @@ pub enum Event {
     Failed(LineError),
 }
 
-pub struct Stage {
+pub struct Rig {
     pub line: CardLine,
     pub now: Instant,
     pub deadline: Option<Instant>,
@@ -56,7 +56,7 @@ pub fn agreeable(sent: &[u8], protocol: u8) -> Vec<u8> {
     }
 }
 
-impl Stage {
+impl Rig {
     pub fn new(policy: Policy) -> Self {
         Self::from(moments::first(), policy)
     }
@@ -73,10 +73,10 @@ impl Stage {
 
     /// A line that is up with this card on it, which agrees to everything.
     pub fn up(policy: Policy, atr: &[u8]) -> Self {
-        let mut stage = Self::new(policy);
-        let end = stage.activate(atr);
+        let mut rig = Self::new(policy);
+        let end = rig.activate(atr);
         assert_eq!(end, Event::Ready, "{atr:02X?}");
-        stage
+        rig
     }
 
     pub fn input(&mut self, input: Input<'_>) {

@@ -164,7 +164,7 @@ impl Card {
     }
 }
 
-pub struct Bench {
+pub struct CardRig {
     pub line: CardLine,
     pub card: Card,
     pub now: Instant,
@@ -181,7 +181,7 @@ pub struct Bench {
     to_host: VecDeque<(u8, bool)>,
 }
 
-impl Bench {
+impl CardRig {
     pub fn new(atr: &[u8], policy: Policy) -> Self {
         Self::from(moments::first(), atr, policy)
     }

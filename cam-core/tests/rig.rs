@@ -51,7 +51,7 @@ pub struct Words {
     pub mode: u8,
 }
 
-pub struct Bench {
+pub struct Rig {
     pub engine: Engine,
     pub now: Instant,
     pub card: ModelCard,
@@ -83,17 +83,17 @@ pub struct Bench {
     wait: Option<Instant>,
 }
 
-impl Bench {
+impl Rig {
     /// A paired box with a card in its reader, in session.
     pub fn ready() -> Self {
         Self::ready_from(moments::first())
     }
 
     pub fn ready_from(first: Instant) -> Self {
-        let mut bench = Self::from(first, config(air::stored_pairing()));
-        bench.run(1000);
-        assert_eq!(bench.engine.card().state, CardState::Ready);
-        bench
+        let mut rig = Self::from(first, config(air::stored_pairing()));
+        rig.run(1000);
+        assert_eq!(rig.engine.card().state, CardState::Ready);
+        rig
     }
 
     pub fn new(config: Config) -> Self {
@@ -103,7 +103,7 @@ impl Bench {
     /// The box is switched on at this moment of its clock.
     pub fn from(first: Instant, config: Config) -> Self {
         let stored = config.stored.iter().cloned().collect();
-        let mut bench = Self {
+        let mut rig = Self {
             engine: Engine::new(config),
             now: first,
             card: ModelCard::new(),
@@ -127,8 +127,8 @@ impl Bench {
             report: None,
             wait: None,
         };
-        bench.drain();
-        bench
+        rig.drain();
+        rig
     }
 
     /// The box is switched off and on: only the storage stays.
