@@ -4,7 +4,7 @@
 
 use crate::keys::SessionKey;
 use crate::mac::Mac;
-use crate::passbook::OverdraftLimit;
+use crate::overdraft_limit::OverdraftLimit;
 use crate::transaction::{Transaction, TransactionType};
 use alloc::vec::Vec;
 use cam_types::{Fen, TerminalId, TerminalSequence};

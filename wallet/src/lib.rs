@@ -20,6 +20,7 @@ pub mod keys;
 pub mod load;
 pub mod mac;
 pub mod met;
+mod overdraft_limit;
 pub mod passbook;
 pub mod pin;
 pub mod port;
@@ -34,6 +35,7 @@ mod response;
 pub mod secure_messaging;
 pub mod select;
 mod transaction;
+mod unsettled;
 
 pub use mac::Mac;
 pub use met::Met;

@@ -8,37 +8,21 @@
 
 mod inquiry;
 
+pub use crate::unsettled::Unsettled;
 pub use inquiry::Inquiry;
 
 use crate::mac::Mac;
+use crate::overdraft_limit::OverdraftLimit;
+use crate::passbook::PassbookError;
 use crate::passbook::overdraft::OverdraftUpdate;
 use crate::passbook::unload::Unload;
-use crate::passbook::{OverdraftLimit, PassbookError};
 use crate::purchase::{Purchase, PurchaseError};
 use crate::record::LogRecord;
 use crate::refusal::Refusal;
 use crate::transaction::{Account, Transaction, TransactionType};
 use alloc::vec::Vec;
-use cam_types::{DecodeError, Fen, Reader, TerminalSequence};
+use cam_types::{DecodeError, Fen, TerminalSequence};
 use core::fmt;
-
-/// A transaction whose outcome only the card knows.
-///
-/// Not `Clone`: it is settled exactly once. Persist it before anything else.
-#[derive(Debug, Eq, PartialEq)]
-#[must_use = "money may have moved"]
-pub struct Unsettled {
-    /// Amount, type, terminal, date and time.
-    pub transaction: Transaction,
-    /// The terminal's number; zero for a load, which has none.
-    pub terminal_sequence: TerminalSequence,
-    /// The sequence number that INITIALIZE returned.
-    pub sequence: [u8; 2],
-    /// Which key.
-    pub key_index: u8,
-    /// The balance, if the transaction took place.
-    pub balance: Fen,
-}
 
 /// Under which number a card keeps proofs and log records.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -146,9 +130,6 @@ pub enum Settlement {
 }
 
 impl Unsettled {
-    /// Octets of a persisted one.
-    pub const LEN: usize = 29;
-
     /// The first question, to be asked after a reset and a SELECT.
     pub fn inquire(self) -> Inquiry {
         self.inquire_by(Numbering::After)
@@ -164,31 +145,6 @@ impl Unsettled {
     fn is_logged_as(&self, record: &LogRecord) -> bool {
         let on = record.sequence.wrapping_sub(u16::from_be_bytes(self.sequence));
         record.transaction == self.transaction && on <= 1
-    }
-
-    /// What is to be persisted.
-    pub fn octets(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(Self::LEN);
-        out.extend(self.transaction.octets());
-        out.extend(self.terminal_sequence.to_be_bytes());
-        out.extend(self.sequence);
-        out.push(self.key_index);
-        out.extend(self.balance.to_be_bytes());
-        out
-    }
-
-    /// Reads what was persisted.
-    pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
-        let mut r = Reader::new(octets);
-        let unsettled = Self {
-            transaction: Transaction::read(&mut r)?,
-            terminal_sequence: TerminalSequence::from_be_bytes(*r.array("terminal sequence")?),
-            sequence: *r.array("sequence")?,
-            key_index: r.u8("key index")?,
-            balance: Fen::from_be_bytes(*r.array("balance")?),
-        };
-        r.finish("unsettled transaction")?;
-        Ok(unsettled)
     }
 
     fn made(self, evidence: Evidence) -> Settlement {

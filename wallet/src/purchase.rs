@@ -4,11 +4,11 @@
 
 use crate::commit::{self, Commit};
 use crate::mac::Mac;
-use crate::proof::Unsettled;
 use crate::psam::{CardIdentity, Psam, SamError, SamPurchase};
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
 use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use crate::unsettled::Unsettled;
 use alloc::vec::Vec;
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
 use core::fmt;

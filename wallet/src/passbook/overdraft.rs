@@ -1,14 +1,15 @@
 //! Update of the overdraft limit (修改透支限额): INITIALIZE FOR UPDATE, the host's MAC2, UPDATE OVERDRAW LIMIT, TAC back.
 
-use super::{OverdraftLimit, PassbookError};
+use super::PassbookError;
 use crate::commit::{self, Commit};
 use crate::formula::{mac1_overdraft, tac_overdraft_input};
 use crate::keys::{OverdraftKey, TacKey};
 use crate::mac::Mac;
-use crate::proof::Unsettled;
+use crate::overdraft_limit::OverdraftLimit;
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
 use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use crate::unsettled::Unsettled;
 use alloc::vec::Vec;
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
 

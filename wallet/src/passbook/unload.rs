@@ -7,10 +7,10 @@ use crate::formula::mac3_unload;
 use crate::keys::UnloadKey;
 use crate::load::{self, Crediting, Load};
 use crate::mac::Mac;
-use crate::proof::Unsettled;
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
 use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use crate::unsettled::Unsettled;
 use alloc::vec::Vec;
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
 
