@@ -5,7 +5,9 @@
 //!  - `docs/spec/ecm.md`, section on suites
 
 use crate::error::OpenError;
-use crate::keys::{KeyContext, KeyMaterial, constant};
+use crate::keys::constant;
+use crate::keys::context::KeyContext;
+use crate::keys::material::KeyMaterial;
 use aes::cipher::{BlockCipherEncrypt, InnerIvInit, StreamCipherCore};
 use aes_kw::AesKwp;
 use aes_siv::siv::CmacSiv;
