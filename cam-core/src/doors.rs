@@ -3,7 +3,7 @@ use core::time::Duration;
 
 use cam_types::{Instant, Key, Parity, Pid};
 
-use crate::{Event, SessionId};
+use crate::{Event, ScramblingMode, SessionId, StoreId};
 
 /// What the driver tells the engine.
 pub enum Input<'a> {
@@ -169,21 +169,3 @@ impl fmt::Debug for ControlWords<'_> {
             .finish_non_exhaustive()
     }
 }
-
-/// scrambling_mode of the scrambling_descriptor (ETSI EN 300 468 §6.2.32). A mode never heard of
-/// keeps its number.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ScramblingMode(pub u8);
-
-impl ScramblingMode {
-    /// DVB-CSA1.
-    pub const CSA1: Self = Self(0x01);
-    /// DVB-CSA2: what a programme without the descriptor uses.
-    pub const CSA2: Self = Self(0x02);
-    /// DVB-CISSA version 1.
-    pub const CISSA: Self = Self(0x10);
-}
-
-/// Names one [`Output::Store`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct StoreId(pub(crate) u32);

@@ -358,5 +358,4 @@ impl EcmGate {
 }
 
 #[cfg(test)]
-#[path = "ecm_gate_tests.rs"]
 mod tests;

@@ -1,9 +1,9 @@
 use alloc::vec::Vec;
 
-use cam_types::{CasTime, Epoch, EventId, Fen, OperatorId, Pid, Pseudonym, Slot};
+use cam_types::{CasTime, Epoch, OperatorId, Pid, Pseudonym, Slot};
 use ecm_emm::card::{AccessStatus, AckResult, WalletInfo};
 
-use crate::{Access, Outcome, ScramblingMode, SessionId, TxnId};
+use crate::{Access, Offer, OfferId, Outcome, ScramblingMode, SessionId, Ticket, TxnId};
 
 /// What happened, for the middleware.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -160,53 +160,6 @@ impl Default for Card {
         }
     }
 }
-
-/// Names an offer: event, session and kind in one number.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct OfferId(pub u64);
-
-/// What is sold.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum OfferKind {
-    /// One event.
-    Event,
-    /// A slice of time.
-    Slice,
-    /// An offer section: only the card can read it, so event and price are not known here. The
-    /// card compares the price that the subscriber saw.
-    Sealed,
-}
-
-/// Something that can be bought.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Offer {
-    /// Names it.
-    pub id: OfferId,
-    /// The session that it belongs to.
-    pub session: SessionId,
-    /// What is sold.
-    pub kind: OfferKind,
-    /// The event, if known.
-    pub event: Option<EventId>,
-    /// The price, if known.
-    pub price: Option<Fen>,
-    /// Its start.
-    pub start: CasTime,
-    /// Its end.
-    pub end: CasTime,
-    /// Seconds of the trial.
-    pub preview_s: u8,
-    /// Seconds of one slice.
-    pub slice_s: u16,
-    /// It is bought already.
-    pub owned: bool,
-    /// It needs the PIN.
-    pub pin_needed: bool,
-}
-
-/// Names one PIN verification.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Ticket(pub u32);
 
 /// How a PIN verification ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

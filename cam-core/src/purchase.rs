@@ -2,11 +2,7 @@ use core::fmt;
 
 use cam_types::{BcdDate, BcdTime, EventId, Fen, TerminalId, TerminalSequence};
 
-use crate::{OfferId, RequestId};
-
-/// Names a purchase. The id of a purchase that was forgotten is refused. Never 0.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct TxnId(pub u32);
+use crate::{OfferId, RequestId, TxnId};
 
 /// Where a purchase stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
