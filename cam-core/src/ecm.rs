@@ -18,8 +18,8 @@ use crate::engine::Engine;
 use crate::exchange::Answer;
 use crate::outbox::Outbox;
 use crate::stream::{Stream, Told};
-use crate::turns::Yields;
 use crate::watch::hand_out_keys;
+use crate::yields::Yields;
 use crate::{AccessState, CardState, Event, Offer, SessionId};
 
 impl Engine {

@@ -5,10 +5,10 @@ use ecm_emm::box_emm::BoxHeader;
 use ecm_emm::card::{CardInfo, EmmOutcome, EmmResult, SlotInfo};
 use ecm_emm::emm::{Address, Emm};
 
-use crate::card::{Link, Stage};
 use crate::emm_gate::{Memory, Verdict};
 use crate::engine::Engine;
 use crate::exchange::Answer;
+use crate::link::{Link, Stage};
 use crate::pairing::News;
 use crate::programme::CardAbility;
 use crate::{CardState, Event};

@@ -7,14 +7,13 @@ use ecm_emm::card::{RightRow, SlotInfo, WalletInfo};
 use ecm_emm::ecm::MAX_ECM;
 use gp::scp03;
 
-use crate::card::{Exchange, Handshake, Link, Refresh};
 use crate::ecm_memory::EcmMemory;
 use crate::emm_gate::EmmGate;
 use crate::emm_streams::EmmStreams;
 use crate::ledger::{Entry, Ledger};
+use crate::link::{Exchange, Handshake, Link, PinRequest, Purse, Refresh};
 use crate::outbox::{Outbox, Todo};
 use crate::pairing::Pairings;
-use crate::pay::{PinRequest, Purse};
 use crate::programme::CardAbility;
 use crate::report::Reports;
 use crate::request::Requests;
@@ -22,7 +21,7 @@ use crate::review::Review;
 use crate::session::Sessions;
 use crate::stats::Latencies;
 use crate::stream::Held;
-use crate::turns::{Turn, Yielded, Yields};
+use crate::yields::{Turn, Yielded, Yields};
 use crate::{
     Access, Card, Config, ControlWords, Event, Filter, Handover, Input, Offer, Output,
     PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,

@@ -12,10 +12,9 @@ use ecm_emm::card::{
 use gp::scp03::{self, Initialize, ScpError};
 use zeroize::Zeroizing;
 
-use crate::card::{Exchange, Handshake, Link, Stage, Trouble};
 use crate::engine::Engine;
+use crate::link::{Exchange, Handshake, Link, PinRequest, Purse, Stage, Trouble};
 use crate::outbox::Todo;
-use crate::pay::{PinRequest, Purse};
 use crate::review::Review;
 use crate::{CardState, Event, Outcome, PinAnswer, PinOutcome};
 

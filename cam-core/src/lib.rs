@@ -30,6 +30,7 @@ mod event;
 mod exchange;
 mod filter;
 mod ledger;
+mod link;
 mod mode;
 mod names;
 mod offer;
@@ -50,6 +51,7 @@ mod stats;
 mod stream;
 mod turns;
 mod watch;
+mod yields;
 
 pub use access::{Access, AccessState, Remedy};
 pub use ca_pmt::{CaEnable, CaPmtReply};

@@ -11,29 +11,14 @@ use ecm_emm::card::RIGHTS_WALLET;
 use ecm_emm::card::{self, INS_PURCHASE, INS_RIGHTS, INS_VERIFY, PinBlock, PurchaseRequest};
 use gp::scp03::ScpError;
 
-use crate::card::Exchange;
 use crate::engine::Engine;
 use crate::exchange::Answer;
 use crate::ledger::{Counts, Entry, Step};
+use crate::link::{Exchange, PinRequest, Purse};
 use crate::{
     AccessStatus, CardState, Event, OfferId, OfferKind, Outcome, PinAnswer, PinOutcome,
     PurchaseError, RequestId, StoreId, Ticket, TxnId, TxnState,
 };
-
-/// Whether the purse's counters were read in this session with the card.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Purse {
-    NotRead,
-    Read,
-    /// The card would not tell.
-    Refused,
-}
-
-/// What the subscriber wants of the card's PIN.
-pub(crate) enum PinRequest {
-    Verify(PinBlock),
-    Change { old: PinBlock, new: PinBlock },
-}
 
 impl Engine {
     /// So many PINs may wait to be verified.
