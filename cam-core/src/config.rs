@@ -1,3 +1,5 @@
+//! What the engine is told once, before its first input.
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
@@ -28,8 +30,8 @@ pub struct Config {
     pub emm_queue: usize,
     /// At most so many events wait for the driver; what is more is counted.
     pub event_queue: usize,
-    /// For a reader without a detect line: a card that was idle so long is asked for a sign of life,
-    /// and the engine activates by itself. `None`: the driver reports the card's presence.
+    /// For a reader without a detect line: a card that was idle so long is asked for a sign of
+    /// life, and the engine activates by itself. `None`: the driver reports the card's presence.
     pub probe: Option<Duration>,
     /// How long the card may be silent when asked for a sign of life.
     pub probe_patience: Duration,

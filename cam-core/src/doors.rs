@@ -1,3 +1,8 @@
+//! The two doors of the engine: what its driver tells it, and what it wants done.
+//!
+//! Nothing here waits, and nothing is owned twice: an output borrows from the engine until the next
+//! call.
+
 use core::fmt;
 use core::time::Duration;
 
@@ -45,9 +50,9 @@ pub enum Input<'a> {
     },
     /// What the descrambler made of the last [`Output::LoadLadder`].
     Ladder(Handover),
-    /// What the descrambler made of the last [`Output::SetControlWords`] of this stream. Every one is
-    /// answered, by a driver without a descrambler too: until then the session's access stays as it
-    /// was told.
+    /// What the descrambler made of the last [`Output::SetControlWords`] of this stream. Every one
+    /// is answered, by a driver without a descrambler too: until then the session's access stays as
+    /// it was told.
     Words {
         /// Whose they were.
         session: SessionId,

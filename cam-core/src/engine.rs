@@ -1,3 +1,9 @@
+//! The engine itself: its state, its two doors, and what the API may ask at any time.
+//!
+//! What it does about one subject stands in a file of that subject (`ecm.rs`, `pay.rs`, `turns.rs`,
+//! …), which adds an `impl Engine`. Each input ends in one turn of the engine: the card gets its
+//! next command, and what has changed is published.
+
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -323,8 +329,8 @@ impl Engine {
         }
     }
 
-    /// Words that were wiped meanwhile are nobody's any more; under a ladder without its keys they open
-    /// nothing, whatever is said of them.
+    /// Words that were wiped meanwhile are nobody's any more; under a ladder without its keys they
+    /// open nothing, whatever is said of them.
     fn words_handed(&mut self, now: Instant, session: SessionId, ecm_pid: Pid, handover: Handover) {
         let Some(session) = self.sessions.find_mut(session) else { return };
         let streams = session.streams.iter_mut();

@@ -1,3 +1,8 @@
+//! What happened, for the middleware, and what is known of the card.
+//!
+//! Events tell that something changed, and carry what cannot be asked for any more; everything else
+//! is to be had from the engine.
+
 use alloc::vec::Vec;
 
 use cam_types::{CasTime, Epoch, OperatorId, Pid, Pseudonym, Slot};

@@ -1,3 +1,8 @@
+//! Purchases as the host sees them: their states, outcomes and receipts, and why a step is refused.
+//!
+//! Normative references:
+//!  - `docs/spec/purchase.md`, 4 (the states of a purchase)
+
 use core::fmt;
 
 use cam_types::{BcdDate, BcdTime, EventId, Fen, TerminalId, TerminalSequence};

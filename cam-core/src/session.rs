@@ -1,3 +1,6 @@
+//! Sessions: one for each programme that is watched or recorded, with its ECM streams and its
+//! offers.
+
 use alloc::vec::Vec;
 
 use cam_types::{CasTime, Instant, Pid};

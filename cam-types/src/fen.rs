@@ -1,3 +1,5 @@
+//! Money.
+
 use core::fmt;
 use core::str::FromStr;
 

@@ -1,3 +1,6 @@
+//! Identifiers of transport stream, conditional access and purse, each with its width and who gives
+//! it out.
+
 use core::fmt;
 
 /// Even or odd: which of the two control words of a service scrambles a packet (ETSI ETR 289).

@@ -1,3 +1,5 @@
+//! Reading received octets without running past their end, and what can be wrong with them.
+
 use core::fmt;
 
 /// A cursor over received octets that cannot run past their end.

@@ -1,3 +1,5 @@
+//! Why a message cannot be written, and why a sealed one cannot be opened.
+
 use cam_types::DecodeError;
 use core::fmt;
 

@@ -1,3 +1,9 @@
+//! What every MAC, TAC and log record is about: amount, type, terminal, date and time; and the
+//! purse's status words.
+//!
+//! Normative references:
+//!  - PBOC electronic purse (JR/T 0025), as `docs/spec/purse.md` states it
+
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId};
 use core::fmt;
 

@@ -1,3 +1,8 @@
+//! The card's answer to an ECM: verdict, words for the box's key ladder, what can be bought.
+//!
+//! Normative references:
+//!  - `docs/spec/card.md`, 3.1
+
 use super::status::AccessStatus;
 use crate::ecm::{Cci, Rating};
 use alloc::vec::Vec;

@@ -1,3 +1,8 @@
+//! CAS INFO: the card introduces itself.
+//!
+//! Normative references:
+//!  - `docs/spec/card.md`, 3 (its elements)
+
 use super::report::ReportRequest;
 use crate::error::EncodeError;
 use alloc::vec::Vec;

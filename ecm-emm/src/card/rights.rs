@@ -1,3 +1,8 @@
+//! RIGHTS: what the card's subscriber may watch, page by page, and the purse's balance.
+//!
+//! Normative references:
+//!  - `docs/spec/card.md`, 3
+
 use crate::error::EncodeError;
 use alloc::vec::Vec;
 use cam_types::{CasTime, DecodeError, Fen, Reader};

@@ -1,3 +1,8 @@
+//! A PSAM that is a card: INIT SAM FOR PURCHASE and CREDIT SAM FOR PURCHASE at a reader of its own.
+//!
+//! Normative references:
+//!  - `docs/spec/purse.md`, 7
+
 use super::{Psam, SamError, SamPurchase};
 use crate::cipher::Block;
 use crate::mac::Mac;
@@ -9,8 +14,8 @@ use cam_types::{DecodeError, Reader, TerminalId, TerminalSequence};
 
 /// A PSAM that is a card of its own, at another reader than the purse.
 ///
-/// After [`SamError::NoAnswer`] reset the card and open it again: what it knew of a purchase is gone, and the number
-/// that it may have given to it is not used again.
+/// After [`SamError::NoAnswer`] reset the card and open it again: what it knew of a purchase is
+/// gone, and the number that it may have given to it is not used again.
 #[derive(Debug)]
 pub struct CardPsam<P> {
     port: P,
