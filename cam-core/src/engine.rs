@@ -164,8 +164,8 @@ impl Engine {
             Input::Words { session, ecm_pid, handover } => {
                 self.words_handed(now, session, ecm_pid, handover);
             }
-            Input::Stored(id) => self.stored(id, true),
-            Input::StoreFailed(id) => self.stored(id, false),
+            Input::Stored(id) => self.stored(id),
+            Input::StoreFailed(id) => self.store_failed(id),
             Input::Timeout => {}
         }
         self.turn(now);

@@ -41,7 +41,7 @@ impl Engine {
         match self.link {
             Link::Absent { retry: Some(at) } if now >= at => self.activate(),
             Link::Absent { .. } | Link::Activating => {}
-            Link::Up(Stage::Select) => self.send_select(false),
+            Link::Up(Stage::Select) => self.send_select(None),
             Link::Up(Stage::Info) => {
                 self.send(Exchange::Info, INS_INFO, 0, &[]);
             }
@@ -49,7 +49,7 @@ impl Engine {
             Link::Up(Stage::Unpaired) => self.pump_unpaired(now),
             Link::Up(Stage::Unusable) => {
                 if now >= self.another_look() {
-                    self.send_select(true);
+                    self.send_select(Some(self.config.probe_patience));
                 }
             }
             Link::Up(Stage::Ready) => self.pump_ready(now),
@@ -97,11 +97,10 @@ impl Engine {
         true
     }
 
-    fn send_select(&mut self, probe: bool) {
+    fn send_select(&mut self, patience: Option<Duration>) {
         self.apdu.clear();
         self.apdu.extend_from_slice(&Self::SELECT);
-        let patience = self.config.probe_patience;
-        self.launch(Exchange::Select, probe.then_some(patience));
+        self.launch(Exchange::Select, patience);
     }
 
     pub(crate) fn send_probe(&mut self, exchange: Exchange, ins: u8, p2: u8) {

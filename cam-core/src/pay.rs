@@ -327,19 +327,24 @@ impl Engine {
         entry.step = Step::Storing(id);
     }
 
-    /// A row is on durable storage, or could not be stored.
-    pub(crate) fn stored(&mut self, id: StoreId, durable: bool) {
-        if !durable {
-            log::warn!("a row could not be stored");
-        }
-        let waiting = |entry: &Entry| matches!(entry.step, Step::Storing(of) if of == id);
-        let Some(entry) = self.ledger.find(waiting) else { return };
-        if durable {
+    /// A row is on durable storage.
+    pub(crate) fn stored(&mut self, id: StoreId) {
+        if let Some(entry) = self.waiting_for(id) {
             entry.step = Step::Pay;
-        } else {
+        }
+    }
+
+    /// A row could not be stored.
+    pub(crate) fn store_failed(&mut self, id: StoreId) {
+        log::warn!("a row could not be stored");
+        if let Some(entry) = self.waiting_for(id) {
             let txn = entry.id;
             self.reopen(txn, Outcome::NotPaid);
         }
+    }
+
+    fn waiting_for(&mut self, row: StoreId) -> Option<&mut Entry> {
+        self.ledger.find(|entry| matches!(entry.step, Step::Storing(id) if id == row))
     }
 
     pub(crate) fn pin_outcome(&mut self, answer: Answer) -> PinOutcome {

@@ -28,6 +28,14 @@ pub(crate) struct Session {
     pub(crate) listed: bool,
 }
 
+/// What the streams that a session no longer uses leave in the descrambler.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum OldKeys {
+    None,
+    /// They are wiped before others are handed over.
+    LeftBehind,
+}
+
 /// An offer section of table 88.
 pub(crate) struct SealedOffer {
     pub(crate) offer: Offer,
@@ -39,8 +47,8 @@ impl Session {
     const MAX_SEALED: usize = 8;
 
     /// Chooses the ECM streams again: the programme or the card has changed. A stream that stays
-    /// keeps its gate and its keys. `true` when keys were left behind.
-    pub(crate) fn choose_streams(&mut self, card: &[CardAbility]) -> bool {
+    /// keeps its gate and its keys.
+    pub(crate) fn choose_streams(&mut self, card: &[CardAbility]) -> OldKeys {
         let mut old = core::mem::take(&mut self.streams);
         let plan = self.programme.plan(card);
         self.left_out = plan.left_out;
@@ -55,7 +63,10 @@ impl Session {
                 None => self.streams.push(Stream::new(plan)),
             }
         }
-        old.iter().any(|stream| stream.keys.is_some())
+        match old.iter().any(|stream| stream.keys.is_some()) {
+            true => OldKeys::LeftBehind,
+            false => OldKeys::None,
+        }
     }
 
     pub(crate) fn stream(&self, pid: Pid) -> Option<&Stream> {

@@ -176,28 +176,39 @@ fn a_next_table_is_refused_and_touches_nothing() {
     assert!(!rig.has_words(session));
 }
 
-fn cat(current: bool, number: (u8, u8), pids: std::ops::Range<u16>) -> Vec<u8> {
+fn cat(number: (u8, u8), pids: std::ops::Range<u16>) -> Vec<u8> {
+    let mut out = Vec::new();
+    with_cat(number, pids, |cat| cat.emit(&mut out).unwrap());
+    out
+}
+
+/// The same of tomorrow.
+fn next_cat(number: (u8, u8), pids: std::ops::Range<u16>) -> Vec<u8> {
+    let mut out = Vec::new();
+    with_cat(number, pids, |cat| Cat { current: false, ..cat }.emit(&mut out).unwrap());
+    out
+}
+
+fn with_cat(number: (u8, u8), pids: std::ops::Range<u16>, emit: impl FnOnce(Cat<'_>)) {
     let descriptors: Vec<u8> =
         pids.flat_map(|pid| ca(air::SYSTEM, Pid::from_field(pid), &[])).collect();
     let descriptors = Descriptors::parse(&descriptors).unwrap();
-    let mut out = Vec::new();
-    Cat { version: 0, current, number, descriptors }.emit(&mut out).unwrap();
-    out
+    emit(Cat { version: 0, current: true, number, descriptors });
 }
 
 /// The CAT: its sections add up, those of tomorrow and damaged ones change nothing, and every EMM
 /// stream that one section can name is served.
 #[test]
 fn the_cat_is_read_as_it_stands() {
-    let mut damaged = cat(true, (0, 0), 0x300..0x301);
+    let mut damaged = cat((0, 0), 0x300..0x301);
     *damaged.last_mut().unwrap() ^= 1;
     let mut rig = Rig::new(config(air::stored_pairing()));
     for (section, expected) in [
-        (cat(true, (0, 1), 0x150..0x152), vec![0x150, 0x151]),
-        (cat(true, (1, 1), 0x152..0x153), vec![0x150, 0x151, 0x152]),
-        (cat(false, (0, 0), 0x300..0x301), vec![0x150, 0x151, 0x152]),
+        (cat((0, 1), 0x150..0x152), vec![0x150, 0x151]),
+        (cat((1, 1), 0x152..0x153), vec![0x150, 0x151, 0x152]),
+        (next_cat((0, 0), 0x300..0x301), vec![0x150, 0x151, 0x152]),
         (damaged, vec![0x150, 0x151, 0x152]),
-        (cat(true, (0, 0), 0x400..0x4A8), (0x400..0x4A8).collect()),
+        (cat((0, 0), 0x400..0x4A8), (0x400..0x4A8).collect()),
     ] {
         rig.input(Input::Cat { source: 0, section: &section });
         let wanted: Vec<u16> = rig.engine.filters().iter().map(|f| f.pid.value()).collect();
@@ -209,8 +220,8 @@ fn the_cat_is_read_as_it_stands() {
 #[test]
 fn too_many_emm_streams_of_a_source_are_told_once() {
     let mut rig = Rig::new(config(air::stored_pairing()));
-    let long = [cat(true, (0, 1), 0x400..0x4A8), cat(true, (1, 1), 0x500..0x5A8)];
-    let short = [cat(true, (0, 0), 0x400..0x4A8)];
+    let long = [cat((0, 1), 0x400..0x4A8), cat((1, 1), 0x500..0x5A8)];
+    let short = [cat((0, 0), 0x400..0x4A8)];
     let wanted = |rig: &Rig, source| {
         let of_source = rig.engine.filters().iter().filter(|filter| filter.source == source);
         of_source.map(|filter| filter.pid).collect::<std::collections::BTreeSet<_>>().len()

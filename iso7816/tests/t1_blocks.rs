@@ -18,8 +18,9 @@ fn octets(block: Block<'_>) -> Vec<u8> {
     out[..len].to_vec()
 }
 
-fn information(ns: bool, more: bool, inf: &[u8]) -> Vec<u8> {
-    octets(Block::I { ns, more, inf })
+/// The I-block with which an answer or a command begins, and ends.
+fn whole(inf: &[u8]) -> Vec<u8> {
+    octets(Block::I { ns: false, more: false, inf })
 }
 
 /// A card of this IFSC, BWI 4 and CWI 13 with LRC, at the default rate.
@@ -63,7 +64,7 @@ fn only_the_control_octets_of_the_standard_are_blocks() {
 #[test]
 fn a_node_address_other_than_00_is_invalid() {
     for nad in 1..=255 {
-        let mut block = information(false, false, &[0x90, 0x00]);
+        let mut block = whole(&[0x90, 0x00]);
         block[0] = nad;
         block[5] ^= nad;
         assert_eq!(Block::parse(&block, Edc::Lrc), Err(BlockError::Nad(nad)));
@@ -86,12 +87,12 @@ fn a_block_that_is_not_as_long_as_it_says_is_invalid() {
 /// The machine that takes them for the answer behind them gives a wrong one.
 #[test]
 fn octets_behind_the_epilogue_make_the_block_invalid() {
-    for more in [&[0x92][..], &[0x00], &information(false, false, &[0x90, 0x00])] {
+    for more in [&[0x92][..], &[0x00], &whole(&[0x90, 0x00])] {
         for split in [false, true] {
             let mut rig = up(plain(), 32);
             rig.command(&hex!("80320000"));
             assert!(!transmitted(&mut rig).is_empty());
-            let answer = information(false, false, &[0x90, 0x00]);
+            let answer = whole(&[0x90, 0x00]);
             if split {
                 rig.card(&answer);
                 rig.card(more);
@@ -199,7 +200,7 @@ fn waiting_times() {
     assert_eq!(rig.deadline.unwrap().since(rig.now), bwt, "BWT");
     // The block waiting time ends with the first character, the character waiting time runs.
     rig.pass(bwt - Duration::from_millis(1));
-    let answer = information(false, false, &[0x90, 0x00]);
+    let answer = whole(&[0x90, 0x00]);
     for octet in &answer[..5] {
         rig.input(Input::Received(&[*octet]));
         assert_eq!(rig.deadline.unwrap().since(rig.now), line.cwt(13) + latency, "CWT");
@@ -225,7 +226,7 @@ fn block_guard_time() {
         octets(Block::R { nr: false, fault: Fault::Edc }),
         octets(Block::S { response: false, kind: Supervisory::Wtx(1) }),
         octets(Block::S { response: false, kind: Supervisory::Ifs(9) }),
-        information(true, false, &[]),
+        octets(Block::I { ns: true, more: false, inf: &[] }),
     ];
     for block in blocks {
         let mut rig = up(plain(), 32);
@@ -241,7 +242,7 @@ fn block_guard_time() {
     let mut rig = up(plain(), 32);
     rig.command(&hex!("80320000"));
     assert!(!transmitted(&mut rig).is_empty());
-    rig.card(&information(false, false, &[0x90, 0x00]));
+    rig.card(&whole(&[0x90, 0x00]));
     let end = rig.now;
     assert!(matches!(rig.next(), Some(Event::Response(_))));
     assert!(rig.now.since(end) + rig.line.params().etus(10) >= rig.line.params().etus(22));
@@ -306,7 +307,8 @@ fn chains_of_65538_octets() {
         let end = loop {
             let inf = parts.next().unwrap();
             rig.pass_etu(22);
-            rig.input(Input::Received(&information(ns, parts.peek().is_some(), inf)));
+            let more = parts.peek().is_some();
+            rig.input(Input::Received(&octets(Block::I { ns, more, inf })));
             ns = !ns;
             match rig.next_act() {
                 Some(Event::Transmit(block)) => assert_eq!(block[1], 0x80 | u8::from(ns) << 4),
@@ -335,9 +337,9 @@ fn data_never_reaches_the_block_layer() {
         let mut rig = up(plain(), 32);
         let apdu = [octet & 0x7F, octet, octet, octet, 2, octet, octet];
         rig.command(&apdu);
-        assert_eq!(transmitted(&mut rig), information(false, false, &apdu));
+        assert_eq!(transmitted(&mut rig), whole(&apdu));
         let answer = [octet; 9];
-        rig.card(&information(false, false, &answer));
+        rig.card(&whole(&answer));
         assert_eq!(rig.next(), Some(Event::Response(answer.to_vec())));
     }
 }

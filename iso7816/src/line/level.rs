@@ -5,6 +5,7 @@
 //!    (levels of exchange)
 use super::activation::Activation;
 use super::carrier::Carrier;
+use super::types::Executed;
 use super::{CardLine, Cause, Reset, State};
 use crate::atr::Atr;
 use crate::{t0, t1};
@@ -70,7 +71,7 @@ impl CardLine {
             (State::Exchange(_), Carrier::Reader) => {
                 self.answer.zeroize();
                 if octets.len() > self.policy.max_response {
-                    return self.usable(Cause::TooLong, true);
+                    return self.usable(Cause::TooLong, Executed::Perhaps);
                 }
                 self.answer.extend_from_slice(octets);
                 // An answer without a status word is none.

@@ -181,8 +181,23 @@ impl Policy {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LineError {
     cause: Cause,
-    sent: bool,
+    executed: Executed,
     then: Then,
+}
+
+/// Whether the card has executed the command.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Executed {
+    /// Nothing of it went out.
+    No,
+    /// A part of it went out: only the card knows.
+    Perhaps,
+}
+
+impl Executed {
+    pub(crate) const fn when_sent(sent: bool) -> Self {
+        if sent { Self::Perhaps } else { Self::No }
+    }
 }
 
 /// What becomes of the line after a failure.
@@ -246,8 +261,8 @@ pub enum Cause {
 }
 
 impl LineError {
-    pub(crate) const fn new(cause: Cause, sent: bool, then: Then) -> Self {
-        Self { cause, sent, then }
+    pub(crate) const fn new(cause: Cause, executed: Executed, then: Then) -> Self {
+        Self { cause, executed, then }
     }
 
     /// Why.
@@ -257,7 +272,7 @@ impl LineError {
 
     /// A part of the command went out, so that only the card knows whether it was executed.
     pub const fn may_have_executed(&self) -> bool {
-        self.sent
+        matches!(self.executed, Executed::Perhaps)
     }
 
     /// The line is resetting the card by itself.
@@ -301,7 +316,10 @@ impl fmt::Display for Cause {
 impl fmt::Display for LineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.cause)?;
-        if self.sent { f.write_str("; the command may have been executed") } else { Ok(()) }
+        match self.executed {
+            Executed::Perhaps => f.write_str("; the command may have been executed"),
+            Executed::No => Ok(()),
+        }
     }
 }
 
