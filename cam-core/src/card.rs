@@ -22,7 +22,7 @@ use crate::{Absence, Card, CardState, Event};
 use ecm_emm::card::AccessStatus;
 
 impl Engine {
-    /// So many exchanges or sessions may be lost in a row.
+    /// Exchanges or sessions that may be lost in a row, at most.
     pub(crate) const MAX_FAILURES: u32 = 3;
     /// A reader without a detect line is tried again after so long.
     const RETRY: Duration = Duration::from_millis(300);

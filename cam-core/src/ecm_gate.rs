@@ -56,7 +56,7 @@ pub(crate) struct Taken<'a> {
 pub(crate) struct Accepted {
     /// Since when it waited, unless it was played again.
     pub(crate) since: Option<Instant>,
-    /// So many candidates are not worth the card's time any more.
+    /// Candidates that are not worth the card's time any more.
     pub(crate) dropped: u32,
 }
 
@@ -147,7 +147,7 @@ pub(crate) struct EcmGate {
 }
 
 impl EcmGate {
-    /// So many sections wait at once.
+    /// Sections that wait at once, at most.
     pub(crate) const CANDIDATES: usize = 16;
     /// The kept section is on air when it was repeated within this time: then older crypto periods
     /// are refused.

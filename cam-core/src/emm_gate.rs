@@ -70,10 +70,10 @@ pub(crate) struct EmmGate {
 }
 
 impl EmmGate {
-    /// So many sections are remembered: more than what is on air for one addressee (48).
+    /// Sections that are remembered, at most: more than what is on air for one addressee (48).
     const MEMORY: usize = 128;
     const RETRY: Duration = Duration::from_secs(1);
-    /// A section that made the card fall silent so often is not sent again.
+    /// A section is sent again at most this often when the card fell silent at it.
     const MAX_LOST: u8 = 2;
 
     pub(crate) fn new(max_queue: usize) -> Self {

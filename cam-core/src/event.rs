@@ -92,10 +92,10 @@ pub enum Event {
     EmmStreamsLeftOut {
         /// The source.
         source: u8,
-        /// So many are served.
+        /// How many are served.
         served: usize,
     },
-    /// So many events were lost because nobody took them.
+    /// Events were lost because nobody took them.
     Overflow {
         /// How many.
         lost: u32,

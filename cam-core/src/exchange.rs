@@ -30,7 +30,7 @@ impl Engine {
     /// first character. The longest command takes 325 ms to the card on the slowest line (260
     /// characters by T=0 at 9,600 bit/s), a block waits 200 ms.
     const PATIENCE: Duration = Duration::from_millis(600);
-    /// So many rights are read.
+    /// Rights that are read, at most.
     const MAX_RIGHTS: usize = 256;
 
     /// Gives the card its next command, if it is free and there is one.

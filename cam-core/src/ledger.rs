@@ -91,7 +91,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// So many purchases are remembered.
+    /// Purchases that are remembered, at most.
     const ROWS: usize = 32;
 
     pub(crate) fn load(stored: &[(String, Vec<u8>)]) -> Self {

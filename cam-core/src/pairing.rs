@@ -54,7 +54,7 @@ pub(crate) struct Pairings {
 }
 
 impl Pairings {
-    /// So many messages are kept.
+    /// Messages that are kept, at most.
     const PLACES: usize = 8;
 
     pub(crate) fn load(stored: &[(String, Vec<u8>)], box_key: &Key, stb: StbId) -> Self {

@@ -21,7 +21,7 @@ use crate::{
 };
 
 impl Engine {
-    /// So many PINs may wait to be verified.
+    /// PINs that wait to be verified, at most.
     const MAX_PINS: usize = 4;
 
     /// A name for one wish to buy. Its purchase has one number of this terminal from now on.

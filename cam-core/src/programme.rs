@@ -98,7 +98,7 @@ pub(crate) struct CardAbility {
 }
 
 impl Programme {
-    /// So many elementary streams are served at most: more than a PMT section can name.
+    /// Elementary streams that are served, at most: more than a PMT section can name.
     const MAX_COMPONENTS: usize = 256;
 
     pub(crate) fn of_pmt(section: &[u8], ours: &[CaSystemId]) -> Result<Self, SessionError> {
@@ -163,7 +163,7 @@ impl Programme {
 }
 
 impl Plan {
-    /// So many ECM streams of one programme are used at most. Each costs the card a command in every
+    /// ECM streams of one programme that are used, at most. Each costs the card a command in every
     /// crypto period, and the demultiplexer two filters.
     const MAX_STREAMS: usize = 16;
 

@@ -35,9 +35,10 @@ struct Waiting {
 }
 
 impl Reports {
-    /// A card that never comes to an end is not followed: so many pages hold more records than it has.
+    /// Pages that are read, at most: they hold more records than a card has, and one that never
+    /// comes to an end is not followed.
     const MAX_PAGES: usize = 16;
-    /// So often a report or acknowledgement is begun anew when an answer was lost.
+    /// A report or acknowledgement is begun at most this often, when answers get lost.
     const MAX_TRIES: u8 = 3;
 
     /// Another card, or none: what was read of this one is the host's, what was not is nobody's.

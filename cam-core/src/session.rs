@@ -43,7 +43,7 @@ pub(crate) struct SealedOffer {
 }
 
 impl Session {
-    /// So many offer sections are held.
+    /// Offer sections that are held, at most.
     const MAX_SEALED: usize = 8;
 
     /// Chooses the ECM streams again: the programme or the card has changed. A stream that stays
