@@ -18,14 +18,14 @@ pub enum Input<'a> {
         source: u8,
         /// The PID that it came on.
         pid: Pid,
-        /// The section.
+        /// The whole section, from its table_id on.
         octets: &'a [u8],
     },
     /// A section of the conditional access table.
     Cat {
         /// The demux or tuner that it came from.
         source: u8,
-        /// The section.
+        /// The whole section, CRC included.
         section: &'a [u8],
     },
     /// The detect line says that a card is there. Not needed when the engine polls.
@@ -129,7 +129,7 @@ pub enum Output<'a> {
         id: StoreId,
         /// One of [`crate::Engine::storage_keys`].
         key: &'a str,
-        /// The row.
+        /// Replaces what was stored under this key.
         value: &'a [u8],
     },
     /// For the middleware.
@@ -149,7 +149,7 @@ pub struct ControlWords<'a> {
     pub ecm_pid: Pid,
     /// The elementary streams that they are for.
     pub es_pids: &'a [Pid],
-    /// The scrambling algorithm.
+    /// How packets are scrambled: as signalled, unless the words' length contradicts it.
     pub mode: ScramblingMode,
     /// The even control word under the ladder's key. CSA takes 8 octets after decryption.
     pub even: &'a [u8; 16],

@@ -239,7 +239,7 @@ impl Engine {
         self.sessions.find(session).map(|session| session.access)
     }
 
-    /// The card.
+    /// What is known of the card in the reader; without one, why there is none.
     pub fn card(&self) -> &Card {
         &self.card
     }
@@ -277,7 +277,7 @@ impl Engine {
         &self.key_versions
     }
 
-    /// The counters.
+    /// The counters as they are now.
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats;
         stats.events_lost = self.out.lost_total;

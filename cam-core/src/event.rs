@@ -15,14 +15,14 @@ use crate::{Access, Offer, OfferId, Outcome, ScramblingMode, SessionId, Ticket, 
 pub enum Event {
     /// The card's state changed; [`crate::Engine::card`] has the rest.
     Card {
-        /// The new state.
+        /// How far the card has come.
         state: CardState,
         /// Why, in the numbers of the access reasons; PENDING when nothing is wrong.
         reason: AccessStatus,
     },
     /// A session's access changed.
     Access {
-        /// The session.
+        /// Whose access it is.
         session: SessionId,
         /// What it is now.
         access: Access,
@@ -31,7 +31,7 @@ pub enum Event {
     Filters,
     /// [`crate::Engine::rights`] changed.
     Rights,
-    /// The purse changed.
+    /// The purse changed, or was read for the first time.
     Wallet(WalletInfo),
     /// Something can be bought, or its price changed.
     Offer(Offer),
@@ -39,12 +39,12 @@ pub enum Event {
     OfferGone {
         /// The session that it belonged to.
         session: SessionId,
-        /// The offer.
+        /// The name under which it was told.
         offer: OfferId,
     },
     /// A purchase moved on.
     Purchase {
-        /// The purchase.
+        /// The name that [`crate::Engine::purchase_begin`] gave.
         txn: TxnId,
         /// What it came to.
         outcome: Outcome,
@@ -79,7 +79,7 @@ pub enum Event {
     },
     /// The PMT signals a scrambling mode whose control words have another length than the ECM's.
     ModeDisagrees {
-        /// The session.
+        /// Whose programme it is.
         session: SessionId,
         /// Where the ECMs are.
         ecm_pid: Pid,
@@ -90,7 +90,7 @@ pub enum Event {
     },
     /// The CAT of a source names more EMM streams of ours than are served.
     EmmStreamsLeftOut {
-        /// The source.
+        /// The demux or tuner whose CAT it is.
         source: u8,
         /// How many are served.
         served: usize,

@@ -26,7 +26,7 @@ impl RequestId {
         Self(octets)
     }
 
-    /// The octets.
+    /// As the host keeps it.
     pub const fn octets(&self) -> &[u8; Self::LEN] {
         &self.0
     }

@@ -49,7 +49,7 @@ impl Pid {
         Self(field & 0x1FFF)
     }
 
-    /// The number.
+    /// As a number.
     pub const fn value(self) -> u16 {
         self.0
     }
@@ -83,7 +83,7 @@ macro_rules! number {
                 self.0.to_be_bytes()
             }
 
-            /// The number.
+            /// As a number.
             pub const fn value(self) -> $int {
                 self.0
             }

@@ -9,7 +9,7 @@ use core::fmt;
 pub enum EncodeError {
     /// The message would be longer than its carrier allows.
     TooLong {
-        /// The message.
+        /// Which message it is.
         message: &'static str,
         /// How long it would be.
         octets: usize,

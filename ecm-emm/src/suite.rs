@@ -318,7 +318,7 @@ impl WrappedKey {
 /// A key of a length that its suite does not use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct KeyLengthError {
-    /// The suite.
+    /// The suite that was to have it.
     pub suite: Suite,
     /// Octets of the key.
     pub got: usize,

@@ -249,7 +249,7 @@ impl Atr {
         self.octets.get(..self.len).unwrap_or(&[])
     }
 
-    /// The historical octets.
+    /// T1 to TK, as many as T0 says; what they mean is the issuer's.
     pub fn historical(&self) -> &[u8] {
         self.octets.get(self.historical.0..self.historical.1).unwrap_or(&[])
     }

@@ -17,9 +17,9 @@ pub struct ApplicationData {
     pub version: u8,
     /// Application serial number (ASN).
     pub serial: [u8; 10],
-    /// The first day.
+    /// The first day on which it is valid.
     pub start: BcdDate,
-    /// The last day.
+    /// The last day on which it is valid.
     pub expiry: BcdDate,
     /// The issuer's own.
     pub own: [u8; 2],

@@ -40,7 +40,7 @@ use till::TillError;
 /// Which purse, of which scheme.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Scheme<'a> {
-    /// The application.
+    /// The AID by which the purse is selected.
     pub aid: &'a [u8],
     /// What its cards are like.
     pub profile: Profile,
@@ -88,7 +88,7 @@ pub enum FlowError {
         start: BcdDate,
         /// Its last day.
         expiry: BcdDate,
-        /// The day.
+        /// The day of the transaction.
         date: BcdDate,
     },
     /// The PIN was not taken.

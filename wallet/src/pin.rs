@@ -34,7 +34,7 @@ struct PinCommand(Zeroizing<Vec<u8>>);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum PinAnswer {
-    /// The right one.
+    /// It is the PIN.
     Right,
     /// A wrong one. So many tries are left; with none, the PIN is blocked.
     Wrong {

@@ -47,7 +47,7 @@ impl fmt::Display for Numbering {
 pub struct Proof {
     /// MAC2 of a purchase; zeros for a load, and on some cards always.
     pub mac: Mac,
-    /// The transaction code.
+    /// The transaction code (TAC), for the acquirer.
     pub tac: Mac,
 }
 
@@ -77,7 +77,7 @@ pub struct Made {
     pub terminal_sequence: TerminalSequence,
     /// The sequence number before.
     pub sequence: [u8; 2],
-    /// The balance after.
+    /// What the account holds after it.
     pub balance: Fen,
     /// What has shown it.
     pub evidence: Evidence,

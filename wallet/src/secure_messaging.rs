@@ -136,7 +136,7 @@ pub enum Order {
 }
 
 impl Order {
-    /// The command.
+    /// The command with its MAC over the card's challenge, to be sent at once.
     pub fn command(self, key: &SecureKey, challenge: Challenge) -> Vec<u8> {
         let header = match self {
             Self::Block => [0x84, 0x1E, 0x00, 0x00],

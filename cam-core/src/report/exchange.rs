@@ -62,7 +62,7 @@ impl Engine {
         true
     }
 
-    /// The next page.
+    /// Asks for the report's next page, or for the first of one that is wanted. `false`: none is.
     pub(crate) fn send_report(&mut self) -> bool {
         if let Some(request) = self.reports.wanted.take() {
             self.reports.reading = Some(Reading { request, pages: Vec::new(), tries: 0 });

@@ -14,7 +14,7 @@ pub const TAC: u8 = 0x61;
 pub const REPORT: u8 = 0x62;
 /// Sealing acknowledgements.
 pub const ACKNOWLEDGEMENT: u8 = 0x63;
-/// The receipt chain.
+/// The chain of receipts.
 pub const RECEIPT: u8 = 0x64;
 /// The check octets of a request id.
 pub const REQUEST: u8 = 0x65;

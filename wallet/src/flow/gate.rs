@@ -31,7 +31,7 @@ pub struct TransitRecord {
     pub state: State,
     /// Where it began.
     pub entry: Station,
-    /// The gate.
+    /// The terminal at which the record was written.
     pub terminal: TerminalId,
     /// When.
     pub date: BcdDate,
@@ -59,7 +59,7 @@ pub enum State {
 pub struct Passage {
     /// The record that the DEBIT writes.
     pub record: TransitRecord,
-    /// The purchase.
+    /// What the gate debits, up to its DEBIT.
     pub debiting: Debiting,
 }
 

@@ -10,9 +10,9 @@ use core::fmt;
 /// Which side of a card a reader is at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Side {
-    /// The contacts.
+    /// The contacts, where a PIN can be verified.
     Contact,
-    /// The antenna.
+    /// The antenna, where none can.
     Contactless,
 }
 
@@ -41,14 +41,14 @@ pub struct Till {
 pub enum TillError {
     /// The amount wants the PIN, and nobody has entered it.
     PinWanted {
-        /// The amount.
+        /// What is to be paid.
         amount: Fen,
         /// Up to this it would do without.
         pin_free: Fen,
     },
     /// The amount wants the PIN, which is verified at contacts only.
     Insert {
-        /// The amount.
+        /// What is to be paid.
         amount: Fen,
         /// Up to this it would do without.
         pin_free: Fen,
