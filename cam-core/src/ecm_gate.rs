@@ -11,9 +11,9 @@
 //! 3. the kept one that is to be played again but not on air: after one candidate at most;
 //! 4. candidates that are off the air, the newest first.
 //!
-//! When there is no place for a candidate, the one not heard for the longest time goes. What the card refused is
-//! remembered ([`EcmMemory`]), so that a forgery costs one exchange and displaces nothing. A section
-//! stays where it is while the card works on it. What became of it is told by
+//! When there is no place for a candidate, the one not heard for the longest time goes. What the
+//! card refused is remembered ([`EcmMemory`]), so that a forgery costs one exchange and displaces
+//! nothing. A section stays where it is while the card works on it. What became of it is told by
 //! [`EcmGate::accepted`], [`EcmGate::refused`] or [`EcmGate::unanswered`], whichever stream asked.
 
 use alloc::boxed::Box;

@@ -1,9 +1,9 @@
 //! The EMM gate: whose it is, whether it is known, and in which order the card gets it.
 //!
 //! A carousel brings every EMM again and again. What the card has applied, or will never apply, is
-//! remembered octet by octet and does not reach it again; what it could not apply yet is tried again
-//! on a later cycle. The memory is bounded: what has fallen out of it goes to the card once more,
-//! whose own window knows it as a duplicate.
+//! remembered octet by octet and does not reach it again; what it could not apply yet is tried
+//! again on a later cycle. The memory is bounded: what has fallen out of it goes to the card once
+//! more, whose own window knows it as a duplicate.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -1,5 +1,5 @@
-//! What the engine remembers of its dialogue with the card: how far it is, what was asked last, what
-//! is to be asked and read again. [`crate::card`] says how one state follows another.
+//! What the engine remembers of its dialogue with the card: how far it is, what was asked last,
+//! what is to be asked and read again. [`crate::card`] says how one state follows another.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

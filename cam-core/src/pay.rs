@@ -1,8 +1,8 @@
 //! Purchases, step by step: VERIFY, the row on durable storage, PURCHASE. What becomes of it when
 //! the answer gets lost is in `settle.rs`; the picture of both is in `docs/spec/purchase.md`, 4.
 //!
-//! The PIN is wiped when VERIFY is sent. A PURCHASE has the pair that its request names, which is on
-//! durable storage before it is sent, and which no other request has.
+//! The PIN is wiped when VERIFY is sent. A PURCHASE has the pair that its request names, which is
+//! on durable storage before it is sent, and which no other request has.
 
 use alloc::vec::Vec;
 

@@ -121,7 +121,8 @@ impl Programme {
         Self::new(object.program_number, descriptors_of(object.program), streams, ours)
     }
 
-    /// A component's own CA_descriptors stand in place of the programme's (ISO/IEC 13818-1 §2.6.16).
+    /// A component's own CA_descriptors stand in place of the programme's (ISO/IEC 13818-1
+    /// §2.6.16).
     fn new<'a>(
         number: u16,
         descriptors: Descriptors<'a>,

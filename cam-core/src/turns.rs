@@ -1,10 +1,10 @@
 //! Whose turn it is at a card in session.
 //!
 //! ECMs go first; then what settles money, then purchases and PINs, then EMMs, then reports and
-//! their acknowledgement, then what is read back from the card, and last the sign of life of an idle
-//! one. An ECM that was not authentic leaves two debts: the others go first, once, EMMs and what
-//! comes behind them by turns; and of the ECMs the stream that has waited longest goes next, whoever
-//! went in between. So a line full of forgeries and EMMs still does everything else.
+//! their acknowledgement, then what is read back from the card, and last the sign of life of an
+//! idle one. An ECM that was not authentic leaves two debts: the others go first, once, EMMs and
+//! what comes behind them by turns; and of the ECMs the stream that has waited longest goes next,
+//! whoever went in between. So a line full of forgeries and EMMs still does everything else.
 
 use cam_types::Instant;
 use ecm_emm::card::{INS_ECM, INS_INFO, INS_RIGHTS, RIGHTS_ROWS, RIGHTS_WALLET};

@@ -209,8 +209,8 @@ fn session_access(session: &Session, card: &Card, settles: bool, now: Instant) -
     access
 }
 
-/// A refusal of what is served comes first: that is what the viewer can change. Then a component that
-/// is left out.
+/// A refusal of what is served comes first: that is what the viewer can change. Then a component
+/// that is left out.
 pub(crate) fn with_left_out(served: AccessStatus, left_out: Option<LeftOut>) -> AccessStatus {
     match AccessState::of(served) {
         AccessState::Granted | AccessState::Preview | AccessState::Pending => {

@@ -20,7 +20,8 @@ fn told(rig: &mut Rig, session: SessionId) -> Vec<AccessStatus> {
     rig.take_events().into_iter().filter_map(reason).collect()
 }
 
-/// What the middleware was told of a session since the last time: reason, and whether there are keys.
+/// What the middleware was told of a session since the last time: reason, and whether there are
+/// keys.
 fn shown(rig: &mut Rig, session: SessionId) -> Vec<(AccessStatus, bool)> {
     let of = |event| match event {
         Event::Access { session: of, access } if of == session => {

@@ -177,7 +177,8 @@ fn a_good_one_that_is_repeated_seldom_is_played_again() {
     assert_eq!(rig.period(news), Some(4));
 }
 
-/// What the card called not authentic stays so, whatever key comes; what it had no key for does not.
+/// What the card called not authentic stays so, whatever key comes; what it had no key for does
+/// not.
 #[test]
 fn a_key_makes_no_forgery_good() {
     let mut rig = Rig::ready();
@@ -274,8 +275,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever came before: once the card is there and its ECM on air, its words are out within the
-    /// time that a section is set aside for, and a reset.
+    /// Whatever came before: once the card is there and its ECM on air, its words are out within
+    /// the time that a section is set aside for, and a reset.
     #[test]
     fn the_words_come(steps in proptest::collection::vec(step(), 0..80)) {
         let mut rig = Rig::ready();

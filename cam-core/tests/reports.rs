@@ -1,4 +1,5 @@
-//! Reports: read by themselves when the operator asks, on the host's call else; whole or not at all.
+//! Reports: read by themselves when the operator asks, on the host's call else; whole or not at
+//! all.
 
 use crate::rig::card::{PIN, k_rcp, report_header};
 use crate::rig::{Rig, air};
@@ -137,7 +138,8 @@ fn a_report_that_was_broken_off_begins_again() {
     assert_eq!(reports(&mut rig), [(u64::from_be_bytes(NONCE), 0)]);
 }
 
-/// The picture and money come first: an ECM that arrives while a report is read goes before its next page.
+/// The picture and money come first: an ECM that arrives while a report is read goes before its
+/// next page.
 #[test]
 fn ecms_and_purchases_go_before_a_page() {
     let mut rig = Rig::ready();

@@ -1,5 +1,5 @@
-//! Rights that come, end and are asked about while somebody watches: the card is asked again at once,
-//! and not more often than it must.
+//! Rights that come, end and are asked about while somebody watches: the card is asked again at
+//! once, and not more often than it must.
 
 use crate::rig::card::{PIN, key};
 use crate::rig::{EXCHANGE, Rig, air};
@@ -133,8 +133,9 @@ fn a_carousel_of_emms_asks_the_card_seldom() {
     assert_eq!(rig.card.count(INS_ECM), quiet, "nothing changed");
 }
 
-/// An ECM that is off the air, behind one that the card could not judge, is not played again: a head-end
-/// that once sent a wrong date would move the card's clock again, behind the EMM that put it right.
+/// An ECM that is off the air, behind one that the card could not judge, is not played again: a
+/// head-end that once sent a wrong date would move the card's clock again, behind the EMM that put
+/// it right.
 #[test]
 fn an_ecm_that_was_followed_is_not_played_again() {
     let mut rig = ready();

@@ -339,7 +339,8 @@ fn foreign_systems_and_operators() {
     }
 }
 
-/// A component that cannot be served is told, the worst of them; the others are served all the same.
+/// A component that cannot be served is told, the worst of them; the others are served all the
+/// same.
 #[test]
 fn a_component_left_out_is_told_and_the_others_keep_their_keys() {
     use AccessStatus as Reason;

@@ -95,7 +95,8 @@ fn foreign(stream: &[u8], pids: &[Pid]) -> (usize, usize, usize) {
     (short, long, longest)
 }
 
-/// The capture's signalling names more ECM PIDs than it has ECMs of; the longest ECM has 384 octets.
+/// The capture's signalling names more ECM PIDs than it has ECMs of; the longest ECM has 384
+/// octets.
 #[test]
 fn astra() {
     let found = walk(ASTRA);
@@ -298,7 +299,8 @@ proptest! {
         };
         let object = emitted(|out| ca_pmt.emit(out));
         prop_assert_eq!(CaPmt::parse(&object), Ok(ca_pmt.clone()));
-        // From ca_pmt_list_management on, behind tag and length: the same, unless that begins as a tag.
+        // From ca_pmt_list_management on, behind tag and length: the same, unless that begins as a
+        // tag.
         let head = 4 + match object[3] { 0x81 => 1, 0x82 => 2, _ => 0 };
         let bare = CaPmt::parse(&object[head..]);
         prop_assert_eq!(bare == Ok(ca_pmt), list_management != CaPmt::TAG[0]);

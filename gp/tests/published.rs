@@ -109,8 +109,8 @@ fn terminal(level: Level, mode: Mode, challenge: &[u8]) -> Initialize {
     }
 }
 
-/// Every SCP03 dialogue, both ends: our terminal sends what pySim sent and takes what the model card
-/// answered; our card takes what pySim sent and answers what the model card answered.
+/// Every SCP03 dialogue, both ends: our terminal sends what pySim sent and takes what the model
+/// card answered; our card takes what pySim sent and answers what the model card answered.
 #[test]
 fn transcripts() {
     let file = load(include_str!("vectors/transcripts.json"));

@@ -117,9 +117,9 @@ impl Atr {
         Ok(Layout { historical, body: historical.1, tck })
     }
 
-    /// Visits every interface octet that has come, TD octets included, as (level, letter, T, value):
-    /// TC2 is `(2, 'C', _, _)`, T that of the TD octet which announced it. They stand without a gap
-    /// from index 2 on.
+    /// Visits every interface octet that has come, TD octets included, as (level, letter, T,
+    /// value): TC2 is `(2, 'C', _, _)`, T that of the TD octet which announced it. They stand
+    /// without a gap from index 2 on.
     pub fn visit(octets: &[u8], visit: impl FnMut(usize, char, Option<u8>, u8)) {
         // What is missing at the end is `expect`'s to say.
         let _ = Self::layout(octets, visit);

@@ -308,7 +308,8 @@ fn one_fault_at_every_place_of_the_start() {
             rig.mishap = None;
             let event = rig.command(&apdu);
             if let Event::Failed(error) = &event {
-                // A fault that an answer to reset cannot show: wrong parameters, but no wrong answer.
+                // A fault that an answer to reset cannot show: wrong parameters, but no wrong
+                // answer.
                 assert!(!matches!(error.cause(), Cause::NotReady), "{mishap:?} at {place}");
                 continue;
             }
@@ -317,7 +318,8 @@ fn one_fault_at_every_place_of_the_start() {
     }
 }
 
-/// A card of T=1 with one octet of the line damaged: everything that comes of it, each with its time.
+/// A card of T=1 with one octet of the line damaged: everything that comes of it, each with its
+/// time.
 fn recovery(first: Instant, octet: usize, mishap: Mishap) -> Vec<(Duration, Option<Event>)> {
     let mut rig = CardRig::from(first, &with_tck(&ATR), Policy::new(CLOCK));
     rig.mishap = Some((octet, mishap));

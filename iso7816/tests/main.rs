@@ -1,4 +1,5 @@
-//! The card line and all below it by their public doors: one binary, whose modules are the files here.
+//! The card line and all below it by their public doors: one binary, whose modules are the files
+//! here.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod activation;

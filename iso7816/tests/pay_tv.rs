@@ -1,4 +1,5 @@
-//! Answers to reset with the traits of pay-TV cards, made up for this test: all come up on the line.
+//! Answers to reset with the traits of pay-TV cards, made up for this test: all come up on the
+//! line.
 
 use crate::rig::{CLOCK, Event, Rig, agreeable, with_tck};
 use hex_literal::hex;
@@ -142,7 +143,8 @@ fn the_strict_policy_refuses_the_odd_ones() {
     }
 }
 
-/// Cut anywhere, an answer is refused or taken for what it then is; the line always comes to an end.
+/// Cut anywhere, an answer is refused or taken for what it then is; the line always comes to an
+/// end.
 #[test]
 fn every_prefix_ends_up_or_down() {
     for kind in KINDS {

@@ -1,7 +1,8 @@
 //! Dialogues between the host's T=0 machine and a scripted card.
 //!
 //! `C` command, `>` the machine sends, `<` the card sends, `-` nothing comes in time, `x` a parity
-//! error, `=` the response, `!` the exchange failed. Octets are hex, `..n` repeats the last n times.
+//! error, `=` the response, `!` the exchange failed. Octets are hex, `..n` repeats the last n
+//! times.
 
 use cam_types::Instant;
 use iso7816::apdu::Lengths;
@@ -359,7 +360,8 @@ fn commands_that_count_tries_are_never_sent_again() {
         &[
             "C 0020008108;> 0020008108;< 6C04;= 6C04",
             "C 8424008108;> 8424008108;< 6C04;= 6C04",
-            // with data there is no length to put right: some cards count the tries of a wrong PIN in 6Cxx
+            // with data there is no length to put right: some cards count the tries of a wrong PIN
+            // in 6Cxx
             "C 80360000010A;> 8036000001;< 6C04;= 6C04",
             "C 0020000003123456;> 0020000003;< 20;> 123456;< 6C02;= 6C02",
             "C 002000000312345600;> 0020000003;< 20;> 123456;< 6C02;= 6C02",

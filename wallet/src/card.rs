@@ -1,5 +1,5 @@
-//! What a terminal has to know of a card before it trades: its application data, its authentication code, and the
-//! factors by which its keys come from master keys.
+//! What a terminal has to know of a card before it trades: its application data, its authentication
+//! code, and the factors by which its keys come from master keys.
 
 use crate::cipher::Block;
 use crate::read::{ReadError, answer};

@@ -267,7 +267,8 @@ impl Crediting {
         }
     }
 
-    /// What is to be persisted before the command goes out; [`Unsettled::parse`] reads it when the power is back.
+    /// What is to be persisted before the command goes out; [`Unsettled::parse`] reads it when the
+    /// power is back.
     pub fn intent(&self) -> Vec<u8> {
         self.unsettled().octets()
     }

@@ -1,11 +1,12 @@
-//! The passbook (ED): an account beside the purse, with an overdraft, whose every command wants the PIN first.
+//! The passbook (ED): an account beside the purse, with an overdraft, whose every command wants the
+//! PIN first.
 //!
-//! Load, purchase and cash withdrawal go the ways of the purse under types of their own. Unload and the update of
-//! the overdraft limit exist here alone. The balance counts the limit in, as the cards of the manual do: it is what can
-//! be drawn.
+//! Load, purchase and cash withdrawal go the ways of the purse under types of their own. Unload and
+//! the update of the overdraft limit exist here alone. The balance counts the limit in, as the
+//! cards of the manual do: it is what can be drawn.
 //!
-//! P1 and P2 are the manual's. Another reading (unload 50 03, withdrawal 50 05 and 54 05, update 50 07 and 58 07 01)
-//! stands in a reader's source, was not met on a card, and is not followed.
+//! P1 and P2 are the manual's. Another reading (unload 50 03, withdrawal 50 05 and 54 05, update 50
+//! 07 and 58 07 01) stands in a reader's source, was not met on a card, and is not followed.
 
 pub mod overdraft;
 pub mod unload;

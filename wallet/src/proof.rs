@@ -1,10 +1,12 @@
-//! What became of a transaction whose answer was lost: GET TRANSACTION PROVE, and the card's own numbers.
+//! What became of a transaction whose answer was lost: GET TRANSACTION PROVE, and the card's own
+//! numbers.
 //!
-//! Cards differ in the number under which they keep the proof, the one before the transaction or the one after; some
-//! answer the second with their previous transaction's proof, some show it once only, some without the MAC, and some
-//! say "no proof" and "no state for that" in the same word. So both numbers are asked, and only a MAC or TAC that checks
-//! settles anything there. Where none does, a counter that has not moved says that the transaction was not made, and
-//! otherwise the log tells whose transaction it was.
+//! Cards differ in the number under which they keep the proof, the one before the transaction or
+//! the one after; some answer the second with their previous transaction's proof, some show it once
+//! only, some without the MAC, and some say "no proof" and "no state for that" in the same word. So
+//! both numbers are asked, and only a MAC or TAC that checks settles anything there. Where none
+//! does, a counter that has not moved says that the transaction was not made, and otherwise the log
+//! tells whose transaction it was.
 
 mod inquiry;
 
@@ -88,7 +90,8 @@ pub struct Made {
 pub enum Evidence {
     /// A proof whose MAC or TAC checks, and under which number it was.
     Proof(Proof, Numbering),
-    /// A record in the card's log; and a proof, if the card showed one, whose TAC the acquirer has to check.
+    /// A record in the card's log; and a proof, if the card showed one, whose TAC the acquirer has
+    /// to check.
     Log(Option<Proof>),
 }
 
@@ -125,7 +128,8 @@ pub enum Settlement {
     NoAnswer(Unsettled),
     /// The card refused to say.
     Refused(Unsettled, Refusal),
-    /// The card has made other transactions since, and its log does not show this one: the acquirer can tell.
+    /// The card has made other transactions since, and its log does not show this one: the acquirer
+    /// can tell.
     MovedOn(Unsettled),
 }
 
@@ -135,13 +139,14 @@ impl Unsettled {
         self.inquire_by(Numbering::After)
     }
 
-    /// The same, of a card that is known to keep its proofs under this number; the other is asked next.
+    /// The same, of a card that is known to keep its proofs under this number; the other is asked
+    /// next.
     pub fn inquire_by(self, first: Numbering) -> Inquiry {
         Inquiry::new(self, first)
     }
 
-    /// Whether a record of the log is this transaction's, whichever number it carries. Two of one second may be alike in
-    /// all but that.
+    /// Whether a record of the log is this transaction's, whichever number it carries. Two of one
+    /// second may be alike in all but that.
     fn is_logged_as(&self, record: &LogRecord) -> bool {
         let on = record.sequence.wrapping_sub(u16::from_be_bytes(self.sequence));
         record.transaction == self.transaction && on <= 1
@@ -171,12 +176,14 @@ impl Unsettled {
         .filter(|before| *before != self.balance)
     }
 
-    /// Whether the balance is to be had without the PIN, and tells something: a passbook shows nothing without it.
+    /// Whether the balance is to be had without the PIN, and tells something: a passbook shows
+    /// nothing without it.
     fn shows_balance(&self) -> bool {
         self.transaction.kind.account() == Account::Purse && self.before().is_some()
     }
 
-    /// Asks for the counter, and moves nothing: INITIALIZE of the smallest amount that the card takes.
+    /// Asks for the counter, and moves nothing: INITIALIZE of the smallest amount that the card
+    /// takes.
     fn counter_command(&self) -> Vec<u8> {
         match self.transaction.kind {
             TransactionType::UNLOAD => self.unload().command(),

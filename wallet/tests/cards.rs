@@ -1,5 +1,5 @@
-//! Purses on either side of everything that cards disagree about: the same terminal trades with all of them, loses
-//! answers, settles, and says what it met.
+//! Purses on either side of everything that cards disagree about: the same terminal trades with all
+//! of them, loses answers, settles, and says what it met.
 
 use cam_types::{BcdDate, BcdTime, Fen, Reader, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
@@ -355,7 +355,8 @@ impl Judge {
     }
 }
 
-/// Asks until the card has said all; `lost_once` loses the answer to the first question and starts again.
+/// Asks until the card has said all; `lost_once` loses the answer to the first question and starts
+/// again.
 fn settle(
     card: &mut Card,
     unsettled: Unsettled,

@@ -1,4 +1,5 @@
-//! The terminal's side of the purse by its public API: one binary, whose modules are the files here.
+//! The terminal's side of the purse by its public API: one binary, whose modules are the files
+//! here.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod card;

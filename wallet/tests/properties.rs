@@ -186,7 +186,8 @@ proptest! {
         }
     }
 
-    /// Nothing is made that neither a proof nor the log shows, and nothing is not made but by the card's own counter.
+    /// Nothing is made that neither a proof nor the log shows, and nothing is not made but by the
+    /// card's own counter.
     #[test]
     fn a_settlement_has_its_reason(answers in prop::collection::vec(prop_oneof![
         answer(),

@@ -1,4 +1,5 @@
-//! Commands under secure messaging, and the PIN's, against numbers of real cards where there are any.
+//! Commands under secure messaging, and the PIN's, against numbers of real cards where there are
+//! any.
 
 use cam_types::{DecodeError, Secret};
 use hex_literal::hex;

@@ -1,4 +1,5 @@
-//! Kiosk, gate and till with a purse that keeps its numbers as one card or the other does, and loses answers.
+//! Kiosk, gate and till with a purse that keeps its numbers as one card or the other does, and
+//! loses answers.
 
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
@@ -262,7 +263,8 @@ fn record(card: &Card) -> TransitRecord {
     TransitRecord::parse(0x21, &card.transit).unwrap().unwrap()
 }
 
-/// Every kind of card, cut before and after its commit: the flow finds out, and the money is where it says.
+/// Every kind of card, cut before and after its commit: the flow finds out, and the money is where
+/// it says.
 #[test]
 fn a_lost_answer_is_settled_on_every_kind_of_card() {
     for numbering in [Numbering::After, Numbering::Before] {
@@ -347,7 +349,8 @@ fn a_load_is_made_once_and_known() {
     }
 }
 
-/// The card was at another terminal before it came back: its log still tells, until it has forgotten.
+/// The card was at another terminal before it came back: its log still tells, until it has
+/// forgotten.
 #[test]
 fn a_card_that_has_moved_on_is_settled_by_its_log() {
     for (forgets, expected) in [(false, true), (true, false)] {

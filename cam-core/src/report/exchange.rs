@@ -13,10 +13,11 @@ use crate::link::Exchange;
 use crate::{CardState, Event};
 
 impl Engine {
-    /// Reads the card's report. `nonce` is the head-end's and goes into the seal; `from` is the offline
-    /// sequence of the first purchase wanted, 0 for all that were not acknowledged.
+    /// Reads the card's report. `nonce` is the head-end's and goes into the seal; `from` is the
+    /// offline sequence of the first purchase wanted, 0 for all that were not acknowledged.
     ///
-    /// [`Event::Report`] says when its pages are there. A later request takes the place of this one.
+    /// [`Event::Report`] says when its pages are there. A later request takes the place of this
+    /// one.
     pub fn report_request(
         &mut self,
         now: Instant,
@@ -41,7 +42,8 @@ impl Engine {
         self.reports.pages.pop();
     }
 
-    /// Takes the head-end's acknowledgement to the card. [`Event::Acknowledged`] has the card's word.
+    /// Takes the head-end's acknowledgement to the card. [`Event::Acknowledged`] has the card's
+    /// word.
     pub fn report_ack(&mut self, now: Instant, ack: &[u8]) -> Result<(), ReportError> {
         if ack.len() != Ack::LEN {
             return Err(ReportError::NoAck { octets: ack.len() });

@@ -274,7 +274,8 @@ impl CardLine {
             atr.warn(AtrWarnings::TRAILING);
         }
         if activation.damaged {
-            // What was on its way when the UART learnt its parity is marked, whether damaged or not.
+            // What was on its way when the UART learnt its parity is marked, whether damaged or
+            // not.
             if !self.mapped {
                 return self.again(now, Cause::NotACard(AtrError::Damaged));
             }

@@ -148,8 +148,9 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Writes the block to the front of `out` and says how many octets it has. `parse` of them gives
-    /// `self` back. `None` when the information field has more than 254 octets or `out` is short.
+    /// Writes the block to the front of `out` and says how many octets it has. `parse` of them
+    /// gives `self` back. `None` when the information field has more than 254 octets or `out` is
+    /// short.
     pub fn emit(&self, edc: Edc, out: &mut [u8]) -> Option<usize> {
         let size;
         let (pcb, inf): (u8, &[u8]) = match *self {
@@ -306,7 +307,8 @@ mod tests {
         #[test]
         fn what_parses_emits_back(mut octets in prop::collection::vec(any::<u8>(), 3..300)) {
             for edc in [Edc::Lrc, Edc::Crc] {
-                // Both as it comes and with a right length and epilogue, so that blocks are met too.
+                // Both as it comes and with a right length and epilogue, so that blocks are met
+                // too.
                 for fix in [false, true] {
                     if fix {
                         let len = u8::try_from(octets.len() - 3).unwrap_or(0xFF);

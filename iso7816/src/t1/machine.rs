@@ -30,8 +30,8 @@ const DEFAULT_IFSD: u8 = 32;
 /// The silence in etu behind the last character of a block after which it is believed: so long that
 /// one more character would have been seen.
 const SILENCE: u64 = 22;
-/// The same before a block of ours, which so keeps to the block guard time of 22 etu between leading
-/// edges and hardly more.
+/// The same before a block of ours, which so keeps to the block guard time of 22 etu between
+/// leading edges and hardly more.
 const SILENCE_BEFORE_OURS: u64 = 13;
 
 /// The T=1 state machine. It owns no port and no clock: octets and time come in through

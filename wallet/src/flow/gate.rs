@@ -1,6 +1,7 @@
 //! Transit: a compound purchase of nothing writes the entry, one of the fare writes the exit.
 //!
-//! Money and record change together, so that a lost answer leaves either a passage or none, and PROVE tells which.
+//! Money and record change together, so that a lost answer leaves either a passage or none, and
+//! PROVE tells which.
 
 use super::fare::{FareTable, Station};
 use super::{FlowError, Order, Purse};

@@ -17,8 +17,8 @@ pub enum Side {
 }
 
 impl Side {
-    /// By the answer to reset: what readers make up for a contactless card begins with its historical octets 80 01
-    /// (PC/SC part 3), behind TD1 80 and TD2 01.
+    /// By the answer to reset: what readers make up for a contactless card begins with its
+    /// historical octets 80 01 (PC/SC part 3), behind TD1 80 and TD2 01.
     pub const fn by_atr(atr: &[u8]) -> Self {
         match atr {
             [0x3B, 0x80..=0x8F, 0x80, 0x01, ..] => Self::Contactless,

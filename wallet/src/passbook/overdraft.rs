@@ -1,4 +1,5 @@
-//! Update of the overdraft limit (修改透支限额): INITIALIZE FOR UPDATE, the host's MAC2, UPDATE OVERDRAW LIMIT, TAC back.
+//! Update of the overdraft limit (修改透支限额): INITIALIZE FOR UPDATE, the host's MAC2, UPDATE OVERDRAW
+//! LIMIT, TAC back.
 
 use super::PassbookError;
 use crate::commit::{self, Commit};
@@ -135,7 +136,8 @@ impl Initialized {
         Transaction { amount, kind, terminal, date, time }
     }
 
-    /// Goes on with the host's MAC2. Whether an overdraft in use allows the new limit is for the card to say.
+    /// Goes on with the host's MAC2. Whether an overdraft in use allows the new limit is for the
+    /// card to say.
     pub fn update(self, date: BcdDate, time: BcdTime, mac2: Mac) -> Updating {
         let (old, new) = (self.limit.fen(), self.update.limit.fen());
         let counted_in = self.balance.checked_add(new).and_then(|sum| sum.checked_sub(old));
@@ -196,8 +198,8 @@ impl Updating {
 }
 
 impl OverdraftReceipt {
-    /// The balance after, as the card counts it: with the new limit in it, or as it was. `None` when the TAC does not
-    /// come from the card that holds `key`.
+    /// The balance after, as the card counts it: with the new limit in it, or as it was. `None`
+    /// when the TAC does not come from the card that holds `key`.
     pub fn balance(&self, key: &TacKey) -> Option<Fen> {
         self.balances.into_iter().rev().find(|balance| {
             let input = tac_overdraft_input(*balance, self.online_sequence, &self.transaction);
