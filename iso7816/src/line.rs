@@ -14,8 +14,7 @@ mod queue;
 mod rates;
 mod types;
 
-pub use level::Level;
-pub use types::{Cause, Gone, Input, LineError, Output, Policy, Reset};
+pub use types::{Cause, Gone, Input, Level, LineError, Output, Policy, Reset};
 
 use crate::apdu::ApduError;
 use crate::atr::Atr;

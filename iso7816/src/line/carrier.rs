@@ -1,6 +1,5 @@
 //! What stands between a command and the line: one of the protocols, or a reader that has its own.
-use super::level::Level;
-use super::types::Executed;
+use super::types::{Executed, Level};
 use super::{CardLine, Cause, State, put};
 use crate::apdu::{ApduError, Lengths};
 use crate::t0::{self, T0, T0Error};

@@ -5,25 +5,12 @@
 //!    (levels of exchange)
 use super::activation::Activation;
 use super::carrier::Carrier;
-use super::types::Executed;
+use super::types::{Executed, Level};
 use super::{CardLine, Cause, Reset, State};
 use crate::atr::Atr;
 use crate::{t0, t1};
 use cam_types::Instant;
 use zeroize::Zeroize;
-
-/// What a reader takes to the card and brings back.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub enum Level {
-    /// Characters: every time and every procedure byte is ours.
-    #[default]
-    Characters,
-    /// T=1 blocks, T=0 TPDUs and PPS, each whole. The reader keeps the times between characters
-    /// and the waiting times, and says when the card did not answer.
-    Tpdu,
-    /// APDUs: the protocol is the reader's business.
-    Apdu,
-}
 
 impl CardLine {
     /// What the reader takes since the last answer to reset.

@@ -1,5 +1,4 @@
 //! What goes into a card line and what comes out.
-use super::level::Level;
 use crate::apdu::{ApduError, Command, Response};
 use crate::atr::{Atr, AtrError, AtrPolicy};
 use crate::emv::{NotBasic, Profile};
@@ -98,6 +97,19 @@ pub enum Output<'a> {
     Failed(LineError),
     /// Nothing to do before this instant, or before more input.
     Wait(Option<Instant>),
+}
+
+/// What a reader takes to the card and brings back.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Level {
+    /// Characters: every time and every procedure byte is ours.
+    #[default]
+    Characters,
+    /// T=1 blocks, T=0 TPDUs and PPS, each whole. The reader keeps the times between characters
+    /// and the waiting times, and says when the card did not answer.
+    Tpdu,
+    /// APDUs: the protocol is the reader's business.
+    Apdu,
 }
 
 /// How a line treats its card.
