@@ -4,12 +4,12 @@
 use iso7816::line::Input;
 use libfuzzer_sys::fuzz_target;
 use stbcam_fuzz::Step;
-use stbcam_fuzz::bench::{Bench, play};
+use stbcam_fuzz::rig::{Rig, play};
 
-fn card(bench: &mut Bench, step: Step<'_>) {
+fn card(rig: &mut Rig, step: Step<'_>) {
     match step {
-        Step::Octets(said) => bench.input(Input::Received(said)),
-        _ => bench.input(Input::Damaged),
+        Step::Octets(said) => rig.input(Input::Received(said)),
+        _ => rig.input(Input::Damaged),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What fuzz targets share: steps read from the fuzzer's octets, a clock that they move, and what every
 //! machine has to keep to.
-pub mod bench;
+pub mod rig;
 
 use cam_types::Instant;
 use std::time::Duration;
