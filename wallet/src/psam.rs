@@ -14,6 +14,9 @@ use alloc::vec::Vec;
 use cam_types::{DecodeError, TerminalId, TerminalSequence};
 use core::fmt;
 
+/// Diversification factors that INIT_SAM_FOR_PURCHASE carries, at most.
+const MAX_FACTORS: usize = (255 - 0x14) / size_of::<Block>();
+
 /// A terminal's secure module: makes MAC1, checks MAC2, and never shows a key.
 pub trait Psam {
     /// The terminal id of the module (EF 0016). MAC1 is made over it, so INITIALIZE must carry it.
@@ -111,8 +114,7 @@ impl fmt::Display for SamError {
             }
             Self::Factors { got } => write!(
                 f,
-                "secure module takes up to {} diversification factors, the card has {got}",
-                card::MAX_FACTORS
+                "secure module takes up to {MAX_FACTORS} diversification factors, the card has {got}"
             ),
             Self::Exhausted => f.write_str("secure module has used up its terminal sequence"),
             Self::Refused(sw) => write!(f, "secure module refused the command ({sw})"),

@@ -3,7 +3,7 @@
 //! Normative references:
 //!  - `docs/spec/purse.md`, 7
 
-use super::{Psam, SamError, SamPurchase};
+use super::{MAX_FACTORS, Psam, SamError, SamPurchase};
 use crate::cipher::Block;
 use crate::mac::Mac;
 use crate::port::CardPort;
@@ -109,9 +109,6 @@ impl<P: CardPort> Psam for CardPsam<P> {
         }
     }
 }
-
-/// Diversification factors that INIT_SAM_FOR_PURCHASE carries.
-pub(super) const MAX_FACTORS: usize = (255 - 0x14) / size_of::<Block>();
 
 /// ISO/IEC 7816-4: referenced data not found.
 const KEY_NOT_FOUND: PurseStatus = PurseStatus(0x6A88);
