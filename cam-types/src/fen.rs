@@ -1,4 +1,4 @@
-//! Money.
+//! Money: an amount in fen, which prints as yuan and never overflows unseen.
 
 use core::fmt;
 use core::str::FromStr;

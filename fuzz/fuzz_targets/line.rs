@@ -1,6 +1,6 @@
 #![no_main]
-//! The card line at characters, from reset to recovery: whatever the card says, nothing panics, hangs or
-//! grows without bound, and no exchange outlasts the policy.
+//! The card line at characters, from reset to recovery: whatever the card says, nothing panics,
+//! hangs or grows without bound, and no exchange outlasts the policy.
 use iso7816::line::Input;
 use libfuzzer_sys::fuzz_target;
 use stbcam_fuzz::Step;

@@ -15,8 +15,8 @@ pub struct Rig {
     exchange: Option<Instant>,
 }
 
-/// Plays the fuzzer's octets, of which the first chooses the profile. `card` says what the card does with what
-/// it can say; `mute`, how it says nothing.
+/// Plays the fuzzer's octets, of which the first chooses the profile. `card` says what the card
+/// does with what it can say; `mute`, how it says nothing.
 pub fn play(octets: &[u8], card: fn(&mut Rig, Step<'_>), mute: fn(&mut Rig)) {
     let Some((flags, octets)) = octets.split_first() else { return };
     let policy = match flags & 1 {
@@ -89,7 +89,8 @@ impl Rig {
     }
 
     fn over(&mut self) {
-        // The clock jumps from deadline to deadline, so that nothing can be late by more than a pause.
+        // The clock jumps from deadline to deadline, so that nothing can be late by more than a
+        // pause.
         if let Some(since) = self.exchange.take() {
             assert!(self.clock.now.since(since) <= LIMIT + Duration::from_secs(4));
         }
