@@ -8,13 +8,13 @@ use iso7816::t1::{Block, Edc, Fault, MAX_BLOCK, Supervisory};
 use std::time::Duration;
 
 /// One dialogue: its number and what stands behind it, and its steps.
-pub struct Dialogue {
+pub(crate) struct Dialogue {
     pub title: &'static str,
     pub steps: Vec<Vec<&'static str>>,
 }
 
 impl Dialogue {
-    pub fn new(title: &'static str, text: &'static str) -> Self {
+    pub(crate) fn new(title: &'static str, text: &'static str) -> Self {
         let mut dialogue = Self { title, steps: Vec::new() };
         dialogue.add(text);
         dialogue
@@ -31,7 +31,7 @@ impl Dialogue {
 }
 
 /// All of them, in order.
-pub fn dialogues() -> Vec<Dialogue> {
+pub(crate) fn dialogues() -> Vec<Dialogue> {
     let text = include_str!("dialogues/t1.txt");
     let mut all: Vec<Dialogue> = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -45,7 +45,7 @@ pub fn dialogues() -> Vec<Dialogue> {
 }
 
 /// Those of one scenario.
-pub fn scenario(number: u8) -> Vec<Dialogue> {
+pub(crate) fn scenario(number: u8) -> Vec<Dialogue> {
     let number = number.to_string();
     let mut found = dialogues();
     found.retain(|dialogue| dialogue.title.split(' ').next() == Some(&number));
@@ -54,7 +54,7 @@ pub fn scenario(number: u8) -> Vec<Dialogue> {
 }
 
 /// A dialogue that is going on.
-pub struct Player {
+pub(crate) struct Player {
     pub rig: Rig,
     edc: Edc,
     /// The card's octets come in parts of so many.
@@ -67,11 +67,11 @@ pub struct Player {
 
 impl Player {
     /// The card has answered the reset, with IFSC 32 and the usual waiting times.
-    pub fn new(dialogue: &Dialogue, edc: Edc, split: usize) -> Self {
+    pub(crate) fn new(dialogue: &Dialogue, edc: Edc, split: usize) -> Self {
         Self::from(moments::first(), dialogue, edc, split)
     }
 
-    pub fn from(first: Instant, dialogue: &Dialogue, edc: Edc, split: usize) -> Self {
+    pub(crate) fn from(first: Instant, dialogue: &Dialogue, edc: Edc, split: usize) -> Self {
         let announces = dialogue.steps.first().is_some_and(|step| step == &["A"]);
         let ifsd = if announces { 254 } else { 32 };
         let policy = Policy { ifsd, max_response: 80, ..Policy::new(CLOCK) };
@@ -90,7 +90,7 @@ impl Player {
     }
 
     /// One step; `here` says where it stands.
-    pub fn step(&mut self, step: &[&str], here: &str) {
+    pub(crate) fn step(&mut self, step: &[&str], here: &str) {
         match *step {
             ["A"] => {}
             ["C", length] => {
@@ -138,7 +138,7 @@ impl Player {
     }
 
     /// The card leaves: this is told at once and once, and nothing follows.
-    pub fn remove(&mut self, here: &str) {
+    pub(crate) fn remove(&mut self, here: &str) {
         for event in self.rig.events.drain(..) {
             self.sent = match event {
                 Event::Transmit(block) => self.sent | ends_a_command(&block),
@@ -274,7 +274,7 @@ fn crc(octets: &[u8]) -> u16 {
 }
 
 /// Plays it to its end, with either epilogue and however the octets are split.
-pub fn play(dialogue: &Dialogue) {
+pub(crate) fn play(dialogue: &Dialogue) {
     for edc in [Edc::Lrc, Edc::Crc] {
         for split in [1, 3, 300] {
             play_from(moments::first(), dialogue, edc, split);
@@ -283,7 +283,7 @@ pub fn play(dialogue: &Dialogue) {
 }
 
 /// Plays it to its end; the card is reset at this moment.
-pub fn play_from(first: Instant, dialogue: &Dialogue, edc: Edc, split: usize) {
+pub(crate) fn play_from(first: Instant, dialogue: &Dialogue, edc: Edc, split: usize) {
     let mut player = Player::from(first, dialogue, edc, split);
     for (at, step) in dialogue.steps.iter().enumerate() {
         let here = format!("{}, step {at}: {} ({edc:?})", dialogue.title, step.join(" "));

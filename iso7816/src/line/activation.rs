@@ -70,7 +70,7 @@ impl Activation {
         Self::new(Step::Resetting, Instant::from_micros(0), reset)
     }
 
-    pub const fn deadline(&self) -> Instant {
+    pub(super) const fn deadline(&self) -> Instant {
         self.deadline
     }
 
