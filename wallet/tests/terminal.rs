@@ -71,10 +71,6 @@ impl Card {
         }
     }
 
-    fn of(numbering: Numbering, shows_mac: bool, proves: bool) -> Self {
-        Self { numbering, shows_mac, proves, ..Self::new() }
-    }
-
     fn reset(&mut self) {
         self.initialized = None;
         self.verified = false;
@@ -281,7 +277,7 @@ fn a_lost_answer_is_settled_on_every_kind_of_card() {
                     let name = format!(
                         "{numbering}, {shows_mac}, {proves}, {with_key}, {with_psam}, {commit:?}"
                     );
-                    let mut card = Card { commit, ..Card::of(numbering, shows_mac, proves) };
+                    let mut card = Card { commit, numbering, shows_mac, proves, ..Card::new() };
                     let (mut psam, key) = (psam(), TacKey::new(Secret::new(DTK)));
                     let mut purse = Purse::open(&mut card, &SCHEME).unwrap();
                     let debiting = purse.purchase(&order(1234), &mut psam).unwrap();
@@ -332,7 +328,7 @@ fn a_load_is_made_once_and_known() {
         (Commit::CutBefore, Numbering::Before, false),
         (Commit::CutAfter, Numbering::Before, false),
     ] {
-        let mut card = Card { commit, ..Card::of(numbering, false, proves) };
+        let mut card = Card { commit, numbering, shows_mac: false, proves, ..Card::new() };
         let mut purse = Purse::open(&mut card, &SCHEME).unwrap();
         purse.verify(&pin()).unwrap();
         let crediting = purse.load(&order(2000), TERMINAL, &host()).unwrap();
@@ -354,8 +350,8 @@ fn a_load_is_made_once_and_known() {
 #[test]
 fn a_card_that_has_moved_on_is_settled_by_its_log() {
     for (forgets, expected) in [(false, true), (true, false)] {
-        let mut card =
-            Card { commit: Commit::CutAfter, ..Card::of(Numbering::After, false, false) };
+        let (commit, numbering) = (Commit::CutAfter, Numbering::After);
+        let mut card = Card { commit, numbering, shows_mac: false, proves: false, ..Card::new() };
         let mut purse = Purse::open(&mut card, &SCHEME).unwrap();
         let debiting = purse.purchase(&order(1234), &mut psam()).unwrap();
         let Debit::Unsettled(unsettled) = purse.debit(debiting, &mut psam()) else {
