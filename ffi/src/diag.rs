@@ -1,6 +1,6 @@
 //! Counters and diagnostics, without secrets.
 
-use crate::ops::stbcam_stats_t;
+use crate::operation::stbcam_stats_t;
 use crate::version::stbcam_version_string;
 use core::ffi::CStr;
 use core::fmt::Write as _;

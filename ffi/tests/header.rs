@@ -20,7 +20,7 @@ const GROUPS: &[&str] = &[
     "subscriber",
     "money",
     "soft",
-    "ops",
+    "operation",
     "report",
 ];
 
