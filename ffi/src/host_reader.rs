@@ -437,5 +437,4 @@ fn milliseconds(time: Duration) -> u32 {
 }
 
 #[cfg(test)]
-#[path = "host_reader_tests.rs"]
 mod tests;
