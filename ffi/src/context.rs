@@ -1,9 +1,10 @@
 //! What stands behind a handle: engine, card thread or none, log, event in hand.
 
 use crate::error::{Error, Result};
-use crate::gate::{HostDescrambler, HostStorage};
 use crate::host::{stbcam_descrambler_ops_t, stbcam_storage_ops_t};
+use crate::host_descrambler::HostDescrambler;
 use crate::host_reader::HostReader;
+use crate::host_storage::HostStorage;
 use crate::log::LogSink;
 use crate::result::*;
 use cam_core::{Config, Engine, Entropy, PinAnswer, PurchaseError, Ticket};
@@ -301,7 +302,7 @@ fn ca_system_ids(given: &[u16]) -> Vec<u16> {
     if given.is_empty() { vec![0x4AF0] } else { given.to_vec() }
 }
 
-/// The storage twice: as the host's gate, if it is the host's, and as the library uses it.
+/// The storage twice: as the host's table, if it is the host's, and as the library uses it.
 fn storage(settings: &Settings) -> Result<(Option<HostStorage>, Box<dyn Storage>)> {
     if let Some(ops) = settings.storage {
         let host = HostStorage::new(ops)
