@@ -1,8 +1,8 @@
 //! The host's descrambler as the card thread's: its table of functions is let go when the context
 //! closes.
 
+use crate::callback::callback;
 use crate::error::{self, Error};
-use crate::guard::callback;
 use crate::host::*;
 use crate::result::known_text_of;
 use crate::size::CStruct;

@@ -1,7 +1,7 @@
 //! The host's card reader as a reader of the card thread.
 
+use crate::callback::callback;
 use crate::error::{Error, Result};
-use crate::guard::callback;
 use crate::host::*;
 use crate::size::CStruct;
 use cam_types::Instant;

@@ -1,6 +1,6 @@
 //! The host's storage as the library's: its table of functions is let go when the context closes.
 
-use crate::guard::callback;
+use crate::callback::callback;
 use crate::host::stbcam_storage_ops_t;
 use crate::size::CStruct;
 use stb_shim::storage::Storage;

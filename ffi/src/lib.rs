@@ -5,6 +5,7 @@
 #![allow(non_camel_case_types, reason = "types carry their C names")]
 
 mod access;
+mod callback;
 mod config;
 mod context;
 mod diag;
