@@ -45,6 +45,7 @@ extern "C" {
 #define STBCAM_VERSION_MINOR 0
 /** Incremented by corrections. */
 #define STBCAM_VERSION_PATCH 0
+
 /** Card readers on a serial port ("serial:"). */
 #define STBCAM_FEATURE_READER_SERIAL 1
 /** A software descrambler with a software key ladder. */
@@ -93,6 +94,120 @@ STBCAM_API uint64_t stbcam_features(void);
 /** 0 (STBCAM_OK) or one of STBCAM_E_*. */
 typedef int32_t stbcam_result_t;
 
+/** Done. */
+#define STBCAM_OK 0
+/** A pointer is NULL, a number out of range, a handle stale or a text malformed. */
+#define STBCAM_E_ARG (-1)
+/** struct_size or elem_size is too small, or longer with something unknown in the rest. */
+#define STBCAM_E_STRUCT_SIZE (-2)
+/** No memory. */
+#define STBCAM_E_NOMEM (-3)
+/** The caller's buffer is too small; the length that is needed was stored. */
+#define STBCAM_E_BUFFER (-4)
+/** Not in this state: wrong order of calls, or a process that was forked. */
+#define STBCAM_E_STATE (-5)
+/** Called from inside a callback of the library. */
+#define STBCAM_E_REENTRANT (-6)
+/** Another thread is doing just this. */
+#define STBCAM_E_BUSY (-7)
+/** Not done in time. */
+#define STBCAM_E_TIMEOUT (-8)
+/** Not in this build. */
+#define STBCAM_E_UNSUPPORTED (-9)
+/** A defect of the library was caught; this context answers so from now on. Close it. */
+#define STBCAM_E_PANIC (-10)
+/** What must survive a power cut could not be stored. */
+#define STBCAM_E_STORAGE (-11)
+/** The clock is not known or out of range. */
+#define STBCAM_E_CLOCK (-12)
+/** A queue is full: what was offered is lost and counted. */
+#define STBCAM_E_OVERFLOW (-13)
+/** No open session has this id. */
+#define STBCAM_E_NO_SESSION (-20)
+/** No purchase has this id. */
+#define STBCAM_E_NO_TXN (-21)
+/** There is no such thing. */
+#define STBCAM_E_NOT_FOUND (-22)
+/** Nothing there now. */
+#define STBCAM_E_AGAIN (-23)
+/** All places are taken. */
+#define STBCAM_E_FULL (-24)
+/** A malformed section or table: it reached nobody. */
+#define STBCAM_E_SECTION (-30)
+/** The reader cannot be opened or has gone. */
+#define STBCAM_E_NO_READER (-40)
+/** No card, or not in session yet. */
+#define STBCAM_E_NO_CARD (-41)
+/** The card does not answer. */
+#define STBCAM_E_CARD_MUTE (-42)
+/** Not a card of this system. */
+#define STBCAM_E_CARD_UNKNOWN (-43)
+/** The card does not keep the protocol. */
+#define STBCAM_E_CARD_PROTOCOL (-44)
+/** The card says no; the status word or its result is in the details. */
+#define STBCAM_E_CARD_REFUSED (-45)
+/** The operator has blocked the card. */
+#define STBCAM_E_CARD_BLOCKED (-46)
+/** The card's log of purchases is full. */
+#define STBCAM_E_CARD_FULL (-47)
+/** The PIN is wrong; the tries left were stored. */
+#define STBCAM_E_PIN_WRONG (-50)
+/** No tries are left. */
+#define STBCAM_E_PIN_BLOCKED (-51)
+/** The card wants the PIN. */
+#define STBCAM_E_PIN_REQUIRED (-52)
+/** The price is not the one that the subscriber saw. No money has moved. */
+#define STBCAM_E_PRICE_CHANGED (-60)
+/** The balance does not cover the price. No money has moved. */
+#define STBCAM_E_FUNDS (-61)
+/** The offer has ended. No money has moved. */
+#define STBCAM_E_OFFER_EXPIRED (-62)
+/** It is bought already. No money has moved. */
+#define STBCAM_E_ALREADY_OWNED (-63)
+
+/**
+ * The answer was lost. Never pay again by yourself: the library asks the card and tells the
+ * outcome by an event.
+ */
+#define STBCAM_E_OUTCOME_UNKNOWN (-64)
+/** The request id belongs to another purchase. */
+#define STBCAM_E_REQUEST_REUSED (-65)
+
+/**
+ * The answer was lost, and the card now says that it was not paid. No money has moved. When the
+ * purchase is open again, confirming it again pays once; after a restart it is refused, and the
+ * wish needs a new request id.
+ */
+#define STBCAM_E_NOT_PAID (-66)
+
+/**
+ * Neither the storage nor the card knows this request, or no longer. Nothing is debited for it from
+ * now on.
+ */
+#define STBCAM_E_REQUEST_FORGOTTEN (-67)
+/** The price is over the card's limit of a purchase. No money has moved. */
+#define STBCAM_E_LIMIT (-68)
+
+/**
+ * The card knows a later purchase of this box, or the numbers of purse or terminal are used up. No
+ * money has moved; unless they are used up, a new request id serves.
+ */
+#define STBCAM_E_SEQUENCE (-69)
+/** Above the rating that the card allows without its PIN. No money has moved. */
+#define STBCAM_E_RATING (-70)
+/** The card has no key for the offer. No money has moved. */
+#define STBCAM_E_NO_KEY (-71)
+
+/**
+ * Nothing is sold to this card by this offer: no price, not in this region, or messages missing. No
+ * money has moved.
+ */
+#define STBCAM_E_NOT_FOR_SALE (-72)
+/** The offer is not authentic. No money has moved. */
+#define STBCAM_E_OFFER_FORGED (-73)
+/** The card cannot read the offer. No money has moved. */
+#define STBCAM_E_OFFER_MALFORMED (-74)
+
 /** The details of a refusal. */
 typedef struct stbcam_error_t {
     /** sizeof(stbcam_error_t), by the caller. */
@@ -110,120 +225,6 @@ typedef struct stbcam_error_t {
     /** In words for a log: what was got and what was expected. Ends with a zero. */
     char text[192];
 } stbcam_error_t;
-
-/** Done. */
-#define STBCAM_OK 0
-/** A pointer is NULL, a number out of range, a handle stale or a text malformed. */
-#define STBCAM_E_ARG -1
-/** struct_size or elem_size is too small, or longer with something unknown in the rest. */
-#define STBCAM_E_STRUCT_SIZE -2
-/** No memory. */
-#define STBCAM_E_NOMEM -3
-/** The caller's buffer is too small; the length that is needed was stored. */
-#define STBCAM_E_BUFFER -4
-/** Not in this state: wrong order of calls, or a process that was forked. */
-#define STBCAM_E_STATE -5
-/** Called from inside a callback of the library. */
-#define STBCAM_E_REENTRANT -6
-/** Another thread is doing just this. */
-#define STBCAM_E_BUSY -7
-/** Not done in time. */
-#define STBCAM_E_TIMEOUT -8
-/** Not in this build. */
-#define STBCAM_E_UNSUPPORTED -9
-/** A defect of the library was caught; this context answers so from now on. Close it. */
-#define STBCAM_E_PANIC -10
-/** What must survive a power cut could not be stored. */
-#define STBCAM_E_STORAGE -11
-/** The clock is not known or out of range. */
-#define STBCAM_E_CLOCK -12
-/** A queue is full: what was offered is lost and counted. */
-#define STBCAM_E_OVERFLOW -13
-/** No open session has this id. */
-#define STBCAM_E_NO_SESSION -20
-/** No purchase has this id. */
-#define STBCAM_E_NO_TXN -21
-/** There is no such thing. */
-#define STBCAM_E_NOT_FOUND -22
-/** Nothing there now. */
-#define STBCAM_E_AGAIN -23
-/** All places are taken. */
-#define STBCAM_E_FULL -24
-/** A malformed section or table: it reached nobody. */
-#define STBCAM_E_SECTION -30
-/** The reader cannot be opened or has gone. */
-#define STBCAM_E_NO_READER -40
-/** No card, or not in session yet. */
-#define STBCAM_E_NO_CARD -41
-/** The card does not answer. */
-#define STBCAM_E_CARD_MUTE -42
-/** Not a card of this system. */
-#define STBCAM_E_CARD_UNKNOWN -43
-/** The card does not keep the protocol. */
-#define STBCAM_E_CARD_PROTOCOL -44
-/** The card says no; the status word or its result is in the details. */
-#define STBCAM_E_CARD_REFUSED -45
-/** The operator has blocked the card. */
-#define STBCAM_E_CARD_BLOCKED -46
-/** The card's log of purchases is full. */
-#define STBCAM_E_CARD_FULL -47
-/** The PIN is wrong; the tries left were stored. */
-#define STBCAM_E_PIN_WRONG -50
-/** No tries are left. */
-#define STBCAM_E_PIN_BLOCKED -51
-/** The card wants the PIN. */
-#define STBCAM_E_PIN_REQUIRED -52
-/** The price is not the one that the subscriber saw. No money has moved. */
-#define STBCAM_E_PRICE_CHANGED -60
-/** The balance does not cover the price. No money has moved. */
-#define STBCAM_E_FUNDS -61
-/** The offer has ended. No money has moved. */
-#define STBCAM_E_OFFER_EXPIRED -62
-/** It is bought already. No money has moved. */
-#define STBCAM_E_ALREADY_OWNED -63
-
-/**
- * The answer was lost. Never pay again by yourself: the library asks the card and tells the
- * outcome by an event.
- */
-#define STBCAM_E_OUTCOME_UNKNOWN -64
-/** The request id belongs to another purchase. */
-#define STBCAM_E_REQUEST_REUSED -65
-
-/**
- * The answer was lost, and the card now says that it was not paid. No money has moved. When the
- * purchase is open again, confirming it again pays once; after a restart it is refused, and the
- * wish needs a new request id.
- */
-#define STBCAM_E_NOT_PAID -66
-
-/**
- * Neither the storage nor the card knows this request, or no longer. Nothing is debited for it from
- * now on.
- */
-#define STBCAM_E_REQUEST_FORGOTTEN -67
-/** The price is over the card's limit of a purchase. No money has moved. */
-#define STBCAM_E_LIMIT -68
-
-/**
- * The card knows a later purchase of this box, or the numbers of purse or terminal are used up. No
- * money has moved; unless they are used up, a new request id serves.
- */
-#define STBCAM_E_SEQUENCE -69
-/** Above the rating that the card allows without its PIN. No money has moved. */
-#define STBCAM_E_RATING -70
-/** The card has no key for the offer. No money has moved. */
-#define STBCAM_E_NO_KEY -71
-
-/**
- * Nothing is sold to this card by this offer: no price, not in this region, or messages missing. No
- * money has moved.
- */
-#define STBCAM_E_NOT_FOR_SALE -72
-/** The offer is not authentic. No money has moved. */
-#define STBCAM_E_OFFER_FORGED -73
-/** The card cannot read the offer. No money has moved. */
-#define STBCAM_E_OFFER_MALFORMED -74
 
 /**
  * A result in words, in English. Static: never freed, never NULL.
@@ -250,11 +251,11 @@ STBCAM_API stbcam_result_t stbcam_last_error(struct stbcam_error_t *out);
  * another kind is refused with a result, and none is given out twice.
  */
 
-/** A descrambler in software. */
-typedef struct stbcam_soft_descrambler_t stbcam_soft_descrambler_t;
-
 /** One card reader, one card, any number of sessions. */
 typedef struct stbcam_t stbcam_t;
+
+/** A descrambler in software. */
+typedef struct stbcam_soft_descrambler_t stbcam_soft_descrambler_t;
 
 /** A session: one programme of one source. Never 0. */
 typedef uint32_t stbcam_session_t;
@@ -270,6 +271,16 @@ typedef uint32_t stbcam_txn_t;
  * there is none); clear also on the thread that closes. They must not call the library: that is
  * refused with STBCAM_E_REENTRANT, not deadlocked.
  */
+
+/**
+ * Receives the log. level is one of STBCAM_LOG_*, where names the part of the library, both
+ * texts are UTF-8 and end with a zero; they are gone when the call returns. Never holds a key, a
+ * control word or a PIN, at no level.
+ *
+ * Called by any thread that calls the library and by the card thread, one call at a time. It must
+ * not call the library (STBCAM_E_REENTRANT).
+ */
+typedef void (*stbcam_log_fn)(void *user, int32_t level, const char *origin, const char *text);
 
 /** Log nothing. */
 #define STBCAM_LOG_OFF 0
@@ -293,6 +304,7 @@ typedef uint32_t stbcam_txn_t;
 #define STBCAM_ALGO_CSA 1
 /** DVB-CISSA version 1, 128-bit control words, AES-128-CBC with a fixed IV. */
 #define STBCAM_ALGO_CISSA 5
+
 /** even is set. */
 #define STBCAM_CW_EVEN 1
 /** odd is set. */
@@ -305,32 +317,6 @@ typedef uint32_t stbcam_txn_t;
 #define STBCAM_CW_IS_WRAPPED 1
 /** The control words were given for a preview. */
 #define STBCAM_CW_PREVIEW 2
-/** The operator lets this box have control words outside the key ladder. */
-#define STBCAM_LADDER_CLEAR_ALLOWED 1
-/** Done, or yes. */
-#define STBCAM_READER_OK 0
-/** The card is out. A card that is put back in shows by present, or by its answer to reset. */
-#define STBCAM_READER_REMOVED -1
-/** The reader itself is gone. It is looked for again by present and reset. */
-#define STBCAM_READER_LOST -2
-
-/**
- * The time is over. From reset and transmit: the card is mute; from read: nothing came, which
- * is no error; from write: the reader is stuck, and counts as lost.
- */
-#define STBCAM_READER_TIMEOUT -3
-/** The card has said something, but not readably (a parity error, for example). */
-#define STBCAM_READER_DAMAGED -4
-
-/**
- * Receives the log. level is one of STBCAM_LOG_*, where names the part of the library, both
- * texts are UTF-8 and end with a zero; they are gone when the call returns. Never holds a key, a
- * control word or a PIN, at no level.
- *
- * Called by any thread that calls the library and by the card thread, one call at a time. It must
- * not call the library (STBCAM_E_REENTRANT).
- */
-typedef void (*stbcam_log_fn)(void *user, int32_t level, const char *origin, const char *text);
 
 /**
  * The control words of a crypto period and the one after it. Everything is gone when the call
@@ -348,7 +334,9 @@ typedef struct stbcam_cw_t {
      * belongs to the next period.
      */
     uint32_t crypto_period;
-    /** The length of a crypto period in milliseconds, as measured; 0 before a whole one was seen. */
+    /**
+     * The length of a crypto period in milliseconds, as measured; 0 before a whole one was seen.
+     */
     uint32_t crypto_period_ms;
     /** The PID of the ECM that they came by. */
     uint16_t ecm_pid;
@@ -386,6 +374,9 @@ typedef struct stbcam_cw_t {
     /** How many. */
     size_t es_pid_count;
 } stbcam_cw_t;
+
+/** The operator lets this box have control words outside the key ladder. */
+#define STBCAM_LADDER_CLEAR_ALLOWED 1
 
 /**
  * The encrypted keys of a pairing, for the chip's key ladder (ETSI TS 103 162): with the chip's
@@ -460,6 +451,21 @@ typedef struct stbcam_storage_ops_t {
     /** Forgets. 0 is done, also when there was none. */
     int32_t (*del)(void *user, const char *key);
 } stbcam_storage_ops_t;
+
+/** Done, or yes. */
+#define STBCAM_READER_OK 0
+/** The card is out. A card that is put back in shows by present, or by its answer to reset. */
+#define STBCAM_READER_REMOVED (-1)
+/** The reader itself is gone. It is looked for again by present and reset. */
+#define STBCAM_READER_LOST (-2)
+
+/**
+ * The time is over. From reset and transmit: the card is mute; from read: nothing came, which
+ * is no error; from write: the reader is stuck, and counts as lost.
+ */
+#define STBCAM_READER_TIMEOUT (-3)
+/** The card has said something, but not readably (a parity error, for example). */
+#define STBCAM_READER_DAMAGED (-4)
 
 /** How the line to the card runs. */
 typedef struct stbcam_line_t {
@@ -576,6 +582,7 @@ typedef struct stbcam_reader_ops_t {
 
 /** No card thread: nothing runs unless stbcam_step is called. */
 #define STBCAM_CONFIG_NO_THREAD 1
+
 /** Where the time of stbcam_set_utc comes from: not known. */
 #define STBCAM_UTC_UNKNOWN 0
 /** From the broadcast's TDT or TOT. */
@@ -603,7 +610,9 @@ typedef struct stbcam_config_t {
     const char *reader;
     /** The box's own card reader. NULL with reader. */
     const stbcam_reader_ops_t *reader_ops;
-    /** A directory of the library's own, made when it is not there. Needed unless storage is set. */
+    /**
+     * A directory of the library's own, made when it is not there. Needed unless storage is set.
+     */
     const char *state_dir;
     /** The language of texts, BCP 47. NULL: "en", which is also what an unknown language gives. */
     const char *language;
@@ -724,39 +733,6 @@ STBCAM_API stbcam_result_t stbcam_set_utc(stbcam_t *cam, int64_t utc_s, int32_t 
  * the same PID are told apart.
  */
 
-/**
- * CA_enable: descrambling is possible: not scrambled, granted, a trial, or nothing is known yet
- * that speaks against it.
- */
-#define STBCAM_CA_ENABLE_POSSIBLE 1
-/** CA_enable: possible after a purchase. */
-#define STBCAM_CA_ENABLE_PURCHASE 2
-/** CA_enable: possible after a dialogue: the programme is rated, and the PIN opens it. */
-#define STBCAM_CA_ENABLE_DIALOGUE 3
-/** CA_enable: not possible, no right: the card denies it, or it is another operator's or CA system's. */
-#define STBCAM_CA_ENABLE_NO_RIGHT 113
-
-/**
- * CA_enable: not possible for technical reasons: the card is out or starts, or the access is
- * technical.
- */
-#define STBCAM_CA_ENABLE_TECHNICAL 115
-
-/** The answer to a CA_PMT object. */
-typedef struct stbcam_ca_pmt_reply_t {
-    /** sizeof(stbcam_ca_pmt_reply_t), by the caller. */
-    size_t struct_size;
-    /** The session that the object opened or changed; 0 for none. */
-    stbcam_session_t session;
-    /**
-     * One of STBCAM_CA_ENABLE_* (EN 50221 §8.4.3.5), as things stand now; 0 when the object selects
-     * no component.
-     */
-    uint8_t ca_enable;
-    /** 0. */
-    uint8_t reserved[3];
-} stbcam_ca_pmt_reply_t;
-
 /** A section filter that the library wants set now. */
 typedef struct stbcam_filter_t {
     /** The elem_size of the caller's array, by the library. */
@@ -780,6 +756,42 @@ typedef struct stbcam_filter_t {
     /** The bits that are compared. */
     uint8_t mask[16];
 } stbcam_filter_t;
+
+/**
+ * CA_enable: descrambling is possible: not scrambled, granted, a trial, or nothing is known yet
+ * that speaks against it.
+ */
+#define STBCAM_CA_ENABLE_POSSIBLE 0x01
+/** CA_enable: possible after a purchase. */
+#define STBCAM_CA_ENABLE_PURCHASE 0x02
+/** CA_enable: possible after a dialogue: the programme is rated, and the PIN opens it. */
+#define STBCAM_CA_ENABLE_DIALOGUE 0x03
+
+/**
+ * CA_enable: not possible, no right: the card denies it, or it is another operator's or CA system's.
+ */
+#define STBCAM_CA_ENABLE_NO_RIGHT 0x71
+
+/**
+ * CA_enable: not possible for technical reasons: the card is out or starts, or the access is
+ * technical.
+ */
+#define STBCAM_CA_ENABLE_TECHNICAL 0x73
+
+/** The answer to a CA_PMT object. */
+typedef struct stbcam_ca_pmt_reply_t {
+    /** sizeof(stbcam_ca_pmt_reply_t), by the caller. */
+    size_t struct_size;
+    /** The session that the object opened or changed; 0 for none. */
+    stbcam_session_t session;
+    /**
+     * One of STBCAM_CA_ENABLE_* (EN 50221 §8.4.3.5), as things stand now; 0 when the object selects
+     * no component.
+     */
+    uint8_t ca_enable;
+    /** 0. */
+    uint8_t reserved[3];
+} stbcam_ca_pmt_reply_t;
 
 /**
  * Whether a CA_system_id is one of ours: 1 yes, 0 no, below 0 a result.
@@ -1067,6 +1079,7 @@ stbcam_result_t stbcam_next_event(stbcam_t *cam,
 #define STBCAM_ACCESS_DENIED 5
 /** Something does not work. */
 #define STBCAM_ACCESS_TECHNICAL 6
+
 /** Nothing needs to change. */
 #define STBCAM_REMEDY_NONE 0
 /** It settles by itself: wait. */
@@ -1079,24 +1092,9 @@ stbcam_result_t stbcam_next_event(stbcam_t *cam,
 #define STBCAM_REMEDY_MONEY 4
 /** Somebody who looks at the box or the card. */
 #define STBCAM_REMEDY_TECHNICIAN 5
+
 /** The card wants the PIN for the programme on air. */
 #define STBCAM_ACCESS_PIN_NEEDED 1
-/** No card answers. */
-#define STBCAM_CARD_ABSENT 0
-/** Its reset or selection is on the way. */
-#define STBCAM_CARD_STARTING 1
-/** A card that cannot be used; the reason says why. */
-#define STBCAM_CARD_UNUSABLE 2
-/** Not paired with this box: it takes EMMs only. */
-#define STBCAM_CARD_UNPAIRED 3
-/** In session. */
-#define STBCAM_CARD_READY 4
-/** A subscription to a package. */
-#define STBCAM_ENTITLEMENT_PACKAGE 1
-/** A bought event. */
-#define STBCAM_ENTITLEMENT_EVENT 2
-/** A bought slice of time. */
-#define STBCAM_ENTITLEMENT_SLICE 3
 
 /** What a session may show, and why. */
 typedef struct stbcam_access_t {
@@ -1139,6 +1137,45 @@ typedef struct stbcam_access_t {
     int64_t expires_utc;
 } stbcam_access_t;
 
+/**
+ * The access of a session now.
+ *
+ * STBCAM_E_NO_SESSION: not open.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * out points to a stbcam_access_t whose struct_size is set.
+ */
+STBCAM_API
+stbcam_result_t stbcam_access(stbcam_t *cam,
+                              stbcam_session_t session,
+                              struct stbcam_access_t *out);
+
+/**
+ * A reason (STBCAM_REASON_*) in words for the subscriber. language is BCP 47; NULL or a
+ * language that is not there gives English. Static: never freed, never NULL.
+ *
+ * Threads: any, also from a callback.
+ *
+ * The caller promises:
+ *
+ * * language is NULL or a text that ends with a zero.
+ */
+STBCAM_API const char *stbcam_reason_text(int32_t reason, const char *language);
+
+/** No card answers. */
+#define STBCAM_CARD_ABSENT 0
+/** Its reset or selection is on the way. */
+#define STBCAM_CARD_STARTING 1
+/** A card that cannot be used; the reason says why. */
+#define STBCAM_CARD_UNUSABLE 2
+/** Not paired with this box: it takes EMMs only. */
+#define STBCAM_CARD_UNPAIRED 3
+/** In session. */
+#define STBCAM_CARD_READY 4
+
 /** What is known of the card. */
 typedef struct stbcam_card_t {
     /** sizeof(stbcam_card_t), by the caller. */
@@ -1173,6 +1210,24 @@ typedef struct stbcam_card_t {
     uint8_t reserved[5];
 } stbcam_card_t;
 
+/**
+ * The card now.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * out points to a stbcam_card_t whose struct_size is set.
+ */
+STBCAM_API stbcam_result_t stbcam_card(stbcam_t *cam, struct stbcam_card_t *out);
+
+/** A subscription to a package. */
+#define STBCAM_ENTITLEMENT_PACKAGE 1
+/** A bought event. */
+#define STBCAM_ENTITLEMENT_EVENT 2
+/** A bought slice of time. */
+#define STBCAM_ENTITLEMENT_SLICE 3
+
 /** A right on the card. */
 typedef struct stbcam_entitlement_t {
     /** The elem_size of the caller's array, by the library. */
@@ -1197,61 +1252,6 @@ typedef struct stbcam_entitlement_t {
     uint32_t key_version;
 } stbcam_entitlement_t;
 
-/** The generations of a service key, as the card tells them. */
-typedef struct stbcam_service_key_t {
-    /** The elem_size of the caller's array, by the library. */
-    size_t struct_size;
-    /** The service key slot. */
-    uint8_t slot;
-    /** The suite of the key (docs/spec/ecm.md). */
-    uint8_t suite;
-    /** The newest generation that opened an ECM. */
-    uint16_t active;
-    /** The newest generation on the card. */
-    uint16_t newest;
-    /** Everything below is erased. */
-    uint16_t floor;
-} stbcam_service_key_t;
-
-/**
- * The access of a session now.
- *
- * STBCAM_E_NO_SESSION: not open.
- *
- * Threads: any.
- *
- * The caller promises:
- *
- * * out points to a stbcam_access_t whose struct_size is set.
- */
-STBCAM_API
-stbcam_result_t stbcam_access(stbcam_t *cam,
-                              stbcam_session_t session,
-                              struct stbcam_access_t *out);
-
-/**
- * A reason (STBCAM_REASON_*) in words for the subscriber. language is BCP 47; NULL or a
- * language that is not there gives English. Static: never freed, never NULL.
- *
- * Threads: any, also from a callback.
- *
- * The caller promises:
- *
- * * language is NULL or a text that ends with a zero.
- */
-STBCAM_API const char *stbcam_reason_text(int32_t reason, const char *language);
-
-/**
- * The card now.
- *
- * Threads: any.
- *
- * The caller promises:
- *
- * * out points to a stbcam_card_t whose struct_size is set.
- */
-STBCAM_API stbcam_result_t stbcam_card(stbcam_t *cam, struct stbcam_card_t *out);
-
 /**
  * Lists the rights on the card, piece by piece: *cursor is 0 at the start and is moved on;
  * *count says how many fit array and becomes how many were copied, 0 at the end.
@@ -1268,6 +1268,22 @@ stbcam_result_t stbcam_entitlements(stbcam_t *cam,
                                     struct stbcam_entitlement_t *array,
                                     size_t elem_size,
                                     size_t *count);
+
+/** The generations of a service key, as the card tells them. */
+typedef struct stbcam_service_key_t {
+    /** The elem_size of the caller's array, by the library. */
+    size_t struct_size;
+    /** The service key slot. */
+    uint8_t slot;
+    /** The suite of the key (docs/spec/ecm.md). */
+    uint8_t suite;
+    /** The newest generation that opened an ECM. */
+    uint16_t active;
+    /** The newest generation on the card. */
+    uint16_t newest;
+    /** Everything below is erased. */
+    uint16_t floor;
+} stbcam_service_key_t;
 
 /**
  * Lists the versions of the service keys on the card. *count says how many fit array and
@@ -1299,99 +1315,102 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
  */
 
 /** The card has not been asked yet. */
-#define STBCAM_REASON_PENDING 0
+#define STBCAM_REASON_PENDING 0x00
 /** By subscription. */
-#define STBCAM_REASON_GRANTED_SUBSCRIPTION 1
+#define STBCAM_REASON_GRANTED_SUBSCRIPTION 0x01
 /** By a bought event. */
-#define STBCAM_REASON_GRANTED_EVENT 2
+#define STBCAM_REASON_GRANTED_EVENT 0x02
 /** By a bought slice of time. */
-#define STBCAM_REASON_GRANTED_TIME 3
+#define STBCAM_REASON_GRANTED_TIME 0x03
 /** By a bought tier. */
-#define STBCAM_REASON_GRANTED_TIER 4
+#define STBCAM_REASON_GRANTED_TIER 0x04
 /** Free to every card. */
-#define STBCAM_REASON_GRANTED_FREE 5
+#define STBCAM_REASON_GRANTED_FREE 0x05
 /** A trial. */
-#define STBCAM_REASON_PREVIEW 16
+#define STBCAM_REASON_PREVIEW 0x10
 /** It can be bought. */
-#define STBCAM_REASON_PURCHASABLE 32
+#define STBCAM_REASON_PURCHASABLE 0x20
 /** The card has no right to it. */
-#define STBCAM_REASON_NO_RIGHT 48
+#define STBCAM_REASON_NO_RIGHT 0x30
 /** The right has not begun. */
-#define STBCAM_REASON_NOT_YET_VALID 49
+#define STBCAM_REASON_NOT_YET_VALID 0x31
 /** The right has ended. */
-#define STBCAM_REASON_EXPIRED 50
-/** The card does not belong to this operator: the programme, or a component of it, is for others. */
-#define STBCAM_REASON_UNKNOWN_OPERATOR 51
+#define STBCAM_REASON_EXPIRED 0x32
+
+/**
+ * The card does not belong to this operator: the programme, or a component of it, is for others.
+ */
+#define STBCAM_REASON_UNKNOWN_OPERATOR 0x33
 /** Not in this region. */
-#define STBCAM_REASON_REGION 52
+#define STBCAM_REASON_REGION 0x34
 /** Blacked out. */
-#define STBCAM_REASON_BLACKOUT 53
+#define STBCAM_REASON_BLACKOUT 0x35
 /** Above the allowed rating. */
-#define STBCAM_REASON_RATING 54
+#define STBCAM_REASON_RATING 0x36
 /** The card is paired with no box. */
-#define STBCAM_REASON_NOT_PAIRED 55
+#define STBCAM_REASON_NOT_PAIRED 0x37
 /** The card is paired with another box. */
-#define STBCAM_REASON_PAIRED_ELSEWHERE 56
+#define STBCAM_REASON_PAIRED_ELSEWHERE 0x38
 /** The operator has blocked the card. */
-#define STBCAM_REASON_CARD_BLOCKED 57
+#define STBCAM_REASON_CARD_BLOCKED 0x39
 /** The card has expired. */
-#define STBCAM_REASON_CARD_EXPIRED 58
+#define STBCAM_REASON_CARD_EXPIRED 0x3A
 /** Not enough money. */
-#define STBCAM_REASON_FUNDS 59
+#define STBCAM_REASON_FUNDS 0x3B
 /** The purchase log is full. */
-#define STBCAM_REASON_LOG_FULL 60
+#define STBCAM_REASON_LOG_FULL 0x3C
 /** The trial is used up. */
-#define STBCAM_REASON_PREVIEW_USED 61
+#define STBCAM_REASON_PREVIEW_USED 0x3D
 /** The card needs its messages first. */
-#define STBCAM_REASON_EMM_NEEDED 62
+#define STBCAM_REASON_EMM_NEEDED 0x3E
 
 /**
  * The programme, or a component of it, is scrambled by other CA systems only: none of
  * config.ca_system_ids is there.
  */
-#define STBCAM_REASON_FOREIGN_SYSTEM 63
+#define STBCAM_REASON_FOREIGN_SYSTEM 0x3F
 /** No card. */
-#define STBCAM_REASON_NO_CARD 64
+#define STBCAM_REASON_NO_CARD 0x40
 /** The card does not answer. */
-#define STBCAM_REASON_MUTE_CARD 65
+#define STBCAM_REASON_MUTE_CARD 0x41
 /** Not a card of this system. */
-#define STBCAM_REASON_UNKNOWN_CARD 66
+#define STBCAM_REASON_UNKNOWN_CARD 0x42
 /** The card is busy. */
-#define STBCAM_REASON_CARD_BUSY 67
+#define STBCAM_REASON_CARD_BUSY 0x43
 
 /**
  * No key for this period; or the programme, or a component of it, is the card's operator's in a
  * suite that the card does not have yet.
  */
-#define STBCAM_REASON_NO_KEY 68
+#define STBCAM_REASON_NO_KEY 0x44
 /** The card could not read the ECM. */
-#define STBCAM_REASON_MALFORMED_ECM 69
+#define STBCAM_REASON_MALFORMED_ECM 0x45
 /** The ECM is not authentic. */
-#define STBCAM_REASON_REFUSED_ECM 70
+#define STBCAM_REASON_REFUSED_ECM 0x46
 /** The ECM's time is out of range. */
-#define STBCAM_REASON_CLOCK 71
+#define STBCAM_REASON_CLOCK 0x47
 /** The reader does not work. */
-#define STBCAM_REASON_READER_FAULT 72
+#define STBCAM_REASON_READER_FAULT 0x48
 /** A purchase is not settled yet. */
-#define STBCAM_REASON_OUTCOME_UNKNOWN 73
+#define STBCAM_REASON_OUTCOME_UNKNOWN 0x49
 /** The ECM belongs to another channel. */
-#define STBCAM_REASON_CHANNEL_MISMATCH 74
+#define STBCAM_REASON_CHANNEL_MISMATCH 0x4A
 /** No ECM of the service is on air. Settles by itself with the next one. */
-#define STBCAM_REASON_NO_ECM 75
+#define STBCAM_REASON_NO_ECM 0x4B
 
 /**
  * The descrambler has refused the control words or the key ladder: set_cw or load_ladder did
  * not return 0, or the software descrambler does not know the scrambling mode.
  */
-#define STBCAM_REASON_DESCRAMBLER 76
+#define STBCAM_REASON_DESCRAMBLER 0x4C
 
 /**
  * The programme has more than 16 ECM streams or 256 scrambled components: the first ones are served
  * and keep their keys, the others stay scrambled.
  */
-#define STBCAM_REASON_TOO_MANY_STREAMS 77
+#define STBCAM_REASON_TOO_MANY_STREAMS 0x4D
 /** Not scrambled. */
-#define STBCAM_REASON_CLEAR 127
+#define STBCAM_REASON_CLEAR 0x7F
 
 /* ---- 8. Subscriber -----------------------------------------------------------------------------
  *
@@ -1454,43 +1473,6 @@ stbcam_result_t stbcam_pin_change(stbcam_t *cam,
  * out is open: after that it is asked after, and what was not paid needs a new id.
  */
 
-/** One event. */
-#define STBCAM_OFFER_EVENT 1
-/** A slice of time. */
-#define STBCAM_OFFER_SLICE 2
-/** An offer that only the card can read: event and price are not known before it is bought. */
-#define STBCAM_OFFER_SEALED 3
-/** It is bought already. */
-#define STBCAM_OFFER_OWNED 1
-/** It needs the PIN. */
-#define STBCAM_OFFER_PIN_NEEDED 2
-/** price is not known here; the card compares the one that the subscriber was told. */
-#define STBCAM_OFFER_PRICE_UNKNOWN 4
-/** Waits to be confirmed. No money has moved. */
-#define STBCAM_TXN_OPEN 1
-/** Confirmed, on its way to the card. */
-#define STBCAM_TXN_SENT 2
-/** Paid: the receipt is there. */
-#define STBCAM_TXN_PAID 3
-/** Refused; or sent before a restart, and not paid. No money has moved. */
-#define STBCAM_TXN_REFUSED 4
-/** Cancelled. No money has moved. */
-#define STBCAM_TXN_CANCELLED 5
-/** The answer was lost; the card will be asked. */
-#define STBCAM_TXN_RECOVERING 6
-/** The card had the right already: no debit, the receipt is the first one's. */
-#define STBCAM_TXN_OWNED 7
-/** Paid, and given back later: the right has ended. The receipt is there. */
-#define STBCAM_TXN_REFUNDED 8
-
-/**
- * The card does not know this request, or no longer. Nothing is debited for it from now on; whether
- * it was paid long ago, the receipts tell.
- */
-#define STBCAM_TXN_FORGOTTEN 9
-/** It was refunded later. */
-#define STBCAM_RECEIPT_REFUNDED 1
-
 /** An amount: minor / 10^exponent of currency. */
 typedef struct stbcam_money_t {
     /** Minor units: fen. */
@@ -1521,6 +1503,20 @@ typedef struct stbcam_wallet_t {
     struct stbcam_money_t pin_free_per_day;
 } stbcam_wallet_t;
 
+/** One event. */
+#define STBCAM_OFFER_EVENT 1
+/** A slice of time. */
+#define STBCAM_OFFER_SLICE 2
+/** An offer that only the card can read: event and price are not known before it is bought. */
+#define STBCAM_OFFER_SEALED 3
+
+/** It is bought already. */
+#define STBCAM_OFFER_OWNED 1
+/** It needs the PIN. */
+#define STBCAM_OFFER_PIN_NEEDED 2
+/** price is not known here; the card compares the one that the subscriber was told. */
+#define STBCAM_OFFER_PRICE_UNKNOWN 4
+
 /** Something that can be bought. */
 typedef struct stbcam_offer_t {
     /** The elem_size of the caller's array, by the library. */
@@ -1546,6 +1542,32 @@ typedef struct stbcam_offer_t {
     /** Seconds of one slice, 0 for an event. */
     uint32_t slice_s;
 } stbcam_offer_t;
+
+/** Waits to be confirmed. No money has moved. */
+#define STBCAM_TXN_OPEN 1
+/** Confirmed, on its way to the card. */
+#define STBCAM_TXN_SENT 2
+/** Paid: the receipt is there. */
+#define STBCAM_TXN_PAID 3
+/** Refused; or sent before a restart, and not paid. No money has moved. */
+#define STBCAM_TXN_REFUSED 4
+/** Cancelled. No money has moved. */
+#define STBCAM_TXN_CANCELLED 5
+/** The answer was lost; the card will be asked. */
+#define STBCAM_TXN_RECOVERING 6
+/** The card had the right already: no debit, the receipt is the first one's. */
+#define STBCAM_TXN_OWNED 7
+/** Paid, and given back later: the right has ended. The receipt is there. */
+#define STBCAM_TXN_REFUNDED 8
+
+/**
+ * The card does not know this request, or no longer. Nothing is debited for it from now on; whether
+ * it was paid long ago, the receipts tell.
+ */
+#define STBCAM_TXN_FORGOTTEN 9
+
+/** It was refunded later. */
+#define STBCAM_RECEIPT_REFUNDED 1
 
 /** A purchase: where it stands and, once paid, its receipt. */
 typedef struct stbcam_receipt_t {
@@ -1970,6 +1992,7 @@ STBCAM_API stbcam_result_t stbcam_flush(stbcam_t *cam, uint32_t timeout_ms);
 
 /** Octets of the longest page of a report. */
 #define STBCAM_REPORT_MAX 238
+
 /** code of STBCAM_EV_REPORT: a report was read. */
 #define STBCAM_REPORT_READ 1
 /** code of STBCAM_EV_REPORT: the card has answered an acknowledgement. */
