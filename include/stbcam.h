@@ -208,6 +208,13 @@ typedef int32_t stbcam_result_t;
 /** The card cannot read the offer. No money has moved. */
 #define STBCAM_E_OFFER_MALFORMED (-74)
 
+/**
+ * A result in words, in English. Static: never freed, never NULL.
+ *
+ * Threads: any, also from a callback.
+ */
+STBCAM_API const char *stbcam_strerror(stbcam_result_t result);
+
 /** The details of a refusal. */
 typedef struct stbcam_error_t {
     /** sizeof(stbcam_error_t), by the caller. */
@@ -225,13 +232,6 @@ typedef struct stbcam_error_t {
     /** In words for a log: what was got and what was expected. Ends with a zero. */
     char text[192];
 } stbcam_error_t;
-
-/**
- * A result in words, in English. Static: never freed, never NULL.
- *
- * Threads: any, also from a callback.
- */
-STBCAM_API const char *stbcam_strerror(stbcam_result_t result);
 
 /**
  * The details of the last call in the calling thread that was refused. A call that was not

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The files of each of the header's groups, in their order. The first one introduces the group.
 const GROUPS: &[&[&str]] = &[
     &["version"],
-    &["result"],
+    &["result", "last_error"],
     &["types"],
     &["host"],
     &["config"],
