@@ -65,6 +65,7 @@ lint:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --workspace --no-deps
 	bash tests/no_std.sh
 	$(PYTHON) tests/conformance.py
+	$(PYTHON) tests/licences.py
 
 unit:
 	$(CARGO) test --workspace
