@@ -1847,6 +1847,45 @@ STBCAM_API stbcam_result_t stbcam_soft_descrambler_free(stbcam_soft_descrambler_
  */
 
 /**
+ * Everything that a field engineer asks for, as one JSON object without secrets: version, card,
+ * purse, keys' versions, filters, counters. *need becomes the length with its zero; buffer may be NULL if
+ * capacity is 0.
+ *
+ * STBCAM_E_BUFFER: *need is more than capacity; nothing was written.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * buffer points to capacity writable octets; need is writable.
+ */
+STBCAM_API
+stbcam_result_t stbcam_diag_json(stbcam_t *cam,
+                                 char *buffer,
+                                 size_t capacity,
+                                 size_t *need);
+
+/**
+ * Resets the card. Control words in use stay until it has answered.
+ *
+ * Threads: any. Does not wait for the card.
+ */
+STBCAM_API stbcam_result_t stbcam_card_reset(stbcam_t *cam);
+
+/**
+ * Waits until every section that was offered and every purchase that was confirmed before the
+ * call has been dealt with as far as the card now present allows: sections are out of their
+ * ring, no command is under way, and control words and events that follow from them have been
+ * handed out. A card that is just being reset is waited for; a card that is not there is not.
+ * For players of files, which know no real time, and for tests: a box on air has no use for it.
+ *
+ * STBCAM_E_TIMEOUT: not within timeout_ms; everything goes on.
+ *
+ * Threads: any, but it waits for the card.
+ */
+STBCAM_API stbcam_result_t stbcam_flush(stbcam_t *cam, uint32_t timeout_ms);
+
+/**
  * Counters since the context was opened. They only grow. Arrays of four are by addressing: to one
  * card, to a group, to all, to the box.
  */
@@ -1941,45 +1980,6 @@ typedef struct stbcam_stats_t {
  * * out points to a stbcam_stats_t whose struct_size is set.
  */
 STBCAM_API stbcam_result_t stbcam_stats(stbcam_t *cam, struct stbcam_stats_t *out);
-
-/**
- * Everything that a field engineer asks for, as one JSON object without secrets: version, card,
- * purse, keys' versions, filters, counters. *need becomes the length with its zero; buffer may be NULL if
- * capacity is 0.
- *
- * STBCAM_E_BUFFER: *need is more than capacity; nothing was written.
- *
- * Threads: any.
- *
- * The caller promises:
- *
- * * buffer points to capacity writable octets; need is writable.
- */
-STBCAM_API
-stbcam_result_t stbcam_diag_json(stbcam_t *cam,
-                                 char *buffer,
-                                 size_t capacity,
-                                 size_t *need);
-
-/**
- * Resets the card. Control words in use stay until it has answered.
- *
- * Threads: any. Does not wait for the card.
- */
-STBCAM_API stbcam_result_t stbcam_card_reset(stbcam_t *cam);
-
-/**
- * Waits until every section that was offered and every purchase that was confirmed before the
- * call has been dealt with as far as the card now present allows: sections are out of their
- * ring, no command is under way, and control words and events that follow from them have been
- * handed out. A card that is just being reset is waited for; a card that is not there is not.
- * For players of files, which know no real time, and for tests: a box on air has no use for it.
- *
- * STBCAM_E_TIMEOUT: not within timeout_ms; everything goes on.
- *
- * Threads: any, but it waits for the card.
- */
-STBCAM_API stbcam_result_t stbcam_flush(stbcam_t *cam, uint32_t timeout_ms);
 
 /* ---- 12. Reports -------------------------------------------------------------------------------
  *

@@ -21,7 +21,7 @@ const GROUPS: &[&[&str]] = &[
     &["subscriber"],
     &["money"],
     &["soft"],
-    &["operation"],
+    &["operation", "stats"],
     &["report"],
 ];
 
