@@ -1543,6 +1543,41 @@ typedef struct stbcam_offer_t {
     uint32_t slice_s;
 } stbcam_offer_t;
 
+/**
+ * Lists the purses on the card: none or one. *count says how many fit array and becomes how
+ * many there are.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * array points to *count writable elements of elem_size octets, or *count is 0.
+ */
+STBCAM_API
+stbcam_result_t stbcam_wallets(stbcam_t *cam,
+                               struct stbcam_wallet_t *array,
+                               size_t elem_size,
+                               size_t *count);
+
+/**
+ * Lists what can be bought in a session now. *count says how many fit array and becomes how
+ * many there are.
+ *
+ * STBCAM_E_NO_SESSION: not open. STBCAM_E_BUFFER: there are more than fit.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * array points to *count writable elements of elem_size octets, or *count is 0.
+ */
+STBCAM_API
+stbcam_result_t stbcam_offers(stbcam_t *cam,
+                              stbcam_session_t session,
+                              struct stbcam_offer_t *array,
+                              size_t elem_size,
+                              size_t *count);
+
 /** Waits to be confirmed. No money has moved. */
 #define STBCAM_TXN_OPEN 1
 /** Confirmed, on its way to the card. */
@@ -1615,41 +1650,6 @@ typedef struct stbcam_receipt_t {
     /** 0. */
     uint8_t reserved[3];
 } stbcam_receipt_t;
-
-/**
- * Lists the purses on the card: none or one. *count says how many fit array and becomes how
- * many there are.
- *
- * Threads: any.
- *
- * The caller promises:
- *
- * * array points to *count writable elements of elem_size octets, or *count is 0.
- */
-STBCAM_API
-stbcam_result_t stbcam_wallets(stbcam_t *cam,
-                               struct stbcam_wallet_t *array,
-                               size_t elem_size,
-                               size_t *count);
-
-/**
- * Lists what can be bought in a session now. *count says how many fit array and becomes how
- * many there are.
- *
- * STBCAM_E_NO_SESSION: not open. STBCAM_E_BUFFER: there are more than fit.
- *
- * Threads: any.
- *
- * The caller promises:
- *
- * * array points to *count writable elements of elem_size octets, or *count is 0.
- */
-STBCAM_API
-stbcam_result_t stbcam_offers(stbcam_t *cam,
-                              stbcam_session_t session,
-                              struct stbcam_offer_t *array,
-                              size_t elem_size,
-                              size_t *count);
 
 /**
  * Gives out a request id, 16 octets, for one wish of the subscriber. It has the terminal's number

@@ -2,7 +2,8 @@
 
 use crate::access::{c_card_state, c_reason, c_remedy, c_state, reason_words};
 use crate::event::*;
-use crate::money::{c_kind, offer_flags, purchase_result};
+use crate::money::{c_kind, offer_flags};
+use crate::purchase::purchase_result;
 use crate::report::{STBCAM_REPORT_ACKNOWLEDGED, STBCAM_REPORT_READ, acknowledged};
 use crate::result::{stbcam_result_t, text_of};
 use cam_core::{Event, Outcome};

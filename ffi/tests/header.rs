@@ -19,7 +19,7 @@ const GROUPS: &[&[&str]] = &[
     &["access"],
     &["reason"],
     &["subscriber"],
-    &["money"],
+    &["money", "purchase"],
     &["soft"],
     &["operation", "stats"],
     &["report"],
