@@ -15,7 +15,7 @@ const GROUPS: &[&[&str]] = &[
     &["host"],
     &["config"],
     &["stream"],
-    &["event"],
+    &["event", "event_queue"],
     &["access"],
     &["reason"],
     &["subscriber"],
