@@ -1153,18 +1153,6 @@ stbcam_result_t stbcam_access(stbcam_t *cam,
                               stbcam_session_t session,
                               struct stbcam_access_t *out);
 
-/**
- * A reason (STBCAM_REASON_*) in words for the subscriber. language is BCP 47; NULL or a
- * language that is not there gives English. Static: never freed, never NULL.
- *
- * Threads: any, also from a callback.
- *
- * The caller promises:
- *
- * * language is NULL or a text that ends with a zero.
- */
-STBCAM_API const char *stbcam_reason_text(int32_t reason, const char *language);
-
 /** No card answers. */
 #define STBCAM_CARD_ABSENT 0
 /** Its reset or selection is on the way. */
@@ -1411,6 +1399,18 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
 #define STBCAM_REASON_TOO_MANY_STREAMS 0x4D
 /** Not scrambled. */
 #define STBCAM_REASON_CLEAR 0x7F
+
+/**
+ * A reason (STBCAM_REASON_*) in words for the subscriber. language is BCP 47; NULL or a
+ * language that is not there gives English. Static: never freed, never NULL.
+ *
+ * Threads: any, also from a callback.
+ *
+ * The caller promises:
+ *
+ * * language is NULL or a text that ends with a zero.
+ */
+STBCAM_API const char *stbcam_reason_text(int32_t reason, const char *language);
 
 /* ---- 8. Subscriber -----------------------------------------------------------------------------
  *

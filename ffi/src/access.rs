@@ -2,12 +2,11 @@
 
 use crate::error::Error;
 use crate::guard::guard;
-use crate::reason::{self, words};
+use crate::reason::c_reason;
 use crate::result::*;
 use crate::size::{self, CStruct};
 use crate::types::{stbcam_session_t, stbcam_t};
-use cam_core::{AccessState, AccessStatus, CardState, KeyVersion, Remedy, Right, SessionId};
-use core::ffi::c_char;
+use cam_core::{AccessState, CardState, KeyVersion, Remedy, Right, SessionId};
 
 /// The card has not been asked yet.
 pub const STBCAM_ACCESS_PENDING: i32 = 0;
@@ -122,22 +121,6 @@ pub unsafe extern "C" fn stbcam_access(
         // SAFETY: the caller upholds this function's contract.
         unsafe { size::put(out, "out", value) }
     })
-}
-
-/// A reason (`STBCAM_REASON_*`) in words for the subscriber. `language` is BCP 47; NULL or a
-/// language that is not there gives English. Static: never freed, never NULL.
-///
-/// Threads: any, also from a callback.
-///
-/// # Safety
-///
-/// * `language` is NULL or a text that ends with a zero.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn stbcam_reason_text(reason: i32, language: *const c_char) -> *const c_char {
-    // SAFETY: the caller upholds this function's contract.
-    let language = unsafe { crate::text::optional(language, "language") }.unwrap_or(None);
-    let status = u8::try_from(reason).map_or(AccessStatus(0xFF), AccessStatus);
-    words(status, language.as_deref()).as_ptr()
 }
 
 /// No card answers.
@@ -363,10 +346,6 @@ fn c_right(right: &Right, keys: &[KeyVersion]) -> stbcam_entitlement_t {
     }
 }
 
-pub(crate) fn c_reason(reason: AccessStatus) -> i32 {
-    reason.0.into()
-}
-
 pub(crate) const fn c_state(state: AccessState) -> i32 {
     match state {
         AccessState::Pending => STBCAM_ACCESS_PENDING,
@@ -398,8 +377,4 @@ pub(crate) const fn c_card_state(state: CardState) -> i32 {
         CardState::Unpaired => STBCAM_CARD_UNPAIRED,
         CardState::Ready => STBCAM_CARD_READY,
     }
-}
-
-pub(crate) fn reason_words(reason: AccessStatus, language: Option<&str>) -> &'static str {
-    reason::words(reason, language).to_str().unwrap_or_default()
 }

@@ -1,9 +1,10 @@
 //! Which event fills which member: the table of `docs/spec/abi.md`.
 
-use crate::access::{c_card_state, c_reason, c_remedy, c_state, reason_words};
+use crate::access::{c_card_state, c_remedy, c_state};
 use crate::event::*;
 use crate::money::{c_kind, offer_flags};
 use crate::purchase::purchase_result;
+use crate::reason::{c_reason, reason_words};
 use crate::report::{STBCAM_REPORT_ACKNOWLEDGED, STBCAM_REPORT_READ, acknowledged};
 use crate::result::{stbcam_result_t, text_of};
 use cam_core::{Event, Outcome};
