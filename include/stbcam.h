@@ -46,6 +46,21 @@ extern "C" {
 /** Incremented by corrections. */
 #define STBCAM_VERSION_PATCH 0
 
+/**
+ * The version of the loaded library: major, minor and patch in one octet each,
+ * 0x00MMmmpp.
+ *
+ * Threads: any, also from a callback.
+ */
+STBCAM_API uint32_t stbcam_version(void);
+
+/**
+ * The version as text, such as "1.0.0". Static: never freed.
+ *
+ * Threads: any, also from a callback.
+ */
+STBCAM_API const char *stbcam_version_string(void);
+
 /** Card readers on a serial port ("serial:"). */
 #define STBCAM_FEATURE_READER_SERIAL 1
 /** A software descrambler with a software key ladder. */
@@ -62,21 +77,6 @@ extern "C" {
 #define STBCAM_FEATURE_READER_GEMPC 64
 /** UARTs in the kernel's ISO 7816 mode ("iso7816:"). */
 #define STBCAM_FEATURE_READER_ISO7816 128
-
-/**
- * The version of the loaded library: major, minor and patch in one octet each,
- * 0x00MMmmpp.
- *
- * Threads: any, also from a callback.
- */
-STBCAM_API uint32_t stbcam_version(void);
-
-/**
- * The version as text, such as "1.0.0". Static: never freed.
- *
- * Threads: any, also from a callback.
- */
-STBCAM_API const char *stbcam_version_string(void);
 
 /**
  * What the loaded library can do: a set of STBCAM_FEATURE_*.
@@ -583,15 +583,6 @@ typedef struct stbcam_reader_ops_t {
 /** No card thread: nothing runs unless stbcam_step is called. */
 #define STBCAM_CONFIG_NO_THREAD 1
 
-/** Where the time of stbcam_set_utc comes from: not known. */
-#define STBCAM_UTC_UNKNOWN 0
-/** From the broadcast's TDT or TOT. */
-#define STBCAM_UTC_BROADCAST 1
-/** From the network. */
-#define STBCAM_UTC_NETWORK 2
-/** From the box's own clock. */
-#define STBCAM_UTC_RTC 3
-
 /**
  * What a context is told once. The library copies it; nothing needs to live after stbcam_open
  * but what the user pointers point to.
@@ -715,6 +706,15 @@ STBCAM_API stbcam_result_t stbcam_close(stbcam_t *cam);
  */
 STBCAM_API stbcam_result_t stbcam_step(stbcam_t *cam, uint32_t max_ms, uint32_t *next_ms);
 
+/** Where the time of stbcam_set_utc comes from: not known. */
+#define STBCAM_UTC_UNKNOWN 0
+/** From the broadcast's TDT or TOT. */
+#define STBCAM_UTC_BROADCAST 1
+/** From the network. */
+#define STBCAM_UTC_NETWORK 2
+/** From the box's own clock. */
+#define STBCAM_UTC_RTC 3
+
 /**
  * Tells the time: seconds of the Unix epoch. It is used for the utc_s of events and nothing
  * else: rights and purchases go by the card's own clock, which only the operator can move.
@@ -732,66 +732,6 @@ STBCAM_API stbcam_result_t stbcam_set_utc(stbcam_t *cam, int64_t utc_s, int32_t 
  * those on. A source is the host's number, 0 to 15, of a demultiplexer or tuner: two tuners with
  * the same PID are told apart.
  */
-
-/** A section filter that the library wants set now. */
-typedef struct stbcam_filter_t {
-    /** The elem_size of the caller's array, by the library. */
-    size_t struct_size;
-    /** The PID. */
-    uint16_t pid;
-    /** The source. */
-    uint8_t source;
-    /** Octets of match and mask that count. */
-    uint8_t depth;
-    /** 1 for ECMs: do not let them wait. Else 0. */
-    uint8_t urgent;
-    /** 0. */
-    uint8_t reserved[3];
-    /**
-     * What the section must hold: match[0] is the table_id, and match[1] is compared with
-     * octet 3 of the section, the first one behind section_length, and so on. This is the rule of
-     * DVB demultiplexers.
-     */
-    uint8_t match[16];
-    /** The bits that are compared. */
-    uint8_t mask[16];
-} stbcam_filter_t;
-
-/**
- * CA_enable: descrambling is possible: not scrambled, granted, a trial, or nothing is known yet
- * that speaks against it.
- */
-#define STBCAM_CA_ENABLE_POSSIBLE 0x01
-/** CA_enable: possible after a purchase. */
-#define STBCAM_CA_ENABLE_PURCHASE 0x02
-/** CA_enable: possible after a dialogue: the programme is rated, and the PIN opens it. */
-#define STBCAM_CA_ENABLE_DIALOGUE 0x03
-
-/**
- * CA_enable: not possible, no right: the card denies it, or it is another operator's or CA system's.
- */
-#define STBCAM_CA_ENABLE_NO_RIGHT 0x71
-
-/**
- * CA_enable: not possible for technical reasons: the card is out or starts, or the access is
- * technical.
- */
-#define STBCAM_CA_ENABLE_TECHNICAL 0x73
-
-/** The answer to a CA_PMT object. */
-typedef struct stbcam_ca_pmt_reply_t {
-    /** sizeof(stbcam_ca_pmt_reply_t), by the caller. */
-    size_t struct_size;
-    /** The session that the object opened or changed; 0 for none. */
-    stbcam_session_t session;
-    /**
-     * One of STBCAM_CA_ENABLE_* (EN 50221 §8.4.3.5), as things stand now; 0 when the object selects
-     * no component.
-     */
-    uint8_t ca_enable;
-    /** 0. */
-    uint8_t reserved[3];
-} stbcam_ca_pmt_reply_t;
 
 /**
  * Whether a CA_system_id is one of ours: 1 yes, 0 no, below 0 a result.
@@ -857,6 +797,42 @@ stbcam_result_t stbcam_session_update_pmt(stbcam_t *cam,
                                           stbcam_session_t session,
                                           const uint8_t *section,
                                           size_t len);
+
+/**
+ * CA_enable: descrambling is possible: not scrambled, granted, a trial, or nothing is known yet
+ * that speaks against it.
+ */
+#define STBCAM_CA_ENABLE_POSSIBLE 0x01
+/** CA_enable: possible after a purchase. */
+#define STBCAM_CA_ENABLE_PURCHASE 0x02
+/** CA_enable: possible after a dialogue: the programme is rated, and the PIN opens it. */
+#define STBCAM_CA_ENABLE_DIALOGUE 0x03
+
+/**
+ * CA_enable: not possible, no right: the card denies it, or it is another operator's or CA system's.
+ */
+#define STBCAM_CA_ENABLE_NO_RIGHT 0x71
+
+/**
+ * CA_enable: not possible for technical reasons: the card is out or starts, or the access is
+ * technical.
+ */
+#define STBCAM_CA_ENABLE_TECHNICAL 0x73
+
+/** The answer to a CA_PMT object. */
+typedef struct stbcam_ca_pmt_reply_t {
+    /** sizeof(stbcam_ca_pmt_reply_t), by the caller. */
+    size_t struct_size;
+    /** The session that the object opened or changed; 0 for none. */
+    stbcam_session_t session;
+    /**
+     * One of STBCAM_CA_ENABLE_* (EN 50221 §8.4.3.5), as things stand now; 0 when the object selects
+     * no component.
+     */
+    uint8_t ca_enable;
+    /** 0. */
+    uint8_t reserved[3];
+} stbcam_ca_pmt_reply_t;
 
 /**
  * Takes an EN 50221 CA_PMT object, with ca_pmt_tag and length_field or from
@@ -926,6 +902,30 @@ stbcam_result_t stbcam_section(stbcam_t *cam,
                                uint16_t pid,
                                const uint8_t *section,
                                size_t len);
+
+/** A section filter that the library wants set now. */
+typedef struct stbcam_filter_t {
+    /** The elem_size of the caller's array, by the library. */
+    size_t struct_size;
+    /** The PID. */
+    uint16_t pid;
+    /** The source. */
+    uint8_t source;
+    /** Octets of match and mask that count. */
+    uint8_t depth;
+    /** 1 for ECMs: do not let them wait. Else 0. */
+    uint8_t urgent;
+    /** 0. */
+    uint8_t reserved[3];
+    /**
+     * What the section must hold: match[0] is the table_id, and match[1] is compared with
+     * octet 3 of the section, the first one behind section_length, and so on. This is the rule of
+     * DVB demultiplexers.
+     */
+    uint8_t match[16];
+    /** The bits that are compared. */
+    uint8_t mask[16];
+} stbcam_filter_t;
 
 /**
  * Lists the section filters that the library wants set now: of all sources, and no others.
@@ -1503,6 +1503,22 @@ typedef struct stbcam_wallet_t {
     struct stbcam_money_t pin_free_per_day;
 } stbcam_wallet_t;
 
+/**
+ * Lists the purses on the card: none or one. *count says how many fit array and becomes how
+ * many there are.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * array points to *count writable elements of elem_size octets, or *count is 0.
+ */
+STBCAM_API
+stbcam_result_t stbcam_wallets(stbcam_t *cam,
+                               struct stbcam_wallet_t *array,
+                               size_t elem_size,
+                               size_t *count);
+
 /** One event. */
 #define STBCAM_OFFER_EVENT 1
 /** A slice of time. */
@@ -1542,22 +1558,6 @@ typedef struct stbcam_offer_t {
     /** Seconds of one slice, 0 for an event. */
     uint32_t slice_s;
 } stbcam_offer_t;
-
-/**
- * Lists the purses on the card: none or one. *count says how many fit array and becomes how
- * many there are.
- *
- * Threads: any.
- *
- * The caller promises:
- *
- * * array points to *count writable elements of elem_size octets, or *count is 0.
- */
-STBCAM_API
-stbcam_result_t stbcam_wallets(stbcam_t *cam,
-                               struct stbcam_wallet_t *array,
-                               size_t elem_size,
-                               size_t *count);
 
 /**
  * Lists what can be bought in a session now. *count says how many fit array and becomes how
@@ -1762,19 +1762,6 @@ stbcam_result_t stbcam_receipts(stbcam_t *cam,
  * each context: keys go by session, and two contexts give out the same session numbers.
  */
 
-/** The packet was not scrambled; it is untouched. */
-#define STBCAM_PACKET_CLEAR 0
-/** It was scrambled and is now in clear; its transport_scrambling_control is 00. */
-#define STBCAM_PACKET_DESCRAMBLED 1
-/** It is scrambled and its key is not here, or not known for certain; it is untouched. */
-#define STBCAM_PACKET_NO_KEY 2
-
-/**
- * It is no transport packet of 188 octets, or damaged: transport_error_indicator is set, or its
- * header makes no sense. It is untouched.
- */
-#define STBCAM_PACKET_MALFORMED 3
-
 /**
  * Makes a software descrambler. root_key is 16 octets: K3, the root of the key ladder, as the
  * operator has it for this box. The library wipes its copy.
@@ -1806,6 +1793,19 @@ stbcam_result_t stbcam_soft_descrambler_new(const uint8_t *root_key,
 STBCAM_API
 stbcam_result_t stbcam_soft_descrambler_ops(stbcam_soft_descrambler_t *descrambler,
                                             stbcam_descrambler_ops_t *ops);
+
+/** The packet was not scrambled; it is untouched. */
+#define STBCAM_PACKET_CLEAR 0
+/** It was scrambled and is now in clear; its transport_scrambling_control is 00. */
+#define STBCAM_PACKET_DESCRAMBLED 1
+/** It is scrambled and its key is not here, or not known for certain; it is untouched. */
+#define STBCAM_PACKET_NO_KEY 2
+
+/**
+ * It is no transport packet of 188 octets, or damaged: transport_error_indicator is set, or its
+ * header makes no sense. It is untouched.
+ */
+#define STBCAM_PACKET_MALFORMED 3
 
 /**
  * Descrambles len octets of transport packets of source, in place, where the key is there.
@@ -1990,9 +1990,6 @@ STBCAM_API stbcam_result_t stbcam_stats(stbcam_t *cam, struct stbcam_stats_t *ou
  * stbcam_report_ack; over the air it comes without the host.
  */
 
-/** Octets of the longest page of a report. */
-#define STBCAM_REPORT_MAX 238
-
 /** code of STBCAM_EV_REPORT: a report was read. */
 #define STBCAM_REPORT_READ 1
 /** code of STBCAM_EV_REPORT: the card has answered an acknowledgement. */
@@ -2016,6 +2013,9 @@ STBCAM_API
 stbcam_result_t stbcam_report_request(stbcam_t *cam,
                                       const uint8_t *nonce,
                                       uint16_t from_seq);
+
+/** Octets of the longest page of a report. */
+#define STBCAM_REPORT_MAX 238
 
 /**
  * Takes the next page of the report that was read last, the first one first. *len is the room in

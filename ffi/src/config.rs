@@ -23,15 +23,6 @@ use zeroize::Zeroize;
 /// No card thread: nothing runs unless `stbcam_step` is called.
 pub const STBCAM_CONFIG_NO_THREAD: u32 = 1;
 
-/// Where the time of `stbcam_set_utc` comes from: not known.
-pub const STBCAM_UTC_UNKNOWN: i32 = 0;
-/// From the broadcast's TDT or TOT.
-pub const STBCAM_UTC_BROADCAST: i32 = 1;
-/// From the network.
-pub const STBCAM_UTC_NETWORK: i32 = 2;
-/// From the box's own clock.
-pub const STBCAM_UTC_RTC: i32 = 3;
-
 /// What a context is told once. The library copies it; nothing needs to live after `stbcam_open`
 /// but what the `user` pointers point to.
 #[repr(C)]
@@ -313,6 +304,15 @@ pub unsafe extern "C" fn stbcam_step(
         unsafe { size::put_optional(next_ms, "next_ms", next) }
     })
 }
+
+/// Where the time of `stbcam_set_utc` comes from: not known.
+pub const STBCAM_UTC_UNKNOWN: i32 = 0;
+/// From the broadcast's TDT or TOT.
+pub const STBCAM_UTC_BROADCAST: i32 = 1;
+/// From the network.
+pub const STBCAM_UTC_NETWORK: i32 = 2;
+/// From the box's own clock.
+pub const STBCAM_UTC_RTC: i32 = 3;
 
 /// Tells the time: seconds of the Unix epoch. It is used for the `utc_s` of events and nothing
 /// else: rights and purchases go by the card's own clock, which only the operator can move.

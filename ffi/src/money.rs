@@ -57,6 +57,29 @@ pub struct stbcam_wallet_t {
 // SAFETY: repr(C), starts with struct_size, numbers only.
 unsafe impl CStruct for stbcam_wallet_t {}
 
+/// Lists the purses on the card: none or one. `*count` says how many fit `array` and becomes how
+/// many there are.
+///
+/// Threads: any.
+///
+/// # Safety
+///
+/// * `array` points to `*count` writable elements of `elem_size` octets, or `*count` is 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_wallets(
+    cam: *mut stbcam_t,
+    array: *mut stbcam_wallet_t,
+    elem_size: usize,
+    count: *mut usize,
+) -> stbcam_result_t {
+    guard(cam, |context| {
+        let wallets: Vec<_> =
+            context.cam.query(|engine| engine.wallet().iter().map(c_wallet).collect());
+        // SAFETY: the caller upholds this function's contract.
+        unsafe { size::put_all(array, elem_size, count, &wallets) }
+    })
+}
+
 /// One event.
 pub const STBCAM_OFFER_EVENT: i32 = 1;
 /// A slice of time.
@@ -101,29 +124,6 @@ pub struct stbcam_offer_t {
 
 // SAFETY: repr(C), starts with struct_size, numbers only.
 unsafe impl CStruct for stbcam_offer_t {}
-
-/// Lists the purses on the card: none or one. `*count` says how many fit `array` and becomes how
-/// many there are.
-///
-/// Threads: any.
-///
-/// # Safety
-///
-/// * `array` points to `*count` writable elements of `elem_size` octets, or `*count` is 0.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn stbcam_wallets(
-    cam: *mut stbcam_t,
-    array: *mut stbcam_wallet_t,
-    elem_size: usize,
-    count: *mut usize,
-) -> stbcam_result_t {
-    guard(cam, |context| {
-        let wallets: Vec<_> =
-            context.cam.query(|engine| engine.wallet().iter().map(c_wallet).collect());
-        // SAFETY: the caller upholds this function's contract.
-        unsafe { size::put_all(array, elem_size, count, &wallets) }
-    })
-}
 
 /// Lists what can be bought in a session now. `*count` says how many fit `array` and becomes how
 /// many there are.

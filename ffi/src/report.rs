@@ -16,10 +16,6 @@ use cam_core::AckResult;
 use core::ptr;
 use ecm_emm::report::Report;
 
-/// Octets of the longest page of a report.
-pub const STBCAM_REPORT_MAX: usize = 238;
-const _: () = assert!(STBCAM_REPORT_MAX == Report::MAX_LEN);
-
 /// `code` of `STBCAM_EV_REPORT`: a report was read.
 pub const STBCAM_REPORT_READ: i32 = 1;
 /// `code` of `STBCAM_EV_REPORT`: the card has answered an acknowledgement.
@@ -49,6 +45,10 @@ pub unsafe extern "C" fn stbcam_report_request(
         Ok(context.cam.call(|engine, now| engine.report_request(now, nonce, from_seq))?)
     })
 }
+
+/// Octets of the longest page of a report.
+pub const STBCAM_REPORT_MAX: usize = 238;
+const _: () = assert!(STBCAM_REPORT_MAX == Report::MAX_LEN);
 
 /// Takes the next page of the report that was read last, the first one first. `*len` is the room in
 /// `page` before, the page's octets after; `STBCAM_REPORT_MAX` is always enough. Another report that

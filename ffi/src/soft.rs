@@ -21,16 +21,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The packet was not scrambled; it is untouched.
-pub const STBCAM_PACKET_CLEAR: u8 = 0;
-/// It was scrambled and is now in clear; its transport_scrambling_control is 00.
-pub const STBCAM_PACKET_DESCRAMBLED: u8 = 1;
-/// It is scrambled and its key is not here, or not known for certain; it is untouched.
-pub const STBCAM_PACKET_NO_KEY: u8 = 2;
-/// It is no transport packet of 188 octets, or damaged: transport_error_indicator is set, or its
-/// header makes no sense. It is untouched.
-pub const STBCAM_PACKET_MALFORMED: u8 = 3;
-
 static DESCRAMBLERS: Registry<SoftDescrambler> = Registry::new(2);
 
 /// Makes a software descrambler. `root_key` is 16 octets: K3, the root of the key ladder, as the
@@ -85,6 +75,16 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_ops(
         unsafe { size::put(ops, "ops", value) }
     })
 }
+
+/// The packet was not scrambled; it is untouched.
+pub const STBCAM_PACKET_CLEAR: u8 = 0;
+/// It was scrambled and is now in clear; its transport_scrambling_control is 00.
+pub const STBCAM_PACKET_DESCRAMBLED: u8 = 1;
+/// It is scrambled and its key is not here, or not known for certain; it is untouched.
+pub const STBCAM_PACKET_NO_KEY: u8 = 2;
+/// It is no transport packet of 188 octets, or damaged: transport_error_indicator is set, or its
+/// header makes no sense. It is untouched.
+pub const STBCAM_PACKET_MALFORMED: u8 = 3;
 
 /// Descrambles `len` octets of transport packets of `source`, in place, where the key is there.
 /// `results[i]` is what became of packet i (`STBCAM_PACKET_*`); a last piece shorter than 188 octets
