@@ -62,21 +62,21 @@ STBCAM_API uint32_t stbcam_version(void);
 STBCAM_API const char *stbcam_version_string(void);
 
 /** Card readers on a serial port ("serial:"). */
-#define STBCAM_FEATURE_READER_SERIAL 1
+#define STBCAM_FEATURE_READER_SERIAL 0x01
 /** A software descrambler with a software key ladder. */
-#define STBCAM_FEATURE_SOFT_DESCRAMBLER 2
+#define STBCAM_FEATURE_SOFT_DESCRAMBLER 0x02
 /** The software descrambler knows DVB-CSA2. */
-#define STBCAM_FEATURE_SOFT_CSA2 4
+#define STBCAM_FEATURE_SOFT_CSA2 0x04
 /** The software descrambler knows DVB-CISSA version 1. */
-#define STBCAM_FEATURE_SOFT_CISSA 8
+#define STBCAM_FEATURE_SOFT_CISSA 0x08
 /** Virtual cards over TCP ("vpcd:"). */
-#define STBCAM_FEATURE_READER_VPCD 16
+#define STBCAM_FEATURE_READER_VPCD 0x10
 /** Readers behind PC/SC ("pcsc:"). Only in a library that was built with FEATURES=pcsc. */
-#define STBCAM_FEATURE_READER_PCSC 32
+#define STBCAM_FEATURE_READER_PCSC 0x20
 /** Readers with the frames of a GemPC Twin ("gempc:"). */
-#define STBCAM_FEATURE_READER_GEMPC 64
+#define STBCAM_FEATURE_READER_GEMPC 0x40
 /** UARTs in the kernel's ISO 7816 mode ("iso7816:"). */
-#define STBCAM_FEATURE_READER_ISO7816 128
+#define STBCAM_FEATURE_READER_ISO7816 0x80
 
 /**
  * What the loaded library can do: a set of STBCAM_FEATURE_*.
@@ -306,17 +306,17 @@ typedef void (*stbcam_log_fn)(void *user, int32_t level, const char *origin, con
 #define STBCAM_ALGO_CISSA 5
 
 /** even is set. */
-#define STBCAM_CW_EVEN 1
+#define STBCAM_CW_EVEN 0x01
 /** odd is set. */
-#define STBCAM_CW_ODD 2
+#define STBCAM_CW_ODD 0x02
 
 /**
  * The control words are encrypted under the key at the foot of the key ladder. This version of
  * the library sets it always.
  */
-#define STBCAM_CW_IS_WRAPPED 1
+#define STBCAM_CW_IS_WRAPPED 0x01
 /** The control words were given for a preview. */
-#define STBCAM_CW_PREVIEW 2
+#define STBCAM_CW_PREVIEW 0x02
 
 /**
  * The control words of a crypto period and the one after it. Everything is gone when the call
@@ -347,7 +347,7 @@ typedef struct stbcam_cw_t {
     /**
      * scrambling_mode (EN 300 468) of the PMT's scrambling_descriptor. Where there is none, as in
      * every CA_PMT, or its mode has control words of another length than the ECM's: 0x10, DVB-CISSA,
-     * for 16 octets, 2, DVB-CSA2, for 8.
+     * for 16 octets, 0x02, DVB-CSA2, for 8.
      */
     uint8_t scrambling_mode;
     /** STBCAM_CW_EVEN and STBCAM_CW_ODD. */
@@ -376,7 +376,7 @@ typedef struct stbcam_cw_t {
 } stbcam_cw_t;
 
 /** The operator lets this box have control words outside the key ladder. */
-#define STBCAM_LADDER_CLEAR_ALLOWED 1
+#define STBCAM_LADDER_CLEAR_ALLOWED 0x01
 
 /**
  * The encrypted keys of a pairing, for the chip's key ladder (ETSI TS 103 162): with the chip's
@@ -581,7 +581,7 @@ typedef struct stbcam_reader_ops_t {
  */
 
 /** No card thread: nothing runs unless stbcam_step is called. */
-#define STBCAM_CONFIG_NO_THREAD 1
+#define STBCAM_CONFIG_NO_THREAD 0x01
 
 /**
  * What a context is told once. The library copies it; nothing needs to live after stbcam_open
@@ -1094,7 +1094,7 @@ stbcam_result_t stbcam_next_event(stbcam_t *cam,
 #define STBCAM_REMEDY_TECHNICIAN 5
 
 /** The card wants the PIN for the programme on air. */
-#define STBCAM_ACCESS_PIN_NEEDED 1
+#define STBCAM_ACCESS_PIN_NEEDED 0x01
 
 /** What a session may show, and why. */
 typedef struct stbcam_access_t {
@@ -1527,11 +1527,11 @@ stbcam_result_t stbcam_wallets(stbcam_t *cam,
 #define STBCAM_OFFER_SEALED 3
 
 /** It is bought already. */
-#define STBCAM_OFFER_OWNED 1
+#define STBCAM_OFFER_OWNED 0x01
 /** It needs the PIN. */
-#define STBCAM_OFFER_PIN_NEEDED 2
+#define STBCAM_OFFER_PIN_NEEDED 0x02
 /** price is not known here; the card compares the one that the subscriber was told. */
-#define STBCAM_OFFER_PRICE_UNKNOWN 4
+#define STBCAM_OFFER_PRICE_UNKNOWN 0x04
 
 /** Something that can be bought. */
 typedef struct stbcam_offer_t {
@@ -1602,7 +1602,7 @@ stbcam_result_t stbcam_offers(stbcam_t *cam,
 #define STBCAM_TXN_FORGOTTEN 9
 
 /** It was refunded later. */
-#define STBCAM_RECEIPT_REFUNDED 1
+#define STBCAM_RECEIPT_REFUNDED 0x01
 
 /** A purchase: where it stands and, once paid, its receipt. */
 typedef struct stbcam_receipt_t {

@@ -37,7 +37,7 @@ pub const STBCAM_REMEDY_MONEY: i32 = 4;
 pub const STBCAM_REMEDY_TECHNICIAN: i32 = 5;
 
 /// The card wants the PIN for the programme on air.
-pub const STBCAM_ACCESS_PIN_NEEDED: u32 = 1;
+pub const STBCAM_ACCESS_PIN_NEEDED: u32 = 0x01;
 
 /// What a session may show, and why.
 #[repr(C)]

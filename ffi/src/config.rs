@@ -21,7 +21,7 @@ use core::ptr;
 use zeroize::Zeroize;
 
 /// No card thread: nothing runs unless `stbcam_step` is called.
-pub const STBCAM_CONFIG_NO_THREAD: u32 = 1;
+pub const STBCAM_CONFIG_NO_THREAD: u32 = 0x01;
 
 /// What a context is told once. The library copies it; nothing needs to live after `stbcam_open`
 /// but what the `user` pointers point to.

@@ -40,15 +40,15 @@ pub const STBCAM_ALGO_CSA: u8 = 1;
 pub const STBCAM_ALGO_CISSA: u8 = 5;
 
 /// `even` is set.
-pub const STBCAM_CW_EVEN: u8 = 1;
+pub const STBCAM_CW_EVEN: u8 = 0x01;
 /// `odd` is set.
-pub const STBCAM_CW_ODD: u8 = 2;
+pub const STBCAM_CW_ODD: u8 = 0x02;
 
 /// The control words are encrypted under the key at the foot of the key ladder. This version of
 /// the library sets it always.
-pub const STBCAM_CW_IS_WRAPPED: u32 = 1;
+pub const STBCAM_CW_IS_WRAPPED: u32 = 0x01;
 /// The control words were given for a preview.
-pub const STBCAM_CW_PREVIEW: u32 = 2;
+pub const STBCAM_CW_PREVIEW: u32 = 0x02;
 
 /// The control words of a crypto period and the one after it. Everything is gone when the call
 /// returns.
@@ -74,7 +74,7 @@ pub struct stbcam_cw_t {
     pub algo: u8,
     /// scrambling_mode (EN 300 468) of the PMT's scrambling_descriptor. Where there is none, as in
     /// every CA_PMT, or its mode has control words of another length than the ECM's: 0x10, DVB-CISSA,
-    /// for 16 octets, 2, DVB-CSA2, for 8.
+    /// for 16 octets, 0x02, DVB-CSA2, for 8.
     pub scrambling_mode: u8,
     /// `STBCAM_CW_EVEN` and `STBCAM_CW_ODD`.
     pub parity_mask: u8,
@@ -100,7 +100,7 @@ pub struct stbcam_cw_t {
 }
 
 /// The operator lets this box have control words outside the key ladder.
-pub const STBCAM_LADDER_CLEAR_ALLOWED: u32 = 1;
+pub const STBCAM_LADDER_CLEAR_ALLOWED: u32 = 0x01;
 
 /// The encrypted keys of a pairing, for the chip's key ladder (ETSI TS 103 162): with the chip's
 /// root key K3, K2 = D(K3, EK2), K1 = D(K2, EK1), control word = D(K1, encrypted control word); D is

@@ -88,11 +88,11 @@ pub const STBCAM_OFFER_SLICE: i32 = 2;
 pub const STBCAM_OFFER_SEALED: i32 = 3;
 
 /// It is bought already.
-pub const STBCAM_OFFER_OWNED: u32 = 1;
+pub const STBCAM_OFFER_OWNED: u32 = 0x01;
 /// It needs the PIN.
-pub const STBCAM_OFFER_PIN_NEEDED: u32 = 2;
+pub const STBCAM_OFFER_PIN_NEEDED: u32 = 0x02;
 /// `price` is not known here; the card compares the one that the subscriber was told.
-pub const STBCAM_OFFER_PRICE_UNKNOWN: u32 = 4;
+pub const STBCAM_OFFER_PRICE_UNKNOWN: u32 = 0x04;
 
 /// Something that can be bought.
 #[repr(C)]

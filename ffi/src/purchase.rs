@@ -32,7 +32,7 @@ pub const STBCAM_TXN_REFUNDED: i32 = 8;
 pub const STBCAM_TXN_FORGOTTEN: i32 = 9;
 
 /// It was refunded later.
-pub const STBCAM_RECEIPT_REFUNDED: u32 = 1;
+pub const STBCAM_RECEIPT_REFUNDED: u32 = 0x01;
 
 /// A purchase: where it stands and, once paid, its receipt.
 #[repr(C)]
