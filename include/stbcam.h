@@ -1,6 +1,8 @@
 /*
  * stbcam: conditional access for set-top boxes.
  *
+ * SPDX-License-Identifier: Apache-2.0
+ *
  * This header is the manual of libstbcam. It is generated from the library's source (crate ffi); do
  * not edit it. The wider picture, the events' payload and the table of readers are in
  * docs/spec/abi.md; examples/c/player.c is a whole box.
