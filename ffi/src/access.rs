@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::guard::guard;
 use crate::reason::c_reason;
-use crate::result::*;
+use crate::result::{STBCAM_E_NO_SESSION, stbcam_result_t};
 use crate::size::{self, CStruct};
 use crate::types::{stbcam_session_t, stbcam_t};
 use cam_core::{AccessState, CardState, KeyVersion, Remedy, Right, SessionId};

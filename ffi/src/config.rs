@@ -12,7 +12,7 @@ use crate::host::{
     stbcam_descrambler_ops_t, stbcam_log_fn, stbcam_reader_ops_t, stbcam_storage_ops_t,
 };
 use crate::host_reader::HostReader;
-use crate::result::*;
+use crate::result::{STBCAM_E_STRUCT_SIZE, stbcam_result_t};
 use crate::size::{self, CStruct};
 use crate::text;
 use crate::types::stbcam_t;

@@ -6,7 +6,9 @@ use crate::host_descrambler::HostDescrambler;
 use crate::host_reader::HostReader;
 use crate::host_storage::HostStorage;
 use crate::log::LogSink;
-use crate::result::*;
+use crate::result::{
+    STBCAM_E_BUSY, STBCAM_E_NOMEM, STBCAM_E_PANIC, STBCAM_E_STATE, STBCAM_E_STORAGE,
+};
 use cam_core::{Config, Engine, Entropy, PinAnswer, PurchaseError, Ticket};
 use cam_types::{CaSystemId, Instant, Key, StbId, TerminalId};
 use core::time::Duration;
@@ -369,6 +371,7 @@ fn spawn(
 mod tests {
     use super::*;
     use crate::guard::{CONTEXTS, guard};
+    use crate::result::{STBCAM_E_ARG, STBCAM_OK};
     use crate::types::stbcam_t;
     use nix::pty::openpty;
     use std::os::fd::OwnedFd;

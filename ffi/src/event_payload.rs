@@ -1,7 +1,11 @@
 //! Which event fills which member: the table of `docs/spec/abi.md`.
 
 use crate::access::{c_card_state, c_remedy, c_state};
-use crate::event::*;
+use crate::event::{
+    STBCAM_EV_ACCESS, STBCAM_EV_CARD, STBCAM_EV_ENTITLEMENTS, STBCAM_EV_FILTERS, STBCAM_EV_HEALTH,
+    STBCAM_EV_KEY_ROTATED, STBCAM_EV_OFFER, STBCAM_EV_OFFER_GONE, STBCAM_EV_OVERFLOW,
+    STBCAM_EV_PAIRING, STBCAM_EV_PURCHASE, STBCAM_EV_REPORT, STBCAM_EV_WALLET, stbcam_event_t,
+};
 use crate::money::{c_kind, offer_flags};
 use crate::purchase::purchase_result;
 use crate::reason::{c_reason, reason_words};

@@ -3,7 +3,11 @@
 
 use crate::callback::callback;
 use crate::error::{self, Error};
-use crate::host::*;
+use crate::host::{
+    STBCAM_ALGO_CISSA, STBCAM_ALGO_CSA, STBCAM_ALGO_OTHER, STBCAM_CW_EVEN, STBCAM_CW_IS_WRAPPED,
+    STBCAM_CW_ODD, STBCAM_CW_PREVIEW, STBCAM_LADDER_CLEAR_ALLOWED, stbcam_cw_t,
+    stbcam_descrambler_ops_t, stbcam_ladder_t,
+};
 use crate::result::known_text_of;
 use crate::size::CStruct;
 use cam_core::{ControlWords, ScramblingMode, SessionId};

@@ -2,7 +2,10 @@
 
 use crate::callback::callback;
 use crate::error::{Error, Result};
-use crate::host::*;
+use crate::host::{
+    STBCAM_READER_DAMAGED, STBCAM_READER_LOST, STBCAM_READER_REMOVED, STBCAM_READER_TIMEOUT,
+    stbcam_line_t, stbcam_reader_ops_t,
+};
 use crate::size::CStruct;
 use cam_types::Instant;
 use core::time::Duration;

@@ -5,7 +5,7 @@
 use crate::diag;
 use crate::error::Error;
 use crate::guard::guard;
-use crate::result::*;
+use crate::result::{STBCAM_E_BUFFER, stbcam_result_t};
 use crate::size;
 use crate::types::stbcam_t;
 use core::ffi::c_char;

@@ -2,7 +2,14 @@
 
 use crate::guard::guard;
 use crate::money::{c_money, price, stbcam_money_t};
-use crate::result::*;
+use crate::result::{
+    STBCAM_E_ALREADY_OWNED, STBCAM_E_CARD_BLOCKED, STBCAM_E_CARD_FULL, STBCAM_E_CARD_REFUSED,
+    STBCAM_E_CLOCK, STBCAM_E_FUNDS, STBCAM_E_LIMIT, STBCAM_E_NO_KEY, STBCAM_E_NOT_FOR_SALE,
+    STBCAM_E_NOT_PAID, STBCAM_E_OFFER_EXPIRED, STBCAM_E_OFFER_FORGED, STBCAM_E_OFFER_MALFORMED,
+    STBCAM_E_OUTCOME_UNKNOWN, STBCAM_E_PIN_BLOCKED, STBCAM_E_PIN_REQUIRED, STBCAM_E_PIN_WRONG,
+    STBCAM_E_PRICE_CHANGED, STBCAM_E_RATING, STBCAM_E_REQUEST_FORGOTTEN, STBCAM_E_SEQUENCE,
+    STBCAM_OK, stbcam_result_t,
+};
 use crate::size::{self, CStruct};
 use crate::text;
 use crate::types::{stbcam_t, stbcam_txn_t};

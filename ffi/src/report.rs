@@ -8,7 +8,10 @@
 
 use crate::error::Error;
 use crate::guard::guard;
-use crate::result::*;
+use crate::result::{
+    STBCAM_E_AGAIN, STBCAM_E_BUFFER, STBCAM_E_CARD_MUTE, STBCAM_E_CARD_REFUSED, STBCAM_OK,
+    stbcam_result_t,
+};
 use crate::size;
 use crate::text;
 use crate::types::stbcam_t;

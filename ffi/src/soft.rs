@@ -6,9 +6,12 @@
 
 use crate::error::Error;
 use crate::guard::{guard_free, guard_on, stale};
-use crate::host::*;
+use crate::host::{STBCAM_CW_PREVIEW, stbcam_cw_t, stbcam_descrambler_ops_t, stbcam_ladder_t};
 use crate::registry::Registry;
-use crate::result::*;
+use crate::result::{
+    STBCAM_E_BUFFER, STBCAM_E_PANIC, STBCAM_E_STATE, STBCAM_E_UNSUPPORTED, STBCAM_OK,
+    stbcam_result_t,
+};
 use crate::size;
 use crate::text;
 use crate::types::{stbcam_session_t, stbcam_soft_descrambler_t};

@@ -7,7 +7,7 @@
 
 use crate::error::{Error, no_source};
 use crate::guard::guard;
-use crate::result::*;
+use crate::result::{STBCAM_E_SECTION, STBCAM_OK, stbcam_result_t};
 use crate::size::{self, CStruct};
 use crate::text;
 use crate::types::{stbcam_session_t, stbcam_t};

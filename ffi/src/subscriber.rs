@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::guard::guard;
-use crate::result::*;
+use crate::result::{STBCAM_E_NO_CARD, STBCAM_E_PIN_BLOCKED, STBCAM_E_PIN_WRONG, stbcam_result_t};
 use crate::size;
 use crate::text;
 use crate::types::stbcam_t;
