@@ -183,8 +183,8 @@ typedef int32_t stbcam_result_t;
 #define STBCAM_E_NOT_PAID (-66)
 
 /**
- * Neither the storage nor the card knows this request, or no longer. Nothing is debited for it from
- * now on.
+ * Neither the storage nor the card knows this request, or no longer. Nothing is debited for it
+ * from now on.
  */
 #define STBCAM_E_REQUEST_FORGOTTEN (-67)
 /** The price is over the card's limit of a purchase. No money has moved. */
@@ -201,8 +201,8 @@ typedef int32_t stbcam_result_t;
 #define STBCAM_E_NO_KEY (-71)
 
 /**
- * Nothing is sold to this card by this offer: no price, not in this region, or messages missing. No
- * money has moved.
+ * Nothing is sold to this card by this offer: no price, not in this region, or messages missing.
+ * No money has moved.
  */
 #define STBCAM_E_NOT_FOR_SALE (-72)
 /** The offer is not authentic. No money has moved. */
@@ -348,8 +348,8 @@ typedef struct stbcam_cw_t {
     uint8_t algo;
     /**
      * scrambling_mode (EN 300 468) of the PMT's scrambling_descriptor. Where there is none, as in
-     * every CA_PMT, or its mode has control words of another length than the ECM's: 0x10, DVB-CISSA,
-     * for 16 octets, 0x02, DVB-CSA2, for 8.
+     * every CA_PMT, or its mode has control words of another length than the ECM's: 0x10,
+     * DVB-CISSA, for 16 octets, 0x02, DVB-CSA2, for 8.
      */
     uint8_t scrambling_mode;
     /** STBCAM_CW_EVEN and STBCAM_CW_ODD. */
@@ -382,8 +382,8 @@ typedef struct stbcam_cw_t {
 
 /**
  * The encrypted keys of a pairing, for the chip's key ladder (ETSI TS 103 162): with the chip's
- * root key K3, K2 = D(K3, EK2), K1 = D(K2, EK1), control word = D(K1, encrypted control word); D is
- * AES-128 decryption of one block.
+ * root key K3, K2 = D(K3, EK2), K1 = D(K2, EK1), control word = D(K1, encrypted control word); D
+ * is AES-128 decryption of one block.
  */
 typedef struct stbcam_ladder_t {
     /** sizeof(stbcam_ladder_t), by the library. */
@@ -402,7 +402,8 @@ typedef struct stbcam_ladder_t {
 
 /**
  * The box's descrambler. All three functions are needed: stbcam_open refuses a table without one
- * of them (STBCAM_E_ARG). Whoever wants control words to go nowhere sets config.descrambler to NULL.
+ * of them (STBCAM_E_ARG). Whoever wants control words to go nowhere sets config.descrambler to
+ * NULL.
  */
 typedef struct stbcam_descrambler_ops_t {
     /** sizeof(stbcam_descrambler_ops_t). */
@@ -410,9 +411,9 @@ typedef struct stbcam_descrambler_ops_t {
     /** Handed back to every function. */
     void *user;
     /**
-     * Loads the key ladder. Comes before the first control words, and again when another card
-     * is paired otherwise. 0 is done. With anything else every session that would have control
-     * words shows STBCAM_REASON_DESCRAMBLER, none are handed over, and the ladder's keys come again
+     * Loads the key ladder. Comes before the first control words, and again when another card is
+     * paired otherwise. 0 is done. With anything else every session that would have control words
+     * shows STBCAM_REASON_DESCRAMBLER, none are handed over, and the ladder's keys come again
      * before the next ones, or once a second while ECMs are repeated on air.
      */
     int32_t (*load_ladder)(void *user, const struct stbcam_ladder_t *ladder);
@@ -462,8 +463,8 @@ typedef struct stbcam_storage_ops_t {
 #define STBCAM_READER_LOST (-2)
 
 /**
- * The time is over. From reset and transmit: the card is mute; from read: nothing came, which
- * is no error; from write: the reader is stuck, and counts as lost.
+ * The time is over. From reset and transmit: the card is mute; from read: nothing came,
+ * which is no error; from write: the reader is stuck, and counts as lost.
  */
 #define STBCAM_READER_TIMEOUT (-3)
 /** The card has said something, but not readably (a parity error, for example). */
@@ -506,9 +507,9 @@ typedef struct stbcam_line_t {
  *
  * All functions are called on the card thread (inside stbcam_step and the calls that wait for
  * the card when there is none), one at a time; present also once inside stbcam_open. They must
- * not call the library (STBCAM_E_REENTRANT). stbcam_close calls nothing but power_off, which is
- * the last call, and waits for a function that is running. While one runs, everything else waits:
- * return as soon as there is something to return, and at timeout_ms at the latest.
+ * not call the library (STBCAM_E_REENTRANT). stbcam_close calls nothing but power_off, which
+ * is the last call, and waits for a function that is running. While one runs, everything else
+ * waits: return as soon as there is something to return, and at timeout_ms at the latest.
  *
  * They return 0 or more for done, or one of STBCAM_READER_*. Any other number below 0 is told in
  * STBCAM_EV_HEALTH and counts as STBCAM_READER_LOST.
@@ -533,10 +534,10 @@ typedef struct stbcam_reader_ops_t {
     int32_t (*present)(void *user);
     /**
      * Resets the card: throws away what was received before, sets the line to F 372, D 1 and 12
-     * etu, and switches the card off and on (cold 1) or pulls its reset line (cold 0; as 1 where
-     * there is none). The answer to reset comes in one of two ways. Either through read: then
-     * return 0 as soon as the reset line has risen, and leave *len 0. Or whole, as from a chip
-     * that reads it by itself, and always with transmit: then put it into atr, which has
+     * etu, and switches the card off and on (cold 1) or pulls its reset line (cold 0; as 1
+     * where there is none). The answer to reset comes in one of two ways. Either through read:
+     * then return 0 as soon as the reset line has risen, and leave *len 0. Or whole, as from a
+     * chip that reads it by itself, and always with transmit: then put it into atr, which has
      * capacity octets, TS first, and its length into *len; wait timeout_ms for its first
      * character, and return STBCAM_READER_TIMEOUT if there is none.
      */
@@ -667,8 +668,8 @@ STBCAM_API stbcam_result_t stbcam_config_init(struct stbcam_config_t *config, si
  * Opens a card reader and everything behind it. The reader must be there; a card need not be.
  * On success *out is a new context, to be closed by stbcam_close.
  *
- * STBCAM_E_ARG: a member is missing or malformed; the details name it. STBCAM_E_NO_READER: the port
- * is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work.
+ * STBCAM_E_ARG: a member is missing or malformed; the details name it. STBCAM_E_NO_READER: the
+ * port is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work.
  * STBCAM_E_NOMEM: no thread or descriptor is to be had.
  *
  * Threads: any, but not from a callback.
@@ -744,8 +745,8 @@ STBCAM_API int32_t stbcam_is_our_ca(stbcam_t *cam, uint16_t ca_system_id);
 
 /**
  * Takes a section of the CAT: EMM PIDs of the source. Give every new version. One that is not yet
- * applicable (current_next_indicator 0) changes nothing. 256 EMM streams of each source are served;
- * more are told once by STBCAM_EV_HEALTH.
+ * applicable (current_next_indicator 0) changes nothing. 256 EMM streams of each source are
+ * served; more are told once by STBCAM_EV_HEALTH.
  *
  * STBCAM_E_SECTION: not a CAT section or its CRC is wrong.
  *
@@ -786,7 +787,8 @@ stbcam_result_t stbcam_session_open_pmt(stbcam_t *cam,
  * stay.
  *
  * STBCAM_E_NO_SESSION: not open. STBCAM_E_SECTION: not a PMT section, its CRC is wrong, it is of
- * another programme or not yet applicable (current_next_indicator 0); the session goes on as it was.
+ * another programme or not yet applicable (current_next_indicator 0); the session goes on as it
+ * was.
  *
  * Threads: any. The octets may be reused as soon as the call returns.
  *
@@ -811,7 +813,8 @@ stbcam_result_t stbcam_session_update_pmt(stbcam_t *cam,
 #define STBCAM_CA_ENABLE_DIALOGUE 0x03
 
 /**
- * CA_enable: not possible, no right: the card denies it, or it is another operator's or CA system's.
+ * CA_enable: not possible, no right: the card denies it, or it is another operator's or CA
+ * system's.
  */
 #define STBCAM_CA_ENABLE_NO_RIGHT 0x71
 
@@ -828,8 +831,8 @@ typedef struct stbcam_ca_pmt_reply_t {
     /** The session that the object opened or changed; 0 for none. */
     stbcam_session_t session;
     /**
-     * One of STBCAM_CA_ENABLE_* (EN 50221 §8.4.3.5), as things stand now; 0 when the object selects
-     * no component.
+     * One of STBCAM_CA_ENABLE_* (EN 50221 §8.4.3.5), as things stand now; 0 when the object
+     * selects no component.
      */
     uint8_t ca_enable;
     /** 0. */
@@ -846,17 +849,18 @@ typedef struct stbcam_ca_pmt_reply_t {
  * no list holds a session that stbcam_session_open_pmt opened.
  *
  * Commands, for each component its own or else the programme's:
- *  - ok_descrambling, ok_mmi: the component is descrambled. A dialogue is the host's, by offers and
- *    PIN. Answered with the session, and ca_enable by its access.
+ *  - ok_descrambling, ok_mmi: the component is descrambled. A dialogue is the host's, by offers
+ *    and PIN. Answered with the session, and ca_enable by its access.
  *  - query, when no component is to be descrambled: changes nothing. ca_enable is by the access
- *    of an open session of the programme on this source, else by what its CA_descriptors are to the
- *    card.
+ *    of an open session of the programme on this source, else by what its CA_descriptors are to
+ *    the card.
  *  - not_selected: the component is left scrambled. When that is all of them, or the object has
  *    no component, the session of the programme ends; a list is emptied so.
  *
  * STBCAM_E_SECTION: malformed, not yet applicable (current_next_indicator 0), or a
  * ca_pmt_list_management or ca_pmt_cmd_id that EN 50221 does not have; nothing has changed.
- * STBCAM_E_FULL: max_sessions are open, and first or only would close none; nothing has changed.
+ * STBCAM_E_FULL: max_sessions are open, and first or only would close none; nothing has
+ * changed.
  *
  * Threads: any. The octets may be reused as soon as the call returns.
  *
@@ -999,9 +1003,10 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 #define STBCAM_EV_OVERFLOW 19
 
 /**
- * A report of purchases: code one of STBCAM_REPORT_READ, _ACKNOWLEDGED. READ: id the nonce of
- * the request, big endian, arg how many pages stbcam_report_next has, 0 when the card did not
- * report. ACKNOWLEDGED: arg 0 (STBCAM_OK) or why not, flags the card's own number, text.
+ * A report of purchases: code one of STBCAM_REPORT_READ, _ACKNOWLEDGED. READ: id the nonce
+ * of the request, big endian, arg how many pages stbcam_report_next has, 0 when the card did
+ * not report. ACKNOWLEDGED: arg 0 (STBCAM_OK) or why not, flags the card's own number,
+ * text.
  */
 #define STBCAM_EV_REPORT 20
 
@@ -1115,8 +1120,8 @@ typedef struct stbcam_access_t {
     /** The CA system in use, 0 for none of ours. */
     uint16_t ca_system_id;
     /**
-     * The card's operator that the ECMs in use are for; 0 before a card is known, and where the PMT
-     * does not name it.
+     * The card's operator that the ECMs in use are for; 0 before a card is known, and where the
+     * PMT does not name it.
      */
     uint16_t operator_id;
     /** Copy control information of the last answer. */
@@ -1133,8 +1138,8 @@ typedef struct stbcam_access_t {
     uint32_t reserved;
     /**
      * The end of the right that opened the programme, as the card told it with its last answer, in
-     * seconds of the Unix epoch. Of several rights it is the one that lasts longest. 0 where no right
-     * opened it (free, a preview, refused), or the card does not tell it.
+     * seconds of the Unix epoch. Of several rights it is the one that lasts longest. 0 where no
+     * right opened it (free, a preview, refused), or the card does not tell it.
      */
     int64_t expires_utc;
 } stbcam_access_t;
@@ -1299,9 +1304,9 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
  * from a newer card; stbcam_reason_text has a text for it.
  *
  * Where some scrambled components of a programme are served and others cannot be, the served ones
- * have their keys, and the reason is that of the others: FOREIGN_SYSTEM, UNKNOWN_OPERATOR, NO_KEY or
- * TOO_MANY_STREAMS, the first of these that holds. A refusal of the served ones goes before it. A
- * host that wants only the served ones leaves the others out of its CA_PMT.
+ * have their keys, and the reason is that of the others: FOREIGN_SYSTEM, UNKNOWN_OPERATOR, NO_KEY
+ * or TOO_MANY_STREAMS, the first of these that holds. A refusal of the served ones goes before it.
+ * A host that wants only the served ones leaves the others out of its CA_PMT.
  */
 
 /** The card has not been asked yet. */
@@ -1395,8 +1400,8 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
 #define STBCAM_REASON_DESCRAMBLER 0x4C
 
 /**
- * The programme has more than 16 ECM streams or 256 scrambled components: the first ones are served
- * and keep their keys, the others stay scrambled.
+ * The programme has more than 16 ECM streams or 256 scrambled components: the first ones are
+ * served and keep their keys, the others stay scrambled.
  */
 #define STBCAM_REASON_TOO_MANY_STREAMS 0x4D
 /** Not scrambled. */
@@ -1422,9 +1427,9 @@ STBCAM_API const char *stbcam_reason_text(int32_t reason, const char *language);
 
 /**
  * Asks the card whether this is its PIN, and waits for the answer, at most card_timeout_ms.
- * *tries_left is stored with STBCAM_OK, STBCAM_E_PIN_WRONG and STBCAM_E_PIN_BLOCKED, UINT32_MAX when
- * the card has not told it; it may be NULL. With STBCAM_OK the programmes that were refused for their
- * rating are asked about at once: STBCAM_EV_ACCESS follows.
+ * *tries_left is stored with STBCAM_OK, STBCAM_E_PIN_WRONG and STBCAM_E_PIN_BLOCKED, UINT32_MAX
+ * when the card has not told it; it may be NULL. With STBCAM_OK the programmes that were refused
+ * for their rating are asked about at once: STBCAM_EV_ACCESS follows.
  *
  * STBCAM_E_PIN_WRONG: tries are left. STBCAM_E_PIN_BLOCKED: none are. STBCAM_E_ARG: not 4 to 12
  * digits. STBCAM_E_NO_CARD: no card in session. STBCAM_E_TIMEOUT: no answer.
@@ -1450,8 +1455,8 @@ stbcam_result_t stbcam_pin_verify(stbcam_t *cam,
  *
  * The caller promises:
  *
- * * old_pin points to old_len and new_pin to new_len readable octets; tries_left is NULL or
- *   writable.
+ * * old_pin points to old_len and new_pin to new_len readable octets; tries_left is NULL
+ *   or writable.
  */
 STBCAM_API
 stbcam_result_t stbcam_pin_change(stbcam_t *cam,
@@ -1470,9 +1475,9 @@ stbcam_result_t stbcam_pin_change(stbcam_t *cam,
  *
  * A request id is one wish of the subscriber. stbcam_request_new gives it out; a host that wants
  * to know after a power cut what became of the wish keeps it before confirming. The same request
- * id never pays twice: whoever is unsure begins again with the same one, and gets the same purchase
- * back as long as the storage or the card knows it. It is paid only while the library that gave it
- * out is open: after that it is asked after, and what was not paid needs a new id.
+ * id never pays twice: whoever is unsure begins again with the same one, and gets the same
+ * purchase back as long as the storage or the card knows it. It is paid only while the library
+ * that gave it out is open: after that it is asked after, and what was not paid needs a new id.
  */
 
 /** An amount: minor / 10^exponent of currency. */
@@ -1598,8 +1603,8 @@ stbcam_result_t stbcam_offers(stbcam_t *cam,
 #define STBCAM_TXN_REFUNDED 8
 
 /**
- * The card does not know this request, or no longer. Nothing is debited for it from now on; whether
- * it was paid long ago, the receipts tell.
+ * The card does not know this request, or no longer. Nothing is debited for it from now on;
+ * whether it was paid long ago, the receipts tell.
  */
 #define STBCAM_TXN_FORGOTTEN 9
 
@@ -1613,8 +1618,8 @@ typedef struct stbcam_receipt_t {
     /** Names the purchase. */
     stbcam_txn_t txn;
     /**
-     * One of STBCAM_TXN_*. What was paid is 0 unless PAID, REFUNDED or OWNED; of an OWNED one also
-     * when the card's log has no place for its record any more.
+     * One of STBCAM_TXN_*. What was paid is 0 unless PAID, REFUNDED or OWNED; of an OWNED one
+     * also when the card's log has no place for its record any more.
      */
     int32_t state;
     /** The request. */
@@ -1671,21 +1676,23 @@ STBCAM_API stbcam_result_t stbcam_request_new(stbcam_t *cam, uint8_t *out);
 /**
  * Begins a purchase; no money moves. request_id is 16 octets of stbcam_request_new;
  * price_seen is what the subscriber was shown. *out names the purchase. The same request id
- * gives the same purchase back, whatever became of it. One that was given out before a restart, and
- * that the storage does not know, is looked for on the card (STBCAM_TXN_RECOVERING), and never
- * paid.
+ * gives the same purchase back, whatever became of it. One that was given out before a restart,
+ * and that the storage does not know, is looked for on the card (STBCAM_TXN_RECOVERING), and
+ * never paid.
  *
- * STBCAM_E_ARG: the request id was not given out for this box. STBCAM_E_OFFER_EXPIRED: no such offer
- * now. STBCAM_E_PRICE_CHANGED: it costs something else. STBCAM_E_ALREADY_OWNED: bought already.
- * STBCAM_E_REQUEST_REUSED: the request was for something else. STBCAM_E_REQUEST_FORGOTTEN: its number
- * went to another request. STBCAM_E_NO_CARD: the card must be asked, and there is none in session.
- * STBCAM_E_FULL: too many purchases are open. No money has moved by any of them.
+ * STBCAM_E_ARG: the request id was not given out for this box. STBCAM_E_OFFER_EXPIRED: no such
+ * offer now. STBCAM_E_PRICE_CHANGED: it costs something else. STBCAM_E_ALREADY_OWNED: bought
+ * already. STBCAM_E_REQUEST_REUSED: the request was for something else.
+ * STBCAM_E_REQUEST_FORGOTTEN: its number went to another request. STBCAM_E_NO_CARD: the card must
+ * be asked, and there is none in session. STBCAM_E_FULL: too many purchases are open. No money has
+ * moved by any of them.
  *
  * Threads: any.
  *
  * The caller promises:
  *
- * * request_id points to 16 readable octets, price_seen to a stbcam_money_t; out is writable.
+ * * request_id points to 16 readable octets, price_seen to a stbcam_money_t; out is
+ *   writable.
  */
 STBCAM_API
 stbcam_result_t stbcam_purchase_begin(stbcam_t *cam,
@@ -1700,7 +1707,8 @@ stbcam_result_t stbcam_purchase_begin(stbcam_t *cam,
  * purchase that has ended tells its end again by an event, without a debit.
  *
  * STBCAM_E_NO_TXN: no such purchase. STBCAM_E_STATE: cancelled, or on its way already.
- * STBCAM_E_OUTCOME_UNKNOWN: being settled. STBCAM_E_NO_CARD: no card in session. STBCAM_E_ARG: not a PIN.
+ * STBCAM_E_OUTCOME_UNKNOWN: being settled. STBCAM_E_NO_CARD: no card in session. STBCAM_E_ARG: not
+ * a PIN.
  *
  * Threads: any.
  *
@@ -1740,9 +1748,9 @@ stbcam_result_t stbcam_purchase(stbcam_t *cam,
                                 struct stbcam_receipt_t *out);
 
 /**
- * Lists the receipts of purchases made with this box, also refunded ones, oldest first, piece by piece: *cursor is
- * 0 at the start and is moved on; *count says how many fit array and becomes how many were
- * copied, 0 at the end.
+ * Lists the receipts of purchases made with this box, also refunded ones, oldest first, piece by
+ * piece: *cursor is 0 at the start and is moved on; *count says how many fit array and
+ * becomes how many were copied, 0 at the end.
  *
  * Threads: any.
  *
@@ -1811,11 +1819,11 @@ stbcam_result_t stbcam_soft_descrambler_ops(stbcam_soft_descrambler_t *descrambl
 
 /**
  * Descrambles len octets of transport packets of source, in place, where the key is there.
- * results[i] is what became of packet i (STBCAM_PACKET_*); a last piece shorter than 188 octets
- * is malformed. *result_count says how many results fit and becomes how many there are;
- * results and result_count may both be NULL. Hand packets over as they come in: a pause of half a
- * crypto period between two calls is taken for a loss of signal, behind which the next ECM or the
- * start of a PES packet has to tell which key is on (docs/spec/abi.md).
+ * results[i] is what became of packet i (STBCAM_PACKET_*); a last piece shorter than 188
+ * octets is malformed. *result_count says how many results fit and becomes how many there are;
+ * results and result_count may both be NULL. Hand packets over as they come in: a pause of
+ * half a crypto period between two calls is taken for a loss of signal, behind which the next ECM
+ * or the start of a PES packet has to tell which key is on (docs/spec/abi.md).
  *
  * STBCAM_E_BUFFER: results for fewer packets than given; nothing was touched.
  *
@@ -1850,8 +1858,8 @@ STBCAM_API stbcam_result_t stbcam_soft_descrambler_free(stbcam_soft_descrambler_
 
 /**
  * Everything that a field engineer asks for, as one JSON object without secrets: version, card,
- * purse, keys' versions, filters, counters. *need becomes the length with its zero; buffer may be NULL if
- * capacity is 0.
+ * purse, keys' versions, filters, counters. *need becomes the length with its zero; buffer may
+ * be NULL if capacity is 0.
  *
  * STBCAM_E_BUFFER: *need is more than capacity; nothing was written.
  *
@@ -1999,8 +2007,8 @@ STBCAM_API stbcam_result_t stbcam_stats(stbcam_t *cam, struct stbcam_stats_t *ou
 
 /**
  * Asks the card for a report. nonce is 8 octets of the head-end's for this one request: it tells
- * an old report from a new one. from_seq is the card's number of the first purchase wanted, 0 for
- * all that the operator has not acknowledged. Never waits; the report comes as
+ * an old report from a new one. from_seq is the card's number of the first purchase wanted, 0
+ * for all that the operator has not acknowledged. Never waits; the report comes as
  * STBCAM_EV_REPORT. A later request takes the place of an earlier one.
  *
  * STBCAM_E_NO_CARD: no card in session.
@@ -2021,8 +2029,8 @@ stbcam_result_t stbcam_report_request(stbcam_t *cam,
 
 /**
  * Takes the next page of the report that was read last, the first one first. *len is the room in
- * page before, the page's octets after; STBCAM_REPORT_MAX is always enough. Another report that
- * is read takes the place of pages that were not taken.
+ * page before, the page's octets after; STBCAM_REPORT_MAX is always enough. Another report
+ * that is read takes the place of pages that were not taken.
  *
  * STBCAM_E_AGAIN: there is no page (left). STBCAM_E_BUFFER: *len is what is needed; the page
  * stays.

@@ -57,8 +57,8 @@ pub struct stbcam_access_t {
     pub sw: u16,
     /// The CA system in use, 0 for none of ours.
     pub ca_system_id: u16,
-    /// The card's operator that the ECMs in use are for; 0 before a card is known, and where the PMT
-    /// does not name it.
+    /// The card's operator that the ECMs in use are for; 0 before a card is known, and where the
+    /// PMT does not name it.
     pub operator_id: u16,
     /// Copy control information of the last answer.
     pub copy_control: u8,
@@ -73,8 +73,8 @@ pub struct stbcam_access_t {
     /// 0.
     pub reserved: u32,
     /// The end of the right that opened the programme, as the card told it with its last answer, in
-    /// seconds of the Unix epoch. Of several rights it is the one that lasts longest. 0 where no right
-    /// opened it (free, a preview, refused), or the card does not tell it.
+    /// seconds of the Unix epoch. Of several rights it is the one that lasts longest. 0 where no
+    /// right opened it (free, a preview, refused), or the card does not tell it.
     pub expires_utc: i64,
 }
 

@@ -27,8 +27,7 @@ pub(crate) type Result<T = ()> = core::result::Result<T, Error>;
 
 thread_local! {
     static REPORTED: Cell<u64> = const { Cell::new(0) };
-    static LAST: RefCell<Error> =
-        const { RefCell::new(Error { code: 0, sw: 0, card_result: 0, os_errno: 0, text: String::new() }) };
+    static LAST: RefCell<Error> = const { RefCell::new(Error::NONE) };
 }
 
 /// The calling thread's last refusal.
@@ -42,6 +41,9 @@ pub(crate) fn reported() -> u64 {
 }
 
 impl Error {
+    /// Nothing was refused yet.
+    const NONE: Self = Self { code: 0, sw: 0, card_result: 0, os_errno: 0, text: String::new() };
+
     pub(crate) fn new(code: stbcam_result_t, text: impl Into<String>) -> Self {
         Self { code, sw: 0, card_result: 0, os_errno: 0, text: text.into() }
     }

@@ -39,9 +39,10 @@ pub const STBCAM_EV_HEALTH: u32 = 18;
 /// Something was lost: `code` 1 sections (then `arg` is the source), 2 events; `amount` how many.
 pub const STBCAM_EV_OVERFLOW: u32 = 19;
 
-/// A report of purchases: `code` one of `STBCAM_REPORT_READ`, `_ACKNOWLEDGED`. READ: `id` the nonce of
-/// the request, big endian, `arg` how many pages `stbcam_report_next` has, 0 when the card did not
-/// report. ACKNOWLEDGED: `arg` 0 (`STBCAM_OK`) or why not, `flags` the card's own number, `text`.
+/// A report of purchases: `code` one of `STBCAM_REPORT_READ`, `_ACKNOWLEDGED`. READ: `id` the nonce
+/// of the request, big endian, `arg` how many pages `stbcam_report_next` has, 0 when the card did
+/// not report. ACKNOWLEDGED: `arg` 0 (`STBCAM_OK`) or why not, `flags` the card's own number,
+/// `text`.
 pub const STBCAM_EV_REPORT: u32 = 20;
 
 /// An event.

@@ -173,8 +173,8 @@ fn of_engine(
         }
         Event::ModeDisagrees { session, ecm_pid, signalled, used } => {
             text = format!(
-                "the PMT signals scrambling_mode 0x{:02X}, but the ECMs on PID 0x{:04X} have control \
-                 words of another length: descrambled as 0x{:02X}",
+                "the PMT signals scrambling_mode 0x{:02X}, but the ECMs on PID 0x{:04X} have \
+                 control words of another length: descrambled as 0x{:02X}",
                 signalled.0,
                 ecm_pid.value(),
                 used.0
@@ -183,8 +183,8 @@ fn of_engine(
         }
         Event::EmmStreamsLeftOut { source, served } => {
             text = format!(
-                "the CAT of source {source} names more than {served} EMM streams: the first {served} are \
-                 served, the others are not"
+                "the CAT of source {source} names more than {served} EMM streams: the first {served} \
+                 are served, the others are not"
             );
             stbcam_event_t { r#type: STBCAM_EV_HEALTH, ..base }
         }

@@ -12,8 +12,8 @@ use core::ffi::c_char;
 use core::time::Duration;
 
 /// Everything that a field engineer asks for, as one JSON object without secrets: version, card,
-/// purse, keys' versions, filters, counters. `*need` becomes the length with its zero; `buffer` may be NULL if
-/// `capacity` is 0.
+/// purse, keys' versions, filters, counters. `*need` becomes the length with its zero; `buffer` may
+/// be NULL if `capacity` is 0.
 ///
 /// STBCAM_E_BUFFER: `*need` is more than `capacity`; nothing was written.
 ///

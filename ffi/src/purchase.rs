@@ -34,8 +34,8 @@ pub const STBCAM_TXN_RECOVERING: i32 = 6;
 pub const STBCAM_TXN_OWNED: i32 = 7;
 /// Paid, and given back later: the right has ended. The receipt is there.
 pub const STBCAM_TXN_REFUNDED: i32 = 8;
-/// The card does not know this request, or no longer. Nothing is debited for it from now on; whether
-/// it was paid long ago, the receipts tell.
+/// The card does not know this request, or no longer. Nothing is debited for it from now on;
+/// whether it was paid long ago, the receipts tell.
 pub const STBCAM_TXN_FORGOTTEN: i32 = 9;
 
 /// It was refunded later.
@@ -49,8 +49,8 @@ pub struct stbcam_receipt_t {
     pub struct_size: usize,
     /// Names the purchase.
     pub txn: stbcam_txn_t,
-    /// One of `STBCAM_TXN_*`. What was paid is 0 unless PAID, REFUNDED or OWNED; of an OWNED one also
-    /// when the card's log has no place for its record any more.
+    /// One of `STBCAM_TXN_*`. What was paid is 0 unless PAID, REFUNDED or OWNED; of an OWNED one
+    /// also when the card's log has no place for its record any more.
     pub state: i32,
     /// The request.
     pub request_id: [u8; 16],
@@ -115,21 +115,23 @@ pub unsafe extern "C" fn stbcam_request_new(cam: *mut stbcam_t, out: *mut u8) ->
 
 /// Begins a purchase; no money moves. `request_id` is 16 octets of `stbcam_request_new`;
 /// `price_seen` is what the subscriber was shown. `*out` names the purchase. The same request id
-/// gives the same purchase back, whatever became of it. One that was given out before a restart, and
-/// that the storage does not know, is looked for on the card (`STBCAM_TXN_RECOVERING`), and never
-/// paid.
+/// gives the same purchase back, whatever became of it. One that was given out before a restart,
+/// and that the storage does not know, is looked for on the card (`STBCAM_TXN_RECOVERING`), and
+/// never paid.
 ///
-/// STBCAM_E_ARG: the request id was not given out for this box. STBCAM_E_OFFER_EXPIRED: no such offer
-/// now. STBCAM_E_PRICE_CHANGED: it costs something else. STBCAM_E_ALREADY_OWNED: bought already.
-/// STBCAM_E_REQUEST_REUSED: the request was for something else. STBCAM_E_REQUEST_FORGOTTEN: its number
-/// went to another request. STBCAM_E_NO_CARD: the card must be asked, and there is none in session.
-/// STBCAM_E_FULL: too many purchases are open. No money has moved by any of them.
+/// STBCAM_E_ARG: the request id was not given out for this box. STBCAM_E_OFFER_EXPIRED: no such
+/// offer now. STBCAM_E_PRICE_CHANGED: it costs something else. STBCAM_E_ALREADY_OWNED: bought
+/// already. STBCAM_E_REQUEST_REUSED: the request was for something else.
+/// STBCAM_E_REQUEST_FORGOTTEN: its number went to another request. STBCAM_E_NO_CARD: the card must
+/// be asked, and there is none in session. STBCAM_E_FULL: too many purchases are open. No money has
+/// moved by any of them.
 ///
 /// Threads: any.
 ///
 /// # Safety
 ///
-/// * `request_id` points to 16 readable octets, `price_seen` to a stbcam_money_t; `out` is writable.
+/// * `request_id` points to 16 readable octets, `price_seen` to a stbcam_money_t; `out` is
+///   writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stbcam_purchase_begin(
     cam: *mut stbcam_t,
@@ -158,7 +160,8 @@ pub unsafe extern "C" fn stbcam_purchase_begin(
 /// purchase that has ended tells its end again by an event, without a debit.
 ///
 /// STBCAM_E_NO_TXN: no such purchase. STBCAM_E_STATE: cancelled, or on its way already.
-/// STBCAM_E_OUTCOME_UNKNOWN: being settled. STBCAM_E_NO_CARD: no card in session. STBCAM_E_ARG: not a PIN.
+/// STBCAM_E_OUTCOME_UNKNOWN: being settled. STBCAM_E_NO_CARD: no card in session. STBCAM_E_ARG: not
+/// a PIN.
 ///
 /// Threads: any.
 ///
@@ -213,9 +216,9 @@ pub unsafe extern "C" fn stbcam_purchase(
     })
 }
 
-/// Lists the receipts of purchases made with this box, also refunded ones, oldest first, piece by piece: `*cursor` is
-/// 0 at the start and is moved on; `*count` says how many fit `array` and becomes how many were
-/// copied, 0 at the end.
+/// Lists the receipts of purchases made with this box, also refunded ones, oldest first, piece by
+/// piece: `*cursor` is 0 at the start and is moved on; `*count` says how many fit `array` and
+/// becomes how many were copied, 0 at the end.
 ///
 /// Threads: any.
 ///

@@ -4,9 +4,9 @@
 //! from a newer card; `stbcam_reason_text` has a text for it.
 //!
 //! Where some scrambled components of a programme are served and others cannot be, the served ones
-//! have their keys, and the reason is that of the others: FOREIGN_SYSTEM, UNKNOWN_OPERATOR, NO_KEY or
-//! TOO_MANY_STREAMS, the first of these that holds. A refusal of the served ones goes before it. A
-//! host that wants only the served ones leaves the others out of its CA_PMT.
+//! have their keys, and the reason is that of the others: FOREIGN_SYSTEM, UNKNOWN_OPERATOR, NO_KEY
+//! or TOO_MANY_STREAMS, the first of these that holds. A refusal of the served ones goes before it.
+//! A host that wants only the served ones leaves the others out of its CA_PMT.
 
 use crate::text;
 use cam_core::AccessStatus;
@@ -89,8 +89,8 @@ pub const STBCAM_REASON_NO_ECM: i32 = 0x4B;
 /// The descrambler has refused the control words or the key ladder: `set_cw` or `load_ladder` did
 /// not return 0, or the software descrambler does not know the scrambling mode.
 pub const STBCAM_REASON_DESCRAMBLER: i32 = 0x4C;
-/// The programme has more than 16 ECM streams or 256 scrambled components: the first ones are served
-/// and keep their keys, the others stay scrambled.
+/// The programme has more than 16 ECM streams or 256 scrambled components: the first ones are
+/// served and keep their keys, the others stay scrambled.
 pub const STBCAM_REASON_TOO_MANY_STREAMS: i32 = 0x4D;
 /// Not scrambled.
 pub const STBCAM_REASON_CLEAR: i32 = 0x7F;

@@ -25,8 +25,8 @@ pub const STBCAM_REPORT_READ: i32 = 1;
 pub const STBCAM_REPORT_ACKNOWLEDGED: i32 = 2;
 
 /// Asks the card for a report. `nonce` is 8 octets of the head-end's for this one request: it tells
-/// an old report from a new one. `from_seq` is the card's number of the first purchase wanted, 0 for
-/// all that the operator has not acknowledged. Never waits; the report comes as
+/// an old report from a new one. `from_seq` is the card's number of the first purchase wanted, 0
+/// for all that the operator has not acknowledged. Never waits; the report comes as
 /// `STBCAM_EV_REPORT`. A later request takes the place of an earlier one.
 ///
 /// STBCAM_E_NO_CARD: no card in session.
@@ -54,8 +54,8 @@ pub const STBCAM_REPORT_MAX: usize = 238;
 const _: () = assert!(STBCAM_REPORT_MAX == Report::MAX_LEN);
 
 /// Takes the next page of the report that was read last, the first one first. `*len` is the room in
-/// `page` before, the page's octets after; `STBCAM_REPORT_MAX` is always enough. Another report that
-/// is read takes the place of pages that were not taken.
+/// `page` before, the page's octets after; `STBCAM_REPORT_MAX` is always enough. Another report
+/// that is read takes the place of pages that were not taken.
 ///
 /// STBCAM_E_AGAIN: there is no page (left). STBCAM_E_BUFFER: `*len` is what is needed; the page
 /// stays.

@@ -88,8 +88,8 @@ pub const STBCAM_E_REQUEST_REUSED: stbcam_result_t = -65;
 /// purchase is open again, confirming it again pays once; after a restart it is refused, and the
 /// wish needs a new request id.
 pub const STBCAM_E_NOT_PAID: stbcam_result_t = -66;
-/// Neither the storage nor the card knows this request, or no longer. Nothing is debited for it from
-/// now on.
+/// Neither the storage nor the card knows this request, or no longer. Nothing is debited for it
+/// from now on.
 pub const STBCAM_E_REQUEST_FORGOTTEN: stbcam_result_t = -67;
 /// The price is over the card's limit of a purchase. No money has moved.
 pub const STBCAM_E_LIMIT: stbcam_result_t = -68;
@@ -100,8 +100,8 @@ pub const STBCAM_E_SEQUENCE: stbcam_result_t = -69;
 pub const STBCAM_E_RATING: stbcam_result_t = -70;
 /// The card has no key for the offer. No money has moved.
 pub const STBCAM_E_NO_KEY: stbcam_result_t = -71;
-/// Nothing is sold to this card by this offer: no price, not in this region, or messages missing. No
-/// money has moved.
+/// Nothing is sold to this card by this offer: no price, not in this region, or messages missing.
+/// No money has moved.
 pub const STBCAM_E_NOT_FOR_SALE: stbcam_result_t = -72;
 /// The offer is not authentic. No money has moved.
 pub const STBCAM_E_OFFER_FORGED: stbcam_result_t = -73;

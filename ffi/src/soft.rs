@@ -90,11 +90,11 @@ pub const STBCAM_PACKET_NO_KEY: u8 = 2;
 pub const STBCAM_PACKET_MALFORMED: u8 = 3;
 
 /// Descrambles `len` octets of transport packets of `source`, in place, where the key is there.
-/// `results[i]` is what became of packet i (`STBCAM_PACKET_*`); a last piece shorter than 188 octets
-/// is malformed. `*result_count` says how many results fit and becomes how many there are;
-/// `results` and `result_count` may both be NULL. Hand packets over as they come in: a pause of half a
-/// crypto period between two calls is taken for a loss of signal, behind which the next ECM or the
-/// start of a PES packet has to tell which key is on (docs/spec/abi.md).
+/// `results[i]` is what became of packet i (`STBCAM_PACKET_*`); a last piece shorter than 188
+/// octets is malformed. `*result_count` says how many results fit and becomes how many there are;
+/// `results` and `result_count` may both be NULL. Hand packets over as they come in: a pause of
+/// half a crypto period between two calls is taken for a loss of signal, behind which the next ECM
+/// or the start of a PES packet has to tell which key is on (docs/spec/abi.md).
 ///
 /// STBCAM_E_BUFFER: results for fewer packets than given; nothing was touched.
 ///

@@ -29,8 +29,8 @@ pub extern "C" fn stbcam_is_our_ca(cam: *mut stbcam_t, ca_system_id: u16) -> i32
 }
 
 /// Takes a section of the CAT: EMM PIDs of the source. Give every new version. One that is not yet
-/// applicable (current_next_indicator 0) changes nothing. 256 EMM streams of each source are served;
-/// more are told once by `STBCAM_EV_HEALTH`.
+/// applicable (current_next_indicator 0) changes nothing. 256 EMM streams of each source are
+/// served; more are told once by `STBCAM_EV_HEALTH`.
 ///
 /// STBCAM_E_SECTION: not a CAT section or its CRC is wrong.
 ///
@@ -90,7 +90,8 @@ pub unsafe extern "C" fn stbcam_session_open_pmt(
 /// stay.
 ///
 /// STBCAM_E_NO_SESSION: not open. STBCAM_E_SECTION: not a PMT section, its CRC is wrong, it is of
-/// another programme or not yet applicable (current_next_indicator 0); the session goes on as it was.
+/// another programme or not yet applicable (current_next_indicator 0); the session goes on as it
+/// was.
 ///
 /// Threads: any. The octets may be reused as soon as the call returns.
 ///
@@ -119,7 +120,8 @@ pub const STBCAM_CA_ENABLE_POSSIBLE: u8 = 0x01;
 pub const STBCAM_CA_ENABLE_PURCHASE: u8 = 0x02;
 /// CA_enable: possible after a dialogue: the programme is rated, and the PIN opens it.
 pub const STBCAM_CA_ENABLE_DIALOGUE: u8 = 0x03;
-/// CA_enable: not possible, no right: the card denies it, or it is another operator's or CA system's.
+/// CA_enable: not possible, no right: the card denies it, or it is another operator's or CA
+/// system's.
 pub const STBCAM_CA_ENABLE_NO_RIGHT: u8 = 0x71;
 /// CA_enable: not possible for technical reasons: the card is out or starts, or the access is
 /// technical.
@@ -133,8 +135,8 @@ pub struct stbcam_ca_pmt_reply_t {
     pub struct_size: usize,
     /// The session that the object opened or changed; 0 for none.
     pub session: stbcam_session_t,
-    /// One of `STBCAM_CA_ENABLE_*` (EN 50221 §8.4.3.5), as things stand now; 0 when the object selects
-    /// no component.
+    /// One of `STBCAM_CA_ENABLE_*` (EN 50221 §8.4.3.5), as things stand now; 0 when the object
+    /// selects no component.
     pub ca_enable: u8,
     /// 0.
     pub reserved: [u8; 3],
@@ -152,17 +154,18 @@ unsafe impl CStruct for stbcam_ca_pmt_reply_t {}
 /// no list holds a session that `stbcam_session_open_pmt` opened.
 ///
 /// Commands, for each component its own or else the programme's:
-///  - ok_descrambling, ok_mmi: the component is descrambled. A dialogue is the host's, by offers and
-///    PIN. Answered with the session, and `ca_enable` by its access.
+///  - ok_descrambling, ok_mmi: the component is descrambled. A dialogue is the host's, by offers
+///    and PIN. Answered with the session, and `ca_enable` by its access.
 ///  - query, when no component is to be descrambled: changes nothing. `ca_enable` is by the access
-///    of an open session of the programme on this source, else by what its CA_descriptors are to the
-///    card.
+///    of an open session of the programme on this source, else by what its CA_descriptors are to
+///    the card.
 ///  - not_selected: the component is left scrambled. When that is all of them, or the object has
 ///    no component, the session of the programme ends; a list is emptied so.
 ///
 /// STBCAM_E_SECTION: malformed, not yet applicable (current_next_indicator 0), or a
 /// ca_pmt_list_management or ca_pmt_cmd_id that EN 50221 does not have; nothing has changed.
-/// STBCAM_E_FULL: `max_sessions` are open, and `first` or `only` would close none; nothing has changed.
+/// STBCAM_E_FULL: `max_sessions` are open, and `first` or `only` would close none; nothing has
+/// changed.
 ///
 /// Threads: any. The octets may be reused as soon as the call returns.
 ///
