@@ -637,11 +637,11 @@ typedef struct stbcam_config_t {
     void *log_user;
     /** The most talkative level that is logged, one of STBCAM_LOG_*. Default: WARN. */
     int32_t log_level;
-    /** At most so many sessions. Default 16. */
+    /** The most sessions that are open at once. Default 16. */
     uint32_t max_sessions;
-    /** At most so many EMMs wait for the card. Default 64. */
+    /** The most EMMs that wait for the card. Default 64. */
     uint32_t emm_queue;
-    /** At most so many events wait for the host. Default 256. */
+    /** The most events that wait for the host. Default 256. */
     uint32_t event_queue;
     /** Octets of the ring between a source and the card thread. Default 65536. */
     uint32_t section_ring;
@@ -1070,6 +1070,9 @@ stbcam_result_t stbcam_next_event(stbcam_t *cam,
                                   uint32_t timeout_ms);
 
 /* ---- 7. Access, card, entitlements -------------------------------------------------------------
+ *
+ * What the subscriber may see and why, as things stand now. STBCAM_EV_ACCESS, STBCAM_EV_CARD
+ * and STBCAM_EV_ENTITLEMENTS say when it has changed.
  */
 
 /** The card has not been asked yet. */

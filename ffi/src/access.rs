@@ -1,4 +1,7 @@
 //! 7. Access, card, entitlements
+//!
+//! What the subscriber may see and why, as things stand now. `STBCAM_EV_ACCESS`, `STBCAM_EV_CARD`
+//! and `STBCAM_EV_ENTITLEMENTS` say when it has changed.
 
 use crate::error::Error;
 use crate::guard::guard;

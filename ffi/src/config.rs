@@ -68,11 +68,11 @@ pub struct stbcam_config_t {
     pub log_user: *mut c_void,
     /// The most talkative level that is logged, one of `STBCAM_LOG_*`. Default: WARN.
     pub log_level: i32,
-    /// At most so many sessions. Default 16.
+    /// The most sessions that are open at once. Default 16.
     pub max_sessions: u32,
-    /// At most so many EMMs wait for the card. Default 64.
+    /// The most EMMs that wait for the card. Default 64.
     pub emm_queue: u32,
-    /// At most so many events wait for the host. Default 256.
+    /// The most events that wait for the host. Default 256.
     pub event_queue: u32,
     /// Octets of the ring between a source and the card thread. Default 65536.
     pub section_ring: u32,

@@ -1,4 +1,4 @@
-//! How the host takes events.
+//! How the host waits for events and takes them.
 
 use crate::error::Error;
 use crate::event::stbcam_event_t;

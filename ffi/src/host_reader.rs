@@ -1,4 +1,5 @@
-//! The host's card reader as a reader of the card thread.
+//! The host's card reader as a reader of the card thread. A host that answers nonsense (a length
+//! beyond the room, a number that is no result) is taken for one that has lost it.
 
 use crate::callback::callback;
 use crate::error::{Error, Result};
@@ -233,7 +234,7 @@ impl OpenReader {
     }
 }
 
-/// The host says that it has written so many octets.
+/// Refuses the host's word that it has written more octets than had room.
 fn check(what: &'static str, octets: usize, room: usize) -> std::result::Result<(), ReaderError> {
     if octets > room {
         return Err(wrong(what, format!("it says {octets} octets where {room} had room")));

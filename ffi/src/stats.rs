@@ -1,4 +1,4 @@
-//! The counters.
+//! Counters of engine and card line, from `stbcam_open` on.
 
 use crate::guard::guard;
 use crate::result::stbcam_result_t;
