@@ -1,13 +1,15 @@
 //! The card as a reader sees it: power, APDUs, and the bench's view of what is inside.
 
 use crate::atr;
-use crate::cos::{Cos, Interface, Random};
+use crate::cos::Cos;
 use crate::factory;
 use crate::fault::Fault;
 use crate::inspect::{self, Inspection};
+use crate::interface::Interface;
 use crate::nvm::{Cut, Durability, FileStore, Nvm, NvmError, PageStore, RamStore, StoreError};
 use crate::personalisation::{Personalisation, PersonalisationError};
 use crate::psam;
+use crate::random::Random;
 use crate::vault::{self, Stop, Unusable, Vault};
 use cam_types::{DecodeError, Fen};
 use ecm_emm::card::{EmmOutcome, EmmResult, INS_EMM};

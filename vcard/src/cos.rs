@@ -9,41 +9,16 @@ mod channel;
 
 use crate::cas::{Cas, CasRam};
 use crate::firewall::{Aid, Context};
+use crate::interface::Interface;
 use crate::isd;
 use crate::psam::{self, Psam, PsamRam};
 use crate::purse::{self, Purse, PurseRam};
+use crate::random::Random;
 use crate::vault::{Stop, Vault};
 use channel::Channel;
 use ecm_emm::card::INS_EMM;
 use gp::scp03::{INS_EXTERNAL_AUTHENTICATE, INS_INITIALIZE_UPDATE};
 use iso7816::apdu::{Command, StatusWord};
-
-/// Which side of the card a command comes from. One is active per power-up.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Interface {
-    /// ISO/IEC 7816.
-    #[default]
-    Contact,
-    /// ISO/IEC 14443: the purse only.
-    Contactless,
-}
-
-/// Where random numbers come from.
-pub struct Random(Source);
-
-type Source = Box<dyn FnMut(&mut [u8]) + Send>;
-
-impl Random {
-    /// From a source of one's own.
-    pub fn new(source: impl FnMut(&mut [u8]) + Send + 'static) -> Self {
-        Self(Box::new(source))
-    }
-
-    /// Fills the octets.
-    pub fn fill(&mut self, octets: &mut [u8]) {
-        (self.0)(octets);
-    }
-}
 
 /// The application that commands go to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -25,7 +25,8 @@ mod tac;
 pub(crate) use emm::{Abort, not_opened};
 pub(crate) use file::application_fci;
 
-use crate::cos::{Interface, Random};
+use crate::interface::Interface;
+use crate::random::Random;
 use crate::vault::{Stop, Vault};
 use file::File;
 use initialize::Initialized;

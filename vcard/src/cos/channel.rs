@@ -1,9 +1,9 @@
 //! Secure channels: with a paired box, and with whoever administers the card.
 
-use super::Random;
 use crate::cas::store::{PAIRINGS, Pairing};
 use crate::firewall::{Aid, Context};
 use crate::isd;
+use crate::random::Random;
 use crate::vault::{Stop, Vault};
 use cam_types::{Key, StbId};
 use ecm_emm::card::pairing_key_version;

@@ -1,12 +1,13 @@
 //! What ends the movement of money.
 
 use super::*;
-use crate::cos::{Interface, Random};
 use crate::factory;
 use crate::firewall::Context;
+use crate::interface::Interface;
 use crate::nvm::{Nvm, RamStore};
 use crate::personalisation::Personalisation;
 use crate::purse::{Purse, PurseRam};
+use crate::random::Random;
 use crate::vault::{self, Vault};
 use cam_types::{BcdDate, BcdTime, TerminalId};
 use hex_literal::hex;
