@@ -230,7 +230,7 @@ impl Card {
     /// An EMM from the factory, outside of any session.
     fn factory_emm(&mut self, section: &[u8]) -> Option<EmmResult> {
         let mut select = vec![0x00, 0xA4, 0x04, 0x00];
-        let aid = crate::firewall::Aid::CAS.octets();
+        let aid = crate::aid::Aid::CAS.octets();
         select.push(aid.len() as u8);
         select.extend_from_slice(aid);
         self.transmit(&select).ok()?;

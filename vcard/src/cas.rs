@@ -18,7 +18,7 @@ mod time;
 
 pub use time::CasRam;
 
-use crate::firewall::Context;
+use crate::context::Context;
 use crate::pin::{self, Verdict};
 use crate::vault::{Stop, Vault};
 use cam_types::ChannelId;

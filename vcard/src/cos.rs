@@ -7,8 +7,9 @@
 
 mod channel;
 
+use crate::aid::Aid;
 use crate::cas::{Cas, CasRam};
-use crate::firewall::{Aid, Context};
+use crate::context::Context;
 use crate::interface::Interface;
 use crate::isd;
 use crate::psam::{self, Psam, PsamRam};

@@ -3,7 +3,7 @@
 use crate::card::Status;
 use crate::cas::log::State;
 use crate::cas::store::CasStore;
-use crate::firewall::{Context, Violation};
+use crate::context::{Context, Violation};
 use crate::keyring::KeyPair;
 use crate::psam::store::PsamStore;
 use crate::purse::record::RecordFile;

@@ -1,6 +1,8 @@
 //! The issuer's security domain: who the card is, and the key sets that administer it.
 
-use crate::firewall::{Aid, Context, Objects, Violation};
+use crate::aid::Aid;
+use crate::context::{Context, Violation};
+use crate::firewall::Objects;
 use crate::persist::{Guarded, Table, persist};
 use crate::vault::{Stop, Vault};
 use cam_types::{CardId, Key};

@@ -2,10 +2,12 @@
 //! served on a pseudo terminal as a serial reader would serve it.
 #![deny(unsafe_code)]
 
+pub mod aid;
 pub mod atr;
 mod binary;
 pub mod card;
 mod cas;
+pub mod context;
 pub mod control;
 mod cos;
 mod delivery;

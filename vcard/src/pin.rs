@@ -2,8 +2,10 @@
 //!
 //! The counter goes down in memory before the PIN is compared, so that a cut saves no try (T15).
 
+use crate::aid::Aid;
+use crate::context::{Context, Violation};
 use crate::fault::Fault;
-use crate::firewall::{Aid, Context, Objects, Violation};
+use crate::firewall::Objects;
 use crate::persist::{Guarded, persist};
 use crate::purse::sharing as purse;
 use crate::vault::{Stop, Vault};

@@ -9,7 +9,7 @@ mod crypt;
 pub mod store;
 
 use crate::binary;
-use crate::firewall::Context;
+use crate::context::Context;
 use crate::persist::Guarded;
 use crate::vault::{Stop, Vault};
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalSequence};

@@ -1,8 +1,9 @@
 //! All that lasts on the card: objects in memory, changed by transactions only.
 
 use crate::cas::store::CasStore;
+use crate::context::Violation;
 use crate::fault::Fault;
-use crate::firewall::{Objects, Violation};
+use crate::firewall::Objects;
 use crate::isd::IssuerStore;
 use crate::nvm::{Cut, Nvm, NvmError, PAGE, PageStore};
 use crate::persist::Persist;

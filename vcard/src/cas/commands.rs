@@ -2,8 +2,9 @@
 
 use super::rights::{Full, Kind, Right};
 use super::store::{CasStore, Pairing, SignatureKey};
+use crate::context::Context;
 use crate::delivery::{self, Carrier, Effect, Outcome, refused};
-use crate::firewall::{Context, Objects};
+use crate::firewall::Objects;
 use crate::keyring::{Generation, KeyPair};
 use crate::pin;
 use crate::purse::Abort;

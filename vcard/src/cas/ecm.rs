@@ -3,8 +3,8 @@
 use super::access::{self, Decision};
 use super::store::CasStore;
 use super::time::CasRam;
+use crate::context::Context;
 use crate::fault::Fault;
-use crate::firewall::Context;
 use crate::purse::sharing as purse;
 use crate::vault::{Stop, Vault};
 use aes::cipher::{BlockCipherEncrypt, KeyInit};

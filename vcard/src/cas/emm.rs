@@ -6,9 +6,9 @@
 use super::commands::carry_out;
 use super::store::CasStore;
 use super::time::{CasRam, Moved};
+use crate::context::Context;
 use crate::delivery::{Carrier, total};
 use crate::fault::Fault;
-use crate::firewall::Context;
 use crate::purse::sharing as purse;
 use crate::purse::{Abort, not_opened};
 use crate::vault::{Stop, Vault};

@@ -2,7 +2,7 @@
 
 use super::store::CasStore;
 use super::time::CasRam;
-use crate::firewall::Context;
+use crate::context::Context;
 use crate::keyring::KeyPair;
 use crate::pin;
 use crate::purse::sharing as purse;

@@ -9,8 +9,8 @@ use super::log::Record;
 use super::rights::{Kind, Right};
 use super::store::CasStore;
 use super::time::CasRam;
+use crate::context::Context;
 use crate::fault::Fault;
-use crate::firewall::Context;
 use crate::purse::sharing::{self as purse, NotPaid, Order};
 use crate::vault::{Stop, Vault};
 use cam_types::{CasTime, Fen};
@@ -164,8 +164,8 @@ impl From<Stop> for Unmade {
     }
 }
 
-impl From<crate::firewall::Violation> for Unmade {
-    fn from(violation: crate::firewall::Violation) -> Self {
+impl From<crate::context::Violation> for Unmade {
+    fn from(violation: crate::context::Violation) -> Self {
         Self::Stop(violation.into())
     }
 }

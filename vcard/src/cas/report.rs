@@ -5,8 +5,8 @@
 
 use super::store::CasStore;
 use super::time::CasRam;
+use crate::context::Context;
 use crate::fault::Fault;
-use crate::firewall::Context;
 use crate::purse::sharing as purse;
 use crate::vault::{Stop, Vault};
 use ecm_emm::OpenError;

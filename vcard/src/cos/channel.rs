@@ -1,7 +1,8 @@
 //! Secure channels: with a paired box, and with whoever administers the card.
 
+use crate::aid::Aid;
 use crate::cas::store::{PAIRINGS, Pairing};
-use crate::firewall::{Aid, Context};
+use crate::context::Context;
 use crate::isd;
 use crate::random::Random;
 use crate::vault::{Stop, Vault};

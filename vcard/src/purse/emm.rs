@@ -5,9 +5,10 @@ use super::ledger::NotBooked;
 use super::store::{PurseStore, State};
 use crate::cas::log::Record;
 use crate::cas::sharing as cas;
+use crate::context::Context;
 use crate::delivery::{self, Carrier, Effect, Outcome, later, refused, total};
 use crate::fault::Fault;
-use crate::firewall::{Context, Objects};
+use crate::firewall::Objects;
 use crate::vault::{Stop, Vault};
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};
 use ecm_emm::OpenError;
@@ -45,8 +46,8 @@ impl From<NotBooked> for Abort {
     }
 }
 
-impl From<crate::firewall::Violation> for Abort {
-    fn from(violation: crate::firewall::Violation) -> Self {
+impl From<crate::context::Violation> for Abort {
+    fn from(violation: crate::context::Violation) -> Self {
         Self::Stop(violation.into())
     }
 }

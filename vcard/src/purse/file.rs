@@ -5,7 +5,7 @@ use super::data::expect;
 use super::record::{Record, RecordFile};
 use super::store::{LOG, PurseStore};
 use crate::binary;
-use crate::firewall::Context;
+use crate::context::Context;
 use crate::vault::Stop;
 use iso7816::apdu::{Command, StatusWord};
 use std::cmp::Ordering;

@@ -6,7 +6,7 @@ use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
 use super::ledger::next;
 use super::{Purse, PurseRam, status};
-use crate::firewall::Context;
+use crate::context::Context;
 use crate::interface::Interface;
 use crate::vault::Stop;
 use cam_types::{Fen, Reader};

@@ -6,7 +6,7 @@ use super::secure::ENDED;
 use super::store::{FixedKey, State};
 use super::{Purse, status};
 use crate::binary::OUT_OF_FILE;
-use crate::firewall::Context;
+use crate::context::Context;
 use crate::isd;
 use crate::vault::Stop;
 use iso7816::apdu::{Command, StatusWord};

@@ -10,7 +10,7 @@ use super::ledger::next;
 use super::load::host_challenge;
 use super::store::FixedKey;
 use super::{Purse, status};
-use crate::firewall::Context;
+use crate::context::Context;
 use crate::vault::Stop;
 use cam_types::{Fen, Reader};
 use iso7816::apdu::{Command, StatusWord};

@@ -4,7 +4,7 @@ use super::Purse;
 use super::data::expect;
 use super::key::des_key;
 use super::store::FixedKey;
-use crate::firewall::Context;
+use crate::context::Context;
 use crate::pin::{self, Verdict};
 use crate::vault::Stop;
 use ecm_emm::card::PinBlock;

@@ -2,7 +2,7 @@
 
 use super::data::expect;
 use super::{Purse, status};
-use crate::firewall::Context;
+use crate::context::Context;
 use crate::vault::Stop;
 use iso7816::apdu::{Command, StatusWord};
 use wallet::{Account, PurseStatus, TransactionType};

@@ -6,7 +6,7 @@ use super::file::record_name;
 use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
 use super::status;
-use crate::firewall::Context;
+use crate::context::Context;
 use crate::vault::Stop;
 use cam_types::{Fen, Reader, TerminalSequence};
 use iso7816::apdu::{Command, StatusWord};

@@ -5,7 +5,9 @@
 
 use super::ledger::{Booked, NO_MAC, NotBooked};
 use super::store::{PurseStore, State};
-use crate::firewall::{Aid, Context, Objects, Violation};
+use crate::aid::Aid;
+use crate::context::{Context, Violation};
+use crate::firewall::Objects;
 use crate::persist::Guarded;
 use crate::vault::{Stop, Vault};
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};

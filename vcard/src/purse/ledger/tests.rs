@@ -1,8 +1,8 @@
 //! What ends the movement of money.
 
 use super::*;
+use crate::context::Context;
 use crate::factory;
-use crate::firewall::Context;
 use crate::interface::Interface;
 use crate::nvm::{Nvm, RamStore};
 use crate::personalisation::Personalisation;
