@@ -10,7 +10,8 @@ use crate::nvm::{Cut, Durability, FileStore, Nvm, NvmError, PageStore, RamStore,
 use crate::personalisation::{Personalisation, PersonalisationError};
 use crate::psam;
 use crate::random::Random;
-use crate::vault::{self, Stop, Unusable, Vault};
+use crate::stop::Stop;
+use crate::vault::{self, Unusable, Vault};
 use cam_types::{DecodeError, Fen};
 use ecm_emm::card::{EmmOutcome, EmmResult, INS_EMM};
 use std::fmt;

@@ -20,7 +20,8 @@ pub use time::CasRam;
 
 use crate::context::Context;
 use crate::pin::{self, Verdict};
-use crate::vault::{Stop, Vault};
+use crate::stop::Stop;
+use crate::vault::Vault;
 use cam_types::ChannelId;
 use ecm_emm::card::{
     INS_ACK, INS_CHANGE_PIN, INS_ECM, INS_EMM, INS_INFO, INS_PURCHASE, INS_REPORT, INS_RIGHTS,

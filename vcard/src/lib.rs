@@ -35,6 +35,7 @@ mod random;
 pub mod record;
 pub mod script;
 pub mod serve;
+mod stop;
 #[expect(unsafe_code, reason = "the terminal ioctls that nix does not wrap")]
 mod sys;
 mod vault;

@@ -8,7 +8,8 @@ use crate::fault::Fault;
 use crate::firewall::Objects;
 use crate::persist::{Guarded, persist};
 use crate::purse::sharing as purse;
-use crate::vault::{Stop, Vault};
+use crate::stop::Stop;
+use crate::vault::Vault;
 use cam_types::Secret;
 use ecm_emm::card::PinBlock;
 

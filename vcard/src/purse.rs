@@ -27,7 +27,8 @@ pub(crate) use file::application_fci;
 
 use crate::interface::Interface;
 use crate::random::Random;
-use crate::vault::{Stop, Vault};
+use crate::stop::Stop;
+use crate::vault::Vault;
 use file::File;
 use initialize::Initialized;
 use iso7816::apdu::{Command, StatusWord};

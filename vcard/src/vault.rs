@@ -1,7 +1,6 @@
 //! All that lasts on the card: objects in memory, changed by transactions only.
 
 use crate::cas::store::CasStore;
-use crate::context::Violation;
 use crate::fault::Fault;
 use crate::firewall::Objects;
 use crate::isd::IssuerStore;
@@ -10,40 +9,8 @@ use crate::persist::Persist;
 use crate::pin::Pin;
 use crate::psam::store::PsamStore;
 use crate::purse::store::PurseStore;
+use crate::stop::Stop;
 use cam_types::{DecodeError, Reader};
-use iso7816::apdu::StatusWord;
-
-/// Why a command ended without an answer of its own.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Stop {
-    /// It was refused with this status word.
-    Status(StatusWord),
-    /// The power went away.
-    PowerLost,
-}
-
-impl From<StatusWord> for Stop {
-    fn from(sw: StatusWord) -> Self {
-        Self::Status(sw)
-    }
-}
-
-impl From<Violation> for Stop {
-    fn from(_: Violation) -> Self {
-        Self::Status(StatusWord::SECURITY_STATUS)
-    }
-}
-
-impl From<NvmError> for Stop {
-    fn from(error: NvmError) -> Self {
-        match error {
-            // Not enough memory: nothing was written.
-            NvmError::TooLarge { .. } => Self::Status(StatusWord(0x6A84)),
-            // Only the next boot knows what was written.
-            NvmError::Store(_) | NvmError::WrongSize { .. } => Self::PowerLost,
-        }
-    }
-}
 
 /// Version of the layout, in front of everything.
 const LAYOUT: [u8; 4] = *b"SCV3";

@@ -11,7 +11,8 @@ use crate::delivery::{Carrier, total};
 use crate::fault::Fault;
 use crate::purse::sharing as purse;
 use crate::purse::{Abort, not_opened};
-use crate::vault::{Stop, Vault};
+use crate::stop::Stop;
+use crate::vault::Vault;
 use ecm_emm::OpenError;
 use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
 use ecm_emm::emm::{

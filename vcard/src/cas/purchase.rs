@@ -12,7 +12,8 @@ use super::time::CasRam;
 use crate::context::Context;
 use crate::fault::Fault;
 use crate::purse::sharing::{self as purse, NotPaid, Order};
-use crate::vault::{Stop, Vault};
+use crate::stop::Stop;
+use crate::vault::Vault;
 use cam_types::{CasTime, Fen};
 use ecm_emm::card::{
     AccessStatus, Offer, PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState,

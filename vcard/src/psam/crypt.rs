@@ -2,7 +2,7 @@
 
 use super::store::KeyUse;
 use super::{Psam, factors, status, store};
-use crate::vault::Stop;
+use crate::stop::Stop;
 use cam_types::{Key, Secret};
 use iso7816::apdu::{Command, StatusWord};
 use wallet::PurseStatus;

@@ -6,7 +6,7 @@ use super::record::{Record, RecordFile};
 use super::store::{LOG, PurseStore};
 use crate::binary;
 use crate::context::Context;
-use crate::vault::Stop;
+use crate::stop::Stop;
 use iso7816::apdu::{Command, StatusWord};
 use std::cmp::Ordering;
 use wallet::LogRecord;

@@ -3,7 +3,7 @@
 use super::data::expect;
 use super::record::Record;
 use super::{Purse, status};
-use crate::vault::Stop;
+use crate::stop::Stop;
 use cam_types::{BcdDate, BcdTime, Fen, Reader, TerminalId};
 use iso7816::apdu::{Command, StatusWord};
 use std::collections::BTreeMap;

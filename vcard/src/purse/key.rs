@@ -2,7 +2,7 @@
 
 use super::status;
 use crate::keyring::Generation;
-use crate::vault::Stop;
+use crate::stop::Stop;
 use cam_types::Secret;
 use wallet::PurseStatus;
 

@@ -5,7 +5,7 @@
 use super::store::PurseStore;
 use super::{status, tac};
 use crate::persist::Guarded;
-use crate::vault::Stop;
+use crate::stop::Stop;
 use cam_types::{Fen, TerminalSequence};
 use iso7816::apdu::StatusWord;
 use wallet::formula::{mac3_unload, tac_load_input, tac_overdraft_input, tac_purchase_input};

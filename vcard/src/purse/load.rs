@@ -8,7 +8,7 @@ use super::ledger::next;
 use super::{Purse, PurseRam, status};
 use crate::context::Context;
 use crate::interface::Interface;
-use crate::vault::Stop;
+use crate::stop::Stop;
 use cam_types::{Fen, Reader};
 use iso7816::apdu::{Command, StatusWord};
 use wallet::formula::{mac1_load, mac2_load};

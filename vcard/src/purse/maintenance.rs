@@ -8,7 +8,7 @@ use super::{Purse, status};
 use crate::binary::OUT_OF_FILE;
 use crate::context::Context;
 use crate::isd;
-use crate::vault::Stop;
+use crate::stop::Stop;
 use iso7816::apdu::{Command, StatusWord};
 use wallet::PurseStatus;
 

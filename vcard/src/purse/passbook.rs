@@ -11,7 +11,7 @@ use super::load::host_challenge;
 use super::store::FixedKey;
 use super::{Purse, status};
 use crate::context::Context;
-use crate::vault::Stop;
+use crate::stop::Stop;
 use cam_types::{Fen, Reader};
 use iso7816::apdu::{Command, StatusWord};
 use wallet::formula::{mac1_overdraft, mac2_load, mac2_overdraft};

@@ -6,7 +6,7 @@ use super::key::des_key;
 use super::store::FixedKey;
 use crate::context::Context;
 use crate::pin::{self, Verdict};
-use crate::vault::Stop;
+use crate::stop::Stop;
 use ecm_emm::card::PinBlock;
 use iso7816::apdu::{Command, StatusWord};
 use std::ops::RangeInclusive;

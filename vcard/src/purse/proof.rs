@@ -3,7 +3,7 @@
 use super::data::expect;
 use super::{Purse, status};
 use crate::context::Context;
-use crate::vault::Stop;
+use crate::stop::Stop;
 use iso7816::apdu::{Command, StatusWord};
 use wallet::{Account, PurseStatus, TransactionType};
 

@@ -7,7 +7,7 @@ use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
 use super::status;
 use crate::context::Context;
-use crate::vault::Stop;
+use crate::stop::Stop;
 use cam_types::{Fen, Reader, TerminalSequence};
 use iso7816::apdu::{Command, StatusWord};
 use std::collections::BTreeMap;

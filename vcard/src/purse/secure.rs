@@ -10,7 +10,7 @@ use super::store::{FixedKey, PurseStore, State};
 use crate::context::Context;
 use crate::firewall::Objects;
 use crate::interface::Interface;
-use crate::vault::Stop;
+use crate::stop::Stop;
 use iso7816::apdu::{Command, StatusWord};
 use wallet::Mac;
 use wallet::secure_messaging::{Challenge, SecureKey};
