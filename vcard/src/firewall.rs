@@ -8,8 +8,8 @@
 use crate::aid::Aid;
 use crate::cas::store::CasStore;
 use crate::context::{Context, Violation};
-use crate::isd::IssuerStore;
-use crate::pin::Pin;
+use crate::isd::store::IssuerStore;
+use crate::pin::store::Pin;
 use crate::psam::store::PsamStore;
 use crate::purse::store::PurseStore;
 

@@ -3,10 +3,10 @@
 use crate::cas::store::CasStore;
 use crate::fault::Fault;
 use crate::firewall::Objects;
-use crate::isd::IssuerStore;
+use crate::isd::store::IssuerStore;
 use crate::nvm::{Cut, Nvm, NvmError, PAGE, PageStore};
 use crate::persist::Persist;
-use crate::pin::Pin;
+use crate::pin::store::Pin;
 use crate::psam::store::PsamStore;
 use crate::purse::store::PurseStore;
 use crate::stop::Stop;

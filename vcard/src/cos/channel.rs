@@ -4,6 +4,7 @@ use crate::aid::Aid;
 use crate::cas::store::{PAIRINGS, Pairing};
 use crate::context::Context;
 use crate::isd;
+use crate::isd::store::FIRST_KVN;
 use crate::random::Random;
 use crate::stop::Stop;
 use crate::vault::Vault;
@@ -83,7 +84,7 @@ pub(super) fn challenge_issuer(
     command: &Command<'_>,
 ) -> Result<(Channel, Vec<u8>), Stop> {
     host_challenge(command)?;
-    let kvn = if command.p1 == 0 { isd::FIRST_KVN } else { command.p1 };
+    let kvn = if command.p1 == 0 { FIRST_KVN } else { command.p1 };
     let set = isd::key_set(vault, kvn)?;
     let sequence = set.sequence().ok_or(StatusWord::CONDITIONS)?;
     let challenge =
