@@ -66,10 +66,6 @@ fn store(vault: &Vault) -> Result<&PsamStore, Stop> {
     psam.ok_or(Stop::Status(StatusWord::UNKNOWN_INS))
 }
 
-const fn status(sw: PurseStatus) -> Stop {
-    Stop::Status(StatusWord(sw.0))
-}
-
 fn wrong_length(_: DecodeError) -> Stop {
     StatusWord::WRONG_LENGTH.into()
 }
@@ -78,7 +74,7 @@ impl Psam<'_> {
     /// One command.
     pub fn process(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         if store(self.vault)?.tries.0 == 0 {
-            return Err(status(PurseStatus::BLOCKED));
+            return Err(PurseStatus::BLOCKED.into());
         }
         match (command.cla, command.ins) {
             (0x00, 0xB0) => read_binary(self.vault, command),
@@ -113,10 +109,10 @@ impl Psam<'_> {
         let master = psam
             .key(KeyUse::PURCHASE, order.key_version)
             .filter(|_| order.algorithm <= 0x01)
-            .ok_or(status(PurseStatus::NO_KEY))?
+            .ok_or(PurseStatus::NO_KEY)?
             .clone();
         let sequence = psam.sequence.0.checked_add(1);
-        let sequence = sequence.ok_or(status(PurseStatus::COUNTER_EXHAUSTED))?;
+        let sequence = sequence.ok_or(PurseStatus::COUNTER_EXHAUSTED)?;
         let purchase = Transaction {
             amount: order.amount,
             kind: order.kind,
@@ -141,11 +137,10 @@ impl Psam<'_> {
     fn credit_sam_for_purchase(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         zero_p1p2(command)?;
         let mac2 = Mac(<[u8; 4]>::try_from(command.data).map_err(|_| StatusWord::WRONG_LENGTH)?);
-        let (session, amount) =
-            self.ram.started.as_ref().ok_or(status(PurseStatus::NOT_INITIALIZED))?;
+        let (session, amount) = self.ram.started.as_ref().ok_or(PurseStatus::NOT_INITIALIZED)?;
         if mac2_purchase(session, *amount) != mac2 {
             self.change(|psam| psam.tries.0 = psam.tries.0.saturating_sub(1))?;
-            return Err(status(PurseStatus::WRONG_MAC));
+            return Err(PurseStatus::WRONG_MAC.into());
         }
         self.change(PsamStore::restore_tries)?;
         self.ram.started = None;

@@ -32,7 +32,6 @@ use crate::vault::Vault;
 use file::File;
 use initialize::Initialized;
 use iso7816::apdu::{Command, StatusWord};
-use wallet::PurseStatus;
 
 /// What the purse knows until it is deselected or loses its power.
 #[derive(Default)]
@@ -41,10 +40,6 @@ pub struct PurseRam {
     current: Option<File>,
     challenge: Option<[u8; 8]>,
     pin_verified: bool,
-}
-
-const fn status(sw: PurseStatus) -> Stop {
-    Stop::Status(StatusWord(sw.0))
 }
 
 /// The purse at work on one command.

@@ -3,6 +3,7 @@
 use crate::context::Violation;
 use crate::nvm::NvmError;
 use iso7816::apdu::StatusWord;
+use wallet::PurseStatus;
 
 /// Why a command ended without an answer of its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -16,6 +17,12 @@ pub enum Stop {
 impl From<StatusWord> for Stop {
     fn from(sw: StatusWord) -> Self {
         Self::Status(sw)
+    }
+}
+
+impl From<PurseStatus> for Stop {
+    fn from(sw: PurseStatus) -> Self {
+        Self::Status(StatusWord(sw.0))
     }
 }
 

@@ -1,8 +1,8 @@
 //! INITIALIZE: what every transaction of the purse begins with.
 
+use super::Purse;
 use super::data::expect;
 use super::record::Record;
-use super::{Purse, status};
 use crate::stop::Stop;
 use cam_types::{BcdDate, BcdTime, Fen, Reader, TerminalId};
 use iso7816::apdu::{Command, StatusWord};
@@ -91,7 +91,7 @@ impl Purse<'_> {
         };
         let terminal = TerminalId::new(*r.array("terminal").map_err(wrong)?);
         if index != KEY_INDEX {
-            return Err(status(PurseStatus::NO_KEY));
+            return Err(PurseStatus::NO_KEY.into());
         }
         let mut random = [0; 4];
         self.random.fill(&mut random);

@@ -3,7 +3,7 @@
 //! Whoever moves money does it here, inside a transaction of the memory.
 
 use super::store::PurseStore;
-use super::{status, tac};
+use super::tac;
 use crate::persist::Guarded;
 use crate::stop::Stop;
 use cam_types::{Fen, TerminalSequence};
@@ -39,10 +39,10 @@ pub enum NotBooked {
 impl From<NotBooked> for Stop {
     fn from(error: NotBooked) -> Self {
         match error {
-            NotBooked::Funds => status(PurseStatus::INSUFFICIENT_BALANCE),
+            NotBooked::Funds => PurseStatus::INSUFFICIENT_BALANCE.into(),
             NotBooked::Full => StatusWord::CONDITIONS.into(),
-            NotBooked::Exhausted => status(PurseStatus::COUNTER_EXHAUSTED),
-            NotBooked::NoKey => status(PurseStatus::NO_KEY),
+            NotBooked::Exhausted => PurseStatus::COUNTER_EXHAUSTED.into(),
+            NotBooked::NoKey => PurseStatus::NO_KEY.into(),
         }
     }
 }

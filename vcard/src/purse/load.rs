@@ -5,7 +5,7 @@ use super::data::{date_time, expect, mac};
 use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
 use super::ledger::next;
-use super::{Purse, PurseRam, status};
+use super::{Purse, PurseRam};
 use crate::context::Context;
 use crate::interface::Interface;
 use crate::stop::Stop;
@@ -49,7 +49,7 @@ impl Purse<'_> {
         let (date, time) = date_time(&mut r)?;
         let load = order.at(date, time);
         if mac2_load(session, &load) != mac(&mut r)? {
-            return Err(status(PurseStatus::WRONG_MAC));
+            return Err(PurseStatus::WRONG_MAC.into());
         }
         let loaded = self.vault.change(|objects| {
             Ok::<_, Stop>(objects.purse.get_mut(Context::PURSE)?.receive(load)?)
@@ -69,7 +69,7 @@ impl PurseRam {
             Some(Initialized::Host { session, order }) if kinds.contains(&order.kind) => {
                 Ok((session, order))
             }
-            _ => Err(status(PurseStatus::NOT_INITIALIZED)),
+            _ => Err(PurseStatus::NOT_INITIALIZED.into()),
         }
     }
 }

@@ -3,13 +3,13 @@
 //! Load, purchase and cash withdrawal are the purse's commands on the other account; unload and the update of the
 //! overdraft limit are here.
 
+use super::Purse;
 use super::data::{date_time, expect, mac};
 use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
 use super::ledger::next;
 use super::load::host_challenge;
 use super::store::FixedKey;
-use super::{Purse, status};
 use crate::context::Context;
 use crate::stop::Stop;
 use cam_types::{Fen, Reader};
@@ -41,7 +41,7 @@ impl Purse<'_> {
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
         let account = purse.money.account(Account::Passbook)?;
         if account.own() < order.amount {
-            return Err(status(PurseStatus::INSUFFICIENT_BALANCE));
+            return Err(PurseStatus::INSUFFICIENT_BALANCE.into());
         }
         let sequence = account.online_sequence;
         next(sequence)?;
@@ -60,7 +60,7 @@ impl Purse<'_> {
         let (date, time) = date_time(&mut r)?;
         let unload = order.at(date, time);
         if mac2_load(session, &unload) != mac(&mut r)? {
-            return Err(status(PurseStatus::WRONG_MAC));
+            return Err(PurseStatus::WRONG_MAC.into());
         }
         let mac3 = self.vault.change(|objects| {
             Ok::<_, Stop>(objects.purse.get_mut(Context::PURSE)?.unload(unload, session)?)
@@ -103,7 +103,7 @@ impl Purse<'_> {
         let amount = OverdraftLimit::from_be_bytes(*limit).fen();
         let update = Transaction { amount, ..order.at(date, time) };
         if mac2_overdraft(session, &update) != mac(&mut r)? {
-            return Err(status(PurseStatus::WRONG_MAC));
+            return Err(PurseStatus::WRONG_MAC.into());
         }
         let updated = self.vault.change(|objects| {
             Ok::<_, Stop>(objects.purse.get_mut(Context::PURSE)?.limit_overdraft(update)?)
