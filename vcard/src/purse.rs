@@ -4,6 +4,7 @@
 //!  - `docs/spec/purse.md` (PBOC electronic purse, and where cards differ)
 
 pub mod account;
+mod booked;
 mod data;
 mod emm;
 mod file;

@@ -1,7 +1,7 @@
 //! Messages to the purse: EMM-U under its own keys, which the conditional access application hands on
 //! without opening them.
 
-use super::ledger::NotBooked;
+use super::booked::NotBooked;
 use super::store::{PurseStore, State};
 use crate::cas::log::Record;
 use crate::cas::sharing as cas;

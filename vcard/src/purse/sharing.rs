@@ -3,7 +3,7 @@
 //! Every function looks at its caller's AID first. Money only ever goes out here; it comes in by the
 //! purse's own commands and messages.
 
-use super::ledger::{Booked, NO_MAC, NotBooked};
+use super::booked::{Booked, NO_MAC, NotBooked};
 use super::store::{PurseStore, State};
 use crate::aid::Aid;
 use crate::context::{Context, Violation};

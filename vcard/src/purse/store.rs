@@ -1,7 +1,7 @@
 //! What the purse keeps.
 
 use super::account::Account;
-use super::ledger::NotBooked;
+use super::booked::NotBooked;
 use super::record::RecordFile;
 use crate::keyring::{Generation, KeyPair};
 use crate::persist::{Guarded, Paged, Persist, Table, persist};

@@ -8,11 +8,12 @@ use crate::nvm::{Nvm, RamStore};
 use crate::personalisation::Personalisation;
 use crate::purse::{Purse, PurseRam};
 use crate::random::Random;
+use crate::stop::Stop;
 use crate::vault::{self, Vault};
 use cam_types::{BcdDate, BcdTime, TerminalId};
 use hex_literal::hex;
-use iso7816::apdu::Command;
-use wallet::TransactionType;
+use iso7816::apdu::{Command, StatusWord};
+use wallet::{PurseStatus, TransactionType};
 
 fn vault(prepare: impl FnOnce(&mut PurseStore)) -> Vault {
     let demo = include_str!("../../../../examples/demo/card.toml");
