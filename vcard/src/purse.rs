@@ -13,10 +13,12 @@ mod key;
 mod ledger;
 mod load;
 mod maintenance;
+mod order;
 mod passbook;
 mod pin;
 mod proof;
 mod purchase;
+mod read;
 pub mod record;
 mod secure;
 pub mod sharing;
@@ -31,8 +33,8 @@ use crate::random::Random;
 use crate::stop::Stop;
 use crate::vault::Vault;
 use file::File;
-use initialize::Initialized;
 use iso7816::apdu::{Command, StatusWord};
+use order::Initialized;
 
 /// What the purse knows until it is deselected or loses its power.
 #[derive(Default)]

@@ -2,9 +2,9 @@
 
 use super::account::Account;
 use super::data::{date_time, expect, mac};
-use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
 use super::ledger::next;
+use super::order::{Initialized, Order};
 use super::{Purse, PurseRam};
 use crate::context::Context;
 use crate::interface::Interface;

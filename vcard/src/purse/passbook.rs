@@ -5,10 +5,10 @@
 
 use super::Purse;
 use super::data::{date_time, expect, mac};
-use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
 use super::ledger::next;
 use super::load::host_challenge;
+use super::order::{Initialized, Order};
 use super::store::FixedKey;
 use crate::context::Context;
 use crate::stop::Stop;

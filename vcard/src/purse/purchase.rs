@@ -3,8 +3,8 @@
 use super::Purse;
 use super::data::{date_time, expect, mac};
 use super::file::record_name;
-use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
+use super::order::{Initialized, Order};
 use crate::context::Context;
 use crate::stop::Stop;
 use cam_types::{Fen, Reader, TerminalSequence};
