@@ -6,6 +6,7 @@
 //! A card is a PSAM or it is not: who is personalised as one has neither the purse nor conditional access.
 
 mod crypt;
+mod delivered;
 pub mod store;
 
 use crate::binary;
@@ -14,7 +15,7 @@ use crate::persist::Guarded;
 use crate::stop::Stop;
 use crate::vault::Vault;
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalSequence};
-use crypt::Delivered;
+use delivered::Delivered;
 use iso7816::apdu::{Command, StatusWord};
 use store::{KeyUse, PsamStore};
 use wallet::cipher::Block;
