@@ -22,6 +22,7 @@ mod isd;
 mod keyring;
 pub mod line;
 pub mod link;
+mod message;
 pub mod nvm;
 pub mod os;
 pub mod pace;

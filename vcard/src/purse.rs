@@ -25,7 +25,6 @@ pub mod sharing;
 pub mod store;
 mod tac;
 
-pub(crate) use emm::{Abort, not_opened};
 pub(crate) use file::application_fci;
 
 use crate::interface::Interface;

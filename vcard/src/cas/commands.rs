@@ -3,11 +3,11 @@
 use super::rights::{Full, Kind, Right};
 use super::store::{CasStore, Pairing, SignatureKey};
 use crate::context::Context;
-use crate::delivery::{self, Carrier, Effect, Outcome, refused};
+use crate::delivery;
 use crate::firewall::Objects;
 use crate::keyring::{Generation, KeyPair};
+use crate::message::{Abort, Carrier, Effect, Outcome, refused};
 use crate::pin;
-use crate::purse::Abort;
 use cam_types::{CasTime, Key, PackageId};
 use ecm_emm::card::{EmmDetail, EmmResult, PinBlock, ReportRequest};
 use ecm_emm::emm::{EmmCommand, KeyTarget, PublicKey, Window};
