@@ -1,6 +1,7 @@
 //! What each command of a message does. It is authentic and permitted to its key's role.
 
-use super::rights::{Full, Kind, Right};
+use super::held::Full;
+use super::rights::{Kind, Right};
 use super::store::{CasStore, Pairing, SignatureKey};
 use crate::context::Context;
 use crate::delivery;

@@ -1,9 +1,7 @@
 //! The log of purchases, loads and refunds, chained by receipts.
 
-use super::store::CasStore;
 use crate::persist::{Guarded, Table, persist};
 use cam_types::{CasTime, EventId, Fen, TerminalId, TerminalSequence};
-use ecm_emm::keys::{KeyContext, Role};
 use ecm_emm::report::ReportRecord;
 use wallet::{LogRecord, Mac};
 
@@ -50,7 +48,7 @@ persist!(Record {
 });
 
 impl Record {
-    /// A record of money that has just moved; [`CasStore::append`] adds the receipt.
+    /// A record of money that has just moved; [`append`](super::store::CasStore::append) adds the receipt.
     pub fn new(purse: &LogRecord, balance: Fen, tac: Mac) -> Self {
         let mut octets = Vec::with_capacity(LogRecord::LEN);
         purse.emit(&mut octets);
@@ -207,6 +205,17 @@ impl PurchaseLog {
         }
     }
 
+    /// A record becomes the newest one, chained by its receipt, in the place of the oldest.
+    pub(super) fn push(&mut self, record: Record) -> Result<(), NoReceipt> {
+        self.chain = record.receipt;
+        let place = self.ring.get_mut(Self::place(self.written.0)).ok_or(NoReceipt)?;
+        if let Some(gone) = place.replace(record) {
+            self.base = gone.receipt;
+        }
+        self.written.0 += 1;
+        Ok(())
+    }
+
     /// The receipt of the newest record; zeros without one.
     pub const fn chain(&self) -> [u8; 8] {
         self.chain
@@ -242,24 +251,3 @@ pub struct Page<'a> {
 /// The log is full of records that nobody has acknowledged, or there is no receipt key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct NoReceipt;
-
-impl CasStore {
-    /// Appends a record with its receipt, chained to the last one.
-    pub fn append(&mut self, mut record: Record) -> Result<Record, NoReceipt> {
-        if !self.log.has_room() {
-            return Err(NoReceipt);
-        }
-        let generation = self.receipt.oldest().ok_or(NoReceipt)?;
-        let key = generation.seal_key().ok_or(NoReceipt)?;
-        let context = KeyContext::new(Role::Receipt, self.operator, generation.epoch);
-        record.receipt = record.reported().receipt(&key, &context, self.card, self.log.chain);
-        self.log.chain = record.receipt;
-        let place = PurchaseLog::place(self.log.written.0);
-        let place = self.log.ring.get_mut(place).ok_or(NoReceipt)?;
-        if let Some(gone) = place.replace(record) {
-            self.log.base = gone.receipt;
-        }
-        self.log.written.0 += 1;
-        Ok(record)
-    }
-}
