@@ -1,10 +1,11 @@
 //! The card as a reader sees it: power, APDUs, and the bench's view of what is inside.
 
+use crate::aid::Aid;
 use crate::atr;
 use crate::cos::Cos;
 use crate::factory;
 use crate::fault::Fault;
-use crate::inspect::{self, Inspection};
+use crate::inspect::{self, Inspection, Status};
 use crate::interface::Interface;
 use crate::nvm::{Cut, Durability, FileStore, Nvm, NvmError, PageStore, RamStore, StoreError};
 use crate::personalisation::{Personalisation, PersonalisationError};
@@ -12,7 +13,7 @@ use crate::psam;
 use crate::random::Random;
 use crate::stop::Stop;
 use crate::vault::{self, Unusable, Vault};
-use cam_types::{DecodeError, Fen};
+use cam_types::DecodeError;
 use ecm_emm::card::{EmmOutcome, EmmResult, INS_EMM};
 use std::fmt;
 use std::io;
@@ -74,25 +75,6 @@ impl From<Unusable> for CardError {
             Unusable::Damaged(error) => Self::Damaged(error),
         }
     }
-}
-
-/// What the bench asks a running card: no keys, no PIN.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Status {
-    /// The purse's balance.
-    pub balance: Fen,
-    /// Purchases and gates so far.
-    pub offline_sequence: u16,
-    /// Loads so far.
-    pub online_sequence: u16,
-    /// Programme purchases in the card's log.
-    pub purchases: usize,
-    /// PIN tries left.
-    pub pin_tries: u8,
-    /// Page writes since the memory was opened.
-    pub page_writes: u64,
-    /// Transactions since the memory was opened.
-    pub commits: u64,
 }
 
 impl Image {
@@ -231,7 +213,7 @@ impl Card {
     /// An EMM from the factory, outside of any session.
     fn factory_emm(&mut self, section: &[u8]) -> Option<EmmResult> {
         let mut select = vec![0x00, 0xA4, 0x04, 0x00];
-        let aid = crate::aid::Aid::CAS.octets();
+        let aid = Aid::CAS.octets();
         select.push(aid.len() as u8);
         select.extend_from_slice(aid);
         self.transmit(&select).ok()?;

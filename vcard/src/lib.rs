@@ -42,9 +42,9 @@ mod sys;
 mod vault;
 pub mod vpcd;
 
-pub use card::{Card, CardError, Image, PowerLost, Status};
+pub use card::{Card, CardError, Image, PowerLost};
 pub use fault::Fault;
-pub use inspect::{Inspection, PsamInspection};
+pub use inspect::{Inspection, PsamInspection, Status};
 pub use interface::Interface;
 pub use nvm::{Cut, Durability};
 pub use personalisation::{Personalisation, PersonalisationError};
