@@ -145,19 +145,21 @@ impl Card {
         if self.cos.is_some() { atr::t1() } else { Vec::new() }
     }
 
-    /// Takes the power away.
+    /// Takes the power away: the card is mute, and what was volatile is gone.
     pub fn power_off(&mut self) {
         self.cos = None;
     }
 
-    /// One command APDU in, one response APDU (data, SW1, SW2) out, and what the card does after it.
+    /// One command APDU in, one response APDU (data, SW1, SW2) out, and what the card does after
+    /// it.
     pub fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, PowerLost> {
         let response = self.answer(apdu)?;
         self.bring_home();
         Ok(response)
     }
 
-    /// One command APDU in, one response APDU out. What it has changed is durable, but not yet in its place.
+    /// One command APDU in, one response APDU out. What it has changed is durable, but not yet in
+    /// its place.
     pub fn answer(&mut self, apdu: &[u8]) -> Result<Vec<u8>, PowerLost> {
         self.bring_home();
         let cos = self.cos.as_mut().ok_or(PowerLost)?;
@@ -171,8 +173,8 @@ impl Card {
         }
     }
 
-    /// After an answer has left: writes what it has changed into its place. The power may go here; the card is mute
-    /// then, and the next boot does it.
+    /// After an answer has left: writes what it has changed into its place. The power may go here;
+    /// the card is mute then, and the next boot does it.
     pub fn bring_home(&mut self) {
         if self.cos.is_some() && self.vault.bring_home().is_err() {
             self.cos = None;

@@ -33,9 +33,9 @@ use iso7816::apdu::{Command, StatusWord};
 
 /// The application at work on one command.
 pub struct Cas<'a> {
-    /// What lasts.
+    /// What lasts: the memory, of which it reaches its own part.
     pub vault: &'a mut Vault,
-    /// What does not.
+    /// What ends with a reset, and in part with a session.
     pub ram: &'a mut CasRam,
     /// The pairing slot whose session carries the command; `None` in clear.
     pub pairing: Option<usize>,

@@ -12,13 +12,13 @@ pub enum Context {
 }
 
 impl Context {
-    /// The issuer's.
+    /// On behalf of the issuer's domain.
     pub const ISSUER: Self = Self::Application(Aid::ISSUER);
-    /// The conditional access application's.
+    /// On behalf of the conditional access application.
     pub const CAS: Self = Self::Application(Aid::CAS);
-    /// The purse's.
+    /// On behalf of the purse.
     pub const PURSE: Self = Self::Application(Aid::PURSE);
-    /// The secure module's.
+    /// On behalf of the secure module.
     pub const PSAM: Self = Self::Application(Aid::PSAM);
 
     /// Goes on only when the caller is one of `allowed`.

@@ -77,7 +77,7 @@ impl Selected {
         }
     }
 
-    /// File control information.
+    /// File control information: the answer to SELECT.
     fn fci(self, vault: &Vault) -> Result<Vec<u8>, Stop> {
         let aid = self.aid().octets();
         // The issuer's tells the largest command; the others are named.
@@ -170,8 +170,8 @@ impl Cos {
         }
     }
 
-    /// SELECT by the whole name or, on a secure module, by file, which ends whatever was going on; or of a file of
-    /// the purse.
+    /// SELECT by the whole name or, on a secure module, by file, which ends whatever was going on;
+    /// or of a file of the purse.
     fn select(
         &mut self,
         vault: &mut Vault,
@@ -291,8 +291,8 @@ impl Cos {
             Selected::Psam => Psam { vault, ram: &mut self.psam }.process(command),
             Selected::Cas => {
                 let answer = Cas { vault, ram: &mut self.cas, pairing }.process(command);
-                // UNPAIR or PAIR of the slot ends its session; the answer to this very command still
-                // goes out under it.
+                // UNPAIR or PAIR of the slot ends its session; the answer to this very command
+                // still goes out under it.
                 if command.ins == INS_EMM && pairing.is_none() && !self.channel.is_valid(vault) {
                     self.end_session();
                 }

@@ -1,9 +1,9 @@
 //! The firewall between the applications on the card.
 //!
 //! Every object has an owner, and only the owner's context reaches it. Whoever wants something of
-//! another application calls its shareable interface (`cas::sharing`, `purse::sharing`, `pin`), which
-//! looks at the whole AID of its caller on every call; the runtime itself, which has no AID, is refused
-//! like any stranger.
+//! another application calls its shareable interface (`cas::sharing`, `purse::sharing`, `pin`),
+//! which looks at the whole AID of its caller on every call; the runtime itself, which has no AID,
+//! is refused like any stranger.
 
 use crate::aid::Aid;
 use crate::cas::store::CasStore;
@@ -41,20 +41,20 @@ impl<T> Owned<T> {
 /// Everything on the card that lasts, each behind its owner's wall.
 #[derive(Clone)]
 pub struct Objects {
-    /// The issuer's.
+    /// The card's number and the keys that administer it.
     pub issuer: Owned<IssuerStore>,
     /// The card holder's PIN. The issuer owns it; applications have it verified.
     pub pin: Owned<Pin>,
-    /// The conditional access application's.
+    /// Rights, keys, boxes and the log of purchases: the conditional access application's.
     pub cas: Owned<CasStore>,
-    /// The purse's.
+    /// Money, its log, files and keys: the purse's.
     pub purse: Owned<PurseStore>,
-    /// The secure module's, on a card that is one.
+    /// Master keys and the terminal's number: the secure module's, on a card that is one.
     pub psam: Owned<Option<PsamStore>>,
 }
 
 impl Objects {
-    /// What personalisation made.
+    /// Puts what personalisation made behind the walls of its owners.
     pub fn new(
         issuer: IssuerStore,
         pin: Pin,

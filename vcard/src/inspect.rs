@@ -41,7 +41,7 @@ pub struct Inspection {
     pub operator: OperatorId,
     /// Money, counters, tries.
     pub status: Status,
-    /// The card's time.
+    /// The latest time that the card has stored.
     pub now: CasTime,
     /// The last time that a TIME_SYNC brought.
     pub sync: CasTime,
@@ -68,7 +68,7 @@ pub struct Inspection {
 /// A secure module, without its keys.
 #[derive(Clone, Debug)]
 pub struct PsamInspection {
-    /// Its number.
+    /// The module's serial number (EF 0015).
     pub serial: [u8; 10],
     /// The terminal that it is.
     pub terminal: TerminalId,

@@ -1,5 +1,5 @@
-//! A message to the card (EMM) while it is applied: the key that carries it, what its commands do, and how
-//! it ends. Alike in every application that takes messages.
+//! A message to the card (EMM) while it is applied: the key that carries it, what its commands do,
+//! and how it ends. Alike in every application that takes messages.
 
 use crate::context::Violation;
 use crate::stop::Stop;

@@ -1,9 +1,11 @@
-//! The secure module of a terminal (PSAM): it holds master purchase keys and counts the terminal sequence.
+//! The secure module of a terminal (PSAM): it holds master purchase keys and counts the terminal
+//! sequence.
 //!
 //! Normative references:
 //!  - `docs/spec/purse.md`, section 7
 //!
-//! A card is a PSAM or it is not: who is personalised as one has neither the purse nor conditional access.
+//! A card is a PSAM or it is not: who is personalised as one has neither the purse nor conditional
+//! access.
 
 mod crypt;
 mod delivered;
@@ -38,9 +40,9 @@ pub struct PsamRam {
 
 /// The module at work on one command.
 pub struct Psam<'a> {
-    /// What lasts.
+    /// What lasts: the memory, of which it reaches its own part.
     pub vault: &'a mut Vault,
-    /// What does not.
+    /// What ends with a reset or the SELECT of an application.
     pub ram: &'a mut PsamRam,
 }
 
@@ -97,7 +99,8 @@ impl Psam<'_> {
         Ok(Vec::new())
     }
 
-    /// INIT_SAM_FOR_PURCHASE: the number is in memory before MAC1 leaves, so that no cut gives it out twice.
+    /// INIT_SAM_FOR_PURCHASE: the number is in memory before MAC1 leaves, so that no cut gives it
+    /// out twice.
     fn init_sam_for_purchase(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         self.ram.started = None;
         let code = self.ram.code.take();

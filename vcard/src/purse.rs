@@ -46,9 +46,9 @@ pub struct PurseRam {
 
 /// The purse at work on one command.
 pub struct Purse<'a> {
-    /// What lasts.
+    /// What lasts: the memory, of which it reaches its own part.
     pub vault: &'a mut Vault,
-    /// What does not.
+    /// What ends with a reset or the SELECT of an application.
     pub ram: &'a mut PurseRam,
     /// Where the command came from.
     pub interface: Interface,

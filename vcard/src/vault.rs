@@ -107,7 +107,8 @@ impl Vault {
         &self.objects
     }
 
-    /// Changes objects, all or nothing: when `change` fails, or the power does, nothing has changed.
+    /// Changes objects, all or nothing: when `change` fails, or the power does, nothing has
+    /// changed.
     pub fn change<T, E: From<Stop>>(
         &mut self,
         change: impl FnOnce(&mut Objects) -> Result<T, E>,

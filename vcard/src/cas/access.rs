@@ -8,7 +8,7 @@ use cam_types::{CasTime, Fen, Slot};
 use ecm_emm::card::{AccessStatus, EcmAnswer, Offer, OpenedBy};
 use ecm_emm::ecm::{Criteria, EcmBody, Ppt, Ppv};
 
-/// A decision.
+/// What the answer to an ECM will say, and what it leaves behind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Decision {
     /// Granted, preview, purchasable or the reason why not.
@@ -24,7 +24,7 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// A word alone.
+    /// A status with nothing to say beside it.
     pub const fn plain(status: AccessStatus) -> Self {
         Self { status, flags: 0, offer: None, opened_by: None, begins_preview: false }
     }
@@ -81,7 +81,7 @@ pub fn decide(
     decision
 }
 
-/// What nothing overrules.
+/// Reasons against it that no right overrules.
 pub fn vetoed(cas: &CasStore, ram: &CasRam, body: &EcmBody, at: CasTime) -> Option<AccessStatus> {
     if cas.blocked {
         Some(AccessStatus::CARD_BLOCKED)

@@ -116,7 +116,8 @@ fn keys(cas: &mut CasStore, command: &EmmCommand, carrier: &Carrier) -> Outcome 
             }
         }
         EmmCommand::EmmLevel(level) => Ok(delivery::level(&mut cas.emm_level.0, *level)),
-        // SCRIPT: this version of the application does not have its domains administered over the air.
+        // SCRIPT: this version of the application does not have its domains administered over the
+        // air.
         _ => refused(EmmDetail::UNKNOWN_TAG),
     }
 }

@@ -10,7 +10,7 @@ use cam_types::{CasTime, EventId, PackageId, Slot};
 pub struct Full;
 
 impl CasStore {
-    /// All rights.
+    /// Every right in a row, whether it is live or not.
     pub fn rights(&self) -> impl Iterator<Item = &Right> {
         self.rights.iter().flatten().map(|checked| &checked.0)
     }
@@ -37,8 +37,8 @@ impl CasStore {
             .max_by_key(|right| right.end)
     }
 
-    /// The right for an event of this slot, if it is live and of this tier or a higher one; of several
-    /// the one that lasts longest, before others the one of this tier.
+    /// The right for an event of this slot, if it is live and of this tier or a higher one; of
+    /// several the one that lasts longest, before others the one of this tier.
     pub fn live_event(
         &self,
         kind: Kind,
@@ -57,8 +57,8 @@ impl CasStore {
             .max_by_key(|right| (right.end, right.tier == tier))
     }
 
-    /// Keeps a right, in the row of the one that it takes the place of or in a free one. A row of an
-    /// event that ended before `at` is free.
+    /// Keeps a right, in the row of the one that it takes the place of or in a free one. A row of
+    /// an event that ended before `at` is free.
     pub fn keep_right(&mut self, new: Right, at: CasTime) -> Result<(), Full> {
         let same = |right: &Right| {
             right.kind == new.kind

@@ -17,11 +17,11 @@ pub enum State {
 /// One record: what a report carries, and its receipt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Record {
-    /// The purse's record.
+    /// The purse's record of it, as its log shows it.
     pub purse: [u8; LogRecord::LEN],
-    /// The terminal's number.
+    /// The number that the terminal gave the purchase.
     pub terminal_sequence: TerminalSequence,
-    /// The balance after.
+    /// What the purse held afterwards.
     pub balance: Fen,
     /// What was bought; 0 for a load.
     pub event: EventId,
@@ -48,7 +48,8 @@ persist!(Record {
 });
 
 impl Record {
-    /// A record of money that has just moved; [`append`](super::store::CasStore::append) adds the receipt.
+    /// A record of money that has just moved; [`append`](super::store::CasStore::append) adds the
+    /// receipt.
     pub fn new(purse: &LogRecord, balance: Fen, tac: Mac) -> Self {
         let mut octets = Vec::with_capacity(LogRecord::LEN);
         purse.emit(&mut octets);
@@ -167,8 +168,8 @@ impl PurchaseLog {
         Some(*record)
     }
 
-    /// Everything up to this receipt has arrived; `None` when there is no such receipt, `false` when that
-    /// was known.
+    /// Everything up to this receipt has arrived; `None` when there is no such receipt, `false`
+    /// when that was known.
     pub fn acknowledge(&mut self, receipt: [u8; 8]) -> Option<bool> {
         if self.written.0 == 0 && receipt == self.chain {
             return Some(false);
@@ -180,8 +181,9 @@ impl PurchaseLog {
         Some(news)
     }
 
-    /// The records from this purchase on, oldest first, or from the first one not acknowledged (0); with the
-    /// receipt in front of them and behind them. At most so many, behind so many that are passed over.
+    /// The records from this purchase on, oldest first, or from the first one not acknowledged (0);
+    /// with the receipt in front of them and behind them. At most so many, behind so many that are
+    /// passed over.
     pub fn page(&self, from: u16, skip: usize, limit: usize) -> Page<'_> {
         let first = match from {
             0 => self.acknowledged.0.max(self.numbers().start),

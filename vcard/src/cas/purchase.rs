@@ -1,7 +1,7 @@
 //! The PURCHASE command: a programme is paid and its right kept, in one transaction or not at all.
 //!
-//! The order of the checks is the order of `docs/spec/purchase.md`: a known request first, a right that is
-//! there second, everything that may refuse third, money last.
+//! The order of the checks is the order of `docs/spec/purchase.md`: a known request first, a right
+//! that is there second, everything that may refuse third, money last.
 
 use super::access::{self, offer};
 use super::ecm::{self, Opened, mark_used};

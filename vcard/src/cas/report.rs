@@ -1,4 +1,5 @@
-//! REPORT and ACK: purchase records out of the card, sealed, and the head-end's word that they arrived.
+//! REPORT and ACK: purchase records out of the card, sealed, and the head-end's word that they
+//! arrived.
 //!
 //! Normative references:
 //!  - `docs/spec/report.md`
@@ -100,8 +101,8 @@ fn open(cas: &CasStore, data: &[u8]) -> Result<Ack, AckResult> {
 }
 
 impl CasStore {
-    /// Everything up to this receipt has arrived, and the request for it is answered. `None` when there is no
-    /// such receipt; `false` when that was known.
+    /// Everything up to this receipt has arrived, and the request for it is answered. `None` when
+    /// there is no such receipt; `false` when that was known.
     pub(super) fn acknowledge(&mut self, receipt: [u8; 8]) -> Option<bool> {
         let news = self.log.acknowledge(receipt)?;
         if news || receipt == self.log.chain() {

@@ -15,17 +15,17 @@ pub enum Kind {
     Slice = 3,
 }
 
-/// One right.
+/// A right that the card holds: for what, from when until when, and how it may change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Right {
     pub(super) kind: u8,
     /// The service key slot that it opens; [`Right::ANY_SLOT`] when the message did not say.
     pub slot: u8,
-    /// Package or event.
+    /// The number of the package or event.
     pub id: u32,
     /// The edition of the event.
     pub tier: u8,
-    /// From.
+    /// Good from this moment on.
     pub start: CasTime,
     /// Until; not any more at this moment.
     pub end: CasTime,
@@ -53,7 +53,7 @@ impl Right {
     /// Good for every service key slot of the operator.
     pub const ANY_SLOT: u8 = 0xFF;
 
-    /// A package.
+    /// A right for a package; no group's message moves its end.
     pub const fn package(id: PackageId, slot: u8, start: CasTime, end: CasTime) -> Self {
         Self {
             kind: Kind::Package as u8,
@@ -68,7 +68,7 @@ impl Right {
         }
     }
 
-    /// An event, or slices of it.
+    /// A right for an event or slices of it, good from the beginning of time.
     pub const fn event(kind: Kind, id: EventId, tier: u8, slot: u8, end: CasTime) -> Self {
         Self {
             kind: kind as u8,
@@ -152,7 +152,7 @@ persist!(Previews {
 impl Previews {
     const ROWS: usize = 32;
 
-    /// None yet.
+    /// No preview has begun.
     pub fn empty() -> Self {
         Self { next: 0, rows: Table::filled(|| None) }
     }

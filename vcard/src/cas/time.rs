@@ -14,8 +14,8 @@ const STORE_NOW: u32 = 3600;
 /// `sync` is stored when it has moved so far.
 const STORE_SYNC: u32 = 86_400;
 
-/// What the conditional access application knows until the card loses its power; PIN and rating until
-/// the session ends.
+/// What the conditional access application knows until the card loses its power; PIN and rating
+/// until the session ends.
 pub struct CasRam {
     /// The latest authenticated time.
     pub now: CasTime,

@@ -27,19 +27,19 @@ pub(super) enum Peer {
 /// The secure channel of the selected application.
 #[derive(Default)]
 pub(super) enum Channel {
-    /// None.
+    /// There is none: commands come in clear.
     #[default]
     Closed,
-    /// INITIALIZE UPDATE was answered.
+    /// INITIALIZE UPDATE was answered; the other end is to prove itself next.
     Challenged(Peer, Challenge),
     /// The other end has proved itself.
     Open(Open),
 }
 
-/// An open channel.
+/// A channel both of whose ends have proved that they hold the keys.
 pub(super) struct Open {
     peer: Peer,
-    /// Keys and counters.
+    /// Session keys, and the counter and chained MAC that keep commands in their order.
     pub session: Session,
 }
 
@@ -53,7 +53,8 @@ impl Open {
     }
 }
 
-/// INITIALIZE UPDATE to the conditional access application: KVN 3F to 3C, random challenge, no write.
+/// INITIALIZE UPDATE to the conditional access application: KVN 3F to 3C, random challenge, no
+/// write.
 pub(super) fn challenge_pairing(
     vault: &Vault,
     random: &mut Random,

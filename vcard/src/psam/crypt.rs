@@ -1,4 +1,5 @@
-//! DES under keys that cards share with the module: INIT_FOR_DESCRYPT brings a key, DES CRYPT uses it.
+//! DES under keys that cards share with the module: INIT_FOR_DESCRYPT brings a key, DES CRYPT uses
+//! it.
 
 use super::delivered::{Delivered, MAC, MORE, VECTOR};
 use super::store::KeyUse;

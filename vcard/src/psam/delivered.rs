@@ -37,7 +37,8 @@ impl Delivered {
         Ok((self, cipher))
     }
 
-    /// ISO/IEC 9797-1 algorithm 3: DES-CBC under the left half, the last block through the right one.
+    /// ISO/IEC 9797-1 algorithm 3: DES-CBC under the left half, the last block through the right
+    /// one.
     pub(super) fn mac(mut self, mode: u8, blocks: &[Block]) -> Result<(Self, Vec<u8>), Stop> {
         if !self.purpose.makes_macs() || (mode & VECTOR != 0 && self.chained.is_some()) {
             return Err(StatusWord::CONDITIONS.into());

@@ -1,5 +1,5 @@
-//! Messages to the purse: EMM-U under its own keys, which the conditional access application hands on
-//! without opening them.
+//! Messages to the purse: EMM-U under its own keys, which the conditional access application hands
+//! on without opening them.
 
 use super::booked::NotBooked;
 use super::store::{PurseStore, State};

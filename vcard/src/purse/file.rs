@@ -53,7 +53,8 @@ impl File {
         vec![0x6F, 14, 0x80, 2, high, low, 0x82, 1, kind, 0x83, 2, 0x00, sfi, 0x88, 1, sfi << 3]
     }
 
-    /// The number of the record of this name and what `data` makes of it: of the same tag and length.
+    /// The number of the record of this name and what `data` makes of it: of the same tag and
+    /// length.
     pub(super) fn replacement(
         self,
         purse: &PurseStore,
@@ -149,7 +150,8 @@ impl RecordFile {
     }
 }
 
-/// The application's file control information, its public data in it: a terminal need not read EF 0015.
+/// The application's file control information, its public data in it: a terminal need not read EF
+/// 0015.
 pub(crate) fn application_fci(purse: &PurseStore) -> Vec<u8> {
     let mut proprietary = b"\x50\x05PURSE\x9F\x0C".to_vec();
     proprietary.push(purse.application.len() as u8);

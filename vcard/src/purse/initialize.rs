@@ -40,7 +40,8 @@ impl Purse<'_> {
         }
     }
 
-    /// The data field of INITIALIZE: key index, terminal, and but for an overdraft limit the amount between them.
+    /// The data field of INITIALIZE: key index, terminal, and but for an overdraft limit the amount
+    /// between them.
     fn order(&mut self, kind: TransactionType, command: &Command<'_>) -> Result<Order, Stop> {
         let has_amount = kind != TransactionType::OVERDRAFT;
         expect(command, command.p1, command.p2, if has_amount { 11 } else { 7 })?;

@@ -1,4 +1,5 @@
-//! How money leaves the purse and comes in: with a number, a record in the log, and a transaction code.
+//! How money leaves the purse and comes in: with a number, a record in the log, and a transaction
+//! code.
 //!
 //! Whoever moves money does it here, inside a transaction of the memory.
 
@@ -39,7 +40,8 @@ impl PurseStore {
         self.book(transaction, sequence, balance, NO_MAC, tac)
     }
 
-    /// Money goes back to the bank: the holder's own, not what could be overdrawn. MAC3 proves it, and no code.
+    /// Money goes back to the bank: the holder's own, not what could be overdrawn. MAC3 proves it,
+    /// and no code.
     pub fn unload(
         &mut self,
         transaction: Transaction,

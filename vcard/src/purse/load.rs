@@ -74,7 +74,8 @@ impl PurseRam {
     }
 }
 
-/// What a host learns of a load or an unload: balance, online sequence, key version, algorithm, random number, MAC1.
+/// What a host learns of a load or an unload: balance, online sequence, key version, algorithm,
+/// random number, MAC1.
 pub(super) fn host_challenge(
     account: &Account,
     session: &SessionKey,

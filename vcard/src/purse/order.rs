@@ -34,8 +34,8 @@ pub(super) enum Initialized {
     /// FOR PURCHASE, FOR CAPP PURCHASE or FOR CASH WITHDRAW: what a terminal authorises.
     Purchase {
         order: Order,
-        /// The records that the DEBIT will write, by number, if it is to write any. There are never more than the
-        /// file has places.
+        /// The records that the DEBIT will write, by number, if it is to write any. There are never
+        /// more than the file has places.
         records: BTreeMap<u8, Record>,
         /// The PIN had been verified.
         with_pin: bool,

@@ -1,7 +1,8 @@
-//! The passbook (ED): an account beside the purse. Every command wants the PIN, which the antenna does not take.
+//! The passbook (ED): an account beside the purse. Every command wants the PIN, which the antenna
+//! does not take.
 //!
-//! Load, purchase and cash withdrawal are the purse's commands on the other account; unload and the update of the
-//! overdraft limit are here.
+//! Load, purchase and cash withdrawal are the purse's commands on the other account; unload and the
+//! update of the overdraft limit are here.
 
 use super::Purse;
 use super::data::{date_time, expect, mac};

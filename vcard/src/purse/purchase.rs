@@ -62,7 +62,8 @@ impl Purse<'_> {
         Ok(Vec::new())
     }
 
-    /// DEBIT FOR PURCHASE, of any of them: money, number, log, code and records change together, or nothing does.
+    /// DEBIT FOR PURCHASE, of any of them: money, number, log, code and records change together, or
+    /// nothing does.
     pub(super) fn debit_for_purchase(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, 0x01, 0x00, 15)?;
         let Some(Initialized::Purchase { order, records, with_pin }) = &self.ram.initialized else {

@@ -1,7 +1,7 @@
 //! Secure messaging of PBOC: commands that end with a MAC over themselves and the card's challenge.
 //!
-//! Not over the antenna: three wrong MACs in a row end the purse, and whoever passes by in a crowd could
-//! do that to anybody.
+//! Not over the antenna: three wrong MACs in a row end the purse, and whoever passes by in a crowd
+//! could do that to anybody.
 
 use super::Purse;
 use super::data::expect;
@@ -95,8 +95,8 @@ impl Purse<'_> {
 
     /// A MAC was wrong: the answer to it, once it is counted.
     ///
-    /// Counted after the comparison, unlike the PIN: a guess in four thousand millions is no danger,
-    /// but a purse must not end because honest commands were cut.
+    /// Counted after the comparison, unlike the PIN: a guess in four thousand millions is no
+    /// danger, but a purse must not end because honest commands were cut.
     pub(super) fn wrong_mac(&mut self, answer: StatusWord) -> Result<StatusWord, Stop> {
         self.vault.change(|objects| {
             let money = &mut objects.purse.get_mut(Context::PURSE)?.money;

@@ -1,7 +1,8 @@
-//! What the purse does for the conditional access application, and hears of the PIN: its shareable interface.
+//! What the purse does for the conditional access application, and hears of the PIN: its shareable
+//! interface.
 //!
-//! Every function looks at its caller's AID first. Money only ever goes out here; it comes in by the
-//! purse's own commands and messages.
+//! Every function looks at its caller's AID first. Money only ever goes out here; it comes in by
+//! the purse's own commands and messages.
 
 use super::booked::{Booked, NO_MAC, NotBooked};
 use super::store::{PurseStore, State};

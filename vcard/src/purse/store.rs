@@ -201,23 +201,23 @@ pub struct PurseStore {
     pub pseudonym: Pseudonym,
     /// Whose card it is.
     pub operator: OperatorId,
-    /// Limits.
+    /// What it pays without the PIN, and what it pays and holds at most.
     pub limits: Limits,
-    /// Forward only.
+    /// The EMM level that it has reached; forward only.
     pub emm_level: Guarded<u16>,
     /// Suites allowed, roles 21, 24 and 27.
     pub suites: Table<Guarded<u16>, 3>,
-    /// DPK.
+    /// DPK: purchases.
     pub purchase: KeyPair,
-    /// DLK.
+    /// DLK: loads.
     pub load: KeyPair,
-    /// DTK.
+    /// DTK: transaction codes, PBOC's own.
     pub tac: KeyPair,
-    /// K_tac2.
+    /// K_tac2: transaction codes of suite 2.
     pub tac2: KeyPair,
-    /// K_wal.
+    /// K_wal: messages to the purse.
     pub own: KeyPair,
-    /// K_wrec.
+    /// K_wrec: messages that give the purse back its other keys.
     pub recovery: KeyPair,
     fixed: Table<Option<Generation>, { FixedKey::COUNT }>,
 }

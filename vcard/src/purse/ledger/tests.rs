@@ -36,7 +36,8 @@ fn sw(vault: &mut Vault, apdu: &[u8]) -> StatusWord {
     }
 }
 
-/// Numbers end at FFFF: what would need another is refused before it begins, and by the ledger itself.
+/// Numbers end at FFFF: what would need another is refused before it begins, and by the ledger
+/// itself.
 #[test]
 fn numbers_end() {
     const LOAD: &[u8] = &hex!("805000020B 01 00000001 001122334455");
