@@ -3,7 +3,7 @@
 use super::rights::{Kind, Right};
 use super::store::CasStore;
 use super::time::CasRam;
-use crate::purse::sharing::{NotPaid, Terms};
+use crate::purse::sharing::{NotPaid, Shown, Terms};
 use cam_types::{CasTime, Fen, Slot};
 use ecm_emm::card::{AccessStatus, EcmAnswer, Offer, OpenedBy};
 use ecm_emm::ecm::{Criteria, EcmBody, Ppt, Ppv};
@@ -61,7 +61,7 @@ pub fn decide(
     decision.offer =
         offer(&body.criteria, at).map(|offer| Offer { preview_s: preview.left, ..offer });
     if let Some(offer) = &decision.offer {
-        decision.status = match terms.check(offer.price, true) {
+        decision.status = match terms.check(offer.price, Shown::Pin) {
             _ if !cas.log.has_room() => AccessStatus::LOG_FULL,
             Err(NotPaid::Funds) => AccessStatus::FUNDS,
             Err(NotPaid::Blocked) => AccessStatus::CARD_BLOCKED,

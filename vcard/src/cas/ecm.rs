@@ -2,7 +2,7 @@
 
 use super::access::{self, Decision};
 use super::store::CasStore;
-use super::time::CasRam;
+use super::time::{CasRam, Dated};
 use crate::context::Context;
 use crate::fault::Fault;
 use crate::purse::sharing as purse;
@@ -103,7 +103,7 @@ pub(super) fn process(
     if expected != ChannelId::new(0) && expected != body.channel {
         return refuse(AccessStatus::CHANNEL_MISMATCH);
     }
-    if !ram.is_fresh(body.time, false) {
+    if !ram.is_fresh(body.time, Dated::Ecm) {
         return refuse(AccessStatus::CLOCK);
     }
     if body.emm_floor > cas.emm_level.0 {

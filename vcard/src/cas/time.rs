@@ -3,10 +3,6 @@
 use super::store::{CasStore, Clock};
 use cam_types::CasTime;
 
-/// How far behind the clock an ECM may be.
-const ECM_PAST: u32 = 600;
-/// How far behind the clock an offer may be.
-const OFFER_PAST: u32 = 86_400;
 /// How far ahead of the last TIME_SYNC anything may be.
 const FUTURE: u32 = 200 * 86_400;
 /// `now` is stored when it has moved so far.
@@ -27,6 +23,24 @@ pub struct CasRam {
     pub rating_lifted: bool,
     /// ECMs to be served before a signature is looked at again.
     pub signature_rest: u8,
+}
+
+/// What a time stands in, which says how far behind the clock it may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Dated {
+    /// An ECM of what is on air.
+    Ecm,
+    /// An offer, which may wait for a purchase.
+    Offer,
+}
+
+impl Dated {
+    const fn past(self) -> u32 {
+        match self {
+            Self::Ecm => 600,
+            Self::Offer => 86_400,
+        }
+    }
 }
 
 /// A clock's next state, and whether it is worth a write.
@@ -63,10 +77,10 @@ impl CasRam {
         self.now.max(self.sync)
     }
 
-    /// Is a message of this time to be believed now?
-    pub fn is_fresh(&self, time: CasTime, offer: bool) -> bool {
-        let past = if offer { OFFER_PAST } else { ECM_PAST };
-        self.latest().saturating_sub(past) <= time && time <= self.sync.saturating_add(FUTURE)
+    /// Is this time to be believed now?
+    pub fn is_fresh(&self, time: CasTime, dated: Dated) -> bool {
+        let oldest = self.latest().saturating_sub(dated.past());
+        oldest <= time && time <= self.sync.saturating_add(FUTURE)
     }
 
     /// A message of this time was accepted. `true`: the clock is to be stored.

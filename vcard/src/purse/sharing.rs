@@ -32,8 +32,17 @@ pub struct Order {
     pub date: BcdDate,
     /// The card's time.
     pub time: BcdTime,
-    /// The PIN was not verified: it counts against the day's limit.
-    pub without_pin: bool,
+    /// What the holder has shown for it.
+    pub shown: Shown,
+}
+
+/// What the holder of the card has shown for a payment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shown {
+    /// The PIN.
+    Pin,
+    /// Nothing: it counts against the day's limit.
+    Nothing,
 }
 
 /// Why the purse does not pay.
@@ -75,15 +84,15 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Whether the purse would pay so much, with or without PIN.
-    pub fn check(&self, price: Fen, with_pin: bool) -> Result<(), NotPaid> {
+    /// Whether the purse would pay so much for what was shown.
+    pub fn check(&self, price: Fen, shown: Shown) -> Result<(), NotPaid> {
         if self.blocked {
             Err(NotPaid::Blocked)
         } else if self.cap != Fen::ZERO && price > self.cap {
             Err(NotPaid::Cap)
         } else if self.exhausted {
             Err(NotPaid::Exhausted)
-        } else if !with_pin && self.needs_pin(price) {
+        } else if shown == Shown::Nothing && self.needs_pin(price) {
             Err(NotPaid::Pin)
         } else if price > self.balance {
             Err(NotPaid::Funds)
@@ -121,7 +130,7 @@ pub fn capp_debit(
 ) -> Result<Result<Booked, NotPaid>, Violation> {
     let terms = terms(objects, caller, order.date)?;
     let purse = objects.purse.get_mut(Context::PURSE)?;
-    Ok(terms.check(order.amount, !order.without_pin).and_then(|()| debit(purse, order)))
+    Ok(terms.check(order.amount, order.shown).and_then(|()| debit(purse, order)))
 }
 
 fn debit(purse: &mut PurseStore, order: &Order) -> Result<Booked, NotPaid> {
@@ -132,7 +141,7 @@ fn debit(purse: &mut PurseStore, order: &Order) -> Result<Booked, NotPaid> {
         date: order.date,
         time: order.time,
     };
-    if order.without_pin {
+    if order.shown == Shown::Nothing {
         let before = purse.spent_on(order.date);
         purse.money.day = order.date;
         purse.money.spent = Guarded(before.checked_add(order.amount).ok_or(NotPaid::Cap)?);
