@@ -1,9 +1,9 @@
 //! The firewall between the applications on the card.
 //!
 //! Every object has an owner, and only the owner's context reaches it. Whoever wants something of
-//! another application calls its shareable interface (`cas::sharing`, `purse::sharing`, `pin`),
-//! which looks at the whole AID of its caller on every call; the runtime itself, which has no AID,
-//! is refused like any stranger.
+//! another application calls its shareable interface (`cas::sharing`, `purse::sharing`, `pin`,
+//! `isd::lock`), which looks at the whole AID of its caller on every call; the runtime itself,
+//! which has no AID, is refused like any stranger.
 
 use crate::aid::Aid;
 use crate::cas::store::CasStore;

@@ -19,7 +19,7 @@ use ecm_emm::card::PinBlock;
 pub enum Verdict {
     /// The PIN is right; all tries are back.
     Right,
-    /// The PIN is wrong; so many tries are left.
+    /// The PIN is wrong; the tries that are left.
     Wrong(u8),
     /// There was no try left to compare with.
     Blocked,

@@ -182,8 +182,8 @@ impl PurchaseLog {
     }
 
     /// The records from this purchase on, oldest first, or from the first one not acknowledged (0);
-    /// with the receipt in front of them and behind them. At most so many, behind so many that are
-    /// passed over.
+    /// with the receipt in front of them and behind them. `skip` of them are passed over,
+    /// and at most `limit` follow.
     pub fn page(&self, from: u16, skip: usize, limit: usize) -> Page<'_> {
         let first = match from {
             0 => self.acknowledged.0.max(self.numbers().start),

@@ -3,11 +3,11 @@
 use super::store::{CasStore, Clock};
 use cam_types::CasTime;
 
-/// How far ahead of the last TIME_SYNC anything may be.
+/// Seconds that anything may be ahead of the last TIME_SYNC.
 const FUTURE: u32 = 200 * 86_400;
-/// `now` is stored when it has moved so far.
+/// Seconds that `now` may move before it is stored.
 const STORE_NOW: u32 = 3600;
-/// `sync` is stored when it has moved so far.
+/// Seconds that `sync` may move before it is stored.
 const STORE_SYNC: u32 = 86_400;
 
 /// What the conditional access application knows until the card loses its power; PIN and rating
@@ -35,6 +35,7 @@ pub enum Dated {
 }
 
 impl Dated {
+    /// Seconds that it may be behind the clock.
     const fn past(self) -> u32 {
         match self {
             Self::Ecm => 600,

@@ -141,7 +141,7 @@ impl Fields {
         }
     }
 
-    /// Text of at most so many octets.
+    /// Text of at most `len` octets.
     pub fn text_of(&mut self, name: &str, len: usize) -> Result<String, Problem> {
         match self.text(name)? {
             text if text.len() <= len => Ok(text),

@@ -21,7 +21,7 @@ pub struct Booked {
 pub enum NotBooked {
     /// The balance is too low, or there is no such account.
     Funds,
-    /// The purse may not hold so much.
+    /// The purse would hold more than it may.
     Full,
     /// The sequence is used up.
     Exhausted,

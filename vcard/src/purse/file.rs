@@ -21,7 +21,7 @@ pub(super) enum File {
 
 /// The file has no such record.
 pub(super) const RECORD_NOT_FOUND: StatusWord = StatusWord(0x6A83);
-/// The record has no room for so much.
+/// The record has no room for the data.
 pub(super) const NO_ROOM: StatusWord = StatusWord(0x6A84);
 /// The file is not of the kind that the command wants.
 pub(super) const WRONG_FILE: StatusWord = StatusWord(0x6981);

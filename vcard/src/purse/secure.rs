@@ -15,7 +15,7 @@ use iso7816::apdu::{Command, StatusWord};
 use wallet::Mac;
 use wallet::secure_messaging::{Challenge, SecureKey};
 
-/// So many wrong MACs in a row end the purse.
+/// Wrong MACs in a row that end the purse.
 const FAILURES: u8 = 3;
 /// The purse is blocked for good.
 pub(super) const ENDED: StatusWord = StatusWord(0x9303);

@@ -84,7 +84,7 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Whether the purse would pay so much for what was shown.
+    /// Whether the purse would pay this price for what was shown.
     pub fn check(&self, price: Fen, shown: Shown) -> Result<(), NotPaid> {
         if self.blocked {
             Err(NotPaid::Blocked)
@@ -101,7 +101,7 @@ impl Terms {
         }
     }
 
-    /// So much is not paid without the PIN.
+    /// This price is not paid without the PIN.
     pub fn needs_pin(&self, price: Fen) -> bool {
         price > self.pin_free
     }

@@ -164,15 +164,15 @@ impl Money {
 pub struct Limits {
     /// A programme up to this price needs no PIN.
     pub pin_free_per_purchase: Fen,
-    /// So much a day needs no PIN.
+    /// Programmes need no PIN up to this sum a day.
     pub pin_free_per_day: Fen,
     /// No programme may cost more; 0 for no such limit.
     pub per_purchase: Fen,
     /// The purse holds at most this; 0 for no such limit.
     pub balance: Fen,
-    /// A terminal may take so much at once without the PIN.
+    /// A terminal may take at most this at once without the PIN.
     pub terminal_per_purchase: Option<Fen>,
-    /// Terminals may take so much without the PIN until it is verified.
+    /// Terminals may take at most this without the PIN until it is verified.
     pub terminal_total: Option<Fen>,
 }
 
