@@ -66,6 +66,7 @@ lint:
 	bash tests/no_std.sh
 	$(PYTHON) tests/conformance.py
 	$(PYTHON) tests/circles.py --quiet
+	$(PYTHON) tests/licences.py
 
 unit:
 	$(CARGO) test --workspace

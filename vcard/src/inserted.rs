@@ -1,6 +1,6 @@
 //! A card with its memory file, as a reader serves it and the control socket looks at it.
 
-use crate::cos::Interface;
+use crate::interface::Interface;
 use crate::os::Os;
 use crate::{Card, Cut, PowerLost};
 use ecm_emm::card::INS_INFO;

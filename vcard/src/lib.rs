@@ -2,10 +2,12 @@
 //! served on a pseudo terminal as a serial reader would serve it.
 #![deny(unsafe_code)]
 
+pub mod aid;
 pub mod atr;
 mod binary;
 pub mod card;
 mod cas;
+pub mod context;
 pub mod control;
 mod cos;
 mod delivery;
@@ -15,10 +17,12 @@ pub mod firewall;
 pub mod gempc;
 pub mod inserted;
 mod inspect;
+mod interface;
 mod isd;
 mod keyring;
 pub mod line;
 pub mod link;
+mod message;
 pub mod nvm;
 pub mod os;
 pub mod pace;
@@ -28,17 +32,20 @@ mod pin;
 mod psam;
 pub mod pty;
 mod purse;
+mod random;
 pub mod record;
 pub mod script;
 pub mod serve;
+mod stop;
 #[expect(unsafe_code, reason = "the terminal ioctls that nix does not wrap")]
 mod sys;
 mod vault;
 pub mod vpcd;
 
-pub use card::{Card, CardError, Image, PowerLost, Status};
-pub use cos::{Interface, Random};
+pub use card::{Card, CardError, Image, PowerLost};
 pub use fault::Fault;
-pub use inspect::{Inspection, PsamInspection};
+pub use inspect::{Inspection, PsamInspection, Status};
+pub use interface::Interface;
 pub use nvm::{Cut, Durability};
 pub use personalisation::{Personalisation, PersonalisationError};
+pub use random::Random;

@@ -7,9 +7,11 @@ mod access;
 mod commands;
 mod ecm;
 mod emm;
+mod held;
 mod info;
 pub mod log;
 mod purchase;
+mod receipt;
 mod report;
 pub mod rights;
 pub mod sharing;
@@ -18,9 +20,10 @@ mod time;
 
 pub use time::CasRam;
 
-use crate::firewall::Context;
+use crate::context::Context;
 use crate::pin::{self, Verdict};
-use crate::vault::{Stop, Vault};
+use crate::stop::Stop;
+use crate::vault::Vault;
 use cam_types::ChannelId;
 use ecm_emm::card::{
     INS_ACK, INS_CHANGE_PIN, INS_ECM, INS_EMM, INS_INFO, INS_PURCHASE, INS_REPORT, INS_RIGHTS,
@@ -30,9 +33,9 @@ use iso7816::apdu::{Command, StatusWord};
 
 /// The application at work on one command.
 pub struct Cas<'a> {
-    /// What lasts.
+    /// What lasts: the memory, of which it reaches its own part.
     pub vault: &'a mut Vault,
-    /// What does not.
+    /// What ends with a reset, and in part with a session.
     pub ram: &'a mut CasRam,
     /// The pairing slot whose session carries the command; `None` in clear.
     pub pairing: Option<usize>,

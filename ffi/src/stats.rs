@@ -1,15 +1,10 @@
-//! 11. Operation
-//!
-//! The field engineer's part: nothing here holds a secret.
+//! Counters of engine and card line, from `stbcam_open` on.
 
-use crate::diag;
-use crate::error::Error;
 use crate::guard::guard;
-use crate::result::*;
+use crate::result::stbcam_result_t;
 use crate::size::{self, CStruct};
 use crate::types::stbcam_t;
-use core::ffi::c_char;
-use core::time::Duration;
+use stb_shim::cam::Cam;
 
 /// Counters since the context was opened. They only grow. Arrays of four are by addressing: to one
 /// card, to a group, to all, to the box.
@@ -113,69 +108,53 @@ pub unsafe extern "C" fn stbcam_stats(
 ) -> stbcam_result_t {
     guard(cam, |context| {
         // SAFETY: the caller upholds this function's contract.
-        unsafe { size::put(out, "out", diag::stats(&context.cam)) }
+        unsafe { size::put(out, "out", counters(&context.cam)) }
     })
 }
 
-/// Everything that a field engineer asks for, as one JSON object without secrets: version, card,
-/// purse, keys' versions, filters, counters. `*need` becomes the length with its zero; `buffer` may be NULL if
-/// `capacity` is 0.
-///
-/// STBCAM_E_BUFFER: `*need` is more than `capacity`; nothing was written.
-///
-/// Threads: any.
-///
-/// # Safety
-///
-/// * `buffer` points to `capacity` writable octets; `need` is writable.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn stbcam_diag_json(
-    cam: *mut stbcam_t,
-    buffer: *mut c_char,
-    capacity: usize,
-    need: *mut usize,
-) -> stbcam_result_t {
-    guard(cam, |context| {
-        size::needed(need, "need")?;
-        let json = diag::json(&context.cam);
-        let length = json.len() + 1;
-        // SAFETY: the caller upholds this function's contract.
-        unsafe { size::put_optional(need, "need", length) }?;
-        if capacity < length || buffer.is_null() {
-            return Err(Error::new(
-                STBCAM_E_BUFFER,
-                format!("room for {capacity} octets, but {length} are needed"),
-            ));
-        }
-        for (index, octet) in json.bytes().chain([0]).enumerate() {
-            // SAFETY: `index` is below `length`, which is at most `capacity`.
-            unsafe { buffer.add(index).write(octet.cast_signed() as c_char) };
-        }
-        Ok(())
-    })
-}
-
-/// Resets the card. Control words in use stay until it has answered.
-///
-/// Threads: any. Does not wait for the card.
-#[unsafe(no_mangle)]
-pub extern "C" fn stbcam_card_reset(cam: *mut stbcam_t) -> stbcam_result_t {
-    guard(cam, |context| {
-        context.cam.call(|engine, now| engine.card_reset(now));
-        Ok(())
-    })
-}
-
-/// Waits until every section that was offered and every purchase that was confirmed before the
-/// call has been dealt with as far as the card now present allows: sections are out of their
-/// ring, no command is under way, and control words and events that follow from them have been
-/// handed out. A card that is just being reset is waited for; a card that is not there is not.
-/// For players of files, which know no real time, and for tests: a box on air has no use for it.
-///
-/// STBCAM_E_TIMEOUT: not within `timeout_ms`; everything goes on.
-///
-/// Threads: any, but it waits for the card.
-#[unsafe(no_mangle)]
-pub extern "C" fn stbcam_flush(cam: *mut stbcam_t, timeout_ms: u32) -> stbcam_result_t {
-    guard(cam, |context| context.flush(Duration::from_millis(timeout_ms.into())))
+/// The counters of engine and line as the host sees them.
+pub(crate) fn counters(cam: &Cam) -> stbcam_stats_t {
+    let engine = cam.query(|engine| engine.stats());
+    let line = cam.line_stats();
+    stbcam_stats_t {
+        struct_size: 0,
+        apdu: engine.apdu,
+        apdu_ecm: engine.apdu_ecm,
+        apdu_failed: engine.apdu_failed,
+        resets: engine.resets,
+        channels: engine.channels,
+        line_sent: line.sent,
+        line_received: line.received,
+        ecm_line_sent: line.ecm_sent,
+        ecm_line_received: line.ecm_received,
+        ecm_in: engine.ecm_in,
+        ecm_dup: engine.ecm_dup,
+        ecm_sent: engine.ecm_sent,
+        ecm_replayed: engine.ecm_replayed,
+        ecm_replaced: engine.ecm_replaced,
+        ecm_stale: engine.ecm_stale,
+        ecm_refused: engine.ecm_refused,
+        ecm_malformed: engine.ecm_malformed,
+        cw_out: engine.cw_out,
+        cw_cleared: engine.cw_cleared,
+        offer_in: engine.offer_in,
+        emm_in: engine.emm_in,
+        emm_not_ours: engine.emm_not_ours,
+        emm_dup: engine.emm_dup_gate,
+        emm_dup_card: engine.emm_dup_card,
+        emm_applied: engine.emm_applied,
+        emm_refused: engine.emm_refused,
+        emm_later: engine.emm_later,
+        emm_dropped: engine.emm_dropped,
+        emm_malformed: engine.emm_malformed,
+        table_malformed: engine.table_malformed,
+        section_malformed: line.sections_malformed,
+        section_overflow: line.sections_lost,
+        event_overflow: engine.events_lost + cam.events().lost_in_all(),
+        ecm_latency_count: engine.ecm_latency_count,
+        ecm_latency_p50_us: engine.ecm_latency_p50_us,
+        ecm_latency_p99_us: engine.ecm_latency_p99_us,
+        ecm_latency_max_us: engine.ecm_latency_max_us,
+        reserved: 0,
+    }
 }

@@ -1,7 +1,7 @@
 //! A box's reader that answers to order.
 #![allow(
     clippy::undocumented_unsafe_blocks,
-    reason = "the functions of the box are called as the header says, with what `Bench` has given"
+    reason = "the functions of the box are called as the header says, with what `Rig` has given"
 )]
 use super::*;
 use crate::guard::guard_free;
@@ -23,7 +23,7 @@ struct Script {
 impl Script {
     /// # Safety
     ///
-    /// `user` is what `Bench` has put into the table.
+    /// `user` is what `Rig` has put into the table.
     unsafe fn of<'a>(user: *mut c_void) -> &'a mut Self {
         assert_eq!(guard_free(|| Ok(())), STBCAM_E_REENTRANT);
         // SAFETY: the caller upholds this function's contract; calls come one at a time.
@@ -135,26 +135,26 @@ const APDUS: stbcam_reader_ops_t = stbcam_reader_ops_t {
 };
 const COMMAND: [u8; 5] = [0x00, 0xB0, 0x00, 0x00, 0x02];
 
-struct Bench {
+struct Rig {
     script: *mut Script,
     host: HostReader,
     reader: Box<dyn Reader>,
     waker: Waker,
 }
 
-impl Bench {
+impl Rig {
     fn new(ops: stbcam_reader_ops_t) -> Self {
         let script = Box::into_raw(Box::new(Script::default()));
         let ops = stbcam_reader_ops_t { user: script.cast(), ..ops };
         let host = HostReader::new(ops, 5000).unwrap();
-        let mut bench =
+        let mut rig =
             Self { script, reader: host.open().unwrap(), host, waker: Waker::new().unwrap() };
-        bench.asked();
-        bench
+        rig.asked();
+        rig
     }
 
     fn script(&mut self) -> &mut Script {
-        // SAFETY: it lives as long as the bench, and no function of the box is running.
+        // SAFETY: it lives as long as the rig, and no function of the box is running.
         unsafe { &mut *self.script }
     }
 
@@ -175,7 +175,7 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+impl Drop for Rig {
     fn drop(&mut self) {
         self.host.revoke();
         // SAFETY: it came from a box, and nobody has it any more.
@@ -200,33 +200,33 @@ fn a_table_that_cannot_work_is_refused_by_name() {
 
 #[test]
 fn characters() {
-    let mut bench = Bench::new(CHARACTERS);
-    let capabilities = bench.reader.capabilities();
+    let mut rig = Rig::new(CHARACTERS);
+    let capabilities = rig.reader.capabilities();
     assert_eq!((capabilities.clock_hz, capabilities.max_baud), (3_579_545, 1_000_000));
-    bench.says(1, &[]);
-    assert_eq!(bench.reader.present().unwrap(), Presence::Present);
-    bench.says(0, &[0x3B, 0x00]);
-    bench.reader.activate(Reset::Cold).unwrap();
-    let (received, atr) = bench.receive().unwrap();
+    rig.says(1, &[]);
+    assert_eq!(rig.reader.present().unwrap(), Presence::Present);
+    rig.says(0, &[0x3B, 0x00]);
+    rig.reader.activate(Reset::Cold).unwrap();
+    let (received, atr) = rig.receive().unwrap();
     let what = What::AnswerToReset { level: Level::Characters, settled: None };
     assert_eq!((received.what, &atr[..]), (what, &[0x3B, 0x00][..]));
     // 12 etu: as after reset.
     let params = LineParams::initial(3_579_545);
-    bench.reader.configure(&params).unwrap();
-    bench.says(0, &[]);
-    bench.reader.configure(&LineParams { d: 8, guard_etu: 11, protocol: 1, ..params }).unwrap();
-    bench.says(0, &[]);
-    bench.reader.send(&COMMAND).unwrap();
-    bench.says(STBCAM_READER_TIMEOUT, &[]);
-    bench.says(0, &[]);
-    bench.says(0, &[0xB0, 0x01]);
-    let (received, octets) = bench.receive().unwrap();
+    rig.reader.configure(&params).unwrap();
+    rig.says(0, &[]);
+    rig.reader.configure(&LineParams { d: 8, guard_etu: 11, protocol: 1, ..params }).unwrap();
+    rig.says(0, &[]);
+    rig.reader.send(&COMMAND).unwrap();
+    rig.says(STBCAM_READER_TIMEOUT, &[]);
+    rig.says(0, &[]);
+    rig.says(0, &[0xB0, 0x01]);
+    let (received, octets) = rig.receive().unwrap();
     assert_eq!((received.what, &octets[..]), (What::Characters, &[0xB0, 0x01][..]));
-    bench.says(STBCAM_READER_DAMAGED, &[0x91]);
-    let (received, octets) = bench.receive().unwrap();
+    rig.says(STBCAM_READER_DAMAGED, &[0x91]);
+    let (received, octets) = rig.receive().unwrap();
     assert!(received.damaged && octets == [0x91]);
-    bench.reader.deactivate();
-    assert_eq!(bench.reader.line_octets(), (5, 3));
+    rig.reader.deactivate();
+    assert_eq!(rig.reader.line_octets(), (5, 3));
     let asked = [
         "present",
         "reset 1 33 120",
@@ -238,41 +238,41 @@ fn characters() {
         "read 10",
         "power_off",
     ];
-    assert_eq!(bench.asked(), asked);
+    assert_eq!(rig.asked(), asked);
 }
 
 #[test]
 fn apdus() {
-    let mut bench = Bench::new(APDUS);
-    assert!(!bench.reader.capabilities().detect);
-    assert_eq!(bench.reader.present().unwrap(), Presence::Unknown);
-    bench.says(0, &[0x3B, 0x00]);
-    bench.reader.activate(Reset::Warm).unwrap();
+    let mut rig = Rig::new(APDUS);
+    assert!(!rig.reader.capabilities().detect);
+    assert_eq!(rig.reader.present().unwrap(), Presence::Unknown);
+    rig.says(0, &[0x3B, 0x00]);
+    rig.reader.activate(Reset::Warm).unwrap();
     let what = What::AnswerToReset { level: Level::Apdu, settled: None };
-    assert_eq!(bench.receive().unwrap().0.what, what);
-    bench.reader.configure(&LineParams { d: 8, ..LineParams::initial(1) }).unwrap();
+    assert_eq!(rig.receive().unwrap().0.what, what);
+    rig.reader.configure(&LineParams { d: 8, ..LineParams::initial(1) }).unwrap();
     for (answer, octets, what, damaged) in [
         (0, &[0xAA, 0x90, 0x00][..], What::Message, false),
         (STBCAM_READER_TIMEOUT, &[], What::Unanswered, false),
         (STBCAM_READER_DAMAGED, &[], What::Unanswered, true),
     ] {
-        bench.says(answer, octets);
-        bench.reader.send(&COMMAND).unwrap();
-        let (received, response) = bench.receive().unwrap();
+        rig.says(answer, octets);
+        rig.reader.send(&COMMAND).unwrap();
+        let (received, response) = rig.receive().unwrap();
         assert_eq!((received.what, received.damaged, &response[..]), (what, damaged, octets));
-        assert_eq!(bench.receive().unwrap().0, Received::default(), "said once");
+        assert_eq!(rig.receive().unwrap().0, Received::default(), "said once");
     }
     let asked = "transmit [00, B0, 00, 00, 02] 258 5000";
-    assert_eq!(bench.asked(), ["reset 0 33 120", asked, asked, asked]);
+    assert_eq!(rig.asked(), ["reset 0 33 120", asked, asked, asked]);
 }
 
 #[test]
 fn a_mute_card_is_mute() {
     for answer in [STBCAM_READER_TIMEOUT, STBCAM_READER_DAMAGED] {
-        let mut bench = Bench::new(CHARACTERS);
-        bench.says(answer, &[0x3B]);
-        bench.reader.activate(Reset::Cold).unwrap();
-        let (received, octets) = bench.receive().unwrap();
+        let mut rig = Rig::new(CHARACTERS);
+        rig.says(answer, &[0x3B]);
+        rig.reader.activate(Reset::Cold).unwrap();
+        let (received, octets) = rig.receive().unwrap();
         assert!(matches!(received.what, What::AnswerToReset { .. }) && octets.is_empty());
     }
 }
@@ -280,32 +280,32 @@ fn a_mute_card_is_mute() {
 /// The simplest way: `reset` resets, and the rest is characters.
 #[test]
 fn the_answer_to_reset_may_come_by_read() {
-    let mut bench = Bench::new(CHARACTERS);
-    bench.says(0, &[]);
-    bench.reader.activate(Reset::Warm).unwrap();
-    bench.says(0, &[0x3B]);
-    let (received, octets) = bench.receive().unwrap();
+    let mut rig = Rig::new(CHARACTERS);
+    rig.says(0, &[]);
+    rig.reader.activate(Reset::Warm).unwrap();
+    rig.says(0, &[0x3B]);
+    let (received, octets) = rig.receive().unwrap();
     assert_eq!((received.what, &octets[..]), (What::Characters, &[0x3B][..]));
     // With APDUs there is no other way: an answer without octets is none.
-    let mut bench = Bench::new(APDUS);
-    bench.says(0, &[]);
-    bench.reader.activate(Reset::Warm).unwrap();
-    assert!(matches!(bench.receive().unwrap().0.what, What::AnswerToReset { .. }));
+    let mut rig = Rig::new(APDUS);
+    rig.says(0, &[]);
+    rig.reader.activate(Reset::Warm).unwrap();
+    assert!(matches!(rig.receive().unwrap().0.what, What::AnswerToReset { .. }));
 }
 
-type Call = fn(&mut Bench) -> std::result::Result<(), ReaderError>;
+type Call = fn(&mut Rig) -> std::result::Result<(), ReaderError>;
 
 /// Removed, lost and nonsense, from every function.
 #[test]
 fn what_went_wrong_is_told_apart() {
     let calls: [Call; 4] = [
-        |bench| bench.reader.activate(Reset::Cold),
-        |bench| bench.reader.send(&COMMAND),
-        |bench| {
-            bench.reader.send(&[])?;
-            bench.receive().map(drop)
+        |rig| rig.reader.activate(Reset::Cold),
+        |rig| rig.reader.send(&COMMAND),
+        |rig| {
+            rig.reader.send(&[])?;
+            rig.receive().map(drop)
         },
-        |bench| bench.reader.configure(&LineParams { d: 2, ..LineParams::initial(3_579_545) }),
+        |rig| rig.reader.configure(&LineParams { d: 2, ..LineParams::initial(3_579_545) }),
     ];
     for (index, call) in calls.iter().enumerate() {
         for (answer, gone, text) in [
@@ -313,55 +313,55 @@ fn what_went_wrong_is_told_apart() {
             (STBCAM_READER_LOST, Gone::ReaderLost, "port of the box is gone"),
             (-77, Gone::ReaderLost, "it answered -77"),
         ] {
-            let mut bench = Bench::new(CHARACTERS);
+            let mut rig = Rig::new(CHARACTERS);
             if index == 2 {
-                bench.says(0, &[]);
+                rig.says(0, &[]);
             }
-            bench.says(answer, &[]);
-            let error = call(&mut bench).unwrap_err();
+            rig.says(answer, &[]);
+            let error = call(&mut rig).unwrap_err();
             assert_eq!(error.gone(), gone);
             assert!(error.to_string().contains(text), "{error}");
         }
     }
-    let mut bench = Bench::new(CHARACTERS);
-    bench.says(STBCAM_READER_REMOVED, &[]);
-    assert_eq!(bench.reader.present().unwrap(), Presence::Absent);
-    bench.says(STBCAM_READER_TIMEOUT, &[]);
-    let error = bench.reader.send(&COMMAND).unwrap_err();
+    let mut rig = Rig::new(CHARACTERS);
+    rig.says(STBCAM_READER_REMOVED, &[]);
+    assert_eq!(rig.reader.present().unwrap(), Presence::Absent);
+    rig.says(STBCAM_READER_TIMEOUT, &[]);
+    let error = rig.reader.send(&COMMAND).unwrap_err();
     assert!(error.to_string().contains("not done within 507 ms"), "{error}");
 }
 
 #[test]
 fn a_length_beyond_the_room_is_refused() {
     for ops in [CHARACTERS, APDUS] {
-        let mut bench = Bench::new(ops);
-        bench.script().claimed = Some(301);
-        bench.says(0, &[0x3B]);
-        let error = bench.reader.activate(Reset::Cold).unwrap_err();
+        let mut rig = Rig::new(ops);
+        rig.script().claimed = Some(301);
+        rig.says(0, &[0x3B]);
+        let error = rig.reader.activate(Reset::Cold).unwrap_err();
         assert!(error.to_string().contains("301 octets where 33 had room"), "{error}");
-        bench.says(0, &[]);
-        bench.says(0, &[]);
-        let error = bench.reader.send(&COMMAND).and_then(|()| bench.receive().map(drop));
+        rig.says(0, &[]);
+        rig.says(0, &[]);
+        let error = rig.reader.send(&COMMAND).and_then(|()| rig.receive().map(drop));
         assert!(error.unwrap_err().to_string().contains("says 301 octets"));
     }
 }
 
 #[test]
 fn a_card_at_rest_is_not_asked_in_vain() {
-    let mut bench = Bench::new(CHARACTERS);
-    bench.says(0, &[]);
-    bench.reader.send(&COMMAND).unwrap();
-    bench.reader.rest();
-    assert_eq!(bench.receive().unwrap().0, Received::default());
-    bench.says(0, &[0x55]);
-    assert_eq!(bench.receive().unwrap().1, [0x55], "a stray character is heard");
-    bench.waker.wake();
-    assert!(bench.receive().unwrap().0.woken);
-    bench.says(0, &[]);
-    bench.reader.send(&[]).unwrap();
-    bench.waker.wake();
-    assert!(bench.receive().unwrap().0.woken, "within one slice");
-    let asked = bench.asked();
+    let mut rig = Rig::new(CHARACTERS);
+    rig.says(0, &[]);
+    rig.reader.send(&COMMAND).unwrap();
+    rig.reader.rest();
+    assert_eq!(rig.receive().unwrap().0, Received::default());
+    rig.says(0, &[0x55]);
+    assert_eq!(rig.receive().unwrap().1, [0x55], "a stray character is heard");
+    rig.waker.wake();
+    assert!(rig.receive().unwrap().0.woken);
+    rig.says(0, &[]);
+    rig.reader.send(&[]).unwrap();
+    rig.waker.wake();
+    assert!(rig.receive().unwrap().0.woken, "within one slice");
+    let asked = rig.asked();
     assert_eq!(asked[1..4], ["read 0"; 3]);
     assert_eq!(asked[5..], ["read 10"]);
 }
@@ -369,33 +369,33 @@ fn a_card_at_rest_is_not_asked_in_vain() {
 /// A box may have a `read` that never waits.
 #[test]
 fn a_read_that_does_not_wait_is_asked_with_pauses() {
-    let mut bench = Bench::new(CHARACTERS);
-    bench.says(0, &[]);
-    bench.reader.send(&COMMAND).unwrap();
-    assert_eq!(bench.receive().unwrap().0, Received::default());
-    let reads = bench.asked().len() - 1;
+    let mut rig = Rig::new(CHARACTERS);
+    rig.says(0, &[]);
+    rig.reader.send(&COMMAND).unwrap();
+    assert_eq!(rig.receive().unwrap().0, Received::default());
+    let reads = rig.asked().len() - 1;
     assert!((2..=101).contains(&reads), "{reads} in 100 ms");
 }
 
 #[test]
 fn a_closing_context_only_takes_the_power_off() {
-    let mut bench = Bench::new(CHARACTERS);
-    bench.host.close();
-    assert!(matches!(bench.reader.send(&COMMAND), Err(ReaderError::Lost { .. })));
-    assert!(matches!(bench.reader.activate(Reset::Cold), Err(ReaderError::Lost { .. })));
-    bench.reader.deactivate();
-    assert_eq!(bench.asked(), ["power_off"]);
-    bench.host.revoke();
-    bench.reader.deactivate();
-    assert!(bench.host.open().is_err());
-    assert!(bench.asked().is_empty());
+    let mut rig = Rig::new(CHARACTERS);
+    rig.host.close();
+    assert!(matches!(rig.reader.send(&COMMAND), Err(ReaderError::Lost { .. })));
+    assert!(matches!(rig.reader.activate(Reset::Cold), Err(ReaderError::Lost { .. })));
+    rig.reader.deactivate();
+    assert_eq!(rig.asked(), ["power_off"]);
+    rig.host.revoke();
+    rig.reader.deactivate();
+    assert!(rig.host.open().is_err());
+    assert!(rig.asked().is_empty());
 }
 
 #[test]
 fn a_reader_that_is_gone_cannot_be_opened() {
-    let mut bench = Bench::new(CHARACTERS);
-    bench.says(STBCAM_READER_LOST, &[]);
-    assert!(matches!(bench.host.open(), Err(ReaderError::Lost { .. })));
-    bench.says(0, &[]);
-    assert!(bench.host.open().is_ok());
+    let mut rig = Rig::new(CHARACTERS);
+    rig.says(STBCAM_READER_LOST, &[]);
+    assert!(matches!(rig.host.open(), Err(ReaderError::Lost { .. })));
+    rig.says(0, &[]);
+    assert!(rig.host.open().is_ok());
 }

@@ -1,26 +1,26 @@
-//! The host's tables of functions, behind a gate that closes when the context does.
+//! The host's descrambler as the card thread's: its table of functions is let go when the context
+//! closes.
 
+use crate::callback::callback;
 use crate::error::{self, Error};
-use crate::guard::callback;
-use crate::host::*;
+use crate::host::{
+    STBCAM_ALGO_CISSA, STBCAM_ALGO_CSA, STBCAM_ALGO_OTHER, STBCAM_CW_EVEN, STBCAM_CW_IS_WRAPPED,
+    STBCAM_CW_ODD, STBCAM_CW_PREVIEW, STBCAM_LADDER_CLEAR_ALLOWED, stbcam_cw_t,
+    stbcam_descrambler_ops_t, stbcam_ladder_t,
+};
 use crate::result::known_text_of;
 use crate::size::CStruct;
 use cam_core::{ControlWords, ScramblingMode, SessionId};
 use stb_shim::descrambler::{Descrambler, LadderKeys, Refused};
-use stb_shim::storage::Storage;
 use std::collections::BTreeSet;
-use std::ffi::CString;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroize;
 
-// SAFETY: both are repr(C), start with struct_size, and hold numbers, nullable pointers and
-// optional functions, which a caller promises to be what they say.
+// SAFETY: repr(C), starts with struct_size, and holds a nullable pointer and optional functions,
+// which a caller promises to be what they say.
 unsafe impl CStruct for stbcam_descrambler_ops_t {}
-// SAFETY: as above.
-unsafe impl CStruct for stbcam_storage_ops_t {}
 
-/// The host's descrambler. Clones share one gate.
+/// The host's descrambler. Clones share one table.
 #[derive(Clone)]
 pub(crate) struct HostDescrambler(Arc<Mutex<DescramblerState>>);
 
@@ -133,8 +133,8 @@ impl Descrambler for HostDescrambler {
     }
 }
 
-/// What a function of the host answers; other than 0 with its words, if it is a result of ours: what
-/// the library has said inside, else what the result means.
+/// What a function of the host answers; other than 0 with its words, if it is a result of ours:
+/// what the library has said inside, else what the result means.
 fn told(call: impl FnOnce() -> i32) -> Result<(), String> {
     let before = error::reported();
     let answer = callback(call);
@@ -187,100 +187,6 @@ fn c_words(words: &ControlWords<'_>, period_ms: u32, pids: &[u16]) -> stbcam_cw_
     }
 }
 
-/// The host's storage. Clones share one gate.
-#[derive(Clone)]
-pub(crate) struct HostStorage(Arc<Mutex<StorageState>>);
-
-struct StorageState {
-    /// `None` once the context is closed.
-    ops: Option<stbcam_storage_ops_t>,
-}
-
-// SAFETY: as for the descrambler.
-unsafe impl Send for StorageState {}
-
-impl HostStorage {
-    /// More than anything that the library keeps.
-    const MAX_LEN: usize = 1 << 20;
-
-    /// `None` when a function is missing.
-    pub(crate) fn new(ops: stbcam_storage_ops_t) -> Option<Self> {
-        let complete = ops.get.is_some() && ops.put_durable.is_some() && ops.del.is_some();
-        complete.then(|| Self(Arc::new(Mutex::new(StorageState { ops: Some(ops) }))))
-    }
-
-    /// The host is not called any more once this has returned.
-    pub(crate) fn revoke(&self) {
-        self.state().ops = None;
-    }
-
-    fn state(&self) -> MutexGuard<'_, StorageState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Storage for HostStorage {
-    fn get(&mut self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        let state = self.state();
-        let Some(stbcam_storage_ops_t { get: Some(get), user, .. }) = state.ops else {
-            return Err(closed());
-        };
-        let key = CString::new(key)?;
-        let mut octets = vec![0; 1024];
-        loop {
-            let mut len = 0;
-            // SAFETY: the host gave the function and the pointer that belongs to it; the buffer
-            // has as many octets as we say.
-            let answer = callback(|| unsafe {
-                get(user, key.as_ptr(), octets.as_mut_ptr(), octets.len(), &raw mut len)
-            });
-            match answer {
-                0 if len <= octets.len() => {
-                    octets.truncate(len);
-                    return Ok(Some(octets));
-                }
-                0 if len <= Self::MAX_LEN => octets.resize(len, 0),
-                1 => return Ok(None),
-                other => return Err(refused("get", other)),
-            }
-        }
-    }
-
-    fn put(&mut self, key: &str, octets: &[u8]) -> io::Result<()> {
-        let state = self.state();
-        let Some(stbcam_storage_ops_t { put_durable: Some(put), user, .. }) = state.ops else {
-            return Err(closed());
-        };
-        let key = CString::new(key)?;
-        // SAFETY: as above.
-        match callback(|| unsafe { put(user, key.as_ptr(), octets.as_ptr(), octets.len()) }) {
-            0 => Ok(()),
-            other => Err(refused("put_durable", other)),
-        }
-    }
-
-    fn delete(&mut self, key: &str) -> io::Result<()> {
-        let state = self.state();
-        let Some(stbcam_storage_ops_t { del: Some(del), user, .. }) = state.ops else {
-            return Err(closed());
-        };
-        let key = CString::new(key)?;
-        // SAFETY: as above.
-        match callback(|| unsafe { del(user, key.as_ptr()) }) {
-            0 => Ok(()),
-            other => Err(refused("del", other)),
-        }
-    }
-}
-
-fn closed() -> io::Error {
-    io::Error::other("the context is closed")
-}
-
-fn refused(function: &str, answer: i32) -> io::Error {
-    io::Error::other(format!("the box's storage answered {answer} to {function}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,7 +196,7 @@ mod tests {
 
     /// What the host answers: the number that `user` points to.
     unsafe extern "C" fn load(user: *mut c_void, _: *const stbcam_ladder_t) -> i32 {
-        // SAFETY: the test gave a pointer to an i32 that outlives the gate.
+        // SAFETY: the test gave a pointer to an i32 that outlives the table.
         unsafe { *user.cast::<i32>() }
     }
 

@@ -1,9 +1,10 @@
 //! The card's non-volatile memory: pages behind a redo journal.
 //!
-//! Read before changing: `docs/spec/card.md`, "Memory". A transaction writes the images of the pages
-//! that it changes into the journal, then one commit page, then the pages themselves. Whatever moment
-//! the power goes at, the next boot sees a commit page that holds (and redoes) or one that does not
-//! (and leaves the old pages). Whole page images, because a torn page also destroys its neighbours.
+//! Read before changing: `docs/spec/card.md`, "Memory". A transaction writes the images of the
+//! pages that it changes into the journal, then one commit page, then the pages themselves.
+//! Whatever moment the power goes at, the next boot sees a commit page that holds (and redoes) or
+//! one that does not (and leaves the old pages). Whole page images, because a torn page also
+//! destroys its neighbours.
 
 mod file;
 mod journal;
@@ -68,7 +69,8 @@ impl From<io::Error> for StoreError {
 /// Why a transaction was not made, or the memory not opened.
 #[derive(Debug)]
 pub enum NvmError {
-    /// The memory failed under the transaction. Only the next boot knows which side of it we are on.
+    /// The memory failed under the transaction. Only the next boot knows which side of it we are
+    /// on.
     Store(StoreError),
     /// The transaction changes more pages than the journal holds. Nothing was written.
     TooLarge {

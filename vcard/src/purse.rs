@@ -4,6 +4,7 @@
 //!  - `docs/spec/purse.md` (PBOC electronic purse, and where cards differ)
 
 pub mod account;
+mod booked;
 mod data;
 mod emm;
 mod file;
@@ -12,25 +13,27 @@ mod key;
 mod ledger;
 mod load;
 mod maintenance;
+mod order;
 mod passbook;
 mod pin;
 mod proof;
 mod purchase;
+mod read;
 pub mod record;
 mod secure;
 pub mod sharing;
 pub mod store;
 mod tac;
 
-pub(crate) use emm::{Abort, not_opened};
 pub(crate) use file::application_fci;
 
-use crate::cos::{Interface, Random};
-use crate::vault::{Stop, Vault};
+use crate::interface::Interface;
+use crate::random::Random;
+use crate::stop::Stop;
+use crate::vault::Vault;
 use file::File;
-use initialize::Initialized;
 use iso7816::apdu::{Command, StatusWord};
-use wallet::PurseStatus;
+use order::Initialized;
 
 /// What the purse knows until it is deselected or loses its power.
 #[derive(Default)]
@@ -41,15 +44,11 @@ pub struct PurseRam {
     pin_verified: bool,
 }
 
-const fn status(sw: PurseStatus) -> Stop {
-    Stop::Status(StatusWord(sw.0))
-}
-
 /// The purse at work on one command.
 pub struct Purse<'a> {
-    /// What lasts.
+    /// What lasts: the memory, of which it reaches its own part.
     pub vault: &'a mut Vault,
-    /// What does not.
+    /// What ends with a reset or the SELECT of an application.
     pub ram: &'a mut PurseRam,
     /// Where the command came from.
     pub interface: Interface,

@@ -1,19 +1,23 @@
-//! The secure module of a terminal (PSAM): it holds master purchase keys and counts the terminal sequence.
+//! The secure module of a terminal (PSAM): it holds master purchase keys and counts the terminal
+//! sequence.
 //!
 //! Normative references:
 //!  - `docs/spec/purse.md`, section 7
 //!
-//! A card is a PSAM or it is not: who is personalised as one has neither the purse nor conditional access.
+//! A card is a PSAM or it is not: who is personalised as one has neither the purse nor conditional
+//! access.
 
 mod crypt;
+mod delivered;
 pub mod store;
 
 use crate::binary;
-use crate::firewall::Context;
+use crate::context::Context;
 use crate::persist::Guarded;
-use crate::vault::{Stop, Vault};
+use crate::stop::Stop;
+use crate::vault::Vault;
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalSequence};
-use crypt::Delivered;
+use delivered::Delivered;
 use iso7816::apdu::{Command, StatusWord};
 use store::{KeyUse, PsamStore};
 use wallet::cipher::Block;
@@ -36,9 +40,9 @@ pub struct PsamRam {
 
 /// The module at work on one command.
 pub struct Psam<'a> {
-    /// What lasts.
+    /// What lasts: the memory, of which it reaches its own part.
     pub vault: &'a mut Vault,
-    /// What does not.
+    /// What ends with a reset or the SELECT of an application.
     pub ram: &'a mut PsamRam,
 }
 
@@ -65,10 +69,6 @@ fn store(vault: &Vault) -> Result<&PsamStore, Stop> {
     psam.ok_or(Stop::Status(StatusWord::UNKNOWN_INS))
 }
 
-const fn status(sw: PurseStatus) -> Stop {
-    Stop::Status(StatusWord(sw.0))
-}
-
 fn wrong_length(_: DecodeError) -> Stop {
     StatusWord::WRONG_LENGTH.into()
 }
@@ -77,7 +77,7 @@ impl Psam<'_> {
     /// One command.
     pub fn process(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         if store(self.vault)?.tries.0 == 0 {
-            return Err(status(PurseStatus::BLOCKED));
+            return Err(PurseStatus::BLOCKED.into());
         }
         match (command.cla, command.ins) {
             (0x00, 0xB0) => read_binary(self.vault, command),
@@ -99,7 +99,8 @@ impl Psam<'_> {
         Ok(Vec::new())
     }
 
-    /// INIT_SAM_FOR_PURCHASE: the number is in memory before MAC1 leaves, so that no cut gives it out twice.
+    /// INIT_SAM_FOR_PURCHASE: the number is in memory before MAC1 leaves, so that no cut gives it
+    /// out twice.
     fn init_sam_for_purchase(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         self.ram.started = None;
         let code = self.ram.code.take();
@@ -112,10 +113,10 @@ impl Psam<'_> {
         let master = psam
             .key(KeyUse::PURCHASE, order.key_version)
             .filter(|_| order.algorithm <= 0x01)
-            .ok_or(status(PurseStatus::NO_KEY))?
+            .ok_or(PurseStatus::NO_KEY)?
             .clone();
         let sequence = psam.sequence.0.checked_add(1);
-        let sequence = sequence.ok_or(status(PurseStatus::COUNTER_EXHAUSTED))?;
+        let sequence = sequence.ok_or(PurseStatus::COUNTER_EXHAUSTED)?;
         let purchase = Transaction {
             amount: order.amount,
             kind: order.kind,
@@ -140,11 +141,10 @@ impl Psam<'_> {
     fn credit_sam_for_purchase(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         zero_p1p2(command)?;
         let mac2 = Mac(<[u8; 4]>::try_from(command.data).map_err(|_| StatusWord::WRONG_LENGTH)?);
-        let (session, amount) =
-            self.ram.started.as_ref().ok_or(status(PurseStatus::NOT_INITIALIZED))?;
+        let (session, amount) = self.ram.started.as_ref().ok_or(PurseStatus::NOT_INITIALIZED)?;
         if mac2_purchase(session, *amount) != mac2 {
             self.change(|psam| psam.tries.0 = psam.tries.0.saturating_sub(1))?;
-            return Err(status(PurseStatus::WRONG_MAC));
+            return Err(PurseStatus::WRONG_MAC.into());
         }
         self.change(PsamStore::restore_tries)?;
         self.ram.started = None;
