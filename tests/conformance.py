@@ -71,6 +71,18 @@ def existing_tests():
     return names, cited
 
 
+def forgotten(files):
+    """The files of a test binary that its main.rs does not name; `files` are texts by their names."""
+    named = set(re.findall(r"^mod (\w+);", files.get("main.rs", ""), re.M))
+    return sorted(name for name in files if "main.rs" in files and name != "main.rs" and name.removesuffix(".rs") not in named)
+
+
+def forgotten_files():
+    for main in ROOT.glob("*/tests/main.rs"):
+        for name in forgotten({file.name: file.read_text() for file in main.parent.glob("*.rs")}):
+            yield f"{main.parent.relative_to(ROOT)}/{name} does not run: main.rs does not name it"
+
+
 def claims(text):
     """The rows of all tables of claims: (section, label, {column: what it says})."""
     section, header = "", None
@@ -139,6 +151,8 @@ def blind_spots(texts, existing):
         yield "a line that is not proved yet"
     if list(tests_of("#[test]\n#[ignore]\nfn a() {}\n", ["c"])) or list(tests_of("fn b() {}\n", ["c"])):
         yield "a test that does not run"
+    if forgotten({"main.rs": "mod a;\n", "a.rs": "", "b.rs": ""}) != ["b.rs"]:
+        yield "a file that no test binary has"
     head = "| | threat | proved by |\n|---|---|---|\n"
     rows = [f"| {threat} | it | `c::a` |\n" for threat in THREATS]
     tests = "/// T3, M1, T38: why.\n/// (T9)\n#[test]\nfn a() {}\n\n/// T1=0.\n#[test]\nfn b() {}\n"
@@ -164,6 +178,7 @@ def main():
     existing, cited = existing_tests()
     texts = [doc.read_text() if doc.exists() else None for doc in DOCS]
     problems = [f"the check does not see {what}" for what in blind_spots(texts, existing)]
+    problems += forgotten_files()
     problems += complaints(texts, existing)
     security = SECURITY.read_text() if SECURITY.exists() else ""
     problems += security_complaints(security, existing, cited)

@@ -25,7 +25,7 @@ LOGS = CROSS / "log"
 TIMEOUT_S = 900
 
 # Just begun; and one second before a count of microseconds or milliseconds leaves 31 or 32 bits: seconds after boot.
-# The rigs of engine and card line begin at the same ones (tests/moments.rs).
+# The rigs of engine and card line begin at the same ones (tests/moments).
 MOMENTS = {"0": 0, "2^31 us": 2**31 // 10**6 - 1, "2^32 us": 2**32 // 10**6 - 1, "2^31 ms": 2**31 // 10**3 - 1,
            "2^32 ms": 2**32 // 10**3 - 1}
 

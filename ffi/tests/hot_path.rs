@@ -2,9 +2,6 @@
 //! warm.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
-#[path = "../../tests/allocations.rs"]
-mod allocations;
-
 use core::ptr;
 use stbcam::*;
 

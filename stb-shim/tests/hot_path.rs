@@ -1,9 +1,6 @@
 //! An exchange with a reader costs no heap allocation once warm.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
-#[path = "../../tests/allocations.rs"]
-mod allocations;
-
 use cam_types::Instant;
 use iso7816::line::Reset;
 use stb_shim::reader::{Presence, Reader, What};

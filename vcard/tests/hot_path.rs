@@ -2,8 +2,6 @@
 //! messaging, card line, reader, and back to the descrambler. The card is another process.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
-#[path = "../../tests/allocations.rs"]
-mod allocations;
 #[allow(dead_code)] // the bench of the card's tests
 #[path = "card/bench.rs"]
 mod bench;

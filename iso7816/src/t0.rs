@@ -4,15 +4,15 @@
 //!  - ISO/IEC 7816-3:2006 clauses 10.3 (procedure bytes), 12.2 (mapping of APDUs)
 //!
 //! Heads up: T=0 has no check over its data. A damaged character is an error, octets behind the
-//! status word are one, and so is every octet that is no procedure byte where one is due. But behind
-//! a doubled data octet a data octet 60 reads as NULL, behind a lost one NULL reads as data, and
-//! nobody can tell. Where it matters the application has to protect its data, as secure messaging
-//! does.
+//! status word are one, and so is every octet that is no procedure byte where one is due. But
+//! behind a doubled data octet a data octet 60 reads as NULL, behind a lost one NULL reads as data,
+//! and nobody can tell. Where it matters the application has to protect its data, as secure
+//! messaging does.
 //!
 //! Extended lengths: with up to 255 octets of data a command goes out under its own INS, and more
-//! than 256 octets of answer are fetched by GET RESPONSE. A longer command goes out in parts, as the
-//! data of ENVELOPE commands; Lc tells the card where it ends, so no empty ENVELOPE follows. A card
-//! that does not know ENVELOPE answers so, and that status word is the response.
+//! than 256 octets of answer are fetched by GET RESPONSE. A longer command goes out in parts, as
+//! the data of ENVELOPE commands; Lc tells the card where it ends, so no empty ENVELOPE follows. A
+//! card that does not know ENVELOPE answers so, and that status word is the response.
 mod doors;
 mod procedure;
 
@@ -160,8 +160,8 @@ impl T0 {
         self.response.zeroize();
     }
 
-    /// Whether TPDUs pass whole, to a reader that deals with procedure bytes and waiting times. Every
-    /// [`Output::Transmit`] is then a TPDU and is answered by [`Input::Message`].
+    /// Whether TPDUs pass whole, to a reader that deals with procedure bytes and waiting times.
+    /// Every [`Output::Transmit`] is then a TPDU and is answered by [`Input::Message`].
     pub const fn exchange_whole(&mut self, whole: bool) {
         self.whole = whole;
     }
@@ -449,8 +449,8 @@ impl T0 {
         self.response.len() + octets + 2 <= self.max_response
     }
 
-    /// GET RESPONSE and ENVELOPE go in the class of the command: cards of this house answer under 80
-    /// and 84, and a logical channel keeps its number. The chaining bit is not for them.
+    /// GET RESPONSE and ENVELOPE go in the class of the command: cards of this house answer under
+    /// 80 and 84, and a logical channel keeps its number. The chaining bit is not for them.
     const fn transport_class(&self) -> u8 {
         if self.cla & 0xE0 == 0 { self.cla & !0x10 } else { self.cla }
     }

@@ -117,9 +117,9 @@ impl Atr {
         Ok(Layout { historical, body: historical.1, tck })
     }
 
-    /// Visits every interface octet that has come, TD octets included, as (level, letter, T, value):
-    /// TC2 is `(2, 'C', _, _)`, T that of the TD octet which announced it. They stand without a gap
-    /// from index 2 on.
+    /// Visits every interface octet that has come, TD octets included, as (level, letter, T,
+    /// value): TC2 is `(2, 'C', _, _)`, T that of the TD octet which announced it. They stand
+    /// without a gap from index 2 on.
     pub fn visit(octets: &[u8], visit: impl FnMut(usize, char, Option<u8>, u8)) {
         // What is missing at the end is `expect`'s to say.
         let _ = Self::layout(octets, visit);
@@ -249,7 +249,7 @@ impl Atr {
         self.octets.get(..self.len).unwrap_or(&[])
     }
 
-    /// The historical octets.
+    /// T1 to TK, as many as T0 says; what they mean is the issuer's.
     pub fn historical(&self) -> &[u8] {
         self.octets.get(self.historical.0..self.historical.1).unwrap_or(&[])
     }

@@ -14,8 +14,7 @@ mod queue;
 mod rates;
 mod types;
 
-pub use level::Level;
-pub use types::{Cause, Gone, Input, LineError, Output, Policy, Reset};
+pub use types::{Cause, Gone, Input, Level, LineError, Output, Policy, Reset};
 
 use crate::apdu::ApduError;
 use crate::atr::Atr;
@@ -32,7 +31,7 @@ use core::fmt;
 use core::time::Duration;
 use queue::{Out, Queue};
 use rates::Rates;
-use types::Then;
+use types::{Executed, Then};
 use zeroize::Zeroize;
 
 /// Resets in a row before a card is given up.
@@ -221,7 +220,7 @@ impl CardLine {
                 State::Ready => Then::Usable,
                 _ => Then::Recovering,
             };
-            line.queue.push(Out::Failed(LineError::new(cause, false, then)));
+            line.queue.push(Out::Failed(LineError::new(cause, Executed::No, then)));
         };
         if !matches!(self.state, State::Ready) {
             return refuse(self, Cause::NotReady);
@@ -297,9 +296,9 @@ impl CardLine {
     }
 
     /// The exchange has failed, the card has not.
-    fn usable(&mut self, cause: Cause, sent: bool) {
+    fn usable(&mut self, cause: Cause, executed: Executed) {
         self.state = State::Ready;
-        self.queue.push(Out::Failed(LineError::new(cause, sent, Then::Usable)));
+        self.queue.push(Out::Failed(LineError::new(cause, executed, Then::Usable)));
     }
 
     /// Sends what is on the wire buffer.
@@ -329,22 +328,23 @@ impl CardLine {
         self.queue.push(Out::Ready);
     }
 
-    /// Whether the card may have executed the command of the exchange that is going on.
-    fn may_have_executed(&self) -> bool {
+    /// Whether the card has executed the command of the exchange that is going on.
+    fn executed(&self) -> Executed {
         match &self.state {
-            State::Exchange(_) if self.carrier() == Carrier::T1 => self.t1.command_sent(),
-            State::Exchange(exchange) => exchange.sent,
-            _ => false,
+            State::Exchange(_) if self.carrier() == Carrier::T1 => {
+                Executed::when_sent(self.t1.command_sent())
+            }
+            State::Exchange(exchange) => Executed::when_sent(exchange.sent),
+            _ => Executed::No,
         }
     }
 
     /// Reports the failure, then brings the card back by a warm reset. EMV wants it switched off.
     fn recover(&mut self, cause: Cause) {
         if self.policy.profile == Profile::EmvLevel1 {
-            let sent = self.may_have_executed();
-            return self.give_up(cause, sent);
+            return self.give_up(cause, self.executed());
         }
-        let error = LineError::new(cause, self.may_have_executed(), Then::Recovering);
+        let error = LineError::new(cause, self.executed(), Then::Recovering);
         log::warn!("card line: {error}; resetting the card");
         self.queue.push(Out::Failed(error));
         self.failures = self.failures.saturating_add(1);
@@ -364,12 +364,11 @@ impl CardLine {
             Gone::Removed => Cause::Removed,
             Gone::ReaderLost => Cause::ReaderLost,
         };
-        let sent = self.may_have_executed();
-        self.give_up(cause, sent);
+        self.give_up(cause, self.executed());
     }
 
     /// Takes the power off and waits to be activated again.
-    fn give_up(&mut self, cause: Cause, sent: bool) {
+    fn give_up(&mut self, cause: Cause, executed: Executed) {
         self.state = State::Down;
         self.atr = None;
         self.wire.zeroize();
@@ -377,7 +376,7 @@ impl CardLine {
         if cause != Cause::ReaderLost {
             self.queue.push(Out::Deactivate);
         }
-        self.queue.push(Out::Failed(LineError::new(cause, sent, Then::Down)));
+        self.queue.push(Out::Failed(LineError::new(cause, executed, Then::Down)));
     }
 }
 

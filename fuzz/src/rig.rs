@@ -9,47 +9,47 @@ const COMMANDS: [&[u8]; 4] =
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The line, and since when an exchange has been going on.
-pub struct Bench {
+pub struct Rig {
     line: CardLine,
     clock: Clock,
     exchange: Option<Instant>,
 }
 
-/// Plays the fuzzer's octets, of which the first chooses the profile. `card` says what the card does with what
-/// it can say; `mute`, how it says nothing.
-pub fn play(octets: &[u8], card: fn(&mut Bench, Step<'_>), mute: fn(&mut Bench)) {
+/// Plays the fuzzer's octets, of which the first chooses the profile. `card` says what the card
+/// does with what it can say; `mute`, how it says nothing.
+pub fn play(octets: &[u8], card: fn(&mut Rig, Step<'_>), mute: fn(&mut Rig)) {
     let Some((flags, octets)) = octets.split_first() else { return };
     let policy = match flags & 1 {
         0 => Policy::new(3_579_545),
         _ => Policy::emv(3_579_545),
     };
     let policy = Policy { exchange_limit: LIMIT, ..policy };
-    let mut bench = Bench { line: CardLine::new(policy), clock: Clock::new(), exchange: None };
-    bench.input(Input::Activate);
+    let mut rig = Rig { line: CardLine::new(policy), clock: Clock::new(), exchange: None };
+    rig.input(Input::Activate);
     for step in steps(octets) {
         match step {
-            Step::Octets(_) | Step::Damaged => card(&mut bench, step),
+            Step::Octets(_) | Step::Damaged => card(&mut rig, step),
             Step::Pause(time) => {
-                bench.clock.now = bench.clock.now.after(time);
-                bench.input(Input::Timeout);
+                rig.clock.now = rig.clock.now.after(time);
+                rig.input(Input::Timeout);
             }
-            Step::Silence => bench.silence(mute),
-            Step::Other(0) => bench.input(Input::Activate),
-            Step::Other(1) => bench.input(Input::Gone(Gone::Removed)),
-            Step::Other(2) => bench.input(Input::Gone(Gone::ReaderLost)),
+            Step::Silence => rig.silence(mute),
+            Step::Other(0) => rig.input(Input::Activate),
+            Step::Other(1) => rig.input(Input::Gone(Gone::Removed)),
+            Step::Other(2) => rig.input(Input::Gone(Gone::ReaderLost)),
             Step::Other(which) => {
                 let apdu = COMMANDS[usize::from(which) % COMMANDS.len()];
-                bench.exchange.get_or_insert(bench.clock.now);
+                rig.exchange.get_or_insert(rig.clock.now);
                 let patience = (which & 8 != 0).then_some(Duration::from_millis(500));
-                bench.input(Input::Command { apdu, patience });
+                rig.input(Input::Command { apdu, patience });
             }
         }
     }
-    bench.silence(mute);
-    assert!(bench.exchange.is_none(), "the exchange never ends");
+    rig.silence(mute);
+    assert!(rig.exchange.is_none(), "the exchange never ends");
 }
 
-impl Bench {
+impl Rig {
     /// The card says nothing more: the line gives up by itself, or waits for a command.
     fn silence(&mut self, mute: fn(&mut Self)) {
         for _ in 0..TIMEOUTS {
@@ -89,7 +89,8 @@ impl Bench {
     }
 
     fn over(&mut self) {
-        // The clock jumps from deadline to deadline, so that nothing can be late by more than a pause.
+        // The clock jumps from deadline to deadline, so that nothing can be late by more than a
+        // pause.
         if let Some(since) = self.exchange.take() {
             assert!(self.clock.now.since(since) <= LIMIT + Duration::from_secs(4));
         }

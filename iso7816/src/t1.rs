@@ -17,7 +17,7 @@ pub struct T1Params {
     pub bwi: u8,
     /// Character waiting time integer, 0 to 15.
     pub cwi: u8,
-    /// The epilogue.
+    /// What guards each block, LRC or CRC.
     pub edc: Edc,
 }
 

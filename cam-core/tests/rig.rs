@@ -1,11 +1,7 @@
 //! A box in virtual time: engine, reader, storage, descrambler, and a slot for a card.
-#![allow(dead_code, reason = "every test binary uses its part of the bench")]
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-pub mod air;
-pub mod card;
-#[path = "../../../tests/moments.rs"]
-pub mod moments;
+pub(crate) mod air;
+pub(crate) mod card;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,13 +14,13 @@ use card::{ModelCard, STB};
 use ecm_emm::card::INS_ECM;
 
 /// How long the card takes for a command, and to answer to its reset.
-pub const EXCHANGE: Duration = Duration::from_millis(80);
-pub const RESET: Duration = Duration::from_millis(50);
+pub(crate) const EXCHANGE: Duration = Duration::from_millis(80);
+pub(crate) const RESET: Duration = Duration::from_millis(50);
 /// The same for the longest ECM on the slowest line, T=0 at 9,600 bit/s: 340 ms of line
 /// (`docs/benchmarks.md`) and the card's own.
-pub const SLOWEST: Duration = Duration::from_millis(350);
+pub(crate) const SLOWEST: Duration = Duration::from_millis(350);
 /// The time after which the line gives a silent card up when the engine does not say.
-pub const BWT: Duration = Duration::from_millis(800);
+pub(crate) const BWT: Duration = Duration::from_millis(800);
 
 struct Counting(u8);
 
@@ -47,7 +43,7 @@ enum Report {
 
 /// The control words of one ECM stream in the descrambler.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Words {
+pub(crate) struct Words {
     pub even: [u8; 16],
     pub odd: [u8; 16],
     pub period: u32,
@@ -55,7 +51,7 @@ pub struct Words {
     pub mode: u8,
 }
 
-pub struct Bench {
+pub(crate) struct Rig {
     pub engine: Engine,
     pub now: Instant,
     pub card: ModelCard,
@@ -87,27 +83,27 @@ pub struct Bench {
     wait: Option<Instant>,
 }
 
-impl Bench {
+impl Rig {
     /// A paired box with a card in its reader, in session.
-    pub fn ready() -> Self {
+    pub(crate) fn ready() -> Self {
         Self::ready_from(moments::first())
     }
 
-    pub fn ready_from(first: Instant) -> Self {
-        let mut bench = Self::from(first, config(air::stored_pairing()));
-        bench.run(1000);
-        assert_eq!(bench.engine.card().state, CardState::Ready);
-        bench
+    pub(crate) fn ready_from(first: Instant) -> Self {
+        let mut rig = Self::from(first, config(air::stored_pairing()));
+        rig.run(1000);
+        assert_eq!(rig.engine.card().state, CardState::Ready);
+        rig
     }
 
-    pub fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         Self::from(moments::first(), config)
     }
 
     /// The box is switched on at this moment of its clock.
-    pub fn from(first: Instant, config: Config) -> Self {
+    pub(crate) fn from(first: Instant, config: Config) -> Self {
         let stored = config.stored.iter().cloned().collect();
-        let mut bench = Self {
+        let mut rig = Self {
             engine: Engine::new(config),
             now: first,
             card: ModelCard::new(),
@@ -131,12 +127,12 @@ impl Bench {
             report: None,
             wait: None,
         };
-        bench.drain();
-        bench
+        rig.drain();
+        rig
     }
 
     /// The box is switched off and on: only the storage stays.
-    pub fn restart(self) -> Self {
+    pub(crate) fn restart(self) -> Self {
         let mut again = Self::new(config(self.storage.clone().into_iter().collect()));
         again.card = self.card;
         again.card.reset();
@@ -145,22 +141,22 @@ impl Bench {
         again
     }
 
-    pub fn input(&mut self, input: Input<'_>) {
+    pub(crate) fn input(&mut self, input: Input<'_>) {
         self.engine.handle_input(self.now, input);
         self.drain();
     }
 
-    pub fn section(&mut self, pid: Pid, octets: &[u8]) {
+    pub(crate) fn section(&mut self, pid: Pid, octets: &[u8]) {
         self.input(Input::Section { source: 0, pid, octets });
     }
 
     /// From now on EMMs are taken from their stream.
-    pub fn tune_emms(&mut self) {
+    pub(crate) fn tune_emms(&mut self) {
         self.input(Input::Cat { source: 0, section: &air::cat() });
     }
 
     /// A carousel: the section every 100 ms, for so long.
-    pub fn carousel(&mut self, pid: Pid, octets: &[u8], ms: u64) {
+    pub(crate) fn carousel(&mut self, pid: Pid, octets: &[u8], ms: u64) {
         for _ in 0..ms / 100 {
             self.section(pid, octets);
             self.run(100);
@@ -168,14 +164,14 @@ impl Bench {
     }
 
     /// The card is pulled, and the box has noticed.
-    pub fn pull(&mut self) {
+    pub(crate) fn pull(&mut self) {
         self.inserted = false;
         self.run(1500);
         assert_eq!(self.engine.card().state, CardState::Absent);
     }
 
     /// Lets so many milliseconds pass.
-    pub fn run(&mut self, ms: u64) {
+    pub(crate) fn run(&mut self, ms: u64) {
         let until = self.now.after(Duration::from_millis(ms));
         // A machine that asks to be called again and again in the same moment is stuck.
         for _ in 0..100_000 {
@@ -197,7 +193,7 @@ impl Bench {
     }
 
     /// Lets time pass until nothing is on the line.
-    pub fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         while self.report.is_some() {
             self.run(1);
         }
@@ -235,7 +231,7 @@ impl Bench {
     }
 
     /// When the engine wants to be called again.
-    pub fn wait(&self) -> Option<Instant> {
+    pub(crate) fn wait(&self) -> Option<Instant> {
         self.wait
     }
 
@@ -246,7 +242,7 @@ impl Bench {
         }
     }
 
-    pub fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         for _ in 0..10_000 {
             match self.engine.poll_output() {
                 Output::Wait(at) => {
@@ -318,31 +314,31 @@ impl Bench {
         panic!("the engine does not say Wait");
     }
 
-    pub fn open(&mut self, pmt: &[u8]) -> SessionId {
+    pub(crate) fn open(&mut self, pmt: &[u8]) -> SessionId {
         self.open_on(0, pmt)
     }
 
-    pub fn open_on(&mut self, source: u8, pmt: &[u8]) -> SessionId {
+    pub(crate) fn open_on(&mut self, source: u8, pmt: &[u8]) -> SessionId {
         let id = self.engine.session_open(self.now, source, pmt).unwrap();
         self.drain();
         id
     }
 
     /// The crypto period of a session's words in the descrambler.
-    pub fn period(&self, session: SessionId) -> Option<u32> {
+    pub(crate) fn period(&self, session: SessionId) -> Option<u32> {
         self.words.iter().find(|((of, _), _)| *of == session.0).map(|(_, words)| words.period)
     }
 
-    pub fn has_words(&self, session: SessionId) -> bool {
+    pub(crate) fn has_words(&self, session: SessionId) -> bool {
         self.words.keys().any(|(of, _)| *of == session.0)
     }
 
-    pub fn take_events(&mut self) -> Vec<Event> {
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events).into_iter().map(|(_, event)| event).collect()
     }
 }
 
-pub fn config(stored: Vec<(String, Vec<u8>)>) -> Config {
+pub(crate) fn config(stored: Vec<(String, Vec<u8>)>) -> Config {
     let mut config = Config::new(STB, Key::new([0x60; 16]), Box::new(Counting(1)));
     config.stored = stored;
     config

@@ -30,8 +30,8 @@ const DEFAULT_IFSD: u8 = 32;
 /// The silence in etu behind the last character of a block after which it is believed: so long that
 /// one more character would have been seen.
 const SILENCE: u64 = 22;
-/// The same before a block of ours, which so keeps to the block guard time of 22 etu between leading
-/// edges and hardly more.
+/// The same before a block of ours, which so keeps to the block guard time of 22 etu between
+/// leading edges and hardly more.
 const SILENCE_BEFORE_OURS: u64 = 13;
 
 /// The T=1 state machine. It owns no port and no clock: octets and time come in through
@@ -75,10 +75,8 @@ pub struct T1 {
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Phase {
     Idle,
-    /// S(IFS request) is out; the command follows when there is one.
-    Announcing {
-        command: bool,
-    },
+    /// S(IFS request) is out.
+    Announcing(Behind),
     /// The I-block with this part of the command is out.
     Sending(Range<usize>),
     /// The card's chain goes on.
@@ -89,6 +87,14 @@ enum Phase {
     Aborting,
     /// We have answered the card's S(ABORT request).
     Aborted,
+}
+
+/// What follows our offer of an information field size.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Behind {
+    Nothing,
+    /// The command that is in the buffer.
+    Command,
 }
 
 /// The kind of the block last sent: it decides how an invalid answer is answered (rule 7).
@@ -199,7 +205,7 @@ impl T1 {
             Input::Announce if self.phase == Phase::Idle => {
                 self.begin();
                 if self.offer_due {
-                    self.announce(now, false);
+                    self.announce(now, Behind::Nothing);
                 } else {
                     self.out = Out::Announced;
                 }
@@ -209,7 +215,7 @@ impl T1 {
                 self.command.clear();
                 self.command.extend_from_slice(apdu);
                 if self.offer_due {
-                    self.announce(now, true);
+                    self.announce(now, Behind::Command);
                 } else {
                     self.send_chain(now, 0);
                 }
@@ -304,11 +310,11 @@ impl T1 {
     fn block(&mut self, now: Instant, block: Block<'_>) {
         let fresh = mem::replace(&mut self.fresh, false);
         match (self.phase.clone(), block) {
-            (Phase::Announcing { command }, Block::S { response: true, kind })
+            (Phase::Announcing(behind), Block::S { response: true, kind })
                 if kind == Supervisory::Ifs(self.offer) =>
             {
                 self.ifsd = self.offer;
-                self.announced(now, command);
+                self.announced(now, behind);
             }
             (Phase::Resynchronising, Block::S { response: true, kind: Supervisory::Resynch }) => {
                 self.start_over();
@@ -445,7 +451,7 @@ impl T1 {
         self.tries = 0;
         match self.phase {
             _ if self.profile == Profile::EmvLevel1 => self.fail(),
-            Phase::Announcing { command } => self.announced(now, command),
+            Phase::Announcing(behind) => self.announced(now, behind),
             Phase::Resynchronising => self.fail(),
             // At the start of the protocol only a reset helps (7.4.2).
             _ if self.fresh => self.fail(),

@@ -20,36 +20,36 @@ use ecm_emm::report::{Ack, Report, ReportHeader, ReportRecord};
 use ecm_emm::suite::{SealKey, Suite};
 use gp::scp03::card::{Challenge, Session};
 
-pub const OPERATOR: OperatorId = OperatorId::new(0x1201);
-pub const CARD: Pseudonym = Pseudonym::new([0xA1, 0xB2, 0xC3, 0xD4, 0xE5, 0xF6, 0x07, 0x18]);
-pub const STB: StbId = StbId::new(*b"STB00001");
-pub const PIN: &[u8] = b"40962718";
-pub const GROUP: u32 = 1;
+pub(crate) const OPERATOR: OperatorId = OperatorId::new(0x1201);
+pub(crate) const CARD: Pseudonym = Pseudonym::new([0xA1, 0xB2, 0xC3, 0xD4, 0xE5, 0xF6, 0x07, 0x18]);
+pub(crate) const STB: StbId = StbId::new(*b"STB00001");
+pub(crate) const PIN: &[u8] = b"40962718";
+pub(crate) const GROUP: u32 = 1;
 
 /// A key of 128 bits in suite 2.
-pub fn key(octet: u8) -> SealKey {
+pub(crate) fn key(octet: u8) -> SealKey {
     SealKey::new(Suite::Cmac128, KeyMaterial::from(Key::new([octet; 16]))).unwrap()
 }
 
 /// K_rcp.
-pub fn k_rcp() -> SealKey {
+pub(crate) fn k_rcp() -> SealKey {
     key(0xB0)
 }
 
 /// The header of the card's reports.
-pub fn report_header() -> ReportHeader {
+pub(crate) fn report_header() -> ReportHeader {
     let epoch = Epoch::new(1);
     ReportHeader { suite: Suite::Cmac128, operator: OPERATOR, pseudonym: CARD, epoch }
 }
 
 /// When the power goes in the middle of the next debit.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Cut {
+pub(crate) enum Cut {
     BeforeCommit,
     AfterCommit,
 }
 
-pub struct ModelCard {
+pub(crate) struct ModelCard {
     pub pseudonym: Pseudonym,
     pub pairing_slots: u8,
     pub k_pair: Key,
@@ -92,7 +92,7 @@ pub struct ModelCard {
 }
 
 impl ModelCard {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             pseudonym: CARD,
             pairing_slots: 1,
@@ -130,25 +130,25 @@ impl ModelCard {
         }
     }
 
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.dead = false;
         self.selected = false;
         self.challenge = None;
         self.end_session();
     }
 
-    pub fn end_session(&mut self) {
+    pub(crate) fn end_session(&mut self) {
         self.channel = None;
         self.verified = false;
         self.rating_lifted = false;
     }
 
-    pub fn count(&self, ins: u8) -> usize {
+    pub(crate) fn count(&self, ins: u8) -> usize {
         self.seen.iter().filter(|seen| **seen == ins).count()
     }
 
     /// `None`: not one character.
-    pub fn transmit(&mut self, apdu: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn transmit(&mut self, apdu: &[u8]) -> Option<Vec<u8>> {
         if self.dead {
             return None;
         }
@@ -442,6 +442,6 @@ impl ModelCard {
 }
 
 /// The service key slot of a test's service.
-pub const fn slot(number: u8) -> Slot {
+pub(crate) const fn slot(number: u8) -> Slot {
     Slot::new(number)
 }

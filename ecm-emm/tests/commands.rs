@@ -1,6 +1,6 @@
 //! One command of every kind, headers and an operator's signing key.
 
-use super::key;
+use crate::values::key;
 use cam_types::{
     BcdDate, BcdTime, CasTime, Epoch, OperatorId, PackageId, Pseudonym, Slot, StbId, TerminalId,
 };
@@ -13,17 +13,17 @@ use ecm_emm::suite::{Suite, WrappedKey};
 use p256::ecdsa::SigningKey;
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 
-pub fn header(address: Address, role: Role, seq: u32) -> EmmHeader {
+pub(crate) fn header(address: Address, role: Role, seq: u32) -> EmmHeader {
     let operator = OperatorId::new(0x1201);
     EmmHeader { address, suite: Suite::Cmac128, operator, role, epoch: Epoch::new(1), seq }
 }
 
-pub fn unique(role: Role) -> EmmHeader {
+pub(crate) fn unique(role: Role) -> EmmHeader {
     header(Address::Unique(Pseudonym::new([0xA1; 8])), role, 42)
 }
 
 /// One command of every kind, the smallest of its kind.
-pub fn every_command() -> Vec<EmmCommand> {
+pub(crate) fn every_command() -> Vec<EmmCommand> {
     let (package, epoch, target) =
         (PackageId::new(1), Epoch::new(2), KeyTarget::Service(Slot::new(1)));
     let (start, end) = (CasTime::new(1), CasTime::new(2));
@@ -89,14 +89,14 @@ pub fn every_command() -> Vec<EmmCommand> {
     ]
 }
 
-pub fn plaintext(commands: &[EmmCommand]) -> Vec<u8> {
+pub(crate) fn plaintext(commands: &[EmmCommand]) -> Vec<u8> {
     let mut plain = Vec::new();
     commands.iter().for_each(|command| command.emit(&mut plain).unwrap());
     plain
 }
 
 /// A message with this plaintext whose seal is good, made without the checks of `seal`.
-pub fn forged(header: &EmmHeader, plain: &[u8]) -> Vec<u8> {
+pub(crate) fn forged(header: &EmmHeader, plain: &[u8]) -> Vec<u8> {
     let empty = Emm { header: *header, sealed: &vec![0; 16 + plain.len()] };
     let mut section = Vec::new();
     empty.aad(&mut section);
@@ -106,14 +106,14 @@ pub fn forged(header: &EmmHeader, plain: &[u8]) -> Vec<u8> {
 }
 
 /// The operator's key of the tests and its public half.
-pub fn signer() -> (SigningKey, PublicKey) {
+pub(crate) fn signer() -> (SigningKey, PublicKey) {
     let signing = SigningKey::from_slice(&[0x5A; 32]).unwrap();
     let point = signing.verifying_key().to_sec1_point(false);
     let octets = point.as_bytes()[1..].try_into().unwrap();
     (signing, PublicKey::from_octets(&octets).unwrap())
 }
 
-pub fn sign(digest: &[u8; 32]) -> [u8; 64] {
+pub(crate) fn sign(digest: &[u8; 32]) -> [u8; 64] {
     let signature: p256::ecdsa::Signature = signer().0.sign_prehash(digest).unwrap();
     signature.to_bytes().into()
 }

@@ -1,6 +1,4 @@
 //! A card line with a small card on it, in virtual time, with faults on the line.
-#[path = "../../../tests/moments.rs"]
-pub mod moments;
 
 use cam_types::Instant;
 use iso7816::etu::{Convention, LineParams};
@@ -12,7 +10,7 @@ use std::time::Duration;
 
 /// What happens to one octet on the line.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Mishap {
+pub(crate) enum Mishap {
     Lost,
     Doubled,
     Flipped(u8),
@@ -23,7 +21,7 @@ pub enum Mishap {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub(crate) enum Event {
     Ready(Vec<u8>),
     Response(Vec<u8>),
     Failed(LineError),
@@ -31,7 +29,7 @@ pub enum Event {
 
 /// The answer of the card in these tests: the command turned round, so that nothing in it is
 /// constant, or as many octets as P2 says.
-pub fn answer(apdu: &[u8]) -> Vec<u8> {
+pub(crate) fn answer(apdu: &[u8]) -> Vec<u8> {
     let mut out: Vec<u8> = match apdu {
         [_, 0xB0, _, p2, ..] => (0..*p2).collect(),
         [_, 0x32, ..] => Vec::new(),
@@ -43,7 +41,7 @@ pub fn answer(apdu: &[u8]) -> Vec<u8> {
 
 /// A card that speaks T=1 as the standard has it, block by block.
 #[derive(Clone, Debug)]
-pub struct Card {
+pub(crate) struct Card {
     pub atr: Vec<u8>,
     pub resets: Vec<Reset>,
     pub executed: Vec<Vec<u8>>,
@@ -61,7 +59,7 @@ pub struct Card {
 }
 
 impl Card {
-    pub fn new(atr: &[u8]) -> Self {
+    pub(crate) fn new(atr: &[u8]) -> Self {
         Self {
             atr: atr.to_vec(),
             resets: Vec::new(),
@@ -166,7 +164,7 @@ impl Card {
     }
 }
 
-pub struct Bench {
+pub(crate) struct CardRig {
     pub line: CardLine,
     pub card: Card,
     pub now: Instant,
@@ -183,12 +181,12 @@ pub struct Bench {
     to_host: VecDeque<(u8, bool)>,
 }
 
-impl Bench {
-    pub fn new(atr: &[u8], policy: Policy) -> Self {
+impl CardRig {
+    pub(crate) fn new(atr: &[u8], policy: Policy) -> Self {
         Self::from(moments::first(), atr, policy)
     }
 
-    pub fn from(first: Instant, atr: &[u8], policy: Policy) -> Self {
+    pub(crate) fn from(first: Instant, atr: &[u8], policy: Policy) -> Self {
         Self {
             line: CardLine::new(policy),
             card: Card::new(atr),
@@ -233,7 +231,7 @@ impl Bench {
         }
     }
 
-    pub fn input(&mut self, input: Input<'_>) {
+    pub(crate) fn input(&mut self, input: Input<'_>) {
         self.line.handle_input(self.now, input);
         for _ in 0..16 {
             match self.line.poll_output() {
@@ -270,7 +268,7 @@ impl Bench {
     }
 
     /// Characters and time go by until something happens; `None` when the line rests.
-    pub fn run(&mut self) -> Option<Event> {
+    pub(crate) fn run(&mut self) -> Option<Event> {
         for _ in 0..5_000 {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
@@ -289,13 +287,13 @@ impl Bench {
         panic!("nothing ever happens");
     }
 
-    pub fn ready(&mut self) {
+    pub(crate) fn ready(&mut self) {
         self.input(Input::Activate);
         let event = self.run();
         assert!(matches!(event, Some(Event::Ready(_))), "{event:?}");
     }
 
-    pub fn command(&mut self, apdu: &[u8]) -> Event {
+    pub(crate) fn command(&mut self, apdu: &[u8]) -> Event {
         self.input(Input::Command { apdu, patience: Some(Duration::from_secs(5)) });
         self.run().expect("an exchange ends")
     }

@@ -1,6 +1,6 @@
 //! Plays the dialogues of `dialogues/t1.txt`, which says how to read them, against a card line.
-#![allow(dead_code)] // each test file uses its part
-use crate::stage::{CLOCK, Event, Stage, moments, with_tck};
+
+use crate::rig::{CLOCK, Event, Rig, with_tck};
 use cam_types::Instant;
 use hex_literal::hex;
 use iso7816::line::{Cause, Gone, Input, LineError, Policy, Reset};
@@ -8,13 +8,13 @@ use iso7816::t1::{Block, Edc, Fault, MAX_BLOCK, Supervisory};
 use std::time::Duration;
 
 /// One dialogue: its number and what stands behind it, and its steps.
-pub struct Dialogue {
+pub(crate) struct Dialogue {
     pub title: &'static str,
     pub steps: Vec<Vec<&'static str>>,
 }
 
 impl Dialogue {
-    pub fn new(title: &'static str, text: &'static str) -> Self {
+    pub(crate) fn new(title: &'static str, text: &'static str) -> Self {
         let mut dialogue = Self { title, steps: Vec::new() };
         dialogue.add(text);
         dialogue
@@ -31,8 +31,8 @@ impl Dialogue {
 }
 
 /// All of them, in order.
-pub fn dialogues() -> Vec<Dialogue> {
-    let text = include_str!("../dialogues/t1.txt");
+pub(crate) fn dialogues() -> Vec<Dialogue> {
+    let text = include_str!("dialogues/t1.txt");
     let mut all: Vec<Dialogue> = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         if line.starts_with(|first: char| first.is_ascii_digit()) {
@@ -45,7 +45,7 @@ pub fn dialogues() -> Vec<Dialogue> {
 }
 
 /// Those of one scenario.
-pub fn scenario(number: u8) -> Vec<Dialogue> {
+pub(crate) fn scenario(number: u8) -> Vec<Dialogue> {
     let number = number.to_string();
     let mut found = dialogues();
     found.retain(|dialogue| dialogue.title.split(' ').next() == Some(&number));
@@ -54,8 +54,8 @@ pub fn scenario(number: u8) -> Vec<Dialogue> {
 }
 
 /// A dialogue that is going on.
-pub struct Player {
-    pub stage: Stage,
+pub(crate) struct Player {
+    pub rig: Rig,
     edc: Edc,
     /// The card's octets come in parts of so many.
     split: usize,
@@ -67,22 +67,22 @@ pub struct Player {
 
 impl Player {
     /// The card has answered the reset, with IFSC 32 and the usual waiting times.
-    pub fn new(dialogue: &Dialogue, edc: Edc, split: usize) -> Self {
+    pub(crate) fn new(dialogue: &Dialogue, edc: Edc, split: usize) -> Self {
         Self::from(moments::first(), dialogue, edc, split)
     }
 
-    pub fn from(first: Instant, dialogue: &Dialogue, edc: Edc, split: usize) -> Self {
+    pub(crate) fn from(first: Instant, dialogue: &Dialogue, edc: Edc, split: usize) -> Self {
         let announces = dialogue.steps.first().is_some_and(|step| step == &["A"]);
         let ifsd = if announces { 254 } else { 32 };
         let policy = Policy { ifsd, max_response: 80, ..Policy::new(CLOCK) };
-        let mut stage = Stage::from(first, policy);
-        stage.input(Input::Activate);
-        assert_eq!(stage.next(), Some(Event::Activate(Reset::Cold)));
-        stage.card(&match edc {
+        let mut rig = Rig::from(first, policy);
+        rig.input(Input::Activate);
+        assert_eq!(rig.next(), Some(Event::Activate(Reset::Cold)));
+        rig.card(&match edc {
             Edc::Lrc => with_tck(&hex!("3B 80 81 31 20 4D")),
             Edc::Crc => with_tck(&hex!("3B 80 81 71 20 4D 01")),
         });
-        let mut player = Self { stage, edc, split, commands: 0, command: vec![], sent: false };
+        let mut player = Self { rig, edc, split, commands: 0, command: vec![], sent: false };
         if !announces {
             player.expect(Event::Ready, dialogue.title);
         }
@@ -90,7 +90,7 @@ impl Player {
     }
 
     /// One step; `here` says where it stands.
-    pub fn step(&mut self, step: &[&str], here: &str) {
+    pub(crate) fn step(&mut self, step: &[&str], here: &str) {
         match *step {
             ["A"] => {}
             ["C", length] => {
@@ -99,7 +99,7 @@ impl Player {
                     Ok(length) if length < 1000 => command(length, self.commands),
                     _ => self.data(&[length]),
                 };
-                self.stage.command(&self.command.clone());
+                self.rig.command(&self.command.clone());
             }
             [">", ref block @ ..] => {
                 let sent = self.block(block);
@@ -108,10 +108,10 @@ impl Player {
             }
             ["<", ref block @ ..] => self.receive(block, here),
             ["-", times] => {
-                let bwt = self.stage.line.params().bwt(4);
+                let bwt = self.rig.line.params().bwt(4);
                 let times: u32 = times.parse().unwrap();
-                let wait = self.stage.deadline.unwrap().since(self.stage.now);
-                assert!(self.stage.events.is_empty(), "{here}: {:?}", self.stage.events);
+                let wait = self.rig.deadline.unwrap().since(self.rig.now);
+                assert!(self.rig.events.is_empty(), "{here}: {:?}", self.rig.events);
                 assert!(wait >= bwt * times && wait < bwt * times + bwt / 2, "{here}: {wait:?}");
             }
             ["ready"] => self.expect(Event::Ready, here),
@@ -121,7 +121,7 @@ impl Player {
                 self.sent = false;
             }
             ["!", cause, then, whether] => {
-                let Some(Event::Failed(error)) = self.stage.next_act() else {
+                let Some(Event::Failed(error)) = self.rig.next_act() else {
                     panic!("{here}: it did not fail")
                 };
                 let said = format!("{:?}", error.cause());
@@ -138,30 +138,30 @@ impl Player {
     }
 
     /// The card leaves: this is told at once and once, and nothing follows.
-    pub fn remove(&mut self, here: &str) {
-        for event in self.stage.events.drain(..) {
+    pub(crate) fn remove(&mut self, here: &str) {
+        for event in self.rig.events.drain(..) {
             self.sent = match event {
                 Event::Transmit(block) => self.sent | ends_a_command(&block),
                 Event::Response(_) | Event::Failed(_) => false,
                 _ => self.sent,
             };
         }
-        self.stage.input(Input::Gone(Gone::Removed));
-        let events: Vec<Event> = self.stage.events.drain(..).collect();
+        self.rig.input(Input::Gone(Gone::Removed));
+        let events: Vec<Event> = self.rig.events.drain(..).collect();
         let [Event::Deactivate, Event::Failed(error)] = &events[..] else {
             panic!("{here}, then removed: {events:?}")
         };
         let told = (error.cause(), error.may_have_executed());
         assert_eq!(told, (Cause::Removed, self.sent), "{here}, then removed");
         assert!(!error.usable() && !LineError::recovering(error), "{here}");
-        assert_eq!(self.stage.deadline, None, "{here}");
-        self.stage.pass(Duration::from_secs(100));
-        self.stage.card(&[0x00, 0x00, 0x02, 0x90, 0x00, 0x92]);
-        assert_eq!(self.stage.next(), None, "{here}");
+        assert_eq!(self.rig.deadline, None, "{here}");
+        self.rig.pass(Duration::from_secs(100));
+        self.rig.card(&[0x00, 0x00, 0x02, 0x90, 0x00, 0x92]);
+        assert_eq!(self.rig.next(), None, "{here}");
     }
 
     fn receive(&mut self, block: &[&str], here: &str) {
-        assert!(self.stage.events.is_empty(), "{here}: before it {:?}", self.stage.events);
+        assert!(self.rig.events.is_empty(), "{here}: before it {:?}", self.rig.events);
         let (octets, parity) = match block {
             ["x", block @ ..] => {
                 let mut octets = self.block(block);
@@ -174,16 +174,16 @@ impl Player {
             block => (self.block(block), false),
         };
         for (at, part) in octets.chunks(self.split).enumerate() {
-            self.stage.pass_etu(12 * part.len() as u64);
+            self.rig.pass_etu(12 * part.len() as u64);
             if parity && at == 0 {
-                self.stage.line.handle_input(self.stage.now, Input::Damaged);
+                self.rig.line.handle_input(self.rig.now, Input::Damaged);
             }
-            self.stage.input(Input::Received(part));
+            self.rig.input(Input::Received(part));
         }
     }
 
     fn expect(&mut self, event: Event, here: &str) {
-        assert_eq!(self.stage.next_act(), Some(event), "{here}");
+        assert_eq!(self.rig.next_act(), Some(event), "{here}");
     }
 
     fn with_epilogue(&self, body: &[u8]) -> Vec<u8> {
@@ -274,7 +274,7 @@ fn crc(octets: &[u8]) -> u16 {
 }
 
 /// Plays it to its end, with either epilogue and however the octets are split.
-pub fn play(dialogue: &Dialogue) {
+pub(crate) fn play(dialogue: &Dialogue) {
     for edc in [Edc::Lrc, Edc::Crc] {
         for split in [1, 3, 300] {
             play_from(moments::first(), dialogue, edc, split);
@@ -283,12 +283,12 @@ pub fn play(dialogue: &Dialogue) {
 }
 
 /// Plays it to its end; the card is reset at this moment.
-pub fn play_from(first: Instant, dialogue: &Dialogue, edc: Edc, split: usize) {
+pub(crate) fn play_from(first: Instant, dialogue: &Dialogue, edc: Edc, split: usize) {
     let mut player = Player::from(first, dialogue, edc, split);
     for (at, step) in dialogue.steps.iter().enumerate() {
         let here = format!("{}, step {at}: {} ({edc:?})", dialogue.title, step.join(" "));
         player.step(step, &here);
     }
-    let left = &player.stage.events;
+    let left = &player.rig.events;
     assert!(left.is_empty(), "{}: left over {left:?}", dialogue.title);
 }

@@ -3,7 +3,7 @@
 use cam_types::Pid;
 
 /// Every complete section on this PID, in its order.
-pub fn sections_on(stream: &[u8], pid: Pid) -> Vec<Vec<u8>> {
+pub(crate) fn sections_on(stream: &[u8], pid: Pid) -> Vec<Vec<u8>> {
     let (packets, rest) = stream.as_chunks::<188>();
     assert!(rest.is_empty() && packets.iter().all(|packet| packet[0] == 0x47));
     let mut found = Vec::new();

@@ -1,5 +1,4 @@
 //! The first moment of a rig's clock: the machines must do the same from whichever they begin at.
-#![allow(dead_code, reason = "each crate uses its part")]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use cam_types::Instant;

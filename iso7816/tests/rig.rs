@@ -1,7 +1,4 @@
 //! A card line whose other end is played by the test, in virtual time.
-#![allow(dead_code)] // each test file uses its part
-#[path = "../../../tests/moments.rs"]
-pub mod moments;
 
 use cam_types::Instant;
 use iso7816::etu::{Convention, LineParams};
@@ -10,10 +7,10 @@ use iso7816::t1::{Block, Edc, Fault};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-pub const CLOCK: u32 = 3_579_545;
+pub(crate) const CLOCK: u32 = 3_579_545;
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub(crate) enum Event {
     Activate(Reset),
     Deactivate,
     Configure(LineParams),
@@ -24,7 +21,7 @@ pub enum Event {
     Failed(LineError),
 }
 
-pub struct Stage {
+pub(crate) struct Rig {
     pub line: CardLine,
     pub now: Instant,
     pub deadline: Option<Instant>,
@@ -34,13 +31,13 @@ pub struct Stage {
 }
 
 /// The answer to reset with its TCK.
-pub fn with_tck(atr: &[u8]) -> Vec<u8> {
+pub(crate) fn with_tck(atr: &[u8]) -> Vec<u8> {
     let tck = atr[1..].iter().fold(0, |sum, octet| sum ^ octet);
     [atr, &[tck]].concat()
 }
 
 /// What a card that agrees to everything and has nothing to say answers.
-pub fn agreeable(sent: &[u8], protocol: u8) -> Vec<u8> {
+pub(crate) fn agreeable(sent: &[u8], protocol: u8) -> Vec<u8> {
     match (sent, protocol) {
         ([0xFF, ..], _) => sent.to_vec(),
         (_, 1) => {
@@ -59,12 +56,12 @@ pub fn agreeable(sent: &[u8], protocol: u8) -> Vec<u8> {
     }
 }
 
-impl Stage {
-    pub fn new(policy: Policy) -> Self {
+impl Rig {
+    pub(crate) fn new(policy: Policy) -> Self {
         Self::from(moments::first(), policy)
     }
 
-    pub fn from(first: Instant, policy: Policy) -> Self {
+    pub(crate) fn from(first: Instant, policy: Policy) -> Self {
         Self {
             line: CardLine::new(policy),
             now: first,
@@ -75,14 +72,14 @@ impl Stage {
     }
 
     /// A line that is up with this card on it, which agrees to everything.
-    pub fn up(policy: Policy, atr: &[u8]) -> Self {
-        let mut stage = Self::new(policy);
-        let end = stage.activate(atr);
+    pub(crate) fn up(policy: Policy, atr: &[u8]) -> Self {
+        let mut rig = Self::new(policy);
+        let end = rig.activate(atr);
         assert_eq!(end, Event::Ready, "{atr:02X?}");
-        stage
+        rig
     }
 
-    pub fn input(&mut self, input: Input<'_>) {
+    pub(crate) fn input(&mut self, input: Input<'_>) {
         self.line.handle_input(self.now, input);
         for _ in 0..16 {
             let event = match self.line.poll_output() {
@@ -106,7 +103,7 @@ impl Stage {
     }
 
     /// So much time passes.
-    pub fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         let end = self.now.after(time);
         while let Some(at) = self.deadline.filter(|at| *at <= end) {
             self.now = self.now.max(at);
@@ -115,12 +112,12 @@ impl Stage {
         self.now = end;
     }
 
-    pub fn pass_etu(&mut self, count: u64) {
+    pub(crate) fn pass_etu(&mut self, count: u64) {
         self.pass(self.line.params().etus(count));
     }
 
     /// The card sends logical octets, one every 12 etu.
-    pub fn card(&mut self, octets: &[u8]) {
+    pub(crate) fn card(&mut self, octets: &[u8]) {
         for octet in octets {
             self.pass_etu(12);
             self.input(Input::Received(&[self.convention.map(*octet)]));
@@ -128,14 +125,14 @@ impl Stage {
     }
 
     /// The card sends this octet, and the UART sees a parity error.
-    pub fn damaged(&mut self, octet: u8) {
+    pub(crate) fn damaged(&mut self, octet: u8) {
         self.pass_etu(12);
         self.line.handle_input(self.now, Input::Damaged);
         self.input(Input::Received(&[self.convention.map(octet)]));
     }
 
     /// What happens next; time passes until it does. `None` when nothing ever will.
-    pub fn next(&mut self) -> Option<Event> {
+    pub(crate) fn next(&mut self) -> Option<Event> {
         for _ in 0..100 {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
@@ -147,7 +144,7 @@ impl Stage {
     }
 
     /// The next thing that is not a mere setting.
-    pub fn next_act(&mut self) -> Option<Event> {
+    pub(crate) fn next_act(&mut self) -> Option<Event> {
         loop {
             match self.next() {
                 Some(Event::Configure(_)) => {}
@@ -156,7 +153,7 @@ impl Stage {
         }
     }
 
-    pub fn cause(&mut self) -> Cause {
+    pub(crate) fn cause(&mut self) -> Cause {
         match self.next_act() {
             Some(Event::Failed(error)) => error.cause(),
             other => panic!("{other:?}"),
@@ -164,13 +161,13 @@ impl Stage {
     }
 
     /// Brings the line up or not: every reset is answered alike.
-    pub fn activate(&mut self, atr: &[u8]) -> Event {
+    pub(crate) fn activate(&mut self, atr: &[u8]) -> Event {
         self.input(Input::Activate);
         self.come_up(&[atr])
     }
 
     /// Up, or down; the n-th reset is answered by the n-th of these, the last for ever.
-    pub fn come_up(&mut self, atrs: &[&[u8]]) -> Event {
+    pub(crate) fn come_up(&mut self, atrs: &[&[u8]]) -> Event {
         let mut resets = 0;
         loop {
             let sent = match self.next_act() {
@@ -193,7 +190,7 @@ impl Stage {
         }
     }
 
-    pub fn command(&mut self, apdu: &[u8]) {
+    pub(crate) fn command(&mut self, apdu: &[u8]) {
         self.input(Input::Command { apdu, patience: None });
     }
 }

@@ -17,17 +17,17 @@ use ecm_emm::suite::{SealKey, Suite, WrappedKey};
 
 use super::card::{CARD, OPERATOR, STB, key, slot};
 
-pub const SYSTEM: CaSystemId = CaSystemId::new(0x4AF0);
-pub const NEWS_ECM: Pid = Pid::from_field(0x0140);
-pub const CINEMA_ECM: Pid = Pid::from_field(0x0141);
-pub const EMM: Pid = Pid::from_field(0x0150);
+pub(crate) const SYSTEM: CaSystemId = CaSystemId::new(0x4AF0);
+pub(crate) const NEWS_ECM: Pid = Pid::from_field(0x0140);
+pub(crate) const CINEMA_ECM: Pid = Pid::from_field(0x0141);
+pub(crate) const EMM: Pid = Pid::from_field(0x0150);
 
 /// A PMT with one CA_descriptor for all components.
-pub fn pmt(number: u16, ecm_pid: Pid, mode: Option<u8>, first_es: u16) -> Vec<u8> {
+pub(crate) fn pmt(number: u16, ecm_pid: Pid, mode: Option<u8>, first_es: u16) -> Vec<u8> {
     pmt_of(number, &ca_descriptors(&[(SYSTEM, ecm_pid, OPERATOR.value(), 2)]), mode, first_es)
 }
 
-pub fn pmt_of(number: u16, ca: &[u8], mode: Option<u8>, first_es: u16) -> Vec<u8> {
+pub(crate) fn pmt_of(number: u16, ca: &[u8], mode: Option<u8>, first_es: u16) -> Vec<u8> {
     let mut descriptors = ca.to_vec();
     if let Some(mode) = mode {
         descriptors.extend([0x65, 1, mode]);
@@ -55,7 +55,7 @@ pub fn pmt_of(number: u16, ca: &[u8], mode: Option<u8>, first_es: u16) -> Vec<u8
 }
 
 /// A PMT whose components have CA_descriptors of their own.
-pub fn pmt_by_component(number: u16, ca: &[Vec<u8>], first_es: u16) -> Vec<u8> {
+pub(crate) fn pmt_by_component(number: u16, ca: &[Vec<u8>], first_es: u16) -> Vec<u8> {
     let mut streams = Vec::new();
     for (pid, descriptors) in (first_es..).zip(ca) {
         let descriptors = Descriptors::parse(descriptors).unwrap();
@@ -76,7 +76,7 @@ pub fn pmt_by_component(number: u16, ca: &[Vec<u8>], first_es: u16) -> Vec<u8> {
     out
 }
 
-pub fn ca_descriptors(of: &[(CaSystemId, Pid, u16, u8)]) -> Vec<u8> {
+pub(crate) fn ca_descriptors(of: &[(CaSystemId, Pid, u16, u8)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (system, pid, operator, suite) in of {
         let private =
@@ -87,15 +87,15 @@ pub fn ca_descriptors(of: &[(CaSystemId, Pid, u16, u8)]) -> Vec<u8> {
     out
 }
 
-pub fn news() -> Vec<u8> {
+pub(crate) fn news() -> Vec<u8> {
     pmt(1, NEWS_ECM, Some(0x10), 0x100)
 }
 
-pub fn cinema() -> Vec<u8> {
+pub(crate) fn cinema() -> Vec<u8> {
     pmt(2, CINEMA_ECM, None, 0x102)
 }
 
-pub fn cat() -> Vec<u8> {
+pub(crate) fn cat() -> Vec<u8> {
     let descriptors = ca_descriptors(&[(SYSTEM, EMM, OPERATOR.value(), 2)]);
     let cat = Cat {
         version: 0,
@@ -109,11 +109,11 @@ pub fn cat() -> Vec<u8> {
 }
 
 /// The control word of a crypto period.
-pub fn word(period: u32) -> [u8; 16] {
+pub(crate) fn word(period: u32) -> [u8; 16] {
     [period as u8 | 0x40; 16]
 }
 
-pub fn ecm_with(
+pub(crate) fn ecm_with(
     slot_number: u8,
     epoch: u16,
     period: u32,
@@ -124,7 +124,7 @@ pub fn ecm_with(
 }
 
 /// The same with an age rating.
-pub fn rated_ecm(
+pub(crate) fn rated_ecm(
     slot_number: u8,
     epoch: u16,
     period: u32,
@@ -159,15 +159,15 @@ pub fn rated_ecm(
     out
 }
 
-pub fn news_ecm(period: u32) -> Vec<u8> {
+pub(crate) fn news_ecm(period: u32) -> Vec<u8> {
     ecm_with(1, 1, period, &key(0x20), package(1))
 }
 
-pub fn package(number: u16) -> Criteria {
+pub(crate) fn package(number: u16) -> Criteria {
     Criteria { packages: vec![PackageId::new(number)], ..Criteria::default() }
 }
 
-pub fn ppv(event: u32, price: u32) -> Criteria {
+pub(crate) fn ppv(event: u32, price: u32) -> Criteria {
     let ppv = Ppv {
         event: EventId::new(event),
         price: Fen::new(price),
@@ -179,12 +179,12 @@ pub fn ppv(event: u32, price: u32) -> Criteria {
     Criteria { ppv: Some(ppv), ..Criteria::default() }
 }
 
-pub fn cinema_ecm(period: u32, event: u32, price: u32) -> Vec<u8> {
+pub(crate) fn cinema_ecm(period: u32, event: u32, price: u32) -> Vec<u8> {
     ecm_with(2, 1, period, &key(0x30), ppv(event, price))
 }
 
 /// An offer section: good for a purchase only.
-pub fn offer(number: u32, event: u32, price: u32) -> Vec<u8> {
+pub(crate) fn offer(number: u32, event: u32, price: u32) -> Vec<u8> {
     let header = EcmHeader {
         kind: EcmKind::Offer,
         suite: Suite::Cmac128,
@@ -209,7 +209,7 @@ pub fn offer(number: u32, event: u32, price: u32) -> Vec<u8> {
 }
 
 /// The same section with its last octet turned round.
-pub fn forged(section: &[u8]) -> Vec<u8> {
+pub(crate) fn forged(section: &[u8]) -> Vec<u8> {
     let mut out = section.to_vec();
     if let Some(last) = out.last_mut() {
         *last ^= 0xFF;
@@ -218,18 +218,18 @@ pub fn forged(section: &[u8]) -> Vec<u8> {
 }
 
 /// The `number`-th forgery of a section: no two are alike.
-pub fn forgery(section: &[u8], number: u32) -> Vec<u8> {
+pub(crate) fn forgery(section: &[u8], number: u32) -> Vec<u8> {
     let mut out = section.to_vec();
     let tag = out.iter_mut().skip(13);
     tag.zip((number + 1).to_be_bytes()).for_each(|(to, from)| *to ^= from);
     out
 }
 
-pub fn emm(seq: u32, commands: &[EmmCommand]) -> Vec<u8> {
+pub(crate) fn emm(seq: u32, commands: &[EmmCommand]) -> Vec<u8> {
     emm_to(Address::Unique(CARD), seq, commands)
 }
 
-pub fn emm_to(address: Address, seq: u32, commands: &[EmmCommand]) -> Vec<u8> {
+pub(crate) fn emm_to(address: Address, seq: u32, commands: &[EmmCommand]) -> Vec<u8> {
     let header = emm_header(address, seq);
     let mut out = Vec::new();
     emm::seal(&header, commands, &key(0x1D), &mut out).unwrap();
@@ -252,11 +252,11 @@ fn emm_header(address: Address, seq: u32) -> EmmHeader {
     }
 }
 
-pub fn grant(package: u16) -> EmmCommand {
+pub(crate) fn grant(package: u16) -> EmmCommand {
     grant_until(package, 9000)
 }
 
-pub fn grant_until(package: u16, end: u32) -> EmmCommand {
+pub(crate) fn grant_until(package: u16, end: u32) -> EmmCommand {
     EmmCommand::Grant {
         package: PackageId::new(package),
         start: CasTime::new(0),
@@ -267,7 +267,7 @@ pub fn grant_until(package: u16, end: u32) -> EmmCommand {
 }
 
 /// A new generation of the service key of slot 1.
-pub fn deliver(seq: u32, epoch: u16, octet: u8) -> Vec<u8> {
+pub(crate) fn deliver(seq: u32, epoch: u16, octet: u8) -> Vec<u8> {
     let header = emm_header(Address::Unique(CARD), seq);
     let delivery = KeyDelivery {
         target: KeyTarget::Service(slot(1)),
@@ -281,7 +281,7 @@ pub fn deliver(seq: u32, epoch: u16, octet: u8) -> Vec<u8> {
     emm(seq, &[EmmCommand::KeyDeliver(delivery)])
 }
 
-pub fn activate(seq: u32, epoch: u16) -> Vec<u8> {
+pub(crate) fn activate(seq: u32, epoch: u16) -> Vec<u8> {
     let target = KeyTarget::Service(slot(1));
     let epoch = Epoch::new(epoch);
     emm(seq, &[EmmCommand::KeyActivate { target, epoch, floor: epoch }])
@@ -301,7 +301,7 @@ fn box_message(seq: u32, command: impl Fn(&BoxHeader, &SealKey) -> BoxCommand) -
     out
 }
 
-pub fn box_pair(seq: u32, card: Pseudonym, pairing_slot: u8) -> Vec<u8> {
+pub(crate) fn box_pair(seq: u32, card: Pseudonym, pairing_slot: u8) -> Vec<u8> {
     box_message(seq, |header, k_box| {
         let k_pair = KeyMaterial::from(Key::new([0x80; 16]));
         let kcv = key(0x80).kcv();
@@ -320,10 +320,10 @@ pub fn box_pair(seq: u32, card: Pseudonym, pairing_slot: u8) -> Vec<u8> {
     })
 }
 
-pub fn box_unpair(seq: u32) -> Vec<u8> {
+pub(crate) fn box_unpair(seq: u32) -> Vec<u8> {
     box_message(seq, |_, _| BoxCommand::Unpair(CARD))
 }
 
-pub fn stored_pairing() -> Vec<(String, Vec<u8>)> {
+pub(crate) fn stored_pairing() -> Vec<(String, Vec<u8>)> {
     vec![("pairing.0".to_owned(), box_pair(1, CARD, 0))]
 }
