@@ -65,6 +65,8 @@ lint:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --workspace --no-deps
 	bash tests/no_std.sh
 	$(PYTHON) tests/conformance.py
+	$(PYTHON) tests/circles.py --quiet
+	$(PYTHON) tests/licences.py
 
 unit:
 	$(CARGO) test --workspace

@@ -1,6 +1,8 @@
 /*
  * stbcam: conditional access for set-top boxes.
  *
+ * SPDX-License-Identifier: Apache-2.0
+ *
  * This header is the manual of libstbcam. It is generated from the library's source (crate ffi); do
  * not edit it. The wider picture, the events' payload and the table of readers are in
  * docs/spec/abi.md; examples/c/player.c is a whole box.
@@ -45,22 +47,6 @@ extern "C" {
 #define STBCAM_VERSION_MINOR 0
 /** Incremented by corrections. */
 #define STBCAM_VERSION_PATCH 0
-/** Card readers on a serial port ("serial:"). */
-#define STBCAM_FEATURE_READER_SERIAL 1
-/** A software descrambler with a software key ladder. */
-#define STBCAM_FEATURE_SOFT_DESCRAMBLER 2
-/** The software descrambler knows DVB-CSA2. */
-#define STBCAM_FEATURE_SOFT_CSA2 4
-/** The software descrambler knows DVB-CISSA version 1. */
-#define STBCAM_FEATURE_SOFT_CISSA 8
-/** Virtual cards over TCP ("vpcd:"). */
-#define STBCAM_FEATURE_READER_VPCD 16
-/** Readers behind PC/SC ("pcsc:"). Only in a library that was built with FEATURES=pcsc. */
-#define STBCAM_FEATURE_READER_PCSC 32
-/** Readers with the frames of a GemPC Twin ("gempc:"). */
-#define STBCAM_FEATURE_READER_GEMPC 64
-/** UARTs in the kernel's ISO 7816 mode ("iso7816:"). */
-#define STBCAM_FEATURE_READER_ISO7816 128
 
 /**
  * The version of the loaded library: major, minor and patch in one octet each,
@@ -77,6 +63,23 @@ STBCAM_API uint32_t stbcam_version(void);
  */
 STBCAM_API const char *stbcam_version_string(void);
 
+/** Card readers on a serial port ("serial:"). */
+#define STBCAM_FEATURE_READER_SERIAL 0x01
+/** A software descrambler with a software key ladder. */
+#define STBCAM_FEATURE_SOFT_DESCRAMBLER 0x02
+/** The software descrambler knows DVB-CSA2. */
+#define STBCAM_FEATURE_SOFT_CSA2 0x04
+/** The software descrambler knows DVB-CISSA version 1. */
+#define STBCAM_FEATURE_SOFT_CISSA 0x08
+/** Virtual cards over TCP ("vpcd:"). */
+#define STBCAM_FEATURE_READER_VPCD 0x10
+/** Readers behind PC/SC ("pcsc:"). Only in a library that was built with FEATURES=pcsc. */
+#define STBCAM_FEATURE_READER_PCSC 0x20
+/** Readers with the frames of a GemPC Twin ("gempc:"). */
+#define STBCAM_FEATURE_READER_GEMPC 0x40
+/** UARTs in the kernel's ISO 7816 mode ("iso7816:"). */
+#define STBCAM_FEATURE_READER_ISO7816 0x80
+
 /**
  * What the loaded library can do: a set of STBCAM_FEATURE_*.
  *
@@ -92,6 +95,127 @@ STBCAM_API uint64_t stbcam_features(void);
 
 /** 0 (STBCAM_OK) or one of STBCAM_E_*. */
 typedef int32_t stbcam_result_t;
+
+/** Done. */
+#define STBCAM_OK 0
+/** A pointer is NULL, a number out of range, a handle stale or a text malformed. */
+#define STBCAM_E_ARG (-1)
+/** struct_size or elem_size is too small, or longer with something unknown in the rest. */
+#define STBCAM_E_STRUCT_SIZE (-2)
+/** No memory. */
+#define STBCAM_E_NOMEM (-3)
+/** The caller's buffer is too small; the length that is needed was stored. */
+#define STBCAM_E_BUFFER (-4)
+/** Not in this state: wrong order of calls, or a process that was forked. */
+#define STBCAM_E_STATE (-5)
+/** Called from inside a callback of the library. */
+#define STBCAM_E_REENTRANT (-6)
+/** Another thread is doing just this. */
+#define STBCAM_E_BUSY (-7)
+/** Not done in time. */
+#define STBCAM_E_TIMEOUT (-8)
+/** Not in this build. */
+#define STBCAM_E_UNSUPPORTED (-9)
+/** A defect of the library was caught; this context answers so from now on. Close it. */
+#define STBCAM_E_PANIC (-10)
+/** What must survive a power cut could not be stored. */
+#define STBCAM_E_STORAGE (-11)
+/** The clock is not known or out of range. */
+#define STBCAM_E_CLOCK (-12)
+/** A queue is full: what was offered is lost and counted. */
+#define STBCAM_E_OVERFLOW (-13)
+/** No open session has this id. */
+#define STBCAM_E_NO_SESSION (-20)
+/** No purchase has this id. */
+#define STBCAM_E_NO_TXN (-21)
+/** There is no such thing. */
+#define STBCAM_E_NOT_FOUND (-22)
+/** Nothing there now. */
+#define STBCAM_E_AGAIN (-23)
+/** All places are taken. */
+#define STBCAM_E_FULL (-24)
+/** A malformed section or table: it reached nobody. */
+#define STBCAM_E_SECTION (-30)
+/** The reader cannot be opened or has gone. */
+#define STBCAM_E_NO_READER (-40)
+/** No card, or not in session yet. */
+#define STBCAM_E_NO_CARD (-41)
+/** The card does not answer. */
+#define STBCAM_E_CARD_MUTE (-42)
+/** Not a card of this system. */
+#define STBCAM_E_CARD_UNKNOWN (-43)
+/** The card does not keep the protocol. */
+#define STBCAM_E_CARD_PROTOCOL (-44)
+/** The card says no; the status word or its result is in the details. */
+#define STBCAM_E_CARD_REFUSED (-45)
+/** The operator has blocked the card. */
+#define STBCAM_E_CARD_BLOCKED (-46)
+/** The card's log of purchases is full. */
+#define STBCAM_E_CARD_FULL (-47)
+/** The PIN is wrong; the tries left were stored. */
+#define STBCAM_E_PIN_WRONG (-50)
+/** No tries are left. */
+#define STBCAM_E_PIN_BLOCKED (-51)
+/** The card wants the PIN. */
+#define STBCAM_E_PIN_REQUIRED (-52)
+/** The price is not the one that the subscriber saw. No money has moved. */
+#define STBCAM_E_PRICE_CHANGED (-60)
+/** The balance does not cover the price. No money has moved. */
+#define STBCAM_E_FUNDS (-61)
+/** The offer has ended. No money has moved. */
+#define STBCAM_E_OFFER_EXPIRED (-62)
+/** It is bought already. No money has moved. */
+#define STBCAM_E_ALREADY_OWNED (-63)
+
+/**
+ * The answer was lost. Never pay again by yourself: the library asks the card and tells the
+ * outcome by an event.
+ */
+#define STBCAM_E_OUTCOME_UNKNOWN (-64)
+/** The request id belongs to another purchase. */
+#define STBCAM_E_REQUEST_REUSED (-65)
+
+/**
+ * The answer was lost, and the card now says that it was not paid. No money has moved. When the
+ * purchase is open again, confirming it again pays once; after a restart it is refused, and the
+ * wish needs a new request id.
+ */
+#define STBCAM_E_NOT_PAID (-66)
+
+/**
+ * Neither the storage nor the card knows this request, or no longer. Nothing is debited for it
+ * from now on.
+ */
+#define STBCAM_E_REQUEST_FORGOTTEN (-67)
+/** The price is over the card's limit of a purchase. No money has moved. */
+#define STBCAM_E_LIMIT (-68)
+
+/**
+ * The card knows a later purchase of this box, or the numbers of purse or terminal are used up. No
+ * money has moved; unless they are used up, a new request id serves.
+ */
+#define STBCAM_E_SEQUENCE (-69)
+/** Above the rating that the card allows without its PIN. No money has moved. */
+#define STBCAM_E_RATING (-70)
+/** The card has no key for the offer. No money has moved. */
+#define STBCAM_E_NO_KEY (-71)
+
+/**
+ * Nothing is sold to this card by this offer: no price, not in this region, or messages missing.
+ * No money has moved.
+ */
+#define STBCAM_E_NOT_FOR_SALE (-72)
+/** The offer is not authentic. No money has moved. */
+#define STBCAM_E_OFFER_FORGED (-73)
+/** The card cannot read the offer. No money has moved. */
+#define STBCAM_E_OFFER_MALFORMED (-74)
+
+/**
+ * A result in words, in English. Static: never freed, never NULL.
+ *
+ * Threads: any, also from a callback.
+ */
+STBCAM_API const char *stbcam_strerror(stbcam_result_t result);
 
 /** The details of a refusal. */
 typedef struct stbcam_error_t {
@@ -111,127 +235,6 @@ typedef struct stbcam_error_t {
     char text[192];
 } stbcam_error_t;
 
-/** Done. */
-#define STBCAM_OK 0
-/** A pointer is NULL, a number out of range, a handle stale or a text malformed. */
-#define STBCAM_E_ARG -1
-/** struct_size or elem_size is too small, or longer with something unknown in the rest. */
-#define STBCAM_E_STRUCT_SIZE -2
-/** No memory. */
-#define STBCAM_E_NOMEM -3
-/** The caller's buffer is too small; the length that is needed was stored. */
-#define STBCAM_E_BUFFER -4
-/** Not in this state: wrong order of calls, or a process that was forked. */
-#define STBCAM_E_STATE -5
-/** Called from inside a callback of the library. */
-#define STBCAM_E_REENTRANT -6
-/** Another thread is doing just this. */
-#define STBCAM_E_BUSY -7
-/** Not done in time. */
-#define STBCAM_E_TIMEOUT -8
-/** Not in this build. */
-#define STBCAM_E_UNSUPPORTED -9
-/** A defect of the library was caught; this context answers so from now on. Close it. */
-#define STBCAM_E_PANIC -10
-/** What must survive a power cut could not be stored. */
-#define STBCAM_E_STORAGE -11
-/** The clock is not known or out of range. */
-#define STBCAM_E_CLOCK -12
-/** A queue is full: what was offered is lost and counted. */
-#define STBCAM_E_OVERFLOW -13
-/** No open session has this id. */
-#define STBCAM_E_NO_SESSION -20
-/** No purchase has this id. */
-#define STBCAM_E_NO_TXN -21
-/** There is no such thing. */
-#define STBCAM_E_NOT_FOUND -22
-/** Nothing there now. */
-#define STBCAM_E_AGAIN -23
-/** All places are taken. */
-#define STBCAM_E_FULL -24
-/** A malformed section or table: it reached nobody. */
-#define STBCAM_E_SECTION -30
-/** The reader cannot be opened or has gone. */
-#define STBCAM_E_NO_READER -40
-/** No card, or not in session yet. */
-#define STBCAM_E_NO_CARD -41
-/** The card does not answer. */
-#define STBCAM_E_CARD_MUTE -42
-/** Not a card of this system. */
-#define STBCAM_E_CARD_UNKNOWN -43
-/** The card does not keep the protocol. */
-#define STBCAM_E_CARD_PROTOCOL -44
-/** The card says no; the status word or its result is in the details. */
-#define STBCAM_E_CARD_REFUSED -45
-/** The operator has blocked the card. */
-#define STBCAM_E_CARD_BLOCKED -46
-/** The card's log of purchases is full. */
-#define STBCAM_E_CARD_FULL -47
-/** The PIN is wrong; the tries left were stored. */
-#define STBCAM_E_PIN_WRONG -50
-/** No tries are left. */
-#define STBCAM_E_PIN_BLOCKED -51
-/** The card wants the PIN. */
-#define STBCAM_E_PIN_REQUIRED -52
-/** The price is not the one that the subscriber saw. No money has moved. */
-#define STBCAM_E_PRICE_CHANGED -60
-/** The balance does not cover the price. No money has moved. */
-#define STBCAM_E_FUNDS -61
-/** The offer has ended. No money has moved. */
-#define STBCAM_E_OFFER_EXPIRED -62
-/** It is bought already. No money has moved. */
-#define STBCAM_E_ALREADY_OWNED -63
-
-/**
- * The answer was lost. Never pay again by yourself: the library asks the card and tells the
- * outcome by an event.
- */
-#define STBCAM_E_OUTCOME_UNKNOWN -64
-/** The request id belongs to another purchase. */
-#define STBCAM_E_REQUEST_REUSED -65
-
-/**
- * The answer was lost, and the card now says that it was not paid. No money has moved. When the
- * purchase is open again, confirming it again pays once; after a restart it is refused, and the
- * wish needs a new request id.
- */
-#define STBCAM_E_NOT_PAID -66
-
-/**
- * Neither the storage nor the card knows this request, or no longer. Nothing is debited for it from
- * now on.
- */
-#define STBCAM_E_REQUEST_FORGOTTEN -67
-/** The price is over the card's limit of a purchase. No money has moved. */
-#define STBCAM_E_LIMIT -68
-
-/**
- * The card knows a later purchase of this box, or the numbers of purse or terminal are used up. No
- * money has moved; unless they are used up, a new request id serves.
- */
-#define STBCAM_E_SEQUENCE -69
-/** Above the rating that the card allows without its PIN. No money has moved. */
-#define STBCAM_E_RATING -70
-/** The card has no key for the offer. No money has moved. */
-#define STBCAM_E_NO_KEY -71
-
-/**
- * Nothing is sold to this card by this offer: no price, not in this region, or messages missing. No
- * money has moved.
- */
-#define STBCAM_E_NOT_FOR_SALE -72
-/** The offer is not authentic. No money has moved. */
-#define STBCAM_E_OFFER_FORGED -73
-/** The card cannot read the offer. No money has moved. */
-#define STBCAM_E_OFFER_MALFORMED -74
-
-/**
- * A result in words, in English. Static: never freed, never NULL.
- *
- * Threads: any, also from a callback.
- */
-STBCAM_API const char *stbcam_strerror(stbcam_result_t result);
-
 /**
  * The details of the last call in the calling thread that was refused. A call that was not
  * refused does not change them. code is 0 when none was refused yet.
@@ -250,11 +253,11 @@ STBCAM_API stbcam_result_t stbcam_last_error(struct stbcam_error_t *out);
  * another kind is refused with a result, and none is given out twice.
  */
 
-/** A descrambler in software. */
-typedef struct stbcam_soft_descrambler_t stbcam_soft_descrambler_t;
-
 /** One card reader, one card, any number of sessions. */
 typedef struct stbcam_t stbcam_t;
+
+/** A descrambler in software. */
+typedef struct stbcam_soft_descrambler_t stbcam_soft_descrambler_t;
 
 /** A session: one programme of one source. Never 0. */
 typedef uint32_t stbcam_session_t;
@@ -270,6 +273,16 @@ typedef uint32_t stbcam_txn_t;
  * there is none); clear also on the thread that closes. They must not call the library: that is
  * refused with STBCAM_E_REENTRANT, not deadlocked.
  */
+
+/**
+ * Receives the log. level is one of STBCAM_LOG_*, where names the part of the library, both
+ * texts are UTF-8 and end with a zero; they are gone when the call returns. Never holds a key, a
+ * control word or a PIN, at no level.
+ *
+ * Called by any thread that calls the library and by the card thread, one call at a time. It must
+ * not call the library (STBCAM_E_REENTRANT).
+ */
+typedef void (*stbcam_log_fn)(void *user, int32_t level, const char *origin, const char *text);
 
 /** Log nothing. */
 #define STBCAM_LOG_OFF 0
@@ -293,44 +306,19 @@ typedef uint32_t stbcam_txn_t;
 #define STBCAM_ALGO_CSA 1
 /** DVB-CISSA version 1, 128-bit control words, AES-128-CBC with a fixed IV. */
 #define STBCAM_ALGO_CISSA 5
+
 /** even is set. */
-#define STBCAM_CW_EVEN 1
+#define STBCAM_CW_EVEN 0x01
 /** odd is set. */
-#define STBCAM_CW_ODD 2
+#define STBCAM_CW_ODD 0x02
 
 /**
  * The control words are encrypted under the key at the foot of the key ladder. This version of
  * the library sets it always.
  */
-#define STBCAM_CW_IS_WRAPPED 1
+#define STBCAM_CW_IS_WRAPPED 0x01
 /** The control words were given for a preview. */
-#define STBCAM_CW_PREVIEW 2
-/** The operator lets this box have control words outside the key ladder. */
-#define STBCAM_LADDER_CLEAR_ALLOWED 1
-/** Done, or yes. */
-#define STBCAM_READER_OK 0
-/** The card is out. A card that is put back in shows by present, or by its answer to reset. */
-#define STBCAM_READER_REMOVED -1
-/** The reader itself is gone. It is looked for again by present and reset. */
-#define STBCAM_READER_LOST -2
-
-/**
- * The time is over. From reset and transmit: the card is mute; from read: nothing came, which
- * is no error; from write: the reader is stuck, and counts as lost.
- */
-#define STBCAM_READER_TIMEOUT -3
-/** The card has said something, but not readably (a parity error, for example). */
-#define STBCAM_READER_DAMAGED -4
-
-/**
- * Receives the log. level is one of STBCAM_LOG_*, where names the part of the library, both
- * texts are UTF-8 and end with a zero; they are gone when the call returns. Never holds a key, a
- * control word or a PIN, at no level.
- *
- * Called by any thread that calls the library and by the card thread, one call at a time. It must
- * not call the library (STBCAM_E_REENTRANT).
- */
-typedef void (*stbcam_log_fn)(void *user, int32_t level, const char *origin, const char *text);
+#define STBCAM_CW_PREVIEW 0x02
 
 /**
  * The control words of a crypto period and the one after it. Everything is gone when the call
@@ -348,7 +336,9 @@ typedef struct stbcam_cw_t {
      * belongs to the next period.
      */
     uint32_t crypto_period;
-    /** The length of a crypto period in milliseconds, as measured; 0 before a whole one was seen. */
+    /**
+     * The length of a crypto period in milliseconds, as measured; 0 before a whole one was seen.
+     */
     uint32_t crypto_period_ms;
     /** The PID of the ECM that they came by. */
     uint16_t ecm_pid;
@@ -358,8 +348,8 @@ typedef struct stbcam_cw_t {
     uint8_t algo;
     /**
      * scrambling_mode (EN 300 468) of the PMT's scrambling_descriptor. Where there is none, as in
-     * every CA_PMT, or its mode has control words of another length than the ECM's: 0x10, DVB-CISSA,
-     * for 16 octets, 2, DVB-CSA2, for 8.
+     * every CA_PMT, or its mode has control words of another length than the ECM's: 0x10,
+     * DVB-CISSA, for 16 octets, 0x02, DVB-CSA2, for 8.
      */
     uint8_t scrambling_mode;
     /** STBCAM_CW_EVEN and STBCAM_CW_ODD. */
@@ -387,10 +377,13 @@ typedef struct stbcam_cw_t {
     size_t es_pid_count;
 } stbcam_cw_t;
 
+/** The operator lets this box have control words outside the key ladder. */
+#define STBCAM_LADDER_CLEAR_ALLOWED 0x01
+
 /**
  * The encrypted keys of a pairing, for the chip's key ladder (ETSI TS 103 162): with the chip's
- * root key K3, K2 = D(K3, EK2), K1 = D(K2, EK1), control word = D(K1, encrypted control word); D is
- * AES-128 decryption of one block.
+ * root key K3, K2 = D(K3, EK2), K1 = D(K2, EK1), control word = D(K1, encrypted control word); D
+ * is AES-128 decryption of one block.
  */
 typedef struct stbcam_ladder_t {
     /** sizeof(stbcam_ladder_t), by the library. */
@@ -409,7 +402,8 @@ typedef struct stbcam_ladder_t {
 
 /**
  * The box's descrambler. All three functions are needed: stbcam_open refuses a table without one
- * of them (STBCAM_E_ARG). Whoever wants control words to go nowhere sets config.descrambler to NULL.
+ * of them (STBCAM_E_ARG). Whoever wants control words to go nowhere sets config.descrambler to
+ * NULL.
  */
 typedef struct stbcam_descrambler_ops_t {
     /** sizeof(stbcam_descrambler_ops_t). */
@@ -417,9 +411,9 @@ typedef struct stbcam_descrambler_ops_t {
     /** Handed back to every function. */
     void *user;
     /**
-     * Loads the key ladder. Comes before the first control words, and again when another card
-     * is paired otherwise. 0 is done. With anything else every session that would have control
-     * words shows STBCAM_REASON_DESCRAMBLER, none are handed over, and the ladder's keys come again
+     * Loads the key ladder. Comes before the first control words, and again when another card is
+     * paired otherwise. 0 is done. With anything else every session that would have control words
+     * shows STBCAM_REASON_DESCRAMBLER, none are handed over, and the ladder's keys come again
      * before the next ones, or once a second while ECMs are repeated on air.
      */
     int32_t (*load_ladder)(void *user, const struct stbcam_ladder_t *ladder);
@@ -461,6 +455,21 @@ typedef struct stbcam_storage_ops_t {
     int32_t (*del)(void *user, const char *key);
 } stbcam_storage_ops_t;
 
+/** Done, or yes. */
+#define STBCAM_READER_OK 0
+/** The card is out. A card that is put back in shows by present, or by its answer to reset. */
+#define STBCAM_READER_REMOVED (-1)
+/** The reader itself is gone. It is looked for again by present and reset. */
+#define STBCAM_READER_LOST (-2)
+
+/**
+ * The time is over. From reset and transmit: the card is mute; from read: nothing came,
+ * which is no error; from write: the reader is stuck, and counts as lost.
+ */
+#define STBCAM_READER_TIMEOUT (-3)
+/** The card has said something, but not readably (a parity error, for example). */
+#define STBCAM_READER_DAMAGED (-4)
+
 /** How the line to the card runs. */
 typedef struct stbcam_line_t {
     /** sizeof(stbcam_line_t), by the library. */
@@ -498,9 +507,9 @@ typedef struct stbcam_line_t {
  *
  * All functions are called on the card thread (inside stbcam_step and the calls that wait for
  * the card when there is none), one at a time; present also once inside stbcam_open. They must
- * not call the library (STBCAM_E_REENTRANT). stbcam_close calls nothing but power_off, which is
- * the last call, and waits for a function that is running. While one runs, everything else waits:
- * return as soon as there is something to return, and at timeout_ms at the latest.
+ * not call the library (STBCAM_E_REENTRANT). stbcam_close calls nothing but power_off, which
+ * is the last call, and waits for a function that is running. While one runs, everything else
+ * waits: return as soon as there is something to return, and at timeout_ms at the latest.
  *
  * They return 0 or more for done, or one of STBCAM_READER_*. Any other number below 0 is told in
  * STBCAM_EV_HEALTH and counts as STBCAM_READER_LOST.
@@ -525,10 +534,10 @@ typedef struct stbcam_reader_ops_t {
     int32_t (*present)(void *user);
     /**
      * Resets the card: throws away what was received before, sets the line to F 372, D 1 and 12
-     * etu, and switches the card off and on (cold 1) or pulls its reset line (cold 0; as 1 where
-     * there is none). The answer to reset comes in one of two ways. Either through read: then
-     * return 0 as soon as the reset line has risen, and leave *len 0. Or whole, as from a chip
-     * that reads it by itself, and always with transmit: then put it into atr, which has
+     * etu, and switches the card off and on (cold 1) or pulls its reset line (cold 0; as 1
+     * where there is none). The answer to reset comes in one of two ways. Either through read:
+     * then return 0 as soon as the reset line has risen, and leave *len 0. Or whole, as from a
+     * chip that reads it by itself, and always with transmit: then put it into atr, which has
      * capacity octets, TS first, and its length into *len; wait timeout_ms for its first
      * character, and return STBCAM_READER_TIMEOUT if there is none.
      */
@@ -575,15 +584,7 @@ typedef struct stbcam_reader_ops_t {
  */
 
 /** No card thread: nothing runs unless stbcam_step is called. */
-#define STBCAM_CONFIG_NO_THREAD 1
-/** Where the time of stbcam_set_utc comes from: not known. */
-#define STBCAM_UTC_UNKNOWN 0
-/** From the broadcast's TDT or TOT. */
-#define STBCAM_UTC_BROADCAST 1
-/** From the network. */
-#define STBCAM_UTC_NETWORK 2
-/** From the box's own clock. */
-#define STBCAM_UTC_RTC 3
+#define STBCAM_CONFIG_NO_THREAD 0x01
 
 /**
  * What a context is told once. The library copies it; nothing needs to live after stbcam_open
@@ -603,7 +604,9 @@ typedef struct stbcam_config_t {
     const char *reader;
     /** The box's own card reader. NULL with reader. */
     const stbcam_reader_ops_t *reader_ops;
-    /** A directory of the library's own, made when it is not there. Needed unless storage is set. */
+    /**
+     * A directory of the library's own, made when it is not there. Needed unless storage is set.
+     */
     const char *state_dir;
     /** The language of texts, BCP 47. NULL: "en", which is also what an unknown language gives. */
     const char *language;
@@ -634,11 +637,11 @@ typedef struct stbcam_config_t {
     void *log_user;
     /** The most talkative level that is logged, one of STBCAM_LOG_*. Default: WARN. */
     int32_t log_level;
-    /** At most so many sessions. Default 16. */
+    /** The most sessions that are open at once. Default 16. */
     uint32_t max_sessions;
-    /** At most so many EMMs wait for the card. Default 64. */
+    /** The most EMMs that wait for the card. Default 64. */
     uint32_t emm_queue;
-    /** At most so many events wait for the host. Default 256. */
+    /** The most events that wait for the host. Default 256. */
     uint32_t event_queue;
     /** Octets of the ring between a source and the card thread. Default 65536. */
     uint32_t section_ring;
@@ -665,8 +668,8 @@ STBCAM_API stbcam_result_t stbcam_config_init(struct stbcam_config_t *config, si
  * Opens a card reader and everything behind it. The reader must be there; a card need not be.
  * On success *out is a new context, to be closed by stbcam_close.
  *
- * STBCAM_E_ARG: a member is missing or malformed; the details name it. STBCAM_E_NO_READER: the port
- * is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work.
+ * STBCAM_E_ARG: a member is missing or malformed; the details name it. STBCAM_E_NO_READER: the
+ * port is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work.
  * STBCAM_E_NOMEM: no thread or descriptor is to be had.
  *
  * Threads: any, but not from a callback.
@@ -706,6 +709,15 @@ STBCAM_API stbcam_result_t stbcam_close(stbcam_t *cam);
  */
 STBCAM_API stbcam_result_t stbcam_step(stbcam_t *cam, uint32_t max_ms, uint32_t *next_ms);
 
+/** Where the time of stbcam_set_utc comes from: not known. */
+#define STBCAM_UTC_UNKNOWN 0
+/** From the broadcast's TDT or TOT. */
+#define STBCAM_UTC_BROADCAST 1
+/** From the network. */
+#define STBCAM_UTC_NETWORK 2
+/** From the box's own clock. */
+#define STBCAM_UTC_RTC 3
+
 /**
  * Tells the time: seconds of the Unix epoch. It is used for the utc_s of events and nothing
  * else: rights and purchases go by the card's own clock, which only the operator can move.
@@ -725,63 +737,6 @@ STBCAM_API stbcam_result_t stbcam_set_utc(stbcam_t *cam, int64_t utc_s, int32_t 
  */
 
 /**
- * CA_enable: descrambling is possible: not scrambled, granted, a trial, or nothing is known yet
- * that speaks against it.
- */
-#define STBCAM_CA_ENABLE_POSSIBLE 1
-/** CA_enable: possible after a purchase. */
-#define STBCAM_CA_ENABLE_PURCHASE 2
-/** CA_enable: possible after a dialogue: the programme is rated, and the PIN opens it. */
-#define STBCAM_CA_ENABLE_DIALOGUE 3
-/** CA_enable: not possible, no right: the card denies it, or it is another operator's or CA system's. */
-#define STBCAM_CA_ENABLE_NO_RIGHT 113
-
-/**
- * CA_enable: not possible for technical reasons: the card is out or starts, or the access is
- * technical.
- */
-#define STBCAM_CA_ENABLE_TECHNICAL 115
-
-/** The answer to a CA_PMT object. */
-typedef struct stbcam_ca_pmt_reply_t {
-    /** sizeof(stbcam_ca_pmt_reply_t), by the caller. */
-    size_t struct_size;
-    /** The session that the object opened or changed; 0 for none. */
-    stbcam_session_t session;
-    /**
-     * One of STBCAM_CA_ENABLE_* (EN 50221 §8.4.3.5), as things stand now; 0 when the object selects
-     * no component.
-     */
-    uint8_t ca_enable;
-    /** 0. */
-    uint8_t reserved[3];
-} stbcam_ca_pmt_reply_t;
-
-/** A section filter that the library wants set now. */
-typedef struct stbcam_filter_t {
-    /** The elem_size of the caller's array, by the library. */
-    size_t struct_size;
-    /** The PID. */
-    uint16_t pid;
-    /** The source. */
-    uint8_t source;
-    /** Octets of match and mask that count. */
-    uint8_t depth;
-    /** 1 for ECMs: do not let them wait. Else 0. */
-    uint8_t urgent;
-    /** 0. */
-    uint8_t reserved[3];
-    /**
-     * What the section must hold: match[0] is the table_id, and match[1] is compared with
-     * octet 3 of the section, the first one behind section_length, and so on. This is the rule of
-     * DVB demultiplexers.
-     */
-    uint8_t match[16];
-    /** The bits that are compared. */
-    uint8_t mask[16];
-} stbcam_filter_t;
-
-/**
  * Whether a CA_system_id is one of ours: 1 yes, 0 no, below 0 a result.
  *
  * Threads: any.
@@ -790,8 +745,8 @@ STBCAM_API int32_t stbcam_is_our_ca(stbcam_t *cam, uint16_t ca_system_id);
 
 /**
  * Takes a section of the CAT: EMM PIDs of the source. Give every new version. One that is not yet
- * applicable (current_next_indicator 0) changes nothing. 256 EMM streams of each source are served;
- * more are told once by STBCAM_EV_HEALTH.
+ * applicable (current_next_indicator 0) changes nothing. 256 EMM streams of each source are
+ * served; more are told once by STBCAM_EV_HEALTH.
  *
  * STBCAM_E_SECTION: not a CAT section or its CRC is wrong.
  *
@@ -832,7 +787,8 @@ stbcam_result_t stbcam_session_open_pmt(stbcam_t *cam,
  * stay.
  *
  * STBCAM_E_NO_SESSION: not open. STBCAM_E_SECTION: not a PMT section, its CRC is wrong, it is of
- * another programme or not yet applicable (current_next_indicator 0); the session goes on as it was.
+ * another programme or not yet applicable (current_next_indicator 0); the session goes on as it
+ * was.
  *
  * Threads: any. The octets may be reused as soon as the call returns.
  *
@@ -847,6 +803,43 @@ stbcam_result_t stbcam_session_update_pmt(stbcam_t *cam,
                                           size_t len);
 
 /**
+ * CA_enable: descrambling is possible: not scrambled, granted, a trial, or nothing is known yet
+ * that speaks against it.
+ */
+#define STBCAM_CA_ENABLE_POSSIBLE 0x01
+/** CA_enable: possible after a purchase. */
+#define STBCAM_CA_ENABLE_PURCHASE 0x02
+/** CA_enable: possible after a dialogue: the programme is rated, and the PIN opens it. */
+#define STBCAM_CA_ENABLE_DIALOGUE 0x03
+
+/**
+ * CA_enable: not possible, no right: the card denies it, or it is another operator's or CA
+ * system's.
+ */
+#define STBCAM_CA_ENABLE_NO_RIGHT 0x71
+
+/**
+ * CA_enable: not possible for technical reasons: the card is out or starts, or the access is
+ * technical.
+ */
+#define STBCAM_CA_ENABLE_TECHNICAL 0x73
+
+/** The answer to a CA_PMT object. */
+typedef struct stbcam_ca_pmt_reply_t {
+    /** sizeof(stbcam_ca_pmt_reply_t), by the caller. */
+    size_t struct_size;
+    /** The session that the object opened or changed; 0 for none. */
+    stbcam_session_t session;
+    /**
+     * One of STBCAM_CA_ENABLE_* (EN 50221 §8.4.3.5), as things stand now; 0 when the object
+     * selects no component.
+     */
+    uint8_t ca_enable;
+    /** 0. */
+    uint8_t reserved[3];
+} stbcam_ca_pmt_reply_t;
+
+/**
  * Takes an EN 50221 CA_PMT object, with ca_pmt_tag and length_field or from
  * ca_pmt_list_management on.
  *
@@ -856,17 +849,18 @@ stbcam_result_t stbcam_session_update_pmt(stbcam_t *cam,
  * no list holds a session that stbcam_session_open_pmt opened.
  *
  * Commands, for each component its own or else the programme's:
- *  - ok_descrambling, ok_mmi: the component is descrambled. A dialogue is the host's, by offers and
- *    PIN. Answered with the session, and ca_enable by its access.
+ *  - ok_descrambling, ok_mmi: the component is descrambled. A dialogue is the host's, by offers
+ *    and PIN. Answered with the session, and ca_enable by its access.
  *  - query, when no component is to be descrambled: changes nothing. ca_enable is by the access
- *    of an open session of the programme on this source, else by what its CA_descriptors are to the
- *    card.
+ *    of an open session of the programme on this source, else by what its CA_descriptors are to
+ *    the card.
  *  - not_selected: the component is left scrambled. When that is all of them, or the object has
  *    no component, the session of the programme ends; a list is emptied so.
  *
  * STBCAM_E_SECTION: malformed, not yet applicable (current_next_indicator 0), or a
  * ca_pmt_list_management or ca_pmt_cmd_id that EN 50221 does not have; nothing has changed.
- * STBCAM_E_FULL: max_sessions are open, and first or only would close none; nothing has changed.
+ * STBCAM_E_FULL: max_sessions are open, and first or only would close none; nothing has
+ * changed.
  *
  * Threads: any. The octets may be reused as soon as the call returns.
  *
@@ -914,6 +908,30 @@ stbcam_result_t stbcam_section(stbcam_t *cam,
                                uint16_t pid,
                                const uint8_t *section,
                                size_t len);
+
+/** A section filter that the library wants set now. */
+typedef struct stbcam_filter_t {
+    /** The elem_size of the caller's array, by the library. */
+    size_t struct_size;
+    /** The PID. */
+    uint16_t pid;
+    /** The source. */
+    uint8_t source;
+    /** Octets of match and mask that count. */
+    uint8_t depth;
+    /** 1 for ECMs: do not let them wait. Else 0. */
+    uint8_t urgent;
+    /** 0. */
+    uint8_t reserved[3];
+    /**
+     * What the section must hold: match[0] is the table_id, and match[1] is compared with
+     * octet 3 of the section, the first one behind section_length, and so on. This is the rule of
+     * DVB demultiplexers.
+     */
+    uint8_t match[16];
+    /** The bits that are compared. */
+    uint8_t mask[16];
+} stbcam_filter_t;
 
 /**
  * Lists the section filters that the library wants set now: of all sources, and no others.
@@ -985,9 +1003,10 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 #define STBCAM_EV_OVERFLOW 19
 
 /**
- * A report of purchases: code one of STBCAM_REPORT_READ, _ACKNOWLEDGED. READ: id the nonce of
- * the request, big endian, arg how many pages stbcam_report_next has, 0 when the card did not
- * report. ACKNOWLEDGED: arg 0 (STBCAM_OK) or why not, flags the card's own number, text.
+ * A report of purchases: code one of STBCAM_REPORT_READ, _ACKNOWLEDGED. READ: id the nonce
+ * of the request, big endian, arg how many pages stbcam_report_next has, 0 when the card did
+ * not report. ACKNOWLEDGED: arg 0 (STBCAM_OK) or why not, flags the card's own number,
+ * text.
  */
 #define STBCAM_EV_REPORT 20
 
@@ -1051,6 +1070,9 @@ stbcam_result_t stbcam_next_event(stbcam_t *cam,
                                   uint32_t timeout_ms);
 
 /* ---- 7. Access, card, entitlements -------------------------------------------------------------
+ *
+ * What the subscriber may see and why, as things stand now. STBCAM_EV_ACCESS, STBCAM_EV_CARD
+ * and STBCAM_EV_ENTITLEMENTS say when it has changed.
  */
 
 /** The card has not been asked yet. */
@@ -1067,6 +1089,7 @@ stbcam_result_t stbcam_next_event(stbcam_t *cam,
 #define STBCAM_ACCESS_DENIED 5
 /** Something does not work. */
 #define STBCAM_ACCESS_TECHNICAL 6
+
 /** Nothing needs to change. */
 #define STBCAM_REMEDY_NONE 0
 /** It settles by itself: wait. */
@@ -1079,24 +1102,9 @@ stbcam_result_t stbcam_next_event(stbcam_t *cam,
 #define STBCAM_REMEDY_MONEY 4
 /** Somebody who looks at the box or the card. */
 #define STBCAM_REMEDY_TECHNICIAN 5
+
 /** The card wants the PIN for the programme on air. */
-#define STBCAM_ACCESS_PIN_NEEDED 1
-/** No card answers. */
-#define STBCAM_CARD_ABSENT 0
-/** Its reset or selection is on the way. */
-#define STBCAM_CARD_STARTING 1
-/** A card that cannot be used; the reason says why. */
-#define STBCAM_CARD_UNUSABLE 2
-/** Not paired with this box: it takes EMMs only. */
-#define STBCAM_CARD_UNPAIRED 3
-/** In session. */
-#define STBCAM_CARD_READY 4
-/** A subscription to a package. */
-#define STBCAM_ENTITLEMENT_PACKAGE 1
-/** A bought event. */
-#define STBCAM_ENTITLEMENT_EVENT 2
-/** A bought slice of time. */
-#define STBCAM_ENTITLEMENT_SLICE 3
+#define STBCAM_ACCESS_PIN_NEEDED 0x01
 
 /** What a session may show, and why. */
 typedef struct stbcam_access_t {
@@ -1115,8 +1123,8 @@ typedef struct stbcam_access_t {
     /** The CA system in use, 0 for none of ours. */
     uint16_t ca_system_id;
     /**
-     * The card's operator that the ECMs in use are for; 0 before a card is known, and where the PMT
-     * does not name it.
+     * The card's operator that the ECMs in use are for; 0 before a card is known, and where the
+     * PMT does not name it.
      */
     uint16_t operator_id;
     /** Copy control information of the last answer. */
@@ -1133,11 +1141,38 @@ typedef struct stbcam_access_t {
     uint32_t reserved;
     /**
      * The end of the right that opened the programme, as the card told it with its last answer, in
-     * seconds of the Unix epoch. Of several rights it is the one that lasts longest. 0 where no right
-     * opened it (free, a preview, refused), or the card does not tell it.
+     * seconds of the Unix epoch. Of several rights it is the one that lasts longest. 0 where no
+     * right opened it (free, a preview, refused), or the card does not tell it.
      */
     int64_t expires_utc;
 } stbcam_access_t;
+
+/**
+ * The access of a session now.
+ *
+ * STBCAM_E_NO_SESSION: not open.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * out points to a stbcam_access_t whose struct_size is set.
+ */
+STBCAM_API
+stbcam_result_t stbcam_access(stbcam_t *cam,
+                              stbcam_session_t session,
+                              struct stbcam_access_t *out);
+
+/** No card answers. */
+#define STBCAM_CARD_ABSENT 0
+/** Its reset or selection is on the way. */
+#define STBCAM_CARD_STARTING 1
+/** A card that cannot be used; the reason says why. */
+#define STBCAM_CARD_UNUSABLE 2
+/** Not paired with this box: it takes EMMs only. */
+#define STBCAM_CARD_UNPAIRED 3
+/** In session. */
+#define STBCAM_CARD_READY 4
 
 /** What is known of the card. */
 typedef struct stbcam_card_t {
@@ -1173,6 +1208,24 @@ typedef struct stbcam_card_t {
     uint8_t reserved[5];
 } stbcam_card_t;
 
+/**
+ * The card now.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * out points to a stbcam_card_t whose struct_size is set.
+ */
+STBCAM_API stbcam_result_t stbcam_card(stbcam_t *cam, struct stbcam_card_t *out);
+
+/** A subscription to a package. */
+#define STBCAM_ENTITLEMENT_PACKAGE 1
+/** A bought event. */
+#define STBCAM_ENTITLEMENT_EVENT 2
+/** A bought slice of time. */
+#define STBCAM_ENTITLEMENT_SLICE 3
+
 /** A right on the card. */
 typedef struct stbcam_entitlement_t {
     /** The elem_size of the caller's array, by the library. */
@@ -1197,61 +1250,6 @@ typedef struct stbcam_entitlement_t {
     uint32_t key_version;
 } stbcam_entitlement_t;
 
-/** The generations of a service key, as the card tells them. */
-typedef struct stbcam_service_key_t {
-    /** The elem_size of the caller's array, by the library. */
-    size_t struct_size;
-    /** The service key slot. */
-    uint8_t slot;
-    /** The suite of the key (docs/spec/ecm.md). */
-    uint8_t suite;
-    /** The newest generation that opened an ECM. */
-    uint16_t active;
-    /** The newest generation on the card. */
-    uint16_t newest;
-    /** Everything below is erased. */
-    uint16_t floor;
-} stbcam_service_key_t;
-
-/**
- * The access of a session now.
- *
- * STBCAM_E_NO_SESSION: not open.
- *
- * Threads: any.
- *
- * The caller promises:
- *
- * * out points to a stbcam_access_t whose struct_size is set.
- */
-STBCAM_API
-stbcam_result_t stbcam_access(stbcam_t *cam,
-                              stbcam_session_t session,
-                              struct stbcam_access_t *out);
-
-/**
- * A reason (STBCAM_REASON_*) in words for the subscriber. language is BCP 47; NULL or a
- * language that is not there gives English. Static: never freed, never NULL.
- *
- * Threads: any, also from a callback.
- *
- * The caller promises:
- *
- * * language is NULL or a text that ends with a zero.
- */
-STBCAM_API const char *stbcam_reason_text(int32_t reason, const char *language);
-
-/**
- * The card now.
- *
- * Threads: any.
- *
- * The caller promises:
- *
- * * out points to a stbcam_card_t whose struct_size is set.
- */
-STBCAM_API stbcam_result_t stbcam_card(stbcam_t *cam, struct stbcam_card_t *out);
-
 /**
  * Lists the rights on the card, piece by piece: *cursor is 0 at the start and is moved on;
  * *count says how many fit array and becomes how many were copied, 0 at the end.
@@ -1268,6 +1266,22 @@ stbcam_result_t stbcam_entitlements(stbcam_t *cam,
                                     struct stbcam_entitlement_t *array,
                                     size_t elem_size,
                                     size_t *count);
+
+/** The generations of a service key, as the card tells them. */
+typedef struct stbcam_service_key_t {
+    /** The elem_size of the caller's array, by the library. */
+    size_t struct_size;
+    /** The service key slot. */
+    uint8_t slot;
+    /** The suite of the key (docs/spec/ecm.md). */
+    uint8_t suite;
+    /** The newest generation that opened an ECM. */
+    uint16_t active;
+    /** The newest generation on the card. */
+    uint16_t newest;
+    /** Everything below is erased. */
+    uint16_t floor;
+} stbcam_service_key_t;
 
 /**
  * Lists the versions of the service keys on the card. *count says how many fit array and
@@ -1293,105 +1307,120 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
  * from a newer card; stbcam_reason_text has a text for it.
  *
  * Where some scrambled components of a programme are served and others cannot be, the served ones
- * have their keys, and the reason is that of the others: FOREIGN_SYSTEM, UNKNOWN_OPERATOR, NO_KEY or
- * TOO_MANY_STREAMS, the first of these that holds. A refusal of the served ones goes before it. A
- * host that wants only the served ones leaves the others out of its CA_PMT.
+ * have their keys, and the reason is that of the others: FOREIGN_SYSTEM, UNKNOWN_OPERATOR, NO_KEY
+ * or TOO_MANY_STREAMS, the first of these that holds. A refusal of the served ones goes before it.
+ * A host that wants only the served ones leaves the others out of its CA_PMT.
  */
 
 /** The card has not been asked yet. */
-#define STBCAM_REASON_PENDING 0
+#define STBCAM_REASON_PENDING 0x00
 /** By subscription. */
-#define STBCAM_REASON_GRANTED_SUBSCRIPTION 1
+#define STBCAM_REASON_GRANTED_SUBSCRIPTION 0x01
 /** By a bought event. */
-#define STBCAM_REASON_GRANTED_EVENT 2
+#define STBCAM_REASON_GRANTED_EVENT 0x02
 /** By a bought slice of time. */
-#define STBCAM_REASON_GRANTED_TIME 3
+#define STBCAM_REASON_GRANTED_TIME 0x03
 /** By a bought tier. */
-#define STBCAM_REASON_GRANTED_TIER 4
+#define STBCAM_REASON_GRANTED_TIER 0x04
 /** Free to every card. */
-#define STBCAM_REASON_GRANTED_FREE 5
+#define STBCAM_REASON_GRANTED_FREE 0x05
 /** A trial. */
-#define STBCAM_REASON_PREVIEW 16
+#define STBCAM_REASON_PREVIEW 0x10
 /** It can be bought. */
-#define STBCAM_REASON_PURCHASABLE 32
+#define STBCAM_REASON_PURCHASABLE 0x20
 /** The card has no right to it. */
-#define STBCAM_REASON_NO_RIGHT 48
+#define STBCAM_REASON_NO_RIGHT 0x30
 /** The right has not begun. */
-#define STBCAM_REASON_NOT_YET_VALID 49
+#define STBCAM_REASON_NOT_YET_VALID 0x31
 /** The right has ended. */
-#define STBCAM_REASON_EXPIRED 50
-/** The card does not belong to this operator: the programme, or a component of it, is for others. */
-#define STBCAM_REASON_UNKNOWN_OPERATOR 51
+#define STBCAM_REASON_EXPIRED 0x32
+
+/**
+ * The card does not belong to this operator: the programme, or a component of it, is for others.
+ */
+#define STBCAM_REASON_UNKNOWN_OPERATOR 0x33
 /** Not in this region. */
-#define STBCAM_REASON_REGION 52
+#define STBCAM_REASON_REGION 0x34
 /** Blacked out. */
-#define STBCAM_REASON_BLACKOUT 53
+#define STBCAM_REASON_BLACKOUT 0x35
 /** Above the allowed rating. */
-#define STBCAM_REASON_RATING 54
+#define STBCAM_REASON_RATING 0x36
 /** The card is paired with no box. */
-#define STBCAM_REASON_NOT_PAIRED 55
+#define STBCAM_REASON_NOT_PAIRED 0x37
 /** The card is paired with another box. */
-#define STBCAM_REASON_PAIRED_ELSEWHERE 56
+#define STBCAM_REASON_PAIRED_ELSEWHERE 0x38
 /** The operator has blocked the card. */
-#define STBCAM_REASON_CARD_BLOCKED 57
+#define STBCAM_REASON_CARD_BLOCKED 0x39
 /** The card has expired. */
-#define STBCAM_REASON_CARD_EXPIRED 58
+#define STBCAM_REASON_CARD_EXPIRED 0x3A
 /** Not enough money. */
-#define STBCAM_REASON_FUNDS 59
+#define STBCAM_REASON_FUNDS 0x3B
 /** The purchase log is full. */
-#define STBCAM_REASON_LOG_FULL 60
+#define STBCAM_REASON_LOG_FULL 0x3C
 /** The trial is used up. */
-#define STBCAM_REASON_PREVIEW_USED 61
+#define STBCAM_REASON_PREVIEW_USED 0x3D
 /** The card needs its messages first. */
-#define STBCAM_REASON_EMM_NEEDED 62
+#define STBCAM_REASON_EMM_NEEDED 0x3E
 
 /**
  * The programme, or a component of it, is scrambled by other CA systems only: none of
  * config.ca_system_ids is there.
  */
-#define STBCAM_REASON_FOREIGN_SYSTEM 63
+#define STBCAM_REASON_FOREIGN_SYSTEM 0x3F
 /** No card. */
-#define STBCAM_REASON_NO_CARD 64
+#define STBCAM_REASON_NO_CARD 0x40
 /** The card does not answer. */
-#define STBCAM_REASON_MUTE_CARD 65
+#define STBCAM_REASON_MUTE_CARD 0x41
 /** Not a card of this system. */
-#define STBCAM_REASON_UNKNOWN_CARD 66
+#define STBCAM_REASON_UNKNOWN_CARD 0x42
 /** The card is busy. */
-#define STBCAM_REASON_CARD_BUSY 67
+#define STBCAM_REASON_CARD_BUSY 0x43
 
 /**
  * No key for this period; or the programme, or a component of it, is the card's operator's in a
  * suite that the card does not have yet.
  */
-#define STBCAM_REASON_NO_KEY 68
+#define STBCAM_REASON_NO_KEY 0x44
 /** The card could not read the ECM. */
-#define STBCAM_REASON_MALFORMED_ECM 69
+#define STBCAM_REASON_MALFORMED_ECM 0x45
 /** The ECM is not authentic. */
-#define STBCAM_REASON_REFUSED_ECM 70
+#define STBCAM_REASON_REFUSED_ECM 0x46
 /** The ECM's time is out of range. */
-#define STBCAM_REASON_CLOCK 71
+#define STBCAM_REASON_CLOCK 0x47
 /** The reader does not work. */
-#define STBCAM_REASON_READER_FAULT 72
+#define STBCAM_REASON_READER_FAULT 0x48
 /** A purchase is not settled yet. */
-#define STBCAM_REASON_OUTCOME_UNKNOWN 73
+#define STBCAM_REASON_OUTCOME_UNKNOWN 0x49
 /** The ECM belongs to another channel. */
-#define STBCAM_REASON_CHANNEL_MISMATCH 74
+#define STBCAM_REASON_CHANNEL_MISMATCH 0x4A
 /** No ECM of the service is on air. Settles by itself with the next one. */
-#define STBCAM_REASON_NO_ECM 75
+#define STBCAM_REASON_NO_ECM 0x4B
 
 /**
  * The descrambler has refused the control words or the key ladder: set_cw or load_ladder did
  * not return 0, or the software descrambler does not know the scrambling mode.
  */
-#define STBCAM_REASON_DESCRAMBLER 76
+#define STBCAM_REASON_DESCRAMBLER 0x4C
 
 /**
- * The programme has more than 16 ECM streams or 256 scrambled components: the first ones are served
- * and keep their keys, the others stay scrambled.
+ * The programme has more than 16 ECM streams or 256 scrambled components: the first ones are
+ * served and keep their keys, the others stay scrambled.
  */
-#define STBCAM_REASON_TOO_MANY_STREAMS 77
+#define STBCAM_REASON_TOO_MANY_STREAMS 0x4D
 /** Not scrambled. */
-#define STBCAM_REASON_CLEAR 127
+#define STBCAM_REASON_CLEAR 0x7F
+
+/**
+ * A reason (STBCAM_REASON_*) in words for the subscriber. language is BCP 47; NULL or a
+ * language that is not there gives English. Static: never freed, never NULL.
+ *
+ * Threads: any, also from a callback.
+ *
+ * The caller promises:
+ *
+ * * language is NULL or a text that ends with a zero.
+ */
+STBCAM_API const char *stbcam_reason_text(int32_t reason, const char *language);
 
 /* ---- 8. Subscriber -----------------------------------------------------------------------------
  *
@@ -1401,9 +1430,9 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
 
 /**
  * Asks the card whether this is its PIN, and waits for the answer, at most card_timeout_ms.
- * *tries_left is stored with STBCAM_OK, STBCAM_E_PIN_WRONG and STBCAM_E_PIN_BLOCKED, UINT32_MAX when
- * the card has not told it; it may be NULL. With STBCAM_OK the programmes that were refused for their
- * rating are asked about at once: STBCAM_EV_ACCESS follows.
+ * *tries_left is stored with STBCAM_OK, STBCAM_E_PIN_WRONG and STBCAM_E_PIN_BLOCKED, UINT32_MAX
+ * when the card has not told it; it may be NULL. With STBCAM_OK the programmes that were refused
+ * for their rating are asked about at once: STBCAM_EV_ACCESS follows.
  *
  * STBCAM_E_PIN_WRONG: tries are left. STBCAM_E_PIN_BLOCKED: none are. STBCAM_E_ARG: not 4 to 12
  * digits. STBCAM_E_NO_CARD: no card in session. STBCAM_E_TIMEOUT: no answer.
@@ -1429,8 +1458,8 @@ stbcam_result_t stbcam_pin_verify(stbcam_t *cam,
  *
  * The caller promises:
  *
- * * old_pin points to old_len and new_pin to new_len readable octets; tries_left is NULL or
- *   writable.
+ * * old_pin points to old_len and new_pin to new_len readable octets; tries_left is NULL
+ *   or writable.
  */
 STBCAM_API
 stbcam_result_t stbcam_pin_change(stbcam_t *cam,
@@ -1449,47 +1478,10 @@ stbcam_result_t stbcam_pin_change(stbcam_t *cam,
  *
  * A request id is one wish of the subscriber. stbcam_request_new gives it out; a host that wants
  * to know after a power cut what became of the wish keeps it before confirming. The same request
- * id never pays twice: whoever is unsure begins again with the same one, and gets the same purchase
- * back as long as the storage or the card knows it. It is paid only while the library that gave it
- * out is open: after that it is asked after, and what was not paid needs a new id.
+ * id never pays twice: whoever is unsure begins again with the same one, and gets the same
+ * purchase back as long as the storage or the card knows it. It is paid only while the library
+ * that gave it out is open: after that it is asked after, and what was not paid needs a new id.
  */
-
-/** One event. */
-#define STBCAM_OFFER_EVENT 1
-/** A slice of time. */
-#define STBCAM_OFFER_SLICE 2
-/** An offer that only the card can read: event and price are not known before it is bought. */
-#define STBCAM_OFFER_SEALED 3
-/** It is bought already. */
-#define STBCAM_OFFER_OWNED 1
-/** It needs the PIN. */
-#define STBCAM_OFFER_PIN_NEEDED 2
-/** price is not known here; the card compares the one that the subscriber was told. */
-#define STBCAM_OFFER_PRICE_UNKNOWN 4
-/** Waits to be confirmed. No money has moved. */
-#define STBCAM_TXN_OPEN 1
-/** Confirmed, on its way to the card. */
-#define STBCAM_TXN_SENT 2
-/** Paid: the receipt is there. */
-#define STBCAM_TXN_PAID 3
-/** Refused; or sent before a restart, and not paid. No money has moved. */
-#define STBCAM_TXN_REFUSED 4
-/** Cancelled. No money has moved. */
-#define STBCAM_TXN_CANCELLED 5
-/** The answer was lost; the card will be asked. */
-#define STBCAM_TXN_RECOVERING 6
-/** The card had the right already: no debit, the receipt is the first one's. */
-#define STBCAM_TXN_OWNED 7
-/** Paid, and given back later: the right has ended. The receipt is there. */
-#define STBCAM_TXN_REFUNDED 8
-
-/**
- * The card does not know this request, or no longer. Nothing is debited for it from now on; whether
- * it was paid long ago, the receipts tell.
- */
-#define STBCAM_TXN_FORGOTTEN 9
-/** It was refunded later. */
-#define STBCAM_RECEIPT_REFUNDED 1
 
 /** An amount: minor / 10^exponent of currency. */
 typedef struct stbcam_money_t {
@@ -1521,6 +1513,36 @@ typedef struct stbcam_wallet_t {
     struct stbcam_money_t pin_free_per_day;
 } stbcam_wallet_t;
 
+/**
+ * Lists the purses on the card: none or one. *count says how many fit array and becomes how
+ * many there are.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * array points to *count writable elements of elem_size octets, or *count is 0.
+ */
+STBCAM_API
+stbcam_result_t stbcam_wallets(stbcam_t *cam,
+                               struct stbcam_wallet_t *array,
+                               size_t elem_size,
+                               size_t *count);
+
+/** One event. */
+#define STBCAM_OFFER_EVENT 1
+/** A slice of time. */
+#define STBCAM_OFFER_SLICE 2
+/** An offer that only the card can read: event and price are not known before it is bought. */
+#define STBCAM_OFFER_SEALED 3
+
+/** It is bought already. */
+#define STBCAM_OFFER_OWNED 0x01
+/** It needs the PIN. */
+#define STBCAM_OFFER_PIN_NEEDED 0x02
+/** price is not known here; the card compares the one that the subscriber was told. */
+#define STBCAM_OFFER_PRICE_UNKNOWN 0x04
+
 /** Something that can be bought. */
 typedef struct stbcam_offer_t {
     /** The elem_size of the caller's array, by the library. */
@@ -1547,6 +1569,51 @@ typedef struct stbcam_offer_t {
     uint32_t slice_s;
 } stbcam_offer_t;
 
+/**
+ * Lists what can be bought in a session now. *count says how many fit array and becomes how
+ * many there are.
+ *
+ * STBCAM_E_NO_SESSION: not open. STBCAM_E_BUFFER: there are more than fit.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * array points to *count writable elements of elem_size octets, or *count is 0.
+ */
+STBCAM_API
+stbcam_result_t stbcam_offers(stbcam_t *cam,
+                              stbcam_session_t session,
+                              struct stbcam_offer_t *array,
+                              size_t elem_size,
+                              size_t *count);
+
+/** Waits to be confirmed. No money has moved. */
+#define STBCAM_TXN_OPEN 1
+/** Confirmed, on its way to the card. */
+#define STBCAM_TXN_SENT 2
+/** Paid: the receipt is there. */
+#define STBCAM_TXN_PAID 3
+/** Refused; or sent before a restart, and not paid. No money has moved. */
+#define STBCAM_TXN_REFUSED 4
+/** Cancelled. No money has moved. */
+#define STBCAM_TXN_CANCELLED 5
+/** The answer was lost; the card will be asked. */
+#define STBCAM_TXN_RECOVERING 6
+/** The card had the right already: no debit, the receipt is the first one's. */
+#define STBCAM_TXN_OWNED 7
+/** Paid, and given back later: the right has ended. The receipt is there. */
+#define STBCAM_TXN_REFUNDED 8
+
+/**
+ * The card does not know this request, or no longer. Nothing is debited for it from now on;
+ * whether it was paid long ago, the receipts tell.
+ */
+#define STBCAM_TXN_FORGOTTEN 9
+
+/** It was refunded later. */
+#define STBCAM_RECEIPT_REFUNDED 0x01
+
 /** A purchase: where it stands and, once paid, its receipt. */
 typedef struct stbcam_receipt_t {
     /** sizeof(stbcam_receipt_t) or the elem_size of an array. */
@@ -1554,8 +1621,8 @@ typedef struct stbcam_receipt_t {
     /** Names the purchase. */
     stbcam_txn_t txn;
     /**
-     * One of STBCAM_TXN_*. What was paid is 0 unless PAID, REFUNDED or OWNED; of an OWNED one also
-     * when the card's log has no place for its record any more.
+     * One of STBCAM_TXN_*. What was paid is 0 unless PAID, REFUNDED or OWNED; of an OWNED one
+     * also when the card's log has no place for its record any more.
      */
     int32_t state;
     /** The request. */
@@ -1595,41 +1662,6 @@ typedef struct stbcam_receipt_t {
 } stbcam_receipt_t;
 
 /**
- * Lists the purses on the card: none or one. *count says how many fit array and becomes how
- * many there are.
- *
- * Threads: any.
- *
- * The caller promises:
- *
- * * array points to *count writable elements of elem_size octets, or *count is 0.
- */
-STBCAM_API
-stbcam_result_t stbcam_wallets(stbcam_t *cam,
-                               struct stbcam_wallet_t *array,
-                               size_t elem_size,
-                               size_t *count);
-
-/**
- * Lists what can be bought in a session now. *count says how many fit array and becomes how
- * many there are.
- *
- * STBCAM_E_NO_SESSION: not open. STBCAM_E_BUFFER: there are more than fit.
- *
- * Threads: any.
- *
- * The caller promises:
- *
- * * array points to *count writable elements of elem_size octets, or *count is 0.
- */
-STBCAM_API
-stbcam_result_t stbcam_offers(stbcam_t *cam,
-                              stbcam_session_t session,
-                              struct stbcam_offer_t *array,
-                              size_t elem_size,
-                              size_t *count);
-
-/**
  * Gives out a request id, 16 octets, for one wish of the subscriber. It has the terminal's number
  * of its purchase inside: numbers are paid in the order in which they were given out, and one that
  * was overtaken is refused (STBCAM_E_SEQUENCE).
@@ -1647,21 +1679,23 @@ STBCAM_API stbcam_result_t stbcam_request_new(stbcam_t *cam, uint8_t *out);
 /**
  * Begins a purchase; no money moves. request_id is 16 octets of stbcam_request_new;
  * price_seen is what the subscriber was shown. *out names the purchase. The same request id
- * gives the same purchase back, whatever became of it. One that was given out before a restart, and
- * that the storage does not know, is looked for on the card (STBCAM_TXN_RECOVERING), and never
- * paid.
+ * gives the same purchase back, whatever became of it. One that was given out before a restart,
+ * and that the storage does not know, is looked for on the card (STBCAM_TXN_RECOVERING), and
+ * never paid.
  *
- * STBCAM_E_ARG: the request id was not given out for this box. STBCAM_E_OFFER_EXPIRED: no such offer
- * now. STBCAM_E_PRICE_CHANGED: it costs something else. STBCAM_E_ALREADY_OWNED: bought already.
- * STBCAM_E_REQUEST_REUSED: the request was for something else. STBCAM_E_REQUEST_FORGOTTEN: its number
- * went to another request. STBCAM_E_NO_CARD: the card must be asked, and there is none in session.
- * STBCAM_E_FULL: too many purchases are open. No money has moved by any of them.
+ * STBCAM_E_ARG: the request id was not given out for this box. STBCAM_E_OFFER_EXPIRED: no such
+ * offer now. STBCAM_E_PRICE_CHANGED: it costs something else. STBCAM_E_ALREADY_OWNED: bought
+ * already. STBCAM_E_REQUEST_REUSED: the request was for something else.
+ * STBCAM_E_REQUEST_FORGOTTEN: its number went to another request. STBCAM_E_NO_CARD: the card must
+ * be asked, and there is none in session. STBCAM_E_FULL: too many purchases are open. No money has
+ * moved by any of them.
  *
  * Threads: any.
  *
  * The caller promises:
  *
- * * request_id points to 16 readable octets, price_seen to a stbcam_money_t; out is writable.
+ * * request_id points to 16 readable octets, price_seen to a stbcam_money_t; out is
+ *   writable.
  */
 STBCAM_API
 stbcam_result_t stbcam_purchase_begin(stbcam_t *cam,
@@ -1676,7 +1710,8 @@ stbcam_result_t stbcam_purchase_begin(stbcam_t *cam,
  * purchase that has ended tells its end again by an event, without a debit.
  *
  * STBCAM_E_NO_TXN: no such purchase. STBCAM_E_STATE: cancelled, or on its way already.
- * STBCAM_E_OUTCOME_UNKNOWN: being settled. STBCAM_E_NO_CARD: no card in session. STBCAM_E_ARG: not a PIN.
+ * STBCAM_E_OUTCOME_UNKNOWN: being settled. STBCAM_E_NO_CARD: no card in session. STBCAM_E_ARG: not
+ * a PIN.
  *
  * Threads: any.
  *
@@ -1716,9 +1751,9 @@ stbcam_result_t stbcam_purchase(stbcam_t *cam,
                                 struct stbcam_receipt_t *out);
 
 /**
- * Lists the receipts of purchases made with this box, also refunded ones, oldest first, piece by piece: *cursor is
- * 0 at the start and is moved on; *count says how many fit array and becomes how many were
- * copied, 0 at the end.
+ * Lists the receipts of purchases made with this box, also refunded ones, oldest first, piece by
+ * piece: *cursor is 0 at the start and is moved on; *count says how many fit array and
+ * becomes how many were copied, 0 at the end.
  *
  * Threads: any.
  *
@@ -1739,19 +1774,6 @@ stbcam_result_t stbcam_receipts(stbcam_t *cam,
  * key ladder, and descrambles transport packets in place (DVB-CSA, DVB-CISSA). Make one for
  * each context: keys go by session, and two contexts give out the same session numbers.
  */
-
-/** The packet was not scrambled; it is untouched. */
-#define STBCAM_PACKET_CLEAR 0
-/** It was scrambled and is now in clear; its transport_scrambling_control is 00. */
-#define STBCAM_PACKET_DESCRAMBLED 1
-/** It is scrambled and its key is not here, or not known for certain; it is untouched. */
-#define STBCAM_PACKET_NO_KEY 2
-
-/**
- * It is no transport packet of 188 octets, or damaged: transport_error_indicator is set, or its
- * header makes no sense. It is untouched.
- */
-#define STBCAM_PACKET_MALFORMED 3
 
 /**
  * Makes a software descrambler. root_key is 16 octets: K3, the root of the key ladder, as the
@@ -1785,13 +1807,26 @@ STBCAM_API
 stbcam_result_t stbcam_soft_descrambler_ops(stbcam_soft_descrambler_t *descrambler,
                                             stbcam_descrambler_ops_t *ops);
 
+/** The packet was not scrambled; it is untouched. */
+#define STBCAM_PACKET_CLEAR 0
+/** It was scrambled and is now in clear; its transport_scrambling_control is 00. */
+#define STBCAM_PACKET_DESCRAMBLED 1
+/** It is scrambled and its key is not here, or not known for certain; it is untouched. */
+#define STBCAM_PACKET_NO_KEY 2
+
+/**
+ * It is no transport packet of 188 octets, or damaged: transport_error_indicator is set, or its
+ * header makes no sense. It is untouched.
+ */
+#define STBCAM_PACKET_MALFORMED 3
+
 /**
  * Descrambles len octets of transport packets of source, in place, where the key is there.
- * results[i] is what became of packet i (STBCAM_PACKET_*); a last piece shorter than 188 octets
- * is malformed. *result_count says how many results fit and becomes how many there are;
- * results and result_count may both be NULL. Hand packets over as they come in: a pause of half a
- * crypto period between two calls is taken for a loss of signal, behind which the next ECM or the
- * start of a PES packet has to tell which key is on (docs/spec/abi.md).
+ * results[i] is what became of packet i (STBCAM_PACKET_*); a last piece shorter than 188
+ * octets is malformed. *result_count says how many results fit and becomes how many there are;
+ * results and result_count may both be NULL. Hand packets over as they come in: a pause of
+ * half a crypto period between two calls is taken for a loss of signal, behind which the next ECM
+ * or the start of a PES packet has to tell which key is on (docs/spec/abi.md).
  *
  * STBCAM_E_BUFFER: results for fewer packets than given; nothing was touched.
  *
@@ -1823,6 +1858,45 @@ STBCAM_API stbcam_result_t stbcam_soft_descrambler_free(stbcam_soft_descrambler_
  *
  * The field engineer's part: nothing here holds a secret.
  */
+
+/**
+ * Everything that a field engineer asks for, as one JSON object without secrets: version, card,
+ * purse, keys' versions, filters, counters. *need becomes the length with its zero; buffer may
+ * be NULL if capacity is 0.
+ *
+ * STBCAM_E_BUFFER: *need is more than capacity; nothing was written.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * buffer points to capacity writable octets; need is writable.
+ */
+STBCAM_API
+stbcam_result_t stbcam_diag_json(stbcam_t *cam,
+                                 char *buffer,
+                                 size_t capacity,
+                                 size_t *need);
+
+/**
+ * Resets the card. Control words in use stay until it has answered.
+ *
+ * Threads: any. Does not wait for the card.
+ */
+STBCAM_API stbcam_result_t stbcam_card_reset(stbcam_t *cam);
+
+/**
+ * Waits until every section that was offered and every purchase that was confirmed before the
+ * call has been dealt with as far as the card now present allows: sections are out of their
+ * ring, no command is under way, and control words and events that follow from them have been
+ * handed out. A card that is just being reset is waited for; a card that is not there is not.
+ * For players of files, which know no real time, and for tests: a box on air has no use for it.
+ *
+ * STBCAM_E_TIMEOUT: not within timeout_ms; everything goes on.
+ *
+ * Threads: any, but it waits for the card.
+ */
+STBCAM_API stbcam_result_t stbcam_flush(stbcam_t *cam, uint32_t timeout_ms);
 
 /**
  * Counters since the context was opened. They only grow. Arrays of four are by addressing: to one
@@ -1920,45 +1994,6 @@ typedef struct stbcam_stats_t {
  */
 STBCAM_API stbcam_result_t stbcam_stats(stbcam_t *cam, struct stbcam_stats_t *out);
 
-/**
- * Everything that a field engineer asks for, as one JSON object without secrets: version, card,
- * purse, keys' versions, filters, counters. *need becomes the length with its zero; buffer may be NULL if
- * capacity is 0.
- *
- * STBCAM_E_BUFFER: *need is more than capacity; nothing was written.
- *
- * Threads: any.
- *
- * The caller promises:
- *
- * * buffer points to capacity writable octets; need is writable.
- */
-STBCAM_API
-stbcam_result_t stbcam_diag_json(stbcam_t *cam,
-                                 char *buffer,
-                                 size_t capacity,
-                                 size_t *need);
-
-/**
- * Resets the card. Control words in use stay until it has answered.
- *
- * Threads: any. Does not wait for the card.
- */
-STBCAM_API stbcam_result_t stbcam_card_reset(stbcam_t *cam);
-
-/**
- * Waits until every section that was offered and every purchase that was confirmed before the
- * call has been dealt with as far as the card now present allows: sections are out of their
- * ring, no command is under way, and control words and events that follow from them have been
- * handed out. A card that is just being reset is waited for; a card that is not there is not.
- * For players of files, which know no real time, and for tests: a box on air has no use for it.
- *
- * STBCAM_E_TIMEOUT: not within timeout_ms; everything goes on.
- *
- * Threads: any, but it waits for the card.
- */
-STBCAM_API stbcam_result_t stbcam_flush(stbcam_t *cam, uint32_t timeout_ms);
-
 /* ---- 12. Reports -------------------------------------------------------------------------------
  *
  * The card reports its purchases to the operator, sealed: whoever carries a report can lose it and
@@ -1968,8 +2003,6 @@ STBCAM_API stbcam_result_t stbcam_flush(stbcam_t *cam, uint32_t timeout_ms);
  * stbcam_report_ack; over the air it comes without the host.
  */
 
-/** Octets of the longest page of a report. */
-#define STBCAM_REPORT_MAX 238
 /** code of STBCAM_EV_REPORT: a report was read. */
 #define STBCAM_REPORT_READ 1
 /** code of STBCAM_EV_REPORT: the card has answered an acknowledgement. */
@@ -1977,8 +2010,8 @@ STBCAM_API stbcam_result_t stbcam_flush(stbcam_t *cam, uint32_t timeout_ms);
 
 /**
  * Asks the card for a report. nonce is 8 octets of the head-end's for this one request: it tells
- * an old report from a new one. from_seq is the card's number of the first purchase wanted, 0 for
- * all that the operator has not acknowledged. Never waits; the report comes as
+ * an old report from a new one. from_seq is the card's number of the first purchase wanted, 0
+ * for all that the operator has not acknowledged. Never waits; the report comes as
  * STBCAM_EV_REPORT. A later request takes the place of an earlier one.
  *
  * STBCAM_E_NO_CARD: no card in session.
@@ -1994,10 +2027,13 @@ stbcam_result_t stbcam_report_request(stbcam_t *cam,
                                       const uint8_t *nonce,
                                       uint16_t from_seq);
 
+/** Octets of the longest page of a report. */
+#define STBCAM_REPORT_MAX 238
+
 /**
  * Takes the next page of the report that was read last, the first one first. *len is the room in
- * page before, the page's octets after; STBCAM_REPORT_MAX is always enough. Another report that
- * is read takes the place of pages that were not taken.
+ * page before, the page's octets after; STBCAM_REPORT_MAX is always enough. Another report
+ * that is read takes the place of pages that were not taken.
  *
  * STBCAM_E_AGAIN: there is no page (left). STBCAM_E_BUFFER: *len is what is needed; the page
  * stays.

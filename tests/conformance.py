@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
-"""Every line of the conformance documents and of docs/field.md names tests, and they exist.
+"""Every line of the conformance documents, of docs/field.md and of docs/security.md names tests, and they exist.
 
 A table with a column `proved by` (and `proved against`) is a table of claims: each row has to name a test in each of
 these columns. The lines 1 to 50 and, in section 5.7, the scenarios 1 to 48 all have to be there. A test is named by its
 crate, the path of its file and modules, and its function: `iso7816::tests::line::removed_and_reader_lost`,
-`iso7816::etu::tests::conventions`; a program by its path: `tests/check_tables.py`, `tests/c/ts.c`. Before anything else the check is shown documents that are wrong, and has to say so.
+`iso7816::etu::tests::conventions`; a program by its path: `tests/check_tables.py`, `tests/c/ts.c`.
+
+The threats T1 to T38 of docs/security.md all have to be there. What no test holds is said by `not yet:` or `silicon only:` and
+what it is, there alone. A test whose doc comment cites a threat (`/// T3, T23: …`, or in parentheses) stands in its row.
+
+Before anything else the check is shown documents that are wrong, and has to say so.
 
     conformance.py
 """
@@ -16,14 +21,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = [ROOT / "docs" / name for name in ("conformance/iso7816.md", "conformance/iso7816-t1.md", "field.md")]
+SECURITY = ROOT / "docs" / "security.md"
 COLUMNS = ("proved by", "proved against")
 # The crates whose folder does not say their name.
 NAMES = {"tests": "system-tests"}
 LINES, SCENARIOS = range(1, 51), range(1, 49)
 # What the second document is about.
 T1_LINES = range(37, 51)
+THREATS = [f"T{number}" for number in range(1, 39)]
 
 TEST = re.compile(r"((?:#\[[^\]]*\]\s*)*)#\[test\]((?:\s*(?:#\[[^\]]*\]|//[^\n]*))*)\s*fn (\w+)")
+DOC = re.compile(r"((?:[ \t]*///[^\n]*\n)+)\s*(?:#\[[^\]]*\]\s*)*fn (\w+)")
+CITED = re.compile(r"(?:^|\()((?:[TM]\d+, )*[TM]\d+)(?:[:.)]|$)")
+OPEN = re.compile(r"`(not yet|silicon only):`\s+\w")
 NAMED = re.compile(r"`([a-z]\w*(?:::\w+)+|tests/[\w/]+\.(?:py|c))`")
 
 
@@ -37,21 +47,46 @@ def tests_of(text, module):
         yield "::".join([*module, *modules, found.group(3)])
 
 
+def citing(text, names):
+    """(test, threats) for the tests `names` of one file whose doc comment cites threats."""
+    by_function = {name.rsplit("::", 1)[1]: name for name in names}
+    for comment, function in DOC.findall(text):
+        threats = [threat for line in comment.splitlines() for cited in CITED.findall(line.strip().removeprefix("///").strip())
+                   for threat in cited.split(", ") if threat in THREATS]
+        if threats and function in by_function:
+            yield by_function[function], threats
+
+
 def existing_tests():
+    """The names of all tests, and of those that cite threats which."""
     programs = [file for ending in ("py", "c") for file in (ROOT / "tests").glob(f"**/*.{ending}")]
-    names = {str(file.relative_to(ROOT)) for file in programs}
+    names, cited = {str(file.relative_to(ROOT)) for file in programs}, []
     for crate in tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["members"]:
         for file in [*(ROOT / crate).glob("src/**/*.rs"), *(ROOT / crate).glob("tests/**/*.rs")]:
             parts = list(file.relative_to(ROOT / crate).with_suffix("").parts)
             parts = parts[1:] if parts[0] == "src" else parts
             if parts[-1] in ("mod", "lib", "main") and len(parts) > 1:
                 parts.pop()
-            names.update(tests_of(file.read_text(), [NAMES.get(crate, crate).replace("-", "_"), *parts]))
-    return names
+            inside = list(tests_of(file.read_text(), [NAMES.get(crate, crate).replace("-", "_"), *parts]))
+            names.update(inside)
+            cited += citing(file.read_text(), inside)
+    return names, cited
+
+
+def forgotten(files):
+    """The files of a test binary that its main.rs does not name; `files` are texts by their names."""
+    named = set(re.findall(r"^mod (\w+);", files.get("main.rs", ""), re.M))
+    return sorted(name for name in files if "main.rs" in files and name != "main.rs" and name.removesuffix(".rs") not in named)
+
+
+def forgotten_files():
+    for main in ROOT.glob("*/tests/main.rs"):
+        for name in forgotten({file.name: file.read_text() for file in main.parent.glob("*.rs")}):
+            yield f"{main.parent.relative_to(ROOT)}/{name} does not run: main.rs does not name it"
 
 
 def claims(text):
-    """The rows of all tables of claims: (section, label, {column: tests})."""
+    """The rows of all tables of claims: (section, label, {column: what it says})."""
     section, header = "", None
     for line in text.splitlines():
         if line.startswith("#"):
@@ -63,9 +98,9 @@ def claims(text):
             if header is None:
                 header = cells
             elif not set(cells[0]) <= set("-: ") and COLUMNS[0] in header:
-                named = {column: NAMED.findall(cells[header.index(column)]) if header.index(column) < len(cells) else []
-                         for column in COLUMNS if column in header}
-                yield section, cells[0], named
+                said = {column: cells[header.index(column)] if header.index(column) < len(cells) else ""
+                        for column in COLUMNS if column in header}
+                yield section, cells[0], said
 
 
 def complaints(texts, existing):
@@ -78,11 +113,26 @@ def complaints(texts, existing):
                                 ("scenario", SCENARIOS if t1 else (), scenarios)):
         yield from (f"{what} {number} is missing" for number in wanted if number not in there)
         yield from (f"{what} {number} is there twice" for number in sorted(set(there)) if there.count(number) > 1)
-    for section, label, named in rows:
-        for column, tests in named.items():
-            if not tests:
+    for section, label, said in rows:
+        for column, cell in said.items():
+            if not NAMED.search(cell):
                 yield f"section {section}, line {label}: '{column}' names no test"
-            yield from (f"section {section}, line {label}: no test {test}" for test in tests if test not in existing)
+            missing = [test for test in NAMED.findall(cell) if test not in existing]
+            yield from (f"section {section}, line {label}: no test {test}" for test in missing)
+
+
+def security_complaints(text, existing, cited):
+    """What is wrong with docs/security.md."""
+    rows = [(label, said[COLUMNS[0]]) for _, label, said in claims(text)]
+    labels = [label for label, _ in rows]
+    yield from (f"threat {threat} is there {labels.count(threat)} times" for threat in THREATS if labels.count(threat) != 1)
+    for label, cell in rows:
+        if not NAMED.search(cell) and not OPEN.search(cell):
+            yield f"threat {label}: names no test, and does not say what is not yet or silicon only"
+        yield from (f"threat {label}: no test {test}" for test in NAMED.findall(cell) if test not in existing)
+    for test, threats in cited:
+        yield from (f"threat {threat}: {test} cites it and is not in its row"
+                    for threat in threats if test not in NAMED.findall(dict(rows).get(threat, "")))
 
 
 def blind_spots(texts, existing):
@@ -99,21 +149,48 @@ def blind_spots(texts, existing):
     for what, text in wrong.items():
         if not list(complaints([text, *texts[1:]], existing)):
             yield what
+    if not list(complaints([first.replace(row, NAMED.sub("`not yet:` it is", row)), *texts[1:]], existing)):
+        yield "a line that is not proved yet"
     if list(tests_of("#[test]\n#[ignore]\nfn a() {}\n", ["c"])) or list(tests_of("fn b() {}\n", ["c"])):
         yield "a test that does not run"
+    if forgotten({"main.rs": "mod a;\n", "a.rs": "", "b.rs": ""}) != ["b.rs"]:
+        yield "a file that no test binary has"
+    head = "| | threat | proved by |\n|---|---|---|\n"
+    rows = [f"| {threat} | it | `c::a` |\n" for threat in THREATS]
+    tests = "/// T3, M1, T38: why.\n/// (T9)\n#[test]\nfn a() {}\n\n/// T1=0.\n#[test]\nfn b() {}\n"
+    cited = list(citing(tests, ["c::a", "c::b"]))
+    if cited != [("c::a", ["T3", "T38", "T9"])]:
+        yield "which threats a test cites"
+    wrong = {
+        "a threat that is missing": rows[1:],
+        "a threat that is there twice": rows + rows[:1],
+        "a threat without a word": ["| T1 | it | |\n", *rows[1:]],
+        "a threat that is open without saying how": ["| T1 | it | `not yet:` |\n", *rows[1:]],
+        "a threat's test that does not exist": ["| T1 | it | `c::b` |\n", *rows[1:]],
+        "a test that cites a threat and is not in its row": [*rows[:2], "| T3 | it | `silicon only:` all |\n", *rows[3:]],
+    }
+    for what, lines in wrong.items():
+        if not list(security_complaints(head + "".join(lines), {"c::a"}, cited)):
+            yield what
+    if list(security_complaints(head + "".join(["| T1 | it | `not yet:` all |\n", *rows[1:]]), {"c::a"}, cited)):
+        yield "a threat that may be open"
 
 
 def main():
-    existing = existing_tests()
+    existing, cited = existing_tests()
     texts = [doc.read_text() if doc.exists() else None for doc in DOCS]
     problems = [f"the check does not see {what}" for what in blind_spots(texts, existing)]
+    problems += forgotten_files()
     problems += complaints(texts, existing)
+    security = SECURITY.read_text() if SECURITY.exists() else ""
+    problems += security_complaints(security, existing, cited)
     for problem in problems:
         print(f"docs: {problem}", file=sys.stderr)
-    rows = [row for text in texts if text is not None for row in claims(text)]
-    named = {test for _, _, columns in rows for tests in columns.values() for test in tests}
+    rows = [row for text in [*texts, security] if text is not None for row in claims(text)]
+    named = {test for _, _, said in rows for cell in said.values() for test in NAMED.findall(cell)}
+    still_open = sum(bool(OPEN.search(cell)) for _, _, said in rows for cell in said.values())
     if not problems:
-        print(f"conformance: {len(rows)} claims are proved by {len(named)} tests")
+        print(f"conformance: {len(rows)} claims are proved by {len(named)} tests; {still_open} say what is open")
     return 1 if problems else 0
 
 

@@ -1,3 +1,9 @@
+//! May this be watched, and if not, why not and who can change it: what a session shows the
+//! middleware.
+//!
+//! Normative references:
+//!  - `docs/spec/card.md`, 3.1; the same numbers are the C ABI's reasons
+
 use cam_types::{CaSystemId, CasTime, OperatorId};
 use ecm_emm::card::AccessStatus;
 

@@ -1,3 +1,5 @@
+//! What the engine is told once, before its first input.
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
@@ -22,14 +24,14 @@ pub struct Config {
     pub box_key: Key,
     /// The purse's name for this terminal.
     pub terminal: TerminalId,
-    /// At most so many sessions at once.
+    /// Sessions that are open at once, at most.
     pub max_sessions: usize,
-    /// At most so many EMMs wait for the card.
+    /// EMMs that wait for the card, at most.
     pub emm_queue: usize,
-    /// At most so many events wait for the driver; what is more is counted.
+    /// Events that wait for the driver, at most; what is more is counted.
     pub event_queue: usize,
-    /// For a reader without a detect line: a card that was idle so long is asked for a sign of life,
-    /// and the engine activates by itself. `None`: the driver reports the card's presence.
+    /// For a reader without a detect line: a card that was idle so long is asked for a sign of
+    /// life, and the engine activates by itself. `None`: the driver reports the card's presence.
     pub probe: Option<Duration>,
     /// How long the card may be silent when asked for a sign of life.
     pub probe_patience: Duration,

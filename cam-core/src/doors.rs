@@ -1,9 +1,14 @@
+//! The two doors of the engine: what its driver tells it, and what it wants done.
+//!
+//! Nothing here waits, and nothing is owned twice: an output borrows from the engine until the next
+//! call.
+
 use core::fmt;
 use core::time::Duration;
 
 use cam_types::{Instant, Key, Parity, Pid};
 
-use crate::{Event, SessionId};
+use crate::{Event, ScramblingMode, SessionId, StoreId};
 
 /// What the driver tells the engine.
 pub enum Input<'a> {
@@ -13,14 +18,14 @@ pub enum Input<'a> {
         source: u8,
         /// The PID that it came on.
         pid: Pid,
-        /// The section.
+        /// The whole section, from its table_id on.
         octets: &'a [u8],
     },
     /// A section of the conditional access table.
     Cat {
         /// The demux or tuner that it came from.
         source: u8,
-        /// The section.
+        /// The whole section, CRC included.
         section: &'a [u8],
     },
     /// The detect line says that a card is there. Not needed when the engine polls.
@@ -45,9 +50,9 @@ pub enum Input<'a> {
     },
     /// What the descrambler made of the last [`Output::LoadLadder`].
     Ladder(Handover),
-    /// What the descrambler made of the last [`Output::SetControlWords`] of this stream. Every one is
-    /// answered, by a driver without a descrambler too: until then the session's access stays as it
-    /// was told.
+    /// What the descrambler made of the last [`Output::SetControlWords`] of this stream. Every one
+    /// is answered, by a driver without a descrambler too: until then the session's access stays as
+    /// it was told.
     Words {
         /// Whose they were.
         session: SessionId,
@@ -124,7 +129,7 @@ pub enum Output<'a> {
         id: StoreId,
         /// One of [`crate::Engine::storage_keys`].
         key: &'a str,
-        /// The row.
+        /// Replaces what was stored under this key.
         value: &'a [u8],
     },
     /// For the middleware.
@@ -144,7 +149,7 @@ pub struct ControlWords<'a> {
     pub ecm_pid: Pid,
     /// The elementary streams that they are for.
     pub es_pids: &'a [Pid],
-    /// The scrambling algorithm.
+    /// How packets are scrambled: as signalled, unless the words' length contradicts it.
     pub mode: ScramblingMode,
     /// The even control word under the ladder's key. CSA takes 8 octets after decryption.
     pub even: &'a [u8; 16],
@@ -169,21 +174,3 @@ impl fmt::Debug for ControlWords<'_> {
             .finish_non_exhaustive()
     }
 }
-
-/// scrambling_mode of the scrambling_descriptor (ETSI EN 300 468 §6.2.32). A mode never heard of
-/// keeps its number.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ScramblingMode(pub u8);
-
-impl ScramblingMode {
-    /// DVB-CSA1.
-    pub const CSA1: Self = Self(0x01);
-    /// DVB-CSA2: what a programme without the descriptor uses.
-    pub const CSA2: Self = Self(0x02);
-    /// DVB-CISSA version 1.
-    pub const CISSA: Self = Self(0x10);
-}
-
-/// Names one [`Output::Store`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct StoreId(pub(crate) u32);

@@ -1,8 +1,8 @@
 //! ECM and offer sections on their way to the card, and the card's answers on their way to the
 //! descrambler.
 //!
-//! An ECM is its octets: an answer is for every stream, of whatever session, PID or source, that has
-//! the same section, and a stream that has it later takes the answer that is there.
+//! An ECM is its octets: an answer is for every stream, of whatever session, PID or source, that
+//! has the same section, and a stream that has it later takes the answer that is there.
 
 use cam_types::{Epoch, Instant, Pid, Slot};
 use ecm_emm::box_emm::BoxHeader;
@@ -18,8 +18,8 @@ use crate::engine::Engine;
 use crate::exchange::Answer;
 use crate::outbox::Outbox;
 use crate::stream::{Stream, Told};
-use crate::turns::Yields;
 use crate::watch::hand_out_keys;
+use crate::yields::Yields;
 use crate::{AccessState, CardState, Event, Offer, SessionId};
 
 impl Engine {
@@ -116,8 +116,8 @@ impl Engine {
         }
     }
 
-    /// The card's answer is for every stream that has the section, whoever asked for it. Sessions may
-    /// be closed by now: then it is for nobody.
+    /// The card's answer is for every stream that has the section, whoever asked for it. Sessions
+    /// may be closed by now: then it is for nobody.
     pub(crate) fn ecm_answered(&mut self, now: Instant, answer: Answer) {
         let sw = match answer {
             Ok(sw) => sw,
@@ -248,7 +248,8 @@ impl Engine {
         first
     }
 
-    /// The card may judge otherwise now what is on air: it gets the kept ECM of these streams again.
+    /// The card may judge otherwise now what is on air: it gets the kept ECM of these streams
+    /// again.
     pub(crate) fn ask_again(&mut self, of: impl Fn(&Stream) -> bool) {
         let streams = self.sessions.iter_mut().flat_map(|session| &mut session.streams);
         streams.filter(|stream| of(stream)).for_each(|stream| stream.gate.replay());

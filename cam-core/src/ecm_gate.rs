@@ -11,9 +11,9 @@
 //! 3. the kept one that is to be played again but not on air: after one candidate at most;
 //! 4. candidates that are off the air, the newest first.
 //!
-//! When there is no place for a candidate, the one not heard for the longest time goes. What the card refused is
-//! remembered ([`EcmMemory`]), so that a forgery costs one exchange and displaces nothing. A section
-//! stays where it is while the card works on it. What became of it is told by
+//! When there is no place for a candidate, the one not heard for the longest time goes. What the
+//! card refused is remembered ([`EcmMemory`]), so that a forgery costs one exchange and displaces
+//! nothing. A section stays where it is while the card works on it. What became of it is told by
 //! [`EcmGate::accepted`], [`EcmGate::refused`] or [`EcmGate::unanswered`], whichever stream asked.
 
 use alloc::boxed::Box;
@@ -56,7 +56,7 @@ pub(crate) struct Taken<'a> {
 pub(crate) struct Accepted {
     /// Since when it waited, unless it was played again.
     pub(crate) since: Option<Instant>,
-    /// So many candidates are not worth the card's time any more.
+    /// Candidates that are not worth the card's time any more.
     pub(crate) dropped: u32,
 }
 
@@ -147,7 +147,7 @@ pub(crate) struct EcmGate {
 }
 
 impl EcmGate {
-    /// So many sections wait at once.
+    /// Sections that wait at once, at most.
     pub(crate) const CANDIDATES: usize = 16;
     /// The kept section is on air when it was repeated within this time: then older crypto periods
     /// are refused.
@@ -358,5 +358,4 @@ impl EcmGate {
 }
 
 #[cfg(test)]
-#[path = "ecm_gate_tests.rs"]
 mod tests;

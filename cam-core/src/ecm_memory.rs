@@ -44,8 +44,8 @@ pub(crate) struct EcmMemory {
 }
 
 impl EcmMemory {
-    /// So many are remembered: all that a line of 9,600 bit/s can ask for in ten crypto periods of
-    /// ten seconds.
+    /// At most this many are remembered: all that a line of 9,600 bit/s can ask for in ten crypto
+    /// periods of ten seconds.
     const MAX: usize = 256;
     const DIGEST: usize = 16;
 

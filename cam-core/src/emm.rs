@@ -5,10 +5,10 @@ use ecm_emm::box_emm::BoxHeader;
 use ecm_emm::card::{CardInfo, EmmOutcome, EmmResult, SlotInfo};
 use ecm_emm::emm::{Address, Emm};
 
-use crate::card::{Link, Stage};
-use crate::emm_gate::{Memory, Verdict};
+use crate::emm_gate::{Effect, Memory, Presence, Verdict};
 use crate::engine::Engine;
 use crate::exchange::Answer;
+use crate::link::{Link, Stage};
 use crate::pairing::News;
 use crate::programme::CardAbility;
 use crate::{CardState, Event};
@@ -35,9 +35,11 @@ impl Engine {
                 return;
             }
         };
-        let there =
-            matches!(self.card.state, CardState::Ready | CardState::Unpaired | CardState::Starting);
-        let counter = match self.emm.offer(now, address, section, there) {
+        let presence = match self.card.state {
+            CardState::Ready | CardState::Unpaired | CardState::Starting => Presence::There,
+            CardState::Absent | CardState::Unusable => Presence::Out,
+        };
+        let counter = match self.emm.offer(now, address, section, presence) {
             Verdict::NotOurs => &mut self.stats.emm_not_ours,
             Verdict::Duplicate => &mut self.stats.emm_dup_gate,
             Verdict::Dropped => &mut self.stats.emm_dropped,
@@ -66,7 +68,8 @@ impl Engine {
             None => log::info!("EMM refused"),
         }
         let applied = result.is_some_and(|result| result.outcome == EmmOutcome::APPLIED);
-        self.emm.answered(now, memory, applied);
+        let effect = if applied { Effect::Changed } else { Effect::None };
+        self.emm.answered(now, memory, effect);
         if applied {
             self.card_changed(now);
         }

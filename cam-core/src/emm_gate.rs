@@ -1,9 +1,9 @@
 //! The EMM gate: whose it is, whether it is known, and in which order the card gets it.
 //!
 //! A carousel brings every EMM again and again. What the card has applied, or will never apply, is
-//! remembered octet by octet and does not reach it again; what it could not apply yet is tried again
-//! on a later cycle. The memory is bounded: what has fallen out of it goes to the card once more,
-//! whose own window knows it as a duplicate.
+//! remembered octet by octet and does not reach it again; what it could not apply yet is tried
+//! again on a later cycle. The memory is bounded: what has fallen out of it goes to the card once
+//! more, whose own window knows it as a duplicate.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -36,6 +36,22 @@ pub(crate) enum Memory {
     Later,
 }
 
+/// What an EMM did to the card.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Effect {
+    /// The card is as it was.
+    None,
+    /// What was refused before may be possible now.
+    Changed,
+}
+
+/// Whether the card that the gate knows is in its reader.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Presence {
+    There,
+    Out,
+}
+
 struct Known {
     section: Vec<u8>,
     memory: Memory,
@@ -54,10 +70,10 @@ pub(crate) struct EmmGate {
 }
 
 impl EmmGate {
-    /// So many sections are remembered: more than what is on air for one addressee (48).
+    /// Sections that are remembered, at most: more than what is on air for one addressee (48).
     const MEMORY: usize = 128;
     const RETRY: Duration = Duration::from_secs(1);
-    /// A section that made the card fall silent so often is not sent again.
+    /// A section is sent again at most this often when the card fell silent at it.
     const MAX_LOST: u8 = 2;
 
     pub(crate) fn new(max_queue: usize) -> Self {
@@ -100,9 +116,11 @@ impl EmmGate {
         now: Instant,
         to: Address,
         section: &[u8],
-        card_there: bool,
+        presence: Presence,
     ) -> Verdict {
-        let Some(card) = self.card.filter(|_| card_there) else { return Verdict::Dropped };
+        let Some(card) = self.card.filter(|_| presence == Presence::There) else {
+            return Verdict::Dropped;
+        };
         let ours = match to {
             Address::Unique(pseudonym) => pseudonym == card,
             Address::Shared(group) => self.groups.contains(&group),
@@ -134,10 +152,10 @@ impl EmmGate {
     }
 
     /// The card has judged the section.
-    pub(crate) fn answered(&mut self, now: Instant, memory: Memory, changed_the_card: bool) {
+    pub(crate) fn answered(&mut self, now: Instant, memory: Memory, effect: Effect) {
         self.lost = 0;
         let Some(section) = self.sent.take() else { return };
-        if changed_the_card {
+        if effect == Effect::Changed {
             self.known.retain(|known| known.memory == Memory::Done);
         }
         if self.known.len() >= Self::MEMORY {
@@ -151,7 +169,7 @@ impl EmmGate {
     pub(crate) fn lost(&mut self, now: Instant) -> bool {
         self.lost += 1;
         if self.lost > Self::MAX_LOST {
-            self.answered(now, Memory::Refused, false);
+            self.answered(now, Memory::Refused, Effect::None);
             return false;
         }
         if let Some(section) = self.sent.take() {
@@ -194,9 +212,9 @@ mod tests {
             (Address::Shared(9), Verdict::NotOurs),
             (Address::Global, Verdict::Waits),
         ] {
-            assert_eq!(gate().offer(NOW, to, &[1], true), verdict, "{to:?}");
+            assert_eq!(gate().offer(NOW, to, &[1], Presence::There), verdict, "{to:?}");
         }
-        assert_eq!(gate().offer(NOW, Address::Global, &[1], false), Verdict::Dropped);
+        assert_eq!(gate().offer(NOW, Address::Global, &[1], Presence::Out), Verdict::Dropped);
     }
 
     #[test]
@@ -208,7 +226,7 @@ mod tests {
             ([2], Verdict::Waits),
             ([3], Verdict::Dropped),
         ] {
-            assert_eq!(gate.offer(NOW, Address::Global, &section, true), verdict);
+            assert_eq!(gate.offer(NOW, Address::Global, &section, Presence::There), verdict);
         }
         assert_eq!(gate.take(), Some(&[1][..]));
     }
@@ -224,37 +242,40 @@ mod tests {
         ] {
             let judged = || {
                 let mut gate = gate();
-                gate.offer(NOW, Address::Global, &[1], true);
+                gate.offer(NOW, Address::Global, &[1], Presence::There);
                 gate.take();
-                gate.answered(NOW, memory, false);
+                gate.answered(NOW, memory, Effect::None);
                 gate
             };
-            assert_eq!(judged().offer(NOW, Address::Global, &[1], true), soon);
-            assert_eq!(judged().offer(later, Address::Global, &[1], true), after_a_while);
+            assert_eq!(judged().offer(NOW, Address::Global, &[1], Presence::There), soon);
+            assert_eq!(
+                judged().offer(later, Address::Global, &[1], Presence::There),
+                after_a_while
+            );
             let mut reset = judged();
             reset.card_reset();
-            assert_eq!(reset.offer(NOW, Address::Global, &[1], true), after_reset);
+            assert_eq!(reset.offer(NOW, Address::Global, &[1], Presence::There), after_reset);
         }
     }
 
     #[test]
     fn an_applied_emm_gives_the_others_another_chance() {
         let mut gate = gate();
-        gate.offer(NOW, Address::Global, &[1], true);
+        gate.offer(NOW, Address::Global, &[1], Presence::There);
         gate.take();
-        gate.answered(NOW, Memory::Refused, false);
-        gate.offer(NOW, Address::Global, &[2], true);
+        gate.answered(NOW, Memory::Refused, Effect::None);
+        gate.offer(NOW, Address::Global, &[2], Presence::There);
         gate.take();
-        gate.answered(NOW, Memory::Done, true);
-        assert_eq!(gate.offer(NOW, Address::Global, &[1], true), Verdict::Waits);
-        assert_eq!(gate.offer(NOW, Address::Global, &[2], true), Verdict::Duplicate);
+        gate.answered(NOW, Memory::Done, Effect::Changed);
+        assert_eq!(gate.offer(NOW, Address::Global, &[1], Presence::There), Verdict::Waits);
+        assert_eq!(gate.offer(NOW, Address::Global, &[2], Presence::There), Verdict::Duplicate);
     }
 
     #[test]
     fn a_lost_one_goes_first_again_but_not_for_ever() {
         let mut gate = gate();
-        gate.offer(NOW, Address::Global, &[1], true);
-        gate.offer(NOW, Address::Global, &[2], true);
+        gate.offer(NOW, Address::Global, &[1], Presence::There);
+        gate.offer(NOW, Address::Global, &[2], Presence::There);
         for _ in 0..2 {
             assert_eq!(gate.take(), Some(&[1][..]));
             assert!(gate.lost(NOW));
@@ -269,9 +290,9 @@ mod tests {
         let mut gate = EmmGate::new(1);
         gate.set_card(CARD, &[]);
         for n in 0..1000u16 {
-            gate.offer(NOW, Address::Global, &n.to_be_bytes(), true);
+            gate.offer(NOW, Address::Global, &n.to_be_bytes(), Presence::There);
             gate.take();
-            gate.answered(NOW, Memory::Done, true);
+            gate.answered(NOW, Memory::Done, Effect::Changed);
         }
         assert_eq!(gate.known.len(), EmmGate::MEMORY);
     }
@@ -279,10 +300,10 @@ mod tests {
     #[test]
     fn another_card_starts_without_memory() {
         let mut gate = gate();
-        gate.offer(NOW, Address::Global, &[1], true);
+        gate.offer(NOW, Address::Global, &[1], Presence::There);
         gate.take();
-        gate.answered(NOW, Memory::Done, true);
+        gate.answered(NOW, Memory::Done, Effect::Changed);
         gate.set_card(Pseudonym::new([2; 8]), &[]);
-        assert_eq!(gate.offer(NOW, Address::Global, &[1], true), Verdict::Waits);
+        assert_eq!(gate.offer(NOW, Address::Global, &[1], Presence::There), Verdict::Waits);
     }
 }

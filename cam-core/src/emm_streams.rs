@@ -30,7 +30,7 @@ pub(crate) enum Fits {
 }
 
 impl EmmStreams {
-    /// So many are served of one source: more than the section of a CAT can name.
+    /// EMM streams of one source that are served, at most: more than the section of a CAT can name.
     pub(crate) const MAX: usize = 256;
 
     /// Takes a section of the CAT of `source`. [`Fits::Not`] once, until a whole CAT has fitted.

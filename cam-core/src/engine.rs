@@ -1,3 +1,9 @@
+//! The engine itself: its state, its two doors, and what the API may ask at any time.
+//!
+//! What it does about one subject stands in a file of that subject (`ecm.rs`, `pay.rs`, `turns.rs`,
+//! …), which adds an `impl Engine`. Each input ends in one turn of the engine: the card gets its
+//! next command, and what has changed is published.
+
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,14 +13,13 @@ use ecm_emm::card::{RightRow, SlotInfo, WalletInfo};
 use ecm_emm::ecm::MAX_ECM;
 use gp::scp03;
 
-use crate::card::{Exchange, Handshake, Link, Refresh};
 use crate::ecm_memory::EcmMemory;
 use crate::emm_gate::EmmGate;
 use crate::emm_streams::EmmStreams;
 use crate::ledger::{Entry, Ledger};
+use crate::link::{Exchange, Handshake, Link, PinRequest, Purse, Refresh};
 use crate::outbox::{Outbox, Todo};
 use crate::pairing::Pairings;
-use crate::pay::{PinRequest, Purse};
 use crate::programme::CardAbility;
 use crate::report::Reports;
 use crate::request::Requests;
@@ -22,7 +27,7 @@ use crate::review::Review;
 use crate::session::Sessions;
 use crate::stats::Latencies;
 use crate::stream::Held;
-use crate::turns::{Turn, Yielded, Yields};
+use crate::yields::{Turn, Yielded, Yields};
 use crate::{
     Access, Card, Config, ControlWords, Event, Filter, Handover, Input, Offer, Output,
     PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
@@ -159,8 +164,8 @@ impl Engine {
             Input::Words { session, ecm_pid, handover } => {
                 self.words_handed(now, session, ecm_pid, handover);
             }
-            Input::Stored(id) => self.stored(id, true),
-            Input::StoreFailed(id) => self.stored(id, false),
+            Input::Stored(id) => self.stored(id),
+            Input::StoreFailed(id) => self.store_failed(id),
             Input::Timeout => {}
         }
         self.turn(now);
@@ -234,7 +239,7 @@ impl Engine {
         self.sessions.find(session).map(|session| session.access)
     }
 
-    /// The card.
+    /// What is known of the card in the reader; without one, why there is none.
     pub fn card(&self) -> &Card {
         &self.card
     }
@@ -272,7 +277,7 @@ impl Engine {
         &self.key_versions
     }
 
-    /// The counters.
+    /// The counters as they are now.
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats;
         stats.events_lost = self.out.lost_total;
@@ -324,8 +329,8 @@ impl Engine {
         }
     }
 
-    /// Words that were wiped meanwhile are nobody's any more; under a ladder without its keys they open
-    /// nothing, whatever is said of them.
+    /// Words that were wiped meanwhile are nobody's any more; under a ladder without its keys they
+    /// open nothing, whatever is said of them.
     fn words_handed(&mut self, now: Instant, session: SessionId, ecm_pid: Pid, handover: Handover) {
         let Some(session) = self.sessions.find_mut(session) else { return };
         let streams = session.streams.iter_mut();

@@ -1,23 +1,28 @@
+//! What happened, for the middleware, and what is known of the card.
+//!
+//! Events tell that something changed, and carry what cannot be asked for any more; everything else
+//! is to be had from the engine.
+
 use alloc::vec::Vec;
 
-use cam_types::{CasTime, Epoch, EventId, Fen, OperatorId, Pid, Pseudonym, Slot};
+use cam_types::{CasTime, Epoch, OperatorId, Pid, Pseudonym, Slot};
 use ecm_emm::card::{AccessStatus, AckResult, WalletInfo};
 
-use crate::{Access, Outcome, ScramblingMode, SessionId, TxnId};
+use crate::{Access, Offer, OfferId, Outcome, ScramblingMode, SessionId, Ticket, TxnId};
 
 /// What happened, for the middleware.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
     /// The card's state changed; [`crate::Engine::card`] has the rest.
     Card {
-        /// The new state.
+        /// How far the card has come.
         state: CardState,
         /// Why, in the numbers of the access reasons; PENDING when nothing is wrong.
         reason: AccessStatus,
     },
     /// A session's access changed.
     Access {
-        /// The session.
+        /// Whose access it is.
         session: SessionId,
         /// What it is now.
         access: Access,
@@ -26,7 +31,7 @@ pub enum Event {
     Filters,
     /// [`crate::Engine::rights`] changed.
     Rights,
-    /// The purse changed.
+    /// The purse changed, or was read for the first time.
     Wallet(WalletInfo),
     /// Something can be bought, or its price changed.
     Offer(Offer),
@@ -34,12 +39,12 @@ pub enum Event {
     OfferGone {
         /// The session that it belonged to.
         session: SessionId,
-        /// The offer.
+        /// The name under which it was told.
         offer: OfferId,
     },
     /// A purchase moved on.
     Purchase {
-        /// The purchase.
+        /// The name that [`crate::Engine::purchase_begin`] gave.
         txn: TxnId,
         /// What it came to.
         outcome: Outcome,
@@ -74,7 +79,7 @@ pub enum Event {
     },
     /// The PMT signals a scrambling mode whose control words have another length than the ECM's.
     ModeDisagrees {
-        /// The session.
+        /// Whose programme it is.
         session: SessionId,
         /// Where the ECMs are.
         ecm_pid: Pid,
@@ -85,12 +90,12 @@ pub enum Event {
     },
     /// The CAT of a source names more EMM streams of ours than are served.
     EmmStreamsLeftOut {
-        /// The source.
+        /// The demux or tuner whose CAT it is.
         source: u8,
-        /// So many are served.
+        /// How many are served.
         served: usize,
     },
-    /// So many events were lost because nobody took them.
+    /// Events were lost because nobody took them.
     Overflow {
         /// How many.
         lost: u32,
@@ -160,53 +165,6 @@ impl Default for Card {
         }
     }
 }
-
-/// Names an offer: event, session and kind in one number.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct OfferId(pub u64);
-
-/// What is sold.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum OfferKind {
-    /// One event.
-    Event,
-    /// A slice of time.
-    Slice,
-    /// An offer section: only the card can read it, so event and price are not known here. The
-    /// card compares the price that the subscriber saw.
-    Sealed,
-}
-
-/// Something that can be bought.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Offer {
-    /// Names it.
-    pub id: OfferId,
-    /// The session that it belongs to.
-    pub session: SessionId,
-    /// What is sold.
-    pub kind: OfferKind,
-    /// The event, if known.
-    pub event: Option<EventId>,
-    /// The price, if known.
-    pub price: Option<Fen>,
-    /// Its start.
-    pub start: CasTime,
-    /// Its end.
-    pub end: CasTime,
-    /// Seconds of the trial.
-    pub preview_s: u8,
-    /// Seconds of one slice.
-    pub slice_s: u16,
-    /// It is bought already.
-    pub owned: bool,
-    /// It needs the PIN.
-    pub pin_needed: bool,
-}
-
-/// Names one PIN verification.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Ticket(pub u32);
 
 /// How a PIN verification ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

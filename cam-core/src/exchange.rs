@@ -12,10 +12,9 @@ use ecm_emm::card::{
 use gp::scp03::{self, Initialize, ScpError};
 use zeroize::Zeroizing;
 
-use crate::card::{Exchange, Handshake, Link, Stage, Trouble};
 use crate::engine::Engine;
+use crate::link::{Exchange, Handshake, Link, PinRequest, Purse, Stage, Trouble};
 use crate::outbox::Todo;
-use crate::pay::{PinRequest, Purse};
 use crate::review::Review;
 use crate::{CardState, Event, Outcome, PinAnswer, PinOutcome};
 
@@ -31,7 +30,7 @@ impl Engine {
     /// first character. The longest command takes 325 ms to the card on the slowest line (260
     /// characters by T=0 at 9,600 bit/s), a block waits 200 ms.
     const PATIENCE: Duration = Duration::from_millis(600);
-    /// So many rights are read.
+    /// Rights that are read, at most.
     const MAX_RIGHTS: usize = 256;
 
     /// Gives the card its next command, if it is free and there is one.
@@ -42,7 +41,7 @@ impl Engine {
         match self.link {
             Link::Absent { retry: Some(at) } if now >= at => self.activate(),
             Link::Absent { .. } | Link::Activating => {}
-            Link::Up(Stage::Select) => self.send_select(false),
+            Link::Up(Stage::Select) => self.send_select(None),
             Link::Up(Stage::Info) => {
                 self.send(Exchange::Info, INS_INFO, 0, &[]);
             }
@@ -50,7 +49,7 @@ impl Engine {
             Link::Up(Stage::Unpaired) => self.pump_unpaired(now),
             Link::Up(Stage::Unusable) => {
                 if now >= self.another_look() {
-                    self.send_select(true);
+                    self.send_select(Some(self.config.probe_patience));
                 }
             }
             Link::Up(Stage::Ready) => self.pump_ready(now),
@@ -98,11 +97,10 @@ impl Engine {
         true
     }
 
-    fn send_select(&mut self, probe: bool) {
+    fn send_select(&mut self, patience: Option<Duration>) {
         self.apdu.clear();
         self.apdu.extend_from_slice(&Self::SELECT);
-        let patience = self.config.probe_patience;
-        self.launch(Exchange::Select, probe.then_some(patience));
+        self.launch(Exchange::Select, patience);
     }
 
     pub(crate) fn send_probe(&mut self, exchange: Exchange, ins: u8, p2: u8) {

@@ -1,3 +1,8 @@
+//! The section filters that the demultiplexer is asked for.
+//!
+//! Normative references:
+//!  - ETSI ETR 289 (table_ids of ECM and EMM), `docs/spec/emm.md`, 2 (addresses)
+
 use alloc::vec::Vec;
 
 use cam_types::{Pid, Pseudonym, StbId};

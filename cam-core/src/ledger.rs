@@ -1,8 +1,8 @@
 //! The purchases of this box, and the rows that carry them over a power cut.
 //!
 //! A row is written before PURCHASE is sent. It saves the host a question after a power cut, and is
-//! never needed: the request's id names the pair that the card is asked for. So rows may be old, lost
-//! or damaged; what they say of money not paid is asked again, and none of them pays.
+//! never needed: the request's id names the pair that the card is asked for. So rows may be old,
+//! lost or damaged; what they say of money not paid is asked again, and none of them pays.
 
 use alloc::format;
 use alloc::string::String;
@@ -91,7 +91,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// So many purchases are remembered.
+    /// Purchases that are remembered, at most.
     const ROWS: usize = 32;
 
     pub(crate) fn load(stored: &[(String, Vec<u8>)]) -> Self {

@@ -1,7 +1,8 @@
 //! The box's half of a pairing: what BOX_PAIR brought, kept sealed as it came.
 //!
-//! Per card only a message with a higher number than the one kept is taken, so a recorded one cannot
-//! bring an older pairing back, nor one that was withdrawn: the withdrawal is kept in its place.
+//! Per card only a message with a higher number than the one kept is taken, so a recorded one
+//! cannot bring an older pairing back, nor one that was withdrawn: the withdrawal is kept in its
+//! place.
 
 use alloc::format;
 use alloc::string::String;
@@ -54,7 +55,7 @@ pub(crate) struct Pairings {
 }
 
 impl Pairings {
-    /// So many messages are kept.
+    /// Messages that are kept, at most.
     const PLACES: usize = 8;
 
     pub(crate) fn load(stored: &[(String, Vec<u8>)], box_key: &Key, stb: StbId) -> Self {

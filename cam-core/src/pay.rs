@@ -1,8 +1,8 @@
 //! Purchases, step by step: VERIFY, the row on durable storage, PURCHASE. What becomes of it when
 //! the answer gets lost is in `settle.rs`; the picture of both is in `docs/spec/purchase.md`, 4.
 //!
-//! The PIN is wiped when VERIFY is sent. A PURCHASE has the pair that its request names, which is on
-//! durable storage before it is sent, and which no other request has.
+//! The PIN is wiped when VERIFY is sent. A PURCHASE has the pair that its request names, which is
+//! on durable storage before it is sent, and which no other request has.
 
 use alloc::vec::Vec;
 
@@ -11,32 +11,17 @@ use ecm_emm::card::RIGHTS_WALLET;
 use ecm_emm::card::{self, INS_PURCHASE, INS_RIGHTS, INS_VERIFY, PinBlock, PurchaseRequest};
 use gp::scp03::ScpError;
 
-use crate::card::Exchange;
 use crate::engine::Engine;
 use crate::exchange::Answer;
 use crate::ledger::{Counts, Entry, Step};
+use crate::link::{Exchange, PinRequest, Purse};
 use crate::{
     AccessStatus, CardState, Event, OfferId, OfferKind, Outcome, PinAnswer, PinOutcome,
     PurchaseError, RequestId, StoreId, Ticket, TxnId, TxnState,
 };
 
-/// Whether the purse's counters were read in this session with the card.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Purse {
-    NotRead,
-    Read,
-    /// The card would not tell.
-    Refused,
-}
-
-/// What the subscriber wants of the card's PIN.
-pub(crate) enum PinRequest {
-    Verify(PinBlock),
-    Change { old: PinBlock, new: PinBlock },
-}
-
 impl Engine {
-    /// So many PINs may wait to be verified.
+    /// PINs that wait to be verified, at most.
     const MAX_PINS: usize = 4;
 
     /// A name for one wish to buy. Its purchase has one number of this terminal from now on.
@@ -342,19 +327,24 @@ impl Engine {
         entry.step = Step::Storing(id);
     }
 
-    /// A row is on durable storage, or could not be stored.
-    pub(crate) fn stored(&mut self, id: StoreId, durable: bool) {
-        if !durable {
-            log::warn!("a row could not be stored");
-        }
-        let waiting = |entry: &Entry| matches!(entry.step, Step::Storing(of) if of == id);
-        let Some(entry) = self.ledger.find(waiting) else { return };
-        if durable {
+    /// A row is on durable storage.
+    pub(crate) fn stored(&mut self, id: StoreId) {
+        if let Some(entry) = self.waiting_for(id) {
             entry.step = Step::Pay;
-        } else {
+        }
+    }
+
+    /// A row could not be stored.
+    pub(crate) fn store_failed(&mut self, id: StoreId) {
+        log::warn!("a row could not be stored");
+        if let Some(entry) = self.waiting_for(id) {
             let txn = entry.id;
             self.reopen(txn, Outcome::NotPaid);
         }
+    }
+
+    fn waiting_for(&mut self, row: StoreId) -> Option<&mut Entry> {
+        self.ledger.find(|entry| matches!(entry.step, Step::Storing(id) if id == row))
     }
 
     pub(crate) fn pin_outcome(&mut self, answer: Answer) -> PinOutcome {

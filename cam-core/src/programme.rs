@@ -98,7 +98,7 @@ pub(crate) struct CardAbility {
 }
 
 impl Programme {
-    /// So many elementary streams are served at most: more than a PMT section can name.
+    /// Elementary streams that are served, at most: more than a PMT section can name.
     const MAX_COMPONENTS: usize = 256;
 
     pub(crate) fn of_pmt(section: &[u8], ours: &[CaSystemId]) -> Result<Self, SessionError> {
@@ -121,7 +121,8 @@ impl Programme {
         Self::new(object.program_number, descriptors_of(object.program), streams, ours)
     }
 
-    /// A component's own CA_descriptors stand in place of the programme's (ISO/IEC 13818-1 §2.6.16).
+    /// A component's own CA_descriptors stand in place of the programme's (ISO/IEC 13818-1
+    /// §2.6.16).
     fn new<'a>(
         number: u16,
         descriptors: Descriptors<'a>,
@@ -163,7 +164,7 @@ impl Programme {
 }
 
 impl Plan {
-    /// So many ECM streams of one programme are used at most. Each costs the card a command in every
+    /// ECM streams of one programme that are used, at most. Each costs the card a command in every
     /// crypto period, and the demultiplexer two filters.
     const MAX_STREAMS: usize = 16;
 

@@ -1,12 +1,13 @@
+//! Purchases as the host sees them: their states, outcomes and receipts, and why a step is refused.
+//!
+//! Normative references:
+//!  - `docs/spec/purchase.md`, 4 (the states of a purchase)
+
 use core::fmt;
 
 use cam_types::{BcdDate, BcdTime, EventId, Fen, TerminalId, TerminalSequence};
 
-use crate::{OfferId, RequestId};
-
-/// Names a purchase. The id of a purchase that was forgotten is refused. Never 0.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct TxnId(pub u32);
+use crate::{OfferId, RequestId, TxnId};
 
 /// Where a purchase stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -78,15 +79,15 @@ pub struct Receipt {
     pub event: Option<EventId>,
     /// What was paid.
     pub amount: Fen,
-    /// The balance before.
+    /// What the purse held before it.
     pub balance_before: Fen,
-    /// The balance after.
+    /// What the purse held after it.
     pub balance_after: Fen,
     /// The card's date, UTC+8.
     pub date: BcdDate,
     /// The card's time of day, UTC+8.
     pub time: BcdTime,
-    /// The terminal.
+    /// The box, by its name for the purse.
     pub terminal: TerminalId,
     /// The terminal's number of the transaction.
     pub terminal_sequence: TerminalSequence,
@@ -105,7 +106,7 @@ pub struct Receipt {
 pub struct Transaction {
     /// Names it.
     pub id: TxnId,
-    /// The request.
+    /// The name that the host asked for, which is the card's too.
     pub request: RequestId,
     /// What is bought.
     pub offer: OfferId,

@@ -26,7 +26,7 @@ impl RequestId {
         Self(octets)
     }
 
-    /// The octets.
+    /// As the host keeps it.
     pub const fn octets(&self) -> &[u8; Self::LEN] {
         &self.0
     }
@@ -85,7 +85,7 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    /// So many ids may wait for their use; an older one is as good as one of an earlier run.
+    /// Ids that wait for their use, at most; an older one is as good as one of an earlier run.
     const MAX_FRESH: usize = 64;
     /// Half a year and more, in the seconds of a card's clock: no two cards are so far apart.
     const JUMP: u32 = 1 << 25;

@@ -1,9 +1,10 @@
-//! When the card is asked again about what is on air: EMMs may give a right, end it, or move its end.
+//! When the card is asked again about what is on air: EMMs may give a right, end it, or move its
+//! end.
 //!
-//! A round asks for every ECM stream once more, with the ECM that is kept. It comes as soon as no EMM
-//! waits, so that a message of several sections costs one; a carousel in full swing does not hold it
-//! up for longer than [`Review::DISTANCE`], and rounds keep this distance from one another, so that
-//! EMMs cannot fill the line with ECM commands.
+//! A round asks for every ECM stream once more, with the ECM that is kept. It comes as soon as no
+//! EMM waits, so that a message of several sections costs one; a carousel in full swing does not
+//! hold it up for longer than [`Review::DISTANCE`], and rounds keep this distance from one another,
+//! so that EMMs cannot fill the line with ECM commands.
 
 use core::time::Duration;
 
@@ -18,10 +19,10 @@ pub(crate) struct Review {
 }
 
 impl Review {
-    /// On the slowest line (T=0 at 9,600 bit/s) an EMM takes up to 360 ms and an ECM 200, the longest
-    /// 340 (`docs/benchmarks.md`): a right that ends takes the picture of one stream within a second
-    /// even when the next EMM has begun, that of each further one with an ECM of its own an exchange
-    /// later.
+    /// On the slowest line (T=0 at 9,600 bit/s) an EMM takes up to 360 ms and an ECM 200, the
+    /// longest 340 (`docs/benchmarks.md`): a right that ends takes the picture of one stream within
+    /// a second even when the next EMM has begun, that of each further one with an ECM of its own
+    /// an exchange later.
     const DISTANCE: Duration = Duration::from_millis(250);
 
     /// The card has applied an EMM.

@@ -1,78 +1,16 @@
-use alloc::vec::Vec;
-use core::fmt;
+//! Sessions: one for each programme that is watched or recorded, with its ECM streams and its
+//! offers.
 
-use cam_types::{CasTime, Fen, Instant, Pid};
+use alloc::vec::Vec;
+
+use cam_types::{CasTime, Instant, Pid};
 
 use ecm_emm::card::AccessStatus;
 
 use crate::access::Access;
 use crate::programme::{CardAbility, LeftOut, Programme};
 use crate::stream::Stream;
-use crate::{Offer, OfferId, OfferKind};
-
-/// Names a session. Generation-checked: the id of a closed session is refused, whoever has its
-/// place now. Never 0; fits 24 bits.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct SessionId(pub u32);
-
-/// Why a session was not opened or changed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum SessionError {
-    /// The id is of no open session.
-    Unknown,
-    /// All places are taken.
-    Full {
-        /// How many there are.
-        max: usize,
-    },
-    /// The table or object is malformed.
-    Table(cam_types::DecodeError),
-    /// The table or object is not yet applicable: current_next_indicator is 0.
-    Next,
-    /// The PMT is another programme's.
-    OtherProgramme {
-        /// program_number of the session.
-        session: u16,
-        /// program_number of the PMT.
-        got: u16,
-    },
-    /// A ca_pmt_list_management that EN 50221 does not have.
-    ListManagement(u8),
-    /// A ca_pmt_cmd_id that EN 50221 does not have.
-    Command(u8),
-}
-
-impl fmt::Display for SessionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown => f.write_str("no open session has this id"),
-            Self::Full { max } => write!(f, "all {max} sessions are open"),
-            Self::Table(why) => write!(f, "malformed: {why}"),
-            Self::Next => f.write_str(
-                "current_next_indicator is 0, the table is not yet applicable: \
-                 give it when it is current",
-            ),
-            Self::OtherProgramme { session, got } => write!(
-                f,
-                "the PMT is of programme {got}, the session of programme {session}: \
-                 open a session for each"
-            ),
-            Self::ListManagement(got) => write!(
-                f,
-                "ca_pmt_list_management 0x{got:02X} is not known, \
-                 expected 0x00 (more) to 0x05 (update)"
-            ),
-            Self::Command(got) => write!(
-                f,
-                "ca_pmt_cmd_id 0x{got:02X} is not known, \
-                 expected 0x01 (ok_descrambling) to 0x04 (not_selected)"
-            ),
-        }
-    }
-}
-
-impl core::error::Error for SessionError {}
+use crate::{Offer, OfferId, OfferKind, SessionError, SessionId};
 
 /// One programme that is watched or recorded.
 pub(crate) struct Session {
@@ -90,6 +28,14 @@ pub(crate) struct Session {
     pub(crate) listed: bool,
 }
 
+/// What the streams that a session no longer uses leave in the descrambler.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum OldKeys {
+    None,
+    /// They are wiped before others are handed over.
+    LeftBehind,
+}
+
 /// An offer section of table 88.
 pub(crate) struct SealedOffer {
     pub(crate) offer: Offer,
@@ -97,12 +43,12 @@ pub(crate) struct SealedOffer {
 }
 
 impl Session {
-    /// So many offer sections are held.
+    /// Offer sections that are held, at most.
     const MAX_SEALED: usize = 8;
 
     /// Chooses the ECM streams again: the programme or the card has changed. A stream that stays
-    /// keeps its gate and its keys. `true` when keys were left behind.
-    pub(crate) fn choose_streams(&mut self, card: &[CardAbility]) -> bool {
+    /// keeps its gate and its keys.
+    pub(crate) fn choose_streams(&mut self, card: &[CardAbility]) -> OldKeys {
         let mut old = core::mem::take(&mut self.streams);
         let plan = self.programme.plan(card);
         self.left_out = plan.left_out;
@@ -117,7 +63,10 @@ impl Session {
                 None => self.streams.push(Stream::new(plan)),
             }
         }
-        old.iter().any(|stream| stream.keys.is_some())
+        match old.iter().any(|stream| stream.keys.is_some()) {
+            true => OldKeys::LeftBehind,
+            false => OldKeys::None,
+        }
     }
 
     pub(crate) fn stream(&self, pid: Pid) -> Option<&Stream> {
@@ -171,38 +120,6 @@ impl Session {
 
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         self.streams.iter().filter_map(|stream| stream.deadline(now)).min()
-    }
-}
-
-impl OfferId {
-    /// Event (or the number of an offer section), session and kind.
-    pub(crate) fn new(number: u32, session: SessionId, kind: OfferKind) -> Self {
-        let kind = match kind {
-            OfferKind::Event => 1,
-            OfferKind::Slice => 2,
-            OfferKind::Sealed => 0x88,
-        };
-        Self(u64::from(number) << 32 | u64::from(session.0 & 0x00FF_FFFF) << 8 | kind)
-    }
-
-    pub(crate) const fn session(self) -> SessionId {
-        SessionId(self.0 as u32 >> 8)
-    }
-}
-
-impl Offer {
-    /// The same offer under the name of this session.
-    pub(crate) fn of_session(self, session: SessionId) -> Self {
-        let number = (self.id.0 >> 32) as u32;
-        Self { id: OfferId::new(number, session, self.kind), session, ..self }
-    }
-
-    /// The offer holds at this price. The price of a sealed offer is for the card to compare.
-    pub(crate) fn agrees(&self, seen: Fen) -> Result<(), Fen> {
-        match self.price {
-            Some(price) if price != seen => Err(price),
-            _ => Ok(()),
-        }
     }
 }
 

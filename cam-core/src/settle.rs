@@ -6,11 +6,10 @@ use core::time::Duration;
 use cam_types::Instant;
 use ecm_emm::card::{PurchaseAnswer, PurchaseResult, PurchaseState};
 
-use crate::card::{Exchange, Trouble};
 use crate::engine::Engine;
 use crate::exchange::Answer;
 use crate::ledger::{Counts, Step};
-use crate::pay::Purse;
+use crate::link::{Exchange, Purse, Trouble};
 use crate::{Event, Outcome, Receipt, TxnId};
 
 impl Engine {

@@ -1,3 +1,5 @@
+//! Counters, and how long ECMs take from air to descrambler.
+
 use alloc::boxed::Box;
 use core::time::Duration;
 

@@ -1,47 +1,18 @@
 //! Whose turn it is at a card in session.
 //!
 //! ECMs go first; then what settles money, then purchases and PINs, then EMMs, then reports and
-//! their acknowledgement, then what is read back from the card, and last the sign of life of an idle
-//! one. An ECM that was not authentic leaves two debts: the others go first, once, EMMs and what
-//! comes behind them by turns; and of the ECMs the stream that has waited longest goes next, whoever
-//! went in between. So a line full of forgeries and EMMs still does everything else.
+//! their acknowledgement, then what is read back from the card, and last the sign of life of an
+//! idle one. An ECM that was not authentic leaves two debts: the others go first, once, EMMs and
+//! what comes behind them by turns; and of the ECMs the stream that has waited longest goes next,
+//! whoever went in between. So a line full of forgeries and EMMs still does everything else.
 
 use cam_types::Instant;
 use ecm_emm::card::{INS_ECM, INS_INFO, INS_RIGHTS, RIGHTS_ROWS, RIGHTS_WALLET};
 
-use crate::card::{Exchange, Part};
 use crate::engine::Engine;
 use crate::exchange::build;
-
-/// Which stream's ECM is next.
-#[derive(Clone, Copy, Default, Eq, PartialEq)]
-pub(crate) enum Turn {
-    /// What is new on air goes before what is asked again.
-    #[default]
-    NewFirst,
-    /// The one that has waited longest.
-    Fair,
-}
-
-/// Why an ECM lets what else waits for the card go first, once.
-#[derive(Clone, Copy, Default, Eq, PartialEq)]
-pub(crate) enum Yields {
-    #[default]
-    No,
-    /// The last one got no answer.
-    Unanswered,
-    /// The last one was not authentic.
-    Forged,
-}
-
-/// Who is next when an ECM gives its turn up and no money, purchase or PIN waits.
-#[derive(Clone, Copy, Default, Eq, PartialEq)]
-pub(crate) enum Yielded {
-    #[default]
-    ToEmms,
-    /// An EMM had the last one.
-    BehindEmms,
-}
+use crate::link::{Exchange, Part};
+use crate::yields::{Turn, Yielded, Yields};
 
 impl Engine {
     pub(crate) fn pump_ready(&mut self, now: Instant) {

@@ -10,7 +10,7 @@ use crate::emm_streams::{EmmStreams, Fits};
 use crate::filter::{ecm_filters, emm_filters};
 use crate::outbox::Outbox;
 use crate::programme::{LeftOut, Programme};
-use crate::session::Session;
+use crate::session::{OldKeys, Session};
 use crate::stream::Held;
 use crate::{Access, AccessState, Card, CardState, Engine, Event, Filter, SessionError, SessionId};
 
@@ -74,15 +74,15 @@ impl Engine {
             return;
         }
         session.programme = programme;
-        let keys_left = session.choose_streams(&self.abilities);
-        self.rekey(id, keys_left);
+        let old = session.choose_streams(&self.abilities);
+        self.rekey(id, old);
         self.filters_stale = true;
     }
 
     /// The streams of a session are others now: the descrambler gets the keys for the new ones.
-    pub(crate) fn rekey(&mut self, id: SessionId, wipe_first: bool) {
+    pub(crate) fn rekey(&mut self, id: SessionId, old: OldKeys) {
         let Some(session) = self.sessions.find_mut(id) else { return };
-        if wipe_first {
+        if old == OldKeys::LeftBehind {
             self.stats.cw_cleared += 1;
             self.out.push_clear(id);
         }
@@ -137,8 +137,9 @@ impl Engine {
         let ids: Vec<SessionId> = self.sessions.iter().map(|session| session.id).collect();
         for id in ids {
             let Some(session) = self.sessions.find_mut(id) else { continue };
-            if session.choose_streams(&self.abilities) {
-                self.rekey(id, true);
+            let old = session.choose_streams(&self.abilities);
+            if old == OldKeys::LeftBehind {
+                self.rekey(id, old);
             }
         }
         self.filters_stale = true;
@@ -208,8 +209,8 @@ fn session_access(session: &Session, card: &Card, settles: bool, now: Instant) -
     access
 }
 
-/// A refusal of what is served comes first: that is what the viewer can change. Then a component that
-/// is left out.
+/// A refusal of what is served comes first: that is what the viewer can change. Then a component
+/// that is left out.
 pub(crate) fn with_left_out(served: AccessStatus, left_out: Option<LeftOut>) -> AccessStatus {
     match AccessState::of(served) {
         AccessState::Granted | AccessState::Preview | AccessState::Pending => {

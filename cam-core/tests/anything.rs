@@ -1,9 +1,7 @@
 //! Whatever comes: the engine neither panics nor gets stuck, and what it holds is bounded.
 
-mod bench;
-
-use bench::card::{CARD, ModelCard, PIN};
-use bench::{air, config};
+use crate::rig::card::{CARD, ModelCard, PIN};
+use crate::rig::{air, config};
 use cam_core::{
     Absence, Engine, Handover, Input, OfferId, Output, RequestId, SessionId, StoreId, TxnId,
 };

@@ -1,10 +1,7 @@
 //! CA_PMT objects of an EN 50221 host: what each command and list management does, and the reply.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::OPERATOR;
-use bench::{Bench, air};
+use crate::rig::card::OPERATOR;
+use crate::rig::{Rig, air, config};
 use cam_core::{CaPmtReply, Input, SessionId};
 use cam_types::{CaSystemId, Pid};
 use ecm_emm::ca_pmt::{CaInfo, CaPmt, CaStream, CommandId, ListManagement};
@@ -67,9 +64,9 @@ fn object(list: u8, number: u16, command: u8) -> Object {
     Object { list, number, current: true, command: Some(command), ca, components }
 }
 
-fn give(bench: &mut Bench, object: &Object) -> Result<CaPmtReply, String> {
-    let reply = bench.engine.ca_pmt(bench.now, 0, &object.octets()).map_err(|why| why.to_string());
-    bench.drain();
+fn give(rig: &mut Rig, object: &Object) -> Result<CaPmtReply, String> {
+    let reply = rig.engine.ca_pmt(rig.now, 0, &object.octets()).map_err(|why| why.to_string());
+    rig.drain();
     reply
 }
 
@@ -77,42 +74,42 @@ fn number_of(reply: CaPmtReply) -> u8 {
     reply.ca_enable.map_or(0, |ca_enable| ca_enable as u8)
 }
 
-fn enable(bench: &mut Bench, object: &Object) -> u8 {
-    number_of(give(bench, object).unwrap())
+fn enable(rig: &mut Rig, object: &Object) -> u8 {
+    number_of(give(rig, object).unwrap())
 }
 
-fn open(bench: &mut Bench, object: &Object) -> SessionId {
-    give(bench, object).unwrap().session.unwrap()
+fn open(rig: &mut Rig, object: &Object) -> SessionId {
+    give(rig, object).unwrap().session.unwrap()
 }
 
 /// The programmes that are open, by the sessions given.
-fn standing(bench: &Bench, of: &[(u16, SessionId)]) -> Vec<u16> {
-    of.iter().filter(|(_, id)| bench.engine.access(*id).is_some()).map(|(n, _)| *n).collect()
+fn standing(rig: &Rig, of: &[(u16, SessionId)]) -> Vec<u16> {
+    of.iter().filter(|(_, id)| rig.engine.access(*id).is_some()).map(|(n, _)| *n).collect()
 }
 
 #[test]
 fn the_object_comes_with_and_without_tag_and_length() {
-    let mut bench = Bench::ready();
+    let mut rig = Rig::ready();
     let (only, update) = (object(3, 1, OK), object(5, 1, OK));
-    let first = bench.engine.ca_pmt(bench.now, 0, &only.octets()).unwrap().session;
+    let first = rig.engine.ca_pmt(rig.now, 0, &only.octets()).unwrap().session;
     assert!(first.is_some());
-    assert_eq!(bench.engine.ca_pmt(bench.now, 0, &update.body()).unwrap().session, first);
+    assert_eq!(rig.engine.ca_pmt(rig.now, 0, &update.body()).unwrap().session, first);
     // Lengths of the other forms (EN 50221 §7).
     let body = update.body();
     for length in [vec![0x81, body.len() as u8], vec![0x83, 0, 0, body.len() as u8]] {
         let octets = [&[0x9F, 0x80, 0x32][..], &length, &body].concat();
-        assert_eq!(bench.engine.ca_pmt(bench.now, 0, &octets).unwrap().session, first);
+        assert_eq!(rig.engine.ca_pmt(rig.now, 0, &octets).unwrap().session, first);
     }
 }
 
 /// What is not known, cut short or not applicable yet is refused by its name, and touches nothing.
 #[test]
 fn refusals_name_what_is_wrong_and_touch_nothing() {
-    let mut bench = Bench::ready();
-    let session = open(&mut bench, &object(3, 1, OK));
-    bench.section(air::NEWS_ECM, &air::news_ecm(4));
-    bench.run(300);
-    bench.take_events();
+    let mut rig = Rig::ready();
+    let session = open(&mut rig, &object(3, 1, OK));
+    rig.section(air::NEWS_ECM, &air::news_ecm(4));
+    rig.run(300);
+    rig.take_events();
     let component =
         |command| Object { components: vec![None, Some(command)], ..object(3, 2, OK) }.octets();
     let good = object(3, 2, OK).octets();
@@ -140,11 +137,11 @@ fn refusals_name_what_is_wrong_and_touch_nothing() {
         (vec![0x9F, 0x80, 0x32, 0x80], "length_field"),
         (vec![], "ca_pmt_list_management"),
     ] {
-        let why = bench.engine.ca_pmt(bench.now, 0, &octets).unwrap_err().to_string();
+        let why = rig.engine.ca_pmt(rig.now, 0, &octets).unwrap_err().to_string();
         assert!(why.contains(named), "{named}: {why}");
-        bench.drain();
-        assert!(bench.has_words(session), "{named}");
-        assert_eq!(bench.take_events(), [], "{named}");
+        rig.drain();
+        assert!(rig.has_words(session), "{named}");
+        assert_eq!(rig.take_events(), [], "{named}");
     }
 }
 
@@ -165,22 +162,22 @@ fn list_management() {
         (5, 1, &[1, 2]),    // update
         (5, 3, &[1, 2, 3]), // update of an unknown programme: the host has chosen it
     ] {
-        let mut bench = Bench::ready();
+        let mut rig = Rig::ready();
         let mut sessions: Vec<_> = [(1, 1), (2, 2)]
-            .map(|(list, number)| (number, open(&mut bench, &object(list, number, OK))))
+            .map(|(list, number)| (number, open(&mut rig, &object(list, number, OK))))
             .into();
-        let own = bench.open(&air::cinema());
-        let id = open(&mut bench, &object(list, number, OK));
+        let own = rig.open(&air::cinema());
+        let id = open(&mut rig, &object(list, number, OK));
         match sessions.iter().find(|(known, _)| *known == number) {
             Some((_, known)) => assert_eq!(id, *known, "list management {list} of {number}"),
             None => sessions.push((number, id)),
         }
-        assert_eq!(standing(&bench, &sessions), left, "list management {list} of {number}");
-        assert!(bench.engine.access(own).is_some(), "no list holds what a PMT opened");
+        assert_eq!(standing(&rig, &sessions), left, "list management {list} of {number}");
+        assert!(rig.engine.access(own).is_some(), "no list holds what a PMT opened");
         // Another source has a list of its own.
-        let other = bench.engine.ca_pmt(bench.now, 1, &object(3, 9, OK).octets()).unwrap();
+        let other = rig.engine.ca_pmt(rig.now, 1, &object(3, 9, OK).octets()).unwrap();
         assert!(other.session.is_some());
-        assert_eq!(standing(&bench, &sessions), left);
+        assert_eq!(standing(&rig, &sessions), left);
     }
 }
 
@@ -201,22 +198,22 @@ fn commands_are_of_components() {
         (Some(NOT_SELECTED), [None, None], &[]),
         (None, [Some(NOT_SELECTED), Some(NOT_SELECTED)], &[]),
     ] {
-        let mut bench = Bench::ready();
+        let mut rig = Rig::ready();
         // As the first object for the programme, and as a change of a session with other ones.
         for known in [None, Some(object(3, 1, OK))] {
             if let Some(known) = &known {
-                open(&mut bench, known);
+                open(&mut rig, known);
             }
             let object =
                 Object { command: programme, components: components.into(), ..object(5, 1, OK) };
-            let reply = give(&mut bench, &object).unwrap();
-            bench.section(air::NEWS_ECM, &air::news_ecm(4));
-            bench.run(300);
+            let reply = give(&mut rig, &object).unwrap();
+            rig.section(air::NEWS_ECM, &air::news_ecm(4));
+            rig.run(300);
             let pids: Vec<u16> =
-                bench.words.values().flat_map(|words| &words.es_pids).map(|p| p.value()).collect();
+                rig.words.values().flat_map(|words| &words.es_pids).map(|p| p.value()).collect();
             assert_eq!(pids, served, "{programme:?} {components:?}");
             assert_eq!(reply.session.is_some(), !served.is_empty(), "{programme:?} {components:?}");
-            give(&mut bench, &Object { list: 5, command: Some(NOT_SELECTED), ..object }).unwrap();
+            give(&mut rig, &Object { list: 5, command: Some(NOT_SELECTED), ..object }).unwrap();
         }
     }
 }
@@ -228,16 +225,16 @@ fn an_empty_programme_selects_nothing() {
         for (list, number, left) in
             [(3, 0, &[][..]), (1, 0, &[]), (5, 1, &[2]), (4, 0, &[1, 2]), (2, 2, &[1])]
         {
-            let mut bench = Bench::ready();
+            let mut rig = Rig::ready();
             let sessions = [(1, 1), (2, 2)]
-                .map(|(list, number)| (number, open(&mut bench, &object(list, number, OK))));
+                .map(|(list, number)| (number, open(&mut rig, &object(list, number, OK))));
             let components = vec![];
             let object = Object { command, components, ..object(list, number, OK) };
-            let reply = give(&mut bench, &object).unwrap();
+            let reply = give(&mut rig, &object).unwrap();
             assert_eq!((reply.session, number_of(reply)), (None, 0), "nothing was selected");
             // Even an empty query is a question.
             let left = if command == Some(QUERY) { &[1, 2] } else { left };
-            assert_eq!(standing(&bench, &sessions), left, "{command:?} {list} {number}");
+            assert_eq!(standing(&rig, &sessions), left, "{command:?} {list} {number}");
         }
     }
 }
@@ -245,16 +242,16 @@ fn an_empty_programme_selects_nothing() {
 /// A query asks: it opens, changes and closes nothing, whatever its list management.
 #[test]
 fn a_query_changes_nothing() {
-    let mut bench = Bench::ready();
-    let session = open(&mut bench, &object(3, 1, OK));
-    bench.section(air::NEWS_ECM, &air::news_ecm(4));
-    bench.run(300);
-    bench.take_events();
+    let mut rig = Rig::ready();
+    let session = open(&mut rig, &object(3, 1, OK));
+    rig.section(air::NEWS_ECM, &air::news_ecm(4));
+    rig.run(300);
+    rig.take_events();
     for list in 0..=5 {
         for number in [1, 2] {
-            let reply = give(&mut bench, &object(list, number, QUERY)).unwrap();
-            assert_eq!((reply.session, bench.take_events()), (None, vec![]), "{list} {number}");
-            assert!(bench.has_words(session));
+            let reply = give(&mut rig, &object(list, number, QUERY)).unwrap();
+            assert_eq!((reply.session, rig.take_events()), (None, vec![]), "{list} {number}");
+            assert!(rig.has_words(session));
         }
     }
 }
@@ -270,15 +267,15 @@ fn ca_enable_says_how_the_programme_stands() {
     let ours = |list, command| of(0x4AF0, OPERATOR.value(), list, command);
     let foreign = |list, command| of(0x0500, OPERATOR.value(), list, command);
     let other = |list, command| of(0x4AF0, 0x7777, list, command);
-    let ready = Bench::ready;
-    let starting = || Bench::new(bench::config(air::stored_pairing()));
+    let ready = Rig::ready;
+    let starting = || Rig::new(config(air::stored_pairing()));
     let out = || {
-        let mut bench = Bench::ready();
-        bench.inserted = false;
-        bench.input(Input::CardAbsent(cam_core::Absence::Removed));
-        bench
+        let mut rig = Rig::ready();
+        rig.inserted = false;
+        rig.input(Input::CardAbsent(cam_core::Absence::Removed));
+        rig
     };
-    type Make<'a> = &'a dyn Fn() -> Bench;
+    type Make<'a> = &'a dyn Fn() -> Rig;
     type Ask<'a> = &'a dyn Fn(u8, u8) -> Object;
     for (state, make, ask, expected) in [
         ("no CA", &ready as Make, &clear as Ask, 0x01),
@@ -291,18 +288,18 @@ fn ca_enable_says_how_the_programme_stands() {
         ("starting, operator not known yet", &starting, &other, 0x73),
         ("card out", &out, &ours, 0x73),
     ] {
-        let mut bench = make();
-        assert_eq!(enable(&mut bench, &ask(3, QUERY)), expected, "{state}");
-        assert_eq!(enable(&mut bench, &ask(3, OK)), expected, "{state}");
-        assert_eq!(enable(&mut bench, &ask(5, MMI)), expected, "{state}");
-        assert_eq!(enable(&mut bench, &ask(4, QUERY)), expected, "{state}, with a session");
+        let mut rig = make();
+        assert_eq!(enable(&mut rig, &ask(3, QUERY)), expected, "{state}");
+        assert_eq!(enable(&mut rig, &ask(3, OK)), expected, "{state}");
+        assert_eq!(enable(&mut rig, &ask(5, MMI)), expected, "{state}");
+        assert_eq!(enable(&mut rig, &ask(4, QUERY)), expected, "{state}, with a session");
     }
 }
 
 /// A query answers from the open session, whoever opened it.
 #[test]
 fn a_query_answers_from_the_session() {
-    use bench::card::key;
+    use crate::rig::card::key;
     for (what, section, expected) in [
         ("granted", air::ecm_with(1, 1, 4, &key(0x20), air::package(1)), 0x01),
         ("denied", air::ecm_with(1, 1, 4, &key(0x20), air::package(7)), 0x71),
@@ -310,20 +307,20 @@ fn a_query_answers_from_the_session() {
         ("no key", air::ecm_with(1, 9, 4, &key(0x66), air::package(1)), 0x73),
     ] {
         for by_pmt in [true, false] {
-            let mut bench = Bench::ready();
+            let mut rig = Rig::ready();
             if by_pmt {
-                bench.open(&air::news());
+                rig.open(&air::news());
             } else {
-                open(&mut bench, &object(3, 1, OK));
+                open(&mut rig, &object(3, 1, OK));
             }
-            bench.section(air::NEWS_ECM, &section);
-            bench.run(1500);
-            assert!(bench.card.count(INS_ECM) > 0);
-            assert_eq!(enable(&mut bench, &object(3, 1, QUERY)), expected, "{what}");
-            let elsewhere = bench.engine.ca_pmt(bench.now, 1, &object(3, 1, QUERY).octets());
+            rig.section(air::NEWS_ECM, &section);
+            rig.run(1500);
+            assert!(rig.card.count(INS_ECM) > 0);
+            assert_eq!(enable(&mut rig, &object(3, 1, QUERY)), expected, "{what}");
+            let elsewhere = rig.engine.ca_pmt(rig.now, 1, &object(3, 1, QUERY).octets());
             assert_eq!(number_of(elsewhere.unwrap()), 0x01, "another source knows nothing of it");
             if !by_pmt {
-                assert_eq!(enable(&mut bench, &object(5, 1, OK)), expected, "{what}");
+                assert_eq!(enable(&mut rig, &object(5, 1, OK)), expected, "{what}");
             }
         }
     }
@@ -360,22 +357,22 @@ fn a_component_left_out_is_in_ca_enable() {
             object.emit(&mut out).unwrap();
             out
         };
-        let ask = |bench: &mut Bench, octets: &[u8]| {
-            let reply = bench.engine.ca_pmt(bench.now, 0, octets).unwrap();
-            bench.drain();
+        let ask = |rig: &mut Rig, octets: &[u8]| {
+            let reply = rig.engine.ca_pmt(rig.now, 0, octets).unwrap();
+            rig.drain();
             number_of(reply)
         };
-        let mut bench = Bench::ready();
-        assert_eq!(ask(&mut bench, &with(3, QUERY, QUERY)), expected, "{what}");
-        assert_eq!(ask(&mut bench, &with(3, QUERY, NOT_SELECTED)), 0x01, "{what}, left out");
-        assert_eq!(ask(&mut bench, &with(3, OK, OK)), expected, "{what}");
-        assert_eq!(ask(&mut bench, &with(5, OK, NOT_SELECTED)), 0x01, "{what}, left out");
+        let mut rig = Rig::ready();
+        assert_eq!(ask(&mut rig, &with(3, QUERY, QUERY)), expected, "{what}");
+        assert_eq!(ask(&mut rig, &with(3, QUERY, NOT_SELECTED)), 0x01, "{what}, left out");
+        assert_eq!(ask(&mut rig, &with(3, OK, OK)), expected, "{what}");
+        assert_eq!(ask(&mut rig, &with(5, OK, NOT_SELECTED)), 0x01, "{what}, left out");
         // Without a card that is what is wrong.
-        let mut bench = Bench::ready();
-        bench.inserted = false;
-        bench.input(Input::CardAbsent(cam_core::Absence::Removed));
-        assert_eq!(ask(&mut bench, &with(3, QUERY, QUERY)), 0x73, "{what}, card out");
-        assert_eq!(ask(&mut bench, &with(3, OK, OK)), 0x73, "{what}, card out");
+        let mut rig = Rig::ready();
+        rig.inserted = false;
+        rig.input(Input::CardAbsent(cam_core::Absence::Removed));
+        assert_eq!(ask(&mut rig, &with(3, QUERY, QUERY)), 0x73, "{what}, card out");
+        assert_eq!(ask(&mut rig, &with(3, OK, OK)), 0x73, "{what}, card out");
     }
 }
 
@@ -385,28 +382,25 @@ fn a_component_left_out_is_in_ca_enable() {
 fn a_new_list_needs_room_before_the_old_one_ends() {
     for list in [1, 3] {
         for listed in 0..3_u16 {
-            let mut bench = Bench::ready();
+            let mut rig = Rig::ready();
             let mut sessions: Vec<(u16, SessionId)> = (1..=listed)
-                .map(|number| (number, open(&mut bench, &object(4, number, OK))))
+                .map(|number| (number, open(&mut rig, &object(4, number, OK))))
                 .collect();
             let own = (1..).map_while(|n| {
-                bench
-                    .engine
-                    .session_open(bench.now, 1, &air::pmt(n, air::CINEMA_ECM, None, 0x200))
-                    .ok()
+                rig.engine.session_open(rig.now, 1, &air::pmt(n, air::CINEMA_ECM, None, 0x200)).ok()
             });
             let own: Vec<_> = own.collect();
-            bench.drain();
-            bench.take_events();
-            let reply = give(&mut bench, &object(list, 9, OK));
+            rig.drain();
+            rig.take_events();
+            let reply = give(&mut rig, &object(list, 9, OK));
             if listed == 0 {
                 assert!(reply.unwrap_err().contains("sessions are open"));
-                assert_eq!(bench.take_events(), []);
+                assert_eq!(rig.take_events(), []);
             } else {
                 sessions.push((9, reply.unwrap().session.unwrap()));
-                assert_eq!(standing(&bench, &sessions), [9]);
+                assert_eq!(standing(&rig, &sessions), [9]);
             }
-            assert!(own.iter().all(|id| bench.engine.access(*id).is_some()));
+            assert!(own.iter().all(|id| rig.engine.access(*id).is_some()));
         }
     }
 }

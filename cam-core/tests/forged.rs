@@ -1,20 +1,17 @@
 //! A forged or damaged ECM costs nothing but its own time.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
-mod bench;
 
 use std::collections::BTreeSet;
 
-use bench::card::{ModelCard, key};
-use bench::{Bench, SLOWEST, air};
+use crate::rig::card::{ModelCard, key};
+use crate::rig::{Rig, SLOWEST, air, config};
 use cam_core::{AccessState, AccessStatus, SessionId};
 use cam_types::{Epoch, Pid, Pseudonym};
 use ecm_emm::card::INS_ECM;
 use ecm_emm::ecm::Criteria;
 use proptest::prelude::*;
 
-fn reason(bench: &Bench, session: SessionId) -> (AccessState, AccessStatus) {
-    let access = bench.engine.access(session).unwrap();
+fn reason(rig: &Rig, session: SessionId) -> (AccessState, AccessStatus) {
+    let access = rig.engine.access(session).unwrap();
     (access.state, access.reason)
 }
 
@@ -54,47 +51,47 @@ const FORGERS: &[(&str, Forger)] = &[
 #[test]
 fn there_are_words_in_every_period() {
     for (name, forger) in FORGERS {
-        let mut bench = Bench::ready();
-        bench.exchange = SLOWEST;
-        let news = bench.open(&air::news());
+        let mut rig = Rig::ready();
+        rig.exchange = SLOWEST;
+        let news = rig.open(&air::news());
         for period in 4..20 {
             let mut after = None;
             for n in 0..100 {
-                bench.section(air::NEWS_ECM, &air::news_ecm(period));
+                rig.section(air::NEWS_ECM, &air::news_ecm(period));
                 for forgery in forger(period, n) {
-                    bench.section(air::NEWS_ECM, &forgery);
+                    rig.section(air::NEWS_ECM, &forgery);
                 }
-                bench.run(100);
-                if after.is_none() && bench.period(news) == Some(period) {
+                rig.run(100);
+                if after.is_none() && rig.period(news) == Some(period) {
                     after = Some(n);
                 }
             }
             let after = after.unwrap_or_else(|| panic!("{name}: no words in period {period}"));
             assert!(after <= 20, "{name}: words of period {period} after {after} repetitions");
-            assert_eq!(reason(&bench, news).0, AccessState::Granted, "{name}");
+            assert_eq!(reason(&rig, news).0, AccessState::Granted, "{name}");
         }
-        assert!(bench.cleared.is_empty(), "{name}");
-        refused_once(&bench.card);
+        assert!(rig.cleared.is_empty(), "{name}");
+        refused_once(&rig.card);
     }
 }
 
 /// A line that is full of forgeries still has room for what else the card must do.
 #[test]
 fn the_others_get_their_turn() {
-    let mut bench = Bench::ready();
-    bench.exchange = SLOWEST;
-    bench.tune_emms();
-    let news = bench.open(&air::news());
+    let mut rig = Rig::ready();
+    rig.exchange = SLOWEST;
+    rig.tune_emms();
+    let news = rig.open(&air::news());
     for n in 0..100 {
-        bench.section(air::NEWS_ECM, &air::news_ecm(4));
-        bench.section(air::NEWS_ECM, &air::forgery(&air::news_ecm(4), n));
+        rig.section(air::NEWS_ECM, &air::news_ecm(4));
+        rig.section(air::NEWS_ECM, &air::forgery(&air::news_ecm(4), n));
         if n == 40 {
-            bench.section(air::EMM, &air::deliver(1, 2, 0xA0));
+            rig.section(air::EMM, &air::deliver(1, 2, 0xA0));
         }
-        bench.run(100);
+        rig.run(100);
     }
-    assert_eq!(bench.engine.stats().emm_applied.iter().sum::<u64>(), 1);
-    assert_eq!(bench.period(news), Some(4));
+    assert_eq!(rig.engine.stats().emm_applied.iter().sum::<u64>(), 1);
+    assert_eq!(rig.period(news), Some(4));
 }
 
 /// What is forged on one stream costs a service on another one exchange.
@@ -105,19 +102,19 @@ fn another_stream_waits_for_one_exchange() {
         let criteria = Criteria { free: true, ..Criteria::default() };
         air::ecm_with(1, 1, period, &key(0x20), criteria)
     };
-    let mut bench = Bench::ready();
-    bench.exchange = SLOWEST;
-    bench.open(&air::news());
-    let other = bench.open(&air::pmt(5, other_pid, None, 0x130));
+    let mut rig = Rig::ready();
+    rig.exchange = SLOWEST;
+    rig.open(&air::news());
+    let other = rig.open(&air::pmt(5, other_pid, None, 0x130));
     for n in 0..300 {
         let period = 4 + n / 100;
         for k in 0..3 {
-            bench.section(air::NEWS_ECM, &air::forgery(&air::news_ecm(4), 3 * n + k));
+            rig.section(air::NEWS_ECM, &air::forgery(&air::news_ecm(4), 3 * n + k));
         }
-        bench.section(other_pid, &free(period));
-        bench.run(100);
+        rig.section(other_pid, &free(period));
+        rig.run(100);
         // The exchange on the line, and its own.
-        assert!(n % 100 < 9 || bench.period(other) == Some(period), "{n}");
+        assert!(n % 100 < 9 || rig.period(other) == Some(period), "{n}");
     }
 }
 
@@ -129,76 +126,77 @@ fn a_forgery_while_the_card_is_out_delays_nothing() {
         ("the next", air::forged(&air::news_ecm(5))),
         ("far ahead", air::forged(&air::news_ecm(900))),
     ] {
-        let mut bench = Bench::ready();
-        let news = bench.open(&air::news());
-        bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 500);
-        bench.pull();
-        assert!(!bench.has_words(news));
+        let mut rig = Rig::ready();
+        let news = rig.open(&air::news());
+        rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 500);
+        rig.pull();
+        assert!(!rig.has_words(news));
         for _ in 0..10 {
-            bench.section(air::NEWS_ECM, &forged);
-            bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 200);
+            rig.section(air::NEWS_ECM, &forged);
+            rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 200);
         }
-        bench.inserted = true;
-        let before = bench.card.judged.len();
-        bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 2000);
-        assert_eq!(bench.period(news), Some(4), "{name}");
-        assert_eq!(bench.card.judged[before].0, air::news_ecm(4), "{name}: the good one first");
-        refused_once(&bench.card);
+        rig.inserted = true;
+        let before = rig.card.judged.len();
+        rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 2000);
+        assert_eq!(rig.period(news), Some(4), "{name}");
+        assert_eq!(rig.card.judged[before].0, air::news_ecm(4), "{name}: the good one first");
+        refused_once(&rig.card);
     }
 }
 
 /// The period has changed while the card was out: the ECM that is on air goes before the old one.
 #[test]
 fn a_stale_one_does_not_delay_the_one_on_air() {
-    let mut bench = Bench::ready();
-    let news = bench.open(&air::news());
-    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 500);
-    bench.pull();
-    bench.carousel(air::NEWS_ECM, &air::news_ecm(5), 3000);
-    bench.inserted = true;
-    let before = bench.card.judged.len();
-    bench.carousel(air::NEWS_ECM, &air::news_ecm(5), 2000);
-    assert_eq!(bench.period(news), Some(5));
-    let asked: Vec<_> = bench.card.judged[before..].iter().map(|(section, _)| section).collect();
+    let mut rig = Rig::ready();
+    let news = rig.open(&air::news());
+    rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 500);
+    rig.pull();
+    rig.carousel(air::NEWS_ECM, &air::news_ecm(5), 3000);
+    rig.inserted = true;
+    let before = rig.card.judged.len();
+    rig.carousel(air::NEWS_ECM, &air::news_ecm(5), 2000);
+    assert_eq!(rig.period(news), Some(5));
+    let asked: Vec<_> = rig.card.judged[before..].iter().map(|(section, _)| section).collect();
     assert_eq!(asked, [&air::news_ecm(5)], "the old one is not asked for any more");
 }
 
 /// The good one is repeated seldom, forgeries often: it has its turn all the same.
 #[test]
 fn a_good_one_that_is_repeated_seldom_is_played_again() {
-    let mut bench = Bench::ready();
-    bench.exchange = SLOWEST;
-    let news = bench.open(&air::news());
-    bench.section(air::NEWS_ECM, &air::news_ecm(4));
-    bench.run(1500);
-    bench.pull();
-    bench.inserted = true;
+    let mut rig = Rig::ready();
+    rig.exchange = SLOWEST;
+    let news = rig.open(&air::news());
+    rig.section(air::NEWS_ECM, &air::news_ecm(4));
+    rig.run(1500);
+    rig.pull();
+    rig.inserted = true;
     for n in 0..40 {
-        bench.section(air::NEWS_ECM, &air::forgery(&air::news_ecm(4), n));
-        bench.run(100);
+        rig.section(air::NEWS_ECM, &air::forgery(&air::news_ecm(4), n));
+        rig.run(100);
     }
-    assert_eq!(bench.period(news), Some(4));
+    assert_eq!(rig.period(news), Some(4));
 }
 
-/// What the card called not authentic stays so, whatever key comes; what it had no key for does not.
+/// What the card called not authentic stays so, whatever key comes; what it had no key for does
+/// not.
 #[test]
 fn a_key_makes_no_forgery_good() {
-    let mut bench = Bench::ready();
-    bench.tune_emms();
-    let news = bench.open(&air::news());
+    let mut rig = Rig::ready();
+    rig.tune_emms();
+    let news = rig.open(&air::news());
     let forged = air::forged(&air::news_ecm(4));
     let early = air::ecm_with(1, 2, 5, &key(0xA0), air::package(1));
     for section in [&forged, &early] {
-        bench.carousel(air::NEWS_ECM, section, 300);
+        rig.carousel(air::NEWS_ECM, section, 300);
     }
-    bench.section(air::EMM, &air::deliver(1, 2, 0xA0));
-    bench.run(1000);
+    rig.section(air::EMM, &air::deliver(1, 2, 0xA0));
+    rig.run(1000);
     for _ in 0..5 {
-        bench.carousel(air::NEWS_ECM, &forged, 100);
-        bench.carousel(air::NEWS_ECM, &early, 100);
+        rig.carousel(air::NEWS_ECM, &forged, 100);
+        rig.carousel(air::NEWS_ECM, &early, 100);
     }
-    assert_eq!(bench.period(news), Some(5));
-    refused_once(&bench.card);
+    assert_eq!(rig.period(news), Some(5));
+    refused_once(&rig.card);
 }
 
 /// Nobody vouches for a bare status word: the ECM is asked again, but not without end.
@@ -206,19 +204,19 @@ fn a_key_makes_no_forgery_good() {
 fn a_bare_status_word_condemns_nothing() {
     for sw in [0x6A80, 0x6A88, 0x6700, 0x6F00, 0x6985] {
         for times in [1, 2, 3, 5] {
-            let mut bench = Bench::ready();
-            let news = bench.open(&air::news());
-            bench.card.refuse = Some((INS_ECM, sw, times));
-            bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 20_000);
-            assert_eq!(bench.period(news), Some(4), "{sw:04X}, {times} times");
+            let mut rig = Rig::ready();
+            let news = rig.open(&air::news());
+            rig.card.refuse = Some((INS_ECM, sw, times));
+            rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 20_000);
+            assert_eq!(rig.period(news), Some(4), "{sw:04X}, {times} times");
         }
-        let mut bench = Bench::ready();
-        let news = bench.open(&air::news());
-        bench.card.refuse = Some((INS_ECM, sw, usize::MAX));
-        bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 20_000);
-        let asked = bench.card.count(INS_ECM);
+        let mut rig = Rig::ready();
+        let news = rig.open(&air::news());
+        rig.card.refuse = Some((INS_ECM, sw, usize::MAX));
+        rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 20_000);
+        let asked = rig.card.count(INS_ECM);
         assert!((3..=8).contains(&asked), "{sw:04X}: asked {asked} times in 20 s");
-        assert_eq!(reason(&bench, news).0, AccessState::Technical, "{sw:04X}");
+        assert_eq!(reason(&rig, news).0, AccessState::Technical, "{sw:04X}");
     }
 }
 
@@ -228,23 +226,23 @@ fn another_card_condemns_nothing() {
     let other_card = Pseudonym::new([7; 8]);
     let mut stored = air::stored_pairing();
     stored.push(("pairing.1".to_owned(), air::box_pair(1, other_card, 0)));
-    let mut bench = Bench::new(bench::config(stored));
-    bench.run(1000);
-    let news = bench.open(&air::news());
-    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 500);
-    bench.pull();
+    let mut rig = Rig::new(config(stored));
+    rig.run(1000);
+    let news = rig.open(&air::news());
+    rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 500);
+    rig.pull();
     let mut other = ModelCard::new();
     other.pseudonym = other_card;
     other.service.insert((1, Epoch::new(1)), key(0x77));
-    let ours = std::mem::replace(&mut bench.card, other);
-    bench.inserted = true;
-    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 3000);
-    assert_eq!(reason(&bench, news).1, AccessStatus::REFUSED_ECM);
-    bench.pull();
-    bench.card = ours;
-    bench.inserted = true;
-    bench.carousel(air::NEWS_ECM, &air::news_ecm(4), 3000);
-    assert_eq!(bench.period(news), Some(4));
+    let ours = std::mem::replace(&mut rig.card, other);
+    rig.inserted = true;
+    rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 3000);
+    assert_eq!(reason(&rig, news).1, AccessStatus::REFUSED_ECM);
+    rig.pull();
+    rig.card = ours;
+    rig.inserted = true;
+    rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 3000);
+    assert_eq!(rig.period(news), Some(4));
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -277,38 +275,38 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever came before: once the card is there and its ECM on air, its words are out within the
-    /// time that a section is set aside for, and a reset.
+    /// Whatever came before: once the card is there and its ECM on air, its words are out within
+    /// the time that a section is set aside for, and a reset.
     #[test]
     fn the_words_come(steps in proptest::collection::vec(step(), 0..80)) {
-        let mut bench = Bench::ready();
-        bench.exchange = SLOWEST;
-        let news = bench.open(&air::news());
+        let mut rig = Rig::ready();
+        rig.exchange = SLOWEST;
+        let news = rig.open(&air::news());
         let mut period = 4;
         for step in steps {
             match step {
-                Step::Genuine => bench.section(air::NEWS_ECM, &air::news_ecm(period)),
+                Step::Genuine => rig.section(air::NEWS_ECM, &air::news_ecm(period)),
                 Step::Forged(n) => {
-                    bench.section(air::NEWS_ECM, &air::forgery(&air::news_ecm(period), n.into()));
+                    rig.section(air::NEWS_ECM, &air::forgery(&air::news_ecm(period), n.into()));
                 }
                 Step::Ahead(n) => {
                     let ahead = air::news_ecm(period + 1 + u32::from(n));
-                    bench.section(air::NEWS_ECM, &air::forgery(&ahead, n.into()));
+                    rig.section(air::NEWS_ECM, &air::forgery(&ahead, n.into()));
                 }
                 Step::Period => period += 1,
-                Step::Pull => bench.inserted = false,
-                Step::Insert => bench.inserted = true,
-                Step::Lose => bench.lose += 1,
-                Step::Bare => bench.card.refuse = Some((INS_ECM, 0x6A80, 1)),
-                Step::Wait(ms) => bench.run(ms.into()),
+                Step::Pull => rig.inserted = false,
+                Step::Insert => rig.inserted = true,
+                Step::Lose => rig.lose += 1,
+                Step::Bare => rig.card.refuse = Some((INS_ECM, 0x6A80, 1)),
+                Step::Wait(ms) => rig.run(ms.into()),
             }
         }
-        bench.inserted = true;
-        bench.lose = 0;
-        bench.card.refuse = None;
-        bench.carousel(air::NEWS_ECM, &air::news_ecm(period), 12_000);
-        prop_assert_eq!(bench.period(news), Some(period));
-        prop_assert_eq!(reason(&bench, news).0, AccessState::Granted);
-        refused_once(&bench.card);
+        rig.inserted = true;
+        rig.lose = 0;
+        rig.card.refuse = None;
+        rig.carousel(air::NEWS_ECM, &air::news_ecm(period), 12_000);
+        prop_assert_eq!(rig.period(news), Some(period));
+        prop_assert_eq!(reason(&rig, news).0, AccessState::Granted);
+        refused_once(&rig.card);
     }
 }

@@ -1,11 +1,8 @@
 //! An ECM that goes through the engine, for two sessions, costs no heap allocation once warm, nor
 //! does a forged one.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::{CARD, ModelCard};
-use bench::{air, config};
+use crate::rig::card::{CARD, ModelCard};
+use crate::rig::{air, config};
 use cam_core::{CardState, Engine, Handover, Input, Output};
 use cam_types::Instant;
 use ecm_emm::card::{AccessStatus, INS_ECM};

@@ -1,11 +1,8 @@
 //! What PMTs say and what is made of it: scrambling mode, tables of tomorrow, other systems and
 //! operators, more streams than are served.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::{OPERATOR, key, slot};
-use bench::{Bench, air};
+use crate::rig::card::{OPERATOR, key, slot};
+use crate::rig::{Rig, air, config};
 use cam_core::{AccessState, AccessStatus, Event, Input, Remedy, SessionId};
 use cam_types::{CaSystemId, CasTime, ChannelId, Epoch, Pid, Secret};
 use ecm_emm::ca_descriptor::CaDescriptor;
@@ -78,14 +75,14 @@ fn ca(system: CaSystemId, pid: Pid, private: &[u8]) -> Vec<u8> {
     out
 }
 
-fn shown(bench: &Bench, session: SessionId) -> (AccessState, AccessStatus) {
-    let access = bench.engine.access(session).unwrap();
+fn shown(rig: &Rig, session: SessionId) -> (AccessState, AccessStatus) {
+    let access = rig.engine.access(session).unwrap();
     (access.state, access.reason)
 }
 
 /// What was told of scrambling modes: signalled and used.
-fn told(bench: &mut Bench) -> Vec<(u8, u8)> {
-    let events = bench.take_events().into_iter();
+fn told(rig: &mut Rig) -> Vec<(u8, u8)> {
+    let events = rig.take_events().into_iter();
     events
         .filter_map(|event| match event {
             Event::ModeDisagrees { signalled, used, .. } => Some((signalled.0, used.0)),
@@ -115,95 +112,106 @@ fn the_mode_follows_the_length_of_the_control_words() {
         (Some(0xFF), 0xFF, 0xFF),
     ] {
         for (ecm, used) in [(ecm64(4), by_8), (air::news_ecm(4), by_16)] {
-            let mut bench = Bench::ready();
-            let session = bench.open(&air::pmt(1, air::NEWS_ECM, signalled, 0x100));
-            bench.section(air::NEWS_ECM, &ecm);
-            bench.run(300);
-            let words = &bench.words[&(session.0, air::NEWS_ECM)];
+            let mut rig = Rig::ready();
+            let session = rig.open(&air::pmt(1, air::NEWS_ECM, signalled, 0x100));
+            rig.section(air::NEWS_ECM, &ecm);
+            rig.run(300);
+            let words = &rig.words[&(session.0, air::NEWS_ECM)];
             assert_eq!(words.mode, used, "{signalled:02X?}");
             let disagrees = signalled.filter(|mode| *mode != used);
             let expected: Vec<_> = disagrees.map(|mode| (mode, used)).into_iter().collect();
-            assert_eq!(told(&mut bench), expected, "{signalled:02X?}");
+            assert_eq!(told(&mut rig), expected, "{signalled:02X?}");
         }
     }
 }
 
 #[test]
 fn a_mode_that_disagrees_is_told_once_for_each_change() {
-    let mut bench = Bench::ready();
-    let session = bench.open(&air::pmt(1, air::NEWS_ECM, Some(2), 0x100));
+    let mut rig = Rig::ready();
+    let session = rig.open(&air::pmt(1, air::NEWS_ECM, Some(2), 0x100));
     for period in 4..7 {
-        bench.section(air::NEWS_ECM, &air::news_ecm(period));
-        bench.run(300);
+        rig.section(air::NEWS_ECM, &air::news_ecm(period));
+        rig.run(300);
     }
-    assert_eq!(told(&mut bench), [(2, 0x10)]);
+    assert_eq!(told(&mut rig), [(2, 0x10)]);
     for (ecm, expected) in
         [(ecm64(7), &[][..]), (air::news_ecm(8), &[(2, 0x10)]), (air::news_ecm(9), &[])]
     {
-        bench.section(air::NEWS_ECM, &ecm);
-        bench.run(300);
-        assert_eq!(told(&mut bench), expected);
+        rig.section(air::NEWS_ECM, &ecm);
+        rig.run(300);
+        assert_eq!(told(&mut rig), expected);
     }
     // Another mode in the PMT: the descrambler gets the words again, as they are used now.
     for (signalled, used, expected) in
         [(0x01, 0x10, &[(1, 0x10)][..]), (0x11, 0x11, &[]), (0x01, 0x10, &[(1, 0x10)])]
     {
         let pmt = air::pmt(1, air::NEWS_ECM, Some(signalled), 0x100);
-        bench.engine.session_update(bench.now, session, &pmt).unwrap();
-        bench.drain();
-        assert_eq!(bench.words[&(session.0, air::NEWS_ECM)].mode, used);
-        assert_eq!(told(&mut bench), expected);
+        rig.engine.session_update(rig.now, session, &pmt).unwrap();
+        rig.drain();
+        assert_eq!(rig.words[&(session.0, air::NEWS_ECM)].mode, used);
+        assert_eq!(told(&mut rig), expected);
     }
 }
 
 /// current_next_indicator 0: the table is not yet applicable.
 #[test]
 fn a_next_table_is_refused_and_touches_nothing() {
-    let mut bench = Bench::ready();
+    let mut rig = Rig::ready();
     let next = changed(&air::pmt(1, air::CINEMA_ECM, Some(0x10), 0x200), |s| s.current = false);
-    let refused = bench.engine.session_open(bench.now, 0, &next).unwrap_err().to_string();
+    let refused = rig.engine.session_open(rig.now, 0, &next).unwrap_err().to_string();
     assert!(refused.contains("current_next_indicator"), "{refused}");
-    let session = bench.open(&air::news());
-    bench.section(air::NEWS_ECM, &air::news_ecm(4));
-    bench.run(300);
-    let (words, filters) = (bench.words.clone(), bench.engine.filters().to_vec());
-    let refused = bench.engine.session_update(bench.now, session, &next).unwrap_err().to_string();
+    let session = rig.open(&air::news());
+    rig.section(air::NEWS_ECM, &air::news_ecm(4));
+    rig.run(300);
+    let (words, filters) = (rig.words.clone(), rig.engine.filters().to_vec());
+    let refused = rig.engine.session_update(rig.now, session, &next).unwrap_err().to_string();
     assert!(refused.contains("current_next_indicator"), "{refused}");
-    bench.drain();
-    assert_eq!((&bench.words, bench.engine.filters()), (&words, filters.as_slice()));
-    assert_eq!(bench.engine.stats().table_malformed, 0, "it is well formed");
+    rig.drain();
+    assert_eq!((&rig.words, rig.engine.filters()), (&words, filters.as_slice()));
+    assert_eq!(rig.engine.stats().table_malformed, 0, "it is well formed");
     // The same table once it is current.
     let current = changed(&next, |section| section.current = true);
-    bench.engine.session_update(bench.now, session, &current).unwrap();
-    bench.drain();
-    assert!(!bench.has_words(session));
+    rig.engine.session_update(rig.now, session, &current).unwrap();
+    rig.drain();
+    assert!(!rig.has_words(session));
 }
 
-fn cat(current: bool, number: (u8, u8), pids: std::ops::Range<u16>) -> Vec<u8> {
+fn cat(number: (u8, u8), pids: std::ops::Range<u16>) -> Vec<u8> {
+    let mut out = Vec::new();
+    with_cat(number, pids, |cat| cat.emit(&mut out).unwrap());
+    out
+}
+
+/// The same of tomorrow.
+fn next_cat(number: (u8, u8), pids: std::ops::Range<u16>) -> Vec<u8> {
+    let mut out = Vec::new();
+    with_cat(number, pids, |cat| Cat { current: false, ..cat }.emit(&mut out).unwrap());
+    out
+}
+
+fn with_cat(number: (u8, u8), pids: std::ops::Range<u16>, emit: impl FnOnce(Cat<'_>)) {
     let descriptors: Vec<u8> =
         pids.flat_map(|pid| ca(air::SYSTEM, Pid::from_field(pid), &[])).collect();
     let descriptors = Descriptors::parse(&descriptors).unwrap();
-    let mut out = Vec::new();
-    Cat { version: 0, current, number, descriptors }.emit(&mut out).unwrap();
-    out
+    emit(Cat { version: 0, current: true, number, descriptors });
 }
 
 /// The CAT: its sections add up, those of tomorrow and damaged ones change nothing, and every EMM
 /// stream that one section can name is served.
 #[test]
 fn the_cat_is_read_as_it_stands() {
-    let mut damaged = cat(true, (0, 0), 0x300..0x301);
+    let mut damaged = cat((0, 0), 0x300..0x301);
     *damaged.last_mut().unwrap() ^= 1;
-    let mut bench = Bench::new(bench::config(air::stored_pairing()));
+    let mut rig = Rig::new(config(air::stored_pairing()));
     for (section, expected) in [
-        (cat(true, (0, 1), 0x150..0x152), vec![0x150, 0x151]),
-        (cat(true, (1, 1), 0x152..0x153), vec![0x150, 0x151, 0x152]),
-        (cat(false, (0, 0), 0x300..0x301), vec![0x150, 0x151, 0x152]),
+        (cat((0, 1), 0x150..0x152), vec![0x150, 0x151]),
+        (cat((1, 1), 0x152..0x153), vec![0x150, 0x151, 0x152]),
+        (next_cat((0, 0), 0x300..0x301), vec![0x150, 0x151, 0x152]),
         (damaged, vec![0x150, 0x151, 0x152]),
-        (cat(true, (0, 0), 0x400..0x4A8), (0x400..0x4A8).collect()),
+        (cat((0, 0), 0x400..0x4A8), (0x400..0x4A8).collect()),
     ] {
-        bench.input(Input::Cat { source: 0, section: &section });
-        let wanted: Vec<u16> = bench.engine.filters().iter().map(|f| f.pid.value()).collect();
+        rig.input(Input::Cat { source: 0, section: &section });
+        let wanted: Vec<u16> = rig.engine.filters().iter().map(|f| f.pid.value()).collect();
         assert_eq!(wanted, expected);
     }
 }
@@ -211,11 +219,11 @@ fn the_cat_is_read_as_it_stands() {
 /// More EMM streams than are served are told once, and are nothing to another source.
 #[test]
 fn too_many_emm_streams_of_a_source_are_told_once() {
-    let mut bench = Bench::new(bench::config(air::stored_pairing()));
-    let long = [cat(true, (0, 1), 0x400..0x4A8), cat(true, (1, 1), 0x500..0x5A8)];
-    let short = [cat(true, (0, 0), 0x400..0x4A8)];
-    let wanted = |bench: &Bench, source| {
-        let of_source = bench.engine.filters().iter().filter(|filter| filter.source == source);
+    let mut rig = Rig::new(config(air::stored_pairing()));
+    let long = [cat((0, 1), 0x400..0x4A8), cat((1, 1), 0x500..0x5A8)];
+    let short = [cat((0, 0), 0x400..0x4A8)];
+    let wanted = |rig: &Rig, source| {
+        let of_source = rig.engine.filters().iter().filter(|filter| filter.source == source);
         of_source.map(|filter| filter.pid).collect::<std::collections::BTreeSet<_>>().len()
     };
     for (source, sections, told, streams) in [
@@ -227,10 +235,10 @@ fn too_many_emm_streams_of_a_source_are_told_once() {
         (1, &long, &[1], 256),
     ] {
         for section in sections {
-            bench.input(Input::Cat { source, section });
+            rig.input(Input::Cat { source, section });
         }
-        assert_eq!(wanted(&bench, source), streams, "source {source}");
-        let left_out: Vec<u8> = bench
+        assert_eq!(wanted(&rig, source), streams, "source {source}");
+        let left_out: Vec<u8> = rig
             .take_events()
             .into_iter()
             .filter_map(|event| match event {
@@ -240,16 +248,16 @@ fn too_many_emm_streams_of_a_source_are_told_once() {
             .collect();
         assert_eq!(left_out, told, "source {source}");
     }
-    assert_eq!(wanted(&bench, 2), 168, "what another source has stays");
+    assert_eq!(wanted(&rig, 2), 168, "what another source has stays");
 }
 
 /// What is no PMT of the session's programme is refused by name and touches nothing.
 #[test]
 fn another_table_is_refused_and_touches_nothing() {
-    let mut bench = Bench::ready();
-    let session = bench.open(&air::news());
-    bench.section(air::NEWS_ECM, &air::news_ecm(4));
-    bench.run(300);
+    let mut rig = Rig::ready();
+    let session = rig.open(&air::news());
+    rig.section(air::NEWS_ECM, &air::news_ecm(4));
+    rig.run(300);
     let mut damaged = air::news();
     *damaged.last_mut().unwrap() ^= 1;
     for (octets, named) in [
@@ -265,19 +273,19 @@ fn another_table_is_refused_and_touches_nothing() {
         (air::news()[..20].to_vec(), "octets expected, 17 there"),
         (vec![], "table_id"),
     ] {
-        let why = bench.engine.session_update(bench.now, session, &octets).unwrap_err().to_string();
+        let why = rig.engine.session_update(rig.now, session, &octets).unwrap_err().to_string();
         assert!(why.contains(named), "{named}: {why}");
-        bench.drain();
-        assert!(bench.has_words(session), "{named}");
+        rig.drain();
+        assert!(rig.has_words(session), "{named}");
     }
-    assert_eq!(bench.engine.stats().table_malformed, 7, "another programme's is well formed");
+    assert_eq!(rig.engine.stats().table_malformed, 7, "another programme's is well formed");
     // A version is only a number: the same one with other streams, and one that wrapped.
     for (version, es) in [(0, 0x200), (31, 0x300), (0, 0x400)] {
         let pmt = air::pmt(1, air::NEWS_ECM, Some(0x10), es);
         let pmt = changed(&pmt, |section| section.version = version);
-        bench.engine.session_update(bench.now, session, &pmt).unwrap();
-        bench.drain();
-        assert_eq!(bench.words[&(session.0, air::NEWS_ECM)].es_pids[0], Pid::from_field(es));
+        rig.engine.session_update(rig.now, session, &pmt).unwrap();
+        rig.drain();
+        assert_eq!(rig.words[&(session.0, air::NEWS_ECM)].es_pids[0], Pid::from_field(es));
     }
 }
 
@@ -312,26 +320,27 @@ fn foreign_systems_and_operators() {
         ("private data cut short", ours(&mine[..2]), pending, pending),
         ("no stream", ca(air::SYSTEM, Pid::NULL, &mine), clear, clear),
     ] {
-        let mut bench = Bench::ready();
+        let mut rig = Rig::ready();
         let pmt = air::pmt_of(1, &ca, None, 0x100);
-        let session = bench.open(&pmt);
-        assert_eq!(shown(&bench, session), expected, "{what}");
+        let session = rig.open(&pmt);
+        assert_eq!(shown(&rig, session), expected, "{what}");
         // The session is there before the card.
-        let mut bench = Bench::new(bench::config(air::stored_pairing()));
-        let session = bench.open(&pmt);
-        let access = bench.engine.access(session).unwrap();
+        let mut rig = Rig::new(config(air::stored_pairing()));
+        let session = rig.open(&pmt);
+        let access = rig.engine.access(session).unwrap();
         if early == pending {
-            assert_eq!(access.reason, bench.engine.card().reason, "{what}");
+            assert_eq!(access.reason, rig.engine.card().reason, "{what}");
         } else {
-            assert_eq!(shown(&bench, session), early, "{what}");
+            assert_eq!(shown(&rig, session), early, "{what}");
         }
         assert_eq!(access.operator, None, "{what}: no card, no operator");
-        bench.run(1000);
-        assert_eq!(shown(&bench, session), expected, "{what}, after the card");
+        rig.run(1000);
+        assert_eq!(shown(&rig, session), expected, "{what}, after the card");
     }
 }
 
-/// A component that cannot be served is told, the worst of them; the others are served all the same.
+/// A component that cannot be served is told, the worst of them; the others are served all the
+/// same.
 #[test]
 fn a_component_left_out_is_told_and_the_others_keep_their_keys() {
     use AccessStatus as Reason;
@@ -362,22 +371,22 @@ fn a_component_left_out_is_told_and_the_others_keep_their_keys() {
     ] {
         let pmt =
             pmt_by_component(&served, &[&components[..], std::slice::from_ref(&served)].concat());
-        let mut bench = Bench::new(bench::config(air::stored_pairing()));
-        let session = bench.open(&pmt);
-        let card = bench.engine.card().reason;
-        assert_eq!(shown(&bench, session).1, card, "{what}: without a card that is what is wrong");
-        bench.run(1000);
+        let mut rig = Rig::new(config(air::stored_pairing()));
+        let session = rig.open(&pmt);
+        let card = rig.engine.card().reason;
+        assert_eq!(shown(&rig, session).1, card, "{what}: without a card that is what is wrong");
+        rig.run(1000);
         let pending = if expected == granted { Reason::PENDING } else { expected };
-        assert_eq!(shown(&bench, session).1, pending, "{what}, before the first ECM");
+        assert_eq!(shown(&rig, session).1, pending, "{what}, before the first ECM");
         let rated = air::rated_ecm(1, 1, 4, &key(0x20), air::package(1), 3);
-        bench.section(air::NEWS_ECM, &rated);
-        bench.run(300);
-        assert_eq!(shown(&bench, session).1, expected, "{what}");
-        let access = bench.engine.access(session).unwrap();
+        rig.section(air::NEWS_ECM, &rated);
+        rig.run(300);
+        assert_eq!(shown(&rig, session).1, expected, "{what}");
+        let access = rig.engine.access(session).unwrap();
         assert!(access.crypto_period.is_some(), "{what}: the keys stay");
         assert_eq!(access.rating, 3, "{what}: what the card says of the served ones");
         let component = Pid::from_field(0x100 + components.len() as u16);
-        let words = &bench.words[&(session.0, air::NEWS_ECM)];
+        let words = &rig.words[&(session.0, air::NEWS_ECM)];
         assert!(words.es_pids.contains(&component), "{what}");
         let remedy = match expected {
             Reason::NO_KEY => Remedy::Emm,
@@ -387,15 +396,15 @@ fn a_component_left_out_is_told_and_the_others_keep_their_keys() {
         assert_eq!(access.remedy, remedy, "{what}");
         // A refusal of what is served goes before it: that is what the viewer can change.
         let denied = air::ecm_with(1, 1, 6, &key(0x20), air::package(7));
-        bench.section(air::NEWS_ECM, &denied);
-        bench.run(300);
-        assert_eq!(shown(&bench, session).1, Reason::NO_RIGHT, "{what}");
+        rig.section(air::NEWS_ECM, &denied);
+        rig.run(300);
+        assert_eq!(shown(&rig, session).1, Reason::NO_RIGHT, "{what}");
         // It ends with the PMT that ends it.
-        bench.section(air::NEWS_ECM, &air::news_ecm(8));
-        bench.run(300);
-        bench.engine.session_update(bench.now, session, &air::news()).unwrap();
-        bench.drain();
-        assert_eq!(shown(&bench, session).1, granted, "{what}");
+        rig.section(air::NEWS_ECM, &air::news_ecm(8));
+        rig.run(300);
+        rig.engine.session_update(rig.now, session, &air::news()).unwrap();
+        rig.drain();
+        assert_eq!(shown(&rig, session).1, granted, "{what}");
     }
 }
 
@@ -416,12 +425,12 @@ fn a_descriptor_that_names_the_operator_goes_first() {
             ([nameless.clone(), others.clone()], any, None),
             ([others.clone(), nameless.clone()], any, None),
         ] {
-            let mut bench = Bench::ready();
-            let session = bench.open(&air::pmt_of(1, &ca.concat(), None, 0x100));
-            bench.section(chosen, &air::news_ecm(4));
-            bench.run(300);
-            assert!(bench.words.contains_key(&(session.0, chosen)), "{private:02X?}");
-            assert_eq!(bench.engine.access(session).unwrap().operator, operator);
+            let mut rig = Rig::ready();
+            let session = rig.open(&air::pmt_of(1, &ca.concat(), None, 0x100));
+            rig.section(chosen, &air::news_ecm(4));
+            rig.run(300);
+            assert!(rig.words.contains_key(&(session.0, chosen)), "{private:02X?}");
+            assert_eq!(rig.engine.access(session).unwrap().operator, operator);
         }
     }
 }
@@ -429,11 +438,11 @@ fn a_descriptor_that_names_the_operator_goes_first() {
 /// The first section that arrived before the card is not lost when the card names its operator.
 #[test]
 fn the_card_finds_the_section_that_waits_for_it() {
-    let mut bench = Bench::new(bench::config(air::stored_pairing()));
-    let session = bench.open(&air::news());
-    bench.section(air::NEWS_ECM, &air::news_ecm(4));
-    bench.run(1500);
-    assert!(bench.has_words(session));
+    let mut rig = Rig::new(config(air::stored_pairing()));
+    let session = rig.open(&air::news());
+    rig.section(air::NEWS_ECM, &air::news_ecm(4));
+    rig.run(1500);
+    assert!(rig.has_words(session));
 }
 
 /// More ECM streams than are served: the served ones keep their keys, and it is told.
@@ -451,31 +460,31 @@ fn too_many_ecm_streams_are_told() {
         (17, AccessStatus::TOO_MANY_STREAMS),
         (60, AccessStatus::TOO_MANY_STREAMS),
     ] {
-        let mut bench = Bench::ready();
-        let session = bench.open(&streams(count));
+        let mut rig = Rig::ready();
+        let session = rig.open(&streams(count));
         for _ in 0..5 {
             for n in 0..count {
-                bench.section(Pid::from_field(0x0800 + n), &air::news_ecm(4 + 2 * u32::from(n)));
+                rig.section(Pid::from_field(0x0800 + n), &air::news_ecm(4 + 2 * u32::from(n)));
             }
-            bench.run(1000);
+            rig.run(1000);
         }
-        assert_eq!(bench.words.len(), usize::from(count.min(16)));
-        assert_eq!(bench.engine.filters().len(), 2 * usize::from(count.min(16)), "bounded");
-        let access = bench.engine.access(session).unwrap();
+        assert_eq!(rig.words.len(), usize::from(count.min(16)));
+        assert_eq!(rig.engine.filters().len(), 2 * usize::from(count.min(16)), "bounded");
+        let access = rig.engine.access(session).unwrap();
         assert_eq!(access.reason, expected, "{count}");
         if expected == AccessStatus::TOO_MANY_STREAMS {
             assert_eq!((access.state, access.remedy), (AccessState::Technical, Remedy::Technician));
             assert!(access.crypto_period.is_some(), "the keys stay");
             // A refusal of what is served goes before it: that is what the viewer can change.
-            bench.section(
+            rig.section(
                 Pid::from_field(0x0800),
                 &air::ecm_with(1, 1, 6, &key(0x20), air::package(7)),
             );
-            bench.run(300);
-            assert_eq!(shown(&bench, session).1, AccessStatus::NO_RIGHT);
+            rig.run(300);
+            assert_eq!(shown(&rig, session).1, AccessStatus::NO_RIGHT);
             // It ends with the PMT that ends it.
-            bench.engine.session_update(bench.now, session, &air::news()).unwrap();
-            assert_eq!(shown(&bench, session).1, AccessStatus::PENDING);
+            rig.engine.session_update(rig.now, session, &air::news()).unwrap();
+            assert_eq!(shown(&rig, session).1, AccessStatus::PENDING);
         }
     }
 }
@@ -488,11 +497,11 @@ fn a_pmt_full_of_components_is_served() {
     for count in [64, 65, 198] {
         let pmt = pmt_by_component(&programme, &vec![vec![]; count]);
         assert!(pmt.len() <= 1024);
-        let mut bench = Bench::ready();
-        let session = bench.open(&pmt);
-        bench.section(air::NEWS_ECM, &air::news_ecm(4));
-        bench.run(300);
-        assert_eq!(bench.words[&(session.0, air::NEWS_ECM)].es_pids.len(), count);
-        assert_eq!(shown(&bench, session).0, AccessState::Granted);
+        let mut rig = Rig::ready();
+        let session = rig.open(&pmt);
+        rig.section(air::NEWS_ECM, &air::news_ecm(4));
+        rig.run(300);
+        assert_eq!(rig.words[&(session.0, air::NEWS_ECM)].es_pids.len(), count);
+        assert_eq!(shown(&rig, session).0, AccessState::Granted);
     }
 }

@@ -1,11 +1,8 @@
 //! Forgeries on one stream and EMMs, ten a second each, on the slowest line: whatever else the card
 //! must do still has its turn.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod bench;
-
-use bench::card::{PIN, key};
-use bench::{Bench, SLOWEST, air};
+use crate::rig::card::{PIN, key};
+use crate::rig::{Rig, SLOWEST, air};
 use cam_core::SessionId;
 use cam_types::{PackageId, Pid};
 use ecm_emm::emm::EmmCommand;
@@ -20,7 +17,7 @@ enum Beside {
 }
 
 struct Flood {
-    bench: Bench,
+    rig: Rig,
     /// The service on the other stream.
     other: SessionId,
     ecm: Vec<u8>,
@@ -31,28 +28,28 @@ struct Flood {
 impl Flood {
     /// The other service shows the card's decision about this ECM.
     fn new(beside: Beside, ecm: Vec<u8>) -> Self {
-        let mut bench = Bench::ready();
-        bench.tune_emms();
-        bench.open(&air::news());
-        let other = bench.open(&air::pmt(5, OTHER_ECM, None, 0x130));
-        bench.carousel(OTHER_ECM, &ecm, 1000);
-        bench.exchange = SLOWEST;
-        Self { bench, other, ecm, beside, rounds: 0 }
+        let mut rig = Rig::ready();
+        rig.tune_emms();
+        rig.open(&air::news());
+        let other = rig.open(&air::pmt(5, OTHER_ECM, None, 0x130));
+        rig.carousel(OTHER_ECM, &ecm, 1000);
+        rig.exchange = SLOWEST;
+        Self { rig, other, ecm, beside, rounds: 0 }
     }
 
     /// Lets it flow until `done`; gives how many milliseconds that took.
-    fn until(&mut self, what: &str, done: impl Fn(&Bench, SessionId) -> bool) -> u32 {
+    fn until(&mut self, what: &str, done: impl Fn(&Rig, SessionId) -> bool) -> u32 {
         let before = self.rounds;
-        while !done(&self.bench, self.other) {
+        while !done(&self.rig, self.other) {
             assert!(self.rounds - before < 200, "{what}: not within 20 s");
             let n = self.rounds;
             self.rounds += 1;
-            self.bench.section(air::NEWS_ECM, &air::forgery(&air::news_ecm(4), n));
+            self.rig.section(air::NEWS_ECM, &air::forgery(&air::news_ecm(4), n));
             if self.beside == Beside::Emms {
-                self.bench.section(air::EMM, &air::emm(100 + n, &[air::grant(7)]));
+                self.rig.section(air::EMM, &air::emm(100 + n, &[air::grant(7)]));
             }
-            self.bench.section(OTHER_ECM, &self.ecm);
-            self.bench.run(100);
+            self.rig.section(OTHER_ECM, &self.ecm);
+            self.rig.run(100);
         }
         100 * (self.rounds - before)
     }
@@ -67,11 +64,11 @@ fn free() -> Vec<u8> {
 fn after_a_reset_the_other_service_has_its_words() {
     for beside in [Beside::Nothing, Beside::Emms] {
         let mut flood = Flood::new(beside, free());
-        flood.bench.pull();
-        assert!(!flood.bench.has_words(flood.other));
-        flood.bench.inserted = true;
+        flood.rig.pull();
+        assert!(!flood.rig.has_words(flood.other));
+        flood.rig.inserted = true;
         // Five exchanges open the session; a forgery, an EMM, and its own.
-        let took = flood.until("reset", Bench::has_words);
+        let took = flood.until("reset", Rig::has_words);
         assert!(took <= 5000, "{beside:?}: {took} ms");
     }
 }
@@ -81,10 +78,10 @@ fn a_revocation_takes_the_other_service() {
     for beside in [Beside::Nothing, Beside::Emms] {
         let ecm = air::ecm_with(1, 1, 4, &key(0x20), air::package(1));
         let mut flood = Flood::new(beside, ecm);
-        assert!(flood.bench.has_words(flood.other));
+        assert!(flood.rig.has_words(flood.other));
         let revoke = EmmCommand::Revoke { package: PackageId::new(1), version: 2 };
-        flood.bench.section(air::EMM, &air::emm(1, &[revoke]));
-        let took = flood.until("revocation", |bench, other| !bench.has_words(other));
+        flood.rig.section(air::EMM, &air::emm(1, &[revoke]));
+        let took = flood.until("revocation", |rig, other| !rig.has_words(other));
         assert!(took <= 3500, "{beside:?}: {took} ms");
     }
 }
@@ -94,16 +91,16 @@ fn a_pin_opens_the_other_service() {
     for beside in [Beside::Nothing, Beside::Emms] {
         let rated = air::rated_ecm(1, 1, 4, &key(0x20), air::package(1), 15);
         let mut flood = Flood::new(beside, rated);
-        flood.bench.card.rating_limit = 9;
-        flood.bench.pull();
-        flood.bench.inserted = true;
-        flood.until("the card", |bench, _| bench.engine.card().pseudonym.is_some());
-        let judged = flood.bench.card.judged.len();
-        flood.until("refused", |bench, _| bench.card.judged.len() > judged + 3);
-        assert!(!flood.bench.has_words(flood.other));
-        flood.bench.engine.pin_verify(flood.bench.now, PIN).unwrap();
-        flood.bench.drain();
-        let took = flood.until("PIN", Bench::has_words);
+        flood.rig.card.rating_limit = 9;
+        flood.rig.pull();
+        flood.rig.inserted = true;
+        flood.until("the card", |rig, _| rig.engine.card().pseudonym.is_some());
+        let judged = flood.rig.card.judged.len();
+        flood.until("refused", |rig, _| rig.card.judged.len() > judged + 3);
+        assert!(!flood.rig.has_words(flood.other));
+        flood.rig.engine.pin_verify(flood.rig.now, PIN).unwrap();
+        flood.rig.drain();
+        let took = flood.until("PIN", Rig::has_words);
         assert!(took <= 4000, "{beside:?}: {took} ms");
     }
 }
@@ -113,8 +110,8 @@ fn a_pin_opens_the_other_service() {
 fn rights_are_read_back() {
     for beside in [Beside::Nothing, Beside::Emms] {
         let mut flood = Flood::new(beside, free());
-        flood.bench.section(air::EMM, &air::emm(1, &[air::grant(5)]));
-        let took = flood.until("rights", |bench, _| bench.engine.rights().len() > 1);
+        flood.rig.section(air::EMM, &air::emm(1, &[air::grant(5)]));
+        let took = flood.until("rights", |rig, _| rig.engine.rights().len() > 1);
         assert!(took <= 8000, "{beside:?}: {took} ms");
     }
 }

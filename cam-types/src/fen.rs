@@ -1,3 +1,5 @@
+//! Money: an amount in fen, which prints as yuan and never overflows unseen.
+
 use core::fmt;
 use core::str::FromStr;
 

@@ -1,3 +1,6 @@
+//! Identifiers of transport stream, conditional access and purse, each with its width and who gives
+//! it out.
+
 use core::fmt;
 
 /// Even or odd: which of the two control words of a service scrambles a packet (ETSI ETR 289).
@@ -46,7 +49,7 @@ impl Pid {
         Self(field & 0x1FFF)
     }
 
-    /// The number.
+    /// As a number.
     pub const fn value(self) -> u16 {
         self.0
     }
@@ -80,7 +83,7 @@ macro_rules! number {
                 self.0.to_be_bytes()
             }
 
-            /// The number.
+            /// As a number.
             pub const fn value(self) -> $int {
                 self.0
             }

@@ -1,3 +1,5 @@
+//! Moments on a clock that somebody else reads.
+
 use core::time::Duration;
 
 /// A moment of the driver's monotonic clock, in microseconds since any fixed point.

@@ -1,4 +1,5 @@
-//! What a computation costs in blocks of its ciphers: the measure of the nominal card (`docs/spec/card.md`).
+//! What a computation costs in blocks of its ciphers: the measure of the nominal card
+//! (`docs/spec/card.md`).
 //!
 //! Built with the feature `meter` only, for benchmarks.
 

@@ -1,3 +1,5 @@
+//! Reading received octets without running past their end, and what can be wrong with them.
+
 use core::fmt;
 
 /// A cursor over received octets that cannot run past their end.
@@ -81,7 +83,7 @@ pub enum DecodeError {
     Missing(&'static str),
     /// The octets end inside this field, whose length is known.
     Short {
-        /// The field.
+        /// Which field it is.
         field: &'static str,
         /// How many octets it has.
         expected: usize,
@@ -97,14 +99,14 @@ pub enum DecodeError {
     },
     /// A field holds a value that its definition does not allow.
     Invalid {
-        /// The field.
+        /// Which field it is.
         field: &'static str,
         /// What it held.
         got: u32,
     },
     /// As [`DecodeError::Invalid`], of a field of which it can be said what is right.
     Wrong {
-        /// The field.
+        /// Which field it is.
         field: &'static str,
         /// What it held.
         got: u32,

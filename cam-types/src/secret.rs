@@ -1,3 +1,5 @@
+//! Octets that nobody may see: keys, control words, PINs.
+
 use core::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};

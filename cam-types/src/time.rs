@@ -1,3 +1,5 @@
+//! Dates and times: the CAS counts seconds, the purse has BCD digits in China Standard Time.
+
 use core::fmt;
 
 /// Seconds since 2000-01-01 00:00:00 UTC, 32 bits: the time of ECMs, EMMs and the card's clock.

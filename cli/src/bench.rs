@@ -1,5 +1,6 @@
 //! A reader at the bench: opened, watched by the trace, stopped by a signal.
-use crate::args::{Common, Failure};
+use crate::args::Common;
+use crate::failure::Failure;
 use crate::hex;
 use crate::trace::Trace;
 use iso7816::apdu::Lengths;
@@ -8,7 +9,8 @@ use iso7816::etu::{Convention, LineParams};
 use iso7816::line::{Cause, Gone, Policy};
 use nix::sys::signal::{SigSet, Signal};
 use stb_shim::clock;
-use stb_shim::reader::{self, Presence};
+use stb_shim::reader::Presence;
+use stb_shim::readers;
 use stb_shim::slot::{Seen, Slot, SlotError};
 use stb_shim::sys::Waker;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,6 +59,22 @@ impl Stop {
     }
 }
 
+/// What to do when no card answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wait {
+    /// Say so.
+    Never,
+    /// Look again and again, until one answers or a signal comes.
+    ForCard,
+}
+
+impl From<bool> for Wait {
+    /// As `--wait` is given.
+    fn from(given: bool) -> Self {
+        if given { Self::ForCard } else { Self::Never }
+    }
+}
+
 /// A card on a reader.
 pub struct Bench {
     pub slot: Slot,
@@ -84,7 +102,7 @@ impl Bench {
     }
 
     fn with(url: &str, mut trace: Option<Trace>, stop: Stop) -> Result<Self, Failure> {
-        let reader = reader::open(url)?;
+        let reader = readers::open(url)?;
         let capabilities = reader.capabilities();
         let policy = Policy {
             max_command: Lengths::MAX_COMMAND,
@@ -121,11 +139,11 @@ impl Bench {
         self.slot.activate(&self.stop.waker)
     }
 
-    /// Brings the card up, with `wait` not before one answers.
-    pub fn bring_up(&mut self, wait: bool) -> Result<Atr, SlotError> {
+    /// Brings the card up, or waits for one.
+    pub fn bring_up(&mut self, wait: Wait) -> Result<Atr, SlotError> {
         loop {
             match self.activate() {
-                Err(error) if wait && no_card(&error) => {}
+                Err(error) if wait == Wait::ForCard && no_card(&error) => {}
                 done => return done,
             }
             if self.stop.waker.wait(Some(clock::now().after(Self::RETRY))) {

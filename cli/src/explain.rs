@@ -6,10 +6,13 @@
 //! Every octet that came is in exactly one row, in order, whatever came.
 mod historical;
 mod interface;
+mod speed;
+
+pub use speed::rate;
 
 use interface::{Interface, Line};
 use iso7816::atr::{Atr, AtrPolicy, Expect};
-use iso7816::etu::LineParams;
+use speed::mhz;
 
 /// What some octets of an answer to reset say.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -74,11 +77,6 @@ pub fn oddities(octets: &[u8], clock_hz: u32) -> Option<String> {
     (!odd.is_empty()).then(|| odd.join(", "))
 }
 
-/// F, D and the bit rate that they make.
-pub fn rate(params: &LineParams) -> String {
-    format!("{} bit/s ({}/{} at {})", params.baud(), params.f, params.d, mhz(params.clock_hz))
-}
-
 fn ts(ts: u8) -> String {
     match ts {
         0x3B => "direct convention: least significant bit first".into(),
@@ -96,13 +94,6 @@ fn historical(count: usize) -> String {
         1 => "1 historical octet".into(),
         count => format!("{count} historical octets"),
     }
-}
-
-fn mhz(hz: u32) -> String {
-    let (whole, rest) = (hz / 1_000_000, hz % 1_000_000);
-    let text = format!("{whole}.{rest:06}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    format!("{text} MHz")
 }
 
 /// Rows in the making: what is taken is never taken twice.

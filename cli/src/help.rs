@@ -4,7 +4,7 @@ mod money;
 pub use money::{CAPP, GATE, LOAD, PROVE, PURCHASE, TILL, WALLET};
 
 use crate::secrets;
-use stb_shim::reader::ADDRESSES;
+use stb_shim::readers::ADDRESSES;
 
 /// `stbcam --help`
 pub fn general() -> String {

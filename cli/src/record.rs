@@ -67,7 +67,7 @@ pub enum Record {
 /// How the line of a card that is up runs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Running {
-    /// T.
+    /// T of the protocol: 0, 1 or 14.
     protocol: u8,
     level: &'static str,
     /// Not told by a reader that takes APDUs.
@@ -243,7 +243,7 @@ impl fmt::Display for Running {
 /// Where records go: standard output.
 #[derive(Clone, Copy, Debug)]
 pub struct Out {
-    /// As objects.
+    /// As objects, one a line.
     pub json: bool,
 }
 

@@ -48,12 +48,12 @@ pub fn shown(apdu: &[u8]) -> String {
     parts.join(" ")
 }
 
-/// So many octets that are not shown.
+/// Two dots for each of this many octets.
 pub fn hidden(octets: usize) -> String {
     vec![".."; octets].join(" ")
 }
 
-/// For `--help`.
+/// The commands that may carry a secret, a line each, for `--help`.
 pub fn list() -> String {
     let mut text = String::new();
     for (ins, name) in SECRET {

@@ -1,4 +1,4 @@
-//! Status words in words.
+//! What a status word means, and whether it is a good one.
 //!
 //! Normative references:
 //!  - ISO/IEC 7816-4 clause 5.6 (status words)

@@ -9,7 +9,7 @@ use stb_shim::slot::Seen;
 use std::fs::File;
 use std::io::{self, Write};
 
-/// Writes a trace.
+/// A trace under way.
 pub struct Trace {
     sink: Box<dyn Write + Send>,
     json: bool,
@@ -168,6 +168,9 @@ mod tests {
         }
     }
 
+    const TEXT: bool = false;
+    const JSON: bool = true;
+
     fn written(json: bool, seen: &[Seen<'_>]) -> String {
         let sink = Sink::default();
         let mut trace = Trace::new(Box::new(sink.clone()), json);
@@ -184,7 +187,7 @@ mod tests {
     fn lines() {
         let runs = LineParams { f: 372, d: 12, guard_etu: 11, ..LineParams::initial(3_579_545) };
         let text = written(
-            false,
+            TEXT,
             &[
                 Seen::Reset(Reset::Cold),
                 Seen::Received { octets: &hex!("3B 00"), damaged: true },
@@ -220,7 +223,7 @@ mod tests {
             Seen::Received { octets: &VERIFY, damaged: true },
             Seen::Sent(&VERIFY),
         ];
-        for json in [false, true] {
+        for json in [TEXT, JSON] {
             let text = written(json, &sent);
             assert!(!text.contains("40 96"), "{text}");
             assert!(text.matches(".. .. .. ..").count() >= 3, "{text}");
@@ -229,7 +232,7 @@ mod tests {
 
     #[test]
     fn objects() {
-        let text = written(true, &[Seen::Sent(&hex!("80 32")), Seen::Reset(Reset::Warm)]);
+        let text = written(JSON, &[Seen::Sent(&hex!("80 32")), Seen::Reset(Reset::Warm)]);
         assert_eq!(
             text,
             "{\"event\":\"trace\",\"t\":0.0015,\"what\":\"sent\",\"octets\":\"80 32\"}\n\

@@ -223,7 +223,7 @@ fn readers_that_cannot_be_opened() {
             refused(arguments, 1, words);
         }
     }
-    let busy = stb_shim::reader::open(&card.url()).unwrap();
+    let busy = stb_shim::readers::open(&card.url()).unwrap();
     refused(&["atr", "--reader", &card.url()], 1, &["is another program using it?"]);
     drop(busy);
     said(&["atr", "--reader", &card.url()], 0);

@@ -284,7 +284,7 @@ pub struct EcmBody {
     pub regions: Regions,
     /// The least EMM level that a card must have.
     pub emm_floor: u16,
-    /// The control words.
+    /// The words of this crypto period and the next.
     pub words: ControlWords,
     /// Who may watch.
     pub criteria: Criteria,

@@ -1,3 +1,5 @@
+//! Why a message cannot be written, and why a sealed one cannot be opened.
+
 use cam_types::DecodeError;
 use core::fmt;
 
@@ -7,7 +9,7 @@ use core::fmt;
 pub enum EncodeError {
     /// The message would be longer than its carrier allows.
     TooLong {
-        /// The message.
+        /// Which message it is.
         message: &'static str,
         /// How long it would be.
         octets: usize,

@@ -22,7 +22,7 @@ pub struct Pmt<'a> {
     pub pcr_pid: Pid,
     /// The loop that is valid for the whole programme.
     pub descriptors: Descriptors<'a>,
-    /// The elementary streams.
+    /// The programme's components.
     pub streams: Streams<'a>,
 }
 

@@ -102,7 +102,7 @@ pub struct ReportRecord {
     pub purse: [u8; 23],
     /// The box's number of a purchase, or the number of a top-up.
     pub terminal_sequence: TerminalSequence,
-    /// The balance after.
+    /// What the purse held after it.
     pub balance: Fen,
     /// What was bought; 0 for a load.
     pub event: EventId,
@@ -279,7 +279,7 @@ impl Report {
 /// The head-end's word that the records up to a receipt have arrived.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Ack {
-    /// The receipt.
+    /// The last receipt of the records that have arrived.
     pub chain: [u8; 8],
 }
 

@@ -5,7 +5,9 @@
 //!  - `docs/spec/ecm.md`, section on suites
 
 use crate::error::OpenError;
-use crate::keys::{KeyContext, KeyMaterial, constant};
+use crate::keys::constant;
+use crate::keys::context::KeyContext;
+use crate::keys::material::KeyMaterial;
 use aes::cipher::{BlockCipherEncrypt, InnerIvInit, StreamCipherCore};
 use aes_kw::AesKwp;
 use aes_siv::siv::CmacSiv;
@@ -316,7 +318,7 @@ impl WrappedKey {
 /// A key of a length that its suite does not use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct KeyLengthError {
-    /// The suite.
+    /// The suite that was to have it.
     pub suite: Suite,
     /// Octets of the key.
     pub got: usize,

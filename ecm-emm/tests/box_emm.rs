@@ -1,10 +1,7 @@
 //! Messages to the box.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
-mod common;
-
+use crate::values::{key, octets, relabelled};
 use cam_types::{Epoch, Key, OperatorId, Pseudonym, StbId};
-use common::{key, octets, relabelled};
 use ecm_emm::box_emm::{BoxCommand, BoxEmm, BoxHeader, BoxPairing, seal};
 use ecm_emm::emm::Emm;
 use ecm_emm::keys::KeyMaterial;

@@ -1,10 +1,7 @@
 //! The card commands' data: round trips, sizes and refusals.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
-mod common;
-
+use crate::values::{epoch, event, fen, octets, operator, time};
 use cam_types::{BcdDate, BcdTime, Fen, Pseudonym, TerminalId, TerminalSequence};
-use common::{epoch, event, fen, octets, operator, time};
 use ecm_emm::card::{
     AccessStatus, CardInfo, EcmAnswer, EmmDetail, EmmOutcome, EmmResult, KeyInfo, Offer, OpenedBy,
     OperatorInfo, PinAnswer, PinBlock, PinError, PurchaseAnswer, PurchaseRequest, PurchaseResult,

@@ -1,10 +1,7 @@
 //! ECM and offer: round trips, damage and limits.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
-mod common;
-
+use crate::values::{epoch, event, fen, key, octets, operator, package, relabelled, suite, time};
 use cam_types::{CasTime, ChannelId, DecodeError, Epoch, OperatorId, PackageId, Secret, Slot};
-use common::{epoch, event, fen, key, octets, operator, package, relabelled, suite, time};
 use ecm_emm::ecm::{
     Blackout, Cci, ControlWords, Criteria, Ecm, EcmBody, EcmHeader, EcmKind, Fingerprint, MAX_ECM,
     Ppt, Ppv, Rating, Regions,

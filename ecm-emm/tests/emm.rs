@@ -1,11 +1,8 @@
 //! EMM: every command there and back, damage, sizes and keys that do not mix.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
-mod common;
-
+use crate::commands::{every_command, header, plaintext, sign, unique};
+use crate::values::{epoch, event, fen, key, octets, operator, package, relabelled, suite, time};
 use cam_types::{BcdDate, BcdTime, Epoch, OperatorId, Pseudonym, StbId, TerminalId};
-use common::commands::{every_command, header, plaintext, sign, unique};
-use common::{epoch, event, fen, key, octets, operator, package, relabelled, suite, time};
 use ecm_emm::ecm::Fingerprint;
 use ecm_emm::emm::{
     Address, Emm, EmmBody, EmmCommand, EmmHeader, KeyDelivery, KeyTarget, MAX_EMM, Pairing, Script,

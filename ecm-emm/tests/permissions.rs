@@ -1,11 +1,8 @@
 //! Who may say what in an EMM, bodies that nobody may say, and the operator's signature.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
-mod common;
-
+use crate::commands::{every_command, forged, header, plaintext, sign, signer, unique};
+use crate::values::key;
 use cam_types::{CasTime, DecodeError, Epoch, Pseudonym};
-use common::commands::{every_command, forged, header, plaintext, sign, signer, unique};
-use common::key;
 use ecm_emm::emm::{
     Address, Emm, EmmCommand, EmmHeader, KeyTarget, PublicKey, may_deliver, permitted,
     role_permitted, seal, seal_signed, tag,

@@ -1,5 +1,4 @@
 //! The primitives under the suites, against their standards.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use aes_kw::{KeyInit, KwAes128, KwAes256, KwpAes192};
 use aes_siv::siv::Aes128Siv;

@@ -1,11 +1,8 @@
 //! PSI and CA_PMT: round trips, and the signalling of real broadcasts.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
-mod common;
-
+use crate::transport::sections_on;
+use crate::values::{octets, pid};
 use cam_types::{CaSystemId, DecodeError, OperatorId, Pid};
-use common::transport::sections_on;
-use common::{octets, pid};
 use ecm_emm::EncodeError;
 use ecm_emm::box_emm::BoxEmm;
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
@@ -98,7 +95,8 @@ fn foreign(stream: &[u8], pids: &[Pid]) -> (usize, usize, usize) {
     (short, long, longest)
 }
 
-/// The capture's signalling names more ECM PIDs than it has ECMs of; the longest ECM has 384 octets.
+/// The capture's signalling names more ECM PIDs than it has ECMs of; the longest ECM has 384
+/// octets.
 #[test]
 fn astra() {
     let found = walk(ASTRA);
@@ -301,7 +299,8 @@ proptest! {
         };
         let object = emitted(|out| ca_pmt.emit(out));
         prop_assert_eq!(CaPmt::parse(&object), Ok(ca_pmt.clone()));
-        // From ca_pmt_list_management on, behind tag and length: the same, unless that begins as a tag.
+        // From ca_pmt_list_management on, behind tag and length: the same, unless that begins as a
+        // tag.
         let head = 4 + match object[3] { 0x81 => 1, 0x82 => 2, _ => 0 };
         let bare = CaPmt::parse(&object[head..]);
         prop_assert_eq!(bare == Ok(ca_pmt), list_management != CaPmt::TAG[0]);

@@ -1,6 +1,5 @@
 //! The sealed samples, and what an independent program (Python `cryptography` 48) computed for the
 //! other suites.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use cam_types::{
     CardId, CasTime, ChannelId, ControlWord, Epoch, EventId, Fen, Key, OperatorId, PackageId,

@@ -1,13 +1,15 @@
 //! 7. Access, card, entitlements
+//!
+//! What the subscriber may see and why, as things stand now. `STBCAM_EV_ACCESS`, `STBCAM_EV_CARD`
+//! and `STBCAM_EV_ENTITLEMENTS` say when it has changed.
 
 use crate::error::Error;
 use crate::guard::guard;
-use crate::reason::{self, words};
-use crate::result::*;
+use crate::reason::c_reason;
+use crate::result::{STBCAM_E_NO_SESSION, stbcam_result_t};
 use crate::size::{self, CStruct};
 use crate::types::{stbcam_session_t, stbcam_t};
-use cam_core::{AccessState, AccessStatus, CardState, KeyVersion, Remedy, Right, SessionId};
-use core::ffi::c_char;
+use cam_core::{AccessState, CardState, KeyVersion, Remedy, Right, SessionId};
 
 /// The card has not been asked yet.
 pub const STBCAM_ACCESS_PENDING: i32 = 0;
@@ -38,7 +40,7 @@ pub const STBCAM_REMEDY_MONEY: i32 = 4;
 pub const STBCAM_REMEDY_TECHNICIAN: i32 = 5;
 
 /// The card wants the PIN for the programme on air.
-pub const STBCAM_ACCESS_PIN_NEEDED: u32 = 1;
+pub const STBCAM_ACCESS_PIN_NEEDED: u32 = 0x01;
 
 /// What a session may show, and why.
 #[repr(C)]
@@ -58,8 +60,8 @@ pub struct stbcam_access_t {
     pub sw: u16,
     /// The CA system in use, 0 for none of ours.
     pub ca_system_id: u16,
-    /// The card's operator that the ECMs in use are for; 0 before a card is known, and where the PMT
-    /// does not name it.
+    /// The card's operator that the ECMs in use are for; 0 before a card is known, and where the
+    /// PMT does not name it.
     pub operator_id: u16,
     /// Copy control information of the last answer.
     pub copy_control: u8,
@@ -74,8 +76,8 @@ pub struct stbcam_access_t {
     /// 0.
     pub reserved: u32,
     /// The end of the right that opened the programme, as the card told it with its last answer, in
-    /// seconds of the Unix epoch. Of several rights it is the one that lasts longest. 0 where no right
-    /// opened it (free, a preview, refused), or the card does not tell it.
+    /// seconds of the Unix epoch. Of several rights it is the one that lasts longest. 0 where no
+    /// right opened it (free, a preview, refused), or the card does not tell it.
     pub expires_utc: i64,
 }
 
@@ -122,22 +124,6 @@ pub unsafe extern "C" fn stbcam_access(
         // SAFETY: the caller upholds this function's contract.
         unsafe { size::put(out, "out", value) }
     })
-}
-
-/// A reason (`STBCAM_REASON_*`) in words for the subscriber. `language` is BCP 47; NULL or a
-/// language that is not there gives English. Static: never freed, never NULL.
-///
-/// Threads: any, also from a callback.
-///
-/// # Safety
-///
-/// * `language` is NULL or a text that ends with a zero.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn stbcam_reason_text(reason: i32, language: *const c_char) -> *const c_char {
-    // SAFETY: the caller upholds this function's contract.
-    let language = unsafe { crate::text::optional(language, "language") }.unwrap_or(None);
-    let status = u8::try_from(reason).map_or(AccessStatus(0xFF), AccessStatus);
-    words(status, language.as_deref()).as_ptr()
 }
 
 /// No card answers.
@@ -363,10 +349,6 @@ fn c_right(right: &Right, keys: &[KeyVersion]) -> stbcam_entitlement_t {
     }
 }
 
-pub(crate) fn c_reason(reason: AccessStatus) -> i32 {
-    reason.0.into()
-}
-
 pub(crate) const fn c_state(state: AccessState) -> i32 {
     match state {
         AccessState::Pending => STBCAM_ACCESS_PENDING,
@@ -398,8 +380,4 @@ pub(crate) const fn c_card_state(state: CardState) -> i32 {
         CardState::Unpaired => STBCAM_CARD_UNPAIRED,
         CardState::Ready => STBCAM_CARD_READY,
     }
-}
-
-pub(crate) fn reason_words(reason: AccessStatus, language: Option<&str>) -> &'static str {
-    reason::words(reason, language).to_str().unwrap_or_default()
 }

@@ -12,7 +12,7 @@ use crate::host::{
     stbcam_descrambler_ops_t, stbcam_log_fn, stbcam_reader_ops_t, stbcam_storage_ops_t,
 };
 use crate::host_reader::HostReader;
-use crate::result::*;
+use crate::result::{STBCAM_E_STRUCT_SIZE, stbcam_result_t};
 use crate::size::{self, CStruct};
 use crate::text;
 use crate::types::stbcam_t;
@@ -21,16 +21,7 @@ use core::ptr;
 use zeroize::Zeroize;
 
 /// No card thread: nothing runs unless `stbcam_step` is called.
-pub const STBCAM_CONFIG_NO_THREAD: u32 = 1;
-
-/// Where the time of `stbcam_set_utc` comes from: not known.
-pub const STBCAM_UTC_UNKNOWN: i32 = 0;
-/// From the broadcast's TDT or TOT.
-pub const STBCAM_UTC_BROADCAST: i32 = 1;
-/// From the network.
-pub const STBCAM_UTC_NETWORK: i32 = 2;
-/// From the box's own clock.
-pub const STBCAM_UTC_RTC: i32 = 3;
+pub const STBCAM_CONFIG_NO_THREAD: u32 = 0x01;
 
 /// What a context is told once. The library copies it; nothing needs to live after `stbcam_open`
 /// but what the `user` pointers point to.
@@ -77,11 +68,11 @@ pub struct stbcam_config_t {
     pub log_user: *mut c_void,
     /// The most talkative level that is logged, one of `STBCAM_LOG_*`. Default: WARN.
     pub log_level: i32,
-    /// At most so many sessions. Default 16.
+    /// The most sessions that are open at once. Default 16.
     pub max_sessions: u32,
-    /// At most so many EMMs wait for the card. Default 64.
+    /// The most EMMs that wait for the card. Default 64.
     pub emm_queue: u32,
-    /// At most so many events wait for the host. Default 256.
+    /// The most events that wait for the host. Default 256.
     pub event_queue: u32,
     /// Octets of the ring between a source and the card thread. Default 65536.
     pub section_ring: u32,
@@ -160,8 +151,8 @@ const DEFAULTS: stbcam_config_t = stbcam_config_t {
 /// Opens a card reader and everything behind it. The reader must be there; a card need not be.
 /// On success `*out` is a new context, to be closed by `stbcam_close`.
 ///
-/// STBCAM_E_ARG: a member is missing or malformed; the details name it. STBCAM_E_NO_READER: the port
-/// is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work.
+/// STBCAM_E_ARG: a member is missing or malformed; the details name it. STBCAM_E_NO_READER: the
+/// port is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work.
 /// STBCAM_E_NOMEM: no thread or descriptor is to be had.
 ///
 /// Threads: any, but not from a callback.
@@ -313,6 +304,15 @@ pub unsafe extern "C" fn stbcam_step(
         unsafe { size::put_optional(next_ms, "next_ms", next) }
     })
 }
+
+/// Where the time of `stbcam_set_utc` comes from: not known.
+pub const STBCAM_UTC_UNKNOWN: i32 = 0;
+/// From the broadcast's TDT or TOT.
+pub const STBCAM_UTC_BROADCAST: i32 = 1;
+/// From the network.
+pub const STBCAM_UTC_NETWORK: i32 = 2;
+/// From the box's own clock.
+pub const STBCAM_UTC_RTC: i32 = 3;
 
 /// Tells the time: seconds of the Unix epoch. It is used for the `utc_s` of events and nothing
 /// else: rights and purchases go by the card's own clock, which only the operator can move.

@@ -1,11 +1,14 @@
 //! What stands behind a handle: engine, card thread or none, log, event in hand.
 
 use crate::error::{Error, Result};
-use crate::gate::{HostDescrambler, HostStorage};
 use crate::host::{stbcam_descrambler_ops_t, stbcam_storage_ops_t};
+use crate::host_descrambler::HostDescrambler;
 use crate::host_reader::HostReader;
+use crate::host_storage::HostStorage;
 use crate::log::LogSink;
-use crate::result::*;
+use crate::result::{
+    STBCAM_E_BUSY, STBCAM_E_NOMEM, STBCAM_E_PANIC, STBCAM_E_STATE, STBCAM_E_STORAGE,
+};
 use cam_core::{Config, Engine, Entropy, PinAnswer, PurchaseError, Ticket};
 use cam_types::{CaSystemId, Instant, Key, StbId, TerminalId};
 use core::time::Duration;
@@ -13,7 +16,8 @@ use stb_shim::cam::Cam;
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, NoDescrambler};
 use stb_shim::driver::Driver;
-use stb_shim::reader::{self, Opener};
+use stb_shim::reader::Opener;
+use stb_shim::readers;
 use stb_shim::storage::{DirectoryStorage, Storage};
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,7 +58,7 @@ impl ReaderChoice {
         match self {
             Self::Url(url) => {
                 let url = url.clone();
-                Box::new(move || reader::open(&url))
+                Box::new(move || readers::open(&url))
             }
             Self::Host(host) => {
                 let host = host.clone();
@@ -301,7 +305,7 @@ fn ca_system_ids(given: &[u16]) -> Vec<u16> {
     if given.is_empty() { vec![0x4AF0] } else { given.to_vec() }
 }
 
-/// The storage twice: as the host's gate, if it is the host's, and as the library uses it.
+/// The storage twice: as the host's table, if it is the host's, and as the library uses it.
 fn storage(settings: &Settings) -> Result<(Option<HostStorage>, Box<dyn Storage>)> {
     if let Some(ops) = settings.storage {
         let host = HostStorage::new(ops)
@@ -368,6 +372,7 @@ fn spawn(
 mod tests {
     use super::*;
     use crate::guard::{CONTEXTS, guard};
+    use crate::result::{STBCAM_E_ARG, STBCAM_OK};
     use crate::types::stbcam_t;
     use nix::pty::openpty;
     use std::os::fd::OwnedFd;

@@ -1,6 +1,12 @@
 //! Refusals on their way to the caller: one result, and its details for `stbcam_last_error`.
 
-use crate::result::*;
+use crate::result::{
+    STBCAM_E_ALREADY_OWNED, STBCAM_E_ARG, STBCAM_E_BUSY, STBCAM_E_FULL, STBCAM_E_NO_CARD,
+    STBCAM_E_NO_READER, STBCAM_E_NO_SESSION, STBCAM_E_NO_TXN, STBCAM_E_OFFER_EXPIRED,
+    STBCAM_E_OUTCOME_UNKNOWN, STBCAM_E_OVERFLOW, STBCAM_E_PRICE_CHANGED,
+    STBCAM_E_REQUEST_FORGOTTEN, STBCAM_E_REQUEST_REUSED, STBCAM_E_SECTION, STBCAM_E_SEQUENCE,
+    STBCAM_E_STATE, STBCAM_E_TIMEOUT, stbcam_result_t, text_of,
+};
 use cam_core::{PurchaseError, ReportError, SessionError, TxnState};
 use core::cell::{Cell, RefCell};
 use stb_shim::cam::{SectionRefused, WaitEnded};
@@ -21,8 +27,7 @@ pub(crate) type Result<T = ()> = core::result::Result<T, Error>;
 
 thread_local! {
     static REPORTED: Cell<u64> = const { Cell::new(0) };
-    static LAST: RefCell<Error> =
-        const { RefCell::new(Error { code: 0, sw: 0, card_result: 0, os_errno: 0, text: String::new() }) };
+    static LAST: RefCell<Error> = const { RefCell::new(Error::NONE) };
 }
 
 /// The calling thread's last refusal.
@@ -36,6 +41,9 @@ pub(crate) fn reported() -> u64 {
 }
 
 impl Error {
+    /// Nothing was refused yet.
+    const NONE: Self = Self { code: 0, sw: 0, card_result: 0, os_errno: 0, text: String::new() };
+
     pub(crate) fn new(code: stbcam_result_t, text: impl Into<String>) -> Self {
         Self { code, sw: 0, card_result: 0, os_errno: 0, text: text.into() }
     }

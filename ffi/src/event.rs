@@ -4,17 +4,9 @@
 //! is counted, and told by one `STBCAM_EV_OVERFLOW` in its place. Members that the table in
 //! docs/spec/abi.md does not name for a type are 0.
 
-use crate::error::Error;
-use crate::event_payload;
-use crate::guard::guard;
-use crate::result::*;
-use crate::size::{self, CStruct};
-use crate::types::{stbcam_session_t, stbcam_t, stbcam_txn_t};
+use crate::size::CStruct;
+use crate::types::{stbcam_session_t, stbcam_txn_t};
 use core::ffi::c_char;
-use core::time::Duration;
-use stb_shim::clock;
-use std::ffi::CString;
-use std::os::fd::AsRawFd;
 
 /// The card: `code` its state (`STBCAM_CARD_*`), `arg` the reason (`STBCAM_REASON_*`), `text`.
 pub const STBCAM_EV_CARD: u32 = 1;
@@ -47,9 +39,10 @@ pub const STBCAM_EV_HEALTH: u32 = 18;
 /// Something was lost: `code` 1 sections (then `arg` is the source), 2 events; `amount` how many.
 pub const STBCAM_EV_OVERFLOW: u32 = 19;
 
-/// A report of purchases: `code` one of `STBCAM_REPORT_READ`, `_ACKNOWLEDGED`. READ: `id` the nonce of
-/// the request, big endian, `arg` how many pages `stbcam_report_next` has, 0 when the card did not
-/// report. ACKNOWLEDGED: `arg` 0 (`STBCAM_OK`) or why not, `flags` the card's own number, `text`.
+/// A report of purchases: `code` one of `STBCAM_REPORT_READ`, `_ACKNOWLEDGED`. READ: `id` the nonce
+/// of the request, big endian, `arg` how many pages `stbcam_report_next` has, 0 when the card did
+/// not report. ACKNOWLEDGED: `arg` 0 (`STBCAM_OK`) or why not, `flags` the card's own number,
+/// `text`.
 pub const STBCAM_EV_REPORT: u32 = 20;
 
 /// An event.
@@ -89,53 +82,3 @@ pub struct stbcam_event_t {
 
 // SAFETY: repr(C), starts with struct_size; the pointer is written only.
 unsafe impl CStruct for stbcam_event_t {}
-
-/// A descriptor that poll() finds readable as long as there is an event. It belongs to the library:
-/// do not read, write or close it. Below 0: a result.
-///
-/// Threads: any.
-#[unsafe(no_mangle)]
-pub extern "C" fn stbcam_event_fd(cam: *mut stbcam_t) -> i32 {
-    let mut fd = STBCAM_E_STATE;
-    let result = guard(cam, |context| {
-        fd = context.cam.events().descriptor().as_raw_fd();
-        Ok(())
-    });
-    if result == STBCAM_OK { fd } else { result }
-}
-
-/// Takes the oldest event; waits up to `timeout_ms` for one.
-///
-/// STBCAM_E_AGAIN: there is none.
-///
-/// Threads: any; one at a time, as long as `text` is used.
-///
-/// # Safety
-///
-/// * `event` points to a stbcam_event_t whose struct_size is set.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn stbcam_next_event(
-    cam: *mut stbcam_t,
-    event: *mut stbcam_event_t,
-    timeout_ms: u32,
-) -> stbcam_result_t {
-    guard(cam, |context| {
-        // SAFETY: the caller upholds this function's contract. Writing zeros first refuses a
-        // structure of a wrong size before an event is taken that could not be told.
-        unsafe { size::put(event, "event", event_payload::EMPTY) }?;
-        let timeout = Duration::from_millis(timeout_ms.into());
-        let taken = context
-            .cam
-            .events()
-            .pop(clock::now, timeout)
-            .ok_or_else(|| Error::plain(STBCAM_E_AGAIN))?;
-        let (mut value, text) = event_payload::of(&taken, context.language());
-        value.utc_s = context.utc(taken.at);
-        let mut kept = context.event_text();
-        *kept = CString::new(text).unwrap_or_default();
-        value.text = kept.as_ptr();
-        value.text_len = kept.as_bytes().len();
-        // SAFETY: as above.
-        unsafe { size::put(event, "event", value) }
-    })
-}

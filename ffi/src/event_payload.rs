@@ -1,8 +1,14 @@
 //! Which event fills which member: the table of `docs/spec/abi.md`.
 
-use crate::access::{c_card_state, c_reason, c_remedy, c_state, reason_words};
-use crate::event::*;
-use crate::money::{c_kind, offer_flags, purchase_result};
+use crate::access::{c_card_state, c_remedy, c_state};
+use crate::event::{
+    STBCAM_EV_ACCESS, STBCAM_EV_CARD, STBCAM_EV_ENTITLEMENTS, STBCAM_EV_FILTERS, STBCAM_EV_HEALTH,
+    STBCAM_EV_KEY_ROTATED, STBCAM_EV_OFFER, STBCAM_EV_OFFER_GONE, STBCAM_EV_OVERFLOW,
+    STBCAM_EV_PAIRING, STBCAM_EV_PURCHASE, STBCAM_EV_REPORT, STBCAM_EV_WALLET, stbcam_event_t,
+};
+use crate::money::{c_kind, offer_flags};
+use crate::purchase::purchase_result;
+use crate::reason::{c_reason, reason_words};
 use crate::report::{STBCAM_REPORT_ACKNOWLEDGED, STBCAM_REPORT_READ, acknowledged};
 use crate::result::{stbcam_result_t, text_of};
 use cam_core::{Event, Outcome};
@@ -167,8 +173,8 @@ fn of_engine(
         }
         Event::ModeDisagrees { session, ecm_pid, signalled, used } => {
             text = format!(
-                "the PMT signals scrambling_mode 0x{:02X}, but the ECMs on PID 0x{:04X} have control \
-                 words of another length: descrambled as 0x{:02X}",
+                "the PMT signals scrambling_mode 0x{:02X}, but the ECMs on PID 0x{:04X} have \
+                 control words of another length: descrambled as 0x{:02X}",
                 signalled.0,
                 ecm_pid.value(),
                 used.0
@@ -177,8 +183,8 @@ fn of_engine(
         }
         Event::EmmStreamsLeftOut { source, served } => {
             text = format!(
-                "the CAT of source {source} names more than {served} EMM streams: the first {served} are \
-                 served, the others are not"
+                "the CAT of source {source} names more than {served} EMM streams: the first {served} \
+                 are served, the others are not"
             );
             stbcam_event_t { r#type: STBCAM_EV_HEALTH, ..base }
         }

@@ -1,13 +1,11 @@
 //! What stands before every function of the C ABI: process, reentrancy, handle, panic.
 
+use crate::callback::not_reentrant;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::log::LogSink;
 use crate::registry::Registry;
-use crate::result::{
-    STBCAM_E_ARG, STBCAM_E_PANIC, STBCAM_E_REENTRANT, STBCAM_E_STATE, STBCAM_OK, stbcam_result_t,
-};
-use core::cell::Cell;
+use crate::result::{STBCAM_E_ARG, STBCAM_E_PANIC, STBCAM_E_STATE, STBCAM_OK, stbcam_result_t};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,18 +15,6 @@ pub(crate) static CONTEXTS: Registry<Context> = Registry::new(1);
 
 /// The process that uses the library, 0 before the first handle was made.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
-
-thread_local! {
-    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs a callback of the host. Calls of the library from inside are refused.
-pub(crate) fn callback<T>(call: impl FnOnce() -> T) -> T {
-    let before = IN_CALLBACK.replace(true);
-    let answer = call();
-    IN_CALLBACK.set(before);
-    answer
-}
 
 /// Runs the body of a function that needs no context.
 pub(crate) fn guard_free(body: impl FnOnce() -> Result) -> stbcam_result_t {
@@ -71,13 +57,6 @@ pub(crate) fn stale<H>(handle: *const H) -> Error {
     Error::new(STBCAM_E_ARG, what)
 }
 
-fn not_reentrant() -> Result {
-    if IN_CALLBACK.get() {
-        return Err(Error::new(STBCAM_E_REENTRANT, "called from inside a callback of the library"));
-    }
-    Ok(())
-}
-
 /// Threads and locks do not survive a fork, so a child may not use what its parent opened. This
 /// is checked before any lock is taken.
 fn own_process() -> Result {
@@ -103,6 +82,8 @@ fn finish(outcome: std::thread::Result<Result>) -> stbcam_result_t {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::callback::callback;
+    use crate::result::STBCAM_E_REENTRANT;
 
     #[test]
     fn a_call_from_inside_a_callback_is_refused() {

@@ -40,15 +40,15 @@ pub const STBCAM_ALGO_CSA: u8 = 1;
 pub const STBCAM_ALGO_CISSA: u8 = 5;
 
 /// `even` is set.
-pub const STBCAM_CW_EVEN: u8 = 1;
+pub const STBCAM_CW_EVEN: u8 = 0x01;
 /// `odd` is set.
-pub const STBCAM_CW_ODD: u8 = 2;
+pub const STBCAM_CW_ODD: u8 = 0x02;
 
 /// The control words are encrypted under the key at the foot of the key ladder. This version of
 /// the library sets it always.
-pub const STBCAM_CW_IS_WRAPPED: u32 = 1;
+pub const STBCAM_CW_IS_WRAPPED: u32 = 0x01;
 /// The control words were given for a preview.
-pub const STBCAM_CW_PREVIEW: u32 = 2;
+pub const STBCAM_CW_PREVIEW: u32 = 0x02;
 
 /// The control words of a crypto period and the one after it. Everything is gone when the call
 /// returns.
@@ -73,8 +73,8 @@ pub struct stbcam_cw_t {
     /// One of `STBCAM_ALGO_*`.
     pub algo: u8,
     /// scrambling_mode (EN 300 468) of the PMT's scrambling_descriptor. Where there is none, as in
-    /// every CA_PMT, or its mode has control words of another length than the ECM's: 0x10, DVB-CISSA,
-    /// for 16 octets, 2, DVB-CSA2, for 8.
+    /// every CA_PMT, or its mode has control words of another length than the ECM's: 0x10,
+    /// DVB-CISSA, for 16 octets, 0x02, DVB-CSA2, for 8.
     pub scrambling_mode: u8,
     /// `STBCAM_CW_EVEN` and `STBCAM_CW_ODD`.
     pub parity_mask: u8,
@@ -100,11 +100,11 @@ pub struct stbcam_cw_t {
 }
 
 /// The operator lets this box have control words outside the key ladder.
-pub const STBCAM_LADDER_CLEAR_ALLOWED: u32 = 1;
+pub const STBCAM_LADDER_CLEAR_ALLOWED: u32 = 0x01;
 
 /// The encrypted keys of a pairing, for the chip's key ladder (ETSI TS 103 162): with the chip's
-/// root key K3, K2 = D(K3, EK2), K1 = D(K2, EK1), control word = D(K1, encrypted control word); D is
-/// AES-128 decryption of one block.
+/// root key K3, K2 = D(K3, EK2), K1 = D(K2, EK1), control word = D(K1, encrypted control word); D
+/// is AES-128 decryption of one block.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct stbcam_ladder_t {
@@ -123,7 +123,8 @@ pub struct stbcam_ladder_t {
 }
 
 /// The box's descrambler. All three functions are needed: `stbcam_open` refuses a table without one
-/// of them (STBCAM_E_ARG). Whoever wants control words to go nowhere sets `config.descrambler` to NULL.
+/// of them (STBCAM_E_ARG). Whoever wants control words to go nowhere sets `config.descrambler` to
+/// NULL.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct stbcam_descrambler_ops_t {
@@ -131,9 +132,9 @@ pub struct stbcam_descrambler_ops_t {
     pub struct_size: usize,
     /// Handed back to every function.
     pub user: *mut c_void,
-    /// Loads the key ladder. Comes before the first control words, and again when another card
-    /// is paired otherwise. 0 is done. With anything else every session that would have control
-    /// words shows STBCAM_REASON_DESCRAMBLER, none are handed over, and the ladder's keys come again
+    /// Loads the key ladder. Comes before the first control words, and again when another card is
+    /// paired otherwise. 0 is done. With anything else every session that would have control words
+    /// shows STBCAM_REASON_DESCRAMBLER, none are handed over, and the ladder's keys come again
     /// before the next ones, or once a second while ECMs are repeated on air.
     pub load_ladder:
         Option<unsafe extern "C" fn(user: *mut c_void, ladder: *const stbcam_ladder_t) -> i32>,
@@ -188,8 +189,8 @@ pub const STBCAM_READER_OK: i32 = 0;
 pub const STBCAM_READER_REMOVED: i32 = -1;
 /// The reader itself is gone. It is looked for again by `present` and `reset`.
 pub const STBCAM_READER_LOST: i32 = -2;
-/// The time is over. From `reset` and `transmit`: the card is mute; from `read`: nothing came, which
-/// is no error; from `write`: the reader is stuck, and counts as lost.
+/// The time is over. From `reset` and `transmit`: the card is mute; from `read`: nothing came,
+/// which is no error; from `write`: the reader is stuck, and counts as lost.
 pub const STBCAM_READER_TIMEOUT: i32 = -3;
 /// The card has said something, but not readably (a parity error, for example).
 pub const STBCAM_READER_DAMAGED: i32 = -4;
@@ -228,9 +229,9 @@ pub struct stbcam_line_t {
 ///
 /// All functions are called on the card thread (inside `stbcam_step` and the calls that wait for
 /// the card when there is none), one at a time; `present` also once inside `stbcam_open`. They must
-/// not call the library (`STBCAM_E_REENTRANT`). `stbcam_close` calls nothing but `power_off`, which is
-/// the last call, and waits for a function that is running. While one runs, everything else waits:
-/// return as soon as there is something to return, and at `timeout_ms` at the latest.
+/// not call the library (`STBCAM_E_REENTRANT`). `stbcam_close` calls nothing but `power_off`, which
+/// is the last call, and waits for a function that is running. While one runs, everything else
+/// waits: return as soon as there is something to return, and at `timeout_ms` at the latest.
 ///
 /// They return 0 or more for done, or one of `STBCAM_READER_*`. Any other number below 0 is told in
 /// `STBCAM_EV_HEALTH` and counts as `STBCAM_READER_LOST`.
@@ -253,10 +254,10 @@ pub struct stbcam_reader_ops_t {
     /// cannot tell; an idle card is then asked for a sign of life every 300 ms.
     pub present: Option<unsafe extern "C" fn(user: *mut c_void) -> i32>,
     /// Resets the card: throws away what was received before, sets the line to F 372, D 1 and 12
-    /// etu, and switches the card off and on (`cold` 1) or pulls its reset line (`cold` 0; as 1 where
-    /// there is none). The answer to reset comes in one of two ways. Either through `read`: then
-    /// return 0 as soon as the reset line has risen, and leave `*len` 0. Or whole, as from a chip
-    /// that reads it by itself, and always with `transmit`: then put it into `atr`, which has
+    /// etu, and switches the card off and on (`cold` 1) or pulls its reset line (`cold` 0; as 1
+    /// where there is none). The answer to reset comes in one of two ways. Either through `read`:
+    /// then return 0 as soon as the reset line has risen, and leave `*len` 0. Or whole, as from a
+    /// chip that reads it by itself, and always with `transmit`: then put it into `atr`, which has
     /// `capacity` octets, TS first, and its length into `*len`; wait `timeout_ms` for its first
     /// character, and return STBCAM_READER_TIMEOUT if there is none.
     pub reset: Option<

@@ -1,8 +1,12 @@
-//! The host's card reader as a reader of the card thread.
+//! The host's card reader as a reader of the card thread. A host that answers nonsense (a length
+//! beyond the room, a number that is no result) is taken for one that has lost it.
 
+use crate::callback::callback;
 use crate::error::{Error, Result};
-use crate::guard::callback;
-use crate::host::*;
+use crate::host::{
+    STBCAM_READER_DAMAGED, STBCAM_READER_LOST, STBCAM_READER_REMOVED, STBCAM_READER_TIMEOUT,
+    stbcam_line_t, stbcam_reader_ops_t,
+};
 use crate::size::CStruct;
 use cam_types::Instant;
 use core::time::Duration;
@@ -36,14 +40,15 @@ const STUCK: Duration = Duration::from_millis(500);
 /// long. A card that was pulled shows by this, and the keys must go within a second.
 const ATR_START_MS: u32 = 120;
 
-/// The host's reader. Clones share one gate.
+/// The host's reader. Clones share one table.
 #[derive(Clone)]
 pub(crate) struct HostReader {
-    gate: Arc<Gate>,
+    table: Arc<Table>,
     timeout_ms: u32,
 }
 
-struct Gate {
+/// The host's functions, until the context is closed.
+struct Table {
     /// Nothing is to be started any more.
     closing: AtomicBool,
     /// `None` once the context is closed.
@@ -74,15 +79,15 @@ impl HostReader {
             let why = format!("reader_ops: clock_hz is {got}, expected 1000000 to 20000000 or 0");
             return Err(Error::argument(why));
         }
-        let gate = Gate { closing: AtomicBool::new(false), ops: Mutex::new(Some(Ops(ops))) };
-        Ok(Self { gate: Arc::new(gate), timeout_ms })
+        let table = Table { closing: AtomicBool::new(false), ops: Mutex::new(Some(Ops(ops))) };
+        Ok(Self { table: Arc::new(table), timeout_ms })
     }
 
     /// A reader for the card thread, if the host's is there.
     pub(crate) fn open(&self) -> std::result::Result<Box<dyn Reader>, ReaderError> {
-        let ops = self.gate.ops().ok_or_else(lost)?;
+        let ops = self.table.ops().ok_or_else(lost)?;
         let mut reader = OpenReader {
-            gate: Arc::clone(&self.gate),
+            table: Arc::clone(&self.table),
             timeout_ms: self.timeout_ms,
             detect: ops.present.is_some(),
             apdus: ops.transmit.is_some(),
@@ -102,16 +107,16 @@ impl HostReader {
 
     /// From now on the host is asked for nothing but to take the power off.
     pub(crate) fn close(&self) {
-        self.gate.closing.store(true, Ordering::Release);
+        self.table.closing.store(true, Ordering::Release);
     }
 
     /// The host is not called any more once this has returned.
     pub(crate) fn revoke(&self) {
-        *self.gate.lock() = None;
+        *self.table.lock() = None;
     }
 }
 
-impl Gate {
+impl Table {
     fn lock(&self) -> MutexGuard<'_, Option<Ops>> {
         self.ops.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -159,7 +164,7 @@ fn wrong(what: &'static str, why: String) -> ReaderError {
 
 /// The host's reader in use.
 struct OpenReader {
-    gate: Arc<Gate>,
+    table: Arc<Table>,
     timeout_ms: u32,
     detect: bool,
     apdus: bool,
@@ -185,7 +190,7 @@ impl OpenReader {
     ) -> std::result::Result<Option<Received>, ReaderError> {
         let mut octets = 0;
         let (room, to) = (buf.len(), buf.as_mut_ptr());
-        let answer = self.gate.call("read from the card", |ops| {
+        let answer = self.table.call("read from the card", |ops| {
             // SAFETY: the host gave the function and the pointer that belongs to it; the buffer
             // has as many octets as we say.
             ops.read.map(|read| unsafe { read(ops.user, to, room, &raw mut octets, timeout_ms) })
@@ -205,7 +210,7 @@ impl OpenReader {
         let (room, to) = (self.response.len(), self.response.as_mut_ptr());
         let timeout_ms = self.timeout_ms;
         let what = "take a command to the card";
-        let answer = self.gate.call(what, |ops| {
+        let answer = self.table.call(what, |ops| {
             let (user, from, len) = (ops.user, apdu.as_ptr(), apdu.len());
             // SAFETY: as above.
             ops.transmit.map(|transmit| unsafe {
@@ -229,7 +234,7 @@ impl OpenReader {
     }
 }
 
-/// The host says that it has written so many octets.
+/// Refuses the host's word that it has written more octets than had room.
 fn check(what: &'static str, octets: usize, room: usize) -> std::result::Result<(), ReaderError> {
     if octets > room {
         return Err(wrong(what, format!("it says {octets} octets where {room} had room")));
@@ -255,7 +260,7 @@ impl Reader for OpenReader {
         if !self.detect {
             return Ok(Presence::Unknown);
         }
-        let answer = self.gate.call("tell whether a card is in", |ops| {
+        let answer = self.table.call("tell whether a card is in", |ops| {
             // SAFETY: the host gave the function and the pointer that belongs to it.
             ops.present.map(|present| unsafe { present(ops.user) })
         });
@@ -273,7 +278,7 @@ impl Reader for OpenReader {
         let mut octets = 0;
         let (room, to) = (self.atr.len(), self.atr.as_mut_ptr());
         let cold = i32::from(reset == Reset::Cold);
-        let answer = self.gate.call("reset the card", |ops| {
+        let answer = self.table.call("reset the card", |ops| {
             // SAFETY: the host gave the function and the pointer that belongs to it; the buffer
             // has as many octets as we say.
             ops.reset.map(|reset| unsafe {
@@ -297,7 +302,7 @@ impl Reader for OpenReader {
     fn deactivate(&mut self) {
         self.said = None;
         self.resting = true;
-        let ops = self.gate.lock();
+        let ops = self.table.lock();
         if let Some(Ops(stbcam_reader_ops_t { power_off: Some(off), user, .. })) = *ops {
             // SAFETY: the host gave the function and the pointer that belongs to it.
             callback(|| unsafe { off(user) });
@@ -320,7 +325,7 @@ impl Reader for OpenReader {
             protocol: params.protocol.into(),
             reserved: 0,
         };
-        let answer = self.gate.call("set the line", |ops| {
+        let answer = self.table.call("set the line", |ops| {
             // SAFETY: the host gave the function and the pointer that belongs to it; the structure
             // lives until it returns.
             ops.params.map(|params| unsafe { params(ops.user, &raw const line) })
@@ -339,7 +344,7 @@ impl Reader for OpenReader {
         }
         let time = self.params.sending(octets.len()).saturating_add(STUCK);
         let timeout_ms = milliseconds(time);
-        let answer = self.gate.call("write to the card", |ops| {
+        let answer = self.table.call("write to the card", |ops| {
             let (user, from, len) = (ops.user, octets.as_ptr(), octets.len());
             // SAFETY: as above.
             ops.write.map(|write| unsafe { write(user, from, len, timeout_ms) })
@@ -437,5 +442,4 @@ fn milliseconds(time: Duration) -> u32 {
 }
 
 #[cfg(test)]
-#[path = "host_reader_tests.rs"]
 mod tests;

@@ -1,6 +1,6 @@
 //! Log records on their way to the host's function: those of a context go to its own.
 
-use crate::guard::callback;
+use crate::callback::callback;
 use crate::host::stbcam_log_fn;
 use core::cell::RefCell;
 use core::ffi::c_void;

@@ -4,12 +4,13 @@
 //! from a newer card; `stbcam_reason_text` has a text for it.
 //!
 //! Where some scrambled components of a programme are served and others cannot be, the served ones
-//! have their keys, and the reason is that of the others: FOREIGN_SYSTEM, UNKNOWN_OPERATOR, NO_KEY or
-//! TOO_MANY_STREAMS, the first of these that holds. A refusal of the served ones goes before it. A
-//! host that wants only the served ones leaves the others out of its CA_PMT.
+//! have their keys, and the reason is that of the others: FOREIGN_SYSTEM, UNKNOWN_OPERATOR, NO_KEY
+//! or TOO_MANY_STREAMS, the first of these that holds. A refusal of the served ones goes before it.
+//! A host that wants only the served ones leaves the others out of its CA_PMT.
 
+use crate::text;
 use cam_core::AccessStatus;
-use core::ffi::CStr;
+use core::ffi::{CStr, c_char};
 
 /// The card has not been asked yet.
 pub const STBCAM_REASON_PENDING: i32 = 0x00;
@@ -88,14 +89,38 @@ pub const STBCAM_REASON_NO_ECM: i32 = 0x4B;
 /// The descrambler has refused the control words or the key ladder: `set_cw` or `load_ladder` did
 /// not return 0, or the software descrambler does not know the scrambling mode.
 pub const STBCAM_REASON_DESCRAMBLER: i32 = 0x4C;
-/// The programme has more than 16 ECM streams or 256 scrambled components: the first ones are served
-/// and keep their keys, the others stay scrambled.
+/// The programme has more than 16 ECM streams or 256 scrambled components: the first ones are
+/// served and keep their keys, the others stay scrambled.
 pub const STBCAM_REASON_TOO_MANY_STREAMS: i32 = 0x4D;
 /// Not scrambled.
 pub const STBCAM_REASON_CLEAR: i32 = 0x7F;
 
+/// A reason (`STBCAM_REASON_*`) in words for the subscriber. `language` is BCP 47; NULL or a
+/// language that is not there gives English. Static: never freed, never NULL.
+///
+/// Threads: any, also from a callback.
+///
+/// # Safety
+///
+/// * `language` is NULL or a text that ends with a zero.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_reason_text(reason: i32, language: *const c_char) -> *const c_char {
+    // SAFETY: the caller upholds this function's contract.
+    let language = unsafe { text::optional(language, "language") }.unwrap_or(None);
+    let status = u8::try_from(reason).map_or(AccessStatus(0xFF), AccessStatus);
+    words(status, language.as_deref()).as_ptr()
+}
+
+pub(crate) fn c_reason(reason: AccessStatus) -> i32 {
+    reason.0.into()
+}
+
+pub(crate) fn reason_words(reason: AccessStatus, language: Option<&str>) -> &'static str {
+    words(reason, language).to_str().unwrap_or_default()
+}
+
 /// A reason in words for the subscriber. English for a language that is not there.
-pub(crate) fn words(reason: AccessStatus, language: Option<&str>) -> &'static CStr {
+fn words(reason: AccessStatus, language: Option<&str>) -> &'static CStr {
     let primary = language.and_then(|tag| tag.split(['-', '_']).next()).unwrap_or("en");
     let (english, chinese) = both(reason);
     if primary.eq_ignore_ascii_case("zh") { chinese } else { english }

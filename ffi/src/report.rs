@@ -8,7 +8,10 @@
 
 use crate::error::Error;
 use crate::guard::guard;
-use crate::result::*;
+use crate::result::{
+    STBCAM_E_AGAIN, STBCAM_E_BUFFER, STBCAM_E_CARD_MUTE, STBCAM_E_CARD_REFUSED, STBCAM_OK,
+    stbcam_result_t,
+};
 use crate::size;
 use crate::text;
 use crate::types::stbcam_t;
@@ -16,18 +19,14 @@ use cam_core::AckResult;
 use core::ptr;
 use ecm_emm::report::Report;
 
-/// Octets of the longest page of a report.
-pub const STBCAM_REPORT_MAX: usize = 238;
-const _: () = assert!(STBCAM_REPORT_MAX == Report::MAX_LEN);
-
 /// `code` of `STBCAM_EV_REPORT`: a report was read.
 pub const STBCAM_REPORT_READ: i32 = 1;
 /// `code` of `STBCAM_EV_REPORT`: the card has answered an acknowledgement.
 pub const STBCAM_REPORT_ACKNOWLEDGED: i32 = 2;
 
 /// Asks the card for a report. `nonce` is 8 octets of the head-end's for this one request: it tells
-/// an old report from a new one. `from_seq` is the card's number of the first purchase wanted, 0 for
-/// all that the operator has not acknowledged. Never waits; the report comes as
+/// an old report from a new one. `from_seq` is the card's number of the first purchase wanted, 0
+/// for all that the operator has not acknowledged. Never waits; the report comes as
 /// `STBCAM_EV_REPORT`. A later request takes the place of an earlier one.
 ///
 /// STBCAM_E_NO_CARD: no card in session.
@@ -50,9 +49,13 @@ pub unsafe extern "C" fn stbcam_report_request(
     })
 }
 
+/// Octets of the longest page of a report.
+pub const STBCAM_REPORT_MAX: usize = 238;
+const _: () = assert!(STBCAM_REPORT_MAX == Report::MAX_LEN);
+
 /// Takes the next page of the report that was read last, the first one first. `*len` is the room in
-/// `page` before, the page's octets after; `STBCAM_REPORT_MAX` is always enough. Another report that
-/// is read takes the place of pages that were not taken.
+/// `page` before, the page's octets after; `STBCAM_REPORT_MAX` is always enough. Another report
+/// that is read takes the place of pages that were not taken.
 ///
 /// STBCAM_E_AGAIN: there is no page (left). STBCAM_E_BUFFER: `*len` is what is needed; the page
 /// stays.

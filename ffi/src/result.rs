@@ -3,9 +3,6 @@
 //! Every function that can be refused returns a result: 0 is done, a negative number says why
 //! not. A number is never used again for something else. `stbcam_last_error` has the details.
 
-use crate::error::{self, Error};
-use crate::size::{self, CStruct};
-use crate::text;
 use core::ffi::{CStr, c_char};
 
 /// 0 (`STBCAM_OK`) or one of `STBCAM_E_*`.
@@ -91,8 +88,8 @@ pub const STBCAM_E_REQUEST_REUSED: stbcam_result_t = -65;
 /// purchase is open again, confirming it again pays once; after a restart it is refused, and the
 /// wish needs a new request id.
 pub const STBCAM_E_NOT_PAID: stbcam_result_t = -66;
-/// Neither the storage nor the card knows this request, or no longer. Nothing is debited for it from
-/// now on.
+/// Neither the storage nor the card knows this request, or no longer. Nothing is debited for it
+/// from now on.
 pub const STBCAM_E_REQUEST_FORGOTTEN: stbcam_result_t = -67;
 /// The price is over the card's limit of a purchase. No money has moved.
 pub const STBCAM_E_LIMIT: stbcam_result_t = -68;
@@ -103,36 +100,13 @@ pub const STBCAM_E_SEQUENCE: stbcam_result_t = -69;
 pub const STBCAM_E_RATING: stbcam_result_t = -70;
 /// The card has no key for the offer. No money has moved.
 pub const STBCAM_E_NO_KEY: stbcam_result_t = -71;
-/// Nothing is sold to this card by this offer: no price, not in this region, or messages missing. No
-/// money has moved.
+/// Nothing is sold to this card by this offer: no price, not in this region, or messages missing.
+/// No money has moved.
 pub const STBCAM_E_NOT_FOR_SALE: stbcam_result_t = -72;
 /// The offer is not authentic. No money has moved.
 pub const STBCAM_E_OFFER_FORGED: stbcam_result_t = -73;
 /// The card cannot read the offer. No money has moved.
 pub const STBCAM_E_OFFER_MALFORMED: stbcam_result_t = -74;
-
-/// The details of a refusal.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct stbcam_error_t {
-    /// sizeof(stbcam_error_t), by the caller.
-    pub struct_size: usize,
-    /// The result.
-    pub code: stbcam_result_t,
-    /// errno of the system call behind it, or 0.
-    pub os_errno: i32,
-    /// The card's status word, or 0.
-    pub sw: u16,
-    /// The card's result inside an answer with status word 9000, or 0.
-    pub card_result: u8,
-    /// 0.
-    pub reserved: [u8; 5],
-    /// In words for a log: what was got and what was expected. Ends with a zero.
-    pub text: [c_char; 192],
-}
-
-// SAFETY: repr(C), starts with struct_size, and every pattern of bits is a value.
-unsafe impl CStruct for stbcam_error_t {}
 
 /// A result in words, in English. Static: never freed, never NULL.
 ///
@@ -140,33 +114,6 @@ unsafe impl CStruct for stbcam_error_t {}
 #[unsafe(no_mangle)]
 pub extern "C" fn stbcam_strerror(result: stbcam_result_t) -> *const c_char {
     text_of(result).as_ptr()
-}
-
-/// The details of the last call in the calling thread that was refused. A call that was not
-/// refused does not change them. `code` is 0 when none was refused yet.
-///
-/// Threads: any, also from a callback.
-///
-/// # Safety
-///
-/// * `out` points to a stbcam_error_t whose struct_size is set, or is NULL (refused).
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn stbcam_last_error(out: *mut stbcam_error_t) -> stbcam_result_t {
-    let Error { code, sw, card_result, os_errno, text } = error::last();
-    let value = stbcam_error_t {
-        struct_size: 0,
-        code,
-        os_errno,
-        sw,
-        card_result,
-        reserved: [0; 5],
-        text: text::fixed(&text),
-    };
-    // SAFETY: the caller upholds this function's contract.
-    match unsafe { size::put(out, "out", value) } {
-        Ok(()) => STBCAM_OK,
-        Err(error) => error.code,
-    }
 }
 
 pub(crate) const fn text_of(result: stbcam_result_t) -> &'static CStr {

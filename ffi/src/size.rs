@@ -93,7 +93,7 @@ pub(crate) unsafe fn put<T: CStruct>(pointer: *mut T, name: &str, value: T) -> R
 ///
 /// # Safety
 ///
-/// `count` is NULL or points to a number; `array` points to so many elements of `elem_size`
+/// `count` is NULL or points to a number; `array` points to `*count` elements of `elem_size`
 /// octets, all of them writable; or `array` is NULL and `*count` is 0.
 pub(crate) unsafe fn put_all<T: CStruct>(
     array: *mut T,

@@ -6,9 +6,12 @@
 
 use crate::error::Error;
 use crate::guard::{guard_free, guard_on, stale};
-use crate::host::*;
+use crate::host::{STBCAM_CW_PREVIEW, stbcam_cw_t, stbcam_descrambler_ops_t, stbcam_ladder_t};
 use crate::registry::Registry;
-use crate::result::*;
+use crate::result::{
+    STBCAM_E_BUFFER, STBCAM_E_PANIC, STBCAM_E_STATE, STBCAM_E_UNSUPPORTED, STBCAM_OK,
+    stbcam_result_t,
+};
 use crate::size;
 use crate::text;
 use crate::types::{stbcam_session_t, stbcam_soft_descrambler_t};
@@ -20,16 +23,6 @@ use stb_shim::soft_descrambler::{KeyError, PacketResult, SoftDescrambler};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The packet was not scrambled; it is untouched.
-pub const STBCAM_PACKET_CLEAR: u8 = 0;
-/// It was scrambled and is now in clear; its transport_scrambling_control is 00.
-pub const STBCAM_PACKET_DESCRAMBLED: u8 = 1;
-/// It is scrambled and its key is not here, or not known for certain; it is untouched.
-pub const STBCAM_PACKET_NO_KEY: u8 = 2;
-/// It is no transport packet of 188 octets, or damaged: transport_error_indicator is set, or its
-/// header makes no sense. It is untouched.
-pub const STBCAM_PACKET_MALFORMED: u8 = 3;
 
 static DESCRAMBLERS: Registry<SoftDescrambler> = Registry::new(2);
 
@@ -86,12 +79,22 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_ops(
     })
 }
 
+/// The packet was not scrambled; it is untouched.
+pub const STBCAM_PACKET_CLEAR: u8 = 0;
+/// It was scrambled and is now in clear; its transport_scrambling_control is 00.
+pub const STBCAM_PACKET_DESCRAMBLED: u8 = 1;
+/// It is scrambled and its key is not here, or not known for certain; it is untouched.
+pub const STBCAM_PACKET_NO_KEY: u8 = 2;
+/// It is no transport packet of 188 octets, or damaged: transport_error_indicator is set, or its
+/// header makes no sense. It is untouched.
+pub const STBCAM_PACKET_MALFORMED: u8 = 3;
+
 /// Descrambles `len` octets of transport packets of `source`, in place, where the key is there.
-/// `results[i]` is what became of packet i (`STBCAM_PACKET_*`); a last piece shorter than 188 octets
-/// is malformed. `*result_count` says how many results fit and becomes how many there are;
-/// `results` and `result_count` may both be NULL. Hand packets over as they come in: a pause of half a
-/// crypto period between two calls is taken for a loss of signal, behind which the next ECM or the
-/// start of a PES packet has to tell which key is on (docs/spec/abi.md).
+/// `results[i]` is what became of packet i (`STBCAM_PACKET_*`); a last piece shorter than 188
+/// octets is malformed. `*result_count` says how many results fit and becomes how many there are;
+/// `results` and `result_count` may both be NULL. Hand packets over as they come in: a pause of
+/// half a crypto period between two calls is taken for a loss of signal, behind which the next ECM
+/// or the start of a PES packet has to tell which key is on (docs/spec/abi.md).
 ///
 /// STBCAM_E_BUFFER: results for fewer packets than given; nothing was touched.
 ///

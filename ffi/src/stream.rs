@@ -7,71 +7,13 @@
 
 use crate::error::{Error, no_source};
 use crate::guard::guard;
-use crate::result::*;
+use crate::result::{STBCAM_E_SECTION, STBCAM_OK, stbcam_result_t};
 use crate::size::{self, CStruct};
 use crate::text;
 use crate::types::{stbcam_session_t, stbcam_t};
 use cam_core::{CaEnable, Filter, Input, SessionId};
 use cam_types::Pid;
 use ecm_emm::cat::Cat;
-
-/// A section filter that the library wants set now.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct stbcam_filter_t {
-    /// The elem_size of the caller's array, by the library.
-    pub struct_size: usize,
-    /// The PID.
-    pub pid: u16,
-    /// The source.
-    pub source: u8,
-    /// Octets of `match` and `mask` that count.
-    pub depth: u8,
-    /// 1 for ECMs: do not let them wait. Else 0.
-    pub urgent: u8,
-    /// 0.
-    pub reserved: [u8; 3],
-    /// What the section must hold: `match[0]` is the table_id, and `match[1]` is compared with
-    /// octet 3 of the section, the first one behind section_length, and so on. This is the rule of
-    /// DVB demultiplexers.
-    pub r#match: [u8; 16],
-    /// The bits that are compared.
-    pub mask: [u8; 16],
-}
-
-// SAFETY: repr(C), starts with struct_size, numbers only.
-unsafe impl CStruct for stbcam_filter_t {}
-
-/// CA_enable: descrambling is possible: not scrambled, granted, a trial, or nothing is known yet
-/// that speaks against it.
-pub const STBCAM_CA_ENABLE_POSSIBLE: u8 = 0x01;
-/// CA_enable: possible after a purchase.
-pub const STBCAM_CA_ENABLE_PURCHASE: u8 = 0x02;
-/// CA_enable: possible after a dialogue: the programme is rated, and the PIN opens it.
-pub const STBCAM_CA_ENABLE_DIALOGUE: u8 = 0x03;
-/// CA_enable: not possible, no right: the card denies it, or it is another operator's or CA system's.
-pub const STBCAM_CA_ENABLE_NO_RIGHT: u8 = 0x71;
-/// CA_enable: not possible for technical reasons: the card is out or starts, or the access is
-/// technical.
-pub const STBCAM_CA_ENABLE_TECHNICAL: u8 = 0x73;
-
-/// The answer to a CA_PMT object.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct stbcam_ca_pmt_reply_t {
-    /// sizeof(stbcam_ca_pmt_reply_t), by the caller.
-    pub struct_size: usize,
-    /// The session that the object opened or changed; 0 for none.
-    pub session: stbcam_session_t,
-    /// One of `STBCAM_CA_ENABLE_*` (EN 50221 §8.4.3.5), as things stand now; 0 when the object selects
-    /// no component.
-    pub ca_enable: u8,
-    /// 0.
-    pub reserved: [u8; 3],
-}
-
-// SAFETY: repr(C), starts with struct_size, numbers only.
-unsafe impl CStruct for stbcam_ca_pmt_reply_t {}
 
 /// Whether a CA_system_id is one of ours: 1 yes, 0 no, below 0 a result.
 ///
@@ -87,8 +29,8 @@ pub extern "C" fn stbcam_is_our_ca(cam: *mut stbcam_t, ca_system_id: u16) -> i32
 }
 
 /// Takes a section of the CAT: EMM PIDs of the source. Give every new version. One that is not yet
-/// applicable (current_next_indicator 0) changes nothing. 256 EMM streams of each source are served;
-/// more are told once by `STBCAM_EV_HEALTH`.
+/// applicable (current_next_indicator 0) changes nothing. 256 EMM streams of each source are
+/// served; more are told once by `STBCAM_EV_HEALTH`.
 ///
 /// STBCAM_E_SECTION: not a CAT section or its CRC is wrong.
 ///
@@ -148,7 +90,8 @@ pub unsafe extern "C" fn stbcam_session_open_pmt(
 /// stay.
 ///
 /// STBCAM_E_NO_SESSION: not open. STBCAM_E_SECTION: not a PMT section, its CRC is wrong, it is of
-/// another programme or not yet applicable (current_next_indicator 0); the session goes on as it was.
+/// another programme or not yet applicable (current_next_indicator 0); the session goes on as it
+/// was.
 ///
 /// Threads: any. The octets may be reused as soon as the call returns.
 ///
@@ -170,6 +113,38 @@ pub unsafe extern "C" fn stbcam_session_update_pmt(
     })
 }
 
+/// CA_enable: descrambling is possible: not scrambled, granted, a trial, or nothing is known yet
+/// that speaks against it.
+pub const STBCAM_CA_ENABLE_POSSIBLE: u8 = 0x01;
+/// CA_enable: possible after a purchase.
+pub const STBCAM_CA_ENABLE_PURCHASE: u8 = 0x02;
+/// CA_enable: possible after a dialogue: the programme is rated, and the PIN opens it.
+pub const STBCAM_CA_ENABLE_DIALOGUE: u8 = 0x03;
+/// CA_enable: not possible, no right: the card denies it, or it is another operator's or CA
+/// system's.
+pub const STBCAM_CA_ENABLE_NO_RIGHT: u8 = 0x71;
+/// CA_enable: not possible for technical reasons: the card is out or starts, or the access is
+/// technical.
+pub const STBCAM_CA_ENABLE_TECHNICAL: u8 = 0x73;
+
+/// The answer to a CA_PMT object.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct stbcam_ca_pmt_reply_t {
+    /// sizeof(stbcam_ca_pmt_reply_t), by the caller.
+    pub struct_size: usize,
+    /// The session that the object opened or changed; 0 for none.
+    pub session: stbcam_session_t,
+    /// One of `STBCAM_CA_ENABLE_*` (EN 50221 §8.4.3.5), as things stand now; 0 when the object
+    /// selects no component.
+    pub ca_enable: u8,
+    /// 0.
+    pub reserved: [u8; 3],
+}
+
+// SAFETY: repr(C), starts with struct_size, numbers only.
+unsafe impl CStruct for stbcam_ca_pmt_reply_t {}
+
 /// Takes an EN 50221 CA_PMT object, with ca_pmt_tag and length_field or from
 /// ca_pmt_list_management on.
 ///
@@ -179,17 +154,18 @@ pub unsafe extern "C" fn stbcam_session_update_pmt(
 /// no list holds a session that `stbcam_session_open_pmt` opened.
 ///
 /// Commands, for each component its own or else the programme's:
-///  - ok_descrambling, ok_mmi: the component is descrambled. A dialogue is the host's, by offers and
-///    PIN. Answered with the session, and `ca_enable` by its access.
+///  - ok_descrambling, ok_mmi: the component is descrambled. A dialogue is the host's, by offers
+///    and PIN. Answered with the session, and `ca_enable` by its access.
 ///  - query, when no component is to be descrambled: changes nothing. `ca_enable` is by the access
-///    of an open session of the programme on this source, else by what its CA_descriptors are to the
-///    card.
+///    of an open session of the programme on this source, else by what its CA_descriptors are to
+///    the card.
 ///  - not_selected: the component is left scrambled. When that is all of them, or the object has
 ///    no component, the session of the programme ends; a list is emptied so.
 ///
 /// STBCAM_E_SECTION: malformed, not yet applicable (current_next_indicator 0), or a
 /// ca_pmt_list_management or ca_pmt_cmd_id that EN 50221 does not have; nothing has changed.
-/// STBCAM_E_FULL: `max_sessions` are open, and `first` or `only` would close none; nothing has changed.
+/// STBCAM_E_FULL: `max_sessions` are open, and `first` or `only` would close none; nothing has
+/// changed.
 ///
 /// Threads: any. The octets may be reused as soon as the call returns.
 ///
@@ -268,6 +244,33 @@ pub unsafe extern "C" fn stbcam_section(
         Ok(context.cam.section(source, pid, section)?)
     })
 }
+
+/// A section filter that the library wants set now.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct stbcam_filter_t {
+    /// The elem_size of the caller's array, by the library.
+    pub struct_size: usize,
+    /// The PID.
+    pub pid: u16,
+    /// The source.
+    pub source: u8,
+    /// Octets of `match` and `mask` that count.
+    pub depth: u8,
+    /// 1 for ECMs: do not let them wait. Else 0.
+    pub urgent: u8,
+    /// 0.
+    pub reserved: [u8; 3],
+    /// What the section must hold: `match[0]` is the table_id, and `match[1]` is compared with
+    /// octet 3 of the section, the first one behind section_length, and so on. This is the rule of
+    /// DVB demultiplexers.
+    pub r#match: [u8; 16],
+    /// The bits that are compared.
+    pub mask: [u8; 16],
+}
+
+// SAFETY: repr(C), starts with struct_size, numbers only.
+unsafe impl CStruct for stbcam_filter_t {}
 
 /// Lists the section filters that the library wants set now: of all sources, and no others.
 /// `*count` says how many fit `array`, whose elements are `elem_size` apart, and becomes how many

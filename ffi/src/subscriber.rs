@@ -5,16 +5,16 @@
 
 use crate::error::{Error, Result};
 use crate::guard::guard;
-use crate::result::*;
+use crate::result::{STBCAM_E_NO_CARD, STBCAM_E_PIN_BLOCKED, STBCAM_E_PIN_WRONG, stbcam_result_t};
 use crate::size;
 use crate::text;
 use crate::types::stbcam_t;
 use cam_core::{PinAnswer, PinOutcome};
 
 /// Asks the card whether this is its PIN, and waits for the answer, at most `card_timeout_ms`.
-/// `*tries_left` is stored with STBCAM_OK, STBCAM_E_PIN_WRONG and STBCAM_E_PIN_BLOCKED, UINT32_MAX when
-/// the card has not told it; it may be NULL. With STBCAM_OK the programmes that were refused for their
-/// rating are asked about at once: STBCAM_EV_ACCESS follows.
+/// `*tries_left` is stored with STBCAM_OK, STBCAM_E_PIN_WRONG and STBCAM_E_PIN_BLOCKED, UINT32_MAX
+/// when the card has not told it; it may be NULL. With STBCAM_OK the programmes that were refused
+/// for their rating are asked about at once: STBCAM_EV_ACCESS follows.
 ///
 /// STBCAM_E_PIN_WRONG: tries are left. STBCAM_E_PIN_BLOCKED: none are. STBCAM_E_ARG: not 4 to 12
 /// digits. STBCAM_E_NO_CARD: no card in session. STBCAM_E_TIMEOUT: no answer.
@@ -49,8 +49,8 @@ pub unsafe extern "C" fn stbcam_pin_verify(
 ///
 /// # Safety
 ///
-/// * `old_pin` points to `old_len` and `new_pin` to `new_len` readable octets; `tries_left` is NULL or
-///   writable.
+/// * `old_pin` points to `old_len` and `new_pin` to `new_len` readable octets; `tries_left` is NULL
+///   or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stbcam_pin_change(
     cam: *mut stbcam_t,

@@ -1,4 +1,4 @@
-//! Texts, octets and lists that come from the caller.
+//! Texts, octets and lists that come from the caller, checked before anything reads them.
 
 use crate::error::{Error, Result};
 use core::ffi::{CStr, c_char};
@@ -52,7 +52,7 @@ pub(crate) unsafe fn octets<'a>(pointer: *const u8, len: usize, what: &str) -> R
     Ok(unsafe { slice::from_raw_parts(pointer, len) })
 }
 
-/// Just so many octets.
+/// `N` octets.
 ///
 /// # Safety
 ///
@@ -65,7 +65,7 @@ pub(crate) unsafe fn array<const N: usize>(pointer: *const u8, what: &str) -> Re
     Ok(unsafe { pointer.cast::<[u8; N]>().read() })
 }
 
-/// A list has at most so many numbers.
+/// The most numbers in a list.
 pub(crate) const MAX_NUMBERS: usize = 256;
 
 /// A list of numbers.

@@ -12,23 +12,6 @@ pub const STBCAM_VERSION_MINOR: u32 = 0;
 /// Incremented by corrections.
 pub const STBCAM_VERSION_PATCH: u32 = 0;
 
-/// Card readers on a serial port ("serial:").
-pub const STBCAM_FEATURE_READER_SERIAL: u64 = 1;
-/// A software descrambler with a software key ladder.
-pub const STBCAM_FEATURE_SOFT_DESCRAMBLER: u64 = 2;
-/// The software descrambler knows DVB-CSA2.
-pub const STBCAM_FEATURE_SOFT_CSA2: u64 = 4;
-/// The software descrambler knows DVB-CISSA version 1.
-pub const STBCAM_FEATURE_SOFT_CISSA: u64 = 8;
-/// Virtual cards over TCP ("vpcd:").
-pub const STBCAM_FEATURE_READER_VPCD: u64 = 16;
-/// Readers behind PC/SC ("pcsc:"). Only in a library that was built with `FEATURES=pcsc`.
-pub const STBCAM_FEATURE_READER_PCSC: u64 = 32;
-/// Readers with the frames of a GemPC Twin ("gempc:").
-pub const STBCAM_FEATURE_READER_GEMPC: u64 = 64;
-/// UARTs in the kernel's ISO 7816 mode ("iso7816:").
-pub const STBCAM_FEATURE_READER_ISO7816: u64 = 128;
-
 /// The version of the loaded library: major, minor and patch in one octet each,
 /// `0x00MMmmpp`.
 ///
@@ -52,6 +35,23 @@ pub extern "C" fn stbcam_version_string() -> *const c_char {
     TEXT.as_ptr()
 }
 
+/// Card readers on a serial port ("serial:").
+pub const STBCAM_FEATURE_READER_SERIAL: u64 = 0x01;
+/// A software descrambler with a software key ladder.
+pub const STBCAM_FEATURE_SOFT_DESCRAMBLER: u64 = 0x02;
+/// The software descrambler knows DVB-CSA2.
+pub const STBCAM_FEATURE_SOFT_CSA2: u64 = 0x04;
+/// The software descrambler knows DVB-CISSA version 1.
+pub const STBCAM_FEATURE_SOFT_CISSA: u64 = 0x08;
+/// Virtual cards over TCP ("vpcd:").
+pub const STBCAM_FEATURE_READER_VPCD: u64 = 0x10;
+/// Readers behind PC/SC ("pcsc:"). Only in a library that was built with `FEATURES=pcsc`.
+pub const STBCAM_FEATURE_READER_PCSC: u64 = 0x20;
+/// Readers with the frames of a GemPC Twin ("gempc:").
+pub const STBCAM_FEATURE_READER_GEMPC: u64 = 0x40;
+/// UARTs in the kernel's ISO 7816 mode ("iso7816:").
+pub const STBCAM_FEATURE_READER_ISO7816: u64 = 0x80;
+
 /// What the loaded library can do: a set of `STBCAM_FEATURE_*`.
 ///
 /// Threads: any, also from a callback.
@@ -74,7 +74,7 @@ mod tests {
     /// Whoever is refused is told how to get it.
     #[test]
     fn pcsc_is_a_matter_of_the_build() {
-        let told = stb_shim::reader::open("pcsc:?no").err().map(|error| error.to_string());
+        let told = stb_shim::readers::open("pcsc:?no").err().map(|error| error.to_string());
         let has = stbcam_features() & STBCAM_FEATURE_READER_PCSC != 0;
         let expected = if has { "option is 'no'" } else { "built with the feature pcsc" };
         assert!(told.is_some_and(|told| told.contains(expected)));

@@ -1,5 +1,6 @@
-//! The structures of the ABI have one layout: the C compiler of the target sees the sizes and offsets
-//! that Rust sees. It need not run anything for that, so any target can be asked; CC names its compiler.
+//! The structures of the ABI have one layout: the C compiler of the target sees the sizes and
+//! offsets that Rust sees. It need not run anything for that, so any target can be asked; CC names
+//! its compiler.
 
 use stbcam::*;
 use std::env::consts::ARCH;
@@ -39,16 +40,18 @@ fn layout() -> Layout {
         stbcam_ladder_t { struct_size, flags, pairing_slot, reserved, ek2, ek1 }
         stbcam_descrambler_ops_t { struct_size, user, load_ladder, set_cw, clear }
         stbcam_storage_ops_t { struct_size, user, get, put_durable, del }
-        stbcam_line_t { struct_size, f, d, clock_hz, bit_rate, guard_etu, inverse, protocol, reserved }
+        stbcam_line_t {
+            struct_size, f, d, clock_hz, bit_rate, guard_etu, inverse, protocol, reserved,
+        }
         stbcam_reader_ops_t {
             struct_size, user, clock_hz, max_bit_rate, present, reset, params, write, read,
             transmit, power_off,
         }
         stbcam_config_t {
-            struct_size, flags, card_timeout_ms, reader, reader_ops, state_dir, language, ca_system_ids,
-            ca_system_id_count, stb_id, terminal_id, box_key_len, reserved, box_key, descrambler,
-            storage, log, log_user, log_level, max_sessions, emm_queue, event_queue, section_ring,
-            reserved2,
+            struct_size, flags, card_timeout_ms, reader, reader_ops, state_dir, language,
+            ca_system_ids, ca_system_id_count, stb_id, terminal_id, box_key_len, reserved, box_key,
+            descrambler, storage, log, log_user, log_level, max_sessions, emm_queue, event_queue,
+            section_ring, reserved2,
         }
         stbcam_filter_t { struct_size, pid, source, depth, urgent, reserved, r#match, mask }
         stbcam_ca_pmt_reply_t { struct_size, session, ca_enable, reserved }
@@ -126,8 +129,9 @@ fn c_and_rust_agree_on_every_offset() {
 fn every_member_is_compared() {
     let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut members = 0;
-    for file in std::fs::read_dir(source).unwrap() {
-        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+    let paths = std::fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path());
+    for file in paths.filter(|path| path.is_file()) {
+        let text = std::fs::read_to_string(file).unwrap();
         let is_member = |line: &&str| line.starts_with("    pub ") && line.contains(':');
         members += text.lines().filter(is_member).count();
     }

@@ -3,23 +3,23 @@
 use iso7816::line::{Input, Level};
 use libfuzzer_sys::fuzz_target;
 use stbcam_fuzz::Step;
-use stbcam_fuzz::bench::{Bench, play};
+use stbcam_fuzz::rig::{Rig, play};
 
-fn card(bench: &mut Bench, step: Step<'_>) {
+fn card(rig: &mut Rig, step: Step<'_>) {
     match step {
         Step::Octets([0xFE, level, settled, atr @ ..]) => {
             let level = [Level::Characters, Level::Tpdu, Level::Apdu][usize::from(*level) % 3];
             let settled = (settled & 0x80 != 0).then_some(settled & 0x0F);
-            bench.input(Input::Answered { atr, level, settled });
+            rig.input(Input::Answered { atr, level, settled });
         }
-        Step::Octets(said) => bench.input(Input::Message(said)),
-        _ => bench.input(Input::Unanswered { damaged: true }),
+        Step::Octets(said) => rig.input(Input::Message(said)),
+        _ => rig.input(Input::Unanswered { damaged: true }),
     }
 }
 
 /// A reader above characters always ends a message.
-fn mute(bench: &mut Bench) {
-    bench.input(Input::Unanswered { damaged: false });
+fn mute(rig: &mut Rig) {
+    rig.input(Input::Unanswered { damaged: false });
 }
 
 fuzz_target!(|octets: &[u8]| play(octets, card, mute));

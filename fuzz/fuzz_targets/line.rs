@@ -1,15 +1,15 @@
 #![no_main]
-//! The card line at characters, from reset to recovery: whatever the card says, nothing panics, hangs or
-//! grows without bound, and no exchange outlasts the policy.
+//! The card line at characters, from reset to recovery: whatever the card says, nothing panics,
+//! hangs or grows without bound, and no exchange outlasts the policy.
 use iso7816::line::Input;
 use libfuzzer_sys::fuzz_target;
 use stbcam_fuzz::Step;
-use stbcam_fuzz::bench::{Bench, play};
+use stbcam_fuzz::rig::{Rig, play};
 
-fn card(bench: &mut Bench, step: Step<'_>) {
+fn card(rig: &mut Rig, step: Step<'_>) {
     match step {
-        Step::Octets(said) => bench.input(Input::Received(said)),
-        _ => bench.input(Input::Damaged),
+        Step::Octets(said) => rig.input(Input::Received(said)),
+        _ => rig.input(Input::Damaged),
     }
 }
 

@@ -1,6 +1,7 @@
 #![no_main]
-//! The flows of a terminal with a purse, a passbook and a PSAM that is a card: whatever the cards say, nothing panics, a debit is paid by the right MAC2
-//! alone, and what is unsettled is settled or kept at last.
+//! The flows of a terminal with a purse, a passbook and a PSAM that is a card: whatever the cards
+//! say, nothing panics, a debit is paid by the right MAC2 alone, and what is unsettled is settled
+//! or kept at last.
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use libfuzzer_sys::fuzz_target;
 use stbcam_fuzz::{Step, steps};

@@ -1,5 +1,6 @@
 #![no_main]
-//! Sections, descriptors and messages of the broadcast: what is malformed is refused, never a panic.
+//! Sections, descriptors and messages of the broadcast: what is malformed is refused, never a
+//! panic.
 use ecm_emm::box_emm::BoxEmm;
 use ecm_emm::ca_pmt::CaPmt;
 use ecm_emm::cat::Cat;

@@ -1,6 +1,6 @@
-//! What fuzz targets share: steps read from the fuzzer's octets, a clock that they move, and what every
-//! machine has to keep to.
-pub mod bench;
+//! What fuzz targets share: steps read from the fuzzer's octets, a clock that they move, and what
+//! every machine has to keep to.
+pub mod rig;
 
 use cam_types::Instant;
 use std::time::Duration;
@@ -86,8 +86,8 @@ pub enum Polled {
     Wait(Option<Instant>),
 }
 
-/// Whatever the card says, the machine comes to rest after every input and gives up by itself when the
-/// card says nothing more.
+/// Whatever the card says, the machine comes to rest after every input and gives up by itself when
+/// the card says nothing more.
 pub fn play(machine: &mut impl Machine, octets: &[u8]) {
     let mut clock = Clock::new();
     drain(machine, &mut clock);

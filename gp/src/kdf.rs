@@ -1,3 +1,8 @@
+//! Key derivation in counter mode, in the layout of SCP03.
+//!
+//! Normative references:
+//!  - NIST SP 800-108 (KDF in counter mode), Amendment D 4.1.5 (the layout), RFC 4493 (AES-CMAC)
+
 use crate::cipher::{Aes128, Aes192, Aes256};
 use cmac::{Cmac, KeyInit, Mac};
 use core::fmt;

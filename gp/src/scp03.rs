@@ -111,7 +111,7 @@ pub enum ScpError {
     Unsupported {
         /// 02 or 03.
         scp: u8,
-        /// The option octet.
+        /// `i`, its option octet.
         i: u8,
     },
     /// The card answered for another key version.

@@ -1,5 +1,4 @@
 //! SCP03 against values published with pySim and recorded between pySim and a model card.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use cam_types::{Key, Secret};
 use gp::kdf_cmac;
@@ -110,8 +109,8 @@ fn terminal(level: Level, mode: Mode, challenge: &[u8]) -> Initialize {
     }
 }
 
-/// Every SCP03 dialogue, both ends: our terminal sends what pySim sent and takes what the model card
-/// answered; our card takes what pySim sent and answers what the model card answered.
+/// Every SCP03 dialogue, both ends: our terminal sends what pySim sent and takes what the model
+/// card answered; our card takes what pySim sent and answers what the model card answered.
 #[test]
 fn transcripts() {
     let file = load(include_str!("vectors/transcripts.json"));

@@ -1,5 +1,4 @@
 //! Terminal and card against each other, and against whoever stands between them.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use cam_types::Secret;
 use gp::scp03::{Initialize, Level, ScpError, Session, StaticKeys, card};

@@ -1,4 +1,4 @@
-//! How packets carry sections.
+//! How packets carry sections: they are found with the packets that they begin in.
 //!
 //! Normative references:
 //!  - ISO/IEC 13818-1 §2.4.4.1 (pointer_field), §2.4.4 (stuffing)
@@ -9,7 +9,7 @@ use cam_types::Pid;
 /// A section and the packet that its first octet is in.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Carried {
-    /// The packet.
+    /// The packet's place in the stream.
     pub packet: usize,
     /// The whole section.
     pub section: Vec<u8>,

@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line: the jobs, what each takes, and the texts of `--help`.
 
 use crate::fault::Fault;
 use crate::files::fields::Octets;

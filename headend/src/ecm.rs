@@ -4,9 +4,9 @@
 //!  - ETSI ETR 289 (table_id 80 and 81 change with the message)
 //!  - `docs/spec/ecm.md`
 //!
-//! An ECM says what is on air in its own crypto period. As it carries the next control word too, the
-//! first crypto period of an event is open to whoever could watch the last one of the event before:
-//! the price of having the key in time.
+//! An ECM says what is on air in its own crypto period. As it carries the next control word too,
+//! the first crypto period of an event is open to whoever could watch the last one of the event
+//! before: the price of having the key in time.
 
 use crate::control_word::{ControlWords as Source, RandomError, random};
 use crate::fault::{Fault, Faults};

@@ -10,17 +10,20 @@ use crate::due::Due;
 use crate::ecm::{EcmError, EcmMaker};
 use crate::fault::{Fault, Faults};
 use crate::files::FileError;
-use crate::files::card_key::{CardKeys, KeyRole};
+use crate::files::card_key::KeyRole;
 use crate::files::fields::{Octets, Pin};
 use crate::files::message::Message;
-use crate::files::operator::Operator;
+use crate::files::operator::{Operator, Pairing};
 use crate::files::schedule::{Entry, Schedule};
-use crate::pairing;
+use crate::pairing::{self, PairingError};
 use crate::period::Periods;
+use crate::sender::Sender;
 use crate::timebase::TICKS_PER_MS;
-use cam_types::{CardId, CasTime, Epoch, EventId, OperatorId, PackageId, Pseudonym, Secret, Slot};
+use cam_types::{
+    CardId, CasTime, Epoch, EventId, OperatorId, PackageId, Pseudonym, Secret, Slot, StbId,
+};
 use ecm_emm::EncodeError;
-use ecm_emm::emm::{Address, EmmCommand, EmmHeader, KeyDelivery, KeyTarget, seal, seal_signed};
+use ecm_emm::emm::{Address, EmmCommand, EmmHeader, KeyDelivery, KeyTarget, seal_signed};
 use ecm_emm::keys::{KeyMaterial, Role, card_key};
 use ecm_emm::suite::{SealKey, WrappedKey};
 use p256::ecdsa::signature::hazmat::PrehashSigner;
@@ -33,14 +36,6 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy)]
 pub struct EmmMaker<'a> {
     operator: &'a Operator,
-}
-
-/// A key of the operator's with the header of a message under it.
-pub struct Sender {
-    /// Whom it reaches, and by which key.
-    pub header: EmmHeader,
-    /// The key.
-    pub key: SealKey,
 }
 
 /// What a message may depend on besides the operator file.
@@ -81,7 +76,8 @@ impl<'a> EmmMaker<'a> {
         };
         let given = card.key.iter().filter(|key| key.role == KeyRole::Wallet);
         let epoch = given.map(|key| key.epoch).max().unwrap_or(card.epoch);
-        let key = CardKeys::of(operator, card)?
+        let key = operator
+            .card_keys(card)?
             .seal_key(KeyRole::Wallet, epoch)
             .map_err(|_| EmmError::Missing("[[card.key]] of role wallet"))?;
         let address = Address::Unique(Pseudonym::new(card.pseudonym.0));
@@ -223,10 +219,12 @@ impl<'a> EmmMaker<'a> {
                 (sender, EmmCommand::Osd { id, attributes, text })
             }
             Message::Pair { card, stb } => {
-                return pairing::card_half(*self, self.pairing(*card, *stb)?);
+                let pairing = self.pairing(*card, *stb)?;
+                let sender = self.card(pairing.card, pairing.sequence)?;
+                return Ok(pairing::card_half(&sender, pairing)?);
             }
             Message::BoxPair { card, stb } => {
-                return pairing::box_half(self.operator, self.pairing(*card, *stb)?);
+                return self.box_half(self.pairing(*card, *stb)?);
             }
             Message::Raw { file } => {
                 let file = occasion.folder.join(file);
@@ -236,17 +234,23 @@ impl<'a> EmmMaker<'a> {
                 return Err(EmmError::Attack);
             }
         };
-        sender.seal(&command)
+        Ok(sender.seal(&command)?)
     }
 
-    fn pairing(
-        &self,
-        card: Octets<8>,
-        stb: Octets<8>,
-    ) -> Result<&'a crate::files::operator::Pairing, EmmError> {
+    fn pairing(&self, card: Octets<8>, stb: Octets<8>) -> Result<&'a Pairing, EmmError> {
         self.operator
             .pairing(card, stb)
             .ok_or_else(|| EmmError::Unknown("[[pairing]]", CardId::new(card.0).to_string()))
+    }
+
+    fn box_half(&self, pairing: &Pairing) -> Result<Vec<u8>, EmmError> {
+        let Some(stb) = self.operator.stb(pairing.stb) else {
+            return Err(EmmError::Unknown("[[box]]", StbId::new(pairing.stb.0).to_string()));
+        };
+        let Some(card) = self.operator.card(pairing.card) else {
+            return Err(EmmError::Unknown("[[card]]", CardId::new(pairing.card.0).to_string()));
+        };
+        Ok(pairing::box_half(self.operator, stb, card, pairing)?)
     }
 
     fn delivery(
@@ -347,7 +351,7 @@ impl<'a> EmmMaker<'a> {
                 .find(|item| item.name == *of)
                 .map(|item| (item.section.clone(), item.lane))
                 .ok_or(EmmError::Attack),
-            Message::ForgeEmm { card } => Ok((self.card(*card, sequence)?.forged()?, Lane::Emm)),
+            Message::ForgeEmm { card } => Ok((forged(&self.card(*card, sequence)?)?, Lane::Emm)),
             Message::ForgeEcm { service } => {
                 let service = schedule.service.iter().position(|s| s.service == *service);
                 let place = service.ok_or(EmmError::Attack)?;
@@ -363,28 +367,14 @@ impl<'a> EmmMaker<'a> {
     }
 }
 
-impl Sender {
-    /// A key inside this sender's message.
-    pub fn wrap(&self, key: &KeyMaterial) -> WrappedKey {
-        self.key.wrap(&self.header.key_context(), key)
-    }
-
-    /// The section of one command.
-    pub fn seal(&self, command: &EmmCommand) -> Result<Vec<u8>, EmmError> {
-        let mut section = Vec::new();
-        seal(&self.header, std::slice::from_ref(command), &self.key, &mut section)?;
-        Ok(section)
-    }
-
-    /// What an attacker without the key can make: the header, and random octets where seal and
-    /// command should be.
-    fn forged(&self) -> Result<Vec<u8>, EmmError> {
-        let mut section = self.seal(&EmmCommand::EmmLevel(0))?;
-        let random: [u8; 256] = random()?;
-        let sealed = section.get_mut(self.header.aad_len()..).unwrap_or_default();
-        sealed.copy_from_slice(random.get(..sealed.len()).unwrap_or_default());
-        Ok(section)
-    }
+/// What an attacker without the sender's key can make: the header, and random octets where seal
+/// and command should be.
+fn forged(sender: &Sender) -> Result<Vec<u8>, EmmError> {
+    let mut section = sender.seal(&EmmCommand::EmmLevel(0))?;
+    let random: [u8; 256] = random()?;
+    let sealed = section.get_mut(sender.header.aad_len()..).unwrap_or_default();
+    sealed.copy_from_slice(random.get(..sealed.len()).unwrap_or_default());
+    Ok(section)
 }
 
 /// A `replay` as if its original came for the first time.
@@ -435,7 +425,7 @@ pub enum EmmError {
     /// 2^32 messages were numbered.
     Exhausted,
     /// The pairing cannot be made.
-    Pairing(pairing::PairingError),
+    Pairing(PairingError),
     /// In an entry of the carousel.
     Entry(String, Box<EmmError>),
 }
@@ -461,6 +451,12 @@ impl From<EcmError> for EmmError {
 impl From<RandomError> for EmmError {
     fn from(error: RandomError) -> Self {
         Self::Random(error)
+    }
+}
+
+impl From<PairingError> for EmmError {
+    fn from(error: PairingError) -> Self {
+        Self::Pairing(error)
     }
 }
 

@@ -18,6 +18,7 @@ pub mod psi;
 pub mod report;
 pub mod run;
 pub mod scrambler;
+pub mod sender;
 pub mod stream;
 pub mod timebase;
 pub mod verify;

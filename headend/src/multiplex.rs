@@ -39,7 +39,7 @@ pub struct Sent {
 /// What a fault does to an ECM stream, and in which crypto period.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Disturbance {
-    /// Nothing.
+    /// None: its ECMs are on air as they should be.
     #[default]
     None,
     /// No ECM at all.
@@ -121,7 +121,7 @@ impl<'a> EcmLane<'a> {
     }
 }
 
-/// The CAT's stream.
+/// The CAT, over and over.
 pub struct CatLane {
     section: Vec<u8>,
     due: Due,
@@ -161,7 +161,7 @@ pub struct Multiplex<'a> {
 }
 
 impl<'a> Multiplex<'a> {
-    /// Of these streams.
+    /// ECMs come before the CAT, and both before the carousel on `emm_pid`.
     pub const fn new(
         ecms: Vec<EcmLane<'a>>,
         cat: CatLane,

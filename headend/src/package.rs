@@ -1,8 +1,8 @@
 //! The packager: a clear transport stream in, a scrambled broadcast out.
 //!
-//! Packet i of the result is packet i of the source. A PMT is rewritten in its own packets, a payload
-//! of a scheduled service is scrambled, a null packet may become an ECM, a CAT, an offer or an EMM;
-//! nothing else changes.
+//! Packet i of the result is packet i of the source. A PMT is rewritten in its own packets, a
+//! payload of a scheduled service is scrambled, a null packet may become an ECM, a CAT, an offer or
+//! an EMM; nothing else changes.
 
 use crate::carousel::Carousel;
 use crate::ecm::{EcmError, EcmMaker};
@@ -12,7 +12,7 @@ use crate::files::FileError;
 use crate::files::operator::Operator;
 use crate::files::schedule::Schedule;
 use crate::multiplex::{CatLane, Disturbance, EcmLane, Multiplex};
-use crate::period::Periods;
+use crate::period::{Periods, Place};
 use crate::psi::{self, Program, PsiError};
 use crate::report::{Report, Tally};
 use crate::scrambler::{Algorithm, Scrambled, Scrambler};
@@ -88,15 +88,6 @@ pub fn package(
     }
     report.add_carousel(&multiplex.carousel, place);
     Ok(report)
-}
-
-/// When packets are on air.
-#[derive(Clone, Copy)]
-pub struct Place<'a> {
-    /// By the clock.
-    pub time: &'a Timebase,
-    /// By the control word.
-    pub periods: &'a Periods,
 }
 
 /// Checks that the source can be packaged, and finds the schedule's services in it.

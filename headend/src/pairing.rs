@@ -5,12 +5,14 @@
 //!  - ETSI TS 103 162 (key ladder)
 
 use crate::control_word::{RandomError, random};
-use crate::emm::{EmmError, EmmMaker};
+use crate::files::FileError;
 use crate::files::fields::{Octets, SecretOctets};
-use crate::files::operator::{Operator, Pairing, Stb};
+use crate::files::operator::{Card, Operator, Pairing, Stb};
+use crate::sender::Sender;
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use cam_types::{CardId, Epoch, Key, OperatorId, Pseudonym, Secret, StbId};
+use ecm_emm::EncodeError;
 use ecm_emm::box_emm::{self, BoxCommand, BoxHeader, BoxPairing};
 use ecm_emm::emm::{EmmCommand, Pairing as PairCommand};
 use ecm_emm::keys::KeyMaterial;
@@ -23,33 +25,31 @@ use zeroize::Zeroizing;
 const LADDER_KEY: u8 = 0x71;
 
 /// The card's half: EMM-U with PAIR.
-pub fn card_half(maker: EmmMaker<'_>, pairing: &Pairing) -> Result<Vec<u8>, EmmError> {
-    let sender = maker.card(pairing.card, pairing.sequence)?;
+pub fn card_half(sender: &Sender, pairing: &Pairing) -> Result<Vec<u8>, PairingError> {
     let wrap = |key: &SecretOctets<16>| match sender.wrap(&KeyMaterial::Bits128(key.0.clone())) {
         WrappedKey::Short(wrapped) => Ok(wrapped),
-        WrappedKey::Long(_) => Err(EmmError::Pairing(PairingError::Key)),
+        WrappedKey::Long(_) => Err(PairingError::Key),
     };
-    sender.seal(&EmmCommand::Pair(PairCommand {
+    let command = EmmCommand::Pair(PairCommand {
         slot: pairing.slot,
         stb: StbId::new(pairing.stb.0),
         k_pair: wrap(&pairing.k_pair)?,
         k_cw: wrap(&pairing.k_cw)?,
         kcv: check_value(&pairing.k_pair)?,
-    }))
+    });
+    Ok(sender.seal(&command)?)
 }
 
 /// The box's half: table 8A with BOX_PAIR.
-pub fn box_half(operator: &Operator, pairing: &Pairing) -> Result<Vec<u8>, EmmError> {
-    let id = StbId::new(pairing.stb.0);
-    let Some(stb) = operator.stb(pairing.stb) else {
-        return Err(EmmError::Unknown("[[box]]", id.to_string()));
-    };
-    let Some(card) = operator.card(pairing.card) else {
-        return Err(EmmError::Unknown("[[card]]", CardId::new(pairing.card.0).to_string()));
-    };
+pub fn box_half(
+    operator: &Operator,
+    stb: &Stb,
+    card: &Card,
+    pairing: &Pairing,
+) -> Result<Vec<u8>, PairingError> {
     let k_box = operator.seal_key("[[box]]", stb.suite, &stb.box_key)?;
     let header = BoxHeader {
-        stb: id,
+        stb: StbId::new(pairing.stb.0),
         suite: k_box.suite(),
         operator: OperatorId::new(operator.operator),
         epoch: Epoch::new(stb.epoch),
@@ -57,7 +57,7 @@ pub fn box_half(operator: &Operator, pairing: &Pairing) -> Result<Vec<u8>, EmmEr
     };
     let k_pair = KeyMaterial::Bits128(pairing.k_pair.0.clone());
     let WrappedKey::Short(wrapped) = k_box.wrap(&header.key_context(), &k_pair) else {
-        return Err(EmmError::Pairing(PairingError::Key));
+        return Err(PairingError::Key);
     };
     let (ek2, ek1) = ladder(operator, stb, pairing)?;
     let command = BoxCommand::Pair(BoxPairing {
@@ -111,7 +111,7 @@ pub fn draw(
     stb: Octets<8>,
     slot: u8,
     sequence: u32,
-) -> Result<(Pairing, Zeroizing<String>), EmmError> {
+) -> Result<(Pairing, Zeroizing<String>), RandomError> {
     let key = || random().map(|octets| SecretOctets::<16>(Key::new(octets)));
     let (k_pair, k_cw) = (key()?, key()?);
     let table = Zeroizing::new(format!(
@@ -137,17 +137,25 @@ fn digits(key: &Secret<16>) -> Zeroizing<String> {
 }
 
 /// Why a pairing was not made.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PairingError {
     /// A key of a length that the ladder does not take.
     Key,
-    /// No random numbers.
-    Random(RandomError),
+    /// A key of the operator file.
+    File(FileError),
+    /// It cannot be encoded.
+    Encode(EncodeError),
 }
 
-impl From<PairingError> for EmmError {
-    fn from(error: PairingError) -> Self {
-        Self::Pairing(error)
+impl From<FileError> for PairingError {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<EncodeError> for PairingError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
     }
 }
 
@@ -155,7 +163,8 @@ impl fmt::Display for PairingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key => f.write_str("a key of the pairing has the wrong length"),
-            Self::Random(error) => error.fmt(f),
+            Self::File(error) => error.fmt(f),
+            Self::Encode(error) => error.fmt(f),
         }
     }
 }

@@ -19,7 +19,7 @@ pub struct Periods {
 }
 
 impl Periods {
-    /// Cuts a stream of so many packets that starts at `start`, a multiple of `seconds`.
+    /// Cuts a stream of this many `packets` that starts at `start`, a multiple of `seconds`.
     pub fn new(time: &Timebase, packets: usize, start: CasTime, seconds: u32) -> Self {
         let mut starts = vec![0];
         loop {
@@ -43,7 +43,7 @@ impl Periods {
         self.starts.partition_point(|&start| start <= packet).saturating_sub(1)
     }
 
-    /// The one that is on at so many seconds from the start; the last one after the end.
+    /// The one that is on `seconds` after the start; the last one after the end.
     pub fn during(&self, seconds: u32) -> usize {
         let period = seconds / self.seconds.max(1);
         usize::try_from(period).unwrap_or(usize::MAX).min(self.count().saturating_sub(1))
@@ -75,4 +75,13 @@ impl Periods {
     pub fn end_s(&self) -> u32 {
         self.start_s(self.count())
     }
+}
+
+/// When packets are on air.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// By the clock.
+    pub time: &'a Timebase,
+    /// By the control word.
+    pub periods: &'a Periods,
 }

@@ -5,8 +5,8 @@
 //!  - ETSI EN 300 468 §6.2 (scrambling_descriptor)
 //!
 //! The PAT stays as it is. Each PMT is rewritten in its own packets: one version on, with our
-//! descriptors behind those that were there. A damaged PMT and one that is not yet applicable stay as
-//! they are.
+//! descriptors behind those that were there. A damaged PMT and one that is not yet applicable stay
+//! as they are.
 
 use crate::carriage::{self, Unit};
 use crate::files::schedule::{self, Schedule};
@@ -56,8 +56,8 @@ pub fn programs(packets: &[Packet]) -> Result<Vec<ecm_emm::pat::Program>, PsiErr
 }
 
 impl Program {
-    /// Finds a service. Its PMT must be the same from the first packet to the last; damaged ones, and
-    /// those that are not yet applicable, are passed by.
+    /// Finds a service. Its PMT must be the same from the first packet to the last; damaged ones,
+    /// and those that are not yet applicable, are passed by.
     pub fn find(packets: &[Packet], service: u16) -> Result<Self, PsiError> {
         let programs = programs(packets)?;
         let services: Vec<u16> = programs.iter().map(|program| program.number).collect();
@@ -82,7 +82,8 @@ impl Program {
                     .inspect_err(|error| damage = damage.take().or(Some((packet, *error))));
                 section.is_ok_and(|section| is_pmt_of(service, &section))
             });
-            // Damaged, another table or not yet applicable: no receiver takes it for the service's PMT.
+            // Damaged, another table or not yet applicable: no receiver takes it for the service's
+            // PMT.
             let Some(&section) = ours.next() else { continue };
             if found.len() != 1 {
                 return Err(PsiError::PmtLayout { service, packet });

@@ -3,7 +3,7 @@
 use crate::carousel::Carousel;
 use crate::files::schedule::{self, Schedule};
 use crate::multiplex::{CatLane, EcmLane};
-use crate::package::Place;
+use crate::period::Place;
 use crate::psi::Program;
 use crate::timebase::TICKS_PER_MS;
 use cam_types::{Parity, Pid};
@@ -26,7 +26,7 @@ pub struct Report {
     pub crypto_period_s: u32,
     /// Null packets of the source that are taken now, and those that are left.
     pub nulls: Nulls,
-    /// The CAT.
+    /// How often the CAT is on air.
     pub cat: Cat,
     /// Each scrambled service.
     pub services: Vec<Service>,
@@ -38,7 +38,7 @@ pub struct Report {
     pub faults: Vec<String>,
 }
 
-/// Null packets.
+/// What has become of the source's null packets.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Nulls {
     /// Replaced by ECMs, CAT, offers and EMMs.
@@ -50,7 +50,7 @@ pub struct Nulls {
 /// The CAT on air.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Cat {
-    /// How often.
+    /// How many times it was sent.
     pub count: usize,
     /// The longest time between two.
     pub worst_interval_ms: f64,
@@ -114,7 +114,7 @@ pub struct CryptoPeriod {
 /// ECMs of a service.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Ecm {
-    /// How many.
+    /// How many are on air.
     pub count: usize,
     /// From the start of the stream to the first.
     pub first_ms: Option<i64>,
@@ -135,7 +135,7 @@ pub struct Ecm {
 pub struct Emm {
     /// Its name in the schedule.
     pub name: String,
-    /// What it is.
+    /// What its message does, by the name that the schedule has for it.
     pub kind: &'static str,
     /// Its number, if it has one of its own.
     pub sequence: Option<u32>,

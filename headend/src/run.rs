@@ -86,7 +86,8 @@ pub fn pair(args: &cli::Pair) -> Result<String, Error> {
         Some(_) => None,
         None => {
             let sequence = operator.next_sequence;
-            let (pairing, table) = pairing::draw(args.card, args.stb, args.slot, sequence)?;
+            let drawn = pairing::draw(args.card, args.stb, args.slot, sequence);
+            let (pairing, table) = drawn.map_err(EmmError::Random)?;
             operator.pairing.push(pairing);
             Some(table)
         }
@@ -149,8 +150,8 @@ pub fn verify_report(args: &cli::VerifyReport) -> Result<String, Error> {
         return Err(Error::Findings(verdict.text, verdict.findings));
     }
     let chain = verdict.state.chain;
-    // First: what the card is told to forget must be known here. Without its acknowledgement the card
-    // reports the same records again, and they are known.
+    // First: what the card is told to forget must be known here. Without its acknowledgement the
+    // card reports the same records again, and they are known.
     if let (Some(path), Some(state)) = (&args.previous, &mut state) {
         state.keep(verdict.pseudonym, verdict.state);
         state.write(path).map_err(|error| Error::Write(path.clone(), error))?;

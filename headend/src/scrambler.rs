@@ -81,8 +81,8 @@ pub enum Scrambled {
 }
 
 impl Scrambler {
-    /// CSA2 takes the first 64 bits of the control word as they are: whoever drew it has reduced it,
-    /// or not ([`crate::control_word::Entropy`]).
+    /// CSA2 takes the first 64 bits of the control word as they are: whoever drew it has reduced
+    /// it, or not ([`crate::control_word::Entropy`]).
     pub fn new(algorithm: Algorithm, control_word: &ControlWord) -> Self {
         let octets = control_word.expose();
         match algorithm {

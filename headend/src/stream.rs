@@ -178,7 +178,7 @@ impl Packetizer {
         Self { pid, continuity: 0 }
     }
 
-    /// How many packets a section of so many octets takes.
+    /// How many packets a section of `section` octets takes.
     pub const fn packets(section: usize) -> usize {
         if section <= Self::ONE_PACKET {
             1

@@ -3,13 +3,16 @@
 //! Normative references:
 //!  - `docs/spec/report.md` §4
 
+mod carried;
 mod ledger;
 mod pages;
 mod record;
 pub mod state;
 
+pub use carried::{Carried, read};
+
 use crate::files::FileError;
-use crate::files::card_key::{CardKeys, KeyRole};
+use crate::files::card_key::{CardKeys, KeyRole, NoKey};
 use crate::files::fields::Octets;
 use crate::files::operator::Operator;
 use crate::files::schedule::Schedule;
@@ -20,25 +23,6 @@ use pages::Pages;
 use record::Checker;
 use state::{CardState, State};
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path;
-
-/// A report as it came, with a name for the texts.
-pub struct Carried {
-    /// Where it came from.
-    pub name: String,
-    /// Its octets.
-    pub octets: Vec<u8>,
-}
-
-/// A report's file. One that is longer than any report is read no further.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
-    let limit = Report::MAX_LEN as u64 + 1;
-    File::open(path)?.take(limit).read_to_end(&mut octets)?;
-    Ok(octets)
-}
 
 /// What a verification goes by besides the reports.
 #[derive(Clone, Copy)]
@@ -81,7 +65,7 @@ pub fn verify(reports: &[Carried], ground: Ground<'_>) -> Result<Verdict, Verify
     let card = operator.card.iter().find(|card| card.pseudonym == pseudonym);
     let card =
         card.ok_or_else(|| VerifyError::Card(first.name.clone(), header.pseudonym.to_string()))?;
-    let keys = CardKeys::of(operator, card)?;
+    let keys = operator.card_keys(card)?;
     let known = ground.state.map(|state| state.card(pseudonym));
     let mut findings = Vec::new();
     let opened = open(reports, &header, &keys, ground.nonce, &mut findings)?;
@@ -107,10 +91,11 @@ pub fn verify(reports: &[Carried], ground: Ground<'_>) -> Result<Verdict, Verify
         ledger.end(last, &mut findings, &mut text);
     }
     let mut ack = Vec::new();
-    let key = keys.seal_key(KeyRole::Receipt, header.epoch.value())?;
+    let (role, epoch) = (KeyRole::Receipt, header.epoch.value());
+    let key = keys.seal_key(role, epoch)?;
     Ack { chain: pages.chain() }
         .seal(&header, &key, &mut ack)
-        .map_err(|_| VerifyError::NoKey("receipt", header.epoch.value()))?;
+        .map_err(|_| NoKey { role, epoch })?;
     let state = pages.state(opened.last().map(|(_, page)| page));
     Ok(Verdict { text, findings, pseudonym, state, ack })
 }
@@ -151,14 +136,14 @@ fn plural(count: usize) -> String {
 pub enum VerifyError {
     /// No report was given.
     Nothing,
-    /// It is none.
+    /// What came is no report.
     NoReport(String, cam_types::DecodeError),
-    /// Another operator's.
+    /// A report of another operator's card.
     Operator(String, u16),
     /// A card that the operator file does not have.
     Card(String, String),
     /// A key that the operator file does not have.
-    NoKey(&'static str, u16),
+    NoKey(NoKey),
     /// The operator file.
     File(FileError),
 }
@@ -166,6 +151,12 @@ pub enum VerifyError {
 impl From<FileError> for VerifyError {
     fn from(error: FileError) -> Self {
         Self::File(error)
+    }
+}
+
+impl From<NoKey> for VerifyError {
+    fn from(error: NoKey) -> Self {
+        Self::NoKey(error)
     }
 }
 
@@ -180,9 +171,7 @@ impl fmt::Display for VerifyError {
             Self::Card(name, card) => {
                 write!(f, "{name}: the operator file has no [[card]] with pseudonym {card}")
             }
-            Self::NoKey(role, epoch) => {
-                write!(f, "the operator file has no usable {role} key of epoch {epoch}")
-            }
+            Self::NoKey(error) => error.fmt(f),
             Self::File(error) => error.fmt(f),
         }
     }

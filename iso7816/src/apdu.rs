@@ -38,12 +38,12 @@ impl StatusWord {
     /// The class is not known.
     pub const UNKNOWN_CLA: Self = Self(0x6E00);
 
-    /// The first octet.
+    /// SW1, which says how it ended.
     pub const fn sw1(self) -> u8 {
         self.0.to_be_bytes()[0]
     }
 
-    /// The second octet.
+    /// SW2, which says more about it.
     pub const fn sw2(self) -> u8 {
         self.0.to_be_bytes()[1]
     }
@@ -229,7 +229,7 @@ impl Lengths {
 /// A response APDU: data and status word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Response<'a> {
-    /// The answer.
+    /// What stands in front of the status word.
     pub data: &'a [u8],
     /// How the command ended.
     pub sw: StatusWord,
@@ -293,7 +293,7 @@ pub enum ApduError {
     TooLong {
         /// Its length.
         octets: usize,
-        /// The limit.
+        /// What there is room for.
         limit: usize,
     },
     /// A response shorter than its status word.

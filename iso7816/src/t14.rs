@@ -1,9 +1,10 @@
 //! The host's machine for T=14, which ISO/IEC 7816-3 leaves to the makers of cards.
 //!
 //! The frame that pay-TV cards use: to the card `01`, CLA INS P1 P2 Lc, Lc octets, checksum; from
-//! the card eight octets of which the last is a length, so many octets, checksum. The checksum makes
-//! the exclusive-or of the whole frame 3F. There is no PPS: the rate of TA1 holds at once. What the
-//! octets mean is the business of the caller, who gets the answer as it came, without checksum.
+//! the card eight octets of which the last is a length, so many octets, checksum. The checksum
+//! makes the exclusive-or of the whole frame 3F. There is no PPS: the rate of TA1 holds at once.
+//! What the octets mean is the business of the caller, who gets the answer as it came, without
+//! checksum.
 //!
 //! Heads up: nothing in the frame asks for a repetition, so whatever is wrong fails the exchange.
 use crate::apdu::ApduError;
@@ -133,8 +134,8 @@ impl T14 {
         }
     }
 
-    /// A card that has just been reset speaks with these parameters; `wt` is the longest gap between
-    /// two characters.
+    /// A card that has just been reset speaks with these parameters; `wt` is the longest gap
+    /// between two characters.
     pub fn reset(&mut self, line: LineParams, wt: Duration) {
         self.line = line;
         self.wt = wt;

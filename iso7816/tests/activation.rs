@@ -1,13 +1,11 @@
 //! From reset to an answer to reset: windows, attempts, gaps, conventions, damage.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod stage;
 
+use crate::rig::{CLOCK, Event, Rig, agreeable};
 use hex_literal::hex;
 use iso7816::atr::{AtrError, AtrPolicy, AtrWarnings};
 use iso7816::etu::{Convention, LineParams};
 use iso7816::line::{Cause, Gone, Input, Policy, Reset};
 use proptest::prelude::*;
-use stage::{CLOCK, Event, Stage};
 use std::time::Duration;
 
 fn policy() -> Policy {
@@ -15,12 +13,12 @@ fn policy() -> Policy {
 }
 
 /// A line whose card has just been reset.
-fn reset(policy: Policy) -> Stage {
-    let mut stage = Stage::new(policy);
-    stage.input(Input::Activate);
-    assert_eq!(stage.next(), Some(Event::Activate(Reset::Cold)));
-    stage.input(Input::Timeout);
-    stage
+fn reset(policy: Policy) -> Rig {
+    let mut rig = Rig::new(policy);
+    rig.input(Input::Activate);
+    assert_eq!(rig.next(), Some(Event::Activate(Reset::Cold)));
+    rig.input(Input::Timeout);
+    rig
 }
 
 fn micro() -> Duration {
@@ -29,128 +27,128 @@ fn micro() -> Duration {
 
 #[test]
 fn the_answer_may_begin_until_its_window_ends() {
-    let mut stage = reset(policy());
+    let mut rig = reset(policy());
     // 40,000 clock cycles and what a reader may add.
     assert!(policy().atr_start > LineParams::initial(CLOCK).clocks(40_000));
-    stage.pass(policy().atr_start - Duration::from_millis(2));
-    stage.card(&hex!("3B 00"));
-    assert_eq!(stage.next(), Some(Event::Ready));
+    rig.pass(policy().atr_start - Duration::from_millis(2));
+    rig.card(&hex!("3B 00"));
+    assert_eq!(rig.next(), Some(Event::Ready));
 }
 
 #[test]
 fn an_answer_behind_its_window_is_none() {
-    let mut stage = reset(policy());
-    stage.pass(policy().atr_start);
-    assert_eq!(stage.next(), Some(Event::Deactivate));
-    stage.input(Input::Received(&hex!("3B 00")));
-    assert_eq!(stage.next(), Some(Event::Activate(Reset::Cold)), "no answer, another attempt");
+    let mut rig = reset(policy());
+    rig.pass(policy().atr_start);
+    assert_eq!(rig.next(), Some(Event::Deactivate));
+    rig.input(Input::Received(&hex!("3B 00")));
+    assert_eq!(rig.next(), Some(Event::Activate(Reset::Cold)), "no answer, another attempt");
 }
 
 #[test]
 fn power_stays_off_between_attempts() {
-    let mut stage = reset(policy());
-    let before = stage.now;
-    assert_eq!(stage.next(), Some(Event::Deactivate));
-    let off = stage.now;
+    let mut rig = reset(policy());
+    let before = rig.now;
+    assert_eq!(rig.next(), Some(Event::Deactivate));
+    let off = rig.now;
     assert!(off.since(before) <= policy().atr_start);
-    stage.pass(Duration::from_millis(10) - micro());
-    assert!(stage.events.is_empty());
-    assert_eq!(stage.next(), Some(Event::Activate(Reset::Cold)));
-    assert!(stage.now.since(off) >= Duration::from_millis(10));
+    rig.pass(Duration::from_millis(10) - micro());
+    assert!(rig.events.is_empty());
+    assert_eq!(rig.next(), Some(Event::Activate(Reset::Cold)));
+    assert!(rig.now.since(off) >= Duration::from_millis(10));
 }
 
 #[test]
 fn attempts_end_with_a_reason_in_less_than_a_second() {
-    let mut stage = Stage::new(policy());
-    assert!(matches!(stage.activate(&[]), Event::Failed(error) if error.cause() == Cause::Mute));
-    assert!(stage.now.since(moments::first()) < Duration::from_secs(1));
-    assert_eq!(stage.next(), None, "and no more");
+    let mut rig = Rig::new(policy());
+    assert!(matches!(rig.activate(&[]), Event::Failed(error) if error.cause() == Cause::Mute));
+    assert!(rig.now.since(moments::first()) < Duration::from_secs(1));
+    assert_eq!(rig.next(), None, "and no more");
 }
 
 #[test]
 fn a_warm_reset_keeps_the_power_and_a_cold_one_follows_where_it_fails() {
-    let mut stage = Stage::up(policy(), &hex!("3B 00"));
-    stage.command(&hex!("80320000"));
-    stage.card(&[0xC4]);
-    assert_eq!(stage.next_act(), Some(Event::Transmit(hex!("8032000000").to_vec())));
-    assert_eq!(stage.cause(), Cause::ProcedureByte(0xC4));
-    assert_eq!(stage.next(), Some(Event::Activate(Reset::Warm)), "no deactivation before it");
-    assert_eq!(stage.next(), Some(Event::Deactivate));
-    assert_eq!(stage.next(), Some(Event::Activate(Reset::Cold)));
+    let mut rig = Rig::up(policy(), &hex!("3B 00"));
+    rig.command(&hex!("80320000"));
+    rig.card(&[0xC4]);
+    assert_eq!(rig.next_act(), Some(Event::Transmit(hex!("8032000000").to_vec())));
+    assert_eq!(rig.cause(), Cause::ProcedureByte(0xC4));
+    assert_eq!(rig.next(), Some(Event::Activate(Reset::Warm)), "no deactivation before it");
+    assert_eq!(rig.next(), Some(Event::Deactivate));
+    assert_eq!(rig.next(), Some(Event::Activate(Reset::Cold)));
 }
 
 #[test]
 fn octets_from_before_a_reset_are_not_its_answer() {
-    let mut stage = Stage::up(policy(), &hex!("3B 00"));
-    stage.command(&hex!("80320000"));
-    stage.events.clear();
-    stage.input(Input::Received(&hex!("C4 3B 00")));
-    assert_eq!(stage.cause(), Cause::ProcedureByte(0xC4));
-    assert_eq!(stage.next(), Some(Event::Activate(Reset::Warm)));
-    stage.input(Input::Timeout);
-    stage.pass_etu(100);
-    assert!(stage.events.is_empty(), "not up");
-    stage.card(&hex!("3B 00"));
-    assert_eq!(stage.next(), Some(Event::Ready));
+    let mut rig = Rig::up(policy(), &hex!("3B 00"));
+    rig.command(&hex!("80320000"));
+    rig.events.clear();
+    rig.input(Input::Received(&hex!("C4 3B 00")));
+    assert_eq!(rig.cause(), Cause::ProcedureByte(0xC4));
+    assert_eq!(rig.next(), Some(Event::Activate(Reset::Warm)));
+    rig.input(Input::Timeout);
+    rig.pass_etu(100);
+    assert!(rig.events.is_empty(), "not up");
+    rig.card(&hex!("3B 00"));
+    assert_eq!(rig.next(), Some(Event::Ready));
 }
 
 #[test]
 fn power_goes_off_when_the_card_is_removed() {
-    let mut stage = Stage::up(policy(), &hex!("3B 00"));
-    stage.command(&hex!("80320000"));
-    stage.events.clear();
-    stage.input(Input::Gone(Gone::Removed));
-    assert_eq!(stage.next(), Some(Event::Deactivate));
-    assert_eq!(stage.cause(), Cause::Removed);
+    let mut rig = Rig::up(policy(), &hex!("3B 00"));
+    rig.command(&hex!("80320000"));
+    rig.events.clear();
+    rig.input(Input::Gone(Gone::Removed));
+    assert_eq!(rig.next(), Some(Event::Deactivate));
+    assert_eq!(rig.cause(), Cause::Removed);
 }
 
 #[test]
 fn power_goes_off_when_a_card_is_given_up() {
-    let mut stage = reset(policy());
-    stage.card(&hex!("3B 80 05 85"));
-    assert_eq!(stage.next(), Some(Event::Deactivate));
-    assert_eq!(stage.cause(), Cause::Protocol { t: 5 });
+    let mut rig = reset(policy());
+    rig.card(&hex!("3B 80 05 85"));
+    assert_eq!(rig.next(), Some(Event::Deactivate));
+    assert_eq!(rig.cause(), Cause::Protocol { t: 5 });
 }
 
 #[test]
 fn a_reader_that_is_gone_is_not_told_to_switch_off() {
-    let mut stage = Stage::up(policy(), &hex!("3B 00"));
-    stage.input(Input::Gone(Gone::ReaderLost));
-    assert_eq!(stage.cause(), Cause::ReaderLost);
-    assert_eq!(stage.next(), None);
+    let mut rig = Rig::up(policy(), &hex!("3B 00"));
+    rig.input(Input::Gone(Gone::ReaderLost));
+    assert_eq!(rig.cause(), Cause::ReaderLost);
+    assert_eq!(rig.next(), None);
 }
 
 #[test]
 fn characters_of_an_answer_may_be_9600_etu_apart() {
-    let mut stage = reset(policy());
-    stage.card(&[0x3B]);
-    stage.pass_etu(9588);
-    stage.card(&[0x00]);
-    assert_eq!(stage.next(), Some(Event::Ready));
+    let mut rig = reset(policy());
+    rig.card(&[0x3B]);
+    rig.pass_etu(9588);
+    rig.card(&[0x00]);
+    assert_eq!(rig.next(), Some(Event::Ready));
 }
 
 #[test]
 fn a_longer_gap_ends_the_answer() {
-    let mut stage = reset(policy());
-    stage.card(&[0x3B]);
-    stage.pass_etu(9600);
-    stage.pass(policy().latency);
-    assert_eq!(stage.next(), Some(Event::Deactivate));
+    let mut rig = reset(policy());
+    rig.card(&[0x3B]);
+    rig.pass_etu(9600);
+    rig.pass(policy().latency);
+    assert_eq!(rig.next(), Some(Event::Deactivate));
 }
 
 #[test]
 fn a_trickle_of_characters_does_not_go_on_for_ever() {
-    let mut stage = reset(policy());
-    let began = stage.now;
-    stage.card(&[0x3B]);
+    let mut rig = reset(policy());
+    let began = rig.now;
+    rig.card(&[0x3B]);
     for _ in 0..31 {
-        if stage.events.is_empty() {
-            stage.pass_etu(9000);
-            stage.card(&[0xFF]);
+        if rig.events.is_empty() {
+            rig.pass_etu(9000);
+            rig.card(&[0xFF]);
         }
     }
-    assert_eq!(stage.events.front(), Some(&Event::Deactivate));
-    assert!(stage.now.since(began) < Duration::from_secs(4));
+    assert_eq!(rig.events.front(), Some(&Event::Deactivate));
+    assert!(rig.now.since(began) < Duration::from_secs(4));
 }
 
 #[test]
@@ -161,10 +159,10 @@ fn the_first_character_tells_the_convention() {
         // decoded by the reader
         (hex!("3F 00"), Convention::Inverse),
     ] {
-        let mut stage = reset(policy());
-        stage.card(&raw);
+        let mut rig = reset(policy());
+        rig.card(&raw);
         let mut last = None;
-        while let Some(event) = stage.next() {
+        while let Some(event) = rig.next() {
             match event {
                 Event::Configure(params) => last = Some(params.convention),
                 Event::Ready => break,
@@ -173,84 +171,84 @@ fn the_first_character_tells_the_convention() {
         }
         assert_eq!(last.unwrap_or_default(), convention, "{raw:02X?}");
         // What goes out is coded like what came in.
-        stage.command(&hex!("80320000"));
+        rig.command(&hex!("80320000"));
         let coded = raw[0] == 0x03;
         let sent = if coded { hex!("FE B3 FF FF FF") } else { hex!("80 32 00 00 00") };
-        assert_eq!(stage.next(), Some(Event::Transmit(sent.to_vec())), "{raw:02X?}");
+        assert_eq!(rig.next(), Some(Event::Transmit(sent.to_vec())), "{raw:02X?}");
     }
 }
 
 #[test]
 fn another_first_character_is_none() {
     for ts in (0..=0xFF).filter(|ts| ![0x3B, 0x3F, 0x03].contains(ts)) {
-        let mut stage = reset(policy());
-        stage.card(&[ts]);
-        assert_eq!(stage.next(), Some(Event::Deactivate), "{ts:02X}");
+        let mut rig = reset(policy());
+        rig.card(&[ts]);
+        assert_eq!(rig.next(), Some(Event::Deactivate), "{ts:02X}");
     }
 }
 
 #[test]
 fn inverse_convention_is_learnt_from_a_character_of_wrong_parity() {
-    let mut stage = reset(policy());
-    stage.convention = Convention::Inverse;
-    stage.damaged(0x3F);
-    stage.card(&[0x00]);
-    assert!(matches!(stage.next(), Some(Event::Configure(_))));
-    assert_eq!(stage.next(), Some(Event::Ready));
-    assert!(stage.line.atr().unwrap().warnings().is_empty());
+    let mut rig = reset(policy());
+    rig.convention = Convention::Inverse;
+    rig.damaged(0x3F);
+    rig.card(&[0x00]);
+    assert!(matches!(rig.next(), Some(Event::Configure(_))));
+    assert_eq!(rig.next(), Some(Event::Ready));
+    assert!(rig.line.atr().unwrap().warnings().is_empty());
 }
 
 #[test]
 fn damage_behind_the_first_character_is_believed_when_it_comes_again() {
-    let mut stage = reset(policy());
-    stage.convention = Convention::Inverse;
+    let mut rig = reset(policy());
+    rig.convention = Convention::Inverse;
     for attempt in 0..2 {
-        stage.card(&[0x3F]);
-        stage.damaged(0x00);
+        rig.card(&[0x3F]);
+        rig.damaged(0x00);
         if attempt == 0 {
-            assert_eq!(stage.next_act(), Some(Event::Deactivate));
-            assert_eq!(stage.next(), Some(Event::Activate(Reset::Cold)));
+            assert_eq!(rig.next_act(), Some(Event::Deactivate));
+            assert_eq!(rig.next(), Some(Event::Activate(Reset::Cold)));
         }
     }
-    assert_eq!(stage.next_act(), Some(Event::Ready));
-    assert!(stage.line.atr().unwrap().warnings().contains(AtrWarnings::PARITY));
+    assert_eq!(rig.next_act(), Some(Event::Ready));
+    assert!(rig.line.atr().unwrap().warnings().contains(AtrWarnings::PARITY));
 }
 
 #[test]
 fn a_damaged_answer_of_direct_convention_is_never_used() {
-    let mut stage = reset(policy());
+    let mut rig = reset(policy());
     for _ in 0..3 {
-        stage.card(&[0x3B]);
-        stage.damaged(0x00);
-        assert_eq!(stage.next(), Some(Event::Deactivate));
-        let _ = stage.events.is_empty() && stage.next() == Some(Event::Activate(Reset::Cold));
+        rig.card(&[0x3B]);
+        rig.damaged(0x00);
+        assert_eq!(rig.next(), Some(Event::Deactivate));
+        let _ = rig.events.is_empty() && rig.next() == Some(Event::Activate(Reset::Cold));
     }
-    assert_eq!(stage.cause(), Cause::NotACard(AtrError::Damaged));
+    assert_eq!(rig.cause(), Cause::NotACard(AtrError::Damaged));
 }
 
 #[test]
 fn a_short_answer_is_asked_for_again() {
-    let mut stage = Stage::new(policy());
-    stage.input(Input::Activate);
-    let end = stage.come_up(&[&hex!("3B 02 41"), &hex!("3B 02 41 42")]);
+    let mut rig = Rig::new(policy());
+    rig.input(Input::Activate);
+    let end = rig.come_up(&[&hex!("3B 02 41"), &hex!("3B 02 41 42")]);
     assert_eq!(end, Event::Ready);
-    assert_eq!(stage.line.atr().unwrap().historical(), b"AB");
+    assert_eq!(rig.line.atr().unwrap().historical(), b"AB");
 }
 
 #[test]
 fn octets_behind_the_answer_never_reach_the_protocol() {
-    let mut stage = Stage::up(policy(), &hex!("3B 00 90 00 60 60"));
-    assert!(stage.line.atr().unwrap().warnings().contains(AtrWarnings::TRAILING));
-    stage.command(&hex!("80320000"));
-    stage.events.clear();
-    stage.card(&hex!("6A81"));
-    assert_eq!(stage.next(), Some(Event::Response(hex!("6A81").to_vec())));
+    let mut rig = Rig::up(policy(), &hex!("3B 00 90 00 60 60"));
+    assert!(rig.line.atr().unwrap().warnings().contains(AtrWarnings::TRAILING));
+    rig.command(&hex!("80320000"));
+    rig.events.clear();
+    rig.card(&hex!("6A81"));
+    assert_eq!(rig.next(), Some(Event::Response(hex!("6A81").to_vec())));
 }
 
 #[test]
 fn octets_without_end_behind_an_answer_are_no_card() {
-    let mut stage = Stage::new(policy());
-    let end = stage.activate(&[&hex!("3B 00")[..], &[0x55; 80]].concat());
+    let mut rig = Rig::new(policy());
+    let end = rig.activate(&[&hex!("3B 00")[..], &[0x55; 80]].concat());
     assert!(matches!(end, Event::Failed(error) if matches!(error.cause(), Cause::NotACard(_))));
 }
 
@@ -264,8 +262,8 @@ fn a_clock_above_what_the_card_allows_is_a_warning() {
         (6_000_000, 0x11, true),
         (6_000_000, 0x21, false),
     ] {
-        let stage = Stage::up(Policy::new(clock), &[0x3B, 0x10, ta1]);
-        let warnings = stage.line.atr().unwrap().warnings();
+        let rig = Rig::up(Policy::new(clock), &[0x3B, 0x10, ta1]);
+        let warnings = rig.line.atr().unwrap().warnings();
         assert_eq!(warnings.contains(AtrWarnings::OVERCLOCKED), warned, "{clock} {ta1:02X}");
     }
 }
@@ -280,8 +278,8 @@ fn oddities_come_up_by_the_tolerant_policy_and_not_by_the_strict_one() {
         &hex!("3B 80 81 11 FF EF"), // reserved IFSC
         &hex!("3B 80 40 00"),       // WI 00
     ] {
-        Stage::up(policy(), atr);
-        let end = Stage::new(strict).activate(atr);
+        Rig::up(policy(), atr);
+        let end = Rig::new(strict).activate(atr);
         assert!(
             matches!(end, Event::Failed(error)
                 if matches!(error.cause(), Cause::NotACard(AtrError::Refused(_)))),
@@ -315,13 +313,13 @@ proptest! {
             max_command, max_response, max_baud, baud_base, ifsd, protocol, implicit_rate,
             atr: atr_policy, ..base
         };
-        let mut stage = Stage::new(policy);
-        if stage.activate(&atr) == Event::Ready {
-            stage.command(&hex!("80340000 03 010203 00"));
-            let protocol = stage.line.protocol();
+        let mut rig = Rig::new(policy);
+        if rig.activate(&atr) == Event::Ready {
+            rig.command(&hex!("80340000 03 010203 00"));
+            let protocol = rig.line.protocol();
             for _ in 0..100 {
-                match stage.next_act() {
-                    Some(Event::Transmit(sent)) => stage.card(&stage::agreeable(&sent, protocol)),
+                match rig.next_act() {
+                    Some(Event::Transmit(sent)) => rig.card(&agreeable(&sent, protocol)),
                     Some(Event::Deactivate) => {}
                     Some(Event::Response(_) | Event::Failed(_)) => return Ok(()),
                     other => panic!("{other:?}"),

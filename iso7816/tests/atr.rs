@@ -1,5 +1,5 @@
 //! Answers to reset: of real cards, of broken ones, and of none.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+
 use hex_literal::hex;
 use iso7816::atr::{Atr, AtrError, AtrPolicy, AtrWarnings, Expect, SpecificMode};
 use iso7816::etu::Convention;

@@ -17,19 +17,19 @@ enum Wanted {
     Failed { cause: Cause, executed: bool, usable: bool },
 }
 
-struct Bench {
+struct Rig {
     line: CardLine,
     now: Instant,
 }
 
-impl Bench {
+impl Rig {
     /// A line whose reader has reset the card and brought this answer.
     fn activated(atr: &[u8], level: Level, settled: Option<u8>) -> (Self, Vec<Wanted>) {
         let policy = Policy { max_command: 65_544, max_response: 4096, ..Policy::new(4_000_000) };
-        let mut bench = Self { line: CardLine::new(policy), now: moments::first() };
-        assert_eq!(bench.tell(Input::Activate), [Wanted::Activate]);
-        let wanted = bench.tell(Input::Answered { atr, level, settled });
-        (bench, wanted)
+        let mut rig = Self { line: CardLine::new(policy), now: moments::first() };
+        assert_eq!(rig.tell(Input::Activate), [Wanted::Activate]);
+        let wanted = rig.tell(Input::Answered { atr, level, settled });
+        (rig, wanted)
     }
 
     fn tell(&mut self, input: Input<'_>) -> Vec<Wanted> {
@@ -66,50 +66,50 @@ fn transmit(octets: &[u8]) -> Vec<Wanted> {
     vec![Wanted::Transmit(octets.to_vec())]
 }
 
-fn t1_ready() -> Bench {
-    let (mut bench, wanted) = Bench::activated(&T1, Level::Tpdu, None);
+fn t1_ready() -> Rig {
+    let (mut rig, wanted) = Rig::activated(&T1, Level::Tpdu, None);
     assert_eq!(wanted, transmit(&hex!("FF 11 18 F6")));
-    let wanted = bench.tell(Input::Message(&hex!("FF 11 18 F6")));
+    let wanted = rig.tell(Input::Message(&hex!("FF 11 18 F6")));
     let ifs = Wanted::Transmit(hex!("00 C1 01 FE 3E").to_vec());
     assert_eq!(wanted, [Wanted::Configure(372, 12), ifs]);
-    let wanted = bench.tell(Input::Message(&hex!("00 E1 01 FE 1E")));
+    let wanted = rig.tell(Input::Message(&hex!("00 E1 01 FE 1E")));
     assert_eq!(wanted, [Wanted::Ready { protocol: 1 }]);
-    bench
+    rig
 }
 
 #[test]
 fn blocks_pass_whole_and_a_mute_card_is_asked_again() {
-    let mut bench = t1_ready();
+    let mut rig = t1_ready();
     let block = hex!("00 00 05 00 B0 00 00 02 B7");
-    assert_eq!(bench.command(&hex!("00 B0 00 00 02")), transmit(&block));
+    assert_eq!(rig.command(&hex!("00 B0 00 00 02")), transmit(&block));
     // Waiting is the reader's business: our clock alone fails nothing.
-    bench.now = bench.now.after(Duration::from_secs(30));
-    assert_eq!(bench.tell(Input::Timeout), []);
+    rig.now = rig.now.after(Duration::from_secs(30));
+    assert_eq!(rig.tell(Input::Timeout), []);
     let again = transmit(&hex!("00 82 00 82"));
-    assert_eq!(bench.tell(Input::Unanswered { damaged: false }), again);
+    assert_eq!(rig.tell(Input::Unanswered { damaged: false }), again);
     let again = transmit(&hex!("00 81 00 81"));
-    let wanted = bench.tell(Input::Unanswered { damaged: true });
+    let wanted = rig.tell(Input::Unanswered { damaged: true });
     assert!(wanted == again || wanted == transmit(&hex!("00 82 00 82")), "{wanted:?}");
-    let wanted = bench.tell(Input::Message(&hex!("00 00 04 AA BB 90 00 85")));
+    let wanted = rig.tell(Input::Message(&hex!("00 00 04 AA BB 90 00 85")));
     assert_eq!(wanted, [Wanted::Response(hex!("AA BB 90 00").to_vec())]);
 }
 
 #[test]
 fn a_block_cut_short_or_with_octets_behind_it_is_none() {
     for nonsense in [&hex!("00 00 04 AA BB 90")[..], &hex!("00 00 02 90 00 92 00"), &[]] {
-        let mut bench = t1_ready();
-        let _ = bench.command(&hex!("00 B0 00 00 02"));
-        let wanted = bench.tell(Input::Message(nonsense));
+        let mut rig = t1_ready();
+        let _ = rig.command(&hex!("00 B0 00 00 02"));
+        let wanted = rig.tell(Input::Message(nonsense));
         assert_eq!(wanted, transmit(&hex!("00 82 00 82")), "{nonsense:02X?}");
     }
 }
 
 #[test]
 fn silence_without_end_resets_the_card_and_says_so() {
-    let mut bench = t1_ready();
-    let _ = bench.command(&hex!("00 B0 00 00 02"));
+    let mut rig = t1_ready();
+    let _ = rig.command(&hex!("00 B0 00 00 02"));
     for _ in 0..16 {
-        let wanted = bench.tell(Input::Unanswered { damaged: false });
+        let wanted = rig.tell(Input::Unanswered { damaged: false });
         if let [Wanted::Failed { executed: true, usable: false, .. }, Wanted::Activate] = wanted[..]
         {
             return;
@@ -121,36 +121,36 @@ fn silence_without_end_resets_the_card_and_says_so() {
 
 #[test]
 fn a_long_command_passes_as_whole_envelopes() {
-    let (mut bench, _) = Bench::activated(&hex!("3B 00"), Level::Tpdu, None);
+    let (mut rig, _) = Rig::activated(&hex!("3B 00"), Level::Tpdu, None);
     let apdu = [&hex!("80 34 00 00 00 0100")[..], &[0x5A; 0x100], &hex!("0002")].concat();
     let (first, rest) = apdu.split_at(255);
     let envelope = |len, part: &[u8]| transmit(&[&[0x80, 0xC2, 0, 0, len][..], part].concat());
-    assert_eq!(bench.command(&apdu), envelope(255, first));
-    assert_eq!(bench.tell(Input::Message(&hex!("90 00"))), envelope(10, rest));
-    assert_eq!(bench.tell(Input::Message(&hex!("61 02"))), transmit(&hex!("80 C0 00 00 02")));
-    let wanted = bench.tell(Input::Message(&hex!("AA BB 90 00")));
+    assert_eq!(rig.command(&apdu), envelope(255, first));
+    assert_eq!(rig.tell(Input::Message(&hex!("90 00"))), envelope(10, rest));
+    assert_eq!(rig.tell(Input::Message(&hex!("61 02"))), transmit(&hex!("80 C0 00 00 02")));
+    let wanted = rig.tell(Input::Message(&hex!("AA BB 90 00")));
     assert_eq!(wanted, [Wanted::Response(hex!("AA BB 90 00").to_vec())]);
 }
 
 #[test]
 fn tpdus_pass_whole_with_get_response_and_the_right_length() {
-    let (mut bench, wanted) = Bench::activated(&T0, Level::Tpdu, None);
+    let (mut rig, wanted) = Rig::activated(&T0, Level::Tpdu, None);
     assert_eq!(wanted, transmit(&hex!("FF 10 18 F7")));
-    let wanted = bench.tell(Input::Message(&hex!("FF 10 18 F7")));
+    let wanted = rig.tell(Input::Message(&hex!("FF 10 18 F7")));
     assert_eq!(wanted, [Wanted::Configure(372, 12), Wanted::Ready { protocol: 0 }]);
     // Case 4: command without Le, the answer by GET RESPONSE.
-    let wanted = bench.command(&hex!("84 34 00 00 02 AABB 00"));
+    let wanted = rig.command(&hex!("84 34 00 00 02 AABB 00"));
     assert_eq!(wanted, transmit(&hex!("84 34 00 00 02 AABB")));
-    assert_eq!(bench.tell(Input::Message(&hex!("61 03"))), transmit(&hex!("84 C0 00 00 03")));
-    let wanted = bench.tell(Input::Message(&hex!("01 02 03 90 00")));
+    assert_eq!(rig.tell(Input::Message(&hex!("61 03"))), transmit(&hex!("84 C0 00 00 03")));
+    let wanted = rig.tell(Input::Message(&hex!("01 02 03 90 00")));
     assert_eq!(wanted, [Wanted::Response(hex!("01 02 03 90 00").to_vec())]);
     // Case 2 with a wrong length: sent once more, never VERIFY.
-    assert_eq!(bench.command(&hex!("00 B0 00 00 00")), transmit(&hex!("00 B0 00 00 00")));
-    assert_eq!(bench.tell(Input::Message(&hex!("6C 02"))), transmit(&hex!("00 B0 00 00 02")));
-    let wanted = bench.tell(Input::Message(&hex!("AA BB 90 00")));
+    assert_eq!(rig.command(&hex!("00 B0 00 00 00")), transmit(&hex!("00 B0 00 00 00")));
+    assert_eq!(rig.tell(Input::Message(&hex!("6C 02"))), transmit(&hex!("00 B0 00 00 02")));
+    let wanted = rig.tell(Input::Message(&hex!("AA BB 90 00")));
     assert_eq!(wanted, [Wanted::Response(hex!("AA BB 90 00").to_vec())]);
-    let _ = bench.command(&hex!("00 20 00 00 00"));
-    let wanted = bench.tell(Input::Message(&hex!("6C 02")));
+    let _ = rig.command(&hex!("00 20 00 00 00"));
+    let wanted = rig.tell(Input::Message(&hex!("6C 02")));
     assert_eq!(wanted, [Wanted::Response(hex!("6C 02").to_vec())]);
 }
 
@@ -162,9 +162,9 @@ fn a_tpdu_is_never_sent_again() {
         Input::Message(&[0x90]),
         Input::Message(&hex!("01 02 03 04 90 00")),
     ] {
-        let (mut bench, _) = Bench::activated(&T0, Level::Tpdu, Some(0));
-        let _ = bench.command(&hex!("00 B0 00 00 02"));
-        let wanted = bench.tell(failure);
+        let (mut rig, _) = Rig::activated(&T0, Level::Tpdu, Some(0));
+        let _ = rig.command(&hex!("00 B0 00 00 02"));
+        let wanted = rig.tell(failure);
         let failed = matches!(
             wanted[..],
             [Wanted::Failed { executed: true, usable: false, .. }, Wanted::Activate]
@@ -175,10 +175,10 @@ fn a_tpdu_is_never_sent_again() {
 
 #[test]
 fn a_reader_that_has_settled_t_is_not_asked_for_pps() {
-    let (bench, wanted) = Bench::activated(&T0, Level::Tpdu, Some(0));
+    let (rig, wanted) = Rig::activated(&T0, Level::Tpdu, Some(0));
     assert_eq!(wanted, [Wanted::Configure(372, 12), Wanted::Ready { protocol: 0 }]);
-    assert_eq!(bench.line.level(), Level::Tpdu);
-    let (_, wanted) = Bench::activated(&T0, Level::Tpdu, Some(14));
+    assert_eq!(rig.line.level(), Level::Tpdu);
+    let (_, wanted) = Rig::activated(&T0, Level::Tpdu, Some(14));
     let unable =
         Wanted::Failed { cause: Cause::Protocol { t: 14 }, executed: false, usable: false };
     assert_eq!(wanted, [Wanted::Deactivate, unable]);
@@ -187,19 +187,19 @@ fn a_reader_that_has_settled_t_is_not_asked_for_pps() {
 #[test]
 fn apdus_pass_as_they_are_and_of_any_length() {
     for settled in [None, Some(1)] {
-        let (mut bench, wanted) = Bench::activated(&T1, Level::Apdu, settled);
+        let (mut rig, wanted) = Rig::activated(&T1, Level::Apdu, settled);
         assert_eq!(wanted, [Wanted::Ready { protocol: 1 }]);
         for apdu in [&hex!("00 B0 00 00 02")[..], &hex!("80 34 00 00 00 0002 AABB 0000")] {
-            assert_eq!(bench.command(apdu), transmit(apdu));
-            let wanted = bench.tell(Input::Message(&hex!("AA BB 90 00")));
+            assert_eq!(rig.command(apdu), transmit(apdu));
+            let wanted = rig.tell(Input::Message(&hex!("AA BB 90 00")));
             assert_eq!(wanted, [Wanted::Response(hex!("AA BB 90 00").to_vec())]);
         }
-        let _ = bench.command(&hex!("00 B0 00 00 02"));
-        let wanted = bench.tell(Input::Message(&[0; 4097]));
+        let _ = rig.command(&hex!("00 B0 00 00 02"));
+        let wanted = rig.tell(Input::Message(&[0; 4097]));
         let long = Wanted::Failed { cause: Cause::TooLong, executed: true, usable: true };
         assert_eq!(wanted, [long]);
-        let _ = bench.command(&hex!("00 B0 00 00 02"));
-        let wanted = bench.tell(Input::Unanswered { damaged: false });
+        let _ = rig.command(&hex!("00 B0 00 00 02"));
+        let wanted = rig.tell(Input::Unanswered { damaged: false });
         let silent = Wanted::Failed { cause: Cause::Silent, executed: true, usable: false };
         assert_eq!(wanted, [silent, Wanted::Activate]);
     }
@@ -207,26 +207,26 @@ fn apdus_pass_as_they_are_and_of_any_length() {
 
 #[test]
 fn an_answer_to_reset_that_came_whole_may_be_followed_by_characters() {
-    let (mut bench, wanted) = Bench::activated(&T0, Level::Characters, None);
+    let (mut rig, wanted) = Rig::activated(&T0, Level::Characters, None);
     assert_eq!(wanted, transmit(&hex!("FF 10 18 F7")));
-    assert_eq!(bench.tell(Input::Message(&hex!("FF 10 18 F7"))), [], "characters only");
-    assert_eq!(bench.tell(Input::Received(&hex!("FF 10 18 F7"))), []);
-    bench.now = bench.now.after(Duration::from_millis(10));
-    let wanted = bench.tell(Input::Timeout);
+    assert_eq!(rig.tell(Input::Message(&hex!("FF 10 18 F7"))), [], "characters only");
+    assert_eq!(rig.tell(Input::Received(&hex!("FF 10 18 F7"))), []);
+    rig.now = rig.now.after(Duration::from_millis(10));
+    let wanted = rig.tell(Input::Timeout);
     assert_eq!(wanted, [Wanted::Configure(372, 12), Wanted::Ready { protocol: 0 }]);
-    assert_eq!(bench.command(&hex!("00 B0 00 00 02")), transmit(&hex!("00 B0 00 00 02")));
+    assert_eq!(rig.command(&hex!("00 B0 00 00 02")), transmit(&hex!("00 B0 00 00 02")));
 }
 
 #[test]
 fn a_reader_without_an_answer_to_reset_is_asked_again_and_given_up() {
-    let (mut bench, mut wanted) = Bench::activated(&[], Level::Tpdu, None);
+    let (mut rig, mut wanted) = Rig::activated(&[], Level::Tpdu, None);
     for _ in 0..8 {
         match wanted[..] {
             [Wanted::Deactivate] => {
-                bench.now = bench.now.after(Duration::from_millis(20));
-                wanted = bench.tell(Input::Timeout);
+                rig.now = rig.now.after(Duration::from_millis(20));
+                wanted = rig.tell(Input::Timeout);
                 assert_eq!(wanted, [Wanted::Activate]);
-                wanted = bench.tell(Input::Unanswered { damaged: false });
+                wanted = rig.tell(Input::Unanswered { damaged: false });
             }
             [Wanted::Deactivate, Wanted::Failed { cause: Cause::Mute, executed: false, .. }] => {
                 return;

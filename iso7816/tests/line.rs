@@ -1,8 +1,6 @@
 //! The card line against a small card: activation, recovery, and every single fault on the line.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod bench;
 
-use bench::{Bench, Card, Event, Mishap, answer};
+use crate::card_rig::{Card, CardRig, Event, Mishap, answer};
 use cam_types::Instant;
 use hex_literal::hex;
 use iso7816::apdu::ApduError;
@@ -22,8 +20,8 @@ fn with_tck(atr: &[u8]) -> Vec<u8> {
     [atr, &[tck]].concat()
 }
 
-fn bench() -> Bench {
-    Bench::new(&with_tck(&ATR), Policy::new(CLOCK))
+fn rig() -> CardRig {
+    CardRig::new(&with_tck(&ATR), Policy::new(CLOCK))
 }
 
 fn cause(event: &Event) -> Cause {
@@ -35,111 +33,111 @@ fn cause(event: &Event) -> Cause {
 
 #[test]
 fn from_reset_to_an_exchange() {
-    let mut bench = bench();
-    bench.ready();
-    assert_eq!(bench.card.resets, [Reset::Cold]);
+    let mut rig = rig();
+    rig.ready();
+    assert_eq!(rig.card.resets, [Reset::Cold]);
     assert_eq!(
-        bench.sent,
+        rig.sent,
         [hex!("FF 11 18 F6").to_vec(), hex!("00 C1 01 FE 3E").to_vec()],
         "PPS, then S(IFS)"
     );
-    let last = bench.configured.last().unwrap();
+    let last = rig.configured.last().unwrap();
     assert_eq!((last.f, last.d, last.guard_etu), (372, 12, 11));
     assert_eq!(last.baud(), 115_469);
     for apdu in [&hex!("80320000")[..], &hex!("80B000C8 00"), &[0x80; 9][..5]] {
-        assert_eq!(bench.command(apdu), Event::Response(answer(apdu)));
+        assert_eq!(rig.command(apdu), Event::Response(answer(apdu)));
     }
-    assert_eq!(bench.card.executed.len(), 3);
-    assert!(bench.line.atr().is_some());
+    assert_eq!(rig.card.executed.len(), 3);
+    assert!(rig.line.atr().is_some());
     // Reset to the first command in less than 100 ms, at the real speed of the line.
-    assert!(bench.now.since(first()) < Duration::from_millis(400));
+    assert!(rig.now.since(first()) < Duration::from_millis(400));
 }
 
 #[test]
 fn no_pps_when_the_default_is_all_there_is() {
-    let mut bench = Bench::new(&with_tck(&hex!("3B 80 81 31 FE 15")), Policy::new(CLOCK));
-    bench.ready();
-    assert_eq!(bench.card.pps_seen, 0);
-    assert_eq!(bench.sent, [hex!("00 C1 01 FE 3E").to_vec()]);
+    let mut rig = CardRig::new(&with_tck(&hex!("3B 80 81 31 FE 15")), Policy::new(CLOCK));
+    rig.ready();
+    assert_eq!(rig.card.pps_seen, 0);
+    assert_eq!(rig.sent, [hex!("00 C1 01 FE 3E").to_vec()]);
 }
 
 #[test]
 fn a_rate_that_the_uart_cannot_make_is_not_asked_for() {
     let policy = Policy { baud_base: Some(115_200), ..Policy::new(CLOCK) };
     // 512/16: 3 % off on such a UART; 372/12 is faster than that, so 512/8, 372/8 … are tried.
-    let mut bench = Bench::new(&with_tck(&hex!("3B 90 95 81 31 FE 15")), policy);
-    bench.ready();
-    let baud = bench.line.params().baud();
+    let mut rig = CardRig::new(&with_tck(&hex!("3B 90 95 81 31 FE 15")), policy);
+    rig.ready();
+    let baud = rig.line.params().baud();
     let off = (115_200 / ((115_200 + baud / 2) / baud)).abs_diff(baud);
     assert!(baud < 111_861 && off * 50 <= baud, "{baud}");
     let slow = Policy { max_baud: 10_000, ..Policy::new(CLOCK) };
-    let mut bench = Bench::new(&with_tck(&ATR), slow);
-    bench.ready();
-    assert_eq!((bench.card.pps_seen, bench.line.params().baud()), (0, 9_622));
+    let mut rig = CardRig::new(&with_tck(&ATR), slow);
+    rig.ready();
+    assert_eq!((rig.card.pps_seen, rig.line.params().baud()), (0, 9_622));
 }
 
 #[test]
 fn specific_mode_starts_at_once() {
-    let mut bench = Bench::new(&with_tck(&hex!("3B 90 95 91 81 31 FE 15")), Policy::new(CLOCK));
-    bench.ready();
-    assert_eq!(bench.card.pps_seen, 0);
-    assert_eq!((bench.line.params().f, bench.line.params().d), (512, 16));
+    let mut rig = CardRig::new(&with_tck(&hex!("3B 90 95 91 81 31 FE 15")), Policy::new(CLOCK));
+    rig.ready();
+    assert_eq!(rig.card.pps_seen, 0);
+    assert_eq!((rig.line.params().f, rig.line.params().d), (512, 16));
 }
 
 #[test]
 fn specific_mode_that_does_not_fit() {
     let policy = Policy { max_baud: 20_000, ..Policy::new(CLOCK) };
     // TA2 01: the card may change, so it is asked once by a warm reset.
-    let mut bench = Bench::new(&with_tck(&hex!("3B 90 95 91 01 31 FE 15")), policy);
-    bench.input(Input::Activate);
-    let event = bench.run().unwrap();
+    let mut rig = CardRig::new(&with_tck(&hex!("3B 90 95 91 01 31 FE 15")), policy);
+    rig.input(Input::Activate);
+    let event = rig.run().unwrap();
     assert_eq!(cause(&event), Cause::SpecificMode);
-    assert_eq!(bench.card.resets, [Reset::Cold, Reset::Warm]);
-    assert_eq!(bench.deactivated, 1);
+    assert_eq!(rig.card.resets, [Reset::Cold, Reset::Warm]);
+    assert_eq!(rig.deactivated, 1);
     // TA2 81: it may not.
-    let mut bench = Bench::new(&with_tck(&hex!("3B 90 95 91 81 31 FE 15")), policy);
-    bench.input(Input::Activate);
-    assert_eq!(cause(&bench.run().unwrap()), Cause::SpecificMode);
-    assert_eq!(bench.card.resets, [Reset::Cold]);
+    let mut rig = CardRig::new(&with_tck(&hex!("3B 90 95 91 81 31 FE 15")), policy);
+    rig.input(Input::Activate);
+    assert_eq!(cause(&rig.run().unwrap()), Cause::SpecificMode);
+    assert_eq!(rig.card.resets, [Reset::Cold]);
 }
 
 #[test]
 fn inverse_convention() {
-    let mut bench = Bench::new(&with_tck(&hex!("3F 90 18 81 31 FE 15")), Policy::new(CLOCK));
-    bench.inverse = true;
-    bench.mishap = Some((0, Mishap::Marked)); // the UART still expects even parity
-    bench.ready();
-    assert!(bench.configured.iter().all(|params| params.convention == Convention::Inverse));
+    let mut rig = CardRig::new(&with_tck(&hex!("3F 90 18 81 31 FE 15")), Policy::new(CLOCK));
+    rig.inverse = true;
+    rig.mishap = Some((0, Mishap::Marked)); // the UART still expects even parity
+    rig.ready();
+    assert!(rig.configured.iter().all(|params| params.convention == Convention::Inverse));
     let apdu = hex!("80340000 03 010203 00");
-    assert_eq!(bench.command(&apdu), Event::Response(answer(&apdu)));
+    assert_eq!(rig.command(&apdu), Event::Response(answer(&apdu)));
 }
 
 #[test]
 fn pps_refused_then_left_out() {
-    let mut bench = bench();
-    bench.card.refuses_pps = true;
-    bench.ready();
-    assert_eq!(bench.card.pps_seen, 3);
-    assert_eq!(bench.line.params().baud(), 9_622);
-    assert_eq!(bench.command(&hex!("80320000")), Event::Response(vec![0x90, 0x00]));
+    let mut rig = rig();
+    rig.card.refuses_pps = true;
+    rig.ready();
+    assert_eq!(rig.card.pps_seen, 3);
+    assert_eq!(rig.line.params().baud(), 9_622);
+    assert_eq!(rig.command(&hex!("80320000")), Event::Response(vec![0x90, 0x00]));
 }
 
 #[test]
 fn a_mute_card_and_no_card() {
-    let mut bench = bench();
-    bench.card.mute = true;
-    bench.input(Input::Activate);
-    let before = bench.now;
-    let Some(Event::Failed(error)) = bench.run() else { panic!("it came up") };
+    let mut rig = rig();
+    rig.card.mute = true;
+    rig.input(Input::Activate);
+    let before = rig.now;
+    let Some(Event::Failed(error)) = rig.run() else { panic!("it came up") };
     assert_eq!(error.cause(), Cause::Mute);
     assert!(!error.may_have_executed() && !error.recovering() && !error.usable());
-    assert!(bench.now.since(before) < Duration::from_secs(1));
+    assert!(rig.now.since(before) < Duration::from_secs(1));
     // Off before each new attempt, and for good at the end.
-    assert_eq!((bench.card.resets.len(), bench.deactivated), (3, 3));
-    assert_eq!(bench.run(), None);
-    assert_eq!(cause(&bench.command(&hex!("80320000"))), Cause::NotReady);
-    bench.card.mute = false;
-    bench.ready();
+    assert_eq!((rig.card.resets.len(), rig.deactivated), (3, 3));
+    assert_eq!(rig.run(), None);
+    assert_eq!(cause(&rig.command(&hex!("80320000"))), Cause::NotReady);
+    rig.card.mute = false;
+    rig.ready();
 }
 
 #[test]
@@ -149,92 +147,92 @@ fn nonsense_instead_of_an_answer_to_reset() {
         (&hex!("3B 02 41"), AtrError::Short),
         (&[&hex!("3B F0")[..], &[0xFF; 40]].concat(), AtrError::Overlong),
     ] {
-        let mut bench = Bench::new(atr, Policy::new(CLOCK));
-        bench.input(Input::Activate);
-        assert_eq!(cause(&bench.run().unwrap()), Cause::NotACard(why));
-        assert_eq!(bench.card.resets.len(), 3);
+        let mut rig = CardRig::new(atr, Policy::new(CLOCK));
+        rig.input(Input::Activate);
+        assert_eq!(cause(&rig.run().unwrap()), Cause::NotACard(why));
+        assert_eq!(rig.card.resets.len(), 3);
     }
     // T=5 is a card, but not for us.
-    let mut bench = Bench::new(&hex!("3B 80 05 85"), Policy::new(CLOCK));
-    bench.input(Input::Activate);
-    assert_eq!(cause(&bench.run().unwrap()), Cause::Protocol { t: 5 });
-    assert_eq!(bench.card.resets.len(), 1);
+    let mut rig = CardRig::new(&hex!("3B 80 05 85"), Policy::new(CLOCK));
+    rig.input(Input::Activate);
+    assert_eq!(cause(&rig.run().unwrap()), Cause::Protocol { t: 5 });
+    assert_eq!(rig.card.resets.len(), 1);
 }
 
 #[test]
 fn trailing_octets_and_a_missing_tck_are_let_pass() {
     for atr in [[with_tck(&ATR), vec![0xAA, 0x55]].concat(), ATR.to_vec()] {
-        let mut bench = Bench::new(&atr, Policy::new(CLOCK));
-        bench.ready();
-        assert!(!bench.line.atr().unwrap().warnings().is_empty());
-        assert_eq!(bench.command(&hex!("80320000")), Event::Response(vec![0x90, 0x00]));
+        let mut rig = CardRig::new(&atr, Policy::new(CLOCK));
+        rig.ready();
+        assert!(!rig.line.atr().unwrap().warnings().is_empty());
+        assert_eq!(rig.command(&hex!("80320000")), Event::Response(vec![0x90, 0x00]));
     }
 }
 
 #[test]
 fn a_card_that_falls_silent() {
-    let mut bench = bench();
-    bench.ready();
-    bench.card.mute = true;
-    let before = bench.now;
-    bench.input(Input::Command {
+    let mut rig = rig();
+    rig.ready();
+    rig.card.mute = true;
+    let before = rig.now;
+    rig.input(Input::Command {
         apdu: &hex!("80320000"),
         patience: Some(Duration::from_millis(300)),
     });
-    let Some(Event::Failed(error)) = bench.run() else { panic!("an answer from nowhere") };
+    let Some(Event::Failed(error)) = rig.run() else { panic!("an answer from nowhere") };
     assert_eq!(error.cause(), Cause::Silent);
     assert!(error.may_have_executed() && error.recovering());
-    assert!(bench.now.since(before) < Duration::from_millis(350));
-    assert_eq!(cause(&bench.run().unwrap()), Cause::Mute);
-    assert_eq!(bench.card.resets, [Reset::Cold, Reset::Warm, Reset::Cold, Reset::Cold]);
+    assert!(rig.now.since(before) < Duration::from_millis(350));
+    assert_eq!(cause(&rig.run().unwrap()), Cause::Mute);
+    assert_eq!(rig.card.resets, [Reset::Cold, Reset::Warm, Reset::Cold, Reset::Cold]);
 }
 
 #[test]
 fn a_card_that_falls_silent_and_comes_back() {
-    let mut bench = bench();
-    bench.ready();
-    bench.card.mute = true;
-    bench.input(Input::Command { apdu: &hex!("80320000"), patience: None });
-    let event = bench.run().unwrap();
+    let mut rig = rig();
+    rig.ready();
+    rig.card.mute = true;
+    rig.input(Input::Command { apdu: &hex!("80320000"), patience: None });
+    let event = rig.run().unwrap();
     assert_eq!(cause(&event), Cause::Silent);
-    bench.card.mute = false;
-    assert!(matches!(bench.run(), Some(Event::Ready(_))));
-    assert_eq!(bench.command(&hex!("80320000")), Event::Response(vec![0x90, 0x00]));
-    assert_eq!(bench.card.executed.len(), 1);
+    rig.card.mute = false;
+    assert!(matches!(rig.run(), Some(Event::Ready(_))));
+    assert_eq!(rig.command(&hex!("80320000")), Event::Response(vec![0x90, 0x00]));
+    assert_eq!(rig.card.executed.len(), 1);
 }
 
 #[test]
 fn removed_and_reader_lost() {
     for (gone, expected) in [(Gone::Removed, Cause::Removed), (Gone::ReaderLost, Cause::ReaderLost)]
     {
-        let mut bench = bench();
-        bench.ready();
-        bench.input(Input::Command { apdu: &hex!("80320000"), patience: None });
-        bench.input(Input::Gone(gone));
-        let Some(Event::Failed(error)) = bench.run() else { panic!("still there") };
+        let mut rig = rig();
+        rig.ready();
+        rig.input(Input::Command { apdu: &hex!("80320000"), patience: None });
+        rig.input(Input::Gone(gone));
+        let Some(Event::Failed(error)) = rig.run() else { panic!("still there") };
         assert_eq!((error.cause(), error.may_have_executed()), (expected, true));
-        assert_eq!(bench.run(), None);
-        bench.input(Input::Gone(gone));
-        assert_eq!(bench.run(), None, "told once");
-        bench.ready();
+        assert_eq!(rig.run(), None);
+        rig.input(Input::Gone(gone));
+        assert_eq!(rig.run(), None, "told once");
+        rig.ready();
     }
 }
 
 #[test]
 fn commands_that_are_not_sent() {
-    let mut bench = bench();
-    assert_eq!(cause(&bench.command(&hex!("80320000"))), Cause::NotReady);
-    bench.ready();
-    let sent = bench.sent.len();
+    let mut rig = rig();
+    assert_eq!(cause(&rig.command(&hex!("80320000"))), Cause::NotReady);
+    rig.ready();
+    let sent = rig.sent.len();
     for apdu in [&hex!("8032")[..], &hex!("80320000 02 AA"), &[0; 300]] {
-        let Event::Failed(error) = bench.command(apdu) else { panic!("sent") };
+        let Event::Failed(error) = rig.command(apdu) else { panic!("sent") };
         assert!(matches!(error.cause(), Cause::Command(_)), "{error}");
         assert!(!error.may_have_executed() && error.usable());
     }
-    let Event::Failed(error) = bench.command(&[0; 300]) else { panic!("sent") };
+    let Event::Failed(error) = rig.command(&[0; 300]) else { panic!("sent") };
     assert_eq!(error.cause(), Cause::Command(ApduError::TooLong { octets: 300, limit: 261 }));
-    assert_eq!(bench.sent.len(), sent);
-    assert_eq!(bench.command(&hex!("80320000")), Event::Response(vec![0x90, 0x00]));
+    assert_eq!(rig.sent.len(), sent);
+    assert_eq!(rig.command(&hex!("80320000")), Event::Response(vec![0x90, 0x00]));
 }
 
 /// The heart of it: one octet of an exchange is lost, doubled or changed, at every place, in both
@@ -259,32 +257,32 @@ fn one_fault_at_every_place() {
         for mishap in mishaps.clone() {
             let mut place = 0;
             loop {
-                let mut bench = Bench::new(&atr, Policy::new(CLOCK));
-                bench.ready();
+                let mut rig = CardRig::new(&atr, Policy::new(CLOCK));
+                rig.ready();
                 let here = format!("{mishap:?} at octet {place}");
-                bench.octets = 0;
-                bench.mishap = Some((place, mishap));
-                let event = bench.command(apdu);
+                rig.octets = 0;
+                rig.mishap = Some((place, mishap));
+                let event = rig.command(apdu);
                 match &event {
                     Event::Response(response) => {
                         assert_eq!(*response, answer(apdu), "{here}");
-                        assert_eq!(bench.card.executed, [apdu.to_vec()], "{here}");
+                        assert_eq!(rig.card.executed, [apdu.to_vec()], "{here}");
                     }
                     Event::Failed(error) => {
-                        assert!(bench.card.executed.len() <= 1, "{here}");
-                        if !bench.card.executed.is_empty() {
+                        assert!(rig.card.executed.len() <= 1, "{here}");
+                        if !rig.card.executed.is_empty() {
                             assert!(error.may_have_executed(), "{here}: {error}");
                         }
                         if error.recovering() {
-                            assert!(matches!(bench.run(), Some(Event::Ready(_))), "{here}");
+                            assert!(matches!(rig.run(), Some(Event::Ready(_))), "{here}");
                         }
                     }
                     Event::Ready(_) => panic!("{here}: {event:?}"),
                 }
-                let over = bench.octets <= place;
-                bench.mishap = None;
+                let over = rig.octets <= place;
+                rig.mishap = None;
                 let next = hex!("80320000");
-                let event = bench.command(&next);
+                let event = rig.command(&next);
                 assert_eq!(event, Event::Response(answer(&next)), "{here}: the next exchange");
                 if over {
                     break;
@@ -301,16 +299,17 @@ fn one_fault_at_every_place() {
 fn one_fault_at_every_place_of_the_start() {
     for mishap in [Mishap::Lost, Mishap::Doubled, Mishap::Flipped(4), Mishap::Parity] {
         for place in 0..40 {
-            let mut bench = bench();
-            bench.mishap = Some((place, mishap));
-            bench.input(Input::Activate);
-            let event = bench.run().unwrap();
+            let mut rig = rig();
+            rig.mishap = Some((place, mishap));
+            rig.input(Input::Activate);
+            let event = rig.run().unwrap();
             assert!(matches!(event, Event::Ready(_)), "{mishap:?} at {place}: {event:?}");
             let apdu = hex!("80320000");
-            bench.mishap = None;
-            let event = bench.command(&apdu);
+            rig.mishap = None;
+            let event = rig.command(&apdu);
             if let Event::Failed(error) = &event {
-                // A fault that an answer to reset cannot show: wrong parameters, but no wrong answer.
+                // A fault that an answer to reset cannot show: wrong parameters, but no wrong
+                // answer.
                 assert!(!matches!(error.cause(), Cause::NotReady), "{mishap:?} at {place}");
                 continue;
             }
@@ -319,16 +318,17 @@ fn one_fault_at_every_place_of_the_start() {
     }
 }
 
-/// A card of T=1 with one octet of the line damaged: everything that comes of it, each with its time.
+/// A card of T=1 with one octet of the line damaged: everything that comes of it, each with its
+/// time.
 fn recovery(first: Instant, octet: usize, mishap: Mishap) -> Vec<(Duration, Option<Event>)> {
-    let mut bench = Bench::from(first, &with_tck(&ATR), Policy::new(CLOCK));
-    bench.mishap = Some((octet, mishap));
+    let mut rig = CardRig::from(first, &with_tck(&ATR), Policy::new(CLOCK));
+    rig.mishap = Some((octet, mishap));
     let mut told = Vec::new();
-    bench.input(Input::Activate);
-    told.push((bench.now.since(first), bench.run()));
+    rig.input(Input::Activate);
+    told.push((rig.now.since(first), rig.run()));
     for apdu in [&hex!("80320000")[..], &hex!("80B000C8 00"), &[0x80; 60]] {
-        let event = bench.command(apdu);
-        told.push((bench.now.since(first), Some(event)));
+        let event = rig.command(apdu);
+        told.push((rig.now.since(first), Some(event)));
     }
     told
 }
@@ -445,30 +445,30 @@ proptest! {
         answers in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..40),
     ) {
         let atr = if t1 { with_tck(&hex!("3B 80 81 31 FE 15")) } else { hex!("3B 00").to_vec() };
-        let mut bench = Bench::new(&atr, Policy::new(CLOCK));
+        let mut rig = CardRig::new(&atr, Policy::new(CLOCK));
         if t1 {
-            bench.ready();
+            rig.ready();
         } else {
-            bench.input(Input::Activate);
-            prop_assert!(matches!(bench.run(), Some(Event::Ready(_))));
+            rig.input(Input::Activate);
+            prop_assert!(matches!(rig.run(), Some(Event::Ready(_))));
         }
-        bench.card.mute = true;
-        bench.input(Input::Command { apdu: &hex!("80340000 03 010203 00"), patience: None });
+        rig.card.mute = true;
+        rig.input(Input::Command { apdu: &hex!("80340000 03 010203 00"), patience: None });
         for answer in &answers {
-            if !bench.events.is_empty() {
+            if !rig.events.is_empty() {
                 break;
             }
-            bench.input(Input::Received(answer));
-            if let Some(at) = bench.deadline {
-                bench.now = bench.now.max(at);
-                bench.input(Input::Timeout);
+            rig.input(Input::Received(answer));
+            if let Some(at) = rig.deadline {
+                rig.now = rig.now.max(at);
+                rig.input(Input::Timeout);
             }
         }
-        let event = bench.run();
+        let event = rig.run();
         prop_assert!(matches!(event, Some(Event::Failed(_) | Event::Response(_))), "{event:?}");
         if t1 {
             // Random octets make a block once in thousands of cases, never a whole exchange.
-            prop_assert!(bench.now.since(first()) < Duration::from_secs(120));
+            prop_assert!(rig.now.since(first()) < Duration::from_secs(120));
         }
     }
 }

@@ -1,15 +1,12 @@
 //! What the card line does, and when, does not depend on the moment at which its clock began.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod dialogue;
-mod stage;
 
+use crate::dialogue::{dialogues, play_from};
+use crate::rig::{CLOCK, Event, Rig};
 use cam_types::Instant;
-use dialogue::{dialogues, play_from};
 use hex_literal::hex;
 use iso7816::line::{Gone, Input, Policy};
 use iso7816::t1::Edc;
 use moments::MOMENTS;
-use stage::{CLOCK, Stage};
 use std::time::Duration;
 
 #[test]
@@ -22,22 +19,22 @@ fn every_dialogue_goes_alike_from_every_first_moment() {
 }
 
 /// A card of T=0 that keeps the line with NULL, then falls silent.
-fn silence(first: Instant) -> Vec<(Duration, Option<stage::Event>)> {
-    let mut stage = Stage::from(first, Policy::new(CLOCK));
-    assert_eq!(stage.activate(&hex!("3B 00")), stage::Event::Ready);
+fn silence(first: Instant) -> Vec<(Duration, Option<Event>)> {
+    let mut rig = Rig::from(first, Policy::new(CLOCK));
+    assert_eq!(rig.activate(&hex!("3B 00")), Event::Ready);
     let mut told = Vec::new();
-    stage.command(&hex!("80 32 00 00 01"));
-    told.push((stage.now.since(first), stage.next()));
+    rig.command(&hex!("80 32 00 00 01"));
+    told.push((rig.now.since(first), rig.next()));
     for _ in 0..40 {
-        stage.pass(Duration::from_millis(500));
-        stage.card(&[0x60]);
+        rig.pass(Duration::from_millis(500));
+        rig.card(&[0x60]);
     }
     for _ in 0..4 {
-        let event = stage.next();
-        told.push((stage.now.since(first), event));
+        let event = rig.next();
+        told.push((rig.now.since(first), event));
     }
-    stage.input(Input::Gone(Gone::Removed));
-    told.push((stage.now.since(first), stage.next()));
+    rig.input(Input::Gone(Gone::Removed));
+    told.push((rig.now.since(first), rig.next()));
     told
 }
 

@@ -1,15 +1,13 @@
 //! Faults of other card stacks that ours must not have: answers to reset, times and state.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod stage;
 
+use crate::rig::{CLOCK, Event, Rig, agreeable, with_tck};
 use hex_literal::hex;
 use iso7816::atr::{AtrError, AtrPolicy, AtrWarnings};
 use iso7816::line::{Cause, Input, Policy, Reset};
-use stage::{CLOCK, Event, Stage, agreeable, with_tck};
 use std::time::Duration;
 
 fn refused(policy: Policy, atr: &[u8]) -> Cause {
-    match Stage::new(policy).activate(atr) {
+    match Rig::new(policy).activate(atr) {
         Event::Failed(error) => error.cause(),
         other => panic!("{other:?}"),
     }
@@ -28,21 +26,21 @@ fn other_stacks_do_not_look_at_tck() {
         Cause::NotACard(AtrError::Refused(AtrWarnings::WRONG_TCK))
     );
     // A mishap is not taken for the card's habit.
-    let mut stage = Stage::new(Policy::new(CLOCK));
-    stage.input(Input::Activate);
-    assert_eq!(stage.come_up(&[&wrong, &right]), Event::Ready);
-    assert!(stage.line.atr().unwrap().warnings().is_empty());
+    let mut rig = Rig::new(Policy::new(CLOCK));
+    rig.input(Input::Activate);
+    assert_eq!(rig.come_up(&[&wrong, &right]), Event::Ready);
+    assert!(rig.line.atr().unwrap().warnings().is_empty());
     // A card that always says so is used, with a warning.
-    let stage = Stage::up(Policy::new(CLOCK), &wrong);
-    assert_eq!(stage.line.atr().unwrap().warnings(), AtrWarnings::WRONG_TCK);
+    let rig = Rig::up(Policy::new(CLOCK), &wrong);
+    assert_eq!(rig.line.atr().unwrap().warnings(), AtrWarnings::WRONG_TCK);
 }
 
 #[test]
 fn other_stacks_take_a_reserved_fi_for_a_rate() {
     for ta1 in [0x71, 0x81, 0xE1, 0xF1, 0x10, 0x1A, 0x1F] {
         let atr = [0x3B, 0x10, ta1];
-        let stage = Stage::up(Policy::new(CLOCK), &atr);
-        assert_eq!(stage.line.params().baud(), 9_622, "TA1 {ta1:02X}");
+        let rig = Rig::up(Policy::new(CLOCK), &atr);
+        assert_eq!(rig.line.params().baud(), 9_622, "TA1 {ta1:02X}");
         assert_eq!(
             refused(strict(), &atr),
             Cause::NotACard(AtrError::Refused(AtrWarnings::RESERVED_RATE))
@@ -67,33 +65,33 @@ fn other_stacks_take_an_answer_with_three_octets_missing() {
 fn other_stacks_need_two_seconds_from_reset_to_the_first_command() {
     let atr = with_tck(&hex!("3B 9C 96 81 31 FE 45 41 42 43 44 45 46 47 48 49 4A 4B 4C"));
     assert_eq!(atr.len(), 20);
-    let mut stage = Stage::new(Policy::new(CLOCK));
-    let released = stage.now;
-    assert_eq!(stage.activate(&atr), Event::Ready);
-    stage.command(&hex!("80320000"));
+    let mut rig = Rig::new(Policy::new(CLOCK));
+    let released = rig.now;
+    assert_eq!(rig.activate(&atr), Event::Ready);
+    rig.command(&hex!("80320000"));
     loop {
-        match stage.next_act() {
+        match rig.next_act() {
             Some(Event::Transmit(sent)) => {
-                stage.pass(stage.line.params().sending(sent.len()));
-                stage.card(&agreeable(&sent, 1));
+                rig.pass(rig.line.params().sending(sent.len()));
+                rig.card(&agreeable(&sent, 1));
             }
             Some(Event::Response(_)) => break,
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(stage.line.params().baud(), 223_722);
-    let took = stage.now.since(released);
+    assert_eq!(rig.line.params().baud(), 223_722);
+    let took = rig.now.since(released);
     assert!(took < Duration::from_millis(100), "{took:?}");
 }
 
 #[test]
 fn other_stacks_send_a_command_again_that_the_card_may_have_executed() {
     for (atr, t) in [(hex!("3B 00").to_vec(), 0), (with_tck(&hex!("3B 80 81 31 FE 15")), 1)] {
-        let mut stage = Stage::up(Policy::new(CLOCK), &atr);
-        stage.command(&hex!("80320000"));
+        let mut rig = Rig::up(Policy::new(CLOCK), &atr);
+        rig.command(&hex!("80320000"));
         let mut commands = 0;
         loop {
-            match stage.next_act() {
+            match rig.next_act() {
                 Some(Event::Transmit(sent)) if t == 0 => commands += usize::from(sent[0] == 0x80),
                 Some(Event::Transmit(sent)) => commands += usize::from(sent[1] & 0x80 == 0),
                 Some(Event::Failed(error)) => {
@@ -103,9 +101,9 @@ fn other_stacks_send_a_command_again_that_the_card_may_have_executed() {
                 other => panic!("{other:?}"),
             }
         }
-        assert_eq!(stage.come_up(&[&atr]), Event::Ready);
-        stage.pass(Duration::from_secs(60));
-        assert!(stage.events.is_empty(), "{:?}", stage.events);
+        assert_eq!(rig.come_up(&[&atr]), Event::Ready);
+        rig.pass(Duration::from_secs(60));
+        assert!(rig.events.is_empty(), "{:?}", rig.events);
         assert_eq!(commands, 1, "T={t}");
     }
 }
@@ -113,20 +111,20 @@ fn other_stacks_send_a_command_again_that_the_card_may_have_executed() {
 #[test]
 fn other_stacks_share_state_between_readers() {
     let atrs = [hex!("3B 90 95 10 80").to_vec(), hex!("3F 90 13 10 80").to_vec()];
-    let mut stages = [Stage::new(Policy::new(CLOCK)), Stage::new(Policy::new(6_000_000))];
-    for stage in &mut stages {
-        stage.input(Input::Activate);
-        assert_eq!(stage.next(), Some(Event::Activate(Reset::Cold)));
+    let mut rigs = [Rig::new(Policy::new(CLOCK)), Rig::new(Policy::new(6_000_000))];
+    for rig in &mut rigs {
+        rig.input(Input::Activate);
+        assert_eq!(rig.next(), Some(Event::Activate(Reset::Cold)));
     }
-    stages[1].convention = iso7816::etu::Convention::Inverse;
+    rigs[1].convention = iso7816::etu::Convention::Inverse;
     for at in 0..atrs[0].len() {
-        for (stage, atr) in stages.iter_mut().zip(&atrs) {
-            stage.card(&atr[at..=at]);
+        for (rig, atr) in rigs.iter_mut().zip(&atrs) {
+            rig.card(&atr[at..=at]);
         }
     }
-    let rates = stages.map(|mut stage| {
-        assert_eq!(stage.next_act(), Some(Event::Ready));
-        stage.line.params().baud()
+    let rates = rigs.map(|mut rig| {
+        assert_eq!(rig.next_act(), Some(Event::Ready));
+        rig.line.params().baud()
     });
     assert_eq!(rates, [111_861, 64_516]);
 }
@@ -136,20 +134,20 @@ fn other_stacks_overflow_when_a_card_asks_for_much_time() {
     // BWI 9 and the slowest clock: 183 s for one block, times 255.
     let atr = with_tck(&hex!("3B 80 81 31 FE 95"));
     let policy = Policy { exchange_limit: Duration::from_secs(100_000), ..Policy::new(1_000_000) };
-    let mut stage = Stage::up(policy, &atr);
-    stage.command(&hex!("80320000"));
-    assert!(matches!(stage.next(), Some(Event::Transmit(_))));
-    let one = stage.deadline.unwrap().since(stage.now);
-    stage.card(&hex!("00 C3 01 FF 3D"));
-    assert_eq!(stage.next_act(), Some(Event::Transmit(hex!("00 E3 01 FF 1D").to_vec())));
-    let wait = stage.deadline.unwrap().since(stage.now);
+    let mut rig = Rig::up(policy, &atr);
+    rig.command(&hex!("80320000"));
+    assert!(matches!(rig.next(), Some(Event::Transmit(_))));
+    let one = rig.deadline.unwrap().since(rig.now);
+    rig.card(&hex!("00 C3 01 FF 3D"));
+    assert_eq!(rig.next_act(), Some(Event::Transmit(hex!("00 E3 01 FF 1D").to_vec())));
+    let wait = rig.deadline.unwrap().since(rig.now);
     assert!(wait > one * 254 && wait < one * 256, "{wait:?}");
     // What the caller allows an exchange ends it all the same.
     let policy = Policy { exchange_limit: Duration::from_secs(60), ..policy };
-    let mut stage = Stage::up(policy, &atr);
-    stage.command(&hex!("80320000"));
-    assert!(matches!(stage.next(), Some(Event::Transmit(_))));
-    stage.card(&hex!("00 C3 01 FF 3D"));
-    assert!(matches!(stage.next_act(), Some(Event::Transmit(_))));
-    assert_eq!(stage.cause(), Cause::OutOfTime);
+    let mut rig = Rig::up(policy, &atr);
+    rig.command(&hex!("80320000"));
+    assert!(matches!(rig.next(), Some(Event::Transmit(_))));
+    rig.card(&hex!("00 C3 01 FF 3D"));
+    assert!(matches!(rig.next_act(), Some(Event::Transmit(_))));
+    assert_eq!(rig.cause(), Cause::OutOfTime);
 }

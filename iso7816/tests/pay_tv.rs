@@ -1,12 +1,11 @@
-//! Answers to reset with the traits of pay-TV cards, made up for this test: all come up on the line.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod stage;
+//! Answers to reset with the traits of pay-TV cards, made up for this test: all come up on the
+//! line.
 
+use crate::rig::{CLOCK, Event, Rig, agreeable, with_tck};
 use hex_literal::hex;
 use iso7816::atr::{AtrError, AtrPolicy, AtrWarnings};
 use iso7816::etu::Convention;
 use iso7816::line::{Cause, Policy};
-use stage::{CLOCK, Event, Stage, with_tck};
 
 struct Kind {
     name: &'static str,
@@ -63,17 +62,17 @@ fn every_kind_of_card_comes_up_and_takes_a_command() {
     for kind in KINDS {
         let Kind { name, t, line, warnings, .. } = kind;
         let atr = sent(kind);
-        let mut stage = Stage::up(Policy::new(CLOCK), &atr);
-        let params = stage.line.params();
-        assert_eq!(stage.line.protocol(), *t, "{name}");
+        let mut rig = Rig::up(Policy::new(CLOCK), &atr);
+        let params = rig.line.params();
+        assert_eq!(rig.line.protocol(), *t, "{name}");
         assert_eq!((params.f, params.d, params.guard_etu), *line, "{name}");
-        assert_eq!(stage.line.atr().unwrap().warnings(), *warnings, "{name}");
+        assert_eq!(rig.line.atr().unwrap().warnings(), *warnings, "{name}");
         let inverse = atr[0] == 0x3F;
         assert_eq!(params.convention == Convention::Inverse, inverse, "{name}");
-        stage.command(if *t == 14 { &hex!("01 02 00 00 00") } else { &hex!("80320000") });
+        rig.command(if *t == 14 { &hex!("01 02 00 00 00") } else { &hex!("80320000") });
         loop {
-            match stage.next_act() {
-                Some(Event::Transmit(sent)) => stage.card(&stage::agreeable(&sent, *t)),
+            match rig.next_act() {
+                Some(Event::Transmit(sent)) => rig.card(&agreeable(&sent, *t)),
                 Some(Event::Response(response)) => {
                     assert_eq!(response.len(), if *t == 14 { 8 } else { 2 }, "{name}");
                     break;
@@ -88,9 +87,9 @@ fn every_kind_of_card_comes_up_and_takes_a_command() {
 #[test]
 fn long_waiting_times_are_waited_for() {
     for (wi, seconds) in [(15_u8, 1.5), (28, 2.8), (96, 9.6), (150, 15.0), (240, 23.9)] {
-        let mut stage = Stage::up(Policy::new(CLOCK), &[0x3B, 0x80, 0x40, wi]);
-        stage.command(&hex!("80320000"));
-        let wait = stage.deadline.unwrap().since(stage.now).as_secs_f64();
+        let mut rig = Rig::up(Policy::new(CLOCK), &[0x3B, 0x80, 0x40, wi]);
+        rig.command(&hex!("80320000"));
+        let wait = rig.deadline.unwrap().since(rig.now).as_secs_f64();
         assert!((wait - seconds).abs() < 0.2, "WI {wi}: {wait}");
     }
 }
@@ -101,9 +100,9 @@ fn ifsc_255_is_32_or_what_the_policy_says() {
     let apdu = [&hex!("80340000 F0")[..], &[0x5A; 0xF0]].concat();
     for (reserved_ifsc, len) in [(32, 32), (254, 245)] {
         let policy = AtrPolicy { reserved_ifsc, ..AtrPolicy::TOLERANT };
-        let mut stage = Stage::up(Policy { atr: policy, ..Policy::new(CLOCK) }, &atr);
-        stage.command(&apdu);
-        let Some(Event::Transmit(block)) = stage.next_act() else { panic!("nothing sent") };
+        let mut rig = Rig::up(Policy { atr: policy, ..Policy::new(CLOCK) }, &atr);
+        rig.command(&apdu);
+        let Some(Event::Transmit(block)) = rig.next_act() else { panic!("nothing sent") };
         assert_eq!(block[2], len);
     }
 }
@@ -121,8 +120,8 @@ fn a_wrong_a_missing_and_a_spare_tck_and_trailing_octets_are_warnings() {
         (&hex!("3B 10 13 55"), AtrWarnings::TRAILING),
     ];
     for (atr, warnings) in table {
-        let stage = Stage::up(Policy::new(CLOCK), atr);
-        assert_eq!(stage.line.atr().unwrap().warnings(), *warnings, "{atr:02X?}");
+        let rig = Rig::up(Policy::new(CLOCK), atr);
+        assert_eq!(rig.line.atr().unwrap().warnings(), *warnings, "{atr:02X?}");
     }
 }
 
@@ -131,7 +130,7 @@ fn a_wrong_a_missing_and_a_spare_tck_and_trailing_octets_are_warnings() {
 fn the_strict_policy_refuses_the_odd_ones() {
     let strict = Policy { atr: AtrPolicy::STRICT, ..Policy::new(CLOCK) };
     for kind in KINDS {
-        let end = Stage::new(strict).activate(&sent(kind));
+        let end = Rig::new(strict).activate(&sent(kind));
         if kind.warnings.is_empty() {
             assert_eq!(end, Event::Ready, "{}", kind.name);
             continue;
@@ -144,13 +143,14 @@ fn the_strict_policy_refuses_the_odd_ones() {
     }
 }
 
-/// Cut anywhere, an answer is refused or taken for what it then is; the line always comes to an end.
+/// Cut anywhere, an answer is refused or taken for what it then is; the line always comes to an
+/// end.
 #[test]
 fn every_prefix_ends_up_or_down() {
     for kind in KINDS {
         let atr = sent(kind);
         for len in 0..atr.len() {
-            let end = Stage::new(Policy::new(CLOCK)).activate(&atr[..len]);
+            let end = Rig::new(Policy::new(CLOCK)).activate(&atr[..len]);
             let without_tck = len + 1 == atr.len() && atr.len() > kind.atr.len();
             assert_eq!(end == Event::Ready, without_tck, "{} cut at {len}: {end:?}", kind.name);
         }
@@ -165,11 +165,11 @@ fn any_octet_of_an_answer_may_be_anything() {
             for bit in 0..8 {
                 let mut other = atr.clone();
                 other[at] ^= 1 << bit;
-                let mut stage = Stage::new(Policy::new(CLOCK));
-                stage.input(iso7816::line::Input::Activate);
+                let mut rig = Rig::new(Policy::new(CLOCK));
+                rig.input(iso7816::line::Input::Activate);
                 loop {
-                    match stage.next_act() {
-                        Some(Event::Activate(_)) => stage.card(&other),
+                    match rig.next_act() {
+                        Some(Event::Activate(_)) => rig.card(&other),
                         // Whatever it is asked, this card says nothing more.
                         Some(Event::Ready | Event::Failed(_)) | None => break,
                         Some(_) => {}

@@ -1,6 +1,5 @@
-//! One property for each machine: whatever the card says, in any split and at any time, nothing panics,
-//! nothing waits past its limits, and nothing is allocated on the way.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+//! One property for each machine: whatever the card says, in any split and at any time, nothing
+//! panics, nothing waits past its limits, and nothing is allocated on the way.
 
 use cam_types::Instant;
 use hex_literal::hex;
@@ -289,8 +288,8 @@ proptest! {
         Run::new(t14, Duration::from_secs(6)).play(&script, split, 3);
     }
 
-    /// The whole line, on a card that says the same things over and over, before and inside exchanges:
-    /// it is up or down within the limits, and so is every exchange.
+    /// The whole line, on a card that says the same things over and over, before and inside
+    /// exchanges: it is up or down within the limits, and so is every exchange.
     #[test]
     fn card_line(
         atr in prop::sample::select(vec![

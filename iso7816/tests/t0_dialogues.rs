@@ -1,8 +1,8 @@
 //! Dialogues between the host's T=0 machine and a scripted card.
 //!
 //! `C` command, `>` the machine sends, `<` the card sends, `-` nothing comes in time, `x` a parity
-//! error, `=` the response, `!` the exchange failed. Octets are hex, `..n` repeats the last n times.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+//! error, `=` the response, `!` the exchange failed. Octets are hex, `..n` repeats the last n
+//! times.
 
 use cam_types::Instant;
 use iso7816::apdu::Lengths;
@@ -29,7 +29,7 @@ fn octets(text: &str) -> Vec<u8> {
     out
 }
 
-struct Stage {
+struct Rig {
     machine: T0,
     line: LineParams,
     now: Instant,
@@ -37,7 +37,7 @@ struct Stage {
     events: VecDeque<(char, String, Vec<u8>)>,
 }
 
-impl Stage {
+impl Rig {
     fn new(policy: T0Policy) -> Self {
         let line = LineParams::initial(3_579_545);
         let latency = Duration::from_millis(40);
@@ -72,23 +72,23 @@ impl Stage {
 }
 
 fn play_split(script: &str, policy: T0Policy, split: usize) {
-    let mut stage = Stage::new(policy);
+    let mut rig = Rig::new(policy);
     for line in script.split(';') {
         let here = format!("{script}: {line}");
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         match verb {
-            "C" => stage.input(Input::Command(&octets(rest))),
+            "C" => rig.input(Input::Command(&octets(rest))),
             "<" => {
-                assert!(stage.events.is_empty(), "{here}: before it {:?}", stage.events);
+                assert!(rig.events.is_empty(), "{here}: before it {:?}", rig.events);
                 for part in octets(rest).chunks(split) {
-                    stage.input(Input::Received(part));
+                    rig.input(Input::Received(part));
                 }
             }
-            "x" => stage.input(Input::Damaged),
-            "-" => stage.pass_time(),
+            "x" => rig.input(Input::Damaged),
+            "-" => rig.pass_time(),
             _ => {
-                stage.pass_time();
-                let (kind, why, sent) = stage.events.pop_front().expect(&here);
+                rig.pass_time();
+                let (kind, why, sent) = rig.events.pop_front().expect(&here);
                 let text = if verb == "!" { rest } else { "" };
                 let data = if verb == "!" { Vec::new() } else { octets(rest) };
                 assert_eq!((kind.to_string().as_str(), why.as_str()), (verb, text), "{here}");
@@ -96,8 +96,8 @@ fn play_split(script: &str, policy: T0Policy, split: usize) {
             }
         }
     }
-    assert!(stage.events.is_empty(), "{script}: left over {:?}", stage.events);
-    assert_eq!(stage.deadline, None, "{script}: still waiting");
+    assert!(rig.events.is_empty(), "{script}: left over {:?}", rig.events);
+    assert_eq!(rig.deadline, None, "{script}: still waiting");
 }
 
 /// However the card's octets arrive.
@@ -360,7 +360,8 @@ fn commands_that_count_tries_are_never_sent_again() {
         &[
             "C 0020008108;> 0020008108;< 6C04;= 6C04",
             "C 8424008108;> 8424008108;< 6C04;= 6C04",
-            // with data there is no length to put right: some cards count the tries of a wrong PIN in 6Cxx
+            // with data there is no length to put right: some cards count the tries of a wrong PIN
+            // in 6Cxx
             "C 80360000010A;> 8036000001;< 6C04;= 6C04",
             "C 0020000003123456;> 0020000003;< 20;> 123456;< 6C02;= 6C02",
             "C 002000000312345600;> 0020000003;< 20;> 123456;< 6C02;= 6C02",
@@ -478,16 +479,16 @@ fn other_stacks_refuse_case_1() {
 /// The waiting time runs from character to character, and NULL starts it again.
 #[test]
 fn every_character_starts_the_waiting_time_again() {
-    let mut stage = Stage::new(ISO);
-    stage.input(Input::Command(&[0x80, 0x32, 0, 0]));
-    stage.events.clear();
+    let mut rig = Rig::new(ISO);
+    rig.input(Input::Command(&[0x80, 0x32, 0, 0]));
+    rig.events.clear();
     for _ in 0..100 {
-        stage.now = stage.now.after(Duration::from_millis(900));
-        stage.input(Input::Received(&[0x60]));
-        stage.input(Input::Timeout);
-        assert!(stage.events.is_empty());
+        rig.now = rig.now.after(Duration::from_millis(900));
+        rig.input(Input::Received(&[0x60]));
+        rig.input(Input::Timeout);
+        assert!(rig.events.is_empty());
     }
-    let left = stage.deadline.unwrap().since(stage.now);
+    let left = rig.deadline.unwrap().since(rig.now);
     assert!(left > Duration::from_millis(998) && left < Duration::from_millis(1050), "{left:?}");
 }
 
@@ -499,25 +500,25 @@ fn we_send_12_etu_after_the_card_and_16_with_emv() {
         for script in
             ["C 80360000010A;> 8036000001;< 36", "C 80340000010A00;> 8034000001;< 34;> 0A;< 6102"]
         {
-            let mut stage = Stage::new(T0Policy { profile, ..ISO });
+            let mut rig = Rig::new(T0Policy { profile, ..ISO });
             for line in script.split(';') {
                 match line.split_once(' ').unwrap() {
-                    ("C", command) => stage.input(Input::Command(&octets(command))),
-                    ("<", card) => stage.input(Input::Received(&octets(card))),
+                    ("C", command) => rig.input(Input::Command(&octets(command))),
+                    ("<", card) => rig.input(Input::Received(&octets(card))),
                     _ => {
-                        stage.pass_time();
-                        stage.events.clear();
+                        rig.pass_time();
+                        rig.events.clear();
                     }
                 }
             }
-            let turnaround = stage.line.etus(etu);
-            assert_eq!(stage.deadline, Some(stage.now.after(turnaround)), "{script}");
-            stage.now = stage.now.after(turnaround - Duration::from_micros(1));
-            stage.input(Input::Timeout);
-            assert!(stage.events.is_empty(), "too early");
-            stage.now = stage.now.after(Duration::from_micros(1));
-            stage.input(Input::Timeout);
-            assert_eq!(stage.events.pop_front().unwrap().0, '>');
+            let turnaround = rig.line.etus(etu);
+            assert_eq!(rig.deadline, Some(rig.now.after(turnaround)), "{script}");
+            rig.now = rig.now.after(turnaround - Duration::from_micros(1));
+            rig.input(Input::Timeout);
+            assert!(rig.events.is_empty(), "too early");
+            rig.now = rig.now.after(Duration::from_micros(1));
+            rig.input(Input::Timeout);
+            assert_eq!(rig.events.pop_front().unwrap().0, '>');
         }
     }
 }

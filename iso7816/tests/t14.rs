@@ -1,11 +1,9 @@
 //! T=14 on the line: framing, times and refusals.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod stage;
 
+use crate::rig::{CLOCK, Event, Rig, with_tck};
 use hex_literal::hex;
 use iso7816::apdu::ApduError;
 use iso7816::line::{Cause, Input, Policy, Reset};
-use stage::{CLOCK, Event, Stage, with_tck};
 use std::time::Duration;
 
 /// T=14 alone, TA1 21, three historical octets.
@@ -25,70 +23,70 @@ fn answer(data: &[u8]) -> Vec<u8> {
 }
 
 /// A line with the command on it.
-fn asked() -> Stage {
+fn asked() -> Rig {
     let policy = Policy { max_response: 8 + 255, ..Policy::new(CLOCK) };
-    let mut stage = Stage::up(policy, &atr());
-    stage.command(&COMMAND);
-    assert_eq!(stage.next(), Some(Event::Transmit(SENT.to_vec())));
-    stage
+    let mut rig = Rig::up(policy, &atr());
+    rig.command(&COMMAND);
+    assert_eq!(rig.next(), Some(Event::Transmit(SENT.to_vec())));
+    rig
 }
 
 #[test]
 fn the_rate_of_the_answer_to_reset_holds_without_pps() {
-    let stage = Stage::up(Policy::new(CLOCK), &atr());
-    assert_eq!((stage.line.protocol(), stage.line.params().f, stage.line.params().d), (14, 558, 1));
+    let rig = Rig::up(Policy::new(CLOCK), &atr());
+    assert_eq!((rig.line.protocol(), rig.line.params().f, rig.line.params().d), (14, 558, 1));
 }
 
 #[test]
 fn a_rate_that_the_reader_cannot_run_is_refused() {
     let policy = Policy { baud_base: Some(9_600), ..Policy::new(CLOCK) };
-    let end = Stage::new(policy).activate(&atr());
+    let end = Rig::new(policy).activate(&atr());
     assert!(matches!(end, Event::Failed(error) if error.cause() == Cause::SpecificMode));
 }
 
 #[test]
 fn a_card_that_offers_it_second_is_asked_by_pps() {
     let policy = Policy { protocol: Some(14), ..Policy::new(CLOCK) };
-    let mut stage = Stage::new(policy);
-    stage.input(Input::Activate);
-    assert_eq!(stage.next(), Some(Event::Activate(Reset::Cold)));
-    stage.card(&with_tck(&hex!("3B 80 80 0E")));
-    assert_eq!(stage.next(), Some(Event::Transmit(hex!("FF 0E F1").to_vec())));
-    stage.card(&hex!("FF 0E F1"));
-    assert_eq!(stage.next_act(), Some(Event::Ready));
-    assert_eq!(stage.line.protocol(), 14);
+    let mut rig = Rig::new(policy);
+    rig.input(Input::Activate);
+    assert_eq!(rig.next(), Some(Event::Activate(Reset::Cold)));
+    rig.card(&with_tck(&hex!("3B 80 80 0E")));
+    assert_eq!(rig.next(), Some(Event::Transmit(hex!("FF 0E F1").to_vec())));
+    rig.card(&hex!("FF 0E F1"));
+    assert_eq!(rig.next_act(), Some(Event::Ready));
+    assert_eq!(rig.line.protocol(), 14);
 }
 
 #[test]
 fn the_answer_comes_without_its_checksum() {
     for data in [&[][..], &hex!("AA BB CC"), &[0x55; 255]] {
-        let mut stage = asked();
+        let mut rig = asked();
         let answer = answer(data);
-        stage.card(&answer);
+        rig.card(&answer);
         let response = answer[..answer.len() - 1].to_vec();
-        assert_eq!(stage.next(), Some(Event::Response(response)));
+        assert_eq!(rig.next(), Some(Event::Response(response)));
     }
 }
 
 #[test]
 fn an_answer_beyond_the_callers_limit_fails() {
-    let mut stage = Stage::up(Policy { max_response: 8 + 2, ..Policy::new(CLOCK) }, &atr());
-    stage.command(&COMMAND);
-    let _ = stage.next();
-    stage.card(&answer(&hex!("AA BB CC")));
-    assert_eq!(stage.cause(), Cause::TooLong);
+    let mut rig = Rig::up(Policy { max_response: 8 + 2, ..Policy::new(CLOCK) }, &atr());
+    rig.command(&COMMAND);
+    let _ = rig.next();
+    rig.card(&answer(&hex!("AA BB CC")));
+    assert_eq!(rig.cause(), Cause::TooLong);
 }
 
 #[test]
 fn a_thinking_card_has_five_seconds() {
-    let mut stage = asked();
-    stage.pass(Duration::from_millis(4_900));
+    let mut rig = asked();
+    rig.pass(Duration::from_millis(4_900));
     let answer = answer(&[]);
-    stage.card(&answer);
-    assert!(matches!(stage.next(), Some(Event::Response(_))));
-    let mut stage = asked();
-    stage.pass(Duration::from_millis(5_200));
-    assert_eq!(stage.cause(), Cause::Silent);
+    rig.card(&answer);
+    assert!(matches!(rig.next(), Some(Event::Response(_))));
+    let mut rig = asked();
+    rig.pass(Duration::from_millis(5_200));
+    assert_eq!(rig.cause(), Cause::Silent);
 }
 
 /// Nothing can be asked for again: whatever is wrong fails the exchange and resets the card.
@@ -106,31 +104,31 @@ fn every_damage_fails_the_exchange_and_nothing_is_sent_again() {
         }
     }
     for (octets, cause) in table {
-        let mut stage = asked();
-        stage.card(&octets);
-        assert_eq!(stage.cause(), cause, "{octets:02X?}");
-        assert_eq!(stage.next(), Some(Event::Activate(Reset::Warm)));
-        stage.card(&atr());
-        assert_eq!(stage.next_act(), Some(Event::Ready));
-        stage.pass(Duration::from_secs(10));
-        assert!(stage.events.is_empty());
+        let mut rig = asked();
+        rig.card(&octets);
+        assert_eq!(rig.cause(), cause, "{octets:02X?}");
+        assert_eq!(rig.next(), Some(Event::Activate(Reset::Warm)));
+        rig.card(&atr());
+        assert_eq!(rig.next_act(), Some(Event::Ready));
+        rig.pass(Duration::from_secs(10));
+        assert!(rig.events.is_empty());
     }
-    let mut stage = asked();
-    stage.card(&good[..3]);
-    stage.input(Input::Damaged);
-    assert_eq!(stage.cause(), Cause::Checksum);
+    let mut rig = asked();
+    rig.card(&good[..3]);
+    rig.input(Input::Damaged);
+    assert_eq!(rig.cause(), Cause::Checksum);
 }
 
 #[test]
 fn a_command_whose_length_is_wrong_is_not_sent() {
-    let mut stage = Stage::up(Policy::new(CLOCK), &atr());
+    let mut rig = Rig::up(Policy::new(CLOCK), &atr());
     for (command, why) in [
         (&hex!("01 02 00 00")[..], ApduError::Header { octets: 4 }),
         (&hex!("01 02 00 00 02 AA"), ApduError::Length { lc: 2, octets: 1 }),
         (&hex!("01 02 00 00 00 AA"), ApduError::Length { lc: 0, octets: 1 }),
     ] {
-        stage.command(command);
-        assert_eq!(stage.cause(), Cause::Command(why));
+        rig.command(command);
+        assert_eq!(rig.cause(), Cause::Command(why));
     }
-    assert_eq!(stage.next(), None);
+    assert_eq!(rig.next(), None);
 }

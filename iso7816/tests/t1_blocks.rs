@@ -1,14 +1,11 @@
 //! T=1 rule by rule: blocks, sizes, times and limits. The dialogues are in `t1_scenarios.rs`.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod dialogue;
-mod stage;
 
-use dialogue::{Dialogue, play};
+use crate::dialogue::{Dialogue, play};
+use crate::rig::{CLOCK, Event, Rig, with_tck};
 use hex_literal::hex;
 use iso7816::apdu::Lengths;
 use iso7816::line::{Cause, Input, Policy};
 use iso7816::t1::{Block, BlockError, Edc, Fault, MAX_BLOCK, Supervisory};
-use stage::{CLOCK, Event, Stage, with_tck};
 use std::time::Duration;
 
 fn check(title: &'static str, text: &'static str) {
@@ -21,21 +18,22 @@ fn octets(block: Block<'_>) -> Vec<u8> {
     out[..len].to_vec()
 }
 
-fn information(ns: bool, more: bool, inf: &[u8]) -> Vec<u8> {
-    octets(Block::I { ns, more, inf })
+/// The I-block with which an answer or a command begins, and ends.
+fn whole(inf: &[u8]) -> Vec<u8> {
+    octets(Block::I { ns: false, more: false, inf })
 }
 
 /// A card of this IFSC, BWI 4 and CWI 13 with LRC, at the default rate.
-fn up(policy: Policy, ifsc: u8) -> Stage {
-    Stage::up(policy, &with_tck(&[0x3B, 0x80, 0x81, 0x31, ifsc, 0x4D]))
+fn up(policy: Policy, ifsc: u8) -> Rig {
+    Rig::up(policy, &with_tck(&[0x3B, 0x80, 0x81, 0x31, ifsc, 0x4D]))
 }
 
 fn plain() -> Policy {
     Policy { ifsd: 32, ..Policy::new(CLOCK) }
 }
 
-fn transmitted(stage: &mut Stage) -> Vec<u8> {
-    match stage.next_act() {
+fn transmitted(rig: &mut Rig) -> Vec<u8> {
+    match rig.next_act() {
         Some(Event::Transmit(sent)) => sent,
         other => panic!("{other:?}"),
     }
@@ -66,7 +64,7 @@ fn only_the_control_octets_of_the_standard_are_blocks() {
 #[test]
 fn a_node_address_other_than_00_is_invalid() {
     for nad in 1..=255 {
-        let mut block = information(false, false, &[0x90, 0x00]);
+        let mut block = whole(&[0x90, 0x00]);
         block[0] = nad;
         block[5] ^= nad;
         assert_eq!(Block::parse(&block, Edc::Lrc), Err(BlockError::Nad(nad)));
@@ -89,22 +87,22 @@ fn a_block_that_is_not_as_long_as_it_says_is_invalid() {
 /// The machine that takes them for the answer behind them gives a wrong one.
 #[test]
 fn octets_behind_the_epilogue_make_the_block_invalid() {
-    for more in [&[0x92][..], &[0x00], &information(false, false, &[0x90, 0x00])] {
+    for more in [&[0x92][..], &[0x00], &whole(&[0x90, 0x00])] {
         for split in [false, true] {
-            let mut stage = up(plain(), 32);
-            stage.command(&hex!("80320000"));
-            assert!(!transmitted(&mut stage).is_empty());
-            let answer = information(false, false, &[0x90, 0x00]);
+            let mut rig = up(plain(), 32);
+            rig.command(&hex!("80320000"));
+            assert!(!transmitted(&mut rig).is_empty());
+            let answer = whole(&[0x90, 0x00]);
             if split {
-                stage.card(&answer);
-                stage.card(more);
+                rig.card(&answer);
+                rig.card(more);
             } else {
-                stage.pass_etu(100);
-                stage.input(Input::Received(&[&answer, more].concat()));
+                rig.pass_etu(100);
+                rig.input(Input::Received(&[&answer, more].concat()));
             }
-            assert_eq!(transmitted(&mut stage), hex!("00 82 00 82"), "{more:02X?}");
-            stage.card(&answer);
-            assert_eq!(stage.next(), Some(Event::Response(vec![0x90, 0x00])));
+            assert_eq!(transmitted(&mut rig), hex!("00 82 00 82"), "{more:02X?}");
+            rig.card(&answer);
+            assert_eq!(rig.next(), Some(Event::Response(vec![0x90, 0x00])));
         }
     }
 }
@@ -135,20 +133,20 @@ fn every_changed_octet_is_seen_by_either_epilogue() {
 #[test]
 fn blocks_to_the_card_keep_to_its_ifsc() {
     for (ifsc, command) in [(1, 12), (5, 40), (31, 261), (32, 261), (254, 261)] {
-        let mut stage = up(plain(), ifsc);
+        let mut rig = up(plain(), ifsc);
         let mut apdu = vec![0x80, 0x34, 0, 0, u8::try_from(command - 5).unwrap_or(255)];
         apdu.resize(5 + usize::from(apdu[4]), 0x5A);
-        stage.command(&apdu);
+        rig.command(&apdu);
         let mut got = Vec::new();
         loop {
-            let sent = transmitted(&mut stage);
+            let sent = transmitted(&mut rig);
             let Ok(Block::I { ns, more, inf }) = Block::parse(&sent, Edc::Lrc) else { panic!() };
             assert!(inf.len() <= ifsc.into() && (!more || inf.len() == ifsc.into()), "{ifsc}");
             got.extend_from_slice(inf);
             if !more {
                 break;
             }
-            stage.card(&octets(Block::R { nr: !ns, fault: Fault::None }));
+            rig.card(&octets(Block::R { nr: !ns, fault: Fault::None }));
         }
         assert_eq!(got, apdu, "IFSC {ifsc}");
     }
@@ -193,30 +191,30 @@ fn three_offers_in_vain_leave_ifsd_alone() {
 /// reader; from character to character inside a block; and between its last and our first.
 #[test]
 fn waiting_times() {
-    let mut stage = up(plain(), 32);
-    let line = stage.line.params();
+    let mut rig = up(plain(), 32);
+    let line = rig.line.params();
     let latency = plain().latency;
-    stage.command(&hex!("80320000"));
-    let sent = transmitted(&mut stage);
+    rig.command(&hex!("80320000"));
+    let sent = transmitted(&mut rig);
     let bwt = line.bwt(4) + line.sending(sent.len()) + latency;
-    assert_eq!(stage.deadline.unwrap().since(stage.now), bwt, "BWT");
+    assert_eq!(rig.deadline.unwrap().since(rig.now), bwt, "BWT");
     // The block waiting time ends with the first character, the character waiting time runs.
-    stage.pass(bwt - Duration::from_millis(1));
-    let answer = information(false, false, &[0x90, 0x00]);
+    rig.pass(bwt - Duration::from_millis(1));
+    let answer = whole(&[0x90, 0x00]);
     for octet in &answer[..5] {
-        stage.input(Input::Received(&[*octet]));
-        assert_eq!(stage.deadline.unwrap().since(stage.now), line.cwt(13) + latency, "CWT");
-        stage.pass(line.cwt(13) - Duration::from_millis(1));
+        rig.input(Input::Received(&[*octet]));
+        assert_eq!(rig.deadline.unwrap().since(rig.now), line.cwt(13) + latency, "CWT");
+        rig.pass(line.cwt(13) - Duration::from_millis(1));
     }
-    stage.input(Input::Received(&answer[5..]));
-    assert_eq!(stage.next(), Some(Event::Response(vec![0x90, 0x00])));
+    rig.input(Input::Received(&answer[5..]));
+    assert_eq!(rig.next(), Some(Event::Response(vec![0x90, 0x00])));
     // A character too late ends the block.
-    stage.command(&hex!("80320000"));
-    assert!(!transmitted(&mut stage).is_empty());
-    stage.card(&answer[..5]);
-    let cut = stage.now;
-    assert_eq!(transmitted(&mut stage), hex!("00 92 00 92"));
-    assert_eq!(stage.now.since(cut), line.cwt(13) + latency);
+    rig.command(&hex!("80320000"));
+    assert!(!transmitted(&mut rig).is_empty());
+    rig.card(&answer[..5]);
+    let cut = rig.now;
+    assert_eq!(transmitted(&mut rig), hex!("00 92 00 92"));
+    assert_eq!(rig.now.since(cut), line.cwt(13) + latency);
 }
 
 /// Our leading edge comes 22 etu after the card's last, or later. The end of a character is seen 10
@@ -228,48 +226,48 @@ fn block_guard_time() {
         octets(Block::R { nr: false, fault: Fault::Edc }),
         octets(Block::S { response: false, kind: Supervisory::Wtx(1) }),
         octets(Block::S { response: false, kind: Supervisory::Ifs(9) }),
-        information(true, false, &[]),
+        octets(Block::I { ns: true, more: false, inf: &[] }),
     ];
     for block in blocks {
-        let mut stage = up(plain(), 32);
-        stage.command(&[&hex!("80340000 32")[..], &[0; 0x32]].concat());
-        assert!(!transmitted(&mut stage).is_empty());
-        stage.card(&block);
-        let end = stage.now;
-        assert!(!transmitted(&mut stage).is_empty());
-        let gap = stage.now.since(end) + stage.line.params().etus(10);
-        assert!(gap >= stage.line.params().etus(22), "{block:02X?}: {gap:?}");
+        let mut rig = up(plain(), 32);
+        rig.command(&[&hex!("80340000 32")[..], &[0; 0x32]].concat());
+        assert!(!transmitted(&mut rig).is_empty());
+        rig.card(&block);
+        let end = rig.now;
+        assert!(!transmitted(&mut rig).is_empty());
+        let gap = rig.now.since(end) + rig.line.params().etus(10);
+        assert!(gap >= rig.line.params().etus(22), "{block:02X?}: {gap:?}");
     }
     // The next command may follow at once when the response is out.
-    let mut stage = up(plain(), 32);
-    stage.command(&hex!("80320000"));
-    assert!(!transmitted(&mut stage).is_empty());
-    stage.card(&information(false, false, &[0x90, 0x00]));
-    let end = stage.now;
-    assert!(matches!(stage.next(), Some(Event::Response(_))));
-    assert!(stage.now.since(end) + stage.line.params().etus(10) >= stage.line.params().etus(22));
+    let mut rig = up(plain(), 32);
+    rig.command(&hex!("80320000"));
+    assert!(!transmitted(&mut rig).is_empty());
+    rig.card(&whole(&[0x90, 0x00]));
+    let end = rig.now;
+    assert!(matches!(rig.next(), Some(Event::Response(_))));
+    assert!(rig.now.since(end) + rig.line.params().etus(10) >= rig.line.params().etus(22));
 }
 
 /// However often the card asks for time, and for how much, the caller's limit ends it.
 #[test]
 fn time_asked_for_without_end_is_bounded() {
     for times in [1, 2, 255] {
-        let mut stage = up(plain(), 32);
-        let begin = stage.now;
-        stage.command(&hex!("80320000"));
-        assert!(!transmitted(&mut stage).is_empty());
+        let mut rig = up(plain(), 32);
+        let begin = rig.now;
+        rig.command(&hex!("80320000"));
+        assert!(!transmitted(&mut rig).is_empty());
         let ask = octets(Block::S { response: false, kind: Supervisory::Wtx(times) });
         let cause = loop {
-            stage.pass(Duration::from_millis(1500));
-            stage.card(&ask);
-            match stage.next_act() {
+            rig.pass(Duration::from_millis(1500));
+            rig.card(&ask);
+            match rig.next_act() {
                 Some(Event::Transmit(granted)) => assert_eq!(granted[1], 0xE3),
                 Some(Event::Failed(error)) => break error.cause(),
                 other => panic!("{other:?}"),
             }
         };
         assert_eq!(cause, Cause::OutOfTime);
-        let took = stage.now.since(begin);
+        let took = rig.now.since(begin);
         assert!(took < plain().exchange_limit + Duration::from_secs(2), "{took:?}");
     }
 }
@@ -300,18 +298,19 @@ fn chains_of_65538_octets() {
             exchange_limit: Duration::from_secs(1000),
             ..Policy::new(CLOCK)
         };
-        let mut stage = up(policy, 254);
-        stage.command(&hex!("80 34 00 00 00 0000"));
+        let mut rig = up(policy, 254);
+        rig.command(&hex!("80 34 00 00 00 0000"));
         let answer: Vec<u8> = (0..limit + excess).map(|at| (at % 251) as u8).collect();
         let mut ns = false;
         let mut parts = answer.chunks(254).peekable();
-        assert!(!transmitted(&mut stage).is_empty());
+        assert!(!transmitted(&mut rig).is_empty());
         let end = loop {
             let inf = parts.next().unwrap();
-            stage.pass_etu(22);
-            stage.input(Input::Received(&information(ns, parts.peek().is_some(), inf)));
+            rig.pass_etu(22);
+            let more = parts.peek().is_some();
+            rig.input(Input::Received(&octets(Block::I { ns, more, inf })));
             ns = !ns;
-            match stage.next_act() {
+            match rig.next_act() {
                 Some(Event::Transmit(block)) => assert_eq!(block[1], 0x80 | u8::from(ns) << 4),
                 end => break end,
             }
@@ -321,8 +320,8 @@ fn chains_of_65538_octets() {
             _ => {
                 let Some(Event::Failed(error)) = end else { panic!("{end:?}") };
                 assert_eq!((error.cause(), error.usable()), (Cause::TooLong, true));
-                stage.command(&hex!("80320000"));
-                assert!(!transmitted(&mut stage).is_empty(), "the next command follows");
+                rig.command(&hex!("80320000"));
+                assert!(!transmitted(&mut rig).is_empty(), "the next command follows");
             }
         }
     }
@@ -335,43 +334,43 @@ fn data_never_reaches_the_block_layer() {
         if octet & 0xF0 == 0x60 || octet & 0xF0 == 0x90 {
             continue; // refused before it comes to blocks: no INS at all
         }
-        let mut stage = up(plain(), 32);
+        let mut rig = up(plain(), 32);
         let apdu = [octet & 0x7F, octet, octet, octet, 2, octet, octet];
-        stage.command(&apdu);
-        assert_eq!(transmitted(&mut stage), information(false, false, &apdu));
+        rig.command(&apdu);
+        assert_eq!(transmitted(&mut rig), whole(&apdu));
         let answer = [octet; 9];
-        stage.card(&information(false, false, &answer));
-        assert_eq!(stage.next(), Some(Event::Response(answer.to_vec())));
+        rig.card(&whole(&answer));
+        assert_eq!(rig.next(), Some(Event::Response(answer.to_vec())));
     }
 }
 
 /// A card that never stops talking while we offer IFSD is no card.
 #[test]
 fn a_babbling_card_does_not_hold_up_the_start() {
-    let mut stage = Stage::new(Policy::new(CLOCK));
-    stage.input(Input::Activate);
-    let begin = stage.now;
+    let mut rig = Rig::new(Policy::new(CLOCK));
+    rig.input(Input::Activate);
+    let begin = rig.now;
     let mut activations = 0;
     loop {
-        while let Some(event) = stage.events.pop_front() {
+        while let Some(event) = rig.events.pop_front() {
             match event {
                 Event::Activate(_) => {
                     activations += 1;
-                    stage.card(&with_tck(&hex!("3B 80 81 31 FE 4D")));
+                    rig.card(&with_tck(&hex!("3B 80 81 31 FE 4D")));
                 }
                 Event::Failed(error) => {
                     assert_eq!((error.cause(), activations), (Cause::OutOfTime, 3));
-                    assert!(stage.now.since(begin) < Duration::from_secs(200));
+                    assert!(rig.now.since(begin) < Duration::from_secs(200));
                     return;
                 }
                 Event::Ready => panic!("ready"),
                 _ => {}
             }
         }
-        assert!(stage.now.since(begin) < Duration::from_secs(1000), "for ever");
-        stage.pass(Duration::from_millis(500));
-        if stage.events.is_empty() {
-            stage.input(Input::Received(&[0xAA]));
+        assert!(rig.now.since(begin) < Duration::from_secs(1000), "for ever");
+        rig.pass(Duration::from_millis(500));
+        if rig.events.is_empty() {
+            rig.input(Input::Received(&[0xAA]));
         }
     }
 }

@@ -1,14 +1,11 @@
 //! What other stacks get wrong on T=1, one test each. The name says what they do; the test, that we
 //! do not.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod dialogue;
-mod stage;
 
-use dialogue::{Dialogue, Player, play};
+use crate::dialogue::{Dialogue, Player, play};
+use crate::rig::{CLOCK, Event, Rig, with_tck};
 use hex_literal::hex;
 use iso7816::line::{Cause, Policy, Reset};
 use iso7816::t1::{Block, Edc, MAX_BLOCK, Supervisory};
-use stage::{CLOCK, Event, Stage, with_tck};
 use std::time::Duration;
 
 fn check(title: &'static str, text: &'static str) {
@@ -41,8 +38,8 @@ fn other_stacks_take_a_crc_for_an_lrc() {
         let mut out = [0; MAX_BLOCK];
         let answer = Block::I { ns: false, more: false, inf: &[0x90, 0x00] };
         let len = answer.emit(other, &mut out).unwrap();
-        player.stage.card(&out[..len]);
-        let Some(Event::Transmit(sent)) = player.stage.next() else { panic!("taken") };
+        player.rig.card(&out[..len]);
+        let Some(Event::Transmit(sent)) = player.rig.next() else { panic!("taken") };
         assert_eq!(sent[1] & 0xF0, 0x80, "{sent:02X?} asks for it again");
         player.step(&["<", "I00", "6A80"], "again");
         player.step(&["=", "6A80"], "again");
@@ -107,18 +104,18 @@ fn other_stacks_take_a_request_to_repeat_for_an_acknowledgement() {
 #[test]
 fn other_stacks_fail_on_a_chained_answer_of_270_octets() {
     let policy = Policy { ifsd: 32, max_response: 300, ..Policy::new(CLOCK) };
-    let mut stage = Stage::up(policy, &with_tck(&hex!("3B 80 81 31 FE 4D")));
-    stage.command(&hex!("80B0000000"));
+    let mut rig = Rig::up(policy, &with_tck(&hex!("3B 80 81 31 FE 4D")));
+    rig.command(&hex!("80B0000000"));
     let answer: Vec<u8> = (0..270).map(|at| at as u8).collect();
     let parts: Vec<&[u8]> = answer.chunks(32).collect();
     for (at, part) in parts.iter().enumerate() {
-        let Some(Event::Transmit(_)) = stage.next() else { panic!("part {at}") };
+        let Some(Event::Transmit(_)) = rig.next() else { panic!("part {at}") };
         let mut out = [0; MAX_BLOCK];
         let block = Block::I { ns: at % 2 == 1, more: at + 1 < parts.len(), inf: part };
         let len = block.emit(Edc::Lrc, &mut out).unwrap();
-        stage.card(&out[..len]);
+        rig.card(&out[..len]);
     }
-    assert_eq!(stage.next(), Some(Event::Response(answer)));
+    assert_eq!(rig.next(), Some(Event::Response(answer)));
 }
 
 #[test]
@@ -159,21 +156,21 @@ fn other_stacks_take_a_wrong_number_for_an_acknowledgement() {
 fn other_stacks_overflow_on_a_huge_waiting_time() {
     let policy = Policy { ifsd: 32, ..Policy::new(CLOCK) };
     let limit = policy.exchange_limit;
-    let mut stage = Stage::up(policy, &with_tck(&hex!("3B 80 81 31 FE 9D")));
-    let bwt = stage.line.params().bwt(9);
+    let mut rig = Rig::up(policy, &with_tck(&hex!("3B 80 81 31 FE 9D")));
+    let bwt = rig.line.params().bwt(9);
     assert!(bwt * 255 > Duration::from_micros(u32::MAX.into()));
-    stage.command(&hex!("80320000"));
-    assert!(matches!(stage.next(), Some(Event::Transmit(_))));
-    let begin = stage.now;
+    rig.command(&hex!("80320000"));
+    assert!(matches!(rig.next(), Some(Event::Transmit(_))));
+    let begin = rig.now;
     let mut out = [0; MAX_BLOCK];
     let ask = Block::S { response: false, kind: Supervisory::Wtx(255) };
     let len = ask.emit(Edc::Lrc, &mut out).unwrap();
-    stage.card(&out[..len]);
-    assert_eq!(stage.next(), Some(Event::Transmit(hex!("00 E3 01 FF 1D").to_vec())));
-    assert_eq!(stage.cause(), Cause::OutOfTime);
-    let took = stage.now.since(begin);
+    rig.card(&out[..len]);
+    assert_eq!(rig.next(), Some(Event::Transmit(hex!("00 E3 01 FF 1D").to_vec())));
+    assert_eq!(rig.cause(), Cause::OutOfTime);
+    let took = rig.now.since(begin);
     assert!(took <= limit && limit - took < Duration::from_secs(1), "{took:?}");
-    assert_eq!(stage.next(), Some(Event::Activate(Reset::Warm)));
+    assert_eq!(rig.next(), Some(Event::Activate(Reset::Warm)));
 }
 
 /// They try a command three times, whatever became of it. We send a block again only while the card
@@ -182,18 +179,18 @@ fn other_stacks_overflow_on_a_huge_waiting_time() {
 fn other_stacks_send_a_command_again_that_may_have_been_executed() {
     let policy = Policy { ifsd: 32, ..Policy::new(CLOCK) };
     let atr = with_tck(&hex!("3B 80 81 31 FE 4D"));
-    let mut stage = Stage::up(policy, &atr);
-    stage.command(&hex!("80340000"));
+    let mut rig = Rig::up(policy, &atr);
+    rig.command(&hex!("80340000"));
     let mut information = 0;
     let error = loop {
-        match stage.next_act() {
+        match rig.next_act() {
             Some(Event::Transmit(block)) => information += usize::from(block[1] & 0x80 == 0),
             Some(Event::Failed(error)) => break error,
             other => panic!("{other:?}"),
         }
     };
     assert!(error.may_have_executed() && error.recovering(), "{error}");
-    assert_eq!(stage.come_up(&[&atr]), Event::Ready);
-    stage.pass(Duration::from_secs(60));
-    assert_eq!((information, stage.next()), (1, None), "only the caller sends it again");
+    assert_eq!(rig.come_up(&[&atr]), Event::Ready);
+    rig.pass(Duration::from_secs(60));
+    assert_eq!((information, rig.next()), (1, None), "only the caller sends it again");
 }

@@ -1,10 +1,7 @@
 //! The scenarios of T=1 in the order of the informative annex of ISO/IEC 7816-3, one test each: its
 //! dialogues in `dialogues/t1.txt`, with LRC and with CRC, in any split.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
-mod dialogue;
-mod stage;
 
-use dialogue::{Player, dialogues, play, scenario};
+use crate::dialogue::{Player, dialogues, play, scenario};
 use iso7816::t1::Edc;
 
 fn play_scenario(number: u8) {

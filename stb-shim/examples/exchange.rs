@@ -10,7 +10,8 @@
 //! An answer that begins with `failed` says why there is no other.
 use iso7816::line::{CardLine, Input, Output};
 use stb_shim::clock;
-use stb_shim::reader::{self, Presence, Reader};
+use stb_shim::reader::{Presence, Reader};
+use stb_shim::readers;
 use stb_shim::sys::Waker;
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Write as _};
@@ -28,7 +29,7 @@ struct Bench {
 
 impl Bench {
     fn open(url: &str) -> Result<Self, Box<dyn std::error::Error>> {
-        let reader = reader::open(url)?;
+        let reader = readers::open(url)?;
         let line = CardLine::new(reader.capabilities().policy());
         Ok(Self { reader, line, waker: Waker::new()? })
     }

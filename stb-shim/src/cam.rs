@@ -178,7 +178,7 @@ impl Cam {
         query(&self.side().engine)
     }
 
-    /// The events.
+    /// Where events wait until the middleware takes them.
     pub const fn events(&self) -> &EventQueue {
         &self.events
     }
@@ -265,7 +265,7 @@ impl Cam {
         &self.waker
     }
 
-    /// Feeds the engine.
+    /// Gives the engine an input, at the time that it is now.
     pub(crate) fn input(&self, input: Input<'_>) {
         let mut side = self.side();
         side.engine.handle_input(clock::now(), input);

@@ -71,8 +71,8 @@ impl PayloadCipher {
 mod tests {
     use super::*;
 
-    /// Source: `tests/vectors/make-descramble.py`, by libdvbcsa 1.1.0 and Python's cryptography 48 made
-    /// them. A line is: algorithm, control word, scrambled payload, clear payload.
+    /// Source: `tests/vectors/make-descramble.py`, by libdvbcsa 1.1.0 and Python's cryptography 48
+    /// made them. A line is: algorithm, control word, scrambled payload, clear payload.
     const VECTORS: &str = include_str!("../tests/vectors/descramble.txt");
 
     fn octets(hex: &str) -> Vec<u8> {

@@ -11,13 +11,13 @@ pub fn now() -> Instant {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Instant::default(), moment)
 }
 
-/// By way of Duration, which counts in 64 bits: where time_t has 32, its seconds in microseconds do not
-/// fit it from 35 minutes after boot.
+/// By way of Duration, which counts in 64 bits: where time_t has 32, its seconds in microseconds do
+/// not fit it from 35 minutes after boot.
 fn moment(time: TimeSpec) -> Instant {
     Instant::default().after(time.into())
 }
 
-/// So long a wait, as `ppoll` takes it; 68 years at most, which a time_t of 32 bits can say.
+/// A wait as `ppoll` takes it; 68 years at most, which a time_t of 32 bits can say.
 pub fn timeout(left: Duration) -> TimeSpec {
     const LONGEST: Duration = Duration::from_secs(0x7FFF_FFFF);
     TimeSpec::from(left.min(LONGEST))
@@ -45,8 +45,8 @@ mod tests {
         .expect("the kernel knows the slack of a thread");
     }
 
-    /// Where microseconds and milliseconds outgrow 31 and 32 bits, and the last second that a time_t of 32
-    /// bits can say.
+    /// Where microseconds and milliseconds outgrow 31 and 32 bits, and the last second that a
+    /// time_t of 32 bits can say.
     #[test]
     fn every_second_since_boot_has_its_moment() {
         for second in [0, 2147, 2148, 4294, 4295, 2_147_483, 2_147_484, 4_294_967, i32::MAX] {
@@ -56,7 +56,8 @@ mod tests {
         }
     }
 
-    /// nix keeps the low bits of the seconds; where time_t has 32, that is a wait of the past or of no time.
+    /// nix keeps the low bits of the seconds; where time_t has 32, that is a wait of the past or of
+    /// no time.
     #[test]
     fn the_longest_wait_is_one_that_every_box_can_say() {
         let ever = Instant::from_micros(u64::MAX).since(Instant::default());

@@ -67,8 +67,8 @@ impl Driver {
     /// The ECM command (`docs/spec/card.md`). Wrapped or not, it stands in clear.
     const INS_ECM: u8 = 0x34;
 
-    /// Puts everything together. Nothing runs until [`Driver::run`] or [`Driver::turn`]. `opener` is
-    /// for a reader that was lost.
+    /// Puts everything together. Nothing runs until [`Driver::run`] or [`Driver::turn`]. `opener`
+    /// is for a reader that was lost.
     pub fn new(
         cam: Arc<Cam>,
         reader: Box<dyn Reader>,
@@ -427,5 +427,4 @@ fn earliest<const N: usize>(instants: [Option<Instant>; N]) -> Option<Instant> {
 }
 
 #[cfg(test)]
-#[path = "driver_tests.rs"]
 mod tests;

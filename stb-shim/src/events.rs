@@ -14,16 +14,16 @@ use std::time::Duration;
 pub enum Notice {
     /// The engine says so.
     Engine(Event),
-    /// The card thread could not keep up with a source: so many sections are lost.
+    /// The card thread could not keep up with a source, and sections are lost.
     SectionsLost {
         /// The source.
         source: u8,
         /// How many since the last notice.
         count: u64,
     },
-    /// Nobody took the notices that came before this one: so many are lost.
+    /// Nobody took the notices that came before this one, and some are lost.
     NoticesLost {
-        /// How many.
+        /// How many of them.
         count: u64,
     },
     /// The reader, the storage or the descrambler does not work.
@@ -42,7 +42,7 @@ pub struct Stamped {
     pub sequence: u64,
     /// When it happened.
     pub at: Instant,
-    /// What.
+    /// What there is to tell.
     pub notice: Notice,
 }
 
@@ -63,10 +63,11 @@ struct State {
 }
 
 impl EventQueue {
-    /// So many notices have their memory from the start; a longer queue grows to what it comes to hold.
+    /// At most this many notices have their memory from the start; a longer queue grows to what it
+    /// comes to hold.
     const AT_ONCE: usize = 256;
 
-    /// A queue for so many notices.
+    /// A queue that holds at most `capacity` notices.
     pub fn new(capacity: usize) -> io::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         Ok(Self {

@@ -57,7 +57,7 @@ impl GemPcReader {
         port.set_mode(Mode { baud: address.baud, parity: Parity::None, two_stop_bits: true })?;
         // With RTS low the reader does not introduce itself to a host that plugs and plays.
         if port.modem_lines()?.is_some() {
-            port.set_modem_line(libc::TIOCM_RTS, false)?;
+            port.lower(libc::TIOCM_RTS)?;
         }
         port.flush()?;
         let mut reader = Self {

@@ -53,10 +53,10 @@ impl IsoUartReader {
 
     fn with(url: &Url<'_>, uart: Box<dyn Uart>) -> Result<Self, ReaderError> {
         if url.path.is_empty() {
-            return Err(url.wrong("path", url.path, "the port, as in iso7816:/dev/ttyS1"));
+            return Err(url.wrong("path", url.path, "the port, as in iso7816:/dev/ttyS1").into());
         }
         if let Some((key, _)) = url.options().find(|(key, _)| matches!(*key, "base" | "echo")) {
-            return Err(url.wrong("option", key, "reset, detect or clock"));
+            return Err(url.wrong("option", key, "reset, detect or clock").into());
         }
         let serial = SerialReader::open(url)?;
         let params = LineParams::initial(serial.capabilities().clock_hz);

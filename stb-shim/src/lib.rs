@@ -18,6 +18,7 @@ pub mod pcsc;
 mod period;
 mod port;
 pub mod reader;
+pub mod readers;
 mod refusals;
 pub mod ring;
 pub mod serial;

@@ -1,11 +1,12 @@
 //! A reader behind PC/SC: pcscd and its driver speak the protocol, we have the card alone.
 //!
 //! Heads up:
-//!  - Every call goes to pcscd, and one that takes a command to the card ends when the driver likes,
-//!    or never. A thread of its own makes them; whoever waits for it can be woken.
+//!  - Every call goes to pcscd, and one that takes a command to the card ends when the driver
+//!    likes, or never. A thread of its own makes them; whoever waits for it can be woken.
 //!  - pcsc-lite holds a lock per context while a call runs, so the slot is looked at through a
 //!    context of its own, and only by calls that do not wait.
-//!  - With T=1 the driver takes APDUs. With T=0 it takes TPDUs: GET RESPONSE and the right Le are ours.
+//!  - With T=1 the driver takes APDUs. With T=0 it takes TPDUs: GET RESPONSE and the right Le are
+//!    ours.
 use crate::clock;
 use crate::reader::{Capabilities, Presence, Reader, ReaderError, Received, What};
 use crate::sys::Waker;
@@ -46,7 +47,7 @@ impl PcscReader {
     /// Opens `pcsc:NAME`: a part of the reader's name, its number, or nothing for the first one.
     pub fn open(url: &Url<'_>) -> Result<Self, ReaderError> {
         if let Some((option, _)) = url.options().next() {
-            return Err(url.wrong("option", option, "none"));
+            return Err(url.wrong("option", option, "none").into());
         }
         let wanted = name::decoded(url.path)
             .ok_or_else(|| url.wrong("name", url.path, "%XX for octets of UTF-8 text"))?;

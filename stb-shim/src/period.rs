@@ -1,7 +1,7 @@
 //! How long a crypto period lasts, learnt from the control words as they come.
 //!
-//! Words may come late, and the next ones in time: one interval alone would then be far too short. The
-//! longer of the last two is taken.
+//! Words may come late, and the next ones in time: one interval alone would then be far too short.
+//! The longer of the last two is taken.
 
 use cam_core::SessionId;
 use cam_types::{Instant, Pid};
@@ -17,7 +17,7 @@ struct Stream {
     ecm_pid: Pid,
     number: u32,
     since: Option<Instant>,
-    /// The last two whole periods, 0 before there were so many.
+    /// The last two whole periods, 0 where there was none yet.
     lengths_ms: [u32; 2],
 }
 

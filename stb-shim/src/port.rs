@@ -18,7 +18,7 @@ use std::time::Duration;
 /// How long a port may refuse octets beyond the time on the line.
 pub(crate) const STUCK: Duration = Duration::from_millis(500);
 
-/// An open port.
+/// An open port, and its path for the errors.
 #[derive(Debug)]
 pub(crate) struct Port {
     tty: TTYPort,
@@ -99,10 +99,16 @@ impl Port {
         sys::modem_lines(self.fd()).map_err(|why| self.error("read modem lines", why))
     }
 
-    /// Raises or drops a modem line.
-    pub fn set_modem_line(&self, line: c_int, high: bool) -> Result<(), ReaderError> {
-        sys::set_modem_lines(self.fd(), line, high)
-            .map_err(|why| self.error("switch a modem line", why))
+    /// Raises a modem line.
+    pub fn raise(&self, line: c_int) -> Result<(), ReaderError> {
+        let raised = sys::raise_modem_lines(self.fd(), line);
+        raised.map_err(|why| self.error("switch a modem line", why))
+    }
+
+    /// Lets a modem line go low.
+    pub fn lower(&self, line: c_int) -> Result<(), ReaderError> {
+        let lowered = sys::drop_modem_lines(self.fd(), line);
+        lowered.map_err(|why| self.error("switch a modem line", why))
     }
 
     /// Throws away what was received and what was not sent.
@@ -160,7 +166,7 @@ impl Port {
         }
     }
 
-    /// Hands all octets to the port, which may take so long at most.
+    /// Hands all octets to the port, which may take `limit` at most.
     pub fn write(&self, mut octets: &[u8], limit: Duration) -> Result<(), ReaderError> {
         let mut until = None;
         while !octets.is_empty() {

@@ -4,12 +4,8 @@
 //! plain reader knows nothing of protocols: characters pass as a UART sees them, a card of inverse
 //! convention is decoded by the card line, the reader only takes its parity from the convention.
 //! A reader above that level takes whole messages ([`Level`]) and brings whole answers.
-use crate::gempc::GemPcReader;
-use crate::iso_uart::IsoUartReader;
-use crate::serial::SerialReader;
 use crate::sys::Waker;
-use crate::url::Url;
-use crate::vpcd::VpcdReader;
+use crate::url::UrlError;
 use cam_types::Instant;
 use iso7816::etu::LineParams;
 use iso7816::line::{self, Gone, Level, Policy, Reset};
@@ -39,8 +35,8 @@ pub trait Reader: Send {
     fn configure(&mut self, params: &LineParams) -> Result<(), ReaderError>;
 
     /// Sends octets: characters with the guard time of the line parameters between them, or one
-    /// message. A message is always answered, by [`What::Message`] or [`What::Unanswered`] after the
-    /// waiting time of the card, or else ends with an error.
+    /// message. A message is always answered, by [`What::Message`] or [`What::Unanswered`] after
+    /// the waiting time of the card, or else ends with an error.
     fn send(&mut self, octets: &[u8]) -> Result<(), ReaderError>;
 
     /// Waits until octets came, `until` has passed, or the waker fired. A message never comes in
@@ -68,8 +64,8 @@ pub type Opener = dyn FnMut() -> Result<Box<dyn Reader>, ReaderError> + Send;
 pub struct Capabilities {
     /// It can reset the card.
     pub reset: bool,
-    /// It switches the card's power, clock and I/O in the order of the standard. Without, a card that
-    /// is deactivated is held in reset: that is all a Phoenix or Smartmouse can do.
+    /// It switches the card's power, clock and I/O in the order of the standard. Without, a card
+    /// that is deactivated is held in reset: that is all a Phoenix or Smartmouse can do.
     pub power: bool,
     /// It sees whether a card is in the slot.
     pub detect: bool,
@@ -150,7 +146,7 @@ pub enum Presence {
 /// How a wait for octets ended.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Received {
-    /// So many octets are in the buffer.
+    /// How many octets are in the buffer.
     pub octets: usize,
     /// One of them had a parity error, or an echo did not match. Tell the card line `Damaged`
     /// before `Received`.
@@ -196,60 +192,12 @@ impl Received {
     }
 }
 
-/// What [`open`] takes, for whoever has to choose.
-pub const ADDRESSES: &str =
-    "  serial:PATH?reset=rts|!rts|dtr|!dtr|b0|none&detect=cts|!cts|dsr|!dsr|dcd|!dcd|ri|!ri|none
-         &clock=HZ&base=BIT/S&echo=0|1
-     A Phoenix or Smartmouse reader. Without reset and detect a port with modem lines resets by RTS
-     and detects by CTS; one without (a pseudo terminal) resets by rate 0 and does not detect.
-     clock: the card's, 3579545 unless told. base: the UART divides this rate by whole numbers;
-     without it the port is believed to make any rate. echo=1: the reader echoes what is sent.
-  iso7816:PATH?reset=…&detect=…&clock=HZ
-     The same lines, on a UART that the kernel runs in ISO 7816 mode.
-  gempc:PATH?clock=HZ&baud=BIT/S
-     A GemPC Twin, or another reader with its frames, on a serial port.
-  vpcd:HOST:PORT
-     A virtual card that comes to this loopback address, as it would come to pcscd's vpcd.
-  pcsc:NAME
-     A reader of pcscd, where the library is built with the feature pcsc.
-";
-
-/// Opens the reader that `url` describes, one of [`ADDRESSES`].
-pub fn open(url: &str) -> Result<Box<dyn Reader>, ReaderError> {
-    log::info!("opening {url}");
-    let url = Url::parse(url);
-    match url.scheme {
-        "serial" => Ok(Box::new(SerialReader::open(&url)?)),
-        "iso7816" => Ok(Box::new(IsoUartReader::open(&url)?)),
-        "gempc" => Ok(Box::new(GemPcReader::open(&url)?)),
-        "vpcd" => Ok(Box::new(VpcdReader::open(&url)?)),
-        #[cfg(feature = "pcsc")]
-        "pcsc" => Ok(Box::new(crate::pcsc::PcscReader::open(&url)?)),
-        scheme => Err(url.wrong("scheme", scheme, SCHEMES)),
-    }
-}
-
-#[cfg(feature = "pcsc")]
-const SCHEMES: &str = "serial:PATH, iso7816:PATH, gempc:PATH, vpcd:HOST:PORT or pcsc:NAME";
-#[cfg(not(feature = "pcsc"))]
-const SCHEMES: &str = "serial:PATH, iso7816:PATH, gempc:PATH or vpcd:HOST:PORT \
-                       (or pcsc:NAME, where the library is built with the feature pcsc)";
-
 /// Why a reader cannot be opened or used.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ReaderError {
     /// The reader's address has a key or a value that does not exist.
-    Url {
-        /// The whole address.
-        url: String,
-        /// The key.
-        key: &'static str,
-        /// What it holds.
-        got: String,
-        /// What would work.
-        expected: &'static str,
-    },
+    Url(UrlError),
     /// The port cannot be opened.
     Open {
         /// Its path.
@@ -327,12 +275,16 @@ impl ReaderError {
     }
 }
 
+impl From<UrlError> for ReaderError {
+    fn from(error: UrlError) -> Self {
+        Self::Url(error)
+    }
+}
+
 impl fmt::Display for ReaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url { url, key, got, expected } => {
-                write!(f, "reader '{url}': {key} is '{got}', expected {expected}")
-            }
+            Self::Url(error) => error.fmt(f),
             Self::Open { port, why, hint } => write!(f, "port {port}: {why}; {hint}"),
             Self::NoLine { port, key, expected } => {
                 write!(f, "port {port} has no modem lines for {key}, expected {expected}")

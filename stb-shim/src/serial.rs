@@ -63,7 +63,7 @@ impl SerialReader {
         // Rate 0 lets the port start with reset held where that is what rate 0 does.
         let rate = if address.reset == Some(ResetLine::Rate0) { 0 } else { initial.baud() };
         let port = Port::open(&address.path, rate)?;
-        let (reset, detect) = address.lines(port.modem_lines()?.is_some())?;
+        let (reset, detect) = address.lines(port.modem_lines()?)?;
         let mut reader = Self {
             latency: port.low_latency(),
             port,
@@ -106,21 +106,27 @@ impl SerialReader {
         self.port.set_mode(self.mode(self.params.baud()))
     }
 
-    fn set_reset(&mut self, held: bool) -> Result<(), ReaderError> {
-        match self.reset {
-            ResetLine::Modem { line, inverted } => self.port.set_modem_line(line, held != inverted),
-            ResetLine::Rate0 if held => self.port.set_mode(self.mode(0)),
-            // Setting the rate is the release.
-            ResetLine::Rate0 | ResetLine::None => Ok(()),
-        }
-    }
-
     fn hold_reset(&mut self) -> Result<(), ReaderError> {
         if self.held.is_none() {
-            self.set_reset(true)?;
+            match self.reset {
+                ResetLine::Modem { line, inverted: false } => self.port.raise(line),
+                ResetLine::Modem { line, inverted: true } => self.port.lower(line),
+                ResetLine::Rate0 => self.port.set_mode(self.mode(0)),
+                ResetLine::None => Ok(()),
+            }?;
             self.held = Some(clock::now());
         }
         Ok(())
+    }
+
+    fn release_reset(&mut self) -> Result<(), ReaderError> {
+        match self.reset {
+            ResetLine::Modem { line, inverted: false } => self.port.lower(line),
+            ResetLine::Modem { line, inverted: true } => self.port.raise(line),
+            // Setting the rate is the release.
+            ResetLine::Rate0 => self.apply(),
+            ResetLine::None => Ok(()),
+        }
     }
 
     fn detected(&self, detect: DetectLine) -> Result<bool, ReaderError> {
@@ -225,7 +231,7 @@ impl Reader for SerialReader {
         self.marks = Marks::default();
         self.collided = false;
         self.present()?;
-        if self.reset == ResetLine::Rate0 { self.apply() } else { self.set_reset(false) }
+        self.release_reset()
     }
 
     fn deactivate(&mut self) {

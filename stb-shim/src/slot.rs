@@ -1,6 +1,7 @@
 //! A card on a reader: the card line, the reader that it runs on, and what passes between them.
 use crate::clock;
-use crate::reader::{self, Presence, Reader, ReaderError, Received, What};
+use crate::reader::{Presence, Reader, ReaderError, Received, What};
+use crate::readers;
 use crate::sys::Waker;
 use cam_types::Instant;
 use iso7816::atr::Atr;
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 /// One card on one reader.
 ///
-/// Whoever has nothing else to wait for calls [`Slot::activate`] and [`Slot::transmit`]. Whoever has
-/// gives an input with [`Slot::feed`], takes steps until [`Step::Wait`], and listens.
+/// Whoever has nothing else to wait for calls [`Slot::activate`] and [`Slot::transmit`]. Whoever
+/// has gives an input with [`Slot::feed`], takes steps until [`Step::Wait`], and listens.
 pub struct Slot {
     reader: Option<Box<dyn Reader>>,
     line: CardLine,
@@ -82,9 +83,9 @@ impl Slot {
     /// Room for the longest message of a reader that takes TPDUs.
     const MESSAGE: usize = 512;
 
-    /// Opens a reader ([`reader::open`]). The card is left alone until it is activated.
+    /// Opens a reader ([`readers::open`]). The card is left alone until it is activated.
     pub fn open(url: &str) -> Result<Self, ReaderError> {
-        let reader = reader::open(url)?;
+        let reader = readers::open(url)?;
         let policy = reader.capabilities().policy();
         Ok(Self::new(reader, policy))
     }
@@ -106,7 +107,7 @@ impl Slot {
         self.observer = Some(observer);
     }
 
-    /// The card line.
+    /// The card line, to be asked: it is driven by the slot alone.
     pub const fn line(&self) -> &CardLine {
         &self.line
     }

@@ -217,7 +217,8 @@ impl State {
         let mut result = PacketResult::NoKey;
         let slots = self.slots.iter_mut().filter(|slot| slot.source == source);
         for slot in slots.filter(|slot| slot.follower.follows(layout.pid)) {
-            // Another session on the same stream has descrambled it: only its parity is left to see.
+            // Another session on the same stream has descrambled it: only its parity is left to
+            // see.
             let payload = match result {
                 PacketResult::NoKey => packet.get_mut(layout.payload..),
                 _ => None,
@@ -253,7 +254,8 @@ impl Slot {
         }
     }
 
-    /// Descrambles a payload, if its word is known. Without a payload nothing but its parity is seen.
+    /// Descrambles a payload, if its word is known. Without a payload nothing but its parity is
+    /// seen.
     fn packet(
         &mut self,
         now: Instant,

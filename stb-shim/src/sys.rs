@@ -155,17 +155,16 @@ pub(crate) fn modem_lines(fd: BorrowedFd<'_>) -> nix::Result<Option<c_int>> {
     }
 }
 
-/// Raises or drops these modem lines.
-pub(crate) fn set_modem_lines(fd: BorrowedFd<'_>, lines: c_int, high: bool) -> nix::Result<()> {
+/// Raises these modem lines.
+pub(crate) fn raise_modem_lines(fd: BorrowedFd<'_>, lines: c_int) -> nix::Result<()> {
     // SAFETY: the descriptor is open and the kernel only reads the int it is given.
-    let result = unsafe {
-        if high {
-            ioctls::raise_lines(fd.as_raw_fd(), &raw const lines)
-        } else {
-            ioctls::drop_lines(fd.as_raw_fd(), &raw const lines)
-        }
-    };
-    result.map(drop)
+    unsafe { ioctls::raise_lines(fd.as_raw_fd(), &raw const lines) }.map(drop)
+}
+
+/// Drops these modem lines.
+pub(crate) fn drop_modem_lines(fd: BorrowedFd<'_>, lines: c_int) -> nix::Result<()> {
+    // SAFETY: the descriptor is open and the kernel only reads the int it is given.
+    unsafe { ioctls::drop_lines(fd.as_raw_fd(), &raw const lines) }.map(drop)
 }
 
 /// `struct serial_struct` of the kernel's `linux/serial.h`.

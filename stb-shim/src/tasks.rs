@@ -80,8 +80,8 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    /// So many control words are kept for the next time: one answer brings them for every session,
-    /// of which an engine has at most 255.
+    /// At most this many control words are kept for the next time: one answer brings them for
+    /// every session, of which an engine has at most 255.
     const WORDS: usize = 256;
     /// Commands and rows come one at a time.
     const OCTETS: usize = 4;

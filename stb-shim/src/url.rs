@@ -1,5 +1,5 @@
 //! The address of a reader: `SCHEME:PATH?name=value&name=value`.
-use crate::reader::ReaderError;
+use std::fmt;
 
 /// A reader's address in its parts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,16 +32,38 @@ impl<'a> Url<'a> {
     }
 
     /// The card's clock in Hz, which several kinds of reader let one say.
-    pub fn clock(&self, value: &str) -> Result<u32, ReaderError> {
+    pub fn clock(&self, value: &str) -> Result<u32, UrlError> {
         let hz = value.parse().ok().filter(|hz| (1_000_000..=20_000_000).contains(hz));
         hz.ok_or_else(|| self.wrong("clock", value, "1000000 to 20000000 Hz"))
     }
 
     /// What `key` holds is not good.
-    pub fn wrong(&self, key: &'static str, got: &str, expected: &'static str) -> ReaderError {
-        ReaderError::Url { url: self.whole.to_owned(), key, got: got.to_owned(), expected }
+    pub fn wrong(&self, key: &'static str, got: &str, expected: &'static str) -> UrlError {
+        UrlError { url: self.whole.to_owned(), key, got: got.to_owned(), expected }
     }
 }
+
+/// An address has a key or a value that does not exist.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UrlError {
+    /// The whole address.
+    pub url: String,
+    /// The key.
+    pub key: &'static str,
+    /// What it holds.
+    pub got: String,
+    /// What would work.
+    pub expected: &'static str,
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url, key, got, expected } = self;
+        write!(f, "reader '{url}': {key} is '{got}', expected {expected}")
+    }
+}
+
+impl std::error::Error for UrlError {}
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@
 use crate::clock;
 use crate::reader::{Capabilities, Presence, Reader, ReaderError, Received, What};
 use crate::sys::Waker;
-use crate::url::Url;
+use crate::url::{Url, UrlError};
 use cam_types::Instant;
 use iso7816::atr::Atr;
 use iso7816::etu::LineParams;
@@ -73,7 +73,8 @@ pub struct VpcdReader {
     received: u64,
 }
 
-/// The control codes of vpcd as whole messages: power off, power on, reset, get the answer to reset.
+/// The control codes of vpcd as whole messages: power off, power on, reset, get the answer to
+/// reset.
 const OFF: &[u8] = &[0, 1, 0];
 const OFF_ON_ATR: &[u8] = &[0, 1, 0, 0, 1, 1, 0, 1, 4];
 const RESET_ATR: &[u8] = &[0, 1, 2, 0, 1, 4];
@@ -158,7 +159,7 @@ impl VpcdReader {
         client.tell(octets, self.limits.message).map_err(|parting| self.part(parting))
     }
 
-    /// Reads on; whether a whole message of up to so many octets is there.
+    /// Reads on; whether a whole message is there, which may have at most `limit` octets.
     fn hear(&mut self, limit: usize) -> Result<bool, ReaderError> {
         let Some(client) = &mut self.client else { return Err(ReaderError::Removed) };
         client.hear(limit, self.owes, self.limits.message).map_err(|parting| self.part(parting))
@@ -355,7 +356,7 @@ impl Drop for VpcdReader {
 }
 
 /// The address to listen at: this machine alone can reach it.
-fn loopback(url: &Url<'_>) -> Result<SocketAddr, ReaderError> {
+fn loopback(url: &Url<'_>) -> Result<SocketAddr, UrlError> {
     if let Some((option, _)) = url.options().next() {
         return Err(url.wrong("option", option, "none"));
     }

@@ -10,7 +10,7 @@ use stb_shim::vpcd::VpcdReader;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// The allocations of this thread in `rounds` exchanges, each with an answer of so many octets.
+/// The allocations of this thread in `rounds` exchanges, with short answers and long ones.
 fn exchanges(reader: &mut dyn Reader, waker: &Waker, rounds: usize) -> usize {
     let before = allocations::here();
     for round in 0..rounds {

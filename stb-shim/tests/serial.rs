@@ -7,7 +7,8 @@ use iso7816::pps::Pps;
 use iso7816::t1::{Block, Edc, Supervisory};
 use serialport::{SerialPort, TTYPort};
 use stb_shim::clock;
-use stb_shim::reader::{self, Latency, Presence, Reader, ReaderError};
+use stb_shim::reader::{Latency, Presence, Reader, ReaderError};
+use stb_shim::readers;
 use stb_shim::serial::SerialReader;
 use stb_shim::sys::Waker;
 use stb_shim::url::Url;
@@ -25,6 +26,13 @@ const UNPLUGGED: u8 = 2;
 const ATR: [u8; 9] = [0x3B, 0xD0, 0x18, 0xFF, 0x81, 0x31, 0xFE, 0x15, 0x6C];
 const COMMAND: [u8; 5] = [0x80, 0x32, 0xFF, 0x00, 0x00];
 
+/// What the reader sends back of what it is sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Echo {
+    None,
+    OfAll,
+}
+
 /// A card, its reader and the cable: the other end of a pseudo terminal.
 struct Socket {
     path: String,
@@ -36,7 +44,7 @@ struct Socket {
 }
 
 impl Socket {
-    fn new(echo: bool, convention: Convention) -> Self {
+    fn new(echo: Echo, convention: Convention) -> Self {
         let (mut master, slave) = TTYPort::pair().unwrap();
         master.set_timeout(Duration::from_millis(1)).unwrap();
         let state = Arc::new(AtomicU8::new(IN));
@@ -50,7 +58,7 @@ impl Socket {
     }
 
     fn open(&self, options: &str) -> Box<dyn Reader> {
-        reader::open(&format!("serial:{}{options}", self.path)).unwrap()
+        readers::open(&format!("serial:{}{options}", self.path)).unwrap()
     }
 
     fn set(&mut self, state: u8) {
@@ -74,7 +82,7 @@ fn card(
     mut port: TTYPort,
     state: &AtomicU8,
     rates: &Mutex<Vec<u32>>,
-    echo: bool,
+    echo: Echo,
     convention: Convention,
 ) {
     let (mut in_reset, mut received) = (false, Vec::new());
@@ -107,7 +115,7 @@ fn card(
             continue;
         }
         let logical: Vec<u8> = buf[..len].iter().map(|octet| convention.map(*octet)).collect();
-        if echo {
+        if echo == Echo::OfAll {
             send(&logical);
         }
         received.extend(logical);
@@ -207,7 +215,7 @@ fn answered() -> Event {
 
 #[test]
 fn a_card_on_a_pseudo_terminal() {
-    let socket = Socket::new(false, Convention::Direct);
+    let socket = Socket::new(Echo::None, Convention::Direct);
     let mut reader = socket.open("");
     let capabilities = reader.capabilities();
     assert_eq!((capabilities.reset, capabilities.detect), (true, false));
@@ -227,7 +235,7 @@ fn a_card_on_a_pseudo_terminal() {
 
 #[test]
 fn inverse_convention() {
-    let socket = Socket::new(false, Convention::Inverse);
+    let socket = Socket::new(Echo::None, Convention::Inverse);
     let mut reader = socket.open("?clock=4000000");
     let mut line = line(&*reader);
     assert_eq!(drive(&mut line, &mut *reader, Input::Activate), Event::Ready);
@@ -244,7 +252,7 @@ fn pps_goes_by_what_the_uart_can_make() {
         ("?base=1000000", 76_979),              // 372/12 would be 3.8 % off, 372/8 is 0.1 %
         ("?base=115200&clock=6000000", 16_129), // 193,548 is out of reach, and so is all between
     ] {
-        let socket = Socket::new(false, Convention::Direct);
+        let socket = Socket::new(Echo::None, Convention::Direct);
         let mut reader = socket.open(options);
         let mut line = line(&*reader);
         assert_eq!(drive(&mut line, &mut *reader, Input::Activate), Event::Ready);
@@ -255,7 +263,7 @@ fn pps_goes_by_what_the_uart_can_make() {
 
 #[test]
 fn a_reader_that_echoes() {
-    let socket = Socket::new(true, Convention::Direct);
+    let socket = Socket::new(Echo::OfAll, Convention::Direct);
     let mut reader = socket.open("?echo=1");
     let mut line = line(&*reader);
     assert_eq!(drive(&mut line, &mut *reader, Input::Activate), Event::Ready);
@@ -265,7 +273,7 @@ fn a_reader_that_echoes() {
 
 #[test]
 fn an_echo_that_does_not_come_is_told() {
-    let socket = Socket::new(false, Convention::Direct);
+    let socket = Socket::new(Echo::None, Convention::Direct);
     // Without a reset the card says nothing, so that nothing can be taken for an echo.
     let mut reader = socket.open("?echo=1&reset=none");
     reader.activate(Reset::Cold).unwrap();
@@ -276,7 +284,7 @@ fn an_echo_that_does_not_come_is_told() {
 
 #[test]
 fn pulled_and_unplugged_are_told_apart() {
-    let mut socket = Socket::new(false, Convention::Direct);
+    let mut socket = Socket::new(Echo::None, Convention::Direct);
     let mut reader = socket.open("");
     let mut line = line(&*reader);
     assert_eq!(drive(&mut line, &mut *reader, Input::Activate), Event::Ready);
@@ -300,7 +308,7 @@ fn pulled_and_unplugged_are_told_apart() {
 
 #[test]
 fn a_survey_of_a_pseudo_terminal() {
-    let socket = Socket::new(true, Convention::Direct);
+    let socket = Socket::new(Echo::OfAll, Convention::Direct);
     let url = format!("serial:{}?reset=none&echo=1&clock=5000000&base=1000000", socket.path);
     let mut reader = SerialReader::open(&Url::parse(&url)).unwrap();
     let survey = reader.survey().unwrap();
@@ -322,7 +330,7 @@ fn a_survey_of_a_pseudo_terminal() {
 
 #[test]
 fn a_waker_ends_a_wait() {
-    let socket = Socket::new(false, Convention::Direct);
+    let socket = Socket::new(Echo::None, Convention::Direct);
     let mut reader = socket.open("?reset=none");
     assert!(!reader.capabilities().reset);
     let waker = Waker::new().unwrap();
@@ -340,7 +348,7 @@ fn a_waker_ends_a_wait() {
 
 #[test]
 fn a_long_guard_time_is_kept() {
-    let socket = Socket::new(false, Convention::Direct);
+    let socket = Socket::new(Echo::None, Convention::Direct);
     let mut reader = socket.open("");
     reader.activate(Reset::Cold).unwrap();
     let params = LineParams { guard_etu: 50, ..LineParams::initial(3_579_545) };
@@ -353,7 +361,7 @@ fn a_long_guard_time_is_kept() {
 /// Every message names what is wrong and what would work.
 #[test]
 fn ports_and_options_that_do_not_exist() {
-    let socket = Socket::new(false, Convention::Direct);
+    let socket = Socket::new(Echo::None, Convention::Direct);
     let file = env!("CARGO_MANIFEST_PATH");
     let port = |options: &str| format!("serial:{}{options}", socket.path);
     let table: &[(String, &[&str])] = &[
@@ -383,7 +391,7 @@ fn ports_and_options_that_do_not_exist() {
         (port("?detect=cts"), &["no modem lines", "detect=none"]),
     ];
     for (url, words) in table {
-        let Err(error) = reader::open(url) else { panic!("{url} opens") };
+        let Err(error) = readers::open(url) else { panic!("{url} opens") };
         let text = error.to_string();
         for word in *words {
             assert!(text.contains(word), "{url}: '{text}' does not say {word}");
@@ -393,7 +401,7 @@ fn ports_and_options_that_do_not_exist() {
     let first = socket.open("");
     for scheme in ["serial", "gempc", "iso7816"] {
         let url = format!("{scheme}:{}", socket.path);
-        let Err(error) = reader::open(&url) else { panic!("{scheme}: opens twice") };
+        let Err(error) = readers::open(&url) else { panic!("{scheme}: opens twice") };
         assert!(error.to_string().contains("another program"), "{error}");
     }
     drop(first);

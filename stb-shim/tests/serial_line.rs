@@ -1,11 +1,13 @@
-//! The serial reader at the level of lines and characters: the test holds the other end of the port.
+//! The serial reader at the level of lines and characters: the test holds the other end of the
+//! port.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
 use iso7816::etu::LineParams;
 use iso7816::line::{CardLine, Cause, Input, Output, Policy, Reset};
 use serialport::{SerialPort, StopBits, TTYPort};
 use stb_shim::clock;
-use stb_shim::reader::{self, Reader, ReaderError};
+use stb_shim::reader::{Reader, ReaderError};
+use stb_shim::readers;
 use stb_shim::sys::Waker;
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -29,7 +31,7 @@ impl Port {
     }
 
     fn open(&self, options: &str) -> Box<dyn Reader> {
-        reader::open(&format!("serial:{}{options}", self.slave.name().unwrap())).unwrap()
+        readers::open(&format!("serial:{}{options}", self.slave.name().unwrap())).unwrap()
     }
 
     /// The card, or the echo, says this.

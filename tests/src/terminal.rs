@@ -3,7 +3,8 @@
 use hex_literal::hex;
 use iso7816::line::{CardLine, Cause, Input, Output};
 use stb_shim::clock;
-use stb_shim::reader::{self, Presence, Reader, What};
+use stb_shim::reader::{Presence, Reader, What};
+use stb_shim::readers;
 use stb_shim::sys::Waker;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn open(url: &str) -> Self {
-        let reader = reader::open(url).unwrap();
+        let reader = readers::open(url).unwrap();
         let line = CardLine::new(reader.capabilities().policy());
         Self { line, reader }
     }
@@ -37,7 +38,7 @@ impl Terminal {
     /// As soon as the port is there again.
     pub fn reopen(url: &str) -> Self {
         let end = clock::now().after(PATIENCE);
-        while let Err(error) = reader::open(url) {
+        while let Err(error) = readers::open(url) {
             assert!(clock::now() < end, "never plugged in again: {error}");
         }
         Self::open(url)

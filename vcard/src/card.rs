@@ -1,15 +1,19 @@
 //! The card as a reader sees it: power, APDUs, and the bench's view of what is inside.
 
+use crate::aid::Aid;
 use crate::atr;
-use crate::cos::{Cos, Interface, Random};
+use crate::cos::Cos;
 use crate::factory;
 use crate::fault::Fault;
-use crate::inspect::{self, Inspection};
+use crate::inspect::{self, Inspection, Status};
+use crate::interface::Interface;
 use crate::nvm::{Cut, Durability, FileStore, Nvm, NvmError, PageStore, RamStore, StoreError};
 use crate::personalisation::{Personalisation, PersonalisationError};
 use crate::psam;
-use crate::vault::{self, Stop, Unusable, Vault};
-use cam_types::{DecodeError, Fen};
+use crate::random::Random;
+use crate::stop::Stop;
+use crate::vault::{self, Unusable, Vault};
+use cam_types::DecodeError;
 use ecm_emm::card::{EmmOutcome, EmmResult, INS_EMM};
 use std::fmt;
 use std::io;
@@ -71,25 +75,6 @@ impl From<Unusable> for CardError {
             Unusable::Damaged(error) => Self::Damaged(error),
         }
     }
-}
-
-/// What the bench asks a running card: no keys, no PIN.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Status {
-    /// The purse's balance.
-    pub balance: Fen,
-    /// Purchases and gates so far.
-    pub offline_sequence: u16,
-    /// Loads so far.
-    pub online_sequence: u16,
-    /// Programme purchases in the card's log.
-    pub purchases: usize,
-    /// PIN tries left.
-    pub pin_tries: u8,
-    /// Page writes since the memory was opened.
-    pub page_writes: u64,
-    /// Transactions since the memory was opened.
-    pub commits: u64,
 }
 
 impl Image {
@@ -160,19 +145,21 @@ impl Card {
         if self.cos.is_some() { atr::t1() } else { Vec::new() }
     }
 
-    /// Takes the power away.
+    /// Takes the power away: the card is mute, and what was volatile is gone.
     pub fn power_off(&mut self) {
         self.cos = None;
     }
 
-    /// One command APDU in, one response APDU (data, SW1, SW2) out, and what the card does after it.
+    /// One command APDU in, one response APDU (data, SW1, SW2) out, and what the card does after
+    /// it.
     pub fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, PowerLost> {
         let response = self.answer(apdu)?;
         self.bring_home();
         Ok(response)
     }
 
-    /// One command APDU in, one response APDU out. What it has changed is durable, but not yet in its place.
+    /// One command APDU in, one response APDU out. What it has changed is durable, but not yet in
+    /// its place.
     pub fn answer(&mut self, apdu: &[u8]) -> Result<Vec<u8>, PowerLost> {
         self.bring_home();
         let cos = self.cos.as_mut().ok_or(PowerLost)?;
@@ -186,8 +173,8 @@ impl Card {
         }
     }
 
-    /// After an answer has left: writes what it has changed into its place. The power may go here; the card is mute
-    /// then, and the next boot does it.
+    /// After an answer has left: writes what it has changed into its place. The power may go here;
+    /// the card is mute then, and the next boot does it.
     pub fn bring_home(&mut self) {
         if self.cos.is_some() && self.vault.bring_home().is_err() {
             self.cos = None;
@@ -228,7 +215,7 @@ impl Card {
     /// An EMM from the factory, outside of any session.
     fn factory_emm(&mut self, section: &[u8]) -> Option<EmmResult> {
         let mut select = vec![0x00, 0xA4, 0x04, 0x00];
-        let aid = crate::firewall::Aid::CAS.octets();
+        let aid = Aid::CAS.octets();
         select.push(aid.len() as u8);
         select.extend_from_slice(aid);
         self.transmit(&select).ok()?;

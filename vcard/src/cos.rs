@@ -7,43 +7,20 @@
 
 mod channel;
 
+use crate::aid::Aid;
 use crate::cas::{Cas, CasRam};
-use crate::firewall::{Aid, Context};
+use crate::context::Context;
+use crate::interface::Interface;
 use crate::isd;
 use crate::psam::{self, Psam, PsamRam};
 use crate::purse::{self, Purse, PurseRam};
-use crate::vault::{Stop, Vault};
+use crate::random::Random;
+use crate::stop::Stop;
+use crate::vault::Vault;
 use channel::Channel;
 use ecm_emm::card::INS_EMM;
 use gp::scp03::{INS_EXTERNAL_AUTHENTICATE, INS_INITIALIZE_UPDATE};
 use iso7816::apdu::{Command, StatusWord};
-
-/// Which side of the card a command comes from. One is active per power-up.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Interface {
-    /// ISO/IEC 7816.
-    #[default]
-    Contact,
-    /// ISO/IEC 14443: the purse only.
-    Contactless,
-}
-
-/// Where random numbers come from.
-pub struct Random(Source);
-
-type Source = Box<dyn FnMut(&mut [u8]) + Send>;
-
-impl Random {
-    /// From a source of one's own.
-    pub fn new(source: impl FnMut(&mut [u8]) + Send + 'static) -> Self {
-        Self(Box::new(source))
-    }
-
-    /// Fills the octets.
-    pub fn fill(&mut self, octets: &mut [u8]) {
-        (self.0)(octets);
-    }
-}
 
 /// The application that commands go to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -100,7 +77,7 @@ impl Selected {
         }
     }
 
-    /// File control information.
+    /// File control information: the answer to SELECT.
     fn fci(self, vault: &Vault) -> Result<Vec<u8>, Stop> {
         let aid = self.aid().octets();
         // The issuer's tells the largest command; the others are named.
@@ -193,8 +170,8 @@ impl Cos {
         }
     }
 
-    /// SELECT by the whole name or, on a secure module, by file, which ends whatever was going on; or of a file of
-    /// the purse.
+    /// SELECT by the whole name or, on a secure module, by file, which ends whatever was going on;
+    /// or of a file of the purse.
     fn select(
         &mut self,
         vault: &mut Vault,
@@ -314,8 +291,8 @@ impl Cos {
             Selected::Psam => Psam { vault, ram: &mut self.psam }.process(command),
             Selected::Cas => {
                 let answer = Cas { vault, ram: &mut self.cas, pairing }.process(command);
-                // UNPAIR or PAIR of the slot ends its session; the answer to this very command still
-                // goes out under it.
+                // UNPAIR or PAIR of the slot ends its session; the answer to this very command
+                // still goes out under it.
                 if command.ins == INS_EMM && pairing.is_none() && !self.channel.is_valid(vault) {
                     self.end_session();
                 }

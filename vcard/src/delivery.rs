@@ -1,77 +1,12 @@
 //! Key management by EMM, alike in every domain that has keys: deliver, activate, destroy, narrow.
 
 use crate::keyring::{Generation, KeyPair, NotTaken};
+use crate::message::{Carrier, Effect, Outcome, later, refused};
 use cam_types::Epoch;
-use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
+use ecm_emm::card::EmmDetail;
 use ecm_emm::emm::{KeyDelivery, KeyTarget};
-use ecm_emm::keys::{KeyContext, KeyMaterial, Role};
-use ecm_emm::suite::{SealKey, Suite, WrappedKey};
-
-/// What a command did. Commands that do nothing do not hinder the others of their message.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Effect {
-    /// It is as it says now, perhaps because it was before.
-    Applied,
-    /// Something newer stands.
-    Stale(EmmDetail),
-    /// What it would extend is not there, yet.
-    Inapplicable,
-}
-
-/// An effect, or the reason why the whole message is not applied.
-pub type Outcome = Result<Effect, EmmResult>;
-
-/// Not yet; the carousel will bring it again.
-pub const fn later(detail: EmmDetail) -> EmmResult {
-    EmmResult::new(EmmOutcome::LATER, detail)
-}
-
-/// Never.
-pub const fn refused<T>(detail: EmmDetail) -> Result<T, EmmResult> {
-    Err(EmmResult::refused(detail))
-}
-
-/// The result of a message from the effects of its commands.
-pub fn total(effects: &[Effect]) -> EmmResult {
-    let stale = effects.iter().find_map(|effect| match effect {
-        Effect::Stale(detail) => Some(*detail),
-        _ => None,
-    });
-    if effects.contains(&Effect::Applied) {
-        EmmResult::APPLIED
-    } else if let Some(detail) = stale {
-        EmmResult::new(EmmOutcome::STALE, detail)
-    } else {
-        later(EmmDetail::NOT_FOUND)
-    }
-}
-
-/// The key that carries a message.
-pub struct Carrier {
-    /// The key.
-    pub key: SealKey,
-    /// What it was derived for.
-    pub context: KeyContext,
-}
-
-impl Carrier {
-    /// A key that came wrapped under this one.
-    pub fn unwrap(&self, wrapped: &WrappedKey) -> Result<KeyMaterial, EmmResult> {
-        self.key
-            .unwrap(&self.context, wrapped)
-            .map_err(|_| EmmResult::refused(EmmDetail::AUTHENTICATION))
-    }
-
-    /// A key of 128 bits that came wrapped under this one.
-    pub fn unwrap_short(&self, wrapped: [u8; 24]) -> Result<KeyMaterial, EmmResult> {
-        self.unwrap(&WrappedKey::Short(wrapped))
-    }
-
-    /// The carrier's own generation, if `target` is the key that carries.
-    fn epoch_in(&self, target: KeyTarget) -> Option<Epoch> {
-        (target.role(self.context.role) == Some(self.context.role)).then_some(self.context.epoch)
-    }
-}
+use ecm_emm::keys::Role;
+use ecm_emm::suite::{SealKey, Suite};
 
 /// KEY_DELIVER. `allowed` are the suites of the key's role.
 pub fn deliver(

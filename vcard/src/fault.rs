@@ -1,4 +1,5 @@
-//! Faults that a test may switch on, one at a time, to see that somebody notices. All off by default.
+//! Faults that a test may switch on, one at a time, to see that somebody notices. All off by
+//! default.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,9 +1,8 @@
 //! The bench's view of a card: everything but keys and PIN.
 
-use crate::card::Status;
 use crate::cas::log::State;
 use crate::cas::store::CasStore;
-use crate::firewall::{Context, Violation};
+use crate::context::{Context, Violation};
 use crate::keyring::KeyPair;
 use crate::psam::store::PsamStore;
 use crate::purse::record::RecordFile;
@@ -11,6 +10,25 @@ use crate::purse::store::{FixedKey, PurseStore};
 use crate::vault::Vault;
 use cam_types::{CardId, CasTime, Fen, OperatorId, Pseudonym, TerminalId, TerminalSequence};
 use wallet::{LogRecord, Transaction};
+
+/// What the bench asks a running card: no keys, no PIN.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Status {
+    /// The purse's balance.
+    pub balance: Fen,
+    /// Purchases and gates so far.
+    pub offline_sequence: u16,
+    /// Loads so far.
+    pub online_sequence: u16,
+    /// Programme purchases in the card's log.
+    pub purchases: usize,
+    /// PIN tries left.
+    pub pin_tries: u8,
+    /// Page writes since the memory was opened.
+    pub page_writes: u64,
+    /// Transactions since the memory was opened.
+    pub commits: u64,
+}
 
 /// What `vcard inspect` prints.
 #[derive(Clone, Debug)]
@@ -23,7 +41,7 @@ pub struct Inspection {
     pub operator: OperatorId,
     /// Money, counters, tries.
     pub status: Status,
-    /// The card's time.
+    /// The latest time that the card has stored.
     pub now: CasTime,
     /// The last time that a TIME_SYNC brought.
     pub sync: CasTime,
@@ -50,7 +68,7 @@ pub struct Inspection {
 /// A secure module, without its keys.
 #[derive(Clone, Debug)]
 pub struct PsamInspection {
-    /// Its number.
+    /// The module's serial number (EF 0015).
     pub serial: [u8; 10],
     /// The terminal that it is.
     pub terminal: TerminalId,

@@ -11,13 +11,13 @@ use ecm_emm::suite::{SealKey, Suite};
 pub struct Generation {
     /// Its suite; 1 for the purse's triple DES.
     pub suite: u8,
-    /// Its number.
+    /// The number by which messages name it.
     pub epoch: Epoch,
-    /// The key.
+    /// The key itself, as long as its suite wants it.
     pub material: KeyMaterial,
     /// The other octet that KEY_DELIVER brought; kept, and without meaning to the card.
     pub usage: u8,
-    /// Not before this moment.
+    /// ECMs of before this moment are not opened with it.
     pub not_before: CasTime,
     /// It has opened a message.
     pub used: bool,
@@ -89,12 +89,12 @@ impl KeyPair {
     /// How far ahead of the newest generation a group may deliver.
     const SHARED_REACH: u16 = 8;
 
-    /// No key.
+    /// A key of which nothing has been delivered yet.
     pub const fn empty() -> Self {
         Self { floor: Epoch::new(0), first: None, second: None }
     }
 
-    /// The generations held.
+    /// The generations held, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Generation> {
         self.first.iter().chain(&self.second)
     }

@@ -1,7 +1,7 @@
 //! How objects lie in memory: fixed lengths at fixed places, so that a change touches few pages.
 //!
-//! Presence is one of two octets with no bit in common, counters and money carry their complement: a
-//! flipped bit shows, and never turns into a right.
+//! Presence is one of two octets with no bit in common, counters and money carry their complement:
+//! a flipped bit shows, and never turns into a right.
 
 use crate::nvm::PAGE;
 use cam_types::{
@@ -288,7 +288,8 @@ impl<T: Persist, const N: usize> Persist for Table<T, N> {
     }
 }
 
-/// An object that begins a page and has its last page to itself: what changes together lies together.
+/// An object that begins a page and has its last page to itself: what changes together lies
+/// together.
 ///
 /// Only as good as its place: whatever comes before it in the store is paged as well.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -1,7 +1,7 @@
 //! What the factory puts on a card: the personalisation file.
 //!
-//! The file is TOML and strict: a field that nobody knows, a key of the wrong length, a number out of
-//! range are errors that name the file and the field. No error shows a value: it might be a key.
+//! The file is TOML and strict: a field that nobody knows, a key of the wrong length, a number out
+//! of range are errors that name the file and the field. No error shows a value: it might be a key.
 
 mod fields;
 mod keys;
@@ -38,7 +38,7 @@ pub struct Personalisation {
     pub rating_limit: u8,
     /// The EMM level that it has reached.
     pub emm_level: u16,
-    /// Its time.
+    /// The card's time when it leaves the factory.
     pub now: CasTime,
     /// The last TIME_SYNC.
     pub sync: CasTime,
@@ -48,17 +48,17 @@ pub struct Personalisation {
     pub pin_tries: u8,
     /// Group addresses by index.
     pub groups: Vec<(u8, u32)>,
-    /// Keys.
+    /// The keys of its applications, each with its generation.
     pub keys: Vec<KeyEntry>,
     /// The operator's public key and its generation.
     pub signature: Option<(u8, [u8; 64])>,
     /// Administration key sets by key version.
     pub key_sets: Vec<(u8, StaticKeys)>,
-    /// The purse.
+    /// The purse: files, money and limits.
     pub purse: PursePersonalisation,
-    /// Subscriptions.
+    /// The packages that are subscribed.
     pub rights: Vec<RightEntry>,
-    /// Boxes.
+    /// The boxes that it works with.
     pub pairings: Vec<PairingEntry>,
     /// EMM sections that the factory applies, with the name of each.
     pub factory_emm: Vec<(String, Vec<u8>)>,
@@ -67,7 +67,7 @@ pub struct Personalisation {
     path: PathBuf,
 }
 
-/// A subscription.
+/// A subscribed package, as the file has it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RightEntry {
     /// The package.

@@ -2,34 +2,24 @@
 //!
 //! The counter goes down in memory before the PIN is compared, so that a cut saves no try (T15).
 
+pub mod store;
+
+use crate::aid::Aid;
+use crate::context::{Context, Violation};
 use crate::fault::Fault;
-use crate::firewall::{Aid, Context, Objects, Violation};
-use crate::persist::{Guarded, persist};
+use crate::firewall::Objects;
+use crate::persist::Guarded;
 use crate::purse::sharing as purse;
-use crate::vault::{Stop, Vault};
-use cam_types::Secret;
+use crate::stop::Stop;
+use crate::vault::Vault;
 use ecm_emm::card::PinBlock;
-
-/// The PIN and its tries.
-#[derive(Clone)]
-pub struct Pin {
-    block: Secret<8>,
-    tries: Guarded<u8>,
-    limit: Guarded<u8>,
-}
-
-persist!(Pin {
-    block: Secret<8>,
-    tries: Guarded<u8>,
-    limit: Guarded<u8>,
-});
 
 /// What VERIFY found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verdict {
     /// The PIN is right; all tries are back.
     Right,
-    /// The PIN is wrong; so many tries are left.
+    /// The PIN is wrong; the tries that are left.
     Wrong(u8),
     /// There was no try left to compare with.
     Blocked,
@@ -37,30 +27,6 @@ pub enum Verdict {
 
 /// Who may have a PIN verified, and replaced.
 const CLIENTS: &[Aid] = &[Aid::CAS, Aid::PURSE];
-
-impl Pin {
-    /// A PIN with all its tries.
-    pub const fn new(block: &PinBlock, limit: u8) -> Self {
-        Self { block: Secret::new(*block.expose()), tries: Guarded(limit), limit: Guarded(limit) }
-    }
-
-    /// Tries left.
-    pub const fn tries(&self) -> u8 {
-        self.tries.0
-    }
-
-    /// All tries back, and a new PIN if one is given.
-    fn reset(&mut self, block: Option<&PinBlock>) {
-        if let Some(block) = block {
-            self.block = Secret::new(*block.expose());
-        }
-        self.tries = self.limit;
-    }
-
-    fn is(&self, block: &PinBlock) -> bool {
-        self.block == Secret::new(*block.expose())
-    }
-}
 
 /// Shareable: compares a PIN.
 pub fn verify(vault: &mut Vault, caller: Context, block: &PinBlock) -> Result<Verdict, Stop> {

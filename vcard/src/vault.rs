@@ -2,47 +2,15 @@
 
 use crate::cas::store::CasStore;
 use crate::fault::Fault;
-use crate::firewall::{Objects, Violation};
-use crate::isd::IssuerStore;
+use crate::firewall::Objects;
+use crate::isd::store::IssuerStore;
 use crate::nvm::{Cut, Nvm, NvmError, PAGE, PageStore};
 use crate::persist::Persist;
-use crate::pin::Pin;
+use crate::pin::store::Pin;
 use crate::psam::store::PsamStore;
 use crate::purse::store::PurseStore;
+use crate::stop::Stop;
 use cam_types::{DecodeError, Reader};
-use iso7816::apdu::StatusWord;
-
-/// Why a command ended without an answer of its own.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Stop {
-    /// It was refused with this status word.
-    Status(StatusWord),
-    /// The power went away.
-    PowerLost,
-}
-
-impl From<StatusWord> for Stop {
-    fn from(sw: StatusWord) -> Self {
-        Self::Status(sw)
-    }
-}
-
-impl From<Violation> for Stop {
-    fn from(_: Violation) -> Self {
-        Self::Status(StatusWord::SECURITY_STATUS)
-    }
-}
-
-impl From<NvmError> for Stop {
-    fn from(error: NvmError) -> Self {
-        match error {
-            // Not enough memory: nothing was written.
-            NvmError::TooLarge { .. } => Self::Status(StatusWord(0x6A84)),
-            // Only the next boot knows what was written.
-            NvmError::Store(_) | NvmError::WrongSize { .. } => Self::PowerLost,
-        }
-    }
-}
 
 /// Version of the layout, in front of everything.
 const LAYOUT: [u8; 4] = *b"SCV3";
@@ -139,7 +107,8 @@ impl Vault {
         &self.objects
     }
 
-    /// Changes objects, all or nothing: when `change` fails, or the power does, nothing has changed.
+    /// Changes objects, all or nothing: when `change` fails, or the power does, nothing has
+    /// changed.
     pub fn change<T, E: From<Stop>>(
         &mut self,
         change: impl FnOnce(&mut Objects) -> Result<T, E>,

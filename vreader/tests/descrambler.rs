@@ -69,7 +69,7 @@ impl Stb {
         let card = VCARD.serve_file(name, &demo::file(""), &["--vpcd", &address]);
         let moods = Arc::new(moods);
         let chip = Box::new(Chip(Arc::clone(&moods)));
-        let opener = Box::new(|| stb_shim::reader::open("vpcd:127.0.0.1:0"));
+        let opener = Box::new(|| stb_shim::readers::open("vpcd:127.0.0.1:0"));
         let stb = CardThread::start(demo::paired(), Box::new(reader), opener, chip);
         stb.until_ready(PATIENCE);
         let pmt = tables::pmt(1, ECM_PID, VIDEO_PID, Some(ScramblingMode::CISSA1));

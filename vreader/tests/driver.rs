@@ -7,7 +7,7 @@ use ecm_emm::card::AccessStatus;
 use stb_shim::clock;
 use stb_shim::descrambler::NoDescrambler;
 use stb_shim::events::Notice;
-use stb_shim::reader;
+use stb_shim::readers;
 use std::time::Duration;
 use system_tests::card_thread::CardThread;
 use system_tests::entropy::Sevens;
@@ -20,10 +20,10 @@ struct Stb(CardThread);
 
 impl Stb {
     fn new(url: String) -> Self {
-        let reader = reader::open(&url).unwrap();
+        let reader = readers::open(&url).unwrap();
         let entropy = Box::new(Sevens);
         let config = Config::new(StbId::new(*b"STB00001"), Key::new([0x42; 16]), entropy);
-        let opener = Box::new(move || reader::open(&url));
+        let opener = Box::new(move || readers::open(&url));
         Self(CardThread::start(config, reader, opener, Box::new(NoDescrambler)))
     }
 

@@ -3,7 +3,8 @@
 
 use hex_literal::hex;
 use iso7816::line::{Cause, Reset};
-use stb_shim::reader::{self, Presence, ReaderError};
+use stb_shim::reader::{Presence, ReaderError};
+use stb_shim::readers;
 use system_tests::served::{Card, Vcard};
 use system_tests::terminal::{Event, INFO, SELECT, SELECTED, Terminal};
 
@@ -94,7 +95,7 @@ fn cards_come_and_leave() {
     assert_eq!(terminal.activate(), Event::Ready);
     assert_eq!(terminal.command(&SELECT), Event::Response(SELECTED.to_vec()));
     // A second owner is told what to do.
-    let Err(error) = reader::open(&url) else { panic!("opens twice") };
+    let Err(error) = readers::open(&url) else { panic!("opens twice") };
     assert!(error.to_string().contains("another program"), "{error}");
     // Opened again with the card in.
     drop(terminal);
@@ -127,7 +128,7 @@ fn pulled_in_an_exchange_and_unplugged_are_told_apart() {
 #[test]
 fn a_port_without_such_a_reader() {
     let card = VCARD.serve("gempc-none", &[]);
-    let Err(error) = reader::open(&card.url("gempc")) else { panic!("opens") };
+    let Err(error) = readers::open(&card.url("gempc")) else { panic!("opens") };
     let (text, port) = (error.to_string(), card.url("serial"));
     assert!(matches!(error, ReaderError::NoReader { .. }), "{text}");
     assert!(text.contains("GemPC Twin") && text.contains(&port), "{text}");

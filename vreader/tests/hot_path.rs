@@ -11,7 +11,8 @@ use ecm_emm::ecm::{self, EcmBody};
 use stb_shim::cam::Cam;
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, LadderKeys, Refused};
-use stb_shim::reader::{self, Reader};
+use stb_shim::reader::Reader;
+use stb_shim::readers;
 use stb_shim::soft_descrambler::SoftDescrambler;
 use stb_shim::url::Url;
 use stb_shim::vpcd::VpcdReader;
@@ -116,7 +117,7 @@ fn allocations(
     let right = Arc::new(AtomicU32::new(0));
     let keys = Box::new(Counted { software, right: Arc::clone(&right) });
     let again = url.to_owned();
-    let opener = Box::new(move || reader::open(&again));
+    let opener = Box::new(move || readers::open(&again));
     let stb = CardThread::start(demo::paired(), reader, opener, keys);
     stb.until_ready(PATIENCE);
     let cam = &stb.cam;
@@ -153,7 +154,7 @@ fn a_warm_ecm_allocates_nothing_from_ring_to_descrambler() {
         let options = ["--link", "port", "--line", line, "--protocol", protocol];
         let card = VCARD.serve_file(&name, &file, &options);
         let url = card.url(scheme);
-        let (cold, warm) = allocations(&url, reader::open(&url).unwrap(), mode, 1);
+        let (cold, warm) = allocations(&url, readers::open(&url).unwrap(), mode, 1);
         assert!(cold > 0, "{name}: the counter counts");
         assert_eq!(warm, 0, "{name}");
     }

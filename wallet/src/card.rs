@@ -1,5 +1,5 @@
-//! What a terminal has to know of a card before it trades: its application data, its authentication code, and the
-//! factors by which its keys come from master keys.
+//! What a terminal has to know of a card before it trades: its application data, its authentication
+//! code, and the factors by which its keys come from master keys.
 
 use crate::cipher::Block;
 use crate::read::{ReadError, answer};
@@ -17,9 +17,9 @@ pub struct ApplicationData {
     pub version: u8,
     /// Application serial number (ASN).
     pub serial: [u8; 10],
-    /// The first day.
+    /// The first day on which it is valid.
     pub start: BcdDate,
-    /// The last day.
+    /// The last day on which it is valid.
     pub expiry: BcdDate,
     /// The issuer's own.
     pub own: [u8; 2],

@@ -25,7 +25,8 @@ pub(crate) fn answer<const N: usize>(response: Option<&[u8]>) -> Commit<N> {
     }
 }
 
-/// A commit that a host has authorised: INS, P1, data in front of date and time, MAC2; four octets come back.
+/// A commit that a host has authorised: INS, P1, data in front of date and time, MAC2; four octets
+/// come back.
 pub(crate) fn of_host(
     [ins, p1]: [u8; 2],
     data: &[u8],

@@ -1,8 +1,9 @@
-//! Compound purchase (复合消费): a purchase whose DEBIT writes application records in the same transaction.
+//! Compound purchase (复合消费): a purchase whose DEBIT writes application records in the same
+//! transaction.
 //!
-//! INITIALIZE FOR CAPP PURCHASE, one or more UPDATE CAPP DATA CACHE, then the DEBIT of a purchase, of type 09. The
-//! records stay in the card's cache until the DEBIT: balance and records change together, or none does. An amount
-//! of zero writes the records alone, as entry gates do.
+//! INITIALIZE FOR CAPP PURCHASE, one or more UPDATE CAPP DATA CACHE, then the DEBIT of a purchase,
+//! of type 09. The records stay in the card's cache until the DEBIT: balance and records change
+//! together, or none does. An amount of zero writes the records alone, as entry gates do.
 //!
 //! ```
 //! # use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
@@ -146,7 +147,8 @@ impl Update {
     /// Octets of a record at most.
     pub const MAX: usize = 255;
 
-    /// The record of the file `sfi` whose first octet is that of `record`, its compound application type identifier.
+    /// The record of the file `sfi` whose first octet is that of `record`, its compound application
+    /// type identifier.
     pub fn by_identifier(sfi: u8, record: &[u8]) -> Result<Self, RecordError> {
         let identifier = *record.first().ok_or(RecordError { octets: 0 })?;
         Self::with_parameters(identifier, sfi << 3, record)

@@ -1,10 +1,12 @@
-//! What a terminal does with a purse, from SELECT to the end: at the kiosk, at the gate, at the till.
+//! What a terminal does with a purse, from SELECT to the end: at the kiosk, at the gate, at the
+//! till.
 //!
-//! A flow owns no reader, no clock and no disk. Its caller opens the purse at a port, writes down what the flow shows
-//! before money may move, and gives the port again after a reset when an answer was lost:
+//! A flow owns no reader, no clock and no disk. Its caller opens the purse at a port, writes down
+//! what the flow shows before money may move, and gives the port again after a reset when an answer
+//! was lost:
 //!
-//! 1. [`Purse::open`], and what the flow asks of the card; until here every failure is a [`FlowError`], and no money
-//!    has moved.
+//! 1. [`Purse::open`], and what the flow asks of the card; until here every failure is a
+//!    [`FlowError`], and no money has moved.
 //! 2. `intent()` of the `Debiting` or `Crediting` that this ends in is made durable.
 //! 3. [`Purse::debit`] or [`Purse::credit`]: done, refused, or `Unsettled`.
 //! 4. `Unsettled`: the card is reset, opened again, and asked by [`Purse::settle`].
@@ -40,7 +42,7 @@ use till::TillError;
 /// Which purse, of which scheme.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Scheme<'a> {
-    /// The application.
+    /// The AID by which the purse is selected.
     pub aid: &'a [u8],
     /// What its cards are like.
     pub profile: Profile,
@@ -88,7 +90,7 @@ pub enum FlowError {
         start: BcdDate,
         /// Its last day.
         expiry: BcdDate,
-        /// The day.
+        /// The day of the transaction.
         date: BcdDate,
     },
     /// The PIN was not taken.
@@ -169,7 +171,8 @@ impl FlowError {
         }
     }
 
-    /// Whether somebody said no, the card, the host or the rules of the terminal, rather than failed to say anything.
+    /// Whether somebody said no, the card, the host or the rules of the terminal, rather than
+    /// failed to say anything.
     pub const fn is_refusal(&self) -> bool {
         match self {
             Self::Select(SelectError::NoAnswer | SelectError::Malformed(_))

@@ -4,7 +4,7 @@
 
 use crate::keys::SessionKey;
 use crate::mac::Mac;
-use crate::passbook::OverdraftLimit;
+use crate::overdraft_limit::OverdraftLimit;
 use crate::transaction::{Transaction, TransactionType};
 use alloc::vec::Vec;
 use cam_types::{Fen, TerminalId, TerminalSequence};
@@ -50,7 +50,8 @@ pub fn mac1_purchase(session: &SessionKey, purchase: &Transaction) -> Mac {
     session.mac(&mac1_purchase_input(purchase))
 }
 
-/// What MAC1 of a purchase is made over; cards of the MOHURD profile have their authentication code behind it.
+/// What MAC1 of a purchase is made over; cards of the MOHURD profile have their authentication code
+/// behind it.
 pub fn mac1_purchase_input(purchase: &Transaction) -> Vec<u8> {
     purchase.octets().to_vec()
 }
@@ -106,7 +107,8 @@ pub fn mac1_overdraft(
     ]))
 }
 
-/// MAC2 of an update of the overdraft limit, whose transaction's amount is the new limit: the host authorises it.
+/// MAC2 of an update of the overdraft limit, whose transaction's amount is the new limit: the host
+/// authorises it.
 pub fn mac2_overdraft(session: &SessionKey, update: &Transaction) -> Mac {
     session.mac(&overdraft_input(update))
 }

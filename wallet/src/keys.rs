@@ -20,8 +20,8 @@ impl SessionKey {
     }
 }
 
-/// The key of a card, or of one more level, from a master key and a factor of 8 octets: the left half
-/// encrypts the factor, the right half its complement.
+/// The key of a card, or of one more level, from a master key and a factor of 8 octets: the left
+/// half encrypts the factor, the right half its complement.
 pub fn diversify(master: &Key, factor: Block) -> Key {
     let left = triple_des_encrypt(master, factor);
     let right = triple_des_encrypt(master, factor.map(|octet| !octet));

@@ -4,10 +4,10 @@ use crate::commit::{self, Commit};
 use crate::formula::{mac1_load, tac_load};
 use crate::keys::{LoadKey, SessionKey, TacKey};
 use crate::mac::Mac;
-use crate::proof::Unsettled;
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
 use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use crate::unsettled::Unsettled;
 use alloc::vec::Vec;
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
 use core::fmt;
@@ -267,7 +267,8 @@ impl Crediting {
         }
     }
 
-    /// What is to be persisted before the command goes out; [`Unsettled::parse`] reads it when the power is back.
+    /// What is to be persisted before the command goes out; [`Unsettled::parse`] reads it when the
+    /// power is back.
     pub fn intent(&self) -> Vec<u8> {
         self.unsettled().octets()
     }

@@ -1,6 +1,7 @@
 //! The two MACs of the purse: DES-CBC under a session key, and the retail MAC of secure messaging.
 //!
-//! Both always pad: 80, then 00s up to the block, a whole block when the data is already a multiple.
+//! Both always pad: 80, then 00s up to the block, a whole block when the data is already a
+//! multiple.
 
 use crate::cipher::{Block, des_decrypt, des_encrypt};
 use cam_types::{Key, Secret};

@@ -43,7 +43,8 @@ impl Met {
         }
     }
 
-    /// The card logged this transaction, whose INITIALIZE had returned `sequence`. Another record says nothing.
+    /// The card logged this transaction, whose INITIALIZE had returned `sequence`. Another record
+    /// says nothing.
     pub fn logged(&mut self, sequence: [u8; 2], transaction: &Transaction, record: &LogRecord) {
         let before = u16::from_be_bytes(sequence);
         if record.transaction != *transaction {

@@ -1,14 +1,17 @@
-//! The passbook (ED): an account beside the purse, with an overdraft, whose every command wants the PIN first.
+//! The passbook (ED): an account beside the purse, with an overdraft, whose every command wants the
+//! PIN first.
 //!
-//! Load, purchase and cash withdrawal go the ways of the purse under types of their own. Unload and the update of
-//! the overdraft limit exist here alone. The balance counts the limit in, as the cards of the manual do: it is what can
-//! be drawn.
+//! Load, purchase and cash withdrawal go the ways of the purse under types of their own. Unload and
+//! the update of the overdraft limit exist here alone. The balance counts the limit in, as the
+//! cards of the manual do: it is what can be drawn.
 //!
-//! P1 and P2 are the manual's. Another reading (unload 50 03, withdrawal 50 05 and 54 05, update 50 07 and 58 07 01)
-//! stands in a reader's source, was not met on a card, and is not followed.
+//! P1 and P2 are the manual's. Another reading (unload 50 03, withdrawal 50 05 and 54 05, update 50
+//! 07 and 58 07 01) stands in a reader's source, was not met on a card, and is not followed.
 
 pub mod overdraft;
 pub mod unload;
+
+pub use crate::overdraft_limit::OverdraftLimit;
 
 use crate::load::{Load, LoadError};
 use crate::purchase::{Purchase, PurchaseError};
@@ -16,33 +19,6 @@ use crate::refusal::Refusal;
 use crate::transaction::TransactionType;
 use cam_types::{DecodeError, Fen, TerminalId};
 use core::fmt;
-
-/// How far the passbook may be overdrawn: 24 bits of fen.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub struct OverdraftLimit(u32);
-
-impl OverdraftLimit {
-    /// A limit of so much; `None` over 167772.15.
-    pub const fn new(limit: Fen) -> Option<Self> {
-        if limit.fen() < 1 << 24 { Some(Self(limit.fen())) } else { None }
-    }
-
-    /// From its octets.
-    pub const fn from_be_bytes([a, b, c]: [u8; 3]) -> Self {
-        Self(u32::from_be_bytes([0, a, b, c]))
-    }
-
-    /// Its octets.
-    pub const fn to_be_bytes(self) -> [u8; 3] {
-        let [_, a, b, c] = self.0.to_be_bytes();
-        [a, b, c]
-    }
-
-    /// As money.
-    pub const fn fen(self) -> Fen {
-        Fen::new(self.0)
-    }
-}
 
 /// A load of the passbook under the key `key_index`.
 pub fn load(key_index: u8, amount: Fen, terminal: TerminalId) -> Result<Load, LoadError> {

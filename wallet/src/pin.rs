@@ -1,7 +1,8 @@
 //! The cardholder's PIN: VERIFY, PIN CHANGE, PIN RELOAD, PIN UNBLOCK.
 //!
-//! A command that counts tries goes out once. Cards answer a wrong PIN with 63Cx or with 6Cxx, in which a layer below
-//! may see a wrong length: whoever carries these commands must not send them again.
+//! A command that counts tries goes out once. Cards answer a wrong PIN with 63Cx or with 6Cxx, in
+//! which a layer below may see a wrong length: whoever carries these commands must not send them
+//! again.
 
 use crate::keys::SessionKey;
 use crate::mac::{Mac, halves, xor};
@@ -14,7 +15,8 @@ use cam_types::{Key, Secret};
 use core::fmt;
 use zeroize::Zeroizing;
 
-/// A PIN as cards take it: two digits an octet, FF-padded when their number is odd. It never prints itself.
+/// A PIN as cards take it: two digits an octet, FF-padded when their number is odd. It never prints
+/// itself.
 pub struct Pin(Zeroizing<Vec<u8>>);
 
 /// A PIN on its way to the card.
@@ -34,7 +36,7 @@ struct PinCommand(Zeroizing<Vec<u8>>);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum PinAnswer {
-    /// The right one.
+    /// It is the PIN.
     Right,
     /// A wrong one. So many tries are left; with none, the PIN is blocked.
     Wrong {
@@ -47,7 +49,8 @@ pub enum PinAnswer {
     Blocked(PurseStatus),
     /// The card refused for another reason. No try was lost.
     Refused(Refusal),
-    /// No answer came, or none that can be read: a try may be lost. Ask the cardholder before another.
+    /// No answer came, or none that can be read: a try may be lost. Ask the cardholder before
+    /// another.
     Lost,
 }
 

@@ -1,7 +1,7 @@
 //! What differs from card scheme to card scheme and has to be known before the card is asked.
 //!
-//! What shows in the card's answers is not here: status words, numbers of proofs and log records are understood
-//! either way.
+//! What shows in the card's answers is not here: status words, numbers of proofs and log records
+//! are understood either way.
 
 use crate::card::{ApplicationData, AuthenticationCode, IdentityError, Level};
 use crate::compound::CompoundPurchase;
@@ -51,7 +51,8 @@ impl Profile {
         ("area", Self::AREA),
     ];
 
-    /// What the PSAM has to know of this card. `uid` is what the reader of a contactless card knows.
+    /// What the PSAM has to know of this card. `uid` is what the reader of a contactless card
+    /// knows.
     pub fn identity(
         &self,
         application: &ApplicationData,

@@ -1,44 +1,30 @@
-//! What became of a transaction whose answer was lost: GET TRANSACTION PROVE, and the card's own numbers.
+//! What became of a transaction whose answer was lost: GET TRANSACTION PROVE, and the card's own
+//! numbers.
 //!
-//! Cards differ in the number under which they keep the proof, the one before the transaction or the one after; some
-//! answer the second with their previous transaction's proof, some show it once only, some without the MAC, and some
-//! say "no proof" and "no state for that" in the same word. So both numbers are asked, and only a MAC or TAC that checks
-//! settles anything there. Where none does, a counter that has not moved says that the transaction was not made, and
-//! otherwise the log tells whose transaction it was.
+//! Cards differ in the number under which they keep the proof, the one before the transaction or
+//! the one after; some answer the second with their previous transaction's proof, some show it once
+//! only, some without the MAC, and some say "no proof" and "no state for that" in the same word. So
+//! both numbers are asked, and only a MAC or TAC that checks settles anything there. Where none
+//! does, a counter that has not moved says that the transaction was not made, and otherwise the log
+//! tells whose transaction it was.
 
 mod inquiry;
 
+pub use crate::unsettled::Unsettled;
 pub use inquiry::Inquiry;
 
 use crate::mac::Mac;
+use crate::overdraft_limit::OverdraftLimit;
+use crate::passbook::PassbookError;
 use crate::passbook::overdraft::OverdraftUpdate;
 use crate::passbook::unload::Unload;
-use crate::passbook::{OverdraftLimit, PassbookError};
 use crate::purchase::{Purchase, PurchaseError};
 use crate::record::LogRecord;
 use crate::refusal::Refusal;
 use crate::transaction::{Account, Transaction, TransactionType};
 use alloc::vec::Vec;
-use cam_types::{DecodeError, Fen, Reader, TerminalSequence};
+use cam_types::{DecodeError, Fen, TerminalSequence};
 use core::fmt;
-
-/// A transaction whose outcome only the card knows.
-///
-/// Not `Clone`: it is settled exactly once. Persist it before anything else.
-#[derive(Debug, Eq, PartialEq)]
-#[must_use = "money may have moved"]
-pub struct Unsettled {
-    /// Amount, type, terminal, date and time.
-    pub transaction: Transaction,
-    /// The terminal's number; zero for a load, which has none.
-    pub terminal_sequence: TerminalSequence,
-    /// The sequence number that INITIALIZE returned.
-    pub sequence: [u8; 2],
-    /// Which key.
-    pub key_index: u8,
-    /// The balance, if the transaction took place.
-    pub balance: Fen,
-}
 
 /// Under which number a card keeps proofs and log records.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,7 +49,7 @@ impl fmt::Display for Numbering {
 pub struct Proof {
     /// MAC2 of a purchase; zeros for a load, and on some cards always.
     pub mac: Mac,
-    /// The transaction code.
+    /// The transaction code (TAC), for the acquirer.
     pub tac: Mac,
 }
 
@@ -93,7 +79,7 @@ pub struct Made {
     pub terminal_sequence: TerminalSequence,
     /// The sequence number before.
     pub sequence: [u8; 2],
-    /// The balance after.
+    /// What the account holds after it.
     pub balance: Fen,
     /// What has shown it.
     pub evidence: Evidence,
@@ -104,7 +90,8 @@ pub struct Made {
 pub enum Evidence {
     /// A proof whose MAC or TAC checks, and under which number it was.
     Proof(Proof, Numbering),
-    /// A record in the card's log; and a proof, if the card showed one, whose TAC the acquirer has to check.
+    /// A record in the card's log; and a proof, if the card showed one, whose TAC the acquirer has
+    /// to check.
     Log(Option<Proof>),
 }
 
@@ -141,54 +128,28 @@ pub enum Settlement {
     NoAnswer(Unsettled),
     /// The card refused to say.
     Refused(Unsettled, Refusal),
-    /// The card has made other transactions since, and its log does not show this one: the acquirer can tell.
+    /// The card has made other transactions since, and its log does not show this one: the acquirer
+    /// can tell.
     MovedOn(Unsettled),
 }
 
 impl Unsettled {
-    /// Octets of a persisted one.
-    pub const LEN: usize = 29;
-
     /// The first question, to be asked after a reset and a SELECT.
     pub fn inquire(self) -> Inquiry {
         self.inquire_by(Numbering::After)
     }
 
-    /// The same, of a card that is known to keep its proofs under this number; the other is asked next.
+    /// The same, of a card that is known to keep its proofs under this number; the other is asked
+    /// next.
     pub fn inquire_by(self, first: Numbering) -> Inquiry {
         Inquiry::new(self, first)
     }
 
-    /// Whether a record of the log is this transaction's, whichever number it carries. Two of one second may be alike in
-    /// all but that.
+    /// Whether a record of the log is this transaction's, whichever number it carries. Two of one
+    /// second may be alike in all but that.
     fn is_logged_as(&self, record: &LogRecord) -> bool {
         let on = record.sequence.wrapping_sub(u16::from_be_bytes(self.sequence));
         record.transaction == self.transaction && on <= 1
-    }
-
-    /// What is to be persisted.
-    pub fn octets(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(Self::LEN);
-        out.extend(self.transaction.octets());
-        out.extend(self.terminal_sequence.to_be_bytes());
-        out.extend(self.sequence);
-        out.push(self.key_index);
-        out.extend(self.balance.to_be_bytes());
-        out
-    }
-
-    /// Reads what was persisted.
-    pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
-        let mut r = Reader::new(octets);
-        let unsettled = Self {
-            transaction: Transaction::read(&mut r)?,
-            terminal_sequence: TerminalSequence::from_be_bytes(*r.array("terminal sequence")?),
-            sequence: *r.array("sequence")?,
-            key_index: r.u8("key index")?,
-            balance: Fen::from_be_bytes(*r.array("balance")?),
-        };
-        r.finish("unsettled transaction")?;
-        Ok(unsettled)
     }
 
     fn made(self, evidence: Evidence) -> Settlement {
@@ -215,12 +176,14 @@ impl Unsettled {
         .filter(|before| *before != self.balance)
     }
 
-    /// Whether the balance is to be had without the PIN, and tells something: a passbook shows nothing without it.
+    /// Whether the balance is to be had without the PIN, and tells something: a passbook shows
+    /// nothing without it.
     fn shows_balance(&self) -> bool {
         self.transaction.kind.account() == Account::Purse && self.before().is_some()
     }
 
-    /// Asks for the counter, and moves nothing: INITIALIZE of the smallest amount that the card takes.
+    /// Asks for the counter, and moves nothing: INITIALIZE of the smallest amount that the card
+    /// takes.
     fn counter_command(&self) -> Vec<u8> {
         match self.transaction.kind {
             TransactionType::UNLOAD => self.unload().command(),

@@ -1,4 +1,5 @@
-//! The seam to the terminal's secure module (PSAM): who holds the purchase key on the terminal's side.
+//! The seam to the terminal's secure module (PSAM): who holds the purchase key on the terminal's
+//! side.
 
 mod card;
 mod soft;
@@ -13,6 +14,9 @@ use alloc::vec::Vec;
 use cam_types::{DecodeError, TerminalId, TerminalSequence};
 use core::fmt;
 
+/// Diversification factors that INIT_SAM_FOR_PURCHASE carries, at most.
+const MAX_FACTORS: usize = (255 - 0x14) / size_of::<Block>();
+
 /// A terminal's secure module: makes MAC1, checks MAC2, and never shows a key.
 pub trait Psam {
     /// The terminal id of the module (EF 0016). MAC1 is made over it, so INITIALIZE must carry it.
@@ -21,8 +25,9 @@ pub trait Psam {
     /// Counts the terminal sequence up and makes MAC1. Whatever it ends in, no money has moved.
     fn start(&mut self, purchase: &SamPurchase<'_>) -> Result<(TerminalSequence, Mac), SamError>;
 
-    /// Checks the MAC2 of the purchase last started. After a wrong one the right one is still taken, for
-    /// GET TRANSACTION PROVE may bring it; but modules count wrong ones and lock themselves.
+    /// Checks the MAC2 of the purchase last started. After a wrong one the right one is still
+    /// taken, for GET TRANSACTION PROVE may bring it; but modules count wrong ones and lock
+    /// themselves.
     fn credit(&mut self, mac2: Mac) -> Result<(), SamError>;
 }
 
@@ -46,10 +51,11 @@ pub struct SamPurchase<'a> {
 /// What a PSAM must know of a card besides the answer to INITIALIZE.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct CardIdentity {
-    /// Diversification factors, master key first. A module in software that holds the card's own key takes none.
+    /// Diversification factors, master key first. A module in software that holds the card's own
+    /// key takes none.
     pub factors: Vec<Block>,
-    /// The authentication code that cards of the MOHURD profile give (GET DATA 80 CA 00 00); it ends the input of
-    /// MAC1.
+    /// The authentication code that cards of the MOHURD profile give (GET DATA 80 CA 00 00); it
+    /// ends the input of MAC1.
     pub authentication_code: Option<[u8; 9]>,
 }
 
@@ -108,8 +114,7 @@ impl fmt::Display for SamError {
             }
             Self::Factors { got } => write!(
                 f,
-                "secure module takes up to {} diversification factors, the card has {got}",
-                card::MAX_FACTORS
+                "secure module takes up to {MAX_FACTORS} diversification factors, the card has {got}"
             ),
             Self::Exhausted => f.write_str("secure module has used up its terminal sequence"),
             Self::Refused(sw) => write!(f, "secure module refused the command ({sw})"),

@@ -1,14 +1,15 @@
 //! Purchase (消费): INITIALIZE FOR PURCHASE, the PSAM's MAC1, DEBIT FOR PURCHASE, MAC2 back.
 //!
-//! Whatever else takes money from the card goes the same way under another type: `compound` adds its records in between.
+//! Whatever else takes money from the card goes the same way under another type: `compound` adds
+//! its records in between.
 
 use crate::commit::{self, Commit};
 use crate::mac::Mac;
-use crate::proof::Unsettled;
 use crate::psam::{CardIdentity, Psam, SamError, SamPurchase};
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
 use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use crate::unsettled::Unsettled;
 use alloc::vec::Vec;
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
 use core::fmt;
@@ -76,8 +77,8 @@ pub struct Receipt {
     pub balance: Fen,
     /// The transaction code, for the acquirer.
     pub tac: Mac,
-    /// Why the PSAM has not checked MAC2; `None` when it has. The card says that it has paid, and the receipt goes
-    /// to the acquirer, whom the TAC tells whether that is true.
+    /// Why the PSAM has not checked MAC2; `None` when it has. The card says that it has paid, and
+    /// the receipt goes to the acquirer, whom the TAC tells whether that is true.
     pub unchecked: Option<SamError>,
 }
 
@@ -267,8 +268,9 @@ impl Debiting {
 
     /// Reads the card's answer, `None` when none came, and has the PSAM check MAC2.
     ///
-    /// An answer whose MAC2 is wrong did not come from the card: the debit is unsettled. A PSAM that cannot check it
-    /// undoes no debit: the purchase is paid, and its receipt says that nobody has checked.
+    /// An answer whose MAC2 is wrong did not come from the card: the debit is unsettled. A PSAM
+    /// that cannot check it undoes no debit: the purchase is paid, and its receipt says that nobody
+    /// has checked.
     pub fn finish(self, response: Option<&[u8]>, psam: &mut dyn Psam) -> Debit {
         match commit::answer(response) {
             Commit::Done([a, b, c, d, e, f, g, h]) => match psam.credit(Mac([e, f, g, h])) {
@@ -291,7 +293,8 @@ impl Debiting {
         }
     }
 
-    /// What is to be persisted before the command goes out; [`Unsettled::parse`] reads it when the power is back.
+    /// What is to be persisted before the command goes out; [`Unsettled::parse`] reads it when the
+    /// power is back.
     pub fn intent(&self) -> Vec<u8> {
         self.unsettled().octets()
     }

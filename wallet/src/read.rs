@@ -41,8 +41,8 @@ impl LogReading {
         LogRecord::read_command(self.number)
     }
 
-    /// Reads the card's answer: a record, and how to go on unless it was the last that the card can have; or `None`
-    /// behind the oldest.
+    /// Reads the card's answer: a record, and how to go on unless it was the last that the card can
+    /// have; or `None` behind the oldest.
     pub fn answer(self, response: &[u8]) -> Result<Option<(LogRecord, Option<Self>)>, ReadError> {
         let octets = match answer(response) {
             Err(ReadError::Refused(Refusal { reason: Reason::NoRecord, .. })) => return Ok(None),

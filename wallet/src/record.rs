@@ -14,7 +14,7 @@ pub struct LogRecord {
     pub sequence: u16,
     /// The overdraft limit; zeros for a purse.
     pub overdraft: [u8; 3],
-    /// The transaction.
+    /// Amount, type, terminal, date and time.
     pub transaction: Transaction,
 }
 

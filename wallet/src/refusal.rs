@@ -50,7 +50,8 @@ pub enum Reason {
     PinBlocked,
     /// The application is blocked.
     Blocked,
-    /// The application is blocked, or its purse would be over its maximum: cards say either in the same word.
+    /// The application is blocked, or its purse would be over its maximum: cards say either in the
+    /// same word.
     BlockedOrFull,
     /// The application is blocked and stays so.
     BlockedForGood,
@@ -84,13 +85,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// What `status` means after `step`. The manual, applets and real cards differ: all their words are here.
+    /// What `status` means after `step`. The manual, applets and real cards differ: all their words
+    /// are here.
     pub const fn new(step: Step, status: PurseStatus) -> Self {
         Self { reason: Reason::of(step, status.0), status }
     }
 
-    /// The refusal of a commit; `None` for every word that leaves open whether money has moved: memory failure,
-    /// warnings, and words that no purse is known to refuse with.
+    /// The refusal of a commit; `None` for every word that leaves open whether money has moved:
+    /// memory failure, warnings, and words that no purse is known to refuse with.
     pub fn of_commit(status: PurseStatus) -> Option<Self> {
         let refusal = Self::new(Step::Commit, status);
         let open = matches!(refusal.reason, Reason::Memory | Reason::NoProof | Reason::Other);

@@ -1,3 +1,5 @@
+//! A response APDU in its two parts.
+
 use crate::transaction::PurseStatus;
 use cam_types::DecodeError;
 

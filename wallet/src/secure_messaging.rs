@@ -1,4 +1,5 @@
-//! Secure messaging: commands that end with a MAC over the card's challenge, and data that only the card can read.
+//! Secure messaging: commands that end with a MAC over the card's challenge, and data that only the
+//! card can read.
 
 use crate::cipher::{Block, des_decrypt, des_encrypt, triple_des_decrypt, triple_des_encrypt};
 use crate::mac::{Mac, mac, retail_mac};
@@ -73,7 +74,8 @@ impl SecureKey {
         }
     }
 
-    /// Length and data, each block for itself. Padding is 80 00…, and none where the blocks are full.
+    /// Length and data, each block for itself. Padding is 80 00…, and none where the blocks are
+    /// full.
     pub fn encipher(&self, data: &[u8]) -> Vec<u8> {
         let mut plain = Zeroizing::new(Vec::with_capacity(data.len() + 1 + 8));
         plain.push(data.len() as u8);
@@ -136,7 +138,7 @@ pub enum Order {
 }
 
 impl Order {
-    /// The command.
+    /// The command with its MAC over the card's challenge, to be sent at once.
     pub fn command(self, key: &SecureKey, challenge: Challenge) -> Vec<u8> {
         let header = match self {
             Self::Block => [0x84, 0x1E, 0x00, 0x00],

@@ -99,12 +99,13 @@ impl Select {
 }
 
 impl Selected {
-    /// Reads file control information (6F): the name (84) and, in the proprietary part (A5), issuer's data (9F0C).
+    /// Reads file control information (6F): the name (84) and, in the proprietary part (A5),
+    /// issuer's data (9F0C).
     fn parse(fci: &[u8]) -> Result<Self, DecodeError> {
         let template = find(fci, 0x6F)?.ok_or(DecodeError::Missing("FCI template"))?;
         let aid = find(template, 0x84)?.ok_or(DecodeError::Missing("application name"))?.to_vec();
-        // Only the name says whose card it is. What follows is not always well-formed, and issuers put other things
-        // into 9F0C as well.
+        // Only the name says whose card it is. What follows is not always well-formed, and issuers
+        // put other things into 9F0C as well.
         let application = find(template, 0xA5)
             .and_then(|proprietary| find(proprietary.unwrap_or(&[]), 0x9F0C))
             .ok()

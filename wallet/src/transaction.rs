@@ -1,3 +1,9 @@
+//! What every MAC, TAC and log record is about: amount, type, terminal, date and time; and the
+//! purse's status words.
+//!
+//! Normative references:
+//!  - PBOC electronic purse (JR/T 0025), as `docs/spec/purse.md` states it
+
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId};
 use core::fmt;
 
@@ -70,11 +76,11 @@ pub enum Account {
 /// What a purse and its partner agree on: amount, type, terminal, date and time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Transaction {
-    /// The amount.
+    /// How much moves; of an update of the overdraft limit the new limit.
     pub amount: Fen,
-    /// The type.
+    /// What kind of transaction it is.
     pub kind: TransactionType,
-    /// The terminal.
+    /// The terminal, by the id of its PSAM.
     pub terminal: TerminalId,
     /// The terminal's date.
     pub date: BcdDate,

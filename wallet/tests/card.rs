@@ -1,7 +1,5 @@
 //! Whose card it is, what its keys come by, and what was met on it.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use wallet::card::{ApplicationData, AuthenticationCode, IdentityError, Level};

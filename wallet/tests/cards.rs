@@ -1,7 +1,5 @@
-//! Purses on either side of everything that cards disagree about: the same terminal trades with all of them, loses
-//! answers, settles, and says what it met.
-
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+//! Purses on either side of everything that cards disagree about: the same terminal trades with all
+//! of them, loses answers, settles, and says what it met.
 
 use cam_types::{BcdDate, BcdTime, Fen, Reader, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
@@ -357,30 +355,34 @@ impl Judge {
     }
 }
 
-/// Asks until the card has said all; `lost_once` loses the answer to the first question and starts again.
-fn settle(
+/// Loses the answer to the first question, and starts again.
+fn settle_again(
     card: &mut Card,
     unsettled: Unsettled,
     judge: Judge,
     psam: &mut SoftPsam,
-    lost_once: bool,
 ) -> Settlement {
+    reset(card);
+    let inquiry = unsettled.inquire();
+    card.transmit(&inquiry.command());
+    let Settlement::NoAnswer(kept) = inquiry.answer(None, |_| true) else { panic!() };
+    settle(card, kept, judge, psam)
+}
+
+/// Asks until the card has said all.
+fn settle(card: &mut Card, unsettled: Unsettled, judge: Judge, psam: &mut SoftPsam) -> Settlement {
     let reference = Unsettled::parse(&unsettled.octets()).unwrap();
-    // A reset.
-    (card.order, card.pin_verified) = (None, false);
-    let mut unsettled = unsettled;
-    if lost_once {
-        let inquiry = unsettled.inquire();
-        card.transmit(&inquiry.command());
-        let Settlement::NoAnswer(kept) = inquiry.answer(None, |_| true) else { panic!() };
-        unsettled = kept;
-    }
+    reset(card);
     let mut settlement = Settlement::Ask(unsettled.inquire());
     while let Settlement::Ask(inquiry) = settlement {
         let answer = card.transmit(&inquiry.command());
         settlement = inquiry.answer(Some(&answer), |proof| judge.check(proof, &reference, psam));
     }
     settlement
+}
+
+fn reset(card: &mut Card) {
+    (card.order, card.pin_verified) = (None, false);
 }
 
 /// What the card does before it is asked.
@@ -432,7 +434,10 @@ fn every_card_is_settled_as_it_is() {
                             };
                             since.happen(&mut card);
                             let held = card.balance;
-                            let settled = settle(&mut card, unsettled, judge, &mut psam, lost_once);
+                            let settled = match lost_once {
+                                true => settle_again(&mut card, unsettled, judge, &mut psam),
+                                false => settle(&mut card, unsettled, judge, &mut psam),
+                            };
                             match (lost, since) {
                                 (Lost::Answer, _) => {
                                     assert!(
@@ -473,8 +478,7 @@ fn what_was_met_is_what_was_there() {
         else {
             panic!("not open")
         };
-        let Settlement::Made(made) = settle(&mut card, unsettled, Judge::TacKey, &mut psam, false)
-        else {
+        let Settlement::Made(made) = settle(&mut card, unsettled, Judge::TacKey, &mut psam) else {
             panic!("not made")
         };
         let Made { transaction, sequence, evidence: Evidence::Proof(..), .. } = made else {

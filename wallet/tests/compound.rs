@@ -1,7 +1,5 @@
 //! Compound purchases: what a gate sends, and that nothing can be left out.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use wallet::compound::{CompoundPurchase, Initialized, Update};

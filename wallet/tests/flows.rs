@@ -1,7 +1,5 @@
 //! The terminal's flows: what they send, and how they end on every kind of answer.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use wallet::formula::{mac2_load, mac2_purchase};
@@ -218,8 +216,9 @@ fn settle(unsettled: Unsettled, questions: &[&[u8]], answers: &[&[u8]]) -> Settl
     settlement
 }
 
-/// A card keeps the proof under the number after (real cards) or before (an applet), shows the MAC or zeros, shows
-/// it once only, says clearly that it has none or does not, and has made other transactions since or not.
+/// A card keeps the proof under the number after (real cards) or before (an applet), shows the MAC
+/// or zeros, shows it once only, says clearly that it has none or does not, and has made other
+/// transactions since or not.
 #[test]
 fn a_lost_answer_is_settled_on_every_kind_of_card() {
     let questions: [&[u8]; 5] = [
@@ -295,8 +294,8 @@ fn a_lost_answer_is_settled_on_every_kind_of_card() {
     assert_eq!(silence, Settlement::NoAnswer(unsettled()));
 }
 
-/// A load is counted by the other sequence, which only INITIALIZE FOR LOAD shows, behind the PIN; a balance may be the
-/// same again by chance.
+/// A load is counted by the other sequence, which only INITIALIZE FOR LOAD shows, behind the PIN; a
+/// balance may be the same again by chance.
 #[test]
 fn a_lost_load_is_settled_by_balance_and_log() {
     let unsettled = || {
@@ -340,8 +339,8 @@ fn a_twin_in_the_log_is_another_transaction() {
     assert_eq!(inquiry.answer(Some(&hex!("6A83")), |_| false), Settlement::MovedOn(unsettled()));
 }
 
-/// A card that wants the PIN even for the smallest amount tells its balance; one that wants it for nothing at all says
-/// no more.
+/// A card that wants the PIN even for the smallest amount tells its balance; one that wants it for
+/// nothing at all says no more.
 #[test]
 fn the_balance_settles_behind_the_pin() {
     let questions: [&[u8]; 5] = [

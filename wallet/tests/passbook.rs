@@ -1,12 +1,11 @@
 //! The passbook's flows, by numbers of OpenSSL (`-provider legacy`).
 //!
-//! The session key is `openssl enc -des-ede -nopad -K 11223344556677888877665544332211` over 11223344 0007 8000 (over
-//! 11223344 0007 0001, under 0011…FF, for money out at a terminal); a MAC is `openssl enc -des-cbc -nopad -iv 0` under it
-//! over the fields padded with 80 00…, the left half of the last block; the TAC the same under DTK's halves XORed, or,
-//! as the manual has it, under the whole DTK: the last block once more through `-des-ecb -d` with its right half and
+//! The session key is `openssl enc -des-ede -nopad -K 11223344556677888877665544332211` over
+//! 11223344 0007 8000 (over 11223344 0007 0001, under 0011…FF, for money out at a terminal); a MAC
+//! is `openssl enc -des-cbc -nopad -iv 0` under it over the fields padded with 80 00…, the left
+//! half of the last block; the TAC the same under DTK's halves XORed, or, as the manual has it,
+//! under the whole DTK: the last block once more through `-des-ecb -d` with its right half and
 //! `-des-ecb` with its left half.
-
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
@@ -163,7 +162,8 @@ fn updating() -> Updating {
     initialized.update(DATE, TIME, mac2)
 }
 
-/// The TAC is under the folded key or under the whole one, over a balance that counts the limit in or does not.
+/// The TAC is under the folded key or under the whole one, over a balance that counts the limit in
+/// or does not.
 #[test]
 fn a_limit_is_updated_on_every_kind_of_card() {
     let update = OverdraftUpdate::new(1, limit(0x300), TERMINAL);

@@ -1,7 +1,5 @@
 //! Whatever the card says: no flow panics, and no answer but the right one ends a commit.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use proptest::prelude::*;
@@ -188,7 +186,8 @@ proptest! {
         }
     }
 
-    /// Nothing is made that neither a proof nor the log shows, and nothing is not made but by the card's own counter.
+    /// Nothing is made that neither a proof nor the log shows, and nothing is not made but by the
+    /// card's own counter.
     #[test]
     fn a_settlement_has_its_reason(answers in prop::collection::vec(prop_oneof![
         answer(),

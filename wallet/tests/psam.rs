@@ -1,11 +1,9 @@
 //! The terminal's secure module: what it computes, and what it says when it does not.
 //!
-//! The numbers are OpenSSL's (`-provider legacy`). A card's key: `openssl enc -des-ede -nopad -K MASTER` over the
-//! factor, then over its complement. SESPK: the same under the card's key over random, sequence and the low half of
-//! the terminal sequence. A MAC: `openssl enc -des-cbc -nopad -K SESPK -iv 0` over the input padded with 80 00…, the
-//! left half of the last block.
-
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+//! The numbers are OpenSSL's (`-provider legacy`). A card's key: `openssl enc -des-ede -nopad -K
+//! MASTER` over the factor, then over its complement. SESPK: the same under the card's key over
+//! random, sequence and the low half of the terminal sequence. A MAC: `openssl enc -des-cbc -nopad
+//! -K SESPK -iv 0` over the input padded with 80 00…, the left half of the last block.
 
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;

@@ -1,7 +1,5 @@
 //! A PSAM at a second reader: what is sent to it, and what any answer ends in.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use proptest::prelude::*;

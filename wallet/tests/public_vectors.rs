@@ -1,7 +1,5 @@
 //! Every number of `vectors/public.json`: published by others, some produced by real cards.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use cam_types::{BcdDate, BcdTime, Fen, Key, Secret, TerminalId, TerminalSequence};
 use serde_json::Value;
 use wallet::cipher::{des_encrypt, triple_des_encrypt};

@@ -1,7 +1,5 @@
 //! Balance and log, on cards of both kinds.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use cam_types::{DecodeError, Fen};
 use hex_literal::hex;
 use wallet::read::{LogReading, ReadError, balance, balance_command};

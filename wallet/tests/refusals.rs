@@ -1,7 +1,5 @@
 //! Status words of all kinds of cards, and that each error says what happened to the money.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use cam_types::{Fen, TerminalId};
 use hex_literal::hex;
 use wallet::compound::CompoundPurchase;

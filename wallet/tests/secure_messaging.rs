@@ -1,6 +1,5 @@
-//! Commands under secure messaging, and the PIN's, against numbers of real cards where there are any.
-
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+//! Commands under secure messaging, and the PIN's, against numbers of real cards where there are
+//! any.
 
 use cam_types::{DecodeError, Secret};
 use hex_literal::hex;

@@ -1,6 +1,5 @@
-//! Kiosk, gate and till with a purse that keeps its numbers as one card or the other does, and loses answers.
-
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+//! Kiosk, gate and till with a purse that keeps its numbers as one card or the other does, and
+//! loses answers.
 
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
@@ -70,10 +69,6 @@ impl Card {
             verified: false,
             commands: Vec::new(),
         }
-    }
-
-    fn of(numbering: Numbering, shows_mac: bool, proves: bool) -> Self {
-        Self { numbering, shows_mac, proves, ..Self::new() }
     }
 
     fn reset(&mut self) {
@@ -264,7 +259,8 @@ fn record(card: &Card) -> TransitRecord {
     TransitRecord::parse(0x21, &card.transit).unwrap().unwrap()
 }
 
-/// Every kind of card, cut before and after its commit: the flow finds out, and the money is where it says.
+/// Every kind of card, cut before and after its commit: the flow finds out, and the money is where
+/// it says.
 #[test]
 fn a_lost_answer_is_settled_on_every_kind_of_card() {
     for numbering in [Numbering::After, Numbering::Before] {
@@ -281,7 +277,7 @@ fn a_lost_answer_is_settled_on_every_kind_of_card() {
                     let name = format!(
                         "{numbering}, {shows_mac}, {proves}, {with_key}, {with_psam}, {commit:?}"
                     );
-                    let mut card = Card { commit, ..Card::of(numbering, shows_mac, proves) };
+                    let mut card = Card { commit, numbering, shows_mac, proves, ..Card::new() };
                     let (mut psam, key) = (psam(), TacKey::new(Secret::new(DTK)));
                     let mut purse = Purse::open(&mut card, &SCHEME).unwrap();
                     let debiting = purse.purchase(&order(1234), &mut psam).unwrap();
@@ -332,7 +328,7 @@ fn a_load_is_made_once_and_known() {
         (Commit::CutBefore, Numbering::Before, false),
         (Commit::CutAfter, Numbering::Before, false),
     ] {
-        let mut card = Card { commit, ..Card::of(numbering, false, proves) };
+        let mut card = Card { commit, numbering, shows_mac: false, proves, ..Card::new() };
         let mut purse = Purse::open(&mut card, &SCHEME).unwrap();
         purse.verify(&pin()).unwrap();
         let crediting = purse.load(&order(2000), TERMINAL, &host()).unwrap();
@@ -349,12 +345,13 @@ fn a_load_is_made_once_and_known() {
     }
 }
 
-/// The card was at another terminal before it came back: its log still tells, until it has forgotten.
+/// The card was at another terminal before it came back: its log still tells, until it has
+/// forgotten.
 #[test]
 fn a_card_that_has_moved_on_is_settled_by_its_log() {
     for (forgets, expected) in [(false, true), (true, false)] {
-        let mut card =
-            Card { commit: Commit::CutAfter, ..Card::of(Numbering::After, false, false) };
+        let (commit, numbering) = (Commit::CutAfter, Numbering::After);
+        let mut card = Card { commit, numbering, shows_mac: false, proves: false, ..Card::new() };
         let mut purse = Purse::open(&mut card, &SCHEME).unwrap();
         let debiting = purse.purchase(&order(1234), &mut psam()).unwrap();
         let Debit::Unsettled(unsettled) = purse.debit(debiting, &mut psam()) else {

@@ -1,8 +1,6 @@
-//! Sessions recorded with an applet of others, from the terminal's side: every command of SELECT, VERIFY, load,
-//! purchase, balance, log and proof is made by our flows, octet for octet, and every answer that was recorded goes
-//! back into them. The rest is that applet's own set-up.
-
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+//! Sessions recorded with an applet of others, from the terminal's side: every command of SELECT,
+//! VERIFY, load, purchase, balance, log and proof is made by our flows, octet for octet, and every
+//! answer that was recorded goes back into them. The rest is that applet's own set-up.
 
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;

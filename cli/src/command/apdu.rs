@@ -1,8 +1,10 @@
-//! `stbcam apdu`
-use crate::args::{ApduArgs, Common, Failure};
+//! `stbcam apdu`: sends command APDUs, and says what the card answers and what that means.
+use crate::args::{Common, ReaderArgs};
 use crate::bench::Bench;
+use crate::failure::Failure;
 use crate::record::Record;
 use crate::{hex, secrets, status};
+use clap::Args;
 use iso7816::apdu::{Lengths, Response};
 use stb_shim::clock;
 use std::io::BufRead as _;
@@ -10,10 +12,26 @@ use std::io::BufRead as _;
 /// T of the protocol whose answers have no status word.
 const T14: u8 = 14;
 
+#[derive(Args, Clone, Debug)]
+pub struct ApduArgs {
+    #[command(flatten)]
+    pub reader: ReaderArgs,
+    /// When no card answers, wait until one does
+    #[arg(long)]
+    pub wait: bool,
+    /// Command APDUs in hexadecimal, one an argument, or `-` for standard input, one a line
+    ///
+    /// Cases 1 to 4 with short or extended lengths; blanks may stand between the pairs of digits.
+    /// Of an APDU with a PIN or a key in it only standard input leaves no trace in the shell's
+    /// history.
+    #[arg(value_name = "HEX", required = true)]
+    pub apdus: Vec<String>,
+}
+
 pub fn run(args: &ApduArgs, common: &Common) -> Result<(), Failure> {
     let apdus = read(&args.apdus)?;
     let mut bench = Bench::open(&args.reader.reader, common)?;
-    if let Err(error) = bench.bring_up(args.wait) {
+    if let Err(error) = bench.bring_up(args.wait.into()) {
         return Err(Failure::Failed(bench.not_up(&error)));
     }
     let mut good = true;

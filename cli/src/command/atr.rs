@@ -1,9 +1,31 @@
-//! `stbcam atr`
-use crate::args::{AtrArgs, Common, Failure};
+//! `stbcam atr`: a card's answer to reset, or one that was typed, octet by octet if wanted.
+use crate::args::Common;
 use crate::bench::Bench;
 use crate::explain::{explain, oddities};
+use crate::failure::Failure;
 use crate::hex;
 use crate::record::{Out, Record, Running};
+use clap::Args;
+
+#[derive(Args, Clone, Debug)]
+pub struct AtrArgs {
+    /// The reader's address, as in serial:/dev/ttyUSB0 (see `stbcam --help`)
+    #[arg(long, value_name = "URL", required_unless_present = "hex")]
+    pub reader: Option<String>,
+    /// Take this answer to reset instead of a card's; implies --explain
+    #[arg(long, value_name = "HEX", conflicts_with = "reader")]
+    pub hex: Option<String>,
+    /// Say what every octet means
+    #[arg(long)]
+    pub explain: bool,
+    /// When no card answers, wait until one does
+    #[arg(long, conflicts_with = "hex")]
+    pub wait: bool,
+    /// The card clock in Hz that --hex is explained for
+    #[arg(long, value_name = "HZ", default_value_t = 3_579_545, conflicts_with = "reader",
+        value_parser = clap::value_parser!(u32).range(1_000_000..=20_000_000))]
+    pub clock: u32,
+}
 
 pub fn run(args: &AtrArgs, common: &Common) -> Result<(), Failure> {
     let out = common.out();
@@ -14,7 +36,7 @@ pub fn run(args: &AtrArgs, common: &Common) -> Result<(), Failure> {
     }
     let url = args.reader.as_deref().unwrap_or_default();
     let mut bench = Bench::open(url, common)?;
-    let atr = match bench.bring_up(args.wait) {
+    let atr = match bench.bring_up(args.wait.into()) {
         Ok(atr) => atr,
         Err(error) => {
             let heard = bench.heard();

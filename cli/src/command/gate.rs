@@ -1,5 +1,6 @@
-//! `stbcam gate`
-use crate::args::{Common, Failure};
+//! `stbcam gate`: a transit gate that writes entries and takes fares.
+use crate::args::Common;
+use crate::failure::Failure;
 use crate::money::args::{PurseArgs, TerminalArgs, octet};
 use crate::money::fares;
 use crate::money::terminal::{Outcome, Terminal};
@@ -51,7 +52,7 @@ pub fn run(args: &GateArgs, common: &Common) -> Result<(), Failure> {
     let station = Station(args.station);
     let gate = Gate { station, fares: &fares, sfi: args.sfi, identifier: args.tag };
     let mut terminal = Terminal::open(&args.purse, &args.terminal, common)?;
-    terminal.serve(args.many, args.purse.wait, common, |terminal| {
+    terminal.serve(args.many, args.purse.wait.into(), common, |terminal| {
         loop {
             let passed = terminal.pay(Fen::ZERO, |purse, order, psam| {
                 let passage = match args.way {

@@ -1,6 +1,7 @@
-//! `stbcam line test`
-use crate::args::{Common, Failure, ReaderArgs};
+//! `stbcam line test`: what a port has, which bit rates it makes, and how long an exchange takes.
+use crate::args::{Common, ReaderArgs};
 use crate::bench::{Bench, QUESTION};
+use crate::failure::Failure;
 use crate::record::{Latency, LatencyOf, Out, Port, Rate, Record};
 use iso7816::etu::{LineParams, clock_rate_conversion, rate_adjustment};
 use iso7816::line::{Level, Policy};

@@ -1,5 +1,6 @@
-//! `stbcam till`
-use crate::args::{Common, Failure};
+//! `stbcam till`: sells for a fixed amount, above a limit with the PIN.
+use crate::args::Common;
+use crate::failure::Failure;
 use crate::money::args::{PinArgs, PurseArgs, SideArgs, TerminalArgs, amount};
 use crate::money::pin;
 use crate::money::terminal::{Outcome, Terminal};
@@ -36,7 +37,7 @@ pub struct TillArgs {
 pub fn run(args: &TillArgs, common: &Common) -> Result<(), Failure> {
     let mut terminal = Terminal::open(&args.purse, &args.terminal, common)?;
     terminal.card.limits(args.limit, None);
-    terminal.serve(args.many, args.purse.wait, common, |terminal| {
+    terminal.serve(args.many, args.purse.wait.into(), common, |terminal| {
         let side = args.side.side.unwrap_or_else(|| terminal.card.side());
         let till = Till { pin_free: args.pin_free, side };
         let pin = match (&args.pin.pin, side) {

@@ -1,8 +1,9 @@
-//! `stbcam wallet`
-use crate::args::{Common, Failure};
+//! `stbcam wallet`: balance and log, load, purchase, compound purchase, proof and PIN change.
+use crate::args::Common;
+use crate::failure::Failure;
 use crate::money::args::{Octets, PinArgs, PurseArgs, TerminalArgs, amount, octet, octets};
 use crate::money::batch::Kiosk;
-use crate::money::card::Card;
+use crate::money::card::{Card, CardKeys};
 use crate::money::pin;
 use crate::money::terminal::{Outcome, Terminal, open};
 use crate::record::Record;
@@ -48,8 +49,9 @@ pub struct LoadArgs {
     amount: Option<Fen>,
     /// Load many: a file of serial,amount,reference (CSV, or TOML with [[load]])
     ///
-    /// Each reference is loaded once, also when the process, the power or the card's answer is lost: what is
-    /// done stands in FILE.journal. With --wait one card after the other, without it the card that is in.
+    /// Each reference is loaded once, also when the process, the power or the card's answer is
+    /// lost: what is done stands in FILE.journal. With --wait one card after the other, without it
+    /// the card that is in.
     #[arg(long, value_name = "FILE", conflicts_with = "amount")]
     batch: Option<PathBuf>,
     /// The most that a purse may hold
@@ -102,7 +104,8 @@ pub struct ProveArgs {
     /// Ask for the proof under this number instead of settling
     #[arg(long, value_name = "N", requires = "kind")]
     sequence: Option<u16>,
-    /// The transaction's type in hexadecimal, for --sequence: 02 load, 06 purchase, 09 compound purchase
+    /// The transaction's type in hexadecimal, for --sequence: 02 load, 06 purchase, 09 compound
+    /// purchase
     #[arg(long = "type", value_name = "XX", value_parser = octet, requires = "sequence")]
     kind: Option<u8>,
     #[command(flatten)]
@@ -124,14 +127,14 @@ pub struct PinChangeArgs {
 pub fn run(wallet: &Wallet, common: &Common) -> Result<(), Failure> {
     match wallet {
         Wallet::Balance(purse) => {
-            let mut card = Card::open(purse, common, false)?;
-            card.bring_up(purse.wait)?;
+            let mut card = Card::open(purse, common, CardKeys::AtHand)?;
+            card.bring_up(purse.wait.into())?;
             let (serial, balance) = card.ask(|purse| Ok((purse.serial(), purse.balance()?)))?;
             Ok(common.out().say(&Record::Balance(Balance::new(serial, balance)))?)
         }
         Wallet::Log(purse) => {
-            let mut card = Card::open(purse, common, false)?;
-            card.bring_up(purse.wait)?;
+            let mut card = Card::open(purse, common, CardKeys::AtHand)?;
+            card.bring_up(purse.wait.into())?;
             let log = card.ask(|purse| purse.log())?;
             for (number, record) in (1..).zip(&log) {
                 common.out().say(&Record::Logged(Logged::new(number, record)))?;
@@ -150,10 +153,10 @@ fn load(args: &LoadArgs, common: &Common) -> Result<(), Failure> {
     let mut terminal = Terminal::open(&args.purse, &args.terminal, common)?;
     terminal.card.limits(None, args.maximum);
     if let Some(batch) = &args.batch {
-        return Kiosk::open(&mut terminal, common, &args.pin, batch)?.run(args.purse.wait);
+        return Kiosk::open(&mut terminal, common, &args.pin, batch)?.run(args.purse.wait.into());
     }
     let pin = args.pin.read()?;
-    terminal.card.bring_up(args.purse.wait)?;
+    terminal.card.bring_up(args.purse.wait.into())?;
     match terminal.load(args.amount.unwrap_or_default(), pin.as_ref(), None)? {
         Outcome::Done(loaded) => {
             common.out().say(&Record::Loaded(loaded))?;
@@ -200,7 +203,7 @@ fn pay(
     let mut terminal = Terminal::open(&args.purse, &args.terminal, common)?;
     terminal.card.limits(args.limit, None);
     let pin = args.pin.read()?;
-    terminal.card.bring_up(args.purse.wait)?;
+    terminal.card.bring_up(args.purse.wait.into())?;
     let paid = terminal.pay(args.amount, |purse, order, psam| {
         if let Some(pin) = &pin {
             purse.verify(pin)?;
@@ -216,7 +219,8 @@ fn pay(
     }
 }
 
-/// What the card shows of its conventions by its newest record. A card that does not let its log be read shows none.
+/// What the card shows of its conventions by its newest record. A card that does not let its log be
+/// read shows none.
 fn shown(terminal: &mut Terminal<'_>, common: &Common) -> Result<(), Failure> {
     let Some((sequence, transaction)) = terminal.last else { return Ok(()) };
     let Ok(log) = terminal.card.ask(|purse| purse.log()) else { return Ok(()) };
@@ -250,7 +254,7 @@ fn earlier(
 
 fn prove(args: &ProveArgs, common: &Common) -> Result<(), Failure> {
     let mut terminal = Terminal::open(&args.purse, &args.terminal, common)?;
-    terminal.card.bring_up(args.purse.wait)?;
+    terminal.card.bring_up(args.purse.wait.into())?;
     if let (Some(sequence), Some(kind)) = (args.sequence, args.kind) {
         let proof = terminal
             .card
@@ -277,10 +281,10 @@ fn prove(args: &ProveArgs, common: &Common) -> Result<(), Failure> {
 }
 
 fn pin_change(args: &PinChangeArgs, common: &Common) -> Result<(), Failure> {
-    let mut card = Card::open(&args.purse, common, false)?;
+    let mut card = Card::open(&args.purse, common, CardKeys::AtHand)?;
     let old = pin::read(&args.pin, "old PIN")?;
     let new = pin::read(&args.new_pin, "new PIN")?;
-    card.bring_up(args.purse.wait)?;
+    card.bring_up(args.purse.wait.into())?;
     card.ask(|purse| purse.change_pin(&old, &new))?;
     Ok(common.out().say(&Record::Note { note: "the PIN has changed".into() })?)
 }

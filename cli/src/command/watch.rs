@@ -1,12 +1,14 @@
-//! `stbcam card watch`
-use crate::args::{Common, Failure, ReaderArgs};
+//! `stbcam card watch`: what becomes of card and reader, as it happens.
+use crate::args::{Common, ReaderArgs};
 use crate::bench::{Bench, PATIENCE, QUESTION, no_card};
+use crate::failure::Failure;
 use crate::record::{CardState, ReaderState, Record};
 use crate::trace::seconds;
 use cam_types::Instant;
 use iso7816::line::Gone;
 use stb_shim::clock;
-use stb_shim::reader::{self, Presence, ReaderError};
+use stb_shim::reader::{Presence, ReaderError};
+use stb_shim::readers;
 use stb_shim::slot::SlotError;
 use std::io;
 use std::time::Duration;
@@ -119,7 +121,7 @@ impl Watch<'_> {
 
     fn reopen(&mut self) -> io::Result<()> {
         self.pause(RETRY);
-        let Ok(reader) = reader::open(self.url) else { return Ok(()) };
+        let Ok(reader) = readers::open(self.url) else { return Ok(()) };
         self.bench.slot.replace_reader(reader);
         self.next = clock::now();
         self.say_reader(ReaderState::Replugged, None)

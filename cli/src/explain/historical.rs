@@ -1,9 +1,9 @@
-//! Historical octets.
+//! Historical octets: COMPACT-TLV objects, the card's status, or the card's own text.
 //!
 //! Normative references:
 //!  - ISO/IEC 7816-4 clause 8.1.1 (category indicator, COMPACT-TLV data objects)
 
-/// So many octets, their name, what they say.
+/// How many octets, their name, what they say.
 type Part = (usize, &'static str, String);
 
 const HISTORICAL: &str = "historical";

@@ -1,5 +1,5 @@
 //! Interface octets: TA1 to TDn.
-use super::{mhz, rate};
+use super::speed::{mhz, rate};
 use iso7816::atr::Atr;
 use iso7816::etu::{LineParams, clock_rate_conversion, rate_adjustment};
 use std::time::Duration;

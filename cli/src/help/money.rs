@@ -1,4 +1,5 @@
-//! What follows the options of the money commands.
+//! What follows the options of the money commands: examples that `tests/money_help.rs` types, and
+//! what holds for all of them.
 
 pub const WALLET: &str = "\
 Examples, with a virtual card, in the project's own folder; everything is made in target/bench:

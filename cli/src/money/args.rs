@@ -1,4 +1,4 @@
-//! What the money commands take.
+//! What the money commands take: purse, terminal, PIN and side, and how their values are written.
 use crate::args::ReaderArgs;
 use crate::hex;
 use cam_types::{BcdDate, BcdTime, CasTime, Fen, TerminalId};
@@ -22,9 +22,9 @@ pub struct PurseArgs {
     pub aid: Aid,
     /// The scheme whose card it is: how its keys come from master keys, and what MAC1 covers
     ///
-    /// pboc: by the serial number. mohurd: the same, with the card's authentication code in MAC1. campus: by
-    /// the chip's UID. area: by the issuer's area, then the serial number. What shows in the card's answers need
-    /// not be told: status words and numbers are understood either way.
+    /// pboc: by the serial number. mohurd: the same, with the card's authentication code in MAC1.
+    /// campus: by the chip's UID. area: by the issuer's area, then the serial number. What shows in
+    /// the card's answers need not be told: status words and numbers are understood either way.
     #[arg(long, value_name = "NAME", default_value = "pboc", value_parser = profile())]
     pub profile: Profile,
     /// The contactless chip's number, 4 octets, for --profile campus
@@ -42,7 +42,8 @@ pub struct TerminalArgs {
     /// A PSAM in this reader makes MAC1 and checks MAC2, instead of a purchase key in --keys
     #[arg(long, value_name = "URL")]
     pub psam: Option<String>,
-    /// The PSAM's file or application with the purchase keys: an identifier of 2 octets or a name of 5 to 16
+    /// The PSAM's file or application with the purchase keys: an identifier of 2 octets or a name
+    /// of 5 to 16
     #[arg(long, value_name = "HEX", value_parser = octets_of_any_number, requires = "psam")]
     pub psam_application: Option<Octets>,
     /// The terminal's id, 6 octets; a PSAM has its own
@@ -59,8 +60,8 @@ pub struct TerminalArgs {
     pub key_index: u8,
     /// Where the terminal keeps its number and what is not settled
     ///
-    /// Without it the directory `stbcam-state` beside the keys file, or without keys $XDG_STATE_HOME/stbcam
-    /// (~/.local/state/stbcam). One process at a time.
+    /// Without it the directory `stbcam-state` beside the keys file, or without keys
+    /// $XDG_STATE_HOME/stbcam (~/.local/state/stbcam). One process at a time.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 }

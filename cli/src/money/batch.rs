@@ -3,7 +3,9 @@ use super::journal::{Journal, Standing};
 use super::state::serial_text;
 use super::table::{Fields, Problem, text};
 use super::terminal::{Outcome, Terminal};
-use crate::args::{Common, Failure};
+use crate::args::Common;
+use crate::bench::Wait;
+use crate::failure::Failure;
 use crate::money::args::{PinArgs, amount, octets};
 use crate::money::pin;
 use crate::record::Record;
@@ -144,8 +146,8 @@ impl<'a, 't> Kiosk<'a, 't> {
         Ok(Self { terminal, common, pin, orders, journal, came })
     }
 
-    /// Takes cards until every entry is done, without `wait` the card that is in.
-    pub fn run(mut self, wait: bool) -> Result<(), Failure> {
+    /// Takes cards until every entry is done; without waiting, the one that is in.
+    pub fn run(mut self, wait: Wait) -> Result<(), Failure> {
         let mut ended = Ok(());
         while self.orders.iter().any(|order| !self.came.contains_key(&order.reference)) {
             ended = match self.terminal.card.next(wait) {
@@ -154,11 +156,11 @@ impl<'a, 't> Kiosk<'a, 't> {
                 Err(failure) => Err(failure),
             };
             match &ended {
-                Err(failure @ Failure::Failed(_)) if wait => {
+                Err(failure @ Failure::Failed(_)) if wait == Wait::ForCard => {
                     let note = failure.text().to_owned();
                     self.common.out().say(&Record::Note { note })?;
                 }
-                Ok(()) if wait => {}
+                Ok(()) if wait == Wait::ForCard => {}
                 _ => break,
             }
             self.terminal.card.bench.wait_gone();
@@ -262,7 +264,7 @@ impl<'a, 't> Kiosk<'a, 't> {
                 Ok(Outcome::Earlier(settled)) => {
                     let settlement = Settlement::new(Some(order.serial), &settled);
                     self.common.out().say(&Record::Settled(settlement))?;
-                    self.terminal.card.bring_up(false)?;
+                    self.terminal.card.bring_up(Wait::Never)?;
                     continue;
                 }
                 Err(Failure::Declined(why)) => (Came::Refused, "refused", why),

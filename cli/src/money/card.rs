@@ -1,8 +1,9 @@
 //! A card in the reader, as the money commands ask it.
 use super::args::PurseArgs;
 use super::port::Port;
-use crate::args::{Common, Failure};
-use crate::bench::Bench;
+use crate::args::Common;
+use crate::bench::{Bench, Wait};
+use crate::failure::Failure;
 use cam_types::Fen;
 use stb_shim::slot::SlotError;
 use stb_shim::sys::Waker;
@@ -18,12 +19,24 @@ pub struct Card<'a> {
     profile: Profile,
 }
 
+/// Where the keys of a card come from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CardKeys {
+    /// Whoever holds masters makes them of the card's serial number, as its scheme says.
+    FromMasters,
+    /// They are here as they are, or none is wanted: the serial number does not count.
+    AtHand,
+}
+
 impl<'a> Card<'a> {
-    /// Opens the reader. Without `diversified` the keys at hand are the card's own, and need no serial number.
-    pub fn open(args: &'a PurseArgs, common: &Common, diversified: bool) -> Result<Self, Failure> {
+    /// Opens the reader. Nothing is sent to the card.
+    pub fn open(args: &'a PurseArgs, common: &Common, keys: CardKeys) -> Result<Self, Failure> {
         let bench = Bench::open(&args.reader.reader, common)?;
         let never = Waker::new().map_err(|error| format!("signals: {error}"))?;
-        let levels = if diversified { args.profile.levels } else { &[] };
+        let levels = match keys {
+            CardKeys::FromMasters => args.profile.levels,
+            CardKeys::AtHand => &[],
+        };
         Ok(Self { args, bench, never, profile: Profile { levels, ..args.profile } })
     }
 
@@ -38,13 +51,13 @@ impl<'a> Card<'a> {
     }
 
     /// Brings the card up.
-    pub fn bring_up(&mut self, wait: bool) -> Result<(), Failure> {
+    pub fn bring_up(&mut self, wait: Wait) -> Result<(), Failure> {
         let brought = self.bench.bring_up(wait);
         brought.map(|_| ()).map_err(|error| self.not_up(&error))
     }
 
-    /// Brings the next card up, with `wait` not before one answers. Whether one has: a signal ends the wait.
-    pub fn next(&mut self, wait: bool) -> Result<bool, Failure> {
+    /// Brings the next card up. Whether one has come: a signal ends the wait.
+    pub fn next(&mut self, wait: Wait) -> Result<bool, Failure> {
         // The wait that the signal has ended may have been one before this.
         if self.bench.stop.is_stopped() {
             return Ok(false);

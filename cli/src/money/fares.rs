@@ -1,4 +1,4 @@
-//! The fare table's file.
+//! The fare table's file: fares by pairs of stations and by numbers of stops, in TOML.
 use super::args::amount;
 use super::table::{Fields, Problem};
 use cam_types::Fen;

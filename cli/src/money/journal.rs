@@ -1,8 +1,8 @@
-//! What a kiosk has done of a batch, line by line in a file beside it: each intent before its CREDIT, each outcome
-//! after it. A line is durable before anything follows from it.
+//! What a kiosk has done of a batch, line by line in a file beside it: each intent before its
+//! CREDIT, each outcome after it. A line is durable before anything follows from it.
 use super::state::{Serial, serial_text};
 use super::terminal::Ledger;
-use crate::args::Failure;
+use crate::failure::Failure;
 use crate::hex;
 use crate::record::money::Loaded;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub enum Standing {
     Loaded { serial: String, amount: String },
 }
 
-/// One line.
+/// One line: an object that says what has become of an entry.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(tag = "what", rename_all = "snake_case", deny_unknown_fields)]
 enum Line {
@@ -93,7 +93,8 @@ impl Journal {
         Ok(Self { file, path, standing })
     }
 
-    /// Where this entry stands; `None` when no CREDIT was ever sent for it, or the card has not taken it.
+    /// Where this entry stands; `None` when no CREDIT was ever sent for it, or the card has not
+    /// taken it.
     pub fn standing(&self, reference: &str) -> Option<&Standing> {
         self.standing.get(reference)
     }

@@ -7,7 +7,7 @@ use wallet::flow::host::{Diversified, Host};
 use wallet::keys::{LoadKey, PurchaseKey, TacKey};
 use zeroize::Zeroizing;
 
-/// Keys by use.
+/// The keys of a terminal or host, by what they are for.
 #[derive(Debug, Default)]
 pub struct Keys {
     /// DPK by version.
@@ -20,7 +20,7 @@ pub struct Keys {
     pub any_master: bool,
 }
 
-/// Which use.
+/// What a key is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Role {
     Purchase,
@@ -36,7 +36,7 @@ struct Entry {
 }
 
 impl Keys {
-    /// Reads the file.
+    /// Reads the file's `[[key]]` tables, and checks that they fit each other.
     pub fn read(path: &Path) -> Result<Self, Problem> {
         let mut file = Fields::read(path)?;
         let entries = file.tables("key", Entry::read)?;

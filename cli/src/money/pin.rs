@@ -1,6 +1,6 @@
-//! Where a PIN comes from.
+//! Where a PIN comes from: the command line, standard input, or a terminal that does not echo.
 use super::args::PinArgs;
-use crate::args::Failure;
+use crate::failure::Failure;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use wallet::pin::Pin;
@@ -13,7 +13,8 @@ impl PinArgs {
     }
 }
 
-/// The PIN that `--pin` names: itself, or with `-` the next line of standard input, asked for at a terminal.
+/// The PIN that `--pin` names: itself, or with `-` the next line of standard input, asked for at a
+/// terminal.
 pub fn read(argument: &str, whose: &str) -> Result<Pin, Failure> {
     let digits = match argument {
         "-" => ask(whose)?,

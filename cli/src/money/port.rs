@@ -6,7 +6,8 @@ use wallet::port::CardPort;
 
 /// A card at a reader of the bench.
 ///
-/// A signal does not end an exchange: a command that has been sent is answered or fails, both within a bounded time.
+/// A signal does not end an exchange: a command that has been sent is answered or fails, both
+/// within a bounded time.
 pub struct Port<'a> {
     slot: &'a mut Slot,
     never: &'a Waker,

@@ -1,5 +1,5 @@
 //! What a terminal must not forget: its number, and transactions whose outcome only a card knows.
-use crate::args::Failure;
+use crate::failure::Failure;
 use cam_types::{TerminalId, TerminalSequence};
 use stb_shim::storage::{DirectoryStorage, Storage as _};
 use std::fmt::Write as _;
@@ -59,7 +59,8 @@ impl State {
         Ok(home.join("stbcam"))
     }
 
-    /// Uses up the terminal's next number, or `wanted`. The number before it, which a module counts up from.
+    /// Uses up the terminal's next number, or `wanted`. The number before it, which a module counts
+    /// up from.
     pub fn reserve(
         &mut self,
         terminal: TerminalId,

@@ -1,4 +1,5 @@
-//! A TOML file field by field: every field is taken once, none may be left over, and no error shows a value.
+//! A TOML file field by field: every field is taken once, none may be left over, and no error shows
+//! a value.
 use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -45,7 +46,7 @@ pub fn text(path: &Path) -> Result<Zeroizing<String>, Problem> {
 }
 
 impl Fields {
-    /// The whole file.
+    /// Reads the whole file as one table.
     pub fn read(path: &Path) -> Result<Self, Problem> {
         let text = text(path)?;
         let table = text.parse::<Table>().map_err(|error| {

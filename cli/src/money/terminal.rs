@@ -1,11 +1,12 @@
 //! A terminal at the bench: a card in its reader, keys or a PSAM, and what it must not forget.
 use super::args::{PurseArgs, TerminalArgs};
-use super::card::{Card, failure};
+use super::card::{Card, CardKeys, failure};
 use super::keys::Keys;
 use super::port::{OwnPort, Port};
 use super::state::{Serial, State, serial_text};
-use crate::args::{Common, Failure};
-use crate::bench::Bench;
+use crate::args::Common;
+use crate::bench::{Bench, Wait};
+use crate::failure::Failure;
 use crate::record::Record;
 use crate::record::money::{Loaded, Paid};
 use cam_types::{Fen, TerminalId, TerminalSequence};
@@ -80,7 +81,11 @@ impl<'a> Terminal<'a> {
             None => State::default_directory(args.keys.as_deref())?,
         };
         let state = State::open(&directory)?;
-        let card = Card::open(purse, common, keys.any_master || args.psam.is_some())?;
+        let card_keys = match keys.any_master || args.psam.is_some() {
+            true => CardKeys::FromMasters,
+            false => CardKeys::AtHand,
+        };
+        let card = Card::open(purse, common, card_keys)?;
         let module =
             args.psam.as_deref().map(|url| open_psam(url, args, &card.bench)).transpose()?;
         Ok(Self { card, args, keys, state, module, last: None })
@@ -150,7 +155,8 @@ impl<'a> Terminal<'a> {
         Ok(Outcome::Done((Paid { serial, before, ms, ..paid }, extra)))
     }
 
-    /// Gives money to a card that is up. `ledger` is where its intent is written down, the state if there is none.
+    /// Gives money to a card that is up. `ledger` is where its intent is written down, the state if
+    /// there is none.
     pub fn load(
         &mut self,
         amount: Fen,
@@ -216,7 +222,7 @@ impl<'a> Terminal<'a> {
     pub fn serve(
         &mut self,
         many: bool,
-        wait: bool,
+        wait: Wait,
         common: &Common,
         mut one: impl FnMut(&mut Self) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
@@ -224,7 +230,7 @@ impl<'a> Terminal<'a> {
             self.card.bring_up(wait)?;
             return one(self);
         }
-        while self.card.next(true)? {
+        while self.card.next(Wait::ForCard)? {
             match one(self) {
                 Ok(()) => {}
                 Err(failure @ Failure::Usage(_)) => return Err(failure),
@@ -343,7 +349,7 @@ fn open_psam(url: &str, args: &TerminalArgs, beside: &Bench) -> Result<CardPsam<
         })?,
     };
     let mut bench = beside.beside(url)?;
-    if let Err(error) = bench.bring_up(false) {
+    if let Err(error) = bench.activate() {
         let why = bench.not_up(&error);
         return Err(Failure::Failed(format!("--psam {url}: {why}; no money has moved")));
     }

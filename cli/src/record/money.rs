@@ -1,4 +1,4 @@
-//! What the money commands say.
+//! What the money commands say: balances, receipts, settlements, batches, passages of a gate.
 use crate::money::state::serial_text;
 use cam_types::{Fen, TerminalSequence};
 use serde::{Serialize, Serializer};

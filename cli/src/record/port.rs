@@ -1,4 +1,4 @@
-//! What `line test` says.
+//! What `line test` says: the port, its bit rates, its latencies.
 use serde::Serialize;
 use stb_shim::reader::{self, Capabilities};
 use stb_shim::serial::Survey;

@@ -1,3 +1,8 @@
+//! The card's answer to an ECM: verdict, words for the box's key ladder, what can be bought.
+//!
+//! Normative references:
+//!  - `docs/spec/card.md`, 3.1
+
 use super::status::AccessStatus;
 use crate::ecm::{Cci, Rating};
 use alloc::vec::Vec;
@@ -145,7 +150,7 @@ impl OpenedBy {
 pub struct Offer {
     /// [`Offer::PPV`] or [`Offer::PPT`].
     pub kind: u8,
-    /// The event.
+    /// What is sold, by the operator's number.
     pub event: EventId,
     /// What it costs.
     pub price: Fen,
@@ -160,7 +165,7 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// An event.
+    /// One event, from its start to its end.
     pub const PPV: u8 = 1;
     /// A slice of time.
     pub const PPT: u8 = 2;

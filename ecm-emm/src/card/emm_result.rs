@@ -1,3 +1,8 @@
+//! The card's answer to an EMM: what became of it, and why.
+//!
+//! Normative references:
+//!  - `docs/spec/card.md`, 3.2
+
 use alloc::vec::Vec;
 use cam_types::{DecodeError, Reader};
 use core::fmt;

@@ -1,3 +1,8 @@
+//! CAS INFO: the card introduces itself.
+//!
+//! Normative references:
+//!  - `docs/spec/card.md`, 3 (its elements)
+
 use super::report::ReportRequest;
 use crate::error::EncodeError;
 use alloc::vec::Vec;
@@ -37,7 +42,7 @@ pub struct CardInfo {
 /// What the card has of one operator.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct OperatorInfo {
-    /// The operator.
+    /// Whose cards and services these are.
     pub operator: OperatorId,
     /// Bit n: suite n is allowed.
     pub suites_allowed: u16,
@@ -56,7 +61,7 @@ pub struct KeyInfo {
     pub floor: Epoch,
 }
 
-/// A service key.
+/// What the card has in one service key slot.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SlotInfo {
     /// 0 to 15.
@@ -74,7 +79,7 @@ pub struct WindowInfo {
     pub role: u8,
     /// The group index for role 12, else 0.
     pub index: u8,
-    /// The generation.
+    /// The key's generation.
     pub epoch: Epoch,
     /// The highest number applied.
     pub hi: u32,

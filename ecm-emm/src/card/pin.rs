@@ -1,3 +1,8 @@
+//! VERIFY and CHANGE PIN: the PIN block and the card's word on it.
+//!
+//! Normative references:
+//!  - ISO 9564-1 (format 2), `docs/spec/card.md`, 3.4
+
 use alloc::vec::Vec;
 use cam_types::{DecodeError, Reader, Secret};
 use core::fmt;

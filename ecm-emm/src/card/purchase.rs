@@ -1,3 +1,8 @@
+//! PURCHASE and QUERY: what is bought at which price, and what became of it.
+//!
+//! Normative references:
+//!  - `docs/spec/purchase.md`, 3
+
 use crate::ecm::MAX_ECM;
 use crate::error::EncodeError;
 use alloc::vec::Vec;

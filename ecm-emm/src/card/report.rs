@@ -1,3 +1,9 @@
+//! REPORT and ACK: which purchases the operator asks for, and the card's word on an
+//! acknowledgement.
+//!
+//! Normative references:
+//!  - `docs/spec/report.md`, 1
+
 use alloc::vec::Vec;
 use cam_types::{DecodeError, Reader};
 use core::fmt;

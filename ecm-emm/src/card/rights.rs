@@ -1,3 +1,8 @@
+//! RIGHTS: what the card's subscriber may watch, page by page, and the purse's balance.
+//!
+//! Normative references:
+//!  - `docs/spec/card.md`, 3
+
 use crate::error::EncodeError;
 use alloc::vec::Vec;
 use cam_types::{CasTime, DecodeError, Fen, Reader};
@@ -7,7 +12,7 @@ use cam_types::{CasTime, DecodeError, Fen, Reader};
 pub struct RightsPage {
     /// Where the next page begins; `None` (FF) after the last.
     pub next: Option<u8>,
-    /// The rows.
+    /// One for each right, in the card's order.
     pub rows: Vec<RightRow>,
 }
 
@@ -59,9 +64,9 @@ pub struct RightRow {
 }
 
 impl RightRow {
-    /// A subscription.
+    /// A subscription to a package.
     pub const PACKAGE: u8 = 1;
-    /// An event.
+    /// An event that was bought or given.
     pub const EVENT: u8 = 2;
     /// A slice of time.
     pub const SLICE: u8 = 3;

@@ -1,3 +1,8 @@
+//! The access status: one number for "may it be watched, and if not, why not".
+//!
+//! Normative references:
+//!  - `docs/spec/card.md`, 3.1
+
 use core::fmt;
 
 /// Whether a service may be watched, and if not, why. The numbers are also the C ABI's reasons.

@@ -102,7 +102,7 @@ impl Fingerprint {
 /// Pay per view: a right for one event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Ppv {
-    /// The event.
+    /// What is sold, by the operator's number.
     pub event: EventId,
     /// What it costs.
     pub price: Fen,
@@ -119,7 +119,7 @@ pub struct Ppv {
 /// Pay per time: a right for a slice of time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Ppt {
-    /// The event.
+    /// What is sold, by the operator's number.
     pub event: EventId,
     /// What a slice costs.
     pub price: Fen,

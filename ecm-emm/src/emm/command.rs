@@ -72,7 +72,7 @@ pub mod tag {
 pub enum EmmCommand {
     /// ENT_GRANT: a package until `end`. EMM-S only moves the end of a row that exists.
     Grant {
-        /// The package.
+        /// What may be watched.
         package: PackageId,
         /// When the right begins.
         start: CasTime,
@@ -85,14 +85,14 @@ pub enum EmmCommand {
     },
     /// ENT_REVOKE: no longer.
     Revoke {
-        /// The package.
+        /// What may be watched no longer.
         package: PackageId,
         /// The object's version.
         version: u16,
     },
     /// PPV_GRANT: an event without a purchase.
     PpvGrant {
-        /// The event.
+        /// What may be watched.
         event: EventId,
         /// Which edition of it.
         tier: u8,
@@ -131,7 +131,7 @@ pub enum EmmCommand {
     },
     /// SUITE_ALLOW: keys of `role` may only be of a suite whose bit stays set.
     SuiteAllow {
-        /// The role.
+        /// The kind of keys that it is about.
         role: Role,
         /// Bit n stands for suite n; it is and-ed to what the card has.
         mask: u16,
@@ -217,13 +217,13 @@ pub enum EmmCommand {
     GroupAssign {
         /// Which of its eight group addresses.
         index: u8,
-        /// The address.
+        /// The group's address in EMM-S.
         group: u32,
         /// The suite of the group key.
         suite: Suite,
         /// Its generation.
         epoch: Epoch,
-        /// The group key.
+        /// The group's key, under the key of this message.
         wrapped: WrappedKey,
     },
     /// REPORT_ACK: records up to this receipt have arrived.
@@ -256,7 +256,7 @@ pub struct KeyDelivery {
 pub struct Pairing {
     /// 0 to 3.
     pub slot: u8,
-    /// The box.
+    /// The box that the card is to be paired with.
     pub stb: StbId,
     /// The key of the session between card and box.
     pub k_pair: [u8; 24],
@@ -277,7 +277,7 @@ pub struct Script {
     pub host_challenge: [u8; 8],
     /// Host cryptogram.
     pub host_cryptogram: [u8; 8],
-    /// The wrapped commands.
+    /// The commands, wrapped in that session.
     pub apdus: Vec<Vec<u8>>,
 }
 

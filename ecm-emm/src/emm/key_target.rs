@@ -1,3 +1,5 @@
+//! Which of a card's keys an EMM is about, in one octet.
+
 use crate::keys::Role;
 use cam_types::{DecodeError, Slot};
 

@@ -1,7 +1,9 @@
 //! Who may say what. The key's role selects it; the table_id only has to agree.
 
+use super::address::Address;
+use super::command::tag;
 use super::key_target::KeyTarget;
-use super::{Address, Signature, command::tag};
+use super::signature::Signature;
 use crate::keys::Role;
 
 /// A message of this table_id may be sealed under a key of this role. Checked before any crypto.

@@ -1,3 +1,5 @@
+//! Against replay: which EMM numbers of a key generation were applied already.
+
 /// Which numbers of a key generation a card has already applied: the highest and 64 below.
 ///
 /// It starts empty with a delivered generation. Numbers may arrive in any order within 64.

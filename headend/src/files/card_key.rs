@@ -2,14 +2,14 @@
 
 use super::FileError;
 use super::fields::KeyField;
-use super::operator::{Card, Operator};
-use crate::verify::VerifyError;
 use cam_types::{CardId, Epoch, Key, OperatorId};
 use cmac::{Cmac, KeyInit, Mac as _};
 use ecm_emm::keys::{KeyContext, Role, card_key, constant};
 use ecm_emm::suite::SealKey;
 use gp::cipher::Aes128;
 use serde::Deserialize;
+use std::fmt;
+use std::path::Path;
 use wallet::Mac;
 use wallet::keys::TacKey;
 
@@ -17,14 +17,14 @@ use wallet::keys::TacKey;
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyRole {
-    /// K_rcp.
+    /// K_rcp: receipts, and the seal of a report.
     Receipt,
-    /// K_tac2.
+    /// K_tac2: the code of a transaction, suite 2.
     #[serde(rename = "tac-suite-2")]
     TacSuite2,
-    /// DTK of the purse, suite 1.
+    /// DTK of the purse: the code of a transaction, suite 1.
     Tac,
-    /// K_wal.
+    /// K_wal: EMMs to the purse.
     Wallet,
 }
 
@@ -71,19 +71,19 @@ pub struct CardKeys {
 }
 
 impl CardKeys {
-    /// The keys of this card.
-    pub fn of(operator: &Operator, card: &Card) -> Result<Self, FileError> {
-        let mut keys = Self {
-            card: CardId::new(card.card_id.0),
-            operator: OperatorId::new(operator.operator),
-            master: operator.seal_key("", operator.suite, &operator.master_key)?,
-            given: Vec::new(),
-            purse: Vec::new(),
-        };
-        for (n, key) in card.key.iter().enumerate() {
+    /// The keys of this card; `path` is for the error of a row of `given`.
+    pub(super) fn new(
+        card: CardId,
+        operator: OperatorId,
+        master: SealKey,
+        given: &[CardKey],
+        path: &Path,
+    ) -> Result<Self, FileError> {
+        let mut keys = Self { card, operator, master, given: Vec::new(), purse: Vec::new() };
+        for (n, key) in given.iter().enumerate() {
             let table = format!("[[card.key]] {}", n + 1);
             if key.role != KeyRole::Tac {
-                let seal_key = operator.seal_key(&table, key.suite, &key.value)?;
+                let seal_key = key.value.seal_key(key.suite, path, &table)?;
                 keys.given.push((key.role, key.epoch, seal_key));
                 continue;
             }
@@ -91,11 +91,11 @@ impl CardKeys {
                 (1, Some(value)) => keys.purse.push(Key::new(*value.expose())),
                 (1, None) => {
                     let what = "a key of suite 1 has 16 octets, got 32";
-                    return Err(FileError::field(&operator.path, &table, "value", what));
+                    return Err(FileError::field(path, &table, "value", what));
                 }
                 (got, _) => {
                     let what = format!("got {got}, expected 1 for the purse's own key");
-                    return Err(FileError::field(&operator.path, &table, "suite", what));
+                    return Err(FileError::field(path, &table, "suite", what));
                 }
             }
         }
@@ -103,13 +103,13 @@ impl CardKeys {
     }
 
     /// A generation of a key.
-    pub fn seal_key(&self, role: KeyRole, epoch: u16) -> Result<SealKey, VerifyError> {
+    pub fn seal_key(&self, role: KeyRole, epoch: u16) -> Result<SealKey, NoKey> {
         let given = self.given.iter().find(|(of, number, _)| (*of, *number) == (role, epoch));
         if let Some((_, _, key)) = given {
             return Ok(key.clone());
         }
         if self.given.iter().any(|(of, _, _)| *of == role) {
-            return Err(VerifyError::NoKey(role.name(), epoch));
+            return Err(NoKey { role, epoch });
         }
         let epoch = Epoch::new(epoch);
         Ok(card_key(&self.master, role.role(), self.operator, self.card, epoch))
@@ -159,3 +159,21 @@ impl CardKeys {
         }
     }
 }
+
+/// A generation of a key that the operator file does not have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NoKey {
+    /// Which key.
+    pub role: KeyRole,
+    /// Its generation.
+    pub epoch: u16,
+}
+
+impl fmt::Display for NoKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (role, epoch) = (self.role.name(), self.epoch);
+        write!(f, "the operator file has no usable {role} key of epoch {epoch}")
+    }
+}
+
+impl std::error::Error for NoKey {}

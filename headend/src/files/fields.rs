@@ -1,11 +1,14 @@
 //! Fields of the files: octets in hexadecimal, PIDs, times, amounts, secrets.
 
+use super::FileError;
 use cam_types::{CasTime, Fen, Pid, Secret};
 use ecm_emm::card::PinBlock;
 use ecm_emm::keys::KeyMaterial;
+use ecm_emm::suite::{SealKey, Suite};
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
 use std::fmt;
+use std::path::Path;
 use toml::value::{Datetime, Offset};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -105,6 +108,24 @@ impl<'de> Deserialize<'de> for KeyField {
         key.map(Self).ok_or_else(|| {
             let got = text.len();
             D::Error::custom(format!("{got} characters, expected 32 or 64 hexadecimal digits"))
+        })
+    }
+}
+
+impl KeyField {
+    /// The key, ready to seal; `path` and `table` are for the error.
+    pub fn seal_key(&self, suite: u8, path: &Path, table: &str) -> Result<SealKey, FileError> {
+        let Ok(suite) = Suite::try_from(suite) else {
+            let what = format!("got {suite}, expected 2, 3 or 5");
+            return Err(FileError::field(path, table, "suite", what));
+        };
+        SealKey::new(suite, self.0.clone()).map_err(|error| {
+            let field = match table {
+                "" => "master_key",
+                table if table.starts_with("[[box]]") => "box_key",
+                _ => "key",
+            };
+            FileError::field(path, table, field, error)
         })
     }
 }

@@ -20,11 +20,11 @@ pub enum Message {
         card: Option<Octets<8>>,
         /// Or the group, by its address.
         group: Option<Octets<4>>,
-        /// Which package.
+        /// The package, by its number.
         package: u16,
-        /// First moment.
+        /// The first moment of the right.
         start: Utc,
-        /// Last moment.
+        /// The last moment of the right.
         end: Utc,
         /// Counts up with every change of this card's package.
         version: u16,
@@ -33,20 +33,20 @@ pub enum Message {
     },
     /// Takes a package away.
     Revoke {
-        /// The card.
+        /// The card, by its number.
         card: Octets<8>,
-        /// Which package.
+        /// The package, by its number.
         package: u16,
         /// Above the version of the grant.
         version: u16,
     },
     /// An event without purchase.
     PpvGrant {
-        /// The card.
+        /// The card, by its number.
         card: Octets<8>,
-        /// Which event.
+        /// The event, by its number.
         event: u32,
-        /// Its tier.
+        /// Quality or window of the event.
         tier: u8,
         /// Until when.
         end: Utc,
@@ -66,7 +66,7 @@ pub enum Message {
     },
     /// Erases the service keys below a floor.
     KeyActivate {
-        /// The card.
+        /// The card, by its number.
         card: Octets<8>,
         /// The service key's slot.
         slot: u8,
@@ -77,7 +77,7 @@ pub enum Message {
     },
     /// Erases one service key.
     KeyDestroy {
-        /// The card.
+        /// The card, by its number.
         card: Octets<8>,
         /// The service key's slot.
         slot: u8,
@@ -86,14 +86,14 @@ pub enum Message {
     },
     /// Raises the level that ECMs may ask for (`emm_floor`).
     EmmLevel {
-        /// The card.
+        /// The card, by its number.
         card: Octets<8>,
         /// The new level.
         level: u16,
     },
     /// Moves the card's clock forward. Without `card` it goes to all cards, signed.
     TimeSync {
-        /// The card.
+        /// The card, by its number.
         card: Option<Octets<8>>,
         /// The time; by default the schedule's at the entry's first moment on air.
         time: Option<Utc>,
@@ -103,21 +103,21 @@ pub enum Message {
     },
     /// A new PIN, its tries all back.
     PinReset {
-        /// The card.
+        /// The card, by its number.
         card: Octets<8>,
         /// The new PIN.
         pin: Pin,
     },
     /// Blocks a card or frees it.
     CardState {
-        /// The card.
+        /// The card, by its number.
         card: Octets<8>,
-        /// Blocked?
+        /// Blocked from now on; `false` frees it.
         blocked: bool,
     },
     /// Asks a card for a report of its purchases.
     ReportRequest {
-        /// The card.
+        /// The card, by its number.
         card: Octets<8>,
         /// Drawn for this request; `verify-report --nonce` takes it.
         nonce: Octets<8>,
@@ -127,16 +127,16 @@ pub enum Message {
     },
     /// Tells a card that its report has arrived.
     ReportAck {
-        /// The card.
+        /// The card, by its number.
         card: Octets<8>,
         /// The last receipt, as `verify-report` shows it.
         receipt: Octets<8>,
     },
     /// Gives a purchase back and ends its right.
     Refund {
-        /// The card.
+        /// The card, by its number.
         card: Octets<8>,
-        /// The event.
+        /// The event, by its number.
         event: u32,
         /// The purse's offline sequence of the purchase.
         sequence: u16,
@@ -160,17 +160,17 @@ pub enum Message {
     },
     /// Pairs a card with a box: the card's half. The keys stand in the operator file.
     Pair {
-        /// The card.
+        /// The card, by its number.
         card: Octets<8>,
-        /// The box.
+        /// The box, by its number.
         #[serde(rename = "box")]
         stb: Octets<8>,
     },
     /// Pairs a box with a card: the box's half.
     BoxPair {
-        /// The card.
+        /// The card, by its number.
         card: Octets<8>,
-        /// The box.
+        /// The box, by its number.
         #[serde(rename = "box")]
         stb: Octets<8>,
     },
@@ -186,7 +186,7 @@ pub enum Message {
     },
     /// An attacker's EMM: a good header, a fresh number, a seal that is no seal.
     ForgeEmm {
-        /// The card.
+        /// The card, by its number.
         card: Octets<8>,
     },
     /// An attacker's ECM: the header of the next crypto period, a seal that is no seal.
@@ -252,8 +252,8 @@ impl Message {
         }
     }
 
-    /// It is sealed with a number of its own. A time stands for itself, a raw section has its number,
-    /// a pairing's is in the operator file.
+    /// It is sealed with a number of its own. A time stands for itself, a raw section has its
+    /// number, a pairing's is in the operator file.
     pub const fn takes_number(&self) -> bool {
         !matches!(
             self,

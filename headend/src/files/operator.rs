@@ -3,7 +3,8 @@
 use super::FileError;
 use super::card_key::{CardKey, CardKeys};
 use super::fields::{KeyField, Octets, SecretOctets};
-use ecm_emm::suite::{SealKey, Suite};
+use cam_types::{CardId, OperatorId};
+use ecm_emm::suite::SealKey;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -29,10 +30,10 @@ pub struct Operator {
     pub global_key: Option<GlobalKey>,
     /// The P-256 key that signs messages to all cards.
     pub signing_key: Option<SigningKey>,
-    /// Cards.
+    /// The cards that can be addressed one by one.
     #[serde(default)]
     pub card: Vec<Card>,
-    /// Set-top boxes.
+    /// The boxes that can be paired with a card.
     #[serde(default, rename = "box")]
     pub stb: Vec<Stb>,
     /// Which card works in which box.
@@ -95,7 +96,7 @@ pub struct SigningKey {
     pub key: SecretOctets<32>,
 }
 
-/// A card.
+/// A card, as the factory delivered it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
@@ -110,7 +111,7 @@ pub struct Card {
     pub key: Vec<CardKey>,
 }
 
-/// A set-top box.
+/// A set-top box, as its maker delivered it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stb {
@@ -130,9 +131,9 @@ pub struct Stb {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pairing {
-    /// The card.
+    /// The card, by its number.
     pub card: Octets<8>,
-    /// The box.
+    /// The box, by its number.
     #[serde(rename = "box")]
     pub stb: Octets<8>,
     /// The card's pairing slot, 0 to 3.
@@ -186,7 +187,7 @@ impl Operator {
             suite("[global_key]", key.suite, &key.key)?;
         }
         for card in &self.card {
-            CardKeys::of(self, card)?;
+            self.card_keys(card)?;
         }
         for (n, stb) in self.stb.iter().enumerate() {
             suite(&format!("[[box]] {}", n + 1), stb.suite, &stb.box_key)?;
@@ -213,18 +214,14 @@ impl Operator {
 
     /// A key of this file, ready to seal; `table` is for the error.
     pub fn seal_key(&self, table: &str, suite: u8, key: &KeyField) -> Result<SealKey, FileError> {
-        let Ok(suite) = Suite::try_from(suite) else {
-            let what = format!("got {suite}, expected 2, 3 or 5");
-            return Err(self.error(table, "suite", what));
-        };
-        SealKey::new(suite, key.0.clone()).map_err(|error| {
-            let field = match table {
-                "" => "master_key",
-                table if table.starts_with("[[box]]") => "box_key",
-                _ => "key",
-            };
-            self.error(table, field, error)
-        })
+        key.seal_key(suite, &self.path, table)
+    }
+
+    /// The keys of a card.
+    pub fn card_keys(&self, card: &Card) -> Result<CardKeys, FileError> {
+        let (id, operator) = (CardId::new(card.card_id.0), OperatorId::new(self.operator));
+        let master = self.seal_key("", self.suite, &self.master_key)?;
+        CardKeys::new(id, operator, master, &card.key, &self.path)
     }
 
     fn error(&self, table: &str, field: &str, what: impl std::fmt::Display) -> FileError {

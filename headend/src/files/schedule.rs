@@ -145,9 +145,9 @@ pub struct Rotation {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
-    /// Its number.
+    /// event_id: what an ECM and a purchase name it by.
     pub id: u32,
-    /// First moment.
+    /// Its beginning, in seconds from the schedule's start.
     pub from_s: u32,
     /// Its end; without one it lasts to the end of the stream.
     pub until_s: Option<u32>,
@@ -157,7 +157,7 @@ pub struct Event {
     /// Quality or window of the event.
     #[serde(default = "first_tier")]
     pub tier: u8,
-    /// So long can be watched before buying.
+    /// How many seconds can be watched before buying.
     #[serde(default)]
     pub preview_s: u8,
     /// The offer to buy it ahead is on air from here to its end.
@@ -177,7 +177,7 @@ pub struct Entry {
     pub from_ms: u32,
     /// Not due any more; without it the entry stays to the end of the stream.
     pub until_ms: Option<u32>,
-    /// Due again after so long; without it the entry is sent once.
+    /// Due again after this time; without it the entry is sent once.
     pub period_ms: Option<u32>,
     /// What it says.
     pub message: Message,

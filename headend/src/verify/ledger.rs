@@ -57,11 +57,12 @@ impl Ledger {
         for line in &self.lines {
             *text += &format!("  {}: {}\n", line.name, line.text);
         }
-        let count = |debit| self.lines.iter().filter(|line| line.debit == debit).count();
+        let purchases = self.lines.iter().filter(|line| line.debit).count();
+        let loads = self.lines.len() - purchases;
         let counted = |now: u16, before: u16| now.checked_sub(before).map(usize::from);
         let pairs = [
-            ("purchases", count(true), counted(last.offline_sequence, self.offline)),
-            ("loads", count(false), counted(last.online_sequence, self.online)),
+            ("purchases", purchases, counted(last.offline_sequence, self.offline)),
+            ("loads", loads, counted(last.online_sequence, self.online)),
         ];
         let mut elsewhere = 0;
         if self.grounded {

@@ -1,8 +1,8 @@
 //! The chain: pages that follow each other, and records that lead through each page.
 
+use super::carried::Carried;
 use super::state::CardState;
-use super::{Carried, VerifyError};
-use crate::files::card_key::{CardKeys, KeyRole};
+use crate::files::card_key::{CardKeys, KeyRole, NoKey};
 use crate::files::fields::Octets;
 use cam_types::{CardId, Epoch};
 use ecm_emm::keys::KeyContext;
@@ -34,7 +34,7 @@ impl<'a> Pages<'a> {
         epoch: Epoch,
         keys: &CardKeys,
         findings: &mut Vec<String>,
-    ) -> Result<Option<Vec<Receipt>>, VerifyError> {
+    ) -> Result<Option<Vec<Receipt>>, NoKey> {
         let Some((report, page)) = opened.get(number) else { return Ok(None) };
         if let Some(what) = self.misplaced(number, opened) {
             findings.push(format!("{}: {what}", report.name));
@@ -132,14 +132,15 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// The receipts of a page's records. The generation of the key may have changed between two of them.
+/// The receipts of a page's records. The generation of the key may have changed between two of
+/// them.
 fn links(
     page: &Report,
     card: CardId,
     epoch: Epoch,
     keys: &CardKeys,
-) -> Result<Option<Vec<Receipt>>, VerifyError> {
-    let of = |epoch: u16| -> Result<(SealKey, KeyContext), VerifyError> {
+) -> Result<Option<Vec<Receipt>>, NoKey> {
+    let of = |epoch: u16| -> Result<(SealKey, KeyContext), NoKey> {
         Ok((keys.seal_key(KeyRole::Receipt, epoch)?, keys.context(KeyRole::Receipt, epoch)))
     };
     let now = of(epoch.value())?;

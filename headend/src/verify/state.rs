@@ -36,7 +36,7 @@ pub struct CardState {
 }
 
 impl CardState {
-    /// So many receipts are kept: as many as the card keeps records.
+    /// At most this many receipts are kept: as many as the card keeps records.
     pub const RECEIPTS: usize = 32;
 
     /// The receipt was verified before; so were the zeros in front of the first one.

@@ -21,7 +21,8 @@ impl AtrWarnings {
     pub const RESERVED_RATE: Self = Self(1 << 3);
     /// WI is 00; 10 holds instead.
     pub const RESERVED_WI: Self = Self(1 << 4);
-    /// IFSC is 00 or FF; [`AtrPolicy::reserved_ifsc`](super::AtrPolicy::reserved_ifsc) holds instead.
+    /// IFSC is 00 or FF; [`AtrPolicy::reserved_ifsc`](super::AtrPolicy::reserved_ifsc) holds
+    /// instead.
     pub const RESERVED_IFSC: Self = Self(1 << 5);
     /// BWI is above 9; 9 holds instead.
     pub const RESERVED_BWI: Self = Self(1 << 6);

@@ -1,7 +1,7 @@
 //! From reset to the first command: answer to reset, choice of protocol and rate, PPS.
 use super::queue::Out;
 use super::rates::DEFAULT;
-use super::types::Then;
+use super::types::{Executed, Then};
 use super::{ATTEMPTS, CardLine, Cause, Level, LineError, Reset, State, put};
 use crate::atr::{Atr, AtrError, AtrWarnings, Expect};
 use crate::emv::{self, Profile};
@@ -70,7 +70,7 @@ impl Activation {
         Self::new(Step::Resetting, Instant::from_micros(0), reset)
     }
 
-    pub const fn deadline(&self) -> Instant {
+    pub(super) const fn deadline(&self) -> Instant {
         self.deadline
     }
 
@@ -138,7 +138,7 @@ impl CardLine {
         self.state = State::Down;
         self.atr = None;
         self.queue.push(Out::Deactivate);
-        self.queue.push(Out::Failed(LineError::new(cause, false, Then::Down)));
+        self.queue.push(Out::Failed(LineError::new(cause, Executed::No, Then::Down)));
     }
 
     pub(super) fn damaged_at_start(&mut self) {
@@ -274,7 +274,8 @@ impl CardLine {
             atr.warn(AtrWarnings::TRAILING);
         }
         if activation.damaged {
-            // What was on its way when the UART learnt its parity is marked, whether damaged or not.
+            // What was on its way when the UART learnt its parity is marked, whether damaged or
+            // not.
             if !self.mapped {
                 return self.again(now, Cause::NotACard(AtrError::Damaged));
             }

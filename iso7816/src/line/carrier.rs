@@ -1,5 +1,5 @@
 //! What stands between a command and the line: one of the protocols, or a reader that has its own.
-use super::level::Level;
+use super::types::{Executed, Level};
 use super::{CardLine, Cause, State, put};
 use crate::apdu::{ApduError, Lengths};
 use crate::t0::{self, T0, T0Error};
@@ -122,7 +122,7 @@ impl CardLine {
                 self.transmit(now);
             }
             t0::Output::Response(_) => self.responded(),
-            t0::Output::Failed(T0Error::TooLong) => self.usable(Cause::TooLong, true),
+            t0::Output::Failed(T0Error::TooLong) => self.usable(Cause::TooLong, Executed::Perhaps),
             t0::Output::Failed(why) => self.recover(why.into()),
         }
     }
@@ -140,7 +140,7 @@ impl CardLine {
             }
             t1::Output::Response(_) => self.responded(),
             t1::Output::Failed(why) if why.usable() => {
-                self.usable(why.into(), self.t1.command_sent());
+                self.usable(why.into(), Executed::when_sent(self.t1.command_sent()));
             }
             t1::Output::Failed(why) => self.recover(why.into()),
         }
@@ -154,7 +154,7 @@ impl CardLine {
                 self.transmit(now);
             }
             t14::Output::Response(response) if response.len() > self.policy.max_response => {
-                self.usable(Cause::TooLong, true);
+                self.usable(Cause::TooLong, Executed::Perhaps);
             }
             t14::Output::Response(_) => self.responded(),
             t14::Output::Failed(why) => self.recover(why.into()),

@@ -5,24 +5,12 @@
 //!    (levels of exchange)
 use super::activation::Activation;
 use super::carrier::Carrier;
+use super::types::{Executed, Level};
 use super::{CardLine, Cause, Reset, State};
 use crate::atr::Atr;
 use crate::{t0, t1};
 use cam_types::Instant;
 use zeroize::Zeroize;
-
-/// What a reader takes to the card and brings back.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub enum Level {
-    /// Characters: every time and every procedure byte is ours.
-    #[default]
-    Characters,
-    /// T=1 blocks, T=0 TPDUs and PPS, each whole. The reader keeps the times between characters
-    /// and the waiting times, and says when the card did not answer.
-    Tpdu,
-    /// APDUs: the protocol is the reader's business.
-    Apdu,
-}
 
 impl CardLine {
     /// What the reader takes since the last answer to reset.
@@ -70,7 +58,7 @@ impl CardLine {
             (State::Exchange(_), Carrier::Reader) => {
                 self.answer.zeroize();
                 if octets.len() > self.policy.max_response {
-                    return self.usable(Cause::TooLong, true);
+                    return self.usable(Cause::TooLong, Executed::Perhaps);
                 }
                 self.answer.extend_from_slice(octets);
                 // An answer without a status word is none.

@@ -21,29 +21,29 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Appends. A driver that polls until `Wait` never fills it; were it full, the newest is lost.
-    pub fn push(&mut self, out: Out) {
+    pub(super) fn push(&mut self, out: Out) {
         if let Some(place) = self.outs.iter_mut().find(|place| place.is_none()) {
             *place = Some(out);
         }
     }
 
-    pub fn pop(&mut self) -> Option<Out> {
+    pub(super) fn pop(&mut self) -> Option<Out> {
         let first = self.outs.first_mut()?.take();
         self.outs.rotate_left(1);
         first
     }
 
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
     /// The card is about to be reset: what came before means nothing.
-    pub fn resets(&self) -> bool {
+    pub(super) fn resets(&self) -> bool {
         self.outs.iter().flatten().any(|out| matches!(out, Out::Activate(_)))
     }
 
     /// What was going to be sent makes no sense any more.
-    pub fn drop_transmissions(&mut self) {
+    pub(super) fn drop_transmissions(&mut self) {
         let kept = self.outs;
         self.clear();
         for out in kept.into_iter().flatten() {

@@ -19,7 +19,7 @@ pub(super) struct Rates {
 
 impl Rates {
     /// What ran as `params` failed: next time slower.
-    pub fn slower(&mut self, params: LineParams) {
+    pub(super) fn slower(&mut self, params: LineParams) {
         if (params.f, params.d) != DEFAULT {
             self.below = Some((params.f, params.d));
         }
@@ -27,7 +27,7 @@ impl Rates {
 
     /// PPS for `params` was not successful. The first time may have been a mishap: it is asked for
     /// again. The second is slower.
-    pub fn refuse(&mut self, params: LineParams) {
+    pub(super) fn refuse(&mut self, params: LineParams) {
         self.refusals = self.refusals.saturating_add(1);
         if self.refusals > 1 {
             self.slower(params);
@@ -35,7 +35,7 @@ impl Rates {
     }
 
     /// PPS has failed so often that it is left out.
-    pub const fn refused(&self) -> bool {
+    pub(super) const fn refused(&self) -> bool {
         self.refusals >= Self::REFUSALS
     }
 

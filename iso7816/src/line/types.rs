@@ -1,5 +1,4 @@
 //! What goes into a card line and what comes out.
-use super::level::Level;
 use crate::apdu::{ApduError, Command, Response};
 use crate::atr::{Atr, AtrError, AtrPolicy};
 use crate::emv::{NotBasic, Profile};
@@ -100,6 +99,19 @@ pub enum Output<'a> {
     Wait(Option<Instant>),
 }
 
+/// What a reader takes to the card and brings back.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Level {
+    /// Characters: every time and every procedure byte is ours.
+    #[default]
+    Characters,
+    /// T=1 blocks, T=0 TPDUs and PPS, each whole. The reader keeps the times between characters
+    /// and the waiting times, and says when the card did not answer.
+    Tpdu,
+    /// APDUs: the protocol is the reader's business.
+    Apdu,
+}
+
 /// How a line treats its card.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Policy {
@@ -181,8 +193,23 @@ impl Policy {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LineError {
     cause: Cause,
-    sent: bool,
+    executed: Executed,
     then: Then,
+}
+
+/// Whether the card has executed the command.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Executed {
+    /// Nothing of it went out.
+    No,
+    /// A part of it went out: only the card knows.
+    Perhaps,
+}
+
+impl Executed {
+    pub(crate) const fn when_sent(sent: bool) -> Self {
+        if sent { Self::Perhaps } else { Self::No }
+    }
 }
 
 /// What becomes of the line after a failure.
@@ -246,8 +273,8 @@ pub enum Cause {
 }
 
 impl LineError {
-    pub(crate) const fn new(cause: Cause, sent: bool, then: Then) -> Self {
-        Self { cause, sent, then }
+    pub(crate) const fn new(cause: Cause, executed: Executed, then: Then) -> Self {
+        Self { cause, executed, then }
     }
 
     /// Why.
@@ -257,7 +284,7 @@ impl LineError {
 
     /// A part of the command went out, so that only the card knows whether it was executed.
     pub const fn may_have_executed(&self) -> bool {
-        self.sent
+        matches!(self.executed, Executed::Perhaps)
     }
 
     /// The line is resetting the card by itself.
@@ -301,7 +328,10 @@ impl fmt::Display for Cause {
 impl fmt::Display for LineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.cause)?;
-        if self.sent { f.write_str("; the command may have been executed") } else { Ok(()) }
+        match self.executed {
+            Executed::Perhaps => f.write_str("; the command may have been executed"),
+            Executed::No => Ok(()),
+        }
     }
 }
 

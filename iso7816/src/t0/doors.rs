@@ -38,8 +38,8 @@ pub enum Output<'a> {
     Transmit(&'a [u8]),
     /// The exchange is over. The machine is ready for the next command.
     Response(&'a [u8]),
-    /// The exchange has failed, or the card spoke when it should not. Unless the command was refused
-    /// or its answer was too long, the card needs a reset.
+    /// The exchange has failed, or the card spoke when it should not. Unless the command was
+    /// refused or its answer was too long, the card needs a reset.
     Failed(T0Error),
     /// Nothing to do before this instant, or before more input.
     Wait(Option<Instant>),

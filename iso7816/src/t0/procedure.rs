@@ -15,7 +15,7 @@ pub(super) enum Procedure {
 
 impl Procedure {
     /// What `octet` means in answer to `ins`.
-    pub fn of(octet: u8, ins: u8, policy: T0Policy) -> Option<Self> {
+    pub(super) fn of(octet: u8, ins: u8, policy: T0Policy) -> Option<Self> {
         match octet {
             0x60 => Some(Self::Null),
             _ if matches!(octet & 0xF0, 0x60 | 0x90) => Some(Self::Sw1),

@@ -148,8 +148,9 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Writes the block to the front of `out` and says how many octets it has. `parse` of them gives
-    /// `self` back. `None` when the information field has more than 254 octets or `out` is short.
+    /// Writes the block to the front of `out` and says how many octets it has. `parse` of them
+    /// gives `self` back. `None` when the information field has more than 254 octets or `out` is
+    /// short.
     pub fn emit(&self, edc: Edc, out: &mut [u8]) -> Option<usize> {
         let size;
         let (pcb, inf): (u8, &[u8]) = match *self {
@@ -234,8 +235,12 @@ mod tests {
     use hex_literal::hex;
     use proptest::prelude::*;
 
-    fn s(response: bool, kind: Supervisory) -> Block<'static> {
-        Block::S { response, kind }
+    const fn request(kind: Supervisory) -> Block<'static> {
+        Block::S { response: false, kind }
+    }
+
+    const fn response(kind: Supervisory) -> Block<'static> {
+        Block::S { response: true, kind }
     }
 
     #[test]
@@ -247,11 +252,11 @@ mod tests {
             (Block::R { nr: false, fault: Fault::None }, &hex!("00 80 00 80")),
             (Block::R { nr: true, fault: Fault::Edc }, &hex!("00 91 00 91")),
             (Block::R { nr: false, fault: Fault::Other }, &hex!("00 82 00 82")),
-            (s(false, Supervisory::Resynch), &hex!("00 C0 00 C0")),
-            (s(true, Supervisory::Resynch), &hex!("00 E0 00 E0")),
-            (s(false, Supervisory::Ifs(0xFE)), &hex!("00 C1 01 FE 3E")),
-            (s(true, Supervisory::Abort), &hex!("00 E2 00 E2")),
-            (s(true, Supervisory::Wtx(5)), &hex!("00 E3 01 05 E7")),
+            (request(Supervisory::Resynch), &hex!("00 C0 00 C0")),
+            (response(Supervisory::Resynch), &hex!("00 E0 00 E0")),
+            (request(Supervisory::Ifs(0xFE)), &hex!("00 C1 01 FE 3E")),
+            (response(Supervisory::Abort), &hex!("00 E2 00 E2")),
+            (response(Supervisory::Wtx(5)), &hex!("00 E3 01 05 E7")),
         ];
         for (block, octets) in table {
             let mut out = [0; MAX_BLOCK];
@@ -302,7 +307,8 @@ mod tests {
         #[test]
         fn what_parses_emits_back(mut octets in prop::collection::vec(any::<u8>(), 3..300)) {
             for edc in [Edc::Lrc, Edc::Crc] {
-                // Both as it comes and with a right length and epilogue, so that blocks are met too.
+                // Both as it comes and with a right length and epilogue, so that blocks are met
+                // too.
                 for fix in [false, true] {
                     if fix {
                         let len = u8::try_from(octets.len() - 3).unwrap_or(0xFF);

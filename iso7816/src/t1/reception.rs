@@ -21,27 +21,27 @@ pub(super) enum State {
 }
 
 impl Reception {
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { octets: [0; MAX_BLOCK], len: 0, state: State::Open { damaged: false } }
     }
 
-    pub const fn state(&self) -> State {
+    pub(super) const fn state(&self) -> State {
         self.state
     }
 
     /// Expects a new block.
-    pub fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.len = 0;
         self.state = State::Open { damaged: false };
     }
 
-    pub fn wipe(&mut self) {
+    pub(super) fn wipe(&mut self) {
         self.octets.zeroize();
         self.restart();
     }
 
     /// One of the octets to come has a parity error.
-    pub fn damage(&mut self) {
+    pub(super) fn damage(&mut self) {
         match &mut self.state {
             State::Open { damaged } => *damaged = true,
             State::Whole => self.state = State::Spoilt(Fault::Edc),
@@ -50,12 +50,12 @@ impl Reception {
     }
 
     /// What came cannot be used: wait until the card is silent.
-    pub fn spoil(&mut self, fault: Fault) {
+    pub(super) fn spoil(&mut self, fault: Fault) {
         self.state = State::Spoilt(fault);
     }
 
     /// Takes the next octets.
-    pub fn push(&mut self, octets: &[u8], edc: Edc) {
+    pub(super) fn push(&mut self, octets: &[u8], edc: Edc) {
         for octet in octets {
             match self.state {
                 State::Spoilt(_) => return,
@@ -82,7 +82,7 @@ impl Reception {
     }
 
     /// An I-block that ends a chain: by the look of it, nothing of ours has to follow.
-    pub fn is_last_of_chain(&self) -> bool {
+    pub(super) fn is_last_of_chain(&self) -> bool {
         self.received().get(1).is_some_and(|pcb| pcb & 0xA0 == 0)
     }
 
@@ -91,7 +91,7 @@ impl Reception {
     }
 
     /// Reads the block, which is whole.
-    pub fn block(&self, edc: Edc) -> Result<Block<'_>, BlockError> {
+    pub(super) fn block(&self, edc: Edc) -> Result<Block<'_>, BlockError> {
         Block::parse(self.received(), edc)
     }
 }

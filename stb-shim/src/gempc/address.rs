@@ -1,6 +1,5 @@
 //! The address of a GemPC Twin.
-use crate::reader::ReaderError;
-use crate::url::Url;
+use crate::url::{Url, UrlError};
 
 /// `PATH?clock=…&baud=…`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -13,7 +12,7 @@ pub(super) struct Address {
 }
 
 impl Address {
-    pub fn parse(url: &Url<'_>) -> Result<Self, ReaderError> {
+    pub fn parse(url: &Url<'_>) -> Result<Self, UrlError> {
         if url.path.is_empty() {
             return Err(url.wrong("path", url.path, "the port, as in gempc:/dev/ttyS0"));
         }

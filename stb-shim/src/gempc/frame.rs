@@ -74,7 +74,7 @@ pub(super) struct Frames {
     octets: [u8; Self::ROOM],
     begin: usize,
     end: usize,
-    /// So many octets from `begin` on belong to a frame that did not arrive whole.
+    /// How many octets from `begin` on belong to a frame that did not arrive whole.
     suspect: usize,
     /// Where the data of the message taken last are.
     data: (usize, usize),
@@ -86,7 +86,7 @@ pub(super) struct Frames {
 enum Look {
     More,
     Is(Frame, usize),
-    /// A frame of so many octets, but damaged.
+    /// A frame of this length, but damaged.
     Damaged(usize),
     Nothing,
 }
@@ -115,7 +115,7 @@ impl Frames {
         }
     }
 
-    /// The next frame.
+    /// Takes the next frame off what was pushed; `None`: more has to come.
     pub fn take(&mut self) -> Option<Frame> {
         let mut noise = false;
         loop {

@@ -1,7 +1,8 @@
 //! What the reader has to know of a card to keep its times: the protocol data structure.
 //!
 //! Normative references:
-//!  - USB device class specification for integrated circuit cards (CCID), revision 1.1, clause 6.1.7
+//!  - USB device class specification for integrated circuit cards (CCID), revision 1.1,
+//!    clause 6.1.7
 use iso7816::atr::{Atr, AtrPolicy};
 use iso7816::etu::{Convention, LineParams, rate_codes};
 use iso7816::pps::Pps;

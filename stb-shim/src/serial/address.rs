@@ -1,6 +1,6 @@
 //! The address of a serial reader and what its options mean on a given port.
 use crate::reader::ReaderError;
-use crate::url::Url;
+use crate::url::{Url, UrlError};
 use nix::libc::{self, c_int};
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub(super) enum ResetLine {
     Modem { line: c_int, inverted: bool },
     /// Rate 0, which drops RTS and DTR, and is what a pseudo terminal can see.
     Rate0,
-    /// Nothing.
+    /// Nothing: the reader cannot reset its card.
     None,
 }
 
@@ -72,7 +72,7 @@ const RESETS: &str = "rts, !rts, dtr, !dtr, b0 or none";
 const DETECTS: &str = "cts, !cts, dsr, !dsr, dcd, !dcd, ri, !ri or none";
 
 impl Address {
-    pub fn parse(url: &Url<'_>) -> Result<Self, ReaderError> {
+    pub fn parse(url: &Url<'_>) -> Result<Self, UrlError> {
         let wrong = |key, got: &str, expected| url.wrong(key, got, expected);
         if url.path.is_empty() {
             return Err(wrong("path", url.path, "the port, as in serial:/dev/ttyS0"));
@@ -134,8 +134,12 @@ impl Address {
         Ok(address)
     }
 
-    /// The lines to use on a port that has modem lines, or has none.
-    pub fn lines(&self, modem: bool) -> Result<(ResetLine, Option<DetectLine>), ReaderError> {
+    /// The lines to use on a port with these modem lines; `None`: it has none.
+    pub fn lines(
+        &self,
+        modem: Option<c_int>,
+    ) -> Result<(ResetLine, Option<DetectLine>), ReaderError> {
+        let modem = modem.is_some();
         let missing =
             |key, expected| ReaderError::NoLine { port: self.path.clone(), key, expected };
         let reset = match self.reset {
@@ -167,19 +171,19 @@ mod tests {
         assert_eq!(address.path, "/dev/ttyUSB0");
         assert_eq!((address.clock_hz, address.echo), (6_000_000, true));
         assert_eq!(address.baud_base, Some(115_200));
-        let (reset, detect) = address.lines(true).unwrap();
+        let (reset, detect) = address.lines(Some(0)).unwrap();
         assert_eq!(reset, ResetLine::Modem { line: libc::TIOCM_DTR, inverted: true });
         assert_eq!(detect, Some(DetectLine { line: libc::TIOCM_CD, inverted: false }));
         assert_eq!((reset.to_string(), detect.unwrap().to_string()), ("!dtr".into(), "dcd".into()));
-        assert!(address.lines(false).is_err());
+        assert!(address.lines(None).is_err());
     }
 
     #[test]
     fn what_the_port_has_is_the_default() {
         let address = Address::parse(&Url::parse("serial:/dev/ttyS0")).unwrap();
-        let (reset, detect) = address.lines(true).unwrap();
+        let (reset, detect) = address.lines(Some(0)).unwrap();
         assert_eq!(reset, ResetLine::Modem { line: libc::TIOCM_RTS, inverted: false });
         assert_eq!(detect, Some(DetectLine { line: libc::TIOCM_CTS, inverted: false }));
-        assert_eq!(address.lines(false).unwrap(), (ResetLine::Rate0, None));
+        assert_eq!(address.lines(None).unwrap(), (ResetLine::Rate0, None));
     }
 }

@@ -31,7 +31,8 @@ impl Marks {
                 }
                 (Self::Escaped, octet) => {
                     *self = Self::Plain;
-                    // Anything but FF is no mark that a kernel makes: the line is not to be trusted.
+                    // Anything but FF is no mark that a kernel makes: the line is not to be
+                    // trusted.
                     damaged |= octet != 0xFF;
                     Some(octet)
                 }

@@ -41,7 +41,7 @@ pub struct Survey {
 pub struct ModemLine {
     /// Its name in an address.
     pub name: &'static str,
-    /// Its state.
+    /// It is high at this moment.
     pub high: bool,
 }
 
@@ -78,8 +78,8 @@ impl SerialReader {
         Ok(made)
     }
 
-    /// How long one character takes to come back from a reader that echoes. `None` where that cannot
-    /// be seen: without echo, and with a reset that leaves no rate to send at.
+    /// How long one character takes to come back from a reader that echoes. `None` where that
+    /// cannot be seen: without echo, and with a reset that leaves no rate to send at.
     pub fn echo_time(&mut self) -> Result<Option<Duration>, ReaderError> {
         if !self.echo || self.reset == ResetLine::Rate0 {
             return Ok(None);

@@ -83,7 +83,7 @@ struct Stream {
 /// What the units of a PID begin with.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Units {
-    /// Not known; so many showed no start code while nothing confirmed the place.
+    /// Not known; how many showed no start code while nothing confirmed the place.
     Untold(u8),
     /// Start codes: they are PES packets.
     Pes,
@@ -120,11 +120,11 @@ impl Follower {
     const UNMEASURED: Duration = Duration::from_secs(2);
     /// A pause of packets that is shorter hides no toggle, whatever was measured.
     const LEAST_GAP: Duration = Duration::from_millis(500);
-    /// So many packets after a toggle no other PID of the stream is behind it.
+    /// Packets that another PID of the stream may be behind a toggle, at most.
     const LAG: u16 = 512;
-    /// So many packets without a start code are a doubt.
+    /// Packets without a start code that are a doubt.
     const DOUBT: u8 = 2;
-    /// An answer that is later than by so many periods belongs to another numbering.
+    /// Periods that an answer may be late, at most: a later one belongs to another numbering.
     const LATE: u32 = 3;
 
     /// Follows a stream from its first answered ECM on.
@@ -391,7 +391,7 @@ impl Follower {
         self.period.map_or(Self::UNMEASURED, |period| period / 2)
     }
 
-    /// Packets that stay out for so long may hide a toggle.
+    /// Packets that stay out for this time may hide a toggle.
     fn gap(&self) -> Duration {
         self.short().max(Self::LEAST_GAP)
     }

@@ -1,3 +1,5 @@
+//! An imaginary service, scrambled under keys that the ladder opens: what plays, what stays dark,
+//! and what damage costs.
 use super::*;
 use aes::Aes128;
 use aes::cipher::{

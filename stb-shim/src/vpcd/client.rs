@@ -27,8 +27,9 @@ pub(super) enum Parting {
 /// A virtual card that has come.
 pub(super) struct Client {
     stream: TcpStream,
-    /// One message, unless the client owes another; so many octets of it are there.
+    /// One message, unless the client owes another.
     buffer: Vec<u8>,
+    /// How many octets of it are there.
     filled: usize,
     /// When the first octet of the message under way came.
     since: Instant,

@@ -364,7 +364,8 @@ fn the_waker_ends_a_wait_and_costs_nothing() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever a client says, it is gone or understood in bounded time, and the next one is served.
+    /// Whatever a client says, it is gone or understood in bounded time, and the next one is
+    /// served.
     #[test]
     fn any_octets(first: Vec<u8>, second: Vec<u8>) {
         let mut slot = Slot::new();

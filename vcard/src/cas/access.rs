@@ -3,12 +3,12 @@
 use super::rights::{Kind, Right};
 use super::store::CasStore;
 use super::time::CasRam;
-use crate::purse::sharing::{NotPaid, Terms};
+use crate::purse::sharing::{NotPaid, Shown, Terms};
 use cam_types::{CasTime, Fen, Slot};
 use ecm_emm::card::{AccessStatus, EcmAnswer, Offer, OpenedBy};
 use ecm_emm::ecm::{Criteria, EcmBody, Ppt, Ppv};
 
-/// A decision.
+/// What the answer to an ECM will say, and what it leaves behind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Decision {
     /// Granted, preview, purchasable or the reason why not.
@@ -24,7 +24,7 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// A word alone.
+    /// A status with nothing to say beside it.
     pub const fn plain(status: AccessStatus) -> Self {
         Self { status, flags: 0, offer: None, opened_by: None, begins_preview: false }
     }
@@ -61,7 +61,7 @@ pub fn decide(
     decision.offer =
         offer(&body.criteria, at).map(|offer| Offer { preview_s: preview.left, ..offer });
     if let Some(offer) = &decision.offer {
-        decision.status = match terms.check(offer.price, true) {
+        decision.status = match terms.check(offer.price, Shown::Pin) {
             _ if !cas.log.has_room() => AccessStatus::LOG_FULL,
             Err(NotPaid::Funds) => AccessStatus::FUNDS,
             Err(NotPaid::Blocked) => AccessStatus::CARD_BLOCKED,
@@ -81,7 +81,7 @@ pub fn decide(
     decision
 }
 
-/// What nothing overrules.
+/// Reasons against it that no right overrules.
 pub fn vetoed(cas: &CasStore, ram: &CasRam, body: &EcmBody, at: CasTime) -> Option<AccessStatus> {
     if cas.blocked {
         Some(AccessStatus::CARD_BLOCKED)

@@ -1,12 +1,14 @@
 //! What each command of a message does. It is authentic and permitted to its key's role.
 
-use super::rights::{Full, Kind, Right};
+use super::held::Full;
+use super::rights::{Kind, Right};
 use super::store::{CasStore, Pairing, SignatureKey};
-use crate::delivery::{self, Carrier, Effect, Outcome, refused};
-use crate::firewall::{Context, Objects};
+use crate::context::Context;
+use crate::delivery;
+use crate::firewall::Objects;
 use crate::keyring::{Generation, KeyPair};
+use crate::message::{Abort, Carrier, Effect, Outcome, refused};
 use crate::pin;
-use crate::purse::Abort;
 use cam_types::{CasTime, Key, PackageId};
 use ecm_emm::card::{EmmDetail, EmmResult, PinBlock, ReportRequest};
 use ecm_emm::emm::{EmmCommand, KeyTarget, PublicKey, Window};
@@ -114,7 +116,8 @@ fn keys(cas: &mut CasStore, command: &EmmCommand, carrier: &Carrier) -> Outcome 
             }
         }
         EmmCommand::EmmLevel(level) => Ok(delivery::level(&mut cas.emm_level.0, *level)),
-        // SCRIPT: this version of the application does not have its domains administered over the air.
+        // SCRIPT: this version of the application does not have its domains administered over the
+        // air.
         _ => refused(EmmDetail::UNKNOWN_TAG),
     }
 }

@@ -2,11 +2,12 @@
 
 use super::access::{self, Decision};
 use super::store::CasStore;
-use super::time::CasRam;
+use super::time::{CasRam, Dated};
+use crate::context::Context;
 use crate::fault::Fault;
-use crate::firewall::Context;
 use crate::purse::sharing as purse;
-use crate::vault::{Stop, Vault};
+use crate::stop::Stop;
+use crate::vault::Vault;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use cam_types::{CasTime, ChannelId, ControlWord, EventId, Fen, Key, Slot};
 use ecm_emm::OpenError;
@@ -102,7 +103,7 @@ pub(super) fn process(
     if expected != ChannelId::new(0) && expected != body.channel {
         return refuse(AccessStatus::CHANNEL_MISMATCH);
     }
-    if !ram.is_fresh(body.time, false) {
+    if !ram.is_fresh(body.time, Dated::Ecm) {
         return refuse(AccessStatus::CLOCK);
     }
     if body.emm_floor > cas.emm_level.0 {

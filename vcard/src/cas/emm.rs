@@ -6,12 +6,12 @@
 use super::commands::carry_out;
 use super::store::CasStore;
 use super::time::{CasRam, Moved};
-use crate::delivery::{Carrier, total};
+use crate::context::Context;
 use crate::fault::Fault;
-use crate::firewall::Context;
+use crate::message::{Abort, Carrier, not_opened, total};
 use crate::purse::sharing as purse;
-use crate::purse::{Abort, not_opened};
-use crate::vault::{Stop, Vault};
+use crate::stop::Stop;
+use crate::vault::Vault;
 use ecm_emm::OpenError;
 use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
 use ecm_emm::emm::{

@@ -2,11 +2,12 @@
 
 use super::store::CasStore;
 use super::time::CasRam;
-use crate::firewall::Context;
+use crate::context::Context;
 use crate::keyring::KeyPair;
 use crate::pin;
 use crate::purse::sharing as purse;
-use crate::vault::{Stop, Vault};
+use crate::stop::Stop;
+use crate::vault::Vault;
 use cam_types::{CasTime, Epoch};
 use ecm_emm::card::{CardInfo, KeyInfo, OperatorInfo, RightsPage, SlotInfo, WindowInfo};
 use ecm_emm::keys::Role;

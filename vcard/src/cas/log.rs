@@ -1,9 +1,7 @@
 //! The log of purchases, loads and refunds, chained by receipts.
 
-use super::store::CasStore;
 use crate::persist::{Guarded, Table, persist};
 use cam_types::{CasTime, EventId, Fen, TerminalId, TerminalSequence};
-use ecm_emm::keys::{KeyContext, Role};
 use ecm_emm::report::ReportRecord;
 use wallet::{LogRecord, Mac};
 
@@ -19,11 +17,11 @@ pub enum State {
 /// One record: what a report carries, and its receipt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Record {
-    /// The purse's record.
+    /// The purse's record of it, as its log shows it.
     pub purse: [u8; LogRecord::LEN],
-    /// The terminal's number.
+    /// The number that the terminal gave the purchase.
     pub terminal_sequence: TerminalSequence,
-    /// The balance after.
+    /// What the purse held afterwards.
     pub balance: Fen,
     /// What was bought; 0 for a load.
     pub event: EventId,
@@ -50,7 +48,8 @@ persist!(Record {
 });
 
 impl Record {
-    /// A record of money that has just moved; [`CasStore::append`] adds the receipt.
+    /// A record of money that has just moved; [`append`](super::store::CasStore::append) adds the
+    /// receipt.
     pub fn new(purse: &LogRecord, balance: Fen, tac: Mac) -> Self {
         let mut octets = Vec::with_capacity(LogRecord::LEN);
         purse.emit(&mut octets);
@@ -169,8 +168,8 @@ impl PurchaseLog {
         Some(*record)
     }
 
-    /// Everything up to this receipt has arrived; `None` when there is no such receipt, `false` when that
-    /// was known.
+    /// Everything up to this receipt has arrived; `None` when there is no such receipt, `false`
+    /// when that was known.
     pub fn acknowledge(&mut self, receipt: [u8; 8]) -> Option<bool> {
         if self.written.0 == 0 && receipt == self.chain {
             return Some(false);
@@ -182,8 +181,9 @@ impl PurchaseLog {
         Some(news)
     }
 
-    /// The records from this purchase on, oldest first, or from the first one not acknowledged (0); with the
-    /// receipt in front of them and behind them. At most so many, behind so many that are passed over.
+    /// The records from this purchase on, oldest first, or from the first one not acknowledged (0);
+    /// with the receipt in front of them and behind them. `skip` of them are passed over,
+    /// and at most `limit` follow.
     pub fn page(&self, from: u16, skip: usize, limit: usize) -> Page<'_> {
         let first = match from {
             0 => self.acknowledged.0.max(self.numbers().start),
@@ -205,6 +205,17 @@ impl PurchaseLog {
             after: before(end).unwrap_or(self.chain),
             records: (start..end).filter_map(|number| self.number(number)).collect(),
         }
+    }
+
+    /// A record becomes the newest one, chained by its receipt, in the place of the oldest.
+    pub(super) fn push(&mut self, record: Record) -> Result<(), NoReceipt> {
+        self.chain = record.receipt;
+        let place = self.ring.get_mut(Self::place(self.written.0)).ok_or(NoReceipt)?;
+        if let Some(gone) = place.replace(record) {
+            self.base = gone.receipt;
+        }
+        self.written.0 += 1;
+        Ok(())
     }
 
     /// The receipt of the newest record; zeros without one.
@@ -242,24 +253,3 @@ pub struct Page<'a> {
 /// The log is full of records that nobody has acknowledged, or there is no receipt key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct NoReceipt;
-
-impl CasStore {
-    /// Appends a record with its receipt, chained to the last one.
-    pub fn append(&mut self, mut record: Record) -> Result<Record, NoReceipt> {
-        if !self.log.has_room() {
-            return Err(NoReceipt);
-        }
-        let generation = self.receipt.oldest().ok_or(NoReceipt)?;
-        let key = generation.seal_key().ok_or(NoReceipt)?;
-        let context = KeyContext::new(Role::Receipt, self.operator, generation.epoch);
-        record.receipt = record.reported().receipt(&key, &context, self.card, self.log.chain);
-        self.log.chain = record.receipt;
-        let place = PurchaseLog::place(self.log.written.0);
-        let place = self.log.ring.get_mut(place).ok_or(NoReceipt)?;
-        if let Some(gone) = place.replace(record) {
-            self.log.base = gone.receipt;
-        }
-        self.log.written.0 += 1;
-        Ok(record)
-    }
-}

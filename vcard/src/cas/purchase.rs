@@ -1,18 +1,19 @@
 //! The PURCHASE command: a programme is paid and its right kept, in one transaction or not at all.
 //!
-//! The order of the checks is the order of `docs/spec/purchase.md`: a known request first, a right that is
-//! there second, everything that may refuse third, money last.
+//! The order of the checks is the order of `docs/spec/purchase.md`: a known request first, a right
+//! that is there second, everything that may refuse third, money last.
 
 use super::access::{self, offer};
 use super::ecm::{self, Opened, mark_used};
 use super::log::Record;
 use super::rights::{Kind, Right};
 use super::store::CasStore;
-use super::time::CasRam;
+use super::time::{CasRam, Dated};
+use crate::context::{Context, Violation};
 use crate::fault::Fault;
-use crate::firewall::Context;
-use crate::purse::sharing::{self as purse, NotPaid, Order};
-use crate::vault::{Stop, Vault};
+use crate::purse::sharing::{self as purse, NotPaid, Order, Shown};
+use crate::stop::Stop;
+use crate::vault::Vault;
 use cam_types::{CasTime, Fen};
 use ecm_emm::card::{
     AccessStatus, Offer, PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState,
@@ -58,9 +59,10 @@ pub(super) fn process(
             }));
     }
     // From here on the PIN is used up, whatever comes of it.
-    let with_pin = std::mem::take(&mut ram.pin_verified);
-    match check(vault, ram, &request, &opened, at, with_pin)? {
-        Ok(offer) => debit(vault, ram, &request, &opened, &offer, at, with_pin),
+    let pin_verified = std::mem::take(&mut ram.pin_verified);
+    let shown = if pin_verified { Shown::Pin } else { Shown::Nothing };
+    match check(vault, ram, &request, &opened, at, shown)? {
+        Ok(offer) => debit(vault, ram, &request, &opened, &offer, at, shown),
         Err(result) => refuse(result),
     }
 }
@@ -96,11 +98,12 @@ fn check(
     request: &PurchaseRequest<'_>,
     opened: &Opened,
     at: CasTime,
-    with_pin: bool,
+    shown: Shown,
 ) -> Result<Result<Offer, PurchaseResult>, Stop> {
     let cas = vault.objects().cas.get(Context::CAS)?;
     let (header, body) = (&opened.header, &opened.body);
-    if !ram.is_fresh(body.time, header.is_offer()) {
+    let dated = if header.is_offer() { Dated::Offer } else { Dated::Ecm };
+    if !ram.is_fresh(body.time, dated) {
         return Ok(Err(PurchaseResult::CLOCK));
     }
     if body.criteria.ppv.is_some_and(|ppv| at >= ppv.end) {
@@ -132,7 +135,7 @@ fn check(
         return Ok(Err(PurchaseResult::SEQUENCE));
     }
     let terms = purse::terms(vault.objects(), Context::CAS, at.purse_date_time().0)?;
-    let terms = terms.check(offer.price, with_pin);
+    let terms = terms.check(offer.price, shown);
     Ok(match terms {
         Err(error @ (NotPaid::Blocked | NotPaid::Cap | NotPaid::Exhausted)) => Err(result(error)),
         _ if !cas.log.has_room() => Err(PurchaseResult::LOG_FULL),
@@ -164,8 +167,8 @@ impl From<Stop> for Unmade {
     }
 }
 
-impl From<crate::firewall::Violation> for Unmade {
-    fn from(violation: crate::firewall::Violation) -> Self {
+impl From<Violation> for Unmade {
+    fn from(violation: Violation) -> Self {
         Self::Stop(violation.into())
     }
 }
@@ -178,7 +181,7 @@ fn debit(
     opened: &Opened,
     offer: &Offer,
     at: CasTime,
-    with_pin: bool,
+    shown: Shown,
 ) -> Result<PurchaseAnswer, Stop> {
     let (date, time) = at.purse_date_time();
     let order = Order {
@@ -187,7 +190,7 @@ fn debit(
         terminal_sequence: request.terminal_sequence,
         date,
         time,
-        without_pin: !with_pin,
+        shown,
     };
     let twice = vault.has(Fault::DoubleDebit);
     let clock = {

@@ -1,14 +1,16 @@
-//! REPORT and ACK: purchase records out of the card, sealed, and the head-end's word that they arrived.
+//! REPORT and ACK: purchase records out of the card, sealed, and the head-end's word that they
+//! arrived.
 //!
 //! Normative references:
 //!  - `docs/spec/report.md`
 
 use super::store::CasStore;
 use super::time::CasRam;
+use crate::context::Context;
 use crate::fault::Fault;
-use crate::firewall::Context;
 use crate::purse::sharing as purse;
-use crate::vault::{Stop, Vault};
+use crate::stop::Stop;
+use crate::vault::Vault;
 use ecm_emm::OpenError;
 use ecm_emm::card::{AckResult, ReportRequest};
 use ecm_emm::report::{Ack, Report, ReportHeader};
@@ -99,8 +101,8 @@ fn open(cas: &CasStore, data: &[u8]) -> Result<Ack, AckResult> {
 }
 
 impl CasStore {
-    /// Everything up to this receipt has arrived, and the request for it is answered. `None` when there is no
-    /// such receipt; `false` when that was known.
+    /// Everything up to this receipt has arrived, and the request for it is answered. `None` when
+    /// there is no such receipt; `false` when that was known.
     pub(super) fn acknowledge(&mut self, receipt: [u8; 8]) -> Option<bool> {
         let news = self.log.acknowledge(receipt)?;
         if news || receipt == self.log.chain() {

@@ -1,7 +1,6 @@
 //! Rights: packages, events and slices of time; and the previews that have begun.
 
-use super::store::CasStore;
-use crate::persist::{Checked, Table, persist};
+use crate::persist::{Table, persist};
 use cam_types::{CasTime, EventId, PackageId, Slot};
 use ecm_emm::card::{OpenedBy, RightRow};
 
@@ -16,17 +15,17 @@ pub enum Kind {
     Slice = 3,
 }
 
-/// One right.
+/// A right that the card holds: for what, from when until when, and how it may change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Right {
     pub(super) kind: u8,
     /// The service key slot that it opens; [`Right::ANY_SLOT`] when the message did not say.
     pub slot: u8,
-    /// Package or event.
+    /// The number of the package or event.
     pub id: u32,
     /// The edition of the event.
     pub tier: u8,
-    /// From.
+    /// Good from this moment on.
     pub start: CasTime,
     /// Until; not any more at this moment.
     pub end: CasTime,
@@ -54,7 +53,7 @@ impl Right {
     /// Good for every service key slot of the operator.
     pub const ANY_SLOT: u8 = 0xFF;
 
-    /// A package.
+    /// A right for a package; no group's message moves its end.
     pub const fn package(id: PackageId, slot: u8, start: CasTime, end: CasTime) -> Self {
         Self {
             kind: Kind::Package as u8,
@@ -69,7 +68,7 @@ impl Right {
         }
     }
 
-    /// An event, or slices of it.
+    /// A right for an event or slices of it, good from the beginning of time.
     pub const fn event(kind: Kind, id: EventId, tier: u8, slot: u8, end: CasTime) -> Self {
         Self {
             kind: kind as u8,
@@ -128,88 +127,6 @@ impl Right {
     }
 }
 
-/// No row is free.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Full;
-
-impl CasStore {
-    /// All rights.
-    pub fn rights(&self) -> impl Iterator<Item = &Right> {
-        self.rights.iter().flatten().map(|checked| &checked.0)
-    }
-
-    /// The right for a package, live or not.
-    pub fn package(&mut self, id: PackageId) -> Option<&mut Right> {
-        let id = u32::from(id.value());
-        self.rights
-            .iter_mut()
-            .flatten()
-            .map(|checked| &mut checked.0)
-            .find(|right| right.is(Kind::Package, id))
-    }
-
-    /// The right for one of these packages that opens this slot now; of several the one that lasts
-    /// longest.
-    pub fn live_package(&self, packages: &[PackageId], slot: Slot, at: CasTime) -> Option<&Right> {
-        self.rights()
-            .filter(|right| {
-                packages.iter().any(|package| right.is(Kind::Package, package.value().into()))
-                    && right.opens(slot)
-                    && right.is_live(at)
-            })
-            .max_by_key(|right| right.end)
-    }
-
-    /// The right for an event of this slot, if it is live and of this tier or a higher one; of several
-    /// the one that lasts longest, before others the one of this tier.
-    pub fn live_event(
-        &self,
-        kind: Kind,
-        event: EventId,
-        tier: u8,
-        slot: Slot,
-        at: CasTime,
-    ) -> Option<&Right> {
-        self.rights()
-            .filter(|right| {
-                right.is(kind, event.value())
-                    && right.tier >= tier
-                    && right.opens(slot)
-                    && right.is_live(at)
-            })
-            .max_by_key(|right| (right.end, right.tier == tier))
-    }
-
-    /// Keeps a right, in the row of the one that it takes the place of or in a free one. A row of an
-    /// event that ended before `at` is free.
-    pub fn keep_right(&mut self, new: Right, at: CasTime) -> Result<(), Full> {
-        let same = |right: &Right| {
-            right.kind == new.kind
-                && right.id == new.id
-                && right.tier == new.tier
-                && right.slot == new.slot
-        };
-        let ended = |right: &Right| right.kind != Kind::Package as u8 && right.end <= at;
-        let find =
-            |wanted: &dyn Fn(&Option<Checked<Right>>) -> bool| self.rights.iter().position(wanted);
-        let place = find(&|row| row.as_ref().is_some_and(|right| same(&right.0)))
-            .or_else(|| find(&|row| row.is_none()))
-            .or_else(|| find(&|row| row.as_ref().is_some_and(|right| ended(&right.0))))
-            .ok_or(Full)?;
-        *self.rights.get_mut(place).ok_or(Full)? = Some(Checked(new));
-        Ok(())
-    }
-
-    /// Ends the rights that an event has.
-    pub fn revoke_event(&mut self, event: EventId) {
-        for right in self.rights.iter_mut().flatten().map(|checked| &mut checked.0) {
-            if right.is(Kind::Event, event.value()) || right.is(Kind::Slice, event.value()) {
-                right.revoked = true;
-            }
-        }
-    }
-}
-
 /// One preview: an event of a slot, and when it began.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Preview {
@@ -235,7 +152,7 @@ persist!(Previews {
 impl Previews {
     const ROWS: usize = 32;
 
-    /// None yet.
+    /// No preview has begun.
     pub fn empty() -> Self {
         Self { next: 0, rows: Table::filled(|| None) }
     }

@@ -1,7 +1,9 @@
 //! What the conditional access application does for the purse: its shareable interface.
 
 use super::log::{NoReceipt, Record};
-use crate::firewall::{Aid, Context, Objects, Violation};
+use crate::aid::Aid;
+use crate::context::{Context, Violation};
+use crate::firewall::Objects;
 use cam_types::{BcdDate, BcdTime, EventId, Fen, TerminalId, TerminalSequence};
 
 /// Who may call.

@@ -31,7 +31,7 @@ persist!(Clock {
 });
 
 impl Clock {
-    /// Both times.
+    /// A clock that shows these two times.
     pub const fn new(now: CasTime, sync: CasTime) -> Self {
         Self { now: Guarded(now.seconds()), sync: Guarded(sync.seconds()) }
     }
@@ -50,7 +50,7 @@ impl Clock {
 /// The operator's public key with the window of signed messages.
 #[derive(Clone)]
 pub struct SignatureKey {
-    /// Its generation.
+    /// The number of this key; a lower one never comes back.
     pub epoch: u8,
     /// x ‖ y.
     pub key: [u8; 64],
@@ -63,7 +63,7 @@ persist!(SignatureKey { epoch: u8, key: [u8; 64], window: Window });
 /// A box that the card works with.
 #[derive(Clone)]
 pub struct Pairing {
-    /// The box.
+    /// The number of the box.
     pub stb: StbId,
     /// The key of their sessions.
     pub k_pair: Key,
@@ -92,7 +92,7 @@ pub struct CasStore {
     pub region: u8,
     /// Ratings above want the PIN.
     pub rating_limit: u8,
-    /// Forward only.
+    /// The EMM level that it has reached, which ECMs may ask for; forward only.
     pub emm_level: Guarded<u16>,
     /// The card's time.
     pub clock: Clock,
@@ -100,21 +100,21 @@ pub struct CasStore {
     pub suites: Table<Guarded<u16>, 7>,
     /// Group addresses.
     pub groups: Table<Option<u32>, GROUPS>,
-    /// K_ind.
+    /// K_ind: messages to this card.
     pub own: KeyPair,
-    /// K_rec.
+    /// K_rec: messages to this card that give it back its other keys.
     pub recovery: KeyPair,
-    /// K_glb.
+    /// K_glb: messages to all cards.
     pub global: KeyPair,
-    /// K_rcp.
+    /// K_rcp: receipts and reports.
     pub receipt: KeyPair,
-    /// K_sig.
+    /// K_sig: the operator's signature under messages to all.
     pub signature: Option<SignatureKey>,
-    /// K_grp.
+    /// K_grp: messages to a group, by its index.
     pub group: Table<KeyPair, GROUPS>,
-    /// SK.
+    /// SK: ECMs, by slot.
     pub service: Table<KeyPair, SLOTS>,
-    /// Boxes.
+    /// The boxes that it works with, by pairing slot.
     pub pairings: Table<Option<Pairing>, PAIRINGS>,
     /// Entitlements, each with a checksum.
     pub rights: Table<Option<Checked<Right>>, RIGHTS>,

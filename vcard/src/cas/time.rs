@@ -3,19 +3,15 @@
 use super::store::{CasStore, Clock};
 use cam_types::CasTime;
 
-/// How far behind the clock an ECM may be.
-const ECM_PAST: u32 = 600;
-/// How far behind the clock an offer may be.
-const OFFER_PAST: u32 = 86_400;
-/// How far ahead of the last TIME_SYNC anything may be.
+/// Seconds that anything may be ahead of the last TIME_SYNC.
 const FUTURE: u32 = 200 * 86_400;
-/// `now` is stored when it has moved so far.
+/// Seconds that `now` may move before it is stored.
 const STORE_NOW: u32 = 3600;
-/// `sync` is stored when it has moved so far.
+/// Seconds that `sync` may move before it is stored.
 const STORE_SYNC: u32 = 86_400;
 
-/// What the conditional access application knows until the card loses its power; PIN and rating until
-/// the session ends.
+/// What the conditional access application knows until the card loses its power; PIN and rating
+/// until the session ends.
 pub struct CasRam {
     /// The latest authenticated time.
     pub now: CasTime,
@@ -27,6 +23,25 @@ pub struct CasRam {
     pub rating_lifted: bool,
     /// ECMs to be served before a signature is looked at again.
     pub signature_rest: u8,
+}
+
+/// What a time stands in, which says how far behind the clock it may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Dated {
+    /// An ECM of what is on air.
+    Ecm,
+    /// An offer, which may wait for a purchase.
+    Offer,
+}
+
+impl Dated {
+    /// Seconds that it may be behind the clock.
+    const fn past(self) -> u32 {
+        match self {
+            Self::Ecm => 600,
+            Self::Offer => 86_400,
+        }
+    }
 }
 
 /// A clock's next state, and whether it is worth a write.
@@ -63,10 +78,10 @@ impl CasRam {
         self.now.max(self.sync)
     }
 
-    /// Is a message of this time to be believed now?
-    pub fn is_fresh(&self, time: CasTime, offer: bool) -> bool {
-        let past = if offer { OFFER_PAST } else { ECM_PAST };
-        self.latest().saturating_sub(past) <= time && time <= self.sync.saturating_add(FUTURE)
+    /// Is this time to be believed now?
+    pub fn is_fresh(&self, time: CasTime, dated: Dated) -> bool {
+        let oldest = self.latest().saturating_sub(dated.past());
+        oldest <= time && time <= self.sync.saturating_add(FUTURE)
     }
 
     /// A message of this time was accepted. `true`: the clock is to be stored.

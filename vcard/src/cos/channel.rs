@@ -1,10 +1,13 @@
 //! Secure channels: with a paired box, and with whoever administers the card.
 
-use super::Random;
+use crate::aid::Aid;
 use crate::cas::store::{PAIRINGS, Pairing};
-use crate::firewall::{Aid, Context};
+use crate::context::Context;
 use crate::isd;
-use crate::vault::{Stop, Vault};
+use crate::isd::store::FIRST_KVN;
+use crate::random::Random;
+use crate::stop::Stop;
+use crate::vault::Vault;
 use cam_types::{Key, StbId};
 use ecm_emm::card::pairing_key_version;
 use ecm_emm::keys::pairing_keys;
@@ -24,19 +27,19 @@ pub(super) enum Peer {
 /// The secure channel of the selected application.
 #[derive(Default)]
 pub(super) enum Channel {
-    /// None.
+    /// There is none: commands come in clear.
     #[default]
     Closed,
-    /// INITIALIZE UPDATE was answered.
+    /// INITIALIZE UPDATE was answered; the other end is to prove itself next.
     Challenged(Peer, Challenge),
     /// The other end has proved itself.
     Open(Open),
 }
 
-/// An open channel.
+/// A channel both of whose ends have proved that they hold the keys.
 pub(super) struct Open {
     peer: Peer,
-    /// Keys and counters.
+    /// Session keys, and the counter and chained MAC that keep commands in their order.
     pub session: Session,
 }
 
@@ -50,7 +53,8 @@ impl Open {
     }
 }
 
-/// INITIALIZE UPDATE to the conditional access application: KVN 3F to 3C, random challenge, no write.
+/// INITIALIZE UPDATE to the conditional access application: KVN 3F to 3C, random challenge, no
+/// write.
 pub(super) fn challenge_pairing(
     vault: &Vault,
     random: &mut Random,
@@ -81,7 +85,7 @@ pub(super) fn challenge_issuer(
     command: &Command<'_>,
 ) -> Result<(Channel, Vec<u8>), Stop> {
     host_challenge(command)?;
-    let kvn = if command.p1 == 0 { isd::FIRST_KVN } else { command.p1 };
+    let kvn = if command.p1 == 0 { FIRST_KVN } else { command.p1 };
     let set = isd::key_set(vault, kvn)?;
     let sequence = set.sequence().ok_or(StatusWord::CONDITIONS)?;
     let challenge =

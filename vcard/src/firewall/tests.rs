@@ -43,7 +43,7 @@ fn order() -> purse::Order {
         terminal_sequence: TerminalSequence::new(1),
         date: BcdDate::default(),
         time: BcdTime::default(),
-        without_pin: false,
+        shown: purse::Shown::Pin,
     }
 }
 

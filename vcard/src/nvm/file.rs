@@ -1,3 +1,5 @@
+//! A card's memory in a file, so that a virtual card outlives its process.
+
 use super::{PAGE, Page, PageStore, StoreError};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -23,7 +25,7 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// Opens an existing memory.
+    /// Opens an existing memory and locks it.
     pub fn open(path: &Path, durability: Durability) -> Result<Self, io::Error> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         match file.try_lock() {

@@ -1,3 +1,5 @@
+//! Transactions: the redo journal in front of the home pages.
+
 use super::{Cut, NvmError, PAGE, Page, PageStore, StoreError};
 use crc::{CRC_32_ISCSI, CRC_32_ISO_HDLC, Crc};
 
@@ -6,9 +8,10 @@ const SECOND_CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
 /// The memory of a card: home pages that change by whole transactions only.
 ///
-/// Pages of the store, in order: the commit page, [`Nvm::JOURNAL_PAGES`] of journal, the home pages.
-/// The commit page: `magic4 sequence4 bitmap16 00… crc4 crc4`; bit n of the bitmap says that home page
-/// n has an image in the journal, in ascending order; both CRCs run over the commit page and the images.
+/// Pages of the store, in order: the commit page, [`Nvm::JOURNAL_PAGES`] of journal, the home
+/// pages. The commit page: `magic4 sequence4 bitmap16 00… crc4 crc4`; bit n of the bitmap says that
+/// home page n has an image in the journal, in ascending order; both CRCs run over the commit page
+/// and the images.
 pub struct Nvm {
     store: Box<dyn PageStore>,
     /// What the home pages hold.
@@ -82,8 +85,8 @@ impl Nvm {
 
     /// Makes the memory hold `new`: all of it or, when the power goes, perhaps none.
     ///
-    /// Pages that do not change are not written; when none changes, nothing is. From the commit page on it is durable;
-    /// [`Nvm::bring_home`] does the rest, at leisure.
+    /// Pages that do not change are not written; when none changes, nothing is. From the commit
+    /// page on it is durable; [`Nvm::bring_home`] does the rest, at leisure.
     pub fn commit(&mut self, new: &[u8], cut: Option<Cut>) -> Result<(), NvmError> {
         let changed: Vec<(usize, Page)> = new
             .as_chunks::<PAGE>()
@@ -139,8 +142,8 @@ impl Nvm {
         Ok(())
     }
 
-    /// Writes home what the last transaction has left in the journal. A power cut before or inside is made good at the
-    /// next boot.
+    /// Writes home what the last transaction has left in the journal. A power cut before or inside
+    /// is made good at the next boot.
     pub fn bring_home(&mut self) -> Result<(), NvmError> {
         if self.due.is_empty() {
             return Ok(());

@@ -1,3 +1,5 @@
+//! A card's memory that ends with the process.
+
 use super::{PAGE, Page, PageStore, StoreError};
 
 /// Pages that live as long as the process: for tests and for personalisation.

@@ -28,7 +28,7 @@ impl Problem {
         Self { field: String::new(), why }
     }
 
-    /// With this field.
+    /// With the field of this path.
     pub fn field(field: &str, why: String) -> Self {
         Self { field: field.to_owned(), why }
     }
@@ -42,7 +42,7 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// The whole file.
+    /// The file's outermost table.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let table = text.parse::<Table>().map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
@@ -52,7 +52,7 @@ impl Fields {
         Ok(Self { at: String::new(), table })
     }
 
-    /// Nothing is left over.
+    /// Refuses a field that nobody has asked for.
     pub fn finish(self) -> Result<(), Problem> {
         match self.table.keys().next() {
             None => Ok(()),
@@ -60,7 +60,7 @@ impl Fields {
         }
     }
 
-    /// This field is wrong.
+    /// A problem with this field, named by its whole path.
     pub fn wrong(&self, name: &str, why: impl Into<String>) -> Problem {
         Problem { field: self.path(name), why: why.into() }
     }
@@ -141,7 +141,7 @@ impl Fields {
         }
     }
 
-    /// Text of at most so many octets.
+    /// Text of at most `len` octets.
     pub fn text_of(&mut self, name: &str, len: usize) -> Result<String, Problem> {
         match self.text(name)? {
             text if text.len() <= len => Ok(text),

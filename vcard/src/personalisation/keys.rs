@@ -1,3 +1,6 @@
+//! The keys in a personalisation file: which key, which generation, and whether its length and
+//! suite fit.
+
 use super::fields::{Fields, Problem};
 use crate::keyring::Generation;
 use crate::purse::store::FixedKey;
@@ -6,7 +9,7 @@ use ecm_emm::emm::KeyTarget;
 use ecm_emm::keys::KeyMaterial;
 use ecm_emm::suite::Suite;
 
-/// Which key of the card.
+/// Which of the card's keys an entry is: the application, and the key in it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum KeyName {
     /// One of the conditional access application.
@@ -19,13 +22,13 @@ pub enum KeyName {
 
 /// A key with its generation.
 pub struct KeyEntry {
-    /// Which key.
+    /// Which key it is.
     pub name: KeyName,
-    /// Its suite.
+    /// Its suite; 1 for the purse's triple DES.
     pub suite: u8,
-    /// Its generation.
+    /// The number of this generation, which messages name.
     pub epoch: Epoch,
-    /// Not before this moment.
+    /// ECMs of before this moment are not opened with it.
     pub not_before: CasTime,
     material: KeyMaterial,
 }
@@ -52,7 +55,7 @@ const WORDS: &[&str] = &[
 ];
 
 impl KeyEntry {
-    /// What the card keeps.
+    /// The generation as the card keeps it, not yet used.
     pub(crate) fn generation(&self) -> Generation {
         let generation = Generation::new(self.suite, self.epoch, self.material.clone());
         Generation { not_before: self.not_before, ..generation }

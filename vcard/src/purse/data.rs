@@ -1,6 +1,6 @@
 //! The data field of a command: its length, and what is in it.
 
-use crate::vault::Stop;
+use crate::stop::Stop;
 use cam_types::{BcdDate, BcdTime, Reader};
 use iso7816::apdu::{Command, StatusWord};
 use wallet::Mac;

@@ -1,14 +1,17 @@
-//! Messages to the purse: EMM-U under its own keys, which the conditional access application hands on
-//! without opening them.
+//! Messages to the purse: EMM-U under its own keys, which the conditional access application hands
+//! on without opening them.
 
-use super::ledger::NotBooked;
+use super::booked::NotBooked;
 use super::store::{PurseStore, State};
 use crate::cas::log::Record;
 use crate::cas::sharing as cas;
-use crate::delivery::{self, Carrier, Effect, Outcome, later, refused, total};
+use crate::context::Context;
+use crate::delivery;
 use crate::fault::Fault;
-use crate::firewall::{Context, Objects};
-use crate::vault::{Stop, Vault};
+use crate::firewall::Objects;
+use crate::message::{Abort, Carrier, Effect, Outcome, later, not_opened, refused, total};
+use crate::stop::Stop;
+use crate::vault::Vault;
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};
 use ecm_emm::OpenError;
 use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
@@ -16,49 +19,12 @@ use ecm_emm::emm::{Address, Emm, EmmCommand, EmmHeader, KeyTarget, WindowCheck, 
 use ecm_emm::keys::Role;
 use wallet::{Transaction, TransactionType};
 
-/// Why a message was not applied: its result, or the card's power.
-pub(crate) enum Abort {
-    /// Nothing has changed, and this is the answer.
-    Result(EmmResult),
-    /// The command ended.
-    Stop(Stop),
-}
-
-impl From<Stop> for Abort {
-    fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
-    }
-}
-
-impl From<EmmResult> for Abort {
-    fn from(result: EmmResult) -> Self {
-        Self::Result(result)
-    }
-}
-
 impl From<NotBooked> for Abort {
     fn from(error: NotBooked) -> Self {
         Self::Result(EmmResult::refused(match error {
             NotBooked::NoKey => EmmDetail::NO_KEY,
             NotBooked::Funds | NotBooked::Full | NotBooked::Exhausted => EmmDetail::FULL,
         }))
-    }
-}
-
-impl From<crate::firewall::Violation> for Abort {
-    fn from(violation: crate::firewall::Violation) -> Self {
-        Self::Stop(violation.into())
-    }
-}
-
-/// The answer to a message whose seal does not open.
-pub(crate) const fn not_opened(error: OpenError) -> EmmDetail {
-    match error {
-        OpenError::Permission => EmmDetail::PERMISSION,
-        OpenError::Suite => EmmDetail::SUITE,
-        OpenError::Authentication => EmmDetail::AUTHENTICATION,
-        OpenError::Body(cam_types::DecodeError::Unknown { .. }) => EmmDetail::UNKNOWN_TAG,
-        _ => EmmDetail::MALFORMED,
     }
 }
 

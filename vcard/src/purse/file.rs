@@ -1,13 +1,8 @@
 //! The purse's files, and how commands name them and their records (ISO/IEC 7816-4).
 
-use super::Purse;
-use super::data::expect;
 use super::record::{Record, RecordFile};
 use super::store::{LOG, PurseStore};
-use crate::binary;
-use crate::firewall::Context;
-use crate::vault::Stop;
-use iso7816::apdu::{Command, StatusWord};
+use iso7816::apdu::StatusWord;
 use std::cmp::Ordering;
 use wallet::LogRecord;
 
@@ -25,11 +20,11 @@ pub(super) enum File {
 }
 
 /// The file has no such record.
-const RECORD_NOT_FOUND: StatusWord = StatusWord(0x6A83);
-/// The record has no room for so much.
+pub(super) const RECORD_NOT_FOUND: StatusWord = StatusWord(0x6A83);
+/// The record has no room for the data.
 pub(super) const NO_ROOM: StatusWord = StatusWord(0x6A84);
 /// The file is not of the kind that the command wants.
-const WRONG_FILE: StatusWord = StatusWord(0x6981);
+pub(super) const WRONG_FILE: StatusWord = StatusWord(0x6981);
 
 /// No file is selected.
 const NO_CURRENT_FILE: StatusWord = StatusWord(0x6986);
@@ -47,7 +42,7 @@ impl File {
     }
 
     /// File control information: size, kind, identifier, short identifier.
-    fn fci(self, purse: &PurseStore) -> Vec<u8> {
+    pub(super) fn fci(self, purse: &PurseStore) -> Vec<u8> {
         let (kind, size) = match self {
             Self::Application | Self::Holder => (TRANSPARENT, self.octets(purse).len()),
             Self::Records => (LINEAR_TLV, RecordFile::RECORDS * Record::MAX),
@@ -58,7 +53,8 @@ impl File {
         vec![0x6F, 14, 0x80, 2, high, low, 0x82, 1, kind, 0x83, 2, 0x00, sfi, 0x88, 1, sfi << 3]
     }
 
-    /// The number of the record of this name and what `data` makes of it: of the same tag and length.
+    /// The number of the record of this name and what `data` makes of it: of the same tag and
+    /// length.
     pub(super) fn replacement(
         self,
         purse: &PurseStore,
@@ -89,7 +85,7 @@ impl File {
     }
 
     /// The content of a transparent file; nothing of one with records.
-    fn octets(self, purse: &PurseStore) -> &[u8] {
+    pub(super) fn octets(self, purse: &PurseStore) -> &[u8] {
         match self {
             Self::Application => &purse.application,
             Self::Holder => &purse.holder,
@@ -154,60 +150,11 @@ impl RecordFile {
     }
 }
 
-/// The application's file control information, its public data in it: a terminal need not read EF 0015.
+/// The application's file control information, its public data in it: a terminal need not read EF
+/// 0015.
 pub(crate) fn application_fci(purse: &PurseStore) -> Vec<u8> {
     let mut proprietary = b"\x50\x05PURSE\x9F\x0C".to_vec();
     proprietary.push(purse.application.len() as u8);
     proprietary.extend(purse.application);
     proprietary
-}
-
-impl Purse<'_> {
-    /// SELECT of a file by its identifier. An INITIALIZE in force stays so.
-    pub(super) fn select_file(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
-        expect(command, 0x00, 0x00, 2)?;
-        let file = match command.data {
-            [0x00, sfi] => File::by_sfi(*sfi, None).map_err(|_| StatusWord::NOT_FOUND)?,
-            _ => return Err(StatusWord::NOT_FOUND.into()),
-        };
-        self.ram.current = Some(file);
-        Ok(file.fci(self.vault.objects().purse.get(Context::PURSE)?))
-    }
-
-    /// READ BINARY.
-    pub(super) fn read_binary(&self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
-        let (file, offset) = binary_name(command.p1, command.p2, self.ram.current)?;
-        // Who stands near with a reader does not learn whose purse it is.
-        if file == File::Holder && !self.ram.pin_verified {
-            return Err(StatusWord::SECURITY_STATUS.into());
-        }
-        let purse = self.vault.objects().purse.get(Context::PURSE)?;
-        Ok(binary::read(file.octets(purse), offset, command.le)?)
-    }
-
-    /// READ RECORD of the log or of the record file.
-    pub(super) fn read_record(&self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
-        let purse = self.vault.objects().purse.get(Context::PURSE)?;
-        let record = match record_name(command.p1, command.p2, self.ram.current)? {
-            (File::Log, RecordName::Number(age)) => logged(purse, age),
-            (File::Log, RecordName::Tag(_)) | (File::Application | File::Holder, _) => {
-                return Err(WRONG_FILE.into());
-            }
-            (File::Records, name) => {
-                let number = purse.records.find(name)?;
-                purse.records.get(number).map(|record| record.octets().to_vec())
-            }
-        };
-        let record = record.ok_or(RECORD_NOT_FOUND)?;
-        match command.le {
-            None | Some(256) => Ok(record),
-            Some(le) if usize::from(le) == record.len() => Ok(record),
-            Some(_) => Err(StatusWord(0x6C00 | record.len() as u16).into()),
-        }
-    }
-}
-
-fn logged(purse: &PurseStore, age: u8) -> Option<Vec<u8>> {
-    let age = usize::from(age).checked_sub(1)?;
-    purse.newest_first().nth(age).map(|entry| entry.octets().to_vec())
 }

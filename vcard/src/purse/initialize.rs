@@ -1,14 +1,12 @@
 //! INITIALIZE: what every transaction of the purse begins with.
 
+use super::Purse;
 use super::data::expect;
-use super::record::Record;
-use super::{Purse, status};
-use crate::vault::Stop;
-use cam_types::{BcdDate, BcdTime, Fen, Reader, TerminalId};
+use super::order::Order;
+use crate::stop::Stop;
+use cam_types::{Fen, Reader, TerminalId};
 use iso7816::apdu::{Command, StatusWord};
-use std::collections::BTreeMap;
-use wallet::keys::SessionKey;
-use wallet::{PurseStatus, Transaction, TransactionType};
+use wallet::{PurseStatus, TransactionType};
 
 /// What there is an INITIALIZE for.
 const KINDS: [TransactionType; 8] = [
@@ -24,42 +22,6 @@ const KINDS: [TransactionType; 8] = [
 
 /// The only key index of each role.
 const KEY_INDEX: u8 = 1;
-
-/// What an INITIALIZE asks for, and the card's random number for it.
-#[derive(Clone, Copy)]
-pub(super) struct Order {
-    /// What for.
-    pub kind: TransactionType,
-    /// How much.
-    pub amount: Fen,
-    /// The terminal or host.
-    pub terminal: TerminalId,
-    /// New for every INITIALIZE.
-    pub random: [u8; 4],
-}
-
-impl Order {
-    /// The transaction that it comes to.
-    pub(super) const fn at(&self, date: BcdDate, time: BcdTime) -> Transaction {
-        let Self { kind, amount, terminal, .. } = *self;
-        Transaction { amount, kind, terminal, date, time }
-    }
-}
-
-/// An INITIALIZE in force.
-pub(super) enum Initialized {
-    /// FOR LOAD, FOR UNLOAD or FOR UPDATE: what a host authorises.
-    Host { session: SessionKey, order: Order },
-    /// FOR PURCHASE, FOR CAPP PURCHASE or FOR CASH WITHDRAW: what a terminal authorises.
-    Purchase {
-        order: Order,
-        /// The records that the DEBIT will write, by number, if it is to write any. There are never more than the
-        /// file has places.
-        records: BTreeMap<u8, Record>,
-        /// The PIN had been verified.
-        with_pin: bool,
-    },
-}
 
 impl Purse<'_> {
     /// INITIALIZE FOR …, by P1 and P2.
@@ -78,7 +40,8 @@ impl Purse<'_> {
         }
     }
 
-    /// The data field of INITIALIZE: key index, terminal, and but for an overdraft limit the amount between them.
+    /// The data field of INITIALIZE: key index, terminal, and but for an overdraft limit the amount
+    /// between them.
     fn order(&mut self, kind: TransactionType, command: &Command<'_>) -> Result<Order, Stop> {
         let has_amount = kind != TransactionType::OVERDRAFT;
         expect(command, command.p1, command.p2, if has_amount { 11 } else { 7 })?;
@@ -91,7 +54,7 @@ impl Purse<'_> {
         };
         let terminal = TerminalId::new(*r.array("terminal").map_err(wrong)?);
         if index != KEY_INDEX {
-            return Err(status(PurseStatus::NO_KEY));
+            return Err(PurseStatus::NO_KEY.into());
         }
         let mut random = [0; 4];
         self.random.fill(&mut random);

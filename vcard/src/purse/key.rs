@@ -1,8 +1,7 @@
 //! The purse's triple DES keys.
 
-use super::status;
 use crate::keyring::Generation;
-use crate::vault::Stop;
+use crate::stop::Stop;
 use cam_types::Secret;
 use wallet::PurseStatus;
 
@@ -11,7 +10,7 @@ pub(super) const TRIPLE_DES: u8 = 0;
 
 /// The key in use of a pair, and its version: the low octet of its generation.
 pub(super) fn des_key(generation: Option<&Generation>) -> Result<(Secret<16>, u8), Stop> {
-    let generation = generation.ok_or(status(PurseStatus::NO_KEY))?;
-    let key = generation.material.bits128().ok_or(status(PurseStatus::NO_KEY))?;
+    let generation = generation.ok_or(PurseStatus::NO_KEY)?;
+    let key = generation.material.bits128().ok_or(PurseStatus::NO_KEY)?;
     Ok((Secret::new(*key.expose()), generation.epoch.value().to_be_bytes()[1]))
 }

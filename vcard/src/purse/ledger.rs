@@ -1,54 +1,16 @@
-//! How money leaves the purse and comes in: with a number, a record in the log, and a transaction code.
+//! How money leaves the purse and comes in: with a number, a record in the log, and a transaction
+//! code.
 //!
 //! Whoever moves money does it here, inside a transaction of the memory.
 
+use super::booked::{Booked, NO_MAC, NotBooked};
 use super::store::PurseStore;
-use super::{status, tac};
+use super::tac;
 use crate::persist::Guarded;
-use crate::vault::Stop;
 use cam_types::{Fen, TerminalSequence};
-use iso7816::apdu::StatusWord;
 use wallet::formula::{mac3_unload, tac_load_input, tac_overdraft_input, tac_purchase_input};
 use wallet::keys::SessionKey;
-use wallet::{LogRecord, Mac, PurseStatus, Transaction};
-
-/// Money that has moved, once the transaction around it holds.
-#[derive(Clone, Copy, Debug)]
-pub struct Booked {
-    /// The record in the log.
-    pub record: LogRecord,
-    /// What is left.
-    pub balance: Fen,
-    /// The transaction code.
-    pub tac: Mac,
-}
-
-/// Why money does not move.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NotBooked {
-    /// The balance is too low, or there is no such account.
-    Funds,
-    /// The purse may not hold so much.
-    Full,
-    /// The sequence is used up.
-    Exhausted,
-    /// There is no key for the transaction code.
-    NoKey,
-}
-
-impl From<NotBooked> for Stop {
-    fn from(error: NotBooked) -> Self {
-        match error {
-            NotBooked::Funds => status(PurseStatus::INSUFFICIENT_BALANCE),
-            NotBooked::Full => StatusWord::CONDITIONS.into(),
-            NotBooked::Exhausted => status(PurseStatus::COUNTER_EXHAUSTED),
-            NotBooked::NoKey => status(PurseStatus::NO_KEY),
-        }
-    }
-}
-
-/// A proof without a MAC, as no terminal's key took part, or without a code.
-pub const NO_MAC: Mac = Mac([0; 4]);
+use wallet::{LogRecord, Mac, Transaction};
 
 impl PurseStore {
     /// Money goes out; `mac2` is what the terminal gets for it.
@@ -78,7 +40,8 @@ impl PurseStore {
         self.book(transaction, sequence, balance, NO_MAC, tac)
     }
 
-    /// Money goes back to the bank: the holder's own, not what could be overdrawn. MAC3 proves it, and no code.
+    /// Money goes back to the bank: the holder's own, not what could be overdrawn. MAC3 proves it,
+    /// and no code.
     pub fn unload(
         &mut self,
         transaction: Transaction,

@@ -2,13 +2,13 @@
 
 use super::account::Account;
 use super::data::{date_time, expect, mac};
-use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
 use super::ledger::next;
-use super::{Purse, PurseRam, status};
-use crate::cos::Interface;
-use crate::firewall::Context;
-use crate::vault::Stop;
+use super::order::{Initialized, Order};
+use super::{Purse, PurseRam};
+use crate::context::Context;
+use crate::interface::Interface;
+use crate::stop::Stop;
 use cam_types::{Fen, Reader};
 use iso7816::apdu::{Command, StatusWord};
 use wallet::formula::{mac1_load, mac2_load};
@@ -49,7 +49,7 @@ impl Purse<'_> {
         let (date, time) = date_time(&mut r)?;
         let load = order.at(date, time);
         if mac2_load(session, &load) != mac(&mut r)? {
-            return Err(status(PurseStatus::WRONG_MAC));
+            return Err(PurseStatus::WRONG_MAC.into());
         }
         let loaded = self.vault.change(|objects| {
             Ok::<_, Stop>(objects.purse.get_mut(Context::PURSE)?.receive(load)?)
@@ -69,12 +69,13 @@ impl PurseRam {
             Some(Initialized::Host { session, order }) if kinds.contains(&order.kind) => {
                 Ok((session, order))
             }
-            _ => Err(status(PurseStatus::NOT_INITIALIZED)),
+            _ => Err(PurseStatus::NOT_INITIALIZED.into()),
         }
     }
 }
 
-/// What a host learns of a load or an unload: balance, online sequence, key version, algorithm, random number, MAC1.
+/// What a host learns of a load or an unload: balance, online sequence, key version, algorithm,
+/// random number, MAC1.
 pub(super) fn host_challenge(
     account: &Account,
     session: &SessionKey,

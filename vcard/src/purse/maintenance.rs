@@ -1,14 +1,14 @@
 //! What the issuer orders under DAMK: content of files, blocking and unblocking.
 
+use super::Purse;
 use super::data::expect;
 use super::file::{NO_ROOM, binary_name, record_name};
 use super::secure::ENDED;
 use super::store::{FixedKey, State};
-use super::{Purse, status};
 use crate::binary::OUT_OF_FILE;
-use crate::firewall::Context;
+use crate::context::Context;
 use crate::isd;
-use crate::vault::Stop;
+use crate::stop::Stop;
 use iso7816::apdu::{Command, StatusWord};
 use wallet::PurseStatus;
 
@@ -20,7 +20,7 @@ impl Purse<'_> {
             (State::Active, ..) => Ok(()),
             // What it takes to unblock it, or to end it.
             (State::Blocked, 0x00, 0x84) | (State::Blocked, 0x84, 0x16 | 0x18 | 0x1E) => Ok(()),
-            (State::Blocked, ..) => Err(status(PurseStatus::BLOCKED)),
+            (State::Blocked, ..) => Err(PurseStatus::BLOCKED.into()),
             (State::Ended, ..) => Err(ENDED.into()),
         }
     }

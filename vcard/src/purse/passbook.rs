@@ -1,17 +1,18 @@
-//! The passbook (ED): an account beside the purse. Every command wants the PIN, which the antenna does not take.
+//! The passbook (ED): an account beside the purse. Every command wants the PIN, which the antenna
+//! does not take.
 //!
-//! Load, purchase and cash withdrawal are the purse's commands on the other account; unload and the update of the
-//! overdraft limit are here.
+//! Load, purchase and cash withdrawal are the purse's commands on the other account; unload and the
+//! update of the overdraft limit are here.
 
+use super::Purse;
 use super::data::{date_time, expect, mac};
-use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
 use super::ledger::next;
 use super::load::host_challenge;
+use super::order::{Initialized, Order};
 use super::store::FixedKey;
-use super::{Purse, status};
-use crate::firewall::Context;
-use crate::vault::Stop;
+use crate::context::Context;
+use crate::stop::Stop;
 use cam_types::{Fen, Reader};
 use iso7816::apdu::{Command, StatusWord};
 use wallet::formula::{mac1_overdraft, mac2_load, mac2_overdraft};
@@ -41,7 +42,7 @@ impl Purse<'_> {
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
         let account = purse.money.account(Account::Passbook)?;
         if account.own() < order.amount {
-            return Err(status(PurseStatus::INSUFFICIENT_BALANCE));
+            return Err(PurseStatus::INSUFFICIENT_BALANCE.into());
         }
         let sequence = account.online_sequence;
         next(sequence)?;
@@ -60,7 +61,7 @@ impl Purse<'_> {
         let (date, time) = date_time(&mut r)?;
         let unload = order.at(date, time);
         if mac2_load(session, &unload) != mac(&mut r)? {
-            return Err(status(PurseStatus::WRONG_MAC));
+            return Err(PurseStatus::WRONG_MAC.into());
         }
         let mac3 = self.vault.change(|objects| {
             Ok::<_, Stop>(objects.purse.get_mut(Context::PURSE)?.unload(unload, session)?)
@@ -103,7 +104,7 @@ impl Purse<'_> {
         let amount = OverdraftLimit::from_be_bytes(*limit).fen();
         let update = Transaction { amount, ..order.at(date, time) };
         if mac2_overdraft(session, &update) != mac(&mut r)? {
-            return Err(status(PurseStatus::WRONG_MAC));
+            return Err(PurseStatus::WRONG_MAC.into());
         }
         let updated = self.vault.change(|objects| {
             Ok::<_, Stop>(objects.purse.get_mut(Context::PURSE)?.limit_overdraft(update)?)

@@ -4,9 +4,9 @@ use super::Purse;
 use super::data::expect;
 use super::key::des_key;
 use super::store::FixedKey;
-use crate::firewall::Context;
+use crate::context::Context;
 use crate::pin::{self, Verdict};
-use crate::vault::Stop;
+use crate::stop::Stop;
 use ecm_emm::card::PinBlock;
 use iso7816::apdu::{Command, StatusWord};
 use std::ops::RangeInclusive;
@@ -67,8 +67,8 @@ impl Purse<'_> {
         self.set_pin(&block)
     }
 
-    /// PIN UNBLOCK: an enciphered PIN, which becomes the PIN with all its tries. P1 would tell one of
-    /// several PINs; there is one.
+    /// PIN UNBLOCK: an enciphered PIN, which becomes the PIN with all its tries. P1 would tell one
+    /// of several PINs; there is one.
     pub(super) fn unblock_pin(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, command.p1, 0x00, 8 + 4)?;
         let enciphered = self.protected(command, FixedKey::Unblock)?;

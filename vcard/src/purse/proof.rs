@@ -1,9 +1,9 @@
 //! What the purse tells of itself: balance and proofs.
 
+use super::Purse;
 use super::data::expect;
-use super::{Purse, status};
-use crate::firewall::Context;
-use crate::vault::Stop;
+use crate::context::Context;
+use crate::stop::Stop;
 use iso7816::apdu::{Command, StatusWord};
 use wallet::{Account, PurseStatus, TransactionType};
 
@@ -35,6 +35,6 @@ impl Purse<'_> {
                 })
             })
             .map(|entry| entry.proof().to_vec())
-            .ok_or(status(PurseStatus::NO_PROOF))
+            .ok_or(PurseStatus::NO_PROOF.into())
     }
 }

@@ -3,11 +3,10 @@
 use super::Purse;
 use super::data::{date_time, expect, mac};
 use super::file::record_name;
-use super::initialize::{Initialized, Order};
 use super::key::{TRIPLE_DES, des_key};
-use super::status;
-use crate::firewall::Context;
-use crate::vault::Stop;
+use super::order::{Initialized, Order};
+use crate::context::Context;
+use crate::stop::Stop;
 use cam_types::{Fen, Reader, TerminalSequence};
 use iso7816::apdu::{Command, StatusWord};
 use std::collections::BTreeMap;
@@ -27,10 +26,10 @@ impl Purse<'_> {
         let (balance, sequence) = (account.balance.0, account.offline_sequence.0);
         let (_, version) = des_key(purse.purchase.oldest())?;
         if balance < order.amount {
-            return Err(status(PurseStatus::INSUFFICIENT_BALANCE));
+            return Err(PurseStatus::INSUFFICIENT_BALANCE.into());
         }
         if sequence == u16::MAX {
-            return Err(status(PurseStatus::COUNTER_EXHAUSTED));
+            return Err(PurseStatus::COUNTER_EXHAUSTED.into());
         }
         let with_pin = self.ram.pin_verified;
         if !with_pin && !purse.is_small(order.amount) {
@@ -51,10 +50,10 @@ impl Purse<'_> {
     pub(super) fn update_capp_cache(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         let current = self.ram.current;
         let Some(Initialized::Purchase { order, records, .. }) = &mut self.ram.initialized else {
-            return Err(status(PurseStatus::NOT_INITIALIZED));
+            return Err(PurseStatus::NOT_INITIALIZED.into());
         };
         if order.kind != TransactionType::COMPOUND {
-            return Err(status(PurseStatus::NOT_INITIALIZED));
+            return Err(PurseStatus::NOT_INITIALIZED.into());
         }
         let (file, name) = record_name(command.p1, command.p2, current)?;
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
@@ -63,14 +62,15 @@ impl Purse<'_> {
         Ok(Vec::new())
     }
 
-    /// DEBIT FOR PURCHASE, of any of them: money, number, log, code and records change together, or nothing does.
+    /// DEBIT FOR PURCHASE, of any of them: money, number, log, code and records change together, or
+    /// nothing does.
     pub(super) fn debit_for_purchase(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, 0x01, 0x00, 15)?;
         let Some(Initialized::Purchase { order, records, with_pin }) = &self.ram.initialized else {
-            return Err(status(PurseStatus::NOT_INITIALIZED));
+            return Err(PurseStatus::NOT_INITIALIZED.into());
         };
         if order.kind == TransactionType::COMPOUND && records.is_empty() {
-            return Err(status(PurseStatus::NOT_INITIALIZED));
+            return Err(PurseStatus::NOT_INITIALIZED.into());
         }
         let mut r = Reader::new(command.data);
         let terminal_sequence = r.array("terminal sequence");
@@ -85,7 +85,7 @@ impl Purse<'_> {
         let sequence = purse.money.account(order.kind.account())?.offline_sequence.0.to_be_bytes();
         let session = PurchaseKey::new(key).session(random, sequence, terminal_sequence);
         if mac1_purchase(&session, &purchase) != mac(&mut r)? {
-            return Err(status(PurseStatus::WRONG_MAC));
+            return Err(PurseStatus::WRONG_MAC.into());
         }
         let mac2 = mac2_purchase(&session, amount);
         let paid = self.vault.change(|objects| {

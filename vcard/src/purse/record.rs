@@ -1,4 +1,5 @@
-//! The record file of compound purchases: records of tag, length and value, each in a place of its own.
+//! The record file of compound purchases: records of tag, length and value, each in a place of its
+//! own.
 
 use crate::persist::{Persist, Table};
 use cam_types::{DecodeError, Reader};

@@ -1,20 +1,21 @@
 //! Secure messaging of PBOC: commands that end with a MAC over themselves and the card's challenge.
 //!
-//! Not over the antenna: three wrong MACs in a row end the purse, and whoever passes by in a crowd could
-//! do that to anybody.
+//! Not over the antenna: three wrong MACs in a row end the purse, and whoever passes by in a crowd
+//! could do that to anybody.
 
 use super::Purse;
 use super::data::expect;
 use super::key::des_key;
 use super::store::{FixedKey, PurseStore, State};
-use crate::cos::Interface;
-use crate::firewall::{Context, Objects};
-use crate::vault::Stop;
+use crate::context::Context;
+use crate::firewall::Objects;
+use crate::interface::Interface;
+use crate::stop::Stop;
 use iso7816::apdu::{Command, StatusWord};
 use wallet::Mac;
 use wallet::secure_messaging::{Challenge, SecureKey};
 
-/// So many wrong MACs in a row end the purse.
+/// Wrong MACs in a row that end the purse.
 const FAILURES: u8 = 3;
 /// The purse is blocked for good.
 pub(super) const ENDED: StatusWord = StatusWord(0x9303);
@@ -94,8 +95,8 @@ impl Purse<'_> {
 
     /// A MAC was wrong: the answer to it, once it is counted.
     ///
-    /// Counted after the comparison, unlike the PIN: a guess in four thousand millions is no danger,
-    /// but a purse must not end because honest commands were cut.
+    /// Counted after the comparison, unlike the PIN: a guess in four thousand millions is no
+    /// danger, but a purse must not end because honest commands were cut.
     pub(super) fn wrong_mac(&mut self, answer: StatusWord) -> Result<StatusWord, Stop> {
         self.vault.change(|objects| {
             let money = &mut objects.purse.get_mut(Context::PURSE)?.money;

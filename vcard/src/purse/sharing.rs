@@ -1,13 +1,17 @@
-//! What the purse does for the conditional access application, and hears of the PIN: its shareable interface.
+//! What the purse does for the conditional access application, and hears of the PIN: its shareable
+//! interface.
 //!
-//! Every function looks at its caller's AID first. Money only ever goes out here; it comes in by the
-//! purse's own commands and messages.
+//! Every function looks at its caller's AID first. Money only ever goes out here; it comes in by
+//! the purse's own commands and messages.
 
-use super::ledger::{Booked, NO_MAC, NotBooked};
+use super::booked::{Booked, NO_MAC, NotBooked};
 use super::store::{PurseStore, State};
-use crate::firewall::{Aid, Context, Objects, Violation};
+use crate::aid::Aid;
+use crate::context::{Context, Violation};
+use crate::firewall::Objects;
 use crate::persist::Guarded;
-use crate::vault::{Stop, Vault};
+use crate::stop::Stop;
+use crate::vault::Vault;
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};
 use ecm_emm::card::{EmmResult, WalletInfo};
 use wallet::{Transaction, TransactionType};
@@ -28,8 +32,17 @@ pub struct Order {
     pub date: BcdDate,
     /// The card's time.
     pub time: BcdTime,
-    /// The PIN was not verified: it counts against the day's limit.
-    pub without_pin: bool,
+    /// What the holder has shown for it.
+    pub shown: Shown,
+}
+
+/// What the holder of the card has shown for a payment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shown {
+    /// The PIN.
+    Pin,
+    /// Nothing: it counts against the day's limit.
+    Nothing,
 }
 
 /// Why the purse does not pay.
@@ -71,15 +84,15 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Whether the purse would pay so much, with or without PIN.
-    pub fn check(&self, price: Fen, with_pin: bool) -> Result<(), NotPaid> {
+    /// Whether the purse would pay this price for what was shown.
+    pub fn check(&self, price: Fen, shown: Shown) -> Result<(), NotPaid> {
         if self.blocked {
             Err(NotPaid::Blocked)
         } else if self.cap != Fen::ZERO && price > self.cap {
             Err(NotPaid::Cap)
         } else if self.exhausted {
             Err(NotPaid::Exhausted)
-        } else if !with_pin && self.needs_pin(price) {
+        } else if shown == Shown::Nothing && self.needs_pin(price) {
             Err(NotPaid::Pin)
         } else if price > self.balance {
             Err(NotPaid::Funds)
@@ -88,7 +101,7 @@ impl Terms {
         }
     }
 
-    /// So much is not paid without the PIN.
+    /// This price is not paid without the PIN.
     pub fn needs_pin(&self, price: Fen) -> bool {
         price > self.pin_free
     }
@@ -117,7 +130,7 @@ pub fn capp_debit(
 ) -> Result<Result<Booked, NotPaid>, Violation> {
     let terms = terms(objects, caller, order.date)?;
     let purse = objects.purse.get_mut(Context::PURSE)?;
-    Ok(terms.check(order.amount, !order.without_pin).and_then(|()| debit(purse, order)))
+    Ok(terms.check(order.amount, order.shown).and_then(|()| debit(purse, order)))
 }
 
 fn debit(purse: &mut PurseStore, order: &Order) -> Result<Booked, NotPaid> {
@@ -128,7 +141,7 @@ fn debit(purse: &mut PurseStore, order: &Order) -> Result<Booked, NotPaid> {
         date: order.date,
         time: order.time,
     };
-    if order.without_pin {
+    if order.shown == Shown::Nothing {
         let before = purse.spent_on(order.date);
         purse.money.day = order.date;
         purse.money.spent = Guarded(before.checked_add(order.amount).ok_or(NotPaid::Cap)?);

@@ -1,7 +1,7 @@
 //! What the purse keeps.
 
 use super::account::Account;
-use super::ledger::NotBooked;
+use super::booked::NotBooked;
 use super::record::RecordFile;
 use crate::keyring::{Generation, KeyPair};
 use crate::persist::{Guarded, Paged, Persist, Table, persist};
@@ -164,15 +164,15 @@ impl Money {
 pub struct Limits {
     /// A programme up to this price needs no PIN.
     pub pin_free_per_purchase: Fen,
-    /// So much a day needs no PIN.
+    /// Programmes need no PIN up to this sum a day.
     pub pin_free_per_day: Fen,
     /// No programme may cost more; 0 for no such limit.
     pub per_purchase: Fen,
     /// The purse holds at most this; 0 for no such limit.
     pub balance: Fen,
-    /// A terminal may take so much at once without the PIN.
+    /// A terminal may take at most this at once without the PIN.
     pub terminal_per_purchase: Option<Fen>,
-    /// Terminals may take so much without the PIN until it is verified.
+    /// Terminals may take at most this without the PIN until it is verified.
     pub terminal_total: Option<Fen>,
 }
 
@@ -201,23 +201,23 @@ pub struct PurseStore {
     pub pseudonym: Pseudonym,
     /// Whose card it is.
     pub operator: OperatorId,
-    /// Limits.
+    /// What it pays without the PIN, and what it pays and holds at most.
     pub limits: Limits,
-    /// Forward only.
+    /// The EMM level that it has reached; forward only.
     pub emm_level: Guarded<u16>,
     /// Suites allowed, roles 21, 24 and 27.
     pub suites: Table<Guarded<u16>, 3>,
-    /// DPK.
+    /// DPK: purchases.
     pub purchase: KeyPair,
-    /// DLK.
+    /// DLK: loads.
     pub load: KeyPair,
-    /// DTK.
+    /// DTK: transaction codes, PBOC's own.
     pub tac: KeyPair,
-    /// K_tac2.
+    /// K_tac2: transaction codes of suite 2.
     pub tac2: KeyPair,
-    /// K_wal.
+    /// K_wal: messages to the purse.
     pub own: KeyPair,
-    /// K_wrec.
+    /// K_wrec: messages that give the purse back its other keys.
     pub recovery: KeyPair,
     fixed: Table<Option<Generation>, { FixedKey::COUNT }>,
 }

@@ -1,6 +1,7 @@
 //! Transit: a compound purchase of nothing writes the entry, one of the fare writes the exit.
 //!
-//! Money and record change together, so that a lost answer leaves either a passage or none, and PROVE tells which.
+//! Money and record change together, so that a lost answer leaves either a passage or none, and
+//! PROVE tells which.
 
 use super::fare::{FareTable, Station};
 use super::{FlowError, Order, Purse};
@@ -31,7 +32,7 @@ pub struct TransitRecord {
     pub state: State,
     /// Where it began.
     pub entry: Station,
-    /// The gate.
+    /// The terminal at which the record was written.
     pub terminal: TerminalId,
     /// When.
     pub date: BcdDate,
@@ -59,7 +60,7 @@ pub enum State {
 pub struct Passage {
     /// The record that the DEBIT writes.
     pub record: TransitRecord,
-    /// The purchase.
+    /// What the gate debits, up to its DEBIT.
     pub debiting: Debiting,
 }
 

@@ -1,4 +1,5 @@
-//! The load, with its host: who holds the load key checks the card's MAC1 and authorises the money by MAC2.
+//! The load, with its host: who holds the load key checks the card's MAC1 and authorises the money
+//! by MAC2.
 
 use super::{FlowError, Order, Purse};
 use crate::formula::mac2_load;

@@ -48,8 +48,8 @@ impl fmt::Display for Unknown {
 impl Purse<'_> {
     /// Asks until the card has said what became of it, or can say no more.
     ///
-    /// `psam` is the module that made its MAC1, if it has not been reset and has started nothing since; `key` the
-    /// card's TAC key, if it is here. Without either the card's counter decides.
+    /// `psam` is the module that made its MAC1, if it has not been reset and has started nothing
+    /// since; `key` the card's TAC key, if it is here. Without either the card's counter decides.
     pub fn settle(
         &mut self,
         unsettled: Unsettled,

@@ -10,15 +10,15 @@ use core::fmt;
 /// Which side of a card a reader is at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Side {
-    /// The contacts.
+    /// The contacts, where a PIN can be verified.
     Contact,
-    /// The antenna.
+    /// The antenna, where none can.
     Contactless,
 }
 
 impl Side {
-    /// By the answer to reset: what readers make up for a contactless card begins with its historical octets 80 01
-    /// (PC/SC part 3), behind TD1 80 and TD2 01.
+    /// By the answer to reset: what readers make up for a contactless card begins with its
+    /// historical octets 80 01 (PC/SC part 3), behind TD1 80 and TD2 01.
     pub const fn by_atr(atr: &[u8]) -> Self {
         match atr {
             [0x3B, 0x80..=0x8F, 0x80, 0x01, ..] => Self::Contactless,
@@ -41,14 +41,14 @@ pub struct Till {
 pub enum TillError {
     /// The amount wants the PIN, and nobody has entered it.
     PinWanted {
-        /// The amount.
+        /// What is to be paid.
         amount: Fen,
         /// Up to this it would do without.
         pin_free: Fen,
     },
     /// The amount wants the PIN, which is verified at contacts only.
     Insert {
-        /// The amount.
+        /// What is to be paid.
         amount: Fen,
         /// Up to this it would do without.
         pin_free: Fen,

@@ -1,14 +1,16 @@
-//! Update of the overdraft limit (修改透支限额): INITIALIZE FOR UPDATE, the host's MAC2, UPDATE OVERDRAW LIMIT, TAC back.
+//! Update of the overdraft limit (修改透支限额): INITIALIZE FOR UPDATE, the host's MAC2, UPDATE OVERDRAW
+//! LIMIT, TAC back.
 
-use super::{OverdraftLimit, PassbookError};
+use super::PassbookError;
 use crate::commit::{self, Commit};
 use crate::formula::{mac1_overdraft, tac_overdraft_input};
 use crate::keys::{OverdraftKey, TacKey};
 use crate::mac::Mac;
-use crate::proof::Unsettled;
+use crate::overdraft_limit::OverdraftLimit;
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
 use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use crate::unsettled::Unsettled;
 use alloc::vec::Vec;
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
 
@@ -134,7 +136,8 @@ impl Initialized {
         Transaction { amount, kind, terminal, date, time }
     }
 
-    /// Goes on with the host's MAC2. Whether an overdraft in use allows the new limit is for the card to say.
+    /// Goes on with the host's MAC2. Whether an overdraft in use allows the new limit is for the
+    /// card to say.
     pub fn update(self, date: BcdDate, time: BcdTime, mac2: Mac) -> Updating {
         let (old, new) = (self.limit.fen(), self.update.limit.fen());
         let counted_in = self.balance.checked_add(new).and_then(|sum| sum.checked_sub(old));
@@ -195,8 +198,8 @@ impl Updating {
 }
 
 impl OverdraftReceipt {
-    /// The balance after, as the card counts it: with the new limit in it, or as it was. `None` when the TAC does not
-    /// come from the card that holds `key`.
+    /// The balance after, as the card counts it: with the new limit in it, or as it was. `None`
+    /// when the TAC does not come from the card that holds `key`.
     pub fn balance(&self, key: &TacKey) -> Option<Fen> {
         self.balances.into_iter().rev().find(|balance| {
             let input = tac_overdraft_input(*balance, self.online_sequence, &self.transaction);

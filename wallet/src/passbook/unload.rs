@@ -1,5 +1,6 @@
-//! Unload (圈提): money goes back to the bank account. INITIALIZE FOR UNLOAD, the host's MAC2, DEBIT FOR UNLOAD, MAC3
-//! back. The account is credited when MAC3 has been checked, or GET TRANSACTION PROVE has shown it.
+//! Unload (圈提): money goes back to the bank account. INITIALIZE FOR UNLOAD, the host's MAC2, DEBIT
+//! FOR UNLOAD, MAC3 back. The account is credited when MAC3 has been checked, or GET TRANSACTION
+//! PROVE has shown it.
 
 use super::PassbookError;
 use crate::commit::{self, Commit};
@@ -7,10 +8,10 @@ use crate::formula::mac3_unload;
 use crate::keys::UnloadKey;
 use crate::load::{self, Crediting, Load};
 use crate::mac::Mac;
-use crate::proof::Unsettled;
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
 use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use crate::unsettled::Unsettled;
 use alloc::vec::Vec;
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
 
@@ -125,8 +126,8 @@ impl Unloading {
         commit::of_host([0x54, 0x03], &[], &self.commit.transaction, self.commit.mac2)
     }
 
-    /// What MAC3 has to be, and what GET TRANSACTION PROVE shows in its place: to be persisted with the command,
-    /// for nothing else settles an unload whose answer was lost.
+    /// What MAC3 has to be, and what GET TRANSACTION PROVE shows in its place: to be persisted with
+    /// the command, for nothing else settles an unload whose answer was lost.
     pub fn mac3(&self, key: &UnloadKey) -> Mac {
         let Crediting { balance, online_sequence, transaction, .. } = &self.commit;
         let session = key.session(self.random, *online_sequence);

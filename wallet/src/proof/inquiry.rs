@@ -1,3 +1,5 @@
+//! One inquiry after a lost answer, question by question: proof, counter or balance, log.
+
 use super::{Check, Evidence, Numbering, Proof, Settlement, Unsettled, prove_command};
 use crate::read::{self, LogReading, ReadError};
 use crate::refusal::{Reason, Refusal, Step};
@@ -58,7 +60,8 @@ impl From<bool> for Count {
 }
 
 impl Heard {
-    /// The proof that goes with one transaction more. A card of the other kind has nothing under the number after.
+    /// The proof that goes with one transaction more. A card of the other kind has nothing under
+    /// the number after.
     fn unchecked(self) -> Option<Proof> {
         self.after.or(self.before).filter(|_| self.count == Count::OneOn)
     }
@@ -84,7 +87,8 @@ impl Inquiry {
         }
     }
 
-    /// Reads the card's answer, `None` when none came. `check` compares the MAC or the TAC with what it should be.
+    /// Reads the card's answer, `None` when none came. `check` compares the MAC or the TAC with
+    /// what it should be.
     pub fn answer<C: Into<Check>>(
         self,
         response: Option<&[u8]>,
@@ -187,7 +191,8 @@ impl Asked {
     fn log(self, reading: LogReading, response: &[u8]) -> Settlement {
         match reading.answer(response) {
             Ok(Some((record, _))) if self.unsettled.is_logged_as(&record) => {
-                // Under the number before it may be a twin, whose proof has just turned out to be another's.
+                // Under the number before it may be a twin, whose proof has just turned out to be
+                // another's.
                 match self.heard.denied && record.sequence.to_be_bytes() == self.unsettled.sequence
                 {
                     true => Settlement::MovedOn(self.unsettled),

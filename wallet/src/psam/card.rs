@@ -1,4 +1,9 @@
-use super::{Psam, SamError, SamPurchase};
+//! A PSAM that is a card: INIT SAM FOR PURCHASE and CREDIT SAM FOR PURCHASE at a reader of its own.
+//!
+//! Normative references:
+//!  - `docs/spec/purse.md`, 7
+
+use super::{MAX_FACTORS, Psam, SamError, SamPurchase};
 use crate::cipher::Block;
 use crate::mac::Mac;
 use crate::port::CardPort;
@@ -9,8 +14,8 @@ use cam_types::{DecodeError, Reader, TerminalId, TerminalSequence};
 
 /// A PSAM that is a card of its own, at another reader than the purse.
 ///
-/// After [`SamError::NoAnswer`] reset the card and open it again: what it knew of a purchase is gone, and the number
-/// that it may have given to it is not used again.
+/// After [`SamError::NoAnswer`] reset the card and open it again: what it knew of a purchase is
+/// gone, and the number that it may have given to it is not used again.
 #[derive(Debug)]
 pub struct CardPsam<P> {
     port: P,
@@ -104,9 +109,6 @@ impl<P: CardPort> Psam for CardPsam<P> {
         }
     }
 }
-
-/// Diversification factors that INIT_SAM_FOR_PURCHASE carries.
-pub(super) const MAX_FACTORS: usize = (255 - 0x14) / size_of::<Block>();
 
 /// ISO/IEC 7816-4: referenced data not found.
 const KEY_NOT_FOUND: PurseStatus = PurseStatus(0x6A88);

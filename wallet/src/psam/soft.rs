@@ -1,3 +1,5 @@
+//! A PSAM in software, for the bench and for tests.
+
 use super::{Psam, SamError, SamPurchase};
 use crate::formula::{mac1_purchase_input, mac2_purchase};
 use crate::keys::{PurchaseKey, SessionKey};

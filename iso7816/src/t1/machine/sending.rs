@@ -1,5 +1,5 @@
 //! What the T=1 machine sends: blocks, chains, and the time it gives the card for them.
-use super::{Last, Out, Phase, T1};
+use super::{Behind, Last, Out, Phase, T1};
 use crate::t1::{Block, Fault, Supervisory};
 use cam_types::Instant;
 use core::ops::Range;
@@ -22,20 +22,19 @@ impl T1 {
         self.out = Out::Transmit;
     }
 
-    pub(super) fn announce(&mut self, now: Instant, command: bool) {
-        self.phase = Phase::Announcing { command };
+    pub(super) fn announce(&mut self, now: Instant, behind: Behind) {
+        self.phase = Phase::Announcing(behind);
         let kind = Supervisory::Ifs(self.offer);
         self.transmit(now, Block::S { response: false, kind }, Last::Request);
     }
 
     /// The offer was taken, or refused three times (rule 8): go on.
-    pub(super) fn announced(&mut self, now: Instant, command: bool) {
+    pub(super) fn announced(&mut self, now: Instant, behind: Behind) {
         self.offer_due = false;
         self.tries = 0;
-        if command {
-            self.send_chain(now, 0);
-        } else {
-            self.finish(Out::Announced);
+        match behind {
+            Behind::Command => self.send_chain(now, 0),
+            Behind::Nothing => self.finish(Out::Announced),
         }
     }
 

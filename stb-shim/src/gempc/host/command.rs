@@ -46,7 +46,7 @@ pub(super) enum Echo {
 }
 
 impl Pending {
-    /// Goes out now, and may take so long.
+    /// Goes out now, and may take `limit` at most.
     pub fn new(command: Command, now: Instant, limit: Duration) -> Self {
         Self {
             command,

@@ -36,7 +36,7 @@ enum Happening {
     Pause,
     /// As a gap, which lasts for this many whole periods more.
     LongGap(u32),
-    /// The head-end starts again, its numbers so many lower; other words.
+    /// The head-end starts again, its numbers lower by this many; other words.
     Restart(u32),
 }
 
@@ -81,7 +81,7 @@ type Word = (u32, u32);
 enum Promise {
     /// Nothing yet: no ECM was answered since the beginning, a gap or a restart.
     AfterAnEcm,
-    /// From so many milliseconds after the period's beginning on.
+    /// From this many milliseconds after the period's beginning on.
     From(u64),
 }
 

@@ -1,17 +1,19 @@
 //! What ends the movement of money.
 
 use super::*;
-use crate::cos::{Interface, Random};
+use crate::context::Context;
 use crate::factory;
-use crate::firewall::Context;
+use crate::interface::Interface;
 use crate::nvm::{Nvm, RamStore};
 use crate::personalisation::Personalisation;
 use crate::purse::{Purse, PurseRam};
+use crate::random::Random;
+use crate::stop::Stop;
 use crate::vault::{self, Vault};
 use cam_types::{BcdDate, BcdTime, TerminalId};
 use hex_literal::hex;
-use iso7816::apdu::Command;
-use wallet::TransactionType;
+use iso7816::apdu::{Command, StatusWord};
+use wallet::{PurseStatus, TransactionType};
 
 fn vault(prepare: impl FnOnce(&mut PurseStore)) -> Vault {
     let demo = include_str!("../../../../examples/demo/card.toml");
@@ -34,7 +36,8 @@ fn sw(vault: &mut Vault, apdu: &[u8]) -> StatusWord {
     }
 }
 
-/// Numbers end at FFFF: what would need another is refused before it begins, and by the ledger itself.
+/// Numbers end at FFFF: what would need another is refused before it begins, and by the ledger
+/// itself.
 #[test]
 fn numbers_end() {
     const LOAD: &[u8] = &hex!("805000020B 01 00000001 001122334455");

@@ -1,0 +1,80 @@
+//! What can be bought, and its name.
+
+use cam_types::{CasTime, EventId, Fen};
+
+use crate::SessionId;
+
+/// Names an offer: event, session and kind in one number.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct OfferId(pub u64);
+
+/// What is sold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OfferKind {
+    /// One event.
+    Event,
+    /// A slice of time.
+    Slice,
+    /// An offer section: only the card can read it, so event and price are not known here. The
+    /// card compares the price that the subscriber saw.
+    Sealed,
+}
+
+/// Something that can be bought.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Offer {
+    /// Names it.
+    pub id: OfferId,
+    /// The session that it belongs to.
+    pub session: SessionId,
+    /// What is sold.
+    pub kind: OfferKind,
+    /// The event, if known.
+    pub event: Option<EventId>,
+    /// The price, if known.
+    pub price: Option<Fen>,
+    /// Its start.
+    pub start: CasTime,
+    /// Its end.
+    pub end: CasTime,
+    /// Seconds of the trial.
+    pub preview_s: u8,
+    /// Seconds of one slice.
+    pub slice_s: u16,
+    /// It is bought already.
+    pub owned: bool,
+    /// It needs the PIN.
+    pub pin_needed: bool,
+}
+
+impl OfferId {
+    /// Event (or the number of an offer section), session and kind.
+    pub(crate) fn new(number: u32, session: SessionId, kind: OfferKind) -> Self {
+        let kind = match kind {
+            OfferKind::Event => 1,
+            OfferKind::Slice => 2,
+            OfferKind::Sealed => 0x88,
+        };
+        Self(u64::from(number) << 32 | u64::from(session.0 & 0x00FF_FFFF) << 8 | kind)
+    }
+
+    pub(crate) const fn session(self) -> SessionId {
+        SessionId(self.0 as u32 >> 8)
+    }
+}
+
+impl Offer {
+    /// The same offer under the name of this session.
+    pub(crate) fn of_session(self, session: SessionId) -> Self {
+        let number = (self.id.0 >> 32) as u32;
+        Self { id: OfferId::new(number, session, self.kind), session, ..self }
+    }
+
+    /// The offer holds at this price. The price of a sealed offer is for the card to compare.
+    pub(crate) fn agrees(&self, seen: Fen) -> Result<(), Fen> {
+        match self.price {
+            Some(price) if price != seen => Err(price),
+            _ => Ok(()),
+        }
+    }
+}

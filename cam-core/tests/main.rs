@@ -1,0 +1,20 @@
+//! The engine by its two doors, in virtual time: one binary, whose modules are the files here.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod anything;
+mod ca_pmt;
+mod card;
+mod descrambler;
+mod emms;
+mod forged;
+mod hot_path;
+mod moments;
+mod purchases;
+mod reports;
+mod rig;
+mod rights;
+mod shared;
+mod silent;
+mod tables;
+mod turns;
+mod watching;

@@ -1,0 +1,15 @@
+//! Messages, suites and keys by the public API: one binary, whose modules are the files here.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod box_emm;
+mod card;
+mod commands;
+mod ecm;
+mod emm;
+mod permissions;
+mod primitives;
+mod psi;
+mod report;
+mod samples;
+mod transport;
+mod values;

@@ -1,0 +1,11 @@
+//! The head-end as a whole, with the demo's files: one program, so that its parts share one support
+//! of which nothing is left over.
+#![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
+
+mod any_stream;
+mod command_line;
+mod demo;
+mod emm;
+mod support;
+mod tables;
+mod verify;

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""The habits of the house that no other tool knows.
+
+- Sources begin with the licence's SPDX line; a script's stands below its `#!`, a C file's in its first comment.
+- Rust: every file begins with `//!` docs that say something; folders of modules stand beside their file (`x.rs`, `x/`), so
+  there is no mod.rs and no `#[path]`; no `allow(dead_code)`; comment lines have at most 100 columns, but for a table or
+  a drawing between ``` and ```.
+- No file is called util, common or helpers.
+- Markdown has lines of at most 140 columns. Rows of tables, which cannot be broken, and code are left out.
+- Code in CONTRIBUTING.md below the name of a file stands in that file.
+
+Before anything else the check is shown wrong files, and has to say so.
+
+    house.py
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LICENCE = "SPDX-License-Identifier: Apache-2.0"
+# How each kind of source begins a comment of one line.
+COMMENT = {".rs": "//", ".py": "#", ".sh": "#", ".toml": "#", ".mk": "#", "Makefile": "#", ".c": "/*", ".h": "/*"}
+COLUMNS, MARKDOWN_COLUMNS = 100, 140
+VAGUE = {"util", "utils", "common", "helper", "helpers", "misc"}
+GUIDE = "CONTRIBUTING.md"
+
+
+def kind(name):
+    path = Path(name)
+    return path.name if path.name in COMMENT else path.suffix
+
+
+def licence(name, text):
+    start = COMMENT.get(kind(name))
+    lines = text.split("\n")
+    if start is None:
+        return
+    if start == "/*":
+        if not text.startswith("/*") or LICENCE not in text.split("*/")[0]:
+            yield f"the first comment does not say {LICENCE}"
+    elif lines[lines[0].startswith("#!") and not lines[0].startswith("#![")] != f"{start} {LICENCE}":
+        yield f"does not begin with '{start} {LICENCE}'"
+
+
+def rust(name, text):
+    if kind(name) != ".rs":
+        return
+    if Path(name).name == "mod.rs":
+        yield "a folder's module stands beside it, as x.rs"
+    lines = text.split("\n")
+    code = next((at for at, line in enumerate(lines) if line.strip() and not re.match(r"//|#!\[", line)), len(lines))
+    docs = " ".join(line[3:] for line in lines[:code] if line.startswith("//!"))
+    if len(docs.split()) < 3:
+        yield "begins without '//!' docs that say what it is about"
+    fenced = False
+    for at, line in enumerate(lines, 1):
+        comment = line.lstrip().startswith("//")
+        fenced = comment and fenced != bool(re.match(r"\s*//[/!]? *```", line))
+        if re.match(r"\s*#!?\[path\b", line):
+            yield f"line {at}: '#[path]'; a module lies where its name says"
+        if re.match(r"\s*#!?\[(allow|expect)\(.*\bdead_code\b", line):
+            yield f"line {at}: dead code is taken out, not allowed"
+        if comment and not fenced and len(line) > COLUMNS:
+            yield f"line {at}: a comment of {len(line)} columns, at most {COLUMNS}"
+
+
+def subject(name, _):
+    vague = VAGUE & {part.split(".")[0] for part in Path(name).parts}
+    if vague and kind(name) in COMMENT:
+        yield f"'{vague.pop()}' is no subject"
+
+
+def prose(lines):
+    """Numbered lines outside of code and tables."""
+    code = False
+    for at, line in enumerate(lines, 1):
+        if line.lstrip().startswith("```"):
+            code = not code
+        elif not code and not line.startswith("|"):
+            yield at, line
+
+
+def markdown(name, text):
+    if kind(name) == ".md":
+        yield from (f"line {at}: {len(line)} columns, at most {MARKDOWN_COLUMNS}"
+                    for at, line in prose(text.split("\n")) if len(line) > MARKDOWN_COLUMNS)
+
+
+def examples(name, text, read):
+    """Code that a guide shows out of a file, against that file."""
+    if name != GUIDE:
+        return
+    for source, code in re.findall(r"^`([^`\n]+)`:\n```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        shown = read(source)
+        if shown is None:
+            yield f"shows code of {source}, which is not there"
+        elif code not in shown:
+            yield f"shows code of {source} that does not stand there"
+
+
+def complaints(name, text, read):
+    for check in (licence, rust, subject, markdown):
+        yield from check(name, text)
+    yield from examples(name, text, read)
+
+
+GOOD = {
+    "a.rs": f"// {LICENCE}\n//! Something about it.\n#![no_std]\n\nmod b;\n",
+    "drawing.rs": f"// {LICENCE}\n//! Something about it.\n//! ```text\n//! " + "x" * 120 + "\n//! ```\nmod b;\n",
+    "b.py": f"#!/usr/bin/env python3\n# {LICENCE}\n",
+    "c.h": f"/*\n * The manual.\n *\n * {LICENCE}\n */\nint c(void);\n",
+    "Makefile": f"# {LICENCE}\nall:\n",
+    "d.md": "| " + "x" * 150 + " |\n```\n" + "x" * 150 + "\n```\n",
+    GUIDE: "`a.rs`:\n```rust\nmod b;\n```\n",
+    "e.json": "{}",
+}
+BAD = {
+    "a Rust file without a licence": ("a.rs", "//! Something about it.\n"),
+    "a licence that is not first": ("a.rs", f"//! Something about it.\n// {LICENCE}\n"),
+    "another licence": ("a.rs", "// SPDX-License-Identifier: MIT\n//! Something about it.\n"),
+    "a script without a licence": ("b.py", "#!/usr/bin/env python3\n"),
+    "a script with a licence below its docs": ("b.py", f'"""It."""\n# {LICENCE}\n'),
+    "a header without a licence in its first comment": ("c.h", f"/* It. */\n/* {LICENCE} */\n"),
+    "a Makefile without a licence": ("tests/c/Makefile", "all:\n"),
+    "a manifest without a licence": ("x/Cargo.toml", "[package]\n"),
+    "a mod.rs": ("x/mod.rs", GOOD["a.rs"]),
+    "a path": ("a.rs", GOOD["a.rs"] + '    #[path = "../b.rs"]\nmod c;\n'),
+    "dead code that is allowed": ("a.rs", GOOD["a.rs"] + "#![allow(clippy::all, dead_code)]\n"),
+    "a file without docs": ("a.rs", f"// {LICENCE}\nmod b;\n//! Something about it.\n"),
+    "docs that say nothing": ("a.rs", f"// {LICENCE}\n//! Card.\nmod b;\n"),
+    "a long comment": ("a.rs", GOOD["a.rs"] + "    /// " + "x" * 93 + "\n"),
+    "a long comment behind a drawing": ("a.rs", GOOD["drawing.rs"] + "// " + "x" * 98 + "\n"),
+    "a file without a subject": ("x/util.rs", GOOD["a.rs"]),
+    "a folder without a subject": ("tests/common/card.rs", GOOD["a.rs"]),
+    "a long line of Markdown": ("d.md", "x" * 141 + "\n"),
+    "an example that is not in its file": (GUIDE, "`a.rs`:\n```rust\nmod c;\n```\n"),
+    "an example of a file that is gone": (GUIDE, "`z.rs`:\n```rust\nmod b;\n```\n"),
+}
+
+
+def blind_spots():
+    """Wrong files that the check would let pass, and right ones that it would not."""
+    yield from (f"the check does not see {what}" for what, (name, text) in BAD.items()
+                if not list(complaints(name, text, GOOD.get)))
+    yield from (f"the check takes a good file for a bad one: {problem}" for name, text in GOOD.items()
+                for problem in complaints(name, text, GOOD.get))
+
+
+def main():
+    def read(name):
+        return (ROOT / name).read_text() if (ROOT / name).is_file() else None
+
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True,
+                            capture_output=True).stdout
+    names = sorted({name.decode() for name in listed.split(b"\0") if name})
+    ours = [name for name in names if kind(name) in {*COMMENT, ".md"} and (ROOT / name).is_file()]
+    problems = list(blind_spots())
+    problems += [f"{name}: {problem}" for name in ours for problem in complaints(name, read(name), read)]
+    for problem in problems:
+        print(f"house: {problem}", file=sys.stderr)
+    if not problems:
+        print(f"house: {len(ours)} files are as the house has them")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+//! An order that an INITIALIZE has brought, and that whoever it is for may authorise now.
+
+use super::record::Record;
+use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
+use std::collections::BTreeMap;
+use wallet::keys::SessionKey;
+use wallet::{Transaction, TransactionType};
+
+/// What an INITIALIZE asks for, and the card's random number for it.
+#[derive(Clone, Copy)]
+pub(super) struct Order {
+    /// What for.
+    pub kind: TransactionType,
+    /// How much.
+    pub amount: Fen,
+    /// The terminal or host.
+    pub terminal: TerminalId,
+    /// New for every INITIALIZE.
+    pub random: [u8; 4],
+}
+
+impl Order {
+    /// The transaction that it comes to.
+    pub(super) const fn at(&self, date: BcdDate, time: BcdTime) -> Transaction {
+        let Self { kind, amount, terminal, .. } = *self;
+        Transaction { amount, kind, terminal, date, time }
+    }
+}
+
+/// An INITIALIZE in force.
+pub(super) enum Initialized {
+    /// FOR LOAD, FOR UNLOAD or FOR UPDATE: what a host authorises.
+    Host { session: SessionKey, order: Order },
+    /// FOR PURCHASE, FOR CAPP PURCHASE or FOR CASH WITHDRAW: what a terminal authorises.
+    Purchase {
+        order: Order,
+        /// The records that the DEBIT will write, by number, if it is to write any. There are never
+        /// more than the file has places.
+        records: BTreeMap<u8, Record>,
+        /// The PIN had been verified.
+        with_pin: bool,
+    },
+}

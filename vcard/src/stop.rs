@@ -1,0 +1,44 @@
+//! How a command ends that has no answer of its own: refused, or cut off.
+
+use crate::context::Violation;
+use crate::nvm::NvmError;
+use iso7816::apdu::StatusWord;
+use wallet::PurseStatus;
+
+/// Why a command ended without an answer of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stop {
+    /// It was refused with this status word.
+    Status(StatusWord),
+    /// The power went away.
+    PowerLost,
+}
+
+impl From<StatusWord> for Stop {
+    fn from(sw: StatusWord) -> Self {
+        Self::Status(sw)
+    }
+}
+
+impl From<PurseStatus> for Stop {
+    fn from(sw: PurseStatus) -> Self {
+        Self::Status(StatusWord(sw.0))
+    }
+}
+
+impl From<Violation> for Stop {
+    fn from(_: Violation) -> Self {
+        Self::Status(StatusWord::SECURITY_STATUS)
+    }
+}
+
+impl From<NvmError> for Stop {
+    fn from(error: NvmError) -> Self {
+        match error {
+            // Not enough memory: nothing was written.
+            NvmError::TooLarge { .. } => Self::Status(StatusWord(0x6A84)),
+            // Only the next boot knows what was written.
+            NvmError::Store(_) | NvmError::WrongSize { .. } => Self::PowerLost,
+        }
+    }
+}
