@@ -1,4 +1,5 @@
-//! Bad input and cards that say no: each its own words, what happened to the money, and an exit status.
+//! Bad input and cards that say no: each its own words, what happened to the money, and an exit
+//! status.
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
 use hex_literal::hex;

@@ -50,7 +50,8 @@ fn money_over_every_reader() {
     }
 }
 
-/// The answer to a commit is lost, before or after the card has carried it out: the card tells which.
+/// The answer to a commit is lost, before or after the card has carried it out: the card tells
+/// which.
 #[test]
 fn a_lost_answer_is_settled_at_once() {
     // SELECT, INITIALIZE, DEBIT; for a load VERIFY behind SELECT.

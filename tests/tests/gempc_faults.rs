@@ -1,4 +1,5 @@
-//! Every single mishap on the cable of a GemPC Twin: terminal, host, reader and card in virtual time.
+//! Every single mishap on the cable of a GemPC Twin: terminal, host, reader and card in virtual
+//! time.
 
 use cam_types::Instant;
 use hex_literal::hex;
@@ -305,8 +306,8 @@ fn octets(atr: &[u8], way: Way) -> usize {
     if way == Way::ToReader { rig.to_reader.count } else { rig.to_host.count }
 }
 
-/// One octet lost, doubled or damaged, wherever it is, costs time and nothing else: every command is
-/// answered rightly and executed once.
+/// One octet lost, doubled or damaged, wherever it is, costs time and nothing else: every command
+/// is answered rightly and executed once.
 #[test]
 fn one_mishap_on_the_cable_is_repaired() {
     let mut worst = Duration::ZERO;

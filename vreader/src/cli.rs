@@ -29,11 +29,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Makes the memory file of a card, or of a terminal's secure module, from a personalisation file
+    /// Makes the memory file of a card, or of a terminal's secure module, from a personalisation
+    /// file
     Personalise(Personalise),
     /// Puts a card into a reader, until a signal or the control command `quit`
     Serve(Serve),
-    /// Prints what is on a card: balance, rights, key epochs, purchases, a module's terminal sequence; never keys or PIN
+    /// Prints what is on a card: balance, rights, key epochs, purchases, a module's terminal
+    /// sequence; never keys or PIN
     Inspect(Inspect),
 }
 
@@ -41,9 +43,10 @@ enum Command {
 struct Personalise {
     /// The personalisation file (TOML), such as examples/demo/card.toml or psam.toml
     ///
-    /// Errors name the field; key[2].value is that of the second [[key]]. The card's file names numbers, clock, PIN,
-    /// keys, rights and the [purse]: serial, balance and limits in fen, [[purse.record]] for what gates and tills write,
-    /// [purse.holder] for whose it is. docs/spec/card.md, section 5, has every field.
+    /// Errors name the field; key[2].value is that of the second [[key]]. The card's file names
+    /// numbers, clock, PIN, keys, rights and the [purse]: serial, balance and limits in fen,
+    /// [[purse.record]] for what gates and tills write, [purse.holder] for whose it is.
+    /// docs/spec/card.md, section 5, has every field.
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
     /// The memory file to make; its owner alone can read it

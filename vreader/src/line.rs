@@ -51,8 +51,9 @@ pub struct Policy {
     pub takes_data: fn(cla: u8, ins: u8) -> bool,
     /// The longest information field that the card sends on T=1, however much the terminal takes.
     pub largest_field: u8,
-    /// On T=1 the card believes a block when so many etu have passed behind it in silence: more than
-    /// a character, and an octet too much is seen. 0 where octets come whole and without a pace.
+    /// On T=1 the card believes a block when so many etu have passed behind it in silence: more
+    /// than a character, and an octet too much is seen. 0 where octets come whole and without a
+    /// pace.
     pub settle_etu: u64,
 }
 

@@ -1,11 +1,11 @@
 //! Real time on the line: when octets that the operating system delivers at once would have
 //! arrived, and when the card's octets leave.
 //!
-//! A pseudo terminal has no speed. With `--pace` the card takes as long as the wire would. Characters
-//! of one side begin one character time apart, the card begins its guard time after the terminal's
-//! last character began, and whoever listens has a character when its parity bit has passed. All
-//! moments are computed from the one before, in fractions of a microsecond, so a late wake-up delays
-//! one octet and not the rest.
+//! A pseudo terminal has no speed. With `--pace` the card takes as long as the wire would.
+//! Characters of one side begin one character time apart, the card begins its guard time after the
+//! terminal's last character began, and whoever listens has a character when its parity bit has
+//! passed. All moments are computed from the one before, in fractions of a microsecond, so a late
+//! wake-up delays one octet and not the rest.
 
 use cam_types::Instant;
 use iso7816::etu::LineParams;

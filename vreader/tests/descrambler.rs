@@ -1,5 +1,5 @@
-//! A descrambler that refuses, behind the card thread: told once by name, dark meanwhile, well again
-//! by itself.
+//! A descrambler that refuses, behind the card thread: told once by name, dark meanwhile, well
+//! again by itself.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
 use cam_core::{AccessStatus, ControlWords, Event, SessionId};

@@ -1,4 +1,5 @@
-//! The card thread with `vcard serve` behind it: what becomes of a card, and of a reader, that goes.
+//! The card thread with `vcard serve` behind it: what becomes of a card, and of a reader, that
+//! goes.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 
 use cam_core::{CardState, Config, Event};

@@ -133,7 +133,8 @@ fn several_readers_at_once() {
     });
 }
 
-/// A secure module in a reader, over either protocol: also the command that brings data here and brings none to a card.
+/// A secure module in a reader, over either protocol: also the command that brings data here and
+/// brings none to a card.
 #[test]
 fn a_secure_module_in_a_reader() {
     let demo = include_str!("../../examples/demo/psam.toml");

@@ -32,8 +32,8 @@ const SMALL_FRAMES: Channel = Channel::Antenna { frame: 32 };
 /// The events that the demo's purse can pay for.
 const EVENTS: u32 = 8;
 
-/// The purchase that keeps the card busiest, of all that the purse can pay for: a record of the purchase log lies on one
-/// page or two.
+/// The purchase that keeps the card busiest, of all that the purse can pay for: a record of the
+/// purchase log lies on one page or two.
 fn busiest(programme: Programme) -> Bought {
     let mut stb = SetTopBox::tuned();
     let thinking =

@@ -110,7 +110,8 @@ impl Row {
         }
     }
 
-    /// With a secure module at a second reader: one of the two cards works at a time, and the module's is the last answer.
+    /// With a secure module at a second reader: one of the two cards works at a time, and the
+    /// module's is the last answer.
     pub fn and_module(self, channel: Channel, exchanges: &[Exchange]) -> Self {
         let module = Self::new(&self.what, channel, exchanges, None);
         Self {

@@ -16,8 +16,8 @@ const fn before(micros: u64) -> Instant {
     Instant::from_micros(micros - 1_000_000)
 }
 
-/// The one that the rigs of this run begin at: STBCAM_FIRST_MOMENT_US, by which `make test-targets` runs
-/// the tests of the machines from all of them; otherwise a clock that has just begun.
+/// The one that the rigs of this run begin at: STBCAM_FIRST_MOMENT_US, by which `make test-targets`
+/// runs the tests of the machines from all of them; otherwise a clock that has just begun.
 pub fn first() -> Instant {
     let given = std::env::var("STBCAM_FIRST_MOMENT_US").ok();
     given.map_or(MOMENTS[0], |micros| {

@@ -1,5 +1,5 @@
-//! ISO/IEC 14443 type A at 106 kbit/s, as `docs/spec/card.md`, section 7, has it: how long a command and its answer are
-//! in the air.
+//! ISO/IEC 14443 type A at 106 kbit/s, as `docs/spec/card.md`, section 7, has it: how long a
+//! command and its answer are in the air.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ const CARRIER: u64 = 13_560_000;
 const BIT: u64 = 128;
 /// PCB and CRC.
 const OVERHEAD: usize = 3;
-/// From the end of a frame of the reader's to the answer, and the other way round (14443-3, 6.2.1.1): 1,172 cycles at least.
+/// From the end of a frame of the reader's to the answer, and the other way round (14443-3,
+/// 6.2.1.1): 1,172 cycles at least.
 const TURN: u64 = 1_172;
 /// The card asks for more time when it has not answered for so long (FWI 8).
 const FRAME_WAIT: Duration = Duration::from_micros(77_300);
@@ -23,8 +24,8 @@ fn frame(octets: usize) -> Duration {
     cycles((1 + 9 * octets as u64 + 1) * BIT) + cycles(TURN)
 }
 
-/// The blocks of a message in frames of at most so many octets, each but the last answered by an R-block, and the octets
-/// of all frames.
+/// The blocks of a message in frames of at most so many octets, each but the last answered by an
+/// R-block, and the octets of all frames.
 fn chain(message: usize, largest: usize) -> (Duration, usize) {
     let mut time = Duration::ZERO;
     let mut octets = 0;
@@ -42,7 +43,8 @@ fn chain(message: usize, largest: usize) -> (Duration, usize) {
     }
 }
 
-/// Time in the air and octets of one exchange with a card that thinks so long, when no frame is larger at either end.
+/// Time in the air and octets of one exchange with a card that thinks so long, when no frame is
+/// larger at either end.
 pub fn exchange(
     command: usize,
     response: usize,

@@ -1,4 +1,5 @@
-//! The nominal card: what the virtual card really computes and writes, in the time of `docs/spec/card.md`, section 7.
+//! The nominal card: what the virtual card really computes and writes, in the time of
+//! `docs/spec/card.md`, section 7.
 
 use crate::demo;
 use cam_types::meter;

@@ -1,4 +1,5 @@
-//! A box buys a programme and watches it: the engine against the virtual card, on a clock that stands still.
+//! A box buys a programme and watches it: the engine against the virtual card, on a clock that
+//! stands still.
 
 use crate::demo::*;
 use crate::money::nominal::{Exchange, Watched};
@@ -41,7 +42,8 @@ impl Programme {
 
 /// What a box and its card said to each other.
 pub struct Bought {
-    /// From the card's answer to reset until it is ready: SELECT, CAS INFO, INITIALIZE UPDATE, EXTERNAL AUTHENTICATE.
+    /// From the card's answer to reset until it is ready: SELECT, CAS INFO, INITIALIZE UPDATE,
+    /// EXTERNAL AUTHENTICATE.
     pub session: Vec<Exchange>,
     /// VERIFY, PURCHASE and the ECM that gives the first control words.
     pub purchase: Vec<Exchange>,

@@ -67,8 +67,9 @@ impl Clean {
     }
 }
 
-/// After a failure: the card comes back by itself within `wait` and one start of what an undisturbed
-/// exchange would have taken, at the same rate, with nothing executed that nobody asked for.
+/// After a failure: the card comes back by itself within `wait` and one start of what an
+/// undisturbed exchange would have taken, at the same rate, with nothing executed that nobody asked
+/// for.
 fn comes_back<A: App>(
     wire: &mut Wire<A>,
     error: &LineError,

@@ -1,5 +1,5 @@
-//! Secure messaging over T=0: whatever one fault does to the line, an answer that verifies is the right
-//! one. The command is the ECM of a paired box to the real card.
+//! Secure messaging over T=0: whatever one fault does to the line, an answer that verifies is the
+//! right one. The command is the ECM of a paired box to the real card.
 use crate::{Clean, NOTICED, comes_back};
 use ecm_emm::card::{AccessStatus, EcmAnswer, INS_ECM};
 use hex_literal::hex;

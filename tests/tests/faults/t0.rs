@@ -23,8 +23,8 @@ struct Case {
 }
 
 impl Case {
-    /// Case 4: header 0..5, procedure byte, data 6..106, 61xx, GET RESPONSE 108..113, procedure byte,
-    /// answer 114..
+    /// Case 4: header 0..5, procedure byte, data 6..106, 61xx, GET RESPONSE 108..113, procedure
+    /// byte, answer 114..
     fn both_ways(back: u8) -> Self {
         let apdu = exchange(100, back);
         let seen = apdu[..105].to_vec();
@@ -126,8 +126,8 @@ fn a_lost_or_damaged_octet_fails_the_exchange_wherever_it_is() {
 #[test]
 fn a_doubled_octet_fails_the_exchange_but_for_these() {
     let terminal = From::Terminal;
-    // A header that has moved is another command, and so is one whose data has moved. The last octet
-    // of data, or of GET RESPONSE, comes when the card has all it wants.
+    // A header that has moved is another command, and so is one whose data has moved. The last
+    // octet of data, or of GET RESPONSE, comes when the card has all it wants.
     let table = [
         (of(terminal, "1-2 4 6-104 108-111"), of(terminal, "105 112")),
         (of(terminal, "1-4 6-104 108-111"), of(terminal, "105 112")),

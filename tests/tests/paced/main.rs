@@ -1,4 +1,5 @@
-//! How long the line takes, to the elementary time unit: nothing is added to what the standard asks.
+//! How long the line takes, to the elementary time unit: nothing is added to what the standard
+//! asks.
 //!
 //! The real card executes real commands, in no time of its own.
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]

@@ -140,7 +140,8 @@ fn a_box_without_power_settles_when_it_is_back() {
     }
 }
 
-/// Before the row is durable nothing is sent, whether the storage is slow, broken, or the power goes.
+/// Before the row is durable nothing is sent, whether the storage is slow, broken, or the power
+/// goes.
 #[test]
 fn nothing_is_sent_before_its_row_is_durable() {
     let (mut stb, offer) = at_the_cinema();

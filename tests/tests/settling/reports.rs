@@ -1,4 +1,5 @@
-//! Reports from the card's memory through the engine to whoever may open them, whatever is lost on the way.
+//! Reports from the card's memory through the engine to whoever may open them, whatever is lost on
+//! the way.
 
 use crate::{at_the_cinema, next_event};
 use cam_core::{AckResult, Event};
@@ -30,7 +31,8 @@ fn evening() -> Stb {
     stb
 }
 
-/// Events of the records in the box's pages, which lead from receipt to receipt; and the last receipt.
+/// Events of the records in the box's pages, which lead from receipt to receipt; and the last
+/// receipt.
 fn opened(stb: &mut Stb, nonce: [u8; 8]) -> (Vec<u32>, [u8; 8]) {
     let (mut events, mut chain) = (Vec::new(), None);
     while let Some(page) = stb.engine.report_page() {

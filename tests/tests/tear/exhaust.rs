@@ -1,5 +1,5 @@
-//! Every cut there is: at every page write with everything a torn page may hold, and again inside the recovery; and at
-//! every octet on the line.
+//! Every cut there is: at every page write with everything a torn page may hold, and again inside
+//! the recovery; and at every octet on the line.
 
 use crate::operation::Attempt;
 use std::collections::hash_map::DefaultHasher;

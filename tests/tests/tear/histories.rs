@@ -1,5 +1,6 @@
-//! Random histories over both interfaces: everything that moves money, PINs, repeats and replays, with the power cut and
-//! answers lost. The terminal's ledger, the card and the operator's account agree on every fen after every operation.
+//! Random histories over both interfaces: everything that moves money, PINs, repeats and replays,
+//! with the power cut and answers lost. The terminal's ledger, the card and the operator's account
+//! agree on every fen after every operation.
 //!
 //! `STBCAM_HISTORY=seed` runs the one history of that seed.
 
@@ -118,7 +119,8 @@ impl History {
         [Interface::Contact, Interface::Contactless][self.dice.roll(2)]
     }
 
-    /// One operation, disturbed or not, and settled with as many disturbances more. Whether it was made.
+    /// One operation, disturbed or not, and settled with as many disturbances more. Whether it was
+    /// made.
     fn act(
         &mut self,
         name: &'static str,

@@ -1,4 +1,5 @@
-//! Two transactions of one command: the second must not take the journal while the first one's pages are only there.
+//! Two transactions of one command: the second must not take the journal while the first one's
+//! pages are only there.
 
 use system_tests::memory::{CONTENTS, Cut, Memory};
 use vcard::nvm::{Nvm, PAGE};

@@ -20,7 +20,8 @@ pub struct Ledger {
     pub made: Vec<(TransactionType, u32)>,
     /// Programmes that were paid and not given back.
     pub owned: Vec<Owned>,
-    /// What the operator was told by reports, and the receipt up to which; what there is to be told.
+    /// What the operator was told by reports, and the receipt up to which; what there is to be
+    /// told.
     reported: usize,
     receipt: [u8; 8],
     pub to_report: Vec<(TransactionType, u32)>,
@@ -60,7 +61,8 @@ impl Ledger {
         self.to_report.push((kind, amount));
     }
 
-    /// The operator collects reports, follows their chain, finds in them what it knows of, and acknowledges.
+    /// The operator collects reports, follows their chain, finds in them what it knows of, and
+    /// acknowledges.
     pub fn collect(&mut self, card: &mut Card) -> Result<(), String> {
         assert!(!card.power_on().is_empty());
         let k_rcp = key(K_RCP);
@@ -107,7 +109,8 @@ impl Ledger {
         }
     }
 
-    /// The card's log holds the latest transactions, and its rights are the programmes that were not given back.
+    /// The card's log holds the latest transactions, and its rights are the programmes that were
+    /// not given back.
     pub fn agrees_in_full(&self, card: &mut Card) -> Result<(), String> {
         let inside = card.inspect().map_err(|error| error.to_string())?;
         let events = inside.rights.iter().filter(|line| line.starts_with("event "));

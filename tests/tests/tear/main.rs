@@ -1,5 +1,6 @@
-//! The power cut at every page write of everything that moves money, with everything that a torn page may hold, and cut
-//! again while the card recovers; and the line dead at every octet. Then the terminal recovers by itself (T13, T15, M1).
+//! The power cut at every page write of everything that moves money, with everything that a torn
+//! page may hold, and cut again while the card recovers; and the line dead at every octet. Then the
+//! terminal recovers by itself (T13, T15, M1).
 //!
 //! `make test-tear` runs it in full and prints the table.
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]

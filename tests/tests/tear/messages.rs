@@ -67,7 +67,8 @@ impl Operation for TopUp {
     }
 }
 
-/// WALLET_REFUND of the one programme that was bought: that its right has gone with it is an invariant of the account.
+/// WALLET_REFUND of the one programme that was bought: that its right has gone with it is an
+/// invariant of the account.
 pub struct Refund;
 
 impl Operation for Refund {

@@ -24,10 +24,12 @@ pub trait Operation: Sync {
         memory()
     }
 
-    /// The terminal does it at a card that has just been reset. Each round is one request of its own.
+    /// The terminal does it at a card that has just been reset. Each round is one request of its
+    /// own.
     fn attempt(&self, desk: &mut dyn Desk, round: u32) -> Attempt;
 
-    /// The terminal finds out what became of a lost answer, at a card that has just been reset: made or not.
+    /// The terminal finds out what became of a lost answer, at a card that has just been reset:
+    /// made or not.
     fn settle(&self, desk: &mut dyn Desk, lost: &[u8]) -> Result<bool, String>;
 
     /// How often the card has done it.
@@ -39,8 +41,8 @@ pub trait Operation: Sync {
     }
 }
 
-/// Settles what is open, asks the card whether it agrees, and tries again what was not made: in the end it is made
-/// exactly once. What the terminal found, or what cannot be.
+/// Settles what is open, asks the card whether it agrees, and tries again what was not made: in the
+/// end it is made exactly once. What the terminal found, or what cannot be.
 pub fn judge(
     operation: &dyn Operation,
     desk: &mut dyn Desk,

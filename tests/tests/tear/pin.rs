@@ -87,7 +87,8 @@ fn a_torn_right_pin_never_gives_more_tries_than_there_are() {
     every_octet(&case, "T=0", &atr::t0()).assert_sound(&ends);
 }
 
-/// CHANGE PIN: the old PIN holds, or the new one, and never both; a cut may cost a try, and gives none.
+/// CHANGE PIN: the old PIN holds, or the new one, and never both; a cut may cost a try, and gives
+/// none.
 #[test]
 fn a_torn_pin_change_leaves_one_pin() {
     let pin = |digits: &str| Pin::from_digits(digits).unwrap();

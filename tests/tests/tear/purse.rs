@@ -1,4 +1,5 @@
-//! Terminals and hosts at the purse: purchase, compound purchase, load; settled by GET TRANSACTION PROVE.
+//! Terminals and hosts at the purse: purchase, compound purchase, load; settled by GET TRANSACTION
+//! PROVE.
 
 use crate::account::Account;
 use crate::operation::{Attempt, Operation};
@@ -20,7 +21,8 @@ const DATE: BcdDate = BcdDate(hex!("20261201"));
 /// A gate's record: tag, length, value.
 const RECORD: [u8; 32] = hex!("21 1E 0102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E");
 
-/// A terminal serves one card a second; in the log of a card, two alike of one second cannot be told apart.
+/// A terminal serves one card a second; in the log of a card, two alike of one second cannot be
+/// told apart.
 fn time(round: u32) -> BcdTime {
     let bcd = |number: u32| (number / 10 * 16 + number % 10) as u8;
     BcdTime([0x20, bcd(round / 60 % 60), bcd(round % 60)])

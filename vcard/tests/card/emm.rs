@@ -181,7 +181,8 @@ fn a_group_only_extends_and_never_beyond_the_horizon() {
     assert_eq!(status(&mut card, &package(7, to(1))), AccessStatus::NO_RIGHT);
 }
 
-/// T4: every command under every role and table that is not permitted is refused, and nothing written.
+/// T4: every command under every role and table that is not permitted is refused, and nothing
+/// written.
 #[test]
 fn permission_is_the_roles_not_the_tables() {
     let commands = [
@@ -349,7 +350,8 @@ fn signed(seq: u32, commands: &[EmmCommand], with: &SigningKey) -> Vec<u8> {
     section
 }
 
-/// T4: what all cards can seal counts only with the operator's signature, and its numbers are its own.
+/// T4: what all cards can seal counts only with the operator's signature, and its numbers are its
+/// own.
 #[test]
 fn signed_messages_have_their_own_window() {
     let mut card = card_with_signature();

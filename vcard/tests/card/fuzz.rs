@@ -1,4 +1,5 @@
-//! Whatever comes in at the door: no panic, no 6F00, and without a session nothing changes (T16, T24).
+//! Whatever comes in at the door: no panic, no 6F00, and without a session nothing changes (T16,
+//! T24).
 
 use ecm_emm::card::{AID_CAS, AID_ISD, AID_PURSE};
 use proptest::prelude::*;
@@ -64,8 +65,8 @@ proptest! {
         prop_assert_eq!(card.status().balance.fen(), 10_000);
     }
 
-    /// Commands of the purse in any order, their parameters and lengths right or nearly so: all its machines are
-    /// reached, and without a right MAC nothing moves.
+    /// Commands of the purse in any order, their parameters and lengths right or nearly so: all its
+    /// machines are reached, and without a right MAC nothing moves.
     #[test]
     fn without_keys_no_money_moves(
         contactless: bool,
@@ -120,7 +121,8 @@ const PURSE_COMMANDS: &[([u8; 4], usize)] = &[
     ([0x84, 0x24, 0x00, 0x00], 12),
 ];
 
-/// Beginnings of data that get past the first look: key index and small amount, records, file, PINs.
+/// Beginnings of data that get past the first look: key index and small amount, records, file,
+/// PINs.
 fn beginning() -> impl Strategy<Value = &'static [u8]> {
     prop_oneof![
         3 => Just(&[][..]),

@@ -1,6 +1,7 @@
 //! The passbook at the card: byte for byte, by the terminal's flows, and cut at every write.
 //!
-//! The numbers are OpenSSL's, by the commands of `wallet/tests/passbook.rs`; 71A6AFDC is the first random number here.
+//! The numbers are OpenSSL's, by the commands of `wallet/tests/passbook.rs`; 71A6AFDC is the first
+//! random number here.
 
 use crate::purse::{dpk, dtk};
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
@@ -231,7 +232,8 @@ fn limit(card: &mut Card, limit: u32) -> Result<u32, Reason> {
     }
 }
 
-/// One account through all that can happen to it; what can be drawn and the numbers agree at every step.
+/// One account through all that can happen to it; what can be drawn and the numbers agree at every
+/// step.
 #[test]
 fn a_life_of_a_passbook() {
     let mut card = holder();
@@ -381,8 +383,9 @@ fn the_file_says_what_is_wrong() {
     assert_eq!(send(&mut holder(), &hex!("00B0950801")).0, [0x03]);
 }
 
-/// A commit in its middle, at every page write × every torn content × every write of the recovery: it has taken place
-/// or it has not, and the card proves which; the terminal that settles by itself comes to the same.
+/// A commit in its middle, at every page write × every torn content × every write of the recovery:
+/// it has taken place or it has not, and the card proves which; the terminal that settles by itself
+/// comes to the same.
 #[test]
 fn torn_commits_are_made_or_not() {
     let before = image();
@@ -453,7 +456,8 @@ fn torn_commits_are_made_or_not() {
     }
 }
 
-/// The answer to DEBIT FOR UNLOAD is lost, or the command is: the host asks, and credits the account once or not.
+/// The answer to DEBIT FOR UNLOAD is lost, or the command is: the host asks, and credits the
+/// account once or not.
 #[test]
 fn a_lost_unload_is_settled() {
     for sent in [true, false] {

@@ -180,7 +180,8 @@ fn wrong_mac2s_lock_it() {
     assert_eq!(send(&mut card, &INIT).1, 0x6A81);
 }
 
-/// The key is 3DES(master, F) ‖ 3DES(master, ¬F) = BE7251E3F82BA5E04EFDDC2D00C985D3; the MAC is algorithm 3.
+/// The key is 3DES(master, F) ‖ 3DES(master, ¬F) = BE7251E3F82BA5E04EFDDC2D00C985D3; the MAC is
+/// algorithm 3.
 #[test]
 fn des_crypt_encrypts_and_makes_macs() {
     let deliver = hex!("801A250108 1122334455667788");
@@ -303,8 +304,8 @@ fn a_module_that_fails_moves_no_money_and_undoes_none() {
     assert_eq!(crate::purse::balance(&mut purse), receipt.balance);
 }
 
-/// The module loses its power inside 80 70: the purchase has not begun for the card, and is made again after a reset,
-/// under a number that was not used.
+/// The module loses its power inside 80 70: the purchase has not begun for the card, and is made
+/// again after a reset, under a number that was not used.
 #[test]
 fn a_module_that_dies_at_its_start_costs_a_number_and_no_money() {
     let identity = CardIdentity::of_serial(hex!("90000000000000004711"));
@@ -332,8 +333,8 @@ fn a_module_that_dies_at_its_start_costs_a_number_and_no_money() {
     }
 }
 
-/// The power cut at every page write, with every torn content, and at every write of the recovery: a number whose
-/// MAC1 has left never comes again.
+/// The power cut at every page write, with every torn content, and at every write of the recovery:
+/// a number whose MAC1 has left never comes again.
 #[test]
 fn no_cut_gives_a_terminal_sequence_twice() {
     let before = memory_of(DEMO);

@@ -215,8 +215,8 @@ fn a_programme_shows_in_the_purse() {
     assert_eq!((sw, &proof[..4], &proof[4..]), (0x9000, &[0; 4][..], &paid.tac[..]));
 }
 
-/// What moves with money lies together: a page of it and a page of the log, each once into the journal and once home,
-/// and the commit page. Four records of the log share a page.
+/// What moves with money lies together: a page of it and a page of the log, each once into the
+/// journal and once home, and the commit page. Four records of the log share a page.
 #[test]
 fn money_moves_in_five_page_writes() {
     let mut card = purse();
@@ -239,7 +239,8 @@ fn money_moves_in_five_page_writes() {
     assert_eq!(card.status().page_writes - before, 5);
 }
 
-/// Two loads of one second are alike but for their numbers: the first one's record does not settle the second as made.
+/// Two loads of one second are alike but for their numbers: the first one's record does not settle
+/// the second as made.
 #[test]
 fn a_lost_load_is_not_taken_for_its_twin() {
     let mut card = card();

@@ -1,4 +1,5 @@
-//! REPORT and ACK: every record goes out sealed and chained, and gives way only when it has arrived.
+//! REPORT and ACK: every record goes out sealed and chained, and gives way only when it has
+//! arrived.
 
 use cam_types::{BcdDate, BcdTime, CardId, Epoch, EventId, Fen, TerminalId};
 use ecm_emm::OpenError;

@@ -1,5 +1,6 @@
-//! Sessions recorded with an applet of others, played to our card: with its keys, versions and random numbers ours
-//! answers octet for octet alike, but where `docs/spec/purse.md` section 6 says otherwise.
+//! Sessions recorded with an applet of others, played to our card: with its keys, versions and
+//! random numbers ours answers octet for octet alike, but where `docs/spec/purse.md` section 6 says
+//! otherwise.
 
 use ecm_emm::card::AID_PURSE;
 use serde_json::Value;
@@ -68,7 +69,8 @@ fn ours(step: &Value, proofs: &Proofs) -> (Vec<u8>, Vec<u8>) {
     match command[..] {
         // A wrong PIN is 63Cx, which nobody takes for a wrong length.
         [0x00, 0x20, ..] if sw[0] == 0x6C => sw = vec![0x63, 0xC0 | sw[1]],
-        // The log shows the number after the transaction; so does the proof, at any time, with MAC2.
+        // The log shows the number after the transaction; so does the proof, at any time, with
+        // MAC2.
         [0x00, 0xB2, ..] => data[1] += 1,
         [0x80, 0x5A, 0x00, kind, 0x02, ..] => {
             command[6] += 1;

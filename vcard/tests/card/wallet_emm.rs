@@ -47,7 +47,8 @@ fn a_top_up_counts_once() {
     assert_eq!(balance(&mut card), 10_800);
 }
 
-/// T9, T34: the contactless interface takes no message, neither new nor old; a top-up counts once on the other.
+/// T9, T34: the contactless interface takes no message, neither new nor old; a top-up counts once
+/// on the other.
 #[test]
 fn a_top_up_counts_once_across_both_interfaces() {
     let mut card = card();

@@ -160,7 +160,8 @@ impl T1 {
         }
     }
 
-    /// What has come is a block, or none: one that was cut short, or that does not end where it says.
+    /// What has come is a block, or none: one that was cut short, or that does not end where it
+    /// says.
     fn block_over(&mut self, now: Instant) {
         self.over = None;
         let block = std::mem::take(&mut self.received);
