@@ -6,7 +6,7 @@ use clap::Args;
 
 /// What every command takes.
 #[derive(Args, Clone, Debug)]
-pub struct Common {
+pub(crate) struct Common {
     /// Say everything as JSON, one object a line (see `stbcam --help`)
     #[arg(long, global = true)]
     pub json: bool,
@@ -22,19 +22,19 @@ pub struct Common {
 
 /// A reader.
 #[derive(Args, Clone, Debug)]
-pub struct ReaderArgs {
+pub(crate) struct ReaderArgs {
     /// The reader's address, as in serial:/dev/ttyUSB0 (see `stbcam --help`)
     #[arg(long, value_name = "URL")]
     pub reader: String,
 }
 
 impl Common {
-    pub const fn out(&self) -> Out {
+    pub(crate) const fn out(&self) -> Out {
         Out { json: self.json }
     }
 
     /// The trace, if one is wanted.
-    pub fn trace(&self) -> Result<Option<Trace>, Failure> {
+    pub(crate) fn trace(&self) -> Result<Option<Trace>, Failure> {
         let Some(path) = &self.trace else { return Ok(None) };
         let trace =
             Trace::to(path, self.json).map_err(|error| format!("--trace {path}: {error}"))?;

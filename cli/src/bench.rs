@@ -18,14 +18,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// GET RESPONSE: nothing waits, so that it changes nothing, and any answer will do.
-pub const QUESTION: [u8; 5] = [0x00, 0xC0, 0x00, 0x00, 0x00];
+pub(crate) const QUESTION: [u8; 5] = [0x00, 0xC0, 0x00, 0x00, 0x00];
 
 /// How long a card may take to say that it is still there.
-pub const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether SIGINT or SIGTERM has come.
 #[derive(Clone)]
-pub struct Stop {
+pub(crate) struct Stop {
     stopped: Arc<AtomicBool>,
     /// Ends any wait when one comes.
     pub waker: Waker,
@@ -33,7 +33,7 @@ pub struct Stop {
 
 impl Stop {
     /// From here on signals end waits instead of the process, so that the card is switched off.
-    pub fn on_signals() -> Result<Self, Failure> {
+    pub(crate) fn on_signals() -> Result<Self, Failure> {
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGTERM);
         signals.add(Signal::SIGINT);
@@ -54,14 +54,14 @@ impl Stop {
         thread.map(|_| stop).map_err(|error| Failure::Failed(format!("signals: {error}")))
     }
 
-    pub fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
     }
 }
 
 /// What to do when no card answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Wait {
+pub(crate) enum Wait {
     /// Say so.
     Never,
     /// Look again and again, until one answers or a signal comes.
@@ -76,7 +76,7 @@ impl From<bool> for Wait {
 }
 
 /// A card on a reader.
-pub struct Bench {
+pub(crate) struct Bench {
     pub slot: Slot,
     pub stop: Stop,
     pub clock_hz: u32,
@@ -92,12 +92,12 @@ impl Bench {
     /// How often a card that is to leave is looked for.
     const LOOK: Duration = Duration::from_millis(200);
 
-    pub fn open(url: &str, common: &Common) -> Result<Self, Failure> {
+    pub(crate) fn open(url: &str, common: &Common) -> Result<Self, Failure> {
         Self::with(url, common.trace()?, Stop::on_signals()?)
     }
 
     /// A second reader beside this one. Its exchanges are in no trace.
-    pub fn beside(&self, url: &str) -> Result<Self, Failure> {
+    pub(crate) fn beside(&self, url: &str) -> Result<Self, Failure> {
         Self::with(url, None, self.stop.clone())
     }
 
@@ -135,12 +135,12 @@ impl Bench {
     }
 
     /// Brings the card up.
-    pub fn activate(&mut self) -> Result<Atr, SlotError> {
+    pub(crate) fn activate(&mut self) -> Result<Atr, SlotError> {
         self.slot.activate(&self.stop.waker)
     }
 
     /// Brings the card up, or waits for one.
-    pub fn bring_up(&mut self, wait: Wait) -> Result<Atr, SlotError> {
+    pub(crate) fn bring_up(&mut self, wait: Wait) -> Result<Atr, SlotError> {
         loop {
             match self.activate() {
                 Err(error) if wait == Wait::ForCard && no_card(&error) => {}
@@ -153,7 +153,7 @@ impl Bench {
     }
 
     /// Waits until the card has left, or a signal comes.
-    pub fn wait_gone(&mut self) {
+    pub(crate) fn wait_gone(&mut self) {
         while !self.stop.is_stopped() && self.slot.reader().is_some() {
             let gone = match self.slot.detects() {
                 true => !matches!(self.slot.present(), Ok(Presence::Present)),
@@ -168,7 +168,7 @@ impl Bench {
     }
 
     /// What came as an answer to the last reset, in logical octets.
-    pub fn heard(&self) -> Vec<u8> {
+    pub(crate) fn heard(&self) -> Vec<u8> {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         match heard.first() {
             Some(0x03) => heard.iter().map(|octet| Convention::Inverse.map(*octet)).collect(),
@@ -177,7 +177,7 @@ impl Bench {
     }
 
     /// Why the card is not up, and what may help.
-    pub fn not_up(&mut self, error: &SlotError) -> String {
+    pub(crate) fn not_up(&mut self, error: &SlotError) -> String {
         let heard = self.heard();
         if no_card(error) && heard.is_empty() {
             return match self.slot.present() {
@@ -207,7 +207,7 @@ impl Bench {
 }
 
 /// Whether that is how a slot without a card behaves.
-pub fn no_card(error: &SlotError) -> bool {
+pub(crate) fn no_card(error: &SlotError) -> bool {
     match error {
         SlotError::Line(error) => error.cause() == Cause::Mute,
         SlotError::Reader(error) => error.gone() == Gone::Removed,

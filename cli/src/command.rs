@@ -22,7 +22,7 @@ use std::process::ExitCode;
 /// set-top box. A reader is given by its address, as in `stbcam_config_t`.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "stbcam", version)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
     pub common: Common,
     #[command(subcommand)]
@@ -30,7 +30,7 @@ pub struct Cli {
 }
 
 #[derive(Clone, Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Reset the card and print its answer to reset
     #[command(after_long_help = help::ATR, override_usage = help::ATR_USAGE)]
     Atr(atr::AtrArgs),
@@ -55,21 +55,21 @@ pub enum Command {
 }
 
 #[derive(Clone, Debug, Subcommand)]
-pub enum Card {
+pub(crate) enum Card {
     /// Print what becomes of card and reader, until SIGINT or SIGTERM
     #[command(after_long_help = help::WATCH)]
     Watch(ReaderArgs),
 }
 
 #[derive(Clone, Debug, Subcommand)]
-pub enum Line {
+pub(crate) enum Line {
     /// Print what the port can do: modem lines, bit rates, parity, latency
     #[command(after_long_help = help::LINE)]
     Test(ReaderArgs),
 }
 
 /// Parses the command line and does what it says.
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let matches = Cli::command().after_long_help(help::general()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     env_logger::init();

@@ -8,7 +8,7 @@ mod historical;
 mod interface;
 mod speed;
 
-pub use speed::rate;
+pub(crate) use speed::rate;
 
 use interface::{Interface, Line};
 use iso7816::atr::{Atr, AtrPolicy, Expect};
@@ -16,7 +16,7 @@ use speed::mhz;
 
 /// What some octets of an answer to reset say.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Row<'a> {
+pub(crate) struct Row<'a> {
     /// Index of the first of them; TS is 0.
     pub at: usize,
     /// The octets; none where something is missing.
@@ -29,7 +29,7 @@ pub struct Row<'a> {
 
 /// Says what every octet of an answer to reset means to a reader with this card clock. The octets
 /// are logical ones, TS is 3B or 3F.
-pub fn explain(octets: &[u8], clock_hz: u32) -> Vec<Row<'_>> {
+pub(crate) fn explain(octets: &[u8], clock_hz: u32) -> Vec<Row<'_>> {
     let mut rows = Rows { octets, at: 0, rows: Vec::new() };
     let Some(&ts) = octets.first() else {
         rows.missing("TS");
@@ -61,7 +61,7 @@ pub fn explain(octets: &[u8], clock_hz: u32) -> Vec<Row<'_>> {
 }
 
 /// What is odd about an answer to reset, or why it is none; nothing for most.
-pub fn oddities(octets: &[u8], clock_hz: u32) -> Option<String> {
+pub(crate) fn oddities(octets: &[u8], clock_hz: u32) -> Option<String> {
     let atr = match Atr::parse(octets, AtrPolicy::TOLERANT) {
         Ok(atr) => atr,
         Err(error) => return Some(format!("not usable: {error}")),

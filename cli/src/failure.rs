@@ -4,7 +4,7 @@ use std::io;
 
 /// Why a job was not done.
 #[derive(Debug)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The command line is wrong.
     Usage(String),
     /// It did not work.
@@ -21,7 +21,7 @@ pub enum Failure {
 
 impl Failure {
     /// What it says; the exit status is documented in `--help`.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         match self {
             Self::Refused => "",
             Self::Usage(why)
@@ -32,7 +32,7 @@ impl Failure {
         }
     }
 
-    pub const fn status(&self) -> u8 {
+    pub(crate) const fn status(&self) -> u8 {
         match self {
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,

@@ -1,13 +1,13 @@
 //! What follows the options in `--help`.
 mod money;
 
-pub use money::{CAPP, GATE, LOAD, PROVE, PURCHASE, TILL, WALLET};
+pub(crate) use money::{CAPP, GATE, LOAD, PROVE, PURCHASE, TILL, WALLET};
 
 use crate::secrets;
 use stb_shim::readers::ADDRESSES;
 
 /// `stbcam --help`
-pub fn general() -> String {
+pub(crate) fn general() -> String {
     format!("{GENERAL}{ADDRESSES}{GENERAL_JSON}{}{GENERAL_END}", secrets::list())
 }
 
@@ -67,11 +67,11 @@ answer was an error, or card, PSAM or terminal said no to a transaction; 4 a tra
 money may have moved; 5 an earlier one was settled first, and this one has not begun. With all but 0 and 4
 no money has moved by the command; a batch tells of each entry.";
 
-pub const ATR_USAGE: &str = "\
+pub(crate) const ATR_USAGE: &str = "\
 stbcam atr [OPTIONS] --reader <URL>
        stbcam atr [OPTIONS] --hex <HEX>";
 
-pub const ATR: &str = "\
+pub(crate) const ATR: &str = "\
 Examples:
   stbcam atr --reader 'serial:/dev/ttyUSB0?clock=6000000'
   stbcam atr --explain --hex 3F672500212000400F689F00 --clock 6000000
@@ -81,7 +81,7 @@ rate and guard time after PPS. With --explain one line follows for every octet: 
 ISO/IEC 7816-3, what it says to a reader with this clock. What is odd but tolerated is told in a line
 \"odd:\". When the card does not come up, what it sent is explained all the same.";
 
-pub const APDU: &str = "\
+pub(crate) const APDU: &str = "\
 Examples:
   stbcam apdu '00 A4 04 00 08 F053544243415301 00' '80 32 00 00 00' --reader serial:/dev/ttyUSB0
   stbcam apdu --reader serial:/dev/ttyUSB0 - < dialogue.txt
@@ -93,7 +93,7 @@ fails the message says whether the card may have executed it.
 
 Exit status 3: the last status word was not 90xx, 61xx, 62xx or 63xx.";
 
-pub const WATCH: &str = "\
+pub(crate) const WATCH: &str = "\
 Example:
   stbcam card watch --json --reader serial:/dev/ttyUSB0
 
@@ -104,7 +104,7 @@ and whether it is mute or gone cannot be told.
 
 SIGINT or SIGTERM: exit status 0, and the card is switched off.";
 
-pub const LINE: &str = "\
+pub(crate) const LINE: &str = "\
 Example:
   stbcam line test --reader 'serial:/dev/ttyUSB0?echo=1'
 

@@ -3,7 +3,7 @@ use std::fmt;
 
 /// Reads pairs of hexadecimal digits; blanks may stand between them. The error does not repeat the
 /// digits: they may be a PIN.
-pub fn parse(text: &str) -> Result<Vec<u8>, HexError> {
+pub(crate) fn parse(text: &str) -> Result<Vec<u8>, HexError> {
     let mut digits = Vec::new();
     for (at, character) in text.chars().enumerate().filter(|(_, c)| !c.is_whitespace()) {
         let digit = character.to_digit(16).and_then(|digit| u8::try_from(digit).ok());
@@ -18,14 +18,14 @@ pub fn parse(text: &str) -> Result<Vec<u8>, HexError> {
 }
 
 /// In pairs, with blanks between.
-pub fn text(octets: &[u8]) -> String {
+pub(crate) fn text(octets: &[u8]) -> String {
     let pairs: Vec<String> = octets.iter().map(|octet| format!("{octet:02X}")).collect();
     pairs.join(" ")
 }
 
 /// Why text is not octets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum HexError {
+pub(crate) enum HexError {
     Empty,
     Odd { digits: usize },
     Digit { place: usize },

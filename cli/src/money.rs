@@ -1,12 +1,12 @@
 //! What the money commands share: keys, durable state, and a terminal with a card in its reader.
-pub mod args;
-pub mod batch;
-pub mod card;
-pub mod fares;
-pub mod journal;
-pub mod keys;
-pub mod pin;
-pub mod port;
-pub mod state;
-pub mod table;
-pub mod terminal;
+pub(crate) mod args;
+pub(crate) mod batch;
+pub(crate) mod card;
+pub(crate) mod fares;
+pub(crate) mod journal;
+pub(crate) mod keys;
+pub(crate) mod pin;
+pub(crate) mod port;
+pub(crate) mod state;
+pub(crate) mod table;
+pub(crate) mod terminal;

@@ -1,8 +1,8 @@
 //! What the program says: a line of text, or with `--json` an object.
-pub mod money;
+pub(crate) mod money;
 mod port;
 
-pub use port::{Latency, LatencyOf, Port, Rate};
+pub(crate) use port::{Latency, LatencyOf, Port, Rate};
 
 use crate::explain::Row;
 use crate::hex;
@@ -16,7 +16,7 @@ use std::io::{self, Write as _};
 /// One thing to say. The names of its fields are documented in `stbcam --help` and do not change.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Record {
+pub(crate) enum Record {
     /// An answer to reset, and how the line runs since.
     Atr {
         atr: String,
@@ -66,7 +66,7 @@ pub enum Record {
 
 /// How the line of a card that is up runs.
 #[derive(Clone, Debug, Serialize)]
-pub struct Running {
+pub(crate) struct Running {
     /// T of the protocol: 0, 1 or 14.
     protocol: u8,
     level: &'static str,
@@ -86,7 +86,7 @@ struct Rates {
 }
 
 impl Running {
-    pub fn new(line: &CardLine) -> Self {
+    pub(crate) fn new(line: &CardLine) -> Self {
         let (level, told) = match line.level() {
             Level::Characters => ("characters", true),
             Level::Tpdu => ("tpdu", true),
@@ -116,7 +116,7 @@ impl Rates {
 /// What has become of the card.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum CardState {
+pub(crate) enum CardState {
     Absent,
     Inserted,
     Up,
@@ -128,18 +128,18 @@ pub enum CardState {
 /// What has become of the reader.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ReaderState {
+pub(crate) enum ReaderState {
     Watching,
     Unplugged,
     Replugged,
 }
 
 impl Record {
-    pub fn atr(octets: &[u8], line: Option<Running>, odd: Option<String>) -> Self {
+    pub(crate) fn atr(octets: &[u8], line: Option<Running>, odd: Option<String>) -> Self {
         Self::Atr { atr: hex::text(octets), line, odd }
     }
 
-    pub fn card(t: f64, state: CardState, atr: Option<&Atr>, why: Option<String>) -> Self {
+    pub(crate) fn card(t: f64, state: CardState, atr: Option<&Atr>, why: Option<String>) -> Self {
         Self::Card { t, state, atr: atr.map(|atr| hex::text(atr.octets())), why }
     }
 }
@@ -242,14 +242,14 @@ impl fmt::Display for Running {
 
 /// Where records go: standard output.
 #[derive(Clone, Copy, Debug)]
-pub struct Out {
+pub(crate) struct Out {
     /// As objects, one a line.
     pub json: bool,
 }
 
 impl Out {
     /// Says it at once: whoever reads along should not wait for the next.
-    pub fn say(self, record: &Record) -> io::Result<()> {
+    pub(crate) fn say(self, record: &Record) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if self.json {
             serde_json::to_writer(&mut out, record)?;

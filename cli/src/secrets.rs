@@ -27,12 +27,12 @@ const SECRET: &[(u8, &str)] = &[
 ];
 
 /// Whether the command may carry a secret.
-pub fn may_carry(apdu: &[u8]) -> bool {
+pub(crate) fn may_carry(apdu: &[u8]) -> bool {
     apdu.get(1).is_some_and(|ins| SECRET.iter().any(|(secret, _)| secret == ins))
 }
 
 /// The command as it may be shown: of one that may carry a secret `..` for every octet of data.
-pub fn shown(apdu: &[u8]) -> String {
+pub(crate) fn shown(apdu: &[u8]) -> String {
     if !may_carry(apdu) {
         return hex::text(apdu);
     }
@@ -49,12 +49,12 @@ pub fn shown(apdu: &[u8]) -> String {
 }
 
 /// Two dots for each of this many octets.
-pub fn hidden(octets: usize) -> String {
+pub(crate) fn hidden(octets: usize) -> String {
     vec![".."; octets].join(" ")
 }
 
 /// The commands that may carry a secret, a line each, for `--help`.
-pub fn list() -> String {
+pub(crate) fn list() -> String {
     let mut text = String::new();
     for (ins, name) in SECRET {
         text.push_str(&format!("  {ins:02X}  {name}\n"));

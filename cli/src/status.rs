@@ -6,7 +6,7 @@
 use iso7816::apdu::StatusWord;
 
 /// What a status word says.
-pub fn meaning(sw: StatusWord) -> String {
+pub(crate) fn meaning(sw: StatusWord) -> String {
     if let Some(more) = sw.more_data() {
         return format!("normal end, {more} octets more by GET RESPONSE");
     }
@@ -36,7 +36,7 @@ pub fn meaning(sw: StatusWord) -> String {
 }
 
 /// Normal end or warning.
-pub const fn good(sw: StatusWord) -> bool {
+pub(crate) const fn good(sw: StatusWord) -> bool {
     matches!(sw.sw1(), 0x90 | 0x61 | 0x62 | 0x63)
 }
 

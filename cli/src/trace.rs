@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Write};
 
 /// A trace under way.
-pub struct Trace {
+pub(crate) struct Trace {
     sink: Box<dyn Write + Send>,
     json: bool,
     start: Instant,
@@ -63,7 +63,7 @@ impl What {
 
 impl Trace {
     /// A trace to this file, or with `-` to standard output.
-    pub fn to(path: &str, json: bool) -> io::Result<Self> {
+    pub(crate) fn to(path: &str, json: bool) -> io::Result<Self> {
         let sink: Box<dyn Write + Send> =
             if path == "-" { Box::new(io::stdout()) } else { Box::new(File::create(path)?) };
         Ok(Self::new(sink, json))
@@ -74,7 +74,7 @@ impl Trace {
     }
 
     /// Writes down what has passed.
-    pub fn see(&mut self, at: Instant, seen: &Seen<'_>) {
+    pub(crate) fn see(&mut self, at: Instant, seen: &Seen<'_>) {
         let plain = |what, octets: &[u8]| (what, hex::text(octets), String::new());
         let note = |what, text: String| (what, String::new(), text);
         let (what, octets, text) = match seen {
@@ -143,7 +143,7 @@ impl Trace {
 }
 
 /// To the microsecond.
-pub fn seconds(time: std::time::Duration) -> f64 {
+pub(crate) fn seconds(time: std::time::Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e6
 }
 

@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn waits_are_exact_where_asked() {
         std::thread::spawn(|| {
-            super::wait_exactly();
+            wait_exactly();
             assert_eq!(nix::sys::prctl::get_timerslack(), Ok(1));
         })
         .join()
@@ -52,7 +52,7 @@ mod tests {
         for second in [0, 2147, 2148, 4294, 4295, 2_147_483, 2_147_484, 4_294_967, i32::MAX] {
             let time = TimeSpec::new(second.into(), 999_999_999);
             let micros = u64::try_from(second).unwrap() * 1_000_000 + 999_999;
-            assert_eq!(super::moment(time), Instant::from_micros(micros), "second {second}");
+            assert_eq!(moment(time), Instant::from_micros(micros), "second {second}");
         }
     }
 
@@ -77,8 +77,8 @@ mod tests {
 
     #[test]
     fn goes_forward() {
-        let first = super::now();
+        let first = now();
         assert!(first.as_micros() > 0);
-        assert!(super::now() >= first);
+        assert!(now() >= first);
     }
 }

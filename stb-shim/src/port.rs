@@ -36,7 +36,7 @@ pub(crate) struct Ready {
 
 impl Port {
     /// Opens a port at this bit rate and locks it.
-    pub fn open(path: &str, baud: u32) -> Result<Self, ReaderError> {
+    pub(crate) fn open(path: &str, baud: u32) -> Result<Self, ReaderError> {
         let builder = serialport::new(path, baud).timeout(Duration::ZERO).exclusive(true);
         let tty = TTYPort::open(&builder).map_err(|error| open_error(path, &error))?;
         let port = Self { tty, path: path.to_owned() };
@@ -46,22 +46,22 @@ impl Port {
     }
 
     /// Its path.
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
     /// Its descriptor.
-    pub fn fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         sys::descriptor(&self.tty)
     }
 
     /// The port is gone.
-    pub fn lost(&self) -> ReaderError {
+    pub(crate) fn lost(&self) -> ReaderError {
         ReaderError::Lost { port: self.path.clone() }
     }
 
     /// EIO and its kin mean that the port is gone; anything else is told as it is.
-    pub fn error(&self, what: &'static str, why: Errno) -> ReaderError {
+    pub(crate) fn error(&self, what: &'static str, why: Errno) -> ReaderError {
         match why {
             Errno::EIO | Errno::ENXIO | Errno::ENODEV | Errno::EPIPE | Errno::EBADF => self.lost(),
             why => ReaderError::Io { port: self.path.clone(), what, why: io::Error::from(why) },
@@ -69,7 +69,7 @@ impl Port {
     }
 
     /// Sets the mode; the bit rate has to come out near enough.
-    pub fn set_mode(&self, mode: Mode) -> Result<(), ReaderError> {
+    pub(crate) fn set_mode(&self, mode: Mode) -> Result<(), ReaderError> {
         let wanted = mode.baud;
         let got = self.try_mode(mode)?;
         let off = u64::from(got.abs_diff(wanted));
@@ -85,39 +85,39 @@ impl Port {
     }
 
     /// Sets the mode, whatever bit rate comes out.
-    pub fn try_mode(&self, mode: Mode) -> Result<u32, ReaderError> {
+    pub(crate) fn try_mode(&self, mode: Mode) -> Result<u32, ReaderError> {
         sys::set_mode(self.fd(), mode).map_err(|why| self.error("set the mode", why))
     }
 
     /// Whether it checks parity and marks what is damaged, as far as its mode wants that.
-    pub fn marks_parity(&self) -> Result<bool, ReaderError> {
+    pub(crate) fn marks_parity(&self) -> Result<bool, ReaderError> {
         sys::marks_parity(self.fd()).map_err(|why| self.error("read the mode", why))
     }
 
     /// The modem lines; `None` on a port that has none.
-    pub fn modem_lines(&self) -> Result<Option<c_int>, ReaderError> {
+    pub(crate) fn modem_lines(&self) -> Result<Option<c_int>, ReaderError> {
         sys::modem_lines(self.fd()).map_err(|why| self.error("read modem lines", why))
     }
 
     /// Raises a modem line.
-    pub fn raise(&self, line: c_int) -> Result<(), ReaderError> {
+    pub(crate) fn raise(&self, line: c_int) -> Result<(), ReaderError> {
         let raised = sys::raise_modem_lines(self.fd(), line);
         raised.map_err(|why| self.error("switch a modem line", why))
     }
 
     /// Lets a modem line go low.
-    pub fn lower(&self, line: c_int) -> Result<(), ReaderError> {
+    pub(crate) fn lower(&self, line: c_int) -> Result<(), ReaderError> {
         let lowered = sys::drop_modem_lines(self.fd(), line);
         lowered.map_err(|why| self.error("switch a modem line", why))
     }
 
     /// Throws away what was received and what was not sent.
-    pub fn flush(&self) -> Result<(), ReaderError> {
+    pub(crate) fn flush(&self) -> Result<(), ReaderError> {
         tcflush(self.fd(), FlushArg::TCIOFLUSH).map_err(|why| self.error("throw octets away", why))
     }
 
     /// Waits until the port has octets, or for the waker, until then at most.
-    pub fn wait(
+    pub(crate) fn wait(
         &self,
         until: Option<Instant>,
         waker: Option<&Waker>,
@@ -156,7 +156,7 @@ impl Port {
     }
 
     /// Reads what is there without waiting. `None`: nothing.
-    pub fn read(&self, buf: &mut [u8]) -> Result<Option<usize>, ReaderError> {
+    pub(crate) fn read(&self, buf: &mut [u8]) -> Result<Option<usize>, ReaderError> {
         match nix::unistd::read(self.fd(), buf) {
             // A raw terminal has no end of file: the other end has hung up.
             Ok(0) if !buf.is_empty() => Err(self.lost()),
@@ -167,7 +167,7 @@ impl Port {
     }
 
     /// Hands all octets to the port, which may take `limit` at most.
-    pub fn write(&self, mut octets: &[u8], limit: Duration) -> Result<(), ReaderError> {
+    pub(crate) fn write(&self, mut octets: &[u8], limit: Duration) -> Result<(), ReaderError> {
         let mut until = None;
         while !octets.is_empty() {
             match nix::unistd::write(self.fd(), octets) {
@@ -190,7 +190,7 @@ impl Port {
     /// Asks the port to hand octets on as they come: the latency timer of a USB adapter (FTDI
     /// waits 16 ms otherwise), and low latency of a UART. Without the right to do so the line is
     /// slower, not wrong.
-    pub fn low_latency(&self) -> Latency {
+    pub(crate) fn low_latency(&self) -> Latency {
         let name = fs::canonicalize(&self.path).unwrap_or_default();
         let device = Path::new("/sys/class/tty").join(name.file_name().unwrap_or_default());
         let timer = device.join("device/latency_timer");
@@ -242,7 +242,7 @@ fn open_error(path: &str, error: &serialport::Error) -> ReaderError {
 }
 
 fn permission(error: &serialport::Error) -> bool {
-    error.kind() == serialport::ErrorKind::Io(std::io::ErrorKind::PermissionDenied)
+    error.kind() == serialport::ErrorKind::Io(io::ErrorKind::PermissionDenied)
 }
 
 #[cfg(test)]

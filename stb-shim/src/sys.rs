@@ -214,9 +214,9 @@ pub(crate) struct Iso7816Mode {
 
 impl Iso7816Mode {
     /// SER_ISO7816_ENABLED; without it the port is a plain one.
-    pub const ENABLED: u32 = 1;
+    pub(crate) const ENABLED: u32 = 1;
     /// Where SER_ISO7816_T stands.
-    pub const T_SHIFT: u32 = 4;
+    pub(crate) const T_SHIFT: u32 = 4;
 }
 
 /// Switches the ISO 7816 mode of a UART, and reads back what the driver made of it.

@@ -3,10 +3,10 @@
 use iso7816::apdu::StatusWord;
 
 /// The offset is behind the end of the file.
-pub const OUT_OF_FILE: StatusWord = StatusWord(0x6B00);
+pub(crate) const OUT_OF_FILE: StatusWord = StatusWord(0x6B00);
 
 /// `le` octets from `offset` on; all that are left, if it does not say.
-pub fn read(file: &[u8], offset: usize, le: Option<u16>) -> Result<Vec<u8>, StatusWord> {
+pub(crate) fn read(file: &[u8], offset: usize, le: Option<u16>) -> Result<Vec<u8>, StatusWord> {
     let rest = file.get(offset..).filter(|rest| !rest.is_empty()).ok_or(OUT_OF_FILE)?;
     match le.map_or(256, usize::from) {
         256 => Ok(rest.to_vec()),

@@ -9,16 +9,16 @@ mod ecm;
 mod emm;
 mod held;
 mod info;
-pub mod log;
+pub(crate) mod log;
 mod purchase;
 mod receipt;
 mod report;
-pub mod rights;
-pub mod sharing;
-pub mod store;
+pub(crate) mod rights;
+pub(crate) mod sharing;
+pub(crate) mod store;
 mod time;
 
-pub use time::CasRam;
+pub(crate) use time::CasRam;
 
 use crate::context::Context;
 use crate::pin::{self, Verdict};
@@ -32,7 +32,7 @@ use ecm_emm::card::{
 use iso7816::apdu::{Command, StatusWord};
 
 /// The application at work on one command.
-pub struct Cas<'a> {
+pub(crate) struct Cas<'a> {
     /// What lasts: the memory, of which it reaches its own part.
     pub vault: &'a mut Vault,
     /// What ends with a reset, and in part with a session.
@@ -43,7 +43,7 @@ pub struct Cas<'a> {
 
 impl Cas<'_> {
     /// One command. An answer is never empty.
-    pub fn process(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+    pub(crate) fn process(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         if command.cla != 0x80 {
             return Err(StatusWord::UNKNOWN_CLA.into());
         }

@@ -98,7 +98,7 @@ impl Selected {
 }
 
 /// The operating system of a powered card: everything that a reset ends.
-pub struct Cos {
+pub(crate) struct Cos {
     interface: Interface,
     selected: Selected,
     channel: Channel,
@@ -109,7 +109,7 @@ pub struct Cos {
 
 impl Cos {
     /// After a reset: the issuer's domain is selected.
-    pub fn new(vault: &Vault, interface: Interface) -> Result<Self, Stop> {
+    pub(crate) fn new(vault: &Vault, interface: Interface) -> Result<Self, Stop> {
         let cas = vault.objects().cas.get(Context::CAS)?;
         Ok(Self {
             interface,
@@ -122,7 +122,7 @@ impl Cos {
     }
 
     /// One command APDU; data and status word come back, unless the power goes.
-    pub fn transmit(
+    pub(crate) fn transmit(
         &mut self,
         vault: &mut Vault,
         random: &mut Random,

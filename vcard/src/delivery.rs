@@ -9,7 +9,7 @@ use ecm_emm::keys::Role;
 use ecm_emm::suite::{SealKey, Suite};
 
 /// KEY_DELIVER. `allowed` are the suites of the key's role.
-pub fn deliver(
+pub(crate) fn deliver(
     pair: &mut KeyPair,
     delivery: &KeyDelivery,
     carrier: &Carrier,
@@ -48,7 +48,7 @@ pub fn deliver(
 }
 
 /// KEY_ACTIVATE: what is below `floor` is erased, once `epoch` and `floor` are held.
-pub fn activate(
+pub(crate) fn activate(
     pair: &mut KeyPair,
     target: KeyTarget,
     epoch: Epoch,
@@ -70,7 +70,12 @@ pub fn activate(
 }
 
 /// KEY_DESTROY. The key that carries the message does not destroy itself.
-pub fn destroy(pair: &mut KeyPair, target: KeyTarget, epoch: Epoch, carrier: &Carrier) -> Outcome {
+pub(crate) fn destroy(
+    pair: &mut KeyPair,
+    target: KeyTarget,
+    epoch: Epoch,
+    carrier: &Carrier,
+) -> Outcome {
     if carrier.epoch_in(target) == Some(epoch) {
         return refused(EmmDetail::TARGET);
     }
@@ -79,7 +84,7 @@ pub fn destroy(pair: &mut KeyPair, target: KeyTarget, epoch: Epoch, carrier: &Ca
 }
 
 /// SUITE_ALLOW: `allowed` is narrowed to `mask`, once every key of the role has a generation left.
-pub fn allow(allowed: &mut u16, mask: u16, pairs: &[KeyPair]) -> Outcome {
+pub(crate) fn allow(allowed: &mut u16, mask: u16, pairs: &[KeyPair]) -> Outcome {
     let narrowed = *allowed & mask;
     let held = pairs.iter().filter(|pair| pair.newest().is_some());
     if narrowed == *allowed {
@@ -93,7 +98,7 @@ pub fn allow(allowed: &mut u16, mask: u16, pairs: &[KeyPair]) -> Outcome {
 }
 
 /// EMM_LEVEL: forward only.
-pub const fn level(held: &mut u16, level: u16) -> Effect {
+pub(crate) const fn level(held: &mut u16, level: u16) -> Effect {
     if level < *held {
         return Effect::Stale(EmmDetail::NONE);
     }

@@ -1,6 +1,6 @@
 //! The issuer's security domain: who the card is, and the key sets that administer it.
 
-pub mod store;
+pub(crate) mod store;
 
 use crate::aid::Aid;
 use crate::context::{Context, Violation};
@@ -11,7 +11,7 @@ use iso7816::apdu::{Command, StatusWord};
 use store::{FIRST_KVN, KeySet};
 
 /// The key set of this key version.
-pub fn key_set(vault: &Vault, kvn: u8) -> Result<&KeySet, Stop> {
+pub(crate) fn key_set(vault: &Vault, kvn: u8) -> Result<&KeySet, Stop> {
     kvn.checked_sub(FIRST_KVN)
         .and_then(|n| {
             vault.objects().issuer.get(Context::ISSUER).ok()?.sets.get(n.into())?.as_ref()
@@ -20,7 +20,7 @@ pub fn key_set(vault: &Vault, kvn: u8) -> Result<&KeySet, Stop> {
 }
 
 /// A session with this key version has begun: its challenge must not come again.
-pub fn count_session(vault: &mut Vault, kvn: u8) -> Result<(), Stop> {
+pub(crate) fn count_session(vault: &mut Vault, kvn: u8) -> Result<(), Stop> {
     vault.change(|objects| {
         let sets = &mut objects.issuer.get_mut(Context::ISSUER)?.sets;
         if let Some(Some(set)) = kvn.checked_sub(FIRST_KVN).and_then(|n| sets.get_mut(n.into())) {
@@ -31,7 +31,7 @@ pub fn count_session(vault: &mut Vault, kvn: u8) -> Result<(), Stop> {
 }
 
 /// Shareable, for the purse: locks the card.
-pub fn lock(objects: &mut Objects, caller: Context) -> Result<(), Violation> {
+pub(crate) fn lock(objects: &mut Objects, caller: Context) -> Result<(), Violation> {
     caller.is_one_of(&[Aid::PURSE])?;
     objects.issuer.get_mut(Context::ISSUER)?.locked = true;
     Ok(())
@@ -47,7 +47,7 @@ const CARD_RECOGNITION: &[u8] = &[
 ];
 
 /// Commands of the issuer's domain.
-pub fn process(vault: &Vault, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+pub(crate) fn process(vault: &Vault, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
     match (command.cla & 0x80, command.ins, command.p1, command.p2) {
         // GET DATA: card recognition data.
         (_, 0xCA, 0x00, 0x66) => Ok(CARD_RECOGNITION.to_vec()),

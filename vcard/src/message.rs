@@ -12,7 +12,7 @@ use ecm_emm::suite::{SealKey, WrappedKey};
 
 /// What a command did. Commands that do nothing do not hinder the others of their message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// It is as it says now, perhaps because it was before.
     Applied,
     /// Something newer stands.
@@ -22,20 +22,20 @@ pub enum Effect {
 }
 
 /// An effect, or the reason why the whole message is not applied.
-pub type Outcome = Result<Effect, EmmResult>;
+pub(crate) type Outcome = Result<Effect, EmmResult>;
 
 /// Not yet; the carousel will bring it again.
-pub const fn later(detail: EmmDetail) -> EmmResult {
+pub(crate) const fn later(detail: EmmDetail) -> EmmResult {
     EmmResult::new(EmmOutcome::LATER, detail)
 }
 
 /// Never.
-pub const fn refused<T>(detail: EmmDetail) -> Result<T, EmmResult> {
+pub(crate) const fn refused<T>(detail: EmmDetail) -> Result<T, EmmResult> {
     Err(EmmResult::refused(detail))
 }
 
 /// The result of a message from the effects of its commands.
-pub fn total(effects: &[Effect]) -> EmmResult {
+pub(crate) fn total(effects: &[Effect]) -> EmmResult {
     let stale = effects.iter().find_map(|effect| match effect {
         Effect::Stale(detail) => Some(*detail),
         _ => None,
@@ -50,7 +50,7 @@ pub fn total(effects: &[Effect]) -> EmmResult {
 }
 
 /// Why a message was not applied: its result, or the card's power.
-pub enum Abort {
+pub(crate) enum Abort {
     /// Nothing has changed, and this is the answer.
     Result(EmmResult),
     /// The command ended.
@@ -76,7 +76,7 @@ impl From<Violation> for Abort {
 }
 
 /// The answer to a message whose seal does not open.
-pub const fn not_opened(error: OpenError) -> EmmDetail {
+pub(crate) const fn not_opened(error: OpenError) -> EmmDetail {
     match error {
         OpenError::Permission => EmmDetail::PERMISSION,
         OpenError::Suite => EmmDetail::SUITE,
@@ -87,7 +87,7 @@ pub const fn not_opened(error: OpenError) -> EmmDetail {
 }
 
 /// The key that carries a message.
-pub struct Carrier {
+pub(crate) struct Carrier {
     /// The key.
     pub key: SealKey,
     /// What it was derived for.
@@ -96,19 +96,19 @@ pub struct Carrier {
 
 impl Carrier {
     /// A key that came wrapped under this one.
-    pub fn unwrap(&self, wrapped: &WrappedKey) -> Result<KeyMaterial, EmmResult> {
+    pub(crate) fn unwrap(&self, wrapped: &WrappedKey) -> Result<KeyMaterial, EmmResult> {
         self.key
             .unwrap(&self.context, wrapped)
             .map_err(|_| EmmResult::refused(EmmDetail::AUTHENTICATION))
     }
 
     /// A key of 128 bits that came wrapped under this one.
-    pub fn unwrap_short(&self, wrapped: [u8; 24]) -> Result<KeyMaterial, EmmResult> {
+    pub(crate) fn unwrap_short(&self, wrapped: [u8; 24]) -> Result<KeyMaterial, EmmResult> {
         self.unwrap(&WrappedKey::Short(wrapped))
     }
 
     /// The carrier's own generation, if `target` is the key that carries.
-    pub fn epoch_in(&self, target: KeyTarget) -> Option<Epoch> {
+    pub(crate) fn epoch_in(&self, target: KeyTarget) -> Option<Epoch> {
         (target.role(self.context.role) == Some(self.context.role)).then_some(self.context.epoch)
     }
 }

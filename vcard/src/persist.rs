@@ -13,7 +13,7 @@ use ecm_emm::emm::Window;
 use ecm_emm::keys::KeyMaterial;
 
 /// Something that has its place in memory.
-pub trait Persist: Sized {
+pub(crate) trait Persist: Sized {
     /// Octets that it takes.
     const LEN: usize;
 

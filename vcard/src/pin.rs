@@ -2,7 +2,7 @@
 //!
 //! The counter goes down in memory before the PIN is compared, so that a cut saves no try (T15).
 
-pub mod store;
+pub(crate) mod store;
 
 use crate::aid::Aid;
 use crate::context::{Context, Violation};
@@ -16,7 +16,7 @@ use ecm_emm::card::PinBlock;
 
 /// What VERIFY found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The PIN is right; all tries are back.
     Right,
     /// The PIN is wrong; the tries that are left.
@@ -29,13 +29,17 @@ pub enum Verdict {
 const CLIENTS: &[Aid] = &[Aid::CAS, Aid::PURSE];
 
 /// Shareable: compares a PIN.
-pub fn verify(vault: &mut Vault, caller: Context, block: &PinBlock) -> Result<Verdict, Stop> {
+pub(crate) fn verify(
+    vault: &mut Vault,
+    caller: Context,
+    block: &PinBlock,
+) -> Result<Verdict, Stop> {
     caller.is_one_of(CLIENTS)?;
     compare(vault, block, None)
 }
 
 /// Shareable: changes the PIN for who knows the old one.
-pub fn change(
+pub(crate) fn change(
     vault: &mut Vault,
     caller: Context,
     old: &PinBlock,
@@ -72,13 +76,17 @@ fn compare(vault: &mut Vault, block: &PinBlock, new: Option<&PinBlock>) -> Resul
 }
 
 /// Shareable: tries left.
-pub fn tries(vault: &Vault, caller: Context) -> Result<u8, Stop> {
+pub(crate) fn tries(vault: &Vault, caller: Context) -> Result<u8, Stop> {
     caller.is_one_of(CLIENTS)?;
     Ok(vault.objects().pin.get(Context::ISSUER)?.tries())
 }
 
 /// Shareable: a new PIN with all its tries, by the operator's order.
-pub fn replace(objects: &mut Objects, caller: Context, new: &PinBlock) -> Result<(), Violation> {
+pub(crate) fn replace(
+    objects: &mut Objects,
+    caller: Context,
+    new: &PinBlock,
+) -> Result<(), Violation> {
     caller.is_one_of(CLIENTS)?;
     objects.pin.get_mut(Context::ISSUER)?.reset(Some(new));
     Ok(())

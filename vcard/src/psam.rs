@@ -9,7 +9,7 @@
 
 mod crypt;
 mod delivered;
-pub mod store;
+pub(crate) mod store;
 
 use crate::binary;
 use crate::context::Context;
@@ -26,11 +26,11 @@ use wallet::keys::{PurchaseKey, SessionKey};
 use wallet::{Mac, PurseStatus, Transaction, TransactionType};
 
 /// The file that holds the purchase keys: another name of the application.
-pub const FILE: [u8; 2] = [0x10, 0x01];
+pub(crate) const FILE: [u8; 2] = [0x10, 0x01];
 
 /// What the module knows until it is deselected or loses its power.
 #[derive(Default)]
-pub struct PsamRam {
+pub(crate) struct PsamRam {
     /// The code of a MOHURD card, for the next purchase.
     code: Option<[u8; 9]>,
     /// The purchase whose MAC1 was made: what its MAC2 is checked with.
@@ -39,7 +39,7 @@ pub struct PsamRam {
 }
 
 /// The module at work on one command.
-pub struct Psam<'a> {
+pub(crate) struct Psam<'a> {
     /// What lasts: the memory, of which it reaches its own part.
     pub vault: &'a mut Vault,
     /// What ends with a reset or the SELECT of an application.
@@ -47,12 +47,12 @@ pub struct Psam<'a> {
 }
 
 /// The card is a PSAM.
-pub fn is_personalised(vault: &Vault) -> bool {
+pub(crate) fn is_personalised(vault: &Vault) -> bool {
     store(vault).is_ok()
 }
 
 /// READ BINARY of the files in the root: 0015, what the module is, and 0016, which terminal.
-pub fn read_binary(vault: &Vault, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+pub(crate) fn read_binary(vault: &Vault, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
     let psam = store(vault)?;
     let file = match command.p1 {
         // Serial number, version 1, no card of keys, nothing of the issuer's own.
@@ -75,7 +75,7 @@ fn wrong_length(_: DecodeError) -> Stop {
 
 impl Psam<'_> {
     /// One command.
-    pub fn process(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+    pub(crate) fn process(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         if store(self.vault)?.tries.0 == 0 {
             return Err(PurseStatus::BLOCKED.into());
         }

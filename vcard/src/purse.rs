@@ -3,7 +3,7 @@
 //! Normative references:
 //!  - `docs/spec/purse.md` (PBOC electronic purse, and where cards differ)
 
-pub mod account;
+pub(crate) mod account;
 mod booked;
 mod data;
 mod emm;
@@ -19,10 +19,10 @@ mod pin;
 mod proof;
 mod purchase;
 mod read;
-pub mod record;
+pub(crate) mod record;
 mod secure;
-pub mod sharing;
-pub mod store;
+pub(crate) mod sharing;
+pub(crate) mod store;
 mod tac;
 
 pub(crate) use file::application_fci;
@@ -37,7 +37,7 @@ use order::Initialized;
 
 /// What the purse knows until it is deselected or loses its power.
 #[derive(Default)]
-pub struct PurseRam {
+pub(crate) struct PurseRam {
     initialized: Option<Initialized>,
     current: Option<File>,
     challenge: Option<[u8; 8]>,
@@ -45,7 +45,7 @@ pub struct PurseRam {
 }
 
 /// The purse at work on one command.
-pub struct Purse<'a> {
+pub(crate) struct Purse<'a> {
     /// What lasts: the memory, of which it reaches its own part.
     pub vault: &'a mut Vault,
     /// What ends with a reset or the SELECT of an application.
@@ -58,7 +58,7 @@ pub struct Purse<'a> {
 
 impl Purse<'_> {
     /// One command.
-    pub fn process(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
+    pub(crate) fn process(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         self.admit(command)?;
         match (command.cla, command.ins) {
             (0x00, 0x20) => self.verify(command),

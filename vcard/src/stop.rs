@@ -7,7 +7,7 @@ use wallet::PurseStatus;
 
 /// Why a command ended without an answer of its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// It was refused with this status word.
     Status(StatusWord),
     /// The power went away.

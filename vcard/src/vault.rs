@@ -64,7 +64,7 @@ fn load(home: &[u8]) -> Result<Objects, DecodeError> {
 }
 
 /// Objects and the memory under them.
-pub struct Vault {
+pub(crate) struct Vault {
     nvm: Nvm,
     objects: Objects,
     faults: Vec<Fault>,
@@ -88,7 +88,7 @@ impl From<NvmError> for Unusable {
 
 impl Vault {
     /// Boots the memory and reads the objects.
-    pub fn open(store: Box<dyn PageStore>) -> Result<Self, Unusable> {
+    pub(crate) fn open(store: Box<dyn PageStore>) -> Result<Self, Unusable> {
         let mut nvm = Nvm::new(store, HOME_PAGES)?;
         nvm.boot()?;
         let objects = load(nvm.home()).map_err(Unusable::Damaged)?;
@@ -96,20 +96,20 @@ impl Vault {
     }
 
     /// Boots again, as after a reset: interrupted transactions are finished or forgotten.
-    pub fn boot(&mut self) -> Result<(), Unusable> {
+    pub(crate) fn boot(&mut self) -> Result<(), Unusable> {
         self.nvm.boot()?;
         self.objects = load(self.nvm.home()).map_err(Unusable::Damaged)?;
         Ok(())
     }
 
     /// The objects as they are.
-    pub const fn objects(&self) -> &Objects {
+    pub(crate) const fn objects(&self) -> &Objects {
         &self.objects
     }
 
     /// Changes objects, all or nothing: when `change` fails, or the power does, nothing has
     /// changed.
-    pub fn change<T, E: From<Stop>>(
+    pub(crate) fn change<T, E: From<Stop>>(
         &mut self,
         change: impl FnOnce(&mut Objects) -> Result<T, E>,
     ) -> Result<T, E> {
@@ -120,7 +120,7 @@ impl Vault {
     }
 
     /// The same for a purchase, which an armed power cut hits.
-    pub fn purchase<T, E: From<Stop>>(
+    pub(crate) fn purchase<T, E: From<Stop>>(
         &mut self,
         change: impl FnOnce(&mut Objects) -> Result<T, E>,
     ) -> Result<T, E> {
@@ -136,12 +136,12 @@ impl Vault {
     }
 
     /// The next purchase loses its power there.
-    pub fn arm(&mut self, cut: Cut) {
+    pub(crate) fn arm(&mut self, cut: Cut) {
         self.armed = Some(cut);
     }
 
     /// Misbehaves from now on.
-    pub fn add_fault(&mut self, fault: Fault) {
+    pub(crate) fn add_fault(&mut self, fault: Fault) {
         if fault == Fault::NoJournal {
             self.nvm.without_journal();
         }
@@ -149,22 +149,22 @@ impl Vault {
     }
 
     /// Misbehaves in this way.
-    pub fn has(&self, fault: Fault) -> bool {
+    pub(crate) fn has(&self, fault: Fault) -> bool {
         self.faults.contains(&fault)
     }
 
     /// Page writes since the memory was opened.
-    pub const fn page_writes(&self) -> u64 {
+    pub(crate) const fn page_writes(&self) -> u64 {
         self.nvm.page_writes()
     }
 
     /// Transactions since the memory was opened.
-    pub const fn commits(&self) -> u64 {
+    pub(crate) const fn commits(&self) -> u64 {
         self.nvm.commits()
     }
 
     /// Does what a transaction has left for after the answer.
-    pub fn bring_home(&mut self) -> Result<(), Stop> {
+    pub(crate) fn bring_home(&mut self) -> Result<(), Stop> {
         Ok(self.nvm.bring_home()?)
     }
 

@@ -63,7 +63,7 @@ struct Inspect {
 
 /// Parses the command line and does what it says. 0: done; 1: it failed, and standard error says
 /// why; 2: the command line is wrong.
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let matches = Cli::command().after_long_help(help::help()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     env_logger::init();

@@ -13,7 +13,7 @@ use std::io::BufRead as _;
 const T14: u8 = 14;
 
 #[derive(Args, Clone, Debug)]
-pub struct ApduArgs {
+pub(crate) struct ApduArgs {
     #[command(flatten)]
     pub reader: ReaderArgs,
     /// When no card answers, wait until one does
@@ -28,7 +28,7 @@ pub struct ApduArgs {
     pub apdus: Vec<String>,
 }
 
-pub fn run(args: &ApduArgs, common: &Common) -> Result<(), Failure> {
+pub(super) fn run(args: &ApduArgs, common: &Common) -> Result<(), Failure> {
     let apdus = read(&args.apdus)?;
     let mut bench = Bench::open(&args.reader.reader, common)?;
     if let Err(error) = bench.bring_up(args.wait.into()) {

@@ -8,7 +8,7 @@ use crate::record::{Out, Record, Running};
 use clap::Args;
 
 #[derive(Args, Clone, Debug)]
-pub struct AtrArgs {
+pub(crate) struct AtrArgs {
     /// The reader's address, as in serial:/dev/ttyUSB0 (see `stbcam --help`)
     #[arg(long, value_name = "URL", required_unless_present = "hex")]
     pub reader: Option<String>,
@@ -27,7 +27,7 @@ pub struct AtrArgs {
     pub clock: u32,
 }
 
-pub fn run(args: &AtrArgs, common: &Common) -> Result<(), Failure> {
+pub(super) fn run(args: &AtrArgs, common: &Common) -> Result<(), Failure> {
     let out = common.out();
     if let Some(text) = &args.hex {
         let octets = hex::parse(text).map_err(|why| Failure::Usage(format!("--hex: {why}")))?;

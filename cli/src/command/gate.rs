@@ -13,7 +13,7 @@ use wallet::flow::fare::Station;
 use wallet::flow::gate::Gate;
 
 #[derive(Args, Clone, Debug)]
-pub struct GateArgs {
+pub(crate) struct GateArgs {
     /// Which way the gate lets cards
     #[arg(value_enum)]
     way: Way,
@@ -46,7 +46,7 @@ enum Way {
     Exit,
 }
 
-pub fn run(args: &GateArgs, common: &Common) -> Result<(), Failure> {
+pub(super) fn run(args: &GateArgs, common: &Common) -> Result<(), Failure> {
     let fares =
         fares::read(&args.fares).map_err(|error| Failure::Usage(format!("--fares {error}")))?;
     let station = Station(args.station);

@@ -16,7 +16,7 @@ const RATES: [u8; 10] = [0x11, 0x12, 0x13, 0x14, 0x18, 0x15, 0x94, 0x95, 0x96, 0
 /// How often a latency is measured.
 const ROUNDS: usize = 20;
 
-pub fn run(args: &ReaderArgs, common: &Common) -> Result<(), Failure> {
+pub(super) fn run(args: &ReaderArgs, common: &Common) -> Result<(), Failure> {
     let out = common.out();
     let url = Url::parse(&args.reader);
     let serial = url.scheme == "serial";

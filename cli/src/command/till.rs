@@ -11,7 +11,7 @@ use clap::Args;
 use wallet::flow::till::{Side, Till};
 
 #[derive(Args, Clone, Debug)]
-pub struct TillArgs {
+pub(crate) struct TillArgs {
     #[command(flatten)]
     purse: PurseArgs,
     /// How much, as in 12.34
@@ -34,7 +34,7 @@ pub struct TillArgs {
     terminal: TerminalArgs,
 }
 
-pub fn run(args: &TillArgs, common: &Common) -> Result<(), Failure> {
+pub(super) fn run(args: &TillArgs, common: &Common) -> Result<(), Failure> {
     let mut terminal = Terminal::open(&args.purse, &args.terminal, common)?;
     terminal.card.limits(args.limit, None);
     terminal.serve(args.many, args.purse.wait.into(), common, |terminal| {

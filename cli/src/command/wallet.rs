@@ -18,7 +18,7 @@ use wallet::flow::{FlowError, Purse};
 use wallet::{Met, TransactionType};
 
 #[derive(Clone, Debug, Subcommand)]
-pub enum Wallet {
+pub(crate) enum Wallet {
     /// Print what is in the purse
     #[command(after_long_help = help::WALLET)]
     Balance(PurseArgs),
@@ -41,7 +41,7 @@ pub enum Wallet {
 }
 
 #[derive(Args, Clone, Debug)]
-pub struct LoadArgs {
+pub(crate) struct LoadArgs {
     #[command(flatten)]
     purse: PurseArgs,
     /// How much, as in 12.34
@@ -64,7 +64,7 @@ pub struct LoadArgs {
 }
 
 #[derive(Args, Clone, Debug)]
-pub struct PurchaseArgs {
+pub(crate) struct PurchaseArgs {
     #[command(flatten)]
     purse: PurseArgs,
     /// How much, as in 12.34
@@ -80,7 +80,7 @@ pub struct PurchaseArgs {
 }
 
 #[derive(Args, Clone, Debug)]
-pub struct CappArgs {
+pub(crate) struct CappArgs {
     #[command(flatten)]
     purse: PurchaseArgs,
     /// The records' file, its short identifier in hexadecimal
@@ -98,7 +98,7 @@ pub struct CappArgs {
 }
 
 #[derive(Args, Clone, Debug)]
-pub struct ProveArgs {
+pub(crate) struct ProveArgs {
     #[command(flatten)]
     purse: PurseArgs,
     /// Ask for the proof under this number instead of settling
@@ -113,7 +113,7 @@ pub struct ProveArgs {
 }
 
 #[derive(Args, Clone, Debug)]
-pub struct PinChangeArgs {
+pub(crate) struct PinChangeArgs {
     #[command(flatten)]
     purse: PurseArgs,
     /// The old PIN; `-`: asked for without echo, or read from standard input, one a line
@@ -124,7 +124,7 @@ pub struct PinChangeArgs {
     new_pin: String,
 }
 
-pub fn run(wallet: &Wallet, common: &Common) -> Result<(), Failure> {
+pub(super) fn run(wallet: &Wallet, common: &Common) -> Result<(), Failure> {
     match wallet {
         Wallet::Balance(purse) => {
             let mut card = Card::open(purse, common, CardKeys::AtHand)?;

@@ -20,7 +20,7 @@ const ASK: Duration = Duration::from_millis(400);
 /// How often a card that is not up, and a reader that is not there, are tried.
 const RETRY: Duration = Duration::from_secs(1);
 
-pub fn run(args: &ReaderArgs, common: &Common) -> Result<(), Failure> {
+pub(super) fn run(args: &ReaderArgs, common: &Common) -> Result<(), Failure> {
     let bench = Bench::open(&args.reader, common)?;
     let start = clock::now();
     let url = &args.reader;

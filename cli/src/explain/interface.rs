@@ -16,7 +16,7 @@ pub(super) struct Interface {
 
 impl Interface {
     /// All that have come.
-    pub fn all(octets: &[u8]) -> Vec<Self> {
+    pub(super) fn all(octets: &[u8]) -> Vec<Self> {
         let mut found = Vec::new();
         Atr::visit(octets, |level, letter, t, value| {
             found.push(Self { level, letter, t, value });
@@ -24,7 +24,7 @@ impl Interface {
         found
     }
 
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("T{}{}", self.letter, self.level)
     }
 }
@@ -78,7 +78,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub fn new(clock_hz: u32, found: &[Interface]) -> Self {
+    pub(super) fn new(clock_hz: u32, found: &[Interface]) -> Self {
         let is = |octet: &&Interface, level, letter| (octet.level, octet.letter) == (level, letter);
         let mut params = LineParams::initial(clock_hz);
         if let Some(ta1) = found.iter().find(|octet| is(octet, 1, 'A'))
@@ -90,7 +90,7 @@ impl Line {
         Self { params, specific, seen: Vec::new() }
     }
 
-    pub fn meaning(&mut self, octet: &Interface) -> String {
+    pub(super) fn meaning(&mut self, octet: &Interface) -> String {
         let value = octet.value;
         match (octet.level, octet.letter, octet.t) {
             (1, 'A', _) => self.ta1(value),

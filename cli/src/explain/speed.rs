@@ -2,7 +2,7 @@
 use iso7816::etu::LineParams;
 
 /// F, D and the bit rate that they make.
-pub fn rate(params: &LineParams) -> String {
+pub(crate) fn rate(params: &LineParams) -> String {
     format!("{} bit/s ({}/{} at {})", params.baud(), params.f, params.d, mhz(params.clock_hz))
 }
 

@@ -1,7 +1,7 @@
 //! What follows the options of the money commands: examples that `tests/money_help.rs` types, and
 //! what holds for all of them.
 
-pub const WALLET: &str = "\
+pub(crate) const WALLET: &str = "\
 Examples, with a virtual card, in the project's own folder; everything is made in target/bench:
   mkdir -p target/bench
   vcard personalise --from examples/demo/card.toml --memory target/bench/card.nvm
@@ -43,7 +43,7 @@ Exit status: 0 done; 1 failed; 2 wrong command line, file or PIN as typed; 3 ref
 terminal; 4 not settled, money may have moved; 5 an earlier transaction was settled first. With 1, 2, 3 and 5
 no money has moved by this command.";
 
-pub const LOAD: &str = "\
+pub(crate) const LOAD: &str = "\
 Examples (`stbcam wallet --help` says how to come by the card):
   stbcam wallet load --amount 20.00 --pin - --reader serial:target/bench/card0 \\
       --keys target/bench/keys.toml --terminal 001122334455
@@ -59,7 +59,7 @@ refused; 4 some are not settled.
 
 At contacts our card wants the PIN before a load, over the antenna it does not.";
 
-pub const PURCHASE: &str = "\
+pub(crate) const PURCHASE: &str = "\
 Examples (`stbcam wallet --help` says how to come by the card):
   stbcam wallet purchase --amount 12.34 --reader serial:target/bench/card0 \\
       --keys target/bench/keys.toml --terminal 001122334455
@@ -72,7 +72,7 @@ Examples (`stbcam wallet --help` says how to come by the card):
 The receipt has the balance before and after, both numbers, and the TAC, which is checked when a key of role
 tac is there. What follows is what the card has shown of the conventions that cards differ in.";
 
-pub const CAPP: &str = "\
+pub(crate) const CAPP: &str = "\
 Example (`stbcam wallet --help` says how to come by the card): a record of 18 octets, for nothing
   stbcam wallet capp --amount 0.00 --record 221000112233445566778899AABBCCDDEEFF \\
       --reader serial:target/bench/card0 --keys target/bench/keys.toml --terminal 001122334455
@@ -80,7 +80,7 @@ Example (`stbcam wallet --help` says how to come by the card): a record of 18 oc
 Money and records change in one transaction, or nothing does. A record is written over the one with the same
 first octet, or with --number over that one.";
 
-pub const PROVE: &str = "\
+pub(crate) const PROVE: &str = "\
 Examples (`stbcam wallet --help` says how to come by the card):
   stbcam wallet prove --reader serial:target/bench/card0 --keys target/bench/keys.toml
   stbcam wallet prove --sequence 1 --type 06 --reader serial:target/bench/card0 \\
@@ -90,7 +90,7 @@ Without --sequence: what is in the state directory for this card is settled. The
 under the number after the transaction, then under the one before; MAC or TAC must check. Where neither can,
 its counter, its balance and its log decide, or the transaction stays not settled (exit status 4).";
 
-pub const GATE: &str = "\
+pub(crate) const GATE: &str = "\
 Examples (`stbcam wallet --help` says how to come by the card):
   stbcam gate entry --station 1 --fares target/bench/fares.toml --reader serial:target/bench/card0 \\
       --keys target/bench/keys.toml --terminal 001122334455
@@ -115,7 +115,7 @@ Fares (--fares FILE), in TOML:
   stops = 3
   fare = \"2.00\"";
 
-pub const TILL: &str = "\
+pub(crate) const TILL: &str = "\
 Examples (`stbcam wallet --help` says how to come by the card):
   stbcam till --amount 9.90 --reader serial:target/bench/card0 --keys target/bench/keys.toml \\
       --terminal 001122334455

@@ -11,7 +11,7 @@ use wallet::flow::till::Side;
 
 /// A purse at a reader.
 #[derive(Args, Clone, Debug)]
-pub struct PurseArgs {
+pub(crate) struct PurseArgs {
     #[command(flatten)]
     pub reader: ReaderArgs,
     /// When no card answers, wait until one does
@@ -35,7 +35,7 @@ pub struct PurseArgs {
 /// The terminal that takes or gives money.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Terminal")]
-pub struct TerminalArgs {
+pub(crate) struct TerminalArgs {
     /// Keys of the terminal or host in a TOML file (see below); its values are never shown
     #[arg(long, value_name = "FILE")]
     pub keys: Option<PathBuf>,
@@ -68,7 +68,7 @@ pub struct TerminalArgs {
 
 /// The cardholder's PIN.
 #[derive(Args, Clone, Debug)]
-pub struct PinArgs {
+pub(crate) struct PinArgs {
     /// The PIN; `-`: asked for without echo, or read from standard input, one a line
     ///
     /// A PIN on the command line stays in the shell's history and shows in the list of processes.
@@ -78,25 +78,25 @@ pub struct PinArgs {
 
 /// Which side of the card the reader is at.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct SideArgs {
+pub(crate) struct SideArgs {
     /// contact or contactless, instead of what the answer to reset says
     #[arg(long, value_name = "SIDE", value_parser = side())]
     pub side: Option<Side>,
 }
 
 /// An application's name.
-pub type Aid = Octets;
+pub(crate) type Aid = Octets;
 
 /// Some octets of the command line.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Octets(pub Vec<u8>);
+pub(crate) struct Octets(pub Vec<u8>);
 
 /// Date and time as the purse carries them.
-pub type DateTime = (BcdDate, BcdTime);
+pub(crate) type DateTime = (BcdDate, BcdTime);
 
 impl TerminalArgs {
     /// The date and time of a transaction that begins now.
-    pub fn date_time(&self) -> DateTime {
+    pub(crate) fn date_time(&self) -> DateTime {
         self.datetime.unwrap_or_else(|| {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
@@ -106,7 +106,7 @@ impl TerminalArgs {
 }
 
 /// An amount, as in 12.34.
-pub fn amount(text: &str) -> Result<Fen, String> {
+pub(crate) fn amount(text: &str) -> Result<Fen, String> {
     let why = match text.strip_prefix('-') {
         Some(_) => "an amount is not negative: loads add, purchases take".into(),
         None => match text.parse::<Fen>() {
@@ -117,17 +117,17 @@ pub fn amount(text: &str) -> Result<Fen, String> {
     Err(format!("{why}; no money has moved"))
 }
 
-pub fn octets<const N: usize>(text: &str) -> Result<[u8; N], String> {
+pub(crate) fn octets<const N: usize>(text: &str) -> Result<[u8; N], String> {
     let octets = hex::parse(text).map_err(|error| error.to_string())?;
     let got = octets.len();
     octets.try_into().map_err(|_| format!("{got} octets, expected {N}"))
 }
 
-pub fn octets_of_any_number(text: &str) -> Result<Octets, String> {
+pub(crate) fn octets_of_any_number(text: &str) -> Result<Octets, String> {
     hex::parse(text).map(Octets).map_err(|error| error.to_string())
 }
 
-pub fn octet(text: &str) -> Result<u8, String> {
+pub(crate) fn octet(text: &str) -> Result<u8, String> {
     octets::<1>(text).map(|[octet]| octet)
 }
 

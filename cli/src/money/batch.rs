@@ -18,7 +18,7 @@ use wallet::pin::Pin;
 
 /// One line of the batch.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Order {
+pub(crate) struct Order {
     serial: [u8; 10],
     amount: Fen,
     /// What makes it the same entry in the next run.
@@ -37,7 +37,7 @@ enum Came {
 }
 
 /// Reads a batch: CSV, or TOML when the file's name says so.
-pub fn read(path: &Path) -> Result<Vec<Order>, String> {
+pub(crate) fn read(path: &Path) -> Result<Vec<Order>, String> {
     let orders = match path.extension().is_some_and(|extension| extension == "toml") {
         true => toml(path).map_err(|problem| problem.to_string())?,
         false => csv(path)?,
@@ -108,7 +108,7 @@ fn order(serial: &str, text: &str, reference: &str) -> Result<Order, String> {
 }
 
 /// The kiosk at work.
-pub struct Kiosk<'a, 't> {
+pub(crate) struct Kiosk<'a, 't> {
     pub terminal: &'t mut Terminal<'a>,
     pub common: &'t Common,
     pub pin: &'t PinArgs,
@@ -119,7 +119,7 @@ pub struct Kiosk<'a, 't> {
 
 impl<'a, 't> Kiosk<'a, 't> {
     /// Opens the journal, and sees to it that it is of this batch.
-    pub fn open(
+    pub(crate) fn open(
         terminal: &'t mut Terminal<'a>,
         common: &'t Common,
         pin: &'t PinArgs,
@@ -147,7 +147,7 @@ impl<'a, 't> Kiosk<'a, 't> {
     }
 
     /// Takes cards until every entry is done; without waiting, the one that is in.
-    pub fn run(mut self, wait: Wait) -> Result<(), Failure> {
+    pub(crate) fn run(mut self, wait: Wait) -> Result<(), Failure> {
         let mut ended = Ok(());
         while self.orders.iter().any(|order| !self.came.contains_key(&order.reference)) {
             ended = match self.terminal.card.next(wait) {

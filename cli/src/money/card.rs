@@ -12,7 +12,7 @@ use wallet::flow::till::Side;
 use wallet::flow::{FlowError, Purse, Scheme};
 
 /// A reader, and whose purses it takes.
-pub struct Card<'a> {
+pub(crate) struct Card<'a> {
     args: &'a PurseArgs,
     pub bench: Bench,
     pub never: Waker,
@@ -21,7 +21,7 @@ pub struct Card<'a> {
 
 /// Where the keys of a card come from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum CardKeys {
+pub(crate) enum CardKeys {
     /// Whoever holds masters makes them of the card's serial number, as its scheme says.
     FromMasters,
     /// They are here as they are, or none is wanted: the serial number does not count.
@@ -30,7 +30,11 @@ pub enum CardKeys {
 
 impl<'a> Card<'a> {
     /// Opens the reader. Nothing is sent to the card.
-    pub fn open(args: &'a PurseArgs, common: &Common, keys: CardKeys) -> Result<Self, Failure> {
+    pub(crate) fn open(
+        args: &'a PurseArgs,
+        common: &Common,
+        keys: CardKeys,
+    ) -> Result<Self, Failure> {
         let bench = Bench::open(&args.reader.reader, common)?;
         let never = Waker::new().map_err(|error| format!("signals: {error}"))?;
         let levels = match keys {
@@ -41,23 +45,23 @@ impl<'a> Card<'a> {
     }
 
     /// What one transaction may take, and what a purse may hold.
-    pub fn limits(&mut self, limit: Option<Fen>, maximum: Option<Fen>) {
+    pub(crate) fn limits(&mut self, limit: Option<Fen>, maximum: Option<Fen>) {
         self.profile.limit = limit.unwrap_or(self.profile.limit);
         self.profile.maximum = maximum.unwrap_or(self.profile.maximum);
     }
 
-    pub fn scheme(&self) -> Scheme<'a> {
+    pub(crate) fn scheme(&self) -> Scheme<'a> {
         Scheme { aid: &self.args.aid.0, profile: self.profile, uid: self.args.uid }
     }
 
     /// Brings the card up.
-    pub fn bring_up(&mut self, wait: Wait) -> Result<(), Failure> {
+    pub(crate) fn bring_up(&mut self, wait: Wait) -> Result<(), Failure> {
         let brought = self.bench.bring_up(wait);
         brought.map(|_| ()).map_err(|error| self.not_up(&error))
     }
 
     /// Brings the next card up. Whether one has come: a signal ends the wait.
-    pub fn next(&mut self, wait: Wait) -> Result<bool, Failure> {
+    pub(crate) fn next(&mut self, wait: Wait) -> Result<bool, Failure> {
         // The wait that the signal has ended may have been one before this.
         if self.bench.stop.is_stopped() {
             return Ok(false);
@@ -74,7 +78,7 @@ impl<'a> Card<'a> {
     }
 
     /// Lets `read` ask the purse of a card that is up. It moves no money.
-    pub fn ask<T>(
+    pub(crate) fn ask<T>(
         &mut self,
         read: impl FnOnce(&mut Purse<'_>) -> Result<T, FlowError>,
     ) -> Result<T, Failure> {
@@ -85,13 +89,13 @@ impl<'a> Card<'a> {
     }
 
     /// Which side of the card the reader is at, by its answer to reset.
-    pub fn side(&self) -> Side {
+    pub(crate) fn side(&self) -> Side {
         self.bench.slot.line().atr().map_or(Side::Contact, |atr| Side::by_atr(atr.octets()))
     }
 }
 
 /// What ended a flow, with what the reader says of it.
-pub fn failure(error: &FlowError, reader: Option<String>) -> Failure {
+pub(crate) fn failure(error: &FlowError, reader: Option<String>) -> Failure {
     let text = match reader {
         Some(reader) => format!("{error} ({reader})"),
         None => error.to_string(),

@@ -6,7 +6,7 @@ use std::path::Path;
 use wallet::flow::fare::{FareTable, Station};
 
 /// Reads `[[fare]]` (from, to, fare) and `[[band]]` (stops, fare).
-pub fn read(path: &Path) -> Result<FareTable, Problem> {
+pub(crate) fn read(path: &Path) -> Result<FareTable, Problem> {
     let mut file = Fields::read(path)?;
     let pairs = file.tables("fare", |pair| {
         let station = |pair: &mut Fields, name| {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use wallet::proof::Unsettled;
 
 /// The journal of one batch.
-pub struct Journal {
+pub(crate) struct Journal {
     file: File,
     path: PathBuf,
     standing: BTreeMap<String, Standing>,
@@ -22,7 +22,7 @@ pub struct Journal {
 
 /// Where an entry stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Standing {
+pub(crate) enum Standing {
     /// A CREDIT may have been sent: this card, this intent.
     Intended { serial: String, amount: String, intent: Vec<u8> },
     /// The card holds the money.
@@ -43,7 +43,7 @@ const MAX_LEN: u64 = 64 << 20;
 
 impl Journal {
     /// Opens the journal beside the batch file, or begins one.
-    pub fn open(batch: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(batch: &Path) -> Result<Self, Failure> {
         let mut path = batch.as_os_str().to_owned();
         path.push(".journal");
         let path = PathBuf::from(path);
@@ -95,12 +95,12 @@ impl Journal {
 
     /// Where this entry stands; `None` when no CREDIT was ever sent for it, or the card has not
     /// taken it.
-    pub fn standing(&self, reference: &str) -> Option<&Standing> {
+    pub(crate) fn standing(&self, reference: &str) -> Option<&Standing> {
         self.standing.get(reference)
     }
 
     /// The intent of an entry that is not settled.
-    pub fn unsettled(&self, reference: &str) -> Option<Unsettled> {
+    pub(crate) fn unsettled(&self, reference: &str) -> Option<Unsettled> {
         match self.standing.get(reference) {
             Some(Standing::Intended { intent, .. }) => Unsettled::parse(intent).ok(),
             _ => None,
@@ -108,12 +108,12 @@ impl Journal {
     }
 
     /// The part of a ledger for one entry.
-    pub fn entry<'a>(&'a mut self, reference: &'a str, amount: &'a str) -> EntryLedger<'a> {
+    pub(crate) fn entry<'a>(&'a mut self, reference: &'a str, amount: &'a str) -> EntryLedger<'a> {
         EntryLedger { journal: self, reference, amount }
     }
 
     /// The card holds the money of this entry.
-    pub fn loaded(
+    pub(crate) fn loaded(
         &mut self,
         reference: &str,
         after: Option<String>,
@@ -123,7 +123,7 @@ impl Journal {
     }
 
     /// The card has not taken this entry.
-    pub fn not_loaded(&mut self, reference: &str) -> Result<(), Failure> {
+    pub(crate) fn not_loaded(&mut self, reference: &str) -> Result<(), Failure> {
         self.write(Line::NotLoaded { reference: reference.into() })
     }
 
@@ -169,7 +169,7 @@ impl Line {
 }
 
 /// One entry's part of the journal.
-pub struct EntryLedger<'a> {
+pub(crate) struct EntryLedger<'a> {
     journal: &'a mut Journal,
     reference: &'a str,
     amount: &'a str,

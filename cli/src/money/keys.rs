@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 /// The keys of a terminal or host, by what they are for.
 #[derive(Debug, Default)]
-pub struct Keys {
+pub(crate) struct Keys {
     /// DPK by version.
     pub purchase: Vec<(u8, PurchaseKey)>,
     /// Whether these are masters.
@@ -37,7 +37,7 @@ struct Entry {
 
 impl Keys {
     /// Reads the file's `[[key]]` tables, and checks that they fit each other.
-    pub fn read(path: &Path) -> Result<Self, Problem> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Problem> {
         let mut file = Fields::read(path)?;
         let entries = file.tables("key", Entry::read)?;
         let of = |role| entries.iter().filter(move |entry| entry.role == role);

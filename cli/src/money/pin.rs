@@ -8,14 +8,14 @@ use zeroize::Zeroizing;
 
 impl PinArgs {
     /// The PIN, if one is given.
-    pub fn read(&self) -> Result<Option<Pin>, Failure> {
+    pub(crate) fn read(&self) -> Result<Option<Pin>, Failure> {
         self.pin.as_deref().map(|argument| read(argument, "PIN")).transpose()
     }
 }
 
 /// The PIN that `--pin` names: itself, or with `-` the next line of standard input, asked for at a
 /// terminal.
-pub fn read(argument: &str, whose: &str) -> Result<Pin, Failure> {
+pub(crate) fn read(argument: &str, whose: &str) -> Result<Pin, Failure> {
     let digits = match argument {
         "-" => ask(whose)?,
         digits => Zeroizing::new(digits.to_owned()),

@@ -8,7 +8,7 @@ use wallet::port::CardPort;
 ///
 /// A signal does not end an exchange: a command that has been sent is answered or fails, both
 /// within a bounded time.
-pub struct Port<'a> {
+pub(crate) struct Port<'a> {
     slot: &'a mut Slot,
     never: &'a Waker,
     /// Why the last command was not answered.
@@ -16,7 +16,7 @@ pub struct Port<'a> {
 }
 
 impl<'a> Port<'a> {
-    pub const fn new(bench: &'a mut Bench, never: &'a Waker) -> Self {
+    pub(crate) const fn new(bench: &'a mut Bench, never: &'a Waker) -> Self {
         Self { slot: &mut bench.slot, never, failure: None }
     }
 }
@@ -34,13 +34,13 @@ impl CardPort for Port<'_> {
 }
 
 /// The same of a reader that is the PSAM's.
-pub struct OwnPort {
+pub(crate) struct OwnPort {
     bench: Bench,
     never: Waker,
 }
 
 impl OwnPort {
-    pub const fn new(bench: Bench, never: Waker) -> Self {
+    pub(crate) const fn new(bench: Bench, never: Waker) -> Self {
         Self { bench, never }
     }
 }

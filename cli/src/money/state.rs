@@ -9,17 +9,17 @@ use std::path::{Path, PathBuf};
 use wallet::proof::Unsettled;
 
 /// A directory with one small file for each thing. Each is durable before a call returns.
-pub struct State {
+pub(crate) struct State {
     storage: DirectoryStorage,
     /// One process at a time.
     _lock: File,
 }
 
 /// A card by its serial number; one without is taken for every other without.
-pub type Serial = Option<[u8; 10]>;
+pub(crate) type Serial = Option<[u8; 10]>;
 
 /// A serial number as people read it.
-pub fn serial_text(serial: Serial) -> String {
+pub(crate) fn serial_text(serial: Serial) -> String {
     let Some(serial) = serial else { return "without a serial number".into() };
     let mut text = String::new();
     for octet in serial {
@@ -30,7 +30,7 @@ pub fn serial_text(serial: Serial) -> String {
 
 impl State {
     /// Opens the directory, which is made when it is not there.
-    pub fn open(directory: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(directory: &Path) -> Result<Self, Failure> {
         let at = |error: &dyn std::fmt::Display| {
             let directory = directory.display();
             Failure::Failed(format!("--state {directory}: {error}; no money has moved"))
@@ -45,7 +45,7 @@ impl State {
     }
 
     /// Beside the keys, or where the user's programs keep their state.
-    pub fn default_directory(keys: Option<&Path>) -> Result<PathBuf, Failure> {
+    pub(crate) fn default_directory(keys: Option<&Path>) -> Result<PathBuf, Failure> {
         if let Some(keys) = keys {
             return Ok(keys.with_file_name("stbcam-state"));
         }
@@ -61,7 +61,7 @@ impl State {
 
     /// Uses up the terminal's next number, or `wanted`. The number before it, which a module counts
     /// up from.
-    pub fn reserve(
+    pub(crate) fn reserve(
         &mut self,
         terminal: TerminalId,
         wanted: Option<u32>,
@@ -90,12 +90,12 @@ impl State {
     }
 
     /// A commit is about to go to this card.
-    pub fn intend(&mut self, card: Serial, intent: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn intend(&mut self, card: Serial, intent: &[u8]) -> Result<(), Failure> {
         self.put(&unsettled_key(card), intent)
     }
 
     /// What is not settled with this card.
-    pub fn unsettled(&mut self, card: Serial) -> Result<Option<Unsettled>, Failure> {
+    pub(crate) fn unsettled(&mut self, card: Serial) -> Result<Option<Unsettled>, Failure> {
         let key = unsettled_key(card);
         match self.get(&key)? {
             None => Ok(None),
@@ -104,7 +104,7 @@ impl State {
     }
 
     /// The outcome is known and has been said.
-    pub fn settled(&mut self, card: Serial) -> Result<(), Failure> {
+    pub(crate) fn settled(&mut self, card: Serial) -> Result<(), Failure> {
         let key = unsettled_key(card);
         self.storage.delete(&key).map_err(|error| self.failed(&key, &error))
     }

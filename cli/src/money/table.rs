@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 /// What is wrong in a file, and where.
 #[derive(Debug)]
-pub struct Problem {
+pub(crate) struct Problem {
     path: PathBuf,
     field: String,
     why: String,
@@ -25,7 +25,7 @@ impl fmt::Display for Problem {
 }
 
 /// A table that is being read.
-pub struct Fields {
+pub(crate) struct Fields {
     path: PathBuf,
     /// Where it is in the file.
     at: String,
@@ -36,7 +36,7 @@ pub struct Fields {
 const MAX_LEN: u64 = 1 << 20;
 
 /// A whole text file of bounded length.
-pub fn text(path: &Path) -> Result<Zeroizing<String>, Problem> {
+pub(crate) fn text(path: &Path) -> Result<Zeroizing<String>, Problem> {
     use std::io::Read as _;
     let problem = |why| Problem { path: path.to_owned(), field: String::new(), why };
     let file = std::fs::File::open(path).map_err(|error| problem(error.to_string()))?;
@@ -47,7 +47,7 @@ pub fn text(path: &Path) -> Result<Zeroizing<String>, Problem> {
 
 impl Fields {
     /// Reads the whole file as one table.
-    pub fn read(path: &Path) -> Result<Self, Problem> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Problem> {
         let text = text(path)?;
         let table = text.parse::<Table>().map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
@@ -60,7 +60,7 @@ impl Fields {
     }
 
     /// This field is wrong.
-    pub fn wrong(&self, name: &str, why: impl Into<String>) -> Problem {
+    pub(crate) fn wrong(&self, name: &str, why: impl Into<String>) -> Problem {
         let field = match (self.at.as_str(), name) {
             (at, "") => at.to_owned(),
             ("", name) => name.to_owned(),
@@ -70,7 +70,7 @@ impl Fields {
     }
 
     /// Nothing is left over.
-    pub fn finish(self) -> Result<(), Problem> {
+    pub(crate) fn finish(self) -> Result<(), Problem> {
         match self.table.keys().next() {
             None => Ok(()),
             Some(name) => Err(self.wrong(name, "unknown field")),
@@ -78,7 +78,7 @@ impl Fields {
     }
 
     /// The tables of the array `name`, each to its end.
-    pub fn tables<T>(
+    pub(crate) fn tables<T>(
         &mut self,
         name: &str,
         read: impl Fn(&mut Self) -> Result<T, Problem>,
@@ -103,7 +103,7 @@ impl Fields {
     }
 
     /// Text, if the field is there.
-    pub fn text(&mut self, name: &str) -> Result<Option<Zeroizing<String>>, Problem> {
+    pub(crate) fn text(&mut self, name: &str) -> Result<Option<Zeroizing<String>>, Problem> {
         match self.table.remove(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(Zeroizing::new(text))),
@@ -112,7 +112,7 @@ impl Fields {
     }
 
     /// A whole number, if the field is there.
-    pub fn number<T: TryFrom<i64>>(&mut self, name: &str) -> Result<Option<T>, Problem> {
+    pub(crate) fn number<T: TryFrom<i64>>(&mut self, name: &str) -> Result<Option<T>, Problem> {
         let number = match self.table.remove(name) {
             None => return Ok(None),
             Some(Value::Integer(number)) => number,
@@ -125,7 +125,7 @@ impl Fields {
     }
 
     /// What must be there.
-    pub fn wanted<T>(&self, name: &str, value: Option<T>) -> Result<T, Problem> {
+    pub(crate) fn wanted<T>(&self, name: &str, value: Option<T>) -> Result<T, Problem> {
         value.ok_or_else(|| self.wrong(name, "is missing"))
     }
 }

@@ -24,7 +24,7 @@ use wallet::purchase::{Debit, Debiting};
 use wallet::{Mac, Transaction};
 
 /// Everything that trades with a card.
-pub struct Terminal<'a> {
+pub(crate) struct Terminal<'a> {
     pub card: Card<'a>,
     args: &'a TerminalArgs,
     keys: Keys,
@@ -35,7 +35,7 @@ pub struct Terminal<'a> {
 }
 
 /// Where an intent is written down before money may move.
-pub trait Ledger {
+pub(crate) trait Ledger {
     /// Durable when it returns.
     fn intend(&mut self, card: Serial, intent: &[u8]) -> Result<(), Failure>;
     /// No money has moved, or it has and `outcome` says so.
@@ -53,7 +53,7 @@ impl Ledger for State {
 }
 
 /// What came of bringing a card and a transaction together.
-pub enum Outcome<T> {
+pub(crate) enum Outcome<T> {
     /// It has been made.
     Done(T),
     /// An earlier one with this card had to be settled, and this one has not begun.
@@ -65,7 +65,7 @@ const QUESTIONS: usize = 5;
 
 impl<'a> Terminal<'a> {
     /// Reads the keys, opens the state and the readers. Nothing is sent to the purse.
-    pub fn open(
+    pub(crate) fn open(
         purse: &'a PurseArgs,
         args: &'a TerminalArgs,
         common: &Common,
@@ -97,7 +97,7 @@ impl<'a> Terminal<'a> {
     }
 
     /// Takes money from a card that is up. `prepare` is the flow up to its DEBIT.
-    pub fn pay<T>(
+    pub(crate) fn pay<T>(
         &mut self,
         amount: Fen,
         prepare: impl FnOnce(&mut Purse<'_>, &Order, &mut dyn Psam) -> Result<(Debiting, T), FlowError>,
@@ -157,7 +157,7 @@ impl<'a> Terminal<'a> {
 
     /// Gives money to a card that is up. `ledger` is where its intent is written down, the state if
     /// there is none.
-    pub fn load(
+    pub(crate) fn load(
         &mut self,
         amount: Fen,
         pin: Option<&Pin>,
@@ -219,7 +219,7 @@ impl<'a> Terminal<'a> {
     }
 
     /// Serves the card that is in, or with `many` one after the other until a signal comes.
-    pub fn serve(
+    pub(crate) fn serve(
         &mut self,
         many: bool,
         wait: Wait,
@@ -244,7 +244,7 @@ impl<'a> Terminal<'a> {
     }
 
     /// Settles what is not settled with the card that is up; `None` when there is nothing.
-    pub fn settle(&mut self) -> Result<Option<Settled>, Failure> {
+    pub(crate) fn settle(&mut self) -> Result<Option<Settled>, Failure> {
         let card = self.card.ask(|purse| Ok(purse.serial()))?;
         match self.state.unsettled(card)? {
             None => Ok(None),
@@ -259,7 +259,11 @@ impl<'a> Terminal<'a> {
     }
 
     /// Settles a transaction of the card that is up.
-    pub fn settle_this(&mut self, card: Serial, unsettled: Unsettled) -> Result<Settled, Failure> {
+    pub(crate) fn settle_this(
+        &mut self,
+        card: Serial,
+        unsettled: Unsettled,
+    ) -> Result<Settled, Failure> {
         let scheme = self.card.scheme();
         let identity = self.card.ask(|purse| Ok(purse.identity().clone()))?;
         let key = self.keys.host.tac_key(&identity);
@@ -325,7 +329,7 @@ fn earlier<T>(state: &mut State, card: Serial, settled: Settled) -> Result<Outco
 }
 
 /// The outcome is not known.
-pub fn open(unsettled: &Unsettled, why: &Unknown) -> Failure {
+pub(crate) fn open(unsettled: &Unsettled, why: &Unknown) -> Failure {
     let transaction = &unsettled.transaction;
     Failure::Unsettled(format!(
         "{} of {} at {} {} is not settled, money may have moved: {why}; put the card back, `stbcam wallet prove` asks it",

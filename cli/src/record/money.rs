@@ -12,7 +12,7 @@ use wallet::purchase::Receipt;
 use wallet::{LogRecord, Mac, Transaction, TransactionType};
 
 /// A type of transaction in a word.
-pub const fn kind(kind: TransactionType) -> &'static str {
+pub(crate) const fn kind(kind: TransactionType) -> &'static str {
     match kind {
         TransactionType::LOAD | TransactionType::LOAD_ED => "load",
         TransactionType::PURCHASE => "purchase",
@@ -35,7 +35,7 @@ fn maybe_money<S: Serializer>(amount: &Option<Fen>, serializer: S) -> Result<S::
 
 /// What is in the purse.
 #[derive(Clone, Debug, Serialize)]
-pub struct Balance {
+pub(crate) struct Balance {
     pub serial: Option<String>,
     #[serde(serialize_with = "money")]
     pub balance: Fen,
@@ -43,7 +43,7 @@ pub struct Balance {
 
 /// A record of the purse's log.
 #[derive(Clone, Debug, Serialize)]
-pub struct Logged {
+pub(crate) struct Logged {
     pub number: usize,
     pub sequence: u16,
     #[serde(flatten)]
@@ -52,7 +52,7 @@ pub struct Logged {
 
 /// Type, amount, terminal and time of a transaction.
 #[derive(Clone, Debug, Serialize)]
-pub struct Said {
+pub(crate) struct Said {
     pub kind: &'static str,
     #[serde(rename = "type")]
     pub code: String,
@@ -65,7 +65,7 @@ pub struct Said {
 
 /// A purchase that was made.
 #[derive(Clone, Debug, Serialize)]
-pub struct Paid {
+pub(crate) struct Paid {
     pub serial: Option<String>,
     #[serde(flatten)]
     pub transaction: Said,
@@ -85,7 +85,7 @@ pub struct Paid {
 
 /// A load that was made.
 #[derive(Clone, Debug, Serialize)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     pub serial: Option<String>,
     #[serde(flatten)]
     pub transaction: Said,
@@ -103,7 +103,7 @@ pub struct Loaded {
 /// Whether a TAC is the card's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Checked {
+pub(crate) enum Checked {
     Right,
     Wrong,
     /// No key of role tac is here.
@@ -114,7 +114,7 @@ pub enum Checked {
 
 /// What an earlier transaction has come to.
 #[derive(Clone, Debug, Serialize)]
-pub struct Settlement {
+pub(crate) struct Settlement {
     pub serial: Option<String>,
     pub outcome: &'static str,
     #[serde(flatten)]
@@ -127,13 +127,13 @@ pub struct Settlement {
 
 /// What a card has shown of the conventions that cards differ in.
 #[derive(Clone, Debug, Serialize)]
-pub struct Shown {
+pub(crate) struct Shown {
     pub shown: String,
 }
 
 /// A proof that a card has shown.
 #[derive(Clone, Debug, Serialize)]
-pub struct Proven {
+pub(crate) struct Proven {
     pub sequence: u16,
     #[serde(rename = "type")]
     pub code: String,
@@ -143,7 +143,7 @@ pub struct Proven {
 
 /// An entry of a batch.
 #[derive(Clone, Debug, Serialize)]
-pub struct Entry {
+pub(crate) struct Entry {
     pub reference: String,
     pub serial: String,
     #[serde(serialize_with = "money")]
@@ -157,7 +157,7 @@ pub struct Entry {
 
 /// A sum of many amounts, in fen, which 32 bits need not hold.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Sum(pub u64);
+pub(crate) struct Sum(pub u64);
 
 impl Serialize for Sum {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -167,7 +167,7 @@ impl Serialize for Sum {
 
 /// The sum of a batch.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Sums {
+pub(crate) struct Sums {
     pub entries: usize,
     pub loaded: usize,
     pub loaded_sum: Sum,
@@ -180,7 +180,7 @@ pub struct Sums {
 
 /// A gate that opens.
 #[derive(Clone, Debug, Serialize)]
-pub struct Passed {
+pub(crate) struct Passed {
     pub way: &'static str,
     pub station: u16,
     pub from: u16,
@@ -191,20 +191,20 @@ pub struct Passed {
 }
 
 impl Balance {
-    pub fn new(serial: Option<[u8; 10]>, balance: Fen) -> Self {
+    pub(crate) fn new(serial: Option<[u8; 10]>, balance: Fen) -> Self {
         Self { serial: serial.map(|serial| serial_text(Some(serial))), balance }
     }
 }
 
 impl Logged {
-    pub fn new(number: usize, record: &LogRecord) -> Self {
+    pub(crate) fn new(number: usize, record: &LogRecord) -> Self {
         let LogRecord { sequence, transaction, .. } = record;
         Self { number, sequence: *sequence, transaction: Said::new(transaction) }
     }
 }
 
 impl Said {
-    pub fn new(transaction: &Transaction) -> Self {
+    pub(crate) fn new(transaction: &Transaction) -> Self {
         let Transaction { amount, kind: code, terminal, date, time } = transaction;
         Self {
             kind: kind(*code),
@@ -238,12 +238,12 @@ impl Checked {
 }
 
 /// A code in hexadecimal.
-pub fn mac(mac: Mac) -> String {
+pub(crate) fn mac(mac: Mac) -> String {
     mac.0.iter().map(|octet| format!("{octet:02X}")).collect()
 }
 
 impl Paid {
-    pub fn receipt(receipt: &Receipt, key: Option<&TacKey>) -> Self {
+    pub(crate) fn receipt(receipt: &Receipt, key: Option<&TacKey>) -> Self {
         let mac2 = receipt.unchecked.map_or("right".into(), |why| format!("not checked: {why}"));
         let Receipt { transaction, terminal_sequence, offline_sequence, balance, tac, .. } =
             *receipt;
@@ -252,7 +252,7 @@ impl Paid {
         Self { mac2, ..paid }
     }
 
-    pub fn made(made: &Made, key: Option<&TacKey>) -> Self {
+    pub(crate) fn made(made: &Made, key: Option<&TacKey>) -> Self {
         let tac = made.evidence.tac();
         let Made { transaction, terminal_sequence, sequence, balance, .. } = *made;
         let paid = Self::new(&transaction, terminal_sequence, sequence, balance, tac, key);
@@ -285,12 +285,12 @@ impl Paid {
 }
 
 impl Loaded {
-    pub fn receipt(receipt: &LoadReceipt, key: Option<&TacKey>) -> Self {
+    pub(crate) fn receipt(receipt: &LoadReceipt, key: Option<&TacKey>) -> Self {
         let LoadReceipt { transaction, online_sequence, balance, tac } = receipt;
         Self::new(transaction, *online_sequence, *balance, Some(*tac), key)
     }
 
-    pub fn made(made: &Made, key: Option<&TacKey>) -> Self {
+    pub(crate) fn made(made: &Made, key: Option<&TacKey>) -> Self {
         let tac = made.evidence.tac();
         let loaded = Self::new(&made.transaction, made.sequence, made.balance, tac, key);
         Self { settled_by: Some(made.evidence.to_string()), ..loaded }
@@ -319,7 +319,7 @@ impl Loaded {
 }
 
 impl Settlement {
-    pub fn new(serial: Option<[u8; 10]>, settled: &Settled) -> Self {
+    pub(crate) fn new(serial: Option<[u8; 10]>, settled: &Settled) -> Self {
         let (outcome, transaction, after, sequence, settled_by) = match settled {
             Settled::Made(made @ Made { transaction, terminal_sequence, balance, .. }) => (
                 "made",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// What a port is and has.
 #[derive(Clone, Debug, Serialize)]
-pub struct Port {
+pub(crate) struct Port {
     port: String,
     kind: Option<String>,
     driver: Option<String>,
@@ -33,7 +33,7 @@ struct Line {
 
 impl Port {
     /// A serial port that was looked at.
-    pub fn of_survey(survey: &Survey, latency: reader::Latency) -> Self {
+    pub(crate) fn of_survey(survey: &Survey, latency: reader::Latency) -> Self {
         let line = |line: &stb_shim::serial::ModemLine| Line { name: line.name, high: line.high };
         Self {
             port: survey.port.clone(),
@@ -51,7 +51,7 @@ impl Port {
     }
 
     /// A reader that keeps to itself what its line is.
-    pub fn of_reader(url: &str, capabilities: &Capabilities) -> Self {
+    pub(crate) fn of_reader(url: &str, capabilities: &Capabilities) -> Self {
         let by_itself = |able| if able { "by the reader" } else { "none" };
         Self {
             port: url.to_owned(),
@@ -116,7 +116,7 @@ impl fmt::Display for Port {
 
 /// A bit rate that cards ask for, and what the port makes of it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Rate {
+pub(crate) struct Rate {
     pub f: u16,
     pub d: u8,
     pub ta1: String,
@@ -141,7 +141,7 @@ impl fmt::Display for Rate {
 
 /// How long something takes.
 #[derive(Clone, Debug, Serialize)]
-pub struct Latency {
+pub(crate) struct Latency {
     of: LatencyOf,
     count: usize,
     median_ms: f64,
@@ -152,7 +152,7 @@ pub struct Latency {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LatencyOf {
+pub(crate) enum LatencyOf {
     /// A character to the reader and its echo.
     Echo,
     /// From the beginning of reset until the card takes commands.
@@ -163,7 +163,7 @@ pub enum LatencyOf {
 
 impl Latency {
     /// Nothing was measured: nothing to say. `line` is what the characters take, zero if unknown.
-    pub fn of(of: LatencyOf, mut times: Vec<Duration>, line: Duration) -> Option<Self> {
+    pub(crate) fn of(of: LatencyOf, mut times: Vec<Duration>, line: Duration) -> Option<Self> {
         times.sort_unstable();
         let ms = |time: Duration| time.as_micros() as f64 / 1000.0;
         Some(Self {

@@ -13,32 +13,32 @@ use headend::stream::{self, Packet, Stream};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub const ECM_PIDS: [u16; 2] = [0x0140, 0x0141];
+pub(crate) const ECM_PIDS: [u16; 2] = [0x0140, 0x0141];
 
-pub fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name)
 }
 
-pub fn operator() -> Operator {
+pub(crate) fn operator() -> Operator {
     Operator::read(&example("demo/operator.toml")).unwrap()
 }
 
-pub fn schedule() -> Schedule {
+pub(crate) fn schedule() -> Schedule {
     Schedule::read(&example("demo/schedule.toml")).unwrap()
 }
 
 /// The demo's schedule with a text exchanged; the text must be there.
-pub fn schedule_with(from: &str, to: &str) -> Schedule {
+pub(crate) fn schedule_with(from: &str, to: &str) -> Schedule {
     let text = std::fs::read_to_string(example("demo/schedule.toml")).unwrap();
     assert!(text.contains(from), "{from}");
     Schedule::parse(Path::new("schedule.toml"), &text.replace(from, to)).unwrap()
 }
 
-pub fn source() -> Stream {
+pub(crate) fn source() -> Stream {
     Stream::read(&example("media/two-services.ts")).unwrap()
 }
 
-pub fn packaged(
+pub(crate) fn packaged(
     source: &Stream,
     schedule: &Schedule,
     faults: &[Fault],
@@ -48,12 +48,12 @@ pub fn packaged(
     Ok((stream, report))
 }
 
-pub fn pid(number: u16) -> Pid {
+pub(crate) fn pid(number: u16) -> Pid {
     Pid::new(number).unwrap()
 }
 
 /// Packet i of the result is packet i of the source, and what is new stood on a null packet.
-pub fn misplaced(source: &Stream, result: &Stream, pmts: &[u16]) -> Vec<usize> {
+pub(crate) fn misplaced(source: &Stream, result: &Stream, pmts: &[u16]) -> Vec<usize> {
     assert_eq!(source.packets().len(), result.packets().len());
     let moved = |(before, after): (&Packet, &Packet)| {
         let number = stream::pid(before).value();
@@ -73,7 +73,7 @@ pub fn misplaced(source: &Stream, result: &Stream, pmts: &[u16]) -> Vec<usize> {
 }
 
 /// The packets whose continuity counter does not follow, on any PID but that of null packets.
-pub fn discontinuities(stream: &Stream) -> Vec<usize> {
+pub(crate) fn discontinuities(stream: &Stream) -> Vec<usize> {
     let mut last = BTreeMap::new();
     let mut broken = Vec::new();
     for (index, packet) in stream.packets().iter().enumerate() {
@@ -90,7 +90,7 @@ pub fn discontinuities(stream: &Stream) -> Vec<usize> {
 }
 
 /// An ECM on air that opens.
-pub struct Opened {
+pub(crate) struct Opened {
     pub packet: usize,
     pub cp_number: u32,
     pub epoch: u16,
@@ -99,14 +99,14 @@ pub struct Opened {
 
 impl Opened {
     /// The current and the next control word.
-    pub fn words(&self) -> [ControlWord; 2] {
+    pub(crate) fn words(&self) -> [ControlWord; 2] {
         let (even, odd) = self.body.words.blocks().unwrap();
         if self.cp_number & 1 == 0 { [even, odd] } else { [odd, even] }
     }
 }
 
 /// The ECMs on a PID that open with the operator's keys, and how many do not.
-pub fn ecms(stream: &Stream, number: u16) -> (Vec<Opened>, usize) {
+pub(crate) fn ecms(stream: &Stream, number: u16) -> (Vec<Opened>, usize) {
     let operator = operator();
     let mut opened = Vec::new();
     let mut refused = 0;
@@ -130,7 +130,7 @@ pub fn ecms(stream: &Stream, number: u16) -> (Vec<Opened>, usize) {
 }
 
 /// Scrambles the source again with what the ECMs on air say, and counts (right, wrong) packets.
-pub fn scrambled_as_announced(
+pub(crate) fn scrambled_as_announced(
     source: &Stream,
     result: &Stream,
     ecms: &[Opened],

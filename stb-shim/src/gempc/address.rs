@@ -12,7 +12,7 @@ pub(super) struct Address {
 }
 
 impl Address {
-    pub fn parse(url: &Url<'_>) -> Result<Self, UrlError> {
+    pub(super) fn parse(url: &Url<'_>) -> Result<Self, UrlError> {
         if url.path.is_empty() {
             return Err(url.wrong("path", url.path, "the port, as in gempc:/dev/ttyS0"));
         }

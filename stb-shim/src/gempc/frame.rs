@@ -36,7 +36,7 @@ impl Header {
     const LEN: usize = 10;
 
     /// Writes the whole frame; how many octets it has. `None` when it does not fit.
-    pub fn emit(&self, data: &[u8], out: &mut [u8]) -> Option<usize> {
+    pub(super) fn emit(&self, data: &[u8], out: &mut [u8]) -> Option<usize> {
         let len = u32::try_from(data.len()).ok().filter(|_| data.len() <= LONGEST_DATA)?;
         let [a, b, c, d] = len.to_le_bytes();
         let [x, y, z] = self.own;
@@ -94,14 +94,14 @@ enum Look {
 impl Frames {
     const ROOM: usize = 1024;
     /// Octets that can be pushed at one time when all frames were taken before.
-    pub const PUSH: usize = Self::ROOM - LONGEST;
+    pub(super) const PUSH: usize = Self::ROOM - LONGEST;
 
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { octets: [0; Self::ROOM], begin: 0, end: 0, suspect: 0, data: (0, 0), among: false }
     }
 
     /// More octets, [`Frames::PUSH`] at most. Take all frames before the next.
-    pub fn push(&mut self, octets: &[u8]) {
+    pub(super) fn push(&mut self, octets: &[u8]) {
         let kept = self.end - self.begin;
         self.octets.copy_within(self.begin..self.end, 0);
         if let Some(taken) = self.octets.get_mut(kept..self.end) {
@@ -116,7 +116,7 @@ impl Frames {
     }
 
     /// Takes the next frame off what was pushed; `None`: more has to come.
-    pub fn take(&mut self) -> Option<Frame> {
+    pub(super) fn take(&mut self) -> Option<Frame> {
         let mut noise = false;
         loop {
             let trusted = self.suspect == 0;
@@ -152,19 +152,19 @@ impl Frames {
     }
 
     /// The data of the message taken last.
-    pub fn data(&self) -> &[u8] {
+    pub(super) fn data(&self) -> &[u8] {
         let (begin, end) = self.data;
         self.octets.get(begin..end).unwrap_or_default()
     }
 
     /// The whole frame of the message taken last.
-    pub fn taken(&self) -> &[u8] {
+    pub(super) fn taken(&self) -> &[u8] {
         let (begin, end) = self.data;
         self.octets.get(begin.saturating_sub(2 + Header::LEN)..end + 1).unwrap_or_default()
     }
 
     /// The message taken last is none, although its checksum is right: there may be a frame in it.
-    pub fn doubt(&mut self) {
+    pub(super) fn doubt(&mut self) {
         let taken = self.taken().len();
         self.begin = self.begin.saturating_sub(taken);
         self.suspect = taken;
@@ -172,17 +172,17 @@ impl Frames {
     }
 
     /// The message taken last stood among octets of a frame that did not arrive whole.
-    pub const fn among(&self) -> bool {
+    pub(super) const fn among(&self) -> bool {
         self.among
     }
 
     /// Part of a frame is there, or something else that silence will settle.
-    pub const fn unsettled(&self) -> bool {
+    pub(super) const fn unsettled(&self) -> bool {
         self.begin < self.end || self.suspect > 0
     }
 
     /// The line is silent: the rest of a frame does not come. What is there may hold another.
-    pub fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.suspect = self.end - self.begin;
         self.skip(1);
     }

@@ -29,25 +29,25 @@ pub(super) struct Patience {
 
 impl Parameters {
     /// What holds before the first answer to reset.
-    pub const fn new(clock_hz: u32) -> Self {
+    pub(super) const fn new(clock_hz: u32) -> Self {
         Self { line: LineParams::initial(clock_hz), atr: None, known: false }
     }
 
     /// The card has answered reset.
-    pub fn answered(&mut self, octets: &[u8]) {
+    pub(super) fn answered(&mut self, octets: &[u8]) {
         self.line = LineParams::initial(self.line.clock_hz);
         self.atr = Atr::parse(octets, AtrPolicy::TOLERANT).ok();
         self.known = false;
     }
 
     /// The card line has settled something.
-    pub fn configure(&mut self, line: &LineParams) {
+    pub(super) fn configure(&mut self, line: &LineParams) {
         self.known &= self.line == *line;
         self.line = *line;
     }
 
     /// T, and its data structure in `out`; how many octets of it.
-    pub fn emit(&self, out: &mut [u8; 7]) -> (u8, usize) {
+    pub(super) fn emit(&self, out: &mut [u8; 7]) -> (u8, usize) {
         let LineParams { f, d, .. } = self.line;
         let atr = self.atr.as_ref();
         let rate = rate_codes(f, d, atr.and_then(Atr::ta1));
@@ -66,7 +66,7 @@ impl Parameters {
     }
 
     /// How long these octets may take. An answer to S(WTX) asks for what the card wanted.
-    pub fn patience(&self, octets: &[u8]) -> Patience {
+    pub(super) fn patience(&self, octets: &[u8]) -> Patience {
         let line = &self.line;
         let both_ways = line.sending(octets.len() + Self::LONGEST_ANSWER);
         let (bwi, card) = match *octets {

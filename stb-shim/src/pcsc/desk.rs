@@ -48,19 +48,19 @@ struct Outcome {
 }
 
 impl Desk {
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let octets = Vec::with_capacity(1024);
         let papers = Papers { order: None, number: 0, octets, outcome: None };
         Ok(Self { papers: Mutex::new(papers), posted: Condvar::new(), done: Waker::new()? })
     }
 
     /// Signalled when there is something to collect.
-    pub const fn done(&self) -> &Waker {
+    pub(super) const fn done(&self) -> &Waker {
         &self.done
     }
 
     /// Puts an order in the place of the one before.
-    pub fn post(&self, order: Order, octets: &[u8]) {
+    pub(super) fn post(&self, order: Order, octets: &[u8]) {
         let mut papers = self.papers();
         self.done.take();
         papers.number += 1;
@@ -73,7 +73,7 @@ impl Desk {
     }
 
     /// What came of the newest order, if it is done.
-    pub fn collect(&self, buf: &mut [u8]) -> Option<Result<Received, ReaderError>> {
+    pub(super) fn collect(&self, buf: &mut [u8]) -> Option<Result<Received, ReaderError>> {
         if !self.done.take() {
             return None;
         }
@@ -133,14 +133,14 @@ pub(super) struct Clerk {
 }
 
 impl Clerk {
-    pub fn new(context: Context, reader: CString) -> Self {
+    pub(super) fn new(context: Context, reader: CString) -> Self {
         let command = Vec::with_capacity(1024);
         let answer = vec![0; MAX_BUFFER_SIZE_EXTENDED];
         Self { context, reader, card: None, command, answer, answered: 0 }
     }
 
     /// Works until the end.
-    pub fn work(mut self, desk: &Desk) {
+    pub(super) fn work(mut self, desk: &Desk) {
         loop {
             let (number, order) = desk.take(&mut self.command);
             self.answered = 0;

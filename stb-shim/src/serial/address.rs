@@ -72,7 +72,7 @@ const RESETS: &str = "rts, !rts, dtr, !dtr, b0 or none";
 const DETECTS: &str = "cts, !cts, dsr, !dsr, dcd, !dcd, ri, !ri or none";
 
 impl Address {
-    pub fn parse(url: &Url<'_>) -> Result<Self, UrlError> {
+    pub(super) fn parse(url: &Url<'_>) -> Result<Self, UrlError> {
         let wrong = |key, got: &str, expected| url.wrong(key, got, expected);
         if url.path.is_empty() {
             return Err(wrong("path", url.path, "the port, as in serial:/dev/ttyS0"));
@@ -135,7 +135,7 @@ impl Address {
     }
 
     /// The lines to use on a port with these modem lines; `None`: it has none.
-    pub fn lines(
+    pub(super) fn lines(
         &self,
         modem: Option<c_int>,
     ) -> Result<(ResetLine, Option<DetectLine>), ReaderError> {

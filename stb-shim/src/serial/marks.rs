@@ -14,7 +14,7 @@ pub(super) enum Marks {
 impl Marks {
     /// Takes the marks out of the first `len` octets of `buf`, in place. How many octets are left,
     /// and whether one of them is damaged. A damaged octet stays, with the value that was read.
-    pub fn unescape(&mut self, buf: &mut [u8], len: usize) -> (usize, bool) {
+    pub(super) fn unescape(&mut self, buf: &mut [u8], len: usize) -> (usize, bool) {
         let mut damaged = false;
         let mut kept = 0;
         for at in 0..len.min(buf.len()) {

@@ -37,7 +37,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub fn new(stream: TcpStream) -> io::Result<Self> {
+    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         stream.set_quickack(true)?;
@@ -50,12 +50,12 @@ impl Client {
         })
     }
 
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
 
     /// When the message under way is overdue.
-    pub fn stalled(&self, patience: Duration) -> Option<Instant> {
+    pub(super) fn stalled(&self, patience: Duration) -> Option<Instant> {
         (self.filled > 0).then(|| self.since.after(patience))
     }
 
@@ -67,7 +67,12 @@ impl Client {
 
     /// Takes what is there, without waiting. Whether a whole message is. It is the last one, unless
     /// `more`.
-    pub fn hear(&mut self, limit: usize, more: bool, patience: Duration) -> Result<bool, Parting> {
+    pub(super) fn hear(
+        &mut self,
+        limit: usize,
+        more: bool,
+        patience: Duration,
+    ) -> Result<bool, Parting> {
         loop {
             if let Some(length) = self.announced() {
                 let whole = HEAD + length;
@@ -116,13 +121,13 @@ impl Client {
     }
 
     /// The whole message.
-    pub fn message(&self) -> &[u8] {
+    pub(super) fn message(&self) -> &[u8] {
         let end = HEAD + self.announced().unwrap_or(0);
         self.buffer.get(HEAD..end).unwrap_or(&[])
     }
 
     /// Makes room for the next message.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         let rest = (HEAD + self.message().len()).min(self.filled);
         self.buffer.copy_within(rest..self.filled, 0);
         let kept = self.filled - rest;
@@ -132,7 +137,12 @@ impl Client {
     }
 
     /// Sends one message.
-    pub fn send(&mut self, message: &[u8], length: u16, patience: Duration) -> Result<(), Parting> {
+    pub(super) fn send(
+        &mut self,
+        message: &[u8],
+        length: u16,
+        patience: Duration,
+    ) -> Result<(), Parting> {
         let mut outgoing = std::mem::take(&mut self.outgoing);
         outgoing.extend_from_slice(&length.to_be_bytes());
         outgoing.extend_from_slice(message);
@@ -143,7 +153,7 @@ impl Client {
     }
 
     /// Sends octets that are whole messages already.
-    pub fn tell(&mut self, mut octets: &[u8], patience: Duration) -> Result<(), Parting> {
+    pub(super) fn tell(&mut self, mut octets: &[u8], patience: Duration) -> Result<(), Parting> {
         let until = clock::now().after(patience);
         while !octets.is_empty() {
             match self.stream.write(octets) {

@@ -195,12 +195,12 @@ fn what_the_card_cannot_tell_is_not_guessed() {
 }
 
 /// The demo's card with 10,000.00 in its purse.
-pub fn rich() -> Card {
+pub(crate) fn rich() -> Card {
     made(&demo::file("").replace("balance = 10000", "balance = 1000000"))
 }
 
 /// The card of this file, powered.
-pub fn made(file: &str) -> Card {
+pub(crate) fn made(file: &str) -> Card {
     let perso = Personalisation::from_text(file, Path::new("card.toml")).unwrap();
     demo::powered(Box::new(RamStore::new(Card::personalise(&perso).unwrap().octets())))
 }

@@ -12,7 +12,7 @@ use system_tests::stb::{BEDROOM, BEDROOM_PAIRING, Fate, LIVING_ROOM, Stb};
 use vcard::Card;
 
 /// 32 purchases at another box, each reported and acknowledged: the log forgets what was before.
-pub fn fill_the_log(card: &mut Card) {
+pub(crate) fn fill_the_log(card: &mut Card) {
     let mut stb = demo::Stb::open(card);
     for n in 1..=32 {
         let section = demo::cinema(EventId::new(5000 + n), NOON);

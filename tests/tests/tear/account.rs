@@ -10,7 +10,7 @@ const OPENING: u64 = 10_000;
 
 /// A card's money and everything that must agree with it.
 #[derive(Debug)]
-pub struct Account {
+pub(crate) struct Account {
     balance: u64,
     offline_sequence: u16,
     online_sequence: u16,
@@ -25,7 +25,7 @@ pub struct Account {
 }
 
 impl Account {
-    pub fn of(card: &mut Card) -> Result<Self, String> {
+    pub(crate) fn of(card: &mut Card) -> Result<Self, String> {
         let inside = card.inspect().map_err(|error| error.to_string())?;
         let kept = inside.log.iter().filter(|line| !line.contains("refunded"));
         let events = inside.rights.iter().filter(|line| line.starts_with("event "));
@@ -61,7 +61,7 @@ impl Account {
     }
 
     /// Transactions of this type in the log.
-    pub fn count(&self, kind: TransactionType) -> usize {
+    pub(crate) fn count(&self, kind: TransactionType) -> usize {
         self.log.iter().filter(|record| record.transaction.kind == kind).count()
     }
 

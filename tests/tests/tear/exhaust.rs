@@ -12,7 +12,7 @@ use vcard::Fault;
 use vcard::nvm::PAGE;
 
 /// What is cut, and who says whether what is left is sound.
-pub struct Case<'a> {
+pub(crate) struct Case<'a> {
     pub name: &'a str,
     pub before: Vec<u8>,
     pub attempt: &'a dyn Fn(&mut dyn Desk) -> Attempt,
@@ -21,7 +21,7 @@ pub struct Case<'a> {
 
 /// What has come of all cases.
 #[derive(Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     cases: usize,
     /// Memories that differ: each is judged once for each thing that the terminal may know.
     judged: HashMap<u64, Result<&'static str, String>>,
@@ -31,12 +31,12 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub const fn violations(&self) -> usize {
+    pub(crate) const fn violations(&self) -> usize {
         self.violations
     }
 
     /// No violation, and these ends.
-    pub fn assert_sound(&self, ends: &[&str]) {
+    pub(crate) fn assert_sound(&self, ends: &[&str]) {
         assert_eq!(self.first, None, "{} violations", self.violations);
         assert!(self.ends.keys().copied().eq(ends.iter().copied()), "{:?}", self.ends);
     }
@@ -62,7 +62,7 @@ impl fmt::Display for Tally {
 }
 
 /// Cuts every page write in every way, and every write of the recovery in every way.
-pub fn every_write(case: &Case<'_>, journal: bool) -> Tally {
+pub(crate) fn every_write(case: &Case<'_>, journal: bool) -> Tally {
     let mut tally = Tally::default();
     let mut before = case.before.clone();
     if !journal {
@@ -131,7 +131,7 @@ fn verdict(case: &Case<'_>, octets: &[u8], attempt: &Attempt, tally: &mut Tally,
 }
 
 /// Lets the line go dead before every octet that passes, in either direction.
-pub fn every_octet(case: &Case<'_>, protocol: &str, atr: &[u8]) -> Tally {
+pub(crate) fn every_octet(case: &Case<'_>, protocol: &str, atr: &[u8]) -> Tally {
     let mut undisturbed = at_a_line(&case.before, atr, None);
     assert_eq!((case.attempt)(&mut undisturbed), Attempt::Made);
     let mut tally = Tally::default();

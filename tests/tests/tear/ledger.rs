@@ -8,7 +8,7 @@ use wallet::{LogRecord, TransactionType};
 
 /// A programme: the request's number, the card's, and the place among what is reported.
 #[derive(Clone, Copy)]
-pub struct Owned {
+pub(crate) struct Owned {
     pub number: u32,
     pub sequence: u16,
     pub place: usize,
@@ -16,7 +16,7 @@ pub struct Owned {
 
 /// What terminals and operator know: each transaction that was made, in its order.
 #[derive(Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     pub made: Vec<(TransactionType, u32)>,
     /// Programmes that were paid and not given back.
     pub owned: Vec<Owned>,
@@ -36,15 +36,15 @@ impl Ledger {
         self.made.iter().filter(|(kind, _)| *kind == TransactionType::LOAD).map(|made| made.1)
     }
 
-    pub fn debits(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn debits(&self) -> impl Iterator<Item = u32> {
         self.made.iter().filter(|(kind, _)| *kind != TransactionType::LOAD).map(|made| made.1)
     }
 
-    pub fn balance(&self) -> u32 {
+    pub(crate) fn balance(&self) -> u32 {
         10_000 + self.loads().sum::<u32>() - self.debits().sum::<u32>()
     }
 
-    pub fn agrees(&self, card: &Card) -> Result<(), String> {
+    pub(crate) fn agrees(&self, card: &Card) -> Result<(), String> {
         let status = card.status();
         let of_card = (status.balance.fen(), status.offline_sequence, status.online_sequence);
         let (debits, loads) = (self.debits().count() as u16, self.loads().count() as u16);
@@ -56,14 +56,14 @@ impl Ledger {
         }
     }
 
-    pub fn make(&mut self, kind: TransactionType, amount: u32) {
+    pub(crate) fn make(&mut self, kind: TransactionType, amount: u32) {
         self.made.push((kind, amount));
         self.to_report.push((kind, amount));
     }
 
     /// The operator collects reports, follows their chain, finds in them what it knows of, and
     /// acknowledges.
-    pub fn collect(&mut self, card: &mut Card) -> Result<(), String> {
+    pub(crate) fn collect(&mut self, card: &mut Card) -> Result<(), String> {
         assert!(!card.power_on().is_empty());
         let k_rcp = key(K_RCP);
         loop {
@@ -111,7 +111,7 @@ impl Ledger {
 
     /// The card's log holds the latest transactions, and its rights are the programmes that were
     /// not given back.
-    pub fn agrees_in_full(&self, card: &mut Card) -> Result<(), String> {
+    pub(crate) fn agrees_in_full(&self, card: &mut Card) -> Result<(), String> {
         let inside = card.inspect().map_err(|error| error.to_string())?;
         let events = inside.rights.iter().filter(|line| line.starts_with("event "));
         let events = events.filter(|line| !line.ends_with("revoked")).count();

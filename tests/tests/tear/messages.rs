@@ -12,7 +12,7 @@ use vcard::nvm::RamStore;
 use wallet::TransactionType;
 
 /// A message, sent once; what the card says of it, if it says anything.
-pub fn send_once(desk: &mut dyn Desk, section: &[u8]) -> Attempt {
+pub(crate) fn send_once(desk: &mut dyn Desk, section: &[u8]) -> Attempt {
     let mut apdu = vec![0x00, 0xA4, 0x04, 0x00, AID_CAS.len() as u8];
     apdu.extend(AID_CAS);
     apdu.push(0x00);
@@ -40,7 +40,7 @@ fn send_again(desk: &mut dyn Desk, section: &[u8]) -> Result<bool, String> {
 }
 
 /// WALLET_TOPUP.
-pub struct TopUp;
+pub(crate) struct TopUp;
 
 impl Operation for TopUp {
     fn name(&self) -> &'static str {
@@ -69,7 +69,7 @@ impl Operation for TopUp {
 
 /// WALLET_REFUND of the one programme that was bought: that its right has gone with it is an
 /// invariant of the account.
-pub struct Refund;
+pub(crate) struct Refund;
 
 impl Operation for Refund {
     fn name(&self) -> &'static str {

@@ -6,7 +6,7 @@ use system_tests::desk::Desk;
 
 /// How far a terminal has come, by its own knowledge.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub enum Attempt {
+pub(crate) enum Attempt {
     /// Nothing that moves money has been sent.
     Unsent,
     /// It was sent, and no answer came; what the terminal has written down of it before.
@@ -16,7 +16,7 @@ pub enum Attempt {
 }
 
 /// Something that moves money once.
-pub trait Operation: Sync {
+pub(crate) trait Operation: Sync {
     fn name(&self) -> &'static str;
 
     /// The card's memory before it: the demo's.
@@ -43,7 +43,7 @@ pub trait Operation: Sync {
 
 /// Settles what is open, asks the card whether it agrees, and tries again what was not made: in the
 /// end it is made exactly once. What the terminal found, or what cannot be.
-pub fn judge(
+pub(crate) fn judge(
     operation: &dyn Operation,
     desk: &mut dyn Desk,
     attempt: &Attempt,

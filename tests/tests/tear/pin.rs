@@ -28,7 +28,7 @@ fn select(desk: &mut dyn Desk) -> Option<Vec<u8>> {
 }
 
 /// VERIFY at the purse.
-pub fn verify(desk: &mut dyn Desk, pin: [u8; 4]) -> Attempt {
+pub(crate) fn verify(desk: &mut dyn Desk, pin: [u8; 4]) -> Attempt {
     if select(desk).is_none() {
         return Attempt::Unsent;
     }

@@ -14,10 +14,10 @@ use system_tests::desk::Desk;
 use wallet::TransactionType;
 
 /// A box with an open session; `None` wherever the card does not answer as it should.
-pub struct SetTopBox(Session);
+pub(crate) struct SetTopBox(Session);
 
 impl SetTopBox {
-    pub fn open(desk: &mut dyn Desk) -> Option<Self> {
+    pub(crate) fn open(desk: &mut dyn Desk) -> Option<Self> {
         let mut select = vec![0x00, 0xA4, 0x04, 0x00, AID_CAS.len() as u8];
         select.extend(AID_CAS);
         select.push(0x00);
@@ -39,12 +39,12 @@ impl SetTopBox {
     }
 
     /// VERIFY, answered whatever the PIN is.
-    pub fn verify(&mut self, desk: &mut dyn Desk, pin: &PinBlock) -> Option<Vec<u8>> {
+    pub(crate) fn verify(&mut self, desk: &mut dyn Desk, pin: &PinBlock) -> Option<Vec<u8>> {
         self.send(desk, INS_VERIFY, pin.expose())
     }
 
     /// PURCHASE, or QUERY without a section.
-    pub fn purchase(
+    pub(crate) fn purchase(
         &mut self,
         desk: &mut dyn Desk,
         number: u32,
@@ -67,7 +67,7 @@ impl SetTopBox {
 }
 
 /// A programme for 12.00.
-pub struct Programme;
+pub(crate) struct Programme;
 
 impl Operation for Programme {
     fn name(&self) -> &'static str {

@@ -80,7 +80,7 @@ fn prove(desk: &mut dyn Desk, lost: &[u8]) -> Result<bool, String> {
 }
 
 /// A till's purchase.
-pub struct TillPurchase;
+pub(crate) struct TillPurchase;
 
 impl Operation for TillPurchase {
     fn name(&self) -> &'static str {
@@ -109,7 +109,7 @@ impl Operation for TillPurchase {
 }
 
 /// A gate's compound purchase: money and a record.
-pub struct GatePurchase;
+pub(crate) struct GatePurchase;
 
 impl Operation for GatePurchase {
     fn name(&self) -> &'static str {
@@ -148,7 +148,7 @@ impl Operation for GatePurchase {
 }
 
 /// A kiosk's load, with the PIN.
-pub struct KioskLoad;
+pub(crate) struct KioskLoad;
 
 impl Operation for KioskLoad {
     fn name(&self) -> &'static str {

@@ -7,10 +7,10 @@ use vcard::{Card, Fault, Interface};
 use wallet::port::CardPort;
 
 /// SplitMix64.
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub u64);
 
 impl Dice {
-    pub fn roll(&mut self, sides: usize) -> usize {
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -20,7 +20,7 @@ impl Dice {
 }
 
 /// A card whose power and line fail at times.
-pub struct Rough {
+pub(crate) struct Rough {
     memory: Memory,
     pub card: Card,
     fault: Option<Fault>,
@@ -30,7 +30,7 @@ pub struct Rough {
 }
 
 impl Rough {
-    pub fn new(fault: Option<Fault>) -> Self {
+    pub(crate) fn new(fault: Option<Fault>) -> Self {
         let memory = Memory::new(&memory());
         let card = Card::with_random(memory.store(), counting()).unwrap();
         let mut rough = Self { memory, card, fault, interface: Interface::Contact, answers: None };
@@ -46,7 +46,7 @@ impl Rough {
     }
 
     /// Something that will go wrong, or not.
-    pub fn disturb(&mut self, dice: &mut Dice) {
+    pub(crate) fn disturb(&mut self, dice: &mut Dice) {
         match dice.roll(10) {
             0..3 => self.arm(dice),
             3..5 => self.answers = Some(dice.roll(6)),
@@ -59,7 +59,7 @@ impl Rough {
     }
 
     /// Line and power are back, the power perhaps not at once. Whether anything had gone wrong.
-    pub fn restore(&mut self, dice: &mut Dice) -> bool {
+    pub(crate) fn restore(&mut self, dice: &mut Dice) -> bool {
         let lost = self.answers.take() == Some(0);
         let cut = self.memory.mend();
         if cut {

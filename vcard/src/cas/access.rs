@@ -10,7 +10,7 @@ use ecm_emm::ecm::{Criteria, EcmBody, Ppt, Ppv};
 
 /// What the answer to an ECM will say, and what it leaves behind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Decision {
+pub(super) struct Decision {
     /// Granted, preview, purchasable or the reason why not.
     pub status: AccessStatus,
     /// Flags of the answer.
@@ -25,7 +25,7 @@ pub struct Decision {
 
 impl Decision {
     /// A status with nothing to say beside it.
-    pub const fn plain(status: AccessStatus) -> Self {
+    pub(super) const fn plain(status: AccessStatus) -> Self {
         Self { status, flags: 0, offer: None, opened_by: None, begins_preview: false }
     }
 
@@ -41,7 +41,7 @@ impl Decision {
 }
 
 /// Decides at `at`, the later of the ECM's time and the card's.
-pub fn decide(
+pub(super) fn decide(
     cas: &CasStore,
     ram: &CasRam,
     terms: &Terms,
@@ -82,7 +82,12 @@ pub fn decide(
 }
 
 /// Reasons against it that no right overrules.
-pub fn vetoed(cas: &CasStore, ram: &CasRam, body: &EcmBody, at: CasTime) -> Option<AccessStatus> {
+pub(super) fn vetoed(
+    cas: &CasStore,
+    ram: &CasRam,
+    body: &EcmBody,
+    at: CasTime,
+) -> Option<AccessStatus> {
     if cas.blocked {
         Some(AccessStatus::CARD_BLOCKED)
     } else if at >= cas.expires {
@@ -140,7 +145,7 @@ fn missing(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> Acce
 }
 
 /// What the criteria sell at this moment; an event before a slice of time.
-pub fn offer(criteria: &Criteria, at: CasTime) -> Option<Offer> {
+pub(super) fn offer(criteria: &Criteria, at: CasTime) -> Option<Offer> {
     let event = criteria.ppv.filter(|ppv| at < ppv.end && ppv.price > Fen::ZERO);
     let slice = criteria.ppt.filter(|ppt| ppt.price > Fen::ZERO);
     event.map(offer_of_event).or_else(|| slice.map(offer_of_slice))

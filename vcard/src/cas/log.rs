@@ -7,7 +7,7 @@ use wallet::{LogRecord, Mac};
 
 /// What has become of a record's money.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum State {
+pub(crate) enum State {
     /// Paid, or loaded.
     Paid = 1,
     /// Given back.

@@ -11,7 +11,7 @@ const CLIENTS: &[Aid] = &[Aid::PURSE];
 
 /// A purchase that was given back, once the transaction around it holds.
 #[derive(Clone, Copy, Debug)]
-pub struct Revoked {
+pub(crate) struct Revoked {
     /// The box that had bought.
     pub terminal: TerminalId,
     /// The box's number of the purchase.
@@ -22,7 +22,7 @@ pub struct Revoked {
 
 /// Takes a purchase back inside the caller's transaction: its record says so and its right ends.
 /// `None` when there is no such purchase, it was less, or it was given back before.
-pub fn revoke(
+pub(crate) fn revoke(
     objects: &mut Objects,
     caller: Context,
     event: EventId,
@@ -41,7 +41,7 @@ pub fn revoke(
 }
 
 /// Appends a load or refund to the log that the head-end collects.
-pub fn append(
+pub(crate) fn append(
     objects: &mut Objects,
     caller: Context,
     record: Record,

@@ -10,13 +10,13 @@ use ecm_emm::emm::{KeyTarget, Window};
 use ecm_emm::keys::Role;
 
 /// Rows for rights.
-pub const RIGHTS: usize = 64;
+pub(crate) const RIGHTS: usize = 64;
 /// Group addresses of a card.
-pub const GROUPS: usize = 8;
+pub(crate) const GROUPS: usize = 8;
 /// Service key slots.
-pub const SLOTS: usize = 16;
+pub(crate) const SLOTS: usize = 16;
 /// Boxes that a card may be paired with.
-pub const PAIRINGS: usize = 4;
+pub(crate) const PAIRINGS: usize = 4;
 
 /// The card's time, stored.
 #[derive(Clone, Copy)]

@@ -45,7 +45,7 @@ pub(super) struct Open {
 
 impl Open {
     /// The pairing slot, if it is a box's channel.
-    pub const fn pairing(&self) -> Option<usize> {
+    pub(super) const fn pairing(&self) -> Option<usize> {
         match self.peer {
             Peer::Box { slot, .. } => Some(slot),
             Peer::Administrator { .. } => None,

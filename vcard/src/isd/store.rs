@@ -57,4 +57,4 @@ persist!(IssuerStore {
 });
 
 /// The first of the administration key versions.
-pub const FIRST_KVN: u8 = 0x30;
+pub(crate) const FIRST_KVN: u8 = 0x30;

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 /// What is wrong in a file, and where. Never shows a value.
 #[derive(Debug)]
-pub struct Problem {
+pub(super) struct Problem {
     field: String,
     why: String,
 }
@@ -24,18 +24,18 @@ impl fmt::Display for Problem {
 
 impl Problem {
     /// With the file as a whole.
-    pub fn whole(why: String) -> Self {
+    pub(super) fn whole(why: String) -> Self {
         Self { field: String::new(), why }
     }
 
     /// With the field of this path.
-    pub fn field(field: &str, why: String) -> Self {
+    pub(super) fn field(field: &str, why: String) -> Self {
         Self { field: field.to_owned(), why }
     }
 }
 
 /// A table that is being read.
-pub struct Fields {
+pub(super) struct Fields {
     /// Where it is in the file.
     at: String,
     table: Table,
@@ -43,7 +43,7 @@ pub struct Fields {
 
 impl Fields {
     /// The file's outermost table.
-    pub fn parse(text: &str) -> Result<Self, Problem> {
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let table = text.parse::<Table>().map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             let line = text.get(..at).unwrap_or_default().lines().count().max(1);
@@ -53,7 +53,7 @@ impl Fields {
     }
 
     /// Refuses a field that nobody has asked for.
-    pub fn finish(self) -> Result<(), Problem> {
+    pub(super) fn finish(self) -> Result<(), Problem> {
         match self.table.keys().next() {
             None => Ok(()),
             Some(name) => Err(self.wrong(name, "unknown field")),
@@ -61,12 +61,12 @@ impl Fields {
     }
 
     /// A problem with this field, named by its whole path.
-    pub fn wrong(&self, name: &str, why: impl Into<String>) -> Problem {
+    pub(super) fn wrong(&self, name: &str, why: impl Into<String>) -> Problem {
         Problem { field: self.path(name), why: why.into() }
     }
 
     /// A field that may be missing.
-    pub fn optional<T>(
+    pub(super) fn optional<T>(
         &mut self,
         name: &str,
         read: impl FnOnce(&mut Self, &str) -> Result<T, Problem>,
@@ -75,7 +75,7 @@ impl Fields {
     }
 
     /// `N` octets in hexadecimal.
-    pub fn octets<const N: usize>(&mut self, name: &str) -> Result<[u8; N], Problem> {
+    pub(super) fn octets<const N: usize>(&mut self, name: &str) -> Result<[u8; N], Problem> {
         let octets = zeroize::Zeroizing::new(self.hexadecimal(name)?);
         octets
             .as_slice()
@@ -84,7 +84,7 @@ impl Fields {
     }
 
     /// Octets in hexadecimal.
-    pub fn hexadecimal(&mut self, name: &str) -> Result<Vec<u8>, Problem> {
+    pub(super) fn hexadecimal(&mut self, name: &str) -> Result<Vec<u8>, Problem> {
         let text = zeroize::Zeroizing::new(self.text(name)?);
         let digit = |octet: &u8| char::from(*octet).to_digit(16).map(|digit| digit as u8);
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
@@ -97,7 +97,7 @@ impl Fields {
     }
 
     /// A number of a type's range.
-    pub fn number<T: TryFrom<i64>>(&mut self, name: &str) -> Result<T, Problem> {
+    pub(super) fn number<T: TryFrom<i64>>(&mut self, name: &str) -> Result<T, Problem> {
         match self.take(name)? {
             Value::Integer(number) => {
                 T::try_from(number).map_err(|_| self.wrong(name, "number out of range"))
@@ -107,7 +107,7 @@ impl Fields {
     }
 
     /// A number from 0 to `limit`.
-    pub fn at_most(&mut self, name: &str, limit: u8) -> Result<u8, Problem> {
+    pub(super) fn at_most(&mut self, name: &str, limit: u8) -> Result<u8, Problem> {
         match self.number(name)? {
             number if number <= limit => Ok(number),
             number => Err(self.wrong(name, format!("is {number}, at most {limit} is allowed"))),
@@ -115,12 +115,12 @@ impl Fields {
     }
 
     /// An amount in fen.
-    pub fn money(&mut self, name: &str) -> Result<Fen, Problem> {
+    pub(super) fn money(&mut self, name: &str) -> Result<Fen, Problem> {
         self.number(name).map(Fen::new)
     }
 
     /// A moment in UTC.
-    pub fn time(&mut self, name: &str) -> Result<CasTime, Problem> {
+    pub(super) fn time(&mut self, name: &str) -> Result<CasTime, Problem> {
         let Value::Datetime(moment) = self.take(name)? else {
             return Err(self.wrong(name, "expected a time like 2026-12-01T12:00:00Z"));
         };
@@ -130,7 +130,7 @@ impl Fields {
     }
 
     /// A day.
-    pub fn date(&mut self, name: &str) -> Result<BcdDate, Problem> {
+    pub(super) fn date(&mut self, name: &str) -> Result<BcdDate, Problem> {
         let bcd = |number: u8| (number / 10) * 16 + number % 10;
         match self.take(name)? {
             Value::Datetime(toml::value::Datetime { date: Some(date), time: None, .. }) => {
@@ -142,7 +142,7 @@ impl Fields {
     }
 
     /// Text of at most `len` octets.
-    pub fn text_of(&mut self, name: &str, len: usize) -> Result<String, Problem> {
+    pub(super) fn text_of(&mut self, name: &str, len: usize) -> Result<String, Problem> {
         match self.text(name)? {
             text if text.len() <= len => Ok(text),
             text => {
@@ -153,7 +153,7 @@ impl Fields {
     }
 
     /// One of these words; its index.
-    pub fn one_of(&mut self, name: &str, words: &[&str]) -> Result<usize, Problem> {
+    pub(super) fn one_of(&mut self, name: &str, words: &[&str]) -> Result<usize, Problem> {
         let text = self.text(name)?;
         words
             .iter()
@@ -162,13 +162,13 @@ impl Fields {
     }
 
     /// A PIN.
-    pub fn pin(&mut self, name: &str) -> Result<PinBlock, Problem> {
+    pub(super) fn pin(&mut self, name: &str) -> Result<PinBlock, Problem> {
         let digits = zeroize::Zeroizing::new(self.text(name)?);
         PinBlock::from_ascii(digits.as_bytes()).map_err(|error| self.wrong(name, error.to_string()))
     }
 
     /// A table that must be there.
-    pub fn table<T>(
+    pub(super) fn table<T>(
         &mut self,
         name: &str,
         read: impl FnOnce(&mut Self) -> Result<T, Problem>,
@@ -178,7 +178,7 @@ impl Fields {
     }
 
     /// A table that may be missing.
-    pub fn optional_table<T>(
+    pub(super) fn optional_table<T>(
         &mut self,
         name: &str,
         read: impl FnOnce(&mut Self) -> Result<T, Problem>,
@@ -187,7 +187,7 @@ impl Fields {
     }
 
     /// Any number of tables of this name.
-    pub fn tables<T>(
+    pub(super) fn tables<T>(
         &mut self,
         name: &str,
         mut read: impl FnMut(&mut Self) -> Result<T, Problem>,
@@ -204,7 +204,11 @@ impl Fields {
     }
 
     /// Files by name, beside `beside` unless the name is absolute.
-    pub fn files(&mut self, name: &str, beside: &Path) -> Result<Vec<(String, Vec<u8>)>, Problem> {
+    pub(super) fn files(
+        &mut self,
+        name: &str,
+        beside: &Path,
+    ) -> Result<Vec<(String, Vec<u8>)>, Problem> {
         let names = match self.table.remove(name) {
             None => Vec::new(),
             Some(Value::Array(names)) => names,
@@ -223,7 +227,7 @@ impl Fields {
     }
 
     /// A word.
-    pub fn text(&mut self, name: &str) -> Result<String, Problem> {
+    pub(super) fn text(&mut self, name: &str) -> Result<String, Problem> {
         match self.take(name)? {
             Value::String(text) => Ok(text),
             _ => Err(self.wrong(name, "expected text in quotes")),

@@ -5,7 +5,7 @@ use cam_types::{Key, TerminalId};
 use std::fmt;
 
 /// Keys that it has room for.
-pub const KEYS: usize = 16;
+pub(crate) const KEYS: usize = 16;
 
 /// What a master key is for: the number that P1 of INIT_FOR_DESCRYPT carries.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

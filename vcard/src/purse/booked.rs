@@ -41,4 +41,4 @@ impl From<NotBooked> for Stop {
 }
 
 /// A proof without a MAC, as no terminal's key took part, or without a code.
-pub const NO_MAC: Mac = Mac([0; 4]);
+pub(super) const NO_MAC: Mac = Mac([0; 4]);

@@ -21,7 +21,7 @@ const CLIENTS: &[Aid] = &[Aid::CAS];
 
 /// A programme to be paid.
 #[derive(Clone, Copy, Debug)]
-pub struct Order {
+pub(crate) struct Order {
     /// Its price.
     pub amount: Fen,
     /// The box.
@@ -38,7 +38,7 @@ pub struct Order {
 
 /// What the holder of the card has shown for a payment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Shown {
+pub(crate) enum Shown {
     /// The PIN.
     Pin,
     /// Nothing: it counts against the day's limit.
@@ -47,7 +47,7 @@ pub enum Shown {
 
 /// Why the purse does not pay.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NotPaid {
+pub(crate) enum NotPaid {
     /// It is blocked.
     Blocked,
     /// The price is over the limit of a purchase.
@@ -74,7 +74,7 @@ impl From<NotBooked> for NotPaid {
 
 /// The terms on which the purse would pay now.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub(crate) struct Terms {
     /// What is left.
     pub balance: Fen,
     blocked: bool,
@@ -85,7 +85,7 @@ pub struct Terms {
 
 impl Terms {
     /// Whether the purse would pay this price for what was shown.
-    pub fn check(&self, price: Fen, shown: Shown) -> Result<(), NotPaid> {
+    pub(crate) fn check(&self, price: Fen, shown: Shown) -> Result<(), NotPaid> {
         if self.blocked {
             Err(NotPaid::Blocked)
         } else if self.cap != Fen::ZERO && price > self.cap {
@@ -102,13 +102,13 @@ impl Terms {
     }
 
     /// This price is not paid without the PIN.
-    pub fn needs_pin(&self, price: Fen) -> bool {
+    pub(crate) fn needs_pin(&self, price: Fen) -> bool {
         price > self.pin_free
     }
 }
 
 /// The terms of this day.
-pub fn terms(objects: &Objects, caller: Context, date: BcdDate) -> Result<Terms, Violation> {
+pub(crate) fn terms(objects: &Objects, caller: Context, date: BcdDate) -> Result<Terms, Violation> {
     caller.is_one_of(CLIENTS)?;
     let purse = objects.purse.get(Context::PURSE)?;
     let spent = purse.spent_on(date);
@@ -123,7 +123,7 @@ pub fn terms(objects: &Objects, caller: Context, date: BcdDate) -> Result<Terms,
 }
 
 /// Pays a programme inside the caller's transaction: balance, log, proof and code together.
-pub fn capp_debit(
+pub(crate) fn capp_debit(
     objects: &mut Objects,
     caller: Context,
     order: &Order,
@@ -151,14 +151,14 @@ fn debit(purse: &mut PurseStore, order: &Order) -> Result<Booked, NotPaid> {
 
 /// The holder has shown the PIN at the contacts, to whichever application: terminals may take small
 /// amounts again.
-pub fn pin_verified(objects: &mut Objects, caller: Context) -> Result<(), Violation> {
+pub(crate) fn pin_verified(objects: &mut Objects, caller: Context) -> Result<(), Violation> {
     caller.is_one_of(&[Aid::ISSUER])?;
     objects.purse.get_mut(Context::PURSE)?.money.unverified = Guarded(Fen::ZERO);
     Ok(())
 }
 
 /// What RIGHTS tells of the purse.
-pub fn wallet_info(objects: &Objects, caller: Context) -> Result<WalletInfo, Violation> {
+pub(crate) fn wallet_info(objects: &Objects, caller: Context) -> Result<WalletInfo, Violation> {
     caller.is_one_of(CLIENTS)?;
     let purse = objects.purse.get(Context::PURSE)?;
     Ok(WalletInfo {
@@ -171,7 +171,11 @@ pub fn wallet_info(objects: &Objects, caller: Context) -> Result<WalletInfo, Vio
 }
 
 /// Takes a section for the purse, still sealed.
-pub fn wallet_emm(vault: &mut Vault, caller: Context, section: &[u8]) -> Result<EmmResult, Stop> {
+pub(crate) fn wallet_emm(
+    vault: &mut Vault,
+    caller: Context,
+    section: &[u8],
+) -> Result<EmmResult, Stop> {
     caller.is_one_of(CLIENTS)?;
     super::emm::process(vault, section)
 }

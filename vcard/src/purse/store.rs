@@ -13,13 +13,13 @@ use wallet::passbook::OverdraftLimit;
 use wallet::{LogRecord, Mac};
 
 /// Transactions that the purse remembers.
-pub const LOG: usize = 16;
+pub(crate) const LOG: usize = 16;
 
 /// Octets of EF 0015: issuer8 type1 version1 serial10 start4 expiry4 discretionary2.
-pub const APPLICATION: usize = 30;
+pub(crate) const APPLICATION: usize = 30;
 
 /// Octets of EF 0016: type1 staff1 name20 id_number16 id_type1.
-pub const HOLDER: usize = 39;
+pub(crate) const HOLDER: usize = 39;
 
 /// One transaction: the log's record and what proves it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -361,4 +361,4 @@ impl PurseStore {
 }
 
 /// Suites 1, 2, 3 and 5.
-pub const ALL_SUITES: u16 = 0b10_1110;
+pub(crate) const ALL_SUITES: u16 = 0b10_1110;

@@ -11,7 +11,7 @@ use wallet::keys::TacKey;
 /// The code over these fields; `None` without a key for it.
 ///
 /// PBOC's own as long as suite 1 is allowed for it, then the one under K_tac2.
-pub fn code(purse: &PurseStore, fields: &[u8]) -> Option<Mac> {
+pub(super) fn code(purse: &PurseStore, fields: &[u8]) -> Option<Mac> {
     let pboc = purse.tac.oldest().filter(|_| purse.suites(Role::Tac) >> 1 & 1 == 1);
     if let Some(generation) = pboc {
         let key = Secret::new(*generation.material.bits128()?.expose());

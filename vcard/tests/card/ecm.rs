@@ -210,10 +210,7 @@ fn what_is_not_an_ecm_of_this_card_is_refused() {
         ("nothing", &[], AccessStatus::MALFORMED_ECM),
         (
             "an EMM",
-            &TO_CARD.seal(
-                1,
-                &[].into_iter().chain([ecm_emm::emm::EmmCommand::EmmLevel(1)]).collect::<Vec<_>>(),
-            ),
+            &TO_CARD.seal(1, &[].into_iter().chain([EmmCommand::EmmLevel(1)]).collect::<Vec<_>>()),
             AccessStatus::MALFORMED_ECM,
         ),
     ];

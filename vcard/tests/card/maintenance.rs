@@ -9,12 +9,12 @@ use system_tests::demo::*;
 use vcard::{Card, Interface};
 use wallet::secure_messaging::{Challenge, ChallengeLength, Order, SecureKey};
 
-pub fn damk() -> SecureKey {
+pub(crate) fn damk() -> SecureKey {
     SecureKey::Double(Secret::new(hex!("2a2b2c2d2e2f30313233343536373839")))
 }
 
 /// A challenge of four octets, and one of eight: both serve.
-pub fn challenge(card: &mut Card, length: ChallengeLength) -> Challenge {
+pub(crate) fn challenge(card: &mut Card, length: ChallengeLength) -> Challenge {
     length.answer(&card.transmit(&length.command()).unwrap()).unwrap()
 }
 

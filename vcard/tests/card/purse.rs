@@ -14,11 +14,11 @@ use wallet::purchase::{Debit, Purchase, PurchaseError};
 use wallet::refusal::Step;
 use wallet::{LogRecord, PurseStatus, Refusal, TransactionType};
 
-pub const DATE: BcdDate = BcdDate(hex!("20261201"));
-pub const TIME: BcdTime = BcdTime(hex!("200000"));
-pub const GATE: TerminalId = TerminalId::new(hex!("001122334455"));
+pub(crate) const DATE: BcdDate = BcdDate(hex!("20261201"));
+pub(crate) const TIME: BcdTime = BcdTime(hex!("200000"));
+pub(crate) const GATE: TerminalId = TerminalId::new(hex!("001122334455"));
 
-pub fn dpk() -> PurchaseKey {
+pub(crate) fn dpk() -> PurchaseKey {
     PurchaseKey::new(Secret::new(hex!("616387a00bd54711468a910d848aae69")))
 }
 
@@ -26,17 +26,17 @@ fn dlk() -> LoadKey {
     LoadKey::new(Secret::new(hex!("0f1e2d3c4b5a69788796a5b4c3d2e1f0")))
 }
 
-pub fn dtk() -> TacKey {
+pub(crate) fn dtk() -> TacKey {
     TacKey::new(Key::new(hex!("13579bdf02468ace1122446688aaccee")))
 }
 
-pub fn purse() -> Card {
+pub(crate) fn purse() -> Card {
     let mut card = card();
     assert_eq!(select(&mut card, &AID_PURSE), 0x9000);
     card
 }
 
-pub fn balance(card: &mut Card) -> Fen {
+pub(crate) fn balance(card: &mut Card) -> Fen {
     let (data, sw) = send(card, &hex!("805C000204"));
     assert_eq!(sw, 0x9000);
     Fen::from_be_bytes(data.try_into().unwrap())
@@ -46,7 +46,7 @@ fn purchase(amount: u32) -> Purchase {
     Purchase::new(1, Fen::new(amount), GATE).unwrap()
 }
 
-pub fn psam() -> SoftPsam {
+pub(crate) fn psam() -> SoftPsam {
     SoftPsam::new(GATE, TerminalSequence::new(0)).with_key(1, dpk())
 }
 

@@ -47,7 +47,7 @@ pub(super) enum Echo {
 
 impl Pending {
     /// Goes out now, and may take `limit` at most.
-    pub fn new(command: Command, now: Instant, limit: Duration) -> Self {
+    pub(super) fn new(command: Command, now: Instant, limit: Duration) -> Self {
         Self {
             command,
             echo: Echo::Nothing,
@@ -64,7 +64,7 @@ impl Pending {
 
 impl Command {
     /// bMessageType.
-    pub const fn kind(self) -> u8 {
+    pub(super) const fn kind(self) -> u8 {
         match self {
             Self::Firmware | Self::Asynchronous => 0x6B,
             Self::Status => 0x65,
@@ -76,7 +76,7 @@ impl Command {
     }
 
     /// bMessageType of its answer.
-    pub const fn answer_kind(self) -> u8 {
+    pub(super) const fn answer_kind(self) -> u8 {
         match self {
             Self::PowerOn | Self::Transfer => 0x80,
             Self::Status | Self::PowerOff => 0x81,
@@ -86,7 +86,7 @@ impl Command {
     }
 
     /// It is about the card, not about the reader.
-    pub const fn is_of_card(self) -> bool {
+    pub(super) const fn is_of_card(self) -> bool {
         matches!(self, Self::PowerOn | Self::SetParameters | Self::Transfer)
     }
 }
