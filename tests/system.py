@@ -1,17 +1,14 @@
 #!/usr/bin/env python3
 """The tests of the whole system: the demo un-paced, recomputed, under valgrind, and broken on purpose.
 
-    run.py [NAME…]     only the tests whose name contains one of these
+    system.py NAME     this test; tests/run.py runs them side by side
 """
 
-import concurrent.futures
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -164,28 +161,14 @@ def tests():
 
 
 def main():
-    wanted = [(n, t) for n, t in tests() if not sys.argv[1:] or any(w in n for w in sys.argv[1:])]
     OUT.mkdir(parents=True, exist_ok=True)
-    failed = 0
-
-    def timed(test):
-        start = time.monotonic()
-        try:
-            problem = test()
-        except subprocess.TimeoutExpired as error:
-            problem = f"no end after {error.timeout:.0f} s"
-        return problem, time.monotonic() - start
-
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        running = [(name, pool.submit(timed, test)) for name, test in wanted]
-        for name, future in running:
-            problem, seconds = future.result()
-            failed += problem is not None
-            print(f"{'FAILED ' if problem else 'ok     '} {name} ({seconds:.1f} s)", flush=True)
-            if problem:
-                print("    " + problem.replace("\n", "\n    "), flush=True)
-    print(f"{len(running) - failed} passed, {failed} failed")
-    return failed != 0
+    try:
+        problem = dict(tests())[sys.argv[1]]()
+    except subprocess.TimeoutExpired as error:
+        problem = f"no end after {error.timeout:.0f} s"
+    if problem:
+        print(problem)
+    return problem is not None
 
 
 if __name__ == "__main__":
