@@ -19,9 +19,11 @@ PREFIX ?= /usr/local
 SECONDS ?= 60
 CFLAGS ?= -O2
 BIN    := target/release
+# Tests are built to count the blocks of the ciphers too, so that what money takes is no build of its own.
+METER  := --features vcard/meter
 VENV   := target/venv/bin/python
 
-.PHONY: all rust demo check-demo test test-targets test-tear test-defences fuzz lint unit unit-programs unit-examples header c-test system-test pcsc-test bench-line bench-money tools install clean
+.PHONY: all rust demo check-demo test test-targets test-tear test-defences fuzz lint unit unit-programs unit-examples header c-test system-test pcsc-test pcsc-exchange bench-line bench-money tools install clean
 
 all: rust $(BIN)/libstbcam.so.1 $(BIN)/stbcam.pc $(BIN)/player
 
@@ -48,7 +50,7 @@ test-targets: all
 	$(PYTHON) tests/targets.py
 
 test-tear:
-	$(CARGO) test -p vcard --test tear -- --nocapture --test-threads 2
+	$(CARGO) test --workspace $(METER) --test tear -- --nocapture --test-threads 2
 
 test-defences:
 	$(PYTHON) tests/defences.py --write
@@ -61,14 +63,11 @@ fuzz:
 
 lint:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy -p vcard --features meter --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets $(METER) -- -D warnings
+	$(CARGO) clippy --workspace -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --workspace --no-deps
 	bash tests/no_std.sh
 	$(PYTHON) tests/conformance.py
-
-# One build of the tests; it counts the blocks of the ciphers too, so that what money takes is no build of its own.
-unit unit-programs unit-examples bench-money: METER := --features vcard/meter
 
 unit:
 	$(PYTHON) tests/run.py unit
@@ -89,6 +88,11 @@ system-test:
 # Debian's pcscd at vcard; STBCAM_SKIP_PCSC=1 leaves it out.
 pcsc-test: rust
 	$(PYTHON) tests/pcsc.py $(BIN)/vcard
+
+# The library's readers by hand, with the one behind PC/SC; beside the tests, whose example of this name is without it.
+pcsc-exchange:
+	$(CARGO) build --quiet --workspace $(METER) --features stb-shim/pcsc --example exchange
+	install -D target/debug/examples/exchange target/pcsc/exchange
 
 bench-line: all tools
 	$(CARGO) build --release -p vcard -p stb-shim --example paced --example exchange

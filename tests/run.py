@@ -57,7 +57,7 @@ def jobs(groups):
             seconds = next((LONG[word] for word in LONG if name.startswith(word)), 2)
             yield Job(f"system: {name}", (PYTHON, ROOT / "tests" / "system.py", name), (RELEASE, TOOLS), seconds=seconds, load=0.5)
     if "pcsc" in groups:
-        yield Job("pcsc", **make("pcsc-test", needs=(RELEASE,), seconds=30, load=0.5, limit_s=1200))
+        yield Job("pcsc", **make("pcsc-test", needs=(RELEASE, TESTS), seconds=30, load=0.5, limit_s=1200))
 
 
 def main():
