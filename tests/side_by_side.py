@@ -73,6 +73,8 @@ class SideBySide:
     # ---- one job -----------------------------------------------------------------------------------
 
     def start(self, job):
+        """In a group of its own, to be ended whole. Not in a session: its leader would be given the first pseudo terminal that
+        it opens as its own, and be hung up with it."""
         begin = time.monotonic()
         command = [str(word) for word in (["nice", *job.command] if job.lane else job.command)]
         with open(self.log(job), "wb") as said, open(f"{self.log(job)}.err", "wb") as errors:
@@ -106,7 +108,9 @@ class SideBySide:
             said = self.said(job) + Path(f"{self.log(job)}.err").read_text(errors="replace")
             print("".join(f"    {line}\n" for line in said.strip().splitlines()[-SHOWN_LINES:]), end="", flush=True)
             return
-        self.times[job.name] = (round(ended.seconds, 2), round(ended.cores, 2))
+        # Beside a build it had less than it would have taken.
+        cores = max(ended.cores, 0.7 * self.load(job))
+        self.times[job.name] = (round(ended.seconds, 2), round(cores, 2))
         told = job.told(self.said(job))
         print(f"ok      {job.name}{': ' if told else ''}{told} ({ended.seconds:.1f} s)", flush=True)
         self.waiting += [further for further in job.then(self.said(job)) if self.wanted(further)]
