@@ -78,9 +78,16 @@ class SideBySide:
         begin = time.monotonic()
         command = [str(word) for word in (["nice", *job.command] if job.lane else job.command)]
         with open(self.log(job), "wb") as said, open(f"{self.log(job)}.err", "wb") as errors:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=errors, cwd=job.cwd,
-                                       env={**os.environ, **job.env}, process_group=0)
+            try:
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=errors, cwd=job.cwd,
+                                           env={**os.environ, **job.env}, process_group=0)
+            except OSError as error:
+                errors.write(str(error).encode())
+                self.news.put(Ended(job, 127, 0, 0))
+                process = None
         self.running[job.name] = (job, process, begin)
+        if not process:
+            return
         threading.Thread(target=self.await_end, args=(job, process, begin), daemon=True).start()
 
     def await_end(self, job, process, begin):
@@ -166,7 +173,7 @@ class SideBySide:
 
     def stop(self, overdue):
         for job, process, begin in list(self.running.values()):
-            if not overdue or time.monotonic() > begin + job.limit_s:
+            if process and (not overdue or time.monotonic() > begin + job.limit_s):
                 try:
                     os.killpg(process.pid, signal.SIGKILL)
                 except ProcessLookupError:
