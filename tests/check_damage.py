@@ -65,13 +65,12 @@ class BadSignal(Story):
         self.box.order("watch", CINEMA)
         for wish, (_, price, at) in enumerate(BOUGHT):
             self.play(at)
-            self.box.order("buy", CINEMA, price, self.request(wish), self.card_file["pin"])
-            self.settle("purchase", request=self.request(wish), state="paid")
+            self.buy("buy", CINEMA, price, self.request(wish), self.card_file["pin"], request=self.request(wish))
             self.settle_keys(CINEMA)
         self.play(PULLED)
         self.card.order("remove")
         for service in (NEWS, CINEMA):
-            self.settle("wiped", service=service, cause="card")
+            self.box.await_wiped(service, SETTLE_S)
         self.play(BACK)
         self.card.order("insert")
         for service in (NEWS, CINEMA):

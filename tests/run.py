@@ -1,191 +1,83 @@
 #!/usr/bin/env python3
-"""The tests of the whole system: the demo un-paced, recomputed, under valgrind, and broken on purpose.
+"""`make test`: lint, builds, and every test of this machine, side by side where they can be.
 
-    run.py [NAME…]     only the tests whose name contains one of these
+    run.py                   everything
+    run.py GROUP… [NAME…]    only these groups, and of them only the jobs whose name contains one of the names
+    run.py NAME…             the same of the group 'system'
+
+Groups: lint, unit (the tests of the crates), money (what money takes), c (the programs of tests/c), system (the whole),
+pcsc. What a group needs is built. What a job says: target/test/log.
 """
 
-import concurrent.futures
-import json
 import os
-import re
-import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
+
+import system
+from executables import counted, in_words, test_jobs
+from side_by_side import Job, SideBySide
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "target" / "test"
-STORY = ROOT / "examples" / "demo" / "story.py"
-TESTS = ROOT / "tests"
-sys.path.insert(0, str(ROOT / "examples" / "demo"))
-from actors import READERS  # noqa: E402
-from breaks import BREAKS  # noqa: E402
-from claims import CLAIMS  # noqa: E402
+MAKE = (os.environ.get("MAKE", "make"), "--no-print-directory", "--silent", "-C")
+PYTHON = ROOT / "target" / "venv" / "bin" / "python"
 
-TIMEOUT_S = 300
-# Of damage. A scrambling bit without the indicator; an ECM with a damaged operator; one damaged while the card is out.
-SEEDS = (1, 4, 42)
-VALGRIND = ("valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=all "
-            "--errors-for-leak-kinds=all --child-silent-after-fork=yes")
+GROUPS = ("lint", "unit", "money", "c", "system", "pcsc")
+RELEASE, TOOLS, TESTS = "library, tools and player are built", "tools are there", "tests of the crates are built"
+PROGRAMS = "C programs are built"
+C_PROGRAMS = ("header", "abuse", "abuse-valgrind", "abuse-static", "reader", "reader-valgrind", "ts", "symbols")
+BUILD = {"lane": "debug", "limit_s": 1800}
+# Longer than the rest, as long as nobody has measured them.
+LONG = {"demo": 10, "a card killed": 20, "the checker": 16, "break": 6}
 
 
-def run(*command):
-    return subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=TIMEOUT_S,
-                          stdin=subprocess.DEVNULL, check=False)
+def make(target, **options):
+    return {"command": (*MAKE, ROOT, target), **options}
 
 
-def story(name, *options):
-    return run(sys.executable, STORY, "--unpaced", "--out", OUT / name, *options)
-
-
-def last_line(result):
-    lines = result.stdout.strip().splitlines()
-    return json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
-
-
-def tail(result):
-    return "\n".join((result.stdout + result.stderr).strip().splitlines()[-12:])
-
-
-def demo(name, *options):
-    """The demo holds, and the checkers agree. To vpcd go commands, not characters: no line to check there."""
-    told = story(name, *options)
-    if told.returncode != 0 or not told.stdout.splitlines()[-1].startswith('{"demo":"ok",'):
-        return tail(told)
-    for checker in ("check_demo.py", "check_secrets.py", *(() if name == "vpcd" else ("check_line.py",))):
-        checked = run(sys.executable, TESTS / checker, OUT / name)
-        if checked.returncode != 0:
-            return tail(checked)
-    return None
-
-
-def valgrind():
-    """The player runs the whole story without an error or a lost byte."""
-    told = story("valgrind", "--wrapper", VALGRIND)
-    return None if told.returncode == 0 else tail(told)
-
-
-def broken(name):
-    """A demo with this break fails and names the claims."""
-    told = story(f"break-{name}", "--break", name)
-    named = last_line(told).get("failed", [])
-    claims = set(BREAKS[name].claims)
-    if told.returncode == 0:
-        return "the demo did not notice"
-    return None if claims <= set(named) else f"named {named}, not {sorted(claims)}\n{tail(told)}"
-
-
-def every_claim_is_broken():
-    """Each claim of the demo has a break, so that none can hold by itself."""
-    untested = set(CLAIMS) - {claim for b in BREAKS.values() for claim in b.claims}
-    return f"no break for {sorted(untested)}" if untested else None
-
-
-def readme_compiles():
-    """The C in the README is C against today's header."""
-    snippet = (ROOT / "README.md").read_text().split("```c\n")[1].split("```")[0]
-    result = subprocess.run(["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{ROOT / 'include'}",
-                             "-fsyntax-only", "-x", "c", "-"], input=snippet, capture_output=True, text=True, check=False)
-    return None if result.returncode == 0 else result.stderr
-
-
-def installs():
-    """`make install` puts a library there that a program finds by stbcam.pc alone."""
-    stage, prefix = OUT / "stage", "/opt/stbcam"
-    shutil.rmtree(stage, ignore_errors=True)
-    made = run("make", "-C", ROOT, "install", f"DESTDIR={stage}", f"PREFIX={prefix}")
-    if made.returncode != 0:
-        return tail(made)
-    fields = dict(re.findall(r"^(\w+)[=:] ?(.*)$", (stage / "opt/stbcam/lib/pkgconfig/stbcam.pc").read_text(), re.M))
-    if fields["prefix"] != prefix:
-        return f"stbcam.pc says {fields['prefix']}, not {prefix}"
-    flags = f"{fields['Cflags']} {fields['Libs']}"
-    for name in ("libdir", "includedir", "prefix"):
-        flags = flags.replace("${%s}" % name, fields[name])
-    flags = flags.replace(prefix, f"{stage}{prefix}").split()
-    player = OUT / "installed-player"
-    linked = run("cc", "-std=c99", *sorted((ROOT / "examples" / "c").glob("*.c")), "-o", player, *flags,
-                 f"-Wl,-rpath,{stage}{prefix}/lib")
-    told = run(player, "--help") if linked.returncode == 0 else linked
-    tools = [run(stage / "opt/stbcam/bin" / tool, "--version").returncode for tool in ("vcard", "headend", "stbcam")]
-    return None if told.returncode == 0 and tools == [0, 0, 0] else tail(told) + f" {tools}"
-
-
-def script(name, *arguments):
-    def test():
-        result = run(sys.executable, TESTS / name, *arguments)
-        return None if result.returncode == 0 else tail(result)
-
-    return test
-
-
-def wasted_characters_are_noticed():
-    """check_line.py lets the least pass, and no more: a chain that need not be, an answer fetched in two parts."""
-    t1, t0 = "0 R\n0 R 3BD618FF8131FE1553544243414D60\n", "0 R\n0 R 3B00\n"
-    header, data, answer = "8434000004", "01020304", "AABB9000"
-    cases = {
-        "t1-least": (t1, 0, f"T 00000A{header}{data}0000", f"C 000004{answer}00"),
-        "t1-chained": (t1, 1, f"T 002005{header}00", "C 00900000", f"T 004005{data}0000", f"C 000004{answer}00"),
-        "t0-least": (t0, 0, f"T {header}", "C 34", f"T {data}", "C 6102", "T 84C0000002", f"C C0{answer}"),
-        "t0-in-parts": (t0, 1, f"T {header}", "C 34", f"T {data}", "C 6102", "T 84C0000001", "C C0AA6101",
-                        "T 84C0000001", "C C0BB9000"),
-        "no-exchange": (t0, 1, f"T {header}"),
-    }
-    folder = OUT / "line"
-    folder.mkdir(exist_ok=True)
-    for name, (start, status, *lines) in cases.items():
-        (folder / name).write_text(start + "".join(f"0 {line}\n" for line in lines))
-        told = run(sys.executable, TESTS / "check_line.py", folder / name)
-        if told.returncode != status:
-            return f"{name}: status {told.returncode}, expected {status}\n{tail(told)}"
-    return None
-
-
-def tests():
-    for reader in READERS:
-        yield f"demo, {reader}", lambda reader=reader: demo(reader, "--reader", reader)
-    yield "demo under valgrind", valgrind
-    for seed in SEEDS:
-        yield (f"demo on a damaged signal, seed {seed}",
-               script("check_damage.py", OUT / f"damage-{seed}", "--seed", str(seed)))
-    yield "reduced control words against libdvbcsa", script("check_entropy.py", OUT / "entropy")
-    yield "software descrambler against libdvbcsa and OpenSSL", script("check_descrambler.py")
-    yield "tables of tomorrow, damaged ones", script("check_tables.py", OUT / "tables")
-    yield "bad input", script("check_bad_input.py", OUT / "bad-input")
-    yield "the README's C compiles", readme_compiles
-    yield "wasted characters are noticed", wasted_characters_are_noticed
-    yield "the checker names what is spoilt", script("check_notices.py", OUT / "notices")
-    yield "a card killed at every write of a purchase", script("check_kill.py", OUT / "kill")
-    yield "what make installs can be linked", installs
-    yield "every claim is broken once", every_claim_is_broken
-    for name in BREAKS:
-        yield f"break {name}", lambda name=name: broken(name)
+def jobs(groups):
+    if "lint" in groups:
+        yield Job("lint", **make("lint", **BUILD))
+    if "unit" in groups:
+        yield Job(TESTS, **make("unit-programs", then=lambda said: test_jobs(said, "unit"), **BUILD))
+        yield Job("unit: examples in documentation", **make("unit-examples", told=in_words, **BUILD))
+    if "money" in groups:
+        yield Job("money: what it takes", **make("bench-money", **BUILD))
+    if {"c", "system", "pcsc"} & set(groups):
+        yield Job(RELEASE, **make("all", lane="release", limit_s=1800))
+    if {"c", "system"} & set(groups):
+        yield Job(TOOLS, **make("tools", lane="tools", limit_s=1800))
+    if "c" in groups:
+        folder = ROOT / "tests" / "c"
+        yield Job(PROGRAMS, (*MAKE, folder, "programs"), (RELEASE,), "c")
+        for target in C_PROGRAMS:
+            yield Job(f"c: {target}", (*MAKE, folder, target), (PROGRAMS, TOOLS))
+    if "system" in groups:
+        for name, _ in system.tests():
+            seconds = next((LONG[word] for word in LONG if name.startswith(word)), 2)
+            yield Job(f"system: {name}", (PYTHON, ROOT / "tests" / "system.py", name), (RELEASE, TOOLS), seconds=seconds, load=0.5)
+    if "pcsc" in groups:
+        yield Job("pcsc", **make("pcsc-test", needs=(RELEASE, TESTS), seconds=30, load=0.5, limit_s=1200))
 
 
 def main():
-    wanted = [(n, t) for n, t in tests() if not sys.argv[1:] or any(w in n for w in sys.argv[1:])]
+    words = sys.argv[1:]
+    groups = [word for word in words if word in GROUPS]
+    names = [word for word in words if word not in GROUPS]
+    groups = groups or (["system"] if names else GROUPS)
+
+    def wanted(job):
+        return job.lane or not names or any(name in job.name for name in names)
+
     OUT.mkdir(parents=True, exist_ok=True)
-    failed = 0
-
-    def timed(test):
-        start = time.monotonic()
-        try:
-            problem = test()
-        except subprocess.TimeoutExpired as error:
-            problem = f"no end after {error.timeout:.0f} s"
-        return problem, time.monotonic() - start
-
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        running = [(name, pool.submit(timed, test)) for name, test in wanted]
-        for name, future in running:
-            problem, seconds = future.result()
-            failed += problem is not None
-            print(f"{'FAILED ' if problem else 'ok     '} {name} ({seconds:.1f} s)", flush=True)
-            if problem:
-                print("    " + problem.replace("\n", "\n    "), flush=True)
-    print(f"{len(running) - failed} passed, {failed} failed")
-    return failed != 0
+    os.environ.pop("MAKEFLAGS", None)  # of the make that has started this; its overrides are in the environment too
+    side_by_side = SideBySide(OUT, jobs(groups), wanted)
+    good = side_by_side.run()
+    counts = [counted(side_by_side.said(job)) for job in side_by_side.ended if job.name.startswith("unit: ")]
+    if counts:
+        print("tests of the crates: {} passed, {} failed, {} ignored, in {} programs".format(*map(sum, zip(*counts)), len(counts)))
+    print(side_by_side.summary(), flush=True)
+    return not good
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 """The library on other processors, and at every time after boot that a counter could end in.
 
     targets.py [NAME…]     only the steps whose name contains one of these; those that build are always run
+    targets.py --step NAME this step alone, of what was built
 
 i686 runs natively, armv7 and aarch64 under qemu-user. A time namespace gives a program another CLOCK_MONOTONIC; only root
 may make one, so for anybody else those steps are skipped, by name. Logs: target/cross/log.
 """
 
-import concurrent.futures
 import functools
 import os
 import shutil
@@ -15,8 +15,10 @@ import socket
 import subprocess
 import sys
 import time
-import typing
 from pathlib import Path
+
+from executables import test_jobs
+from side_by_side import SKIPPED, Job, SideBySide
 
 ROOT = Path(__file__).resolve().parent.parent
 CROSS = Path("target/cross")
@@ -104,17 +106,21 @@ def free_port():
 
 # ---- steps ------------------------------------------------------------------------------------------
 
-def crates(target):
-    """Without the examples in documentation: this rustdoc calls a crate failed whose only example must not compile."""
-    run("crates", CARGO, "test", *target.cargo_options, "--no-fail-fast", "--quiet", "--tests",
-        *(word for crate in CRATES for word in ("-p", crate)), env=target.env)
+def crate_tests(target):
+    """Builds the tests of the crates. Without the examples in documentation: this rustdoc calls a crate failed whose only
+    example must not compile."""
+    command = [CARGO, "test", *target.cargo_options, "--no-run", "--quiet", "--tests", "--message-format=json-render-diagnostics",
+               *(word for crate in CRATES for word in ("-p", crate))]
+    return command, target.env
 
 
-def machines(target, seconds):
-    """The tests of engine and card line, whose rigs begin at this moment; the properties with fewer cases."""
-    env = {**target.env, "STBCAM_FIRST_MOMENT_US": str(seconds * 10**6), "PROPTEST_CASES": "8"}
-    run(f"machines-{seconds}", CARGO, "test", *target.cargo_options, "--quiet", "--tests",
-        *(word for crate in MACHINES for word in ("-p", crate)), env=env)
+def crate_jobs(said):
+    """The tests of the crates; those of engine and card line, whose rigs begin at each moment, again from there, the
+    properties with fewer cases."""
+    yield from test_jobs(said, "i686")
+    for name, seconds in list(MOMENTS.items())[1:]:
+        env = {"STBCAM_FIRST_MOMENT_US": str(seconds * 10**6), "PROPTEST_CASES": "8"}
+        yield from test_jobs(said, f"i686 from {name}", MACHINES, env)
 
 
 def library(target):
@@ -169,71 +175,66 @@ def demo():
         raise Failed("\n".join(said.strip().splitlines()[-15:]))
 
 
-class Step(typing.NamedTuple):
-    name: str
-    do: typing.Callable
-    alone: bool = False   # takes both cores
-    always: bool = False  # others need what it makes
+def builds():
+    """Each takes both cores; what is built for this machine is linked beside the crates."""
+    for target in (I686, ARMV7, AARCH64):
+        yield f"{target.triple}: library, player and C programs are built", functools.partial(library, target)
+    yield "this machine: C programs are built", lambda: programs(NATIVE, "cc")
 
 
 def steps():
-    for target in (I686, ARMV7, AARCH64):
-        yield Step(f"{target.triple}: library, player and C programs are built", lambda target=target: library(target),
-                   alone=True, always=True)
-    yield Step("this machine: C programs are built", lambda: programs(NATIVE, "cc"), alone=True, always=True)
-    yield Step("i686: the tests of the crates", lambda: crates(I686), alone=True)
-    for name, seconds in list(MOMENTS.items())[1:]:
-        yield Step(f"i686: engine and card line from {name}", lambda seconds=seconds: machines(I686, seconds), alone=True)
-    yield Step("aarch64: the demo over vpcd", demo)
+    """What needs nothing but the builds."""
+    yield "aarch64: the demo over vpcd", demo
     for name, seconds in MOMENTS.items():
         for where, out in (("i686", I686.out), ("this machine", NATIVE)):
-            yield Step(f"{where}: reader from {name}", lambda out=out, seconds=seconds: reader(out, seconds))
-            yield Step(f"{where}: abuse from {name}", lambda out=out, seconds=seconds: abuse(out, seconds))
+            yield f"{where}: reader from {name}", functools.partial(reader, out, seconds)
+            yield f"{where}: abuse from {name}", functools.partial(abuse, out, seconds)
     for name in ("0", "2^31 us"):
         seconds = MOMENTS[name]
-        yield Step(f"armv7: reader from {name}", lambda seconds=seconds: reader(ARMV7.out, seconds, ARMV7.runner))
-        yield Step(f"armv7: abuse from {name}",
-                   lambda seconds=seconds: abuse(ARMV7.out, seconds, ARMV7.runner, [f"vpcd:127.0.0.1:{free_port()}"]))
-    yield Step("i686: a recording of more than 2 GiB", long_recording)
+        yield f"armv7: reader from {name}", functools.partial(reader, ARMV7.out, seconds, ARMV7.runner)
+        yield (f"armv7: abuse from {name}",
+               lambda seconds=seconds: abuse(ARMV7.out, seconds, ARMV7.runner, [f"vpcd:127.0.0.1:{free_port()}"]))
+    yield "i686: a recording of more than 2 GiB", long_recording
 
 
-def timed(do):
-    begin = time.monotonic()
+def jobs():
+    def step(name, needs=(), **options):
+        return Job(name, (sys.executable, __file__, "--step", name), needs, cwd=ROOT, limit_s=TIMEOUT_S, **options)
+
+    built = tuple(name for name, _ in builds())
+    for name in built:
+        yield step(name, lane="cross")
+    command, env = crate_tests(I686)
+    yield Job("i686: tests of the crates are built", tuple(command), lane="cross", cwd=ROOT, env=env, limit_s=TIMEOUT_S, then=crate_jobs)
+    for name, _ in steps():
+        yield step(name, built, load=0.5)
+
+
+def one(name):
+    """One step, in a process of its own."""
     try:
-        do()
-        verdict, why = "ok", None
+        dict([*builds(), *steps()])[name]()
     except Skipped as skipped:
-        verdict, why = "SKIPPED", str(skipped)
-    except Failed as failed:
-        verdict, why = "FAILED", str(failed)
-    except subprocess.TimeoutExpired as error:
-        verdict, why = "FAILED", f"no end after {error.timeout:.0f} s"
-    return verdict, why, time.monotonic() - begin
+        print(skipped)
+        return SKIPPED
+    except (Failed, subprocess.TimeoutExpired) as failed:
+        print(failed)
+        return 1
+    return 0
 
 
 def main():
     os.chdir(ROOT)
-    shutil.rmtree(LOGS, ignore_errors=True)
-    LOGS.mkdir(parents=True)
-    counts = {"ok": 0, "FAILED": 0, "SKIPPED": 0}
-
-    def tell(name, verdict, why, seconds):
-        counts[verdict] += 1
-        print(f"{verdict:8} {name} ({seconds:.1f} s)", flush=True)
-        if why:
-            print("    " + why.replace("\n", "\n    "), flush=True)
-
-    wanted = [step for step in steps()
-              if step.always or not sys.argv[1:] or any(word in step.name for word in sys.argv[1:])]
-    for step in wanted:
-        if step.alone:
-            tell(step.name, *timed(step.do))
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        running = [(step.name, pool.submit(timed, step.do)) for step in wanted if not step.alone]
-        for name, future in running:
-            tell(name, *future.result())
-    print(f"{counts['ok']} passed, {counts['FAILED']} failed, {counts['SKIPPED']} skipped")
-    return counts["FAILED"] != 0
+    LOGS.mkdir(parents=True, exist_ok=True)
+    if sys.argv[1:2] == ["--step"]:
+        return one(sys.argv[2])
+    shutil.rmtree(LOGS)
+    LOGS.mkdir()
+    side_by_side = SideBySide(ROOT / CROSS / "test", jobs(),
+                              lambda job: job.lane or not sys.argv[1:] or any(word in job.name for word in sys.argv[1:]))
+    good = side_by_side.run()
+    print(side_by_side.summary(), flush=True)
+    return not good
 
 
 if __name__ == "__main__":

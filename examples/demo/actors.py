@@ -86,6 +86,7 @@ class Card:
 
     def __init__(self, out, personalisation, faults=(), reader=READERS[0], options=()):
         self._out, memory, self._link = out, out / "card.nvm", out / "card.tty"
+        self.inserted = True  # by the hand; the box needs a moment to see it
         self.record, self._log_path = out / "line.txt", out / "card.log"
         memory.unlink(missing_ok=True)
         self._log_path.write_text("")
@@ -147,6 +148,7 @@ class Card:
 
     def order(self, command):
         """One control command; its answer."""
+        self.inserted = {"remove": False, "insert": True}.get(command, self.inserted)
         self._control.sendall(command.encode() + b"\n")
         answer = json.loads(self._lines.readline())
         if answer.get("error"):
@@ -210,25 +212,36 @@ class Box:
 
     def await_event(self, event, seconds, **wanted):
         """The newest event of this kind, as soon as there is one; None when `seconds` pass without."""
-        deadline = time.monotonic() + seconds
+        found = self._await(lambda: self.find(event, **wanted), seconds)
+        return found[-1] if found else None
+
+    def await_purchase(self, request, told, seconds):
+        """Until a purchase is no more being settled: by an event after so many that were told of it."""
+        self._await(lambda: any(e["state"] != "settling" for e in self.find("purchase", request=request)[told:]), seconds)
+
+    def has_keys(self, service):
+        """Whether the descrambler has keys of this service."""
         with self._news:
-            while True:
-                found = [e for e in self.events
-                         if e["event"] == event and all(e.get(k) == v for k, v in wanted.items())]
-                left = deadline - time.monotonic()
-                if found or left <= 0 or self._process.poll() is not None:
-                    return found[-1] if found else None
-                self._news.wait(left)
+            said = [e["event"] for e in self.events if e.get("service") == service and e["event"] in ("keys", "wiped")]
+        return said[-1:] == ["keys"]
 
     def await_keys(self, service, seconds):
         """Whether the descrambler has keys of this service, as soon as it has; False when `seconds` pass without."""
+        return self._await(lambda: self.has_keys(service), seconds)
+
+    def await_wiped(self, service, seconds):
+        """The same for the moment when it has none any more."""
+        return self._await(lambda: not self.has_keys(service), seconds)
+
+    def _await(self, condition, seconds):
+        """What the condition says as soon as it holds, or when no event can change it any more."""
         deadline = time.monotonic() + seconds
         with self._news:
             while True:
-                said = [e["event"] for e in self.events if e.get("service") == service and e["event"] in ("keys", "wiped")]
+                holds = condition()
                 left = deadline - time.monotonic()
-                if said[-1:] == ["keys"] or left <= 0 or self._process.poll() is not None:
-                    return said[-1:] == ["keys"]
+                if holds or left <= 0 or self._process.poll() is not None:
+                    return holds
                 self._news.wait(left)
 
     def close(self):

@@ -1,0 +1,32 @@
+"""The test executables that `cargo test --no-run --message-format=json` has built, as jobs."""
+
+import json
+import re
+from pathlib import Path
+
+from side_by_side import Job
+
+
+def counted(said):
+    """Passed, failed and ignored, over all that libtest says."""
+    counts = [tuple(map(int, found)) for found in re.findall(r"(\d+) passed; (\d+) failed; (\d+) ignored", said)]
+    return tuple(sum(column) for column in zip(*counts)) or (0, 0, 0)
+
+
+def in_words(said):
+    passed, _, ignored = counted(said)
+    return f"{passed} passed" + (f", {ignored} ignored" if ignored else "")
+
+
+def test_jobs(said, prefix, packages=None, env=None):
+    """A job for each executable, in the folder of its package as cargo would run it; of these packages only."""
+    for line in said.splitlines():
+        built = json.loads(line)
+        if built.get("reason") != "compiler-artifact" or not built["executable"] or not built["profile"]["test"]:
+            continue
+        folder, target = Path(built["manifest_path"]).parent, built["target"]
+        if packages and folder.name not in packages:
+            continue
+        place = {"test": target["name"], "bin": f"src of {target['name']}"}.get(target["kind"][0], "src")
+        yield Job(f"{prefix}: {folder.name}, {place}", (built["executable"],), cwd=folder, told=in_words, limit_s=900,
+                  env={"CARGO_MANIFEST_DIR": str(folder), **(env or {})})
