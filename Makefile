@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # make            everything: library, header check aside, tools, player
 # make demo       the story, paced by the stream's clock; files in target/demo
 # make check-demo recompute the last `make demo` with OpenSSL, libdvbcsa and ffmpeg

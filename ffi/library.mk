@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # libstbcam: the static library by cargo, the shared one linked from it. Included by the Makefile
 # at the top, which runs from there.
 #

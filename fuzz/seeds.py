@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes the first inputs of the fuzz targets into fuzz/corpus: what real cards, terminals and head-ends say."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Suites, ECMs, ciphers and purse MACs as the checkers compute them: with OpenSSL (through PyPI's
 cryptography) and Debian's libdvbcsa, from docs/spec/ alone. Shares no code with the project."""
 

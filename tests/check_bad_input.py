@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Bad input says what was wrong and where, exits non-zero, and leaves nothing half done.
 
     check_bad_input.py DIR        scratch folder

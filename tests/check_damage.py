@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The demo on a bad signal: 1 % of the packets damaged and flagged, 0.1 % damaged and not flagged (damage.py).
 
     check_damage.py DIR [--seed N]     packages, damages, plays and judges

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Recomputes the demo from its files: source, scrambled and descrambled stream, schedule and keys.
 
 Shares no code with the project: OpenSSL through PyPI's `cryptography`, Debian's libdvbcsa, ffmpeg. What the report

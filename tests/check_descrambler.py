@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """libstbcam's software key ladder and descrambler against Debian's libdvbcsa and OpenSSL, through the C ABI.
 
 Random keys, control words and packets of every payload length, seeded: a failure can be repeated.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """A service whose scrambler reduces CSA2 words: what the ECMs say is what scrambles, by libdvbcsa and by sums made here.
 
     check_entropy.py DIR        scratch folder

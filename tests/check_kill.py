@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The card's process is killed at each write to its memory in the middle of a purchase: in the end it was paid once.
 
 Each time the memory is served anew, and the library finds out by itself what became of the purchase; not paid is

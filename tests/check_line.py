@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What every ECM exchange cost on a recorded card line, beside the least that ISO/IEC 7816-3 allows.
 
     check_line.py [--paced] [--json] RECORDING…

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """check_demo.py and check_damage.py are no yes-men: each file of a good demo is spoilt in one way, and they must name what
 does not hold.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """No key, control word or PIN of the demo stands in anything that was recorded.
 
 Looks for every 8-octet window of every secret, and for each PIN as ASCII, BCD and PIN block, in the card line's

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Tables that are damaged, of tomorrow or of somebody else cost the player's picture not one packet.
 
 The head-end's stream is played as it is, and then with such tables beside the good ones, in the place of null packets.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """No circle of modules but those that docs/architecture.md lists, with the reason for each.
 
 Modules that use each other in a circle can be understood, tested and moved only together. In each crate of the workspace

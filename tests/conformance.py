@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Every line of the conformance documents, of docs/field.md and of docs/security.md names tests, and they exist.
 
 A table with a column `proved by` (and `proved against`) is a table of claims: each row has to name a test in each of

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Damages a transport stream as a bad signal does, the same way for the same seed.
 
     damage.py IN OUT LIST [--seed N] [--flagged SHARE] [--silent SHARE]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Takes defences out, one at a time, and expects the test that proves each to fail.
 
     defences.py [--write] [NAME…]     only those whose name contains one of these

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The test executables that `cargo test --no-run --message-format=json` has built, as jobs."""
 
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The habits of the house that no other tool knows.
 
 - Sources begin with the licence's SPDX line; a script's stands below its `#!`, a C file's in its first comment.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Installs what the tests use and a plain machine has not: Debian packages (as root), PyPI into target/venv.
 #
 #   install-tools.sh            what `make test` needs

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Every package that a build may draw in has a licence that is on the list below.
 
 Asks `cargo metadata` about the workspace and, where its lock file is there, about fuzz/, and evaluates each package's `license`: OR and

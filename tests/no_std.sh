@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Proves that nothing below cam-core turns on a `std` feature: the attribute in our own crates and the
 # features that Cargo resolves for the dependencies.
 set -euo pipefail

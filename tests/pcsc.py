@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """vcard in the hands of others: Debian's pcscd drives it, by libccidtwin over pseudo terminals and by vpcd over TCP; and
 the library's own `pcsc:` reader behind the same pcscd.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """`make test`: lint, builds, and every test of this machine, side by side where they can be.
 
     run.py                   everything

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs commands side by side: whoever computes has a core to himself, whoever waits costs none.
 
 How long a job takes, and how much of a core, is known from the last time (target/test/times.json). The longest job begins

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The tests of the whole system: the demo un-paced, recomputed, under valgrind, and broken on purpose.
 
     system.py NAME     this test; tests/run.py runs them side by side

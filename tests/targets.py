@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The library on other processors, and at every time after boot that a counter could end in.
 
     targets.py [NAME…]     only the steps whose name contains one of these; those that build are always run

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Transport streams as the checkers read them (ISO/IEC 13818-1). Shares no code with the project."""
 
 PACKET = 188

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! May this be watched, and if not, why not and who can change it: what a session shows the
 //! middleware.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Whether ECMs are on air: how often they come, and when their absence is a silence.
 
 use core::time::Duration;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! CA_PMT: the list of programmes that an EN 50221 host has chosen, and the reply to each object.
 //!
 //! Normative references:

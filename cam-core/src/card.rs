@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card's way from its reset to an open session, and back.
 //!
 //! ```text

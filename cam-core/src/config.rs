@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the engine is told once, before its first input.
 
 use alloc::boxed::Box;

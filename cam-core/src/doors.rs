@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The two doors of the engine: what its driver tells it, and what it wants done.
 //!
 //! Nothing here waits, and nothing is owned twice: an output borrows from the engine until the next

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! ECM and offer sections on their way to the card, and the card's answers on their way to the
 //! descrambler.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The ECM gate of one ECM stream: which section the card sees, and when again.
 //!
 //! Carousels repeat an ECM every 100 ms; the card shall see it once. What decides is the whole

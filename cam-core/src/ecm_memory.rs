@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What is remembered of ECM sections that the card did not take for authentic, so that none is
 //! asked for again and again, on whatever stream. Bounded: the oldest goes.
 

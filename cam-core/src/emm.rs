@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! EMM sections on their way to the card, and what its answers change; EMMs to the box itself.
 
 use cam_types::{Epoch, Instant, Pseudonym, Slot};

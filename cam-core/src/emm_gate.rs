@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The EMM gate: whose it is, whether it is known, and in which order the card gets it.
 //!
 //! A carousel brings every EMM again and again. What the card has applied, or will never apply, is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Where EMMs of ours are, source by source, as the CATs say.
 
 use alloc::vec::Vec;

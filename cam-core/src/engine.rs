@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The engine itself: its state, its two doors, and what the API may ask at any time.
 //!
 //! What it does about one subject stands in a file of that subject (`ecm.rs`, `pay.rs`, `turns.rs`,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What happened, for the middleware, and what is known of the card.
 //!
 //! Events tell that something changed, and carry what cannot be asked for any more; everything else

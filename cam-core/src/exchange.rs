@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! One command at a time: how it goes to the card, and what its answer means.
 
 use alloc::boxed::Box;

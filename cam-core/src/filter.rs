@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The section filters that the demultiplexer is asked for.
 //!
 //! Normative references:

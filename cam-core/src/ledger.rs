@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The purchases of this box, and the rows that carry them over a power cut.
 //!
 //! A row is written before PURCHASE is sent. It saves the host a question after a power cut, and is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The conditional access engine: sessions, ECM gate, EMM gate, card, purchases.
 //!
 //! [`Engine`] is a machine with two doors and no port, clock or thread: sections, the card's

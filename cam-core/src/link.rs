@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the engine remembers of its dialogue with the card: how far it is, what was asked last,
 //! what is to be asked and read again. [`crate::card`] says how one state follows another.
 

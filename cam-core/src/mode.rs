@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! How packets are scrambled: what the PMT signals, checked against the control words.
 //!
 //! A CA_PMT has no scrambling_descriptor, and head-ends forget or mistake it. The ECM's control

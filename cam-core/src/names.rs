@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The numbers by which host and engine name things to each other.
 
 /// Names a session. Generation-checked: the id of a closed session is refused, whoever has its

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What can be bought, and its name.
 
 use cam_types::{CasTime, EventId, Fen};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What is to be done, in order, until the driver takes it.
 
 use alloc::collections::VecDeque;

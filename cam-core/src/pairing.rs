@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The box's half of a pairing: what BOX_PAIR brought, kept sealed as it came.
 //!
 //! Per card only a message with a higher number than the one kept is taken, so a recorded one

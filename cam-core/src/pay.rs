@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Purchases, step by step: VERIFY, the row on durable storage, PURCHASE. What becomes of it when
 //! the answer gets lost is in `settle.rs`; the picture of both is in `docs/spec/purchase.md`, 4.
 //!

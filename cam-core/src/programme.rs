@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a PMT or CA_PMT says about a programme, and which ECM streams of it are ours.
 
 use alloc::vec::Vec;

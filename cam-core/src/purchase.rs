@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Purchases as the host sees them: their states, outcomes and receipts, and why a step is refused.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Reports of purchases: read page by page, handed to the host as they are; the head-end's
 //! acknowledgement on its way back (`docs/spec/report.md`, 3).
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Request ids: the host's names for its wishes to buy, and the terminal's numbers inside them.
 //!
 //! An id carries the pair (terminal, sequence) that its purchase is paid under, so that it can be

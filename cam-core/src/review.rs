@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! When the card is asked again about what is on air: EMMs may give a right, end it, or move its
 //! end.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A purchase as a row of the storage (`docs/spec/purchase.md`, 4): version, request, offer, event
 //! (0 when it is not known), price, card, the purse's counters before PURCHASE, state, result,
 //! receipt.

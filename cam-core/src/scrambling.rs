@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Tells the middleware where a PMT signals another scrambling mode than the control words are for.
 
 use crate::mode::Disagreement;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Sessions: one for each programme that is watched or recorded, with its ECM streams and its
 //! offers.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Why a session is not opened or changed: what is wrong with its table, or with the request.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What became of a purchase: the card's word on PURCHASE, and QUERY when there is none
 //! (`docs/spec/purchase.md`, 4).
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Counters, and how long ECMs take from air to descrambler.
 
 use alloc::boxed::Box;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! One ECM stream of a session: its gate, its keys, the card's last word on it, its offer.
 
 use alloc::vec::Vec;

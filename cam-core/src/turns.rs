@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Whose turn it is at a card in session.
 //!
 //! ECMs go first; then what settles money, then purchases and PINs, then EMMs, then reports and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Sessions and tables: opening and closing, the filters wanted, the access shown.
 
 use alloc::vec::Vec;

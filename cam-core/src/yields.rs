@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Who is next when an ECM gives its turn at the card up. [`crate::turns`] goes by it.
 
 /// Which stream's ECM is next.

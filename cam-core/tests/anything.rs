@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Whatever comes: the engine neither panics nor gets stuck, and what it holds is bounded.
 
 use crate::rig::card::{CARD, ModelCard, PIN};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! CA_PMT objects of an EN 50221 host: what each command and list management does, and the reply.
 
 use crate::rig::card::OPERATOR;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card comes, goes, hangs, forgets its session, or is not ours.
 
 use crate::rig::card::{CARD, ModelCard};

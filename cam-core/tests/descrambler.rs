@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the descrambler refuses is told, and heals by itself.
 
 use crate::rig::{Rig, air, config};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! EMMs: ours or not, known or not, applied, refused, or for later.
 
 use crate::rig::card::{GROUP, key};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A forged or damaged ECM costs nothing but its own time.
 
 use std::collections::BTreeSet;

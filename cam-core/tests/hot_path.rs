@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! An ECM that goes through the engine, for two sessions, costs no heap allocation once warm, nor
 //! does a forged one.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The engine by its two doors, in virtual time: one binary, whose modules are the files here.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 

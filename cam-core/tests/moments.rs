@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the engine does, and when, does not depend on the moment at which its clock began.
 
 use crate::rig::card::PIN;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Purchases: paid, refused or being settled, never guessed, never twice.
 
 use crate::rig::card::{Cut, ModelCard, PIN};

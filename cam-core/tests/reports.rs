@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Reports: read by themselves when the operator asks, on the host's call else; whole or not at
 //! all.
 

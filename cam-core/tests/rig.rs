@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A box in virtual time: engine, reader, storage, descrambler, and a slot for a card.
 
 pub(crate) mod air;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Rights that come, end and are asked about while somebody watches: the card is asked again at
 //! once, and not more often than it must.
 

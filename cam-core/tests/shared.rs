@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! One ECM that several sessions or streams wait for goes to the card once.
 
 use crate::rig::card::{OPERATOR, PIN, key};

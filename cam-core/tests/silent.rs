@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! ECMs that are not on air are told, and heal by themselves.
 
 use crate::rig::card::OPERATOR;

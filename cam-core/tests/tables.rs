@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What PMTs say and what is made of it: scrambling mode, tables of tomorrow, other systems and
 //! operators, more streams than are served.
 

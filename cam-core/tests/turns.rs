@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Forgeries on one stream and EMMs, ten a second each, on the slowest line: whatever else the card
 //! must do still has its turn.
 

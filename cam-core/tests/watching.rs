@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! From a section to the descrambler: zapping, crypto periods, refusals, several services.
 
 use crate::rig::card::{OPERATOR, PIN, key};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Money: an amount in fen, which prints as yuan and never overflows unseen.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Identifiers of transport stream, conditional access and purse, each with its width and who gives
 //! it out.
 

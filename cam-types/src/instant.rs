@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Moments on a clock that somebody else reads.
 
 use core::time::Duration;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What every stbcam crate shares: identifiers, money, time, secrets and the octet reader.
 //!
 //! A number that means something has a type here, so that a price is no event and a PID no length.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a computation costs in blocks of its ciphers: the measure of the nominal card
 //! (`docs/spec/card.md`).
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Reading received octets without running past their end, and what can be wrong with them.
 
 use core::fmt;

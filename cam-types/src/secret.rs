@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Octets that nobody may see: keys, control words, PINs.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Dates and times: the CAS counts seconds, the purse has BCD digits in China Standard Time.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What several commands take.
 use crate::failure::Failure;
 use crate::record::Out;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A reader at the bench: opened, watched by the trace, stopped by a signal.
 use crate::args::Common;
 use crate::failure::Failure;

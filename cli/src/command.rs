@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The command line, and what does what it says.
 mod apdu;
 mod atr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! An answer to reset in words, octet by octet.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Why a job was not done, and the exit status that says so.
 use stb_shim::reader::ReaderError;
 use std::io;

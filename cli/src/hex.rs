@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Octets as an engineer types and reads them.
 use std::fmt;
 

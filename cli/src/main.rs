@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `stbcam`: cards and readers at the bench.
 //!
 //! From above: `command` parses the command line and runs one of its modules; these share `bench`

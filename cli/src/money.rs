@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the money commands share: keys, durable state, and a terminal with a card in its reader.
 pub(crate) mod args;
 pub(crate) mod batch;

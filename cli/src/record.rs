@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the program says: a line of text, or with `--json` an object.
 pub(crate) mod money;
 mod port;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Which commands may carry a PIN or a key, and how they are shown.
 //!
 //! Heads up: not even secure messaging lets a command pass as it is. It may protect by a MAC alone,

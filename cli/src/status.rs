@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a status word means, and whether it is a good one.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The trace: everything that passes between terminal and card, with times, without secrets.
 use crate::{hex, secrets};
 use cam_types::Instant;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The program as an engineer meets it: exit status, texts, objects, traces.
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A kiosk's batches, each entry once; gates and tills that serve one card after the other.
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The examples of the money commands' help, typed as they stand there.
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 

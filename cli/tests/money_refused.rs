@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Bad input and cards that say no: each its own words, what happened to the money, and an exit
 //! status.
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]

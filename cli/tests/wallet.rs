@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The money commands as somebody at the bench meets them, with cards of the demo's kind.
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 

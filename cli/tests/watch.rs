@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `stbcam card watch` while a hand does things to card and reader.
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Messages to the set-top box: the box's half of a pairing.
 //!
 //! Laid out as EMM-U, in table 8A, under the key that the box has from its factory.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! CA_descriptor: where the ECMs (in a PMT) or EMMs (in a CAT) of one system are.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! CA_PMT: what a middleware tells a CA module about the service that the viewer has chosen.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The data of the CAS card commands, for both ends of the line.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Conditional access table: one CA_descriptor for each EMM stream.
 //!
 //! Normative references:

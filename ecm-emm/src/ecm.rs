@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Entitlement control message (ECM), and the offer, its sister without control words.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Entitlement management message (EMM): what the broadcaster tells cards.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Why a message cannot be written, and why a sealed one cannot be opened.
 
 use cam_types::DecodeError;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Keys: their roles, the context that separates them and how a card's keys come from a master.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The messages of the conditional access system: sections, CA descriptors, ECM, EMM and the card
 //! commands that carry them; suites and keys that protect them. Parse and emit stand side by side.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Reports: purchase records on their way to the head-end, and the head-end's acknowledgement.
 //!
 //! Normative references:

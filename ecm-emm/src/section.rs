@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Sections: the short form that carries ECM and EMM, and the long form of PAT, CAT and PMT.
 //!
 //! Normative references:

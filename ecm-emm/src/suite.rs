@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Suites: which algorithms seal a message, derive its keys and wrap the keys inside it.
 //!
 //! Normative references:

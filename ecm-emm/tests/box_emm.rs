@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Messages to the box.
 
 use crate::values::{key, octets, relabelled};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card commands' data: round trips, sizes and refusals.
 
 use crate::values::{epoch, event, fen, octets, operator, time};

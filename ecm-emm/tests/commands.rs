@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! One command of every kind, headers and an operator's signing key.
 
 use crate::values::key;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! ECM and offer: round trips, damage and limits.
 
 use crate::values::{epoch, event, fen, key, octets, operator, package, relabelled, suite, time};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! EMM: every command there and back, damage, sizes and keys that do not mix.
 
 use crate::commands::{every_command, header, plaintext, sign, unique};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Who may say what in an EMM, bodies that nobody may say, and the operator's signature.
 
 use crate::commands::{every_command, forged, header, plaintext, sign, signer, unique};

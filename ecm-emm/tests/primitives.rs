@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The primitives under the suites, against their standards.
 
 use aes_kw::{KeyInit, KwAes128, KwAes256, KwpAes192};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! PSI and CA_PMT: round trips, and the signalling of real broadcasts.
 
 use crate::transport::sections_on;

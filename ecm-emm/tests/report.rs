@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Reports and acknowledgements: what another implementation seals, and what is refused.
 
 use crate::values::{epoch, event, fen, key, octets, operator, suite, time};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The sealed samples, and what an independent program (Python `cryptography` 48) computed for the
 //! other suites.
 

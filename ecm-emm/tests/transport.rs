@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Just enough of a demultiplexer to take the sections out of a capture.
 
 use cam_types::Pid;

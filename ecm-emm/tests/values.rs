@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Strategies for the values that messages are made of.
 
 use cam_types::{CasTime, Epoch, EventId, Fen, OperatorId, PackageId, Pid};

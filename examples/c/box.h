@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the player's parts share: player.c plays, remote.c obeys and tells, report.c brings reports. */
 #ifndef BOX_H
 #define BOX_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A set-top box in a file: plays the part of demultiplexer, descrambler and remote control around
  * libstbcam. Everything that it knows of conditional access is in stbcam.h.
  *

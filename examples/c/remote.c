@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The player's remote control, and everything that it says: lines of JSON on stdout. An event has a member
  * "event"; anything else is the answer to a command. No PIN and no key is ever printed. */
 #define _POSIX_C_SOURCE 200809L

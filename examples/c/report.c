@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reports of purchases: from the card into files, and the head-end's acknowledgement to the card. */
 #define _POSIX_C_SOURCE 200809L
 #include "box.h"

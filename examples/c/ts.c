@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A recording is longer than 2 GiB, which off_t says of itself only on a machine of 64 bits. */
 #define _FILE_OFFSET_BITS 64
 #define _POSIX_C_SOURCE 200809L

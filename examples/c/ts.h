@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a box has in hardware: a transport stream, its clock, and section assembly. */
 #ifndef TS_H
 #define TS_H

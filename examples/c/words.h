@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The numbers of stbcam.h as words for a machine that reads our JSON. */
 #ifndef WORDS_H
 #define WORDS_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The programs of the demo, each behind a small class: head-end, card and box."""
 
 import atexit

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ways to break the demo on purpose: the demo must fail and name the claims."""
 
 from dataclasses import dataclass

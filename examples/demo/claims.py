@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the demo claims. Each claim has a name, is checked once, and fails the demo when it does not hold."""
 
 CLAIMS = {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Judges a finished story packet by packet and writes its report."""
 
 from actors import SOURCE

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The whole path once: two services, one card, a purchase, a key rotation, two power cuts, a pulled card.
 
     story.py [--out DIR] [--unpaced] [--reader NAME] [--break NAME] [--plant HEX]

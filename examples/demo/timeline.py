@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The story as a picture: target/demo/timeline.svg."""
 
 WIDTH, LEFT, TOP = 1180, 110, 66

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! 7. Access, card, entitlements
 //!
 //! What the subscriber may see and why, as things stand now. `STBCAM_EV_ACCESS`, `STBCAM_EV_CARD`

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Calls of the host's functions, and the rule that none of them may call the library.
 
 use crate::error::{Error, Result};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! 4. Life of a context
 //!
 //! `stbcam_config_init`, fill in, `stbcam_open`; then any thread may call any function until

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What stands behind a handle: engine, card thread or none, log, event in hand.
 
 use crate::error::{Error, Result};

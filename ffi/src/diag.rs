@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a field engineer asks for, as JSON and without secrets.
 
 use crate::stats::counters;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Refusals on their way to the caller: one result, and its details for `stbcam_last_error`.
 
 use crate::result::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! 6. Events
 //!
 //! Events are pulled: no callback runs on a hidden thread. The queue is bounded; what does not fit

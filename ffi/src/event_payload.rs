@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Which event fills which member: the table of `docs/spec/abi.md`.
 
 use crate::access::{c_card_state, c_remedy, c_state};

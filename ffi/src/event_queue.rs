@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! How the host waits for events and takes them.
 
 use crate::error::Error;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What stands before every function of the C ABI: process, reentrancy, handle, panic.
 
 use crate::callback::not_reentrant;

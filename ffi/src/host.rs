@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! 3. What the box gives the library
 //!
 //! Tables of functions, each with a `user` pointer that is handed back as it is. The library

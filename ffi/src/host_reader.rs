@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The host's card reader as a reader of the card thread. A host that answers nonsense (a length
 //! beyond the room, a number that is no result) is taken for one that has lost it.
 

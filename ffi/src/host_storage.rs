@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The host's storage as the library's: its table of functions is let go when the context closes.
 
 use crate::callback::callback;

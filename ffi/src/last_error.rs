@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The details of a refusal, as the host asks for them.
 
 use crate::error::{self, Error};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `libstbcam`: the C ABI of the conditional access module. `include/stbcam.h` is generated from
 //! this crate and is the manual.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Log records on their way to the host's function: those of a context go to its own.
 
 use crate::callback::callback;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! 9. Wallet and purchases
 //!
 //! A purchase has two steps: `stbcam_purchase_begin` names what is bought, for which price, under

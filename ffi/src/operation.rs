@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! 11. Operation
 //!
 //! The field engineer's part: nothing here holds a secret.

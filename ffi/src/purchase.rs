@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Purchases and their receipts.
 
 use crate::guard::guard;

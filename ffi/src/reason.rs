@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Reasons
 //!
 //! The same numbers as the card's answer (docs/spec/card.md). A number that is not here can come

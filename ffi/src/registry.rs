@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Handles that are never dereferenced.
 //!
 //! A handle is a number in the clothes of a pointer. It is looked up, so that a handle that was

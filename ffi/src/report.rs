@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! 12. Reports
 //!
 //! The card reports its purchases to the operator, sealed: whoever carries a report can lose it and

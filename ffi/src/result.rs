@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! 2. Results
 //!
 //! Every function that can be refused returns a result: 0 is done, a negative number says why

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Structures that grow: their first member says how long the caller's one is.
 //!
 //! A structure shorter than the first version's is refused. A longer one comes from a program

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! 10. Software descrambler
 //!
 //! For boxes and hosts without one in hardware: it takes what `set_cw` carries, holds a software

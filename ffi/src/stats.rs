@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Counters of engine and card line, from `stbcam_open` on.
 
 use crate::guard::guard;

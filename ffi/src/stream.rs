@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! 5. Tables and sections
 //!
 //! The host gives PMT and CAT sections, or EN 50221 CA_PMT objects, or both; the library says

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! 8. Subscriber
 //!
 //! PINs are ASCII digits, 4 to 12 of them. The library keeps no PIN longer than the card needs to

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Texts, octets and lists that come from the caller, checked before anything reads them.
 
 use crate::error::{Error, Result};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Handles
 //!
 //! None of them is a pointer to something: a handle or number that is closed, made up or from

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! 1. Version and capabilities
 //!
 //! One box may meet two versions of the library: ask the one that is loaded. Structures grow at

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `include/stbcam.h` is generated from this crate, group by group, so that it reads like a
 //! manual; it is committed, and this test fails when it is stale. To write it:
 //!
@@ -83,6 +84,7 @@ fn crate_dir() -> PathBuf {
 fn introduction(source: &str) -> String {
     let lines: Vec<_> = source
         .lines()
+        .skip_while(|line| line.starts_with("// SPDX-"))
         .take_while(|line| line.starts_with("//!"))
         .map(|line| line.trim_start_matches("//!").trim())
         .collect();

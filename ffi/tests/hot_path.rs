@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Control words that reach the software descrambler through its table cost no heap allocation once
 //! warm.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The structures of the ABI have one layout: the C compiler of the target sees the sizes and
 //! offsets that Rust sees. It need not run anything for that, so any target can be asked; CC names
 //! its compiler.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #![no_main]
 //! APDUs: what parses emits the same, and both readers of lengths agree.
 use iso7816::apdu::{Command, Lengths, Response};

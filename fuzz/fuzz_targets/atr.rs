@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #![no_main]
 //! Answers to reset: what parses is no longer than 33 octets and reads the same again.
 use iso7816::atr::{Atr, AtrPolicy, Expect};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #![no_main]
 //! The virtual card's end of the line: whatever the terminal says, nothing panics or grows without
 //! bound.

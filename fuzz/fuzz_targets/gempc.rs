@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #![no_main]
 //! The host of a CCID reader on a serial cable: whatever the reader says, nothing panics, and every
 //! command ends.

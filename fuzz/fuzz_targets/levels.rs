@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #![no_main]
 //! The card line above characters, with readers that take TPDUs or APDUs: as the target `line`.
 use iso7816::line::{Input, Level};

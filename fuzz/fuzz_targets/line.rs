@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #![no_main]
 //! The card line at characters, from reset to recovery: whatever the card says, nothing panics,
 //! hangs or grows without bound, and no exchange outlasts the policy.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #![no_main]
 //! PPS: what parses emits the same, and only an echo or a part of it is agreed to.
 use iso7816::pps::Pps;

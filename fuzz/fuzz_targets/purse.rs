@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #![no_main]
 //! The flows of a terminal with a purse, a passbook and a PSAM that is a card: whatever the cards
 //! say, nothing panics, a debit is paid by the right MAC2 alone, and what is unsettled is settled

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #![no_main]
 //! The emulated CCID reader: whatever the host sends and the card says, nothing panics or grows
 //! without bound.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #![no_main]
 //! The fault script: what is no script is refused with the line, and what is one never panics.
 use libfuzzer_sys::fuzz_target;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #![no_main]
 //! Sections, descriptors and messages of the broadcast: what is malformed is refused, never a
 //! panic.

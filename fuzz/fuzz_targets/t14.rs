@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #![no_main]
 //! The T=14 machine: whatever the card says, nothing panics, hangs or grows without bound.
 use cam_types::Instant;

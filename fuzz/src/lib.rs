@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What fuzz targets share: steps read from the fuzzer's octets, a clock that they move, and what
 //! every machine has to keep to.
 pub mod rig;

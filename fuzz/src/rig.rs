@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A card line whose reader and card the fuzzer plays.
 use crate::{Clock, OUTPUTS, Step, TIMEOUTS, steps};
 use cam_types::Instant;

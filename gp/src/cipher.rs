@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! AES as all of this system uses it; with the feature `meter` its blocks are counted.
 
 #[cfg(not(feature = "meter"))]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Key derivation in counter mode, in the layout of SCP03.
 //!
 //! Normative references:

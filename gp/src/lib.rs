@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! GlobalPlatform: the SP 800-108 key derivation and SCP03, terminal and card.
 //!
 //! Two ends speak SCP03 in this project: the set-top box with its card, and a card's issuer with

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! SCP03: mutual authentication and secure messaging between a terminal and a card.
 //!
 //! Before changing it read Amendment D §4 (cryptography) and §6 (commands): the MAC chain is shared

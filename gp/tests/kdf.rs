@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The MAC under the derivation, and the derivation's own published values.
 
 use cmac::{Cmac, KeyInit, Mac};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! SCP03 against values published with pySim and recorded between pySim and a model card.
 
 use cam_types::{Key, Secret};

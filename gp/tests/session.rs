@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Terminal and card against each other, and against whoever stands between them.
 
 use cam_types::Secret;

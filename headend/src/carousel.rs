@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The EMM carousel: sections that go on air by the schedule, and where they stood.
 
 use crate::due::Due;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! How packets carry sections: they are found with the packets that they begin in.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The command line: the jobs, what each takes, and the texts of `--help`.
 
 use crate::fault::Fault;

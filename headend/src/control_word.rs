@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Where control words come from: the system's random numbers, or a seed for runs that repeat; and
 //! how many of their bits a scrambler leaves them.
 

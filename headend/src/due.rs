@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! When a section falls due on air.
 
 /// A section that falls due at a moment, and perhaps again and again. Times are ticks of 27 MHz

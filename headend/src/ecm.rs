@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The ECMs of a service: one for each crypto period, with its control word and the next one.
 //!
 //! Normative references:

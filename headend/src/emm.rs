@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! EMMs: from what an engineer wrote to a sealed section.
 //!
 //! Normative references:

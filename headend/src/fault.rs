@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Faults that the demo's self-tests put on air: each breaks one promise of the broadcast.
 
 use clap::ValueEnum;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The files that an engineer writes: operator and schedule, in TOML, read strictly.
 //!
 //! A field that nobody knows, a field of the wrong kind and a field that contradicts another are

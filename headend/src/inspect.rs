@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a transport stream says about itself: tables, descriptors, ECMs and EMMs by their headers.
 
 use crate::carriage::{self, Carried};

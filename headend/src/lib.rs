@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The head-end: makes ECMs and EMMs and packages a clear transport stream into a broadcast.
 
 pub mod carousel;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `headend`: packages a clear transport stream, makes EMMs and pairings, shows what is on air.
 
 use clap::Parser;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What goes into the null packets: ECMs first, then the CAT, offers and EMMs.
 
 use crate::carousel::{Carousel, Lane};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The packager: a clear transport stream in, a scrambled broadcast out.
 //!
 //! Packet i of the result is packet i of the source. A PMT is rewritten in its own packets, a

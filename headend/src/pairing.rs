@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Pairing a card with a box: two sections that say the same to either.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Crypto periods: which control word is in use at which packet.
 //!
 //! All services change their control words at the same packet: the first one on air at or after the

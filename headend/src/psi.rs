@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The tables: which packets belong to a service, and how the broadcast announces its scrambling.
 //!
 //! Normative references:

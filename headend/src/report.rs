@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The packager's report: numbers and places, never a key, control word or PIN.
 
 use crate::carousel::Carousel;

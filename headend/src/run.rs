@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The jobs of the command line: files in, files out, a line of text for the engineer.
 
 use crate::cli;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Scrambling of payloads: DVB-CSA2 and DVB-CISSA version 1.
 //!
 //! Normative references:

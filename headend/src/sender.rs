@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Who speaks in a message: the key that it is sealed under, and the header that names it.
 
 use ecm_emm::EncodeError;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The transport stream: packets of 188 octets, in a file.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Verifying what cards report: authentic, whole, in order, paid at the price on air.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Command and response APDUs with short lengths, and the lengths of extended ones.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! EMV contact level 1: the same line under stricter rules.
 //!
 //! Normative references:

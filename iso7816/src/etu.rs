@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The elementary time unit and every waiting time that is counted in it.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The contact interface of a card: APDU, answer to reset, PPS, T=0, T=1 and T=14 as machines
 //! without a port or a clock.
 //!

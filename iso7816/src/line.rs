@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card line: activation, protocol and recovery behind two doors.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The host's T=0 machine: TPDUs, procedure bytes, and how APDUs map to them.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! T=1, the block protocol: the block codec, shared with the card side, and the host's machine.
 mod block;
 mod doors;

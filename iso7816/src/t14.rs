@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The host's machine for T=14, which ISO/IEC 7816-3 leaves to the makers of cards.
 //!
 //! The frame that pay-TV cards use: to the card `01`, CLA INS P1 P2 Lc, Lc octets, checksum; from

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! From reset to an answer to reset: windows, attempts, gaps, conventions, damage.
 
 use crate::rig::{CLOCK, Event, Rig, agreeable};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Answers to reset: of real cards, of broken ones, and of none.
 
 use hex_literal::hex;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A card line with a small card on it, in virtual time, with faults on the line.
 
 use cam_types::Instant;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Plays the dialogues of `dialogues/t1.txt`, which says how to read them, against a card line.
 
 use crate::rig::{CLOCK, Event, Rig, with_tck};

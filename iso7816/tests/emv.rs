@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The profile of EMV contact level 1: what it refuses, what it waits for, and that it gives up.
 
 use crate::rig::{CLOCK, Event, Rig, with_tck};

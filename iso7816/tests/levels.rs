@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card line above characters: readers that take TPDUs and readers that take APDUs.
 
 use cam_types::Instant;

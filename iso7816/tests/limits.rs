@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A card that asks for time without end: the caller's limit ends the exchange, on every protocol.
 
 use crate::rig::{CLOCK, Event, Rig, with_tck};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card line against a small card: activation, recovery, and every single fault on the line.
 
 use crate::card_rig::{Card, CardRig, Event, Mishap, answer};

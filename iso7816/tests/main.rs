@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card line and all below it by their public doors: one binary, whose modules are the files
 //! here.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]

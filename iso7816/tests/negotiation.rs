@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! From an answer to reset to the first command: specific mode, PPS and rates.
 
 use crate::rig::{CLOCK, Event, Rig, agreeable, with_tck};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Faults of other card stacks that ours must not have: answers to reset, times and state.
 
 use crate::rig::{CLOCK, Event, Rig, agreeable, with_tck};

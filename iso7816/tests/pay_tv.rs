@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Answers to reset with the traits of pay-TV cards, made up for this test: all come up on the
 //! line.
 

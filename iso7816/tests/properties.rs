@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! One property for each machine: whatever the card says, in any split and at any time, nothing
 //! panics, nothing waits past its limits, and nothing is allocated on the way.
 

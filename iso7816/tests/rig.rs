@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A card line whose other end is played by the test, in virtual time.
 
 use cam_types::Instant;

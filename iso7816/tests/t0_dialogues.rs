@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Dialogues between the host's T=0 machine and a scripted card.
 //!
 //! `C` command, `>` the machine sends, `<` the card sends, `-` nothing comes in time, `x` a parity

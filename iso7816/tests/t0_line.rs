@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! T=0 on the card line: what a failure costs, and that nothing is sent twice.
 
 use crate::rig::{CLOCK, Event, Rig};

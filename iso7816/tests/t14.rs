@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! T=14 on the line: framing, times and refusals.
 
 use crate::rig::{CLOCK, Event, Rig, with_tck};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! T=1 rule by rule: blocks, sizes, times and limits. The dialogues are in `t1_scenarios.rs`.
 
 use crate::dialogue::{Dialogue, play};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What other stacks get wrong on T=1, one test each. The name says what they do; the test, that we
 //! do not.
 

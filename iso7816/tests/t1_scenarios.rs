@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The scenarios of T=1 in the order of the informative annex of ISO/IEC 7816-3, one test each: its
 //! dialogues in `dialogues/t1.txt`, with LRC and with CRC, in any split.
 

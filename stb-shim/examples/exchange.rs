@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A reader and the card line by hand: `exchange URL`, then lines on stdin.
 //!
 //! | line | answer |

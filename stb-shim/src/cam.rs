@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the middleware's threads and the card thread share: engine, section rings, events.
 //!
 //! Two locks: `side` (engine and what it wants done) and `progress`. Neither is held while the

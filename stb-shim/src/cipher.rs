@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The two scrambling algorithms, as applied to the payload of one transport packet.
 //!
 //! Normative references:

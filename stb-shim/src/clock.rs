@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The clock that every machine in the box is driven by.
 use cam_types::Instant;
 use nix::sys::prctl::set_timerslack;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Where control words go: what a box's descrambler must do.
 
 use cam_core::{ControlWords, SessionId};

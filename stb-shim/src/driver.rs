@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The loop between engine, card line, reader, descrambler and storage: the card thread.
 
 use crate::cam::Cam;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Events on their way from the card thread to whoever asks for them.
 
 use cam_core::{Event, SessionId};

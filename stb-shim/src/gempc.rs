@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A reader that speaks CCID over a serial cable, as the GemPC Twin does: frames in place of
 //! characters, a message at a time.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A UART that the kernel runs by ISO/IEC 7816-3: card clock, rate, guard time and, on T=0, the
 //! repetition of damaged characters are the hardware's.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The software key ladder: what a chip with a key ladder does inside, for boxes and hosts without
 //! one.
 //!

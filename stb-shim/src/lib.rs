@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What touches the box: card reader, section rings, card thread, storage, and, for boxes and
 //! hosts without one in hardware, a key ladder and a descrambler in software.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A reader behind PC/SC: pcscd and its driver speak the protocol, we have the card alone.
 //!
 //! Heads up:

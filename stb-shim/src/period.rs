@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! How long a crypto period lasts, learnt from the control words as they come.
 //!
 //! Words may come late, and the next ones in time: one interval alone would then be far too short.

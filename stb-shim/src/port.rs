@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A serial port with one owner, read and written without waiting.
 use crate::clock;
 use crate::reader::{Latency, ReaderError};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A card reader: power, reset, line parameters, characters or messages.
 //!
 //! The card line (`iso7816::line`) says what to do; a reader does it on one kind of hardware. A

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! All readers that there are: which scheme of an address opens which of them.
 use crate::gempc::GemPcReader;
 use crate::iso_uart::IsoUartReader;

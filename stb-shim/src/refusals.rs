@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the descrambler refuses, and what of it the middleware was told: once, and again only after
 //! it was well in between.
 

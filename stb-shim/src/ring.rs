@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Sections on their way from a demultiplexer's thread to the card thread, without waiting.
 
 use cam_types::Pid;

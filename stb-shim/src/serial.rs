@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A Phoenix or Smartmouse reader, or anything that behaves like one, on a serial port.
 //!
 //! Heads up, for the traps are all in the ports:

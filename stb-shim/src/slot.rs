@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A card on a reader: the card line, the reader that it runs on, and what passes between them.
 use crate::clock;
 use crate::reader::{Presence, Reader, ReaderError, Received, What};

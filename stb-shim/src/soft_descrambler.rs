@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A descrambler in software, with its key ladder.
 //!
 //! Normative references:

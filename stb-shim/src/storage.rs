@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The few things that the library keeps over a restart, durable before a call returns.
 //!
 //! They are a pairing, still sealed under the box's key, and the numbers of purchases. None of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The system calls that no crate wraps safely. The only file of this crate with `unsafe`.
 #![allow(unsafe_code)]
 

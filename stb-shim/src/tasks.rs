@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the engine wants done, kept until the card thread does it.
 //!
 //! The engine is behind a lock that nobody holds while the card is spoken to: every call and every

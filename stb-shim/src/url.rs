@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The address of a reader: `SCHEME:PATH?name=value&name=value`.
 use std::fmt;
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A virtual card that comes to us over TCP, as it would come to pcscd's driver vpcd.
 //!
 //! Both ways a message is a length of two octets, big endian, and so many octets. To the card one

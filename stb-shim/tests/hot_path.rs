@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! An exchange with a reader costs no heap allocation once warm.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The serial reader against a pseudo terminal with a small card behind it.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The serial reader at the level of lines and characters: the test holds the other end of the
 //! port.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A slot with a reader that answers from a list.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 

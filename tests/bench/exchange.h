@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a stack has to do for tests/bench/main.c. */
 #include <stdint.h>
 

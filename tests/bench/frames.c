@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The frames of a GemPC Twin and nothing else: nothing is checked, repeated or waited for, so this is what card, emulated
  * reader and pseudo terminal take. The reader is named by T, a colon and the path of its port. */
 #include "exchange.h"

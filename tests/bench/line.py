@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The benchmarks of the card line: a table, and the figures as JSON. `make bench-line` builds what it needs.
 
     line.py [BIN]    BIN: the folder of the release build, target/release by default

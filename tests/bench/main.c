@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* STACK READER: exchanges by hand. A line of standard input is `activate`, answered by `ready`, or `times N HEX`,
  * answered by how long each of N such commands took in microseconds. The sibling of stb-shim/examples/exchange.rs. */
 #include "exchange.h"

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What the host adds to an exchange: our readers, and Debian's pcscd with libccidtwin, at the same card, in turn.
 
     overhead.py VCARD EXCHANGE    EXCHANGE: the example of stb-shim; prints JSON

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Exchanges through PC/SC; the reader is named by a part of its name. */
 #include "exchange.h"
 #include <stdio.h>

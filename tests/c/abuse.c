@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Everything that a host can do wrong is answered by a result, never by undefined behaviour: NULL, wrong sizes,
  * stale handles, wrong order, calls from inside a callback, a forked child. Needs no card.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the two halves of the abuse test share. */
 #ifndef ABUSE_H
 #define ABUSE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The header stands alone, may be included twice, and its numbers can be used where C wants constants. */
 #include "stbcam.h"
 #include "stbcam.h"

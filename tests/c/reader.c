@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The box's own card reader: once with characters and a small T=0 card behind it, twice with APDUs and vcard, which is
  * put in late the first time. Then the library's reader for vcard over TCP.
  *

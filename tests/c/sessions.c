@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The second half of the abuse test: sessions, sections, lists, money and the software descrambler. */
 #include "abuse.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The player's demultiplexer and clock (examples/c/ts.c) on a damaged stream: nothing of a damaged packet is taken for
  * a section or for the time, and what comes behind it is taken again. */
 #include "../../examples/c/ts.h"

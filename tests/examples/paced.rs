@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! ECM exchanges and a start on a paced line, in virtual time.
 //!
 //! `cargo run -p system-tests --example paced -- t1|t0 N` makes N exchanges, which callgrind

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A box in real time: engine and card thread, until it is dropped.
 
 use cam_core::{CardState, Config, Engine, Event};

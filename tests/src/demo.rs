@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The demo's card in memory, a paired box, and an operator who seals messages.
 
 use crate::entropy::Sevens;

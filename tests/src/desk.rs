@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card before a terminal: the card alone, or at the end of a line in virtual time.
 
 use crate::demo;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Random numbers of a box that are none, so that a run can be repeated.
 
 use cam_core::Entropy;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The testbed: what tests put between and around the crates, each fixture once.
 //!
 //! A test stands here when it puts several crates together; `vcard`, `vreader` and `cli` take the

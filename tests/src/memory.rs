@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Memory whose power fails inside a page write.
 
 use std::sync::{Arc, Mutex};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What money takes: the nominal card, the flows that are measured on it, and the antenna's frames.
 
 pub mod antenna;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Terminal, line and card on a clock that nobody waits for.
 //!
 //! Characters take the time that [`Pace`] gives them, the two ends take none: whatever time passes

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `vcard serve` as a program, with a card in a reader at a port.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A card in an emulated reader that a thread of the test serves.
 
 use nix::sys::eventfd::EventFd;

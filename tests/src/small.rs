@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A small card in an emulated reader, with a hand at it.
 
 use crate::slot::Served;

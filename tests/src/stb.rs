@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A box in virtual time: engine and storage, and a slot with the card itself in it.
 
 use crate::demo::{BOX_KEY, K_PAIR, OPERATOR, PIN, PSEUDONYM, STB, box_pairing};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The program `stbcam` in a folder of files, and cards of the demo's files in readers.
 
 use crate::slot::Served;

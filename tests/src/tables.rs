@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The tables of a broadcast, for tests that watch it through the library.
 
 use crate::demo::OPERATOR;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The terminal's end of a reader's port: its card line and its reader, in real time.
 
 use hex_literal::hex;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A terminal's end of the line and a card's on one wire, in virtual time, with one fault on it.
 use cam_types::Instant;
 use iso7816::etu::{Convention, LineParams};

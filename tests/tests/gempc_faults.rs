@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Every single mishap on the cable of a GemPC Twin: terminal, host, reader and card in virtual
 //! time.
 

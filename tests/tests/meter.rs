@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the nominal card is charged with, against counts and times that were added up by hand.
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card's end of the line against the terminal's, in virtual time.
 
 use cam_types::Instant;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Application identifiers (ISO/IEC 7816-5): those on this card.
 
 use std::fmt;

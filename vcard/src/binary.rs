@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Transparent files (ISO/IEC 7816-4): what READ BINARY takes out of them.
 
 use iso7816::apdu::StatusWord;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card as a reader sees it: power, APDUs, and the bench's view of what is inside.
 
 use crate::aid::Aid;

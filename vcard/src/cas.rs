@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The conditional access application: who may watch, what was bought, and the operator's messages.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! On whose behalf code runs, which is what the firewall and every shareable interface look at.
 
 use crate::aid::Aid;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card's operating system: selects applications, carries their commands in and out of secure
 //! channels, and forgets everything volatile on a reset.
 //!

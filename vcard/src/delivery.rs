@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Key management by EMM, alike in every domain that has keys: deliver, activate, destroy, narrow.
 
 use crate::keyring::{Generation, KeyPair, NotTaken};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The factory: from a personalisation file to the objects of a fresh card.
 
 use crate::cas::log::PurchaseLog;

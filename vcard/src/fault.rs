@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Faults that a test may switch on, one at a time, to see that somebody notices. All off by
 //! default.
 

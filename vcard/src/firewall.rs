@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The firewall between the applications on the card.
 //!
 //! Every object has an owner, and only the owner's context reaches it. Whoever wants something of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The bench's view of a card: everything but keys and PIN.
 
 use crate::cas::log::State;

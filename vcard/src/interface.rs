@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The two sides of a dual-interface card: contacts and antenna.
 
 /// Which side of the card a command comes from. One is active per power-up.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The issuer's security domain: who the card is, and the key sets that administer it.
 
 pub(crate) mod store;

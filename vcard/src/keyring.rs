@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Keys in two generations: one in use, one delivered for later.
 
 use crate::persist::persist;

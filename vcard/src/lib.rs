@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The virtual card: a smart card's operating system, its security domains and its journalled
 //! memory.
 //!

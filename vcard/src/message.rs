@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A message to the card (EMM) while it is applied: the key that carries it, what its commands do,
 //! and how it ends. Alike in every application that takes messages.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card's non-volatile memory: pages behind a redo journal.
 //!
 //! Read before changing: `docs/spec/card.md`, "Memory". A transaction writes the images of the

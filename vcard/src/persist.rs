@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! How objects lie in memory: fixed lengths at fixed places, so that a change touches few pages.
 //!
 //! Presence is one of two octets with no bit in common, counters and money carry their complement:

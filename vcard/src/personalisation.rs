@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the factory puts on a card: the personalisation file.
 //!
 //! The file is TOML and strict: a field that nobody knows, a key of the wrong length, a number out

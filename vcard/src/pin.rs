@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card holder's PIN: one object for all applications, owned by the issuer.
 //!
 //! The counter goes down in memory before the PIN is compared, so that a cut saves no try (T15).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The secure module of a terminal (PSAM): it holds master purchase keys and counts the terminal
 //! sequence.
 //!

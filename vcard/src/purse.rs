@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The purse: the PBOC commands of a terminal or host, and what other applications may ask of it.
 //!
 //! Normative references:

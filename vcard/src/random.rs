@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card's random numbers, from a source that tests can choose.
 
 /// Where random numbers come from.

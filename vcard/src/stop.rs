@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! How a command ends that has no answer of its own: refused, or cut off.
 
 use crate::context::Violation;

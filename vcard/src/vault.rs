@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! All that lasts on the card: objects in memory, changed by transactions only.
 
 use crate::cas::store::CasStore;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The control socket of `--control`: what a hand would do to a card, by one line of text each.
 //!
 //! Every command is answered by one line of JSON: `{"ok":true,…}` or `{"ok":false,"error":"…"}`.

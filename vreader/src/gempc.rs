@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A card reader on a serial cable that speaks CCID: GemPC Twin framing, TPDU level.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A card with its memory file, as a reader serves it and the control socket looks at it.
 
 use crate::os::Os;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card's end of the line: answer to reset, PPS, T=1 and T=0 as machines without port or clock.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The symbolic link of `--link`: a name for the pseudo terminal that stays the same.
 
 use std::fs;

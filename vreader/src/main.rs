@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `vcard`: personalises, serves and inspects virtual cards.
 
 mod cli;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The seam between the card's line and its operating system, and the thread the latter runs in.
 //!
 //! The operating system has a thread of its own so that the line stays watched while the card

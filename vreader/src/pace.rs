@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Real time on the line: when octets that the operating system delivers at once would have
 //! arrived, and when the card's octets leave.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A serial reader's port, played on a pseudo terminal.
 //!
 //! Read before changing it, for each rule has cost somebody a day:

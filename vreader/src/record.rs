@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The recorder of `--record`: every octet of the line, in a text file.
 //!
 //! One line each: seconds since the recording began, who, octets in hexadecimal:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The fault script of `vcard serve --script`: what goes wrong, and where.
 //!
 //! One fault a line, `PLACE NUMBER FAULT`; `#` begins a comment. [`GRAMMAR`] is the manual.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A card in a serial reader: the loop between pseudo terminal, line machine, operating system and
 //! control socket.
 //!

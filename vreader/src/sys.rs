@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The three terminal ioctls that nix does not wrap safely.
 //!
 //! The only file of this crate with `unsafe`: everything else goes through nix's safe functions.

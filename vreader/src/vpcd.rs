@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The messages between a virtual card and pcscd's driver vpcd.
 //!
 //! Both ways a message is a length of two octets, big endian, and so many octets. From vpcd one

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The command line: what it says and how it ends.
 
 use std::process::{Command, Output};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A descrambler that refuses, behind the card thread: told once by name, dark meanwhile, well
 //! again by itself.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card thread with `vcard serve` behind it: what becomes of a card, and of a reader, that
 //! goes.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics

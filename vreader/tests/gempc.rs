@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A GemPC Twin of `vcard serve` with the terminal's `gempc:` reader at its port.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Once warm, an ECM takes nothing from the heap on all its way: ring, card thread, engine, secure
 //! messaging, card line, reader, and back to the descrambler. The card is another process.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics

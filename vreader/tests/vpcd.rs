@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `vcard serve --vpcd` as a program, with the terminal's own reader in pcscd's place.
 #![allow(clippy::unwrap_used)] // a test that cannot go on panics
 

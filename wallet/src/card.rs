@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a terminal has to know of a card before it trades: its application data, its authentication
 //! code, and the factors by which its keys come from master keys.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! DES and two-key triple DES on single blocks: what the purse's keys and MACs are made of.
 
 use cam_types::{Key, Secret};

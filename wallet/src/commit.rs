@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! CREDIT and DEBIT: what a host authorises, and how any commit ends.
 
 use crate::mac::Mac;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Compound purchase (复合消费): a purchase whose DEBIT writes application records in the same
 //! transaction.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a terminal does with a purse, from SELECT to the end: at the kiosk, at the gate, at the
 //! till.
 //!

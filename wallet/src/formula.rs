@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the MACs and TACs of purse and passbook are made over.
 //!
 //! Sequence numbers are the ones that INITIALIZE returned, before they are counted up.

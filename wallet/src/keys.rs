@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The purse's keys: one type per use, their diversification and their session keys.
 
 use crate::cipher::{Block, triple_des_encrypt};

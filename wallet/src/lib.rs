@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The PBOC purse as a terminal sees it: load, purchase, compound purchase, proof, log, PIN, and
 //! the MACs and TACs around them.
 //!

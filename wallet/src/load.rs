@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Load (圈存): INITIALIZE FOR LOAD, the host's MAC2, CREDIT FOR LOAD.
 
 use crate::commit::{self, Commit};

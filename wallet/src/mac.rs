@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The two MACs of the purse: DES-CBC under a session key, and the retail MAC of secure messaging.
 //!
 //! Both always pad: 80, then 00s up to the block, a whole block when the data is already a

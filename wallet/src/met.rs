@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! On which side of what cards disagree about a card was met.
 
 use crate::proof::{Evidence, Made, Numbering};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! How far a passbook may be overdrawn. The formulas need it as well as the passbook's commands.
 
 use cam_types::Fen;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The passbook (ED): an account beside the purse, with an overdraft, whose every command wants the
 //! PIN first.
 //!

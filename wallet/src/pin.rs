@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The cardholder's PIN: VERIFY, PIN CHANGE, PIN RELOAD, PIN UNBLOCK.
 //!
 //! A command that counts tries goes out once. Cards answer a wrong PIN with 63Cx or with 6Cxx, in

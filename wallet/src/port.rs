@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The seam to whatever answers command APDUs: the purse at a reader, or a secure module at
 //! another.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What differs from card scheme to card scheme and has to be known before the card is asked.
 //!
 //! What shows in the card's answers is not here: status words, numbers of proofs and log records

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What became of a transaction whose answer was lost: GET TRANSACTION PROVE, and the card's own
 //! numbers.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The seam to the terminal's secure module (PSAM): who holds the purchase key on the terminal's
 //! side.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Purchase (消费): INITIALIZE FOR PURCHASE, the PSAM's MAC1, DEBIT FOR PURCHASE, MAC2 back.
 //!
 //! Whatever else takes money from the card goes the same way under another type: `compound` adds

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a terminal reads without moving money: balance and log.
 
 use crate::record::LogRecord;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The purse's transaction log.
 
 use crate::transaction::Transaction;

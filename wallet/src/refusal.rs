@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a status word means: one table for all commands of the purse, and for cards that differ.
 
 use crate::transaction::PurseStatus;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A response APDU in its two parts.
 
 use crate::transaction::PurseStatus;

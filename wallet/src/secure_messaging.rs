@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Secure messaging: commands that end with a MAC over the card's challenge, and data that only the
 //! card can read.
 

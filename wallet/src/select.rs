@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! SELECT, and the file control information by which a terminal knows whose card it has.
 
 use crate::card::ApplicationData;

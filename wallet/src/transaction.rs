@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What every MAC, TAC and log record is about: amount, type, terminal, date and time; and the
 //! purse's status words.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A transaction whose answer was lost, as it is kept until the card has been asked.
 //!
 //! Every commit may end in one, so it stands below them all; [`crate::proof`] settles it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Purses on either side of everything that cards disagree about: the same terminal trades with all
 //! of them, loses answers, settles, and says what it met.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The passbook's flows, by numbers of OpenSSL (`-provider legacy`).
 //!
 //! The session key is `openssl enc -des-ede -nopad -K 11223344556677888877665544332211` over

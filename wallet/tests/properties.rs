@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Whatever the card says: no flow panics, and no answer but the right one ends a commit.
 
 use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The terminal's secure module: what it computes, and what it says when it does not.
 //!
 //! The numbers are OpenSSL's (`-provider legacy`). A card's key: `openssl enc -des-ede -nopad -K

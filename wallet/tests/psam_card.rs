@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A PSAM at a second reader: what is sent to it, and what any answer ends in.
 
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, TerminalId, TerminalSequence};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Every number of `vectors/public.json`: published by others, some produced by real cards.
 
 use cam_types::{BcdDate, BcdTime, Fen, Key, Secret, TerminalId, TerminalSequence};

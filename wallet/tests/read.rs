@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Balance and log, on cards of both kinds.
 
 use cam_types::{DecodeError, Fen};

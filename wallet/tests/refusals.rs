@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Status words of all kinds of cards, and that each error says what happened to the money.
 
 use cam_types::{Fen, TerminalId};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Commands under secure messaging, and the PIN's, against numbers of real cards where there are
 //! any.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Kiosk, gate and till with a purse that keeps its numbers as one card or the other does, and
 //! loses answers.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Sessions recorded with an applet of others, from the terminal's side: every command of SELECT,
 //! VERIFY, load, purchase, balance, log and proof is made by our flows, octet for octet, and every
 //! answer that was recorded goes back into them. The rest is that applet's own set-up.

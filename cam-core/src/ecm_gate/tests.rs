@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The gate's order, step by step.
 use super::*;
 use crate::ecm_memory::Refusal;

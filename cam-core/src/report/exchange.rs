@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the engine and its host do about reports: asking, reading between ECMs, handing over.
 
 use alloc::vec::Vec;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What is on air: tables, ECMs, EMMs, and forgeries of them.
 
 use cam_types::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A small card: real seals and a real secure channel, no memory, one PIN, one purse.
 
 mod purse;

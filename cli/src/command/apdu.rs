@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `stbcam apdu`: sends command APDUs, and says what the card answers and what that means.
 use crate::args::{Common, ReaderArgs};
 use crate::bench::Bench;

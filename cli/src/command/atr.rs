@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `stbcam atr`: a card's answer to reset, or one that was typed, octet by octet if wanted.
 use crate::args::Common;
 use crate::bench::Bench;

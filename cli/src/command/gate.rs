@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `stbcam gate`: a transit gate that writes entries and takes fares.
 use crate::args::Common;
 use crate::failure::Failure;

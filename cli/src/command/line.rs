@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `stbcam line test`: what a port has, which bit rates it makes, and how long an exchange takes.
 use crate::args::{Common, ReaderArgs};
 use crate::bench::{Bench, QUESTION};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `stbcam till`: sells for a fixed amount, above a limit with the PIN.
 use crate::args::Common;
 use crate::failure::Failure;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `stbcam wallet`: balance and log, load, purchase, compound purchase, proof and PIN change.
 use crate::args::Common;
 use crate::failure::Failure;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `stbcam card watch`: what becomes of card and reader, as it happens.
 use crate::args::{Common, ReaderArgs};
 use crate::bench::{Bench, PATIENCE, QUESTION, no_card};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Historical octets: COMPACT-TLV objects, the card's status, or the card's own text.
 //!
 //! Normative references:

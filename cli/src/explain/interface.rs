@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Interface octets: TA1 to TDn.
 use super::speed::{mhz, rate};
 use iso7816::atr::Atr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Clocks and bit rates in words.
 use iso7816::etu::LineParams;
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What follows the options of the money commands: examples that `tests/money_help.rs` types, and
 //! what holds for all of them.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the money commands take: purse, terminal, PIN and side, and how their values are written.
 use crate::args::ReaderArgs;
 use crate::hex;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A kiosk's batch: who gets how much, each exactly once.
 use super::journal::{Journal, Standing};
 use super::state::serial_text;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A card in the reader, as the money commands ask it.
 use super::args::PurseArgs;
 use super::port::Port;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The fare table's file: fares by pairs of stations and by numbers of stops, in TOML.
 use super::args::amount;
 use super::table::{Fields, Problem};

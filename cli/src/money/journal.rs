@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a kiosk has done of a batch, line by line in a file beside it: each intent before its
 //! CREDIT, each outcome after it. A line is durable before anything follows from it.
 use super::state::{Serial, serial_text};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The keys file: what a terminal's PSAM or a host would hold.
 use super::table::{Fields, Problem};
 use crate::hex;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Where a PIN comes from: the command line, standard input, or a terminal that does not echo.
 use super::args::PinArgs;
 use crate::failure::Failure;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The reader as the terminal's flows see it.
 use crate::bench::Bench;
 use stb_shim::slot::Slot;

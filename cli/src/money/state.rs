@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a terminal must not forget: its number, and transactions whose outcome only a card knows.
 use crate::failure::Failure;
 use cam_types::{TerminalId, TerminalSequence};

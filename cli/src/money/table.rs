@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A TOML file field by field: every field is taken once, none may be left over, and no error shows
 //! a value.
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A terminal at the bench: a card in its reader, keys or a PSAM, and what it must not forget.
 use super::args::{PurseArgs, TerminalArgs};
 use super::card::{Card, CardKeys, failure};

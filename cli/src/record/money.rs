@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the money commands say: balances, receipts, settlements, batches, passages of a gate.
 use crate::money::state::serial_text;
 use cam_types::{Fen, TerminalSequence};

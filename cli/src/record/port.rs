@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What `line test` says: the port, its bit rates, its latencies.
 use serde::Serialize;
 use stb_shim::reader::{self, Capabilities};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card's answer to an ECM: verdict, words for the box's key ladder, what can be bought.
 //!
 //! Normative references:

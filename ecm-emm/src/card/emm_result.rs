@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card's answer to an EMM: what became of it, and why.
 //!
 //! Normative references:

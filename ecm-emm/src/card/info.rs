@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! CAS INFO: the card introduces itself.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! VERIFY and CHANGE PIN: the PIN block and the card's word on it.
 //!
 //! Normative references:

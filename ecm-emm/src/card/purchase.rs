@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! PURCHASE and QUERY: what is bought at which price, and what became of it.
 //!
 //! Normative references:

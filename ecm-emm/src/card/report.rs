@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! REPORT and ACK: which purchases the operator asks for, and the card's word on an
 //! acknowledgement.
 //!

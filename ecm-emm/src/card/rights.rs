@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! RIGHTS: what the card's subscriber may watch, page by page, and the purse's balance.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The access status: one number for "may it be watched, and if not, why not".
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Access criteria: who may watch, at what price, where and until when.
 //!
 //! Normative references:

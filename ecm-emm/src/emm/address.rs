@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Whom an EMM is for: one card, a group, or every card of the operator.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The values of the commands on the wire: reading and writing side by side.
 
 use super::command::{EmmCommand, KeyDelivery, Pairing, Script, tag};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The commands of an EMM body: flat tag-length-value elements, every tag critical.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Which of a card's keys an EMM is about, in one octet.
 
 use crate::keys::Role;

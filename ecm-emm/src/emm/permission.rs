@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Who may say what. The key's role selects it; the table_id only has to agree.
 
 use super::address::Address;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Against replay: which EMM numbers of a key generation were applied already.
 
 /// Which numbers of a key generation a card has already applied: the highest and 64 below.

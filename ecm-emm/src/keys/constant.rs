@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a derived key is for: the derivation constant.
 
 /// A card's key from the operator's master key.

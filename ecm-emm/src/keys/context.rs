@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What tells one use of a key from another: its role, its owner and its generation.
 
 use cam_types::{DecodeError, Epoch, OperatorId, Slot};

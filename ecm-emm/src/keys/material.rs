@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The octets of a key, of either length.
 
 use cam_types::{Key, Secret};

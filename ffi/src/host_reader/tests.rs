@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A box's reader that answers to order.
 #![allow(
     clippy::undocumented_unsafe_blocks,

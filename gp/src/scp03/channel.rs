@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What both ends of a session share: its keys, the MAC chain and the counter.
 
 use super::{Level, Mode, ScpError, StaticKeys};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The terminal's end of SCP03.
 
 use super::channel::{Challenges, Channel};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The keys of one card that reports are verified with.
 
 use super::FileError;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Fields of the files: octets in hexadecimal, PIDs, times, amounts, secrets.
 
 use super::FileError;

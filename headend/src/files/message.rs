@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What an EMM says, as an engineer writes it: an `[[emm]]` table of the schedule or a file for
 //! `headend emm`.
 

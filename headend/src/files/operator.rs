@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The operator file: who we are and every key we seal with. It never leaves the head-end.
 
 use super::FileError;

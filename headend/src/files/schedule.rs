@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The schedule file: what goes on air, and when.
 
 use super::FileError;

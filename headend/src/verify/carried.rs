@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A report on its way from the card to who verifies it.
 
 use ecm_emm::report::Report;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The money of a report: what went out, what came in, and what the purse says is left.
 
 use super::record::told;

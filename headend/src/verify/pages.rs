@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The chain: pages that follow each other, and records that lead through each page.
 
 use super::carried::Carried;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! One record: who made its code, whether it comes in its turn, and what it should have cost.
 
 use super::state::CardState;

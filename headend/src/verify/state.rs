@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What was verified of each card, kept in a file between two reports.
 
 use crate::files::FileError;

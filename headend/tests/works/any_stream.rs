@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Properties: whatever the source looks like, the packager keeps its rules or says why not.
 
 use crate::support::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The program as an engineer meets it: exit status, texts, files.
 
 use crate::support::example;
@@ -107,8 +108,8 @@ fn bad_schedules_are_refused_with_table_and_field() {
     let folder = Folder::new("schedules");
     let good = fs::read_to_string(demo("schedule.toml")).unwrap();
     for (from, to, expected) in [
-        ("emm_pid = 0x0150", "emm_pid = 0x2000", "line 10, field `emm_pid`: 0x2000 is no PID"),
-        ("emm_pid", "emm_pit", "line 10, field `emm_pit`: unknown field `emm_pit`"),
+        ("emm_pid = 0x0150", "emm_pid = 0x2000", "line 11, field `emm_pid`: 0x2000 is no PID"),
+        ("emm_pid", "emm_pit", "line 11, field `emm_pit`: unknown field `emm_pit`"),
         (
             "scrambling = \"csa2\"",
             "scrambling = \"csa9\"",

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The demo's stream, packaged: placement, continuity, intervals, keys.
 
 use crate::support::{

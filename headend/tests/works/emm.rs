@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! EMMs and pairings: what the card and the box read is what the engineer wrote.
 
 use crate::support;

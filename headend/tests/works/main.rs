@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The head-end as a whole, with the demo's files: one program, so that its parts share one support
 //! of which nothing is left over.
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The demo's files, small streams made to measure, and the rules that every result keeps.
 
 use cam_types::{ControlWord, Pid};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Sources whose tables are not all alike: damaged ones, tables of tomorrow, other tables beside
 //! them.
 

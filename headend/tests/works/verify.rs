@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! T30: a record that was removed, doubled, moved or altered, a report that was replayed or is
 //! another card's: all of it shows, and nothing of it is acknowledged.
 

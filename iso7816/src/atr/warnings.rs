@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What can be odd about an answer to reset.
 use core::fmt;
 use core::ops::{BitOr, BitOrAssign};

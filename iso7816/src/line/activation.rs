@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! From reset to the first command: answer to reset, choice of protocol and rate, PPS.
 use super::queue::Out;
 use super::rates::DEFAULT;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What stands between a command and the line: one of the protocols, or a reader that has its own.
 use super::types::{Executed, Level};
 use super::{CardLine, Cause, State, put};

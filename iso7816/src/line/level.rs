@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Readers that do a part of the protocol themselves: messages in place of characters.
 //!
 //! Normative references:

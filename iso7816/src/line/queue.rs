@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The few outputs that one input can lead to, in order.
 use super::types::{LineError, Reset};
 use crate::etu::LineParams;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Which F and D a card is asked for.
 //!
 //! Normative references:

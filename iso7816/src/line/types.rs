@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What goes into a card line and what comes out.
 use crate::apdu::{ApduError, Command, Response};
 use crate::atr::{Atr, AtrError, AtrPolicy};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What goes into a T=0 machine and what comes out.
 use crate::apdu::ApduError;
 use crate::emv::Profile;

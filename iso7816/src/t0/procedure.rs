@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Procedure bytes: what the card wants next.
 use super::T0Policy;
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The block of T=1: prologue, information field, epilogue. Shared by host and card.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What goes into a T=1 machine and what comes out.
 use cam_types::Instant;
 use core::fmt;

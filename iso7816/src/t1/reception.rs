@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Collects the octets of one block.
 use super::{Block, BlockError, Edc, Fault, MAX_BLOCK};
 use zeroize::Zeroize;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card thread and a reader that fails.
 use super::*;
 use crate::descrambler::NoDescrambler;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The address of a GemPC Twin.
 use crate::url::{Url, UrlError};
 

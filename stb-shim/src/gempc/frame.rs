@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Frames of the serial cable: `03 06`, a CCID message, and the exclusive-or of all octets before.
 //!
 //! Between frames the reader says single things: `03 15 16`, it refuses a frame; `50 02` and

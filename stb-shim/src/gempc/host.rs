@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The host's end of the serial cable: commands, answers, and what to do when one is damaged.
 //!
 //! Normative references:

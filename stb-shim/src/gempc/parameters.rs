@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the reader has to know of a card to keep its times: the protocol data structure.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The thread that speaks to pcscd, and where orders and answers lie.
 use crate::reader::{ReaderError, Received, What};
 use crate::sys::Waker;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Which of pcscd's readers is meant.
 use std::ffi::{CStr, CString};
 

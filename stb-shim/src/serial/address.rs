@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The address of a serial reader and what its options mean on a given port.
 use crate::reader::ReaderError;
 use crate::url::{Url, UrlError};

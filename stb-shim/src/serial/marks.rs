@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Parity marks of a terminal with PARMRK: `FF FF` is an FF, `FF 00 xx` is a damaged xx.
 
 /// Takes marks out of a stream that comes in any split.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a serial port can do, asked and tried out.
 use super::SerialReader;
 use super::address::{MODEM_LINES, ResetLine};

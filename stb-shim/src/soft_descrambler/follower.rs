@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Which crypto period a packet belongs to: follows one ECM stream's toggles and its ECMs.
 //!
 //! A parity is one bit and may be damaged; ECMs come early and late; packets are missed. A word of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! An imaginary service, scrambled under keys that the ladder opens: what plays, what stays dark,
 //! and what damage costs.
 use super::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The connection of one virtual card: messages out of octets, in bounded time and room.
 use crate::clock;
 use cam_types::Instant;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Good and bad virtual cards, each a client in a thread of its own.
 use super::*;
 use proptest::prelude::*;

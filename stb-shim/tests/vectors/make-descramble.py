@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes descramble.txt: payloads scrambled by Debian's libdvbcsa and by Python's cryptography.
 
     apt-get install libdvbcsa1 && pip install cryptography

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A global allocator that counts, for tests which say that something takes nothing from the heap.
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What money takes: card and line time, first octet sent to last octet received, in virtual time.
 //!
 //! `cargo run -p system-tests --features meter --example money [FILE]` runs real flows against the

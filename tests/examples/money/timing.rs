@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Exchanges on a line: how long they take, in a table.
 
 use serde_json::json;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The first moment of a rig's clock: the machines must do the same from whichever they begin at.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! ISO/IEC 14443 type A at 106 kbit/s, as `docs/spec/card.md`, section 7, has it: how long a
 //! command and its answer are in the air.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A till and a gate take a fare, with their secure module at a second reader.
 
 use crate::demo::*;

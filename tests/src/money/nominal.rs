@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The nominal card: what the virtual card really computes and writes, in the time of
 //! `docs/spec/card.md`, section 7.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A box buys a programme and watches it: the engine against the virtual card, on a clock that
 //! stands still.
 

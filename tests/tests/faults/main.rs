@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Every single fault on the line between the terminal and the card, at every octet that passes, in
 //! both directions: lost, doubled, damaged, and changed without a parity error where a check has to
 //! see it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Secure messaging over T=0: whatever one fault does to the line, an answer that verifies is the
 //! right one. The command is the ECM of a paired box to the real card.
 use crate::{Clean, NOTICED, comes_back};

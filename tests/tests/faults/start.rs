@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The start: answer to reset, PPS and, on T=1, the offer of IFSD. After one fault the card comes
 //! up as it would have, at the same rate, within the longest wait and one start more.
 use crate::{Echo, NOTICED, changes, echo, exchange};

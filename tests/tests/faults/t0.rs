@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! T=0 in plain: what can be noticed is, and what cannot is listed.
 use crate::{Clean, Echo, comes_back, echo, exchange};
 use hex_literal::hex;

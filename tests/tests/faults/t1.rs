@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! T=1: no single fault leads to a wrong answer, a second execution or a slower line.
 use crate::{Clean, Echo, NOTICED, changes, comes_back, echo, exchange};
 use iso7816::line::Policy;

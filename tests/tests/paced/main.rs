@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! How long the line takes, to the elementary time unit: nothing is added to what the standard
 //! asks.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Paid, refused, or being settled until the card has said which.
 
 use crate::{PAID_ONCE, UNPAID, at_the_cinema, next_event, paid};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Programme purchases from the box's engine to the card's memory: whatever is lost on the way, the
 //! card has debited what the box says, and no request twice (`docs/spec/purchase.md`, 4).
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]

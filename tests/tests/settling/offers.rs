@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What is sold, on which terms, and what comes of it later: events, slices, offers sent ahead,
 //! refusals and refunds, as the host sees them.
 

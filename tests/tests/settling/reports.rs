@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Reports from the card's memory through the engine to whoever may open them, whatever is lost on
 //! the way.
 

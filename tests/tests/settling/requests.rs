@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Request ids: what is lost costs an answer, never money; and two wishes for one event pay once.
 
 use crate::ends::{made, rich};

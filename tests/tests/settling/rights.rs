@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Rights that the card gives, moves and takes while Cinema is watched, as the host sees them.
 
 use crate::sealed;

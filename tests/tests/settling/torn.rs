@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card's power goes inside each page write of a purchase, alone or with the box's: the engine
 //! finds out by itself, and in the end it was paid once.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a card shows of its money, and what must hold of it at every moment.
 
 use ecm_emm::card::AID_PURSE;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Every cut there is: at every page write with everything a torn page may hold, and again inside
 //! the recovery; and at every octet on the line.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Random histories over both interfaces: everything that moves money, PINs, repeats and replays,
 //! with the power cut and answers lost. The terminal's ledger, the card and the operator's account
 //! agree on every fen after every operation.

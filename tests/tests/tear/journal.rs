@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Two transactions of one command: the second must not take the journal while the first one's
 //! pages are only there.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! KEY_DELIVER: the old key opens until the new one is there, and after (T14).
 
 use crate::exhaust::{Case, every_octet, every_write};

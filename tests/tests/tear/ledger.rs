@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What terminals and operator know of a card's money, and whether the card agrees.
 
 use ecm_emm::card::{AID_PURSE, INS_ACK, INS_REPORT, ReportRequest};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The power cut at every page write of everything that moves money, with everything that a torn
 //! page may hold, and cut again while the card recovers; and the line dead at every octet. Then the
 //! terminal recovers by itself (T13, T15, M1).

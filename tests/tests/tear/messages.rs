@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The operator's messages that move money: a carousel repeats them until they have arrived.
 
 use crate::account::Account;

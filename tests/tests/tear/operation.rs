@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Something that moves money, the terminal's own recovery, and the judgement over both.
 
 use crate::account::Account;

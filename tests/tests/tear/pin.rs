@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! VERIFY: the counter goes down before the PIN is compared, so no cut saves a try (T15).
 
 use crate::exhaust::{Case, every_octet, every_write};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A paired box buys a programme: VERIFY, PURCHASE, and QUERY when the answer is lost.
 
 use crate::account::Account;

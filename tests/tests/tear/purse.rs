@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Terminals and hosts at the purse: purchase, compound purchase, load; settled by GET TRANSACTION
 //! PROVE.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A card whose power and line fail at times, by seeded dice.
 
 use system_tests::demo::{counting, memory};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The decision: may this ECM's words leave the card, and if not, why not and what can be bought.
 
 use super::rights::{Kind, Right};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What each command of a message does. It is authentic and permitted to its key's role.
 
 use super::held::Full;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The ECM command: opens an ECM, decides, and gives its control words out encrypted for the box.
 
 use super::access::{self, Decision};

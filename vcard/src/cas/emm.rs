@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The EMM command: whose message, new or not, authentic or not; then its commands, all or none.
 //!
 //! What is cheap comes before what is not: address and window before the seal, the seal before the

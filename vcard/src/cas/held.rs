@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The rights that the card holds: which of them opens, and which row a new one takes.
 
 use super::rights::{Kind, Right};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the application tells of itself: CAS INFO to anybody, RIGHTS to a paired box.
 
 use super::store::CasStore;

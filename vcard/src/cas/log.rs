@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The log of purchases, loads and refunds, chained by receipts.
 
 use crate::persist::{Guarded, Table, persist};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The PURCHASE command: a programme is paid and its right kept, in one transaction or not at all.
 //!
 //! The order of the checks is the order of `docs/spec/purchase.md`: a known request first, a right

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Receipts: a record enters the log sealed for the head-end, and chained to the one before.
 
 use super::log::{NoReceipt, Record};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! REPORT and ACK: purchase records out of the card, sealed, and the head-end's word that they
 //! arrived.
 //!

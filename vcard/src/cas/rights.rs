@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Rights: packages, events and slices of time; and the previews that have begun.
 
 use crate::persist::{Table, persist};

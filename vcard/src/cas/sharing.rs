@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the conditional access application does for the purse: its shareable interface.
 
 use super::log::{NoReceipt, Record};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the conditional access application keeps.
 
 use super::log::PurchaseLog;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card's clock: it moves by authenticated time only, and forward.
 
 use super::store::{CasStore, Clock};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Secure channels: with a paired box, and with whoever administers the card.
 
 use crate::aid::Aid;

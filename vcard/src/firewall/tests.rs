@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Every context against every object and every shareable method (T32).
 
 use super::*;

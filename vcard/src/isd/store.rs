@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the issuer's domain keeps.
 
 use crate::persist::{Guarded, Table, persist};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A card's memory in a file, so that a virtual card outlives its process.
 
 use super::{PAGE, Page, PageStore, StoreError};

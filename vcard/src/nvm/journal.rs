@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Transactions: the redo journal in front of the home pages.
 
 use super::{Cut, NvmError, PAGE, Page, PageStore, StoreError};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A card's memory that ends with the process.
 
 use super::{PAGE, Page, PageStore, StoreError};

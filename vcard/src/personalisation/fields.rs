@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Reading a table field by field: every field is taken once, and none may be left over.
 
 use cam_types::{BcdDate, CasTime, Fen};

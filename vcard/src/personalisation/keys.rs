@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The keys in a personalisation file: which key, which generation, and whether its length and
 //! suite fit.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The file of a secure module: `kind = "psam"`.
 
 use super::fields::{Fields, Problem};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The purse's part of a personalisation file.
 
 use super::fields::{Fields, Problem};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The PIN as it lies in memory.
 
 use crate::persist::{Guarded, persist};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! DES under keys that cards share with the module: INIT_FOR_DESCRYPT brings a key, DES CRYPT uses
 //! it.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A key that INIT_FOR_DESCRYPT has brought, and what DES CRYPT calculates with it.
 
 use super::store::KeyUse;

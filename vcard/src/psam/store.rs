@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the module keeps.
 
 use crate::persist::{Guarded, Table, persist};

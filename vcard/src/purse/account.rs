@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! An account on the card: the purse (EP), or the passbook (ED).
 
 use crate::persist::{Guarded, persist};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What comes of an order to move money: it is booked, or why it is not.
 
 use crate::stop::Stop;

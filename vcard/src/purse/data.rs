@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The data field of a command: its length, and what is in it.
 
 use crate::stop::Stop;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Messages to the purse: EMM-U under its own keys, which the conditional access application hands
 //! on without opening them.
 

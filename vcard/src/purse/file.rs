@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The purse's files, and how commands name them and their records (ISO/IEC 7816-4).
 
 use super::record::{Record, RecordFile};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! INITIALIZE: what every transaction of the purse begins with.
 
 use super::Purse;

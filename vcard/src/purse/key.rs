@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The purse's triple DES keys.
 
 use crate::keyring::Generation;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! How money leaves the purse and comes in: with a number, a record in the log, and a transaction
 //! code.
 //!

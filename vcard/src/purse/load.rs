@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Load: money comes in by the order of a host.
 
 use super::account::Account;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the issuer orders under DAMK: content of files, blocking and unblocking.
 
 use super::Purse;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! An order that an INITIALIZE has brought, and that whoever it is for may authorise now.
 
 use super::record::Record;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The passbook (ED): an account beside the purse. Every command wants the PIN, which the antenna
 //! does not take.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The PIN at the purse: VERIFY, PIN CHANGE, PIN RELOAD, PIN UNBLOCK. At the contacts only.
 
 use super::Purse;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the purse tells of itself: balance and proofs.
 
 use super::Purse;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Purchase, plain and compound: money goes out by the order of a terminal.
 
 use super::Purse;

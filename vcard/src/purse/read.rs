@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! SELECT and READ of the purse's files.
 
 use super::Purse;

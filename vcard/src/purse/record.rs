@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The record file of compound purchases: records of tag, length and value, each in a place of its
 //! own.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Secure messaging of PBOC: commands that end with a MAC over themselves and the card's challenge.
 //!
 //! Not over the antenna: three wrong MACs in a row end the purse, and whoever passes by in a crowd

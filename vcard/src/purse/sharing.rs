@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the purse does for the conditional access application, and hears of the PIN: its shareable
 //! interface.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the purse keeps.
 
 use super::account::Account;

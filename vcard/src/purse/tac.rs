@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Transaction codes: PBOC's under DTK, or those of suite 2 under K_tac2.
 
 use super::store::PurseStore;

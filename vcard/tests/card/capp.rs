@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Compound purchase: records and money in one transaction.
 
 use crate::purse::{DATE, GATE, TIME, balance, dtk, psam, purse};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The ECM command: who may watch, and every reason why not.
 
 use aes::Aes128;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The EMM command: whose word counts, in which order, and what it leaves behind.
 
 use cam_types::{CasTime, Epoch, EventId, PackageId, Pseudonym};

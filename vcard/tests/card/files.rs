@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The purse's files: who reads what, and how commands name them.
 
 use crate::purse::purse;

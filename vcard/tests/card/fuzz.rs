@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Whatever comes in at the door: no panic, no 6F00, and without a session nothing changes (T16,
 //! T24).
 

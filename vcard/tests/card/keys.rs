@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Keys by EMM: delivered, used, activated, narrowed; by whom, and how far.
 
 use cam_types::Epoch;

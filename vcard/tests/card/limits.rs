@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Small amounts without the PIN: so much at once, and so much until the PIN is verified.
 
 use crate::purse::{DATE, GATE, TIME, psam};

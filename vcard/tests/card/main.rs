@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card as a box, a terminal and an attacker see it: dialogues through its one door.
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 

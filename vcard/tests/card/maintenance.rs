@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the issuer orders under DAMK: files, blocking, unblocking; and what wrong MACs lead to.
 
 use crate::purse::purse;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The passbook at the card: byte for byte, by the terminal's flows, and cut at every write.
 //!
 //! The numbers are OpenSSL's, by the commands of `wallet/tests/passbook.rs`; 71A6AFDC is the first

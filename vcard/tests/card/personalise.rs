@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The personalisation file: what it makes, and what is wrong with it when it makes nothing.
 
 use ecm_emm::emm::EmmCommand;

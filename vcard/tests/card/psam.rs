@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The secure module as a card: what it answers, what it pays for, what a cut leaves of it.
 //!
 //! The numbers are those of `wallet/tests/psam.rs`, and OpenSSL's by the same commands.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The PURCHASE command: paid once, refused with a reason, or settled by asking again.
 
 use cam_types::{CasTime, EventId, Fen, Key, OperatorId};

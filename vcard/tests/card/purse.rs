@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The purse at a terminal and a host: the flows of `wallet` against the card.
 
 use cam_types::{BcdDate, BcdTime, Fen, Key, Secret, TerminalId, TerminalSequence};

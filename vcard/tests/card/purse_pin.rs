@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The PIN at the purse: changed by its holder, replaced and given back by the issuer.
 
 use crate::maintenance::challenge;

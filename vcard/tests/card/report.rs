@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! REPORT and ACK: every record goes out sealed and chained, and gives way only when it has
 //! arrived.
 

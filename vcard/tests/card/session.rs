@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Sessions: who may open one, what works without, what ends it.
 
 use cam_types::{Key, StbId};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Sessions recorded with an applet of others, played to our card: with its keys, versions and
 //! random numbers ours answers octet for octet alike, but where `docs/spec/purse.md` section 6 says
 //! otherwise.

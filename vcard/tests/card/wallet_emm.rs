@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Messages to the purse: through the CAS application, but not for its eyes.
 
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the program says of what it did, and of a file that failed.
 
 use std::fmt::Display;

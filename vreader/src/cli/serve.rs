@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `vcard serve`: its options, and what they make of the card.
 
 use super::said::{at, print};

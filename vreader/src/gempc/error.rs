@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the error octet of an answer says (CCID, 6.2.6): which octet of the command is wrong, or
 //! what is the matter with the slot.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! One exchange between reader and card: the characters of a T=0 command, of a T=1 block or of PPS.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Frames of the serial cable: `03 06`, a CCID message, and the exclusive-or of everything before.
 
 /// Takes octets of the host, gives frames.

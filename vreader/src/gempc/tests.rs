@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Dialogues of a host with the reader and of the reader with a card.
 
 use super::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! T=1, the card's end.
 //!
 //! Normative references:

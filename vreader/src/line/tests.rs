@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! From the answer to reset to the first command.
 
 use super::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a script may say, and how it counts.
 
 use super::*;

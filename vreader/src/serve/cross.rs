@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Octets and commands on their way, and what the fault script does to them.
 
 use super::{Front, ServeError, Server, near, port_failed};

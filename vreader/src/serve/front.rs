@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What stands between the port and the card's line: nothing, or a reader that speaks frames.
 
 use super::power::Supply;

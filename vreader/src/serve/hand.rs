@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a hand does to the card: the commands of the control socket, carried out.
 
 use super::port::Port;

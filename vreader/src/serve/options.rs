@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What to serve a card with, and why that may fail.
 
 use crate::script::{Action, Place, Script, ScriptError};

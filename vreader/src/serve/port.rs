@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The port that a terminal or host opens: a pseudo terminal with a name of its own.
 
 use super::ServeError;

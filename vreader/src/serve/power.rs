@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card's power and reset: how a life begins and how it ends.
 
 use super::{ServeError, Server, near};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A served card, from the terminal's side of the port, by hand-written octets.
 
 mod faults;

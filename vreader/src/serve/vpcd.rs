@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A card in the virtual reader vpcd of a pcscd: APDUs over TCP, no line and no characters.
 //!
 //! vpcd listens and the card comes to it: a connection is an inserted card. What has no answer here

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Transit: a compound purchase of nothing writes the entry, one of the fare writes the exit.
 //!
 //! Money and record change together, so that a lost answer leaves either a passage or none, and

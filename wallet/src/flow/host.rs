@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The load, with its host: who holds the load key checks the card's MAC1 and authorises the money
 //! by MAC2.
 

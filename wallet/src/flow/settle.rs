@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What became of a commit whose answer was lost, asked of the same card after a reset.
 
 use super::Purse;

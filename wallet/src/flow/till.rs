@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Retail: small amounts without a PIN, larger ones with it and at contacts only.
 
 use super::{FlowError, Order, Purse};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Update of the overdraft limit (修改透支限额): INITIALIZE FOR UPDATE, the host's MAC2, UPDATE OVERDRAW
 //! LIMIT, TAC back.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Unload (圈提): money goes back to the bank account. INITIALIZE FOR UNLOAD, the host's MAC2, DEBIT
 //! FOR UNLOAD, MAC3 back. The account is credited when MAC3 has been checked, or GET TRANSACTION
 //! PROVE has shown it.

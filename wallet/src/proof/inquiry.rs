@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! One inquiry after a lost answer, question by question: proof, counter or balance, log.
 
 use super::{Check, Evidence, Numbering, Proof, Settlement, Unsettled, prove_command};

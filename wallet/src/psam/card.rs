@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A PSAM that is a card: INIT SAM FOR PURCHASE and CREDIT SAM FOR PURCHASE at a reader of its own.
 //!
 //! Normative references:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A PSAM in software, for the bench and for tests.
 
 use super::{Psam, SamError, SamPurchase};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The card's PIN and money.
 
 use ecm_emm::card::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the T=1 machine sends: blocks, chains, and the time it gives the card for them.
 use super::{Behind, Last, Out, Phase, T1};
 use crate::t1::{Block, Fault, Supervisory};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The commands of the host, and the one that is out.
 use cam_types::Instant;
 use std::time::Duration;

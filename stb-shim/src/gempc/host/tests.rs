@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Dialogues of the host with a reader, octet by octet, in virtual time.
 use super::super::frame::Header;
 use super::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A model of a stream and its ECMs: all orders of what can befall them, period by period.
 //!
 //! Every order of eight events leads through the states that are visited here; orders that lead to

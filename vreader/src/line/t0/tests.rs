@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Dialogues of T=0, seen from the card.
 
 use super::*;

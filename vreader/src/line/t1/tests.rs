@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Dialogues of ISO/IEC 7816-3 annex A, seen from the card: `>` is what the terminal sends.
 
 use super::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Other readers and faults, by hand-written octets from the host's side of the port.
 
 use super::*;

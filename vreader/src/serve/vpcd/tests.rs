@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! vpcd's side of the connection, by hand.
 
 use super::super::tests::Echo;
