@@ -71,6 +71,7 @@ lint:
 	$(PYTHON) tests/conformance.py
 	$(PYTHON) tests/circles.py --quiet
 	$(PYTHON) tests/licences.py
+	$(PYTHON) tests/house.py
 
 unit:
 	$(PYTHON) tests/run.py unit

@@ -132,18 +132,16 @@ mod tests {
     use super::*;
     use serde::Deserialize;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, PartialEq)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only their kinds matter here")]
     struct Top {
         number: u8,
         #[serde(default)]
         row: Vec<Row>,
     }
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, PartialEq)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only their kinds matter here")]
     struct Row {
         key: u8,
     }
@@ -171,6 +169,15 @@ mod tests {
             let error = error(text);
             assert!(error.starts_with(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_good_file_is_read() {
+        let text = "number = 1\n[[row]]\nkey = 2";
+        assert_eq!(
+            parse(Path::new("x.toml"), text),
+            Ok(Top { number: 1, row: vec![Row { key: 2 }] })
+        );
     }
 
     #[test]
