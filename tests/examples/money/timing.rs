@@ -13,7 +13,7 @@ use vcard::atr::Profile;
 
 /// Where a card's octets pass.
 #[derive(Clone, Copy)]
-pub enum Channel {
+pub(crate) enum Channel {
     /// ISO/IEC 7816-3, at the rate that TA1 allows.
     Contacts { protocol: u8, ta1: u8 },
     /// ISO/IEC 14443 type A, 106 kbit/s, frames of so many octets at most (FSD and FSC).
@@ -74,7 +74,7 @@ fn octets(recording: &str) -> usize {
 }
 
 /// One line of the table.
-pub struct Row {
+pub(crate) struct Row {
     what: String,
     line_name: String,
     commands: usize,
@@ -91,7 +91,12 @@ pub struct Row {
 
 impl Row {
     /// What the card writes home after the last answer is no longer waited for.
-    pub fn new(what: &str, channel: Channel, exchanges: &[Exchange], limit: Option<u64>) -> Self {
+    pub(crate) fn new(
+        what: &str,
+        channel: Channel,
+        exchanges: &[Exchange],
+        limit: Option<u64>,
+    ) -> Self {
         let (line, octets) = channel.pass(exchanges);
         let sum = |of: fn(&Exchange) -> u64| exchanges.iter().map(of).sum();
         let (last, before) = exchanges.split_last().unwrap();
@@ -113,7 +118,7 @@ impl Row {
 
     /// With a secure module at a second reader: one of the two cards works at a time, and the
     /// module's is the last answer.
-    pub fn and_module(self, channel: Channel, exchanges: &[Exchange]) -> Self {
+    pub(crate) fn and_module(self, channel: Channel, exchanges: &[Exchange]) -> Self {
         let module = Self::new(&self.what, channel, exchanges, None);
         Self {
             what: format!("{}, and its PSAM", self.what),
@@ -161,7 +166,7 @@ impl fmt::Display for Row {
 }
 
 /// Prints the table, writes it where the command line says, and fails when a limit is missed.
-pub fn report(rows: &[Row]) -> ExitCode {
+pub(crate) fn report(rows: &[Row]) -> ExitCode {
     println!(
         "{:<46} {:<35} {:>4} {:>6} {:>7} {:>5} {:>4} {:>4} {:>7} {:>8} {:>7}",
         "operation",
