@@ -65,7 +65,7 @@ fuzz:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets $(METER) -- -D warnings
-	$(CARGO) clippy --workspace -- -D warnings
+	$(CARGO) clippy -p cam-types -p gp -p wallet -p vcard -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --workspace --no-deps
 	bash tests/no_std.sh
 	$(PYTHON) tests/conformance.py
