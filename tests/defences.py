@@ -54,7 +54,7 @@ def copy_tree():
 
 def cargo_test(crate, test):
     """How many tests of this name passed, and how many failed."""
-    command = ["cargo", "test", "--quiet", "--package", crate, "--target-dir", str(SCRATCH / "build"), "--", "--exact", test]
+    command = ["cargo", "test", "--quiet", "--tests", "--package", crate, "--target-dir", str(SCRATCH / "build"), "--", "--exact", test]
     told = subprocess.run(command, cwd=SCRATCH / "tree", capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     said = told.stdout + told.stderr
     if "could not compile" in said:
