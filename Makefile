@@ -24,7 +24,8 @@ BIN    := target/release
 METER  := --features system-tests/meter
 VENV   := target/venv/bin/python
 
-.PHONY: all rust demo check-demo test test-targets test-tear test-defences fuzz lint unit unit-programs unit-examples header c-test system-test pcsc-test pcsc-exchange bench-line bench-money tools install clean
+.PHONY: all rust demo check-demo test test-targets test-tear test-defences fuzz lint unit unit-programs unit-examples header \
+        c-test system-test pcsc-test pcsc-exchange bench-line bench-money tools install clean
 
 all: rust $(BIN)/libstbcam.so.1 $(BIN)/stbcam.pc $(BIN)/player
 
