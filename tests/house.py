@@ -4,7 +4,7 @@
 
 - Sources begin with the licence's SPDX line; a script's stands below its `#!`, a C file's in its first comment.
 - Rust: every file begins with `//!` docs that say something; folders of modules stand beside their file (`x.rs`, `x/`), so
-  there is no mod.rs, no `#[path]` and no `include!`; no `allow(dead_code)`; comment lines have at
+  there is no mod.rs, no `#[path]` and no `include!`; no `allow(dead_code)`; imports are one block; comment lines have at
   most 100 columns, but for a table or a drawing between ``` and ```.
 - No file is called util, common or helpers.
 - Markdown and all sources but Rust have lines of at most 140 columns. Markdown's code and its rows of tables, which cannot be
@@ -32,6 +32,7 @@ BREAKABLE = {".py", ".sh", ".mk", "Makefile", ".c", ".h", ".map", ".in", ".ci/ru
 # What is no code: comments, and what stands in strings and characters.
 NO_CODE = re.compile(r"""//[^\n]*|/\*.*?\*/|\br(#*)".*?"\1|"(?:\\.|[^"\\])*"|'(?:\\.[^']*|[^\\'])'""", re.DOTALL)
 ATTRIBUTE = re.compile(r"#\s*!?\s*\[((?:[^\[\]]|\[[^\]]*\])*)\]")
+BLOCKS = re.compile(r"^([ \t]*)use [^;]*;[^\n]*\n[ \t]*\n(?:[ \t]*(?:\n|//[^\n]*\n|#\[[^\n]*\n))*\1(use\b)", re.MULTILINE)
 VAGUE = {"util", "utils", "common", "helper", "helpers", "misc"}
 GUIDE = "CONTRIBUTING.md"
 
@@ -86,6 +87,15 @@ def code(name, text):
         yield f"line {text.count(chr(10), 0, found.start()) + 1}: 'include!'; a source is a module"
 
 
+def imports(name, text):
+    if kind(name) == ".rs":
+        # Two by two, so that the second of a pair is looked at as the first of the next.
+        at = 0
+        while found := BLOCKS.search(text, at):
+            at = text.rindex("\n", 0, found.start(2))
+            yield f"line {text.count(chr(10), 0, found.start(2)) + 1}: imports are one block, without a blank line between them"
+
+
 def columns(name, text):
     """Rust's comments have a limit of their own; what is long in a manifest is mostly a text that cannot be broken."""
     if kind(name) in BREAKABLE or kind(name) == ".toml":
@@ -128,7 +138,7 @@ def examples(name, text, read):
 
 
 def complaints(name, text, read):
-    for check in (licence, rust, code, subject, columns, markdown):
+    for check in (licence, rust, code, imports, subject, columns, markdown):
         yield from check(name, text)
     yield from examples(name, text, read)
 
@@ -176,6 +186,9 @@ BAD = {
     "a long line of C": ("c.h", GOOD["c.h"] + "x" * 141 + "\n"),
     "a long comment in a manifest": ("x/Cargo.toml", GOOD["x/Cargo.toml"] + "# " + "x" * 139 + "\n"),
     "a long line of a Makefile": ("Makefile", GOOD["Makefile"] + "\t" + "x" * 140 + "\n"),
+    "imports in two blocks": ("a.rs", GOOD["a.rs"] + "use b::{\n    C,\n};\n\n#[cfg(unix)]\nuse d::E;\n"),
+    "imports in two blocks within a module": ("a.rs", GOOD["a.rs"] + "mod c {\n    use b::C;\n\n    use d::E;\n}\n"),
+    "imports in two blocks with a comment": ("a.rs", GOOD["a.rs"] + "use b::C;\n\n// Ours.\nuse d::E;\n"),
     "a file without a subject": ("x/util.rs", GOOD["a.rs"]),
     "a folder without a subject": ("tests/common/card.rs", GOOD["a.rs"]),
     "a long line of Markdown": ("d.md", "x" * 141 + "\n"),
