@@ -59,6 +59,7 @@ test-defences:
 
 fuzz:
 	$(PYTHON) fuzz/seeds.py
+	cd fuzz && $(CARGO) clippy --locked --all-targets -- -D warnings
 	cd fuzz && $(CARGO) +nightly fuzz build
 	cd fuzz && for target in $$($(CARGO) +nightly fuzz list); do \
 	    $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(SECONDS) -max_len=1024 -print_final_stats=1 || exit 1; done
