@@ -24,7 +24,8 @@ BIN    := target/release
 METER  := --features system-tests/meter
 VENV   := target/venv/bin/python
 
-.PHONY: all rust demo check-demo test test-targets test-tear test-defences fuzz lint unit unit-programs unit-examples header c-test system-test pcsc-test pcsc-exchange bench-line bench-money tools install clean
+.PHONY: all rust demo check-demo test test-targets test-tear test-defences fuzz lint unit unit-programs unit-examples header \
+        c-test system-test pcsc-test pcsc-exchange bench-line bench-money tools install clean
 
 all: rust $(BIN)/libstbcam.so.1 $(BIN)/stbcam.pc $(BIN)/player
 
@@ -58,6 +59,7 @@ test-defences:
 
 fuzz:
 	$(PYTHON) fuzz/seeds.py
+	cd fuzz && $(CARGO) clippy --locked --all-targets -- -D warnings
 	cd fuzz && $(CARGO) +nightly fuzz build
 	cd fuzz && for target in $$($(CARGO) +nightly fuzz list); do \
 	    $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(SECONDS) -max_len=1024 -print_final_stats=1 || exit 1; done

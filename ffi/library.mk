@@ -5,7 +5,7 @@
 # rust-lld ignores a second version script and GNU ld refuses one for a cdylib; so the shared
 # library is linked here, with the symbols that the script names and no others.
 #
-# STBCAM_BUILD, STBCAM_OUT: how cargo builds it and where the library comes to lie; tests/targets.sh names others.
+# STBCAM_BUILD, STBCAM_OUT: how cargo builds it and where the library comes to lie; tests/targets.py names others.
 # FEATURES: empty, or pcsc (readers behind PC/SC; needs Debian's libpcsclite-dev). After a change of it
 # `make clean`.
 

@@ -71,7 +71,8 @@ SEEDS = {
     "card_line": [bytes([which]) + said("FF1118F6", "00C101FE3E", "000004A1A2A3A404", "8034000003", "010203")
                   for which in range(3)],
     "reader": [b"\0" + frame("62000000000000010000") + said("FD3B9018 0189") + frame("6F040000000002000000FF1118F6")],
-    "gempc": [said("FE830100", "FE830100", "FE810100") + b"\xE0" + said("FE8000003B00", "FD80CA000001", "FE820000", "FE8000009000", "5002")],
+    "gempc": [said("FE830100", "FE830100", "FE810100") + b"\xE0"
+              + said("FE8000003B00", "FD80CA000001", "FE820000", "FE8000009000", "5002")],
     "script": [b"card 30 damage\nterminal 150-152 lose\n# x\ncommand 2 wtx 3 2", b"command 2/7-9 wrong edc 2\nhost 3 unplug 50"],
     "sections": [octets(s) for s in SECTIONS],
     "purse": [bytes([which]) + said(*answers) for which, answers in PURSE],

@@ -5,15 +5,16 @@
 Modules that use each other in a circle can be understood, tested and moved only together. In each crate of the workspace
 this looks for the circles and compares them with the table under "Circles that stay": one that is not listed, one that is
 gone, and one that has grown or shrunk are errors. So is a glob of everything in a crate (`use crate::*`), behind which
-nobody sees who uses whom. Before anything else the check is shown crates with circles, and has to see them.
+nobody sees who uses whom, and what this check cannot look behind: `include!`, `#[path]`, the crate by its own name. Before
+anything else the check is shown crates with circles, and has to see them.
 
     circles.py [ROOT] [--quiet] [--only-print]
 
 Sources are read as tokens, not compiled. The modules of a crate are those to which `mod` leads from lib.rs or main.rs;
 what stands under `#[cfg(test)]` is left out. A name is followed through re-exports and globs to where it is declared. An
-arrow is an import, or a path in the code. None is: that a parent makes public what its child has (`pub use`) and does not
-use, a method (which module has it is for the compiler to say), and what a macro makes. A module inside a file is part of
-the file's.
+arrow is an import, or a path in the code or in an attribute, in its texts too. None is: that a parent makes public what
+its child has (`pub use`) and does not use, a method (which module has it is for the compiler to say), and what a macro
+makes. A module inside a file is part of the file's.
 """
 
 import re
@@ -31,11 +32,24 @@ TOKEN = re.compile(r"""
   | (?P<text>[bc]?r(?P<hashes>\#*)".*?"(?P=hashes) | [bc]?"(?:\\.|[^"\\])*" | b?'(?:\\.[^']*|[^\\'])')
   | '\w+ | (?:r\#)?\w+ | :: | .""", re.VERBOSE | re.DOTALL)
 WORD = re.compile(r"[A-Za-z_]\w*\Z")
+PATH_IN_TEXT = re.compile(r"\w+(::\w+)+(::<.*>)?\Z")
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 ITEMS = {"fn", "struct", "enum", "union", "trait", "type", "const", "static", "mod", "use", "impl", "extern", "macro_rules"}
 DECLARING = ITEMS - {"mod", "use", "impl", "extern", "macro_rules"}
 # What stands in front of an item's own keyword.
 QUALIFIERS = {"pub", "unsafe", "async", "default"}
+
+
+class Text(str):
+    """What stands for a string or character among the tokens; only in an attribute it matters what is in it."""
+
+    inside = ""
+
+
+def text_token(written):
+    token = Text('""')
+    token.inside = re.sub(r"""^[bc]?r?#*["']|["']#*$""", "", written)
+    return token
 
 
 def tokens(source):
@@ -53,7 +67,7 @@ def tokens(source):
                 depth += 1 if edge.group() == "/*" else -1
                 at = edge.end()
         elif match["text"]:
-            found.append('""')
+            found.append(text_token(match.group()))
         elif not match["skip"]:
             found.append(match.group().removeprefix("r#"))
     return found
@@ -86,6 +100,23 @@ def holds_without_tests(predicate):
     if decisive in parts:
         return decisive
     return None if None in parts else not decisive
+
+
+def holding_attributes(attribute):
+    """An attribute as one that holds outside of tests, or nothing: what `cfg_attr` makes, too."""
+    if attribute[:1] != ["cfg_attr"]:
+        return attribute
+    comma = 2
+    while attribute[comma] != ",":
+        comma = closing(attribute, comma) + 1 if attribute[comma] in CLOSING else comma + 1
+    return [] if holds_without_tests(attribute[2:comma]) is False else attribute[comma + 1:-1]
+
+
+def with_texts(attribute):
+    """An attribute's tokens, and in place of a text that is a path the path: `#[serde(with = "crate::b")]`."""
+    for at, token in enumerate(attribute):
+        is_path = isinstance(token, Text) and PATH_IN_TEXT.match(token.inside) and attribute[at - 2] not in ("reason", "doc")
+        yield from tokens(token.inside) if is_path else (token,)
 
 
 def end_of_item(found, at):
@@ -137,6 +168,10 @@ class Module:
         self.imports = []  # (public, path, name)
         self.paths = set()
         self.words = set()
+        # What stands behind a `::` at the beginning of a path: other crates.
+        self.foreign = set()
+        # What this check cannot look behind.
+        self.hidden = []
         # The module whose file it stands in.
         self.file = None
 
@@ -170,6 +205,10 @@ class Crate:
                     while at < len(found) and found[at] == "#":
                         at = closing(found, at + 1) + 1
                     at = end_of_item(found, at)
+                if attribute[:1] == ["path"] or (attribute[:1] == ["cfg_attr"] and ["path", "="] in
+                                                 [attribute[place:place + 2] for place in range(len(attribute))]):
+                    module.hidden.append("#[path]")
+                self.name_paths(module, list(with_texts(holding_attributes(attribute))))
                 continue
             if word == "pub":
                 public = True
@@ -180,6 +219,8 @@ class Crate:
                 # A path that begins with `::` names another crate.
                 if following != "::":
                     module.imports += [(public, *branch) for branch in tree(found[at + 1:end])]
+                else:
+                    module.foreign.update(path[0] for path, _ in tree(found[at + 2:end]))
                 at = end + 1
             elif word == "mod" and WORD.match(following) and found[at + 2:at + 3] == ["{"]:
                 end = closing(found, at + 2)
@@ -193,23 +234,43 @@ class Crate:
                 at += 3
             elif WORD.match(word):
                 module.words.add(word)
+                if word == "include" and following == "!":
+                    module.hidden.append("include!")
+                if word == "extern" and found[at + 1:at + 3] == ["crate", "self"]:
+                    module.hidden.append("extern crate self")
+                if found[at - 1:at] == ["::"] and not (WORD.match(found[at - 2]) or found[at - 2] == ">"):
+                    module.foreign.add(word)
                 if depth == 0 and word in DECLARING | {"mut"} and WORD.match(following) and following not in DECLARING:
                     module.items.add(following)
                 if depth == 0 and word == "macro_rules" and following == "!":
                     module.items.add(found[at + 2])
-                named = [word]
-                at += 1
-                if found[at - 2:at - 1] != ["::"] or at == 1:
-                    while found[at:at + 1] == ["::"] and WORD.match((found[at + 1:at + 2] or [""])[0]):
-                        named.append(found[at + 1])
-                        at += 2
-                    if len(named) > 1:
-                        module.paths.add(tuple(named))
-                        module.words.update(named)
+                at = self.name_path(module, found, at)
             else:
                 depth += (word == "{") - (word == "}")
                 at += 1
             public = False
+
+    def name_path(self, module, found, at):
+        """The path that begins at `at`, if one does; returns what stands behind it, or behind the word."""
+        named = [found[at]]
+        at += 1
+        if found[at - 2:at - 1] != ["::"] or at == 1:
+            while found[at:at + 1] == ["::"] and WORD.match((found[at + 1:at + 2] or [""])[0]):
+                named.append(found[at + 1])
+                at += 2
+            if len(named) > 1:
+                module.paths.add(tuple(named))
+                module.words.update(named)
+        return at
+
+    def name_paths(self, module, attribute):
+        at = 0
+        while at < len(attribute):
+            if WORD.match(attribute[at]):
+                module.words.add(attribute[at])
+                at = self.name_path(module, attribute, at)
+            else:
+                at += 1
 
     def find(self, module, path, seen=frozenset()):
         """Where what `module` calls `path` is declared: (module, name), or None for other crates' things."""
@@ -246,6 +307,13 @@ class Crate:
                     return inner
         return None
 
+    def uses(self, path, home, name):
+        """Whether a module uses what it imports by this name; by a glob, anything of those behind it."""
+        module = self.modules[path]
+        if name != "*":
+            return name in module.words
+        return any(self.within(home[0], [word], frozenset()) for word in module.words - module.items)
+
     def arrows(self):
         """module -> module used -> the names that it uses."""
         arrows = {path: defaultdict(set) for path, module in self.modules.items() if module.file == path}
@@ -262,7 +330,7 @@ class Crate:
                 if home is None:
                     continue
                 # A parent that makes its child's thing public, and does not use it itself.
-                shown = public and home[0][:len(path)] == path and name not in module.words
+                shown = public and home[0][:len(path)] == path and not self.uses(path, home, name)
                 if not shown:
                     draw(path, home)
                 if name == "*" and not shown:
@@ -278,6 +346,13 @@ class Crate:
         for path, module in self.modules.items():
             if any(name == "*" and self.find(path, imported) == ((), "*") for _, imported, name in module.imports):
                 yield self.name(path)
+
+    def hiding_places(self, own_name):
+        """What would hide who uses whom: (module, what)."""
+        for path, module in self.modules.items():
+            yield from ((self.name(path), what) for what in module.hidden)
+            if self.root == "lib" and own_name in module.foreign:
+                yield self.name(path), f"::{own_name}"
 
     def circles(self):
         """Each as (the names of its modules, lines that say who uses what of whom)."""
@@ -335,6 +410,8 @@ def complaints(found, rows):
     for name, crate in found:
         for module in crate.globs_of_everything():
             yield f"{name}: {module} imports everything of the crate; name what it uses"
+        for module, what in crate.hiding_places(name.replace("-", "_")):
+            yield f"{name}: {module} has {what}, behind which this check cannot see who uses whom; say mod, crate or super"
     for name, modules in circles:
         if (name, modules) in [row[:2] for row in rows]:
             continue
@@ -390,6 +467,25 @@ WRONG = [
     ("the root and its child", {"src/lib.rs": "mod a; use a::A; pub struct R;", "src/a.rs": "use crate::R; pub struct A;"},
      [], "`a` `lib`"),
     ("code for another feature", {"src/b.rs": "#[cfg(not(test))] use crate::a::A; pub struct B;"}, [], "does not list"),
+    ("a parent that uses what its glob makes public", {"src/lib.rs": "mod a;", "src/a.rs": "mod c; pub use c::*; pub struct A(C);",
+                                                       "src/a/c.rs": "use super::A; pub struct C;"}, [], "`a` `a::c`"),
+    ("a parent that uses what a glob of its glob makes public",
+     {"src/lib.rs": "mod a;", "src/a.rs": "mod c; pub use c::*; pub struct A(D);", "src/a/c.rs": "use super::A; mod d; pub use d::*;",
+      "src/a/c/d.rs": "pub struct D;"}, [], "`a` `a::c`"),
+    ("a path in an attribute", {"src/b.rs": "pub struct B { #[arg(value_parser = crate::a::f)] x: u8 }"}, [], "does not list"),
+    ("a path that is derived", {"src/b.rs": "#[derive(Clone, crate::a::D)] pub struct B;"}, [], "does not list"),
+    ("a path in an attribute of one machine", {"src/b.rs": "#[cfg_attr(unix, derive(crate::a::D))] pub struct B;"}, [], "does not list"),
+    ("a path in an attribute's text", {"src/b.rs": "pub struct B(#[serde(with = \"crate::a\")] u8);"}, [], "does not list"),
+    ("a function in an attribute's text",
+     {"src/b.rs": "pub struct B(#[serde(default = r\"super::a::f::<u8>\")] u8);"}, [], "does not list"),
+    ("the crate as one of others", {"src/lib.rs": "extern crate self as me; mod a; mod b;", "src/b.rs": "use me::a::A; pub struct B;"},
+     [], "extern crate self"),
+    ("an import by the crate's own name", {"src/b.rs": "use ::made_up::a::A; pub struct B;"}, [], "::made_up"),
+    ("a path by the crate's own name", {"src/b.rs": "pub struct B; fn f() { ::made_up::a::f() }"}, [], "::made_up"),
+    ("a source that is included", {"src/b.rs": "pub struct B; include!(\"c.rs\");"}, [], "include!"),
+    ("a module that lies elsewhere", {"src/b.rs": "pub struct B; #[path = \"c.rs\"] mod d;"}, [], "#[path]"),
+    ("a module that lies elsewhere on one machine", {"src/b.rs": "pub struct B; #[cfg_attr(unix, path = \"c.rs\")] mod d;"},
+     [], "#[path]"),
     ("use crate::*", {"src/b.rs": "use crate::*; pub struct B;"}, [], "everything"),
     ("pub use crate::*", {"src/b.rs": "pub(crate) use crate::*; pub struct B;"}, [], "everything"),
     ("use super::* at the root's child", {"src/b.rs": "use super::*; pub struct B;"}, [], "everything"),
@@ -404,6 +500,14 @@ RIGHT = [
     ("an import for a test", {"src/b.rs": "#[cfg(test)]\nuse crate::a::A;\npub struct B;"}, []),
     ("a comment and a string",
      {"src/b.rs": "// use crate::a::A;\n/// [`crate::a::A`]\npub struct B; const C: &str = r#\"crate::a::A\"#;"}, []),
+    ("a parent that makes all of its child public",
+     {"src/lib.rs": "mod a;", "src/a.rs": "mod c; pub use c::*; pub struct A;", "src/a/c.rs": "use super::A; pub struct C;"}, []),
+    ("an attribute",
+     {"src/b.rs": "#![expect(clippy::all, reason = \"crate::a::A\")]\n#[doc = \"of crate::a\"] #[serde(rename = \"a\")] "
+                  "pub struct B;"}, []),
+    ("an attribute for a test", {"src/b.rs": "#[cfg_attr(test, derive(crate::a::D))] pub struct B;"}, []),
+    ("a test by an attribute in a test",
+     {"src/b.rs": "pub struct B; #[cfg(test)] mod tests { #[path = \"c.rs\"] mod d; include!(\"e.rs\"); }"}, []),
     ("a thing of another crate", {"src/b.rs": "use ::a::A; use std::a; pub struct B;"}, []),
 ]
 

@@ -17,6 +17,7 @@ Before anything else the check is shown documents that are wrong, and has to say
 
 import re
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -33,9 +34,13 @@ THREATS = [f"T{number}" for number in range(1, 39)]
 
 TEST = re.compile(r"((?:#\[[^\]]*\]\s*)*)#\[test\]((?:\s*(?:#\[[^\]]*\]|//[^\n]*))*)\s*fn (\w+)")
 DOC = re.compile(r"((?:[ \t]*///[^\n]*\n)+)\s*(?:#\[[^\]]*\]\s*)*fn (\w+)")
-CITED = re.compile(r"(?:^|\()((?:[TM]\d+, )*[TM]\d+)(?:[:.)]|$)")
+CITED = re.compile(r"(?:^|\()((?:T\d+, )*T\d+)(?:[:.)]|$)")
 OPEN = re.compile(r"`(not yet|silicon only):`\s+\w")
 NAMED = re.compile(r"`([a-z]\w*(?:::\w+)+|tests/[\w/]+\.(?:py|c))`")
+
+
+def members():
+    return tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["members"]
 
 
 def tests_of(text, module):
@@ -62,7 +67,7 @@ def existing_tests():
     """The names of all tests, and of those that cite threats which."""
     programs = [file for ending in ("py", "c") for file in (ROOT / "tests").glob(f"**/*.{ending}")]
     names, cited = {str(file.relative_to(ROOT)) for file in programs}, []
-    for crate in tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["members"]:
+    for crate in members():
         for file in [*(ROOT / crate).glob("src/**/*.rs"), *(ROOT / crate).glob("tests/**/*.rs")]:
             parts = list(file.relative_to(ROOT / crate).with_suffix("").parts)
             parts = parts[1:] if parts[0] == "src" else parts
@@ -75,15 +80,27 @@ def existing_tests():
 
 
 def forgotten(files):
-    """The files of a test binary that its main.rs does not name; `files` are texts by their names."""
-    named = set(re.findall(r"^mod (\w+);", files.get("main.rs", ""), re.M))
-    return sorted(name for name in files if "main.rs" in files and name != "main.rs" and name.removesuffix(".rs") not in named)
+    """The files of a test program to which no `mod` leads from its main.rs; `files` are texts by their paths beside it."""
+    reached, todo = set(), [("main.rs", "")]
+    while todo:
+        name, folder = todo.pop()
+        if name in files and name not in reached:
+            reached.add(name)
+            for child in re.findall(r"^\s*(?:pub(?:\([^)]*\))? )?mod (\w+);", files[name], re.M):
+                todo.append((f"{folder}{child}.rs", f"{folder}{child}/"))
+    return sorted(set(files) - reached)
+
+
+def mains(root, members):
+    """The roots of the test programs that consist of several files."""
+    return sorted(main for crate in members for main in (root / crate / "tests").glob("**/main.rs"))
 
 
 def forgotten_files():
-    for main in ROOT.glob("*/tests/main.rs"):
-        for name in forgotten({file.name: file.read_text() for file in main.parent.glob("*.rs")}):
-            yield f"{main.parent.relative_to(ROOT)}/{name} does not run: main.rs does not name it"
+    for main in mains(ROOT, members()):
+        files = {file.relative_to(main.parent).as_posix(): file.read_text() for file in main.parent.glob("**/*.rs")}
+        for name in forgotten(files):
+            yield f"{main.parent.relative_to(ROOT)}/{name} does not run: no 'mod' leads there from main.rs"
 
 
 def claims(text):
@@ -154,11 +171,17 @@ def blind_spots(texts, existing):
         yield "a line that is not proved yet"
     if list(tests_of("#[test]\n#[ignore]\nfn a() {}\n", ["c"])) or list(tests_of("fn b() {}\n", ["c"])):
         yield "a test that does not run"
-    if forgotten({"main.rs": "mod a;\n", "a.rs": "", "b.rs": ""}) != ["b.rs"]:
+    if forgotten({"main.rs": "mod a;\n", "a.rs": "mod c;\n", "b.rs": "", "a/c.rs": "", "a/d.rs": ""}) != ["a/d.rs", "b.rs"]:
         yield "a file that no test binary has"
+    with tempfile.TemporaryDirectory() as folder:
+        for main in ("x/tests/main.rs", "y/tests/card/main.rs", "tests/tests/tear/main.rs"):
+            (Path(folder) / main).parent.mkdir(parents=True)
+            (Path(folder) / main).write_text("")
+        if len(mains(Path(folder), ["x", "y", "tests"])) != 3:
+            yield "a test program in a folder"
     head = "| | threat | proved by |\n|---|---|---|\n"
     rows = [f"| {threat} | it | `c::a` |\n" for threat in THREATS]
-    tests = "/// T3, M1, T38: why.\n/// (T9)\n#[test]\nfn a() {}\n\n/// T1=0.\n#[test]\nfn b() {}\n"
+    tests = "/// T3, T38: why.\n/// (T9)\n#[test]\nfn a() {}\n\n/// T1=0.\n#[test]\nfn b() {}\n"
     cited = list(citing(tests, ["c::a", "c::b"]))
     if cited != [("c::a", ["T3", "T38", "T9"])]:
         yield "which threats a test cites"

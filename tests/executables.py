@@ -19,6 +19,17 @@ def in_words(said):
     return f"{passed} passed" + (f", {ignored} ignored" if ignored else "")
 
 
+def job_name(prefix, folder, target):
+    place = {"test": target["name"], "bin": f"src of {target['name']}"}.get(target["kind"][0], "src")
+    return f"{prefix}: {folder.name}, {place}"
+
+
+def names_to_come(metadata, prefix):
+    """What `test_jobs` will call its jobs, out of what `cargo metadata --no-deps` says before anything is built."""
+    return [job_name(prefix, Path(package["manifest_path"]).parent, target)
+            for package in json.loads(metadata)["packages"] for target in package["targets"] if target["test"]]
+
+
 def test_jobs(said, prefix, packages=None, env=None):
     """A job for each executable, in the folder of its package as cargo would run it; of these packages only."""
     for line in said.splitlines():
@@ -28,6 +39,5 @@ def test_jobs(said, prefix, packages=None, env=None):
         folder, target = Path(built["manifest_path"]).parent, built["target"]
         if packages and folder.name not in packages:
             continue
-        place = {"test": target["name"], "bin": f"src of {target['name']}"}.get(target["kind"][0], "src")
-        yield Job(f"{prefix}: {folder.name}, {place}", (built["executable"],), cwd=folder, told=in_words, limit_s=900,
+        yield Job(job_name(prefix, folder, target), (built["executable"],), cwd=folder, told=in_words, limit_s=900,
                   env={"CARGO_MANIFEST_DIR": str(folder), **(env or {})})

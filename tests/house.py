@@ -4,10 +4,11 @@
 
 - Sources begin with the licence's SPDX line; a script's stands below its `#!`, a C file's in its first comment.
 - Rust: every file begins with `//!` docs that say something; folders of modules stand beside their file (`x.rs`, `x/`), so
-  there is no mod.rs and no `#[path]`; no `allow(dead_code)`; comment lines have at most 100 columns, but for a table or
-  a drawing between ``` and ```.
+  there is no mod.rs, no `#[path]` and no `include!`; no `allow(dead_code)`; imports are one block; comment lines have at
+  most 100 columns, but for a table or a drawing between ``` and ```.
 - No file is called util, common or helpers.
-- Markdown has lines of at most 140 columns. Rows of tables, which cannot be broken, and code are left out.
+- Markdown and all sources but Rust have lines of at most 140 columns. Markdown's code and its rows of tables, which cannot be
+  broken, are left out; of manifests only comments count.
 - Code in CONTRIBUTING.md below the name of a file stands in that file.
 
 Before anything else the check is shown wrong files, and has to say so.
@@ -23,15 +24,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
 # How each kind of source begins a comment of one line.
-COMMENT = {".rs": "//", ".py": "#", ".sh": "#", ".toml": "#", ".mk": "#", "Makefile": "#", ".c": "/*", ".h": "/*"}
-COLUMNS, MARKDOWN_COLUMNS = 100, 140
+COMMENT = {".rs": "//", ".py": "#", ".sh": "#", ".toml": "#", ".mk": "#", "Makefile": "#", ".c": "/*", ".h": "/*",
+           ".map": "/*", ".in": "#", ".ci/run": "#"}
+COLUMNS, OTHER_COLUMNS = 100, 140
+# Where every line counts, not only a comment's.
+BREAKABLE = {".py", ".sh", ".mk", "Makefile", ".c", ".h", ".map", ".in", ".ci/run"}
+# What is no code: comments, and what stands in strings and characters.
+NO_CODE = re.compile(r"""//[^\n]*|/\*.*?\*/|\br(#*)".*?"\1|"(?:\\.|[^"\\])*"|'(?:\\.[^']*|[^\\'])'""", re.DOTALL)
+ATTRIBUTE = re.compile(r"#\s*!?\s*\[((?:[^\[\]]|\[[^\]]*\])*)\]")
+BLOCKS = re.compile(r"^([ \t]*)use [^;]*;[^\n]*\n[ \t]*\n(?:[ \t]*(?:\n|//[^\n]*\n|#\[[^\n]*\n))*\1(use\b)", re.MULTILINE)
 VAGUE = {"util", "utils", "common", "helper", "helpers", "misc"}
 GUIDE = "CONTRIBUTING.md"
 
 
 def kind(name):
     path = Path(name)
-    return path.name if path.name in COMMENT else path.suffix
+    return name if name in COMMENT else path.name if path.name in COMMENT else path.suffix
 
 
 def licence(name, text):
@@ -60,12 +68,39 @@ def rust(name, text):
     for at, line in enumerate(lines, 1):
         comment = line.lstrip().startswith("//")
         fenced = comment and fenced != bool(re.match(r"\s*//[/!]? *```", line))
-        if re.match(r"\s*#!?\[path\b", line):
-            yield f"line {at}: '#[path]'; a module lies where its name says"
-        if re.match(r"\s*#!?\[(allow|expect)\(.*\bdead_code\b", line):
-            yield f"line {at}: dead code is taken out, not allowed"
         if comment and not fenced and len(line) > COLUMNS:
             yield f"line {at}: a comment of {len(line)} columns, at most {COLUMNS}"
+
+
+def code(name, text):
+    """What Rust may not have wherever it stands on its lines."""
+    if kind(name) != ".rs":
+        return
+    text = NO_CODE.sub(lambda left_out: "\n" * left_out.group().count("\n"), text)
+    for found in ATTRIBUTE.finditer(text):
+        at, attribute = text.count("\n", 0, found.start()) + 1, found[1]
+        if re.match(r"\s*(path\b|cfg_attr\b.*\bpath\s*=)", attribute, re.DOTALL):
+            yield f"line {at}: '#[path]'; a module lies where its name says"
+        if re.match(r"\s*(cfg_attr\b.*\b)?(allow|expect)\s*\(.*\b(dead_code|unused)\b", attribute, re.DOTALL):
+            yield f"line {at}: dead code is taken out, not allowed"
+    for found in re.finditer(r"\binclude\s*!", text):
+        yield f"line {text.count(chr(10), 0, found.start()) + 1}: 'include!'; a source is a module"
+
+
+def imports(name, text):
+    if kind(name) == ".rs":
+        # Two by two, so that the second of a pair is looked at as the first of the next.
+        at = 0
+        while found := BLOCKS.search(text, at):
+            at = text.rindex("\n", 0, found.start(2))
+            yield f"line {text.count(chr(10), 0, found.start(2)) + 1}: imports are one block, without a blank line between them"
+
+
+def columns(name, text):
+    """Rust's comments have a limit of their own; what is long in a manifest is mostly a text that cannot be broken."""
+    if kind(name) in BREAKABLE or kind(name) == ".toml":
+        yield from (f"line {at}: {len(line)} columns, at most {OTHER_COLUMNS}" for at, line in enumerate(text.split("\n"), 1)
+                    if len(line) > OTHER_COLUMNS and (kind(name) in BREAKABLE or line.lstrip().startswith("#")))
 
 
 def subject(name, _):
@@ -86,8 +121,8 @@ def prose(lines):
 
 def markdown(name, text):
     if kind(name) == ".md":
-        yield from (f"line {at}: {len(line)} columns, at most {MARKDOWN_COLUMNS}"
-                    for at, line in prose(text.split("\n")) if len(line) > MARKDOWN_COLUMNS)
+        yield from (f"line {at}: {len(line)} columns, at most {OTHER_COLUMNS}"
+                    for at, line in prose(text.split("\n")) if len(line) > OTHER_COLUMNS)
 
 
 def examples(name, text, read):
@@ -103,7 +138,7 @@ def examples(name, text, read):
 
 
 def complaints(name, text, read):
-    for check in (licence, rust, subject, markdown):
+    for check in (licence, rust, code, imports, subject, columns, markdown):
         yield from check(name, text)
     yield from examples(name, text, read)
 
@@ -117,6 +152,10 @@ GOOD = {
     "d.md": "| " + "x" * 150 + " |\n```\n" + "x" * 150 + "\n```\n",
     GUIDE: "`a.rs`:\n```rust\nmod b;\n```\n",
     "e.json": "{}",
+    "x/Cargo.toml": f"# {LICENCE}\nx = '" + "x" * 200 + "'\n",
+    "imports.rs": (f"// {LICENCE}\n//! Something about it.\npub use a::A;\n\nuse b::{{\n    B,\n}};\n#[cfg(unix)]\nuse c::C;\n\n"
+                   "pub(crate) use d::D;\n\nfn f() {\n    use e::E;\n\n    g(include_str!(\"../x.md\"))\n}\n"
+                   "#[expect(unsafe_code, reason = \"not dead_code\")]\n#[serde(path = \"x\")]\nmod c;\n"),
 }
 BAD = {
     "a Rust file without a licence": ("a.rs", "//! Something about it.\n"),
@@ -127,13 +166,29 @@ BAD = {
     "a header without a licence in its first comment": ("c.h", f"/* It. */\n/* {LICENCE} */\n"),
     "a Makefile without a licence": ("tests/c/Makefile", "all:\n"),
     "a manifest without a licence": ("x/Cargo.toml", "[package]\n"),
+    "a list of symbols without a licence": ("ffi/x.map", "A {\n};\n"),
+    "a template without a licence": ("ffi/x.pc.in", "Name: x\n"),
+    "a script without an ending and a licence": (".ci/run", "#!/usr/bin/env bash\n"),
     "a mod.rs": ("x/mod.rs", GOOD["a.rs"]),
     "a path": ("a.rs", GOOD["a.rs"] + '    #[path = "../b.rs"]\nmod c;\n'),
     "dead code that is allowed": ("a.rs", GOOD["a.rs"] + "#![allow(clippy::all, dead_code)]\n"),
+    "dead code that is allowed over several lines": ("a.rs", GOOD["a.rs"] + "#![allow(\n    clippy::all,\n    dead_code\n)]\n"),
+    "everything unused that is allowed": ("a.rs", GOOD["a.rs"] + "    #[allow(unused)]\n"),
+    "dead code that is allowed on one machine": ("a.rs", GOOD["a.rs"] + "#[cfg_attr(unix, expect(dead_code))]\n"),
+    "a path on one machine": ("a.rs", GOOD["a.rs"] + '#[cfg_attr(unix, path = "../b.rs")]\nmod c;\n'),
+    "a path with a blank": ("a.rs", GOOD["a.rs"] + '# [ path = "../b.rs" ]\nmod c;\n'),
+    "a source that is included": ("a.rs", GOOD["a.rs"] + 'include! ("../x.rs");\n'),
     "a file without docs": ("a.rs", f"// {LICENCE}\nmod b;\n//! Something about it.\n"),
     "docs that say nothing": ("a.rs", f"// {LICENCE}\n//! Card.\nmod b;\n"),
     "a long comment": ("a.rs", GOOD["a.rs"] + "    /// " + "x" * 93 + "\n"),
     "a long comment behind a drawing": ("a.rs", GOOD["drawing.rs"] + "// " + "x" * 98 + "\n"),
+    "a long line of Python": ("b.py", GOOD["b.py"] + "x" * 141 + "\n"),
+    "a long line of C": ("c.h", GOOD["c.h"] + "x" * 141 + "\n"),
+    "a long comment in a manifest": ("x/Cargo.toml", GOOD["x/Cargo.toml"] + "# " + "x" * 139 + "\n"),
+    "a long line of a Makefile": ("Makefile", GOOD["Makefile"] + "\t" + "x" * 140 + "\n"),
+    "imports in two blocks": ("a.rs", GOOD["a.rs"] + "use b::{\n    C,\n};\n\n#[cfg(unix)]\nuse d::E;\n"),
+    "imports in two blocks within a module": ("a.rs", GOOD["a.rs"] + "mod c {\n    use b::C;\n\n    use d::E;\n}\n"),
+    "imports in two blocks with a comment": ("a.rs", GOOD["a.rs"] + "use b::C;\n\n// Ours.\nuse d::E;\n"),
     "a file without a subject": ("x/util.rs", GOOD["a.rs"]),
     "a folder without a subject": ("tests/common/card.rs", GOOD["a.rs"]),
     "a long line of Markdown": ("d.md", "x" * 141 + "\n"),

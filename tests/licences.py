@@ -19,7 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 WORKSPACES = [ROOT / "Cargo.toml", ROOT / "fuzz" / "Cargo.toml"]
 
-NOTICE = "its notice goes with the library, and nothing else is asked"
+# Nothing here gathers the notices: whoever hands out the library or the tools adds them, of the packages that `cargo metadata` lists.
+NOTICE = "whoever distributes a build adds its notice, and nothing else is asked"
 ACCEPTED = {
     "Apache-2.0": "this project's own",
     "MIT": NOTICE,
@@ -28,7 +29,7 @@ ACCEPTED = {
     "ISC": NOTICE,
     "NCSA": NOTICE,
     "Zlib": NOTICE,
-    "Unicode-3.0": "its notice goes with the tables of Unicode",
+    "Unicode-3.0": "whoever distributes a build with the tables of Unicode adds its notice",
     "MPL-2.0": "asks for the source of its own files alone, and none of them is changed here",
 }
 

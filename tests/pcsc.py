@@ -126,7 +126,7 @@ def outside(script, vcard, packages=PACKAGES, *arguments):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class Bench:
+class Rig:
     """A pcscd, and cards in its readers."""
 
     def __init__(self, vcard, folder, alone):
@@ -206,10 +206,10 @@ class Bench:
 class Exchange:
     """The library's reader and card line, by hand."""
 
-    def __init__(self, bench, url):
+    def __init__(self, rig, url):
         self.process = subprocess.Popen([EXCHANGE, url], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        bench.started.append(self.process)
+        rig.started.append(self.process)
 
     def __call__(self, line):
         self.process.stdin.write(line + "\n")
@@ -221,17 +221,17 @@ class Exchange:
         return self.process.communicate(timeout=WAIT_S)[0].strip()
 
 
-def ours(bench):
+def ours(rig):
     """The library's `pcsc:` in the place of opensc-tool."""
-    readers = bench.readers()
+    readers = rig.readers()
 
     def expect(own, line, wanted, what):
         told = own(line)
-        bench.check(told.startswith(wanted), f"pcsc: {what}", f"{line}: {told}")
+        rig.check(told.startswith(wanted), f"pcsc: {what}", f"{line}: {told}")
 
     for name, protocol, atr in (("Block 00", 1, T1_ATR), ("Character 00", 0, TWINS[1][2]), ("Chain 00", 1, None),
                                 ("Inverse 00", 0, None), ("Virtual 00", 1, T1_ATR), ("Virtual 01", 1, SLOTS[1][3])):
-        own = Exchange(bench, f"pcsc:{readers[name][0]}")
+        own = Exchange(rig, f"pcsc:{readers[name][0]}")
         wanted = f"ready T={protocol} " + (atr or "").replace(":", "").upper()
         expect(own, "until present", "present", f"{name}: a card is in")
         for _ in range(2):
@@ -239,18 +239,18 @@ def ours(bench):
             for select, answer in ((SELECT_CAS, CAS), (SELECT_PURSE, PURSE)):
                 if name != "Virtual 01" or select == SELECT_PURSE:
                     expect(own, f"command {select}", answer.replace(" ", ""), f"{name}: SELECT {select[10:-2]}")
-        told = bench.tool("-r", readers[name][0], "-s", SELECT_CAS)
-        bench.check("in use by another" in told, f"pcsc: {name}: nobody else has the card", told)
-        bench.check(own.end() == "", f"pcsc: {name}: ends")
-        bench.check("SW1" in bench.tool("-r", readers[name][0], "-s", SELECT_CAS), f"pcsc: {name}: is let go")
+        told = rig.tool("-r", readers[name][0], "-s", SELECT_CAS)
+        rig.check("in use by another" in told, f"pcsc: {name}: nobody else has the card", told)
+        rig.check(own.end() == "", f"pcsc: {name}: ends")
+        rig.check("SW1" in rig.tool("-r", readers[name][0], "-s", SELECT_CAS), f"pcsc: {name}: is let go")
 
-    own = Exchange(bench, "pcsc:Block%20")
+    own = Exchange(rig, "pcsc:Block%20")
     expect(own, "activate", "ready T=1", "by a part of the name")
-    bench.control("Block", "remove")
+    rig.control("Block", "remove")
     expect(own, f"command {SELECT_CAS}", "failed: ", "a command to a card that is pulled")
     expect(own, "until absent", "absent", "pulled")
     expect(own, "activate", "failed: card removed", "no card")
-    bench.control("Block", "insert")
+    rig.control("Block", "insert")
     expect(own, "until present", "present", "put back")
     expect(own, "activate", "ready T=1", "up again")
     expect(own, f"command {SELECT_CAS}", CAS.replace(" ", ""), "SELECT")
@@ -258,8 +258,8 @@ def ours(bench):
 
     for url, said in (("pcsc:Carrier%20pigeon", "no such reader, there are 0 '"), ("pcsc:99", "no such reader"),
                       ("pcsc:%ZZ", "name is '%ZZ', expected %XX"), ("pcsc:0?echo=1", "option is 'echo', expected none")):
-        told = Exchange(bench, url).end()
-        bench.check(told.startswith("failed: ") and said in told, f"pcsc: {url} is refused", told)
+        told = Exchange(rig, url).end()
+        rig.check(told.startswith("failed: ") and said in told, f"pcsc: {url} is refused", told)
 
 
 def silence(port):
@@ -270,22 +270,22 @@ def silence(port):
             card.sendall(bytes.fromhex("00023B00"))
 
 
-def never(bench):
+def never(rig):
     """pcscd waits for ever for a card in vpcd; the library does not."""
     card = threading.Thread(target=silence, args=(SLOTS[0][1],), daemon=True)
     card.start()
-    bench.wait("a silent card is in", lambda: bench.readers().get("Virtual 00", "  ")[1] is True)
-    own = Exchange(bench, f"pcsc:{bench.readers()['Virtual 00'][0]}")
+    rig.wait("a silent card is in", lambda: rig.readers().get("Virtual 00", "  ")[1] is True)
+    own = Exchange(rig, f"pcsc:{rig.readers()['Virtual 00'][0]}")
     told = own("activate")
-    bench.check(told == "ready T=0 3B00", "pcsc: the silent card is up", told)
+    rig.check(told == "ready T=0 3B00", "pcsc: the silent card is up", told)
     told = own(f"command {SELECT_CAS}")
-    bench.check("may have been executed" in told, "pcsc: a card that never answers is told", told)
+    rig.check("may have been executed" in told, "pcsc: a card that never answers is told", told)
     begin = time.monotonic()
-    bench.check(own.end() == "" and time.monotonic() - begin < 5, "pcsc: and does not hold the library")
+    rig.check(own.end() == "" and time.monotonic() - begin < 5, "pcsc: and does not hold the library")
 
 
 def inside(arguments, judge):
-    """The other end of `outside`: a bench for `judge`, and nothing of it left afterwards."""
+    """The other end of `outside`: a rig for `judge`, and nothing of it left afterwards."""
     def out_of_time(*_):
         raise TimeoutError(f"not done within {TIMEOUT_S} s")
 
@@ -293,59 +293,59 @@ def inside(arguments, judge):
     signal.signal(signal.SIGALRM, out_of_time)
     signal.alarm(TIMEOUT_S - 20)
     flag, vcard, folder = arguments
-    bench = Bench(vcard, Path(folder), flag == INSIDE)
+    rig = Rig(vcard, Path(folder), flag == INSIDE)
     try:
-        return judge(bench, Path(folder))
+        return judge(rig, Path(folder))
     finally:
-        for process in bench.started:
+        for process in rig.started:
             process.kill()
             process.wait()
 
 
-def judge(bench, folder):
+def judge(rig, folder):
     for channel, (name, options, *_) in enumerate(TWINS, start=1):
         link = folder / f"{name}.port"
-        bench.serve(name, "--line", "gempc-twin", "--link", link, *options)
-        bench.reader(name, f"{link}:GemPCTwin", "libccidtwin.so", channel)
-    bench.reader("Virtual", "/dev/null:0x8C7B", "libifdvpcd.so", "0x8C7B")
-    bench.wait("every port is there", lambda: all((folder / f"{name}.port").exists() for name, *_ in TWINS))
-    pcscd = bench.daemon()
-    bench.wait("pcscd listens", lambda: COMMAND_FILE.exists())
+        rig.serve(name, "--line", "gempc-twin", "--link", link, *options)
+        rig.reader(name, f"{link}:GemPCTwin", "libccidtwin.so", channel)
+    rig.reader("Virtual", "/dev/null:0x8C7B", "libifdvpcd.so", "0x8C7B")
+    rig.wait("every port is there", lambda: all((folder / f"{name}.port").exists() for name, *_ in TWINS))
+    pcscd = rig.daemon()
+    rig.wait("pcscd listens", lambda: COMMAND_FILE.exists())
     for name, port, slot, *_ in SLOTS:
-        bench.serve(name, "--vpcd", f"127.0.0.1:{port}", "--slot", slot)
+        rig.serve(name, "--vpcd", f"127.0.0.1:{port}", "--slot", slot)
     names = [f"{name} 00" for name, *_ in TWINS] + [name for name, *_ in SLOTS]
-    bench.wait("every card is in its reader", lambda: all(bench.readers().get(name, "  ")[1] is True for name in names))
+    rig.wait("every card is in its reader", lambda: all(rig.readers().get(name, "  ")[1] is True for name in names))
     for name, _, atr, select, answer, recorded in TWINS:
-        bench.talk(f"{name} 00", atr, select, answer)
+        rig.talk(f"{name} 00", atr, select, answer)
         record = (folder / f"{name}.record").read_text()
-        bench.check(recorded is None or recorded in record, f"{name}: the line", record)
+        rig.check(recorded is None or recorded in record, f"{name}: the line", record)
     for name, _, _, atr, select, answer in SLOTS:
-        bench.talk(name, atr, select, answer)
+        rig.talk(name, atr, select, answer)
     log = (folder / "Faulty.log").read_text()
-    bench.check(all(fault in log for fault in FAULTS.values()), "Faulty: every fault was there", log)
+    rig.check(all(fault in log for fault in FAULTS.values()), "Faulty: every fault was there", log)
     for card, reader in (("Block", "Block 00"), ("Virtual 00", "Virtual 00")):
-        bench.control(card, "remove")
-        bench.wait(f"{card}: pulled", lambda: not bench.readers().get(reader, "  ")[1])
-        bench.control(card, "insert")
-        bench.wait(f"{card}: put back", lambda: bench.readers().get(reader, "  ")[1] is True)
-        bench.talk(reader, T1_ATR, SELECT_CAS, CAS)
-    ours(bench)
-    left = Exchange(bench, "pcsc:Block")
-    bench.check(left("activate").startswith("ready"), "pcsc: one that stays open")
-    for name, process in bench.cards.items():
+        rig.control(card, "remove")
+        rig.wait(f"{card}: pulled", lambda: not rig.readers().get(reader, "  ")[1])
+        rig.control(card, "insert")
+        rig.wait(f"{card}: put back", lambda: rig.readers().get(reader, "  ")[1] is True)
+        rig.talk(reader, T1_ATR, SELECT_CAS, CAS)
+    ours(rig)
+    left = Exchange(rig, "pcsc:Block")
+    rig.check(left("activate").startswith("ready"), "pcsc: one that stays open")
+    for name, process in rig.cards.items():
         process.terminate()
-        bench.check(process.wait(WAIT_S) == 0, f"{name}: ends on SIGTERM", (folder / f"{name}.log").read_text())
-    bench.check(not list(folder.glob("*.port")), "no link is left")
-    never(bench)
+        rig.check(process.wait(WAIT_S) == 0, f"{name}: ends on SIGTERM", (folder / f"{name}.log").read_text())
+    rig.check(not list(folder.glob("*.port")), "no link is left")
+    never(rig)
     pcscd.terminate()
     pcscd.wait(WAIT_S)
     told = left(f"command {SELECT_CAS}")
-    bench.check(told.startswith("failed: reader lost"), "pcsc: a pcscd that has ended is a lost reader", told)
-    told = Exchange(bench, "pcsc:").end()
-    bench.check("is pcscd running? start it" in told, "pcsc: without pcscd", told)
-    if bench.failures:
+    rig.check(told.startswith("failed: reader lost"), "pcsc: a pcscd that has ended is a lost reader", told)
+    told = Exchange(rig, "pcsc:").end()
+    rig.check("is pcscd running? start it" in told, "pcsc: without pcscd", told)
+    if rig.failures:
         print((folder / "pcscd.log").read_text()[-4000:], file=sys.stderr)
-    return 1 if bench.failures else 0
+    return 1 if rig.failures else 0
 
 
 def main():

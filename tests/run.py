@@ -7,15 +7,16 @@
     run.py NAME…             the same of the group 'system'
 
 Groups: lint, unit (the tests of the crates), money (what money takes), c (the programs of tests/c), system (the whole),
-pcsc. What a group needs is built. What a job says: target/test/log.
+pcsc. What a group needs is built. A name that no job has is refused before. What a job says: target/test/log.
 """
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import system
-from executables import counted, in_words, test_jobs
+from executables import counted, in_words, names_to_come, test_jobs
 from side_by_side import Job, SideBySide
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,6 +35,11 @@ LONG = {"demo": 10, "a card killed": 20, "the checker": 16, "break": 6}
 
 def make(target, **options):
     return {"command": (*MAKE, ROOT, target), **options}
+
+
+def metadata():
+    command = (os.environ.get("CARGO", "cargo"), "metadata", "--no-deps", "--format-version", "1", "--locked")
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
 def jobs(groups):
@@ -67,12 +73,21 @@ def main():
     names = [word for word in words if word not in GROUPS]
     groups = groups or (["system"] if names else GROUPS)
 
+    planned = list(jobs(groups))
+    choice = [job.name for job in planned if job.name not in (RELEASE, TOOLS, TESTS, PROGRAMS)]
+    if names and "unit" in groups:
+        choice += names_to_come(metadata(), "unit")
+    if unknown := [name for name in names if not any(name in job for job in choice)]:
+        print("run.py: nothing is called {} in {}; there are".format(" or ".join(map(repr, unknown)), ", ".join(groups)),
+              *sorted(choice), sep="\n    ", file=sys.stderr)
+        return 2
+
     def wanted(job):
         return job.lane or not names or any(name in job.name for name in names)
 
     OUT.mkdir(parents=True, exist_ok=True)
     os.environ.pop("MAKEFLAGS", None)  # of the make that has started this; its overrides are in the environment too
-    side_by_side = SideBySide(OUT, jobs(groups), wanted)
+    side_by_side = SideBySide(OUT, planned, wanted)
     good = side_by_side.run()
     counts = [counted(side_by_side.said(job)) for job in side_by_side.ended if job.name.startswith("unit: ")]
     if counts:

@@ -162,9 +162,13 @@ def tests():
 
 
 def main():
+    named = dict(tests())
+    if len(sys.argv) != 2 or sys.argv[1] not in named:
+        print(__doc__.strip(), *named, sep="\n       ", file=sys.stderr)
+        return 2
     OUT.mkdir(parents=True, exist_ok=True)
     try:
-        problem = dict(tests())[sys.argv[1]]()
+        problem = named[sys.argv[1]]()
     except subprocess.TimeoutExpired as error:
         problem = f"no end after {error.timeout:.0f} s"
     if problem:

@@ -128,7 +128,8 @@ def library(target):
     """libstbcam.a, libstbcam.so.1, the player and the programs of tests/c."""
     out = target.out
     run(f"library-{target.triple}", "make", out / "player", f"CARGO={CARGO}", f"CC={target.cc}",
-        f"BIN={out}", f"STBCAM_OUT={out}", f"STBCAM_BUILD={' '.join(target.cargo_options)}", f"LDFLAGS={' '.join(target.options)}", env=target.env)
+        f"BIN={out}", f"STBCAM_OUT={out}", f"STBCAM_BUILD={' '.join(target.cargo_options)}",
+        f"LDFLAGS={' '.join(target.options)}", env=target.env)
     programs(out, target.cc, target.options)
 
 

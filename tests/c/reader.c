@@ -343,7 +343,7 @@ static void vpcd(const char *vcard, const char *memory)
 }
 
 /* The card comes two seconds after the box has been switched on, and goes again. Until then the library keeps looking
- * for it. tests/targets.sh has the counts of 31 and 32 bits end in these two seconds. */
+ * for it. tests/targets.py has the counts of 31 and 32 bits end in these two seconds. */
 static void late(const char *vcard, const char *memory)
 {
     box_reader_t reader = {.running = PTHREAD_MUTEX_INITIALIZER};

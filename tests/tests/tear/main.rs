@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The power cut at every page write of everything that moves money, with everything that a torn
 //! page may hold, and cut again while the card recovers; and the line dead at every octet. Then the
-//! terminal recovers by itself (T13, T15, M1).
+//! terminal recovers by itself (T13, T15). Every place where a cut can fall is tried, none is drawn
+//! by lot; only the histories are random.
 //!
 //! `make test-tear` runs it in full and prints the table.
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]

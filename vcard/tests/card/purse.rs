@@ -200,7 +200,7 @@ fn a_wrong_mac_moves_no_money() {
     assert_eq!(send(&mut card, &debiting.command()).1, 0x6901, "once");
 }
 
-/// T30, M4: a programme bought at the box shows in the purse's log and proof.
+/// T30: a programme bought at the box shows in the purse's log and proof.
 #[test]
 fn a_programme_shows_in_the_purse() {
     let mut card = card();
