@@ -115,8 +115,8 @@ tools:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin
 	install -m 644 include/stbcam.h $(DESTDIR)$(PREFIX)/include/
-	install -m 755 $(BIN)/libstbcam.so.1.0.0 $(DESTDIR)$(PREFIX)/lib/
-	ln -sf libstbcam.so.1.0.0 $(DESTDIR)$(PREFIX)/lib/libstbcam.so.1
+	install -m 755 $(BIN)/libstbcam.so.$(STBCAM_VERSION) $(DESTDIR)$(PREFIX)/lib/
+	ln -sf libstbcam.so.$(STBCAM_VERSION) $(DESTDIR)$(PREFIX)/lib/libstbcam.so.1
 	ln -sf libstbcam.so.1 $(DESTDIR)$(PREFIX)/lib/libstbcam.so
 	install -m 644 $(BIN)/libstbcam.a $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 $(BIN)/stbcam.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/

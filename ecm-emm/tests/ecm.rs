@@ -190,7 +190,7 @@ fn every_other_length() {
     }
 }
 
-/// Source: the sizes of the protocol brief.
+/// Source: the sizes in the protocol's first plan.
 #[test]
 fn sizes() {
     let (header, mut body) = small();

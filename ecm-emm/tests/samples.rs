@@ -110,8 +110,8 @@ fn the_emm_opens_and_seals_to_the_same_octets() {
     assert_eq!(out, section);
 }
 
-/// Suites 3 and 5 over the sample's plaintext: the values of the protocol brief, and the whole
-/// ciphertext of suite 5 as the independent program gave it.
+/// Suites 3 and 5 over the sample's plaintext: the values of the protocol's first plan, and the
+/// whole ciphertext of suite 5 as the independent program gave it.
 #[test]
 fn the_other_suites() {
     for (suite, tag, start) in [
