@@ -8,9 +8,8 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::time::Duration;
-
 use cam_types::{Instant, Pseudonym};
+use core::time::Duration;
 use ecm_emm::emm::Address;
 
 /// What the gate made of a section.

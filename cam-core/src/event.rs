@@ -4,12 +4,10 @@
 //! Events tell that something changed, and carry what cannot be asked for any more; everything else
 //! is to be had from the engine.
 
+use crate::{Access, Offer, OfferId, Outcome, ScramblingMode, SessionId, Ticket, TxnId};
 use alloc::vec::Vec;
-
 use cam_types::{CasTime, Epoch, OperatorId, Pid, Pseudonym, Slot};
 use ecm_emm::card::{AccessStatus, AckResult, WalletInfo};
-
-use crate::{Access, Offer, OfferId, Outcome, ScramblingMode, SessionId, Ticket, TxnId};
 
 /// What happened, for the middleware.
 #[derive(Clone, Debug, Eq, PartialEq)]

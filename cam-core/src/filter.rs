@@ -5,7 +5,6 @@
 //!  - ETSI ETR 289 (table_ids of ECM and EMM), `docs/spec/emm.md`, 2 (addresses)
 
 use alloc::vec::Vec;
-
 use cam_types::{Pid, Pseudonym, StbId};
 
 /// A section filter that the library wants set now.

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What can be bought, and its name.
 
-use cam_types::{CasTime, EventId, Fen};
-
 use crate::SessionId;
+use cam_types::{CasTime, EventId, Fen};
 
 /// Names an offer: event, session and kind in one number.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -4,11 +4,9 @@
 //! Normative references:
 //!  - `docs/spec/purchase.md`, 4 (the states of a purchase)
 
-use core::fmt;
-
-use cam_types::{BcdDate, BcdTime, EventId, Fen, TerminalId, TerminalSequence};
-
 use crate::{OfferId, RequestId, TxnId};
+use cam_types::{BcdDate, BcdTime, EventId, Fen, TerminalId, TerminalSequence};
+use core::fmt;
 
 /// Where a purchase stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

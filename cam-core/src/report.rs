@@ -8,7 +8,6 @@ mod exchange;
 
 use alloc::vec::Vec;
 use core::fmt;
-
 use ecm_emm::card::ReportRequest;
 use ecm_emm::report::Ack;
 

@@ -7,9 +7,8 @@
 //! hold it up for longer than [`Review::DISTANCE`], and rounds keep this distance from one another,
 //! so that EMMs cannot fill the line with ECM commands.
 
-use core::time::Duration;
-
 use cam_types::Instant;
+use core::time::Duration;
 
 /// See the module.
 #[derive(Default)]

@@ -7,13 +7,12 @@
 //! what comes behind them by turns; and of the ECMs the stream that has waited longest goes next,
 //! whoever went in between. So a line full of forgeries and EMMs still does everything else.
 
-use cam_types::Instant;
-use ecm_emm::card::{INS_ECM, INS_INFO, INS_RIGHTS, RIGHTS_ROWS, RIGHTS_WALLET};
-
 use crate::engine::Engine;
 use crate::exchange::build;
 use crate::link::{Exchange, Part};
 use crate::yields::{Turn, Yielded, Yields};
+use cam_types::Instant;
+use ecm_emm::card::{INS_ECM, INS_INFO, INS_RIGHTS, RIGHTS_ROWS, RIGHTS_WALLET};
 
 impl Engine {
     pub(crate) fn pump_ready(&mut self, now: Instant) {
