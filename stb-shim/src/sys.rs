@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The system calls that no crate wraps safely. The only file of this crate with `unsafe`.
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "calls that no crate wraps; each block says why it is sound")]
 
 use crate::clock;
 use cam_types::Instant;

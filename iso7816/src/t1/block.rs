@@ -20,7 +20,7 @@ pub enum Edc {
 
 impl Edc {
     /// Octets of the epilogue.
-    #[allow(clippy::len_without_is_empty)] // an epilogue is never empty
+    #[expect(clippy::len_without_is_empty, reason = "an epilogue is never empty")]
     pub const fn len(self) -> usize {
         match self {
             Self::Lrc => 1,
