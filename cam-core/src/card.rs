@@ -172,7 +172,7 @@ impl Engine {
         match self.link {
             Link::Absent { retry } => retry,
             Link::Up(Stage::Ready) if self.flight.is_none() => {
-                let review = self.review.due(self.emm.waits());
+                let review = self.review.due(self.emm.backlog());
                 self.probe_due().into_iter().chain(self.settle_due()).chain(review).min()
             }
             Link::Up(Stage::Unusable) if self.flight.is_none() => Some(self.another_look()),

@@ -45,6 +45,13 @@ pub(crate) enum Effect {
     Changed,
 }
 
+/// Whether EMMs wait for the card.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Backlog {
+    Waiting,
+    Through,
+}
+
 /// Whether the card that the gate knows is in its reader.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Presence {
@@ -178,9 +185,9 @@ impl EmmGate {
         true
     }
 
-    /// A section waits for the card.
-    pub(crate) fn waits(&self) -> bool {
-        !self.queue.is_empty()
+    /// Whether a section waits for the card.
+    pub(crate) fn backlog(&self) -> Backlog {
+        if self.queue.is_empty() { Backlog::Through } else { Backlog::Waiting }
     }
 
     /// The section that the card works on.

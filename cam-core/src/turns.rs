@@ -16,7 +16,7 @@ use ecm_emm::card::{INS_ECM, INS_INFO, INS_RIGHTS, RIGHTS_ROWS, RIGHTS_WALLET};
 
 impl Engine {
     pub(crate) fn pump_ready(&mut self, now: Instant) {
-        if self.review.begin(now, self.emm.waits()) {
+        if self.review.begin(now, self.emm.backlog()) {
             self.ask_again(|stream| !stream.is_followed(now));
         }
         let _ = match core::mem::take(&mut self.ecm_yields) {
