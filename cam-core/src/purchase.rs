@@ -49,7 +49,7 @@ pub enum Outcome {
     },
     /// The PIN is wrong. The purchase stays open.
     PinWrong {
-        /// Tries left.
+        /// Before the card blocks it.
         tries_left: u8,
     },
     /// The PIN is blocked. The purchase stays open.
@@ -63,7 +63,7 @@ pub enum Outcome {
     Settling,
     /// The card does not know the request, or no longer. Nothing is debited for it any more.
     Forgotten,
-    /// Cancelled.
+    /// The subscriber gave it up before it was confirmed.
     Cancelled,
 }
 

@@ -67,7 +67,7 @@ pub enum ReportError {
     NoCard,
     /// Of another length than an acknowledgement.
     NoAck {
-        /// Its octets.
+        /// How many there were.
         octets: usize,
     },
 }
