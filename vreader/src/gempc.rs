@@ -31,7 +31,7 @@ pub enum Input<'a> {
     Host(&'a [u8]),
     /// The card sent this octet, in logical form.
     Card {
-        /// The octet.
+        /// As the card meant it, whatever the convention on the line.
         octet: u8,
         /// Its parity was wrong.
         damaged: bool,
