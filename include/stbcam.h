@@ -221,7 +221,7 @@ STBCAM_API const char *stbcam_strerror(stbcam_result_t result);
 typedef struct stbcam_error_t {
     /** sizeof(stbcam_error_t), by the caller. */
     size_t struct_size;
-    /** The result. */
+    /** What the refused function returned; 0 (STBCAM_OK) when none was refused yet. */
     stbcam_result_t code;
     /** errno of the system call behind it, or 0. */
     int32_t os_errno;
@@ -913,9 +913,9 @@ stbcam_result_t stbcam_section(stbcam_t *cam,
 typedef struct stbcam_filter_t {
     /** The elem_size of the caller's array, by the library. */
     size_t struct_size;
-    /** The PID. */
+    /** The PID to filter, 13 bits. */
     uint16_t pid;
-    /** The source. */
+    /** The host's number of the demultiplexer or tuner, 0 to 15. */
     uint8_t source;
     /** Octets of match and mask that count. */
     uint8_t depth;
@@ -1010,7 +1010,7 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
  */
 #define STBCAM_EV_REPORT 20
 
-/** An event. */
+/** Something that happened, as stbcam_next_event gives it out. */
 typedef struct stbcam_event_t {
     /** sizeof(stbcam_event_t), by the caller. */
     size_t struct_size;
@@ -1234,9 +1234,9 @@ typedef struct stbcam_entitlement_t {
     uint32_t kind;
     /** The package or event. */
     uint32_t id;
-    /** Its start, as seconds of the Unix epoch. */
+    /** The first second of it, as seconds of the Unix epoch. */
     int64_t start_utc;
-    /** Its end. */
+    /** The first second after it, as seconds of the Unix epoch. */
     int64_t end_utc;
     /** The tier of an event. */
     uint8_t tier;
@@ -1367,7 +1367,7 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
  * config.ca_system_ids is there.
  */
 #define STBCAM_REASON_FOREIGN_SYSTEM 0x3F
-/** No card. */
+/** There is no card in the reader. */
 #define STBCAM_REASON_NO_CARD 0x40
 /** The card does not answer. */
 #define STBCAM_REASON_MUTE_CARD 0x41
@@ -1559,9 +1559,14 @@ typedef struct stbcam_offer_t {
     uint32_t event_id;
     /** What it costs. */
     struct stbcam_money_t price;
-    /** Its start, as seconds of the Unix epoch. */
+    /**
+     * When the event begins, as seconds of the Unix epoch. A slice and a sealed offer have none:
+     * 946684800, which is 2000-01-01.
+     */
     int64_t start_utc;
-    /** Its end. */
+    /**
+     * The first second after the event, as seconds of the Unix epoch; without one, as start_utc.
+     */
     int64_t end_utc;
     /** Seconds of a trial, 0 for none. */
     uint32_t preview_s;
@@ -1625,7 +1630,7 @@ typedef struct stbcam_receipt_t {
      * also when the card's log has no place for its record any more.
      */
     int32_t state;
-    /** The request. */
+    /** The host's wish, as stbcam_request_new gave it out. */
     uint8_t request_id[16];
     /** What was bought. */
     uint64_t offer_id;
@@ -1635,11 +1640,11 @@ typedef struct stbcam_receipt_t {
     uint32_t flags;
     /** The price that the subscriber saw. */
     struct stbcam_money_t price_seen;
-    /** What was paid. */
+    /** What the card debited for it; 0 while there is no receipt. */
     struct stbcam_money_t paid;
-    /** The balance before. */
+    /** What the purse held before it; 0 while there is no receipt. */
     struct stbcam_money_t balance_before;
-    /** The balance after. */
+    /** What the purse held after it; 0 while there is no receipt. */
     struct stbcam_money_t balance_after;
     /** The card's time as seconds of the Unix epoch. */
     int64_t utc_s;
@@ -1647,7 +1652,7 @@ typedef struct stbcam_receipt_t {
     char card_time[20];
     /** The terminal's number of the transaction. */
     uint32_t terminal_seq;
-    /** The terminal. */
+    /** The box, by its name for the purse (config.terminal_id); 0 while there is no receipt. */
     uint8_t terminal_id[6];
     /** The card's number of the transaction. */
     uint16_t card_seq;
@@ -1953,7 +1958,7 @@ typedef struct stbcam_stats_t {
     uint64_t emm_dup[4];
     /** Repetitions, as the card says. */
     uint64_t emm_dup_card[4];
-    /** Applied. */
+    /** Carried out by the card, or by the box. */
     uint64_t emm_applied[4];
     /** Refused by the card. */
     uint64_t emm_refused[4];

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whether ECMs are on air: how often they come, and when their absence is a silence.
 
-use core::time::Duration;
-
 use cam_types::Instant;
+use core::time::Duration;
 
 /// The ECMs of one stream as they come, whatever is in them.
 #[derive(Default)]

@@ -4,16 +4,14 @@
 //! Normative references:
 //!  - EN 50221 §8.4.3.4 (CA_PMT), §8.4.3.5 (CA_PMT_Reply)
 
-use alloc::vec::Vec;
-
-use cam_types::Instant;
-use ecm_emm::ca_pmt::{CaPmt, CommandId, ListManagement};
-use ecm_emm::card::AccessStatus;
-
 use crate::programme::Programme;
 use crate::session::Session;
 use crate::watch::with_left_out;
 use crate::{AccessState, CardState, Engine, SessionError, SessionId};
+use alloc::vec::Vec;
+use cam_types::Instant;
+use ecm_emm::ca_pmt::{CaPmt, CommandId, ListManagement};
+use ecm_emm::card::AccessStatus;
 
 /// The reply to an EN 50221 CA_PMT object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

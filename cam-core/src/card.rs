@@ -12,14 +12,12 @@
 //! or when its next answer denies, are they wiped. What keeps failing is given up for a while that
 //! doubles each time.
 
-use core::time::Duration;
-
-use cam_types::Instant;
-
 use crate::engine::Engine;
 use crate::link::{Exchange, Link, Refresh, Stage, Trouble};
 use crate::outbox::Todo;
 use crate::{Absence, Card, CardState, Event};
+use cam_types::Instant;
+use core::time::Duration;
 use ecm_emm::card::AccessStatus;
 
 impl Engine {
@@ -174,7 +172,7 @@ impl Engine {
         match self.link {
             Link::Absent { retry } => retry,
             Link::Up(Stage::Ready) if self.flight.is_none() => {
-                let review = self.review.due(self.emm.waits());
+                let review = self.review.due(self.emm.backlog());
                 self.probe_due().into_iter().chain(self.settle_due()).chain(review).min()
             }
             Link::Up(Stage::Unusable) if self.flight.is_none() => Some(self.another_look()),

@@ -5,9 +5,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::time::Duration;
-
 use cam_types::{CaSystemId, Key, StbId, TerminalId};
+use core::time::Duration;
 
 /// Where host challenges come from.
 pub trait Entropy {

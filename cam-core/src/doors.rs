@@ -4,12 +4,10 @@
 //! Nothing here waits, and nothing is owned twice: an output borrows from the engine until the next
 //! call.
 
+use crate::{Event, ScramblingMode, SessionId, StoreId};
+use cam_types::{Instant, Key, Parity, Pid};
 use core::fmt;
 use core::time::Duration;
-
-use cam_types::{Instant, Key, Parity, Pid};
-
-use crate::{Event, ScramblingMode, SessionId, StoreId};
 
 /// What the driver tells the engine.
 pub enum Input<'a> {

@@ -5,13 +5,6 @@
 //! An ECM is its octets: an answer is for every stream, of whatever session, PID or source, that
 //! has the same section, and a stream that has it later takes the answer that is there.
 
-use cam_types::{Epoch, Instant, Pid, Slot};
-use ecm_emm::box_emm::BoxHeader;
-use ecm_emm::card::{AccessStatus, EcmAnswer};
-use ecm_emm::ecm::{Ecm, EcmHeader, EcmKind};
-use ecm_emm::emm::Address;
-use gp::scp03::ScpError;
-
 use crate::ecm_gate::{EcmGate, Patience, Verdict};
 use crate::ecm_memory::{Refusal, Until};
 use crate::emm::is_rotation;
@@ -22,6 +15,12 @@ use crate::stream::{Stream, Told};
 use crate::watch::hand_out_keys;
 use crate::yields::Yields;
 use crate::{AccessState, CardState, Event, Offer, SessionId};
+use cam_types::{Epoch, Instant, Pid, Slot};
+use ecm_emm::box_emm::BoxHeader;
+use ecm_emm::card::{AccessStatus, EcmAnswer};
+use ecm_emm::ecm::{Ecm, EcmHeader, EcmKind};
+use ecm_emm::emm::Address;
+use gp::scp03::ScpError;
 
 impl Engine {
     /// A section of any stream that a filter was wanted for.

@@ -17,16 +17,14 @@
 //! nothing. A section stays where it is while the card works on it. What became of it is told by
 //! [`EcmGate::accepted`], [`EcmGate::refused`] or [`EcmGate::unanswered`], whichever stream asked.
 
+use crate::ecm_memory::{EcmMemory, Until};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use cam_types::Instant;
 use core::mem;
 use core::time::Duration;
-
-use cam_types::Instant;
 use ecm_emm::card::AccessStatus;
 use ecm_emm::ecm::MAX_ECM;
-
-use crate::ecm_memory::{EcmMemory, Until};
 
 /// What the gate made of a section.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -3,7 +3,6 @@
 //! asked for again and again, on whatever stream. Bounded: the oldest goes.
 
 use alloc::collections::VecDeque;
-
 use cam_types::Instant;
 use ecm_emm::card::AccessStatus;
 use sha2::{Digest, Sha256};

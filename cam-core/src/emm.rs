@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! EMM sections on their way to the card, and what its answers change; EMMs to the box itself.
 
-use cam_types::{Epoch, Instant, Pseudonym, Slot};
-use ecm_emm::box_emm::BoxHeader;
-use ecm_emm::card::{CardInfo, EmmOutcome, EmmResult, SlotInfo};
-use ecm_emm::emm::{Address, Emm};
-
 use crate::emm_gate::{Effect, Memory, Presence, Verdict};
 use crate::engine::Engine;
 use crate::exchange::Answer;
@@ -13,6 +8,10 @@ use crate::link::{Link, Stage};
 use crate::pairing::News;
 use crate::programme::CardAbility;
 use crate::{CardState, Event};
+use cam_types::{Epoch, Instant, Pseudonym, Slot};
+use ecm_emm::box_emm::BoxHeader;
+use ecm_emm::card::{CardInfo, EmmOutcome, EmmResult, SlotInfo};
+use ecm_emm::emm::{Address, Emm};
 
 /// The places of the addressings in the counters of [`crate::Stats`].
 const UNIQUE: usize = 0;

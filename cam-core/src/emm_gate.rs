@@ -8,9 +8,8 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::time::Duration;
-
 use cam_types::{Instant, Pseudonym};
+use core::time::Duration;
 use ecm_emm::emm::Address;
 
 /// What the gate made of a section.
@@ -44,6 +43,13 @@ pub(crate) enum Effect {
     None,
     /// What was refused before may be possible now.
     Changed,
+}
+
+/// Whether EMMs wait for the card.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Backlog {
+    Waiting,
+    Through,
 }
 
 /// Whether the card that the gate knows is in its reader.
@@ -179,9 +185,9 @@ impl EmmGate {
         true
     }
 
-    /// A section waits for the card.
-    pub(crate) fn waits(&self) -> bool {
-        !self.queue.is_empty()
+    /// Whether a section waits for the card.
+    pub(crate) fn backlog(&self) -> Backlog {
+        if self.queue.is_empty() { Backlog::Through } else { Backlog::Waiting }
     }
 
     /// The section that the card works on.

@@ -2,7 +2,6 @@
 //! Where EMMs of ours are, source by source, as the CATs say.
 
 use alloc::vec::Vec;
-
 use cam_types::{CaSystemId, Pid};
 use ecm_emm::cat::Cat;
 

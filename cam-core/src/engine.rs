@@ -5,15 +5,6 @@
 //! …), which adds an `impl Engine`. Each input ends in one turn of the engine: the card gets its
 //! next command, and what has changed is published.
 
-use alloc::collections::VecDeque;
-use alloc::string::String;
-use alloc::vec::Vec;
-
-use cam_types::{Instant, Pid, Pseudonym};
-use ecm_emm::card::{RightRow, SlotInfo, WalletInfo};
-use ecm_emm::ecm::MAX_ECM;
-use gp::scp03;
-
 use crate::ecm_memory::EcmMemory;
 use crate::emm_gate::EmmGate;
 use crate::emm_streams::EmmStreams;
@@ -33,6 +24,13 @@ use crate::{
     Access, Card, Config, ControlWords, Event, Filter, Handover, Input, Offer, Output,
     PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
 };
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+use cam_types::{Instant, Pid, Pseudonym};
+use ecm_emm::card::{RightRow, SlotInfo, WalletInfo};
+use ecm_emm::ecm::MAX_ECM;
+use gp::scp03;
 
 /// The conditional access engine of one card reader. See the crate's documentation for its rules.
 pub struct Engine {

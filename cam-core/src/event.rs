@@ -4,12 +4,10 @@
 //! Events tell that something changed, and carry what cannot be asked for any more; everything else
 //! is to be had from the engine.
 
+use crate::{Access, Offer, OfferId, Outcome, ScramblingMode, SessionId, Ticket, TxnId};
 use alloc::vec::Vec;
-
 use cam_types::{CasTime, Epoch, OperatorId, Pid, Pseudonym, Slot};
 use ecm_emm::card::{AccessStatus, AckResult, WalletInfo};
-
-use crate::{Access, Offer, OfferId, Outcome, ScramblingMode, SessionId, Ticket, TxnId};
 
 /// What happened, for the middleware.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -63,7 +61,7 @@ pub enum Event {
     Pairing {
         /// The pairing slot on the card.
         slot: u8,
-        /// It was withdrawn.
+        /// The box must not use it any more; else it is new or renewed.
         withdrawn: bool,
     },
     /// A report was read: [`crate::Engine::report_page`] has its pages.
@@ -132,7 +130,7 @@ pub struct Card {
     pub protocol: u8,
     /// Its address on air.
     pub pseudonym: Option<Pseudonym>,
-    /// Its operator.
+    /// The operator that issued it; none before the card has introduced itself.
     pub operator: Option<OperatorId>,
     /// The operator has blocked it.
     pub blocked: bool,
@@ -179,11 +177,11 @@ pub struct PinAnswer {
 /// The card's word on a PIN.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PinOutcome {
-    /// It is right.
+    /// The card takes it.
     Right,
     /// It is wrong; so many tries are left.
     Wrong {
-        /// Tries left.
+        /// Before the card blocks it.
         tries_left: u8,
     },
     /// No tries are left.

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One command at a time: how it goes to the card, and what its answer means.
 
+use crate::engine::Engine;
+use crate::link::{Exchange, Handshake, Link, PinRequest, Purse, Stage, Trouble};
+use crate::outbox::Todo;
+use crate::review::Review;
+use crate::{CardState, Event, Outcome, PinAnswer, PinOutcome};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::time::Duration;
-
 use cam_types::Instant;
+use core::time::Duration;
 use ecm_emm::card::{
     AccessStatus, INS_CHANGE_PIN, INS_EMM, INS_INFO, INS_VERIFY, RightsPage, WalletInfo,
     pairing_key_version,
 };
 use gp::scp03::{self, Initialize, ScpError};
 use zeroize::Zeroizing;
-
-use crate::engine::Engine;
-use crate::link::{Exchange, Handshake, Link, PinRequest, Purse, Stage, Trouble};
-use crate::outbox::Todo;
-use crate::review::Review;
-use crate::{CardState, Event, Outcome, PinAnswer, PinOutcome};
 
 /// What the card said, once the secure channel has taken its part off: the data is in
 /// `Engine::plain`.

@@ -5,7 +5,6 @@
 //!  - ETSI ETR 289 (table_ids of ECM and EMM), `docs/spec/emm.md`, 2 (addresses)
 
 use alloc::vec::Vec;
-
 use cam_types::{Pid, Pseudonym, StbId};
 
 /// A section filter that the library wants set now.
@@ -14,9 +13,9 @@ use cam_types::{Pid, Pseudonym, StbId};
 /// of DVB demultiplexers: the length is not compared).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Filter {
-    /// The demux or tuner.
+    /// The demultiplexer or tuner, by the host's number, 0 to 15.
     pub source: u8,
-    /// The PID.
+    /// The PID to filter.
     pub pid: Pid,
     /// How many octets of `matching` and `mask` count.
     pub depth: u8,

@@ -5,16 +5,14 @@
 //! never needed: the request's id names the pair that the card is asked for. So rows may be old,
 //! lost or damaged; what they say of money not paid is asked again, and none of them pays.
 
-use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
-
-use cam_types::{EventId, Fen, Pseudonym};
-use ecm_emm::card::{PinBlock, WalletInfo};
-
 use crate::{
     OfferId, Outcome, Receipt, RequestId, SessionId, StoreId, Transaction, TxnId, TxnState,
 };
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use cam_types::{EventId, Fen, Pseudonym};
+use ecm_emm::card::{PinBlock, WalletInfo};
 
 /// How far a purchase has come.
 pub(crate) enum Step {

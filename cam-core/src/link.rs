@@ -2,14 +2,12 @@
 //! What the engine remembers of its dialogue with the card: how far it is, what was asked last,
 //! what is to be asked and read again. [`crate::card`] says how one state follows another.
 
+use crate::{Ticket, TxnId};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-
 use cam_types::Instant;
 use ecm_emm::card::{PinBlock, RightRow};
 use gp::scp03;
-
-use crate::{Ticket, TxnId};
 
 /// Where the card is.
 #[derive(Clone, Copy, Debug)]

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What can be bought, and its name.
 
-use cam_types::{CasTime, EventId, Fen};
-
 use crate::SessionId;
+use cam_types::{CasTime, EventId, Fen};
 
 /// Names an offer: event, session and kind in one number.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -34,13 +33,13 @@ pub struct Offer {
     pub event: Option<EventId>,
     /// The price, if known.
     pub price: Option<Fen>,
-    /// Its start.
+    /// When the event begins; 0 for a slice and for a sealed offer.
     pub start: CasTime,
-    /// Its end.
+    /// The first second after the event; 0 for a slice and for a sealed offer.
     pub end: CasTime,
-    /// Seconds of the trial.
+    /// Seconds of a preview that are left, 0 for none.
     pub preview_s: u8,
-    /// Seconds of one slice.
+    /// Seconds of one slice, 0 for an event.
     pub slice_s: u16,
     /// It is bought already.
     pub owned: bool,

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is to be done, in order, until the driver takes it.
 
+use crate::{Event, SessionId, StoreId};
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::time::Duration;
-
 use cam_types::Pid;
-
-use crate::{Event, SessionId, StoreId};
+use core::time::Duration;
 
 /// One thing to do. Long contents stay where they are until the driver takes them.
 #[derive(Debug)]

@@ -8,7 +8,6 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-
 use cam_types::{Epoch, Key, Pseudonym, StbId};
 use ecm_emm::OpenError;
 use ecm_emm::box_emm::{BoxCommand, BoxEmm};

@@ -5,13 +5,6 @@
 //! The PIN is wiped when VERIFY is sent. A PURCHASE has the pair that its request names, which is
 //! on durable storage before it is sent, and which no other request has.
 
-use alloc::vec::Vec;
-
-use cam_types::{Fen, Instant};
-use ecm_emm::card::RIGHTS_WALLET;
-use ecm_emm::card::{self, INS_PURCHASE, INS_RIGHTS, INS_VERIFY, PinBlock, PurchaseRequest};
-use gp::scp03::ScpError;
-
 use crate::engine::Engine;
 use crate::exchange::Answer;
 use crate::ledger::{Counts, Entry, Step};
@@ -20,6 +13,11 @@ use crate::{
     AccessStatus, CardState, Event, OfferId, OfferKind, Outcome, PinAnswer, PinOutcome,
     PurchaseError, RequestId, StoreId, Ticket, TxnId, TxnState,
 };
+use alloc::vec::Vec;
+use cam_types::{Fen, Instant};
+use ecm_emm::card::RIGHTS_WALLET;
+use ecm_emm::card::{self, INS_PURCHASE, INS_RIGHTS, INS_VERIFY, PinBlock, PurchaseRequest};
+use gp::scp03::ScpError;
 
 impl Engine {
     /// PINs that wait to be verified, at most.

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a PMT or CA_PMT says about a programme, and which ECM streams of it are ours.
 
+use crate::{ScramblingMode, SessionError};
 use alloc::vec::Vec;
-
 use cam_types::{CaSystemId, OperatorId, Pid};
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
 use ecm_emm::ca_pmt::{CaInfo, CaPmt, CommandId};
 use ecm_emm::card::AccessStatus;
 use ecm_emm::descriptor::Descriptors;
 use ecm_emm::pmt::Pmt;
-
-use crate::{ScramblingMode, SessionError};
 
 /// A programme, reduced to what conditional access needs. It is no larger than its table.
 #[derive(Clone, Debug, Eq, PartialEq)]

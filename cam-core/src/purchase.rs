@@ -4,11 +4,9 @@
 //! Normative references:
 //!  - `docs/spec/purchase.md`, 4 (the states of a purchase)
 
-use core::fmt;
-
-use cam_types::{BcdDate, BcdTime, EventId, Fen, TerminalId, TerminalSequence};
-
 use crate::{OfferId, RequestId, TxnId};
+use cam_types::{BcdDate, BcdTime, EventId, Fen, TerminalId, TerminalSequence};
+use core::fmt;
 
 /// Where a purchase stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,7 +49,7 @@ pub enum Outcome {
     },
     /// The PIN is wrong. The purchase stays open.
     PinWrong {
-        /// Tries left.
+        /// Before the card blocks it.
         tries_left: u8,
     },
     /// The PIN is blocked. The purchase stays open.
@@ -65,7 +63,7 @@ pub enum Outcome {
     Settling,
     /// The card does not know the request, or no longer. Nothing is debited for it any more.
     Forgotten,
-    /// Cancelled.
+    /// The subscriber gave it up before it was confirmed.
     Cancelled,
 }
 

@@ -8,7 +8,6 @@ mod exchange;
 
 use alloc::vec::Vec;
 use core::fmt;
-
 use ecm_emm::card::ReportRequest;
 use ecm_emm::report::Ack;
 
@@ -68,7 +67,7 @@ pub enum ReportError {
     NoCard,
     /// Of another length than an acknowledgement.
     NoAck {
-        /// Its octets.
+        /// How many there were.
         octets: usize,
     },
 }

@@ -5,7 +5,6 @@
 //! asked after also when the storage is lost (`docs/spec/purchase.md`, 2).
 
 use alloc::collections::VecDeque;
-
 use cam_types::{CasTime, Key, TerminalId, TerminalSequence};
 use ecm_emm::keys::constant;
 use subtle::ConstantTimeEq;

@@ -7,9 +7,9 @@
 //! hold it up for longer than [`Review::DISTANCE`], and rounds keep this distance from one another,
 //! so that EMMs cannot fill the line with ECM commands.
 
-use core::time::Duration;
-
+use crate::emm_gate::Backlog;
 use cam_types::Instant;
+use core::time::Duration;
 
 /// See the module.
 #[derive(Default)]
@@ -32,16 +32,19 @@ impl Review {
     }
 
     /// When the next round is due.
-    pub(crate) fn due(&self, emms_wait: bool) -> Option<Instant> {
+    pub(crate) fn due(&self, emms: Backlog) -> Option<Instant> {
         let changed = self.changed?;
         let latest = changed.after(Self::DISTANCE);
         let rested = self.last.map_or(changed, |last| last.after(Self::DISTANCE));
-        Some(if emms_wait { latest } else { rested.clamp(changed, latest) })
+        Some(match emms {
+            Backlog::Waiting => latest,
+            Backlog::Through => rested.clamp(changed, latest),
+        })
     }
 
     /// Begins a round, if one is due.
-    pub(crate) fn begin(&mut self, now: Instant, emms_wait: bool) -> bool {
-        let due = self.due(emms_wait).is_some_and(|at| now >= at);
+    pub(crate) fn begin(&mut self, now: Instant, emms: Backlog) -> bool {
+        let due = self.due(emms).is_some_and(|at| now >= at);
         if due {
             *self = Self { changed: None, last: Some(now) };
         }
@@ -60,21 +63,24 @@ mod tests {
     #[test]
     fn a_round_is_due_when_the_emms_are_through_but_keeps_its_distance() {
         let mut review = Review::default();
-        assert_eq!(review.due(false), None);
+        assert_eq!(review.due(Backlog::Through), None);
         review.card_changed(at(1000));
         review.card_changed(at(1100));
-        for (emms_wait, due) in [(false, 1000), (true, 1250)] {
-            assert_eq!(review.due(emms_wait), Some(at(due)));
+        for (emms, due) in [(Backlog::Through, 1000), (Backlog::Waiting, 1250)] {
+            assert_eq!(review.due(emms), Some(at(due)));
         }
-        assert!(!review.begin(at(1200), true));
-        assert!(review.begin(at(1200), false));
-        assert!(!review.begin(at(9000), false), "nothing has changed since");
-        for (changed, emms_wait, due) in
-            [(1300, false, 1450), (1300, true, 1550), (2000, false, 2000), (2000, true, 2250)]
-        {
+        assert!(!review.begin(at(1200), Backlog::Waiting));
+        assert!(review.begin(at(1200), Backlog::Through));
+        assert!(!review.begin(at(9000), Backlog::Through), "nothing has changed since");
+        for (changed, emms, due) in [
+            (1300, Backlog::Through, 1450),
+            (1300, Backlog::Waiting, 1550),
+            (2000, Backlog::Through, 2000),
+            (2000, Backlog::Waiting, 2250),
+        ] {
             let mut review = Review { changed: None, last: Some(at(1200)) };
             review.card_changed(at(changed));
-            assert_eq!(review.due(emms_wait), Some(at(due)), "{changed} {emms_wait}");
+            assert_eq!(review.due(emms), Some(at(due)), "{changed} {emms:?}");
         }
     }
 }

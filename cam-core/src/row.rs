@@ -3,14 +3,12 @@
 //! (0 when it is not known), price, card, the purse's counters before PURCHASE, state, result,
 //! receipt.
 
+use crate::ledger::{Counts, Entry, Step};
+use crate::{OfferId, Receipt, RequestId, TxnId};
 use alloc::vec::Vec;
-
 use cam_types::{
     BcdDate, BcdTime, DecodeError, EventId, Fen, Pseudonym, Reader, TerminalId, TerminalSequence,
 };
-
-use crate::ledger::{Counts, Entry, Step};
-use crate::{OfferId, Receipt, RequestId, TxnId};
 
 const VERSION: u8 = 2;
 

@@ -2,16 +2,13 @@
 //! Sessions: one for each programme that is watched or recorded, with its ECM streams and its
 //! offers.
 
-use alloc::vec::Vec;
-
-use cam_types::{CasTime, Instant, Pid};
-
-use ecm_emm::card::AccessStatus;
-
 use crate::access::Access;
 use crate::programme::{CardAbility, LeftOut, Programme};
 use crate::stream::Stream;
 use crate::{Offer, OfferId, OfferKind, SessionError, SessionId};
+use alloc::vec::Vec;
+use cam_types::{CasTime, Instant, Pid};
+use ecm_emm::card::AccessStatus;
 
 /// One programme that is watched or recorded.
 pub(crate) struct Session {

@@ -2,16 +2,14 @@
 //! What became of a purchase: the card's word on PURCHASE, and QUERY when there is none
 //! (`docs/spec/purchase.md`, 4).
 
-use core::time::Duration;
-
-use cam_types::Instant;
-use ecm_emm::card::{PurchaseAnswer, PurchaseResult, PurchaseState};
-
 use crate::engine::Engine;
 use crate::exchange::Answer;
 use crate::ledger::{Counts, Step};
 use crate::link::{Exchange, Purse, Trouble};
 use crate::{Event, Outcome, Receipt, TxnId};
+use cam_types::Instant;
+use core::time::Duration;
+use ecm_emm::card::{PurchaseAnswer, PurchaseResult, PurchaseState};
 
 impl Engine {
     /// A card that does not say what became of a purchase is asked again after so long.

@@ -48,7 +48,7 @@ pub struct Stats {
     pub emm_dup_gate: [u64; 4],
     /// Repetitions: the card said duplicate or stale.
     pub emm_dup_card: [u64; 4],
-    /// Applied.
+    /// Carried out by the card, or by the box.
     pub emm_applied: [u64; 4],
     /// Refused by the card.
     pub emm_refused: [u64; 4],

@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One ECM stream of a session: its gate, its keys, the card's last word on it, its offer.
 
-use alloc::vec::Vec;
-use core::mem;
-use core::time::Duration;
-
-use cam_types::{CasTime, Instant};
-use zeroize::Zeroize;
-
 use crate::air::Air;
 use crate::ecm_gate::EcmGate;
 use crate::ecm_memory::{Refusal, Until};
@@ -15,8 +8,13 @@ use crate::mode::Disagreement;
 use crate::outbox::{Outbox, Todo};
 use crate::programme::StreamPlan;
 use crate::{Offer, OfferId, OfferKind, SessionId};
+use alloc::vec::Vec;
+use cam_types::{CasTime, Instant};
+use core::mem;
+use core::time::Duration;
 use ecm_emm::card::{self, AccessStatus, EcmAnswer};
 use ecm_emm::ecm::{EcmHeader, EcmKind, MAX_ECM};
+use zeroize::Zeroize;
 
 /// See the module.
 pub(crate) struct Stream {

@@ -7,17 +7,16 @@
 //! what comes behind them by turns; and of the ECMs the stream that has waited longest goes next,
 //! whoever went in between. So a line full of forgeries and EMMs still does everything else.
 
-use cam_types::Instant;
-use ecm_emm::card::{INS_ECM, INS_INFO, INS_RIGHTS, RIGHTS_ROWS, RIGHTS_WALLET};
-
 use crate::engine::Engine;
 use crate::exchange::build;
 use crate::link::{Exchange, Part};
 use crate::yields::{Turn, Yielded, Yields};
+use cam_types::Instant;
+use ecm_emm::card::{INS_ECM, INS_INFO, INS_RIGHTS, RIGHTS_ROWS, RIGHTS_WALLET};
 
 impl Engine {
     pub(crate) fn pump_ready(&mut self, now: Instant) {
-        if self.review.begin(now, self.emm.waits()) {
+        if self.review.begin(now, self.emm.backlog()) {
             self.ask_again(|stream| !stream.is_followed(now));
         }
         let _ = match core::mem::take(&mut self.ecm_yields) {

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Sessions and tables: opening and closing, the filters wanted, the access shown.
 
-use alloc::vec::Vec;
-
-use cam_types::Instant;
-use ecm_emm::card::AccessStatus;
-use ecm_emm::cat::Cat;
-
 use crate::emm_streams::{EmmStreams, Fits};
 use crate::filter::{ecm_filters, emm_filters};
 use crate::outbox::Outbox;
@@ -14,6 +8,10 @@ use crate::programme::{LeftOut, Programme};
 use crate::session::{OldKeys, Session};
 use crate::stream::Held;
 use crate::{Access, AccessState, Card, CardState, Engine, Event, Filter, SessionError, SessionId};
+use alloc::vec::Vec;
+use cam_types::Instant;
+use ecm_emm::card::AccessStatus;
+use ecm_emm::cat::Cat;
 
 impl Engine {
     /// Opens a session for the programme of this PMT section.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A forged or damaged ECM costs nothing but its own time.
 
-use std::collections::BTreeSet;
-
 use crate::rig::card::{ModelCard, key};
 use crate::rig::{Rig, SLOWEST, air, config};
 use cam_core::{AccessState, AccessStatus, SessionId};
@@ -10,6 +8,7 @@ use cam_types::{Epoch, Pid, Pseudonym};
 use ecm_emm::card::INS_ECM;
 use ecm_emm::ecm::Criteria;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 fn reason(rig: &Rig, session: SessionId) -> (AccessState, AccessStatus) {
     let access = rig.engine.access(session).unwrap();

@@ -4,15 +4,14 @@
 pub(crate) mod air;
 pub(crate) mod card;
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use cam_core::{
     Absence, CardState, Config, Engine, Entropy, Event, Handover, Input, Output, SessionId, StoreId,
 };
 use cam_types::{Instant, Key, Pid};
 use card::{ModelCard, STB};
 use ecm_emm::card::INS_ECM;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// How long the card takes for a command, and to answer to its reset.
 pub(crate) const EXCHANGE: Duration = Duration::from_millis(80);

@@ -32,7 +32,7 @@ pub struct BoxHeader {
 }
 
 impl BoxHeader {
-    /// Its table_id.
+    /// The first octet of its sections.
     pub const TABLE_ID: u8 = 0x8A;
     /// Octets in front of the tag.
     pub const LEN: usize = 21;

@@ -13,7 +13,7 @@ use cam_types::{CaSystemId, DecodeError, OperatorId, Pid, Reader};
 /// The content of a CA_descriptor. Several of one system in one loop are normal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CaDescriptor<'a> {
-    /// CA_system_ID.
+    /// CA_system_ID: whose ECMs or EMMs these are.
     pub system: CaSystemId,
     /// CA_PID; [`Pid::NULL`] means that there is no such stream.
     pub pid: Pid,

@@ -15,7 +15,7 @@ use cam_types::{DecodeError, Pid, Reader};
 pub struct CaPmt<'a> {
     /// How it changes the list of chosen services.
     pub list_management: ListManagement,
-    /// program_number.
+    /// program_number: the service, as the PAT has it.
     pub program_number: u16,
     /// version_number.
     pub version: u8,
@@ -30,7 +30,7 @@ pub struct CaPmt<'a> {
 /// An elementary stream of a CA_PMT.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CaStream<'a> {
-    /// stream_type.
+    /// stream_type, as ISO/IEC 13818-1 table 2-34 gives it out.
     pub stream_type: u8,
     /// elementary_PID.
     pub pid: Pid,

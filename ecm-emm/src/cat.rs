@@ -24,7 +24,7 @@ pub struct Cat<'a> {
 }
 
 impl<'a> Cat<'a> {
-    /// Its table_id.
+    /// The first octet of its sections.
     pub const TABLE_ID: u8 = 0x01;
 
     /// Takes one whole section.

@@ -16,7 +16,7 @@ mod window;
 pub use address::Address;
 pub use command::{EmmCommand, KeyDelivery, Pairing, Script, tag};
 pub use key_target::KeyTarget;
-pub use permission::{may_deliver, permitted, role_permitted};
+pub use permission::{Signing, may_deliver, permitted, role_permitted};
 pub use signature::{PublicKey, SIGNATURE_DOMAIN, Signature, SignatureError};
 pub use window::{Window, WindowCheck};
 
@@ -172,7 +172,8 @@ impl EmmBody {
     pub fn parse(header: &EmmHeader, aad: &[u8], plain: &[u8]) -> Result<Self, OpenError> {
         let (commands, signature) = Self::split(aad, plain)?;
         let signed = signature.is_some();
-        let permitted_here = |tag| permitted(header.role, header.table_id(), signed, tag);
+        let signing = if signed { Signing::Signed } else { Signing::Unsigned };
+        let permitted_here = |tag| permitted(header.role, header.table_id(), signing, tag);
         if signed && !permitted_here(Signature::TAG) {
             return Err(OpenError::Permission);
         }

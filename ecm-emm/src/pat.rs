@@ -12,7 +12,7 @@ use cam_types::{DecodeError, Pid, Reader};
 /// One section of the PAT.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pat {
-    /// transport_stream_id.
+    /// transport_stream_id: the multiplex, by the network's number.
     pub transport_stream_id: u16,
     /// version_number.
     pub version: u8,
@@ -34,7 +34,7 @@ pub struct Program {
 }
 
 impl Pat {
-    /// Its table_id.
+    /// The first octet of its sections.
     pub const TABLE_ID: u8 = 0x00;
 
     /// Takes one whole section.

@@ -13,13 +13,13 @@ use cam_types::{DecodeError, Pid, Reader};
 /// A PMT section; a programme has exactly one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Pmt<'a> {
-    /// program_number.
+    /// program_number: the service, as the PAT has it.
     pub program_number: u16,
     /// version_number.
     pub version: u8,
     /// current_next_indicator.
     pub current: bool,
-    /// PCR_PID.
+    /// PCR_PID: where the service's clock is; [`Pid::NULL`] for none.
     pub pcr_pid: Pid,
     /// The loop that is valid for the whole programme.
     pub descriptors: Descriptors<'a>,
@@ -28,7 +28,7 @@ pub struct Pmt<'a> {
 }
 
 impl<'a> Pmt<'a> {
-    /// Its table_id.
+    /// The first octet of its sections.
     pub const TABLE_ID: u8 = 0x02;
 
     /// Takes one whole section. Both section numbers are 0: a part would not be the programme.
@@ -116,7 +116,7 @@ impl<'a> Streams<'a> {
 /// One elementary stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Stream<'a> {
-    /// stream_type.
+    /// stream_type, as ISO/IEC 13818-1 table 2-34 gives it out.
     pub stream_type: u8,
     /// elementary_PID.
     pub pid: Pid,

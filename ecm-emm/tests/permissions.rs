@@ -5,7 +5,7 @@ use crate::commands::{every_command, forged, header, plaintext, sign, signer, un
 use crate::values::key;
 use cam_types::{CasTime, DecodeError, Epoch, Pseudonym};
 use ecm_emm::emm::{
-    Address, Emm, EmmCommand, EmmHeader, KeyTarget, PublicKey, may_deliver, permitted,
+    Address, Emm, EmmCommand, EmmHeader, KeyTarget, PublicKey, Signing, may_deliver, permitted,
     role_permitted, seal, seal_signed, tag,
 };
 use ecm_emm::keys::Role;
@@ -37,27 +37,32 @@ fn permissions() {
         0x10, 0x11, 0x12, 0x13, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x40, 0x50, 0x51, 0x60, 0x61,
         0x70, 0x71, 0x72, 0x73, 0x74, 0x7F,
     ];
-    let allowed: [(Role, u8, bool, &[u8]); 7] = [
-        (Role::Individual, 0x82, false, CAS),
-        (Role::Recovery, 0x82, false, RECOVERY),
-        (Role::Wallet, 0x82, false, &[0x20, 0x21, 0x22, 0x23, 0x24, 0x30, 0x31, 0x32, 0x7F]),
-        (Role::WalletRecovery, 0x82, false, &[0x20, 0x21, 0x22, 0x23, 0x24, 0x7F]),
-        (Role::Group, 0x84, false, &[0x10, 0x13, 0x20, 0x60, 0x61]),
-        (Role::Global, 0x86, false, &[0x60, 0x61]),
-        (Role::Global, 0x86, true, &[0x21, 0x22, 0x23, 0x24, 0x60, 0x61, 0x72, 0x7E]),
+    let allowed: [(Role, u8, Signing, &[u8]); 7] = [
+        (Role::Individual, 0x82, Signing::Unsigned, CAS),
+        (Role::Recovery, 0x82, Signing::Unsigned, RECOVERY),
+        (
+            Role::Wallet,
+            0x82,
+            Signing::Unsigned,
+            &[0x20, 0x21, 0x22, 0x23, 0x24, 0x30, 0x31, 0x32, 0x7F],
+        ),
+        (Role::WalletRecovery, 0x82, Signing::Unsigned, &[0x20, 0x21, 0x22, 0x23, 0x24, 0x7F]),
+        (Role::Group, 0x84, Signing::Unsigned, &[0x10, 0x13, 0x20, 0x60, 0x61]),
+        (Role::Global, 0x86, Signing::Unsigned, &[0x60, 0x61]),
+        (Role::Global, 0x86, Signing::Signed, &[0x21, 0x22, 0x23, 0x24, 0x60, 0x61, 0x72, 0x7E]),
     ];
     for role in ROLES {
         for table_id in 0..=0xFF {
             let row = allowed.iter().find(|row| (row.0, row.1) == (role, table_id));
             assert_eq!(role_permitted(role, table_id), row.is_some(), "{role:?} {table_id:02X}");
-            for signed in [false, true] {
+            for signing in [Signing::Unsigned, Signing::Signed] {
                 let row =
-                    allowed.iter().find(|row| (row.0, row.1, row.2) == (role, table_id, signed));
+                    allowed.iter().find(|row| (row.0, row.1, row.2) == (role, table_id, signing));
                 for tag in 0..=0xFF {
                     assert_eq!(
-                        permitted(role, table_id, signed, tag),
+                        permitted(role, table_id, signing, tag),
                         row.is_some_and(|row| row.3.contains(&tag)),
-                        "{role:?} {table_id:02X} {signed} {tag:02X}"
+                        "{role:?} {table_id:02X} {signing:?} {tag:02X}"
                     );
                 }
             }
@@ -102,7 +107,8 @@ fn a_sealed_message_is_judged_by_its_role() {
                 let mut section = Vec::new();
                 let sealed = seal(&header, core::slice::from_ref(&command), &key, &mut section);
                 let target = command.key_target().is_none_or(|t| may_deliver(role, t));
-                let expected = permitted(role, header.table_id(), false, command.tag()) && target;
+                let expected =
+                    permitted(role, header.table_id(), Signing::Unsigned, command.tag()) && target;
                 assert_eq!(sealed.is_ok(), expected, "{header:?} {command:?}");
                 if !expected {
                     section = forged(&header, &plaintext(core::slice::from_ref(&command)));

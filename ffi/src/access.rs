@@ -232,9 +232,9 @@ pub struct stbcam_entitlement_t {
     pub kind: u32,
     /// The package or event.
     pub id: u32,
-    /// Its start, as seconds of the Unix epoch.
+    /// The first second of it, as seconds of the Unix epoch.
     pub start_utc: i64,
-    /// Its end.
+    /// The first second after it, as seconds of the Unix epoch.
     pub end_utc: i64,
     /// The tier of an event.
     pub tier: u8,

@@ -46,7 +46,7 @@ pub const STBCAM_EV_OVERFLOW: u32 = 19;
 /// `text`.
 pub const STBCAM_EV_REPORT: u32 = 20;
 
-/// An event.
+/// Something that happened, as `stbcam_next_event` gives it out.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct stbcam_event_t {

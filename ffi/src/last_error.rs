@@ -13,7 +13,7 @@ use core::ffi::c_char;
 pub struct stbcam_error_t {
     /// sizeof(stbcam_error_t), by the caller.
     pub struct_size: usize,
-    /// The result.
+    /// What the refused function returned; 0 (`STBCAM_OK`) when none was refused yet.
     pub code: stbcam_result_t,
     /// errno of the system call behind it, or 0.
     pub os_errno: i32,

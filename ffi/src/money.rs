@@ -113,9 +113,10 @@ pub struct stbcam_offer_t {
     pub event_id: u32,
     /// What it costs.
     pub price: stbcam_money_t,
-    /// Its start, as seconds of the Unix epoch.
+    /// When the event begins, as seconds of the Unix epoch. A slice and a sealed offer have none:
+    /// 946684800, which is 2000-01-01.
     pub start_utc: i64,
-    /// Its end.
+    /// The first second after the event, as seconds of the Unix epoch; without one, as `start_utc`.
     pub end_utc: i64,
     /// Seconds of a trial, 0 for none.
     pub preview_s: u32,

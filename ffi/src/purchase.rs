@@ -53,7 +53,7 @@ pub struct stbcam_receipt_t {
     /// One of `STBCAM_TXN_*`. What was paid is 0 unless PAID, REFUNDED or OWNED; of an OWNED one
     /// also when the card's log has no place for its record any more.
     pub state: i32,
-    /// The request.
+    /// The host's wish, as `stbcam_request_new` gave it out.
     pub request_id: [u8; 16],
     /// What was bought.
     pub offer_id: u64,
@@ -63,11 +63,11 @@ pub struct stbcam_receipt_t {
     pub flags: u32,
     /// The price that the subscriber saw.
     pub price_seen: stbcam_money_t,
-    /// What was paid.
+    /// What the card debited for it; 0 while there is no receipt.
     pub paid: stbcam_money_t,
-    /// The balance before.
+    /// What the purse held before it; 0 while there is no receipt.
     pub balance_before: stbcam_money_t,
-    /// The balance after.
+    /// What the purse held after it; 0 while there is no receipt.
     pub balance_after: stbcam_money_t,
     /// The card's time as seconds of the Unix epoch.
     pub utc_s: i64,
@@ -75,7 +75,7 @@ pub struct stbcam_receipt_t {
     pub card_time: [c_char; 20],
     /// The terminal's number of the transaction.
     pub terminal_seq: u32,
-    /// The terminal.
+    /// The box, by its name for the purse (`config.terminal_id`); 0 while there is no receipt.
     pub terminal_id: [u8; 6],
     /// The card's number of the transaction.
     pub card_seq: u16,

@@ -62,7 +62,7 @@ pub const STBCAM_REASON_EMM_NEEDED: i32 = 0x3E;
 /// The programme, or a component of it, is scrambled by other CA systems only: none of
 /// `config.ca_system_ids` is there.
 pub const STBCAM_REASON_FOREIGN_SYSTEM: i32 = 0x3F;
-/// No card.
+/// There is no card in the reader.
 pub const STBCAM_REASON_NO_CARD: i32 = 0x40;
 /// The card does not answer.
 pub const STBCAM_REASON_MUTE_CARD: i32 = 0x41;

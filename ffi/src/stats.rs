@@ -62,7 +62,7 @@ pub struct stbcam_stats_t {
     pub emm_dup: [u64; 4],
     /// Repetitions, as the card says.
     pub emm_dup_card: [u64; 4],
-    /// Applied.
+    /// Carried out by the card, or by the box.
     pub emm_applied: [u64; 4],
     /// Refused by the card.
     pub emm_refused: [u64; 4],

@@ -252,9 +252,9 @@ pub unsafe extern "C" fn stbcam_section(
 pub struct stbcam_filter_t {
     /// The elem_size of the caller's array, by the library.
     pub struct_size: usize,
-    /// The PID.
+    /// The PID to filter, 13 bits.
     pub pid: u16,
-    /// The source.
+    /// The host's number of the demultiplexer or tuner, 0 to 15.
     pub source: u8,
     /// Octets of `match` and `mask` that count.
     pub depth: u8,

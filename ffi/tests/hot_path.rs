@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Control words that reach the software descrambler through its table cost no heap allocation once
 //! warm.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use core::ptr;
 use stbcam::*;

@@ -4,12 +4,13 @@
 //! without bound.
 use libfuzzer_sys::fuzz_target;
 use stbcam_fuzz::{Clock, Step, steps};
-use vreader::gempc::{GemPc, Input, Output};
+use vreader::gempc::{GemPc, Input, Output, Presence};
 
 fuzz_target!(|octets: &[u8]| {
     let Some((flags, octets)) = octets.split_first() else { return };
     let mut clock = Clock::new();
-    let mut reader = GemPc::new(4_000_000, flags & 1 == 0);
+    let presence = if flags & 1 == 0 { Presence::Present } else { Presence::Absent };
+    let mut reader = GemPc::new(4_000_000, presence);
     for step in steps(octets) {
         match step {
             // What the fuzzer cannot guess is the exclusive-or at the end of a frame.

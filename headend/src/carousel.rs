@@ -22,7 +22,7 @@ pub struct Item {
     pub kind: &'static str,
     /// Its number, if it has one of its own.
     pub sequence: Option<u32>,
-    /// The section.
+    /// From table_id to the last octet, sealed.
     pub section: Vec<u8>,
     /// Where it goes.
     pub lane: Lane,

@@ -29,7 +29,7 @@ pub struct EcmLane<'a> {
 /// An ECM on air.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Sent {
-    /// Its packet.
+    /// The first packet of it, counted from 0 in the stream.
     pub packet: usize,
     /// When, in ticks.
     pub at: i64,
@@ -154,7 +154,7 @@ impl CatLane {
 pub struct Multiplex<'a> {
     /// The services' ECMs, in the schedule's order.
     pub ecms: Vec<EcmLane<'a>>,
-    /// The CAT.
+    /// The CAT, which says where the EMMs are.
     pub cat: CatLane,
     /// The EMMs.
     pub carousel: Carousel,

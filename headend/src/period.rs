@@ -56,12 +56,12 @@ impl Periods {
         self.first_number.wrapping_add(period as u32)
     }
 
-    /// Its parity.
+    /// Which of the two control words scrambles it: even or odd, as its number on air.
     pub fn parity(&self, period: usize) -> Parity {
         Parity::of_crypto_period(self.number(period))
     }
 
-    /// Its packets.
+    /// The packets that it scrambles, counted from 0 in the stream.
     pub fn packets(&self, period: usize) -> Range<usize> {
         let start = |period: usize| self.starts.get(period).copied().unwrap_or(self.packets);
         start(period)..start(period + 1)

@@ -27,7 +27,7 @@ use std::fmt;
 pub struct Program {
     /// program_number.
     pub service: u16,
-    /// The PID of its PMT.
+    /// Where its PMT is, as the PAT says.
     pub pmt_pid: Pid,
     /// The PID of its clock.
     pub pcr_pid: Pid,

@@ -64,11 +64,11 @@ pub struct Service {
     pub name: String,
     /// program_number.
     pub service: u16,
-    /// The algorithm.
+    /// "DVB-CSA2" or "DVB-CISSA".
     pub algorithm: String,
     /// PIDs of its components.
     pub pids: Vec<u16>,
-    /// PID of its ECMs.
+    /// Where its ECMs are.
     pub ecm_pid: u16,
     /// Packets with a scrambled payload.
     pub scrambled: usize,
@@ -78,14 +78,14 @@ pub struct Service {
     pub no_payload: usize,
     /// Packets left in clear by a fault.
     pub left_clear: usize,
-    /// Its crypto periods.
+    /// In the order of time; the first begins with the stream.
     pub crypto_periods: Vec<CryptoPeriod>,
     /// The shortest time from the first ECM with a control word to its crypto period. The first
     /// crypto period does not count, nor one whose control word no ECM had.
     pub worst_next_lead_ms: Option<i64>,
     /// Crypto periods, after the first, whose control word no ECM had.
     pub never_announced: usize,
-    /// Its ECMs.
+    /// What was sent of its ECMs, and how often.
     pub ecm: Ecm,
 }
 
@@ -98,9 +98,9 @@ pub struct CryptoPeriod {
     pub parity: &'static str,
     /// The service key's generation.
     pub epoch: u16,
-    /// Its first packet.
+    /// The first packet of it, counted from 0 in the stream.
     pub first_packet: usize,
-    /// Its last packet.
+    /// The last packet of it.
     pub last_packet: usize,
     /// Start, from the schedule's start.
     pub from_ms: i64,

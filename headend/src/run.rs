@@ -201,7 +201,7 @@ pub enum Error {
     Emm(EmmError),
     /// A result that could not be written.
     Write(PathBuf, std::io::Error),
-    /// The report.
+    /// The report of the run could not be made JSON.
     Report(serde_json::Error),
     /// A card's report that cannot be read.
     ReadReport(PathBuf, std::io::Error),

@@ -218,7 +218,7 @@ pub enum StreamError {
     Truncated {
         /// Whole packets before it.
         packets: usize,
-        /// Octets of it.
+        /// How many octets of it there are, 1 to 187.
         octets: usize,
     },
 }

@@ -105,7 +105,7 @@ pub enum ClockError {
     },
     /// The clock starts anew, runs back or leaps inside the file.
     Jumps {
-        /// The PID of the clock.
+        /// Where its PCRs are.
         clock: Pid,
         /// The packet with the first PCR after the jump.
         packet: usize,

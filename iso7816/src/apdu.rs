@@ -287,7 +287,7 @@ pub enum ApduError {
     Class,
     /// INS 6x and 9x cannot be told from SW1 on T=0.
     Instruction {
-        /// The INS.
+        /// What was given.
         ins: u8,
     },
     /// Longer than the line's limit.

@@ -22,13 +22,13 @@ use std::time::Duration;
 /// How long a card may say nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-struct Bench {
+struct Rig {
     reader: Box<dyn Reader>,
     line: CardLine,
     waker: Waker,
 }
 
-impl Bench {
+impl Rig {
     fn open(url: &str) -> Result<Self, Box<dyn std::error::Error>> {
         let reader = readers::open(url)?;
         let line = CardLine::new(reader.capabilities().policy());
@@ -135,8 +135,8 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     clock::wait_exactly();
-    let mut bench = match Bench::open(&url) {
-        Ok(bench) => bench,
+    let mut rig = match Rig::open(&url) {
+        Ok(rig) => rig,
         Err(error) => {
             let _ = writeln!(out, "failed: {error}");
             return ExitCode::FAILURE;
@@ -144,7 +144,7 @@ fn main() -> ExitCode {
     };
     for line in io::stdin().lock().lines() {
         let Ok(line) = line else { return ExitCode::FAILURE };
-        if writeln!(out, "{}", bench.answer(&line)).is_err() {
+        if writeln!(out, "{}", rig.answer(&line)).is_err() {
             return ExitCode::FAILURE;
         }
     }

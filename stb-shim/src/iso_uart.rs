@@ -36,7 +36,7 @@ trait Uart: Debug + Send {
     fn set(&mut self, port: &Port, mode: &mut Iso7816Mode) -> Result<(), Errno>;
 }
 
-/// The kernel.
+/// The UART behind a port of this machine, by ioctl.
 #[derive(Debug)]
 struct Kernel;
 

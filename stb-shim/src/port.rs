@@ -46,12 +46,11 @@ impl Port {
         Ok(port)
     }
 
-    /// Its path.
+    /// The device, as the reader's address named it; for messages.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
-    /// Its descriptor.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         sys::descriptor(&self.tty)
     }

@@ -57,7 +57,7 @@ impl DirectoryStorage {
         Ok(())
     }
 
-    /// The directory.
+    /// Where the records are, one file each.
     pub fn directory(&self) -> &Path {
         &self.directory
     }

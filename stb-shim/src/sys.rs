@@ -93,11 +93,8 @@ pub(crate) struct Mode {
 /// The parity bit of a character.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Parity {
-    /// There is none.
     None,
-    /// Even.
     Even,
-    /// Odd.
     Odd,
 }
 

@@ -49,7 +49,7 @@ impl<'a> Url<'a> {
 pub struct UrlError {
     /// The whole address.
     pub url: String,
-    /// The key.
+    /// Which key of the address is wrong, or has a wrong value.
     pub key: &'static str,
     /// What it holds.
     pub got: String,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! An exchange with a reader costs no heap allocation once warm.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use cam_types::Instant;
 use iso7816::line::Reset;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The serial reader against a pseudo terminal with a small card behind it.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use iso7816::etu::{Convention, LineParams};
 use iso7816::line::{CardLine, Cause, Input, Output, Policy, Reset};

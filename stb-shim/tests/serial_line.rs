@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The serial reader at the level of lines and characters: the test holds the other end of the
 //! port.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use iso7816::etu::LineParams;
 use iso7816::line::{CardLine, Cause, Input, Output, Policy, Reset};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A slot with a reader that answers from a list.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use cam_types::Instant;
 use hex_literal::hex;

@@ -11,7 +11,7 @@ use stb_shim::gempc::host::{Host, Input, Output};
 use std::collections::VecDeque;
 use std::time::Duration;
 use vcard::atr;
-use vreader::gempc::{self, GemPc};
+use vreader::gempc::{self, GemPc, Presence};
 use vreader::line as card;
 
 const CLOCK_HZ: u32 = 4_000_000;
@@ -99,7 +99,7 @@ impl Rig {
             now: Instant::from_micros(1),
             terminal: terminal::CardLine::new(policy),
             host: Host::new(CLOCK_HZ),
-            reader: GemPc::new(CLOCK_HZ, true),
+            reader: GemPc::new(CLOCK_HZ, Presence::Present),
             card: card::CardLine::new(card::Policy::new(CLOCK_HZ, vreader::inserted::takes_data)),
             deadlines: [None; 4],
             to_reader: cable(Way::ToReader),

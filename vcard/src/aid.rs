@@ -12,7 +12,7 @@ impl Aid {
     pub const ISSUER: Self = Self(&[0xA0, 0x00, 0x00, 0x01, 0x51, 0x00, 0x00, 0x00]);
     /// The conditional access application: F0 "STBCAS" 01.
     pub const CAS: Self = Self(b"\xF0STBCAS\x01");
-    /// The purse.
+    /// The purse, as terminals select it.
     pub const PURSE: Self = Self(&wallet::PURSE_AID);
     /// The secure module of a terminal: F0 "STBSAM" 01.
     pub const PSAM: Self = Self(b"\xF0STBSAM\x01");
@@ -22,7 +22,7 @@ impl Aid {
         Self(octets)
     }
 
-    /// Its octets.
+    /// As SELECT names it, 5 to 16 octets.
     pub const fn octets(&self) -> &'static [u8] {
         self.0
     }

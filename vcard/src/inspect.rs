@@ -71,7 +71,7 @@ pub struct Inspection {
 pub struct PsamInspection {
     /// The module's serial number (EF 0015).
     pub serial: [u8; 10],
-    /// The terminal that it is.
+    /// Six octets that purses log as the terminal of a purchase.
     pub terminal: TerminalId,
     /// The number that it gave out last.
     pub sequence: TerminalSequence,

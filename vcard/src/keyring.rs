@@ -63,7 +63,7 @@ impl Generation {
 /// Why a key was not taken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NotTaken {
-    /// It is below the floor.
+    /// Its generation is below the floor: it was destroyed, or skipped for good.
     BelowFloor,
     /// The place is not the sender's to overwrite, or the generation too far ahead.
     NotTheirs,

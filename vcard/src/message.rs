@@ -89,7 +89,6 @@ pub(crate) const fn not_opened(error: OpenError) -> EmmDetail {
 
 /// The key that carries a message.
 pub(crate) struct Carrier {
-    /// The key.
     pub key: SealKey,
     /// What it was derived for.
     pub context: KeyContext,

@@ -30,9 +30,9 @@ pub type Page = [u8; PAGE];
 pub trait PageStore: Send {
     /// How many pages there are.
     fn pages(&self) -> usize;
-    /// Reads page `index`.
+    /// The content of a page; pages count from 0.
     fn read(&mut self, index: usize, into: &mut Page) -> Result<(), StoreError>;
-    /// Writes page `index`.
+    /// Replaces the content of a page.
     fn write(&mut self, index: usize, page: &Page) -> Result<(), StoreError>;
     /// Everything written before is durable before anything written later.
     fn barrier(&mut self) -> Result<(), StoreError>;

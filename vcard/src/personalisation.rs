@@ -45,7 +45,7 @@ pub struct Personalisation {
     pub sync: CasTime,
     /// The holder's PIN.
     pub pin: PinBlock,
-    /// Tries for it.
+    /// Wrong PINs in a row before it is blocked.
     pub pin_tries: u8,
     /// Group addresses by index.
     pub groups: Vec<(u8, u32)>,
@@ -71,7 +71,7 @@ pub struct Personalisation {
 /// A subscribed package, as the file has it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RightEntry {
-    /// The package.
+    /// What the operator sells under this number.
     pub package: PackageId,
     /// The service key slot that it opens.
     pub slot: u8,

@@ -12,7 +12,7 @@ impl Random {
         Self(Box::new(source))
     }
 
-    /// Fills the octets.
+    /// Every octet is replaced by a random one; there is no failure.
     pub fn fill(&mut self, octets: &mut [u8]) {
         (self.0)(octets);
     }

@@ -31,7 +31,7 @@ pub enum Input<'a> {
     Host(&'a [u8]),
     /// The card sent this octet, in logical form.
     Card {
-        /// The octet.
+        /// As the card meant it, whatever the convention on the line.
         octet: u8,
         /// Its parity was wrong.
         damaged: bool,
@@ -60,6 +60,15 @@ pub enum Output {
     Wait(Option<Instant>),
 }
 
+/// Whether there is a card in the reader.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Presence {
+    /// The slot is empty.
+    Absent,
+    /// A card is in it.
+    Present,
+}
+
 /// The reader.
 #[derive(Debug)]
 pub struct GemPc {
@@ -68,7 +77,7 @@ pub struct GemPc {
     frames: Frames,
     /// A frame that is not complete by then is refused.
     cut_short: Option<Instant>,
-    present: bool,
+    presence: Presence,
     /// The host was told that card movements wait for its next command.
     synchronous: bool,
     /// A movement that the host does not know of.
@@ -114,15 +123,15 @@ struct Parameters {
 }
 
 impl GemPc {
-    /// A reader with a card in it, or none. It gives the card this clock, in Hz.
-    pub fn new(clock_hz: u32, present: bool) -> Self {
+    /// A reader without power at the card, to which it gives this clock, in Hz.
+    pub fn new(clock_hz: u32, presence: Presence) -> Self {
         let initial = LineParams::initial(clock_hz);
         Self {
             initial,
             line: initial,
             frames: Frames::default(),
             cut_short: None,
-            present,
+            presence,
             synchronous: false,
             moved: false,
             power: Power::Off,
@@ -143,8 +152,8 @@ impl GemPc {
         match input {
             Input::Host(octets) => self.host(now, octets),
             Input::Card { octet, damaged } => self.card(now, octet, damaged),
-            Input::Inserted => self.movement(true),
-            Input::Removed => self.movement(false),
+            Input::Inserted => self.movement(Presence::Present),
+            Input::Removed => self.movement(Presence::Absent),
             Input::Timeout => self.timeout(now),
         }
     }
@@ -195,7 +204,9 @@ impl GemPc {
             return self.fail(header, error::SLOT);
         }
         match kind {
-            POWER_ON | TRANSFER if !self.present => self.fail(header, error::MUTE),
+            POWER_ON | TRANSFER if self.presence == Presence::Absent => {
+                self.fail(header, error::MUTE)
+            }
             POWER_ON => {
                 self.line = self.initial;
                 self.power = Power::Starting { atr: Vec::new(), damaged: false };
@@ -350,11 +361,11 @@ impl GemPc {
         }
     }
 
-    fn movement(&mut self, present: bool) {
-        if present == self.present {
+    fn movement(&mut self, presence: Presence) {
+        if presence == self.presence {
             return;
         }
-        self.present = present;
+        self.presence = presence;
         self.moved = true;
         self.power = Power::Off;
         if !self.synchronous {
@@ -367,7 +378,10 @@ impl GemPc {
 
     fn tell_movement(&mut self) {
         if std::mem::take(&mut self.moved) {
-            let state = if self.present { 0x03 } else { 0x02 };
+            let state = match self.presence {
+                Presence::Absent => 0x02,
+                Presence::Present => 0x03,
+            };
             self.outputs.push_back(Output::ToHost(vec![MOVEMENT, state]));
         }
     }
@@ -405,10 +419,10 @@ impl GemPc {
             ESCAPE => ESCAPED,
             _ => STATUS,
         };
-        let status = match (&self.power, self.present) {
-            (_, false) => 2,
-            (Power::On { .. }, true) => 0,
-            (Power::Off | Power::Starting { .. }, true) => 1,
+        let status = match (&self.power, self.presence) {
+            (_, Presence::Absent) => 2,
+            (Power::On { .. }, Presence::Present) => 0,
+            (Power::Off | Power::Starting { .. }, Presence::Present) => 1,
         };
         let mut message = vec![kind];
         message.extend((data.len() as u32).to_le_bytes());

@@ -19,7 +19,7 @@ pub struct Inserted {
 /// Which side of a dual-interface card a reader is at.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Side {
-    /// The contacts.
+    /// The contacts: both applications.
     #[default]
     Contact,
     /// The antenna: the purse only.

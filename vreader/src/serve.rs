@@ -20,6 +20,7 @@ pub use options::{Options, ReaderKind, ServeError};
 pub use vpcd::{VpcdOptions, VpcdServer};
 
 use crate::control::Control;
+use crate::gempc::Presence;
 use crate::line::{CardLine, Input, Output, Policy};
 use crate::os::{Os, OsThread, Reply};
 use crate::pace::{Pace, Tempo};
@@ -114,7 +115,7 @@ impl Server {
             port: Some(port),
             link: options.link.clone(),
             plug_at: None,
-            front: Front::new(options.kind, &initial, true),
+            front: Front::new(options.kind, &initial, Presence::Present),
             script: options.script.clone(),
             late: Default::default(),
             recorder,

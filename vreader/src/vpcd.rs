@@ -14,7 +14,7 @@ pub enum Message {
     PowerOff,
     /// Give power.
     PowerOn,
-    /// Reset.
+    /// A warm reset.
     Reset,
     /// Tell the answer to reset.
     Atr,

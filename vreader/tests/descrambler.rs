@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A descrambler that refuses, behind the card thread: told once by name, dark meanwhile, well
 //! again by itself.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use cam_core::{AccessStatus, ControlWords, Event, SessionId};
 use cam_types::Pid;

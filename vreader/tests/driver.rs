@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The card thread with `vcard serve` behind it: what becomes of a card, and of a reader, that
 //! goes.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use cam_core::{CardState, Config, Event};
 use cam_types::{Key, StbId};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A GemPC Twin of `vcard serve` with the terminal's `gempc:` reader at its port.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use hex_literal::hex;
 use iso7816::line::{Cause, Reset};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Once warm, an ECM takes nothing from the heap on all its way: ring, card thread, engine, secure
 //! messaging, card line, reader, and back to the descrambler. The card is another process.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};

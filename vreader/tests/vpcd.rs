@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `vcard serve --vpcd` as a program, with the terminal's own reader in pcscd's place.
-#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use iso7816::line::{CardLine, Cause, Input};
 use stb_shim::reader::{Presence, Reader};

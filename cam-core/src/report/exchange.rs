@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the engine and its host do about reports: asking, reading between ECMs, handing over.
 
-use alloc::vec::Vec;
-
-use cam_types::Instant;
-use ecm_emm::card::{AckResult, INS_ACK, INS_REPORT, ReportRequest};
-use ecm_emm::report::{Ack, Report};
-
 use super::{Reading, ReportError, Reports, Waiting};
 use crate::engine::Engine;
 use crate::exchange::Answer;
 use crate::link::Exchange;
 use crate::{CardState, Event};
+use alloc::vec::Vec;
+use cam_types::Instant;
+use ecm_emm::card::{AckResult, INS_ACK, INS_REPORT, ReportRequest};
+use ecm_emm::report::{Ack, Report};
 
 impl Engine {
     /// Reads the card's report. `nonce` is the head-end's and goes into the seal; `from` is the

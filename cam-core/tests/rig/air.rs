@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is on air: tables, ECMs, EMMs, and forgeries of them.
 
+use super::card::{CARD, OPERATOR, STB, key, slot};
 use cam_types::{
     CaSystemId, CasTime, ChannelId, Epoch, EventId, Fen, Key, PackageId, Pid, Pseudonym, Secret,
 };
@@ -15,8 +16,6 @@ use ecm_emm::emm::{self, Address, EmmCommand, EmmHeader, KeyDelivery, KeyTarget}
 use ecm_emm::keys::{KeyMaterial, Role};
 use ecm_emm::pmt::{Pmt, Stream, Streams};
 use ecm_emm::suite::{SealKey, Suite, WrappedKey};
-
-use super::card::{CARD, OPERATOR, STB, key, slot};
 
 pub(crate) const SYSTEM: CaSystemId = CaSystemId::new(0x4AF0);
 pub(crate) const NEWS_ECM: Pid = Pid::from_field(0x0140);

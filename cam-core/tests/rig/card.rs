@@ -3,8 +3,6 @@
 
 mod purse;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use cam_types::{
     CasTime, Epoch, EventId, Fen, Key, OperatorId, PackageId, Pseudonym, Slot, StbId, TerminalId,
     TerminalSequence,
@@ -20,6 +18,7 @@ use ecm_emm::keys::{KeyMaterial, pairing_keys};
 use ecm_emm::report::{Ack, Report, ReportHeader, ReportRecord};
 use ecm_emm::suite::{SealKey, Suite};
 use gp::scp03::card::{Challenge, Session};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) const OPERATOR: OperatorId = OperatorId::new(0x1201);
 pub(crate) const CARD: Pseudonym = Pseudonym::new([0xA1, 0xB2, 0xC3, 0xD4, 0xE5, 0xF6, 0x07, 0x18]);

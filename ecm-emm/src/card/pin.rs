@@ -21,7 +21,7 @@ impl PinBlock {
     /// The longest PIN.
     pub const MAX_DIGITS: usize = 12;
 
-    /// From ASCII digits.
+    /// The block of 4 to 12 ASCII digits.
     pub fn from_ascii(digits: &[u8]) -> Result<Self, PinError> {
         if !(Self::MIN_DIGITS..=Self::MAX_DIGITS).contains(&digits.len()) {
             return Err(PinError::Length(digits.len()));

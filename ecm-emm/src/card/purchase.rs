@@ -219,7 +219,7 @@ pub struct PurchaseState(pub u8);
 impl PurchaseState {
     /// There is none.
     pub const NONE: Self = Self(0x00);
-    /// Paid.
+    /// The purse was debited for it.
     pub const PAID: Self = Self(0x01);
     /// Paid and given back.
     pub const REFUNDED: Self = Self(0x02);

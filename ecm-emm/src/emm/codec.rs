@@ -14,7 +14,7 @@ use cam_types::{
 };
 
 impl EmmCommand {
-    /// Its tag.
+    /// The octet that it begins with (`docs/spec/emm.md` §3).
     pub const fn tag(&self) -> u8 {
         match self {
             Self::Grant { .. } => tag::GRANT,

@@ -276,7 +276,7 @@ pub struct Script {
     pub sequence: [u8; 3],
     /// Host challenge of the session in which the commands were wrapped.
     pub host_challenge: [u8; 8],
-    /// Host cryptogram.
+    /// What proved the host in that session; the card compares it.
     pub host_cryptogram: [u8; 8],
     /// The commands, wrapped in that session.
     pub apdus: Vec<Vec<u8>>,

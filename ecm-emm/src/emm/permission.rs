@@ -17,9 +17,18 @@ pub const fn role_permitted(role: Role, table_id: u8) -> bool {
     )
 }
 
-/// The command with this tag may stand in such a message; `signed` says that the message ends in a
-/// SIGNATURE.
-pub const fn permitted(role: Role, table_id: u8, signed: bool, tag: u8) -> bool {
+/// Whether a message ends in a SIGNATURE.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Signing {
+    /// It has its key's tag alone.
+    Unsigned,
+    /// The operator has signed it beside that.
+    Signed,
+}
+
+/// The command with this tag may stand in such a message.
+pub const fn permitted(role: Role, table_id: u8, signing: Signing, tag: u8) -> bool {
+    let signed = matches!(signing, Signing::Signed);
     if !role_permitted(role, table_id) || (signed && !matches!(role, Role::Global)) {
         return false;
     }

@@ -56,9 +56,9 @@ pub struct CardKey {
     pub role: KeyRole,
     /// Its generation.
     pub epoch: u16,
-    /// Its suite.
+    /// How it seals: 2, 3 or 5.
     pub suite: u8,
-    /// The key.
+    /// 16 or 32 octets, as its suite wants; in the file hexadecimal.
     pub value: KeyField,
 }
 
@@ -127,7 +127,7 @@ impl CardKeys {
         older
     }
 
-    /// The context of a key.
+    /// What this card's key of a role and generation is derived for.
     pub const fn context(&self, role: KeyRole, epoch: u16) -> KeyContext {
         KeyContext::new(role.role(), self.operator, Epoch::new(epoch))
     }

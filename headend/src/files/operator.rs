@@ -53,9 +53,9 @@ pub struct ServiceKey {
     pub slot: u8,
     /// The generation.
     pub epoch: u16,
-    /// The suite it belongs to.
+    /// How it seals: 2, 3 or 5.
     pub suite: u8,
-    /// The key.
+    /// 16 or 32 octets, as its suite wants; in the file hexadecimal.
     pub key: KeyField,
 }
 
@@ -69,9 +69,9 @@ pub struct GroupKey {
     pub group: Octets<4>,
     /// The generation.
     pub epoch: u16,
-    /// The suite it belongs to.
+    /// How it seals: 2, 3 or 5.
     pub suite: u8,
-    /// The key.
+    /// 16 or 32 octets, as its suite wants; in the file hexadecimal.
     pub key: KeyField,
 }
 
@@ -81,9 +81,9 @@ pub struct GroupKey {
 pub struct GlobalKey {
     /// The generation.
     pub epoch: u16,
-    /// The suite it belongs to.
+    /// How it seals: 2, 3 or 5.
     pub suite: u8,
-    /// The key.
+    /// 16 or 32 octets, as its suite wants; in the file hexadecimal.
     pub key: KeyField,
 }
 
@@ -218,7 +218,8 @@ impl Operator {
         key.seal_key(suite, &self.path, table)
     }
 
-    /// The keys of a card.
+    /// What the head-end seals and verifies with for one card: its own keys in the file, else
+    /// derived from the master key.
     pub fn card_keys(&self, card: &Card) -> Result<CardKeys, FileError> {
         let (id, operator) = (CardId::new(card.card_id.0), OperatorId::new(self.operator));
         let master = self.seal_key("", self.suite, &self.master_key)?;

@@ -220,7 +220,7 @@ impl Schedule {
         Ok(schedule)
     }
 
-    /// The error for a field of this file.
+    /// What is wrong with a field, with the path of this file, for whoever wrote it.
     pub fn error(&self, table: &str, field: &str, what: impl fmt::Display) -> FileError {
         FileError::field(&self.path, table, field, what)
     }

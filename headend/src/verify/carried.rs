@@ -10,7 +10,7 @@ use std::path::Path;
 pub struct Carried {
     /// Where it came from.
     pub name: String,
-    /// Its octets.
+    /// As the card gave them; nothing is checked yet.
     pub octets: Vec<u8>,
 }
 

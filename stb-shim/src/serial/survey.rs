@@ -37,7 +37,7 @@ pub struct Survey {
     pub latency_timer: Option<u32>,
 }
 
-/// A modem line.
+/// A modem line that can tell that a card is there (`detect=` in an address).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ModemLine {
     /// Its name in an address.

@@ -16,7 +16,7 @@ use vcard::atr::Profile;
 pub(crate) enum Channel {
     /// ISO/IEC 7816-3, at the rate that TA1 allows.
     Contacts { protocol: u8, ta1: u8 },
-    /// ISO/IEC 14443 type A, 106 kbit/s, frames of so many octets at most (FSD and FSC).
+    /// ISO/IEC 14443 type A, 106 kbit/s, frames of at most `frame` octets (FSD and FSC).
     Antenna { frame: usize },
 }
 

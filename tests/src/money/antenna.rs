@@ -25,7 +25,7 @@ fn frame(octets: usize) -> Duration {
     cycles((1 + 9 * octets as u64 + 1) * BIT) + cycles(TURN)
 }
 
-/// The blocks of a message in frames of at most so many octets, each but the last answered by an
+/// The blocks of a message in frames of at most `largest` octets, each but the last answered by an
 /// R-block, and the octets of all frames.
 fn chain(message: usize, largest: usize) -> (Duration, usize) {
     let mut time = Duration::ZERO;

@@ -62,11 +62,19 @@ impl fmt::Display for Tally {
     }
 }
 
+/// Whether the card writes by its journal.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Journal {
+    On,
+    /// What the tests have to notice.
+    Off,
+}
+
 /// Cuts every page write in every way, and every write of the recovery in every way.
-pub(crate) fn every_write(case: &Case<'_>, journal: bool) -> Tally {
+pub(crate) fn every_write(case: &Case<'_>, journal: Journal) -> Tally {
     let mut tally = Tally::default();
     let mut before = case.before.clone();
-    if !journal {
+    if journal == Journal::Off {
         // Nor is there a transaction of before to redo.
         before[..PAGE].fill(0xFF);
     }
@@ -74,7 +82,7 @@ pub(crate) fn every_write(case: &Case<'_>, journal: bool) -> Tally {
         for torn in CONTENTS {
             let memory = Memory::new(&before);
             let mut desk = Direct::new(memory.store()).unwrap();
-            if !journal {
+            if journal == Journal::Off {
                 desk.card().set_fault(Fault::NoJournal);
             }
             assert!(desk.reset());
@@ -93,7 +101,10 @@ pub(crate) fn every_write(case: &Case<'_>, journal: bool) -> Tally {
     println!(
         "{:<34} every write{:<12} {tally}",
         case.name,
-        if journal { "" } else { ", no journal" }
+        match journal {
+            Journal::On => "",
+            Journal::Off => ", no journal",
+        }
     );
     tally
 }

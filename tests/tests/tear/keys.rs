@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! KEY_DELIVER: the old key opens until the new one is there, and after (T14).
 
-use crate::exhaust::{Case, every_octet, every_write};
+use crate::exhaust::{Case, Journal, every_octet, every_write};
 use crate::messages::send_once;
 use crate::operation::Attempt;
 use ecm_emm::card::{AccessStatus, EmmOutcome};
@@ -36,7 +36,10 @@ fn a_torn_key_delivery_leaves_the_old_key_in_use() {
         attempt: &|desk| send_once(desk, &section),
         judge: &judge,
     };
-    every_write(&case, true).assert_sound(&["after", "before"]);
-    assert!(every_write(&case, false).violations() > 0, "nothing notices that the journal is off");
+    every_write(&case, Journal::On).assert_sound(&["after", "before"]);
+    assert!(
+        every_write(&case, Journal::Off).violations() > 0,
+        "nothing notices that the journal is off"
+    );
     every_octet(&case, "T=1", &atr::t1()).assert_sound(&["after", "before"]);
 }

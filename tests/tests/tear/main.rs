@@ -21,7 +21,7 @@ mod programme;
 mod purse;
 mod rough;
 
-use exhaust::{Case, every_octet, every_write};
+use exhaust::{Case, Journal, every_octet, every_write};
 use operation::{Operation, judge};
 use vcard::atr;
 
@@ -33,8 +33,11 @@ fn tear(operation: &dyn Operation, ends: &[&str], ends_of_writes: &[&str]) {
         attempt: &|desk| operation.attempt(desk, 0),
         judge: &|desk, attempt| judge(operation, desk, attempt),
     };
-    every_write(&case, true).assert_sound(ends_of_writes);
-    assert!(every_write(&case, false).violations() > 0, "nothing notices that the journal is off");
+    every_write(&case, Journal::On).assert_sound(ends_of_writes);
+    assert!(
+        every_write(&case, Journal::Off).violations() > 0,
+        "nothing notices that the journal is off"
+    );
     every_octet(&case, "T=1", &atr::t1()).assert_sound(ends);
     every_octet(&case, "T=0", &atr::t0()).assert_sound(ends);
 }

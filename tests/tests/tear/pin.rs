@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! VERIFY: the counter goes down before the PIN is compared, so no cut saves a try (T15).
 
-use crate::exhaust::{Case, every_octet, every_write};
+use crate::exhaust::{Case, Journal, every_octet, every_write};
 use crate::operation::Attempt;
 use ecm_emm::card::AID_PURSE;
 use hex_literal::hex;
@@ -59,8 +59,11 @@ fn a_torn_wrong_pin_costs_its_try_and_none_grows() {
         },
     };
     let ends = ["not compared, 2 left", "not told, 1 left", "told, 1 left"];
-    every_write(&case, true).assert_sound(&ends);
-    assert!(every_write(&case, false).violations() > 0, "nothing notices that the journal is off");
+    every_write(&case, Journal::On).assert_sound(&ends);
+    assert!(
+        every_write(&case, Journal::Off).violations() > 0,
+        "nothing notices that the journal is off"
+    );
     every_octet(&case, "T=1", &atr::t1()).assert_sound(&ends);
     every_octet(&case, "T=0", &atr::t0()).assert_sound(&ends);
 }
@@ -81,8 +84,11 @@ fn a_torn_right_pin_never_gives_more_tries_than_there_are() {
     };
     let ends =
         ["counted, 1 left", "not compared, 2 left", "right, 3 left", "right, but not told, 3 left"];
-    every_write(&case, true).assert_sound(&ends);
-    assert!(every_write(&case, false).violations() > 0, "nothing notices that the journal is off");
+    every_write(&case, Journal::On).assert_sound(&ends);
+    assert!(
+        every_write(&case, Journal::Off).violations() > 0,
+        "nothing notices that the journal is off"
+    );
     let ends = ["not compared, 2 left", "right, 3 left", "right, but not told, 3 left"];
     every_octet(&case, "T=1", &atr::t1()).assert_sound(&ends);
     every_octet(&case, "T=0", &atr::t0()).assert_sound(&ends);
@@ -127,8 +133,11 @@ fn a_torn_pin_change_leaves_one_pin() {
         },
     };
     let ends = ["changed", "changed, but not told", "not changed"];
-    every_write(&case, true).assert_sound(&ends);
-    assert!(every_write(&case, false).violations() > 0, "nothing notices that the journal is off");
+    every_write(&case, Journal::On).assert_sound(&ends);
+    assert!(
+        every_write(&case, Journal::Off).violations() > 0,
+        "nothing notices that the journal is off"
+    );
     every_octet(&case, "T=1", &atr::t1()).assert_sound(&ends);
     every_octet(&case, "T=0", &atr::t0()).assert_sound(&ends);
 }

@@ -17,7 +17,6 @@ use iso7816::apdu::StatusWord;
 /// Version of this application.
 const VERSION: u16 = 0x0101;
 
-/// CAS INFO.
 pub(super) fn info(vault: &Vault, ram: &CasRam, out: &mut Vec<u8>) -> Result<(), Stop> {
     let cas = vault.objects().cas.get(Context::CAS)?;
     let tries = pin::tries(vault, Context::CAS)?;

@@ -162,7 +162,7 @@ impl Fields {
             .ok_or_else(|| self.wrong(name, format!("expected one of: {}", words.join(", "))))
     }
 
-    /// A PIN.
+    /// 4 to 12 digits; the text is wiped.
     pub(super) fn pin(&mut self, name: &str) -> Result<PinBlock, Problem> {
         let digits = zeroize::Zeroizing::new(self.text(name)?);
         PinBlock::from_ascii(digits.as_bytes()).map_err(|error| self.wrong(name, error.to_string()))

@@ -17,7 +17,7 @@ pub struct PursePersonalisation {
     pub balance: Fen,
     /// The passbook beside it: what can be drawn, and how much of that is overdraft.
     pub passbook: Option<(Fen, OverdraftLimit)>,
-    /// Its limits.
+    /// How much may go without the PIN, cost at once, and be in it.
     pub limits: Limits,
     /// Records for compound purchases, `tag1 len1 value`, in their order in the file.
     pub records: Vec<Record>,

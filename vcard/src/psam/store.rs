@@ -53,7 +53,7 @@ impl fmt::Display for KeyUse {
     }
 }
 
-/// A master key.
+/// A key that cards' keys are derived from, with its place in the module.
 #[derive(Clone)]
 pub struct MasterKey {
     purpose: u8,
@@ -64,17 +64,17 @@ pub struct MasterKey {
 persist!(MasterKey { purpose: u8, version: u8, key: Key });
 
 impl MasterKey {
-    /// A key of this use and version.
+    /// It answers for cards that name this use and version.
     pub const fn new(purpose: KeyUse, version: u8, key: Key) -> Self {
         Self { purpose: purpose.0, version, key }
     }
 
-    /// Its use.
+    /// What the module may do with it.
     pub const fn purpose(&self) -> KeyUse {
         KeyUse(self.purpose)
     }
 
-    /// Its version.
+    /// The generation, as cards name it.
     pub const fn version(&self) -> u8 {
         self.version
     }
@@ -129,7 +129,7 @@ impl PsamStore {
         }
     }
 
-    /// The key of this use and version.
+    /// The master key for a use, if the module has this version of it.
     pub fn key(&self, purpose: KeyUse, version: u8) -> Option<&Key> {
         self.keys()
             .find(|key| key.purpose() == purpose && key.version == version)

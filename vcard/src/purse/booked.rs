@@ -9,7 +9,7 @@ use wallet::{LogRecord, Mac, PurseStatus};
 /// Money that has moved, once the transaction around it holds.
 #[derive(Clone, Copy, Debug)]
 pub struct Booked {
-    /// The record in the log.
+    /// What the log says of it.
     pub record: LogRecord,
     /// What is left.
     pub balance: Fen,

@@ -17,7 +17,6 @@ use wallet::keys::{LoadKey, SessionKey};
 use wallet::{PurseStatus, TransactionType};
 
 impl Purse<'_> {
-    /// INITIALIZE FOR LOAD.
     pub(super) fn initialize_load(&mut self, order: Order) -> Result<Vec<u8>, Stop> {
         if order.amount == Fen::ZERO {
             return Err(StatusWord::WRONG_DATA.into());
@@ -41,7 +40,6 @@ impl Purse<'_> {
         Ok(answer)
     }
 
-    /// CREDIT FOR LOAD.
     pub(super) fn credit_for_load(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, 0x00, 0x00, 11)?;
         let kinds = [TransactionType::LOAD, TransactionType::LOAD_ED];

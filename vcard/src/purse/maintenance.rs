@@ -26,7 +26,6 @@ impl Purse<'_> {
         }
     }
 
-    /// UPDATE BINARY.
     pub(super) fn update_binary(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         let (file, offset) = binary_name(command.p1, command.p2, self.ram.current)?;
         let data = self.protected(command, FixedKey::Maintenance)?;

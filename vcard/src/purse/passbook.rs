@@ -35,7 +35,6 @@ impl Purse<'_> {
         }
     }
 
-    /// INITIALIZE FOR UNLOAD.
     pub(super) fn initialize_unload(&mut self, order: Order) -> Result<Vec<u8>, Stop> {
         if order.amount == Fen::ZERO {
             return Err(StatusWord::WRONG_DATA.into());
@@ -54,7 +53,6 @@ impl Purse<'_> {
         Ok(answer)
     }
 
-    /// DEBIT FOR UNLOAD.
     pub(super) fn debit_for_unload(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, 0x03, 0x00, 11)?;
         let (session, order) = self.ram.authorised_by_host(&[TransactionType::UNLOAD])?;
@@ -71,7 +69,6 @@ impl Purse<'_> {
         Ok(mac3.0.to_vec())
     }
 
-    /// INITIALIZE FOR UPDATE.
     pub(super) fn initialize_update(&mut self, order: Order) -> Result<Vec<u8>, Stop> {
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
         let account = purse.money.account(Account::Passbook)?;

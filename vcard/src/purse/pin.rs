@@ -19,7 +19,6 @@ use zeroize::Zeroizing;
 const PIN_LEN: RangeInclusive<usize> = 2..=6;
 
 impl Purse<'_> {
-    /// VERIFY.
     pub(super) fn verify(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         self.ram.pin_verified = false;
         self.at_contacts()?;

@@ -22,7 +22,6 @@ impl Purse<'_> {
         Ok(file.fci(self.vault.objects().purse.get(Context::PURSE)?))
     }
 
-    /// READ BINARY.
     pub(super) fn read_binary(&self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         let (file, offset) = binary_name(command.p1, command.p2, self.ram.current)?;
         // Who stands near with a reader does not learn whose purse it is.

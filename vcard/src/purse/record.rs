@@ -78,7 +78,7 @@ impl RecordFile {
         Self(Table::filled(|| None))
     }
 
-    /// The record of this number.
+    /// Records count from 1; none when the place is empty.
     pub fn get(&self, number: u8) -> Option<&Record> {
         self.0.get(usize::from(number).checked_sub(1)?)?.as_ref()
     }

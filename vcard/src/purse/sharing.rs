@@ -40,7 +40,6 @@ pub(crate) struct Order {
 /// What the holder of the card has shown for a payment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Shown {
-    /// The PIN.
     Pin,
     /// Nothing: it counts against the day's limit.
     Nothing,
@@ -49,7 +48,6 @@ pub(crate) enum Shown {
 /// Why the purse does not pay.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum NotPaid {
-    /// It is blocked.
     Blocked,
     /// The price is over the limit of a purchase.
     Cap,

@@ -301,22 +301,23 @@ fn a_new_pin_comes_wrapped() {
 fn time_is_synchronised() {
     let mut card = card();
     info(&mut card);
-    let sync = |time, reset| TO_CARD.seal(0, &[EmmCommand::TimeSync { time, reset }]);
+    let sync = |time| TO_CARD.seal(0, &[EmmCommand::TimeSync { time, reset: false }]);
+    let reset = |time| TO_CARD.seal(0, &[EmmCommand::TimeSync { time, reset: true }]);
     let day = |n: u32| NOON.saturating_add(n * DAY);
-    assert_eq!(emm(&mut card, &sync(CasTime::new(1), false)), stale(EmmDetail::NONE));
+    assert_eq!(emm(&mut card, &sync(CasTime::new(1))), stale(EmmDetail::NONE));
     let commits = card.status().commits;
     let soon = CasTime::new(NOON.seconds() - DAY * 3 / 2 + 100);
-    assert_eq!(emm(&mut card, &sync(soon, false)), APPLIED);
+    assert_eq!(emm(&mut card, &sync(soon)), APPLIED);
     assert_eq!(card.status().commits, commits, "a small step is not stored");
-    assert_eq!(emm(&mut card, &sync(day(1), false)), APPLIED);
+    assert_eq!(emm(&mut card, &sync(day(1))), APPLIED);
     assert_eq!(card.status().commits, commits + 1);
     // An ECM far ahead takes the clock along; the way back is a RESET.
     assert_eq!(status(&mut card, &news(day(190))), AccessStatus::GRANTED_SUBSCRIPTION);
     assert_eq!(status(&mut card, &news(day(2))), AccessStatus::CLOCK);
     info(&mut card);
-    assert_eq!(emm(&mut card, &sync(day(2), false)), APPLIED);
-    assert_eq!(emm(&mut card, &sync(day(3), true)), APPLIED);
-    assert_eq!(emm(&mut card, &sync(day(3), true)), stale(EmmDetail::NONE));
+    assert_eq!(emm(&mut card, &sync(day(2))), APPLIED);
+    assert_eq!(emm(&mut card, &reset(day(3))), APPLIED);
+    assert_eq!(emm(&mut card, &reset(day(3))), stale(EmmDetail::NONE));
     assert_eq!(status(&mut card, &news(day(3))), AccessStatus::GRANTED_SUBSCRIPTION);
     card.power_on();
     assert_eq!(info(&mut card).sync, day(3));

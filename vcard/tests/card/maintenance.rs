@@ -122,26 +122,27 @@ fn a_blocked_purse_is_unblocked() {
 /// Message and command block the same purse: the last order stands, but for the last one of all.
 #[test]
 fn orders_by_message_and_by_command() {
-    let block = |n, blocked| TO_PURSE.seal(n, &[EmmCommand::WalletBlock { blocked }]);
+    const BLOCK: EmmCommand = EmmCommand::WalletBlock { blocked: true };
+    const UNBLOCK: EmmCommand = EmmCommand::WalletBlock { blocked: false };
     let mut card = card();
-    let by_message = |card: &mut Card, n, blocked| {
+    let by_message = |card: &mut Card, n, command| {
         select(card, &AID_CAS);
-        let result = emm(card, &block(n, blocked));
+        let result = emm(card, &TO_PURSE.seal(n, &[command]));
         select(card, &AID_PURSE);
         result
     };
-    assert_eq!(by_message(&mut card, 1, true), EmmResult::APPLIED);
+    assert_eq!(by_message(&mut card, 1, BLOCK), EmmResult::APPLIED);
     assert_eq!(balance(&mut card), 0x6A81);
     assert_eq!(order(&mut card, Order::Unblock), 0x9000);
     assert_eq!(order(&mut card, Order::Block), 0x9000);
-    assert_eq!(by_message(&mut card, 2, false), EmmResult::APPLIED);
+    assert_eq!(by_message(&mut card, 2, UNBLOCK), EmmResult::APPLIED);
     assert_eq!(balance(&mut card), 0x9000);
     assert_eq!(order(&mut card, Order::Block), 0x9000);
     assert_eq!(order(&mut card, Order::BlockForGood), 0x9000, "also when it is blocked");
     assert_eq!(balance(&mut card), 0x9303);
     assert_eq!(send(&mut card, &hex!("0084000004")).1, 0x9303);
-    assert_eq!(by_message(&mut card, 3, false), EmmResult::refused(EmmDetail::PERMISSION));
-    assert_eq!(by_message(&mut card, 3, true), EmmResult::APPLIED);
+    assert_eq!(by_message(&mut card, 3, UNBLOCK), EmmResult::refused(EmmDetail::PERMISSION));
+    assert_eq!(by_message(&mut card, 3, BLOCK), EmmResult::APPLIED);
     assert_eq!(balance(&mut card), 0x9303);
     // The programmes are paid from the same purse.
     let mut stb = Stb::open(&mut card);

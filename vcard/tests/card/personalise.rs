@@ -65,7 +65,7 @@ fn errors_name_file_and_field() {
             with("tag = 0x22\nvalue = \"", &format!("tag = 0x22\nvalue = \"{}", "00".repeat(45))),
             "purse.record[2].value: a record's value has at most 60 octets",
         ),
-        (with("operator = 0x1201", "operator = 0x1201 0x"), "line 8:"),
+        (with("operator = 0x1201", "operator = 0x1201 0x"), "line 9:"),
         (format!("factory_emm = [\"none.emm\"]\n{DEMO}"), "factory_emm: none.emm: No such file"),
     ] {
         let error = refused(&text);

@@ -100,15 +100,16 @@ fn a_refund_ends_the_right() {
 fn a_blocked_purse_pays_nobody() {
     let mut card = card();
     info(&mut card);
-    let block = |n, blocked| TO_PURSE.seal(n, &[EmmCommand::WalletBlock { blocked }]);
-    assert_eq!(emm(&mut card, &block(1, true)), APPLIED);
+    let block = TO_PURSE.seal(1, &[EmmCommand::WalletBlock { blocked: true }]);
+    assert_eq!(emm(&mut card, &block), APPLIED);
     let mut stb = Stb::open(&mut card);
     let refused = stb.buy(&mut card, 1, &cinema(EVENT, NOON)).unwrap();
     assert_eq!(refused.result, PurchaseResult::CARD_BLOCKED);
     assert_eq!(select(&mut card, &ecm_emm::card::AID_PURSE), 0x9000);
     assert_eq!(send(&mut card, &hex!("805C000204")).1, 0x6A81);
     info(&mut card);
-    assert_eq!(emm(&mut card, &block(2, false)), APPLIED);
+    let unblock = TO_PURSE.seal(2, &[EmmCommand::WalletBlock { blocked: false }]);
+    assert_eq!(emm(&mut card, &unblock), APPLIED);
     let mut stb = Stb::open(&mut card);
     assert_eq!(stb.buy(&mut card, 2, &cinema(EVENT, NOON)).unwrap().result, PurchaseResult::PAID);
 }

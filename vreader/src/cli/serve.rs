@@ -49,7 +49,7 @@ pub(super) struct Serve {
     clock: Option<u32>,
     #[command(flatten)]
     reset: Reset,
-    /// Send information fields of at most so many octets on T=1, so that answers are chained
+    /// Send information fields of at most N octets on T=1, so that answers are chained
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=254))]
     chaining: Option<u8>,
     /// Take as long as a real line and card would

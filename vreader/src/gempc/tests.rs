@@ -14,7 +14,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        Self { reader: GemPc::new(CLOCK, true), now: Instant::default() }
+        Self { reader: GemPc::new(CLOCK, Presence::Present), now: Instant::default() }
     }
 
     fn drain(&mut self) -> (Vec<Output>, Option<Instant>) {

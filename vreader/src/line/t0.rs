@@ -44,7 +44,16 @@ enum State {
     /// The header was acknowledged; so many octets of data are to come.
     Data { header: [u8; 5] },
     /// The operating system works. At this moment the terminal is told to wait on.
-    Executing { header: [u8; 5], outgoing: bool, null: Instant },
+    Executing { header: [u8; 5], data: Data, null: Instant },
+}
+
+/// Which way the data of a command goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Data {
+    /// To the card, or there is none.
+    Incoming,
+    /// To the terminal.
+    Outgoing,
 }
 
 impl T0 {
@@ -108,7 +117,7 @@ impl T0 {
                 if self.received.len() == usize::from(header[4]) {
                     let mut apdu = header.to_vec();
                     apdu.append(&mut self.received);
-                    self.execute(now, header, false, apdu);
+                    self.execute(now, header, Data::Incoming, apdu);
                 }
             }
             // The line is the card's: an octet now collides and is lost.
@@ -135,18 +144,18 @@ impl T0 {
             return self.fetch(p3, ins, kept);
         }
         if !(self.takes_data)(cla, ins) {
-            self.execute(now, header, true, header.to_vec());
+            self.execute(now, header, Data::Outgoing, header.to_vec());
         } else if p3 == 0 {
             // Case 1: no data, and P3 is not sent on.
-            self.execute(now, header, false, vec![cla, ins, p1, p2]);
+            self.execute(now, header, Data::Incoming, vec![cla, ins, p1, p2]);
         } else {
             self.state = State::Data { header };
             self.actions.transmit(&[ins]);
         }
     }
 
-    fn execute(&mut self, now: Instant, header: [u8; 5], outgoing: bool, apdu: Vec<u8>) {
-        self.state = State::Executing { header, outgoing, null: now.after(self.wt / 2) };
+    fn execute(&mut self, now: Instant, header: [u8; 5], data: Data, apdu: Vec<u8>) {
+        self.state = State::Executing { header, data, null: now.after(self.wt / 2) };
         self.actions.execute(apdu);
     }
 
@@ -156,8 +165,8 @@ impl T0 {
                 self.received.clear();
                 self.state = State::Header { forget: None };
             }
-            State::Executing { header, outgoing, null } if null <= now => {
-                self.state = State::Executing { header, outgoing, null: now.after(self.wt / 2) };
+            State::Executing { header, data, null } if null <= now => {
+                self.state = State::Executing { header, data, null: now.after(self.wt / 2) };
                 self.actions.transmit(&[NULL]);
             }
             _ => {}
@@ -165,7 +174,7 @@ impl T0 {
     }
 
     fn executed(&mut self, response: &[u8]) {
-        let State::Executing { header: [cla, ins, p1, p2, p3], outgoing, .. } = self.state else {
+        let State::Executing { header: [cla, ins, p1, p2, p3], data: way, .. } = self.state else {
             // Nobody asked.
             return;
         };
@@ -177,7 +186,7 @@ impl T0 {
         };
         if data.is_empty() {
             self.finish(*sw);
-        } else if outgoing {
+        } else if way == Data::Outgoing {
             let header = Some([cla, ins, p1, p2]);
             self.fetch(p3, ins, Kept { header, data: data.to_vec(), sw: *sw });
         } else {

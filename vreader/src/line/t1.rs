@@ -71,7 +71,8 @@ enum Sent {
     Nothing,
     Information,
     Ready,
-    Supervisory { response: bool, kind: Supervisory },
+    Request(Supervisory),
+    Response(Supervisory),
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -81,12 +82,20 @@ enum State {
     Listening,
     /// The operating system works. At this moment the terminal is asked for more time.
     Executing { ask: Instant },
-    /// The terminal was asked for more time; the answer may have come meanwhile.
-    Stalling { done: bool },
+    /// The terminal was asked for more time; its answer may have come meanwhile.
+    Stalling(Work),
     /// A block of a chain was sent; the terminal asks for the next.
     Answering,
     /// The terminal was told to give its chain up.
     Aborting,
+}
+
+/// What the operating system does while the terminal is asked for time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Work {
+    Going,
+    /// The answer is there.
+    Done,
 }
 
 impl T1 {
@@ -186,7 +195,7 @@ impl T1 {
         if let State::Executing { ask } = self.state
             && ask <= now
         {
-            self.ask_for_time(false);
+            self.ask_for_time(Work::Going);
         }
     }
 
@@ -194,26 +203,25 @@ impl T1 {
         match (self.state.clone(), block) {
             (_, Block::S { response: false, kind: Supervisory::Resynch }) => self.resynch(),
             // Rule 3: the terminal grants the time.
-            (
-                State::Stalling { done },
-                Block::S { response: true, kind: Supervisory::Wtx(times) },
-            ) if times == self.asked() => {
+            (State::Stalling(work), Block::S { response: true, kind: Supervisory::Wtx(times) })
+                if times == self.asked() =>
+            {
                 if self.stalls.0 > 0 {
                     self.stalls.0 -= 1;
                 }
-                if done && self.stalls.0 > 0 {
-                    self.ask_for_time(true);
-                } else if done {
-                    self.stalls.1 = GRANT;
-                    self.send_answer(0);
-                } else {
-                    self.executing(now);
+                match work {
+                    Work::Done if self.stalls.0 > 0 => self.ask_for_time(Work::Done),
+                    Work::Done => {
+                        self.stalls.1 = GRANT;
+                        self.send_answer(0);
+                    }
+                    Work::Going => self.executing(now),
                 }
             }
             // The terminal did not get the request, or something else than the request.
-            (State::Stalling { done }, _) => self.ask_for_time(done),
+            (State::Stalling(work), _) => self.ask_for_time(work),
             // The terminal has waited too long: it is told that the card is at work.
-            (State::Executing { .. }, _) => self.ask_for_time(false),
+            (State::Executing { .. }, _) => self.ask_for_time(Work::Going),
             // Rule 9: the chain of the terminal is gone; the terminal may send.
             (State::Aborting, Block::S { response: true, kind: Supervisory::Abort }) => {
                 self.state = State::Listening;
@@ -223,7 +231,7 @@ impl T1 {
             // Rule 4.
             (_, Block::S { response: false, kind: kind @ Supervisory::Ifs(size) }) => {
                 self.ifsd = size;
-                self.send_supervisory(true, kind);
+                self.send_response(kind);
             }
             // Rule 9: whichever chain there was is given up.
             (_, Block::S { response: false, kind: kind @ Supervisory::Abort }) => {
@@ -231,7 +239,7 @@ impl T1 {
                 self.answer.clear();
                 self.unacknowledged = None;
                 self.state = State::Listening;
-                self.send_supervisory(true, kind);
+                self.send_response(kind);
             }
             (State::Listening, Block::I { ns, more, inf }) if ns == self.expected => {
                 self.information(now, more, inf);
@@ -267,7 +275,8 @@ impl T1 {
         let sent_number = !self.next;
         match (self.unacknowledged.clone(), self.last) {
             (Some(part), _) if nr == sent_number => self.send_part(part),
-            (_, Sent::Supervisory { response, kind }) => self.send_supervisory(response, kind),
+            (_, Sent::Request(kind)) => self.send_request(kind),
+            (_, Sent::Response(kind)) => self.send_response(kind),
             // The terminal asks for what the card has not sent: its own block did not arrive.
             (_, Sent::Nothing | Sent::Information | Sent::Ready) => self.send_ready(Fault::None),
         }
@@ -280,8 +289,8 @@ impl T1 {
         }
         self.refusals += 1;
         match self.state {
-            State::Executing { .. } => self.ask_for_time(false),
-            State::Stalling { done } => self.ask_for_time(done),
+            State::Executing { .. } => self.ask_for_time(Work::Going),
+            State::Stalling(work) => self.ask_for_time(work),
             State::Aborting => self.abort(),
             State::Listening | State::Answering => self.send_ready(fault),
         }
@@ -289,12 +298,12 @@ impl T1 {
 
     /// Rule 6: everything starts over. What the operating system still works on is nobody's.
     fn resynch(&mut self) {
-        if matches!(self.state, State::Executing { .. } | State::Stalling { done: false }) {
+        if matches!(self.state, State::Executing { .. } | State::Stalling(Work::Going)) {
             self.void += 1;
         }
         let actions = std::mem::take(&mut self.actions);
         *self = Self { void: self.void, actions, ..Self::new(self.params) };
-        self.send_supervisory(true, Supervisory::Resynch);
+        self.send_response(Supervisory::Resynch);
     }
 
     fn executing(&mut self, now: Instant) {
@@ -309,24 +318,24 @@ impl T1 {
         match self.state {
             State::Executing { .. } if self.stalls.0 > 0 => {
                 self.answer = response.to_vec();
-                self.ask_for_time(true);
+                self.ask_for_time(Work::Done);
             }
             State::Executing { .. } => {
                 self.answer = response.to_vec();
                 self.send_answer(0);
             }
-            State::Stalling { done: false } => {
+            State::Stalling(Work::Going) => {
                 self.answer = response.to_vec();
-                self.state = State::Stalling { done: true };
+                self.state = State::Stalling(Work::Done);
             }
             // Nobody asked.
             _ => {}
         }
     }
 
-    fn ask_for_time(&mut self, done: bool) {
-        self.state = State::Stalling { done };
-        self.send_supervisory(false, Supervisory::Wtx(self.asked()));
+    fn ask_for_time(&mut self, work: Work) {
+        self.state = State::Stalling(work);
+        self.send_request(Supervisory::Wtx(self.asked()));
     }
 
     /// The multiplier that the card asks for.
@@ -336,7 +345,7 @@ impl T1 {
 
     fn abort(&mut self) {
         self.state = State::Aborting;
-        self.send_supervisory(false, Supervisory::Abort);
+        self.send_request(Supervisory::Abort);
     }
 
     /// Sends the part of the answer that begins here.
@@ -372,11 +381,19 @@ impl T1 {
         self.last = Sent::Ready;
     }
 
-    fn send_supervisory(&mut self, response: bool, kind: Supervisory) {
+    fn send_request(&mut self, kind: Supervisory) {
+        self.send_supervisory(Block::S { response: false, kind }, Sent::Request(kind));
+    }
+
+    fn send_response(&mut self, kind: Supervisory) {
+        self.send_supervisory(Block::S { response: true, kind }, Sent::Response(kind));
+    }
+
+    fn send_supervisory(&mut self, block: Block<'_>, sent: Sent) {
         let mut out = [0; MAX_BLOCK];
-        let len = Block::S { response, kind }.emit(self.params.edc, &mut out);
+        let len = block.emit(self.params.edc, &mut out);
         self.transmit(len, &out);
-        self.last = Sent::Supervisory { response, kind };
+        self.last = sent;
     }
 
     fn transmit(&mut self, len: Option<usize>, out: &[u8]) {

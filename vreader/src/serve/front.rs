@@ -3,7 +3,7 @@
 
 use super::power::Supply;
 use super::{ReaderKind, ServeError, Server};
-use crate::gempc::{GemPc, Input, Output};
+use crate::gempc::{GemPc, Input, Output, Presence};
 use crate::script::Place;
 use cam_types::Instant;
 use iso7816::etu::LineParams;
@@ -17,11 +17,11 @@ pub(super) enum Front {
 }
 
 impl Front {
-    pub(super) fn new(kind: ReaderKind, initial: &LineParams, present: bool) -> Self {
+    pub(super) fn new(kind: ReaderKind, initial: &LineParams, presence: Presence) -> Self {
         match kind {
             ReaderKind::Phoenix => Self::Phoenix,
             ReaderKind::GemPcTwin => Self::GemPc {
-                reader: Box::new(GemPc::new(initial.clock_hz, present)),
+                reader: Box::new(GemPc::new(initial.clock_hz, presence)),
                 deadline: None,
             },
         }

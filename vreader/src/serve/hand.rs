@@ -5,7 +5,7 @@ use super::port::Port;
 use super::power::Supply;
 use super::{Front, ServeError, Server};
 use crate::control::{Command, Control, refusal};
-use crate::gempc;
+use crate::gempc::{self, Presence};
 use crate::os::Request;
 use cam_types::Instant;
 use serde_json::json;
@@ -85,7 +85,8 @@ impl Server {
         let port = Port::create(self.link.as_deref())?;
         self.path = port.pty.path().to_owned();
         self.port = Some(port);
-        self.front = Front::new(self.kind, &self.initial, self.inserted);
+        let presence = if self.inserted { Presence::Present } else { Presence::Absent };
+        self.front = Front::new(self.kind, &self.initial, presence);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// How a card is served on a serial port.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The kind of reader.
+    /// What stands between the port and the card's line.
     pub kind: ReaderKind,
     /// A symbolic link to the terminal's side of the port.
     pub link: Option<PathBuf>,

@@ -80,8 +80,12 @@ pub(super) struct Rig {
 }
 
 impl Rig {
-    fn new(name: &str, atr: Vec<u8>, pace: bool) -> Self {
-        Self::with(name, &atr, Options { pace, ..Options::default() })
+    fn new(name: &str, atr: Vec<u8>) -> Self {
+        Self::with(name, &atr, Options::default())
+    }
+
+    fn paced(name: &str, atr: Vec<u8>) -> Self {
+        Self::with(name, &atr, Options { pace: true, ..Options::default() })
     }
 
     pub(super) fn with(name: &str, atr: &[u8], options: Options) -> Self {
@@ -200,7 +204,7 @@ impl Drop for Rig {
 #[test]
 fn reset_pps_and_a_command() {
     let atr = vcard::atr::t1();
-    let mut rig = Rig::new("pps", atr.clone(), false);
+    let mut rig = Rig::new("pps", atr.clone());
     rig.send(&hex!("00 C1 01 FE 3E"));
     rig.expect_silence();
     rig.reset();
@@ -229,7 +233,7 @@ fn reset_pps_and_a_command() {
 
 #[test]
 fn parity_marks_double_ff() {
-    let mut rig = Rig::new("marks", vcard::atr::t0(), false);
+    let mut rig = Rig::new("marks", vcard::atr::t0());
     rig.reset();
     rig.expect(&vcard::atr::t0());
     rig.set(9600, libc::PARMRK | libc::INPCK);
@@ -244,7 +248,7 @@ fn parity_marks_double_ff() {
 #[test]
 fn a_missed_pulse_shows_by_the_speed() {
     let atr = vcard::atr::t1();
-    let mut rig = Rig::new("pulse", atr.clone(), false);
+    let mut rig = Rig::new("pulse", atr.clone());
     rig.reset();
     rig.expect(&atr);
     rig.send(&hex!("FF 11 18 F6"));
@@ -259,7 +263,7 @@ fn a_missed_pulse_shows_by_the_speed() {
 #[test]
 fn removed_and_put_back() {
     let atr = vcard::atr::t0();
-    let mut rig = Rig::new("remove", atr.clone(), false);
+    let mut rig = Rig::new("remove", atr.clone());
     rig.reset();
     rig.expect(&atr);
     assert_eq!(rig.command("remove")["ok"], true);
@@ -281,7 +285,7 @@ fn removed_and_put_back() {
 #[test]
 fn power_lost_inside_a_command() {
     let atr = vcard::atr::t0();
-    let mut rig = Rig::new("cut", atr.clone(), false);
+    let mut rig = Rig::new("cut", atr.clone());
     rig.reset();
     rig.expect(&atr);
     assert_eq!(rig.command("cut before-commit")["cut"], "before-commit");
@@ -299,7 +303,7 @@ fn power_lost_inside_a_command() {
 #[test]
 fn a_reset_in_the_middle_of_a_command_makes_its_answer_void() {
     let atr = vcard::atr::t1();
-    let mut rig = Rig::new("void", atr.clone(), false);
+    let mut rig = Rig::new("void", atr.clone());
     rig.reset();
     rig.expect(&atr);
     rig.send(&hex!("00 00 02 80EE 6C"));
@@ -317,7 +321,7 @@ fn a_reset_in_the_middle_of_a_command_makes_its_answer_void() {
 #[test]
 fn a_panic_of_the_card_ends_the_service() {
     let atr = vcard::atr::t0();
-    let mut rig = Rig::new("panic", atr.clone(), false);
+    let mut rig = Rig::new("panic", atr.clone());
     rig.reset();
     rig.expect(&atr);
     rig.send(&hex!("80 DD 00 00 00"));
@@ -329,7 +333,7 @@ fn a_panic_of_the_card_ends_the_service() {
 #[test]
 fn a_paced_line_takes_its_time() {
     let atr = vcard::atr::t0();
-    let mut rig = Rig::new("pace", atr.clone(), true);
+    let mut rig = Rig::paced("pace", atr.clone());
     let begin = std::time::Instant::now();
     rig.reset();
     rig.expect(&atr);

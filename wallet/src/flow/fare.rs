@@ -19,7 +19,7 @@ impl fmt::Display for Station {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct FareTable {
     pairs: Vec<(Station, Station, Fen)>,
-    /// Up to so many stops, ascending.
+    /// The greatest number of stops and its fare, ascending.
     bands: Vec<(u16, Fen)>,
 }
 

@@ -114,7 +114,6 @@ impl<P: CardPort> Psam for CardPsam<P> {
 /// ISO/IEC 7816-4: referenced data not found.
 const KEY_NOT_FOUND: PurseStatus = PurseStatus(0x6A88);
 
-/// INIT_SAM_FOR_PURCHASE.
 fn init_sam_for_purchase(purchase: &SamPurchase<'_>) -> Vec<u8> {
     let transaction = &purchase.transaction;
     let factors = &purchase.card.factors;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The card's PIN and money.
 
+use super::{Cut, ModelCard};
 use ecm_emm::card::{
     PinAnswer, PinBlock, PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState, WalletInfo,
 };
-
-use super::{Cut, ModelCard};
 
 impl ModelCard {
     pub(super) fn wallet(&self) -> WalletInfo {

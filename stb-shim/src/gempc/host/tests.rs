@@ -15,48 +15,47 @@ enum Heard {
     Dead,
 }
 
-struct Bench {
+struct Rig {
     host: Host,
     now: Instant,
     wait: Option<Instant>,
 }
 
-impl Bench {
+impl Rig {
     /// A host with a reader that echoes, and a card that is up and idle.
     fn ready(atr: &[u8]) -> Self {
-        let mut bench =
-            Self { host: Host::new(4_000_000), now: Instant::from_micros(1), wait: None };
-        assert_eq!(bench.tell(Input::Greet), [command(0x6B, 1, &[0], &hex!("02"))]);
-        let greeted = bench.answer(0x83, 1, &[0], b"GemTwin");
+        let mut rig = Self { host: Host::new(4_000_000), now: Instant::from_micros(1), wait: None };
+        assert_eq!(rig.tell(Input::Greet), [command(0x6B, 1, &[0], &hex!("02"))]);
+        let greeted = rig.answer(0x83, 1, &[0], b"GemTwin");
         assert_eq!(greeted, [command(0x6B, 2, &[0], &hex!("010001"))]);
-        let told = bench.answer(0x83, 2, &[0], &[]);
+        let told = rig.answer(0x83, 2, &[0], &[]);
         assert_eq!(told, [command(0x65, 3, &[0], &[])]);
-        assert_eq!(bench.answer(0x81, 3, &[1], &[]), []);
-        assert!(bench.host.present() && bench.host.idle());
-        let on = bench.tell(Input::Activate(Reset::Cold));
+        assert_eq!(rig.answer(0x81, 3, &[1], &[]), []);
+        assert!(rig.host.present() && rig.host.idle());
+        let on = rig.tell(Input::Activate(Reset::Cold));
         assert_eq!(on, [command(0x62, 4, &[1], &[])]);
-        let answered = bench.answer(0x80, 4, &[0], atr);
+        let answered = rig.answer(0x80, 4, &[0], atr);
         assert_eq!(answered, [Heard::AnswerToReset(atr.to_vec())]);
-        bench
+        rig
     }
 
     /// A card of T=0 that has had its parameters and its first command; the next is number 7.
     fn used() -> Self {
-        let mut bench = Self::ready(&hex!("3B 00"));
-        let set = bench.tell(Input::Transfer(&TPDU));
+        let mut rig = Self::ready(&hex!("3B 00"));
+        let set = rig.tell(Input::Transfer(&TPDU));
         assert_eq!(set, [command(0x61, 5, &[0], &hex!("11 00 00 0A 00"))]);
-        let sent = bench.answer(0x82, 5, &[0], &hex!("11 00 00 0A 00"));
+        let sent = rig.answer(0x82, 5, &[0], &hex!("11 00 00 0A 00"));
         assert_eq!(sent, [transfer(6)]);
-        let done = bench.answer(0x80, 6, &[0], &OK);
+        let done = rig.answer(0x80, 6, &[0], &OK);
         assert_eq!(done, [Heard::Message(OK.to_vec())]);
-        bench
+        rig
     }
 
     /// One that has sent its command 7.
     fn busy() -> Self {
-        let mut bench = Self::used();
-        assert_eq!(bench.tell(Input::Transfer(&TPDU)), [transfer(7)]);
-        bench
+        let mut rig = Self::used();
+        assert_eq!(rig.tell(Input::Transfer(&TPDU)), [transfer(7)]);
+        rig
     }
 
     fn tell(&mut self, input: Input<'_>) -> Vec<Heard> {
@@ -139,126 +138,126 @@ fn done() -> Vec<u8> {
 
 #[test]
 fn pps_comes_before_the_parameters_and_wtx_stretches_the_wait() {
-    let mut bench = Bench::ready(&hex!("3B 90 18 01 89"));
+    let mut rig = Rig::ready(&hex!("3B 90 18 01 89"));
     let pps = hex!("FF 11 18 F6");
-    assert_eq!(bench.tell(Input::Transfer(&pps)), [command(0x6F, 5, &[0], &pps)]);
-    assert_eq!(bench.answer(0x80, 5, &[0], &pps), [Heard::Message(pps.to_vec())]);
+    assert_eq!(rig.tell(Input::Transfer(&pps)), [command(0x6F, 5, &[0], &pps)]);
+    assert_eq!(rig.answer(0x80, 5, &[0], &pps), [Heard::Message(pps.to_vec())]);
     let line = LineParams { d: 12, protocol: 1, ..LineParams::initial(4_000_000) };
-    assert_eq!(bench.tell(Input::Configure(&line)), []);
+    assert_eq!(rig.tell(Input::Configure(&line)), []);
     let ifs = hex!("00 C1 01 FE 3E");
     let structure = hex!("18 10 00 4D 00 20 00");
-    assert_eq!(bench.tell(Input::Transfer(&ifs)), [command(0x61, 6, &[1], &structure)]);
-    let sent = bench.answer(0x82, 6, &[0], &structure);
+    assert_eq!(rig.tell(Input::Transfer(&ifs)), [command(0x61, 6, &[1], &structure)]);
+    let sent = rig.answer(0x82, 6, &[0], &structure);
     assert_eq!(sent, [command(0x6F, 7, &[0], &ifs)]);
     let answer = hex!("00 E1 01 FE 1E");
-    assert_eq!(bench.answer(0x80, 7, &[0], &answer), [Heard::Message(answer.to_vec())]);
+    assert_eq!(rig.answer(0x80, 7, &[0], &answer), [Heard::Message(answer.to_vec())]);
     let wtx = hex!("00 E3 01 05 E7");
-    assert_eq!(bench.tell(Input::Transfer(&wtx)), [command(0x6F, 8, &[5], &wtx)]);
+    assert_eq!(rig.tell(Input::Transfer(&wtx)), [command(0x6F, 8, &[5], &wtx)]);
     // The card's own reset needs its power taken away first.
-    let off = bench.tell(Input::Activate(Reset::Cold));
+    let off = rig.tell(Input::Activate(Reset::Cold));
     assert_eq!(off, [command(0x63, 9, &[0], &[])]);
-    assert_eq!(bench.answer(0x81, 9, &[1], &[]), [command(0x62, 10, &[1], &[])]);
-    let warm = bench.tell(Input::Activate(Reset::Warm));
+    assert_eq!(rig.answer(0x81, 9, &[1], &[]), [command(0x62, 10, &[1], &[])]);
+    let warm = rig.tell(Input::Activate(Reset::Warm));
     assert_eq!(warm, [command(0x62, 11, &[1], &[])]);
     // The answer to what was given up is not taken for the one to this.
-    assert_eq!(bench.answer(0x80, 10, &[0], &hex!("3B 01 99")), []);
-    let mute = bench.answer(0x80, 11, &[0x41, 0xFE], &[]);
+    assert_eq!(rig.answer(0x80, 10, &[0], &hex!("3B 01 99")), []);
+    let mute = rig.answer(0x80, 11, &[0x41, 0xFE], &[]);
     assert_eq!(mute, [Heard::AnswerToReset(vec![])]);
-    let lower = bench.tell(Input::Activate(Reset::Cold));
+    let lower = rig.tell(Input::Activate(Reset::Cold));
     assert_eq!(lower, [command(0x62, 12, &[2], &[])]);
 }
 
 #[test]
 fn a_refused_frame_goes_again_as_it_is() {
-    let mut bench = Bench::busy();
+    let mut rig = Rig::busy();
     for _ in 1..TRIES {
-        assert_eq!(bench.reader(&REFUSAL), [transfer(7)]);
+        assert_eq!(rig.reader(&REFUSAL), [transfer(7)]);
     }
-    assert_eq!(bench.reader(&REFUSAL), [Heard::Dead]);
+    assert_eq!(rig.reader(&REFUSAL), [Heard::Dead]);
     // Damaged on its way, so is its echo.
-    let mut bench = Bench::busy();
+    let mut rig = Rig::busy();
     let mut echo = framed(0x6F, 7, &[0], &TPDU);
     echo[14] ^= 0x10;
     echo.extend(REFUSAL);
-    assert_eq!(bench.reader(&echo), [transfer(7)]);
-    let _ = bench.echo();
-    assert_eq!(bench.reader(&done()), [Heard::Message(OK.to_vec())]);
+    assert_eq!(rig.reader(&echo), [transfer(7)]);
+    let _ = rig.echo();
+    assert_eq!(rig.reader(&done()), [Heard::Message(OK.to_vec())]);
 }
 
 #[test]
 fn a_command_that_arrived_never_goes_again() {
-    let mut bench = Bench::busy();
-    let _ = bench.echo();
+    let mut rig = Rig::busy();
+    let _ = rig.echo();
     // Nobody knows what it refuses.
-    assert_eq!(bench.reader(&REFUSAL), []);
-    assert_eq!(bench.reader(&done()), [Heard::Message(OK.to_vec())]);
-    assert_eq!(bench.reader(&REFUSAL), []);
+    assert_eq!(rig.reader(&REFUSAL), []);
+    assert_eq!(rig.reader(&done()), [Heard::Message(OK.to_vec())]);
+    assert_eq!(rig.reader(&REFUSAL), []);
     // Overdue: the answer is asked for, and an older one comes.
-    let mut bench = Bench::busy();
-    let _ = bench.echo();
+    let mut rig = Rig::busy();
+    let _ = rig.echo();
     for _ in 0..TRIES {
-        assert_eq!(bench.pass(), [refusal()]);
-        assert_eq!(bench.reader(&framed(0x80, 6, &[0], &OK)), []);
+        assert_eq!(rig.pass(), [refusal()]);
+        assert_eq!(rig.reader(&framed(0x80, 6, &[0], &OK)), []);
     }
-    assert_eq!(bench.pass(), [Heard::Unanswered { damaged: true }]);
-    assert!(bench.host.idle());
+    assert_eq!(rig.pass(), [Heard::Unanswered { damaged: true }]);
+    assert!(rig.host.idle());
 }
 
 #[test]
 fn a_command_of_which_nothing_arrived_goes_again() {
-    let mut bench = Bench::busy();
-    assert_eq!(bench.pass(), [refusal()]);
-    assert_eq!(bench.reader(&framed(0x80, 6, &[0], &OK)), [transfer(7)]);
-    let _ = bench.echo();
-    assert_eq!(bench.reader(&done()), [Heard::Message(OK.to_vec())]);
+    let mut rig = Rig::busy();
+    assert_eq!(rig.pass(), [refusal()]);
+    assert_eq!(rig.reader(&framed(0x80, 6, &[0], &OK)), [transfer(7)]);
+    let _ = rig.echo();
+    assert_eq!(rig.reader(&done()), [Heard::Message(OK.to_vec())]);
     // A damaged echo is the echo of something.
-    let mut bench = Bench::busy();
-    assert_eq!(bench.reader(&hex!("03 06 6F 05")), []);
-    assert_eq!(bench.pass(), [refusal()]);
-    assert_eq!(bench.reader(&framed(0x80, 6, &[0], &OK)), []);
+    let mut rig = Rig::busy();
+    assert_eq!(rig.reader(&hex!("03 06 6F 05")), []);
+    assert_eq!(rig.pass(), [refusal()]);
+    assert_eq!(rig.reader(&framed(0x80, 6, &[0], &OK)), []);
 }
 
 #[test]
 fn a_damaged_answer_is_asked_for_soon() {
     for (name, at) in [("sync", 0), ("length", 3), ("sequence", 8), ("data", 12), ("sum", 15)] {
         for mishap in 0..3 {
-            let mut bench = Bench::busy();
-            let _ = bench.echo();
+            let mut rig = Rig::busy();
+            let _ = rig.echo();
             let mut answer = done();
             match mishap {
                 0 => answer[at] ^= 0x10,
                 1 => drop(answer.remove(at)),
                 _ => answer.insert(at, answer[at]),
             }
-            let began = bench.now;
-            let heard = bench.reader(&answer);
+            let began = rig.now;
+            let heard = rig.reader(&answer);
             let heard = if heard.is_empty() {
-                assert_eq!(bench.pass(), [refusal()], "{name} {mishap}");
-                assert!(bench.now.since(began) <= SILENCE);
-                bench.reader(&done())
+                assert_eq!(rig.pass(), [refusal()], "{name} {mishap}");
+                assert!(rig.now.since(began) <= SILENCE);
+                rig.reader(&done())
             } else {
                 heard
             };
             assert_eq!(heard, [Heard::Message(OK.to_vec())], "{name} {mishap}");
-            assert!(bench.host.idle());
+            assert!(rig.host.idle());
         }
     }
 }
 
 #[test]
 fn time_that_the_reader_wants_it_gets() {
-    let mut bench = Bench::busy();
-    let _ = bench.echo();
+    let mut rig = Rig::busy();
+    let _ = rig.echo();
     for request in [&[0x80][..], &[0xFF], &framed(0x80, 7, &[0x80, 3], &[])] {
-        bench.now = bench.wait.unwrap();
-        assert_eq!(bench.reader(request), []);
-        assert!(bench.wait > Some(bench.now), "{request:02X?}");
+        rig.now = rig.wait.unwrap();
+        assert_eq!(rig.reader(request), []);
+        assert!(rig.wait > Some(rig.now), "{request:02X?}");
     }
     // One that was damaged costs a question, not the exchange.
-    assert_eq!(bench.reader(&[0x00]), []);
-    assert_eq!(bench.pass(), [refusal()]);
-    assert_eq!(bench.reader(&framed(0x80, 6, &[0], &OK)), []);
-    assert_eq!(bench.reader(&done()), [Heard::Message(OK.to_vec())]);
+    assert_eq!(rig.reader(&[0x00]), []);
+    assert_eq!(rig.pass(), [refusal()]);
+    assert_eq!(rig.reader(&framed(0x80, 6, &[0], &OK)), []);
+    assert_eq!(rig.reader(&done()), [Heard::Message(OK.to_vec())]);
 }
 
 #[test]
@@ -271,9 +270,9 @@ fn what_the_reader_says_of_a_failed_transfer() {
         (hex!("42 FE"), Heard::Removed),
     ];
     for (status, expected) in table {
-        let mut bench = Bench::busy();
-        assert_eq!(bench.answer(0x80, 7, &status, &[]), [expected], "{status:02X?}");
-        assert!(bench.host.idle());
+        let mut rig = Rig::busy();
+        assert_eq!(rig.answer(0x80, 7, &status, &[]), [expected], "{status:02X?}");
+        assert!(rig.host.idle());
     }
 }
 
@@ -281,58 +280,58 @@ fn what_the_reader_says_of_a_failed_transfer() {
 fn cards_come_and_leave() {
     let (out, come) = (hex!("50 02"), hex!("50 03"));
     // In an exchange: the rest of it is about a card that is gone.
-    let mut bench = Bench::busy();
-    let _ = bench.echo();
-    assert_eq!(bench.reader(&out), [Heard::Removed]);
-    assert_eq!(bench.reader(&framed(0x80, 7, &[0x42, 0xFE], &[])), []);
-    assert!(!bench.host.present());
-    assert_eq!(bench.reader(&come), []);
-    assert!(bench.host.present());
+    let mut rig = Rig::busy();
+    let _ = rig.echo();
+    assert_eq!(rig.reader(&out), [Heard::Removed]);
+    assert_eq!(rig.reader(&framed(0x80, 7, &[0x42, 0xFE], &[])), []);
+    assert!(!rig.host.present());
+    assert_eq!(rig.reader(&come), []);
+    assert!(rig.host.present());
     // With no card in there is nothing to reset.
-    assert_eq!(bench.reader(&out), [Heard::Removed]);
-    let _ = bench.tell(Input::Activate(Reset::Cold));
-    assert_eq!(bench.answer(0x80, 8, &[0x42, 0xFE], &[]), [Heard::Removed]);
+    assert_eq!(rig.reader(&out), [Heard::Removed]);
+    let _ = rig.tell(Input::Activate(Reset::Cold));
+    assert_eq!(rig.answer(0x80, 8, &[0x42, 0xFE], &[]), [Heard::Removed]);
     // Between exchanges; and a card that comes while another is in is another.
-    let mut bench = Bench::used();
-    assert_eq!(bench.reader(&come), [Heard::Removed]);
-    assert!(bench.host.present());
+    let mut rig = Rig::used();
+    assert_eq!(rig.reader(&come), [Heard::Removed]);
+    assert!(rig.host.present());
     // A reader that says nothing is asked, now and then.
-    let mut bench = Bench::used();
-    assert_eq!(bench.tell(Input::Look), []);
-    bench.now = bench.now.after(LOOK);
-    assert_eq!(bench.tell(Input::Look), [command(0x65, 7, &[0], &[])]);
-    assert_eq!(bench.tell(Input::Look), []);
+    let mut rig = Rig::used();
+    assert_eq!(rig.tell(Input::Look), []);
+    rig.now = rig.now.after(LOOK);
+    assert_eq!(rig.tell(Input::Look), [command(0x65, 7, &[0], &[])]);
+    assert_eq!(rig.tell(Input::Look), []);
     // A command waits for that, and goes out without parameters told twice.
-    assert_eq!(bench.tell(Input::Transfer(&TPDU)), []);
-    assert_eq!(bench.answer(0x81, 7, &[0], &[]), [transfer(8)]);
-    assert_eq!(bench.answer(0x80, 8, &[0], &OK), [Heard::Message(OK.to_vec())]);
-    bench.now = bench.now.after(LOOK);
-    let _ = bench.tell(Input::Look);
-    assert_eq!(bench.answer(0x81, 9, &[2], &[]), [Heard::Removed]);
+    assert_eq!(rig.tell(Input::Transfer(&TPDU)), []);
+    assert_eq!(rig.answer(0x81, 7, &[0], &[]), [transfer(8)]);
+    assert_eq!(rig.answer(0x80, 8, &[0], &OK), [Heard::Message(OK.to_vec())]);
+    rig.now = rig.now.after(LOOK);
+    let _ = rig.tell(Input::Look);
+    assert_eq!(rig.answer(0x81, 9, &[2], &[]), [Heard::Removed]);
 }
 
 #[test]
 fn a_reader_without_an_answer_is_dead_in_time() {
-    let mut bench = Bench { host: Host::new(4_000_000), now: Instant::from_micros(1), wait: None };
-    let _ = bench.tell(Input::Greet);
+    let mut rig = Rig { host: Host::new(4_000_000), now: Instant::from_micros(1), wait: None };
+    let _ = rig.tell(Input::Greet);
     for _ in 0..TRIES {
-        assert_eq!(bench.pass(), [refusal()]);
+        assert_eq!(rig.pass(), [refusal()]);
     }
-    assert_eq!(bench.pass(), [Heard::Dead]);
-    assert!(bench.now.since(Instant::default()) < Duration::from_secs(3));
-    assert!(bench.host.idle());
+    assert_eq!(rig.pass(), [Heard::Dead]);
+    assert!(rig.now.since(Instant::default()) < Duration::from_secs(3));
+    assert!(rig.host.idle());
 }
 
 #[test]
 fn a_port_that_babbles_is_no_reader() {
-    let mut bench = Bench { host: Host::new(4_000_000), now: Instant::from_micros(1), wait: None };
-    let _ = bench.tell(Input::Greet);
-    let end = bench.now.after(Duration::from_secs(3));
+    let mut rig = Rig { host: Host::new(4_000_000), now: Instant::from_micros(1), wait: None };
+    let _ = rig.tell(Input::Greet);
+    let end = rig.now.after(Duration::from_secs(3));
     loop {
-        bench.now = bench.now.after(Duration::from_millis(10));
-        assert!(bench.now < end);
-        let mut heard = bench.reader(&hex!("80 FF 9A 00 50"));
-        heard.extend(bench.tell(Input::Timeout));
+        rig.now = rig.now.after(Duration::from_millis(10));
+        assert!(rig.now < end);
+        let mut heard = rig.reader(&hex!("80 FF 9A 00 50"));
+        heard.extend(rig.tell(Input::Timeout));
         if heard.contains(&Heard::Dead) {
             return;
         }
@@ -341,11 +340,11 @@ fn a_port_that_babbles_is_no_reader() {
 
 #[test]
 fn a_rate_that_the_reader_refuses_ends_the_exchange() {
-    let mut bench = Bench::ready(&hex!("3B 00"));
-    let _ = bench.tell(Input::Transfer(&TPDU));
-    let heard = bench.answer(0x82, 5, &[0x40, 0x0A], &[]);
+    let mut rig = Rig::ready(&hex!("3B 00"));
+    let _ = rig.tell(Input::Transfer(&TPDU));
+    let heard = rig.answer(0x82, 5, &[0x40, 0x0A], &[]);
     assert_eq!(heard, [Heard::Unanswered { damaged: false }]);
-    assert!(bench.host.idle());
+    assert!(rig.host.idle());
 }
 
 proptest! {
@@ -354,32 +353,32 @@ proptest! {
     fn any_octets(parts in prop::collection::vec(
         (0..6u8, prop::collection::vec(any::<u8>(), 0..40)), 0..60)
     ) {
-        let mut bench = Bench::used();
+        let mut rig = Rig::used();
         for (kind, octets) in parts {
             let _ = match kind {
-                0 => bench.reader(&octets),
-                1 if bench.host.idle() => bench.tell(Input::Transfer(&TPDU)),
-                2 => bench.tell(Input::Activate(Reset::Cold)),
+                0 => rig.reader(&octets),
+                1 if rig.host.idle() => rig.tell(Input::Transfer(&TPDU)),
+                2 => rig.tell(Input::Activate(Reset::Cold)),
                 3 => {
                     let own = [octets.first().copied().unwrap_or(0), 0xFE];
                     let kind = 0x80 | octets.get(1).copied().unwrap_or(0) & 0x03;
-                    let sequence = bench.host.sequence;
-                    bench.answer(kind, sequence, &own, &octets)
+                    let sequence = rig.host.sequence;
+                    rig.answer(kind, sequence, &own, &octets)
                 }
-                4 => bench.echo(),
+                4 => rig.echo(),
                 _ => {
-                    bench.now = bench.wait.unwrap_or(bench.now);
-                    bench.tell(Input::Timeout)
+                    rig.now = rig.wait.unwrap_or(rig.now);
+                    rig.tell(Input::Timeout)
                 }
             };
         }
-        let _ = bench.tell(Input::Activate(Reset::Warm));
-        let end = bench.now.after(Duration::from_secs(60));
-        while !bench.host.idle() {
-            let Some(until) = bench.wait else { panic!("waits for nothing") };
+        let _ = rig.tell(Input::Activate(Reset::Warm));
+        let end = rig.now.after(Duration::from_secs(60));
+        while !rig.host.idle() {
+            let Some(until) = rig.wait else { panic!("waits for nothing") };
             prop_assert!(until < end);
-            bench.now = bench.now.max(until);
-            let _ = bench.tell(Input::Timeout);
+            rig.now = rig.now.max(until);
+            let _ = rig.tell(Input::Timeout);
         }
     }
 }
