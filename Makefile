@@ -106,7 +106,7 @@ bench-line: all tools
 
 bench-money:
 	mkdir -p target/bench
-	$(CARGO) build --quiet --workspace $(METER) --example money
+	$(CARGO) test --quiet --workspace $(METER) --no-run
 	target/debug/examples/money target/bench/money.json
 
 tools:

@@ -43,13 +43,13 @@ def metadata():
 
 
 def jobs(groups):
-    if "lint" in groups:
-        yield Job("lint", **make("lint", **BUILD))
     if "unit" in groups:
         yield Job(TESTS, **make("unit-programs", then=lambda said: test_jobs(said, "unit"), **BUILD))
         yield Job("unit: examples in documentation", **make("unit-examples", told=in_words, **BUILD))
     if "money" in groups:
         yield Job("money: what it takes", **make("bench-money", **BUILD))
+    if "lint" in groups:  # behind the builds: the tests that only wait are there by then
+        yield Job("lint", **make("lint", **BUILD))
     if {"c", "system", "pcsc"} & set(groups):
         yield Job(RELEASE, **make("all", lane="release", limit_s=1800))
     if {"c", "system"} & set(groups):
