@@ -99,6 +99,7 @@ impl HostReader {
             response: [0; Response::MAX_LEN],
             said: None,
             resting: true,
+            powered: false,
             sent: 0,
             received: 0,
         };
@@ -178,6 +179,8 @@ struct OpenReader {
     said: Option<Received>,
     /// Nothing is expected of the card.
     resting: bool,
+    /// A reset has been asked for, and the power not been taken off since.
+    powered: bool,
     sent: u64,
     received: u64,
 }
@@ -276,6 +279,7 @@ impl Reader for OpenReader {
     fn activate(&mut self, reset: Reset) -> std::result::Result<(), ReaderError> {
         self.params = LineParams::initial(self.clock_hz);
         self.resting = false;
+        self.powered = true;
         let mut octets = 0;
         let (room, to) = (self.atr.len(), self.atr.as_mut_ptr());
         let cold = i32::from(reset == Reset::Cold);
@@ -303,6 +307,7 @@ impl Reader for OpenReader {
     fn deactivate(&mut self) {
         self.said = None;
         self.resting = true;
+        self.powered = false;
         let ops = self.table.lock();
         if let Some(Ops(stbcam_reader_ops_t { power_off: Some(off), user, .. })) = *ops {
             // SAFETY: the host gave the function and the pointer that belongs to it.
@@ -421,8 +426,13 @@ impl OpenReader {
     }
 }
 
+/// A context that is being closed refuses its own calls as a lost reader would, and a lost reader
+/// is let go of: the power is taken off here when nobody has done it.
 impl Drop for OpenReader {
     fn drop(&mut self) {
+        if self.powered && self.table.closing.load(Ordering::Acquire) {
+            self.deactivate();
+        }
         self.response.zeroize();
     }
 }

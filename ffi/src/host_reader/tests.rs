@@ -392,6 +392,19 @@ fn a_closing_context_only_takes_the_power_off() {
     assert!(rig.asked().is_empty());
 }
 
+/// The driver lets go of a reader that it takes for lost, and whoever closes takes it for lost.
+#[test]
+fn a_closing_context_takes_the_power_off_of_a_reader_that_is_let_go() {
+    let mut rig = Rig::new(CHARACTERS);
+    rig.reader.activate(Reset::Cold).unwrap();
+    rig.host.close();
+    assert!(matches!(rig.reader.present(), Err(ReaderError::Lost { .. })));
+    let after = Rig::new(CHARACTERS);
+    rig.asked();
+    drop(std::mem::replace(&mut rig.reader, after.host.open().unwrap()));
+    assert_eq!(rig.asked(), ["power_off"]);
+}
+
 #[test]
 fn a_reader_that_is_gone_cannot_be_opened() {
     let mut rig = Rig::new(CHARACTERS);
