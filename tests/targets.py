@@ -118,7 +118,7 @@ def crate_tests(target):
 def crate_jobs(said):
     """The tests of the crates; those of engine and card line, whose rigs begin at each moment, again from there, the
     properties with fewer cases."""
-    yield from test_jobs(said, "i686")
+    yield from test_jobs(said, "i686", env={"CC": I686.cc})  # of the test `layout`, which asks the target's compiler
     for name, seconds in list(MOMENTS.items())[1:]:
         env = {"STBCAM_FIRST_MOMENT_US": str(seconds * 10**6), "PROPTEST_CASES": "8"}
         yield from test_jobs(said, f"i686 from {name}", MACHINES, env)
