@@ -1,25 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The engine itself: its state, its two doors, and what the API may ask at any time.
 //!
-//! What it does about one subject stands in a file of that subject (`ecm.rs`, `pay.rs`, `turns.rs`,
-//! …), which adds an `impl Engine`. Each input ends in one turn of the engine: the card gets its
-//! next command, and what has changed is published.
+//! What it does about one subject stands in a file of that subject below `engine/`, which adds an
+//! `impl Engine`; what the subject is by itself has a room of the same name beside it. Each input
+//! ends in one turn of the engine: the card gets its next command, and what has changed is
+//! published.
 
-use crate::ecm_memory::EcmMemory;
-use crate::emm_gate::EmmGate;
-use crate::emm_streams::EmmStreams;
-use crate::ledger::{Entry, Ledger};
-use crate::link::{Exchange, Handshake, Link, PinRequest, Purse, Refresh};
+pub(crate) mod ca_pmt;
+mod card;
+mod ecm;
+mod emm;
+mod exchange;
+mod purchase;
+mod report;
+mod scrambling;
+mod session;
+mod settle;
+mod turns;
+
+use crate::card::link::{Exchange, Handshake, Link, PinRequest, Purse, Refresh};
+use crate::card::pairing::Pairings;
+use crate::card::review::Review;
+use crate::ecm::memory::EcmMemory;
+use crate::ecm::yields::{Turn, Yielded, Yields};
+use crate::emm::gate::EmmGate;
+use crate::emm::streams::EmmStreams;
 use crate::outbox::{Outbox, Todo};
-use crate::pairing::Pairings;
-use crate::programme::CardAbility;
+use crate::purchase::ledger::{Entry, Ledger};
+use crate::purchase::request::Requests;
 use crate::report::Reports;
-use crate::request::Requests;
-use crate::review::Review;
 use crate::session::Sessions;
+use crate::session::programme::CardAbility;
+use crate::session::stream::Held;
 use crate::stats::Latencies;
-use crate::stream::Held;
-use crate::yields::{Turn, Yielded, Yields};
 use crate::{
     Access, Card, Config, ControlWords, Event, Filter, Handover, Input, Offer, Output,
     PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
@@ -34,54 +47,54 @@ use gp::scp03;
 
 /// The conditional access engine of one card reader. See the crate's documentation for its rules.
 pub struct Engine {
-    pub(crate) config: Config,
-    pub(crate) out: Outbox,
-    pub(crate) link: Link,
+    config: Config,
+    out: Outbox,
+    link: Link,
     /// What the card was asked last and has not answered.
-    pub(crate) flight: Option<Exchange>,
-    pub(crate) handshake: Option<Handshake>,
-    pub(crate) channel: Option<scp03::Session>,
+    flight: Option<Exchange>,
+    handshake: Option<Handshake>,
+    channel: Option<scp03::Session>,
     /// The command on the line; reused.
-    pub(crate) apdu: Vec<u8>,
+    apdu: Vec<u8>,
     /// The answer's plain text, and what a command is made from; reused.
-    pub(crate) plain: Vec<u8>,
-    pub(crate) refresh: Refresh,
-    pub(crate) review: Review,
+    plain: Vec<u8>,
+    refresh: Refresh,
+    review: Review,
     /// Exchanges and channels lost in a row.
-    pub(crate) failures: u32,
-    pub(crate) last_exchange: Instant,
-    pub(crate) card: Card,
-    pub(crate) pairings: Pairings,
+    failures: u32,
+    last_exchange: Instant,
+    card: Card,
+    pairings: Pairings,
     /// What the descrambler made of the ladder's keys; `None` until it has said so.
-    pub(crate) ladder: Option<Handover>,
-    pub(crate) sessions: Sessions,
-    pub(crate) ecm_memory: EcmMemory,
+    ladder: Option<Handover>,
+    sessions: Sessions,
+    ecm_memory: EcmMemory,
     /// The ECM that the card works on, or did last; reused.
-    pub(crate) asked: Vec<u8>,
-    pub(crate) ecm_yields: Yields,
-    pub(crate) ecm_turn: Turn,
-    pub(crate) yielded: Yielded,
-    pub(crate) emm: EmmGate,
-    pub(crate) emm_streams: EmmStreams,
-    pub(crate) groups: Vec<u32>,
+    asked: Vec<u8>,
+    ecm_yields: Yields,
+    ecm_turn: Turn,
+    yielded: Yielded,
+    emm: EmmGate,
+    emm_streams: EmmStreams,
+    groups: Vec<u32>,
     /// The last card that introduced itself; kept while it is out.
-    pub(crate) abilities: Vec<CardAbility>,
-    pub(crate) address: Option<Pseudonym>,
-    pub(crate) filters: Vec<Filter>,
-    pub(crate) filters_stale: bool,
-    pub(crate) ledger: Ledger,
-    pub(crate) requests: Requests,
+    abilities: Vec<CardAbility>,
+    address: Option<Pseudonym>,
+    filters: Vec<Filter>,
+    filters_stale: bool,
+    ledger: Ledger,
+    requests: Requests,
     /// Before this moment a purchase is not asked after again.
-    pub(crate) settle_after: Instant,
-    pub(crate) pins: VecDeque<(Ticket, PinRequest)>,
-    pub(crate) tickets: u32,
-    pub(crate) reports: Reports,
-    pub(crate) rights: Vec<RightRow>,
-    pub(crate) key_versions: Vec<SlotInfo>,
-    pub(crate) wallet: Option<WalletInfo>,
-    pub(crate) purse: Purse,
-    pub(crate) stats: Stats,
-    pub(crate) latencies: Latencies,
+    settle_after: Instant,
+    pins: VecDeque<(Ticket, PinRequest)>,
+    tickets: u32,
+    reports: Reports,
+    rights: Vec<RightRow>,
+    key_versions: Vec<SlotInfo>,
+    wallet: Option<WalletInfo>,
+    purse: Purse,
+    stats: Stats,
+    latencies: Latencies,
     /// When the engine wants to be called again.
     deadline: Option<Instant>,
 }

@@ -94,61 +94,36 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
-mod access;
-mod air;
-mod ca_pmt;
 mod card;
 mod config;
 mod doors;
 mod ecm;
-mod ecm_gate;
-mod ecm_memory;
 mod emm;
-mod emm_gate;
-mod emm_streams;
 mod engine;
 mod event;
-mod exchange;
 mod filter;
-mod ledger;
-mod link;
-mod mode;
 mod names;
-mod offer;
 mod outbox;
-mod pairing;
-mod pay;
-mod programme;
 mod purchase;
 mod report;
-mod request;
-mod review;
-mod row;
-mod scrambling;
 mod session;
-mod session_error;
-mod settle;
 mod stats;
-mod stream;
-mod turns;
-mod watch;
-mod yields;
 
-pub use access::{Access, AccessState, Remedy};
-pub use ca_pmt::{CaEnable, CaPmtReply};
 pub use config::{Config, Entropy};
 pub use doors::{Absence, ControlWords, Handover, Input, Output};
 pub use ecm_emm::card::{
     AccessStatus, AckResult, RightRow as Right, SlotInfo as KeyVersion, WalletInfo as Wallet,
 };
 pub use engine::Engine;
+pub use engine::ca_pmt::{CaEnable, CaPmtReply};
 pub use event::{Card, CardState, Event, PinAnswer, PinOutcome};
 pub use filter::Filter;
-pub use mode::ScramblingMode;
 pub use names::{SessionId, StoreId, Ticket, TxnId};
-pub use offer::{Offer, OfferId, OfferKind};
+pub use purchase::offer::{Offer, OfferId, OfferKind};
+pub use purchase::request::RequestId;
 pub use purchase::{Outcome, PurchaseError, Receipt, Transaction, TxnState};
 pub use report::ReportError;
-pub use request::RequestId;
-pub use session_error::SessionError;
+pub use session::access::{Access, AccessState, Remedy};
+pub use session::error::SessionError;
+pub use session::mode::ScramblingMode;
 pub use stats::Stats;

@@ -4,6 +4,11 @@
 //! Normative references:
 //!  - `docs/spec/purchase.md`, 4 (the states of a purchase)
 
+pub(crate) mod ledger;
+pub(crate) mod offer;
+pub(crate) mod request;
+mod row;
+
 use crate::{OfferId, RequestId, TxnId};
 use cam_types::{BcdDate, BcdTime, EventId, Fen, TerminalId, TerminalSequence};
 use core::fmt;

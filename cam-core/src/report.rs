@@ -4,8 +4,6 @@
 //!
 //! Nothing in them is for the box: it cannot open them, and need not be trusted with them.
 
-mod exchange;
-
 use alloc::vec::Vec;
 use core::fmt;
 use ecm_emm::card::ReportRequest;
@@ -14,32 +12,32 @@ use ecm_emm::report::Ack;
 /// The report that is being read, the one that waits for the host, and the acknowledgement.
 #[derive(Default)]
 pub(crate) struct Reports {
-    wanted: Option<ReportRequest>,
-    reading: Option<Reading>,
+    pub(crate) wanted: Option<ReportRequest>,
+    pub(crate) reading: Option<Reading>,
     /// Pages of the last report that the host has not taken, the newest first.
-    pages: Vec<Vec<u8>>,
+    pub(crate) pages: Vec<Vec<u8>>,
     /// The request over the air that was answered last.
-    answered: Option<ReportRequest>,
-    ack: Option<Waiting>,
+    pub(crate) answered: Option<ReportRequest>,
+    pub(crate) ack: Option<Waiting>,
 }
 
-struct Reading {
-    request: ReportRequest,
-    pages: Vec<Vec<u8>>,
-    tries: u8,
+pub(crate) struct Reading {
+    pub(crate) request: ReportRequest,
+    pub(crate) pages: Vec<Vec<u8>>,
+    pub(crate) tries: u8,
 }
 
-struct Waiting {
-    ack: Vec<u8>,
-    tries: u8,
+pub(crate) struct Waiting {
+    pub(crate) ack: Vec<u8>,
+    pub(crate) tries: u8,
 }
 
 impl Reports {
     /// Pages that are read, at most: they hold more records than a card has, and one that never
     /// comes to an end is not followed.
-    const MAX_PAGES: usize = 16;
+    pub(crate) const MAX_PAGES: usize = 16;
     /// A report or acknowledgement is begun at most this often, when answers get lost.
-    const MAX_TRIES: u8 = 3;
+    pub(crate) const MAX_TRIES: u8 = 3;
 
     /// Another card, or none: what was read of this one is the host's, what was not is nobody's.
     pub(crate) fn card_gone(&mut self) {

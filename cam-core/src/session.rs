@@ -2,9 +2,15 @@
 //! Sessions: one for each programme that is watched or recorded, with its ECM streams and its
 //! offers.
 
-use crate::access::Access;
-use crate::programme::{CardAbility, LeftOut, Programme};
-use crate::stream::Stream;
+pub(crate) mod access;
+pub(crate) mod error;
+pub(crate) mod mode;
+pub(crate) mod programme;
+pub(crate) mod stream;
+
+use crate::session::access::Access;
+use crate::session::programme::{CardAbility, LeftOut, Programme};
+use crate::session::stream::Stream;
 use crate::{Offer, OfferId, OfferKind, SessionError, SessionId};
 use alloc::vec::Vec;
 use cam_types::{CasTime, Instant, Pid};

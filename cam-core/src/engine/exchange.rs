@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One command at a time: how it goes to the card, and what its answer means.
 
+use crate::card::link::{Exchange, Handshake, Link, PinRequest, Purse, Stage, Trouble};
+use crate::card::review::Review;
 use crate::engine::Engine;
-use crate::link::{Exchange, Handshake, Link, PinRequest, Purse, Stage, Trouble};
 use crate::outbox::Todo;
-use crate::review::Review;
 use crate::{CardState, Event, Outcome, PinAnswer, PinOutcome};
 use alloc::boxed::Box;
 use alloc::vec::Vec;

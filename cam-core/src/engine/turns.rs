@@ -7,10 +7,10 @@
 //! what comes behind them by turns; and of the ECMs the stream that has waited longest goes next,
 //! whoever went in between. So a line full of forgeries and EMMs still does everything else.
 
+use crate::card::link::{Exchange, Part};
+use crate::ecm::yields::{Turn, Yielded, Yields};
 use crate::engine::Engine;
-use crate::exchange::build;
-use crate::link::{Exchange, Part};
-use crate::yields::{Turn, Yielded, Yields};
+use crate::engine::exchange::build;
 use cam_types::Instant;
 use ecm_emm::card::{INS_ECM, INS_INFO, INS_RIGHTS, RIGHTS_ROWS, RIGHTS_WALLET};
 

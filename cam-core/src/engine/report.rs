@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the engine and its host do about reports: asking, reading between ECMs, handing over.
 
-use super::{Reading, ReportError, Reports, Waiting};
+use crate::card::link::Exchange;
 use crate::engine::Engine;
-use crate::exchange::Answer;
-use crate::link::Exchange;
-use crate::{CardState, Event};
+use crate::engine::exchange::Answer;
+use crate::report::{Reading, Reports, Waiting};
+use crate::{CardState, Event, ReportError};
 use alloc::vec::Vec;
 use cam_types::Instant;
 use ecm_emm::card::{AckResult, INS_ACK, INS_REPORT, ReportRequest};

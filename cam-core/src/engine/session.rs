@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Sessions and tables: opening and closing, the filters wanted, the access shown.
 
-use crate::emm_streams::{EmmStreams, Fits};
+use crate::emm::streams::{EmmStreams, Fits};
 use crate::filter::{ecm_filters, emm_filters};
 use crate::outbox::Outbox;
-use crate::programme::{LeftOut, Programme};
+use crate::session::programme::{LeftOut, Programme};
+use crate::session::stream::Held;
 use crate::session::{OldKeys, Session};
-use crate::stream::Held;
 use crate::{Access, AccessState, Card, CardState, Engine, Event, Filter, SessionError, SessionId};
 use alloc::vec::Vec;
 use cam_types::Instant;

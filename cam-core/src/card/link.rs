@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the engine remembers of its dialogue with the card: how far it is, what was asked last,
-//! what is to be asked and read again. [`crate::card`] says how one state follows another.
+//! what is to be asked and read again. `engine/card.rs` says how one state follows another.
 
 use crate::{Ticket, TxnId};
 use alloc::boxed::Box;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One ECM stream of a session: its gate, its keys, the card's last word on it, its offer.
 
-use crate::air::Air;
-use crate::ecm_gate::EcmGate;
-use crate::ecm_memory::{Refusal, Until};
-use crate::mode::Disagreement;
+use crate::ecm::air::Air;
+use crate::ecm::gate::EcmGate;
+use crate::ecm::memory::{Refusal, Until};
 use crate::outbox::{Outbox, Todo};
-use crate::programme::StreamPlan;
+use crate::session::mode::Disagreement;
+use crate::session::programme::StreamPlan;
 use crate::{Offer, OfferId, OfferKind, SessionId};
 use alloc::vec::Vec;
 use cam_types::{CasTime, Instant};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Who is next when an ECM gives its turn at the card up. [`crate::turns`] goes by it.
+//! Who is next when an ECM gives its turn at the card up. `engine/turns.rs` goes by it.
 
 /// Which stream's ECM is next.
 #[derive(Clone, Copy, Default, Eq, PartialEq)]

@@ -17,7 +17,7 @@
 //! nothing. A section stays where it is while the card works on it. What became of it is told by
 //! [`EcmGate::accepted`], [`EcmGate::refused`] or [`EcmGate::unanswered`], whichever stream asked.
 
-use crate::ecm_memory::{EcmMemory, Until};
+use crate::ecm::memory::{EcmMemory, Until};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cam_types::Instant;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The gate's order, step by step.
 use super::*;
-use crate::ecm_memory::Refusal;
+use crate::ecm::memory::Refusal;
 
 const A: &[u8] = &[0x80, 1];
 const B: &[u8] = &[0x81, 2];

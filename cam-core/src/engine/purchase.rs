@@ -5,10 +5,10 @@
 //! The PIN is wiped when VERIFY is sent. A PURCHASE has the pair that its request names, which is
 //! on durable storage before it is sent, and which no other request has.
 
+use crate::card::link::{Exchange, PinRequest, Purse};
 use crate::engine::Engine;
-use crate::exchange::Answer;
-use crate::ledger::{Counts, Entry, Step};
-use crate::link::{Exchange, PinRequest, Purse};
+use crate::engine::exchange::Answer;
+use crate::purchase::ledger::{Counts, Entry, Step};
 use crate::{
     AccessStatus, CardState, Event, OfferId, OfferKind, Outcome, PinAnswer, PinOutcome,
     PurchaseError, RequestId, StoreId, Ticket, TxnId, TxnState,

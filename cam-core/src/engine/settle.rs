@@ -2,10 +2,10 @@
 //! What became of a purchase: the card's word on PURCHASE, and QUERY when there is none
 //! (`docs/spec/purchase.md`, 4).
 
+use crate::card::link::{Exchange, Purse, Trouble};
 use crate::engine::Engine;
-use crate::exchange::Answer;
-use crate::ledger::{Counts, Step};
-use crate::link::{Exchange, Purse, Trouble};
+use crate::engine::exchange::Answer;
+use crate::purchase::ledger::{Counts, Step};
 use crate::{Event, Outcome, Receipt, TxnId};
 use cam_types::Instant;
 use core::time::Duration;

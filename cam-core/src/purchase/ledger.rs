@@ -290,7 +290,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Requests;
+    use crate::purchase::request::Requests;
     use alloc::vec;
     use cam_types::{BcdDate, BcdTime, CasTime, Key, TerminalId};
 

@@ -4,9 +4,9 @@
 //! Normative references:
 //!  - EN 50221 §8.4.3.4 (CA_PMT), §8.4.3.5 (CA_PMT_Reply)
 
-use crate::programme::Programme;
+use crate::engine::session::with_left_out;
 use crate::session::Session;
-use crate::watch::with_left_out;
+use crate::session::programme::Programme;
 use crate::{AccessState, CardState, Engine, SessionError, SessionId};
 use alloc::vec::Vec;
 use cam_types::Instant;
