@@ -8,7 +8,8 @@
 use crate::card::link::{Exchange, PinRequest, Purse};
 use crate::engine::Engine;
 use crate::engine::exchange::Answer;
-use crate::purchase::ledger::{Counts, Entry, Step};
+use crate::purchase::ledger::{Entry, Step};
+use crate::purchase::purse::Counts;
 use crate::{
     AccessStatus, CardState, Event, OfferId, OfferKind, Outcome, PinAnswer, PinOutcome,
     PurchaseError, RequestId, StoreId, Ticket, TxnId, TxnState,

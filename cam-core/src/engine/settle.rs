@@ -5,7 +5,8 @@
 use crate::card::link::{Exchange, Purse, Trouble};
 use crate::engine::Engine;
 use crate::engine::exchange::Answer;
-use crate::purchase::ledger::{Counts, Step};
+use crate::purchase::ledger::Step;
+use crate::purchase::purse::Counts;
 use crate::{Event, Outcome, Receipt, TxnId};
 use cam_types::Instant;
 use core::time::Duration;

@@ -5,6 +5,7 @@
 //! never needed: the request's id names the pair that the card is asked for. So rows may be old,
 //! lost or damaged; what they say of money not paid is asked again, and none of them pays.
 
+use crate::purchase::purse::Counts;
 use crate::{
     OfferId, Outcome, Receipt, RequestId, SessionId, StoreId, Transaction, TxnId, TxnState,
 };
@@ -12,7 +13,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use cam_types::{EventId, Fen, Pseudonym};
-use ecm_emm::card::{PinBlock, WalletInfo};
+use ecm_emm::card::PinBlock;
 
 /// How far a purchase has come.
 pub(crate) enum Step {
@@ -37,31 +38,6 @@ pub(crate) enum Step {
     Cancelled,
     /// The card does not know it, or no longer.
     Forgotten,
-}
-
-/// What the purse has counted: each record in the card's log moves one of the two.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Counts {
-    /// Debits.
-    pub(crate) offline: u16,
-    /// Credits.
-    pub(crate) online: u16,
-}
-
-impl Counts {
-    /// The records that the card's log holds (`docs/spec/purchase.md`, 3).
-    const LOG: u16 = 32;
-
-    pub(crate) const fn of(wallet: &WalletInfo) -> Self {
-        Self { offline: wallet.offline_sequence, online: wallet.online_sequence }
-    }
-
-    /// Whatever was written to the log after `before` is in it still.
-    pub(crate) fn log_reaches_back_to(self, before: Self) -> bool {
-        let debits = self.offline.wrapping_sub(before.offline);
-        let credits = self.online.wrapping_sub(before.online);
-        debits.checked_add(credits).is_some_and(|records| records <= Self::LOG)
-    }
 }
 
 /// One purchase.
@@ -398,22 +374,5 @@ mod tests {
         }
         assert!(ledger.of_txn(open).is_none(), "at last what is open makes room, too");
         assert!(begin(&mut ledger, 255).is_none());
-    }
-
-    #[test]
-    fn a_log_of_32_records_reaches_back_32_records() {
-        let before = Counts { offline: 0xFFF0, online: 4 };
-        for (offline, online, reaches) in [
-            (0xFFF0, 4, true),
-            (0x0010, 4, true),
-            (0x0011, 4, false),
-            (0x0000, 20, true),
-            (0x0000, 21, false),
-            (0xFFEF, 4, false),
-            (0xFFEF, 5, false),
-        ] {
-            let now = Counts { offline, online };
-            assert_eq!(now.log_reaches_back_to(before), reaches, "{now:?}");
-        }
     }
 }

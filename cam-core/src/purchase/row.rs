@@ -3,7 +3,8 @@
 //! (0 when it is not known), price, card, the purse's counters before PURCHASE, state, result,
 //! receipt.
 
-use crate::purchase::ledger::{Counts, Entry, Step};
+use crate::purchase::ledger::{Entry, Step};
+use crate::purchase::purse::Counts;
 use crate::{OfferId, Receipt, RequestId, TxnId};
 use alloc::vec::Vec;
 use cam_types::{
