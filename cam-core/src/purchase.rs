@@ -1,13 +1,104 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Purchases as the host sees them: their states, outcomes and receipts, and why a step is refused.
+//! Purchases: what may be bought at which price, what the card is told and asked of it, and what
+//! its word means.
+//!
+//! A purchase is begun (`begin.rs`) at the price that the subscriber saw (`price.rs`), confirmed
+//! and paid (`pay.rs`), settled by the card's word (`settle.rs`), and perhaps refunded later
+//! (`refund.rs`). Nothing here speaks to the card: the engine asks what is next, sends it, and
+//! brings the answer.
 //!
 //! Normative references:
 //!  - `docs/spec/purchase.md`, 4 (the states of a purchase)
 
+mod begin;
 pub(crate) mod error;
-pub(crate) mod ledger;
+mod ledger;
 pub(crate) mod offer;
 pub(crate) mod outcome;
-pub(crate) mod purse;
+pub(crate) mod pay;
+mod price;
+mod purse;
+mod refund;
 pub(crate) mod request;
 mod row;
+pub(crate) mod settle;
+
+use crate::outbox::Outbox;
+use crate::purchase::ledger::{Entry, Ledger};
+use crate::purchase::purse::Purse;
+use crate::purchase::request::Requests;
+use crate::{PurchaseError, Receipt, SessionId, Transaction, TxnId, TxnState};
+use alloc::string::String;
+use alloc::vec::Vec;
+use cam_types::{Instant, Key, TerminalId};
+use ecm_emm::card::WalletInfo;
+
+/// The purchases of this box, and the purse that they are paid from.
+pub(crate) struct Purchases {
+    ledger: Ledger,
+    requests: Requests,
+    purse: Purse,
+    /// Before this moment a purchase is not asked after again.
+    settle_after: Instant,
+}
+
+impl Purchases {
+    /// From what the storage has under [`Self::keys`]; `key` and `terminal` are the box's.
+    pub(crate) fn load(stored: &[(String, Vec<u8>)], key: Key, terminal: TerminalId) -> Self {
+        let ledger = Ledger::load(stored);
+        Self {
+            requests: Requests::new(key, terminal, ledger.next_sequence()),
+            ledger,
+            purse: Purse::default(),
+            settle_after: Instant::default(),
+        }
+    }
+
+    pub(crate) fn keys() -> impl Iterator<Item = String> {
+        Ledger::keys()
+    }
+
+    pub(crate) fn transaction(&self, txn: TxnId) -> Result<Transaction, PurchaseError> {
+        self.ledger.of_txn(txn).map(Entry::transaction).ok_or(PurchaseError::NoTransaction)
+    }
+
+    /// Oldest first; also of those that were refunded.
+    pub(crate) fn receipts(&self) -> impl Iterator<Item = (TxnId, Receipt)> + '_ {
+        let paid = |entry: &&Entry| matches!(entry.state(), TxnState::Paid | TxnState::Refunded);
+        let entries = self.ledger.entries().iter().filter(paid);
+        entries.filter_map(|entry| Some((entry.id, entry.receipt?)))
+    }
+
+    /// A purchase from this session waits for the card's word.
+    pub(crate) fn settles(&self, session: SessionId) -> bool {
+        let of = |entry: &Entry| entry.offer.session() == session;
+        let entries = self.ledger.entries();
+        entries.iter().any(|entry| of(entry) && entry.state() == TxnState::Settling)
+    }
+
+    /// VERIFY serves the one PURCHASE that follows: nothing of another purchase or PIN comes
+    /// between.
+    pub(crate) fn hold_the_card(&self) -> bool {
+        self.ledger.entries().iter().any(Entry::holds_the_card)
+    }
+
+    /// The purse, as read after the last change.
+    pub(crate) fn wallet(&self) -> Option<WalletInfo> {
+        self.purse.wallet()
+    }
+
+    /// The answer to the reading of the purse; `None` when the card would not tell.
+    pub(crate) fn purse_told(&mut self, told: Option<&[u8]>, out: &mut Outbox) {
+        self.purse.told(told, out);
+    }
+
+    /// A session with the card begins: what its purse has counted is to be read again.
+    pub(crate) fn session_begins(&mut self) {
+        self.purse.stale();
+    }
+
+    /// It is another card than before.
+    pub(crate) fn other_card(&mut self) {
+        self.purse.forget();
+    }
+}

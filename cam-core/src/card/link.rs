@@ -122,15 +122,6 @@ pub(crate) enum Trouble {
     Session,
 }
 
-/// Whether the purse's counters were read in this session with the card.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Purse {
-    NotRead,
-    Read,
-    /// The card would not tell.
-    Refused,
-}
-
 /// What the subscriber wants of the card's PIN.
 pub(crate) enum PinRequest {
     Verify(PinBlock),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One command at a time: how it goes to the card, and what its answer means.
 
-use crate::card::link::{Exchange, Handshake, Link, PinRequest, Purse, Stage, Trouble};
+use crate::card::link::{Exchange, Handshake, Link, PinRequest, Stage, Trouble};
 use crate::card::review::Review;
 use crate::engine::Engine;
 use crate::outbox::Todo;
@@ -11,8 +11,7 @@ use alloc::vec::Vec;
 use cam_types::Instant;
 use core::time::Duration;
 use ecm_emm::card::{
-    AccessStatus, INS_CHANGE_PIN, INS_EMM, INS_INFO, INS_VERIFY, RightsPage, WalletInfo,
-    pairing_key_version,
+    AccessStatus, INS_CHANGE_PIN, INS_EMM, INS_INFO, INS_VERIFY, RightsPage, pairing_key_version,
 };
 use gp::scp03::{self, Initialize, ScpError};
 use zeroize::Zeroizing;
@@ -20,6 +19,11 @@ use zeroize::Zeroizing;
 /// What the card said, once the secure channel has taken its part off: the data is in
 /// `Engine::plain`.
 pub(crate) type Answer = Result<u16, ScpError>;
+
+/// The data of an answer that says that all is well.
+pub(crate) fn told(answer: Answer, plain: &[u8]) -> Option<&[u8]> {
+    (answer == Ok(0x9000)).then_some(plain)
+}
 
 impl Engine {
     /// SELECT of the CAS applet (`docs/spec/card.md`).
@@ -77,7 +81,7 @@ impl Engine {
 
     /// VERIFY for its own sake, and CHANGE PIN, wait until no purchase holds the card.
     pub(crate) fn send_pin(&mut self) -> bool {
-        if self.purchase_holds_the_card() {
+        if self.purchases.hold_the_card() {
             return false;
         }
         let Some((ticket, request)) = self.pins.pop_front() else { return false };
@@ -215,7 +219,7 @@ impl Engine {
             Exchange::VerifyFor(txn) => self.pin_answered(txn, answer),
             Exchange::Purchase(txn) => self.purchase_answered(now, txn, answer),
             Exchange::Query(txn) => self.query_answered(now, txn, answer),
-            Exchange::Review(txn) => self.review_answered(txn, answer),
+            Exchange::Review(txn) => self.review_answered(now, txn, answer),
             Exchange::Report => self.report_answered(answer),
             Exchange::Ack => self.ack_answered(answer),
             Exchange::Forgotten => {}
@@ -256,8 +260,12 @@ impl Engine {
             Exchange::Verify(ticket) => {
                 self.out.event(Event::Pin(PinAnswer { ticket, outcome: PinOutcome::Failed }));
             }
-            Exchange::VerifyFor(txn) => self.reopen(txn, Outcome::PinRequired),
-            Exchange::Purchase(txn) | Exchange::Query(txn) => self.unsettled(txn),
+            Exchange::VerifyFor(txn) => {
+                self.purchases.reopen(txn, Outcome::PinRequired, &mut self.out);
+            }
+            Exchange::Purchase(txn) | Exchange::Query(txn) => {
+                self.purchases.unsettled(txn, &mut self.out);
+            }
             Exchange::Select
             | Exchange::Initialize
             | Exchange::Authenticate
@@ -322,7 +330,7 @@ impl Engine {
     fn ready(&mut self, channel: scp03::Session) {
         self.channel = Some(channel);
         self.link = Link::Up(Stage::Ready);
-        self.purse = Purse::NotRead;
+        self.purchases.session_begins();
         self.stats.channels += 1;
         self.card.pairing_slot = self.pairings.current().map(|pairing| pairing.slot);
         self.out.push(Todo::Ladder);
@@ -331,25 +339,6 @@ impl Engine {
         self.review = Review::default();
         self.ask_again(|_| true);
         self.set_card(CardState::Ready, AccessStatus::PENDING);
-    }
-
-    fn balance_answered(&mut self, answer: Answer) {
-        self.purse = Purse::Refused;
-        if answer != Ok(0x9000) {
-            return;
-        }
-        let wallet = match WalletInfo::parse(&self.plain) {
-            Ok(wallet) => wallet,
-            Err(why) => {
-                log::warn!("the card's balance is not readable: {why}");
-                return;
-            }
-        };
-        self.purse = Purse::Read;
-        if self.wallet != Some(wallet) {
-            self.wallet = Some(wallet);
-            self.out.event(Event::Wallet(wallet));
-        }
     }
 
     fn rights_answered(&mut self, answer: Answer) {
