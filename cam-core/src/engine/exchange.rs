@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One command at a time: how it goes to the card, and what its answer means.
 
-use crate::card::link::{Exchange, Handshake, Link, PinRequest, Stage, Trouble};
+use crate::card::link::{Exchange, Handshake, Link, Stage, Trouble};
 use crate::card::review::Review;
 use crate::engine::Engine;
 use crate::outbox::Todo;
@@ -10,11 +10,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cam_types::Instant;
 use core::time::Duration;
-use ecm_emm::card::{
-    AccessStatus, INS_CHANGE_PIN, INS_EMM, INS_INFO, INS_VERIFY, RightsPage, pairing_key_version,
-};
+use ecm_emm::card::{AccessStatus, INS_EMM, INS_INFO, RightsPage, pairing_key_version};
 use gp::scp03::{self, Initialize, ScpError};
-use zeroize::Zeroizing;
 
 /// What the card said, once the secure channel has taken its part off: the data is in
 /// `Engine::plain`.
@@ -76,27 +73,6 @@ impl Engine {
         let Some(section) = self.emm.take() else { return false };
         build(self.channel.as_mut(), INS_EMM, [0; 2], section, &mut self.apdu);
         self.launch(Exchange::Emm, None);
-        true
-    }
-
-    /// VERIFY for its own sake, and CHANGE PIN, wait until no purchase holds the card.
-    pub(crate) fn send_pin(&mut self) -> bool {
-        if self.purchases.hold_the_card() {
-            return false;
-        }
-        let Some((ticket, request)) = self.pins.pop_front() else { return false };
-        match request {
-            PinRequest::Verify(pin) => {
-                self.send(Exchange::Verify(ticket), INS_VERIFY, 0, pin.expose());
-            }
-            PinRequest::Change { old, new } => {
-                let mut both = Zeroizing::new([0; 16]);
-                both.iter_mut()
-                    .zip(old.expose().iter().chain(new.expose()))
-                    .for_each(|(to, from)| *to = *from);
-                self.send(Exchange::Verify(ticket), INS_CHANGE_PIN, 0, both.as_slice());
-            }
-        }
         true
     }
 

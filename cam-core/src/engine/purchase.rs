@@ -2,25 +2,18 @@
 //! Purchases at the engine's doors: the host's calls, what goes to the card for them and what comes
 //! back, and what follows for the rest of the engine. The law is in the room `purchase/`.
 
-use crate::card::link::{Exchange, PinRequest, Trouble};
+use crate::card::link::{Exchange, Trouble};
 use crate::engine::Engine;
 use crate::engine::exchange::{Answer, told};
 use crate::purchase::offer::OnAir;
 use crate::purchase::pay::Next;
 use crate::purchase::settle::Upshot;
 use crate::session::Sessions;
-use crate::{
-    AccessStatus, CardState, Event, OfferId, PinAnswer, PinOutcome, PurchaseError, RequestId,
-    Ticket, TxnId,
-};
+use crate::{CardState, OfferId, PurchaseError, RequestId, TxnId};
 use cam_types::{Fen, Instant, Pseudonym};
-use ecm_emm::card::{self, INS_PURCHASE, INS_RIGHTS, INS_VERIFY, PinBlock, RIGHTS_WALLET};
-use gp::scp03::ScpError;
+use ecm_emm::card::{INS_PURCHASE, INS_RIGHTS, INS_VERIFY, RIGHTS_WALLET};
 
 impl Engine {
-    /// PINs that wait to be verified, at most.
-    const MAX_PINS: usize = 4;
-
     /// A name for one wish to buy. Its purchase has one number of this terminal from now on.
     pub fn request_new(&mut self) -> Result<RequestId, PurchaseError> {
         let clock = self.card.now.filter(|_| self.card.state == CardState::Ready);
@@ -47,7 +40,7 @@ impl Engine {
     }
 
     /// Confirms a purchase. `pin` is ASCII digits, empty to try without. The answer comes as
-    /// [`Event::Purchase`]; a purchase that has ended reports its end again, without a debit.
+    /// [`crate::Event::Purchase`]; a purchase that has ended reports its end again, without a debit.
     pub fn purchase_confirm(
         &mut self,
         now: Instant,
@@ -71,41 +64,6 @@ impl Engine {
 
     fn card_in_session(&self) -> Option<Pseudonym> {
         self.address.filter(|_| self.card.state == CardState::Ready)
-    }
-
-    /// Asks the card whether this PIN (ASCII digits) is right. The answer comes as [`Event::Pin`].
-    pub fn pin_verify(&mut self, now: Instant, pin: &[u8]) -> Result<Ticket, PurchaseError> {
-        let pin = PinBlock::from_ascii(pin).map_err(|_| PurchaseError::PinFormat)?;
-        self.pin_request(now, PinRequest::Verify(pin))
-    }
-
-    /// Gives the card another PIN (ASCII digits both). The answer comes as [`Event::Pin`]: whether
-    /// the old one was right, and then the new one is the card's.
-    pub fn pin_change(
-        &mut self,
-        now: Instant,
-        old: &[u8],
-        new: &[u8],
-    ) -> Result<Ticket, PurchaseError> {
-        let [old, new] = [old, new].map(PinBlock::from_ascii);
-        match (old, new) {
-            (Ok(old), Ok(new)) => self.pin_request(now, PinRequest::Change { old, new }),
-            _ => Err(PurchaseError::PinFormat),
-        }
-    }
-
-    fn pin_request(&mut self, now: Instant, request: PinRequest) -> Result<Ticket, PurchaseError> {
-        if self.card.state != CardState::Ready {
-            return Err(PurchaseError::NoCard);
-        }
-        if self.pins.len() >= Self::MAX_PINS {
-            return Err(PurchaseError::Full);
-        }
-        self.tickets = self.tickets.wrapping_add(1);
-        let ticket = Ticket(self.tickets);
-        self.pins.push_back((ticket, request));
-        self.turn(now);
-        Ok(ticket)
     }
 
     /// What a purchase wants of the card next.
@@ -150,29 +108,6 @@ impl Engine {
         self.purchases.settle_due(self.address?)
     }
 
-    pub(crate) fn pin_outcome(&mut self, answer: Answer) -> PinOutcome {
-        let outcome = match answer {
-            Ok(0x9000) => match card::PinAnswer::parse(&self.plain) {
-                Ok(answer) if answer.right => {
-                    self.card.pin_tries = Some(answer.tries);
-                    PinOutcome::Right
-                }
-                Ok(answer) => PinOutcome::Wrong { tries_left: answer.tries },
-                Err(_) => PinOutcome::Failed,
-            },
-            Err(ScpError::Refused(0x6983)) => PinOutcome::Blocked,
-            _ => PinOutcome::Failed,
-        };
-        match outcome {
-            PinOutcome::Wrong { tries_left } => self.card.pin_tries = Some(tries_left),
-            PinOutcome::Blocked => self.card.pin_tries = Some(0),
-            // The card opens rated programmes from now on.
-            PinOutcome::Right => self.ask_again(|s| s.word.status == AccessStatus::RATING),
-            PinOutcome::Failed => {}
-        }
-        outcome
-    }
-
     pub(crate) fn pin_answered(&mut self, txn: TxnId, answer: Answer) {
         let outcome = self.pin_outcome(answer);
         let Some(card) = self.address else { return };
@@ -211,14 +146,6 @@ impl Engine {
 
     pub(crate) fn balance_answered(&mut self, answer: Answer) {
         self.purchases.purse_told(told(answer, &self.plain), &mut self.out);
-    }
-
-    /// The card is gone: PINs are not kept for another one.
-    pub(crate) fn forget_pins(&mut self) {
-        while let Some((ticket, _)) = self.pins.pop_front() {
-            self.out.event(Event::Pin(PinAnswer { ticket, outcome: PinOutcome::Failed }));
-        }
-        self.purchases.forget_pins(&mut self.out);
     }
 }
 
