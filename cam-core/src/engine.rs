@@ -26,7 +26,7 @@ use crate::ecm::yields::{Turn, Yielded, Yields};
 use crate::emm::gate::EmmGate;
 use crate::emm::streams::EmmStreams;
 use crate::outbox::{Outbox, Todo};
-use crate::pin::PinRequest;
+use crate::pin::Pins;
 use crate::purchase::Purchases;
 use crate::report::Reports;
 use crate::session::Sessions;
@@ -35,9 +35,8 @@ use crate::session::stream::Held;
 use crate::stats::Latencies;
 use crate::{
     Access, Card, Config, ControlWords, Event, Filter, Handover, Input, Offer, Output,
-    PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId,
+    PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Transaction, TxnId,
 };
-use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use cam_types::{Instant, Pid, Pseudonym};
@@ -83,8 +82,7 @@ pub struct Engine {
     filters: Vec<Filter>,
     filters_stale: bool,
     purchases: Purchases,
-    pins: VecDeque<(Ticket, PinRequest)>,
-    tickets: u32,
+    pins: Pins,
     reports: Reports,
     rights: Vec<RightRow>,
     key_versions: Vec<SlotInfo>,
@@ -128,8 +126,7 @@ impl Engine {
             filters: Vec::new(),
             filters_stale: false,
             purchases: Purchases::load(&stored, config.box_key.clone(), config.terminal),
-            pins: VecDeque::new(),
-            tickets: 0,
+            pins: Pins::default(),
             reports: Reports::default(),
             rights: Vec::new(),
             key_versions: Vec::new(),

@@ -120,7 +120,7 @@ pub use engine::ca_pmt::{CaEnable, CaPmtReply};
 pub use event::{Card, CardState, Event};
 pub use filter::Filter;
 pub use names::{SessionId, StoreId, Ticket, TxnId};
-pub use pin::{PinAnswer, PinOutcome};
+pub use pin::outcome::{PinAnswer, PinOutcome};
 pub use purchase::error::PurchaseError;
 pub use purchase::offer::{Offer, OfferId, OfferKind};
 pub use purchase::outcome::{Outcome, Receipt, Transaction, TxnState};

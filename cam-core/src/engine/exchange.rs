@@ -5,7 +5,7 @@ use crate::card::link::{Exchange, Handshake, Link, Stage, Trouble};
 use crate::card::review::Review;
 use crate::engine::Engine;
 use crate::outbox::Todo;
-use crate::{CardState, Event, Outcome, PinAnswer, PinOutcome};
+use crate::{CardState, Event, Outcome};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cam_types::Instant;
@@ -188,11 +188,8 @@ impl Engine {
             Exchange::Emm => self.emm_answered(now, answer),
             Exchange::Rights => self.rights_answered(answer),
             Exchange::Balance => self.balance_answered(answer),
-            Exchange::Verify(ticket) => {
-                let outcome = self.pin_outcome(answer);
-                self.out.event(Event::Pin(PinAnswer { ticket, outcome }));
-            }
-            Exchange::VerifyFor(txn) => self.pin_answered(txn, answer),
+            Exchange::Verify(ticket) => self.pin_answered(ticket, answer),
+            Exchange::VerifyFor(txn) => self.purchase_pin_answered(txn, answer),
             Exchange::Purchase(txn) => self.purchase_answered(now, txn, answer),
             Exchange::Query(txn) => self.query_answered(now, txn, answer),
             Exchange::Review(txn) => self.review_answered(now, txn, answer),
@@ -233,9 +230,7 @@ impl Engine {
             Exchange::Info => self.refresh.info = true,
             Exchange::Report => self.report_lost(),
             Exchange::Ack => self.ack_lost(),
-            Exchange::Verify(ticket) => {
-                self.out.event(Event::Pin(PinAnswer { ticket, outcome: PinOutcome::Failed }));
-            }
+            Exchange::Verify(ticket) => self.pin_lost(ticket),
             Exchange::VerifyFor(txn) => {
                 self.purchases.reopen(txn, Outcome::PinRequired, &mut self.out);
             }

@@ -40,7 +40,8 @@ impl Engine {
     }
 
     /// Confirms a purchase. `pin` is ASCII digits, empty to try without. The answer comes as
-    /// [`crate::Event::Purchase`]; a purchase that has ended reports its end again, without a debit.
+    /// [`crate::Event::Purchase`]; a purchase that has ended reports its end again, without a
+    /// debit.
     pub fn purchase_confirm(
         &mut self,
         now: Instant,
@@ -108,7 +109,7 @@ impl Engine {
         self.purchases.settle_due(self.address?)
     }
 
-    pub(crate) fn pin_answered(&mut self, txn: TxnId, answer: Answer) {
+    pub(crate) fn purchase_pin_answered(&mut self, txn: TxnId, answer: Answer) {
         let outcome = self.pin_outcome(answer);
         let Some(card) = self.address else { return };
         self.purchases.pin_answered(txn, outcome, card, &mut self.out);
