@@ -228,8 +228,8 @@ impl Engine {
                 self.emm_lost(now);
             }
             Exchange::Info => self.refresh.info = true,
-            Exchange::Report => self.report_lost(),
-            Exchange::Ack => self.ack_lost(),
+            Exchange::Report => self.reports.lost(&mut self.out),
+            Exchange::Ack => self.reports.ack_lost(&mut self.out),
             Exchange::Verify(ticket) => self.pin_lost(ticket),
             Exchange::VerifyFor(txn) => {
                 self.purchases.reopen(txn, Outcome::PinRequired, &mut self.out);
