@@ -11,14 +11,14 @@ mod card;
 mod ecm;
 mod emm;
 mod exchange;
+mod pin;
 mod purchase;
 mod report;
 mod scrambling;
 mod session;
-mod settle;
 mod turns;
 
-use crate::card::link::{Exchange, Handshake, Link, PinRequest, Purse, Refresh};
+use crate::card::link::{Exchange, Handshake, Link, Refresh};
 use crate::card::pairing::Pairings;
 use crate::card::review::Review;
 use crate::ecm::memory::EcmMemory;
@@ -26,8 +26,8 @@ use crate::ecm::yields::{Turn, Yielded, Yields};
 use crate::emm::gate::EmmGate;
 use crate::emm::streams::EmmStreams;
 use crate::outbox::{Outbox, Todo};
-use crate::purchase::ledger::{Entry, Ledger};
-use crate::purchase::request::Requests;
+use crate::pin::Pins;
+use crate::purchase::Purchases;
 use crate::report::Reports;
 use crate::session::Sessions;
 use crate::session::programme::CardAbility;
@@ -35,9 +35,8 @@ use crate::session::stream::Held;
 use crate::stats::Latencies;
 use crate::{
     Access, Card, Config, ControlWords, Event, Filter, Handover, Input, Offer, Output,
-    PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
+    PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Transaction, TxnId,
 };
-use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use cam_types::{Instant, Pid, Pseudonym};
@@ -82,17 +81,11 @@ pub struct Engine {
     address: Option<Pseudonym>,
     filters: Vec<Filter>,
     filters_stale: bool,
-    ledger: Ledger,
-    requests: Requests,
-    /// Before this moment a purchase is not asked after again.
-    settle_after: Instant,
-    pins: VecDeque<(Ticket, PinRequest)>,
-    tickets: u32,
+    purchases: Purchases,
+    pins: Pins,
     reports: Reports,
     rights: Vec<RightRow>,
     key_versions: Vec<SlotInfo>,
-    wallet: Option<WalletInfo>,
-    purse: Purse,
     stats: Stats,
     latencies: Latencies,
     /// When the engine wants to be called again.
@@ -103,8 +96,6 @@ impl Engine {
     /// An engine that waits for a card. With [`Config::probe`] its first output asks for one.
     pub fn new(mut config: Config) -> Self {
         let stored = core::mem::take(&mut config.stored);
-        let ledger = Ledger::load(&stored);
-        let next = ledger.next_sequence();
         let polls = config.probe.is_some();
         let mut engine = Self {
             out: Outbox::new(config.event_queue),
@@ -134,16 +125,11 @@ impl Engine {
             address: None,
             filters: Vec::new(),
             filters_stale: false,
-            requests: Requests::new(config.box_key.clone(), config.terminal, next),
-            ledger,
-            settle_after: Instant::default(),
-            pins: VecDeque::new(),
-            tickets: 0,
+            purchases: Purchases::load(&stored, config.box_key.clone(), config.terminal),
+            pins: Pins::default(),
             reports: Reports::default(),
             rights: Vec::new(),
             key_versions: Vec::new(),
-            wallet: None,
-            purse: Purse::NotRead,
             stats: Stats::default(),
             latencies: Latencies::new(),
             deadline: None,
@@ -157,7 +143,7 @@ impl Engine {
 
     /// The rows that the storage must be asked for before [`Engine::new`].
     pub fn storage_keys() -> Vec<String> {
-        Pairings::keys().chain(Ledger::keys()).collect()
+        Pairings::keys().chain(Purchases::keys()).collect()
     }
 
     /// Takes one input. Call [`Engine::poll_output`] until it says [`Output::Wait`] after it.
@@ -176,8 +162,8 @@ impl Engine {
             Input::Words { session, ecm_pid, handover } => {
                 self.words_handed(now, session, ecm_pid, handover);
             }
-            Input::Stored(id) => self.stored(id),
-            Input::StoreFailed(id) => self.store_failed(id),
+            Input::Stored(id) => self.purchases.stored(id),
+            Input::StoreFailed(id) => self.purchases.store_failed(id, &mut self.out),
             Input::Timeout => {}
         }
         self.turn(now);
@@ -269,19 +255,17 @@ impl Engine {
 
     /// The purse, as read after the last change.
     pub fn wallet(&self) -> Option<WalletInfo> {
-        self.wallet
+        self.purchases.wallet()
     }
 
     /// How a purchase stands.
     pub fn purchase(&self, txn: TxnId) -> Result<Transaction, PurchaseError> {
-        self.ledger.of_txn(txn).map(|entry| entry.transaction()).ok_or(PurchaseError::NoTransaction)
+        self.purchases.transaction(txn)
     }
 
     /// The receipts of purchases made here, oldest first; also of those that were refunded.
     pub fn receipts(&self) -> impl Iterator<Item = (TxnId, Receipt)> + '_ {
-        let paid = |entry: &&Entry| matches!(entry.state(), TxnState::Paid | TxnState::Refunded);
-        let entries = self.ledger.entries().iter().filter(paid);
-        entries.filter_map(|entry| Some((entry.id, entry.receipt?)))
+        self.purchases.receipts()
     }
 
     /// The service keys' generations, as read after the last change.

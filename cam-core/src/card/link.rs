@@ -6,7 +6,7 @@ use crate::{Ticket, TxnId};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cam_types::Instant;
-use ecm_emm::card::{PinBlock, RightRow};
+use ecm_emm::card::RightRow;
 use gp::scp03;
 
 /// Where the card is.
@@ -120,19 +120,4 @@ pub(crate) enum Trouble {
     Line,
     /// The secure session: it is opened again.
     Session,
-}
-
-/// Whether the purse's counters were read in this session with the card.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Purse {
-    NotRead,
-    Read,
-    /// The card would not tell.
-    Refused,
-}
-
-/// What the subscriber wants of the card's PIN.
-pub(crate) enum PinRequest {
-    Verify(PinBlock),
-    Change { old: PinBlock, new: PinBlock },
 }

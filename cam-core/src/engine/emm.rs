@@ -157,7 +157,7 @@ impl Engine {
             self.key_versions.clear();
             self.reports.card_gone();
             self.rights.clear();
-            self.wallet = None;
+            self.purchases.other_card();
         }
         self.groups.clear();
         self.groups.extend(info.groups.iter().map(|(_, group)| *group));

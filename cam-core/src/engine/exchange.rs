@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One command at a time: how it goes to the card, and what its answer means.
 
-use crate::card::link::{Exchange, Handshake, Link, PinRequest, Purse, Stage, Trouble};
+use crate::card::link::{Exchange, Handshake, Link, Stage, Trouble};
 use crate::card::review::Review;
 use crate::engine::Engine;
 use crate::outbox::Todo;
-use crate::{CardState, Event, Outcome, PinAnswer, PinOutcome};
+use crate::{CardState, Event, Outcome};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cam_types::Instant;
 use core::time::Duration;
-use ecm_emm::card::{
-    AccessStatus, INS_CHANGE_PIN, INS_EMM, INS_INFO, INS_VERIFY, RightsPage, WalletInfo,
-    pairing_key_version,
-};
+use ecm_emm::card::{AccessStatus, INS_EMM, INS_INFO, RightsPage, pairing_key_version};
 use gp::scp03::{self, Initialize, ScpError};
-use zeroize::Zeroizing;
 
 /// What the card said, once the secure channel has taken its part off: the data is in
 /// `Engine::plain`.
 pub(crate) type Answer = Result<u16, ScpError>;
+
+/// The data of an answer that says that all is well.
+pub(crate) fn told(answer: Answer, plain: &[u8]) -> Option<&[u8]> {
+    (answer == Ok(0x9000)).then_some(plain)
+}
 
 impl Engine {
     /// SELECT of the CAS applet (`docs/spec/card.md`).
@@ -72,27 +73,6 @@ impl Engine {
         let Some(section) = self.emm.take() else { return false };
         build(self.channel.as_mut(), INS_EMM, [0; 2], section, &mut self.apdu);
         self.launch(Exchange::Emm, None);
-        true
-    }
-
-    /// VERIFY for its own sake, and CHANGE PIN, wait until no purchase holds the card.
-    pub(crate) fn send_pin(&mut self) -> bool {
-        if self.purchase_holds_the_card() {
-            return false;
-        }
-        let Some((ticket, request)) = self.pins.pop_front() else { return false };
-        match request {
-            PinRequest::Verify(pin) => {
-                self.send(Exchange::Verify(ticket), INS_VERIFY, 0, pin.expose());
-            }
-            PinRequest::Change { old, new } => {
-                let mut both = Zeroizing::new([0; 16]);
-                both.iter_mut()
-                    .zip(old.expose().iter().chain(new.expose()))
-                    .for_each(|(to, from)| *to = *from);
-                self.send(Exchange::Verify(ticket), INS_CHANGE_PIN, 0, both.as_slice());
-            }
-        }
         true
     }
 
@@ -208,14 +188,11 @@ impl Engine {
             Exchange::Emm => self.emm_answered(now, answer),
             Exchange::Rights => self.rights_answered(answer),
             Exchange::Balance => self.balance_answered(answer),
-            Exchange::Verify(ticket) => {
-                let outcome = self.pin_outcome(answer);
-                self.out.event(Event::Pin(PinAnswer { ticket, outcome }));
-            }
-            Exchange::VerifyFor(txn) => self.pin_answered(txn, answer),
+            Exchange::Verify(ticket) => self.pin_answered(ticket, answer),
+            Exchange::VerifyFor(txn) => self.purchase_pin_answered(txn, answer),
             Exchange::Purchase(txn) => self.purchase_answered(now, txn, answer),
             Exchange::Query(txn) => self.query_answered(now, txn, answer),
-            Exchange::Review(txn) => self.review_answered(txn, answer),
+            Exchange::Review(txn) => self.review_answered(now, txn, answer),
             Exchange::Report => self.report_answered(answer),
             Exchange::Ack => self.ack_answered(answer),
             Exchange::Forgotten => {}
@@ -251,13 +228,15 @@ impl Engine {
                 self.emm_lost(now);
             }
             Exchange::Info => self.refresh.info = true,
-            Exchange::Report => self.report_lost(),
-            Exchange::Ack => self.ack_lost(),
-            Exchange::Verify(ticket) => {
-                self.out.event(Event::Pin(PinAnswer { ticket, outcome: PinOutcome::Failed }));
+            Exchange::Report => self.reports.lost(&mut self.out),
+            Exchange::Ack => self.reports.ack_lost(&mut self.out),
+            Exchange::Verify(ticket) => self.pin_lost(ticket),
+            Exchange::VerifyFor(txn) => {
+                self.purchases.reopen(txn, Outcome::PinRequired, &mut self.out);
             }
-            Exchange::VerifyFor(txn) => self.reopen(txn, Outcome::PinRequired),
-            Exchange::Purchase(txn) | Exchange::Query(txn) => self.unsettled(txn),
+            Exchange::Purchase(txn) | Exchange::Query(txn) => {
+                self.purchases.unsettled(txn, &mut self.out);
+            }
             Exchange::Select
             | Exchange::Initialize
             | Exchange::Authenticate
@@ -322,7 +301,7 @@ impl Engine {
     fn ready(&mut self, channel: scp03::Session) {
         self.channel = Some(channel);
         self.link = Link::Up(Stage::Ready);
-        self.purse = Purse::NotRead;
+        self.purchases.session_begins();
         self.stats.channels += 1;
         self.card.pairing_slot = self.pairings.current().map(|pairing| pairing.slot);
         self.out.push(Todo::Ladder);
@@ -331,25 +310,6 @@ impl Engine {
         self.review = Review::default();
         self.ask_again(|_| true);
         self.set_card(CardState::Ready, AccessStatus::PENDING);
-    }
-
-    fn balance_answered(&mut self, answer: Answer) {
-        self.purse = Purse::Refused;
-        if answer != Ok(0x9000) {
-            return;
-        }
-        let wallet = match WalletInfo::parse(&self.plain) {
-            Ok(wallet) => wallet,
-            Err(why) => {
-                log::warn!("the card's balance is not readable: {why}");
-                return;
-            }
-        };
-        self.purse = Purse::Read;
-        if self.wallet != Some(wallet) {
-            self.wallet = Some(wallet);
-            self.out.event(Event::Wallet(wallet));
-        }
     }
 
     fn rights_answered(&mut self, answer: Answer) {

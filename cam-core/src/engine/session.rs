@@ -152,7 +152,7 @@ impl Engine {
             if session.streams.iter().any(|stream| stream.held == Held::AnswerDue) {
                 continue;
             }
-            let settles = self.ledger.settles(session.id);
+            let settles = self.purchases.settles(session.id);
             let access = session_access(session, &self.card, settles, now);
             if access != session.access {
                 session.access = access;
