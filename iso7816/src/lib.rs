@@ -2,7 +2,7 @@
 //! The contact interface of a card: APDU, answer to reset, PPS, T=0, T=1 and T=14 as machines
 //! without a port or a clock.
 //!
-//! - [`apdu`] has commands, responses and status words, with short and extended lengths; [`atr`]
+//! - [`apdu`] has commands and responses, with short and extended lengths; [`atr`]
 //!   the answer to reset, strictly or tolerantly; [`pps`] the agreement on another rate; [`etu`]
 //!   what all times are counted in.
 //! - [`t0`], [`t1`] and [`t14`] are the host's ends of the three protocols. The block codec of T=1
