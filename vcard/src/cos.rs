@@ -144,7 +144,7 @@ impl Cos {
         let command = Command::parse(apdu).map_err(|_| StatusWord::WRONG_LENGTH)?;
         if command.cla & 0x03 != 0 {
             // Logical channels other than the basic one.
-            return Err(StatusWord(0x6881).into());
+            return Err(StatusWord::NO_CHANNEL.into());
         }
         if (command.cla, command.ins) == (0x00, 0xA4) {
             return self.select(vault, random, &command).map(ok);
@@ -202,10 +202,8 @@ impl Cos {
 
     /// CARD BLOCK leaves the issuer's domain alone.
     fn not_locked(vault: &Vault) -> Result<(), Stop> {
-        // ISO/IEC 7816-4: function not supported, which PBOC says of what is blocked.
-        const BLOCKED: StatusWord = StatusWord(0x6A81);
         let locked = vault.objects().issuer.get(Context::ISSUER)?.locked;
-        if locked { Err(BLOCKED.into()) } else { Ok(()) }
+        if locked { Err(StatusWord::APPLICATION_BLOCKED.into()) } else { Ok(()) }
     }
 
     fn end_session(&mut self) {

@@ -38,9 +38,9 @@ use crate::purchase::{self, Debiting, Purchase, PurchaseError};
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
 use crate::secure_messaging::{Challenge, SecureKey};
-use crate::transaction::{PurseStatus, TransactionType};
+use crate::transaction::TransactionType;
 use alloc::vec::Vec;
-use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
+use cam_types::{BcdDate, BcdTime, Fen, StatusWord, TerminalId};
 use core::fmt;
 
 /// A compound purchase that the card has not heard of yet.
@@ -115,7 +115,7 @@ impl Updating {
     /// Reads the card's answer.
     pub fn updated(self, response: &[u8]) -> Result<Updated, PurchaseError> {
         match split(response).map_err(PurchaseError::Malformed)? {
-            (_, PurseStatus::OK) => Ok(Updated(self.initialized)),
+            (_, StatusWord::OK) => Ok(Updated(self.initialized)),
             (_, sw) => Err(PurchaseError::Refused(Refusal::new(Step::Update, sw))),
         }
     }

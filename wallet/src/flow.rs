@@ -32,9 +32,9 @@ use crate::record::LogRecord;
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
 use crate::select::{Select, SelectError};
-use crate::transaction::{Account, PurseStatus, TransactionType};
+use crate::transaction::{Account, TransactionType};
 use alloc::vec::Vec;
-use cam_types::{BcdDate, BcdTime, Fen};
+use cam_types::{BcdDate, BcdTime, Fen, StatusWord};
 use core::fmt;
 use gate::PassageError;
 use host::HostError;
@@ -196,7 +196,7 @@ impl<'p> Purse<'p> {
     pub fn open(port: &'p mut dyn CardPort, scheme: &Scheme<'_>) -> Result<Self, FlowError> {
         let select = Select::new(scheme.aid);
         let mut answer = port.transmit(&select.command());
-        if matches!(answer.as_deref(), Some(&[0x67, 0x00])) {
+        if answer.as_deref() == Some(&StatusWord::WRONG_LENGTH.to_be_bytes()) {
             answer = port.transmit(&select.command_without_le());
         }
         let answer = answer.ok_or(SelectError::NoAnswer)?;
@@ -318,7 +318,7 @@ impl<'p> Purse<'p> {
     pub fn prove(&mut self, kind: TransactionType, sequence: [u8; 2]) -> Result<Proof, FlowError> {
         let answer = self.read(&prove_command(kind, sequence))?;
         let (data, sw) = split(&answer).map_err(ReadError::Malformed)?;
-        if sw != PurseStatus::OK {
+        if sw != StatusWord::OK {
             return Err(ReadError::Refused(Refusal::new(Step::Prove, sw)).into());
         }
         Ok(Proof::parse(data).map_err(ReadError::Malformed)?)

@@ -7,10 +7,12 @@ use crate::keys::{LoadKey, SessionKey, TacKey};
 use crate::mac::Mac;
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
-use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use crate::transaction::{Transaction, TransactionType};
 use crate::unsettled::Unsettled;
 use alloc::vec::Vec;
-use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
+use cam_types::{
+    BcdDate, BcdTime, DecodeError, Fen, Reader, StatusWord, TerminalId, TerminalSequence,
+};
 use core::fmt;
 
 /// A load that the card has not heard of yet.
@@ -165,7 +167,7 @@ impl Load {
     /// Reads the card's answer.
     pub fn initialized(self, response: &[u8]) -> Result<Initialized, LoadError> {
         let (data, sw) = split(response).map_err(LoadError::Malformed)?;
-        if sw != PurseStatus::OK {
+        if sw != StatusWord::OK {
             return Err(LoadError::Refused(Refusal::new(Step::InitializeLoad, sw)));
         }
         let mut initialized = Initialized::parse(self, data).map_err(LoadError::Malformed)?;

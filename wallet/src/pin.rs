@@ -10,9 +10,8 @@ use crate::mac::{Mac, halves, xor};
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
 use crate::secure_messaging::{Challenge, SecureKey, SecuredError, done};
-use crate::transaction::PurseStatus;
 use alloc::vec::Vec;
-use cam_types::{Key, Secret};
+use cam_types::{Key, Secret, StatusWord};
 use core::fmt;
 use zeroize::Zeroizing;
 
@@ -44,10 +43,10 @@ pub enum PinAnswer {
         /// Tries left.
         tries: u8,
         /// As the card said it.
-        status: PurseStatus,
+        status: StatusWord,
     },
     /// The PIN is blocked: no PIN is taken, right or wrong, until it is unblocked.
-    Blocked(PurseStatus),
+    Blocked(StatusWord),
     /// The card refused for another reason. No try was lost.
     Refused(Refusal),
     /// No answer came, or none that can be read: a try may be lost. Ask the cardholder before
@@ -138,11 +137,14 @@ impl Change {
 impl PinAnswer {
     fn of(response: Option<&[u8]>) -> Self {
         let Some(Ok((&[], status))) = response.map(split) else { return Self::Lost };
-        match status.0 {
-            0x9000 => Self::Right,
-            0x63C0..=0x63CF => Self::Wrong { tries: status.0 as u8 & 0x0F, status },
-            0x6C00..=0x6CFF => Self::Wrong { tries: status.0 as u8, status },
-            _ => match Refusal::new(Step::Pin, status) {
+        if status == StatusWord::OK {
+            return Self::Right;
+        }
+        // Cards that count in 6Cxx, which means something else in the standard.
+        let tries = status.counter().or_else(|| (status.sw1() == 0x6C).then_some(status.sw2()));
+        match tries {
+            Some(tries) => Self::Wrong { tries, status },
+            None => match Refusal::new(Step::Pin, status) {
                 Refusal { reason: Reason::PinBlocked, .. } => Self::Blocked(status),
                 Refusal { reason: Reason::Other | Reason::Memory, .. } => Self::Lost,
                 refusal => Self::Refused(refusal),

@@ -9,10 +9,12 @@ use crate::mac::Mac;
 use crate::psam::{CardIdentity, Psam, SamError, SamPurchase};
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
-use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use crate::transaction::{Transaction, TransactionType};
 use crate::unsettled::Unsettled;
 use alloc::vec::Vec;
-use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
+use cam_types::{
+    BcdDate, BcdTime, DecodeError, Fen, Reader, StatusWord, TerminalId, TerminalSequence,
+};
 use core::fmt;
 
 /// A purchase that the card has not heard of yet.
@@ -187,7 +189,7 @@ impl Purchase {
     /// What the card says, whether or not it could pay.
     pub(crate) fn answered(self, response: &[u8]) -> Result<Initialized, PurchaseError> {
         match split(response).map_err(PurchaseError::Malformed)? {
-            (data, PurseStatus::OK) => {
+            (data, StatusWord::OK) => {
                 Initialized::parse(self, data).map_err(PurchaseError::Malformed)
             }
             (_, sw) => Err(PurchaseError::Refused(Refusal::new(Step::InitializeDebit, sw))),

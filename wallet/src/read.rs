@@ -4,8 +4,8 @@
 use crate::record::LogRecord;
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
-use crate::transaction::{Account, PurseStatus};
-use cam_types::{DecodeError, Fen};
+use crate::transaction::Account;
+use cam_types::{DecodeError, Fen, StatusWord};
 use core::fmt;
 
 /// GET BALANCE.
@@ -91,7 +91,7 @@ impl core::error::Error for ReadError {}
 /// The data of an answer to a command that only reads.
 pub(crate) fn answer(response: &[u8]) -> Result<&[u8], ReadError> {
     match split(response).map_err(ReadError::Malformed)? {
-        (data, PurseStatus::OK) => Ok(data),
+        (data, StatusWord::OK) => Ok(data),
         (_, sw) => Err(ReadError::Refused(Refusal::new(Step::Read, sw))),
     }
 }

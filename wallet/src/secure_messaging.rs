@@ -6,9 +6,8 @@ use crate::cipher::{Block, des_decrypt, des_encrypt, triple_des_decrypt, triple_
 use crate::mac::{Mac, mac, retail_mac};
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
-use crate::transaction::PurseStatus;
 use alloc::vec::Vec;
-use cam_types::{DecodeError, Key, Secret};
+use cam_types::{DecodeError, Key, Secret, StatusWord};
 use core::fmt;
 use zeroize::Zeroizing;
 
@@ -30,13 +29,13 @@ impl ChallengeLength {
     /// Reads the card's answer.
     pub fn answer(self, response: &[u8]) -> Result<Challenge, SecuredError> {
         match (self, split(response).map_err(SecuredError::Malformed)?) {
-            (Self::Four, (&[a, b, c, d], PurseStatus::OK)) => {
+            (Self::Four, (&[a, b, c, d], StatusWord::OK)) => {
                 Ok(Challenge([a, b, c, d, 0, 0, 0, 0]))
             }
-            (Self::Eight, (&[a, b, c, d, e, f, g, h], PurseStatus::OK)) => {
+            (Self::Eight, (&[a, b, c, d, e, f, g, h], StatusWord::OK)) => {
                 Ok(Challenge([a, b, c, d, e, f, g, h]))
             }
-            (_, (_, PurseStatus::OK)) => Err(SecuredError::Malformed(DecodeError::Missing(
+            (_, (_, StatusWord::OK)) => Err(SecuredError::Malformed(DecodeError::Missing(
                 "challenge of the length asked for",
             ))),
             (_, (_, sw)) => Err(SecuredError::Refused(Refusal::new(Step::Read, sw))),
@@ -159,7 +158,7 @@ impl Order {
 /// Reads the answer to a command under secure messaging that brings no data.
 pub(crate) fn done(response: Option<&[u8]>) -> Result<(), SecuredError> {
     match split(response.ok_or(SecuredError::Lost)?).map_err(SecuredError::Malformed)? {
-        (_, PurseStatus::OK) => Ok(()),
+        (_, StatusWord::OK) => Ok(()),
         (_, sw) => Err(SecuredError::Refused(Refusal::new(Step::Secured, sw))),
     }
 }

@@ -4,9 +4,8 @@
 use crate::card::ApplicationData;
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
-use crate::transaction::PurseStatus;
 use alloc::vec::Vec;
-use cam_types::{DecodeError, Reader};
+use cam_types::{DecodeError, Reader, StatusWord};
 use core::fmt;
 
 /// What a terminal asks for: an application by its AID.
@@ -29,7 +28,7 @@ pub struct Selected {
 #[non_exhaustive]
 pub enum SelectError {
     /// The card has no such application.
-    NotOurs(PurseStatus),
+    NotOurs(StatusWord),
     /// The card selected another application.
     OtherName(Vec<u8>),
     /// The card refused the command.
@@ -84,7 +83,7 @@ impl Select {
     /// Reads the card's answer.
     pub fn answer(self, response: &[u8]) -> Result<Selected, SelectError> {
         let (data, sw) = split(response).map_err(SelectError::Malformed)?;
-        if sw != PurseStatus::OK {
+        if sw != StatusWord::OK {
             return Err(match Refusal::new(Step::Select, sw) {
                 Refusal { reason: Reason::NoApplication, status } => SelectError::NotOurs(status),
                 refusal => SelectError::Refused(refusal),

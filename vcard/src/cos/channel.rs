@@ -128,7 +128,7 @@ impl Channel {
             challenge.authenticate(header, command.data).map_err(|error| match error {
                 ScpError::Malformed(_) => StatusWord::WRONG_P1P2,
                 // The cryptogram does not verify.
-                _ => StatusWord(0x6300),
+                _ => StatusWord::AUTHENTICATION_FAILED,
             })?;
         if let Peer::Administrator { kvn } = peer {
             isd::count_session(vault, kvn)?;

@@ -3,15 +3,12 @@
 
 use super::Purse;
 use super::data::expect;
-use super::file::{NO_ROOM, binary_name, record_name};
-use super::secure::ENDED;
+use super::file::{binary_name, record_name};
 use super::store::{FixedKey, State};
-use crate::binary::OUT_OF_FILE;
 use crate::context::Context;
 use crate::isd;
 use crate::stop::Stop;
 use iso7816::apdu::{Command, StatusWord};
-use wallet::PurseStatus;
 
 impl Purse<'_> {
     /// Whether the purse takes this command as it stands.
@@ -21,8 +18,8 @@ impl Purse<'_> {
             (State::Active, ..) => Ok(()),
             // What it takes to unblock it, or to end it.
             (State::Blocked, 0x00, 0x84) | (State::Blocked, 0x84, 0x16 | 0x18 | 0x1E) => Ok(()),
-            (State::Blocked, ..) => Err(PurseStatus::BLOCKED.into()),
-            (State::Ended, ..) => Err(ENDED.into()),
+            (State::Blocked, ..) => Err(StatusWord::APPLICATION_BLOCKED.into()),
+            (State::Ended, ..) => Err(StatusWord::BLOCKED_FOR_GOOD.into()),
         }
     }
 
@@ -31,7 +28,10 @@ impl Purse<'_> {
         let data = self.protected(command, FixedKey::Maintenance)?;
         self.carry_out_at_home(|purse| {
             let rest = file.octets_mut(purse).get_mut(offset..).filter(|rest| !rest.is_empty());
-            let place = rest.ok_or(OUT_OF_FILE)?.get_mut(..data.len()).ok_or(NO_ROOM)?;
+            let place = rest
+                .ok_or(StatusWord::OUT_OF_FILE)?
+                .get_mut(..data.len())
+                .ok_or(StatusWord::NO_ROOM)?;
             place.copy_from_slice(data);
             Ok(())
         })

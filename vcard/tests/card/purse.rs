@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The purse at a terminal and a host: the flows of `wallet` against the card.
 
-use cam_types::{BcdDate, BcdTime, Fen, Key, Secret, TerminalId, TerminalSequence};
+use cam_types::{BcdDate, BcdTime, Fen, Key, Secret, StatusWord, TerminalId, TerminalSequence};
 use ecm_emm::card::AID_PURSE;
 use hex_literal::hex;
 use system_tests::demo::*;
@@ -13,7 +13,7 @@ use wallet::proof::Settlement;
 use wallet::psam::{CardIdentity, SoftPsam};
 use wallet::purchase::{Debit, Purchase, PurchaseError};
 use wallet::refusal::Step;
-use wallet::{LogRecord, PurseStatus, Refusal, TransactionType};
+use wallet::{LogRecord, Refusal, TransactionType};
 
 pub(crate) const DATE: BcdDate = BcdDate(hex!("20261201"));
 pub(crate) const TIME: BcdTime = BcdTime(hex!("200000"));
@@ -125,7 +125,7 @@ fn a_load_wants_the_pin_at_a_contact_reader() {
                 refused,
                 Err(LoadError::Refused(Refusal::new(
                     Step::InitializeLoad,
-                    PurseStatus::SECURITY_STATUS
+                    StatusWord::SECURITY_STATUS
                 )))
             );
             assert_eq!(send(&mut card, &hex!("0020000004 40962718")).1, 0x9000);
@@ -179,7 +179,7 @@ fn refusals() {
     }
     let error =
         purchase(10_001).initialized(&purse().transmit(&purchase(10_001).command()).unwrap());
-    let funds = Refusal::new(Step::InitializeDebit, PurseStatus::INSUFFICIENT_BALANCE);
+    let funds = Refusal::new(Step::InitializeDebit, StatusWord::INSUFFICIENT_BALANCE);
     assert_eq!(error, Err(PurchaseError::Refused(funds)));
 }
 

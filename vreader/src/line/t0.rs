@@ -182,7 +182,7 @@ impl T0 {
             self.actions.transmit(&[NULL]);
         }
         let Some((data, sw)) = response.split_last_chunk::<2>() else {
-            return self.finish([0x6F, 0x00]);
+            return self.finish(StatusWord::NO_DIAGNOSIS.to_be_bytes());
         };
         if data.is_empty() {
             self.finish(*sw);

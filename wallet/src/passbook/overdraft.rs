@@ -10,10 +10,12 @@ use crate::mac::Mac;
 use crate::overdraft_limit::OverdraftLimit;
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
-use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use crate::transaction::{Transaction, TransactionType};
 use crate::unsettled::Unsettled;
 use alloc::vec::Vec;
-use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
+use cam_types::{
+    BcdDate, BcdTime, DecodeError, Fen, Reader, StatusWord, TerminalId, TerminalSequence,
+};
 
 /// An update that the card has not heard of yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -99,7 +101,7 @@ impl OverdraftUpdate {
     /// Reads the card's answer.
     pub fn initialized(self, response: &[u8]) -> Result<Initialized, PassbookError> {
         match split(response).map_err(PassbookError::Malformed)? {
-            (data, PurseStatus::OK) => {
+            (data, StatusWord::OK) => {
                 Initialized::parse(self, data).map_err(PassbookError::Malformed)
             }
             (_, sw) => Err(PassbookError::Refused(Refusal::new(Step::InitializeDebit, sw))),

@@ -9,9 +9,8 @@ use crate::cipher::Block;
 use crate::mac::Mac;
 use crate::port::CardPort;
 use crate::response::split;
-use crate::transaction::PurseStatus;
 use alloc::vec::Vec;
-use cam_types::{DecodeError, Reader, TerminalId, TerminalSequence};
+use cam_types::{DecodeError, Reader, StatusWord, TerminalId, TerminalSequence};
 
 /// A PSAM that is a card of its own, at another reader than the purse.
 ///
@@ -88,10 +87,10 @@ impl<P: CardPort> Psam for CardPsam<P> {
         }
         let answer = exchange(&mut self.port, &init_sam_for_purchase(purchase));
         let answer = answer.map_err(|error| match error {
-            SamError::Refused(PurseStatus::NO_KEY | KEY_NOT_FOUND) => {
+            SamError::Refused(StatusWord::NO_KEY | StatusWord::REFERENCE_NOT_FOUND) => {
                 SamError::NoKey { version: purchase.key_version, algorithm: purchase.algorithm }
             }
-            SamError::Refused(PurseStatus::COUNTER_EXHAUSTED) => SamError::Exhausted,
+            SamError::Refused(StatusWord::COUNTER_EXHAUSTED) => SamError::Exhausted,
             other => other,
         })?;
         parse(&answer, "answer", |r| {
@@ -105,14 +104,11 @@ impl<P: CardPort> Psam for CardPsam<P> {
         apdu.extend(mac2.0);
         match exchange(&mut self.port, &apdu) {
             Ok(_) => Ok(()),
-            Err(SamError::Refused(PurseStatus::WRONG_MAC)) => Err(SamError::WrongMac2),
+            Err(SamError::Refused(StatusWord::WRONG_MAC)) => Err(SamError::WrongMac2),
             Err(error) => Err(error),
         }
     }
 }
-
-/// ISO/IEC 7816-4: referenced data not found.
-const KEY_NOT_FOUND: PurseStatus = PurseStatus(0x6A88);
 
 fn init_sam_for_purchase(purchase: &SamPurchase<'_>) -> Vec<u8> {
     let transaction = &purchase.transaction;
@@ -136,7 +132,7 @@ fn init_sam_for_purchase(purchase: &SamPurchase<'_>) -> Vec<u8> {
 fn exchange(port: &mut impl CardPort, command: &[u8]) -> Result<Vec<u8>, SamError> {
     let mut response = port.transmit(command).ok_or(SamError::NoAnswer)?;
     let (data, sw) = split(&response).map_err(SamError::Malformed)?;
-    if sw != PurseStatus::OK {
+    if sw != StatusWord::OK {
         return Err(SamError::Refused(sw));
     }
     let len = data.len();
