@@ -41,6 +41,7 @@
 #[cfg(feature = "meter")]
 extern crate std;
 
+mod aid;
 mod fen;
 mod id;
 mod instant;
@@ -51,6 +52,7 @@ mod secret;
 mod status_word;
 mod time;
 
+pub use aid::Aid;
 pub use fen::{Fen, ParseFenError};
 pub use id::{
     CaSystemId, CardId, ChannelId, Epoch, EventId, OperatorId, PackageId, Parity, Pid, Pseudonym,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The card as a reader sees it: power, APDUs, and the bench's view of what is inside.
 
-use crate::aid::Aid;
 use crate::atr;
 use crate::cos::Cos;
 use crate::factory;
@@ -14,7 +13,7 @@ use crate::psam;
 use crate::random::Random;
 use crate::stop::Stop;
 use crate::vault::{self, Unusable, Vault};
-use cam_types::DecodeError;
+use cam_types::{Aid, DecodeError};
 use ecm_emm::card::{EmmOutcome, EmmResult, INS_EMM};
 use std::fmt;
 use std::io;

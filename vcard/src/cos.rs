@@ -8,7 +8,6 @@
 
 mod channel;
 
-use crate::aid::Aid;
 use crate::cas::{Cas, CasRam};
 use crate::context::Context;
 use crate::interface::Interface;
@@ -18,6 +17,7 @@ use crate::purse::{self, Purse, PurseRam};
 use crate::random::Random;
 use crate::stop::Stop;
 use crate::vault::Vault;
+use cam_types::Aid;
 use channel::Channel;
 use ecm_emm::card::INS_EMM;
 use gp::scp03::{INS_EXTERNAL_AUTHENTICATE, INS_INITIALIZE_UPDATE};

@@ -3,11 +3,11 @@
 
 pub(crate) mod store;
 
-use crate::aid::Aid;
 use crate::context::{Context, Violation};
 use crate::firewall::Objects;
 use crate::stop::Stop;
 use crate::vault::Vault;
+use cam_types::Aid;
 use iso7816::apdu::{Command, StatusWord};
 use store::{FIRST_KVN, KeySet};
 

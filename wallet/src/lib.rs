@@ -106,6 +106,3 @@ pub use profile::Profile;
 pub use record::LogRecord;
 pub use refusal::{Reason, Refusal};
 pub use transaction::{Account, Transaction, TransactionType};
-
-/// The purse application of our card.
-pub const PURSE_AID: [u8; 9] = [0xA0, 0x00, 0x00, 0x00, 0x03, 0x86, 0x98, 0x07, 0x01];

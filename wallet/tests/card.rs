@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whose card it is, what its keys come by, and what was met on it.
 
-use cam_types::{BcdDate, BcdTime, Fen, Secret, StatusWord, TerminalId, TerminalSequence};
+use cam_types::{Aid, BcdDate, BcdTime, Fen, Secret, StatusWord, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use wallet::card::{ApplicationData, AuthenticationCode, IdentityError, Level};
 use wallet::keys::PurchaseKey;
@@ -10,7 +10,7 @@ use wallet::purchase::{Debit, Purchase};
 use wallet::read::ReadError;
 use wallet::refusal::Step;
 use wallet::select::{Select, SelectError};
-use wallet::{LogRecord, Met, PURSE_AID, Profile, Refusal, Transaction, TransactionType};
+use wallet::{LogRecord, Met, Profile, Refusal, Transaction, TransactionType};
 
 /// Source: EF 0015 of transcript applet-01-load.
 const EF15: [u8; 30] = hex!("A000000000000001 02 10 00001234567890123456 20240101 20341231 5555");
@@ -34,7 +34,7 @@ fn application_data() {
 
 #[test]
 fn a_selected_application() {
-    let select = || Select::new(&PURSE_AID);
+    let select = || Select::new(Aid::PURSE.octets());
     assert_eq!(select().command(), hex!("00 A4 04 00 09 A00000000386980701 00"));
     assert_eq!(select().command_without_le(), hex!("00 A4 04 00 09 A00000000386980701"));
     let bare = hex!("6F0B 8409A00000000386980701 9000");
@@ -44,7 +44,10 @@ fn a_selected_application() {
     full.extend([0x90, 0x00]);
     assert_eq!(select().answer(&full).unwrap().application, Some(application()));
     // The first application of that beginning has another name, and is taken.
-    assert_eq!(Select::new(&PURSE_AID[..5]).answer(&bare).unwrap().aid, PURSE_AID);
+    assert_eq!(
+        Select::new(&Aid::PURSE.octets()[..5]).answer(&bare).unwrap().aid,
+        Aid::PURSE.octets()
+    );
     let other = select().answer(&hex!("6F0B 8409A00000000386980702 9000"));
     assert_eq!(other, Err(SelectError::OtherName(hex!("A00000000386980702").to_vec())));
 }

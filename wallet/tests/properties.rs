@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whatever the card says: no flow panics, and no answer but the right one ends a commit.
 
-use cam_types::{BcdDate, BcdTime, Fen, Secret, StatusWord, TerminalId, TerminalSequence};
+use cam_types::{Aid, BcdDate, BcdTime, Fen, Secret, StatusWord, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use proptest::prelude::*;
 use wallet::card::{ApplicationData, AuthenticationCode};
@@ -16,7 +16,7 @@ use wallet::purchase::{Debit, Debiting};
 use wallet::read::{LogReading, balance};
 use wallet::secure_messaging::{ChallengeLength, Order};
 use wallet::select::Select;
-use wallet::{LogRecord, Mac, PURSE_AID, Refusal, Transaction, TransactionType};
+use wallet::{LogRecord, Mac, Refusal, Transaction, TransactionType};
 
 const KEY: [u8; 16] = hex!("00112233445566778899AABBCCDDEEFF");
 const TERMINAL: TerminalId = TerminalId::new(hex!("001122334455"));
@@ -131,7 +131,7 @@ proptest! {
     #[test]
     fn whatever_a_card_says_nothing_panics(response in answer(), octets in prop::collection::vec(any::<u8>(), 0..64)) {
         for response in [&response, &octets] {
-            let _ = Select::new(&PURSE_AID).answer(response);
+            let _ = Select::new(Aid::PURSE.octets()).answer(response);
             let _ = ApplicationData::answer(response);
             let _ = AuthenticationCode::answer(response);
             let _ = balance(response);
@@ -157,7 +157,7 @@ proptest! {
     )) {
         let mut response = octets;
         response.extend([0x90, 0x00]);
-        let _ = Select::new(&PURSE_AID).answer(&response);
+        let _ = Select::new(Aid::PURSE.octets()).answer(&response);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Status words of all kinds of cards, and that each error says what happened to the money.
 
-use cam_types::{Fen, StatusWord, TerminalId};
+use cam_types::{Aid, Fen, StatusWord, TerminalId};
 use hex_literal::hex;
 use wallet::compound::CompoundPurchase;
 use wallet::load::{Load, LoadError};
@@ -9,7 +9,7 @@ use wallet::psam::SamError;
 use wallet::purchase::{Purchase, PurchaseError};
 use wallet::refusal::Step;
 use wallet::select::{Select, SelectError};
-use wallet::{PURSE_AID, Profile, Reason, Refusal};
+use wallet::{Profile, Reason, Refusal};
 
 const TERMINAL: TerminalId = TerminalId::new(hex!("001122334455"));
 
@@ -113,7 +113,7 @@ fn errors_say_what_happened_to_the_money() {
         let load = Load::new(1, Fen::new(350), TERMINAL).unwrap();
         load.initialized(&u16::to_be_bytes(status)).map(drop).unwrap_err()
     };
-    let select = |response: &[u8]| Select::new(&PURSE_AID).answer(response).unwrap_err();
+    let select = |response: &[u8]| Select::new(Aid::PURSE.octets()).answer(response).unwrap_err();
     let zero = Purchase::new(1, Fen::ZERO, TERMINAL).unwrap_err();
     let limit = Purchase::new(1, Fen::new(350), TERMINAL).unwrap().within(Fen::new(300));
     let maximum = Load::new(1, Fen::new(350), TERMINAL).unwrap().within(Fen::new(300));

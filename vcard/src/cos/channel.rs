@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Secure channels: with a paired box, and with whoever administers the card.
 
-use crate::aid::Aid;
 use crate::cas::store::{PAIRINGS, Pairing};
 use crate::context::Context;
 use crate::isd;
@@ -9,7 +8,7 @@ use crate::isd::store::FIRST_KVN;
 use crate::random::Random;
 use crate::stop::Stop;
 use crate::vault::Vault;
-use cam_types::{Key, StbId};
+use cam_types::{Aid, Key, StbId};
 use ecm_emm::card::pairing_key_version;
 use ecm_emm::keys::pairing_keys;
 use gp::scp03::card::{Challenge, Session};
