@@ -45,6 +45,7 @@ mod aid;
 mod fen;
 mod id;
 mod instant;
+pub mod interindustry;
 #[cfg(feature = "meter")]
 pub mod meter;
 mod reader;

@@ -18,6 +18,7 @@ use crate::random::Random;
 use crate::stop::Stop;
 use crate::vault::Vault;
 use cam_types::Aid;
+use cam_types::interindustry::{INS_READ_BINARY, INS_SELECT};
 use channel::Channel;
 use ecm_emm::card::INS_EMM;
 use gp::scp03::{INS_EXTERNAL_AUTHENTICATE, INS_INITIALIZE_UPDATE};
@@ -146,7 +147,7 @@ impl Cos {
             // Logical channels other than the basic one.
             return Err(StatusWord::NO_CHANNEL.into());
         }
-        if (command.cla, command.ins) == (0x00, 0xA4) {
+        if (command.cla, command.ins) == (0x00, INS_SELECT) {
             return self.select(vault, random, &command).map(ok);
         }
         if self.interface == Interface::Contactless && self.selected != Selected::Purse {
@@ -283,7 +284,7 @@ impl Cos {
     ) -> Result<Vec<u8>, Stop> {
         match self.selected {
             // The files of a secure module's root.
-            Selected::Issuer if (command.cla, command.ins) == (0x00, 0xB0) => {
+            Selected::Issuer if (command.cla, command.ins) == (0x00, INS_READ_BINARY) => {
                 psam::read_binary(vault, command)
             }
             Selected::Issuer => isd::process(vault, command),

@@ -17,11 +17,13 @@ use crate::context::Context;
 use crate::persist::Guarded;
 use crate::stop::Stop;
 use crate::vault::Vault;
+use cam_types::interindustry::{INS_GET_DATA, INS_READ_BINARY};
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalSequence};
 use delivered::Delivered;
 use iso7816::apdu::{Command, StatusWord};
 use store::{KeyUse, PsamStore};
 use wallet::cipher::Block;
+use wallet::command::{INS_SAM_CREDIT, INS_SAM_CRYPT, INS_SAM_DELIVER, INS_SAM_INITIALIZE};
 use wallet::formula::{mac1_purchase_input, mac2_purchase};
 use wallet::keys::{PurchaseKey, SessionKey};
 use wallet::{Mac, Transaction, TransactionType};
@@ -81,12 +83,12 @@ impl Psam<'_> {
             return Err(StatusWord::APPLICATION_BLOCKED.into());
         }
         match (command.cla, command.ins) {
-            (0x00, 0xB0) => read_binary(self.vault, command),
-            (0x80, 0x1A) => self.deliver(command),
-            (0x80, 0x70) => self.init_sam_for_purchase(command),
-            (0x80, 0x72) => self.credit_sam_for_purchase(command),
-            (0x80, 0xCA) => self.authentication_code(command),
-            (0x80, 0xFA) => self.des_crypt(command),
+            (0x00, INS_READ_BINARY) => read_binary(self.vault, command),
+            (0x80, INS_SAM_DELIVER) => self.deliver(command),
+            (0x80, INS_SAM_INITIALIZE) => self.init_sam_for_purchase(command),
+            (0x80, INS_SAM_CREDIT) => self.credit_sam_for_purchase(command),
+            (0x80, INS_GET_DATA) => self.authentication_code(command),
+            (0x80, INS_SAM_CRYPT) => self.des_crypt(command),
             (0x00 | 0x80, _) => Err(StatusWord::UNKNOWN_INS.into()),
             _ => Err(StatusWord::UNKNOWN_CLA.into()),
         }

@@ -33,6 +33,7 @@
 //! }
 //! ```
 
+use crate::command::INS_UPDATE_CAPP_CACHE;
 use crate::psam::{CardIdentity, Psam};
 use crate::purchase::{self, Debiting, Purchase, PurchaseError};
 use crate::refusal::{Refusal, Step};
@@ -163,7 +164,9 @@ impl Update {
     /// With P1 and P2 as some cards want them.
     pub fn with_parameters(p1: u8, p2: u8, record: &[u8]) -> Result<Self, RecordError> {
         match record.len() {
-            1..=Self::MAX => Ok(Self { header: [0x80, 0xDC, p1, p2], data: record.to_vec() }),
+            1..=Self::MAX => {
+                Ok(Self { header: [0x80, INS_UPDATE_CAPP_CACHE, p1, p2], data: record.to_vec() })
+            }
             octets => Err(RecordError { octets }),
         }
     }

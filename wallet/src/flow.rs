@@ -34,6 +34,7 @@ use crate::response::split;
 use crate::select::{Select, SelectError};
 use crate::transaction::{Account, TransactionType};
 use alloc::vec::Vec;
+use cam_types::interindustry::INS_READ_RECORD;
 use cam_types::{BcdDate, BcdTime, Fen, StatusWord};
 use core::fmt;
 use gate::PassageError;
@@ -289,7 +290,7 @@ impl<'p> Purse<'p> {
 
     /// The record of this identifier in the file `sfi`, identifier included.
     pub fn record(&mut self, sfi: u8, identifier: u8) -> Result<Vec<u8>, FlowError> {
-        let answer = self.read(&[0x00, 0xB2, identifier, sfi << 3, 0x00])?;
+        let answer = self.read(&[0x00, INS_READ_RECORD, identifier, sfi << 3, 0x00])?;
         let record = read::answer(&answer)?;
         Ok(record.to_vec())
     }

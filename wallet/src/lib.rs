@@ -75,6 +75,7 @@ extern crate alloc;
 
 pub mod card;
 pub mod cipher;
+pub mod command;
 mod commit;
 pub mod compound;
 pub mod flow;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Load (圈存): INITIALIZE FOR LOAD, the host's MAC2, CREDIT FOR LOAD.
 
+use crate::command::{INS_CREDIT, INS_INITIALIZE};
 use crate::commit::{self, Commit};
 use crate::formula::{mac1_load, tac_load};
 use crate::keys::{LoadKey, SessionKey, TacKey};
@@ -157,7 +158,7 @@ impl Load {
     pub fn command(&self) -> Vec<u8> {
         let mut apdu = Vec::with_capacity(17);
         let [p1, p2] = self.kind.initialize();
-        apdu.extend([0x80, 0x50, p1, p2, 0x0B, self.key_index]);
+        apdu.extend([0x80, INS_INITIALIZE, p1, p2, 0x0B, self.key_index]);
         apdu.extend(self.amount.to_be_bytes());
         apdu.extend(self.terminal.octets());
         apdu.push(0x10);
@@ -242,7 +243,7 @@ impl LoadReceipt {
 impl Crediting {
     /// CREDIT FOR LOAD.
     pub fn command(&self) -> Vec<u8> {
-        commit::of_host([0x52, 0x00], &[], &self.transaction, self.mac2)
+        commit::of_host([INS_CREDIT, 0x00], &[], &self.transaction, self.mac2)
     }
 
     /// Reads the card's answer, `None` when none came, and checks the TAC.

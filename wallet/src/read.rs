@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a terminal reads without moving money: balance and log.
 
+use crate::command::INS_BALANCE;
 use crate::record::LogRecord;
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
@@ -10,7 +11,7 @@ use core::fmt;
 
 /// GET BALANCE.
 pub const fn balance_command(account: Account) -> [u8; 5] {
-    [0x80, 0x5C, 0x00, account as u8, 0x04]
+    [0x80, INS_BALANCE, 0x00, account as u8, 0x04]
 }
 
 /// Reads the answer to GET BALANCE.

@@ -3,10 +3,12 @@
 //! card can read.
 
 use crate::cipher::{Block, des_decrypt, des_encrypt, triple_des_decrypt, triple_des_encrypt};
+use crate::command::{INS_BLOCK, INS_BLOCK_CARD, INS_UNBLOCK};
 use crate::mac::{Mac, mac, retail_mac};
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
 use alloc::vec::Vec;
+use cam_types::interindustry::INS_GET_CHALLENGE;
 use cam_types::{DecodeError, Key, Secret, StatusWord};
 use core::fmt;
 use zeroize::Zeroizing;
@@ -23,7 +25,7 @@ pub enum ChallengeLength {
 impl ChallengeLength {
     /// GET CHALLENGE.
     pub const fn command(self) -> [u8; 5] {
-        [0x00, 0x84, 0x00, 0x00, self as u8]
+        [0x00, INS_GET_CHALLENGE, 0x00, 0x00, self as u8]
     }
 
     /// Reads the card's answer.
@@ -141,10 +143,10 @@ impl Order {
     /// The command with its MAC over the card's challenge, to be sent at once.
     pub fn command(self, key: &SecureKey, challenge: Challenge) -> Vec<u8> {
         let header = match self {
-            Self::Block => [0x84, 0x1E, 0x00, 0x00],
-            Self::BlockForGood => [0x84, 0x1E, 0x00, 0x01],
-            Self::Unblock => [0x84, 0x18, 0x00, 0x00],
-            Self::BlockCard => [0x84, 0x16, 0x00, 0x00],
+            Self::Block => [0x84, INS_BLOCK, 0x00, 0x00],
+            Self::BlockForGood => [0x84, INS_BLOCK, 0x00, 0x01],
+            Self::Unblock => [0x84, INS_UNBLOCK, 0x00, 0x00],
+            Self::BlockCard => [0x84, INS_BLOCK_CARD, 0x00, 0x00],
         };
         key.secure(challenge, header, &[])
     }

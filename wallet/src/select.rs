@@ -5,6 +5,7 @@ use crate::card::ApplicationData;
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
 use alloc::vec::Vec;
+use cam_types::interindustry::INS_SELECT;
 use cam_types::{DecodeError, Reader, StatusWord};
 use core::fmt;
 
@@ -75,7 +76,7 @@ impl Select {
 
     /// SELECT, without Le: some cards of T=CL refuse it otherwise.
     pub fn command_without_le(&self) -> Vec<u8> {
-        let mut apdu = [0x00, 0xA4, 0x04, 0x00, self.aid.len() as u8].to_vec();
+        let mut apdu = [0x00, INS_SELECT, 0x04, 0x00, self.aid.len() as u8].to_vec();
         apdu.extend(&self.aid);
         apdu
     }

@@ -8,7 +8,9 @@ use super::store::{FixedKey, State};
 use crate::context::Context;
 use crate::isd;
 use crate::stop::Stop;
+use cam_types::interindustry::INS_GET_CHALLENGE;
 use iso7816::apdu::{Command, StatusWord};
+use wallet::command::{INS_BLOCK, INS_BLOCK_CARD, INS_UNBLOCK};
 
 impl Purse<'_> {
     /// Whether the purse takes this command as it stands.
@@ -17,7 +19,8 @@ impl Purse<'_> {
         match (state, command.cla, command.ins) {
             (State::Active, ..) => Ok(()),
             // What it takes to unblock it, or to end it.
-            (State::Blocked, 0x00, 0x84) | (State::Blocked, 0x84, 0x16 | 0x18 | 0x1E) => Ok(()),
+            (State::Blocked, 0x00, INS_GET_CHALLENGE)
+            | (State::Blocked, 0x84, INS_BLOCK_CARD | INS_UNBLOCK | INS_BLOCK) => Ok(()),
             (State::Blocked, ..) => Err(StatusWord::APPLICATION_BLOCKED.into()),
             (State::Ended, ..) => Err(StatusWord::BLOCKED_FOR_GOOD.into()),
         }

@@ -4,6 +4,7 @@
 //! PROVE has shown it.
 
 use super::PassbookError;
+use crate::command::INS_DEBIT;
 use crate::commit::{self, Commit};
 use crate::formula::mac3_unload;
 use crate::keys::UnloadKey;
@@ -124,7 +125,7 @@ impl Initialized {
 impl Unloading {
     /// DEBIT FOR UNLOAD.
     pub fn command(&self) -> Vec<u8> {
-        commit::of_host([0x54, 0x03], &[], &self.commit.transaction, self.commit.mac2)
+        commit::of_host([INS_DEBIT, 0x03], &[], &self.commit.transaction, self.commit.mac2)
     }
 
     /// What MAC3 has to be, and what GET TRANSACTION PROVE shows in its place: to be persisted with
