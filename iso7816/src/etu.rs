@@ -5,6 +5,13 @@
 //!  - ISO/IEC 7816-3:2006 clauses 7 and 8.3 (tables 7 and 8), 10.2 (WT), 11.4.3 (CWT, BWT, BGT)
 use core::time::Duration;
 
+/// The clock in Hz that readers usually give a card: the crystal of the NTSC colour carrier, 9622
+/// bit/s at F 372. It is taken where a reader does not say.
+pub const USUAL_CLOCK_HZ: u32 = 3_579_545;
+
+/// The clock in Hz that a GemPC Twin gives its card.
+pub const GEMPC_CLOCK_HZ: u32 = 4_000_000;
+
 /// The clock rate conversion integer F and the highest clock frequency in Hz for FI; `None` for a
 /// reserved code.
 pub const fn clock_rate_conversion(fi: u8) -> Option<(u16, u32)> {

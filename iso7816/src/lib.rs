@@ -27,7 +27,7 @@
 //! use hex_literal::hex;
 //! use iso7816::atr::{Atr, AtrPolicy};
 //! use iso7816::emv::Profile;
-//! use iso7816::etu::LineParams;
+//! use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 //! use iso7816::t1::{Block, Edc, Input, Output, T1};
 //!
 //! // What the card said to its reset: T=1, information fields of 32 octets, LRC.
@@ -36,7 +36,7 @@
 //!
 //! let latency = Duration::from_millis(20);
 //! let mut t1 = T1::new(264, 264, latency, 32, Profile::Iso);
-//! t1.reset(LineParams::initial(3_579_545), atr.t1());
+//! t1.reset(LineParams::initial(USUAL_CLOCK_HZ), atr.t1());
 //!
 //! // The driver: what the card has to say, and what time it is.
 //! let mut from_card: Option<Vec<u8>> = None;

@@ -20,7 +20,7 @@ mod procedure;
 pub use doors::{Input, Output, T0Error, T0Policy};
 
 use crate::apdu::{ApduError, Lengths, StatusWord};
-use crate::etu::LineParams;
+use crate::etu::{LineParams, USUAL_CLOCK_HZ};
 use alloc::vec::Vec;
 use cam_types::Instant;
 use cam_types::interindustry::{
@@ -131,7 +131,7 @@ impl T0 {
         policy: T0Policy,
     ) -> Self {
         Self {
-            line: LineParams::initial(3_579_545),
+            line: LineParams::initial(USUAL_CLOCK_HZ),
             wt: Duration::from_secs(1),
             latency,
             policy,

@@ -15,7 +15,7 @@ use super::doors::{Input, Output, T1Error};
 use super::reception::{Reception, State};
 use super::{Block, Fault, MAX_BLOCK, Supervisory, T1Params};
 use crate::emv::Profile;
-use crate::etu::LineParams;
+use crate::etu::{LineParams, USUAL_CLOCK_HZ};
 use alloc::vec::Vec;
 use cam_types::Instant;
 use core::fmt;
@@ -131,7 +131,7 @@ impl T1 {
     ) -> Self {
         Self {
             params: T1Params::default(),
-            line: LineParams::initial(3_579_545),
+            line: LineParams::initial(USUAL_CLOCK_HZ),
             latency,
             profile,
             offer: offer.clamp(1, 254),
