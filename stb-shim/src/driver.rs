@@ -14,6 +14,7 @@ use crate::tasks::Task;
 use cam_core::{Absence, ControlWords, Event, Handover, Input, SessionId};
 use cam_types::Instant;
 use ecm_emm::card::INS_ECM;
+use ecm_emm::section::MAX_SECTION;
 use iso7816::line::{self, Cause, Gone, LineError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -94,7 +95,7 @@ impl Driver {
             keyed: BTreeSet::new(),
             periods: PeriodMeter::default(),
             refusals: Refusals::default(),
-            section: Vec::with_capacity(crate::ring::MAX_SECTION),
+            section: Vec::with_capacity(MAX_SECTION),
             line_octets: (0, 0),
         }
     }
