@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::hex;
 use crate::record::{Out, Record, Running};
 use clap::Args;
-use iso7816::etu::USUAL_CLOCK_HZ;
+use iso7816::etu::{CLOCKS_HZ, USUAL_CLOCK_HZ};
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct AtrArgs {
@@ -25,7 +25,8 @@ pub(crate) struct AtrArgs {
     pub wait: bool,
     /// The card clock in Hz that --hex is explained for
     #[arg(long, value_name = "HZ", default_value_t = USUAL_CLOCK_HZ, conflicts_with = "reader",
-        value_parser = clap::value_parser!(u32).range(1_000_000..=20_000_000))]
+        value_parser = clap::value_parser!(u32)
+            .range(i64::from(*CLOCKS_HZ.start())..=i64::from(*CLOCKS_HZ.end())))]
     pub clock: u32,
 }
 
