@@ -116,7 +116,7 @@ impl Cas<'_> {
         let tries = match verdict {
             Verdict::Right => pin::tries(self.vault, Context::CAS)?,
             Verdict::Wrong(tries) => tries,
-            Verdict::Blocked => return Err(StatusWord::BLOCKED.into()),
+            Verdict::Blocked => return Err(StatusWord::PIN_BLOCKED.into()),
         };
         Ok(PinAnswer { right: verdict == Verdict::Right, tries })
     }

@@ -5,7 +5,6 @@
 
 pub(crate) mod store;
 
-use crate::aid::Aid;
 use crate::context::{Context, Violation};
 use crate::fault::Fault;
 use crate::firewall::Objects;
@@ -13,6 +12,7 @@ use crate::persist::Guarded;
 use crate::purse::sharing as purse;
 use crate::stop::Stop;
 use crate::vault::Vault;
+use cam_types::Aid;
 use ecm_emm::card::PinBlock;
 
 /// What VERIFY found.
