@@ -8,15 +8,21 @@
 mod address;
 mod codec;
 mod command;
+mod key_delivery;
 mod key_target;
+mod pairing;
 mod permission;
+mod script;
 mod signature;
 mod window;
 
 pub use address::Address;
-pub use command::{EmmCommand, KeyDelivery, Pairing, Script, tag};
+pub use command::{EmmCommand, tag};
+pub use key_delivery::KeyDelivery;
 pub use key_target::KeyTarget;
+pub use pairing::Pairing;
 pub use permission::{Signing, may_deliver, permitted, role_permitted};
+pub use script::Script;
 pub use signature::{PublicKey, SIGNATURE_DOMAIN, Signature, SignatureError};
 pub use window::{Window, WindowCheck};
 

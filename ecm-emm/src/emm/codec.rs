@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The values of the commands on the wire: reading and writing side by side.
 
-use super::command::{EmmCommand, KeyDelivery, Pairing, Script, tag};
+use super::command::{EmmCommand, tag};
+use super::key_delivery::KeyDelivery;
 use super::key_target::KeyTarget;
+use super::pairing::Pairing;
+use super::script::Script;
 use crate::ecm::Fingerprint;
 use crate::keys::Role;
 use crate::suite::{Suite, WrappedKey};
 use alloc::string::String;
 use alloc::vec::Vec;
 use cam_types::{
-    BcdDate, BcdTime, CasTime, DecodeError, Epoch, EventId, Fen, PackageId, Reader, StbId,
-    TerminalId,
+    BcdDate, BcdTime, CasTime, DecodeError, Epoch, EventId, Fen, PackageId, Reader, TerminalId,
 };
 
 impl EmmCommand {
@@ -201,92 +203,6 @@ impl EmmCommand {
     }
 }
 
-impl KeyDelivery {
-    /// The suite of the PBOC keys.
-    pub const PURSE_SUITE: u8 = 1;
-
-    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let target = KeyTarget::parse(r.u8("key slot")?)?;
-        let epoch = epoch(r, "epoch")?;
-        let suite = r.u8("suite")?;
-        let purse = matches!(target, KeyTarget::Purchase | KeyTarget::Load | KeyTarget::PurseTac);
-        if purse != (suite == Self::PURSE_SUITE) {
-            return Err(DecodeError::Invalid { field: "suite", got: suite.into() });
-        }
-        let key_len = if purse { 16 } else { Suite::try_from(suite)?.key_len() };
-        Ok(Self {
-            target,
-            epoch,
-            suite,
-            usage: r.u8("key usage")?,
-            wrapped: wrapped(r, key_len)?,
-            kcv: *r.array("key check value")?,
-            not_before: time(r, "not before")?,
-        })
-    }
-
-    fn emit(&self, out: &mut Vec<u8>) {
-        out.push(self.target.octet());
-        out.extend(self.epoch.to_be_bytes());
-        out.extend([self.suite, self.usage]);
-        out.extend_from_slice(self.wrapped.octets());
-        out.extend(self.kcv);
-        out.extend(self.not_before.to_be_bytes());
-    }
-}
-
-impl Pairing {
-    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            slot: pairing_slot(r.u8("pairing slot")?)?,
-            stb: StbId::new(*r.array("box")?),
-            k_pair: *r.array("pairing key")?,
-            k_cw: *r.array("control word key")?,
-            kcv: *r.array("key check value")?,
-        })
-    }
-
-    fn emit(&self, out: &mut Vec<u8>) {
-        out.push(self.slot);
-        out.extend_from_slice(self.stb.octets());
-        out.extend_from_slice(&self.k_pair);
-        out.extend_from_slice(&self.k_cw);
-        out.extend(self.kcv);
-    }
-}
-
-impl Script {
-    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut script = Self {
-            target: r.u8("script target")?,
-            sequence: *r.array("script sequence")?,
-            host_challenge: *r.array("host challenge")?,
-            host_cryptogram: *r.array("host cryptogram")?,
-            apdus: Vec::new(),
-        };
-        while !r.is_empty() {
-            let len = r.u8("length of script command")?;
-            if len == 0 {
-                return Err(DecodeError::Missing("script command"));
-            }
-            script.apdus.push(r.bytes(len.into(), "script command")?.into());
-        }
-        Ok(script)
-    }
-
-    fn emit(&self, out: &mut Vec<u8>) {
-        out.push(self.target);
-        out.extend(self.sequence);
-        out.extend(self.host_challenge);
-        out.extend(self.host_cryptogram);
-        for apdu in &self.apdus {
-            // One that is too long fails the check of the whole command.
-            out.push(u8::try_from(apdu.len()).unwrap_or(0));
-            out.extend_from_slice(apdu);
-        }
-    }
-}
-
 fn read_bitmap(r: &mut Reader<'_>) -> Result<EmmCommand, DecodeError> {
     let base = package(r)?;
     let len = r.remaining().checked_sub(6).ok_or(DecodeError::Missing("bitmap"))?;
@@ -325,11 +241,11 @@ fn event(r: &mut Reader<'_>) -> Result<EventId, DecodeError> {
     Ok(EventId::from_be_bytes(*r.array("event")?))
 }
 
-fn epoch(r: &mut Reader<'_>, field: &'static str) -> Result<Epoch, DecodeError> {
+pub(super) fn epoch(r: &mut Reader<'_>, field: &'static str) -> Result<Epoch, DecodeError> {
     Ok(Epoch::from_be_bytes(*r.array(field)?))
 }
 
-fn time(r: &mut Reader<'_>, field: &'static str) -> Result<CasTime, DecodeError> {
+pub(super) fn time(r: &mut Reader<'_>, field: &'static str) -> Result<CasTime, DecodeError> {
     Ok(CasTime::from_be_bytes(*r.array(field)?))
 }
 
@@ -341,7 +257,7 @@ fn flag(r: &mut Reader<'_>, field: &'static str) -> Result<bool, DecodeError> {
     }
 }
 
-fn pairing_slot(slot: u8) -> Result<u8, DecodeError> {
+pub(super) fn pairing_slot(slot: u8) -> Result<u8, DecodeError> {
     if slot <= 3 {
         Ok(slot)
     } else {
@@ -349,7 +265,7 @@ fn pairing_slot(slot: u8) -> Result<u8, DecodeError> {
     }
 }
 
-fn wrapped(r: &mut Reader<'_>, key_len: usize) -> Result<WrappedKey, DecodeError> {
+pub(super) fn wrapped(r: &mut Reader<'_>, key_len: usize) -> Result<WrappedKey, DecodeError> {
     let octets = r.bytes(key_len + 8, "wrapped key")?;
     WrappedKey::from_slice(octets).ok_or(DecodeError::Missing("wrapped key"))
 }

@@ -4,7 +4,10 @@
 //! Normative references:
 //!  - `docs/spec/emm.md`, table of commands
 
+use super::key_delivery::KeyDelivery;
 use super::key_target::KeyTarget;
+use super::pairing::Pairing;
+use super::script::Script;
 use crate::ecm::Fingerprint;
 use crate::error::EncodeError;
 use crate::keys::Role;
@@ -12,8 +15,7 @@ use crate::suite::{Suite, WrappedKey};
 use alloc::string::String;
 use alloc::vec::Vec;
 use cam_types::{
-    BcdDate, BcdTime, CasTime, DecodeError, Epoch, EventId, Fen, PackageId, Reader, StbId,
-    TerminalId,
+    BcdDate, BcdTime, CasTime, DecodeError, Epoch, EventId, Fen, PackageId, Reader, TerminalId,
 };
 
 /// The tags of all commands.
@@ -231,55 +233,6 @@ pub enum EmmCommand {
     ReportAck([u8; 8]),
     /// SCRIPT: commands of the issuer for a security domain.
     Script(Script),
-}
-
-/// What KEY_DELIVER carries.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct KeyDelivery {
-    /// Which key.
-    pub target: KeyTarget,
-    /// Its generation.
-    pub epoch: Epoch,
-    /// The suite of the key: 1 for the PBOC keys, else the number of a [`Suite`].
-    pub suite: u8,
-    /// Sent 0 and not looked at.
-    pub usage: u8,
-    /// The key, wrapped under the key that seals the message.
-    pub wrapped: WrappedKey,
-    /// Its check value.
-    pub kcv: [u8; 3],
-    /// Not to be used for an ECM before this time.
-    pub not_before: CasTime,
-}
-
-/// What PAIR carries.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Pairing {
-    /// 0 to 3.
-    pub slot: u8,
-    /// The box that the card is to be paired with.
-    pub stb: StbId,
-    /// The key of the session between card and box.
-    pub k_pair: [u8; 24],
-    /// The key under which the card gives control words to the box.
-    pub k_cw: [u8; 24],
-    /// Check value of K_pair.
-    pub kcv: [u8; 3],
-}
-
-/// What SCRIPT carries.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Script {
-    /// The key version of the domain's set.
-    pub target: u8,
-    /// At least the set's own script counter, 24 bits.
-    pub sequence: [u8; 3],
-    /// Host challenge of the session in which the commands were wrapped.
-    pub host_challenge: [u8; 8],
-    /// What proved the host in that session; the card compares it.
-    pub host_cryptogram: [u8; 8],
-    /// The commands, wrapped in that session.
-    pub apdus: Vec<Vec<u8>>,
 }
 
 impl EmmCommand {
