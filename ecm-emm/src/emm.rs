@@ -6,14 +6,16 @@
 //!  - `docs/spec/emm.md`
 
 mod address;
-mod codec;
 mod command;
+mod field;
 mod key_delivery;
 mod key_target;
 mod pairing;
 mod permission;
 mod script;
+mod sender;
 mod signature;
+mod table;
 mod window;
 
 pub use address::Address;
@@ -21,8 +23,9 @@ pub use command::{EmmCommand, tag};
 pub use key_delivery::KeyDelivery;
 pub use key_target::KeyTarget;
 pub use pairing::Pairing;
-pub use permission::{Signing, may_deliver, permitted, role_permitted};
+pub use permission::{may_deliver, permitted, role_permitted};
 pub use script::Script;
+pub use sender::Signing;
 pub use signature::{PublicKey, SIGNATURE_DOMAIN, Signature, SignatureError};
 pub use window::{Window, WindowCheck};
 

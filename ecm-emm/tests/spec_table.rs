@@ -2,7 +2,7 @@
 //! The table of commands in `docs/spec/emm.md` §3 is the code's: every row and every column of it.
 
 use crate::commands::{every_command, plaintext};
-use ecm_emm::emm::{Address, EmmCommand, Signing, permitted};
+use ecm_emm::emm::{Address, EmmCommand, Signing, permitted, tag};
 use ecm_emm::keys::Role;
 
 const SPEC: &str = include_str!("../../docs/spec/emm.md");
@@ -20,6 +20,7 @@ const SENDERS: [(Role, u8, Signing); 7] = [
 
 struct Row {
     tag: u8,
+    name: &'static str,
     /// The fields of the value, each with its octets.
     fields: Vec<&'static str>,
     senders: Vec<bool>,
@@ -38,9 +39,10 @@ fn rows() -> Vec<Row> {
             let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
             let [tag, command, senders @ ..] = cells.as_slice() else { panic!("{line}") };
             assert_eq!(senders.len(), SENDERS.len(), "{line}");
-            let (_, value) = command.split_once(' ').unwrap();
+            let (name, value) = command.split_once(' ').unwrap();
             Row {
                 tag: u8::from_str_radix(tag, 16).unwrap(),
+                name,
                 fields: fields(value),
                 senders: senders.iter().map(|cell| !cell.is_empty()).collect(),
             }
@@ -94,13 +96,16 @@ fn who_may_send_a_command() {
     }
 }
 
-/// Every command has the octets that its row says, and every row but SIGNATURE has a command.
+/// Every row but SIGNATURE has a command of its name, with the octets that it says.
 #[test]
-fn sizes_of_commands() {
+fn names_and_sizes() {
     let commands = every_command();
     let rows = rows();
-    let tags: Vec<u8> = rows.iter().map(|row| row.tag).filter(|tag| *tag != 0x7E).collect();
-    assert_eq!(tags, commands.iter().map(EmmCommand::tag).collect::<Vec<_>>());
+    let named =
+        rows.iter().map(|row| (row.tag, row.name)).filter(|row| *row != (0x7E, "SIGNATURE"));
+    assert_eq!(named.collect::<Vec<_>>(), tag::ALL);
+    let tags = tag::ALL.iter().map(|(tag, _)| *tag);
+    assert!(tags.eq(commands.iter().map(EmmCommand::tag)), "a sample of each, in their order");
     for command in commands {
         let row = rows.iter().find(|row| row.tag == command.tag()).unwrap();
         let fields = row.fields.iter().map(|field| octets(field));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! KEY_DELIVER: a key on its way to a card.
 
-use super::codec::{epoch, time, wrapped};
+use super::field::{Emit, Read, wrapped};
 use super::key_target::KeyTarget;
 use crate::suite::{Suite, WrappedKey};
 use alloc::vec::Vec;
@@ -29,10 +29,12 @@ pub struct KeyDelivery {
 impl KeyDelivery {
     /// The suite of the PBOC keys.
     pub const PURSE_SUITE: u8 = 1;
+}
 
-    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+impl Read for KeyDelivery {
+    fn read(r: &mut Reader<'_>, _: &'static str) -> Result<Self, DecodeError> {
         let target = KeyTarget::parse(r.u8("key slot")?)?;
-        let epoch = epoch(r, "epoch")?;
+        let epoch = Read::read(r, "epoch")?;
         let suite = r.u8("suite")?;
         let purse = matches!(target, KeyTarget::Purchase | KeyTarget::Load | KeyTarget::PurseTac);
         if purse != (suite == Self::PURSE_SUITE) {
@@ -46,11 +48,13 @@ impl KeyDelivery {
             usage: r.u8("key usage")?,
             wrapped: wrapped(r, key_len)?,
             kcv: *r.array("key check value")?,
-            not_before: time(r, "not before")?,
+            not_before: Read::read(r, "not before")?,
         })
     }
+}
 
-    pub(super) fn emit(&self, out: &mut Vec<u8>) {
+impl Emit for KeyDelivery {
+    fn emit(&self, out: &mut Vec<u8>) {
         out.push(self.target.octet());
         out.extend(self.epoch.to_be_bytes());
         out.extend([self.suite, self.usage]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! PAIR: the card's half of a pairing.
 
-use super::codec::pairing_slot;
+use super::field::{Emit, Read, pairing_slot};
 use alloc::vec::Vec;
 use cam_types::{DecodeError, Reader, StbId};
 
@@ -20,18 +20,20 @@ pub struct Pairing {
     pub kcv: [u8; 3],
 }
 
-impl Pairing {
-    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+impl Read for Pairing {
+    fn read(r: &mut Reader<'_>, _: &'static str) -> Result<Self, DecodeError> {
         Ok(Self {
-            slot: pairing_slot(r.u8("pairing slot")?)?,
+            slot: pairing_slot(r)?,
             stb: StbId::new(*r.array("box")?),
             k_pair: *r.array("pairing key")?,
             k_cw: *r.array("control word key")?,
             kcv: *r.array("key check value")?,
         })
     }
+}
 
-    pub(super) fn emit(&self, out: &mut Vec<u8>) {
+impl Emit for Pairing {
+    fn emit(&self, out: &mut Vec<u8>) {
         out.push(self.slot);
         out.extend_from_slice(self.stb.octets());
         out.extend_from_slice(&self.k_pair);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! SCRIPT: commands of the issuer for a security domain.
 
+use super::field::{Emit, Read};
 use alloc::vec::Vec;
 use cam_types::{DecodeError, Reader};
 
@@ -19,8 +20,8 @@ pub struct Script {
     pub apdus: Vec<Vec<u8>>,
 }
 
-impl Script {
-    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+impl Read for Script {
+    fn read(r: &mut Reader<'_>, _: &'static str) -> Result<Self, DecodeError> {
         let mut script = Self {
             target: r.u8("script target")?,
             sequence: *r.array("script sequence")?,
@@ -37,8 +38,10 @@ impl Script {
         }
         Ok(script)
     }
+}
 
-    pub(super) fn emit(&self, out: &mut Vec<u8>) {
+impl Emit for Script {
+    fn emit(&self, out: &mut Vec<u8>) {
         out.push(self.target);
         out.extend(self.sequence);
         out.extend(self.host_challenge);
