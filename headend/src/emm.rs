@@ -24,11 +24,10 @@ use cam_types::{
     CardId, CasTime, Epoch, EventId, OperatorId, PackageId, Pseudonym, Secret, Slot, StbId,
 };
 use ecm_emm::EncodeError;
-use ecm_emm::emm::{Address, EmmCommand, EmmHeader, KeyDelivery, KeyTarget, seal_signed};
+use ecm_emm::emm::{Address, EmmCommand, KeyDelivery, KeyTarget};
 use ecm_emm::keys::{KeyMaterial, Role, card_key};
 use ecm_emm::suite::{SealKey, WrappedKey};
-use p256::ecdsa::signature::hazmat::PrehashSigner;
-use p256::ecdsa::{Signature, SigningKey};
+use p256::ecdsa::SigningKey;
 use std::fmt;
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -57,7 +56,7 @@ impl<'a> EmmMaker<'a> {
     }
 
     /// One card, by its number, under its own key.
-    pub fn card(&self, id: Octets<8>, seq: u32) -> Result<Sender, EmmError> {
+    pub fn card(&self, id: Octets<8>) -> Result<Sender, EmmError> {
         let operator = self.operator;
         let Some(card) = operator.card(id) else {
             return Err(EmmError::Unknown("[[card]]", CardId::new(id.0).to_string()));
@@ -66,11 +65,11 @@ impl<'a> EmmMaker<'a> {
         let (number, epoch) = (OperatorId::new(operator.operator), Epoch::new(card.epoch));
         let key = card_key(&master, Role::Individual, number, CardId::new(id.0), epoch);
         let address = Address::Unique(Pseudonym::new(card.pseudonym.0));
-        Ok(self.sender(address, Role::Individual, epoch, key, seq))
+        Ok(self.sender(address, Role::Individual, epoch, key))
     }
 
     /// The purse of a card, under the key of its wallet's domain.
-    fn purse(&self, id: Octets<8>, seq: u32) -> Result<Sender, EmmError> {
+    fn purse(&self, id: Octets<8>) -> Result<Sender, EmmError> {
         let operator = self.operator;
         let Some(card) = operator.card(id) else {
             return Err(EmmError::Unknown("[[card]]", CardId::new(id.0).to_string()));
@@ -82,10 +81,10 @@ impl<'a> EmmMaker<'a> {
             .seal_key(KeyRole::Wallet, epoch)
             .map_err(|_| EmmError::Missing("[[card.key]] of role wallet"))?;
         let address = Address::Unique(Pseudonym::new(card.pseudonym.0));
-        Ok(self.sender(address, Role::Wallet, Epoch::new(epoch), key, seq))
+        Ok(self.sender(address, Role::Wallet, Epoch::new(epoch), key))
     }
 
-    fn group(&self, group: Octets<4>, seq: u32) -> Result<Sender, EmmError> {
+    fn group(&self, group: Octets<4>) -> Result<Sender, EmmError> {
         let Some(key) = self.operator.group_key(group) else {
             let group = u32::from_be_bytes(group.0);
             return Err(EmmError::Unknown("[[group_key]]", format!("{group:08x}")));
@@ -93,42 +92,31 @@ impl<'a> EmmMaker<'a> {
         let address = Address::Shared(u32::from_be_bytes(group.0));
         let epoch = Epoch::new(key.epoch);
         let key = self.operator.seal_key("[[group_key]]", key.suite, &key.key)?;
-        Ok(self.sender(address, Role::Group, epoch, key, seq))
+        Ok(self.sender(address, Role::Group, epoch, key))
     }
 
-    fn all(&self, seq: u32) -> Result<Sender, EmmError> {
+    fn all(&self) -> Result<Sender, EmmError> {
         let Some(key) = &self.operator.global_key else {
             return Err(EmmError::Missing("[global_key]"));
         };
         let epoch = Epoch::new(key.epoch);
         let key = self.operator.seal_key("[global_key]", key.suite, &key.key)?;
-        Ok(self.sender(Address::Global, Role::Global, epoch, key, seq))
+        Ok(self.sender(Address::Global, Role::Global, epoch, key))
     }
 
-    const fn sender(
-        &self,
-        address: Address,
-        role: Role,
-        epoch: Epoch,
-        key: SealKey,
-        seq: u32,
-    ) -> Sender {
+    const fn sender(&self, address: Address, role: Role, epoch: Epoch, key: SealKey) -> Sender {
         let operator = OperatorId::new(self.operator.operator);
-        Sender {
-            header: EmmHeader { address, suite: key.suite(), operator, role, epoch, seq },
-            key,
-        }
+        Sender { operator, address, role, epoch, key }
     }
 
     fn card_or_group(
         &self,
         card: Option<Octets<8>>,
         group: Option<Octets<4>>,
-        seq: u32,
     ) -> Result<Sender, EmmError> {
         match (card, group) {
-            (Some(card), None) => self.card(card, seq),
-            (None, Some(group)) => self.group(group, seq),
+            (Some(card), None) => self.card(card),
+            (None, Some(group)) => self.group(group),
             _ => Err(EmmError::Address),
         }
     }
@@ -138,7 +126,7 @@ impl<'a> EmmMaker<'a> {
         let seq = occasion.sequence;
         let (sender, command) = match message {
             Message::Grant { card, group, package, start, end, version, horizon } => (
-                self.card_or_group(*card, *group, seq)?,
+                self.card_or_group(*card, *group)?,
                 EmmCommand::Grant {
                     package: PackageId::new(*package),
                     start: start.0,
@@ -148,21 +136,21 @@ impl<'a> EmmMaker<'a> {
                 },
             ),
             Message::Revoke { card, package, version } => (
-                self.card(*card, seq)?,
+                self.card(*card)?,
                 EmmCommand::Revoke { package: PackageId::new(*package), version: *version },
             ),
             Message::PpvGrant { card, event, tier, end } => (
-                self.card(*card, seq)?,
+                self.card(*card)?,
                 EmmCommand::PpvGrant { event: EventId::new(*event), tier: *tier, end: end.0 },
             ),
             Message::KeyDeliver { card, group, slot, epoch, not_before } => {
-                let sender = self.card_or_group(*card, *group, seq)?;
+                let sender = self.card_or_group(*card, *group)?;
                 let not_before = not_before.map_or(CasTime::new(0), |moment| moment.0);
                 let delivery = self.delivery(&sender, *slot, *epoch, not_before)?;
                 (sender, EmmCommand::KeyDeliver(delivery))
             }
             Message::KeyActivate { card, slot, epoch, floor } => (
-                self.card(*card, seq)?,
+                self.card(*card)?,
                 EmmCommand::KeyActivate {
                     target: KeyTarget::Service(Slot::new(*slot)),
                     epoch: Epoch::new(*epoch),
@@ -170,41 +158,39 @@ impl<'a> EmmMaker<'a> {
                 },
             ),
             Message::KeyDestroy { card, slot, epoch } => (
-                self.card(*card, seq)?,
+                self.card(*card)?,
                 EmmCommand::KeyDestroy {
                     target: KeyTarget::Service(Slot::new(*slot)),
                     epoch: Epoch::new(*epoch),
                 },
             ),
-            Message::EmmLevel { card, level } => {
-                (self.card(*card, seq)?, EmmCommand::EmmLevel(*level))
-            }
+            Message::EmmLevel { card, level } => (self.card(*card)?, EmmCommand::EmmLevel(*level)),
             Message::TimeSync { card, time, reset } => {
                 let time = time.map_or(occasion.time, |time| time.0);
                 let command = EmmCommand::TimeSync { time, reset: *reset };
-                match card {
-                    Some(card) => (self.card(*card, 0)?, command),
-                    None => return self.signed(&self.all(0)?, &command),
-                }
+                return match card {
+                    Some(card) => Ok(self.card(*card)?.section(0, &command)?),
+                    None => Ok(self.all()?.signed_section(0, &command, &self.signing_key()?)?),
+                };
             }
             Message::PinReset { card, pin } => {
-                let sender = self.card(*card, seq)?;
+                let sender = self.card(*card)?;
                 let WrappedKey::Short(wrapped) = sender.wrap(&padded(pin)) else {
                     return Err(EmmError::Encode(EncodeError::Invalid("PIN block")));
                 };
                 (sender, EmmCommand::PinReset { flags: 0, wrapped })
             }
             Message::CardState { card, blocked } => {
-                (self.card(*card, seq)?, EmmCommand::CardState { blocked: *blocked })
+                (self.card(*card)?, EmmCommand::CardState { blocked: *blocked })
             }
             Message::ReportRequest { card, nonce, from } => {
-                (self.card(*card, seq)?, EmmCommand::ReportRequest { nonce: nonce.0, from: *from })
+                (self.card(*card)?, EmmCommand::ReportRequest { nonce: nonce.0, from: *from })
             }
             Message::ReportAck { card, receipt } => {
-                (self.card(*card, seq)?, EmmCommand::ReportAck(receipt.0))
+                (self.card(*card)?, EmmCommand::ReportAck(receipt.0))
             }
             Message::Refund { card, event, sequence, amount } => (
-                self.purse(*card, seq)?,
+                self.purse(*card)?,
                 EmmCommand::Refund {
                     event: EventId::new(*event),
                     sequence: *sequence,
@@ -213,15 +199,15 @@ impl<'a> EmmMaker<'a> {
             ),
             Message::Osd { card, group, id, attributes, text } => {
                 let sender = match (card, group) {
-                    (None, None) => self.all(seq)?,
-                    (card, group) => self.card_or_group(*card, *group, seq)?,
+                    (None, None) => self.all()?,
+                    (card, group) => self.card_or_group(*card, *group)?,
                 };
                 let (id, attributes, text) = (*id, *attributes, text.clone());
                 (sender, EmmCommand::Osd { id, attributes, text })
             }
             Message::Pair { card, stb } => {
                 let pairing = self.pairing(*card, *stb)?;
-                let sender = self.card(pairing.card, pairing.sequence)?;
+                let sender = self.card(pairing.card)?;
                 return Ok(pairing::card_half(&sender, pairing)?);
             }
             Message::BoxPair { card, stb } => {
@@ -235,7 +221,7 @@ impl<'a> EmmMaker<'a> {
                 return Err(EmmError::Attack);
             }
         };
-        Ok(sender.seal(&command)?)
+        Ok(sender.section(seq, &command)?)
     }
 
     fn pairing(&self, card: Octets<8>, stb: Octets<8>) -> Result<&'a Pairing, EmmError> {
@@ -277,21 +263,12 @@ impl<'a> EmmMaker<'a> {
         })
     }
 
-    fn signed(&self, sender: &Sender, command: &EmmCommand) -> Result<Vec<u8>, EmmError> {
+    fn signing_key(&self) -> Result<SigningKey, EmmError> {
         let Some(signing) = &self.operator.signing_key else {
             return Err(EmmError::Missing("[signing_key]"));
         };
-        let signing = SigningKey::from_slice(signing.key.0.expose())
-            .map_err(|_| EmmError::Missing("usable [signing_key]"))?;
-        let mut section = Vec::new();
-        let sign = |digest: &[u8; 32]| {
-            let signature: Result<Signature, _> = signing.sign_prehash(digest);
-            // Nothing verifies under zeros: a signature that could not be made is refused by cards.
-            signature.map_or([0; 64], |signature| signature.to_bytes().into())
-        };
-        let commands = std::slice::from_ref(command);
-        seal_signed(&sender.header, commands, sign, &sender.key, &mut section)?;
-        Ok(section)
+        SigningKey::from_slice(signing.key.0.expose())
+            .map_err(|_| EmmError::Missing("usable [signing_key]"))
     }
 
     /// The carousel of a schedule, and the number after its last message's.
@@ -352,7 +329,7 @@ impl<'a> EmmMaker<'a> {
                 .find(|item| item.name == *of)
                 .map(|item| (item.section.clone(), item.lane))
                 .ok_or(EmmError::Attack),
-            Message::ForgeEmm { card } => Ok((forged(&self.card(*card, sequence)?)?, Lane::Emm)),
+            Message::ForgeEmm { card } => Ok((forged(&self.card(*card)?, sequence)?, Lane::Emm)),
             Message::ForgeEcm { service } => {
                 let service = schedule.service.iter().position(|s| s.service == *service);
                 let place = service.ok_or(EmmError::Attack)?;
@@ -370,10 +347,10 @@ impl<'a> EmmMaker<'a> {
 
 /// What an attacker without the sender's key can make: the header, and random octets where seal
 /// and command should be.
-fn forged(sender: &Sender) -> Result<Vec<u8>, EmmError> {
-    let mut section = sender.seal(&EmmCommand::EmmLevel(0))?;
+fn forged(sender: &Sender, sequence: u32) -> Result<Vec<u8>, EmmError> {
+    let mut section = sender.section(sequence, &EmmCommand::EmmLevel(0))?;
     let random: [u8; 256] = random()?;
-    let sealed = section.get_mut(sender.header.aad_len()..).unwrap_or_default();
+    let sealed = section.get_mut(sender.header(sequence).aad_len()..).unwrap_or_default();
     sealed.copy_from_slice(random.get(..sealed.len()).unwrap_or_default());
     Ok(section)
 }
