@@ -5,21 +5,14 @@
 //!  - `docs/spec/emm.md`
 //!  - ISO 9564-1 §9.3.3 (PIN block format 2)
 
-use crate::carousel::{Item, Lane};
-use crate::control_word::{RandomError, random};
-use crate::due::Due;
-use crate::ecm::{EcmError, EcmMaker};
-use crate::fault::{Fault, Faults};
+use crate::control_word::RandomError;
 use crate::files::FileError;
 use crate::files::card_key::KeyRole;
 use crate::files::fields::{Octets, Pin};
 use crate::files::message::Message;
 use crate::files::operator::{Operator, Pairing};
-use crate::files::schedule::{Entry, Schedule};
 use crate::pairing::{self, PairingError};
-use crate::period::Periods;
 use crate::sender::Sender;
-use crate::timebase::TICKS_PER_MS;
 use cam_types::{
     CardId, CasTime, Epoch, EventId, OperatorId, PackageId, Pseudonym, Secret, Slot, StbId,
 };
@@ -270,96 +263,6 @@ impl<'a> EmmMaker<'a> {
         SigningKey::from_slice(signing.key.0.expose())
             .map_err(|_| EmmError::Missing("usable [signing_key]"))
     }
-
-    /// The carousel of a schedule, and the number after its last message's.
-    pub fn carousel(
-        &self,
-        schedule: &Schedule,
-        ecms: &[&EcmMaker<'_>],
-        periods: &Periods,
-        faults: Faults<'_>,
-    ) -> Result<(Vec<Item>, u32), EmmError> {
-        let mut items: Vec<Item> = Vec::new();
-        let mut next = self.operator.next_sequence;
-        for entry in &schedule.emm {
-            let fresh = faults.has(Fault::FreshReplay).then(|| anew(entry, schedule)).flatten();
-            let entry = fresh.as_ref().unwrap_or(entry);
-            let message = &entry.message;
-            let sequence = message.takes_number().then_some(next);
-            if sequence.is_some() {
-                next = next.checked_add(1).ok_or(EmmError::Exhausted)?;
-            }
-            let made = self.entry(schedule, entry, sequence.unwrap_or(0), ecms, periods, &items);
-            let (section, lane) =
-                made.map_err(|error| EmmError::Entry(entry.name.clone(), Box::new(error)))?;
-            let ms = |ms: u32| i64::from(ms) * TICKS_PER_MS;
-            items.push(Item {
-                name: entry.name.clone(),
-                kind: message.kind(),
-                sequence,
-                section,
-                lane,
-                due: Due::new(ms(entry.from_ms), entry.period_ms.map(ms), entry.until_ms.map(ms)),
-                packets: Vec::new(),
-            });
-        }
-        items.retain(|item| match item.kind {
-            "key_deliver" => !faults.has(Fault::LostKeyUpdate),
-            "replay" => !faults.has(Fault::NoReplay),
-            "forge_emm" | "forge_ecm" => !faults.has(Fault::NoForgeries),
-            _ => true,
-        });
-        Ok((items, next))
-    }
-
-    fn entry(
-        &self,
-        schedule: &Schedule,
-        entry: &Entry,
-        sequence: u32,
-        ecms: &[&EcmMaker<'_>],
-        periods: &Periods,
-        earlier: &[Item],
-    ) -> Result<(Vec<u8>, Lane), EmmError> {
-        let time = schedule.start.0.saturating_add(entry.from_ms / 1000);
-        let folder = schedule.path.parent().unwrap_or(Path::new(""));
-        match &entry.message {
-            Message::Replay { of } => earlier
-                .iter()
-                .find(|item| item.name == *of)
-                .map(|item| (item.section.clone(), item.lane))
-                .ok_or(EmmError::Attack),
-            Message::ForgeEmm { card } => Ok((forged(&self.card(*card)?, sequence)?, Lane::Emm)),
-            Message::ForgeEcm { service } => {
-                let service = schedule.service.iter().position(|s| s.service == *service);
-                let place = service.ok_or(EmmError::Attack)?;
-                let maker = ecms.get(place).ok_or(EmmError::Attack)?;
-                let period = periods.during(entry.from_ms / 1000);
-                Ok((maker.forged(period)?, Lane::Ecm(place)))
-            }
-            message => {
-                let occasion = Occasion { sequence, time, folder };
-                Ok((self.section(message, occasion)?, Lane::Emm))
-            }
-        }
-    }
-}
-
-/// What an attacker without the sender's key can make: the header, and random octets where seal
-/// and command should be.
-fn forged(sender: &Sender, sequence: u32) -> Result<Vec<u8>, EmmError> {
-    let mut section = sender.section(sequence, &EmmCommand::EmmLevel(0))?;
-    let random: [u8; 256] = random()?;
-    let sealed = section.get_mut(sender.header(sequence).aad_len()..).unwrap_or_default();
-    sealed.copy_from_slice(random.get(..sealed.len()).unwrap_or_default());
-    Ok(section)
-}
-
-/// A `replay` as if its original came for the first time.
-fn anew(replay: &Entry, schedule: &Schedule) -> Option<Entry> {
-    let Message::Replay { of } = &replay.message else { return None };
-    let original = schedule.emm.iter().find(|entry| entry.name == *of)?;
-    Some(Entry { message: original.message.clone(), ..replay.clone() })
 }
 
 /// The PIN block, followed by eight zero octets to the length of a key.
@@ -394,18 +297,12 @@ pub enum EmmError {
     Encode(EncodeError),
     /// A file is wrong.
     File(FileError),
-    /// An attacker's ECM needs an ECM.
-    Ecm(EcmError),
     /// No random numbers.
     Random(RandomError),
     /// It is an attack: it goes on air by a schedule only, behind what it imitates.
     Attack,
-    /// 2^32 messages were numbered.
-    Exhausted,
     /// The pairing cannot be made.
     Pairing(PairingError),
-    /// In an entry of the carousel.
-    Entry(String, Box<EmmError>),
 }
 
 impl From<EncodeError> for EmmError {
@@ -417,12 +314,6 @@ impl From<EncodeError> for EmmError {
 impl From<FileError> for EmmError {
     fn from(error: FileError) -> Self {
         Self::File(error)
-    }
-}
-
-impl From<EcmError> for EmmError {
-    fn from(error: EcmError) -> Self {
-        Self::Ecm(error)
     }
 }
 
@@ -448,12 +339,9 @@ impl fmt::Display for EmmError {
             Self::Address => f.write_str("name either `card` or `group`"),
             Self::Encode(error) => error.fmt(f),
             Self::File(error) => error.fmt(f),
-            Self::Ecm(error) => error.fmt(f),
             Self::Random(error) => error.fmt(f),
             Self::Attack => f.write_str("an attack goes on air by a schedule only"),
-            Self::Exhausted => f.write_str("all EMM numbers are used up"),
             Self::Pairing(error) => error.fmt(f),
-            Self::Entry(name, error) => write!(f, "table [[emm]] \"{name}\": {error}"),
         }
     }
 }

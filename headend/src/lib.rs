@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The head-end: makes ECMs and EMMs and packages a clear transport stream into a broadcast.
 
+pub mod attack;
 pub mod carousel;
 pub mod carriage;
 pub mod cli;
@@ -18,6 +19,7 @@ pub mod period;
 pub mod psi;
 pub mod report;
 pub mod run;
+pub mod sabotage;
 pub mod scrambler;
 pub mod sender;
 pub mod stream;

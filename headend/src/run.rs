@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The jobs of the command line: files in, files out, a line of text for the engineer.
 
+use crate::carousel::entries::CarouselError;
 use crate::cli;
 use crate::emm::{EmmError, EmmMaker, Occasion};
 use crate::fault::Faults;
@@ -194,7 +195,7 @@ pub enum Error {
     /// The source stream's content.
     Package(PathBuf, PackageError),
     /// An entry of the schedule's carousel.
-    Schedule(PathBuf, EmmError),
+    Schedule(PathBuf, CarouselError),
     /// A stream that cannot be shown.
     Inspect(PathBuf, PsiError),
     /// A message.
