@@ -9,8 +9,8 @@ use crate::control_word::RandomError;
 use crate::files::FileError;
 use crate::files::card_key::KeyRole;
 use crate::files::fields::{Octets, Pin};
-use crate::files::message::Message;
 use crate::files::operator::{Operator, Pairing};
+use crate::message::Message;
 use crate::pairing::{self, PairingError};
 use crate::sender::Sender;
 use cam_types::{

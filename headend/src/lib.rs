@@ -12,6 +12,7 @@ pub mod emm;
 pub mod fault;
 pub mod files;
 pub mod inspect;
+pub mod message;
 pub mod multiplex;
 pub mod package;
 pub mod pairing;

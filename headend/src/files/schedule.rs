@@ -3,9 +3,9 @@
 
 use super::FileError;
 use super::fields::{SecretOctets, Utc, amount, section_pid};
-use super::message::Message;
 use super::{optional, required};
 use crate::control_word::Entropy;
+use crate::message::Message;
 use crate::scrambler::Algorithm;
 use cam_types::{Fen, Pid};
 use serde::Deserialize;

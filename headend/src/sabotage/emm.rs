@@ -4,8 +4,8 @@
 
 use crate::carousel::Item;
 use crate::fault::{Fault, Faults};
-use crate::files::message::Message;
 use crate::files::schedule::Entry;
+use crate::message::Message;
 
 /// The carousel of these entries, as `make` makes it, with what the faults change. Who stays away
 /// keeps its number.

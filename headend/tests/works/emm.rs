@@ -8,8 +8,8 @@ use ecm_emm::emm::{Address, Emm, EmmBody, EmmCommand, KeyTarget, PublicKey};
 use ecm_emm::keys::{KeyMaterial, Role, card_key};
 use ecm_emm::suite::{SealKey, Suite, WrappedKey};
 use headend::emm::{EmmError, EmmMaker, Occasion};
-use headend::files::message::Message;
 use headend::files::operator::Operator;
+use headend::message::Message;
 use hex_literal::hex;
 use std::path::Path;
 

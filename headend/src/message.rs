@@ -2,8 +2,8 @@
 //! What an EMM says, as an engineer writes it: an `[[emm]]` table of the schedule or a file for
 //! `headend emm`.
 
-use super::FileError;
-use super::fields::{Octets, Pin, Utc, amount};
+use crate::files::fields::{Octets, Pin, Utc, amount};
+use crate::files::{self, FileError};
 use cam_types::Fen;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -200,12 +200,12 @@ pub enum Message {
 impl Message {
     /// Reads a file with one message.
     pub fn read(path: &Path) -> Result<Self, FileError> {
-        Self::from_table(super::read(path)?).map_err(|what| Self::refused(path, what))
+        Self::from_table(files::read(path)?).map_err(|what| Self::refused(path, what))
     }
 
     /// Takes the text of such a file; `path` is for the error.
     pub fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
-        Self::from_table(super::parse(path, text)?).map_err(|what| Self::refused(path, what))
+        Self::from_table(files::parse(path, text)?).map_err(|what| Self::refused(path, what))
     }
 
     fn refused(path: &Path, what: String) -> FileError {
@@ -214,13 +214,13 @@ impl Message {
 
     /// Takes a table whose `kind` says which fields the others are.
     pub fn from_table(mut table: Table) -> Result<Self, String> {
-        let kind: String = super::required(&mut table, "kind")?;
+        let kind: String = files::required(&mut table, "kind")?;
         let tagged = Table::from_iter([(kind, Value::Table(table))]);
         // Read from text once more, because only then an error knows its field.
         let text = Zeroizing::new(tagged.to_string());
         toml::from_str(&text).map_err(|error| {
-            let what = super::without_values(error.message());
-            match error.span().and_then(|span| super::field(super::line(&text, span.start).1)) {
+            let what = files::without_values(error.message());
+            match error.span().and_then(|span| files::field(files::line(&text, span.start).1)) {
                 Some(field) => format!("field `{field}`: {what}"),
                 None => what,
             }
