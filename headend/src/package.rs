@@ -8,7 +8,7 @@
 use crate::carousel::Carousel;
 use crate::carousel::entries::{CarouselError, Works};
 use crate::ecm::{EcmError, EcmMaker};
-use crate::emm::EmmMaker;
+use crate::emm::Senders;
 use crate::fault::{Fault, Faults};
 use crate::files::FileError;
 use crate::files::operator::Operator;
@@ -55,8 +55,8 @@ pub fn package(
     let private = CaPrivate { operator: OperatorId::new(operator.operator), suite: operator.suite };
     let cat = CatLane::new(psi::cat(schedule, private).map_err(PackageError::Cat)?, schedule);
     let makers: Vec<&EcmMaker<'_>> = lanes.iter().map(|lane| &lane.maker).collect();
-    let emms = EmmMaker::new(operator);
-    let works = Works { emms, ecms: &makers, periods: &periods, schedule };
+    let senders = Senders::new(operator);
+    let works = Works { senders, ecms: &makers, periods: &periods, schedule };
     let (items, next_sequence) = sabotage::emm::carousel(&schedule.emm, faults, |entries| {
         works.carousel(entries, operator.next_sequence)
     })?;

@@ -5,9 +5,10 @@ use crate::attack;
 use crate::carousel::{Item, Lane};
 use crate::due::Due;
 use crate::ecm::{EcmError, EcmMaker};
-use crate::emm::{EmmError, EmmMaker, Occasion};
+use crate::emm::{EmmError, Senders};
 use crate::files::schedule::{Entry, Schedule};
 use crate::message::Message;
+use crate::message::kind::Occasion;
 use crate::period::Periods;
 use crate::timebase::TICKS_PER_MS;
 use std::fmt;
@@ -16,8 +17,8 @@ use std::path::Path;
 /// What the entries of a carousel are made with.
 #[derive(Clone, Copy)]
 pub struct Works<'a> {
-    /// Makes the operator's messages.
-    pub emms: EmmMaker<'a>,
+    /// Whose keys its messages are sealed under.
+    pub senders: Senders<'a>,
     /// Makes what a forged ECM imitates: one for each service, in the schedule's order.
     pub ecms: &'a [&'a EcmMaker<'a>],
     /// The crypto periods.
@@ -64,14 +65,14 @@ impl Works<'_> {
     ) -> Result<(Vec<u8>, Lane), EntryError> {
         let schedule = self.schedule;
         match &entry.message {
-            Message::Replay { of } => {
-                attack::replay(of, earlier).ok_or(EntryError::Emm(EmmError::Attack))
+            Message::Replay(replay) => {
+                attack::replay(&replay.of, earlier).ok_or(EntryError::Emm(EmmError::Attack))
             }
-            Message::ForgeEmm { card } => {
-                Ok((attack::forged_emm(&self.emms.card(*card)?, sequence)?, Lane::Emm))
+            Message::ForgeEmm(forged) => {
+                Ok((attack::forged_emm(&self.senders.card(forged.card)?, sequence)?, Lane::Emm))
             }
-            Message::ForgeEcm { service } => {
-                let place = schedule.service.iter().position(|s| s.service == *service);
+            Message::ForgeEcm(forged) => {
+                let place = schedule.service.iter().position(|s| s.service == forged.service);
                 let service = place.and_then(|place| Some((place, self.ecms.get(place)?)));
                 let (place, maker) = service.ok_or(EntryError::Emm(EmmError::Attack))?;
                 let period = self.periods.during(entry.from_ms / 1000);
@@ -81,7 +82,7 @@ impl Works<'_> {
                 let time = schedule.start.0.saturating_add(entry.from_ms / 1000);
                 let folder = schedule.path.parent().unwrap_or(Path::new(""));
                 let occasion = Occasion { sequence, time, folder };
-                Ok((self.emms.section(message, occasion)?, Lane::Emm))
+                Ok((message.section(self.senders, occasion)?, Lane::Emm))
             }
         }
     }

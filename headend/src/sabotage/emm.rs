@@ -31,8 +31,8 @@ pub fn carousel<E>(
 /// A `replay` as if its original came for the first time; every other entry as it is.
 fn anew(entry: &Entry, entries: &[Entry]) -> Entry {
     let mut anew = entry.clone();
-    if let Message::Replay { of } = &entry.message
-        && let Some(original) = entries.iter().find(|entry| entry.name == *of)
+    if let Message::Replay(replay) = &entry.message
+        && let Some(original) = entries.iter().find(|entry| entry.name == replay.of)
     {
         anew.message = original.message.clone();
     }

@@ -7,9 +7,10 @@ use ecm_emm::box_emm::{BoxCommand, BoxEmm};
 use ecm_emm::emm::{Address, Emm, EmmBody, EmmCommand, KeyTarget, PublicKey};
 use ecm_emm::keys::{KeyMaterial, Role, card_key};
 use ecm_emm::suite::{SealKey, Suite, WrappedKey};
-use headend::emm::{EmmError, EmmMaker, Occasion};
+use headend::emm::{EmmError, Senders};
 use headend::files::operator::Operator;
 use headend::message::Message;
+use headend::message::kind::Occasion;
 use hex_literal::hex;
 use std::path::Path;
 
@@ -19,7 +20,7 @@ fn make(operator: &Operator, text: &str) -> Result<Vec<u8>, EmmError> {
     let message = Message::parse(Path::new("message.toml"), text).unwrap();
     let occasion =
         Occasion { sequence: 77, time: cam_types::CasTime::new(5), folder: Path::new("") };
-    EmmMaker::new(operator).section(&message, occasion)
+    message.section(Senders::new(operator), occasion)
 }
 
 /// The card's own key, derived here as `docs/spec/emm.md` says and not by the operator file's code.
