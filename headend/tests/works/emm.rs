@@ -11,6 +11,7 @@ use headend::emm::{EmmError, Senders};
 use headend::files::operator::Operator;
 use headend::message::Message;
 use headend::message::kind::Occasion;
+use headend::sender::Sender;
 use hex_literal::hex;
 use std::path::Path;
 
@@ -37,6 +38,21 @@ fn seal_key(octets: &[u8]) -> SealKey {
 
 fn opened(section: &[u8], key: &SealKey) -> EmmBody {
     Emm::parse(section).unwrap().open(key).unwrap()
+}
+
+/// What a server would ask for: no file and no schedule stands behind it.
+#[test]
+fn a_message_is_made_of_plain_values() {
+    let sender = Sender {
+        operator: OperatorId::new(0x1201),
+        address: Address::Unique(Pseudonym::new([7; 8])),
+        role: Role::Individual,
+        epoch: Epoch::new(1),
+        key: k_ind(),
+    };
+    let section = sender.section(9, &EmmCommand::EmmLevel(3)).unwrap();
+    assert_eq!(Emm::parse(&section).unwrap().header, sender.header(9));
+    assert_eq!(opened(&section, &k_ind()).commands, [EmmCommand::EmmLevel(3)]);
 }
 
 #[test]
