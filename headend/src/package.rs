@@ -6,8 +6,9 @@
 //! an EMM; nothing else changes.
 
 use crate::carousel::Carousel;
+use crate::carousel::entries::{CarouselError, Works};
 use crate::ecm::{EcmError, EcmMaker};
-use crate::emm::{EmmError, EmmMaker};
+use crate::emm::Senders;
 use crate::fault::{Fault, Faults};
 use crate::files::FileError;
 use crate::files::operator::Operator;
@@ -16,6 +17,7 @@ use crate::multiplex::{CatLane, Disturbance, EcmLane, Multiplex};
 use crate::period::{Periods, Place};
 use crate::psi::{self, Program, PsiError};
 use crate::report::{Report, Tally};
+use crate::sabotage;
 use crate::scrambler::{Algorithm, Scrambled, Scrambler};
 use crate::stream::{self, Packet, Stream};
 use crate::timebase::{ClockError, Timebase};
@@ -53,8 +55,11 @@ pub fn package(
     let private = CaPrivate { operator: OperatorId::new(operator.operator), suite: operator.suite };
     let cat = CatLane::new(psi::cat(schedule, private).map_err(PackageError::Cat)?, schedule);
     let makers: Vec<&EcmMaker<'_>> = lanes.iter().map(|lane| &lane.maker).collect();
-    let (items, next_sequence) =
-        EmmMaker::new(operator).carousel(schedule, &makers, &periods, faults)?;
+    let senders = Senders::new(operator);
+    let works = Works { senders, ecms: &makers, periods: &periods, schedule };
+    let (items, next_sequence) = sabotage::emm::carousel(&schedule.emm, faults, |entries| {
+        works.carousel(entries, operator.next_sequence)
+    })?;
     let mut multiplex = Multiplex::new(lanes, cat, Carousel::new(items), schedule.emm_pid);
 
     let mut tallies = vec![Tally::default(); programs.len()];
@@ -243,7 +248,7 @@ pub enum PackageError {
     /// The files, or an ECM that cannot be made.
     Ecm(EcmError),
     /// An EMM that cannot be made.
-    Emm(EmmError),
+    Emm(CarouselError),
     /// The CAT cannot be built.
     Cat(EncodeError),
     /// A service without a component that carries PES packets.
@@ -276,8 +281,8 @@ impl From<EcmError> for PackageError {
     }
 }
 
-impl From<EmmError> for PackageError {
-    fn from(error: EmmError) -> Self {
+impl From<CarouselError> for PackageError {
+    fn from(error: CarouselError) -> Self {
         Self::Emm(error)
     }
 }
