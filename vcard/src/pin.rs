@@ -2,6 +2,7 @@
 //! The card holder's PIN: one object for all applications, owned by the issuer.
 
 mod compare;
+mod sabotage;
 pub(crate) mod store;
 
 pub(crate) use compare::Verdict;
@@ -11,8 +12,8 @@ use crate::context::{Context, Violation};
 use crate::firewall::Objects;
 use crate::stop::Stop;
 use crate::vault::Vault;
-use compare::compare;
 use ecm_emm::card::PinBlock;
+use sabotage::compare;
 
 /// Who may have a PIN verified, and replaced.
 const CLIENTS: &[Aid] = &[Aid::CAS, Aid::PURSE];

@@ -4,7 +4,6 @@
 //! The counter goes down in memory before the PIN is compared, so that a cut saves no try (T15).
 
 use crate::context::Context;
-use crate::fault::Fault;
 use crate::persist::Guarded;
 use crate::purse::sharing as purse;
 use crate::stop::Stop;
@@ -31,23 +30,17 @@ pub(super) fn compare(
     let Some(left) = vault.objects().pin.get(Context::ISSUER)?.tries().checked_sub(1) else {
         return Ok(Verdict::Blocked);
     };
-    if !vault.has(Fault::PinTriesStuck) {
-        vault.change(|objects| {
-            objects.pin.get_mut(Context::ISSUER)?.tries = Guarded(left);
-            Ok::<_, Stop>(())
-        })?;
+    vault.change(|objects| {
+        objects.pin.get_mut(Context::ISSUER)?.tries = Guarded(left);
+        Ok::<_, Stop>(())
+    })?;
+    if !vault.objects().pin.get(Context::ISSUER)?.is(block) {
+        return Ok(Verdict::Wrong(left));
     }
-    let right = vault.objects().pin.get(Context::ISSUER)?.is(block);
-    if right || vault.has(Fault::AcceptAnyPin) {
-        vault.change(|objects| {
-            objects.pin.get_mut(Context::ISSUER)?.reset(new);
-            purse::pin_verified(objects, Context::ISSUER)?;
-            Ok::<_, Stop>(())
-        })?;
-        Ok(Verdict::Right)
-    } else if vault.has(Fault::PinTriesStuck) {
-        Ok(Verdict::Wrong(left + 1))
-    } else {
-        Ok(Verdict::Wrong(left))
-    }
+    vault.change(|objects| {
+        objects.pin.get_mut(Context::ISSUER)?.reset(new);
+        purse::pin_verified(objects, Context::ISSUER)?;
+        Ok::<_, Stop>(())
+    })?;
+    Ok(Verdict::Right)
 }
