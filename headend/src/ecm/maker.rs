@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The ECMs of a service: one for each crypto period, with its control word and the next one.
 //!
-//! Normative references:
-//!  - ETSI ETR 289 (table_id 80 and 81 change with the message)
-//!  - `docs/spec/ecm.md`
-//!
 //! An ECM says what is on air in its own crypto period. As it carries the next control word too,
 //! the first crypto period of an event is open to whoever could watch the last one of the event
 //! before: the price of having the key in time.
 
+use super::{EcmInput, compose, forge, words};
 use crate::control_word::{ControlWords as Source, RandomError, random};
 use crate::fault::{Fault, Faults};
 use crate::files::FileError;
@@ -17,16 +14,12 @@ use crate::files::schedule::{Event, Schedule, Service};
 use crate::period::Periods;
 use crate::scrambler::Algorithm;
 use cam_types::{
-    CasTime, ChannelId, ControlWord, Epoch, EventId, Fen, OperatorId, PackageId, Parity, Secret,
-    Slot,
+    CasTime, ChannelId, ControlWord, Epoch, EventId, Fen, OperatorId, PackageId, Slot,
 };
 use ecm_emm::EncodeError;
-use ecm_emm::ecm::{
-    Cci, ControlWords, Criteria, EcmBody, EcmHeader, EcmKind, Ppv, Rating, Regions,
-};
+use ecm_emm::ecm::{Cci, ControlWords, Criteria, EcmBody, Ppv, Rating, Regions};
 use ecm_emm::suite::{SealKey, Suite};
 use std::fmt;
-use zeroize::Zeroizing;
 
 /// Makes the ECMs of one service.
 pub struct EcmMaker<'a> {
@@ -108,49 +101,60 @@ impl<'a> EcmMaker<'a> {
 
     /// The ECM of a crypto period.
     pub fn ecm(&self, period: usize) -> Result<Vec<u8>, EcmError> {
-        let words = self.words(period).ok_or(EcmError::NoPeriod)?;
-        let criteria = self.criteria(period, self.event(period));
-        self.seal(period, self.moment(self.periods.start_s(period)), words, criteria)
+        self.encoded(compose(&self.input(period)?))
     }
 
     /// The offer to buy an event ahead, fresh at the start of a crypto period.
     pub fn offer(&self, period: usize, event: &Event) -> Result<Vec<u8>, EcmError> {
         let criteria = Criteria { ppv: Some(self.ppv(event)), ..Criteria::default() };
-        let time = self.moment(self.periods.start_s(period));
-        self.seal(period, time, ControlWords::None, criteria)
+        self.encoded(compose(&self.input_of(period, ControlWords::None, criteria)?))
     }
 
-    /// What an attacker without the key can make: the ECM of the next crypto period as far as it
-    /// is in clear, random octets where the seal should be.
+    /// What an attacker without the key can make of the ECM of a crypto period.
     pub fn forged(&self, period: usize) -> Result<Vec<u8>, EcmError> {
-        let mut section = self.ecm(period)?;
-        let real = self.header(period, EcmKind::Words64)?.0;
-        let forged = EcmHeader { cp_number: real.cp_number.wrapping_add(1), ..real };
-        if let Some(table_id) = section.first_mut() {
-            *table_id = forged.table_id();
-        }
-        if let Some(cp_number) = section.get_mut(EcmHeader::LEN - 4..EcmHeader::LEN) {
-            cp_number.copy_from_slice(&forged.cp_number.to_be_bytes());
-        }
-        let sealed = section.get_mut(EcmHeader::LEN..).unwrap_or_default();
-        sealed.copy_from_slice(random::<256>()?.get(..sealed.len()).unwrap_or_default());
-        Ok(section)
+        self.encoded(forge(self.input(period)?, &random()?))
+    }
+
+    /// What the ECM of a crypto period is made of.
+    fn input(&self, period: usize) -> Result<EcmInput, EcmError> {
+        let announced = |period: usize| self.announced.get(period).ok_or(EcmError::NoPeriod);
+        let (current, next) = (announced(period)?, announced(period + 1)?);
+        let words = words(self.algorithm(), self.periods.number(period), current, next);
+        self.input_of(period, words, self.criteria(period, self.event(period)))
+    }
+
+    fn input_of(
+        &self,
+        period: usize,
+        words: ControlWords,
+        criteria: Criteria,
+    ) -> Result<EcmInput, EcmError> {
+        let service = self.service;
+        Ok(EcmInput {
+            operator: OperatorId::new(self.operator.operator),
+            slot: Slot::new(service.slot),
+            epoch: Epoch::new(self.epoch(period)),
+            key: self.key(period)?,
+            cp_number: self.periods.number(period),
+            body: EcmBody {
+                channel: ChannelId::new(service.channel),
+                time: self.moment(self.periods.start_s(period)),
+                cci: Cci(service.cci),
+                rating: Rating(service.rating),
+                regions: Regions(service.region),
+                emm_floor: service.emm_floor,
+                words,
+                criteria,
+            },
+        })
+    }
+
+    fn encoded(&self, made: Result<Vec<u8>, EncodeError>) -> Result<Vec<u8>, EcmError> {
+        made.map_err(|error| EcmError::Encode(self.service.name.clone(), error))
     }
 
     fn moment(&self, seconds: u32) -> CasTime {
         self.schedule.start.0.saturating_add(seconds)
-    }
-
-    fn words(&self, period: usize) -> Option<ControlWords> {
-        let (current, next) = (self.announced.get(period)?, self.announced.get(period + 1)?);
-        let (even, odd) = match self.periods.parity(period) {
-            Parity::Even => (current, next),
-            Parity::Odd => (next, current),
-        };
-        Some(match self.algorithm() {
-            Algorithm::Csa2 => ControlWords::Words64 { even: half(even), odd: half(odd) },
-            Algorithm::Cissa => ControlWords::Words128 { even: even.clone(), odd: odd.clone() },
-        })
     }
 
     fn criteria(&self, period: usize, event: Option<&Event>) -> Criteria {
@@ -182,7 +186,8 @@ impl<'a> EcmMaker<'a> {
         }
     }
 
-    fn header(&self, period: usize, kind: EcmKind) -> Result<(EcmHeader, SealKey), EcmError> {
+    /// The service key in use in a crypto period.
+    fn key(&self, period: usize) -> Result<SealKey, EcmError> {
         let (slot, epoch) = (self.service.slot, self.epoch(period));
         let Some(key) = self.operator.service_key(slot, epoch) else {
             let table = format!("[[service]] \"{}\"", self.service.name);
@@ -190,47 +195,14 @@ impl<'a> EcmMaker<'a> {
                 format!("no [[service_key]] of slot {slot}, epoch {epoch} in the operator file");
             return Err(EcmError::File(self.schedule.error(&table, "epoch", what)));
         };
-        let key = self.operator.seal_key("[[service_key]]", key.suite, &key.key)?;
-        let header = EcmHeader {
-            kind,
-            suite: key.suite(),
-            operator: OperatorId::new(self.operator.operator),
-            slot: Slot::new(slot),
-            epoch: Epoch::new(epoch),
-            cp_number: self.periods.number(period),
-        };
-        Ok((header, key))
-    }
-
-    fn seal(
-        &self,
-        period: usize,
-        time: CasTime,
-        words: ControlWords,
-        criteria: Criteria,
-    ) -> Result<Vec<u8>, EcmError> {
-        let (header, key) = self.header(period, words.kind())?;
-        let body = EcmBody {
-            channel: ChannelId::new(self.service.channel),
-            time,
-            cci: Cci(self.service.cci),
-            rating: Rating(self.service.rating),
-            regions: Regions(self.service.region),
-            emm_floor: self.service.emm_floor,
-            words,
-            criteria,
-        };
-        let mut section = Vec::new();
-        body.seal(&header, &key, &mut section)
-            .map_err(|error| EcmError::Encode(self.service.name.clone(), error))?;
-        Ok(section)
+        Ok(self.operator.seal_key("[[service_key]]", key.suite, &key.key)?)
     }
 
     /// The suite of the service's ECMs, for its CA_descriptor.
     pub fn suite(&self) -> Result<Suite, EcmError> {
-        let suite = self.header(0, EcmKind::Offer)?.0.suite;
+        let suite = self.key(0)?.suite();
         for period in 1..self.periods.count() {
-            if self.header(period, EcmKind::Offer)?.0.suite != suite {
+            if self.key(period)?.suite() != suite {
                 let table = format!("[[service]] \"{}\"", self.service.name);
                 let what = "a rotation to another suite needs another ECM PID";
                 return Err(EcmError::File(self.schedule.error(&table, "rotation", what)));
@@ -238,13 +210,6 @@ impl<'a> EcmMaker<'a> {
         }
         Ok(suite)
     }
-}
-
-/// The 64 bits of a control word that CSA2 uses.
-fn half(word: &ControlWord) -> Secret<8> {
-    let mut octets = Zeroizing::new([0; 8]);
-    octets.copy_from_slice(&word.expose()[..8]);
-    Secret::new(*octets)
 }
 
 /// Why an ECM was not made.
