@@ -18,6 +18,7 @@ pub mod period;
 pub mod psi;
 pub mod report;
 pub mod run;
+pub mod sabotage;
 pub mod scrambler;
 pub mod sender;
 pub mod stream;

@@ -7,15 +7,12 @@
 
 use super::{EcmInput, compose, forge, words};
 use crate::control_word::{ControlWords as Source, RandomError, random};
-use crate::fault::{Fault, Faults};
 use crate::files::FileError;
 use crate::files::operator::Operator;
 use crate::files::schedule::{Event, Schedule, Service};
 use crate::period::Periods;
 use crate::scrambler::Algorithm;
-use cam_types::{
-    CasTime, ChannelId, ControlWord, Epoch, EventId, Fen, OperatorId, PackageId, Slot,
-};
+use cam_types::{CasTime, ChannelId, ControlWord, Epoch, EventId, OperatorId, PackageId, Slot};
 use ecm_emm::EncodeError;
 use ecm_emm::ecm::{Cci, ControlWords, Criteria, EcmBody, Ppv, Rating, Regions};
 use ecm_emm::suite::{SealKey, Suite};
@@ -27,11 +24,8 @@ pub struct EcmMaker<'a> {
     service: &'a Service,
     operator: &'a Operator,
     periods: &'a Periods,
-    /// What ECMs say: one for each crypto period and one for the time after the last.
-    announced: Vec<ControlWord>,
-    /// What the scrambler uses.
-    used: Vec<ControlWord>,
-    overpriced: bool,
+    /// One for each crypto period and one for the time after the last.
+    words: Vec<ControlWord>,
 }
 
 impl<'a> EcmMaker<'a> {
@@ -42,29 +36,17 @@ impl<'a> EcmMaker<'a> {
         service: &'a Service,
         operator: &'a Operator,
         periods: &'a Periods,
-        faults: Faults<'_>,
     ) -> Result<Self, EcmError> {
         let source = match &schedule.seed {
             Some(seed) => Source::Seed(seed.0.clone()),
             None => Source::System,
         };
         let algorithm = service.scrambling.algorithm();
-        let used = (0..=periods.count())
+        let words = (0..=periods.count())
             .map(|period| source.draw(service.service, periods.number(period), algorithm))
             .map(|word| Ok(service.entropy().of(&word?)))
-            .collect::<Result<Vec<_>, RandomError>>()?;
-        let mut announced = used.clone();
-        let is = |other: Option<&Service>| other.is_some_and(|o| o.service == service.service);
-        let cissa = |s: &&Service| s.scrambling.algorithm() == Algorithm::Cissa;
-        if faults.has(Fault::WrongControlWord)
-            && is(schedule.service.iter().find(cissa))
-            && let Some(word) = announced.get_mut(2)
-        {
-            *word = Source::System.draw(service.service, 0, algorithm)?;
-        }
-        let first_event = schedule.service.iter().find(|s| !s.event.is_empty());
-        let overpriced = faults.has(Fault::WrongPrice) && is(first_event);
-        Ok(Self { schedule, service, operator, periods, announced, used, overpriced })
+            .collect::<Result<_, RandomError>>()?;
+        Ok(Self { schedule, service, operator, periods, words })
     }
 
     /// The algorithm of the service.
@@ -74,13 +56,7 @@ impl<'a> EcmMaker<'a> {
 
     /// The control word that scrambles a crypto period.
     pub fn control_word(&self, period: usize) -> Option<&ControlWord> {
-        self.used.get(period)
-    }
-
-    /// The ECM of a crypto period carries the word that scrambles crypto period `other`.
-    pub fn announces(&self, period: usize, other: usize) -> bool {
-        (other == period || other == period + 1)
-            && self.announced.get(other) == self.used.get(other)
+        self.words.get(period)
     }
 
     /// The service key's generation in a crypto period.
@@ -117,8 +93,8 @@ impl<'a> EcmMaker<'a> {
 
     /// What the ECM of a crypto period is made of.
     fn input(&self, period: usize) -> Result<EcmInput, EcmError> {
-        let announced = |period: usize| self.announced.get(period).ok_or(EcmError::NoPeriod);
-        let (current, next) = (announced(period)?, announced(period + 1)?);
+        let word = |period| self.control_word(period).ok_or(EcmError::NoPeriod);
+        let (current, next) = (word(period)?, word(period + 1)?);
         let words = words(self.algorithm(), self.periods.number(period), current, next);
         self.input_of(period, words, self.criteria(period, self.event(period)))
     }
@@ -170,15 +146,9 @@ impl<'a> EcmMaker<'a> {
     }
 
     fn ppv(&self, event: &Event) -> Ppv {
-        let first = self.service.event.first().is_some_and(|first| first.id == event.id);
-        let price = if self.overpriced && first {
-            event.price.checked_add(Fen::new(100)).unwrap_or(event.price)
-        } else {
-            event.price
-        };
         Ppv {
             event: EventId::new(event.id),
-            price,
+            price: event.price,
             tier: event.tier,
             start: self.moment(event.from_s),
             end: self.moment(event.until_s.unwrap_or_else(|| self.periods.end_s())),
