@@ -11,10 +11,11 @@ use crate::files::schedule::Schedule;
 use crate::inspect;
 use crate::message::Message;
 use crate::message::kind::Occasion;
-use crate::package::{self, PackageError};
+use crate::package::PackageError;
 use crate::pairing;
 use crate::psi::PsiError;
 use crate::report::Report;
+use crate::sabotage;
 use crate::stream::{ReadError, Stream};
 use crate::verify::state::State;
 use crate::verify::{self, Carried, Ground, VerifyError};
@@ -31,7 +32,7 @@ pub fn package(args: &cli::Package) -> Result<String, Error> {
     let schedule = Schedule::read(&args.schedule)?;
     let operator = Operator::read(&args.operator)?;
     let mut stream = Stream::read(&args.input)?;
-    let report = package::package(&mut stream, &schedule, &operator, Faults(&args.faults))
+    let report = sabotage::package(&mut stream, &schedule, &operator, Faults(&args.faults))
         .map_err(|error| match error {
             PackageError::Emm(error) => Error::Schedule(args.schedule.clone(), error),
             error => Error::Package(args.input.clone(), error),

@@ -15,6 +15,7 @@ mod purchase;
 mod receipt;
 mod report;
 pub(crate) mod rights;
+pub(crate) mod sabotage;
 pub(crate) mod sharing;
 pub(crate) mod store;
 mod time;

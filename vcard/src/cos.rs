@@ -8,7 +8,7 @@
 
 mod channel;
 
-use crate::cas::{Cas, CasRam};
+use crate::cas::{Cas, CasRam, sabotage};
 use crate::context::Context;
 use crate::interface::Interface;
 use crate::isd;
@@ -290,7 +290,8 @@ impl Cos {
             Selected::Issuer => isd::process(vault, command),
             Selected::Psam => Psam { vault, ram: &mut self.psam }.process(command),
             Selected::Cas => {
-                let answer = Cas { vault, ram: &mut self.cas, pairing }.process(command);
+                let mut cas = Cas { vault, ram: &mut self.cas, pairing };
+                let answer = sabotage::process(&mut cas, command);
                 // UNPAIR or PAIR of the slot ends its session; the answer to this very command
                 // still goes out under it.
                 if command.ins == INS_EMM && pairing.is_none() && !self.channel.is_valid(vault) {
