@@ -112,7 +112,8 @@ mod stats;
 pub use config::{Config, Entropy};
 pub use doors::{Absence, ControlWords, Handover, Input, Output};
 pub use ecm_emm::card::{
-    AccessStatus, AckResult, RightRow as Right, SlotInfo as KeyVersion, WalletInfo as Wallet,
+    AccessState, AccessStatus, AckResult, Remedy, RightRow as Right, SlotInfo as KeyVersion,
+    WalletInfo as Wallet,
 };
 pub use engine::Engine;
 pub use engine::ca_pmt::{CaEnable, CaPmtReply};
@@ -123,7 +124,7 @@ pub use purchase::offer::{Offer, OfferId, OfferKind};
 pub use purchase::request::RequestId;
 pub use purchase::{Outcome, PurchaseError, Receipt, Transaction, TxnState};
 pub use report::ReportError;
-pub use session::access::{Access, AccessState, Remedy};
+pub use session::access::Access;
 pub use session::error::SessionError;
 pub use session::mode::ScramblingMode;
 pub use stats::Stats;

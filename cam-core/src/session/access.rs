@@ -6,7 +6,7 @@
 //!  - `docs/spec/card.md`, 3.1; the same numbers are the C ABI's reasons
 
 use cam_types::{CaSystemId, CasTime, OperatorId};
-use ecm_emm::card::AccessStatus;
+use ecm_emm::card::{AccessState, AccessStatus, Remedy};
 
 /// The answer to "may this be watched, and if not, why not".
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,59 +35,6 @@ pub struct Access {
     pub offers: u8,
     /// The crypto period of the keys in use, if there are any.
     pub crypto_period: Option<u32>,
-}
-
-/// The families of access reasons, from the best to the worst: of several ECM streams a session
-/// shows the one that is worst off.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub enum AccessState {
-    /// The programme is not scrambled.
-    Clear,
-    /// Keys are given.
-    Granted,
-    /// Keys are given for a trial.
-    Preview,
-    /// The card has not been asked yet.
-    #[default]
-    Pending,
-    /// It can be bought.
-    Purchasable,
-    /// The card says no.
-    Denied,
-    /// Something does not work.
-    Technical,
-}
-
-/// Who or what changes a refusal.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Remedy {
-    /// Nothing needs to change.
-    #[default]
-    None,
-    /// Time: it will settle by itself.
-    Wait,
-    /// A message of the operator: a right, a key, a pairing.
-    Emm,
-    /// The subscriber's PIN.
-    Pin,
-    /// Money: buy it, or load the purse.
-    Money,
-    /// Somebody who looks at the box or the card.
-    Technician,
-}
-
-impl AccessState {
-    pub(crate) fn of(status: AccessStatus) -> Self {
-        match status.0 {
-            0x00 => Self::Pending,
-            0x01..=0x0F => Self::Granted,
-            0x10..=0x1F => Self::Preview,
-            0x20..=0x2F => Self::Purchasable,
-            0x30..=0x3F => Self::Denied,
-            0x7F => Self::Clear,
-            _ => Self::Technical,
-        }
-    }
 }
 
 impl Access {
