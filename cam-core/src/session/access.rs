@@ -40,10 +40,10 @@ pub struct Access {
 impl Access {
     /// An access with nothing but its reason.
     pub(crate) fn of(reason: AccessStatus) -> Self {
-        let mut access = Self {
+        Self {
             state: AccessState::of(reason),
             reason,
-            remedy: Remedy::None,
+            remedy: reason.remedy(),
             sw: 0,
             ca_system_id: None,
             operator: None,
@@ -53,37 +53,6 @@ impl Access {
             expires: None,
             offers: 0,
             crypto_period: None,
-        };
-        access.settle_remedy();
-        access
-    }
-
-    /// Who or what changes `reason`.
-    pub(crate) fn settle_remedy(&mut self) {
-        self.remedy = match self.reason {
-            AccessStatus::PURCHASABLE if self.pin_needed => Remedy::Pin,
-            AccessStatus::PURCHASABLE | AccessStatus::FUNDS | AccessStatus::PREVIEW_USED => {
-                Remedy::Money
-            }
-            AccessStatus::RATING => Remedy::Pin,
-            AccessStatus::PENDING
-            | AccessStatus::NOT_YET_VALID
-            | AccessStatus::BLACKOUT
-            | AccessStatus::CARD_BUSY
-            | AccessStatus::CLOCK
-            | AccessStatus::OUTCOME_UNKNOWN
-            | AccessStatus::NO_ECM => Remedy::Wait,
-            AccessStatus::NO_RIGHT
-            | AccessStatus::EXPIRED
-            | AccessStatus::NOT_PAIRED
-            | AccessStatus::PAIRED_ELSEWHERE
-            | AccessStatus::LOG_FULL
-            | AccessStatus::EMM_NEEDED
-            | AccessStatus::NO_KEY => Remedy::Emm,
-            _ => match self.state {
-                AccessState::Denied | AccessState::Technical => Remedy::Technician,
-                _ => Remedy::None,
-            },
-        };
+        }
     }
 }
