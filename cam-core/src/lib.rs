@@ -115,6 +115,7 @@ pub use ecm_emm::card::{
     AccessState, AccessStatus, AckResult, Remedy, RightRow as Right, SlotInfo as KeyVersion,
     WalletInfo as Wallet,
 };
+pub use ecm_emm::scrambling::ScramblingMode;
 pub use engine::Engine;
 pub use engine::ca_pmt::{CaEnable, CaPmtReply};
 pub use event::{Card, CardState, Event, PinAnswer, PinOutcome};
@@ -126,5 +127,4 @@ pub use purchase::{Outcome, PurchaseError, Receipt, Transaction, TxnState};
 pub use report::ReportError;
 pub use session::access::Access;
 pub use session::error::SessionError;
-pub use session::mode::ScramblingMode;
 pub use stats::Stats;

@@ -55,14 +55,14 @@ impl<'a> EcmMaker<'a> {
             Some(seed) => Source::Seed(seed.0.clone()),
             None => Source::System,
         };
-        let algorithm = service.scrambling.algorithm();
+        let algorithm = service.scrambling;
         let used = (0..=periods.count())
             .map(|period| source.draw(service.service, periods.number(period), algorithm))
             .map(|word| Ok(service.entropy().of(&word?)))
             .collect::<Result<Vec<_>, RandomError>>()?;
         let mut announced = used.clone();
         let is = |other: Option<&Service>| other.is_some_and(|o| o.service == service.service);
-        let cissa = |s: &&Service| s.scrambling.algorithm() == Algorithm::Cissa;
+        let cissa = |s: &&Service| s.scrambling == Algorithm::Cissa;
         if faults.has(Fault::WrongControlWord)
             && is(schedule.service.iter().find(cissa))
             && let Some(word) = announced.get_mut(2)
@@ -76,7 +76,7 @@ impl<'a> EcmMaker<'a> {
 
     /// The algorithm of the service.
     pub const fn algorithm(&self) -> Algorithm {
-        self.service.scrambling.algorithm()
+        self.service.scrambling
     }
 
     /// The control word that scrambles a crypto period.

@@ -136,8 +136,7 @@ fn check_faults(
     for fault in faults.0 {
         let has_object = match fault {
             Fault::WrongControlWord => {
-                periods.count() > 2
-                    && services().any(|s| s.scrambling.algorithm() == Algorithm::Cissa)
+                periods.count() > 2 && services().any(|s| s.scrambling == Algorithm::Cissa)
             }
             Fault::LostEcm => periods.count() > 4 && services().any(|s| !s.event.is_empty()),
             Fault::WrongPrice => services().any(|s| !s.event.is_empty()),
