@@ -276,7 +276,7 @@ impl Engine {
     /// The counters as they are now.
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats;
-        stats.events_lost = self.out.lost_total;
+        stats.event_overflow = self.out.lost_total;
         self.latencies.report(&mut stats);
         stats
     }

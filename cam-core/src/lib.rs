@@ -113,8 +113,10 @@ mod stats;
 pub use config::{Config, Entropy};
 pub use doors::{Absence, ControlWords, Handover, Input, Output};
 pub use ecm_emm::card::{
-    AccessStatus, AckResult, RightRow as Right, SlotInfo as KeyVersion, WalletInfo as Wallet,
+    AccessState, AccessStatus, AckResult, Remedy, RightRow as Right, SlotInfo as KeyVersion,
+    WalletInfo as Wallet,
 };
+pub use ecm_emm::scrambling::ScramblingMode;
 pub use engine::Engine;
 pub use engine::ca_pmt::{CaEnable, CaPmtReply};
 pub use event::{Card, CardState, Event};
@@ -126,7 +128,6 @@ pub use purchase::offer::{Offer, OfferId, OfferKind};
 pub use purchase::outcome::{Outcome, Receipt, Transaction, TxnState};
 pub use purchase::request::RequestId;
 pub use report::ReportError;
-pub use session::access::{Access, AccessState, Remedy};
+pub use session::access::Access;
 pub use session::error::SessionError;
-pub use session::mode::ScramblingMode;
 pub use stats::Stats;

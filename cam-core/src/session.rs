@@ -4,7 +4,6 @@
 
 pub(crate) mod access;
 pub(crate) mod error;
-pub(crate) mod mode;
 pub(crate) mod programme;
 pub(crate) mod stream;
 

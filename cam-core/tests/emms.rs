@@ -36,7 +36,7 @@ fn a_carousel_reaches_the_card_once() {
     let stats = rig.engine.stats();
     assert_eq!(rig.card.count(INS_EMM), 3);
     assert_eq!(stats.emm_in[UNIQUE], 150);
-    assert_eq!((stats.emm_applied[UNIQUE], stats.emm_dup_gate[UNIQUE]), (3, 147));
+    assert_eq!((stats.emm_applied[UNIQUE], stats.emm_dup[UNIQUE]), (3, 147));
     assert!(rig.take_events().contains(&Event::Rights));
     assert_eq!(rig.engine.rights().len(), 2);
 }
@@ -71,7 +71,7 @@ fn a_forged_emm_changes_nothing() {
         rig.run(200);
     }
     let stats = rig.engine.stats();
-    assert_eq!((stats.emm_refused[UNIQUE], stats.emm_dup_gate[UNIQUE]), (1, 19));
+    assert_eq!((stats.emm_refused[UNIQUE], stats.emm_dup[UNIQUE]), (1, 19));
     assert_eq!(rig.engine.rights().len(), 1);
     rig.section(air::EMM, &air::emm(4, &[air::grant(5)]));
     rig.run(500);
@@ -94,7 +94,7 @@ fn a_replayed_emm_is_a_duplicate() {
     assert_eq!(rig.engine.stats().emm_dup_card[UNIQUE], 1);
     rig.section(air::EMM, &first);
     rig.run(200);
-    assert_eq!(rig.engine.stats().emm_dup_gate[UNIQUE], 1);
+    assert_eq!(rig.engine.stats().emm_dup[UNIQUE], 1);
 }
 
 /// KEY_ACTIVATE before its KEY_DELIVER: later, and then on the next cycle.

@@ -5,11 +5,11 @@ mod money;
 pub(crate) use money::{CAPP, GATE, LOAD, PROVE, PURCHASE, TILL, WALLET};
 
 use crate::secrets;
-use stb_shim::readers::ADDRESSES;
+use stb_shim::readers;
 
 /// `stbcam --help`
 pub(crate) fn general() -> String {
-    format!("{GENERAL}{ADDRESSES}{GENERAL_JSON}{}{GENERAL_END}", secrets::list())
+    format!("{GENERAL}{}{GENERAL_JSON}{}{GENERAL_END}", readers::help(), secrets::list())
 }
 
 const GENERAL: &str = "\

@@ -21,7 +21,7 @@ pub use pin::{PinAnswer, PinBlock, PinError};
 pub use purchase::{PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState};
 pub use report::{AckResult, ReportRequest};
 pub use rights::{RightRow, RightsPage, WalletInfo};
-pub use status::AccessStatus;
+pub use status::{AccessState, AccessStatus, Remedy};
 
 /// CLA of a CAS command in clear.
 pub const CLA: u8 = 0x80;

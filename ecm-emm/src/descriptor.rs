@@ -6,6 +6,7 @@
 //!  - ETSI EN 300 468 §6.2 (scrambling_descriptor)
 
 use crate::error::EncodeError;
+use crate::scrambling::ScramblingMode;
 use alloc::vec::Vec;
 use cam_types::{DecodeError, Reader};
 
@@ -92,19 +93,4 @@ impl<'a> Descriptors<'a> {
         out.extend_from_slice(self.0);
         Ok(())
     }
-}
-
-/// scrambling_mode (EN 300 468): how the packets of a service are scrambled.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ScramblingMode(pub u8);
-
-impl ScramblingMode {
-    /// DVB-CSA version 1.
-    pub const CSA1: Self = Self(0x01);
-    /// DVB-CSA version 2.
-    pub const CSA2: Self = Self(0x02);
-    /// DVB-CSA version 3, standard mode.
-    pub const CSA3: Self = Self(0x03);
-    /// DVB-CISSA version 1.
-    pub const CISSA1: Self = Self(0x10);
 }

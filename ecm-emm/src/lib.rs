@@ -87,6 +87,7 @@ pub mod keys;
 pub mod pat;
 pub mod pmt;
 pub mod report;
+pub mod scrambling;
 pub mod section;
 pub mod suite;
 

@@ -4,8 +4,9 @@
 //! Normative references:
 //!  - ISO/IEC 13818-1 §2.4.4.8
 
-use crate::descriptor::{Descriptors, ScramblingMode};
+use crate::descriptor::Descriptors;
 use crate::error::EncodeError;
+use crate::scrambling::ScramblingMode;
 use crate::section::LongSection;
 use alloc::vec::Vec;
 use cam_types::{DecodeError, Pid, Reader};

@@ -37,6 +37,9 @@ pub enum Suite {
 }
 
 impl Suite {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Cmac128, Self::Cmac256, Self::Hmac];
+
     /// Octets of the tag in front of a sealed body.
     pub const TAG_LEN: usize = 16;
 
@@ -58,12 +61,8 @@ impl TryFrom<u8> for Suite {
     type Error = DecodeError;
 
     fn try_from(number: u8) -> Result<Self, DecodeError> {
-        match number {
-            2 => Ok(Self::Cmac128),
-            3 => Ok(Self::Cmac256),
-            5 => Ok(Self::Hmac),
-            _ => Err(DecodeError::Invalid { field: "suite", got: number.into() }),
-        }
+        let found = Self::ALL.into_iter().find(|suite| suite.number() == number);
+        found.ok_or(DecodeError::Invalid { field: "suite", got: number.into() })
     }
 }
 

@@ -4,10 +4,10 @@
 use crate::values::{epoch, event, fen, octets, operator, time};
 use cam_types::{BcdDate, BcdTime, Fen, Pseudonym, TerminalId, TerminalSequence};
 use ecm_emm::card::{
-    AccessStatus, CardInfo, EcmAnswer, EmmDetail, EmmOutcome, EmmResult, KeyInfo, Offer, OpenedBy,
-    OperatorInfo, PinAnswer, PinBlock, PinError, PurchaseAnswer, PurchaseRequest, PurchaseResult,
-    PurchaseState, ReportRequest, RightRow, RightsPage, SlotInfo, WalletInfo, WindowInfo,
-    pairing_key_version,
+    AccessState, AccessStatus, CardInfo, EcmAnswer, EmmDetail, EmmOutcome, EmmResult, KeyInfo,
+    Offer, OpenedBy, OperatorInfo, PinAnswer, PinBlock, PinError, PurchaseAnswer, PurchaseRequest,
+    PurchaseResult, PurchaseState, Remedy, ReportRequest, RightRow, RightsPage, SlotInfo,
+    WalletInfo, WindowInfo, pairing_key_version,
 };
 use ecm_emm::ecm::{Cci, Rating};
 use hex_literal::hex;
@@ -286,16 +286,23 @@ fn requests_that_contradict_themselves() {
 fn statuses() {
     for number in 0..=0xFF {
         let status = AccessStatus(number);
-        let kinds = [
-            status.is_granted(),
-            status == AccessStatus::PREVIEW,
-            status == AccessStatus::PURCHASABLE,
-            status.is_denied(),
-            status.is_technical(),
-        ];
-        assert!(kinds.iter().filter(|kind| **kind).count() <= 1, "{number:02X}");
-        assert_eq!(status.text().is_some(), !status.to_string().starts_with("access status"));
+        let named = AccessStatus::ALL.contains(&status);
+        assert_eq!(status.name().is_some(), named, "{number:02X}");
+        assert_eq!(status.text().is_some(), named, "{number:02X}");
+        assert_eq!(status.to_string().starts_with("access status"), !named);
+        let [english, chinese] = [None, Some("zh")].map(|language| status.shown(language));
+        assert_eq!(english == c"not available", !named, "{number:02X}");
+        assert!(chinese.to_str().is_ok_and(|text| !text.is_empty() && !text.is_ascii()));
+        let refused =
+            matches!(AccessState::of(status), AccessState::Denied | AccessState::Technical);
+        let settled = status.remedy() == Remedy::None;
+        let open = [AccessStatus::PENDING, AccessStatus::PURCHASABLE].contains(&status);
+        assert_eq!(settled, !refused && !open, "{number:02X}");
     }
+    assert!(AccessStatus::ALL.is_sorted_by_key(|status| status.0));
     assert_eq!(AccessStatus::RATING.to_string(), "parental rating");
     assert_eq!(AccessStatus(0x77).to_string(), "access status 0x77");
+    let purchasable = AccessStatus::PURCHASABLE;
+    assert_eq!([purchasable.remedy(), purchasable.remedy_with_pin()], [Remedy::Money, Remedy::Pin]);
+    assert_eq!(AccessStatus::FUNDS.remedy_with_pin(), Remedy::Money);
 }

@@ -9,11 +9,12 @@ use ecm_emm::box_emm::BoxEmm;
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
 use ecm_emm::ca_pmt::{CaInfo, CaPmt, CaStream, CommandId, ListManagement};
 use ecm_emm::cat::Cat;
-use ecm_emm::descriptor::{Descriptor, Descriptors, ScramblingMode};
-use ecm_emm::ecm::Ecm;
+use ecm_emm::descriptor::{Descriptor, Descriptors};
+use ecm_emm::ecm::{Ecm, EcmKind};
 use ecm_emm::emm::Emm;
 use ecm_emm::pat::{Pat, Program};
 use ecm_emm::pmt::{Pmt, Stream, Streams};
+use ecm_emm::scrambling::ScramblingMode;
 use ecm_emm::section::{CaSection, LongSection, sections};
 use hex_literal::hex;
 use proptest::prelude::*;
@@ -225,7 +226,7 @@ fn our_ca_descriptor() {
     let descriptors = hex!("65 01 10 09 01 00 09 04 4AF0 FFFF");
     let descriptors = Descriptors::parse(&descriptors).unwrap();
     assert_eq!(descriptors.ca_descriptors().map(|ca| ca.pid).collect::<Vec<_>>(), [Pid::NULL]);
-    assert_eq!(descriptors.scrambling_mode(), Some(ScramblingMode::CISSA1));
+    assert_eq!(descriptors.scrambling_mode(), Some(ScramblingMode::CISSA));
     assert!(Descriptors::parse(&hex!("65 02 10")).is_err());
     assert!(Descriptors::parse(&hex!("65")).is_err());
 }
@@ -324,5 +325,23 @@ proptest! {
         let section = emitted(|out| long.emit(out));
         prop_assert_eq!(LongSection::parse(&section), Ok(long));
         let _ = (Pat::parse(&section), Cat::parse(&section), Pmt::parse(&section));
+    }
+}
+
+/// What a mode says of its control words is what its algorithm takes.
+#[test]
+fn modes_and_algorithms_agree() {
+    let computed = [ScramblingMode::CSA1, ScramblingMode::CSA2, ScramblingMode::CISSA];
+    for mode in (0..=0xFF).map(ScramblingMode) {
+        assert_eq!(mode.algorithm().is_some(), computed.contains(&mode), "{mode:?}");
+        let Some(algorithm) = mode.algorithm() else { continue };
+        assert_eq!(algorithm.mode().algorithm(), Some(algorithm));
+        let (words, others) = match algorithm.control_word() {
+            8 => (EcmKind::Words64, EcmKind::Words128),
+            _ => (EcmKind::Words128, EcmKind::Words64),
+        };
+        assert_eq!(ScramblingMode::of(Some(mode), words), mode);
+        assert_eq!(ScramblingMode::of(None, words), algorithm.mode());
+        assert_ne!(ScramblingMode::of(Some(mode), others), mode);
     }
 }

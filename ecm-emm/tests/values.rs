@@ -7,7 +7,7 @@ use ecm_emm::suite::{SealKey, Suite};
 use proptest::prelude::*;
 
 pub(crate) fn suite() -> impl Strategy<Value = Suite> {
-    prop::sample::select(vec![Suite::Cmac128, Suite::Cmac256, Suite::Hmac])
+    prop::sample::select(Suite::ALL.to_vec())
 }
 
 /// A key of this suite, told apart by `seed`.

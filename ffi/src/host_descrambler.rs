@@ -11,7 +11,8 @@ use crate::host::{
 };
 use crate::result::known_text_of;
 use crate::size::CStruct;
-use cam_core::{ControlWords, ScramblingMode, SessionId};
+use cam_core::{ControlWords, SessionId};
+use ecm_emm::scrambling::Algorithm;
 use stb_shim::descrambler::{Descrambler, LadderKeys, Refused};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -153,11 +154,10 @@ fn told(call: impl FnOnce() -> i32) -> Result<(), String> {
 }
 
 fn c_words(words: &ControlWords<'_>, period_ms: u32, pids: &[u16]) -> stbcam_cw_t {
-    let cissa = words.mode == ScramblingMode::CISSA;
-    let algo = match words.mode {
-        ScramblingMode::CSA1 | ScramblingMode::CSA2 => STBCAM_ALGO_CSA,
-        ScramblingMode::CISSA => STBCAM_ALGO_CISSA,
-        _ => STBCAM_ALGO_OTHER,
+    let (algo, iv) = match words.mode.algorithm() {
+        Some(Algorithm::Csa2) => (STBCAM_ALGO_CSA, None),
+        Some(Algorithm::Cissa) => (STBCAM_ALGO_CISSA, Some(Algorithm::CISSA_IV)),
+        None => (STBCAM_ALGO_OTHER, None),
     };
     let widened = |octets: &[u8; 16]| {
         let mut wide = [0; 32];
@@ -177,12 +177,12 @@ fn c_words(words: &ControlWords<'_>, period_ms: u32, pids: &[u16]) -> stbcam_cw_
         scrambling_mode: words.mode.0,
         parity_mask: STBCAM_CW_EVEN | STBCAM_CW_ODD,
         key_len: 16,
-        iv_len: if cissa { 16 } else { 0 },
+        iv_len: if iv.is_some() { 16 } else { 0 },
         copy_control: words.cci,
         reserved: [0; 7],
         even: widened(words.even),
         odd: widened(words.odd),
-        iv: if cissa { *b"DVBTMCPTAESCISSA" } else { [0; 16] },
+        iv: iv.unwrap_or_default(),
         es_pids: pids.as_ptr(),
         es_pid_count: pids.len(),
     }
@@ -192,6 +192,7 @@ fn c_words(words: &ControlWords<'_>, period_ms: u32, pids: &[u16]) -> stbcam_cw_
 mod tests {
     use super::*;
     use crate::result::STBCAM_E_ARG;
+    use cam_core::ScramblingMode;
     use cam_types::{Key, Parity, Pid};
     use std::ffi::c_void;
 

@@ -11,7 +11,7 @@
 
 use crate::text;
 use cam_core::AccessStatus;
-use core::ffi::{CStr, c_char};
+use core::ffi::c_char;
 
 /// The card has not been asked yet.
 pub const STBCAM_REASON_PENDING: i32 = 0x00;
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn stbcam_reason_text(reason: i32, language: *const c_char
     // SAFETY: the caller upholds this function's contract.
     let language = unsafe { text::optional(language, "language") }.unwrap_or(None);
     let status = u8::try_from(reason).map_or(AccessStatus(0xFF), AccessStatus);
-    words(status, language.as_deref()).as_ptr()
+    status.shown(language.as_deref()).as_ptr()
 }
 
 pub(crate) fn c_reason(reason: AccessStatus) -> i32 {
@@ -117,76 +117,7 @@ pub(crate) fn c_reason(reason: AccessStatus) -> i32 {
 }
 
 pub(crate) fn reason_words(reason: AccessStatus, language: Option<&str>) -> &'static str {
-    words(reason, language).to_str().unwrap_or_default()
-}
-
-/// A reason in words for the subscriber. English for a language that is not there.
-fn words(reason: AccessStatus, language: Option<&str>) -> &'static CStr {
-    let primary = language.and_then(|tag| tag.split(['-', '_']).next()).unwrap_or("en");
-    let (english, chinese) = both(reason);
-    if primary.eq_ignore_ascii_case("zh") { chinese } else { english }
-}
-
-fn both(reason: AccessStatus) -> (&'static CStr, &'static CStr) {
-    match i32::from(reason.0) {
-        STBCAM_REASON_PENDING => (c"one moment please", c"请稍候"),
-        STBCAM_REASON_GRANTED_SUBSCRIPTION => (c"included in your subscription", c"已订购"),
-        STBCAM_REASON_GRANTED_EVENT => (c"you have bought this programme", c"已购买本节目"),
-        STBCAM_REASON_GRANTED_TIME => (c"you have bought this time", c"已购买本时段"),
-        STBCAM_REASON_GRANTED_TIER => {
-            (c"you have bought this group of programmes", c"已购买本组节目")
-        }
-        STBCAM_REASON_GRANTED_FREE => (c"free for every card", c"免费节目"),
-        STBCAM_REASON_PREVIEW => (c"preview", c"节目预览"),
-        STBCAM_REASON_PURCHASABLE => (c"this programme can be bought", c"本节目可以购买"),
-        STBCAM_REASON_NO_RIGHT => (c"not included in your subscription", c"未订购本节目"),
-        STBCAM_REASON_NOT_YET_VALID => (c"your subscription has not begun yet", c"订购尚未生效"),
-        STBCAM_REASON_EXPIRED => (c"your subscription has ended", c"订购已到期"),
-        STBCAM_REASON_UNKNOWN_OPERATOR => {
-            (c"this card is not for this operator", c"智能卡不属于本运营商")
-        }
-        STBCAM_REASON_REGION => (c"not available in your region", c"本地区不提供本节目"),
-        STBCAM_REASON_BLACKOUT => (c"not available here at this time", c"本地区暂停播出"),
-        STBCAM_REASON_RATING => (c"above the allowed age rating", c"超出允许的年龄级别"),
-        STBCAM_REASON_NOT_PAIRED => {
-            (c"the card is not paired with this box", c"智能卡未与机顶盒配对")
-        }
-        STBCAM_REASON_PAIRED_ELSEWHERE => {
-            (c"the card is paired with another box", c"智能卡已与其他机顶盒配对")
-        }
-        STBCAM_REASON_CARD_BLOCKED => (c"the card is blocked", c"智能卡已停用"),
-        STBCAM_REASON_CARD_EXPIRED => (c"the card has expired", c"智能卡已过期"),
-        STBCAM_REASON_FUNDS => (c"the balance on the card is too low", c"卡内余额不足"),
-        STBCAM_REASON_LOG_FULL => (c"the card has no room for another purchase", c"购买记录已满"),
-        STBCAM_REASON_PREVIEW_USED => (c"the preview is used up", c"预览时间已用完"),
-        STBCAM_REASON_EMM_NEEDED => (c"the card is waiting for an update", c"等待授权更新"),
-        STBCAM_REASON_FOREIGN_SYSTEM => {
-            (c"this programme needs another provider's card", c"本节目属于其他运营商的加密系统")
-        }
-        STBCAM_REASON_NO_CARD => (c"please insert the card", c"请插入智能卡"),
-        STBCAM_REASON_MUTE_CARD => (
-            c"the card does not answer: is it the right way round?",
-            c"智能卡无应答,请检查插入方向",
-        ),
-        STBCAM_REASON_UNKNOWN_CARD => (c"this card does not belong here", c"无法识别智能卡"),
-        STBCAM_REASON_CARD_BUSY => (c"the card is busy", c"智能卡忙"),
-        STBCAM_REASON_NO_KEY => (c"the card is waiting for a key", c"等待密钥更新"),
-        STBCAM_REASON_MALFORMED_ECM => (c"the broadcast cannot be read", c"无法读取授权控制信息"),
-        STBCAM_REASON_REFUSED_ECM => (c"the broadcast is not genuine", c"授权控制信息无效"),
-        STBCAM_REASON_CLOCK => (c"the time of the broadcast is out of range", c"播出时间异常"),
-        STBCAM_REASON_READER_FAULT => (c"the card reader does not work", c"读卡器故障"),
-        STBCAM_REASON_OUTCOME_UNKNOWN => (c"a purchase is being settled", c"购买结果确认中"),
-        STBCAM_REASON_CHANNEL_MISMATCH => (c"the broadcast is mixed up", c"频道信息不符"),
-        STBCAM_REASON_NO_ECM => (c"the broadcast sends no keys at present", c"未收到授权控制信息"),
-        STBCAM_REASON_DESCRAMBLER => {
-            (c"this box cannot descramble the programme", c"机顶盒无法解扰本节目")
-        }
-        STBCAM_REASON_TOO_MANY_STREAMS => {
-            (c"the programme has more parts than this box can serve", c"节目分量过多")
-        }
-        STBCAM_REASON_CLEAR => (c"free to air", c"免费频道"),
-        _ => (c"not available", c"无法收看"),
-    }
+    reason.shown(language).to_str().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -197,32 +128,34 @@ mod tests {
     fn a_language_is_found_by_its_first_part() {
         let no_card = AccessStatus::NO_CARD;
         for language in ["zh", "zh-Hans-CN", "ZH_cn"] {
-            assert_eq!(words(no_card, Some(language)), c"请插入智能卡", "{language}");
+            assert_eq!(no_card.shown(Some(language)), c"请插入智能卡", "{language}");
         }
         for language in [None, Some("en-GB"), Some("xx"), Some("")] {
-            assert_eq!(words(no_card, language), c"please insert the card");
+            assert_eq!(no_card.shown(language), c"please insert the card");
         }
-        assert_eq!(words(AccessStatus(0x6E), None), c"not available");
+        assert_eq!(AccessStatus(0x6E).shown(None), c"not available");
     }
 
-    /// The ABI's numbers are the card's.
+    /// The header has the card's statuses and no other, by name and number; the box in C has a word
+    /// for each.
     #[test]
-    fn numbers_agree_with_the_card() {
-        for (abi, card) in [
-            (STBCAM_REASON_GRANTED_SUBSCRIPTION, AccessStatus::GRANTED_SUBSCRIPTION),
-            (STBCAM_REASON_PREVIEW, AccessStatus::PREVIEW),
-            (STBCAM_REASON_PURCHASABLE, AccessStatus::PURCHASABLE),
-            (STBCAM_REASON_NO_RIGHT, AccessStatus::NO_RIGHT),
-            (STBCAM_REASON_EMM_NEEDED, AccessStatus::EMM_NEEDED),
-            (STBCAM_REASON_NO_CARD, AccessStatus::NO_CARD),
-            (STBCAM_REASON_FOREIGN_SYSTEM, AccessStatus::FOREIGN_SYSTEM),
-            (STBCAM_REASON_CHANNEL_MISMATCH, AccessStatus::CHANNEL_MISMATCH),
-            (STBCAM_REASON_NO_ECM, AccessStatus::NO_ECM),
-            (STBCAM_REASON_DESCRAMBLER, AccessStatus::DESCRAMBLER),
-            (STBCAM_REASON_TOO_MANY_STREAMS, AccessStatus::TOO_MANY_STREAMS),
-            (STBCAM_REASON_CLEAR, AccessStatus::CLEAR),
-        ] {
-            assert_eq!(abi, i32::from(card.0));
-        }
+    fn header_and_card_have_the_same_reasons() {
+        let header = include_str!("../../include/stbcam.h").lines();
+        let header: Vec<_> =
+            header.filter_map(|line| line.strip_prefix("#define STBCAM_REASON_")).collect();
+        let name = |status: &AccessStatus| status.name().expect("all of them have a row");
+        let card: Vec<_> = AccessStatus::ALL
+            .iter()
+            .map(|status| format!("{} 0x{:02X}", name(status), status.0))
+            .collect();
+        assert_eq!(header, card);
+
+        let words = include_str!("../../examples/c/words.h").split("WORD(").skip(1);
+        let mut words: Vec<_> =
+            words.filter_map(|word| word.split_once(", \"")?.0.into()).collect();
+        let mut card: Vec<_> = AccessStatus::ALL.iter().map(name).collect();
+        words.sort_unstable();
+        card.sort_unstable();
+        assert_eq!(words, card);
     }
 }

@@ -117,45 +117,22 @@ pub unsafe extern "C" fn stbcam_stats(
 pub(crate) fn counters(cam: &Cam) -> stbcam_stats_t {
     let engine = cam.query(|engine| engine.stats());
     let line = cam.line_stats();
-    stbcam_stats_t {
-        struct_size: 0,
-        apdu: engine.apdu,
-        apdu_ecm: engine.apdu_ecm,
-        apdu_failed: engine.apdu_failed,
-        resets: engine.resets,
-        channels: engine.channels,
-        line_sent: line.sent,
-        line_received: line.received,
-        ecm_line_sent: line.ecm_sent,
-        ecm_line_received: line.ecm_received,
-        ecm_in: engine.ecm_in,
-        ecm_dup: engine.ecm_dup,
-        ecm_sent: engine.ecm_sent,
-        ecm_replayed: engine.ecm_replayed,
-        ecm_replaced: engine.ecm_replaced,
-        ecm_stale: engine.ecm_stale,
-        ecm_refused: engine.ecm_refused,
-        ecm_malformed: engine.ecm_malformed,
-        cw_out: engine.cw_out,
-        cw_cleared: engine.cw_cleared,
-        offer_in: engine.offer_in,
-        emm_in: engine.emm_in,
-        emm_not_ours: engine.emm_not_ours,
-        emm_dup: engine.emm_dup_gate,
-        emm_dup_card: engine.emm_dup_card,
-        emm_applied: engine.emm_applied,
-        emm_refused: engine.emm_refused,
-        emm_later: engine.emm_later,
-        emm_dropped: engine.emm_dropped,
-        emm_malformed: engine.emm_malformed,
-        table_malformed: engine.table_malformed,
-        section_malformed: line.sections_malformed,
-        section_overflow: line.sections_lost,
-        event_overflow: engine.events_lost + cam.events().lost_in_all(),
-        ecm_latency_count: engine.ecm_latency_count,
-        ecm_latency_p50_us: engine.ecm_latency_p50_us,
-        ecm_latency_p99_us: engine.ecm_latency_p99_us,
-        ecm_latency_max_us: engine.ecm_latency_max_us,
-        reserved: 0,
+    macro_rules! filled {
+        ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
+            stbcam_stats_t {
+                struct_size: 0,
+                $($name: engine.$name,)*
+                line_sent: line.sent,
+                line_received: line.received,
+                ecm_line_sent: line.ecm_sent,
+                ecm_line_received: line.ecm_received,
+                section_malformed: line.sections_malformed,
+                section_overflow: line.sections_lost,
+                reserved: 0,
+            }
+        };
     }
+    let mut counters = cam_core::engine_counters!(filled);
+    counters.event_overflow += cam.events().lost_in_all();
+    counters
 }

@@ -5,6 +5,7 @@
 //! their end only; their first member says how long the caller's one is.
 
 use core::ffi::c_char;
+use stb_shim::readers::SCHEMES;
 
 /// Incremented when a program must be changed. The shared library's name carries it.
 pub const STBCAM_VERSION_MAJOR: u32 = 1;
@@ -58,19 +59,32 @@ pub const STBCAM_FEATURE_READER_ISO7816: u64 = 0x80;
 /// Threads: any, also from a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn stbcam_features() -> u64 {
-    STBCAM_FEATURE_READER_SERIAL
-        | STBCAM_FEATURE_SOFT_DESCRAMBLER
-        | STBCAM_FEATURE_SOFT_CSA2
-        | STBCAM_FEATURE_SOFT_CISSA
-        | STBCAM_FEATURE_READER_VPCD
-        | STBCAM_FEATURE_READER_GEMPC
-        | STBCAM_FEATURE_READER_ISO7816
-        | if cfg!(feature = "pcsc") { STBCAM_FEATURE_READER_PCSC } else { 0 }
+    let software =
+        STBCAM_FEATURE_SOFT_DESCRAMBLER | STBCAM_FEATURE_SOFT_CSA2 | STBCAM_FEATURE_SOFT_CISSA;
+    let readers = SCHEMES.iter().filter(|scheme| scheme.is_built());
+    readers.fold(software, |features, scheme| features | scheme.feature())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every kind of reader has its feature under its name and number, and no other reader has one.
+    #[test]
+    fn header_and_readers_have_the_same_features() {
+        let header = include_str!("../../include/stbcam.h").lines();
+        let mut header: Vec<_> = header
+            .filter_map(|line| line.strip_prefix("#define STBCAM_FEATURE_READER_"))
+            .map(str::to_owned)
+            .collect();
+        let mut readers: Vec<_> = SCHEMES
+            .iter()
+            .map(|scheme| format!("{} 0x{:02X}", scheme.name().to_uppercase(), scheme.feature()))
+            .collect();
+        header.sort_unstable();
+        readers.sort_unstable();
+        assert_eq!(header, readers);
+    }
 
     /// Whoever is refused is told how to get it.
     #[test]

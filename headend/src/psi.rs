@@ -150,7 +150,7 @@ impl Program {
         let old = Pmt::parse(&self.section).map_err(|_| EncodeError::Invalid("PMT"))?;
         let mut descriptors = old.descriptors().octets().to_vec();
         ca_descriptor(schedule, service.ecm_pid, private, &mut descriptors)?;
-        let mode = [service.scrambling.algorithm().mode()];
+        let mode = [service.scrambling.mode().0];
         Descriptor { tag: Descriptor::SCRAMBLING, data: &mode }.emit(&mut descriptors)?;
         let descriptors =
             Descriptors::parse(&descriptors).map_err(|_| EncodeError::Invalid("descriptor"))?;

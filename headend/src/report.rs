@@ -211,7 +211,7 @@ impl Report {
         let mut service = Service {
             name: service.name.clone(),
             service: service.service,
-            algorithm: service.scrambling.algorithm().to_string(),
+            algorithm: service.scrambling.to_string(),
             pids: program.components.iter().map(|pid| pid.value()).collect(),
             ecm_pid: service.ecm_pid.value(),
             scrambled: tally.scrambled,

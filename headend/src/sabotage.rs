@@ -49,7 +49,7 @@ pub fn package(
         && let (Some(first), Some(service)) =
             (schedule.service.first(), report.services.first_mut())
     {
-        leave_clear(source, packets, service, first.scrambling.algorithm());
+        leave_clear(source, packets, service, first.scrambling);
     }
     if faults.has(Fault::ShiftedPacket) {
         shift(packets, &report.services);
@@ -83,7 +83,7 @@ fn check(schedule: &Schedule, report: &Report, faults: Faults<'_>) -> Result<(),
 }
 
 fn is_cissa(service: &schedule::Service) -> bool {
-    service.scrambling.algorithm() == Algorithm::Cissa
+    service.scrambling == Algorithm::Cissa
 }
 
 /// The first event costs 1.00 more.

@@ -13,54 +13,8 @@ use crate::stream::{self, Packet};
 use aes::Aes128;
 use aes::cipher::{BlockModeEncrypt, InnerIvInit, KeyInit};
 use cam_types::{ControlWord, Parity};
-use std::fmt;
 
-/// The initialisation vector of DVB-CISSA version 1.
-const CISSA_IV: [u8; 16] = *b"DVBTMCPTAESCISSA";
-
-/// A scrambling algorithm.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Algorithm {
-    /// DVB-CSA2, control words of 64 bits.
-    Csa2,
-    /// DVB-CISSA version 1, control words of 128 bits.
-    Cissa,
-}
-
-impl Algorithm {
-    /// The shortest payload that the cipher changes.
-    pub const fn block(self) -> usize {
-        match self {
-            Self::Csa2 => 8,
-            Self::Cissa => 16,
-        }
-    }
-
-    /// Octets of a control word.
-    pub const fn control_word(self) -> usize {
-        match self {
-            Self::Csa2 => 8,
-            Self::Cissa => 16,
-        }
-    }
-
-    /// scrambling_mode of the scrambling_descriptor (ETSI EN 300 468 §6.2.32).
-    pub const fn mode(self) -> u8 {
-        match self {
-            Self::Csa2 => 0x02,
-            Self::Cissa => 0x10,
-        }
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Csa2 => "DVB-CSA2",
-            Self::Cissa => "DVB-CISSA",
-        })
-    }
-}
+pub use ecm_emm::scrambling::Algorithm;
 
 /// One control word, ready for work.
 pub enum Scrambler {
@@ -101,7 +55,7 @@ impl Scrambler {
             Self::Csa2(control_word) => dvb_csa::scramble(control_word, payload),
             Self::Cissa(cipher) => {
                 let mut chain =
-                    cbc::Encryptor::<&Aes128>::inner_iv_init(cipher, (&CISSA_IV).into());
+                    cbc::Encryptor::<&Aes128>::inner_iv_init(cipher, (&Algorithm::CISSA_IV).into());
                 let (blocks, _residue) = payload.as_chunks_mut::<16>();
                 for block in blocks {
                     chain.encrypt_block(block.into());

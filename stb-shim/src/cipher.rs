@@ -9,25 +9,7 @@
 use aes::Aes128;
 use aes::cipher::{Array, BlockModeDecrypt, InnerIvInit, KeyInit};
 use cam_types::ControlWord;
-
-/// A scrambling algorithm that the software descrambler knows.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Algorithm {
-    /// DVB-CSA2, 64-bit control words.
-    Csa2,
-    /// DVB-CISSA version 1, 128-bit control words.
-    Cissa,
-}
-
-impl Algorithm {
-    /// The shortest payload that is scrambled.
-    pub(crate) const fn block(self) -> usize {
-        match self {
-            Self::Csa2 => 8,
-            Self::Cissa => 16,
-        }
-    }
-}
+use ecm_emm::scrambling::Algorithm;
 
 /// One control word, ready for packets. Its key schedule wipes itself when dropped.
 #[expect(clippy::large_enum_variant, reason = "a control word takes nothing from the heap")]
@@ -37,9 +19,6 @@ pub(crate) enum PayloadCipher {
 }
 
 impl PayloadCipher {
-    /// CISSA chains from the same start in every packet: "DVBTMCPTAESCISSA".
-    const CISSA_IV: [u8; 16] = *b"DVBTMCPTAESCISSA";
-
     /// CSA2 takes the first eight octets as they are: reducing the entropy of a control word is
     /// the scrambler's custom, not the cipher's.
     pub(crate) fn new(algorithm: Algorithm, control_word: &ControlWord) -> Self {
@@ -61,7 +40,7 @@ impl PayloadCipher {
             Self::Csa2(control_word) => dvb_csa::descramble(control_word, payload),
             Self::Cissa(key) => {
                 let (blocks, _clear) = Array::slice_as_chunks_mut(payload);
-                let iv = Array::from(Self::CISSA_IV);
+                let iv = Array::from(Algorithm::CISSA_IV);
                 cbc::Decryptor::<&Aes128>::inner_iv_init(key, &iv).decrypt_blocks(blocks);
             }
         }

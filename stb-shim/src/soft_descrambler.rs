@@ -7,12 +7,13 @@
 
 mod follower;
 
-use crate::cipher::{Algorithm, PayloadCipher};
+use crate::cipher::PayloadCipher;
 use crate::clock;
 use crate::descrambler::{Descrambler, LadderKeys, Refused};
 use crate::ladder::Ladder;
 use cam_core::{ControlWords, ScramblingMode, SessionId};
 use cam_types::{ControlWord, Instant, Key, Parity, Pid};
+use ecm_emm::scrambling::Algorithm;
 use follower::{Follower, Renewed, Sight};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -165,11 +166,7 @@ impl State {
         words: &ControlWords<'_>,
         period: Option<Duration>,
     ) -> Result<(), KeyError> {
-        let algorithm = match words.mode {
-            ScramblingMode::CSA1 | ScramblingMode::CSA2 => Algorithm::Csa2,
-            ScramblingMode::CISSA => Algorithm::Cissa,
-            other => return Err(KeyError::Mode(other)),
-        };
+        let algorithm = words.mode.algorithm().ok_or(KeyError::Mode(words.mode))?;
         let ladder = &self.ladder;
         let even = ladder.control_word(words.even).ok_or(KeyError::NoLadder)?;
         let odd = ladder.control_word(words.odd).ok_or(KeyError::NoLadder)?;

@@ -40,8 +40,8 @@ impl<'a> Url<'a> {
     }
 
     /// What `key` holds is not good.
-    pub fn wrong(&self, key: &'static str, got: &str, expected: &'static str) -> UrlError {
-        UrlError { url: self.whole.to_owned(), key, got: got.to_owned(), expected }
+    pub fn wrong(&self, key: &'static str, got: &str, expected: impl Into<String>) -> UrlError {
+        UrlError { url: self.whole.to_owned(), key, got: got.to_owned(), expected: expected.into() }
     }
 }
 
@@ -55,7 +55,7 @@ pub struct UrlError {
     /// What it holds.
     pub got: String,
     /// What would work.
-    pub expected: &'static str,
+    pub expected: String,
 }
 
 impl fmt::Display for UrlError {

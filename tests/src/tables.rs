@@ -4,8 +4,9 @@
 use crate::demo::OPERATOR;
 use cam_types::{CaSystemId, Pid};
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
-use ecm_emm::descriptor::{Descriptor, Descriptors, ScramblingMode};
+use ecm_emm::descriptor::{Descriptor, Descriptors};
 use ecm_emm::pmt::{Pmt, Stream, Streams};
+use ecm_emm::scrambling::ScramblingMode;
 
 /// A PMT with one video stream, whose ECMs are the card's operator's.
 pub fn pmt(number: u16, ecm_pid: Pid, video: Pid, mode: Option<ScramblingMode>) -> Vec<u8> {

@@ -5,7 +5,7 @@
 
 use cam_core::{AccessStatus, ControlWords, Event, SessionId};
 use cam_types::Pid;
-use ecm_emm::descriptor::ScramblingMode;
+use ecm_emm::scrambling::ScramblingMode;
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, LadderKeys, Refused};
 use stb_shim::events::Notice;
@@ -73,7 +73,7 @@ impl Stb {
         let opener = Box::new(|| stb_shim::readers::open("vpcd:127.0.0.1:0"));
         let stb = CardThread::start(demo::paired(), Box::new(reader), opener, chip);
         stb.until_ready(PATIENCE);
-        let pmt = tables::pmt(1, ECM_PID, VIDEO_PID, Some(ScramblingMode::CISSA1));
+        let pmt = tables::pmt(1, ECM_PID, VIDEO_PID, Some(ScramblingMode::CISSA));
         let session = stb.cam.call(|engine, now| engine.session_open(now, 0, &pmt)).unwrap();
         Self { stb, moods, session, _card: card }
     }

@@ -7,8 +7,8 @@ use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};
 use cam_core::{ControlWords, Engine, SessionId};
 use cam_types::{ControlWord, Key, Parity, Pid};
-use ecm_emm::descriptor::ScramblingMode;
 use ecm_emm::ecm::{self, EcmBody};
+use ecm_emm::scrambling::ScramblingMode;
 use stb_shim::cam::Cam;
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, LadderKeys, Refused};
@@ -149,7 +149,7 @@ fn a_warm_ecm_allocates_nothing_from_ring_to_descrambler() {
         ("serial", "phoenix", "t0", csa),
         ("gempc", "gempc-twin", "t1", csa),
         ("gempc", "gempc-twin", "t0", csa),
-        ("serial", "phoenix", "t1", ScramblingMode::CISSA1),
+        ("serial", "phoenix", "t1", ScramblingMode::CISSA),
     ] {
         let name = format!("heap-{scheme}-{protocol}-{}", mode.0);
         let options = ["--link", "port", "--line", line, "--protocol", protocol];

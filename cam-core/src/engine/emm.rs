@@ -41,7 +41,7 @@ impl Engine {
         };
         let counter = match self.emm.offer(now, address, section, presence) {
             Verdict::NotOurs => &mut self.stats.emm_not_ours,
-            Verdict::Duplicate => &mut self.stats.emm_dup_gate,
+            Verdict::Duplicate => &mut self.stats.emm_dup,
             Verdict::Dropped => &mut self.stats.emm_dropped,
             Verdict::Waits => return,
         };
@@ -94,7 +94,7 @@ impl Engine {
     fn box_section(&mut self, now: Instant, section: &[u8]) {
         let counter = match self.pairings.section(section) {
             Ok(News::NotOurs) => &mut self.stats.emm_not_ours,
-            Ok(News::Known) => &mut self.stats.emm_dup_gate,
+            Ok(News::Known) => &mut self.stats.emm_dup,
             Ok(News::Changed { key, slot, card, withdrawn }) => {
                 self.out.store(key, section.to_vec());
                 self.out.event(Event::Pairing { slot, withdrawn });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tells the middleware where a PMT signals another scrambling mode than the control words are for.
 
-use crate::session::mode::Disagreement;
+use crate::session::stream::Disagreement;
 use crate::{Engine, Event, ScramblingMode};
 
 impl Engine {

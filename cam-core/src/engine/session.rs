@@ -203,7 +203,9 @@ fn session_access(session: &Session, card: &Card, settles: bool, now: Instant) -
         access.rating = word.rating;
         access.pin_needed = word.pin_needed;
         access.expires = word.expires;
-        access.settle_remedy();
+        if word.pin_needed {
+            access.remedy = reason.remedy_with_pin();
+        }
     }
     access
 }

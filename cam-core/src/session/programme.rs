@@ -138,7 +138,7 @@ impl Programme {
         let components = scrambled.by_ref().take(Self::MAX_COMPONENTS).collect();
         Self {
             number,
-            signalled: descriptors.scrambling_mode().map(|mode| ScramblingMode(mode.0)),
+            signalled: descriptors.scrambling_mode(),
             common: candidates(descriptors, ours),
             components,
             truncated: scrambled.next().is_some(),

@@ -5,9 +5,8 @@ use crate::ecm::air::Air;
 use crate::ecm::gate::EcmGate;
 use crate::ecm::memory::{Refusal, Until};
 use crate::outbox::{Outbox, Todo};
-use crate::session::mode::Disagreement;
 use crate::session::programme::StreamPlan;
-use crate::{Offer, OfferId, OfferKind, SessionId};
+use crate::{Offer, OfferId, OfferKind, ScramblingMode, SessionId};
 use alloc::vec::Vec;
 use cam_types::{CasTime, Instant};
 use core::mem;
@@ -35,6 +34,13 @@ pub(crate) struct Stream {
     pub(crate) offer_section: Vec<u8>,
     /// What was told last of a scrambling mode that disagrees with the control words.
     pub(crate) disagreement: Option<Disagreement>,
+}
+
+/// A scrambling mode that was signalled, and the other one that is used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Disagreement {
+    pub(crate) signalled: ScramblingMode,
+    pub(crate) used: ScramblingMode,
 }
 
 /// What the descrambler made of the keys of a stream.

@@ -41,7 +41,7 @@ impl<'a> EcmMaker<'a> {
             Some(seed) => Source::Seed(seed.0.clone()),
             None => Source::System,
         };
-        let algorithm = service.scrambling.algorithm();
+        let algorithm = service.scrambling;
         let words = (0..=periods.count())
             .map(|period| source.draw(service.service, periods.number(period), algorithm))
             .map(|word| Ok(service.entropy().of(&word?)))
@@ -51,7 +51,7 @@ impl<'a> EcmMaker<'a> {
 
     /// The algorithm of the service.
     pub const fn algorithm(&self) -> Algorithm {
-        self.service.scrambling.algorithm()
+        self.service.scrambling
     }
 
     /// The control word that scrambles a crypto period.

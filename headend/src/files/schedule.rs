@@ -67,7 +67,8 @@ pub struct Service {
     /// Which service key seals its ECMs.
     pub slot: u8,
     /// The algorithm.
-    pub scrambling: Scrambling,
+    #[serde(with = "Scrambling")]
+    pub scrambling: Algorithm,
     /// How much of its control words a DVB-CSA2 scrambler uses.
     pub entropy: Option<Entropy>,
     /// Where its ECMs go.
@@ -112,24 +113,12 @@ impl Service {
     }
 }
 
-/// The name of an algorithm in the file.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scrambling {
-    /// DVB-CSA2.
+/// The names of the algorithms in the file.
+#[derive(Deserialize)]
+#[serde(remote = "Algorithm", rename_all = "snake_case")]
+enum Scrambling {
     Csa2,
-    /// DVB-CISSA version 1.
     Cissa,
-}
-
-impl Scrambling {
-    /// The algorithm itself.
-    pub const fn algorithm(self) -> Algorithm {
-        match self {
-            Self::Csa2 => Algorithm::Csa2,
-            Self::Cissa => Algorithm::Cissa,
-        }
-    }
 }
 
 /// A change of the service key.
@@ -268,10 +257,10 @@ impl Schedule {
             let what = format!("got {}, expected 0 to 15", service.slot);
             return Err(self.error(&table, "slot", what));
         }
-        if service.entropy.is_some() && service.scrambling.algorithm() != Algorithm::Csa2 {
+        if service.entropy.is_some() && service.scrambling != Algorithm::Csa2 {
             let what = format!(
                 "{} takes control words as they are; only a service of {} has it",
-                service.scrambling.algorithm(),
+                service.scrambling,
                 Algorithm::Csa2
             );
             return Err(self.error(&table, "entropy", what));
