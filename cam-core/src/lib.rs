@@ -109,6 +109,7 @@ mod report;
 mod session;
 mod stats;
 
+pub use card::{Card, CardState};
 pub use config::{Config, Entropy};
 pub use doors::{Absence, ControlWords, Handover, Input, Output};
 pub use ecm_emm::card::{
@@ -116,7 +117,7 @@ pub use ecm_emm::card::{
 };
 pub use engine::Engine;
 pub use engine::ca_pmt::{CaEnable, CaPmtReply};
-pub use event::{Card, CardState, Event, PinAnswer, PinOutcome};
+pub use event::{Event, PinAnswer, PinOutcome};
 pub use filter::Filter;
 pub use names::{SessionId, StoreId, Ticket, TxnId};
 pub use purchase::offer::{Offer, OfferId, OfferKind};
