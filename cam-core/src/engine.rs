@@ -21,6 +21,7 @@ mod turns;
 use crate::card::link::{Exchange, Handshake, Link, PinRequest, Purse, Refresh};
 use crate::card::pairing::Pairings;
 use crate::card::review::Review;
+use crate::ecm::latency::Latencies;
 use crate::ecm::memory::EcmMemory;
 use crate::ecm::yields::{Turn, Yielded, Yields};
 use crate::emm::gate::EmmGate;
@@ -32,7 +33,6 @@ use crate::report::Reports;
 use crate::session::Sessions;
 use crate::session::programme::CardAbility;
 use crate::session::stream::Held;
-use crate::stats::Latencies;
 use crate::{
     Access, Card, Config, ControlWords, Event, Filter, Handover, Input, Offer, Output,
     PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
