@@ -9,40 +9,19 @@ use crate::ecm::gate::{EcmGate, Patience, Verdict};
 use crate::ecm::memory::{Refusal, Until};
 use crate::ecm::yields::Yields;
 use crate::engine::Engine;
-use crate::engine::emm::is_rotation;
 use crate::engine::exchange::Answer;
+use crate::engine::info::is_rotation;
 use crate::engine::session::hand_out_keys;
 use crate::outbox::Outbox;
 use crate::session::stream::{Stream, Told};
 use crate::{AccessState, CardState, Event, Offer, SessionId};
 use cam_types::{Epoch, Instant, Pid, Slot};
-use ecm_emm::box_emm::BoxHeader;
 use ecm_emm::card::{AccessStatus, EcmAnswer};
 use ecm_emm::ecm::{Ecm, EcmHeader, EcmKind};
-use ecm_emm::emm::Address;
 use gp::scp03::ScpError;
 
 impl Engine {
-    /// A section of any stream that a filter was wanted for.
-    pub(crate) fn section(&mut self, now: Instant, source: u8, pid: Pid, section: &[u8]) {
-        match section.first().copied() {
-            Some(EcmHeader::EVEN | EcmHeader::ODD | EcmHeader::OFFER) => {
-                self.ecm_section(now, source, pid, section);
-            }
-            Some(Address::UNIQUE | Address::SHARED | Address::GLOBAL | BoxHeader::TABLE_ID)
-                if self.emm_streams.contains(source, pid) =>
-            {
-                self.emm_section(now, section);
-            }
-            _ if self.emm_streams.contains(source, pid) => self.stats.emm_malformed += 1,
-            _ if self.sessions.streams_mut(source, pid).next().is_some() => {
-                self.stats.ecm_malformed += 1;
-            }
-            _ => {}
-        }
-    }
-
-    fn ecm_section(&mut self, now: Instant, source: u8, pid: Pid, section: &[u8]) {
+    pub(crate) fn ecm_section(&mut self, now: Instant, source: u8, pid: Pid, section: &[u8]) {
         if self.sessions.streams_mut(source, pid).next().is_none() {
             return;
         }

@@ -11,8 +11,7 @@ use alloc::vec::Vec;
 use cam_types::Instant;
 use core::time::Duration;
 use ecm_emm::card::{
-    AccessStatus, INS_CHANGE_PIN, INS_EMM, INS_INFO, INS_VERIFY, RightsPage, WalletInfo,
-    pairing_key_version,
+    AccessStatus, INS_CHANGE_PIN, INS_EMM, INS_INFO, INS_VERIFY, pairing_key_version,
 };
 use gp::scp03::{self, Initialize, ScpError};
 use zeroize::Zeroizing;
@@ -29,8 +28,6 @@ impl Engine {
     /// first character. The longest command takes 325 ms to the card on the slowest line (260
     /// characters by T=0 at 9,600 bit/s), a block waits 200 ms.
     const PATIENCE: Duration = Duration::from_millis(600);
-    /// Rights that are read, at most.
-    const MAX_RIGHTS: usize = 256;
 
     /// Gives the card its next command, if it is free and there is one.
     pub(crate) fn pump(&mut self, now: Instant) {
@@ -331,48 +328,6 @@ impl Engine {
         self.review = Review::default();
         self.ask_again(|_| true);
         self.set_card(CardState::Ready, AccessStatus::PENDING);
-    }
-
-    fn balance_answered(&mut self, answer: Answer) {
-        self.purse = Purse::Refused;
-        if answer != Ok(0x9000) {
-            return;
-        }
-        let wallet = match WalletInfo::parse(&self.plain) {
-            Ok(wallet) => wallet,
-            Err(why) => {
-                log::warn!("the card's balance is not readable: {why}");
-                return;
-            }
-        };
-        self.purse = Purse::Read;
-        if self.wallet != Some(wallet) {
-            self.wallet = Some(wallet);
-            self.out.event(Event::Wallet(wallet));
-        }
-    }
-
-    fn rights_answered(&mut self, answer: Answer) {
-        let page = match answer {
-            Ok(0x9000) => RightsPage::parse(&self.plain).ok(),
-            _ => None,
-        };
-        let asked = self.refresh.rights.take();
-        let Some(page) = page else {
-            log::info!("the card's rights are not readable");
-            return;
-        };
-        self.refresh.rows.extend(page.rows);
-        // The rows must go forward, and end.
-        if page.next > asked && self.refresh.rows.len() < Self::MAX_RIGHTS {
-            self.refresh.rights = page.next;
-            return;
-        }
-        if self.refresh.rows != self.rights {
-            core::mem::swap(&mut self.rights, &mut self.refresh.rows);
-            self.out.event(Event::Rights);
-        }
-        self.refresh.rows.clear();
     }
 }
 

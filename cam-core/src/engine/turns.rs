@@ -7,12 +7,12 @@
 //! what comes behind them by turns; and of the ECMs the stream that has waited longest goes next,
 //! whoever went in between. So a line full of forgeries and EMMs still does everything else.
 
-use crate::card::link::{Exchange, Part};
+use crate::card::link::Exchange;
 use crate::ecm::yields::{Turn, Yielded, Yields};
 use crate::engine::Engine;
 use crate::engine::exchange::build;
 use cam_types::Instant;
-use ecm_emm::card::{INS_ECM, INS_INFO, INS_RIGHTS, RIGHTS_ROWS, RIGHTS_WALLET};
+use ecm_emm::card::{INS_ECM, INS_RIGHTS, RIGHTS_WALLET};
 
 impl Engine {
     pub(crate) fn pump_ready(&mut self, now: Instant) {
@@ -75,29 +75,6 @@ impl Engine {
             return false;
         }
         true
-    }
-
-    /// What is read back takes turns: each EMM wants all of it again.
-    fn send_refresh(&mut self) -> bool {
-        for _ in 0..3 {
-            let part = self.refresh.next;
-            self.refresh.next = part.following();
-            match part {
-                Part::Info if core::mem::take(&mut self.refresh.info) => {
-                    self.send(Exchange::Info, INS_INFO, 0, &[]);
-                }
-                Part::Balance if core::mem::take(&mut self.refresh.balance) => {
-                    self.send(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET, &[]);
-                }
-                Part::Rights => {
-                    let Some(index) = self.refresh.rights else { continue };
-                    self.send(Exchange::Rights, INS_RIGHTS, RIGHTS_ROWS, &[index]);
-                }
-                Part::Info | Part::Balance => continue,
-            }
-            return true;
-        }
-        false
     }
 
     /// An ECM was not authentic, or got no answer.
