@@ -2,8 +2,11 @@
 //! The card as the host sees it; below, the dialogue with it, the pairings that open a session with
 //! it, and when denials are looked at again.
 
+pub(crate) mod dialogue;
+pub(crate) mod exchange;
 pub(crate) mod link;
 pub(crate) mod pairing;
+pub(crate) mod refresh;
 pub(crate) mod review;
 
 use alloc::vec::Vec;

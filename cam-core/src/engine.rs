@@ -21,8 +21,10 @@ mod session;
 mod settle;
 mod turns;
 
-use crate::card::link::{Exchange, Handshake, Link, PinRequest, Purse, Refresh};
+use crate::card::dialogue::CardDialogue;
+use crate::card::link::{PinRequest, Purse};
 use crate::card::pairing::Pairings;
+use crate::card::refresh::Refresh;
 use crate::card::review::Review;
 use crate::ecm::latency::Latencies;
 use crate::ecm::memory::EcmMemory;
@@ -46,26 +48,14 @@ use alloc::vec::Vec;
 use cam_types::{Instant, Pid, Pseudonym};
 use ecm_emm::card::{RightRow, SlotInfo, WalletInfo};
 use ecm_emm::ecm::MAX_ECM;
-use gp::scp03;
 
 /// The conditional access engine of one card reader. See the crate's documentation for its rules.
 pub struct Engine {
     config: Config,
     out: Outbox,
-    link: Link,
-    /// What the card was asked last and has not answered.
-    flight: Option<Exchange>,
-    handshake: Option<Handshake>,
-    channel: Option<scp03::Session>,
-    /// The command on the line; reused.
-    apdu: Vec<u8>,
-    /// The answer's plain text, and what a command is made from; reused.
-    plain: Vec<u8>,
+    dialogue: CardDialogue,
     refresh: Refresh,
     review: Review,
-    /// Exchanges and channels lost in a row.
-    failures: u32,
-    last_exchange: Instant,
     card: Card,
     pairings: Pairings,
     /// What the descrambler made of the ladder's keys; `None` until it has said so.
@@ -108,19 +98,11 @@ impl Engine {
         let stored = core::mem::take(&mut config.stored);
         let ledger = Ledger::load(&stored);
         let next = ledger.next_sequence();
-        let polls = config.probe.is_some();
         let mut engine = Self {
             out: Outbox::new(config.event_queue),
-            link: Link::Absent { retry: polls.then(Instant::default) },
-            flight: None,
-            handshake: None,
-            channel: None,
-            apdu: Vec::with_capacity(264),
-            plain: Vec::with_capacity(264),
+            dialogue: CardDialogue::new(config.probe, config.probe_patience),
             refresh: Refresh::default(),
             review: Review::default(),
-            failures: 0,
-            last_exchange: Instant::default(),
             card: Card::default(),
             pairings: Pairings::load(&stored, &config.box_key, config.stb_id),
             ladder: None,
@@ -152,7 +134,7 @@ impl Engine {
             deadline: None,
             config,
         };
-        if polls {
+        if engine.dialogue.polls() {
             engine.activate();
         }
         engine
@@ -192,7 +174,9 @@ impl Engine {
         match self.next_todo() {
             None => wait,
             Some(Todo::Activate) => Output::ActivateCard,
-            Some(Todo::Command { patience }) => Output::Command { apdu: &self.apdu, patience },
+            Some(Todo::Command { patience }) => {
+                Output::Command { apdu: self.dialogue.command(), patience }
+            }
             Some(Todo::Ladder) => {
                 self.pairings.current().map_or(wait, |pairing| Output::LoadLadder {
                     pairing_slot: pairing.slot,
@@ -237,7 +221,7 @@ impl Engine {
 
     /// Resets the card, or tries an empty reader at once. Keys stay until the card answers.
     pub fn card_reset(&mut self, now: Instant) {
-        if !matches!(self.link, Link::Activating) {
+        if !self.dialogue.is_activating() {
             self.drop_flight(now);
             self.activate();
         }

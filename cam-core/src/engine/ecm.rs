@@ -5,11 +5,11 @@
 //! An ECM is its octets: an answer is for every stream, of whatever session, PID or source, that
 //! has the same section, and a stream that has it later takes the answer that is there.
 
+use crate::card::exchange::Answer;
 use crate::ecm::gate::{EcmGate, Patience, Verdict};
 use crate::ecm::memory::{Refusal, Until};
 use crate::ecm::yields::Yields;
 use crate::engine::Engine;
-use crate::engine::exchange::Answer;
 use crate::engine::info::is_rotation;
 use crate::engine::session::hand_out_keys;
 use crate::outbox::Outbox;
@@ -113,7 +113,7 @@ impl Engine {
             Err(_) => return self.ecm_unanswered(now, AccessStatus::CARD_BUSY),
         };
         self.set_sw(sw);
-        match EcmAnswer::parse(&self.plain) {
+        match EcmAnswer::parse(self.dialogue.data()) {
             Ok(answer) if is_about_the_ecm(answer.status) => self.ecm_refused(now, answer.status),
             Ok(answer) => self.ecm_judged(now, &answer, sw),
             Err(why) => {

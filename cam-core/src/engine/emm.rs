@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! EMM sections on their way to the card, and what its answers change; EMMs to the box itself.
 
+use crate::card::exchange::Answer;
 use crate::card::pairing::News;
 use crate::emm::gate::{Effect, Memory, Presence, Verdict};
 use crate::engine::Engine;
-use crate::engine::exchange::Answer;
 use crate::{CardState, Event};
 use cam_types::{Instant, Pseudonym};
 use ecm_emm::box_emm::BoxHeader;
@@ -49,7 +49,7 @@ impl Engine {
     pub(crate) fn emm_answered(&mut self, now: Instant, answer: Answer) {
         let kind = self.emm.sent().and_then(addressing).unwrap_or(GLOBAL);
         let result = match answer {
-            Ok(0x9000) => EmmResult::parse(&self.plain).ok(),
+            Ok(0x9000) => EmmResult::parse(self.dialogue.data()).ok(),
             _ => None,
         };
         let (counter, memory) = match result.map(|result| result.outcome) {

@@ -2,9 +2,8 @@
 //! CAS INFO: the card says who it is, and what becomes of what was known of another one.
 
 use crate::Event;
-use crate::card::link::{Link, Stage};
+use crate::card::exchange::Answer;
 use crate::engine::Engine;
-use crate::engine::exchange::Answer;
 use crate::session::programme::CardAbility;
 use cam_types::{Epoch, Slot};
 use ecm_emm::card::{CardInfo, SlotInfo};
@@ -13,7 +12,7 @@ impl Engine {
     /// The card's introduction (CAS INFO).
     pub(crate) fn info_answered(&mut self, answer: Answer) {
         let info = match answer {
-            Ok(0x9000) => CardInfo::parse(&self.plain),
+            Ok(0x9000) => CardInfo::parse(self.dialogue.data()),
             _ => {
                 self.introduction_failed("refused");
                 return;
@@ -28,14 +27,12 @@ impl Engine {
             }
         };
         self.introduce(&info);
-        if matches!(self.link, Link::Up(Stage::Info)) {
-            self.link = Link::Up(Stage::Pair);
-        }
+        self.dialogue.introduced();
     }
 
     fn introduction_failed(&mut self, why: &str) {
         log::info!("card INFO {why}");
-        if matches!(self.link, Link::Up(Stage::Info)) {
+        if self.dialogue.is_introducing() {
             self.unusable();
         }
     }

@@ -5,9 +5,9 @@
 //! The PIN is wiped when VERIFY is sent. A PURCHASE has the pair that its request names, which is
 //! on durable storage before it is sent, and which no other request has.
 
-use crate::card::link::{Exchange, PinRequest, Purse};
+use crate::card::exchange::{Answer, Exchange};
+use crate::card::link::{PinRequest, Purse};
 use crate::engine::Engine;
-use crate::engine::exchange::Answer;
 use crate::purchase::ledger::{Counts, Entry, Step};
 use crate::{
     AccessStatus, CardState, Event, OfferId, OfferKind, Outcome, PinAnswer, PinOutcome,
@@ -348,7 +348,7 @@ impl Engine {
 
     pub(crate) fn pin_outcome(&mut self, answer: Answer) -> PinOutcome {
         let outcome = match answer {
-            Ok(0x9000) => match card::PinAnswer::parse(&self.plain) {
+            Ok(0x9000) => match card::PinAnswer::parse(self.dialogue.data()) {
                 Ok(answer) if answer.right => {
                     self.card.pin_tries = Some(answer.tries);
                     PinOutcome::Right

@@ -2,9 +2,10 @@
 //! What is read back from the card, balance and rights, and whose turn each is.
 
 use crate::Event;
-use crate::card::link::{Exchange, Part, Purse};
+use crate::card::exchange::{Answer, Exchange};
+use crate::card::link::Purse;
+use crate::card::refresh::Part;
 use crate::engine::Engine;
-use crate::engine::exchange::Answer;
 use ecm_emm::card::{INS_INFO, INS_RIGHTS, RIGHTS_ROWS, RIGHTS_WALLET, RightsPage, WalletInfo};
 
 impl Engine {
@@ -39,7 +40,7 @@ impl Engine {
         if answer != Ok(0x9000) {
             return;
         }
-        let wallet = match WalletInfo::parse(&self.plain) {
+        let wallet = match WalletInfo::parse(self.dialogue.data()) {
             Ok(wallet) => wallet,
             Err(why) => {
                 log::warn!("the card's balance is not readable: {why}");
@@ -55,7 +56,7 @@ impl Engine {
 
     pub(crate) fn rights_answered(&mut self, answer: Answer) {
         let page = match answer {
-            Ok(0x9000) => RightsPage::parse(&self.plain).ok(),
+            Ok(0x9000) => RightsPage::parse(self.dialogue.data()).ok(),
             _ => None,
         };
         let asked = self.refresh.rights.take();

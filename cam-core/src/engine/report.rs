@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the engine and its host do about reports: asking, reading between ECMs, handing over.
 
-use crate::card::link::Exchange;
+use crate::card::exchange::{Answer, Exchange};
 use crate::engine::Engine;
-use crate::engine::exchange::Answer;
 use crate::report::{Reading, Reports, Waiting};
 use crate::{CardState, Event, ReportError};
 use alloc::vec::Vec;
@@ -79,13 +78,13 @@ impl Engine {
     pub(crate) fn report_answered(&mut self, answer: Answer) {
         let Some(mut reading) = self.reports.reading.take() else { return };
         let count = match answer {
-            Ok(0x9000) => Report::count_sealed(&self.plain),
+            Ok(0x9000) => Report::count_sealed(self.dialogue.data()),
             _ => None,
         };
         let nonce = reading.request.nonce;
         match count {
             Some(count) if reading.pages.len() < Reports::MAX_PAGES => {
-                reading.pages.push(self.plain.clone());
+                reading.pages.push(self.dialogue.data().to_vec());
                 if count == Report::MAX_RECORDS {
                     self.reports.reading = Some(reading);
                     return;
@@ -117,7 +116,7 @@ impl Engine {
     pub(crate) fn ack_answered(&mut self, answer: Answer) {
         self.reports.ack = None;
         let result = match answer {
-            Ok(0x9000) => AckResult::parse(&self.plain).ok(),
+            Ok(0x9000) => AckResult::parse(self.dialogue.data()).ok(),
             _ => None,
         };
         self.out.event(Event::Acknowledged { result });

@@ -2,9 +2,9 @@
 //! What became of a purchase: the card's word on PURCHASE, and QUERY when there is none
 //! (`docs/spec/purchase.md`, 4).
 
-use crate::card::link::{Exchange, Purse, Trouble};
+use crate::card::exchange::{Answer, Exchange, Trouble};
+use crate::card::link::Purse;
 use crate::engine::Engine;
-use crate::engine::exchange::Answer;
 use crate::purchase::ledger::{Counts, Step};
 use crate::{Event, Outcome, Receipt, TxnId};
 use cam_types::Instant;
@@ -39,7 +39,7 @@ impl Engine {
 
     fn said(&self, answer: Answer) -> Option<PurchaseAnswer> {
         answer.ok().filter(|sw| *sw == 0x9000)?;
-        PurchaseAnswer::parse(&self.plain).ok()
+        PurchaseAnswer::parse(self.dialogue.data()).ok()
     }
 
     /// The answer to PURCHASE or QUERY is lost.

@@ -7,10 +7,9 @@
 //! what comes behind them by turns; and of the ECMs the stream that has waited longest goes next,
 //! whoever went in between. So a line full of forgeries and EMMs still does everything else.
 
-use crate::card::link::Exchange;
+use crate::card::exchange::Exchange;
 use crate::ecm::yields::{Turn, Yielded, Yields};
 use crate::engine::Engine;
-use crate::engine::exchange::build;
 use cam_types::Instant;
 use ecm_emm::card::{INS_ECM, INS_RIGHTS, RIGHTS_WALLET};
 
@@ -68,7 +67,7 @@ impl Engine {
         if self.send_refresh() || self.send_review() {
             return true;
         }
-        if self.probe_due().is_some_and(|at| now >= at) {
+        if self.dialogue.probe_is_due(now) {
             // Reading the balance costs the session nothing and the card no write.
             self.send_probe(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET);
         } else {
@@ -101,8 +100,8 @@ impl Engine {
         self.stats.apdu_ecm += 1;
         self.asked.clear();
         self.asked.extend_from_slice(taken.section);
-        build(self.channel.as_mut(), INS_ECM, [0; 2], &self.asked, &mut self.apdu);
-        self.launch(Exchange::Ecm, None);
+        let patience = self.dialogue.ask(Exchange::Ecm, INS_ECM, [0; 2], &self.asked);
+        self.launched(patience);
         true
     }
 }
