@@ -4,6 +4,6 @@
 
 pub(crate) mod air;
 pub(crate) mod gate;
-pub(crate) mod latency;
+mod latency;
 pub(crate) mod memory;
-pub(crate) mod yields;
+pub(crate) mod queue;

@@ -26,9 +26,7 @@ use crate::card::link::{PinRequest, Purse};
 use crate::card::pairing::Pairings;
 use crate::card::refresh::Refresh;
 use crate::card::review::Review;
-use crate::ecm::latency::Latencies;
-use crate::ecm::memory::EcmMemory;
-use crate::ecm::yields::{Turn, Yielded, Yields};
+use crate::ecm::queue::EcmQueue;
 use crate::emm::gate::EmmGate;
 use crate::emm::streams::EmmStreams;
 use crate::outbox::{Outbox, Todo};
@@ -37,7 +35,6 @@ use crate::purchase::request::Requests;
 use crate::report::Reports;
 use crate::session::Sessions;
 use crate::session::programme::CardAbility;
-use crate::session::stream::Held;
 use crate::{
     Access, Card, Config, ControlWords, Event, Filter, Handover, Input, Offer, Output,
     PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
@@ -47,7 +44,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use cam_types::{Instant, Pid, Pseudonym};
 use ecm_emm::card::{RightRow, SlotInfo, WalletInfo};
-use ecm_emm::ecm::MAX_ECM;
 
 /// The conditional access engine of one card reader. See the crate's documentation for its rules.
 pub struct Engine {
@@ -61,12 +57,7 @@ pub struct Engine {
     /// What the descrambler made of the ladder's keys; `None` until it has said so.
     ladder: Option<Handover>,
     sessions: Sessions,
-    ecm_memory: EcmMemory,
-    /// The ECM that the card works on, or did last; reused.
-    asked: Vec<u8>,
-    ecm_yields: Yields,
-    ecm_turn: Turn,
-    yielded: Yielded,
+    ecm: EcmQueue,
     emm: EmmGate,
     emm_streams: EmmStreams,
     groups: Vec<u32>,
@@ -87,7 +78,6 @@ pub struct Engine {
     wallet: Option<WalletInfo>,
     purse: Purse,
     stats: Stats,
-    latencies: Latencies,
     /// When the engine wants to be called again.
     deadline: Option<Instant>,
 }
@@ -107,11 +97,7 @@ impl Engine {
             pairings: Pairings::load(&stored, &config.box_key, config.stb_id),
             ladder: None,
             sessions: Sessions::new(config.max_sessions),
-            ecm_memory: EcmMemory::new(),
-            asked: Vec::with_capacity(MAX_ECM),
-            ecm_yields: Yields::default(),
-            ecm_turn: Turn::default(),
-            yielded: Yielded::default(),
+            ecm: EcmQueue::new(),
             emm: EmmGate::new(config.emm_queue),
             emm_streams: EmmStreams::default(),
             groups: Vec::new(),
@@ -130,7 +116,6 @@ impl Engine {
             wallet: None,
             purse: Purse::NotRead,
             stats: Stats::default(),
-            latencies: Latencies::new(),
             deadline: None,
             config,
         };
@@ -280,7 +265,7 @@ impl Engine {
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats;
         stats.events_lost = self.out.lost_total;
-        self.latencies.report(&mut stats);
+        self.ecm.report(&mut stats);
         stats
     }
 
@@ -297,7 +282,7 @@ impl Engine {
     fn control_words(&self, session: SessionId, pid: Pid) -> Option<ControlWords<'_>> {
         let session = self.sessions.find(session)?;
         let stream = session.stream(pid)?;
-        let keys = stream.keys.as_ref()?;
+        let keys = stream.keys()?;
         Some(ControlWords {
             session: session.id,
             source: session.source,
@@ -318,58 +303,38 @@ impl Engine {
         self.ladder = Some(handover);
         for session in self.sessions.iter_mut() {
             let id = session.id;
-            for stream in session.streams.iter_mut().filter(|stream| stream.keys.is_some()) {
-                match (handover, stream.held) {
-                    (Handover::Refused, _) => stream.held = Held::Refused { at: now },
-                    (Handover::Taken, Held::Refused { .. }) => stream.hand_over(id, &mut self.out),
-                    (Handover::Taken, _) => {}
-                }
+            for stream in session.streams_mut() {
+                stream.ladder_handed(now, id, handover, &mut self.out);
             }
         }
     }
 
-    /// Words that were wiped meanwhile are nobody's any more; under a ladder without its keys they
-    /// open nothing, whatever is said of them.
+    /// Under a ladder without its keys words open nothing, whatever is said of them.
     fn words_handed(&mut self, now: Instant, session: SessionId, ecm_pid: Pid, handover: Handover) {
         let Some(session) = self.sessions.find_mut(session) else { return };
-        let streams = session.streams.iter_mut();
-        for stream in streams.filter(|stream| stream.plan.ecm_pid == ecm_pid) {
-            if stream.keys.is_some() {
-                stream.held = match (handover, self.ladder) {
-                    (Handover::Refused, _) | (_, Some(Handover::Refused)) => {
-                        Held::Refused { at: now }
-                    }
-                    (Handover::Taken, _) => Held::Taken,
-                };
-            }
-        }
+        let refused = self.ladder == Some(Handover::Refused);
+        let handover = if refused { Handover::Refused } else { handover };
+        let streams = session.streams_mut().iter_mut();
+        streams
+            .filter(|stream| stream.plan.ecm_pid == ecm_pid)
+            .for_each(|stream| stream.words_handed(now, handover));
     }
 
     /// This ECM is repeated on air: where its words were refused, they are handed over again.
     pub(crate) fn hand_over_again(&mut self, now: Instant, source: u8, section: &[u8]) {
         for session in self.sessions.iter_mut().filter(|session| session.source == source) {
             let id = session.id;
-            let streams = session.streams.iter_mut().filter(|stream| stream.refused_long_ago(now));
-            for stream in streams.filter(|stream| stream.gate.stands(section)) {
-                stream.hand_over(id, &mut self.out);
-            }
+            let streams = session.streams_mut().iter_mut();
+            streams
+                .filter(|stream| stream.refused_long_ago(now) && stream.stands(section))
+                .for_each(|stream| stream.hand_over(id, &mut self.out));
         }
     }
 
     /// Wipes the keys of all sessions. What they were asked stays, to be asked again.
     pub(crate) fn wipe_all(&mut self) {
-        for session in self.sessions.iter_mut() {
-            if session.drop_keys() {
-                self.stats.cw_cleared += 1;
-                self.out.push_clear(session.id);
-            }
-            for stream in &mut session.streams {
-                stream.forget_card();
-                if let Some(offer) = stream.offer.take() {
-                    self.out.event(Event::OfferGone { session: session.id, offer: offer.id });
-                }
-            }
-        }
+        let Self { sessions, out, stats, .. } = self;
+        sessions.iter_mut().for_each(|session| session.forget_card(out, stats));
     }
 
     fn publish_filters(&mut self) {

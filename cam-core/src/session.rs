@@ -8,10 +8,11 @@ pub(crate) mod mode;
 pub(crate) mod programme;
 pub(crate) mod stream;
 
+use crate::outbox::Outbox;
 use crate::session::access::Access;
 use crate::session::programme::{CardAbility, LeftOut, Programme};
-use crate::session::stream::Stream;
-use crate::{Offer, OfferId, OfferKind, SessionError, SessionId};
+use crate::session::stream::{Stream, Told};
+use crate::{Event, Offer, OfferId, OfferKind, SessionError, SessionId, Stats};
 use alloc::vec::Vec;
 use cam_types::{CasTime, Instant, Pid};
 use ecm_emm::card::AccessStatus;
@@ -21,11 +22,11 @@ pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) source: u8,
     pub(crate) programme: Programme,
-    pub(crate) streams: Vec<Stream>,
+    streams: Vec<Stream>,
     /// Why a component is left out, if one is.
-    pub(crate) left_out: Option<LeftOut>,
+    left_out: Option<LeftOut>,
     /// Offer sections, newest last.
-    pub(crate) sealed: Vec<SealedOffer>,
+    sealed: Vec<SealedOffer>,
     /// What was published last.
     pub(crate) access: Access,
     /// It came by CA_PMT, whose list management closes it.
@@ -41,9 +42,9 @@ pub(crate) enum OldKeys {
 }
 
 /// An offer section of table 88.
-pub(crate) struct SealedOffer {
-    pub(crate) offer: Offer,
-    pub(crate) section: Vec<u8>,
+struct SealedOffer {
+    offer: Offer,
+    section: Vec<u8>,
 }
 
 impl Session {
@@ -67,7 +68,7 @@ impl Session {
                 None => self.streams.push(Stream::new(plan)),
             }
         }
-        match old.iter().any(|stream| stream.keys.is_some()) {
+        match old.iter().any(|stream| stream.keys().is_some()) {
             true => OldKeys::LeftBehind,
             false => OldKeys::None,
         }
@@ -77,18 +78,82 @@ impl Session {
         self.streams.iter().find(|stream| stream.plan.ecm_pid == pid)
     }
 
-    /// Drops the keys of every stream. `true` when there were any.
-    pub(crate) fn drop_keys(&mut self) -> bool {
-        self.streams.iter_mut().filter_map(Stream::drop_keys).count() > 0
+    /// Its streams.
+    pub(crate) fn streams(&self) -> &[Stream] {
+        &self.streams
+    }
+
+    pub(crate) fn streams_mut(&mut self) -> &mut [Stream] {
+        &mut self.streams
+    }
+
+    /// Why a component is left out, if one is.
+    pub(crate) fn left_out(&self) -> Option<LeftOut> {
+        self.left_out
+    }
+
+    /// Wipes the keys of every stream, here and in the descrambler.
+    pub(crate) fn wipe(&mut self, out: &mut Outbox, stats: &mut Stats) {
+        if self.streams.iter_mut().filter_map(Stream::drop_keys).count() > 0 {
+            stats.cw_cleared += 1;
+            out.push_clear(self.id);
+        }
+    }
+
+    /// The card is gone, or judges otherwise: its keys and its words are void.
+    pub(crate) fn forget_card(&mut self, out: &mut Outbox, stats: &mut Stats) {
+        self.wipe(out, stats);
+        for offer in self.streams.iter_mut().filter_map(Stream::forget_card) {
+            out.event(Event::OfferGone { session: self.id, offer: offer.id });
+        }
+    }
+
+    /// The descrambler gets the keys of every stream that has any.
+    pub(crate) fn hand_out_keys(&mut self, out: &mut Outbox) {
+        let id = self.id;
+        self.streams.iter_mut().for_each(|stream| stream.hand_over(id, out));
+    }
+
+    /// What the card said of an authentic ECM goes to the streams that have it.
+    pub(crate) fn judged(
+        &mut self,
+        now: Instant,
+        section: &[u8],
+        told: &Told,
+        out: &mut Outbox,
+        stats: &mut Stats,
+    ) -> Reached {
+        let id = self.id;
+        let mut reached = Reached::default();
+        let mut lost_keys = false;
+        for stream in &mut self.streams {
+            let Some(judged) = stream.judged(now, id, section, told) else { continue };
+            reached.any = true;
+            stats.ecm_replaced += u64::from(judged.accepted.dropped);
+            if stream.keys().is_some() {
+                stats.cw_out += 1;
+                stream.hand_over(id, out);
+                reached.waited(judged.accepted.since);
+            }
+            lost_keys |= judged.lost_keys;
+            offer_changed(out, id, judged.old_offer, stream.offer().map(|(offer, _)| *offer));
+        }
+        if lost_keys {
+            // Those of its other streams are given once more.
+            stats.cw_cleared += 1;
+            out.push_clear(id);
+            self.hand_out_keys(out);
+        }
+        reached
     }
 
     /// Several streams may offer the same event: it is one offer.
     pub(crate) fn offers(&self) -> impl Iterator<Item = (&Offer, &[u8])> + '_ {
         let of_ecms = self.streams.iter().enumerate().filter_map(|(at, stream)| {
-            let offer = stream.offer.as_ref()?;
-            let before = self.streams.iter().take(at).filter_map(|other| other.offer.as_ref());
-            let first = before.clone().all(|other| other.id != offer.id);
-            first.then_some((offer, stream.offer_section.as_slice()))
+            let (offer, section) = stream.offer()?;
+            let mut before = self.streams.iter().take(at).filter_map(Stream::offer);
+            let first = before.all(|(other, _)| other.id != offer.id);
+            first.then_some((offer, section))
         });
         of_ecms.chain(self.sealed.iter().map(|sealed| (&sealed.offer, sealed.section.as_slice())))
     }
@@ -124,6 +189,40 @@ impl Session {
 
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         self.streams.iter().filter_map(|stream| stream.deadline(now)).min()
+    }
+}
+
+/// Whom the card's word on an ECM reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reached {
+    /// A stream has the ECM.
+    pub(crate) any: bool,
+    /// Since when the first of them waited for words that it has now.
+    pub(crate) since: Option<Instant>,
+}
+
+impl Reached {
+    fn waited(&mut self, since: Option<Instant>) {
+        self.since = self.since.into_iter().chain(since).min();
+    }
+
+    fn and(mut self, other: Self) -> Self {
+        self.any |= other.any;
+        self.waited(other.since);
+        self
+    }
+}
+
+fn offer_changed(out: &mut Outbox, session: SessionId, old: Option<Offer>, new: Option<Offer>) {
+    if old == new {
+        return;
+    }
+    let gone = old.filter(|old| new.is_none_or(|new| new.id != old.id));
+    if let Some(old) = gone {
+        out.event(Event::OfferGone { session, offer: old.id });
+    }
+    if let Some(new) = new {
+        out.event(Event::Offer(new));
     }
 }
 
@@ -202,15 +301,39 @@ impl Sessions {
         self.places.iter_mut().filter_map(|place| place.session.as_mut())
     }
 
-    /// The sessions that use this ECM stream.
-    pub(crate) fn streams_mut(
+    /// The streams of all sessions.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = &Stream> + '_ {
+        self.iter().flat_map(Session::streams)
+    }
+
+    pub(crate) fn streams_mut(&mut self) -> impl Iterator<Item = &mut Stream> + '_ {
+        self.iter_mut().flat_map(Session::streams_mut)
+    }
+
+    /// Those that use this ECM stream.
+    pub(crate) fn streams_on(
         &mut self,
         source: u8,
         pid: Pid,
     ) -> impl Iterator<Item = &mut Stream> + '_ {
         self.iter_mut()
             .filter(move |session| session.source == source)
-            .flat_map(|session| session.streams.iter_mut())
+            .flat_map(Session::streams_mut)
             .filter(move |stream| stream.plan.ecm_pid == pid)
+    }
+
+    /// What the card said of an authentic ECM goes to every stream that has it.
+    pub(crate) fn judged(
+        &mut self,
+        now: Instant,
+        section: &[u8],
+        told: &Told,
+        out: &mut Outbox,
+        stats: &mut Stats,
+    ) -> Reached {
+        let sessions = self.iter_mut();
+        sessions.fold(Reached::default(), |reached, session| {
+            reached.and(session.judged(now, section, told, out, stats))
+        })
     }
 }

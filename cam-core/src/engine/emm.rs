@@ -77,7 +77,7 @@ impl Engine {
     fn card_changed(&mut self, now: Instant) {
         self.refresh.all();
         self.refresh.pair = true;
-        self.ecm_memory.forgive();
+        self.ecm.forgive();
         self.review.card_changed(now);
     }
 

@@ -41,7 +41,7 @@ impl Engine {
     fn introduce(&mut self, info: &CardInfo) {
         if self.address != Some(info.pseudonym) {
             self.address = Some(info.pseudonym);
-            self.ecm_memory.clear();
+            self.ecm.other_card();
             self.key_versions.clear();
             self.reports.card_gone();
             self.rights.clear();

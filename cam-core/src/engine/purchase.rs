@@ -363,7 +363,7 @@ impl Engine {
             PinOutcome::Wrong { tries_left } => self.card.pin_tries = Some(tries_left),
             PinOutcome::Blocked => self.card.pin_tries = Some(0),
             // The card opens rated programmes from now on.
-            PinOutcome::Right => self.ask_again(|s| s.word.status == AccessStatus::RATING),
+            PinOutcome::Right => self.ask_again(|s| s.word().status == AccessStatus::RATING),
             PinOutcome::Failed => {}
         }
         outcome

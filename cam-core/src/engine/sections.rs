@@ -23,7 +23,7 @@ impl Engine {
                 self.emm_section(now, section);
             }
             _ if self.emm_streams.contains(source, pid) => self.stats.emm_malformed += 1,
-            _ if self.sessions.streams_mut(source, pid).next().is_some() => {
+            _ if self.sessions.streams_on(source, pid).next().is_some() => {
                 self.stats.ecm_malformed += 1;
             }
             _ => {}

@@ -3,9 +3,8 @@
 
 use crate::emm::streams::{EmmStreams, Fits};
 use crate::filter::{ecm_filters, emm_filters};
-use crate::outbox::Outbox;
 use crate::session::programme::{LeftOut, Programme};
-use crate::session::stream::Held;
+use crate::session::stream::Stream;
 use crate::session::{OldKeys, Session};
 use crate::{Access, AccessState, Card, CardState, Engine, Event, Filter, SessionError, SessionId};
 use alloc::vec::Vec;
@@ -85,15 +84,12 @@ impl Engine {
             self.stats.cw_cleared += 1;
             self.out.push_clear(id);
         }
-        hand_out_keys(session, &mut self.out);
+        session.hand_out_keys(&mut self.out);
     }
 
     pub(crate) fn close(&mut self, id: SessionId) -> Result<(), SessionError> {
         let mut session = self.sessions.close(id).ok_or(SessionError::Unknown)?;
-        if session.drop_keys() {
-            self.stats.cw_cleared += 1;
-            self.out.push_clear(id);
-        }
+        session.wipe(&mut self.out, &mut self.stats);
         self.filters_stale = true;
         Ok(())
     }
@@ -119,7 +115,7 @@ impl Engine {
     pub(crate) fn wanted_filters(&self) -> Vec<Filter> {
         let mut filters = Vec::new();
         for session in self.sessions.iter() {
-            for stream in &session.streams {
+            for stream in session.streams() {
                 ecm_filters(session.source, stream.plan.ecm_pid, &mut filters);
             }
         }
@@ -147,9 +143,9 @@ impl Engine {
     pub(crate) fn publish_access(&mut self, now: Instant) {
         self.publish_modes();
         for session in self.sessions.iter_mut() {
-            session.streams.iter_mut().for_each(|stream| stream.air.listen(now));
+            session.streams_mut().iter_mut().for_each(|stream| stream.listen(now));
             // What was told stands until the descrambler has answered.
-            if session.streams.iter().any(|stream| stream.held == Held::AnswerDue) {
+            if session.streams().iter().any(Stream::awaits_descrambler) {
                 continue;
             }
             let settles = self.ledger.settles(session.id);
@@ -162,34 +158,28 @@ impl Engine {
     }
 }
 
-/// The descrambler gets the keys of every stream that has any.
-pub(crate) fn hand_out_keys(session: &mut Session, out: &mut Outbox) {
-    let id = session.id;
-    session.streams.iter_mut().for_each(|stream| stream.hand_over(id, out));
-}
-
 /// What a session shows: of several ECM streams the one that is worst off.
 fn session_access(session: &Session, card: &Card, settles: bool, now: Instant) -> Access {
     let offers = session.offers().count().min(255) as u8;
-    let worst = session.streams.iter().max_by_key(|stream| AccessState::of(stream.status(now)));
+    let worst = session.streams().iter().max_by_key(|stream| AccessState::of(stream.status(now)));
     let Some(stream) = worst else {
-        return Access { offers, ..Access::of(card.unserved(session.left_out)) };
+        return Access { offers, ..Access::of(card.unserved(session.left_out())) };
     };
-    let dark = stream.keys.is_none();
+    let dark = stream.keys().is_none();
     let (served, sw) = match card.state {
         CardState::Ready | CardState::Starting if dark && settles => {
             (AccessStatus::OUTCOME_UNKNOWN, card.sw)
         }
-        CardState::Ready => (stream.status(now), stream.sw),
+        CardState::Ready => (stream.status(now), stream.sw()),
         // While a card is started again its last word holds as long as its keys do.
         CardState::Starting if dark => (AccessStatus::PENDING, card.sw),
-        CardState::Starting => (stream.status(now), stream.sw),
+        CardState::Starting => (stream.status(now), stream.sw()),
         CardState::Absent | CardState::Unusable | CardState::Unpaired => (card.reason, card.sw),
     };
     // While a card is started again, what it is not for stands as its last word does.
-    let told = session.left_out.filter(|why| !dark || card.tells(*why));
+    let told = session.left_out().filter(|why| !dark || card.tells(*why));
     let reason = with_left_out(served, told);
-    let word = stream.word;
+    let word = stream.word();
     let mut access = Access {
         sw,
         ca_system_id: Some(stream.plan.system),
