@@ -6,12 +6,15 @@ pub(crate) mod access;
 pub(crate) mod error;
 pub(crate) mod mode;
 pub(crate) mod programme;
+pub(crate) mod shown;
 pub(crate) mod stream;
+pub(crate) mod told;
 
 use crate::outbox::Outbox;
 use crate::session::access::Access;
 use crate::session::programme::{CardAbility, LeftOut, Programme};
-use crate::session::stream::{Stream, Told};
+use crate::session::stream::Stream;
+use crate::session::told::Told;
 use crate::{Event, Offer, OfferId, OfferKind, SessionError, SessionId, Stats};
 use alloc::vec::Vec;
 use cam_types::{CasTime, Instant, Pid};

@@ -4,9 +4,9 @@
 //! Normative references:
 //!  - EN 50221 §8.4.3.4 (CA_PMT), §8.4.3.5 (CA_PMT_Reply)
 
-use crate::engine::session::with_left_out;
 use crate::session::Session;
 use crate::session::programme::Programme;
+use crate::session::shown::with_left_out;
 use crate::{AccessState, CardState, Engine, SessionError, SessionId};
 use alloc::vec::Vec;
 use cam_types::Instant;
