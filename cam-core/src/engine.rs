@@ -29,20 +29,20 @@ use crate::card::review::Review;
 use crate::ecm::queue::EcmQueue;
 use crate::emm::gate::EmmGate;
 use crate::emm::streams::EmmStreams;
+use crate::filter::Filters;
 use crate::outbox::{Outbox, Todo};
 use crate::purchase::ledger::{Entry, Ledger};
 use crate::purchase::request::Requests;
 use crate::report::Reports;
 use crate::session::Sessions;
-use crate::session::programme::CardAbility;
 use crate::{
-    Access, Card, Config, ControlWords, Event, Filter, Handover, Input, Offer, Output,
-    PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
+    Access, Card, Config, ControlWords, Filter, Handover, Input, Offer, Output, PurchaseError,
+    Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
 };
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
-use cam_types::{Instant, Pid, Pseudonym};
+use cam_types::{Instant, Pid};
 use ecm_emm::card::{RightRow, SlotInfo, WalletInfo};
 
 /// The conditional access engine of one card reader. See the crate's documentation for its rules.
@@ -60,12 +60,7 @@ pub struct Engine {
     ecm: EcmQueue,
     emm: EmmGate,
     emm_streams: EmmStreams,
-    groups: Vec<u32>,
-    /// The last card that introduced itself; kept while it is out.
-    abilities: Vec<CardAbility>,
-    address: Option<Pseudonym>,
-    filters: Vec<Filter>,
-    filters_stale: bool,
+    filters: Filters,
     ledger: Ledger,
     requests: Requests,
     /// Before this moment a purchase is not asked after again.
@@ -100,11 +95,7 @@ impl Engine {
             ecm: EcmQueue::new(),
             emm: EmmGate::new(config.emm_queue),
             emm_streams: EmmStreams::default(),
-            groups: Vec::new(),
-            abilities: Vec::new(),
-            address: None,
-            filters: Vec::new(),
-            filters_stale: false,
+            filters: Filters::default(),
             requests: Requests::new(config.box_key.clone(), config.terminal, next),
             ledger,
             settle_after: Instant::default(),
@@ -215,7 +206,7 @@ impl Engine {
 
     /// The section filters wanted now.
     pub fn filters(&self) -> &[Filter] {
-        &self.filters
+        self.filters.told()
     }
 
     /// The access of a session; `None` for an id that is not open.
@@ -335,15 +326,5 @@ impl Engine {
     pub(crate) fn wipe_all(&mut self) {
         let Self { sessions, out, stats, .. } = self;
         sessions.iter_mut().for_each(|session| session.forget_card(out, stats));
-    }
-
-    fn publish_filters(&mut self) {
-        if core::mem::take(&mut self.filters_stale) {
-            let filters = self.wanted_filters();
-            if filters != self.filters {
-                self.filters = filters;
-                self.out.event(Event::Filters);
-            }
-        }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) mod told;
 
 use crate::outbox::Outbox;
 use crate::session::access::Access;
-use crate::session::programme::{CardAbility, LeftOut, Programme};
+use crate::session::programme::{CardAbility, LeftOut, Plan, Programme};
 use crate::session::stream::Stream;
 use crate::session::told::Told;
 use crate::{Event, Offer, OfferId, OfferKind, SessionError, SessionId, Stats};
@@ -38,7 +38,7 @@ pub(crate) struct Session {
 
 /// What the streams that a session no longer uses leave in the descrambler.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum OldKeys {
+enum OldKeys {
     None,
     /// They are wiped before others are handed over.
     LeftBehind,
@@ -56,7 +56,7 @@ impl Session {
 
     /// Chooses the ECM streams again: the programme or the card has changed. A stream that stays
     /// keeps its gate and its keys.
-    pub(crate) fn choose_streams(&mut self, card: &[CardAbility]) -> OldKeys {
+    fn choose_streams(&mut self, card: &[CardAbility]) -> OldKeys {
         let mut old = core::mem::take(&mut self.streams);
         let plan = self.programme.plan(card);
         self.left_out = plan.left_out;
@@ -75,6 +75,35 @@ impl Session {
             true => OldKeys::LeftBehind,
             false => OldKeys::None,
         }
+    }
+
+    /// The programme's table has changed: the descrambler gets the keys for the streams of now.
+    fn update(
+        &mut self,
+        programme: Programme,
+        card: &[CardAbility],
+        out: &mut Outbox,
+        stats: &mut Stats,
+    ) {
+        self.programme = programme;
+        if self.choose_streams(card) == OldKeys::LeftBehind {
+            self.clear(out, stats);
+        }
+        self.hand_out_keys(out);
+    }
+
+    /// The card can do something else now.
+    fn card_differs(&mut self, card: &[CardAbility], out: &mut Outbox, stats: &mut Stats) {
+        if self.choose_streams(card) == OldKeys::LeftBehind {
+            self.clear(out, stats);
+            self.hand_out_keys(out);
+        }
+    }
+
+    /// The descrambler's keys of this session go.
+    fn clear(&self, out: &mut Outbox, stats: &mut Stats) {
+        stats.cw_cleared += 1;
+        out.push_clear(self.id);
     }
 
     pub(crate) fn stream(&self, pid: Pid) -> Option<&Stream> {
@@ -96,10 +125,9 @@ impl Session {
     }
 
     /// Wipes the keys of every stream, here and in the descrambler.
-    pub(crate) fn wipe(&mut self, out: &mut Outbox, stats: &mut Stats) {
+    fn wipe(&mut self, out: &mut Outbox, stats: &mut Stats) {
         if self.streams.iter_mut().filter_map(Stream::drop_keys).count() > 0 {
-            stats.cw_cleared += 1;
-            out.push_clear(self.id);
+            self.clear(out, stats);
         }
     }
 
@@ -112,7 +140,7 @@ impl Session {
     }
 
     /// The descrambler gets the keys of every stream that has any.
-    pub(crate) fn hand_out_keys(&mut self, out: &mut Outbox) {
+    fn hand_out_keys(&mut self, out: &mut Outbox) {
         let id = self.id;
         self.streams.iter_mut().for_each(|stream| stream.hand_over(id, out));
     }
@@ -143,8 +171,7 @@ impl Session {
         }
         if lost_keys {
             // Those of its other streams are given once more.
-            stats.cw_cleared += 1;
-            out.push_clear(id);
+            self.clear(out, stats);
             self.hand_out_keys(out);
         }
         reached
@@ -233,6 +260,8 @@ fn offer_changed(out: &mut Outbox, session: SessionId, old: Option<Offer>, new: 
 pub(crate) struct Sessions {
     places: Vec<Place>,
     max: usize,
+    /// Of the last card that introduced itself; kept while it is out.
+    card: Vec<CardAbility>,
 }
 
 struct Place {
@@ -245,15 +274,14 @@ impl Sessions {
     const MAX: usize = 255;
 
     pub(crate) fn new(max: usize) -> Self {
-        Self { places: Vec::new(), max: max.clamp(1, Self::MAX) }
+        Self { places: Vec::new(), max: max.clamp(1, Self::MAX), card: Vec::new() }
     }
 
     pub(crate) fn open(
         &mut self,
         source: u8,
         programme: Programme,
-        card: &[CardAbility],
-    ) -> Result<&mut Session, SessionError> {
+    ) -> Result<SessionId, SessionError> {
         let free = self.places.iter().position(|place| place.session.is_none());
         let at = match free {
             Some(at) => at,
@@ -275,15 +303,59 @@ impl Sessions {
             access: Access::of(AccessStatus::PENDING),
             listed: false,
         };
-        session.choose_streams(card);
-        Ok(place.session.insert(session))
+        session.choose_streams(&self.card);
+        Ok(place.session.insert(session).id)
     }
 
-    pub(crate) fn close(&mut self, id: SessionId) -> Option<Session> {
-        self.places
-            .iter_mut()
-            .find(|place| place.session.as_ref().is_some_and(|session| session.id == id))
-            .and_then(|place| place.session.take())
+    /// Gives a session another table. `false` when that says nothing new.
+    pub(crate) fn update(
+        &mut self,
+        id: SessionId,
+        programme: Programme,
+        out: &mut Outbox,
+        stats: &mut Stats,
+    ) -> bool {
+        let Self { places, card, .. } = self;
+        let Some(session) = in_its_place(places, id) else { return false };
+        let new = session.programme != programme;
+        if new {
+            session.update(programme, card, out, stats);
+        }
+        new
+    }
+
+    /// Closes a session and wipes its keys.
+    pub(crate) fn close(
+        &mut self,
+        id: SessionId,
+        out: &mut Outbox,
+        stats: &mut Stats,
+    ) -> Result<(), SessionError> {
+        let holds = |session: &mut Session| session.id == id;
+        let mut closed = self.places.iter_mut().find_map(|place| place.session.take_if(holds));
+        closed.as_mut().ok_or(SessionError::Unknown)?.wipe(out, stats);
+        Ok(())
+    }
+
+    /// The card has introduced itself, perhaps as another one.
+    pub(crate) fn card_can(
+        &mut self,
+        abilities: impl Iterator<Item = CardAbility> + Clone,
+        out: &mut Outbox,
+        stats: &mut Stats,
+    ) {
+        if abilities.clone().eq(self.card.iter().copied()) {
+            return;
+        }
+        self.card = abilities.collect();
+        for session in self.places.iter_mut().filter_map(|place| place.session.as_mut()) {
+            session.card_differs(&self.card, out, stats);
+        }
+    }
+
+    /// What a session would do about this programme.
+    pub(crate) fn plan(&self, programme: &Programme) -> Plan {
+        programme.plan(&self.card)
     }
 
     pub(crate) fn find(&self, id: SessionId) -> Option<&Session> {
@@ -292,8 +364,7 @@ impl Sessions {
     }
 
     pub(crate) fn find_mut(&mut self, id: SessionId) -> Option<&mut Session> {
-        let session = self.places.get_mut((id.0 & 0xFF) as usize)?.session.as_mut()?;
-        (session.id == id).then_some(session)
+        in_its_place(&mut self.places, id)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> + '_ {
@@ -339,4 +410,9 @@ impl Sessions {
             reached.and(session.judged(now, section, told, out, stats))
         })
     }
+}
+
+fn in_its_place(places: &mut [Place], id: SessionId) -> Option<&mut Session> {
+    let session = places.get_mut((id.0 & 0xFF) as usize)?.session.as_mut()?;
+    (session.id == id).then_some(session)
 }

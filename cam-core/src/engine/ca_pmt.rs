@@ -185,7 +185,7 @@ impl Engine {
 
     /// How the programme would stand in a session that was just opened.
     fn prospect(&self, programme: &Programme) -> AccessStatus {
-        let plan = programme.plan(&self.abilities);
+        let plan = self.sessions.plan(programme);
         if plan.streams.is_empty() {
             return self.card.unserved(plan.left_out);
         }

@@ -39,26 +39,20 @@ impl Engine {
 
     /// The card says who it is. When it is another one than before, nothing that was known holds.
     fn introduce(&mut self, info: &CardInfo) {
-        if self.address != Some(info.pseudonym) {
-            self.address = Some(info.pseudonym);
+        if self.emm.address() != Some(info.pseudonym) {
             self.ecm.other_card();
             self.key_versions.clear();
             self.reports.card_gone();
             self.rights.clear();
             self.wallet = None;
         }
-        self.groups.clear();
-        self.groups.extend(info.groups.iter().map(|(_, group)| *group));
-        self.emm.set_card(info.pseudonym, &self.groups);
+        self.emm.set_card(info.pseudonym, info.groups.iter().map(|(_, group)| *group));
         let abilities = info.operators.iter().map(|operator| CardAbility {
             operator: operator.operator,
             suites: operator.suites_allowed,
         });
-        if !abilities.clone().eq(self.abilities.iter().copied()) {
-            self.abilities = abilities.collect();
-            self.choose_all_streams();
-        }
-        self.filters_stale = true;
+        self.sessions.card_can(abilities, &mut self.out, &mut self.stats);
+        self.filters.outdated();
         self.reports.asked(info.report);
         self.card.pseudonym = Some(info.pseudonym);
         self.card.operator = info.operators.first().map(|operator| operator.operator);

@@ -136,7 +136,7 @@ impl Engine {
     }
 
     fn ask_after(&mut self, txn: TxnId) -> Result<TxnId, PurchaseError> {
-        let card = self.address.filter(|_| self.card.state == CardState::Ready);
+        let card = self.emm.address().filter(|_| self.card.state == CardState::Ready);
         let card = card.ok_or(PurchaseError::NoCard)?;
         let entry = self.ledger.of_txn_mut(txn).ok_or(PurchaseError::NoTransaction)?;
         entry.card = card;
@@ -243,7 +243,7 @@ impl Engine {
     /// The next command of a purchase: what settles money goes first, and VERIFY and PURCHASE of
     /// one purchase are not torn apart by another's.
     pub(crate) fn send_purse(&mut self, now: Instant) -> bool {
-        let Some(card) = self.address else { return false };
+        let Some(card) = self.emm.address() else { return false };
         if now >= self.settle_after
             && let Some(entry) = self.ledger.find(|entry| entry.must_be_settled_by(card))
         {
@@ -288,7 +288,7 @@ impl Engine {
 
     /// When a question that got no answer is asked again.
     pub(crate) fn settle_due(&self) -> Option<Instant> {
-        let card = self.address?;
+        let card = self.emm.address()?;
         let waits = self.ledger.entries().iter().any(|entry| entry.must_be_settled_by(card));
         waits.then_some(self.settle_after)
     }
@@ -314,7 +314,7 @@ impl Engine {
     /// The PIN is right, or none is wanted: the pair (terminal, sequence) goes to durable storage
     /// before the card hears of it.
     fn store_before_paying(&mut self, txn: TxnId) {
-        let Some(card) = self.address else { return };
+        let Some(card) = self.emm.address() else { return };
         let counts = self.wallet.as_ref().map(Counts::of);
         let Some(entry) = self.ledger.of_txn_mut(txn) else { return };
         entry.card = card;

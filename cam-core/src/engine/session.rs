@@ -3,7 +3,6 @@
 
 use crate::emm::streams::{EmmStreams, Fits};
 use crate::filter::{ecm_filters, emm_filters};
-use crate::session::OldKeys;
 use crate::session::programme::Programme;
 use crate::session::shown::session_access;
 use crate::session::stream::Stream;
@@ -61,36 +60,20 @@ impl Engine {
         source: u8,
         programme: Programme,
     ) -> Result<SessionId, SessionError> {
-        let id = self.sessions.open(source, programme, &self.abilities)?.id;
-        self.filters_stale = true;
+        let id = self.sessions.open(source, programme)?;
+        self.filters.outdated();
         Ok(id)
     }
 
     pub(crate) fn update(&mut self, id: SessionId, programme: Programme) {
-        let Some(session) = self.sessions.find_mut(id) else { return };
-        if session.programme == programme {
-            return;
+        if self.sessions.update(id, programme, &mut self.out, &mut self.stats) {
+            self.filters.outdated();
         }
-        session.programme = programme;
-        let old = session.choose_streams(&self.abilities);
-        self.rekey(id, old);
-        self.filters_stale = true;
-    }
-
-    /// The streams of a session are others now: the descrambler gets the keys for the new ones.
-    pub(crate) fn rekey(&mut self, id: SessionId, old: OldKeys) {
-        let Some(session) = self.sessions.find_mut(id) else { return };
-        if old == OldKeys::LeftBehind {
-            self.stats.cw_cleared += 1;
-            self.out.push_clear(id);
-        }
-        session.hand_out_keys(&mut self.out);
     }
 
     pub(crate) fn close(&mut self, id: SessionId) -> Result<(), SessionError> {
-        let mut session = self.sessions.close(id).ok_or(SessionError::Unknown)?;
-        session.wipe(&mut self.out, &mut self.stats);
-        self.filters_stale = true;
+        self.sessions.close(id, &mut self.out, &mut self.stats)?;
+        self.filters.outdated();
         Ok(())
     }
 
@@ -109,35 +92,27 @@ impl Engine {
             let served = EmmStreams::MAX;
             self.out.event(Event::EmmStreamsLeftOut { source, served });
         }
-        self.filters_stale = true;
+        self.filters.outdated();
     }
 
-    pub(crate) fn wanted_filters(&self) -> Vec<Filter> {
+    /// Tells when other filters are wanted.
+    pub(crate) fn publish_filters(&mut self) {
+        if self.filters.take_outdated() && self.filters.set(self.wanted_filters()) {
+            self.out.event(Event::Filters);
+        }
+    }
+
+    fn wanted_filters(&self) -> Vec<Filter> {
         let mut filters = Vec::new();
         for session in self.sessions.iter() {
             for stream in session.streams() {
                 ecm_filters(session.source, stream.plan.ecm_pid, &mut filters);
             }
         }
-        let groups = self.groups.as_slice();
-        let card = self.address.map(|address| (address, groups));
         for (source, pid) in self.emm_streams.iter() {
-            emm_filters(source, pid, self.config.stb_id, card, &mut filters);
+            emm_filters(source, pid, self.config.stb_id, self.emm.addresses(), &mut filters);
         }
         filters
-    }
-
-    /// The card has introduced itself, perhaps as another one.
-    pub(crate) fn choose_all_streams(&mut self) {
-        let ids: Vec<SessionId> = self.sessions.iter().map(|session| session.id).collect();
-        for id in ids {
-            let Some(session) = self.sessions.find_mut(id) else { continue };
-            let old = session.choose_streams(&self.abilities);
-            if old == OldKeys::LeftBehind {
-                self.rekey(id, old);
-            }
-        }
-        self.filters_stale = true;
     }
 
     pub(crate) fn publish_access(&mut self, now: Instant) {

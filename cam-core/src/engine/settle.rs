@@ -184,7 +184,7 @@ impl Engine {
     /// A refund comes by EMM, which only the card can read: once the purse has counted a credit, it
     /// is asked about what was paid.
     pub(crate) fn send_review(&mut self) -> bool {
-        let (Some(card), Some(purse)) = (self.address, self.counts()) else { return false };
+        let (Some(card), Some(purse)) = (self.emm.address(), self.counts()) else { return false };
         let Some(entry) = self.ledger.find(|entry| entry.may_be_refunded(card, purse)) else {
             return false;
         };
