@@ -4,10 +4,12 @@
 
 pub(crate) mod dialogue;
 pub(crate) mod exchange;
+pub(crate) mod key_versions;
 pub(crate) mod link;
 pub(crate) mod pairing;
 pub(crate) mod refresh;
 pub(crate) mod review;
+mod rights;
 
 use alloc::vec::Vec;
 use cam_types::{CasTime, OperatorId, Pseudonym};

@@ -22,6 +22,7 @@ mod settle;
 mod turns;
 
 use crate::card::dialogue::CardDialogue;
+use crate::card::key_versions::KeyVersions;
 use crate::card::link::{PinRequest, Purse};
 use crate::card::pairing::Pairings;
 use crate::card::refresh::Refresh;
@@ -54,8 +55,6 @@ pub struct Engine {
     review: Review,
     card: Card,
     pairings: Pairings,
-    /// What the descrambler made of the ladder's keys; `None` until it has said so.
-    ladder: Option<Handover>,
     sessions: Sessions,
     ecm: EcmQueue,
     emm: EmmGate,
@@ -68,8 +67,7 @@ pub struct Engine {
     pins: VecDeque<(Ticket, PinRequest)>,
     tickets: u32,
     reports: Reports,
-    rights: Vec<RightRow>,
-    key_versions: Vec<SlotInfo>,
+    key_versions: KeyVersions,
     wallet: Option<WalletInfo>,
     purse: Purse,
     stats: Stats,
@@ -90,7 +88,6 @@ impl Engine {
             review: Review::default(),
             card: Card::default(),
             pairings: Pairings::load(&stored, &config.box_key, config.stb_id),
-            ladder: None,
             sessions: Sessions::new(config.max_sessions),
             ecm: EcmQueue::new(),
             emm: EmmGate::new(config.emm_queue),
@@ -102,8 +99,7 @@ impl Engine {
             pins: VecDeque::new(),
             tickets: 0,
             reports: Reports::default(),
-            rights: Vec::new(),
-            key_versions: Vec::new(),
+            key_versions: KeyVersions::default(),
             wallet: None,
             purse: Purse::NotRead,
             stats: Stats::default(),
@@ -186,8 +182,8 @@ impl Engine {
             if !stands {
                 continue;
             }
-            if matches!(todo, Todo::Set { .. }) && self.ladder == Some(Handover::Refused) {
-                self.ladder = None;
+            if matches!(todo, Todo::Set { .. }) && self.pairings.ladder_is_refused() {
+                self.pairings.ladder_loads();
                 self.out.push_again(todo);
                 return Some(Todo::Ladder);
             }
@@ -227,7 +223,7 @@ impl Engine {
 
     /// The rights on the card, as read after the last change.
     pub fn rights(&self) -> &[RightRow] {
-        &self.rights
+        self.refresh.rows()
     }
 
     /// The purse, as read after the last change.
@@ -249,7 +245,7 @@ impl Engine {
 
     /// The service keys' generations, as read after the last change.
     pub fn key_versions(&self) -> &[SlotInfo] {
-        &self.key_versions
+        self.key_versions.list()
     }
 
     /// The counters as they are now.
@@ -291,7 +287,7 @@ impl Engine {
 
     /// Without the ladder's keys no words open.
     fn ladder_handed(&mut self, now: Instant, handover: Handover) {
-        self.ladder = Some(handover);
+        self.pairings.ladder_handed(handover);
         for session in self.sessions.iter_mut() {
             let id = session.id;
             for stream in session.streams_mut() {
@@ -303,7 +299,7 @@ impl Engine {
     /// Under a ladder without its keys words open nothing, whatever is said of them.
     fn words_handed(&mut self, now: Instant, session: SessionId, ecm_pid: Pid, handover: Handover) {
         let Some(session) = self.sessions.find_mut(session) else { return };
-        let refused = self.ladder == Some(Handover::Refused);
+        let refused = self.pairings.ladder_is_refused();
         let handover = if refused { Handover::Refused } else { handover };
         let streams = session.streams_mut().iter_mut();
         streams

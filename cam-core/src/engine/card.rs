@@ -8,7 +8,6 @@
 use crate::card::dialogue::Progress;
 use crate::card::exchange::{Answer, Step, Trouble};
 use crate::card::link::Purse;
-use crate::card::refresh::Refresh;
 use crate::card::review::Review;
 use crate::engine::Engine;
 use crate::outbox::Todo;
@@ -28,7 +27,7 @@ impl Engine {
         self.drop_flight(now);
         self.dialogue.answered_to_reset(now);
         self.emm.card_reset();
-        self.refresh = Refresh::default();
+        self.refresh.card_reset();
         self.card.atr.clear();
         self.card.atr.extend(atr.iter().take(33));
         self.card.protocol = protocol;
@@ -180,9 +179,9 @@ impl Engine {
         self.purse = Purse::NotRead;
         self.stats.channels += 1;
         self.card.pairing_slot = self.pairings.current().map(|pairing| pairing.slot);
+        self.pairings.ladder_loads();
         self.out.push(Todo::Ladder);
         self.refresh.state();
-        self.ladder = None;
         self.review = Review::default();
         self.ask_again(|_| true);
         self.set_card(CardState::Ready, AccessStatus::PENDING);

@@ -8,12 +8,11 @@
 use crate::card::exchange::Answer;
 use crate::ecm::gate::{Patience, Verdict};
 use crate::engine::Engine;
-use crate::engine::info::is_rotation;
 use crate::session::Reached;
 use crate::session::stream::Stream;
 use crate::session::told::Told;
 use crate::{AccessState, CardState, Event};
-use cam_types::{Epoch, Instant, Pid, Slot};
+use cam_types::{Instant, Pid};
 use ecm_emm::card::{AccessStatus, EcmAnswer};
 use ecm_emm::ecm::{Ecm, EcmHeader, EcmKind};
 use gp::scp03::ScpError;
@@ -160,8 +159,9 @@ impl Engine {
 
     /// An ECM that gave keys to a stream shows that its service key is in use.
     fn opened(&mut self, header: &EcmHeader, told: &Told, reached: Reached) {
-        if reached.any && told.keys.is_some() {
-            self.key_used(header.slot, header.epoch);
+        let (slot, epoch) = (header.slot, header.epoch);
+        if reached.any && told.keys.is_some() && self.key_versions.used(slot, epoch) {
+            self.out.event(Event::KeyRotated { slot, epoch });
         }
     }
 
@@ -170,19 +170,6 @@ impl Engine {
     pub(crate) fn ask_again(&mut self, of: impl Fn(&Stream) -> bool) {
         let streams = self.sessions.streams_mut().filter(|stream| of(stream));
         streams.for_each(Stream::ask_again);
-    }
-
-    /// A key that opened an ECM is the active one from then on: the card tells so when it is read
-    /// next, the viewer's picture tells it now.
-    fn key_used(&mut self, slot: Slot, epoch: Epoch) {
-        let known = self.key_versions.iter_mut().find(|version| version.slot == slot.value());
-        let Some(version) = known else { return };
-        let before = version.key.active;
-        version.key.active = before.max(epoch);
-        version.key.newest = version.key.newest.max(epoch);
-        if is_rotation(before, epoch) {
-            self.out.event(Event::KeyRotated { slot, epoch });
-        }
     }
 }
 

@@ -76,7 +76,6 @@ impl Engine {
     /// Whatever the card refused may be possible now, and what it granted may be so no longer.
     fn card_changed(&mut self, now: Instant) {
         self.refresh.all();
-        self.refresh.pair = true;
         self.ecm.forgive();
         self.review.card_changed(now);
     }
@@ -110,7 +109,7 @@ impl Engine {
     /// The pairings have changed: an unpaired card is tried with them, and a session whose pairing
     /// was withdrawn ends. One whose pairing was replaced goes on until the card ends it.
     fn repair(&mut self, now: Instant, card: Pseudonym, withdrawn: bool) {
-        self.refresh.pair = true;
+        self.refresh.pair();
         if withdrawn && self.emm.address() == Some(card) && self.card.state == CardState::Ready {
             self.wipe_all();
             self.end_session(now);

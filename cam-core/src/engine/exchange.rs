@@ -31,9 +31,9 @@ impl Engine {
     }
 
     fn pump_unpaired(&mut self, now: Instant) {
-        if core::mem::take(&mut self.refresh.info) {
+        if self.refresh.take_info() {
             self.send(Exchange::Info, INS_INFO, 0, &[]);
-        } else if core::mem::take(&mut self.refresh.pair) {
+        } else if self.refresh.take_pair() {
             self.pair(now);
         } else if !self.send_emm() && !self.send_ack() && self.dialogue.probe_is_due(now) {
             self.send_probe(Exchange::Info, INS_INFO, 0);
@@ -140,7 +140,7 @@ impl Engine {
             Exchange::Emm => {
                 self.emm_lost(now);
             }
-            Exchange::Info => self.refresh.info = true,
+            Exchange::Info => self.refresh.info(),
             Exchange::Report => self.report_lost(),
             Exchange::Ack => self.ack_lost(),
             Exchange::Verify(ticket) => {

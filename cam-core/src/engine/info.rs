@@ -5,8 +5,7 @@ use crate::Event;
 use crate::card::exchange::Answer;
 use crate::engine::Engine;
 use crate::session::programme::CardAbility;
-use cam_types::{Epoch, Slot};
-use ecm_emm::card::{CardInfo, SlotInfo};
+use ecm_emm::card::CardInfo;
 
 impl Engine {
     /// The card's introduction (CAS INFO).
@@ -41,9 +40,9 @@ impl Engine {
     fn introduce(&mut self, info: &CardInfo) {
         if self.emm.address() != Some(info.pseudonym) {
             self.ecm.other_card();
-            self.key_versions.clear();
+            self.key_versions.forget();
             self.reports.card_gone();
-            self.rights.clear();
+            self.refresh.rights().forget();
             self.wallet = None;
         }
         self.emm.set_card(info.pseudonym, info.groups.iter().map(|(_, group)| *group));
@@ -60,23 +59,8 @@ impl Engine {
         self.card.pin_tries = Some(info.pin_tries);
         self.card.pairing_slots = info.pairing_slots;
         self.card.now = Some(info.now);
-        self.take_key_versions(&info.slots);
+        self.key_versions.told(&info.slots, |slot, epoch| {
+            self.out.event(Event::KeyRotated { slot, epoch });
+        });
     }
-
-    fn take_key_versions(&mut self, versions: &[SlotInfo]) {
-        for version in versions {
-            let known = self.key_versions.iter().find(|known| known.slot == version.slot);
-            if known.is_some_and(|known| is_rotation(known.key.active, version.key.active)) {
-                let (slot, epoch) = (Slot::new(version.slot), version.key.active);
-                self.out.event(Event::KeyRotated { slot, epoch });
-            }
-        }
-        self.key_versions.clear();
-        self.key_versions.extend_from_slice(versions);
-    }
-}
-
-/// The first use of a slot (0: none yet) is no rotation.
-pub(crate) fn is_rotation(from: Epoch, to: Epoch) -> bool {
-    from != Epoch::default() && to > from
 }

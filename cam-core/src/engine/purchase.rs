@@ -248,7 +248,7 @@ impl Engine {
             && let Some(entry) = self.ledger.find(|entry| entry.must_be_settled_by(card))
         {
             if self.purse == Purse::NotRead {
-                self.refresh.balance = false;
+                self.refresh.balance_is_read();
                 self.send(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET, &[]);
                 return true;
             }

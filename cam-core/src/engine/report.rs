@@ -121,7 +121,7 @@ impl Engine {
         };
         self.out.event(Event::Acknowledged { result });
         if result.is_some_and(AckResult::is_taken) {
-            self.refresh.info = true;
+            self.refresh.info();
         }
     }
 
