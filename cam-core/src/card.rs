@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The card as the host sees it; below, the dialogue with it, the pairings that open a session with
-//! it, and when denials are looked at again.
+//! it, and what is read back from it.
 
 pub(crate) mod dialogue;
 pub(crate) mod exchange;
@@ -8,7 +8,6 @@ pub(crate) mod key_versions;
 pub(crate) mod link;
 pub(crate) mod pairing;
 pub(crate) mod refresh;
-pub(crate) mod review;
 mod rights;
 
 use alloc::vec::Vec;

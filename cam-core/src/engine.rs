@@ -26,7 +26,6 @@ use crate::card::key_versions::KeyVersions;
 use crate::card::link::{PinRequest, Purse};
 use crate::card::pairing::Pairings;
 use crate::card::refresh::Refresh;
-use crate::card::review::Review;
 use crate::ecm::queue::EcmQueue;
 use crate::emm::gate::EmmGate;
 use crate::emm::streams::EmmStreams;
@@ -52,7 +51,6 @@ pub struct Engine {
     out: Outbox,
     dialogue: CardDialogue,
     refresh: Refresh,
-    review: Review,
     card: Card,
     pairings: Pairings,
     sessions: Sessions,
@@ -85,7 +83,6 @@ impl Engine {
             out: Outbox::new(config.event_queue),
             dialogue: CardDialogue::new(config.probe, config.probe_patience),
             refresh: Refresh::default(),
-            review: Review::default(),
             card: Card::default(),
             pairings: Pairings::load(&stored, &config.box_key, config.stb_id),
             sessions: Sessions::new(config.max_sessions),

@@ -9,6 +9,8 @@ use crate::Stats;
 use crate::ecm::gate::{EcmGate, Taken};
 use crate::ecm::latency::Latencies;
 use crate::ecm::memory::{EcmMemory, Refusal, Until};
+use crate::ecm::review::Review;
+use crate::emm::gate::Backlog;
 use alloc::vec::Vec;
 use cam_types::Instant;
 use core::mem;
@@ -24,6 +26,7 @@ pub(crate) struct EcmQueue {
     turn: Turn,
     yields: Yields,
     yielded: Yielded,
+    review: Review,
     latencies: Latencies,
 }
 
@@ -65,6 +68,7 @@ impl EcmQueue {
             turn: Turn::default(),
             yields: Yields::default(),
             yielded: Yielded::default(),
+            review: Review::default(),
             latencies: Latencies::new(),
         }
     }
@@ -118,9 +122,26 @@ impl EcmQueue {
         &self.memory
     }
 
-    /// A key or a clock has come: what was refused for want of it may be good.
-    pub(crate) fn forgive(&mut self) {
+    /// The card has applied an EMM: a key or a clock may have come, for want of which something was
+    /// refused, and what is on air may be judged otherwise.
+    pub(crate) fn card_changed(&mut self, now: Instant) {
         self.memory.forgive();
+        self.review.card_changed(now);
+    }
+
+    /// A session with the card begins: everything is asked again anyway.
+    pub(crate) fn session_begins(&mut self) {
+        self.review = Review::default();
+    }
+
+    /// Begins a round in which every stream is asked about again, if one is due.
+    pub(crate) fn begin_round(&mut self, now: Instant, emms: Backlog) -> bool {
+        self.review.begin(now, emms)
+    }
+
+    /// When the next round is due.
+    pub(crate) fn round_due(&self, emms: Backlog) -> Option<Instant> {
+        self.review.due(emms)
     }
 
     /// Another card judges for itself.

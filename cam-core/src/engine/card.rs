@@ -8,7 +8,6 @@
 use crate::card::dialogue::Progress;
 use crate::card::exchange::{Answer, Step, Trouble};
 use crate::card::link::Purse;
-use crate::card::review::Review;
 use crate::engine::Engine;
 use crate::outbox::Todo;
 use crate::{Absence, Card, CardState, Event};
@@ -182,7 +181,7 @@ impl Engine {
         self.pairings.ladder_loads();
         self.out.push(Todo::Ladder);
         self.refresh.state();
-        self.review = Review::default();
+        self.ecm.session_begins();
         self.ask_again(|_| true);
         self.set_card(CardState::Ready, AccessStatus::PENDING);
     }
@@ -199,7 +198,7 @@ impl Engine {
     /// When the engine must look at the card again by itself.
     pub(crate) fn card_deadline(&self) -> Option<Instant> {
         let session = self.dialogue.is_free().then(|| {
-            let review = self.review.due(self.emm.backlog());
+            let review = self.ecm.round_due(self.emm.backlog());
             self.settle_due().into_iter().chain(review).min()
         });
         self.dialogue.deadline().into_iter().chain(session.flatten()).min()

@@ -76,8 +76,7 @@ impl Engine {
     /// Whatever the card refused may be possible now, and what it granted may be so no longer.
     fn card_changed(&mut self, now: Instant) {
         self.refresh.all();
-        self.ecm.forgive();
-        self.review.card_changed(now);
+        self.ecm.card_changed(now);
     }
 
     pub(crate) fn emm_lost(&mut self, now: Instant) {

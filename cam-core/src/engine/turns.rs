@@ -16,7 +16,7 @@ use ecm_emm::card::{INS_ECM, INS_RIGHTS, RIGHTS_WALLET};
 
 impl Engine {
     pub(crate) fn pump_ready(&mut self, now: Instant) {
-        if self.review.begin(now, self.emm.backlog()) {
+        if self.ecm.begin_round(now, self.emm.backlog()) {
             self.ask_again(|stream| !stream.is_followed(now));
         }
         let _ = match self.ecm.yields() {
