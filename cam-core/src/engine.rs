@@ -34,7 +34,7 @@ use crate::outbox::{Outbox, Todo};
 use crate::purchase::ledger::{Entry, Ledger};
 use crate::purchase::request::Requests;
 use crate::report::Reports;
-use crate::session::Sessions;
+use crate::session::{Session, Sessions};
 use crate::{
     Access, Card, Config, ControlWords, Filter, Handover, Input, Offer, Output, PurchaseError,
     Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
@@ -204,7 +204,7 @@ impl Engine {
 
     /// The access of a session; `None` for an id that is not open.
     pub fn access(&self, session: SessionId) -> Option<Access> {
-        self.sessions.find(session).map(|session| session.access)
+        self.sessions.find(session).map(Session::access)
     }
 
     /// What is known of the card in the reader; without one, why there is none.
@@ -272,7 +272,7 @@ impl Engine {
             source: session.source,
             ecm_pid: stream.plan.ecm_pid,
             es_pids: &stream.plan.es_pids,
-            mode: ScramblingMode::of(session.programme.signalled, keys.words),
+            mode: ScramblingMode::of(session.programme().signalled, keys.words),
             even: &keys.even,
             odd: &keys.odd,
             crypto_period: keys.crypto_period,

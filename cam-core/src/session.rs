@@ -24,16 +24,16 @@ use ecm_emm::card::AccessStatus;
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) source: u8,
-    pub(crate) programme: Programme,
+    programme: Programme,
     streams: Vec<Stream>,
     /// Why a component is left out, if one is.
     left_out: Option<LeftOut>,
     /// Offer sections, newest last.
     sealed: Vec<SealedOffer>,
     /// What was published last.
-    pub(crate) access: Access,
+    access: Access,
     /// It came by CA_PMT, whose list management closes it.
-    pub(crate) listed: bool,
+    listed: bool,
 }
 
 /// What the streams that a session no longer uses leave in the descrambler.
@@ -108,6 +108,29 @@ impl Session {
 
     pub(crate) fn stream(&self, pid: Pid) -> Option<&Stream> {
         self.streams.iter().find(|stream| stream.plan.ecm_pid == pid)
+    }
+
+    pub(crate) fn programme(&self) -> &Programme {
+        &self.programme
+    }
+
+    /// What was published last.
+    pub(crate) fn access(&self) -> Access {
+        self.access
+    }
+
+    /// This is published now. `true` when it is something else than before.
+    pub(crate) fn show(&mut self, access: Access) -> bool {
+        core::mem::replace(&mut self.access, access) != access
+    }
+
+    /// It came by CA_PMT, whose list management closes it.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.listed
+    }
+
+    pub(crate) fn list(&mut self) {
+        self.listed = true;
     }
 
     /// Its streams.

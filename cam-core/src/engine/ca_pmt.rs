@@ -127,7 +127,7 @@ impl Engine {
             None => self.open(source, programme)?,
         };
         if let Some(session) = self.sessions.find_mut(id) {
-            session.listed = true;
+            session.list();
         }
         Ok(id)
     }
@@ -145,9 +145,9 @@ impl Engine {
             return Ok(());
         }
         let gone = |session: &&Session| {
-            session.listed
+            session.is_listed()
                 && session.source == source
-                && session.programme.number != object.program_number
+                && session.programme().number != object.program_number
         };
         let gone: Vec<SessionId> =
             self.sessions.iter().filter(gone).map(|session| session.id).collect();
@@ -157,12 +157,12 @@ impl Engine {
     /// The session that a CA_PMT opened for this programme.
     fn listed(&self, source: u8, number: u16) -> Option<SessionId> {
         let mut of_programme = self.of_programme(source, number);
-        of_programme.find(|session| session.listed).map(|session| session.id)
+        of_programme.find(|session| session.is_listed()).map(|session| session.id)
     }
 
     fn of_programme(&self, source: u8, number: u16) -> impl Iterator<Item = &Session> + '_ {
         let of_source = self.sessions.iter().filter(move |session| session.source == source);
-        of_source.filter(move |session| session.programme.number == number)
+        of_source.filter(move |session| session.programme().number == number)
     }
 
     /// Answers from an open session of the programme, whoever opened it; else from what its
@@ -178,7 +178,7 @@ impl Engine {
                 let ours = &self.config.ca_system_ids;
                 self.prospect(&Programme::of_ca_pmt(object, wanted, ours))
             },
-            |session| session.access.reason,
+            |session| session.access().reason,
         );
         Some(CaEnable::of(reason, self.card.state))
     }

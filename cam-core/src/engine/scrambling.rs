@@ -8,7 +8,7 @@ impl Engine {
     /// Tells where a signalled mode contradicts the control words: once, and again when it changes.
     pub(crate) fn publish_modes(&mut self) {
         for session in self.sessions.iter_mut() {
-            let signalled = session.programme.signalled;
+            let signalled = session.programme().signalled;
             let id = session.id;
             for stream in session.streams_mut() {
                 if let Some(Disagreement { signalled, used }) = stream.disagreement(signalled) {

@@ -32,7 +32,7 @@ impl Engine {
         session: SessionId,
         pmt: &[u8],
     ) -> Result<(), SessionError> {
-        let number = self.sessions.find(session).ok_or(SessionError::Unknown)?.programme.number;
+        let number = self.sessions.find(session).ok_or(SessionError::Unknown)?.programme().number;
         let programme = self.programme(pmt)?;
         if programme.number != number {
             return Err(SessionError::OtherProgramme { session: number, got: programme.number });
@@ -125,8 +125,7 @@ impl Engine {
             }
             let settles = self.ledger.settles(session.id);
             let access = session_access(session, &self.card, settles, now);
-            if access != session.access {
-                session.access = access;
+            if session.show(access) {
                 self.out.event(Event::Access { session: session.id, access });
             }
         }
