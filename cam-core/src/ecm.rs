@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! ECMs on their way to the card: which section of a stream goes, when it goes again, what was
-//! refused before, whose turn it is, when all are asked again, how long it took, and whether ECMs are
-//! on air at all.
+//! refused before, whose turn it is, when all are asked again, how long each took, and whether ECMs
+//! are on air at all.
 
 pub(crate) mod air;
 pub(crate) mod gate;

@@ -34,7 +34,8 @@ use crate::outbox::{Outbox, Todo};
 use crate::purchase::ledger::{Entry, Ledger};
 use crate::purchase::request::Requests;
 use crate::report::Reports;
-use crate::session::{Session, Sessions};
+use crate::session::Session;
+use crate::session::places::Sessions;
 use crate::{
     Access, Card, Config, ControlWords, Filter, Handover, Input, Offer, Output, PurchaseError,
     Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
