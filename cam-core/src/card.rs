@@ -5,7 +5,6 @@
 pub(crate) mod dialogue;
 pub(crate) mod exchange;
 pub(crate) mod key_versions;
-pub(crate) mod link;
 pub(crate) mod pairing;
 pub(crate) mod refresh;
 mod rights;

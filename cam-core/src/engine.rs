@@ -12,18 +12,17 @@ mod ecm;
 mod emm;
 mod exchange;
 mod info;
+mod pin;
 mod purchase;
 mod refresh;
 mod report;
 mod scrambling;
 mod sections;
 mod session;
-mod settle;
 mod turns;
 
 use crate::card::dialogue::CardDialogue;
 use crate::card::key_versions::KeyVersions;
-use crate::card::link::{PinRequest, Purse};
 use crate::card::pairing::Pairings;
 use crate::card::refresh::Refresh;
 use crate::ecm::queue::EcmQueue;
@@ -31,16 +30,15 @@ use crate::emm::gate::EmmGate;
 use crate::emm::streams::EmmStreams;
 use crate::filter::Filters;
 use crate::outbox::{Outbox, Todo};
-use crate::purchase::ledger::{Entry, Ledger};
-use crate::purchase::request::Requests;
+use crate::pin::Pins;
+use crate::purchase::Purchases;
 use crate::report::Reports;
 use crate::session::Session;
 use crate::session::places::Sessions;
 use crate::{
     Access, Card, Config, ControlWords, Filter, Handover, Input, Offer, Output, PurchaseError,
-    Receipt, ScramblingMode, SessionId, Stats, Ticket, Transaction, TxnId, TxnState,
+    Receipt, ScramblingMode, SessionId, Stats, Transaction, TxnId,
 };
-use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use cam_types::{Instant, Pid};
@@ -59,16 +57,10 @@ pub struct Engine {
     emm: EmmGate,
     emm_streams: EmmStreams,
     filters: Filters,
-    ledger: Ledger,
-    requests: Requests,
-    /// Before this moment a purchase is not asked after again.
-    settle_after: Instant,
-    pins: VecDeque<(Ticket, PinRequest)>,
-    tickets: u32,
+    purchases: Purchases,
+    pins: Pins,
     reports: Reports,
     key_versions: KeyVersions,
-    wallet: Option<WalletInfo>,
-    purse: Purse,
     stats: Stats,
     /// When the engine wants to be called again.
     deadline: Option<Instant>,
@@ -78,8 +70,6 @@ impl Engine {
     /// An engine that waits for a card. With [`Config::probe`] its first output asks for one.
     pub fn new(mut config: Config) -> Self {
         let stored = core::mem::take(&mut config.stored);
-        let ledger = Ledger::load(&stored);
-        let next = ledger.next_sequence();
         let mut engine = Self {
             out: Outbox::new(config.event_queue),
             dialogue: CardDialogue::new(config.probe, config.probe_patience),
@@ -91,15 +81,10 @@ impl Engine {
             emm: EmmGate::new(config.emm_queue),
             emm_streams: EmmStreams::default(),
             filters: Filters::default(),
-            requests: Requests::new(config.box_key.clone(), config.terminal, next),
-            ledger,
-            settle_after: Instant::default(),
-            pins: VecDeque::new(),
-            tickets: 0,
+            purchases: Purchases::load(&stored, config.box_key.clone(), config.terminal),
+            pins: Pins::default(),
             reports: Reports::default(),
             key_versions: KeyVersions::default(),
-            wallet: None,
-            purse: Purse::NotRead,
             stats: Stats::default(),
             deadline: None,
             config,
@@ -112,7 +97,7 @@ impl Engine {
 
     /// The rows that the storage must be asked for before [`Engine::new`].
     pub fn storage_keys() -> Vec<String> {
-        Pairings::keys().chain(Ledger::keys()).collect()
+        Pairings::keys().chain(Purchases::keys()).collect()
     }
 
     /// Takes one input. Call [`Engine::poll_output`] until it says [`Output::Wait`] after it.
@@ -131,8 +116,8 @@ impl Engine {
             Input::Words { session, ecm_pid, handover } => {
                 self.words_handed(now, session, ecm_pid, handover);
             }
-            Input::Stored(id) => self.stored(id),
-            Input::StoreFailed(id) => self.store_failed(id),
+            Input::Stored(id) => self.purchases.stored(id),
+            Input::StoreFailed(id) => self.purchases.store_failed(id, &mut self.out),
             Input::Timeout => {}
         }
         self.turn(now);
@@ -226,19 +211,17 @@ impl Engine {
 
     /// The purse, as read after the last change.
     pub fn wallet(&self) -> Option<WalletInfo> {
-        self.wallet
+        self.purchases.wallet()
     }
 
     /// How a purchase stands.
     pub fn purchase(&self, txn: TxnId) -> Result<Transaction, PurchaseError> {
-        self.ledger.of_txn(txn).map(|entry| entry.transaction()).ok_or(PurchaseError::NoTransaction)
+        self.purchases.transaction(txn)
     }
 
     /// The receipts of purchases made here, oldest first; also of those that were refunded.
     pub fn receipts(&self) -> impl Iterator<Item = (TxnId, Receipt)> + '_ {
-        let paid = |entry: &&Entry| matches!(entry.state(), TxnState::Paid | TxnState::Refunded);
-        let entries = self.ledger.entries().iter().filter(paid);
-        entries.filter_map(|entry| Some((entry.id, entry.receipt?)))
+        self.purchases.receipts()
     }
 
     /// The service keys' generations, as read after the last change.

@@ -4,7 +4,9 @@
 //! Events tell that something changed, and carry what cannot be asked for any more; everything else
 //! is to be had from the engine.
 
-use crate::{Access, CardState, Offer, OfferId, Outcome, ScramblingMode, SessionId, Ticket, TxnId};
+use crate::{
+    Access, CardState, Offer, OfferId, Outcome, PinAnswer, ScramblingMode, SessionId, TxnId,
+};
 use cam_types::{Epoch, Pid, Slot};
 use ecm_emm::card::{AccessStatus, AckResult, WalletInfo};
 
@@ -98,29 +100,4 @@ pub enum Event {
         /// How many.
         lost: u32,
     },
-}
-
-/// How a PIN verification ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct PinAnswer {
-    /// Which one.
-    pub ticket: Ticket,
-    /// How.
-    pub outcome: PinOutcome,
-}
-
-/// The card's word on a PIN.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum PinOutcome {
-    /// The card takes it.
-    Right,
-    /// It is wrong; so many tries are left.
-    Wrong {
-        /// Before the card blocks it.
-        tries_left: u8,
-    },
-    /// No tries are left.
-    Blocked,
-    /// The card could not be asked.
-    Failed,
 }

@@ -1,196 +1,104 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Purchases as the host sees them: their states, outcomes and receipts, and why a step is refused.
+//! Purchases: what may be bought at which price, what the card is told and asked of it, and what
+//! its word means.
+//!
+//! A purchase is begun (`begin.rs`) at the price that the subscriber saw (`price.rs`), confirmed
+//! and paid (`pay.rs`), settled by the card's word (`settle.rs`), and perhaps refunded later
+//! (`refund.rs`). Nothing here speaks to the card: the engine asks what is next, sends it, and
+//! brings the answer.
 //!
 //! Normative references:
 //!  - `docs/spec/purchase.md`, 4 (the states of a purchase)
 
-pub(crate) mod ledger;
+mod begin;
+pub(crate) mod error;
+mod ledger;
 pub(crate) mod offer;
+pub(crate) mod outcome;
+pub(crate) mod pay;
+mod price;
+mod purse;
+mod refund;
 pub(crate) mod request;
 mod row;
+pub(crate) mod settle;
 
-use crate::{OfferId, RequestId, TxnId};
-use cam_types::{BcdDate, BcdTime, EventId, Fen, TerminalId, TerminalSequence};
-use core::fmt;
+use crate::outbox::Outbox;
+use crate::purchase::ledger::{Entry, Ledger};
+use crate::purchase::purse::Purse;
+use crate::purchase::request::Requests;
+use crate::{PurchaseError, Receipt, SessionId, Transaction, TxnId, TxnState};
+use alloc::string::String;
+use alloc::vec::Vec;
+use cam_types::{Instant, Key, TerminalId};
+use ecm_emm::card::WalletInfo;
 
-/// Where a purchase stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum TxnState {
-    /// Waits to be confirmed. No money has moved.
-    Open,
-    /// Confirmed and on its way to the card.
-    Sent,
-    /// Paid: the receipt is there.
-    Paid,
-    /// The card had the right already; no debit.
-    Owned,
-    /// Refused by the card, or sent in an earlier run and not paid. No money has moved.
-    Refused,
-    /// Cancelled before it was confirmed. No money has moved.
-    Cancelled,
-    /// Sent, and the answer was lost: the card will be asked.
-    Settling,
-    /// Paid, and given back later: the right has ended. The receipt is there.
-    Refunded,
-    /// The card does not know it, or no longer. Nothing is debited for it any more.
-    Forgotten,
+/// The purchases of this box, and the purse that they are paid from.
+pub(crate) struct Purchases {
+    ledger: Ledger,
+    requests: Requests,
+    purse: Purse,
+    /// Before this moment a purchase is not asked after again.
+    settle_after: Instant,
 }
 
-/// What a step of a purchase came to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outcome {
-    /// Paid. Nothing is left to do.
-    Paid(Receipt),
-    /// The card had the right already, no debit; its receipt as long as the card's log has it.
-    Owned(Option<Receipt>),
-    /// Paid, and given back since.
-    Refunded(Receipt),
-    /// The card refused before touching the balance; the number is its result (`PurchaseAnswer`).
-    Refused {
-        /// The card's result.
-        result: u8,
-        /// The balance, if the card told it.
-        balance: Option<Fen>,
-    },
-    /// The PIN is wrong. The purchase stays open.
-    PinWrong {
-        /// Before the card blocks it.
-        tries_left: u8,
-    },
-    /// The PIN is blocked. The purchase stays open.
-    PinBlocked,
-    /// The card wants the PIN, or has lost that it was told. The purchase stays open.
-    PinRequired,
-    /// No money has moved, and the purchase is open again: confirming it again pays once.
-    NotPaid,
-    /// The answer was lost. The card is asked as soon as it can be; then comes `Paid` or `NotPaid`
-    /// (after a restart `Refused`), or `Forgotten`.
-    Settling,
-    /// The card does not know the request, or no longer. Nothing is debited for it any more.
-    Forgotten,
-    /// The subscriber gave it up before it was confirmed.
-    Cancelled,
-}
-
-/// What was paid, as the card says.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Receipt {
-    /// The request that it answers.
-    pub request: RequestId,
-    /// What was bought.
-    pub offer: OfferId,
-    /// The event, if it was known.
-    pub event: Option<EventId>,
-    /// What was paid.
-    pub amount: Fen,
-    /// What the purse held before it.
-    pub balance_before: Fen,
-    /// What the purse held after it.
-    pub balance_after: Fen,
-    /// The card's date, UTC+8.
-    pub date: BcdDate,
-    /// The card's time of day, UTC+8.
-    pub time: BcdTime,
-    /// The box, by its name for the purse.
-    pub terminal: TerminalId,
-    /// The terminal's number of the transaction.
-    pub terminal_sequence: TerminalSequence,
-    /// The card's number of the transaction.
-    pub card_sequence: u16,
-    /// The purse's transaction certificate.
-    pub tac: [u8; 4],
-    /// The link in the card's chain of receipts.
-    pub chain: [u8; 8],
-    /// It was refunded later.
-    pub refunded: bool,
-}
-
-/// A purchase as [`crate::Engine::purchase`] shows it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Transaction {
-    /// Names it.
-    pub id: TxnId,
-    /// The name that the host asked for, which is the card's too.
-    pub request: RequestId,
-    /// What is bought.
-    pub offer: OfferId,
-    /// The price that the subscriber saw.
-    pub price: Fen,
-    /// Where it stands.
-    pub state: TxnState,
-    /// The card's last result, 0 when there is none.
-    pub result: u8,
-    /// The receipt, once paid or found owned.
-    pub receipt: Option<Receipt>,
-}
-
-/// Why a purchase could not take a step. No money has moved by it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum PurchaseError {
-    /// There is no such offer now.
-    NoOffer,
-    /// There is no such purchase.
-    NoTransaction,
-    /// The subscriber saw another price.
-    PriceChanged {
-        /// What it costs now.
-        price: Fen,
-        /// What the subscriber saw.
-        seen: Fen,
-    },
-    /// It is bought already.
-    AlreadyOwned,
-    /// This purchase has ended or is on its way; the state says which.
-    State(TxnState),
-    /// The request was for something else.
-    RequestReused,
-    /// The request id was not given out for this box.
-    ForeignRequest,
-    /// Neither storage nor card can know the request: its number went to another one.
-    Forgotten,
-    /// The terminal has given out its last number.
-    NumbersUsedUp,
-    /// The PIN is not 4 to 12 digits.
-    PinFormat,
-    /// No card in session.
-    NoCard,
-    /// Too many purchases are open or unsettled.
-    Full,
-}
-
-impl fmt::Display for PurchaseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoOffer => f.write_str("there is no such offer now; no money has moved"),
-            Self::NoTransaction => f.write_str("there is no such purchase"),
-            Self::PriceChanged { price, seen } => {
-                write!(f, "the price is {price}, the subscriber saw {seen}; no money has moved")
-            }
-            Self::AlreadyOwned => f.write_str("it is bought already; no money has moved"),
-            Self::State(TxnState::Settling) => {
-                f.write_str("the purchase is being settled: the card will be asked")
-            }
-            Self::State(state) => write!(f, "the purchase is {state:?}"),
-            Self::RequestReused => {
-                f.write_str("the request id belongs to another offer; no money has moved")
-            }
-            Self::ForeignRequest => {
-                f.write_str("the request id was not given out for this box; ask for a new one")
-            }
-            Self::Forgotten => f.write_str(
-                "the request's number went to another one; nothing is debited for it, ask for a new id",
-            ),
-            Self::NumbersUsedUp => {
-                f.write_str("the terminal has given out its last number; no money has moved")
-            }
-            Self::PinFormat => f.write_str("a PIN is 4 to 12 digits; no money has moved"),
-            Self::NoCard => f.write_str("no card in session; no money has moved"),
-            Self::Full => {
-                f.write_str("too many purchases are open or unsettled; no money has moved")
-            }
+impl Purchases {
+    /// From what the storage has under [`Self::keys`]; `key` and `terminal` are the box's.
+    pub(crate) fn load(stored: &[(String, Vec<u8>)], key: Key, terminal: TerminalId) -> Self {
+        let ledger = Ledger::load(stored);
+        Self {
+            requests: Requests::new(key, terminal, ledger.next_sequence()),
+            ledger,
+            purse: Purse::default(),
+            settle_after: Instant::default(),
         }
     }
-}
 
-impl core::error::Error for PurchaseError {}
+    pub(crate) fn keys() -> impl Iterator<Item = String> {
+        Ledger::keys()
+    }
+
+    pub(crate) fn transaction(&self, txn: TxnId) -> Result<Transaction, PurchaseError> {
+        self.ledger.of_txn(txn).map(Entry::transaction).ok_or(PurchaseError::NoTransaction)
+    }
+
+    /// Oldest first; also of those that were refunded.
+    pub(crate) fn receipts(&self) -> impl Iterator<Item = (TxnId, Receipt)> + '_ {
+        let paid = |entry: &&Entry| matches!(entry.state(), TxnState::Paid | TxnState::Refunded);
+        let entries = self.ledger.entries().iter().filter(paid);
+        entries.filter_map(|entry| Some((entry.id, entry.receipt?)))
+    }
+
+    /// A purchase from this session waits for the card's word.
+    pub(crate) fn settles(&self, session: SessionId) -> bool {
+        let of = |entry: &Entry| entry.offer.session() == session;
+        let entries = self.ledger.entries();
+        entries.iter().any(|entry| of(entry) && entry.state() == TxnState::Settling)
+    }
+
+    /// VERIFY serves the one PURCHASE that follows: nothing of another purchase or PIN comes
+    /// between.
+    pub(crate) fn hold_the_card(&self) -> bool {
+        self.ledger.entries().iter().any(Entry::holds_the_card)
+    }
+
+    /// The purse, as read after the last change.
+    pub(crate) fn wallet(&self) -> Option<WalletInfo> {
+        self.purse.wallet()
+    }
+
+    /// The answer to the reading of the purse; `None` when the card would not tell.
+    pub(crate) fn purse_told(&mut self, told: Option<&[u8]>, out: &mut Outbox) {
+        self.purse.told(told, out);
+    }
+
+    /// A session with the card begins: what its purse has counted is to be read again.
+    pub(crate) fn session_begins(&mut self) {
+        self.purse.stale();
+    }
+
+    /// It is another card than before.
+    pub(crate) fn other_card(&mut self) {
+        self.purse.forget();
+    }
+}

@@ -4,40 +4,42 @@
 //!
 //! Nothing in them is for the box: it cannot open them, and need not be trusted with them.
 
+use crate::Event;
+use crate::outbox::Outbox;
 use alloc::vec::Vec;
 use core::fmt;
-use ecm_emm::card::ReportRequest;
-use ecm_emm::report::Ack;
+use ecm_emm::card::{AckResult, ReportRequest};
+use ecm_emm::report::{Ack, Report};
 
 /// The report that is being read, the one that waits for the host, and the acknowledgement.
 #[derive(Default)]
 pub(crate) struct Reports {
-    pub(crate) wanted: Option<ReportRequest>,
-    pub(crate) reading: Option<Reading>,
+    wanted: Option<ReportRequest>,
+    reading: Option<Reading>,
     /// Pages of the last report that the host has not taken, the newest first.
-    pub(crate) pages: Vec<Vec<u8>>,
+    pages: Vec<Vec<u8>>,
     /// The request over the air that was answered last.
-    pub(crate) answered: Option<ReportRequest>,
-    pub(crate) ack: Option<Waiting>,
+    answered: Option<ReportRequest>,
+    ack: Option<Waiting>,
 }
 
-pub(crate) struct Reading {
-    pub(crate) request: ReportRequest,
-    pub(crate) pages: Vec<Vec<u8>>,
-    pub(crate) tries: u8,
+struct Reading {
+    request: ReportRequest,
+    pages: Vec<Vec<u8>>,
+    tries: u8,
 }
 
-pub(crate) struct Waiting {
-    pub(crate) ack: Vec<u8>,
-    pub(crate) tries: u8,
+struct Waiting {
+    ack: [u8; Ack::LEN],
+    tries: u8,
 }
 
 impl Reports {
     /// Pages that are read, at most: they hold more records than a card has, and one that never
     /// comes to an end is not followed.
-    pub(crate) const MAX_PAGES: usize = 16;
+    const MAX_PAGES: usize = 16;
     /// A report or acknowledgement is begun at most this often, when answers get lost.
-    pub(crate) const MAX_TRIES: u8 = 3;
+    const MAX_TRIES: u8 = 3;
 
     /// Another card, or none: what was read of this one is the host's, what was not is nobody's.
     pub(crate) fn card_gone(&mut self) {
@@ -47,6 +49,11 @@ impl Reports {
         self.ack = None;
     }
 
+    /// The host asks. A later request takes the place of this one.
+    pub(crate) fn want(&mut self, request: ReportRequest) {
+        self.wanted = Some(request);
+    }
+
     /// The card's introduction says which report the operator waits for.
     pub(crate) fn asked(&mut self, request: Option<ReportRequest>) {
         let reading = self.reading.as_ref().map(|reading| reading.request);
@@ -54,6 +61,90 @@ impl Reports {
             self.wanted = request;
         }
         self.answered = request;
+    }
+
+    /// The page to be read next: of the report that is being read, or the first of one that is
+    /// wanted.
+    pub(crate) fn next(&mut self) -> Option<(u8, ReportRequest)> {
+        if let Some(request) = self.wanted.take() {
+            self.reading = Some(Reading { request, pages: Vec::new(), tries: 0 });
+        }
+        let reading = self.reading.as_ref()?;
+        Some((u8::try_from(reading.pages.len()).unwrap_or(u8::MAX), reading.request))
+    }
+
+    /// The page that was asked for; `None` when the card gave none.
+    pub(crate) fn told(&mut self, page: Option<&[u8]>, out: &mut Outbox) {
+        let Some(mut reading) = self.reading.take() else { return };
+        let nonce = reading.request.nonce;
+        let counted = page.and_then(|page| Some((page, Report::count_sealed(page)?)));
+        match counted {
+            Some((page, count)) if reading.pages.len() < Self::MAX_PAGES => {
+                reading.pages.push(page.to_vec());
+                if count == Report::MAX_RECORDS {
+                    self.reading = Some(reading);
+                    return;
+                }
+                let pages = reading.pages.len();
+                reading.pages.reverse();
+                self.pages = reading.pages;
+                out.event(Event::Report { nonce, pages });
+            }
+            _ => {
+                log::warn!("the card does not report");
+                out.event(Event::Report { nonce, pages: 0 });
+            }
+        }
+    }
+
+    /// Begins again with the first page: what was bought meanwhile belongs to the report.
+    pub(crate) fn lost(&mut self, out: &mut Outbox) {
+        let Some(mut reading) = self.reading.take() else { return };
+        reading.tries += 1;
+        reading.pages.clear();
+        if reading.tries < Self::MAX_TRIES {
+            self.reading = Some(reading);
+        } else {
+            out.event(Event::Report { nonce: reading.request.nonce, pages: 0 });
+        }
+    }
+
+    /// The next page that the host has not taken.
+    pub(crate) fn page(&self) -> Option<&[u8]> {
+        self.pages.last().map(Vec::as_slice)
+    }
+
+    /// The host has the page.
+    pub(crate) fn page_taken(&mut self) {
+        self.pages.pop();
+    }
+
+    /// The head-end's acknowledgement goes to the card.
+    pub(crate) fn acknowledge(&mut self, ack: [u8; Ack::LEN]) {
+        self.ack = Some(Waiting { ack, tries: 0 });
+    }
+
+    /// The acknowledgement that waits.
+    pub(crate) fn ack(&self) -> Option<[u8; Ack::LEN]> {
+        self.ack.as_ref().map(|waiting| waiting.ack)
+    }
+
+    /// The card's word on the acknowledgement; `None` when it is none that counts.
+    pub(crate) fn ack_told(&mut self, told: Option<&[u8]>, out: &mut Outbox) -> Option<AckResult> {
+        self.ack = None;
+        let result = told.and_then(|told| AckResult::parse(told).ok());
+        out.event(Event::Acknowledged { result });
+        result
+    }
+
+    /// The same acknowledgement again is harmless.
+    pub(crate) fn ack_lost(&mut self, out: &mut Outbox) {
+        let Some(waiting) = &mut self.ack else { return };
+        waiting.tries += 1;
+        if waiting.tries == Self::MAX_TRIES {
+            self.ack = None;
+            out.event(Event::Acknowledged { result: None });
+        }
     }
 }
 

@@ -7,7 +7,6 @@
 
 use crate::card::dialogue::Progress;
 use crate::card::exchange::{Answer, Step, Trouble};
-use crate::card::link::Purse;
 use crate::engine::Engine;
 use crate::outbox::Todo;
 use crate::{Absence, Card, CardState, Event};
@@ -175,7 +174,7 @@ impl Engine {
     }
 
     fn ready(&mut self) {
-        self.purse = Purse::NotRead;
+        self.purchases.session_begins();
         self.stats.channels += 1;
         self.card.pairing_slot = self.pairings.current().map(|pairing| pairing.slot);
         self.pairings.ladder_loads();

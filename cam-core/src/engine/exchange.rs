@@ -2,16 +2,14 @@
 //! One command at a time: whose turn it is by the card's state, how a command goes to the card, and
 //! where its answer goes.
 
+use crate::Outcome;
 use crate::card::dialogue::{Next, Patience};
 use crate::card::exchange::{Exchange, Trouble};
-use crate::card::link::PinRequest;
 use crate::engine::Engine;
 use crate::outbox::Todo;
-use crate::{Event, Outcome, PinAnswer, PinOutcome};
 use cam_types::Instant;
-use ecm_emm::card::{AccessStatus, INS_CHANGE_PIN, INS_EMM, INS_INFO, INS_VERIFY};
+use ecm_emm::card::{AccessStatus, INS_EMM, INS_INFO};
 use gp::scp03::ScpError;
-use zeroize::Zeroizing;
 
 impl Engine {
     /// Gives the card its next command, if it is free and there is one.
@@ -44,27 +42,6 @@ impl Engine {
         let Some(section) = self.emm.take() else { return false };
         let patience = self.dialogue.ask(Exchange::Emm, INS_EMM, [0; 2], section);
         self.launched(patience);
-        true
-    }
-
-    /// VERIFY for its own sake, and CHANGE PIN, wait until no purchase holds the card.
-    pub(crate) fn send_pin(&mut self) -> bool {
-        if self.purchase_holds_the_card() {
-            return false;
-        }
-        let Some((ticket, request)) = self.pins.pop_front() else { return false };
-        match request {
-            PinRequest::Verify(pin) => {
-                self.send(Exchange::Verify(ticket), INS_VERIFY, 0, pin.expose());
-            }
-            PinRequest::Change { old, new } => {
-                let mut both = Zeroizing::new([0; 16]);
-                both.iter_mut()
-                    .zip(old.expose().iter().chain(new.expose()))
-                    .for_each(|(to, from)| *to = *from);
-                self.send(Exchange::Verify(ticket), INS_CHANGE_PIN, 0, both.as_slice());
-            }
-        }
         true
     }
 
@@ -113,14 +90,11 @@ impl Engine {
             Exchange::Emm => self.emm_answered(now, answer),
             Exchange::Rights => self.rights_answered(answer),
             Exchange::Balance => self.balance_answered(answer),
-            Exchange::Verify(ticket) => {
-                let outcome = self.pin_outcome(answer);
-                self.out.event(Event::Pin(PinAnswer { ticket, outcome }));
-            }
-            Exchange::VerifyFor(txn) => self.pin_answered(txn, answer),
+            Exchange::Verify(ticket) => self.pin_answered(ticket, answer),
+            Exchange::VerifyFor(txn) => self.purchase_pin_answered(txn, answer),
             Exchange::Purchase(txn) => self.purchase_answered(now, txn, answer),
             Exchange::Query(txn) => self.query_answered(now, txn, answer),
-            Exchange::Review(txn) => self.review_answered(txn, answer),
+            Exchange::Review(txn) => self.review_answered(now, txn, answer),
             Exchange::Report => self.report_answered(answer),
             Exchange::Ack => self.ack_answered(answer),
         }
@@ -141,13 +115,15 @@ impl Engine {
                 self.emm_lost(now);
             }
             Exchange::Info => self.refresh.info(),
-            Exchange::Report => self.report_lost(),
-            Exchange::Ack => self.ack_lost(),
-            Exchange::Verify(ticket) => {
-                self.out.event(Event::Pin(PinAnswer { ticket, outcome: PinOutcome::Failed }));
+            Exchange::Report => self.reports.lost(&mut self.out),
+            Exchange::Ack => self.reports.ack_lost(&mut self.out),
+            Exchange::Verify(ticket) => self.pin_lost(ticket),
+            Exchange::VerifyFor(txn) => {
+                self.purchases.reopen(txn, Outcome::PinRequired, &mut self.out);
             }
-            Exchange::VerifyFor(txn) => self.reopen(txn, Outcome::PinRequired),
-            Exchange::Purchase(txn) | Exchange::Query(txn) => self.unsettled(txn),
+            Exchange::Purchase(txn) | Exchange::Query(txn) => {
+                self.purchases.unsettled(txn, &mut self.out);
+            }
             Exchange::Step(_) | Exchange::Rights | Exchange::Balance | Exchange::Review(_) => {}
         }
     }

@@ -43,7 +43,7 @@ impl Engine {
             self.key_versions.forget();
             self.reports.card_gone();
             self.refresh.rights().forget();
-            self.wallet = None;
+            self.purchases.other_card();
         }
         self.emm.set_card(info.pseudonym, info.groups.iter().map(|(_, group)| *group));
         let abilities = info.operators.iter().map(|operator| CardAbility {

@@ -3,10 +3,9 @@
 
 use crate::Event;
 use crate::card::exchange::{Answer, Exchange};
-use crate::card::link::Purse;
 use crate::card::refresh::Reading;
 use crate::engine::Engine;
-use ecm_emm::card::{INS_INFO, INS_RIGHTS, RIGHTS_ROWS, RIGHTS_WALLET, RightsPage, WalletInfo};
+use ecm_emm::card::{INS_INFO, INS_RIGHTS, RIGHTS_ROWS, RIGHTS_WALLET, RightsPage};
 
 impl Engine {
     pub(crate) fn send_refresh(&mut self) -> bool {
@@ -21,25 +20,6 @@ impl Engine {
             None => return false,
         }
         true
-    }
-
-    pub(crate) fn balance_answered(&mut self, answer: Answer) {
-        self.purse = Purse::Refused;
-        if answer != Ok(0x9000) {
-            return;
-        }
-        let wallet = match WalletInfo::parse(self.dialogue.data()) {
-            Ok(wallet) => wallet,
-            Err(why) => {
-                log::warn!("the card's balance is not readable: {why}");
-                return;
-            }
-        };
-        self.purse = Purse::Read;
-        if self.wallet != Some(wallet) {
-            self.wallet = Some(wallet);
-            self.out.event(Event::Wallet(wallet));
-        }
     }
 
     pub(crate) fn rights_answered(&mut self, answer: Answer) {

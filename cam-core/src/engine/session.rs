@@ -123,7 +123,7 @@ impl Engine {
             if session.streams().iter().any(Stream::awaits_descrambler) {
                 continue;
             }
-            let settles = self.ledger.settles(session.id);
+            let settles = self.purchases.settles(session.id);
             let access = session_access(session, &self.card, settles, now);
             if session.show(access) {
                 self.out.event(Event::Access { session: session.id, access });

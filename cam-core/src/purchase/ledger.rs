@@ -5,17 +5,16 @@
 //! never needed: the request's id names the pair that the card is asked for. So rows may be old,
 //! lost or damaged; what they say of money not paid is asked again, and none of them pays.
 
-use crate::{
-    OfferId, Outcome, Receipt, RequestId, SessionId, StoreId, Transaction, TxnId, TxnState,
-};
+use crate::purchase::purse::Counts;
+use crate::{OfferId, Outcome, Receipt, RequestId, StoreId, Transaction, TxnId, TxnState};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use cam_types::{EventId, Fen, Pseudonym};
-use ecm_emm::card::{PinBlock, WalletInfo};
+use ecm_emm::card::PinBlock;
 
 /// How far a purchase has come.
-pub(crate) enum Step {
+pub(super) enum Step {
     Open,
     /// The PIN waits to be shown to the card.
     Pin(PinBlock),
@@ -39,52 +38,27 @@ pub(crate) enum Step {
     Forgotten,
 }
 
-/// What the purse has counted: each record in the card's log moves one of the two.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Counts {
-    /// Debits.
-    pub(crate) offline: u16,
-    /// Credits.
-    pub(crate) online: u16,
-}
-
-impl Counts {
-    /// The records that the card's log holds (`docs/spec/purchase.md`, 3).
-    const LOG: u16 = 32;
-
-    pub(crate) const fn of(wallet: &WalletInfo) -> Self {
-        Self { offline: wallet.offline_sequence, online: wallet.online_sequence }
-    }
-
-    /// Whatever was written to the log after `before` is in it still.
-    pub(crate) fn log_reaches_back_to(self, before: Self) -> bool {
-        let debits = self.offline.wrapping_sub(before.offline);
-        let credits = self.online.wrapping_sub(before.online);
-        debits.checked_add(credits).is_some_and(|records| records <= Self::LOG)
-    }
-}
-
 /// One purchase.
-pub(crate) struct Entry {
-    pub(crate) id: TxnId,
-    pub(crate) place: usize,
-    pub(crate) request: RequestId,
-    pub(crate) offer: OfferId,
-    pub(crate) event: Option<EventId>,
-    pub(crate) price: Fen,
+pub(super) struct Entry {
+    pub(super) id: TxnId,
+    pub(super) place: usize,
+    pub(super) request: RequestId,
+    pub(super) offer: OfferId,
+    pub(super) event: Option<EventId>,
+    pub(super) price: Fen,
     /// The authentic ECM or offer. Empty: a request of an earlier run, which is never paid.
-    pub(crate) section: Vec<u8>,
+    pub(super) section: Vec<u8>,
     /// The card that PURCHASE was sent to.
-    pub(crate) card: Pseudonym,
+    pub(super) card: Pseudonym,
     /// What its purse had counted before that; once paid, when the card was asked last.
-    pub(crate) counts: Option<Counts>,
-    pub(crate) step: Step,
-    pub(crate) result: u8,
-    pub(crate) receipt: Option<Receipt>,
+    pub(super) counts: Option<Counts>,
+    pub(super) step: Step,
+    pub(super) result: u8,
+    pub(super) receipt: Option<Receipt>,
 }
 
 /// See the module.
-pub(crate) struct Ledger {
+pub(super) struct Ledger {
     entries: Vec<Entry>,
     next_id: u32,
 }
@@ -93,7 +67,7 @@ impl Ledger {
     /// Purchases that are remembered, at most.
     const ROWS: usize = 32;
 
-    pub(crate) fn load(stored: &[(String, Vec<u8>)]) -> Self {
+    pub(super) fn load(stored: &[(String, Vec<u8>)]) -> Self {
         let mut ledger = Self { entries: Vec::new(), next_id: 1 };
         for place in 0..Self::ROWS {
             let key = Self::key(place);
@@ -114,7 +88,7 @@ impl Ledger {
         ledger
     }
 
-    pub(crate) fn keys() -> impl Iterator<Item = String> {
+    pub(super) fn keys() -> impl Iterator<Item = String> {
         (0..Self::ROWS).map(Self::key)
     }
 
@@ -123,12 +97,12 @@ impl Ledger {
     }
 
     /// The number above all that the rows know.
-    pub(crate) fn next_sequence(&self) -> u32 {
+    pub(super) fn next_sequence(&self) -> u32 {
         self.entries.iter().map(Entry::number).max().map_or(0, |highest| highest.saturating_add(1))
     }
 
     /// A new purchase; `None` when no place is free and nothing old may be forgotten.
-    pub(crate) fn begin(
+    pub(super) fn begin(
         &mut self,
         request: RequestId,
         offer: OfferId,
@@ -176,36 +150,36 @@ impl Ledger {
         Some(self.entries.remove(at).place)
     }
 
-    pub(crate) fn of_request(&mut self, request: &RequestId) -> Option<&mut Entry> {
+    pub(super) fn of_request(&mut self, request: &RequestId) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.request == *request)
     }
 
-    pub(crate) fn of_txn(&self, txn: TxnId) -> Option<&Entry> {
+    pub(super) fn of_txn(&self, txn: TxnId) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.id == txn)
     }
 
-    pub(crate) fn of_txn_mut(&mut self, txn: TxnId) -> Option<&mut Entry> {
+    pub(super) fn of_txn_mut(&mut self, txn: TxnId) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.id == txn)
     }
 
-    pub(crate) fn entries(&self) -> &[Entry] {
+    pub(super) fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// A purchase from this session waits for the card's word.
-    pub(crate) fn settles(&self, session: SessionId) -> bool {
-        let of = |entry: &Entry| entry.offer.session() == session;
-        self.entries.iter().any(|entry| of(entry) && entry.state() == TxnState::Settling)
-    }
-
-    pub(crate) fn find(&mut self, wanted: impl Fn(&Entry) -> bool) -> Option<&mut Entry> {
+    pub(super) fn find(&mut self, wanted: impl Fn(&Entry) -> bool) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| wanted(entry))
     }
 }
 
 impl Entry {
-    pub(crate) fn row_key(&self) -> String {
+    pub(super) fn row_key(&self) -> String {
         Ledger::key(self.place)
+    }
+
+    /// What is on air now, instead of what was before: its time is fresh.
+    pub(super) fn take_section(&mut self, section: &[u8]) {
+        self.section.clear();
+        self.section.extend_from_slice(section);
     }
 
     const fn number(&self) -> u32 {
@@ -213,11 +187,11 @@ impl Entry {
     }
 
     /// Only the run that gave the request out may pay it.
-    pub(crate) const fn is_of_this_run(&self) -> bool {
+    pub(super) const fn is_of_this_run(&self) -> bool {
         !self.section.is_empty()
     }
 
-    pub(crate) fn state(&self) -> TxnState {
+    pub(super) fn state(&self) -> TxnState {
         match self.step {
             Step::Open => TxnState::Open,
             Step::Pin(_) | Step::Verifying | Step::Storing(_) | Step::Pay | Step::Paying => {
@@ -236,7 +210,7 @@ impl Entry {
     }
 
     /// How it ended, if it has.
-    pub(crate) fn end(&self) -> Option<Outcome> {
+    pub(super) fn end(&self) -> Option<Outcome> {
         match self.step {
             Step::Paid => self.receipt.map(|receipt| {
                 if receipt.refunded { Outcome::Refunded(receipt) } else { Outcome::Paid(receipt) }
@@ -249,7 +223,7 @@ impl Entry {
         }
     }
 
-    pub(crate) fn transaction(&self) -> Transaction {
+    pub(super) fn transaction(&self) -> Transaction {
         Transaction {
             id: self.id,
             request: self.request,
@@ -262,17 +236,17 @@ impl Entry {
     }
 
     /// VERIFY serves the one PURCHASE that follows: no other purchase comes between.
-    pub(crate) fn holds_the_card(&self) -> bool {
+    pub(super) fn holds_the_card(&self) -> bool {
         matches!(self.step, Step::Verifying | Step::Storing(_) | Step::Pay | Step::Paying)
     }
 
     /// Only this card knows what became of it.
-    pub(crate) fn must_be_settled_by(&self, card: Pseudonym) -> bool {
+    pub(super) fn must_be_settled_by(&self, card: Pseudonym) -> bool {
         matches!(self.step, Step::Settle) && self.card == card
     }
 
     /// The purse has counted a credit since this card was asked last: it may be a refund of this.
-    pub(crate) fn may_be_refunded(&self, card: Pseudonym, purse: Counts) -> bool {
+    pub(super) fn may_be_refunded(&self, card: Pseudonym, purse: Counts) -> bool {
         self.state() == TxnState::Paid
             && self.card == card
             && self.counts.is_none_or(|counts| counts.online != purse.online)
@@ -398,22 +372,5 @@ mod tests {
         }
         assert!(ledger.of_txn(open).is_none(), "at last what is open makes room, too");
         assert!(begin(&mut ledger, 255).is_none());
-    }
-
-    #[test]
-    fn a_log_of_32_records_reaches_back_32_records() {
-        let before = Counts { offline: 0xFFF0, online: 4 };
-        for (offline, online, reaches) in [
-            (0xFFF0, 4, true),
-            (0x0010, 4, true),
-            (0x0011, 4, false),
-            (0x0000, 20, true),
-            (0x0000, 21, false),
-            (0xFFEF, 4, false),
-            (0xFFEF, 5, false),
-        ] {
-            let now = Counts { offline, online };
-            assert_eq!(now.log_reaches_back_to(before), reaches, "{now:?}");
-        }
     }
 }

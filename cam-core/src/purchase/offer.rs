@@ -20,6 +20,9 @@ pub enum OfferKind {
     Sealed,
 }
 
+/// An offer, and the authentic ECM or offer section that the card sells it by.
+pub(crate) type OnAir<'a> = (&'a Offer, &'a [u8]);
+
 /// Something that can be bought.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Offer {
@@ -68,13 +71,5 @@ impl Offer {
     pub(crate) fn of_session(self, session: SessionId) -> Self {
         let number = (self.id.0 >> 32) as u32;
         Self { id: OfferId::new(number, session, self.kind), session, ..self }
-    }
-
-    /// The offer holds at this price. The price of a sealed offer is for the card to compare.
-    pub(crate) fn agrees(&self, seen: Fen) -> Result<(), Fen> {
-        match self.price {
-            Some(price) if price != seen => Err(price),
-            _ => Ok(()),
-        }
     }
 }

@@ -44,7 +44,7 @@ impl RequestId {
     }
 
     /// What the card knows the purchase by.
-    pub(crate) const fn pair(&self) -> (TerminalId, TerminalSequence) {
+    pub(super) const fn pair(&self) -> (TerminalId, TerminalSequence) {
         (self.terminal(), self.sequence())
     }
 
@@ -77,7 +77,7 @@ fn check(key: &Key, named: &[u8]) -> [u8; 4] {
 }
 
 /// Gives out request ids, and knows which of them have not been used yet.
-pub(crate) struct Requests {
+pub(super) struct Requests {
     key: Key,
     terminal: TerminalId,
     next: u32,
@@ -91,7 +91,7 @@ impl Requests {
     const JUMP: u32 = 1 << 25;
 
     /// `next` is above every number in the storage.
-    pub(crate) const fn new(key: Key, terminal: TerminalId, next: u32) -> Self {
+    pub(super) const fn new(key: Key, terminal: TerminalId, next: u32) -> Self {
         Self { key, terminal, next, fresh: VecDeque::new() }
     }
 
@@ -99,7 +99,7 @@ impl Requests {
     ///
     /// The card's clock is above every number that was given out before the storage was lost: it
     /// goes on by one a second, and the numbers more slowly.
-    pub(crate) fn give(&mut self, clock: CasTime, random: [u8; 2]) -> Option<RequestId> {
+    pub(super) fn give(&mut self, clock: CasTime, random: [u8; 2]) -> Option<RequestId> {
         let number = self.next.max(clock.seconds());
         self.next = number.checked_add(1)?;
         let sequence = TerminalSequence::new(number);
@@ -112,22 +112,22 @@ impl Requests {
     }
 
     /// This box gave it out, in this run or another.
-    pub(crate) fn are_ours(&self, id: &RequestId) -> bool {
+    pub(super) fn are_ours(&self, id: &RequestId) -> bool {
         id.verify(&self.key)
     }
 
     /// Given out in this run, and not used.
-    pub(crate) fn is_fresh(&self, id: &RequestId) -> bool {
+    pub(super) fn is_fresh(&self, id: &RequestId) -> bool {
         self.fresh.contains(id)
     }
 
-    pub(crate) fn used(&mut self, id: &RequestId) {
+    pub(super) fn used(&mut self, id: &RequestId) {
         self.fresh.retain(|fresh| fresh != id);
     }
 
     /// The card knows a later number of this terminal than this one. If this was the newest, the
     /// numbers must go on above what the card knows.
-    pub(crate) fn later_is_known(&mut self, sequence: TerminalSequence) {
+    pub(super) fn later_is_known(&mut self, sequence: TerminalSequence) {
         if sequence.value().checked_add(1) == Some(self.next) {
             self.next = self.next.saturating_add(Self::JUMP);
         }

@@ -3,7 +3,8 @@
 //! (0 when it is not known), price, card, the purse's counters before PURCHASE, state, result,
 //! receipt.
 
-use crate::purchase::ledger::{Counts, Entry, Step};
+use crate::purchase::ledger::{Entry, Step};
+use crate::purchase::purse::Counts;
 use crate::{OfferId, Receipt, RequestId, TxnId};
 use alloc::vec::Vec;
 use cam_types::{
@@ -20,7 +21,7 @@ const FORGOTTEN: u8 = 6;
 
 impl Entry {
     /// Everything that is not an end of its own stands as SENT: the card knows better.
-    pub(crate) fn row(&self) -> Vec<u8> {
+    pub(super) fn row(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(128);
         out.push(VERSION);
         out.extend_from_slice(self.request.octets());
@@ -46,7 +47,7 @@ impl Entry {
         out
     }
 
-    pub(crate) fn parse(row: &[u8], id: TxnId, place: usize) -> Result<Self, DecodeError> {
+    pub(super) fn parse(row: &[u8], id: TxnId, place: usize) -> Result<Self, DecodeError> {
         let mut r = Reader::new(row);
         let version = r.u8("version")?;
         if version != VERSION {

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The card's word on a PIN.
+
+use crate::Ticket;
+use ecm_emm::card;
+use gp::scp03::ScpError;
+
+/// How a PIN verification ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PinAnswer {
+    /// Which one.
+    pub ticket: Ticket,
+    /// How.
+    pub outcome: PinOutcome,
+}
+
+/// The card's word on a PIN.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PinOutcome {
+    /// The card takes it.
+    Right,
+    /// It is wrong; so many tries are left.
+    Wrong {
+        /// Before the card blocks it.
+        tries_left: u8,
+    },
+    /// No tries are left.
+    Blocked,
+    /// The card could not be asked.
+    Failed,
+}
+
+impl PinOutcome {
+    /// What the answer to VERIFY or CHANGE PIN says, and the tries that are left if it tells them.
+    pub(crate) fn of(answer: Result<u16, ScpError>, data: &[u8]) -> (Self, Option<u8>) {
+        match answer {
+            Ok(0x9000) => match card::PinAnswer::parse(data) {
+                Ok(card::PinAnswer { right: true, tries }) => (Self::Right, Some(tries)),
+                Ok(card::PinAnswer { tries, .. }) => {
+                    (Self::Wrong { tries_left: tries }, Some(tries))
+                }
+                Err(_) => (Self::Failed, None),
+            },
+            Err(ScpError::Refused(0x6983)) => (Self::Blocked, Some(0)),
+            _ => (Self::Failed, None),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Beginning a purchase: the request decides which one it is, the offer and the price that the
+//! subscriber saw whether there is one.
+
+use crate::purchase::Purchases;
+use crate::purchase::ledger::{Entry, Step};
+use crate::purchase::offer::OnAir;
+use crate::purchase::price;
+use crate::{OfferId, OfferKind, PurchaseError, RequestId, TxnId, TxnState};
+use cam_types::{CasTime, Fen, Pseudonym};
+
+impl Purchases {
+    /// A name for one wish to buy; `clock` is the card's.
+    pub(crate) fn request(
+        &mut self,
+        clock: CasTime,
+        random: [u8; 2],
+    ) -> Result<RequestId, PurchaseError> {
+        self.requests.give(clock, random).ok_or(PurchaseError::NumbersUsedUp)
+    }
+
+    /// The same request id gives the same purchase back, whatever became of it. A request of an
+    /// earlier run that nothing is known of here is asked after, and never paid.
+    ///
+    /// `on_air` is what now has the offer's name, `card` the card in session.
+    pub(crate) fn begin(
+        &mut self,
+        request: RequestId,
+        offer: OfferId,
+        price_seen: Fen,
+        on_air: Option<OnAir<'_>>,
+        card: Option<Pseudonym>,
+    ) -> Result<TxnId, PurchaseError> {
+        if !self.requests.are_ours(&request) {
+            return Err(PurchaseError::ForeignRequest);
+        }
+        match self.ledger.of_request(&request).map(|entry| (entry.id, entry.state())) {
+            Some((txn, TxnState::Open)) => self.begin_again(txn, price_seen, on_air),
+            Some((txn, TxnState::Forgotten)) => {
+                self.ask_after(txn, card.ok_or(PurchaseError::NoCard)?)
+            }
+            Some((txn, _)) => Ok(txn),
+            None if self.requests.is_fresh(&request) => self.begin_new(request, price_seen, on_air),
+            None => self.begin_old(request, offer, price_seen, card),
+        }
+    }
+
+    fn begin_new(
+        &mut self,
+        request: RequestId,
+        price_seen: Fen,
+        on_air: Option<OnAir<'_>>,
+    ) -> Result<TxnId, PurchaseError> {
+        let (offer, section) = on_air.ok_or(PurchaseError::NoOffer)?;
+        price::compare(offer.price, price_seen)?;
+        // A further slice of time is bought before the first has ended; an event only once.
+        if offer.owned && offer.kind == OfferKind::Event {
+            return Err(PurchaseError::AlreadyOwned);
+        }
+        let begun = self.ledger.begin(request, offer.id, offer.event, price_seen, section);
+        let txn = begun.ok_or(PurchaseError::Full)?.id;
+        self.requests.used(&request);
+        Ok(txn)
+    }
+
+    /// The same request, not confirmed yet: the offer may have fresh time by now.
+    fn begin_again(
+        &mut self,
+        txn: TxnId,
+        price_seen: Fen,
+        on_air: Option<OnAir<'_>>,
+    ) -> Result<TxnId, PurchaseError> {
+        let entry = self.ledger.of_txn_mut(txn).ok_or(PurchaseError::NoTransaction)?;
+        price::compare(Some(entry.price), price_seen)?;
+        if let Some((offer, section)) = on_air {
+            if offer.event != entry.event {
+                return Err(PurchaseError::RequestReused);
+            }
+            entry.offer = offer.id;
+            entry.take_section(section);
+        }
+        Ok(txn)
+    }
+
+    /// A request that neither this run nor the storage knows: the card is asked by its pair.
+    fn begin_old(
+        &mut self,
+        request: RequestId,
+        offer: OfferId,
+        price_seen: Fen,
+        card: Option<Pseudonym>,
+    ) -> Result<TxnId, PurchaseError> {
+        let card = card.ok_or(PurchaseError::NoCard)?;
+        // The storage was lost between the two: what the card says under this pair is the other's.
+        let pair = |entry: &Entry| entry.request.pair() == request.pair();
+        if self.ledger.entries().iter().any(pair) {
+            return Err(PurchaseError::Forgotten);
+        }
+        let begun = self.ledger.begin(request, offer, None, price_seen, &[]);
+        let txn = begun.ok_or(PurchaseError::Full)?.id;
+        self.ask_after(txn, card)
+    }
+
+    fn ask_after(&mut self, txn: TxnId, card: Pseudonym) -> Result<TxnId, PurchaseError> {
+        let entry = self.ledger.of_txn_mut(txn).ok_or(PurchaseError::NoTransaction)?;
+        entry.card = card;
+        entry.step = Step::Settle;
+        Ok(txn)
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Why a purchase could not take a step.
+
+use crate::TxnState;
+use cam_types::Fen;
+use core::fmt;
+
+/// Why a purchase could not take a step. No money has moved by it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum PurchaseError {
+    /// There is no such offer now.
+    NoOffer,
+    /// There is no such purchase.
+    NoTransaction,
+    /// The subscriber saw another price.
+    PriceChanged {
+        /// What it costs now.
+        price: Fen,
+        /// What the subscriber saw.
+        seen: Fen,
+    },
+    /// It is bought already.
+    AlreadyOwned,
+    /// This purchase has ended or is on its way; the state says which.
+    State(TxnState),
+    /// The request was for something else.
+    RequestReused,
+    /// The request id was not given out for this box.
+    ForeignRequest,
+    /// Neither storage nor card can know the request: its number went to another one.
+    Forgotten,
+    /// The terminal has given out its last number.
+    NumbersUsedUp,
+    /// The PIN is not 4 to 12 digits.
+    PinFormat,
+    /// No card in session.
+    NoCard,
+    /// Too many purchases are open or unsettled.
+    Full,
+}
+
+impl fmt::Display for PurchaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoOffer => f.write_str("there is no such offer now; no money has moved"),
+            Self::NoTransaction => f.write_str("there is no such purchase"),
+            Self::PriceChanged { price, seen } => {
+                write!(f, "the price is {price}, the subscriber saw {seen}; no money has moved")
+            }
+            Self::AlreadyOwned => f.write_str("it is bought already; no money has moved"),
+            Self::State(TxnState::Settling) => {
+                f.write_str("the purchase is being settled: the card will be asked")
+            }
+            Self::State(state) => write!(f, "the purchase is {state:?}"),
+            Self::RequestReused => {
+                f.write_str("the request id belongs to another offer; no money has moved")
+            }
+            Self::ForeignRequest => {
+                f.write_str("the request id was not given out for this box; ask for a new one")
+            }
+            Self::Forgotten => f.write_str(
+                "the request's number went to another one; nothing is debited for it, ask for a new id",
+            ),
+            Self::NumbersUsedUp => {
+                f.write_str("the terminal has given out its last number; no money has moved")
+            }
+            Self::PinFormat => f.write_str("a PIN is 4 to 12 digits; no money has moved"),
+            Self::NoCard => f.write_str("no card in session; no money has moved"),
+            Self::Full => {
+                f.write_str("too many purchases are open or unsettled; no money has moved")
+            }
+        }
+    }
+}
+
+impl core::error::Error for PurchaseError {}

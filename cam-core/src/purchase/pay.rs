@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Paying, step by step: VERIFY, the row on durable storage, PURCHASE. What becomes of it when the
+//! answer gets lost is in `settle.rs`; the picture of both is in `docs/spec/purchase.md`, 4.
+//!
+//! The PIN is wiped when VERIFY is sent. A PURCHASE has the pair that its request names, which is
+//! on durable storage before it is sent, and which no other request has.
+
+use crate::outbox::Outbox;
+use crate::purchase::Purchases;
+use crate::purchase::ledger::{Entry, Step};
+use crate::purchase::offer::OnAir;
+use crate::{Event, Outcome, PinOutcome, PurchaseError, StoreId, TxnId, TxnState};
+use alloc::vec::Vec;
+use cam_types::{Instant, Pseudonym};
+use ecm_emm::card::{PinBlock, PurchaseRequest};
+
+/// What the card gets next for a purchase. From then on its answer is waited for.
+pub(crate) enum Next {
+    /// Read the purse: what it has counted is part of settling.
+    ReadPurse,
+    Verify(TxnId, PinBlock),
+    /// PURCHASE with this data.
+    Pay(TxnId, Vec<u8>),
+    /// QUERY with this data.
+    Query(TxnId, Vec<u8>),
+    /// QUERY of what was paid: it may have been refunded.
+    Review(TxnId, Vec<u8>),
+}
+
+impl Purchases {
+    /// Confirms a purchase. `pin` is ASCII digits, empty to try without: whether the PIN is needed
+    /// the card says. A purchase that has ended tells its end again.
+    ///
+    /// `on_air` is what now has its offer's name, `card` the card in session.
+    pub(crate) fn confirm(
+        &mut self,
+        txn: TxnId,
+        pin: &[u8],
+        on_air: Option<OnAir<'_>>,
+        card: Option<Pseudonym>,
+        out: &mut Outbox,
+    ) -> Result<(), PurchaseError> {
+        let entry = self.ledger.of_txn_mut(txn).ok_or(PurchaseError::NoTransaction)?;
+        match entry.state() {
+            TxnState::Open => {}
+            state @ (TxnState::Sent | TxnState::Settling | TxnState::Cancelled) => {
+                return Err(PurchaseError::State(state));
+            }
+            _ => {
+                if let Some(outcome) = entry.end() {
+                    out.event(Event::Purchase { txn, outcome });
+                }
+                return Ok(());
+            }
+        }
+        // What the purse has counted is part of settling a lost answer.
+        let card = card.filter(|_| self.purse.has_answered()).ok_or(PurchaseError::NoCard)?;
+        // What is on air now is better than what was on air when it began: its time is fresh.
+        if let Some((_, section)) = on_air {
+            entry.take_section(section);
+        }
+        if pin.is_empty() {
+            self.store_before_paying(txn, card, out);
+            return Ok(());
+        }
+        entry.step = Step::Pin(PinBlock::from_ascii(pin).map_err(|_| PurchaseError::PinFormat)?);
+        Ok(())
+    }
+
+    /// Cancels a purchase that is not confirmed, or whose PIN has not gone out.
+    pub(crate) fn cancel(&mut self, txn: TxnId, out: &mut Outbox) -> Result<(), PurchaseError> {
+        let entry = self.ledger.of_txn_mut(txn).ok_or(PurchaseError::NoTransaction)?;
+        if !matches!(entry.step, Step::Open | Step::Pin(_)) {
+            return Err(PurchaseError::State(entry.state()));
+        }
+        entry.step = Step::Cancelled;
+        out.event(Event::Purchase { txn, outcome: Outcome::Cancelled });
+        Ok(())
+    }
+
+    /// What this card gets next: what settles money goes first, and VERIFY and PURCHASE of one
+    /// purchase are not torn apart by another's.
+    pub(crate) fn next(&mut self, now: Instant, card: Pseudonym, out: &mut Outbox) -> Option<Next> {
+        if now >= self.settle_after
+            && let Some(entry) = self.ledger.find(|entry| entry.must_be_settled_by(card))
+        {
+            if self.purse.is_unread() {
+                return Some(Next::ReadPurse);
+            }
+            entry.step = Step::Settling;
+            return Some(Next::Query(entry.id, query(entry)));
+        }
+        if let Some(entry) = self.ledger.find(|entry| matches!(entry.step, Step::Pay)) {
+            let txn = entry.id;
+            if entry.card != card {
+                // Stored for another card, and never sent.
+                self.reopen(txn, Outcome::NotPaid, out);
+                return None;
+            }
+            entry.step = Step::Paying;
+            return Some(Next::Pay(txn, command(entry, 0, &entry.section)));
+        }
+        if self.hold_the_card() {
+            return None;
+        }
+        let entry = self.ledger.find(|entry| matches!(entry.step, Step::Pin(_)))?;
+        match core::mem::replace(&mut entry.step, Step::Verifying) {
+            Step::Pin(pin) => Some(Next::Verify(entry.id, pin)),
+            _ => None,
+        }
+    }
+
+    /// The card's word on the PIN of a purchase.
+    pub(crate) fn pin_answered(
+        &mut self,
+        txn: TxnId,
+        outcome: PinOutcome,
+        card: Pseudonym,
+        out: &mut Outbox,
+    ) {
+        let outcome = match outcome {
+            PinOutcome::Right => return self.store_before_paying(txn, card, out),
+            PinOutcome::Wrong { tries_left } => Outcome::PinWrong { tries_left },
+            PinOutcome::Blocked => Outcome::PinBlocked,
+            PinOutcome::Failed => Outcome::PinRequired,
+        };
+        self.reopen(txn, outcome, out);
+    }
+
+    /// The PIN is right, or none is wanted: the pair (terminal, sequence) goes to durable storage
+    /// before the card hears of it.
+    fn store_before_paying(&mut self, txn: TxnId, card: Pseudonym, out: &mut Outbox) {
+        let Some(entry) = self.ledger.of_txn_mut(txn) else { return };
+        entry.card = card;
+        // Read some time ago, the counters are too low if anything: that errs on the safe side.
+        entry.counts = self.purse.last_counts();
+        entry.result = 0;
+        entry.step = Step::Pay;
+        let id = out.store(entry.row_key(), entry.row());
+        entry.step = Step::Storing(id);
+    }
+
+    /// A row is on durable storage.
+    pub(crate) fn stored(&mut self, id: StoreId) {
+        if let Some(entry) = self.waiting_for(id) {
+            entry.step = Step::Pay;
+        }
+    }
+
+    /// A row could not be stored.
+    pub(crate) fn store_failed(&mut self, id: StoreId, out: &mut Outbox) {
+        log::warn!("a row could not be stored");
+        if let Some(entry) = self.waiting_for(id) {
+            let txn = entry.id;
+            self.reopen(txn, Outcome::NotPaid, out);
+        }
+    }
+
+    fn waiting_for(&mut self, row: StoreId) -> Option<&mut Entry> {
+        self.ledger.find(|entry| matches!(entry.step, Step::Storing(id) if id == row))
+    }
+
+    /// Nothing was sent that moves money: the purchase waits to be confirmed again.
+    pub(crate) fn reopen(&mut self, txn: TxnId, outcome: Outcome, out: &mut Outbox) {
+        if let Some(entry) = self.ledger.of_txn_mut(txn) {
+            entry.step = Step::Open;
+            out.event(Event::Purchase { txn, outcome });
+        }
+    }
+
+    /// The card is gone: PINs are not kept for another one.
+    pub(crate) fn forget_pins(&mut self, out: &mut Outbox) {
+        while let Some(entry) = self.ledger.find(|entry| matches!(entry.step, Step::Pin(_))) {
+            let txn = entry.id;
+            self.reopen(txn, Outcome::PinRequired, out);
+        }
+    }
+}
+
+/// The data of the question what became of a purchase. It has no section, so that it never debits.
+pub(super) fn query(entry: &Entry) -> Vec<u8> {
+    command(entry, PurchaseRequest::QUERY, &[])
+}
+
+fn command(entry: &Entry, flags: u8, section: &[u8]) -> Vec<u8> {
+    let request = PurchaseRequest {
+        terminal_sequence: entry.request.sequence(),
+        terminal: entry.request.terminal(),
+        expected_price: entry.price,
+        flags,
+        section,
+    };
+    let mut data = Vec::new();
+    if let Err(why) = request.emit(&mut data) {
+        // Every section was measured at its gate.
+        log::error!("purchase could not be written: {why}");
+    }
+    data
+}

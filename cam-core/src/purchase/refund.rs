@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Refunds of what was paid. They come by EMM, which only the card can read: once the purse has
+//! counted a credit, the card is asked about what was paid.
+
+use crate::outbox::Outbox;
+use crate::purchase::Purchases;
+use crate::purchase::pay::{Next, query};
+use crate::purchase::settle::{Upshot, said};
+use crate::{Outcome, TxnId};
+use cam_types::Pseudonym;
+use ecm_emm::card::PurchaseState;
+
+impl Purchases {
+    /// The question about a purchase that this card may have refunded, if there is one.
+    pub(crate) fn next_review(&mut self, card: Pseudonym) -> Option<Next> {
+        let purse = self.purse.counts()?;
+        let entry = self.ledger.find(|entry| entry.may_be_refunded(card, purse))?;
+        Some(Next::Review(entry.id, query(entry)))
+    }
+
+    pub(crate) fn review_answered(
+        &mut self,
+        txn: TxnId,
+        told: Option<&[u8]>,
+        out: &mut Outbox,
+    ) -> Upshot {
+        let refunded = said(told).is_some_and(|said| said.state == PurchaseState::REFUNDED);
+        let Some(entry) = self.ledger.of_txn_mut(txn) else { return Upshot::Nothing };
+        entry.counts = self.purse.counts();
+        let Some(receipt) = entry.receipt.as_mut().filter(|_| refunded) else {
+            out.store(entry.row_key(), entry.row());
+            return Upshot::Nothing;
+        };
+        receipt.refunded = true;
+        let outcome = Outcome::Refunded(*receipt);
+        self.ended(txn, outcome, out);
+        Upshot::Changed
+    }
+}
