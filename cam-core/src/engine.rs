@@ -8,9 +8,11 @@
 
 pub(crate) mod ca_pmt;
 mod card;
+mod descrambler;
 mod ecm;
 mod emm;
 mod exchange;
+mod filters;
 mod info;
 mod pin;
 mod purchase;
@@ -36,12 +38,12 @@ use crate::report::Reports;
 use crate::session::Session;
 use crate::session::places::Sessions;
 use crate::{
-    Access, Card, Config, ControlWords, Filter, Handover, Input, Offer, Output, PurchaseError,
-    Receipt, ScramblingMode, SessionId, Stats, Transaction, TxnId,
+    Access, Card, Config, Filter, Input, Offer, Output, PurchaseError, Receipt, SessionId, Stats,
+    Transaction, TxnId,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
-use cam_types::{Instant, Pid};
+use cam_types::Instant;
 use ecm_emm::card::{RightRow, SlotInfo, WalletInfo};
 
 /// The conditional access engine of one card reader. See the crate's documentation for its rules.
@@ -245,63 +247,5 @@ impl Engine {
         self.publish_filters();
         let of_sessions = self.sessions.iter().filter_map(|session| session.deadline(now));
         self.deadline = of_sessions.chain(self.card_deadline()).min();
-    }
-
-    fn control_words(&self, session: SessionId, pid: Pid) -> Option<ControlWords<'_>> {
-        let session = self.sessions.find(session)?;
-        let stream = session.stream(pid)?;
-        let keys = stream.keys()?;
-        Some(ControlWords {
-            session: session.id,
-            source: session.source,
-            ecm_pid: stream.plan.ecm_pid,
-            es_pids: &stream.plan.es_pids,
-            mode: ScramblingMode::of(session.programme().signalled, keys.words),
-            even: &keys.even,
-            odd: &keys.odd,
-            crypto_period: keys.crypto_period,
-            parity: cam_types::Parity::of_crypto_period(keys.crypto_period),
-            cci: keys.cci,
-            preview: keys.preview,
-        })
-    }
-
-    /// Without the ladder's keys no words open.
-    fn ladder_handed(&mut self, now: Instant, handover: Handover) {
-        self.pairings.ladder_handed(handover);
-        for session in self.sessions.iter_mut() {
-            let id = session.id;
-            for stream in session.streams_mut() {
-                stream.ladder_handed(now, id, handover, &mut self.out);
-            }
-        }
-    }
-
-    /// Under a ladder without its keys words open nothing, whatever is said of them.
-    fn words_handed(&mut self, now: Instant, session: SessionId, ecm_pid: Pid, handover: Handover) {
-        let Some(session) = self.sessions.find_mut(session) else { return };
-        let refused = self.pairings.ladder_is_refused();
-        let handover = if refused { Handover::Refused } else { handover };
-        let streams = session.streams_mut().iter_mut();
-        streams
-            .filter(|stream| stream.plan.ecm_pid == ecm_pid)
-            .for_each(|stream| stream.words_handed(now, handover));
-    }
-
-    /// This ECM is repeated on air: where its words were refused, they are handed over again.
-    pub(crate) fn hand_over_again(&mut self, now: Instant, source: u8, section: &[u8]) {
-        for session in self.sessions.iter_mut().filter(|session| session.source == source) {
-            let id = session.id;
-            let streams = session.streams_mut().iter_mut();
-            streams
-                .filter(|stream| stream.refused_long_ago(now) && stream.stands(section))
-                .for_each(|stream| stream.hand_over(id, &mut self.out));
-        }
-    }
-
-    /// Wipes the keys of all sessions. What they were asked stays, to be asked again.
-    pub(crate) fn wipe_all(&mut self) {
-        let Self { sessions, out, stats, .. } = self;
-        sessions.iter_mut().for_each(|session| session.forget_card(out, stats));
     }
 }
