@@ -421,6 +421,11 @@ impl CardDialogue {
     pub(crate) fn data(&self) -> &[u8] {
         &self.data
     }
+
+    /// The same, if this answer says that all is well.
+    pub(crate) fn told(&self, answer: Answer) -> Option<&[u8]> {
+        (answer == Ok(0x9000)).then_some(&self.data)
+    }
 }
 
 /// What the card is to be given next.

@@ -7,11 +7,6 @@ use gp::scp03::ScpError;
 /// What the card said, once the secure channel has taken its part off. The data is the dialogue's.
 pub(crate) type Answer = Result<u16, ScpError>;
 
-/// The data of an answer that says that all is well.
-pub(crate) fn told(answer: Answer, data: &[u8]) -> Option<&[u8]> {
-    (answer == Ok(0x9000)).then_some(data)
-}
-
 /// A command that the card has not answered yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Exchange {

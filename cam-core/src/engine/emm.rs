@@ -48,10 +48,8 @@ impl Engine {
 
     pub(crate) fn emm_answered(&mut self, now: Instant, answer: Answer) {
         let kind = self.emm.sent().and_then(addressing).unwrap_or(GLOBAL);
-        let result = match answer {
-            Ok(0x9000) => EmmResult::parse(self.dialogue.data()).ok(),
-            _ => None,
-        };
+        let told = self.dialogue.told(answer);
+        let result = told.and_then(|data| EmmResult::parse(data).ok());
         let (counter, memory) = match result.map(|result| result.outcome) {
             Some(EmmOutcome::APPLIED) => (&mut self.stats.emm_applied, Memory::Done),
             Some(EmmOutcome::DUPLICATE | EmmOutcome::STALE) => {

@@ -10,27 +10,23 @@ use ecm_emm::card::CardInfo;
 impl Engine {
     /// The card's introduction (CAS INFO).
     pub(crate) fn info_answered(&mut self, answer: Answer) {
-        let info = match answer {
-            Ok(0x9000) => CardInfo::parse(self.dialogue.data()),
-            _ => {
-                self.introduction_failed("refused");
-                return;
+        match self.dialogue.told(answer).map(CardInfo::parse) {
+            Some(Ok(info)) => {
+                self.introduce(&info);
+                self.dialogue.introduced();
             }
-        };
-        let info = match info {
-            Ok(info) => info,
-            Err(why) => {
+            Some(Err(why)) => {
                 log::warn!("the card's INFO is not readable: {why}");
-                self.introduction_failed("not readable");
-                return;
+                self.introduction_failed();
             }
-        };
-        self.introduce(&info);
-        self.dialogue.introduced();
+            None => {
+                log::info!("the card refused INFO");
+                self.introduction_failed();
+            }
+        }
     }
 
-    fn introduction_failed(&mut self, why: &str) {
-        log::info!("card INFO {why}");
+    fn introduction_failed(&mut self) {
         if self.dialogue.is_introducing() {
             self.unusable();
         }

@@ -2,7 +2,7 @@
 //! Purchases at the engine's doors: the host's calls, what goes to the card for them and what comes
 //! back, and what follows for the rest of the engine. The law is in the room `purchase/`.
 
-use crate::card::exchange::{Answer, Exchange, Trouble, told};
+use crate::card::exchange::{Answer, Exchange, Trouble};
 use crate::engine::Engine;
 use crate::purchase::offer::OnAir;
 use crate::purchase::pay::Next;
@@ -115,19 +115,19 @@ impl Engine {
     }
 
     pub(crate) fn purchase_answered(&mut self, now: Instant, txn: TxnId, answer: Answer) {
-        let told = told(answer, self.dialogue.data());
+        let told = self.dialogue.told(answer);
         let upshot = self.purchases.purchase_answered(now, txn, told, &mut self.out);
         self.purchase_moved(now, upshot);
     }
 
     pub(crate) fn query_answered(&mut self, now: Instant, txn: TxnId, answer: Answer) {
-        let told = told(answer, self.dialogue.data());
+        let told = self.dialogue.told(answer);
         let upshot = self.purchases.query_answered(now, txn, told, &mut self.out);
         self.purchase_moved(now, upshot);
     }
 
     pub(crate) fn review_answered(&mut self, now: Instant, txn: TxnId, answer: Answer) {
-        let told = told(answer, self.dialogue.data());
+        let told = self.dialogue.told(answer);
         let upshot = self.purchases.review_answered(txn, told, &mut self.out);
         self.purchase_moved(now, upshot);
     }
@@ -145,7 +145,7 @@ impl Engine {
     }
 
     pub(crate) fn balance_answered(&mut self, answer: Answer) {
-        self.purchases.purse_told(told(answer, self.dialogue.data()), &mut self.out);
+        self.purchases.purse_told(self.dialogue.told(answer), &mut self.out);
     }
 }
 

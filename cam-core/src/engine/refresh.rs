@@ -23,11 +23,8 @@ impl Engine {
     }
 
     pub(crate) fn rights_answered(&mut self, answer: Answer) {
-        let page = match answer {
-            Ok(0x9000) => RightsPage::parse(self.dialogue.data()).ok(),
-            _ => None,
-        };
-        let Some(page) = page else {
+        let told = self.dialogue.told(answer);
+        let Some(page) = told.and_then(|data| RightsPage::parse(data).ok()) else {
             log::info!("the card's rights are not readable");
             self.refresh.rights().not_told();
             return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Reports at the engine's doors: the host's calls, and what goes to the card between ECMs.
 
-use crate::card::exchange::{Answer, Exchange, told};
+use crate::card::exchange::{Answer, Exchange};
 use crate::engine::Engine;
 use crate::{CardState, ReportError};
 use alloc::vec::Vec;
@@ -67,11 +67,11 @@ impl Engine {
     }
 
     pub(crate) fn report_answered(&mut self, answer: Answer) {
-        self.reports.told(told(answer, self.dialogue.data()), &mut self.out);
+        self.reports.told(self.dialogue.told(answer), &mut self.out);
     }
 
     pub(crate) fn ack_answered(&mut self, answer: Answer) {
-        let result = self.reports.ack_told(told(answer, self.dialogue.data()), &mut self.out);
+        let result = self.reports.ack_told(self.dialogue.told(answer), &mut self.out);
         if result.is_some_and(AckResult::is_taken) {
             self.refresh.info();
         }
