@@ -497,3 +497,6 @@ enum Flight {
     /// Its session ended while it was on the line: the answer is for nobody.
     Forgotten,
 }
+
+#[cfg(test)]
+mod tests;
