@@ -121,7 +121,11 @@ impl Session {
 
     /// This is published now. `true` when it is something else than before.
     pub(crate) fn show(&mut self, access: Access) -> bool {
-        core::mem::replace(&mut self.access, access) != access
+        let new = access != self.access;
+        if new {
+            self.access = access;
+        }
+        new
     }
 
     /// It came by CA_PMT, whose list management closes it.
