@@ -27,14 +27,16 @@ VENV   := target/venv/bin/python
 .PHONY: all rust demo check-demo test test-targets test-tear test-defences fuzz lint unit unit-programs unit-examples header \
         c-test system-test pcsc-test pcsc-exchange bench-line bench-money tools install clean
 
-all: rust $(BIN)/libstbcam.so.1 $(BIN)/stbcam.pc $(BIN)/player
+.DEFAULT_GOAL := all
 
 include ffi/library.mk
+
+all: rust $(BIN)/$(STBCAM_SONAME) $(BIN)/stbcam.pc $(BIN)/player
 
 rust:
 	$(CARGO) build --release --workspace --exclude system-tests $(if $(FEATURES),--features "$(FEATURES:%=stbcam-ffi/%)")
 
-$(BIN)/player: $(wildcard examples/c/*.[ch]) include/stbcam.h $(BIN)/libstbcam.so.1
+$(BIN)/player: $(wildcard examples/c/*.[ch]) include/stbcam.h $(BIN)/$(STBCAM_SONAME)
 	$(CC) -std=c99 -Wall -Wextra -Werror -pedantic $(CFLAGS) -Iinclude examples/c/*.c -o $@ -L$(BIN) -lstbcam -Wl,-rpath,'$$ORIGIN' $(LDFLAGS)
 
 demo: all
@@ -116,8 +118,8 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin
 	install -m 644 include/stbcam.h $(DESTDIR)$(PREFIX)/include/
 	install -m 755 $(BIN)/libstbcam.so.$(STBCAM_VERSION) $(DESTDIR)$(PREFIX)/lib/
-	ln -sf libstbcam.so.$(STBCAM_VERSION) $(DESTDIR)$(PREFIX)/lib/libstbcam.so.1
-	ln -sf libstbcam.so.1 $(DESTDIR)$(PREFIX)/lib/libstbcam.so
+	ln -sf libstbcam.so.$(STBCAM_VERSION) $(DESTDIR)$(PREFIX)/lib/$(STBCAM_SONAME)
+	ln -sf $(STBCAM_SONAME) $(DESTDIR)$(PREFIX)/lib/libstbcam.so
 	install -m 644 $(BIN)/libstbcam.a $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 $(BIN)/stbcam.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
 	install -m 755 $(BIN)/vcard $(BIN)/headend $(BIN)/stbcam $(DESTDIR)$(PREFIX)/bin/

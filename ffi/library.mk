@@ -12,8 +12,8 @@
 CARGO          ?= cargo
 CC             ?= cc
 PREFIX         ?= /usr/local
-STBCAM_VERSION := 1.0.0
-STBCAM_SONAME  := libstbcam.so.1
+STBCAM_VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
+STBCAM_SONAME  := libstbcam.so.$(firstword $(subst ., ,$(STBCAM_VERSION)))
 STBCAM_OUT     := target/release
 STBCAM_BUILD   := --target-dir target --release
 STBCAM_SYMBOLS := $(shell sed -n 's/^ *\(stbcam_[a-z_]*\);$$/\1/p' ffi/stbcam.map)

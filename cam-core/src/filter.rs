@@ -6,6 +6,9 @@
 
 use alloc::vec::Vec;
 use cam_types::{Pid, Pseudonym, StbId};
+use ecm_emm::box_emm::BoxHeader;
+use ecm_emm::ecm::EcmHeader;
+use ecm_emm::emm::Address;
 
 /// A section filter that the library wants set now.
 ///
@@ -86,8 +89,10 @@ impl Filters {
 
 /// ECMs of both parities, and offers.
 pub(crate) fn ecm_filters(source: u8, pid: Pid, filters: &mut Vec<Filter>) {
-    push(filters, Filter { urgent: true, ..Filter::new(source, pid, 0x80, 0xFE, &[]) });
-    push(filters, Filter::new(source, pid, 0x88, 0xFF, &[]));
+    let but_parity = !(EcmHeader::EVEN ^ EcmHeader::ODD);
+    let ecms = Filter::new(source, pid, EcmHeader::EVEN, but_parity, &[]);
+    push(filters, Filter { urgent: true, ..ecms });
+    push(filters, Filter::new(source, pid, EcmHeader::OFFER, 0xFF, &[]));
 }
 
 /// EMMs to the box, and to the card as far as its addresses are known.
@@ -98,13 +103,13 @@ pub(crate) fn emm_filters(
     card: Option<(Pseudonym, &[u32])>,
     filters: &mut Vec<Filter>,
 ) {
-    push(filters, Filter::new(source, pid, 0x8A, 0xFF, stb.octets()));
+    push(filters, Filter::new(source, pid, BoxHeader::TABLE_ID, 0xFF, stb.octets()));
     let Some((pseudonym, groups)) = card else { return };
-    push(filters, Filter::new(source, pid, 0x82, 0xFF, pseudonym.octets()));
+    push(filters, Filter::new(source, pid, Address::UNIQUE, 0xFF, pseudonym.octets()));
     for group in groups {
-        push(filters, Filter::new(source, pid, 0x84, 0xFF, &group.to_be_bytes()));
+        push(filters, Filter::new(source, pid, Address::SHARED, 0xFF, &group.to_be_bytes()));
     }
-    push(filters, Filter::new(source, pid, 0x86, 0xFF, &[]));
+    push(filters, Filter::new(source, pid, Address::GLOBAL, 0xFF, &[]));
 }
 
 /// Two sessions on one ECM stream want one filter.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What every stbcam crate shares: identifiers, money, time, secrets and the octet reader.
+//! What every stbcam crate shares: identifiers, money, time, status words, secrets and the octet
+//! reader.
 //!
 //! A number that means something has a type here, so that a price is no event and a PID no length.
 //! Each says its unit, its width and who gives it out, and knows its octets on the wire. [`Reader`]
@@ -32,6 +33,7 @@
 //!
 //! Normative references:
 //!  - ISO/IEC 13818-1 (PID), ETSI ETR 289 (parity, CA_system_id)
+//!  - ISO/IEC 7816-4 (status words)
 //!  - PBOC: amounts, terminal identifiers, dates and times of the purse
 #![no_std]
 #![forbid(unsafe_code)]
@@ -39,15 +41,19 @@
 #[cfg(feature = "meter")]
 extern crate std;
 
+mod aid;
 mod fen;
 mod id;
 mod instant;
+pub mod interindustry;
 #[cfg(feature = "meter")]
 pub mod meter;
 mod reader;
 mod secret;
+mod status_word;
 mod time;
 
+pub use aid::Aid;
 pub use fen::{Fen, ParseFenError};
 pub use id::{
     CaSystemId, CardId, ChannelId, Epoch, EventId, OperatorId, PackageId, Parity, Pid, Pseudonym,
@@ -56,4 +62,5 @@ pub use id::{
 pub use instant::Instant;
 pub use reader::{DecodeError, Reader};
 pub use secret::{ControlWord, Key, Secret};
+pub use status_word::StatusWord;
 pub use time::{BcdDate, BcdTime, CasTime};

@@ -4,6 +4,7 @@ use crate::args::Common;
 use crate::failure::Failure;
 use crate::hex;
 use crate::trace::Trace;
+use cam_types::interindustry::INS_GET_RESPONSE;
 use iso7816::apdu::Lengths;
 use iso7816::atr::{Atr, AtrPolicy};
 use iso7816::etu::{Convention, LineParams};
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// GET RESPONSE: nothing waits, so that it changes nothing, and any answer will do.
-pub(crate) const QUESTION: [u8; 5] = [0x00, 0xC0, 0x00, 0x00, 0x00];
+pub(crate) const QUESTION: [u8; 5] = [0x00, INS_GET_RESPONSE, 0x00, 0x00, 0x00];
 
 /// How long a card may take to say that it is still there.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);

@@ -157,9 +157,10 @@ impl<'a> Rows<'a> {
 mod tests {
     use super::*;
     use hex_literal::hex;
+    use iso7816::etu::USUAL_CLOCK_HZ;
     use proptest::prelude::*;
 
-    const CLOCK: u32 = 3_579_545;
+    const CLOCK: u32 = USUAL_CLOCK_HZ;
 
     fn rows(octets: &[u8]) -> Vec<(String, String)> {
         explain(octets, CLOCK).into_iter().map(|row| (row.name, row.meaning)).collect()

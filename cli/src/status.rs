@@ -14,11 +14,13 @@ pub(crate) fn meaning(sw: StatusWord) -> String {
     if let Some(right) = sw.right_length() {
         return format!("wrong Le, {right} octets are there");
     }
-    if let Some((_, words)) = WORDS.iter().find(|(known, _)| *known == sw.0) {
+    if let Some((_, words)) = WORDS.iter().find(|(known, _)| *known == sw) {
         return (*words).into();
     }
+    if let Some(counter) = sw.counter() {
+        return format!("warning, counter at {counter}");
+    }
     match sw.to_be_bytes() {
-        [0x63, tries @ 0xC0..=0xCF] => format!("warning, counter at {}", tries & 0x0F),
         [0x62, _] => "warning, nothing has changed on the card".into(),
         [0x63, _] => "warning, the card has changed".into(),
         [0x64, _] => "execution error, nothing has changed on the card".into(),
@@ -38,53 +40,56 @@ pub(crate) fn meaning(sw: StatusWord) -> String {
 
 /// Normal end or warning.
 pub(crate) const fn good(sw: StatusWord) -> bool {
-    matches!(sw.sw1(), 0x90 | 0x61 | 0x62 | 0x63)
+    sw.sw1() == 0x90 || sw.more_data().is_some() || sw.is_warning()
 }
 
-const WORDS: &[(u16, &str)] = &[
-    (0x9000, "normal end"),
-    (0x6281, "warning, part of the data may be damaged"),
-    (0x6282, "warning, end of the file before Le octets"),
-    (0x6283, "warning, the selected file is deactivated"),
-    (0x6284, "warning, control information not in the expected form"),
-    (0x6285, "warning, the selected file is terminated"),
-    (0x6300, "warning, the card has changed; authentication failed"),
-    (0x6381, "warning, the file is full"),
-    (0x6401, "the card wants an answer at once"),
-    (0x6581, "memory failure"),
-    (0x6700, "wrong length"),
-    (0x6881, "logical channel not supported"),
-    (0x6882, "secure messaging not supported"),
-    (0x6883, "last command of a chain expected"),
-    (0x6884, "command chaining not supported"),
-    (0x6981, "command does not fit the file"),
-    (0x6982, "security status not satisfied"),
-    (0x6983, "blocked"),
-    (0x6984, "reference data not usable"),
-    (0x6985, "conditions of use not satisfied"),
-    (0x6986, "no file selected"),
-    (0x6987, "secure messaging objects missing"),
-    (0x6988, "secure messaging objects wrong"),
-    (0x6A80, "wrong data"),
-    (0x6A81, "function not supported"),
-    (0x6A82, "file or application not found"),
-    (0x6A83, "record not found"),
-    (0x6A84, "not enough memory"),
-    (0x6A86, "wrong P1 P2"),
-    (0x6A87, "Lc does not fit P1 P2"),
-    (0x6A88, "reference data not found"),
-    (0x6A89, "file exists already"),
-    (0x6A8A, "name exists already"),
-    (0x6B00, "wrong P1 P2"),
-    (0x6D00, "instruction not known"),
-    (0x6E00, "class not known"),
-    (0x6F00, "no precise diagnosis"),
-    (0x9302, "purse: MAC does not verify"),
-    (0x9303, "purse: application locked for good"),
-    (0x9401, "purse: the balance does not cover the amount"),
-    (0x9402, "purse: transaction counter at its limit"),
-    (0x9403, "purse: key index not supported"),
-    (0x9406, "purse: the MAC that is asked for is not there"),
+const WORDS: &[(StatusWord, &str)] = &[
+    (StatusWord::OK, "normal end"),
+    (StatusWord::DAMAGED_DATA, "warning, part of the data may be damaged"),
+    (StatusWord::END_OF_FILE, "warning, end of the file before Le octets"),
+    (StatusWord::DEACTIVATED, "warning, the selected file is deactivated"),
+    (
+        StatusWord::OTHER_CONTROL_INFORMATION,
+        "warning, control information not in the expected form",
+    ),
+    (StatusWord::TERMINATED, "warning, the selected file is terminated"),
+    (StatusWord::AUTHENTICATION_FAILED, "warning, the card has changed; authentication failed"),
+    (StatusWord::FILE_FULL, "warning, the file is full"),
+    (StatusWord::ANSWER_WANTED, "the card wants an answer at once"),
+    (StatusWord::MEMORY_FAILURE, "memory failure"),
+    (StatusWord::WRONG_LENGTH, "wrong length"),
+    (StatusWord::NO_CHANNEL, "logical channel not supported"),
+    (StatusWord::NO_SECURE_MESSAGING, "secure messaging not supported"),
+    (StatusWord::END_OF_CHAIN_WANTED, "last command of a chain expected"),
+    (StatusWord::NO_CHAINING, "command chaining not supported"),
+    (StatusWord::WRONG_FILE, "command does not fit the file"),
+    (StatusWord::SECURITY_STATUS, "security status not satisfied"),
+    (StatusWord::PIN_BLOCKED, "blocked"),
+    (StatusWord::REFERENCE_NOT_USABLE, "reference data not usable"),
+    (StatusWord::CONDITIONS, "conditions of use not satisfied"),
+    (StatusWord::NO_CURRENT_FILE, "no file selected"),
+    (StatusWord::NO_SECURE_OBJECTS, "secure messaging objects missing"),
+    (StatusWord::SECURE_MESSAGING, "secure messaging objects wrong"),
+    (StatusWord::WRONG_DATA, "wrong data"),
+    (StatusWord::APPLICATION_BLOCKED, "function not supported"),
+    (StatusWord::NOT_FOUND, "file or application not found"),
+    (StatusWord::RECORD_NOT_FOUND, "record not found"),
+    (StatusWord::NO_ROOM, "not enough memory"),
+    (StatusWord::WRONG_P1P2, "wrong P1 P2"),
+    (StatusWord::LC_AGAINST_P1P2, "Lc does not fit P1 P2"),
+    (StatusWord::REFERENCE_NOT_FOUND, "reference data not found"),
+    (StatusWord::FILE_EXISTS, "file exists already"),
+    (StatusWord::NAME_EXISTS, "name exists already"),
+    (StatusWord::OUT_OF_FILE, "wrong P1 P2"),
+    (StatusWord::UNKNOWN_INS, "instruction not known"),
+    (StatusWord::UNKNOWN_CLA, "class not known"),
+    (StatusWord::NO_DIAGNOSIS, "no precise diagnosis"),
+    (StatusWord::WRONG_MAC, "purse: MAC does not verify"),
+    (StatusWord::BLOCKED_FOR_GOOD, "purse: application locked for good"),
+    (StatusWord::INSUFFICIENT_BALANCE, "purse: the balance does not cover the amount"),
+    (StatusWord::COUNTER_EXHAUSTED, "purse: transaction counter at its limit"),
+    (StatusWord::NO_KEY, "purse: key index not supported"),
+    (StatusWord::NO_PROOF, "purse: the MAC that is asked for is not there"),
 ];
 
 #[cfg(test)]
@@ -115,7 +120,7 @@ mod tests {
         for sw in 0..=u16::MAX {
             assert!(!meaning(StatusWord(sw)).is_empty());
         }
-        let mut known: Vec<u16> = WORDS.iter().map(|(sw, _)| *sw).collect();
+        let mut known: Vec<u16> = WORDS.iter().map(|(sw, _)| sw.0).collect();
         known.sort_unstable();
         known.dedup();
         assert_eq!(known.len(), WORDS.len(), "said twice");

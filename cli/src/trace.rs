@@ -153,6 +153,7 @@ mod tests {
     use super::*;
     use hex_literal::hex;
     use iso7816::etu::LineParams;
+    use iso7816::etu::USUAL_CLOCK_HZ;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
@@ -186,7 +187,8 @@ mod tests {
 
     #[test]
     fn lines() {
-        let runs = LineParams { f: 372, d: 12, guard_etu: 11, ..LineParams::initial(3_579_545) };
+        let runs =
+            LineParams { f: 372, d: 12, guard_etu: 11, ..LineParams::initial(USUAL_CLOCK_HZ) };
         let text = written(
             TEXT,
             &[

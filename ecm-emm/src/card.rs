@@ -53,13 +53,6 @@ pub const RIGHTS_ROWS: u8 = 0x00;
 /// P2 of RIGHTS: balance, sequences and limits.
 pub const RIGHTS_WALLET: u8 = 0x01;
 
-/// The CAS application.
-pub const AID_CAS: [u8; 8] = [0xF0, 0x53, 0x54, 0x42, 0x43, 0x41, 0x53, 0x01];
-/// The PBOC purse.
-pub const AID_PURSE: [u8; 9] = [0xA0, 0x00, 0x00, 0x00, 0x03, 0x86, 0x98, 0x07, 0x01];
-/// The issuer security domain.
-pub const AID_ISD: [u8; 8] = [0xA0, 0x00, 0x00, 0x01, 0x51, 0x00, 0x00, 0x00];
-
 /// Key version of the session on pairing slot 0 to 3: 3F, 3E, 3D, 3C.
 pub const fn pairing_key_version(slot: u8) -> Option<u8> {
     if slot <= 3 { Some(0x3F - slot) } else { None }

@@ -6,17 +6,26 @@
 //!  - `docs/spec/emm.md`
 
 mod address;
-mod codec;
 mod command;
+mod field;
+mod key_delivery;
 mod key_target;
+mod pairing;
 mod permission;
+mod script;
+mod sender;
 mod signature;
+mod table;
 mod window;
 
 pub use address::Address;
-pub use command::{EmmCommand, KeyDelivery, Pairing, Script, tag};
+pub use command::{EmmCommand, tag};
+pub use key_delivery::KeyDelivery;
 pub use key_target::KeyTarget;
-pub use permission::{Signing, may_deliver, permitted, role_permitted};
+pub use pairing::Pairing;
+pub use permission::{may_deliver, permitted, role_permitted};
+pub use script::Script;
+pub use sender::Signing;
 pub use signature::{PublicKey, SIGNATURE_DOMAIN, Signature, SignatureError};
 pub use window::{Window, WindowCheck};
 

@@ -10,7 +10,8 @@ use alloc::vec::Vec;
 use cam_types::{DecodeError, Reader};
 use crc::{CRC_32_MPEG_2, Crc};
 
-/// The longest private section: section_length 4093.
+/// The longest private section, and so the longest that there is: three octets of header and a
+/// section_length of 4093 (ISO/IEC 13818-1 §2.4.4.11).
 pub const MAX_SECTION: usize = 4096;
 /// The longest section of PAT, CAT and PMT: section_length 1021.
 pub const MAX_PSI_SECTION: usize = 1024;

@@ -251,13 +251,13 @@ fn sizes() {
         assert_eq!(individual(&[EmmCommand::KeyDeliver(long)]), 91);
     }
     assert_eq!(individual(&[find(tag::KEY_ACTIVATE)]), 44);
-    assert_eq!(individual(&[find(tag::GRANT)]), 51);
-    assert_eq!(individual(&vec![find(tag::GRANT); 8]), 149);
-    if let EmmCommand::Grant { package, start, end, version, .. } = find(tag::GRANT) {
+    assert_eq!(individual(&[find(tag::ENT_GRANT)]), 51);
+    assert_eq!(individual(&vec![find(tag::ENT_GRANT); 8]), 149);
+    if let EmmCommand::Grant { package, start, end, version, .. } = find(tag::ENT_GRANT) {
         let grant = EmmCommand::Grant { package, start, end, version, horizon: Some(end) };
         assert_eq!(individual(&vec![grant; 8]), 181);
     }
-    assert_eq!(size(Role::Wallet, &[find(tag::TOPUP)]), 58);
+    assert_eq!(size(Role::Wallet, &[find(tag::WALLET_TOPUP)]), 58);
     assert_eq!(individual(&[find(tag::PAIR)]), 99);
     assert_eq!(individual(&[find(tag::PIN_RESET)]), 65);
     let osd = EmmCommand::Osd { id: 1, attributes: 0, text: "x".repeat(100) };

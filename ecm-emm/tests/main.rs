@@ -12,5 +12,6 @@ mod primitives;
 mod psi;
 mod report;
 mod samples;
+mod spec_table;
 mod transport;
 mod values;

@@ -85,7 +85,7 @@ pub(crate) struct Context {
     log: Option<Arc<LogSink>>,
     poisoned: Arc<AtomicBool>,
     card_timeout: Duration,
-    ca_system_ids: Vec<u16>,
+    ca_system_ids: Vec<CaSystemId>,
     language: Option<String>,
     /// Microseconds from the monotonic clock to UTC; `i64::MIN` while it is not known.
     utc_offset: AtomicI64,
@@ -122,6 +122,7 @@ impl Context {
         let reader = opener()?;
         let (events, ring) = (size(settings.event_queue), size(settings.section_ring));
         let config = engine_config(&settings, reader.capabilities().detect, &mut *to_store)?;
+        let ca_system_ids = config.ca_system_ids.clone();
         let cam = Cam::new(Engine::new(config), ring, events)
             .map_err(|error| Error::system(STBCAM_E_NOMEM, "no descriptor", &error))?;
         let cam = Arc::new(cam);
@@ -146,7 +147,7 @@ impl Context {
             log: settings.log,
             poisoned,
             card_timeout: Duration::from_millis(settings.card_timeout_ms.max(1).into()),
-            ca_system_ids: ca_system_ids(&settings.ca_system_ids),
+            ca_system_ids,
             language: settings.language,
             utc_offset: AtomicI64::new(Self::UTC_UNKNOWN),
             event_text: Mutex::default(),
@@ -174,7 +175,7 @@ impl Context {
     }
 
     pub(crate) fn is_our_ca(&self, id: u16) -> bool {
-        self.ca_system_ids.contains(&id)
+        self.ca_system_ids.contains(&CaSystemId::new(id))
     }
 
     /// Ends everything, in the order that leaves no key behind.
@@ -302,10 +303,6 @@ fn size(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX).clamp(1, 1 << 24)
 }
 
-fn ca_system_ids(given: &[u16]) -> Vec<u16> {
-    if given.is_empty() { vec![0x4AF0] } else { given.to_vec() }
-}
-
 /// The storage twice: as the host's table, if it is the host's, and as the library uses it.
 fn storage(settings: &Settings) -> Result<(Option<HostStorage>, Box<dyn Storage>)> {
     if let Some(ops) = settings.storage {
@@ -332,8 +329,10 @@ fn engine_config(settings: &Settings, detects: bool, storage: &mut dyn Storage) 
     }
     let mut config =
         Config::new(StbId::new(settings.stb_id), settings.box_key.clone(), Box::new(SystemEntropy));
-    config.ca_system_ids =
-        ca_system_ids(&settings.ca_system_ids).into_iter().map(CaSystemId::new).collect();
+    if !settings.ca_system_ids.is_empty() {
+        config.ca_system_ids =
+            settings.ca_system_ids.iter().copied().map(CaSystemId::new).collect();
+    }
     if settings.terminal_id != [0; 6] {
         config.terminal = TerminalId::new(settings.terminal_id);
     }

@@ -13,7 +13,7 @@ use cam_types::Instant;
 use core::time::Duration;
 use iso7816::apdu::Response;
 use iso7816::atr::Atr;
-use iso7816::etu::{Convention, LineParams};
+use iso7816::etu::{CLOCKS_HZ, Convention, LineParams, USUAL_CLOCK_HZ, USUAL_MAX_BAUD};
 use iso7816::line::{Level, Reset};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use stb_shim::clock;
@@ -75,7 +75,7 @@ impl HostReader {
             }
             _ => {}
         }
-        if ops.clock_hz != 0 && !(1_000_000..=20_000_000).contains(&ops.clock_hz) {
+        if ops.clock_hz != 0 && !CLOCKS_HZ.contains(&ops.clock_hz) {
             let got = ops.clock_hz;
             let why = format!("reader_ops: clock_hz is {got}, expected 1000000 to 20000000 or 0");
             return Err(Error::argument(why));
@@ -92,9 +92,9 @@ impl HostReader {
             timeout_ms: self.timeout_ms,
             detect: ops.present.is_some(),
             apdus: ops.transmit.is_some(),
-            clock_hz: if ops.clock_hz == 0 { 3_579_545 } else { ops.clock_hz },
-            max_baud: if ops.max_bit_rate == 0 { 1_000_000 } else { ops.max_bit_rate },
-            params: LineParams::initial(3_579_545),
+            clock_hz: if ops.clock_hz == 0 { USUAL_CLOCK_HZ } else { ops.clock_hz },
+            max_baud: if ops.max_bit_rate == 0 { USUAL_MAX_BAUD } else { ops.max_bit_rate },
+            params: LineParams::initial(USUAL_CLOCK_HZ),
             atr: [0; Atr::MAX_LEN],
             response: [0; Response::MAX_LEN],
             said: None,

@@ -12,7 +12,7 @@ use crate::result::{STBCAM_E_SECTION, STBCAM_OK, stbcam_result_t};
 use crate::size::{self, CStruct};
 use crate::text;
 use crate::types::{stbcam_session_t, stbcam_t};
-use cam_core::{CaEnable, Filter, Input, SessionId};
+use cam_core::{Filter, Input, SessionId};
 use cam_types::Pid;
 use ecm_emm::cat::Cat;
 
@@ -191,7 +191,7 @@ pub unsafe extern "C" fn stbcam_ca_pmt(
         let value = stbcam_ca_pmt_reply_t {
             struct_size: 0,
             session: answer.session.map_or(0, |session| session.0),
-            ca_enable: answer.ca_enable.map_or(0, c_ca_enable),
+            ca_enable: answer.ca_enable.map_or(0, |ca_enable| ca_enable as u8),
             reserved: [0; 3],
         };
         // SAFETY: as above.
@@ -299,16 +299,6 @@ pub unsafe extern "C" fn stbcam_filters(
     })
 }
 
-const fn c_ca_enable(ca_enable: CaEnable) -> u8 {
-    match ca_enable {
-        CaEnable::Possible => STBCAM_CA_ENABLE_POSSIBLE,
-        CaEnable::Purchase => STBCAM_CA_ENABLE_PURCHASE,
-        CaEnable::Dialogue => STBCAM_CA_ENABLE_DIALOGUE,
-        CaEnable::NoRight => STBCAM_CA_ENABLE_NO_RIGHT,
-        CaEnable::Technical => STBCAM_CA_ENABLE_TECHNICAL,
-    }
-}
-
 fn c_filter(filter: &Filter) -> stbcam_filter_t {
     stbcam_filter_t {
         struct_size: 0,
@@ -332,18 +322,19 @@ fn check_source(source: u8) -> crate::error::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cam_core::CaEnable;
 
-    /// The ABI's numbers are those of EN 50221.
+    /// The header's numbers are those that the engine answers with.
     #[test]
     fn ca_enable_has_the_numbers_of_the_standard() {
-        for ca_enable in [
-            CaEnable::Possible,
-            CaEnable::Purchase,
-            CaEnable::Dialogue,
-            CaEnable::NoRight,
-            CaEnable::Technical,
+        for (ca_enable, number) in [
+            (CaEnable::Possible, STBCAM_CA_ENABLE_POSSIBLE),
+            (CaEnable::Purchase, STBCAM_CA_ENABLE_PURCHASE),
+            (CaEnable::Dialogue, STBCAM_CA_ENABLE_DIALOGUE),
+            (CaEnable::NoRight, STBCAM_CA_ENABLE_NO_RIGHT),
+            (CaEnable::Technical, STBCAM_CA_ENABLE_TECHNICAL),
         ] {
-            assert_eq!(c_ca_enable(ca_enable), ca_enable as u8);
+            assert_eq!(number, ca_enable as u8, "{ca_enable:?}");
         }
     }
 }

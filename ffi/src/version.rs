@@ -81,6 +81,7 @@ mod tests {
         assert!(told.is_some_and(|told| told.contains(expected)));
     }
 
+    /// The text is the version of `Cargo.toml`; the numbers stand here for the header.
     #[test]
     fn number_and_text_agree() {
         // SAFETY: the text is static and ends with a zero.

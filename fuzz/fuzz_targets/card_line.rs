@@ -2,6 +2,7 @@
 #![no_main]
 //! The virtual card's end of the line: whatever the terminal says, nothing panics or grows without
 //! bound.
+use iso7816::etu::USUAL_CLOCK_HZ;
 use libfuzzer_sys::fuzz_target;
 use stbcam_fuzz::{Clock, OUTPUTS, Step, steps};
 use vreader::line::{CardLine, Input, Output, Policy};
@@ -15,7 +16,7 @@ const ATRS: [&[u8]; 3] = [
 fuzz_target!(|octets: &[u8]| {
     let Some((flags, octets)) = octets.split_first() else { return };
     let mut clock = Clock::new();
-    let mut line = CardLine::new(Policy::new(3_579_545, |_, ins| ins & 1 == 0));
+    let mut line = CardLine::new(Policy::new(USUAL_CLOCK_HZ, |_, ins| ins & 1 == 0));
     let atr = ATRS[usize::from(*flags) % ATRS.len()];
     if line.power_on(atr).is_err() {
         return;

@@ -2,13 +2,13 @@
 #![no_main]
 //! The host of a CCID reader on a serial cable: whatever the reader says, nothing panics, and every
 //! command ends.
-use iso7816::etu::LineParams;
+use iso7816::etu::{GEMPC_CLOCK_HZ, LineParams};
 use iso7816::line::Reset;
 use libfuzzer_sys::fuzz_target;
 use stb_shim::gempc::host::{Host, Input, Output};
 use stbcam_fuzz::{Clock, Step, TIMEOUTS, steps};
 
-const CLOCK_HZ: u32 = 4_000_000;
+const CLOCK_HZ: u32 = GEMPC_CLOCK_HZ;
 
 /// Does what the host wants; how many octets it sent.
 fn drain(host: &mut Host, clock: &mut Clock) -> usize {

@@ -3,7 +3,7 @@
 //! The flows of a terminal with a purse, a passbook and a PSAM that is a card: whatever the cards
 //! say, nothing panics, a debit is paid by the right MAC2 alone, and what is unsettled is settled
 //! or kept at last.
-use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
+use cam_types::{Aid, BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use libfuzzer_sys::fuzz_target;
 use stbcam_fuzz::{Step, steps};
 use std::cell::RefCell;
@@ -22,7 +22,7 @@ use wallet::psam::{CardIdentity, CardPsam, Psam, SamApplication, SoftPsam};
 use wallet::purchase::{Debit, Debiting, Purchase};
 use wallet::read::{LogReading, balance};
 use wallet::select::Select;
-use wallet::{Mac, PURSE_AID, Profile};
+use wallet::{Mac, Profile};
 
 const TERMINAL: TerminalId = TerminalId::new([0x00, 0x11, 0x22, 0x33, 0x44, 0x55]);
 const DATE: BcdDate = BcdDate([0x20, 0x24, 0x01, 0x15]);
@@ -47,7 +47,7 @@ impl<'a, I: Iterator<Item = Step<'a>>> Card<'a, I> {
     }
 
     fn read(&mut self) -> Option<()> {
-        let select = Select::new(&PURSE_AID);
+        let select = Select::new(Aid::PURSE.octets());
         assert!(select.command().len() <= 22);
         let _ = select.answer(self.answer()?);
         if let Ok(application) = ApplicationData::answer(self.answer()?) {

@@ -2,6 +2,7 @@
 #![no_main]
 //! The emulated CCID reader: whatever the host sends and the card says, nothing panics or grows
 //! without bound.
+use iso7816::etu::GEMPC_CLOCK_HZ;
 use libfuzzer_sys::fuzz_target;
 use stbcam_fuzz::{Clock, Step, steps};
 use vreader::gempc::{GemPc, Input, Output, Presence};
@@ -10,7 +11,7 @@ fuzz_target!(|octets: &[u8]| {
     let Some((flags, octets)) = octets.split_first() else { return };
     let mut clock = Clock::new();
     let presence = if flags & 1 == 0 { Presence::Present } else { Presence::Absent };
-    let mut reader = GemPc::new(4_000_000, presence);
+    let mut reader = GemPc::new(GEMPC_CLOCK_HZ, presence);
     for step in steps(octets) {
         match step {
             // What the fuzzer cannot guess is the exclusive-or at the end of a frame.

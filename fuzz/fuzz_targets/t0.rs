@@ -2,7 +2,7 @@
 #![no_main]
 //! The T=0 machine: whatever the card says, nothing panics, hangs or grows without bound.
 use cam_types::Instant;
-use iso7816::etu::LineParams;
+use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 use iso7816::t0::{Input, Output, T0, T0Policy};
 use libfuzzer_sys::fuzz_target;
 use stbcam_fuzz::{Machine, Polled, play};
@@ -46,7 +46,7 @@ impl Machine for Fuzzed {
 fuzz_target!(|octets: &[u8]| {
     let Some((flags, octets)) = octets.split_first() else { return };
     let mut machine = T0::new(600, 4098, Duration::from_millis(40), T0Policy::default());
-    let line = LineParams::initial(3_579_545);
+    let line = LineParams::initial(USUAL_CLOCK_HZ);
     machine.reset(line, line.wt(10, 372));
     machine.exchange_whole(flags & 1 != 0);
     play(&mut Fuzzed(machine), octets);

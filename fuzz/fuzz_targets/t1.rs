@@ -3,7 +3,7 @@
 //! The T=1 machine: whatever the card says, nothing panics, hangs or grows without bound.
 use cam_types::Instant;
 use iso7816::emv::Profile;
-use iso7816::etu::LineParams;
+use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 use iso7816::t1::{Edc, Input, Output, T1, T1Params};
 use libfuzzer_sys::fuzz_target;
 use stbcam_fuzz::{Machine, Polled, play};
@@ -47,7 +47,7 @@ fuzz_target!(|octets: &[u8]| {
     let Some((flags, octets)) = octets.split_first() else { return };
     let mut machine = T1::new(600, 600, Duration::from_millis(40), 254, Profile::Iso);
     let edc = if flags & 1 != 0 { Edc::Crc } else { Edc::Lrc };
-    machine.reset(LineParams::initial(3_579_545), T1Params { edc, ..T1Params::default() });
+    machine.reset(LineParams::initial(USUAL_CLOCK_HZ), T1Params { edc, ..T1Params::default() });
     if flags & 2 != 0 {
         machine.handle_input(Instant::from_micros(1), Input::Announce);
     }

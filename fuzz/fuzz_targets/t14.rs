@@ -2,7 +2,7 @@
 #![no_main]
 //! The T=14 machine: whatever the card says, nothing panics, hangs or grows without bound.
 use cam_types::Instant;
-use iso7816::etu::LineParams;
+use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 use iso7816::t14::{Input, Output, T14};
 use libfuzzer_sys::fuzz_target;
 use stbcam_fuzz::{Machine, Polled, play};
@@ -44,6 +44,6 @@ impl Machine for Fuzzed {
 
 fuzz_target!(|octets: &[u8]| {
     let mut machine = T14::new(Duration::from_millis(40));
-    machine.reset(LineParams::initial(3_579_545), Duration::from_secs(1));
+    machine.reset(LineParams::initial(USUAL_CLOCK_HZ), Duration::from_secs(1));
     play(&mut Fuzzed(machine), octets);
 });

@@ -2,6 +2,7 @@
 //! A card line whose reader and card the fuzzer plays.
 use crate::{Clock, OUTPUTS, Step, TIMEOUTS, steps};
 use cam_types::Instant;
+use iso7816::etu::USUAL_CLOCK_HZ;
 use iso7816::line::{CardLine, Gone, Input, Output, Policy};
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ pub struct Rig {
 pub fn play(octets: &[u8], card: fn(&mut Rig, Step<'_>), mute: fn(&mut Rig)) {
     let Some((flags, octets)) = octets.split_first() else { return };
     let policy = match flags & 1 {
-        0 => Policy::new(3_579_545),
-        _ => Policy::emv(3_579_545),
+        0 => Policy::new(USUAL_CLOCK_HZ),
+        _ => Policy::emv(USUAL_CLOCK_HZ),
     };
     let policy = Policy { exchange_limit: LIMIT, ..policy };
     let mut rig = Rig { line: CardLine::new(policy), clock: Clock::new(), exchange: None };

@@ -11,7 +11,7 @@ mod terminal;
 
 pub use terminal::{Initialize, Open, Session};
 
-use cam_types::Key;
+use cam_types::{Key, StatusWord};
 use core::fmt;
 
 /// C-MAC, C-ENC, R-MAC and R-ENC: the level of the pairing channel.
@@ -97,7 +97,8 @@ impl Level {
 
 /// The response to this status word carries a MAC: success and warnings.
 pub const fn status_is_protected(sw: u16) -> bool {
-    sw == 0x9000 || sw >> 8 == 0x62 || sw >> 8 == 0x63
+    let sw = StatusWord(sw);
+    matches!(sw, StatusWord::OK) || sw.is_warning()
 }
 
 /// Why a session was not opened or is over.
@@ -133,7 +134,7 @@ pub enum ScpError {
 impl fmt::Display for ScpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(sw) => write!(f, "card refused the command (SW={sw:04X})"),
+            Self::Refused(sw) => write!(f, "card refused the command ({})", StatusWord(*sw)),
             Self::Malformed(what) => write!(f, "malformed {what}"),
             Self::Unsupported { scp, i } => {
                 write!(f, "card speaks SCP{scp:02X} i={i:02X}, expected SCP03 i=60 or i=70")

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The EMM carousel: sections that go on air by the schedule, and where they stood.
 
+pub mod entries;
+
 use crate::due::Due;
 use crate::stream::Packetizer;
 

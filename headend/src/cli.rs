@@ -3,6 +3,7 @@
 
 use crate::fault::Fault;
 use crate::files::fields::Octets;
+use crate::message::Message;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -39,7 +40,7 @@ pub enum Command {
     #[command(subcommand)]
     Keys(Keys),
     /// Make one EMM as a file.
-    #[command(long_about = EMM, after_long_help = EMM_EXAMPLES)]
+    #[command(long_about = EMM, after_long_help = emm_examples())]
     Emm(Emm),
     /// Verify what a card reports of its purchases.
     #[command(long_about = VERIFY, after_long_help = VERIFY_EXAMPLES)]
@@ -83,29 +84,25 @@ Make one EMM as a file.
 The message file has the fields of an [[emm]] table of the schedule, without name and times. A file,
 not flags, so that no PIN ends up in a shell's history.";
 
-const EMM_EXAMPLES: &str = "\
+/// The kinds of messages, each with its fields.
+fn emm_examples() -> String {
+    let kinds: String =
+        Message::KINDS.iter().map(|(kind, fields)| format!("  {kind:<12}  {fields}\n")).collect();
+    let of_schedule: Vec<String> = Message::KINDS_OF_SCHEDULE
+        .iter()
+        .map(|(kind, field)| format!("{kind} ({field})"))
+        .collect();
+    format!(
+        "\
 Kinds and their fields (card, box: 16 hexadecimal digits; group: 8; times: 2026-12-01T12:00:00Z):
-  grant         card or group, package, start, end, version, [horizon]
-  revoke        card, package, version
-  ppv_grant     card, event, tier, end
-  key_deliver   card or group, slot, epoch, [not_before]
-  key_activate  card, slot, epoch, floor
-  key_destroy   card, slot, epoch
-  emm_level     card, level
-  time_sync     [card] (without: all cards, signed), time, [reset]
-  pin_reset     card, pin
-  card_state    card, blocked
-  report_request  card, nonce, [from]
-  report_ack    card, receipt
-  refund        card, event, sequence, amount
-  osd           [card or group] (without: all cards), id, text, [attributes]
-  pair          card, box
-  box_pair      card, box
-In a schedule also: raw (file), replay (of), forge_emm (card), forge_ecm (service).
+{kinds}In a schedule also: {}.
 
 Example:
   printf 'kind = \"pin_reset\"\\ncard = \"0102030405060708\"\\npin = \"40962718\"\\n' > new-pin.toml
-  headend emm --operator operator.toml --message new-pin.toml --sequence 31 --out new-pin.emm";
+  headend emm --operator operator.toml --message new-pin.toml --sequence 31 --out new-pin.emm",
+        of_schedule.join(", ")
+    )
+}
 
 /// Arguments of `package`.
 #[derive(Args, Clone, Debug)]

@@ -1,63 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-//! EMMs: from what an engineer wrote to a sealed section.
+//! Who may speak to cards, by the operator file: a sender for each of its keys.
 //!
 //! Normative references:
-//!  - `docs/spec/emm.md`
-//!  - ISO 9564-1 §9.3.3 (PIN block format 2)
+//!  - `docs/spec/emm.md`, 1
 
-use crate::carousel::{Item, Lane};
-use crate::control_word::{RandomError, random};
-use crate::due::Due;
-use crate::ecm::{EcmError, EcmMaker};
-use crate::fault::{Fault, Faults};
+use crate::control_word::RandomError;
 use crate::files::FileError;
 use crate::files::card_key::KeyRole;
-use crate::files::fields::{Octets, Pin};
-use crate::files::message::Message;
+use crate::files::fields::Octets;
 use crate::files::operator::{Operator, Pairing};
-use crate::files::schedule::{Entry, Schedule};
 use crate::pairing::{self, PairingError};
-use crate::period::Periods;
 use crate::sender::Sender;
-use crate::timebase::TICKS_PER_MS;
-use cam_types::{
-    CardId, CasTime, Epoch, EventId, OperatorId, PackageId, Pseudonym, Secret, Slot, StbId,
-};
+use cam_types::{CardId, Epoch, OperatorId, Pseudonym, StbId};
 use ecm_emm::EncodeError;
-use ecm_emm::emm::{Address, EmmCommand, EmmHeader, KeyDelivery, KeyTarget, seal_signed};
-use ecm_emm::keys::{KeyMaterial, Role, card_key};
-use ecm_emm::suite::{SealKey, WrappedKey};
-use p256::ecdsa::signature::hazmat::PrehashSigner;
-use p256::ecdsa::{Signature, SigningKey};
+use ecm_emm::emm::Address;
+use ecm_emm::keys::{Role, card_key};
+use ecm_emm::suite::SealKey;
+use p256::ecdsa::SigningKey;
 use std::fmt;
-use std::path::Path;
-use zeroize::Zeroizing;
 
-/// Makes EMMs under an operator's keys.
+/// The senders that an operator has keys for.
 #[derive(Clone, Copy)]
-pub struct EmmMaker<'a> {
+pub struct Senders<'a> {
     operator: &'a Operator,
 }
 
-/// What a message may depend on besides the operator file.
-#[derive(Clone, Copy, Debug)]
-pub struct Occasion<'a> {
-    /// Its number.
-    pub sequence: u32,
-    /// When it goes on air.
-    pub time: CasTime,
-    /// Where the files that it names are.
-    pub folder: &'a Path,
-}
-
-impl<'a> EmmMaker<'a> {
-    /// Under these keys.
+impl<'a> Senders<'a> {
+    /// With these keys.
     pub const fn new(operator: &'a Operator) -> Self {
         Self { operator }
     }
 
     /// One card, by its number, under its own key.
-    pub fn card(&self, id: Octets<8>, seq: u32) -> Result<Sender, EmmError> {
+    pub fn card(&self, id: Octets<8>) -> Result<Sender, EmmError> {
         let operator = self.operator;
         let Some(card) = operator.card(id) else {
             return Err(EmmError::Unknown("[[card]]", CardId::new(id.0).to_string()));
@@ -66,11 +41,11 @@ impl<'a> EmmMaker<'a> {
         let (number, epoch) = (OperatorId::new(operator.operator), Epoch::new(card.epoch));
         let key = card_key(&master, Role::Individual, number, CardId::new(id.0), epoch);
         let address = Address::Unique(Pseudonym::new(card.pseudonym.0));
-        Ok(self.sender(address, Role::Individual, epoch, key, seq))
+        Ok(self.sender(address, Role::Individual, epoch, key))
     }
 
     /// The purse of a card, under the key of its wallet's domain.
-    fn purse(&self, id: Octets<8>, seq: u32) -> Result<Sender, EmmError> {
+    pub fn purse(&self, id: Octets<8>) -> Result<Sender, EmmError> {
         let operator = self.operator;
         let Some(card) = operator.card(id) else {
             return Err(EmmError::Unknown("[[card]]", CardId::new(id.0).to_string()));
@@ -82,10 +57,11 @@ impl<'a> EmmMaker<'a> {
             .seal_key(KeyRole::Wallet, epoch)
             .map_err(|_| EmmError::Missing("[[card.key]] of role wallet"))?;
         let address = Address::Unique(Pseudonym::new(card.pseudonym.0));
-        Ok(self.sender(address, Role::Wallet, Epoch::new(epoch), key, seq))
+        Ok(self.sender(address, Role::Wallet, Epoch::new(epoch), key))
     }
 
-    fn group(&self, group: Octets<4>, seq: u32) -> Result<Sender, EmmError> {
+    /// The cards of a group, by its address, under the group's newest key.
+    pub fn group(&self, group: Octets<4>) -> Result<Sender, EmmError> {
         let Some(key) = self.operator.group_key(group) else {
             let group = u32::from_be_bytes(group.0);
             return Err(EmmError::Unknown("[[group_key]]", format!("{group:08x}")));
@@ -93,149 +69,35 @@ impl<'a> EmmMaker<'a> {
         let address = Address::Shared(u32::from_be_bytes(group.0));
         let epoch = Epoch::new(key.epoch);
         let key = self.operator.seal_key("[[group_key]]", key.suite, &key.key)?;
-        Ok(self.sender(address, Role::Group, epoch, key, seq))
+        Ok(self.sender(address, Role::Group, epoch, key))
     }
 
-    fn all(&self, seq: u32) -> Result<Sender, EmmError> {
+    /// All cards.
+    pub fn all(&self) -> Result<Sender, EmmError> {
         let Some(key) = &self.operator.global_key else {
             return Err(EmmError::Missing("[global_key]"));
         };
         let epoch = Epoch::new(key.epoch);
         let key = self.operator.seal_key("[global_key]", key.suite, &key.key)?;
-        Ok(self.sender(Address::Global, Role::Global, epoch, key, seq))
+        Ok(self.sender(Address::Global, Role::Global, epoch, key))
     }
 
-    const fn sender(
-        &self,
-        address: Address,
-        role: Role,
-        epoch: Epoch,
-        key: SealKey,
-        seq: u32,
-    ) -> Sender {
+    const fn sender(&self, address: Address, role: Role, epoch: Epoch, key: SealKey) -> Sender {
         let operator = OperatorId::new(self.operator.operator);
-        Sender {
-            header: EmmHeader { address, suite: key.suite(), operator, role, epoch, seq },
-            key,
-        }
+        Sender { operator, address, role, epoch, key }
     }
 
-    fn card_or_group(
+    /// One of the two.
+    pub fn card_or_group(
         &self,
         card: Option<Octets<8>>,
         group: Option<Octets<4>>,
-        seq: u32,
     ) -> Result<Sender, EmmError> {
         match (card, group) {
-            (Some(card), None) => self.card(card, seq),
-            (None, Some(group)) => self.group(group, seq),
+            (Some(card), None) => self.card(card),
+            (None, Some(group)) => self.group(group),
             _ => Err(EmmError::Address),
         }
-    }
-
-    /// A message as a section. What an attacker sends is not made here.
-    pub fn section(&self, message: &Message, occasion: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
-        let seq = occasion.sequence;
-        let (sender, command) = match message {
-            Message::Grant { card, group, package, start, end, version, horizon } => (
-                self.card_or_group(*card, *group, seq)?,
-                EmmCommand::Grant {
-                    package: PackageId::new(*package),
-                    start: start.0,
-                    end: end.0,
-                    version: *version,
-                    horizon: horizon.map(|horizon| horizon.0),
-                },
-            ),
-            Message::Revoke { card, package, version } => (
-                self.card(*card, seq)?,
-                EmmCommand::Revoke { package: PackageId::new(*package), version: *version },
-            ),
-            Message::PpvGrant { card, event, tier, end } => (
-                self.card(*card, seq)?,
-                EmmCommand::PpvGrant { event: EventId::new(*event), tier: *tier, end: end.0 },
-            ),
-            Message::KeyDeliver { card, group, slot, epoch, not_before } => {
-                let sender = self.card_or_group(*card, *group, seq)?;
-                let not_before = not_before.map_or(CasTime::new(0), |moment| moment.0);
-                let delivery = self.delivery(&sender, *slot, *epoch, not_before)?;
-                (sender, EmmCommand::KeyDeliver(delivery))
-            }
-            Message::KeyActivate { card, slot, epoch, floor } => (
-                self.card(*card, seq)?,
-                EmmCommand::KeyActivate {
-                    target: KeyTarget::Service(Slot::new(*slot)),
-                    epoch: Epoch::new(*epoch),
-                    floor: Epoch::new(*floor),
-                },
-            ),
-            Message::KeyDestroy { card, slot, epoch } => (
-                self.card(*card, seq)?,
-                EmmCommand::KeyDestroy {
-                    target: KeyTarget::Service(Slot::new(*slot)),
-                    epoch: Epoch::new(*epoch),
-                },
-            ),
-            Message::EmmLevel { card, level } => {
-                (self.card(*card, seq)?, EmmCommand::EmmLevel(*level))
-            }
-            Message::TimeSync { card, time, reset } => {
-                let time = time.map_or(occasion.time, |time| time.0);
-                let command = EmmCommand::TimeSync { time, reset: *reset };
-                match card {
-                    Some(card) => (self.card(*card, 0)?, command),
-                    None => return self.signed(&self.all(0)?, &command),
-                }
-            }
-            Message::PinReset { card, pin } => {
-                let sender = self.card(*card, seq)?;
-                let WrappedKey::Short(wrapped) = sender.wrap(&padded(pin)) else {
-                    return Err(EmmError::Encode(EncodeError::Invalid("PIN block")));
-                };
-                (sender, EmmCommand::PinReset { flags: 0, wrapped })
-            }
-            Message::CardState { card, blocked } => {
-                (self.card(*card, seq)?, EmmCommand::CardState { blocked: *blocked })
-            }
-            Message::ReportRequest { card, nonce, from } => {
-                (self.card(*card, seq)?, EmmCommand::ReportRequest { nonce: nonce.0, from: *from })
-            }
-            Message::ReportAck { card, receipt } => {
-                (self.card(*card, seq)?, EmmCommand::ReportAck(receipt.0))
-            }
-            Message::Refund { card, event, sequence, amount } => (
-                self.purse(*card, seq)?,
-                EmmCommand::Refund {
-                    event: EventId::new(*event),
-                    sequence: *sequence,
-                    amount: *amount,
-                },
-            ),
-            Message::Osd { card, group, id, attributes, text } => {
-                let sender = match (card, group) {
-                    (None, None) => self.all(seq)?,
-                    (card, group) => self.card_or_group(*card, *group, seq)?,
-                };
-                let (id, attributes, text) = (*id, *attributes, text.clone());
-                (sender, EmmCommand::Osd { id, attributes, text })
-            }
-            Message::Pair { card, stb } => {
-                let pairing = self.pairing(*card, *stb)?;
-                let sender = self.card(pairing.card, pairing.sequence)?;
-                return Ok(pairing::card_half(&sender, pairing)?);
-            }
-            Message::BoxPair { card, stb } => {
-                return self.box_half(self.pairing(*card, *stb)?);
-            }
-            Message::Raw { file } => {
-                let file = occasion.folder.join(file);
-                return raw(&file).map_err(|what| EmmError::File(whole_file(&file, &what)));
-            }
-            Message::Replay { .. } | Message::ForgeEmm { .. } | Message::ForgeEcm { .. } => {
-                return Err(EmmError::Attack);
-            }
-        };
-        Ok(sender.seal(&command)?)
     }
 
     fn pairing(&self, card: Octets<8>, stb: Octets<8>) -> Result<&'a Pairing, EmmError> {
@@ -244,163 +106,41 @@ impl<'a> EmmMaker<'a> {
             .ok_or_else(|| EmmError::Unknown("[[pairing]]", CardId::new(card.0).to_string()))
     }
 
-    fn box_half(&self, pairing: &Pairing) -> Result<Vec<u8>, EmmError> {
-        let Some(stb) = self.operator.stb(pairing.stb) else {
-            return Err(EmmError::Unknown("[[box]]", StbId::new(pairing.stb.0).to_string()));
+    /// The card's half of a pairing, as the operator file has it.
+    pub fn card_half(&self, card: Octets<8>, stb: Octets<8>) -> Result<Vec<u8>, EmmError> {
+        let pairing = self.pairing(card, stb)?;
+        Ok(pairing::card_half(&self.card(card)?, pairing)?)
+    }
+
+    /// The box's half.
+    pub fn box_half(&self, card: Octets<8>, stb: Octets<8>) -> Result<Vec<u8>, EmmError> {
+        let pairing = self.pairing(card, stb)?;
+        let Some(stb) = self.operator.stb(stb) else {
+            return Err(EmmError::Unknown("[[box]]", StbId::new(stb.0).to_string()));
         };
-        let Some(card) = self.operator.card(pairing.card) else {
-            return Err(EmmError::Unknown("[[card]]", CardId::new(pairing.card.0).to_string()));
+        let Some(card) = self.operator.card(card) else {
+            return Err(EmmError::Unknown("[[card]]", CardId::new(card.0).to_string()));
         };
         Ok(pairing::box_half(self.operator, stb, card, pairing)?)
     }
 
-    fn delivery(
-        &self,
-        sender: &Sender,
-        slot: u8,
-        epoch: u16,
-        not_before: CasTime,
-    ) -> Result<KeyDelivery, EmmError> {
+    /// A service key, to be delivered.
+    pub fn service_key(&self, slot: u8, epoch: u16) -> Result<SealKey, EmmError> {
         let Some(key) = self.operator.service_key(slot, epoch) else {
             let which = format!("slot {slot}, epoch {epoch}");
             return Err(EmmError::Unknown("[[service_key]]", which));
         };
-        let key = self.operator.seal_key("[[service_key]]", key.suite, &key.key)?;
-        Ok(KeyDelivery {
-            target: KeyTarget::Service(Slot::new(slot)),
-            epoch: Epoch::new(epoch),
-            suite: key.suite().number(),
-            usage: 0,
-            wrapped: sender.wrap(key.material()),
-            kcv: key.kcv(),
-            not_before,
-        })
+        Ok(self.operator.seal_key("[[service_key]]", key.suite, &key.key)?)
     }
 
-    fn signed(&self, sender: &Sender, command: &EmmCommand) -> Result<Vec<u8>, EmmError> {
+    /// What signs a message to all cards.
+    pub fn signing_key(&self) -> Result<SigningKey, EmmError> {
         let Some(signing) = &self.operator.signing_key else {
             return Err(EmmError::Missing("[signing_key]"));
         };
-        let signing = SigningKey::from_slice(signing.key.0.expose())
-            .map_err(|_| EmmError::Missing("usable [signing_key]"))?;
-        let mut section = Vec::new();
-        let sign = |digest: &[u8; 32]| {
-            let signature: Result<Signature, _> = signing.sign_prehash(digest);
-            // Nothing verifies under zeros: a signature that could not be made is refused by cards.
-            signature.map_or([0; 64], |signature| signature.to_bytes().into())
-        };
-        let commands = std::slice::from_ref(command);
-        seal_signed(&sender.header, commands, sign, &sender.key, &mut section)?;
-        Ok(section)
+        SigningKey::from_slice(signing.key.0.expose())
+            .map_err(|_| EmmError::Missing("usable [signing_key]"))
     }
-
-    /// The carousel of a schedule, and the number after its last message's.
-    pub fn carousel(
-        &self,
-        schedule: &Schedule,
-        ecms: &[&EcmMaker<'_>],
-        periods: &Periods,
-        faults: Faults<'_>,
-    ) -> Result<(Vec<Item>, u32), EmmError> {
-        let mut items: Vec<Item> = Vec::new();
-        let mut next = self.operator.next_sequence;
-        for entry in &schedule.emm {
-            let fresh = faults.has(Fault::FreshReplay).then(|| anew(entry, schedule)).flatten();
-            let entry = fresh.as_ref().unwrap_or(entry);
-            let message = &entry.message;
-            let sequence = message.takes_number().then_some(next);
-            if sequence.is_some() {
-                next = next.checked_add(1).ok_or(EmmError::Exhausted)?;
-            }
-            let made = self.entry(schedule, entry, sequence.unwrap_or(0), ecms, periods, &items);
-            let (section, lane) =
-                made.map_err(|error| EmmError::Entry(entry.name.clone(), Box::new(error)))?;
-            let ms = |ms: u32| i64::from(ms) * TICKS_PER_MS;
-            items.push(Item {
-                name: entry.name.clone(),
-                kind: message.kind(),
-                sequence,
-                section,
-                lane,
-                due: Due::new(ms(entry.from_ms), entry.period_ms.map(ms), entry.until_ms.map(ms)),
-                packets: Vec::new(),
-            });
-        }
-        items.retain(|item| match item.kind {
-            "key_deliver" => !faults.has(Fault::LostKeyUpdate),
-            "replay" => !faults.has(Fault::NoReplay),
-            "forge_emm" | "forge_ecm" => !faults.has(Fault::NoForgeries),
-            _ => true,
-        });
-        Ok((items, next))
-    }
-
-    fn entry(
-        &self,
-        schedule: &Schedule,
-        entry: &Entry,
-        sequence: u32,
-        ecms: &[&EcmMaker<'_>],
-        periods: &Periods,
-        earlier: &[Item],
-    ) -> Result<(Vec<u8>, Lane), EmmError> {
-        let time = schedule.start.0.saturating_add(entry.from_ms / 1000);
-        let folder = schedule.path.parent().unwrap_or(Path::new(""));
-        match &entry.message {
-            Message::Replay { of } => earlier
-                .iter()
-                .find(|item| item.name == *of)
-                .map(|item| (item.section.clone(), item.lane))
-                .ok_or(EmmError::Attack),
-            Message::ForgeEmm { card } => Ok((forged(&self.card(*card, sequence)?)?, Lane::Emm)),
-            Message::ForgeEcm { service } => {
-                let service = schedule.service.iter().position(|s| s.service == *service);
-                let place = service.ok_or(EmmError::Attack)?;
-                let maker = ecms.get(place).ok_or(EmmError::Attack)?;
-                let period = periods.during(entry.from_ms / 1000);
-                Ok((maker.forged(period)?, Lane::Ecm(place)))
-            }
-            message => {
-                let occasion = Occasion { sequence, time, folder };
-                Ok((self.section(message, occasion)?, Lane::Emm))
-            }
-        }
-    }
-}
-
-/// What an attacker without the sender's key can make: the header, and random octets where seal
-/// and command should be.
-fn forged(sender: &Sender) -> Result<Vec<u8>, EmmError> {
-    let mut section = sender.seal(&EmmCommand::EmmLevel(0))?;
-    let random: [u8; 256] = random()?;
-    let sealed = section.get_mut(sender.header.aad_len()..).unwrap_or_default();
-    sealed.copy_from_slice(random.get(..sealed.len()).unwrap_or_default());
-    Ok(section)
-}
-
-/// A `replay` as if its original came for the first time.
-fn anew(replay: &Entry, schedule: &Schedule) -> Option<Entry> {
-    let Message::Replay { of } = &replay.message else { return None };
-    let original = schedule.emm.iter().find(|entry| entry.name == *of)?;
-    Some(Entry { message: original.message.clone(), ..replay.clone() })
-}
-
-/// The PIN block, followed by eight zero octets to the length of a key.
-fn padded(pin: &Pin) -> KeyMaterial {
-    let mut octets = Zeroizing::new([0; 16]);
-    octets[..8].copy_from_slice(pin.0.expose());
-    KeyMaterial::Bits128(Secret::new(*octets))
-}
-
-/// A file with exactly one CA section.
-fn raw(file: &Path) -> Result<Vec<u8>, String> {
-    let octets = std::fs::read(file).map_err(|error| error.to_string())?;
-    ecm_emm::section::CaSection::parse(&octets).map_err(|error| error.to_string())?;
-    Ok(octets)
-}
-
-fn whole_file(file: &Path, what: &str) -> FileError {
-    FileError { path: file.to_owned(), place: String::new(), what: what.to_owned() }
 }
 
 /// Why an EMM was not made.
@@ -417,18 +157,12 @@ pub enum EmmError {
     Encode(EncodeError),
     /// A file is wrong.
     File(FileError),
-    /// An attacker's ECM needs an ECM.
-    Ecm(EcmError),
     /// No random numbers.
     Random(RandomError),
     /// It is an attack: it goes on air by a schedule only, behind what it imitates.
     Attack,
-    /// 2^32 messages were numbered.
-    Exhausted,
     /// The pairing cannot be made.
     Pairing(PairingError),
-    /// In an entry of the carousel.
-    Entry(String, Box<EmmError>),
 }
 
 impl From<EncodeError> for EmmError {
@@ -440,12 +174,6 @@ impl From<EncodeError> for EmmError {
 impl From<FileError> for EmmError {
     fn from(error: FileError) -> Self {
         Self::File(error)
-    }
-}
-
-impl From<EcmError> for EmmError {
-    fn from(error: EcmError) -> Self {
-        Self::Ecm(error)
     }
 }
 
@@ -471,12 +199,9 @@ impl fmt::Display for EmmError {
             Self::Address => f.write_str("name either `card` or `group`"),
             Self::Encode(error) => error.fmt(f),
             Self::File(error) => error.fmt(f),
-            Self::Ecm(error) => error.fmt(f),
             Self::Random(error) => error.fmt(f),
             Self::Attack => f.write_str("an attack goes on air by a schedule only"),
-            Self::Exhausted => f.write_str("all EMM numbers are used up"),
             Self::Pairing(error) => error.fmt(f),
-            Self::Entry(name, error) => write!(f, "table [[emm]] \"{name}\": {error}"),
         }
     }
 }

@@ -7,7 +7,6 @@
 
 pub mod card_key;
 pub mod fields;
-pub mod message;
 pub mod operator;
 pub mod schedule;
 
@@ -57,19 +56,19 @@ fn place(text: &str, offset: usize) -> String {
 }
 
 /// The line, counted from 0, that an offset of the text lies in.
-fn line(text: &str, offset: usize) -> (usize, &str) {
+pub(crate) fn line(text: &str, offset: usize) -> (usize, &str) {
     let number = text.get(..offset).unwrap_or(text).matches('\n').count();
     (number, text.lines().nth(number).unwrap_or_default())
 }
 
 /// The name in front of a line's `=`.
-fn field(line: &str) -> Option<&str> {
+pub(crate) fn field(line: &str) -> Option<&str> {
     let (field, _) = line.split_once('=')?;
     (!line.trim_start().starts_with(['[', '#'])).then(|| field.trim())
 }
 
 /// A message of the TOML reader without the text of values that it may quote.
-fn without_values(message: &str) -> String {
+pub(crate) fn without_values(message: &str) -> String {
     let mut clean = String::new();
     for (place, part) in message.split('"').enumerate() {
         clean += if place % 2 == 0 { part } else { "…" };
@@ -88,7 +87,10 @@ fn optional<T: DeserializeOwned>(
 }
 
 /// The same for a field that must be there.
-fn required<T: DeserializeOwned>(table: &mut toml::Table, field: &str) -> Result<T, String> {
+pub(crate) fn required<T: DeserializeOwned>(
+    table: &mut toml::Table,
+    field: &str,
+) -> Result<T, String> {
     optional(table, field)?.ok_or_else(|| format!("missing field `{field}`"))
 }
 

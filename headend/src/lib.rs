@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The head-end: makes ECMs and EMMs and packages a clear transport stream into a broadcast.
 
+pub mod attack;
 pub mod carousel;
 pub mod carriage;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod emm;
 pub mod fault;
 pub mod files;
 pub mod inspect;
+pub mod message;
 pub mod multiplex;
 pub mod package;
 pub mod pairing;
@@ -18,6 +20,7 @@ pub mod period;
 pub mod psi;
 pub mod report;
 pub mod run;
+pub mod sabotage;
 pub mod scrambler;
 pub mod sender;
 pub mod stream;

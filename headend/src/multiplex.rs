@@ -6,6 +6,7 @@ use crate::due::Due;
 use crate::ecm::{EcmError, EcmMaker};
 use crate::files::schedule::{Event, Schedule};
 use crate::period::Periods;
+use crate::sabotage::Disturbance;
 use crate::stream::{Packet, Packetizer};
 use crate::timebase::{TICKS_PER_MS, TICKS_PER_SECOND};
 use cam_types::Pid;
@@ -35,18 +36,6 @@ pub struct Sent {
     pub at: i64,
     /// The crypto period that the ECM is of.
     pub period: usize,
-}
-
-/// What a fault does to an ECM stream, and in which crypto period.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Disturbance {
-    /// None: its ECMs are on air as they should be.
-    #[default]
-    None,
-    /// No ECM at all.
-    Silent(usize),
-    /// The ECM of the crypto period before, until half a second before the end.
-    Late(usize),
 }
 
 /// An offer is repeated so often.
@@ -87,17 +76,9 @@ impl<'a> EcmLane<'a> {
         if self.due.since(now).is_none() {
             return Ok(None);
         }
-        let mut period = periods.at(packet);
-        match self.disturbance {
-            Disturbance::Silent(silent) if silent == period => return Ok(None),
-            Disturbance::Late(late) if late == period => {
-                let end = i64::from(periods.start_s(period + 1)) * TICKS_PER_SECOND;
-                if now < end - TICKS_PER_SECOND / 2 {
-                    period = period.saturating_sub(1);
-                }
-            }
-            _ => {}
-        }
+        let Some(period) = self.disturbance.on_air(periods.at(packet), now, periods) else {
+            return Ok(None);
+        };
         if self.section.as_ref().is_none_or(|(of, _)| *of != period) {
             self.section = Some((period, self.maker.ecm(period)?));
         }

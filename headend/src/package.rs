@@ -6,17 +6,19 @@
 //! an EMM; nothing else changes.
 
 use crate::carousel::Carousel;
+use crate::carousel::entries::{CarouselError, Works};
 use crate::ecm::{EcmError, EcmMaker};
-use crate::emm::{EmmError, EmmMaker};
-use crate::fault::{Fault, Faults};
+use crate::emm::Senders;
+use crate::fault::Faults;
 use crate::files::FileError;
 use crate::files::operator::Operator;
 use crate::files::schedule::Schedule;
-use crate::multiplex::{CatLane, Disturbance, EcmLane, Multiplex};
+use crate::multiplex::{CatLane, EcmLane, Multiplex};
 use crate::period::{Periods, Place};
 use crate::psi::{self, Program, PsiError};
 use crate::report::{Report, Tally};
-use crate::scrambler::{Algorithm, Scrambled, Scrambler};
+use crate::sabotage::{self, Disturbance};
+use crate::scrambler::{Scrambled, Scrambler};
 use crate::stream::{self, Packet, Stream};
 use crate::timebase::{ClockError, Timebase};
 use cam_types::{OperatorId, Pid};
@@ -24,7 +26,8 @@ use ecm_emm::EncodeError;
 use ecm_emm::ca_descriptor::CaPrivate;
 use std::fmt;
 
-/// Packages `stream` in place.
+/// Packages `stream` in place. Faults of ECM streams and of the carousel take their places in it;
+/// the others come around it ([`crate::sabotage::package`]).
 pub fn package(
     stream: &mut Stream,
     schedule: &Schedule,
@@ -38,23 +41,25 @@ pub fn package(
     let start = schedule.start.0;
     let periods = Periods::new(&time, packets.len(), start, schedule.crypto_period_s);
     let place = Place { time: &time, periods: &periods };
-    check_faults(schedule, &periods, faults)?;
 
     let mut lanes = Vec::new();
     for (program, service) in programs.iter().zip(&schedule.service) {
-        let maker = EcmMaker::new(schedule, service, operator, &periods, faults)?;
+        let maker = EcmMaker::new(schedule, service, operator, &periods)?;
         let suite = maker.suite()?.number();
         let private = CaPrivate { operator: OperatorId::new(operator.operator), suite };
         program.announce(packets, schedule, service, private)?;
-        let disturbance = disturbance(schedule, service.service, faults);
+        let disturbance = Disturbance::of(schedule, service, faults);
         let period = schedule.ecm_period_ms;
         lanes.push(EcmLane::new(maker, service.ecm_pid, period, &service.event, disturbance));
     }
     let private = CaPrivate { operator: OperatorId::new(operator.operator), suite: operator.suite };
     let cat = CatLane::new(psi::cat(schedule, private).map_err(PackageError::Cat)?, schedule);
     let makers: Vec<&EcmMaker<'_>> = lanes.iter().map(|lane| &lane.maker).collect();
-    let (items, next_sequence) =
-        EmmMaker::new(operator).carousel(schedule, &makers, &periods, faults)?;
+    let senders = Senders::new(operator);
+    let works = Works { senders, ecms: &makers, periods: &periods, schedule };
+    let (items, next_sequence) = sabotage::emm::carousel(&schedule.emm, faults, |entries| {
+        works.carousel(entries, operator.next_sequence)
+    })?;
     let mut multiplex = Multiplex::new(lanes, cat, Carousel::new(items), schedule.emm_pid);
 
     let mut tallies = vec![Tally::default(); programs.len()];
@@ -71,16 +76,10 @@ pub fn package(
         }
     }
     for ((program, tally), lane) in programs.iter().zip(&mut tallies).zip(&multiplex.ecms) {
-        let clear = faults.has(Fault::ClearPacket)
-            && schedule.service.first().is_some_and(|s| s.service == program.service);
-        scramble(packets, program, &lane.maker, &periods, clear, tally)?;
-    }
-    if faults.has(Fault::ShiftedPacket) {
-        shift(packets, &programs);
+        scramble(packets, program, &lane.maker, &periods, tally)?;
     }
     let mut report = Report::new(schedule, place, packets.len(), clock, next_sequence);
     report.nulls = nulls;
-    report.faults = faults.names();
     report.add_cat(&multiplex.cat);
     for ((lane, tally), (program, service)) in
         multiplex.ecms.iter().zip(&tallies).zip(programs.iter().zip(&schedule.service))
@@ -125,36 +124,6 @@ fn survey(packets: &[Packet], schedule: &Schedule) -> Result<Vec<Program>, Packa
     Ok(programs)
 }
 
-/// A fault that finds nothing to break would make a test of it worthless.
-fn check_faults(
-    schedule: &Schedule,
-    periods: &Periods,
-    faults: Faults<'_>,
-) -> Result<(), PackageError> {
-    let services = || schedule.service.iter();
-    let sends = |kinds: &[&str]| schedule.emm.iter().any(|e| kinds.contains(&e.message.kind()));
-    for fault in faults.0 {
-        let has_object = match fault {
-            Fault::WrongControlWord => {
-                periods.count() > 2
-                    && services().any(|s| s.scrambling.algorithm() == Algorithm::Cissa)
-            }
-            Fault::LostEcm => periods.count() > 4 && services().any(|s| !s.event.is_empty()),
-            Fault::WrongPrice => services().any(|s| !s.event.is_empty()),
-            Fault::ClearPacket => periods.count() > 2,
-            Fault::LateNext => periods.count() > 4,
-            Fault::LostKeyUpdate => sends(&["key_deliver"]),
-            Fault::NoForgeries => sends(&["forge_emm", "forge_ecm"]),
-            Fault::NoReplay | Fault::FreshReplay => sends(&["replay"]),
-            Fault::ShiftedPacket => true,
-        };
-        if !has_object {
-            return Err(PackageError::IdleFault { fault: Faults(&[*fault]).names().concat() });
-        }
-    }
-    Ok(())
-}
-
 /// The PCR PID, of the scheduled services, whose clock comes first: its first PCR is the start.
 fn first_clock(packets: &[Packet], programs: &[Program]) -> Option<Pid> {
     packets
@@ -164,25 +133,12 @@ fn first_clock(packets: &[Packet], programs: &[Program]) -> Option<Pid> {
         .find(|pid| programs.iter().any(|program| program.pcr_pid == *pid))
 }
 
-fn disturbance(schedule: &Schedule, service: u16, faults: Faults<'_>) -> Disturbance {
-    let mut by_view = schedule.service.iter().filter(|s| !s.event.is_empty());
-    if faults.has(Fault::LostEcm) && by_view.next_back().is_some_and(|s| s.service == service) {
-        return Disturbance::Silent(4);
-    }
-    if faults.has(Fault::LateNext) && schedule.service.first().is_some_and(|s| s.service == service)
-    {
-        return Disturbance::Late(4);
-    }
-    Disturbance::None
-}
-
-/// Scrambles the payloads of a service. `leave_one` leaves one of its third crypto period in clear.
+/// Scrambles the payloads of a service.
 fn scramble(
     packets: &mut [Packet],
     program: &Program,
     maker: &EcmMaker<'_>,
     periods: &Periods,
-    leave_one: bool,
     tally: &mut Tally,
 ) -> Result<(), PackageError> {
     let algorithm = maker.algorithm();
@@ -190,14 +146,8 @@ fn scramble(
         let word = maker.control_word(period).ok_or(EcmError::NoPeriod)?;
         let scrambler = Scrambler::new(algorithm, word);
         let parity = periods.parity(period);
-        let mut leave_one = leave_one && period == 2;
         for packet in packets.get_mut(periods.packets(period)).unwrap_or_default() {
             if !program.components.contains(&stream::pid(packet)) {
-                continue;
-            }
-            if leave_one && stream::payload(packet).len() >= algorithm.block() {
-                leave_one = false;
-                tally.left_clear += 1;
                 continue;
             }
             match scrambler.packet(packet, parity) {
@@ -208,25 +158,6 @@ fn scramble(
         }
     }
     Ok(())
-}
-
-/// Exchanges two neighbours, components of the services, in the middle of the file.
-fn shift(packets: &mut [Packet], programs: &[Program]) {
-    let component = |packet: &Packet| {
-        let pid = stream::pid(packet);
-        programs.iter().any(|program| program.components.contains(&pid)).then_some(pid)
-    };
-    let middle = packets.len() / 2;
-    let place = packets.windows(2).skip(middle).position(|pair| match pair {
-        [a, b] => {
-            let (a, b) = (component(a), component(b));
-            a.is_some() && b.is_some() && a != b
-        }
-        _ => false,
-    });
-    if let Some(place) = place {
-        packets.swap(middle + place, middle + place + 1);
-    }
 }
 
 /// Why a stream was not packaged.
@@ -243,7 +174,7 @@ pub enum PackageError {
     /// The files, or an ECM that cannot be made.
     Ecm(EcmError),
     /// An EMM that cannot be made.
-    Emm(EmmError),
+    Emm(CarouselError),
     /// The CAT cannot be built.
     Cat(EncodeError),
     /// A service without a component that carries PES packets.
@@ -276,8 +207,8 @@ impl From<EcmError> for PackageError {
     }
 }
 
-impl From<EmmError> for PackageError {
-    fn from(error: EmmError) -> Self {
+impl From<CarouselError> for PackageError {
+    fn from(error: CarouselError) -> Self {
         Self::Emm(error)
     }
 }

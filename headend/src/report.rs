@@ -157,8 +157,15 @@ pub struct Tally {
     pub too_short: usize,
     /// Without a payload.
     pub no_payload: usize,
-    /// Left in clear by a fault.
-    pub left_clear: usize,
+}
+
+impl Service {
+    /// What its crypto periods say of their control words' leads, all in all.
+    pub fn sum_up_leads(&mut self) {
+        let leads = self.crypto_periods.iter().skip(1).map(|period| period.next_lead_ms);
+        self.worst_next_lead_ms = leads.clone().flatten().min();
+        self.never_announced = leads.filter(Option::is_none).count();
+    }
 }
 
 impl Report {
@@ -201,10 +208,7 @@ impl Report {
         let (worst_interval_ms, mean_interval_ms) = intervals(&at);
         let crypto_periods: Vec<CryptoPeriod> =
             (0..place.periods.count()).map(|period| crypto_period(lane, period, place)).collect();
-        let leads = crypto_periods.iter().skip(1).map(|period| period.next_lead_ms);
-        let worst_next_lead_ms = leads.clone().flatten().min();
-        let never_announced = leads.filter(Option::is_none).count();
-        self.services.push(Service {
+        let mut service = Service {
             name: service.name.clone(),
             service: service.service,
             algorithm: service.scrambling.algorithm().to_string(),
@@ -213,10 +217,10 @@ impl Report {
             scrambled: tally.scrambled,
             too_short: tally.too_short,
             no_payload: tally.no_payload,
-            left_clear: tally.left_clear,
+            left_clear: 0,
             crypto_periods,
-            worst_next_lead_ms,
-            never_announced,
+            worst_next_lead_ms: None,
+            never_announced: 0,
             ecm: Ecm {
                 count: at.len(),
                 first_ms: at.first().copied().map(milliseconds),
@@ -226,7 +230,9 @@ impl Report {
                 at_ms: at.iter().copied().map(milliseconds).collect(),
                 offer_packets: lane.offers.clone(),
             },
-        });
+        };
+        service.sum_up_leads();
+        self.services.push(service);
     }
 
     /// The EMMs on air.
@@ -249,7 +255,7 @@ impl Report {
 fn crypto_period(lane: &EcmLane<'_>, period: usize, place: Place<'_>) -> CryptoPeriod {
     let packets = place.periods.packets(period);
     let start = place.time.ticks(packets.start);
-    let ahead = lane.sent.iter().find(|sent| lane.maker.announces(sent.period, period));
+    let ahead = lane.sent.iter().find(|sent| sent.period == period || sent.period + 1 == period);
     CryptoPeriod {
         number: place.periods.number(period),
         parity: match place.periods.parity(period) {

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The jobs of the command line: files in, files out, a line of text for the engineer.
 
+use crate::carousel::entries::CarouselError;
 use crate::cli;
-use crate::emm::{EmmError, EmmMaker, Occasion};
+use crate::emm::{EmmError, Senders};
 use crate::fault::Faults;
 use crate::files::FileError;
-use crate::files::message::Message;
 use crate::files::operator::Operator;
 use crate::files::schedule::Schedule;
 use crate::inspect;
-use crate::package::{self, PackageError};
+use crate::message::Message;
+use crate::message::kind::Occasion;
+use crate::package::PackageError;
 use crate::pairing;
 use crate::psi::PsiError;
 use crate::report::Report;
+use crate::sabotage;
 use crate::stream::{ReadError, Stream};
 use crate::verify::state::State;
 use crate::verify::{self, Carried, Ground, VerifyError};
@@ -29,7 +32,7 @@ pub fn package(args: &cli::Package) -> Result<String, Error> {
     let schedule = Schedule::read(&args.schedule)?;
     let operator = Operator::read(&args.operator)?;
     let mut stream = Stream::read(&args.input)?;
-    let report = package::package(&mut stream, &schedule, &operator, Faults(&args.faults))
+    let report = sabotage::package(&mut stream, &schedule, &operator, Faults(&args.faults))
         .map_err(|error| match error {
             PackageError::Emm(error) => Error::Schedule(args.schedule.clone(), error),
             error => Error::Package(args.input.clone(), error),
@@ -93,12 +96,9 @@ pub fn pair(args: &cli::Pair) -> Result<String, Error> {
             Some(table)
         }
     };
-    let maker = EmmMaker::new(&operator);
-    let folder = Path::new("");
-    let occasion = Occasion { sequence: 0, time: CasTime::new(0), folder };
-    let (card, stb) = (args.card, args.stb);
-    let card_half = maker.section(&Message::Pair { card, stb }, occasion)?;
-    let box_half = maker.section(&Message::BoxPair { card, stb }, occasion)?;
+    let senders = Senders::new(&operator);
+    let card_half = senders.card_half(args.card, args.stb)?;
+    let box_half = senders.box_half(args.card, args.stb)?;
     std::fs::create_dir_all(&args.out).map_err(|error| Error::Write(args.out.clone(), error))?;
     let mut text = String::new();
     for (name, section) in [("card-pair.emm", &card_half), ("box-pair.section", &box_half)] {
@@ -122,8 +122,7 @@ pub fn emm(args: &cli::Emm) -> Result<String, Error> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let time = i64::try_from(now).ok().and_then(CasTime::from_unix).unwrap_or_default();
     let folder = args.message.parent().unwrap_or(Path::new(""));
-    let section =
-        EmmMaker::new(&operator).section(&message, Occasion { sequence, time, folder })?;
+    let section = message.section(Senders::new(&operator), Occasion { sequence, time, folder })?;
     write(&args.out, &section)?;
     let number =
         if message.takes_number() { format!(", number {sequence}") } else { String::new() };
@@ -194,7 +193,7 @@ pub enum Error {
     /// The source stream's content.
     Package(PathBuf, PackageError),
     /// An entry of the schedule's carousel.
-    Schedule(PathBuf, EmmError),
+    Schedule(PathBuf, CarouselError),
     /// A stream that cannot be shown.
     Inspect(PathBuf, PsiError),
     /// A message.

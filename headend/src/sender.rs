@@ -1,29 +1,70 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Who speaks in a message: the key that it is sealed under, and the header that names it.
+//! An EMM out of plain values: a key, whom it reaches, a number and a command. No file, no schedule
+//! and no clock, so that a server which is asked for EMMs makes them here too.
 
+use cam_types::{Epoch, OperatorId};
 use ecm_emm::EncodeError;
-use ecm_emm::emm::{EmmCommand, EmmHeader, seal};
-use ecm_emm::keys::KeyMaterial;
+use ecm_emm::emm::{Address, EmmCommand, EmmHeader, seal, seal_signed};
+use ecm_emm::keys::{KeyContext, KeyMaterial, Role};
 use ecm_emm::suite::{SealKey, WrappedKey};
+use p256::ecdsa::signature::hazmat::PrehashSigner;
+use p256::ecdsa::{Signature, SigningKey};
+use std::slice;
 
-/// A key of the operator's with the header of a message under it.
+/// A key of the operator's, and the cards that have it.
 pub struct Sender {
-    /// Whom it reaches, and by which key.
-    pub header: EmmHeader,
-    /// What its commands are sealed under.
+    /// Whose key it is.
+    pub operator: OperatorId,
+    /// Whom its messages are for.
+    pub address: Address,
+    /// What the key is for.
+    pub role: Role,
+    /// Its generation.
+    pub epoch: Epoch,
+    /// What the commands are sealed under.
     pub key: SealKey,
 }
 
 impl Sender {
-    /// A key inside this sender's message.
-    pub fn wrap(&self, key: &KeyMaterial) -> WrappedKey {
-        self.key.wrap(&self.header.key_context(), key)
+    /// What this sender's message begins with.
+    pub const fn header(&self, sequence: u32) -> EmmHeader {
+        EmmHeader {
+            address: self.address,
+            suite: self.key.suite(),
+            operator: self.operator,
+            role: self.role,
+            epoch: self.epoch,
+            seq: sequence,
+        }
     }
 
-    /// The section of one command.
-    pub fn seal(&self, command: &EmmCommand) -> Result<Vec<u8>, EncodeError> {
+    /// A key inside this sender's message.
+    pub fn wrap(&self, key: &KeyMaterial) -> WrappedKey {
+        self.key.wrap(&KeyContext::new(self.role, self.operator, self.epoch), key)
+    }
+
+    /// The section of one command; the number of a TIME_SYNC is 0.
+    pub fn section(&self, sequence: u32, command: &EmmCommand) -> Result<Vec<u8>, EncodeError> {
         let mut section = Vec::new();
-        seal(&self.header, std::slice::from_ref(command), &self.key, &mut section)?;
+        seal(&self.header(sequence), slice::from_ref(command), &self.key, &mut section)?;
+        Ok(section)
+    }
+
+    /// The same for all cards, with the operator's signature.
+    pub fn signed_section(
+        &self,
+        sequence: u32,
+        command: &EmmCommand,
+        signing: &SigningKey,
+    ) -> Result<Vec<u8>, EncodeError> {
+        let sign = |digest: &[u8; 32]| {
+            let signature: Result<Signature, _> = signing.sign_prehash(digest);
+            // Nothing verifies under zeros: a signature that could not be made is refused by cards.
+            signature.map_or([0; 64], |signature| signature.to_bytes().into())
+        };
+        let (header, commands) = (self.header(sequence), slice::from_ref(command));
+        let mut section = Vec::new();
+        seal_signed(&header, commands, sign, &self.key, &mut section)?;
         Ok(section)
     }
 }

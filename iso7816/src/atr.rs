@@ -13,7 +13,7 @@ mod warnings;
 pub use warnings::AtrWarnings;
 
 use crate::etu::{Convention, clock_rate_conversion, rate_adjustment};
-use crate::t1::{Edc, T1Params};
+use crate::t1::{Edc, INITIAL_IFS, T1Params};
 use core::fmt;
 
 /// What an answer to reset says, checked.
@@ -390,9 +390,9 @@ pub struct AtrPolicy {
 
 impl AtrPolicy {
     /// By the letter of the standard.
-    pub const STRICT: Self = Self { tolerate: AtrWarnings::NONE, reserved_ifsc: 32 };
+    pub const STRICT: Self = Self { tolerate: AtrWarnings::NONE, reserved_ifsc: INITIAL_IFS };
     /// Everything that real pay-TV cards do.
-    pub const TOLERANT: Self = Self { tolerate: AtrWarnings::ALL, reserved_ifsc: 32 };
+    pub const TOLERANT: Self = Self { tolerate: AtrWarnings::ALL, reserved_ifsc: INITIAL_IFS };
 }
 
 impl Default for AtrPolicy {

@@ -3,7 +3,21 @@
 //!
 //! Normative references:
 //!  - ISO/IEC 7816-3:2006 clauses 7 and 8.3 (tables 7 and 8), 10.2 (WT), 11.4.3 (CWT, BWT, BGT)
+use core::ops::RangeInclusive;
 use core::time::Duration;
+
+/// The clock in Hz that readers usually give a card: the crystal of the NTSC colour carrier, 9622
+/// bit/s at F 372. It is taken where a reader does not say.
+pub const USUAL_CLOCK_HZ: u32 = 3_579_545;
+
+/// The clock in Hz that a GemPC Twin gives its card.
+pub const GEMPC_CLOCK_HZ: u32 = 4_000_000;
+
+/// The clocks in Hz that a reader may be said to have; beyond them somebody has mistaken the unit.
+pub const CLOCKS_HZ: RangeInclusive<u32> = 1_000_000..=20_000_000;
+
+/// The highest bit rate of a reader that does not say.
+pub const USUAL_MAX_BAUD: u32 = 1_000_000;
 
 /// The clock rate conversion integer F and the highest clock frequency in Hz for FI; `None` for a
 /// reserved code.

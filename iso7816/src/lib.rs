@@ -2,7 +2,7 @@
 //! The contact interface of a card: APDU, answer to reset, PPS, T=0, T=1 and T=14 as machines
 //! without a port or a clock.
 //!
-//! - [`apdu`] has commands, responses and status words, with short and extended lengths; [`atr`]
+//! - [`apdu`] has commands and responses, with short and extended lengths; [`atr`]
 //!   the answer to reset, strictly or tolerantly; [`pps`] the agreement on another rate; [`etu`]
 //!   what all times are counted in.
 //! - [`t0`], [`t1`] and [`t14`] are the host's ends of the three protocols. The block codec of T=1
@@ -27,7 +27,7 @@
 //! use hex_literal::hex;
 //! use iso7816::atr::{Atr, AtrPolicy};
 //! use iso7816::emv::Profile;
-//! use iso7816::etu::LineParams;
+//! use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 //! use iso7816::t1::{Block, Edc, Input, Output, T1};
 //!
 //! // What the card said to its reset: T=1, information fields of 32 octets, LRC.
@@ -36,7 +36,7 @@
 //!
 //! let latency = Duration::from_millis(20);
 //! let mut t1 = T1::new(264, 264, latency, 32, Profile::Iso);
-//! t1.reset(LineParams::initial(3_579_545), atr.t1());
+//! t1.reset(LineParams::initial(USUAL_CLOCK_HZ), atr.t1());
 //!
 //! // The driver: what the card has to say, and what time it is.
 //! let mut from_card: Option<Vec<u8>> = None;

@@ -20,9 +20,12 @@ mod procedure;
 pub use doors::{Input, Output, T0Error, T0Policy};
 
 use crate::apdu::{ApduError, Lengths, StatusWord};
-use crate::etu::LineParams;
+use crate::etu::{LineParams, USUAL_CLOCK_HZ};
 use alloc::vec::Vec;
 use cam_types::Instant;
+use cam_types::interindustry::{
+    INS_CHANGE_REFERENCE_DATA, INS_ENVELOPE, INS_GET_RESPONSE, INS_VERIFY,
+};
 use core::fmt;
 use core::mem;
 use core::ops::Range;
@@ -34,10 +37,7 @@ use zeroize::Zeroize;
 const SILENCE: u64 = 24;
 
 /// VERIFY and CHANGE REFERENCE DATA count tries: they are never sent a second time.
-const NEVER_AGAIN: [u8; 2] = [0x20, 0x24];
-/// INS of GET RESPONSE and ENVELOPE (ISO/IEC 7816-4).
-const GET_RESPONSE: u8 = 0xC0;
-const ENVELOPE: u8 = 0xC2;
+const NEVER_AGAIN: [u8; 2] = [INS_VERIFY, INS_CHANGE_REFERENCE_DATA];
 /// Octets of data that one TPDU carries.
 const MAX_DATA: usize = 255;
 /// Octets of answer that one TPDU brings.
@@ -131,7 +131,7 @@ impl T0 {
         policy: T0Policy,
     ) -> Self {
         Self {
-            line: LineParams::initial(3_579_545),
+            line: LineParams::initial(USUAL_CLOCK_HZ),
             wt: Duration::from_secs(1),
             latency,
             policy,
@@ -256,7 +256,7 @@ impl T0 {
     fn envelope(&mut self, now: Instant, from: usize) {
         self.data = from..self.command.len().min(from + MAX_DATA);
         let outgoing = self.data.len();
-        let header = [self.transport_class(), ENVELOPE, 0, 0, p3_octet(outgoing)];
+        let header = [self.transport_class(), INS_ENVELOPE, 0, 0, p3_octet(outgoing)];
         self.send_header(now, Tpdu { header, outgoing, kind: Kind::Envelope, ..Tpdu::default() });
     }
 
@@ -360,8 +360,8 @@ impl T0 {
     /// SW2 again: where that is no procedure byte of the next header, it fails the exchange then.
     fn goes_on_after(&self, sw: StatusWord) -> bool {
         let ins = match self.next(sw) {
-            Next::GetResponse(_) => GET_RESPONSE,
-            Next::Envelope(_) => ENVELOPE,
+            Next::GetResponse(_) => INS_GET_RESPONSE,
+            Next::Envelope(_) => INS_ENVELOPE,
             Next::Correct(_) => self.tpdu.header[1],
             Next::Over => return false,
         };
@@ -457,7 +457,7 @@ impl T0 {
     }
 
     fn get_response(&mut self, now: Instant, incoming: usize) {
-        let header = [self.transport_class(), GET_RESPONSE, 0, 0, p3_octet(incoming)];
+        let header = [self.transport_class(), INS_GET_RESPONSE, 0, 0, p3_octet(incoming)];
         self.send_header(
             now,
             Tpdu { header, incoming, kind: Kind::GetResponse, ..Tpdu::default() },

@@ -9,6 +9,9 @@ pub use block::{Block, BlockError, Edc, Fault, MAX_BLOCK, Supervisory};
 pub use doors::{Input, Output, T1Error};
 pub use machine::T1;
 
+/// The size of information fields, either way, until another is told (ISO/IEC 7816-3, 11.4.2).
+pub const INITIAL_IFS: u8 = 32;
+
 /// What a card says about T=1 in its answer to reset.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct T1Params {
@@ -24,6 +27,6 @@ pub struct T1Params {
 
 impl Default for T1Params {
     fn default() -> Self {
-        Self { ifsc: 32, bwi: 4, cwi: 13, edc: Edc::Lrc }
+        Self { ifsc: INITIAL_IFS, bwi: 4, cwi: 13, edc: Edc::Lrc }
     }
 }

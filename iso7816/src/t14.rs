@@ -9,7 +9,7 @@
 //!
 //! Heads up: nothing in the frame asks for a repetition, so whatever is wrong fails the exchange.
 use crate::apdu::ApduError;
-use crate::etu::LineParams;
+use crate::etu::{LineParams, USUAL_CLOCK_HZ};
 use alloc::vec::Vec;
 use cam_types::Instant;
 use core::fmt;
@@ -123,7 +123,7 @@ impl T14 {
     /// A machine for any command; [`T14::reset`] sets it to a card.
     pub fn new(latency: Duration) -> Self {
         Self {
-            line: LineParams::initial(3_579_545),
+            line: LineParams::initial(USUAL_CLOCK_HZ),
             wt: Duration::from_secs(1),
             latency,
             state: State::Idle,

@@ -6,7 +6,7 @@ use cam_types::Instant;
 use hex_literal::hex;
 use iso7816::apdu::ApduError;
 use iso7816::atr::AtrError;
-use iso7816::etu::{Convention, LineParams};
+use iso7816::etu::{Convention, LineParams, USUAL_CLOCK_HZ};
 use iso7816::line::{CardLine, Cause, Gone, Input, Output, Policy, Reset};
 use moments::{MOMENTS, first};
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Negotiable, TA1 18, N 255, T=1, IFSC 254, BWI 1, CWI 5.
 const ATR: [u8; 14] = hex!("3B D6 18 FF 81 31 FE 15 53 54 42 43 41 4D");
-const CLOCK: u32 = 3_579_545;
+const CLOCK: u32 = USUAL_CLOCK_HZ;
 
 fn with_tck(atr: &[u8]) -> Vec<u8> {
     let tck = atr[1..].iter().fold(0, |sum, octet| sum ^ octet);

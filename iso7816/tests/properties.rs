@@ -6,7 +6,7 @@ use cam_types::Instant;
 use hex_literal::hex;
 use iso7816::atr::{Atr, AtrPolicy, AtrWarnings, Expect};
 use iso7816::emv::Profile;
-use iso7816::etu::LineParams;
+use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 use iso7816::line::{CardLine, Input, Output, Policy};
 use iso7816::pps::Pps;
 use iso7816::t0::{self, T0, T0Policy};
@@ -15,7 +15,7 @@ use iso7816::t14::{self, T14};
 use proptest::prelude::*;
 use std::time::Duration;
 
-const CLOCK: u32 = 3_579_545;
+const CLOCK: u32 = USUAL_CLOCK_HZ;
 const LATENCY: Duration = Duration::from_millis(40);
 
 /// What the card does next.

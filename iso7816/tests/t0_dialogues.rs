@@ -8,7 +8,7 @@
 use cam_types::Instant;
 use iso7816::apdu::Lengths;
 use iso7816::emv::Profile;
-use iso7816::etu::LineParams;
+use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 use iso7816::t0::{Input, Output, T0, T0Policy};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -40,7 +40,7 @@ struct Rig {
 
 impl Rig {
     fn new(policy: T0Policy) -> Self {
-        let line = LineParams::initial(3_579_545);
+        let line = LineParams::initial(USUAL_CLOCK_HZ);
         let latency = Duration::from_millis(40);
         let mut machine = T0::new(Lengths::MAX_COMMAND, LIMIT, latency, policy);
         machine.reset(line, line.wt(10, 372));

@@ -6,11 +6,12 @@
 
 use crate::clock;
 use crate::events::{EventQueue, Notice};
-use crate::ring::{MAX_SECTION, OfferError, SectionReceiver, SectionSender, section_ring};
+use crate::ring::{OfferError, SectionReceiver, SectionSender, section_ring};
 use crate::sys::Waker;
 use crate::tasks::{Task, Tasks};
 use cam_core::{Engine, Input, PinAnswer, Ticket};
 use cam_types::{Instant, Pid};
+use ecm_emm::section::MAX_SECTION;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};

@@ -13,6 +13,8 @@ use crate::storage::Storage;
 use crate::tasks::Task;
 use cam_core::{Absence, ControlWords, Event, Handover, Input, SessionId};
 use cam_types::Instant;
+use ecm_emm::card::INS_ECM;
+use ecm_emm::section::MAX_SECTION;
 use iso7816::line::{self, Cause, Gone, LineError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -65,8 +67,6 @@ impl Driver {
     const LOOK_PERIOD: Duration = Duration::from_millis(100);
     /// How soon the waker is looked at again while the reader itself is gone.
     const LOST_PERIOD: Duration = Duration::from_millis(100);
-    /// The ECM command (`docs/spec/card.md`). Wrapped or not, it stands in clear.
-    const INS_ECM: u8 = 0x34;
 
     /// Puts everything together. Nothing runs until [`Driver::run`] or [`Driver::turn`]. `opener`
     /// is for a reader that was lost.
@@ -95,7 +95,7 @@ impl Driver {
             keyed: BTreeSet::new(),
             periods: PeriodMeter::default(),
             refusals: Refusals::default(),
-            section: Vec::with_capacity(crate::ring::MAX_SECTION),
+            section: Vec::with_capacity(MAX_SECTION),
             line_octets: (0, 0),
         }
     }
@@ -166,7 +166,8 @@ impl Driver {
                 }
                 Task::Command { apdu, patience } => {
                     self.count_octets();
-                    let ecm = apdu.get(1) == Some(&Self::INS_ECM);
+                    // Under secure messaging too the instruction stands in clear.
+                    let ecm = apdu.get(1) == Some(&INS_ECM);
                     self.exchange = Exchange::Command { ecm };
                     self.feed_line(line::Input::Command { apdu: &apdu, patience });
                     self.cam.with_tasks(|tasks| tasks.give_back(apdu));

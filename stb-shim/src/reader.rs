@@ -8,7 +8,7 @@
 use crate::sys::Waker;
 use crate::url::UrlError;
 use cam_types::Instant;
-use iso7816::etu::LineParams;
+use iso7816::etu::{LineParams, USUAL_CLOCK_HZ, USUAL_MAX_BAUD};
 use iso7816::line::{self, Gone, Level, Policy, Reset};
 use std::fmt;
 use std::io;
@@ -109,9 +109,9 @@ impl Capabilities {
         reset: true,
         power: true,
         detect: true,
-        clock_hz: 3_579_545,
+        clock_hz: USUAL_CLOCK_HZ,
         baud_base: None,
-        max_baud: 1_000_000,
+        max_baud: USUAL_MAX_BAUD,
         level: Level::Apdu,
         latency: Latency::Fixed,
     };

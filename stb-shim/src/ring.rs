@@ -2,11 +2,8 @@
 //! Sections on their way from a demultiplexer's thread to the card thread, without waiting.
 
 use cam_types::Pid;
+use ecm_emm::section::MAX_SECTION;
 use rtrb::{Consumer, Producer, RingBuffer};
-
-/// The longest section that there is: three octets of header and a section_length of 4093
-/// (ISO/IEC 13818-1 §2.4.4.11).
-pub const MAX_SECTION: usize = 4096;
 
 /// In the ring a section stands behind its PID and its length.
 const HEADER: usize = 4;

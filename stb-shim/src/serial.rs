@@ -12,7 +12,7 @@ use crate::reader::{Capabilities, Latency, Presence, Reader, ReaderError, Receiv
 use crate::sys::{Mode, Parity, Waker};
 use crate::url::Url;
 use cam_types::Instant;
-use iso7816::etu::{Convention, LineParams};
+use iso7816::etu::{Convention, LineParams, USUAL_MAX_BAUD};
 use iso7816::line::{Level, Reset};
 use std::thread;
 use std::time::Duration;
@@ -202,7 +202,7 @@ impl Reader for SerialReader {
             detect: self.detect.is_some(),
             clock_hz: self.clock_hz,
             baud_base: self.baud_base,
-            max_baud: 1_000_000,
+            max_baud: USUAL_MAX_BAUD,
             level: Level::Characters,
             latency: self.latency,
         }

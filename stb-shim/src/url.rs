@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The address of a reader: `SCHEME:PATH?name=value&name=value`.
+use iso7816::etu::CLOCKS_HZ;
 use std::fmt;
 
 /// A reader's address in its parts.
@@ -34,7 +35,7 @@ impl<'a> Url<'a> {
 
     /// The card's clock in Hz, which several kinds of reader let one say.
     pub fn clock(&self, value: &str) -> Result<u32, UrlError> {
-        let hz = value.parse().ok().filter(|hz| (1_000_000..=20_000_000).contains(hz));
+        let hz = value.parse().ok().filter(|hz| CLOCKS_HZ.contains(hz));
         hz.ok_or_else(|| self.wrong("clock", value, "1000000 to 20000000 Hz"))
     }
 

@@ -2,7 +2,7 @@
 //! The serial reader against a pseudo terminal with a small card behind it.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-use iso7816::etu::{Convention, LineParams};
+use iso7816::etu::{Convention, LineParams, USUAL_CLOCK_HZ};
 use iso7816::line::{CardLine, Cause, Input, Output, Policy, Reset};
 use iso7816::pps::Pps;
 use iso7816::t1::{Block, Edc, Supervisory};
@@ -352,7 +352,7 @@ fn a_long_guard_time_is_kept() {
     let socket = Socket::new(Echo::None, Convention::Direct);
     let mut reader = socket.open("");
     reader.activate(Reset::Cold).unwrap();
-    let params = LineParams { guard_etu: 50, ..LineParams::initial(3_579_545) };
+    let params = LineParams { guard_etu: 50, ..LineParams::initial(USUAL_CLOCK_HZ) };
     reader.configure(&params).unwrap();
     let before = clock::now();
     reader.send(&[0x00, 0xC1, 0x01]).unwrap();

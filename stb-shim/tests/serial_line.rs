@@ -3,7 +3,7 @@
 //! port.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-use iso7816::etu::LineParams;
+use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 use iso7816::line::{CardLine, Cause, Input, Output, Policy, Reset};
 use serialport::{SerialPort, StopBits, TTYPort};
 use stb_shim::clock;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const CLOCK: u32 = 3_579_545;
+const CLOCK: u32 = USUAL_CLOCK_HZ;
 
 /// Both ends of a pseudo terminal; the reader opens the slave by its path.
 struct Port {

@@ -265,8 +265,10 @@ static void forked(void)
 static void results(void)
 {
     stbcam_error_t error = {.struct_size = sizeof error};
-    CHECK_TRUE(stbcam_version() == 0x010000);
-    CHECK_TRUE(strcmp(stbcam_version_string(), "1.0.0") == 0);
+    char version[16];
+    snprintf(version, sizeof version, "%d.%d.%d", STBCAM_VERSION_MAJOR, STBCAM_VERSION_MINOR, STBCAM_VERSION_PATCH);
+    CHECK_TRUE(stbcam_version() == (STBCAM_VERSION_MAJOR << 16 | STBCAM_VERSION_MINOR << 8 | STBCAM_VERSION_PATCH));
+    CHECK_TRUE(strcmp(stbcam_version_string(), version) == 0);
     CHECK_TRUE(stbcam_features() & STBCAM_FEATURE_READER_SERIAL);
     for (int32_t result = 10; result > -100; result--)
         CHECK_TRUE(stbcam_strerror(result) && stbcam_strerror(result)[0]);

@@ -9,8 +9,8 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be measured ends the measuring")]
 #![allow(clippy::print_stdout, reason = "the figures go there")]
 
-use cam_types::Instant;
-use ecm_emm::card::{AID_CAS, INS_ECM};
+use cam_types::{Aid, Instant};
+use ecm_emm::card::INS_ECM;
 use std::cell::RefCell;
 use std::path::PathBuf;
 use system_tests::demo::{NOON, Stb, card, news};
@@ -52,7 +52,9 @@ fn start(profile: &Profile) {
     let characters = atr.len();
     let mut line = PacedLine::new(atr, |apdu| card.borrow_mut().transmit(apdu).unwrap());
     let ready = line.activate().as_micros();
-    let select = [&[0x00, 0xA4, 0x04, 0x00, AID_CAS.len() as u8], &AID_CAS[..], &[0x00]].concat();
+    let select =
+        [&[0x00, 0xA4, 0x04, 0x00, Aid::CAS.octets().len() as u8], Aid::CAS.octets(), &[0x00]]
+            .concat();
     let (response, _) = line.command(&select);
     assert_eq!(response.last_chunk(), Some(&[0x90, 0x00]));
     let first = line.now().since(Instant::default()).as_micros();

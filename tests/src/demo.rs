@@ -4,8 +4,8 @@
 use crate::entropy::Sevens;
 use cam_core::Config;
 use cam_types::{
-    CasTime, ChannelId, ControlWord, Epoch, EventId, Fen, Key, OperatorId, PackageId, Pseudonym,
-    Secret, Slot, StbId, TerminalId, TerminalSequence,
+    Aid, CasTime, ChannelId, ControlWord, Epoch, EventId, Fen, Key, OperatorId, PackageId,
+    Pseudonym, Secret, Slot, StbId, TerminalId, TerminalSequence,
 };
 use ecm_emm::box_emm::{self, BoxCommand, BoxHeader, BoxPairing};
 use ecm_emm::card::{
@@ -130,7 +130,7 @@ impl Stb {
     }
 
     pub fn with_keys(card: &mut Card, kvn: u8, k_pair: &Key, stb: StbId) -> Result<Self, ScpError> {
-        assert_eq!(select(card, &ecm_emm::card::AID_CAS), 0x9000);
+        assert_eq!(select(card, Aid::CAS.octets()), 0x9000);
         let initialize = Initialize::new(pairing_keys(k_pair, stb), kvn, *b"hostrand");
         let (answer, sw) = send(card, &initialize.command());
         if sw != 0x9000 {
@@ -213,7 +213,7 @@ impl Stb {
 
 /// CAS INFO in clear. Selects the application, which ends a session.
 pub fn info(card: &mut Card) -> CardInfo {
-    select(card, &ecm_emm::card::AID_CAS);
+    select(card, Aid::CAS.octets());
     let (data, sw) = send(card, &[0x80, INS_INFO, 0, 0, 0]);
     assert_eq!(sw, 0x9000);
     CardInfo::parse(&data).unwrap()

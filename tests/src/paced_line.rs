@@ -5,7 +5,7 @@
 //! beside the card's delay after reset is the line's, or a wait that one of the ends decided on.
 
 use cam_types::Instant;
-use iso7816::etu::LineParams;
+use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 use iso7816::line as terminal;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use vreader::line as card;
 use vreader::pace::{Pace, Tempo};
 use vreader::record::{Party, Recorder};
 
-pub const CLOCK_HZ: u32 = 3_579_545;
+pub const CLOCK_HZ: u32 = USUAL_CLOCK_HZ;
 /// The first character of the answer to reset comes so many clock cycles after reset is released;
 /// the standard lets a card take 400 to 40,000 (6.2.1).
 pub const ANSWER_AFTER: u64 = 400;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A terminal's end of the line and a card's on one wire, in virtual time, with one fault on it.
 use cam_types::Instant;
-use iso7816::etu::{Convention, LineParams};
+use iso7816::etu::{Convention, LineParams, USUAL_CLOCK_HZ};
 use iso7816::line::{CardLine, Input, LineError, Output, Policy};
 use std::collections::VecDeque;
 use std::time::Duration;
 use vcard::Card;
 use vreader::line;
 
-pub const CLOCK: u32 = 3_579_545;
+pub const CLOCK: u32 = USUAL_CLOCK_HZ;
 /// How long the card takes for anything, in etu: so long that an octet more reaches it.
 const THINKING: u64 = 30;
 

@@ -5,6 +5,7 @@
 use cam_types::Instant;
 use hex_literal::hex;
 use iso7816::apdu::Command;
+use iso7816::etu::GEMPC_CLOCK_HZ;
 use iso7816::line as terminal;
 use iso7816::line::{Gone, Level};
 use stb_shim::gempc::host::{Host, Input, Output};
@@ -14,7 +15,7 @@ use vcard::atr;
 use vreader::gempc::{self, GemPc, Presence};
 use vreader::line as card;
 
-const CLOCK_HZ: u32 = 4_000_000;
+const CLOCK_HZ: u32 = GEMPC_CLOCK_HZ;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Way {

@@ -4,13 +4,13 @@
 use cam_types::Instant;
 use hex_literal::hex;
 use iso7816::apdu::Command;
-use iso7816::etu::LineParams;
+use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 use iso7816::line as terminal;
 use std::collections::VecDeque;
 use vcard::atr;
 use vreader::line as card;
 
-const CLOCK_HZ: u32 = 3_579_545;
+const CLOCK_HZ: u32 = USUAL_CLOCK_HZ;
 
 /// What happens to one octet on the line, counted from the first after the answer to reset.
 #[derive(Clone, Copy, Debug)]

@@ -3,16 +3,11 @@
 
 use iso7816::apdu::StatusWord;
 
-/// The offset is behind the end of the file.
-pub(crate) const OUT_OF_FILE: StatusWord = StatusWord(0x6B00);
-
 /// `le` octets from `offset` on; all that are left, if it does not say.
 pub(crate) fn read(file: &[u8], offset: usize, le: Option<u16>) -> Result<Vec<u8>, StatusWord> {
-    let rest = file.get(offset..).filter(|rest| !rest.is_empty()).ok_or(OUT_OF_FILE)?;
+    let rest = file.get(offset..).filter(|rest| !rest.is_empty()).ok_or(StatusWord::OUT_OF_FILE)?;
     match le.map_or(256, usize::from) {
         256 => Ok(rest.to_vec()),
-        le => {
-            rest.get(..le).map(<[u8]>::to_vec).ok_or(StatusWord(0x6C00 | rest.len() as u16 & 0xFF))
-        }
+        le => rest.get(..le).map(<[u8]>::to_vec).ok_or(StatusWord::with_right_length(rest.len())),
     }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The card as a reader sees it: power, APDUs, and the bench's view of what is inside.
 
-use crate::aid::Aid;
 use crate::atr;
 use crate::cos::Cos;
 use crate::factory;
@@ -14,7 +13,8 @@ use crate::psam;
 use crate::random::Random;
 use crate::stop::Stop;
 use crate::vault::{self, Unusable, Vault};
-use cam_types::DecodeError;
+use cam_types::interindustry::INS_SELECT;
+use cam_types::{Aid, DecodeError, StatusWord};
 use ecm_emm::card::{EmmOutcome, EmmResult, INS_EMM};
 use std::fmt;
 use std::io;
@@ -215,7 +215,7 @@ impl Card {
 
     /// An EMM from the factory, outside of any session.
     fn factory_emm(&mut self, section: &[u8]) -> Option<EmmResult> {
-        let mut select = vec![0x00, 0xA4, 0x04, 0x00];
+        let mut select = vec![0x00, INS_SELECT, 0x04, 0x00];
         let aid = Aid::CAS.octets();
         select.push(aid.len() as u8);
         select.extend_from_slice(aid);
@@ -224,7 +224,7 @@ impl Card {
         apdu.extend_from_slice(section);
         let response = self.transmit(&apdu).ok()?;
         let (data, sw) = response.split_last_chunk::<2>()?;
-        (*sw == [0x90, 0x00]).then(|| EmmResult::parse(data).ok()).flatten()
+        (*sw == StatusWord::OK.to_be_bytes()).then(|| EmmResult::parse(data).ok()).flatten()
     }
 }
 

@@ -15,6 +15,7 @@ mod purchase;
 mod receipt;
 mod report;
 pub(crate) mod rights;
+pub(crate) mod sabotage;
 pub(crate) mod sharing;
 pub(crate) mod store;
 mod time;
@@ -116,7 +117,7 @@ impl Cas<'_> {
         let tries = match verdict {
             Verdict::Right => pin::tries(self.vault, Context::CAS)?,
             Verdict::Wrong(tries) => tries,
-            Verdict::Blocked => return Err(StatusWord::BLOCKED.into()),
+            Verdict::Blocked => return Err(StatusWord::PIN_BLOCKED.into()),
         };
         Ok(PinAnswer { right: verdict == Verdict::Right, tries })
     }

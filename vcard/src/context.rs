@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! On whose behalf code runs, which is what the firewall and every shareable interface look at.
 
-use crate::aid::Aid;
+use cam_types::Aid;
 
 /// On whose behalf code runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

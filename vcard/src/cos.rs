@@ -8,8 +8,7 @@
 
 mod channel;
 
-use crate::aid::Aid;
-use crate::cas::{Cas, CasRam};
+use crate::cas::{Cas, CasRam, sabotage};
 use crate::context::Context;
 use crate::interface::Interface;
 use crate::isd;
@@ -18,6 +17,8 @@ use crate::purse::{self, Purse, PurseRam};
 use crate::random::Random;
 use crate::stop::Stop;
 use crate::vault::Vault;
+use cam_types::Aid;
+use cam_types::interindustry::{INS_READ_BINARY, INS_SELECT};
 use channel::Channel;
 use ecm_emm::card::INS_EMM;
 use gp::scp03::{INS_EXTERNAL_AUTHENTICATE, INS_INITIALIZE_UPDATE};
@@ -144,9 +145,9 @@ impl Cos {
         let command = Command::parse(apdu).map_err(|_| StatusWord::WRONG_LENGTH)?;
         if command.cla & 0x03 != 0 {
             // Logical channels other than the basic one.
-            return Err(StatusWord(0x6881).into());
+            return Err(StatusWord::NO_CHANNEL.into());
         }
-        if (command.cla, command.ins) == (0x00, 0xA4) {
+        if (command.cla, command.ins) == (0x00, INS_SELECT) {
             return self.select(vault, random, &command).map(ok);
         }
         if self.interface == Interface::Contactless && self.selected != Selected::Purse {
@@ -202,10 +203,8 @@ impl Cos {
 
     /// CARD BLOCK leaves the issuer's domain alone.
     fn not_locked(vault: &Vault) -> Result<(), Stop> {
-        // ISO/IEC 7816-4: function not supported, which PBOC says of what is blocked.
-        const BLOCKED: StatusWord = StatusWord(0x6A81);
         let locked = vault.objects().issuer.get(Context::ISSUER)?.locked;
-        if locked { Err(BLOCKED.into()) } else { Ok(()) }
+        if locked { Err(StatusWord::APPLICATION_BLOCKED.into()) } else { Ok(()) }
     }
 
     fn end_session(&mut self) {
@@ -285,13 +284,14 @@ impl Cos {
     ) -> Result<Vec<u8>, Stop> {
         match self.selected {
             // The files of a secure module's root.
-            Selected::Issuer if (command.cla, command.ins) == (0x00, 0xB0) => {
+            Selected::Issuer if (command.cla, command.ins) == (0x00, INS_READ_BINARY) => {
                 psam::read_binary(vault, command)
             }
             Selected::Issuer => isd::process(vault, command),
             Selected::Psam => Psam { vault, ram: &mut self.psam }.process(command),
             Selected::Cas => {
-                let answer = Cas { vault, ram: &mut self.cas, pairing }.process(command);
+                let mut cas = Cas { vault, ram: &mut self.cas, pairing };
+                let answer = sabotage::process(&mut cas, command);
                 // UNPAIR or PAIR of the slot ends its session; the answer to this very command
                 // still goes out under it.
                 if command.ins == INS_EMM && pairing.is_none() && !self.channel.is_valid(vault) {

@@ -6,13 +6,13 @@
 //! `isd::lock`), which looks at the whole AID of its caller on every call; the runtime itself,
 //! which has no AID, is refused like any stranger.
 
-use crate::aid::Aid;
 use crate::cas::store::CasStore;
 use crate::context::{Context, Violation};
 use crate::isd::store::IssuerStore;
 use crate::pin::store::Pin;
 use crate::psam::store::PsamStore;
 use crate::purse::store::PurseStore;
+use cam_types::Aid;
 
 /// An object with its owner.
 #[derive(Clone)]

@@ -3,11 +3,12 @@
 
 pub(crate) mod store;
 
-use crate::aid::Aid;
 use crate::context::{Context, Violation};
 use crate::firewall::Objects;
 use crate::stop::Stop;
 use crate::vault::Vault;
+use cam_types::Aid;
+use cam_types::interindustry::INS_GET_DATA;
 use iso7816::apdu::{Command, StatusWord};
 use store::{FIRST_KVN, KeySet};
 
@@ -51,9 +52,9 @@ const CARD_RECOGNITION: &[u8] = &[
 pub(crate) fn process(vault: &Vault, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
     match (command.cla & 0x80, command.ins, command.p1, command.p2) {
         // GET DATA: card recognition data.
-        (_, 0xCA, 0x00, 0x66) => Ok(CARD_RECOGNITION.to_vec()),
+        (_, INS_GET_DATA, 0x00, 0x66) => Ok(CARD_RECOGNITION.to_vec()),
         // GET DATA: key information.
-        (_, 0xCA, 0x00, 0xE0) => {
+        (_, INS_GET_DATA, 0x00, 0xE0) => {
             let mut keys = Vec::new();
             for kvn in FIRST_KVN..FIRST_KVN + 3 {
                 if key_set(vault, kvn).is_ok() {
@@ -66,7 +67,7 @@ pub(crate) fn process(vault: &Vault, command: &Command<'_>) -> Result<Vec<u8>, S
             data.append(&mut keys);
             Ok(data)
         }
-        (_, 0xCA, ..) => Err(StatusWord::REFERENCE_NOT_FOUND.into()),
+        (_, INS_GET_DATA, ..) => Err(StatusWord::REFERENCE_NOT_FOUND.into()),
         _ => Err(StatusWord::UNKNOWN_INS.into()),
     }
 }

@@ -5,7 +5,6 @@
 //! It takes command APDUs and gives responses; what it can be put into is `vreader`.
 #![forbid(unsafe_code)]
 
-pub mod aid;
 pub mod atr;
 mod binary;
 pub mod card;

@@ -17,14 +17,16 @@ use crate::context::Context;
 use crate::persist::Guarded;
 use crate::stop::Stop;
 use crate::vault::Vault;
+use cam_types::interindustry::{INS_GET_DATA, INS_READ_BINARY};
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalSequence};
 use delivered::Delivered;
 use iso7816::apdu::{Command, StatusWord};
 use store::{KeyUse, PsamStore};
 use wallet::cipher::Block;
+use wallet::command::{INS_SAM_CREDIT, INS_SAM_CRYPT, INS_SAM_DELIVER, INS_SAM_INITIALIZE};
 use wallet::formula::{mac1_purchase_input, mac2_purchase};
 use wallet::keys::{PurchaseKey, SessionKey};
-use wallet::{Mac, PurseStatus, Transaction, TransactionType};
+use wallet::{Mac, Transaction, TransactionType};
 
 /// The file that holds the purchase keys: another name of the application.
 pub(crate) const FILE: [u8; 2] = [0x10, 0x01];
@@ -78,15 +80,15 @@ impl Psam<'_> {
     /// One command.
     pub(crate) fn process(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         if store(self.vault)?.tries.0 == 0 {
-            return Err(PurseStatus::BLOCKED.into());
+            return Err(StatusWord::APPLICATION_BLOCKED.into());
         }
         match (command.cla, command.ins) {
-            (0x00, 0xB0) => read_binary(self.vault, command),
-            (0x80, 0x1A) => self.deliver(command),
-            (0x80, 0x70) => self.init_sam_for_purchase(command),
-            (0x80, 0x72) => self.credit_sam_for_purchase(command),
-            (0x80, 0xCA) => self.authentication_code(command),
-            (0x80, 0xFA) => self.des_crypt(command),
+            (0x00, INS_READ_BINARY) => read_binary(self.vault, command),
+            (0x80, INS_SAM_DELIVER) => self.deliver(command),
+            (0x80, INS_SAM_INITIALIZE) => self.init_sam_for_purchase(command),
+            (0x80, INS_SAM_CREDIT) => self.credit_sam_for_purchase(command),
+            (0x80, INS_GET_DATA) => self.authentication_code(command),
+            (0x80, INS_SAM_CRYPT) => self.des_crypt(command),
             (0x00 | 0x80, _) => Err(StatusWord::UNKNOWN_INS.into()),
             _ => Err(StatusWord::UNKNOWN_CLA.into()),
         }
@@ -114,10 +116,10 @@ impl Psam<'_> {
         let master = psam
             .key(KeyUse::PURCHASE, order.key_version)
             .filter(|_| order.algorithm <= 0x01)
-            .ok_or(PurseStatus::NO_KEY)?
+            .ok_or(StatusWord::NO_KEY)?
             .clone();
         let sequence = psam.sequence.0.checked_add(1);
-        let sequence = sequence.ok_or(PurseStatus::COUNTER_EXHAUSTED)?;
+        let sequence = sequence.ok_or(StatusWord::COUNTER_EXHAUSTED)?;
         let purchase = Transaction {
             amount: order.amount,
             kind: order.kind,
@@ -142,10 +144,10 @@ impl Psam<'_> {
     fn credit_sam_for_purchase(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         zero_p1p2(command)?;
         let mac2 = Mac(<[u8; 4]>::try_from(command.data).map_err(|_| StatusWord::WRONG_LENGTH)?);
-        let (session, amount) = self.ram.started.as_ref().ok_or(PurseStatus::NOT_INITIALIZED)?;
+        let (session, amount) = self.ram.started.as_ref().ok_or(StatusWord::NOT_INITIALIZED)?;
         if mac2_purchase(session, *amount) != mac2 {
             self.change(|psam| psam.tries.0 = psam.tries.0.saturating_sub(1))?;
-            return Err(PurseStatus::WRONG_MAC.into());
+            return Err(StatusWord::WRONG_MAC.into());
         }
         self.change(PsamStore::restore_tries)?;
         self.ram.started = None;

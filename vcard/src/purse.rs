@@ -32,9 +32,17 @@ use crate::interface::Interface;
 use crate::random::Random;
 use crate::stop::Stop;
 use crate::vault::Vault;
+use cam_types::interindustry::{
+    INS_GET_CHALLENGE, INS_READ_BINARY, INS_READ_RECORD, INS_SELECT, INS_UPDATE_BINARY,
+    INS_UPDATE_RECORD, INS_VERIFY,
+};
 use file::File;
 use iso7816::apdu::{Command, StatusWord};
 use order::Initialized;
+use wallet::command::{
+    INS_BALANCE, INS_BLOCK, INS_BLOCK_CARD, INS_CHANGE_PIN, INS_CREDIT, INS_DEBIT, INS_INITIALIZE,
+    INS_PROVE, INS_UNBLOCK, INS_UNBLOCK_PIN, INS_UPDATE_CAPP_CACHE, INS_UPDATE_OVERDRAFT_LIMIT,
+};
 
 /// What the purse knows until it is deselected or loses its power.
 #[derive(Default)]
@@ -62,27 +70,29 @@ impl Purse<'_> {
     pub(crate) fn process(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         self.admit(command)?;
         match (command.cla, command.ins) {
-            (0x00, 0x20) => self.verify(command),
-            (0x00, 0x84) => self.challenge(command),
-            (0x00, 0xA4) => self.select_file(command),
-            (0x00, 0xB0) => self.read_binary(command),
-            (0x00, 0xB2) => self.read_record(command),
-            (0x00, 0xD6 | 0xDC) => Err(StatusWord::SECURITY_STATUS.into()),
-            (0x04, 0xD6) => self.update_binary(command),
-            (0x04, 0xDC) => self.update_record(command),
-            (0x80, 0x50) => self.initialize(command),
-            (0x80, 0x52) => self.credit_for_load(command),
-            (0x80, 0x54) if command.p1 == 0x03 => self.debit_for_unload(command),
-            (0x80, 0x54) => self.debit_for_purchase(command),
-            (0x80, 0x58) => self.update_overdraft_limit(command),
-            (0x80, 0x5A) => self.prove(command),
-            (0x80, 0xDC) => self.update_capp_cache(command),
-            (0x80, 0x5C) => self.balance(command),
-            (0x80, 0x5E) => self.change_pin(command),
-            (0x84, 0x16) => self.block_card(command),
-            (0x84, 0x18) => self.unblock(command),
-            (0x84, 0x1E) => self.block(command),
-            (0x84, 0x24) => self.unblock_pin(command),
+            (0x00, INS_VERIFY) => self.verify(command),
+            (0x00, INS_GET_CHALLENGE) => self.challenge(command),
+            (0x00, INS_SELECT) => self.select_file(command),
+            (0x00, INS_READ_BINARY) => self.read_binary(command),
+            (0x00, INS_READ_RECORD) => self.read_record(command),
+            (0x00, INS_UPDATE_BINARY | INS_UPDATE_RECORD) => {
+                Err(StatusWord::SECURITY_STATUS.into())
+            }
+            (0x04, INS_UPDATE_BINARY) => self.update_binary(command),
+            (0x04, INS_UPDATE_RECORD) => self.update_record(command),
+            (0x80, INS_INITIALIZE) => self.initialize(command),
+            (0x80, INS_CREDIT) => self.credit_for_load(command),
+            (0x80, INS_DEBIT) if command.p1 == 0x03 => self.debit_for_unload(command),
+            (0x80, INS_DEBIT) => self.debit_for_purchase(command),
+            (0x80, INS_UPDATE_OVERDRAFT_LIMIT) => self.update_overdraft_limit(command),
+            (0x80, INS_PROVE) => self.prove(command),
+            (0x80, INS_UPDATE_CAPP_CACHE) => self.update_capp_cache(command),
+            (0x80, INS_BALANCE) => self.balance(command),
+            (0x80, INS_CHANGE_PIN) => self.change_pin(command),
+            (0x84, INS_BLOCK_CARD) => self.block_card(command),
+            (0x84, INS_UNBLOCK) => self.unblock(command),
+            (0x84, INS_BLOCK) => self.block(command),
+            (0x84, INS_UNBLOCK_PIN) => self.unblock_pin(command),
             (0x00 | 0x04 | 0x80 | 0x84, _) => Err(StatusWord::UNKNOWN_INS.into()),
             _ => Err(StatusWord::UNKNOWN_CLA.into()),
         }

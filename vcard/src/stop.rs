@@ -4,7 +4,6 @@
 use crate::context::Violation;
 use crate::nvm::NvmError;
 use iso7816::apdu::StatusWord;
-use wallet::PurseStatus;
 
 /// Why a command ended without an answer of its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -21,12 +20,6 @@ impl From<StatusWord> for Stop {
     }
 }
 
-impl From<PurseStatus> for Stop {
-    fn from(sw: PurseStatus) -> Self {
-        Self::Status(StatusWord(sw.0))
-    }
-}
-
 impl From<Violation> for Stop {
     fn from(_: Violation) -> Self {
         Self::Status(StatusWord::SECURITY_STATUS)
@@ -36,8 +29,8 @@ impl From<Violation> for Stop {
 impl From<NvmError> for Stop {
     fn from(error: NvmError) -> Self {
         match error {
-            // Not enough memory: nothing was written.
-            NvmError::TooLarge { .. } => Self::Status(StatusWord(0x6A84)),
+            // Nothing was written.
+            NvmError::TooLarge { .. } => Self::Status(StatusWord::NO_ROOM),
             // Only the next boot knows what was written.
             NvmError::Store(_) | NvmError::WrongSize { .. } => Self::PowerLost,
         }

@@ -128,11 +128,7 @@ impl Vault {
         let mut next = self.objects.clone();
         let result = change(&mut next)?;
         let cut = self.armed.take();
-        if self.has(Fault::ForgetCommit) {
-            self.objects = next;
-            return if cut.is_some() { Err(Stop::PowerLost.into()) } else { Ok(result) };
-        }
-        self.commit(next, cut)?;
+        self.commit_purchase(next, cut)?;
         Ok(result)
     }
 
@@ -147,6 +143,11 @@ impl Vault {
             self.nvm.without_journal();
         }
         self.faults.push(fault);
+    }
+
+    /// Misbehaves in no way.
+    pub(crate) const fn is_honest(&self) -> bool {
+        self.faults.is_empty()
     }
 
     /// Misbehaves in this way.
@@ -167,6 +168,15 @@ impl Vault {
     /// Does what a transaction has left for after the answer.
     pub(crate) fn bring_home(&mut self) -> Result<(), Stop> {
         Ok(self.nvm.bring_home()?)
+    }
+
+    /// Under the fault `forget-commit` a purchase never reaches the memory.
+    fn commit_purchase(&mut self, next: Objects, cut: Option<Cut>) -> Result<(), Stop> {
+        if !self.has(Fault::ForgetCommit) {
+            return self.commit(next, cut);
+        }
+        self.objects = next;
+        if cut.is_some() { Err(Stop::PowerLost) } else { Ok(()) }
     }
 
     fn commit(&mut self, next: Objects, cut: Option<Cut>) -> Result<(), Stop> {

@@ -2,12 +2,14 @@
 //! A card with its memory file, as a reader serves it and the control socket looks at it.
 
 use crate::os::Os;
+use cam_types::interindustry::{INS_GET_CHALLENGE, INS_GET_DATA, INS_READ_BINARY, INS_READ_RECORD};
 use ecm_emm::card::INS_INFO;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use vcard::{Card, Cut, Interface, PowerLost};
+use wallet::command::INS_BALANCE;
 
 /// A card in a reader.
 pub struct Inserted {
@@ -100,19 +102,13 @@ pub fn takes_data(cla: u8, ins: u8) -> bool {
     // Secure messaging always brings a MAC.
     let secured = cla & 0x80 != 0 && cla & 0x0C != 0;
     let asks = match cla & 0x80 {
-        0 => matches!(ins, GET_CHALLENGE | READ_BINARY | READ_RECORD | GET_DATA),
-        _ => matches!(ins, INS_INFO | GET_BALANCE | GET_DATA),
+        0 => matches!(ins, INS_GET_CHALLENGE | INS_READ_BINARY | INS_READ_RECORD | INS_GET_DATA),
+        _ => matches!(ins, INS_INFO | INS_BALANCE | INS_GET_DATA),
     };
     secured || !asks
 }
 
 /// The same of a secure module, whose GET DATA brings an authentication code.
 fn takes_data_psam(cla: u8, ins: u8) -> bool {
-    cla & 0x80 != 0 || ins != READ_BINARY
+    cla & 0x80 != 0 || ins != INS_READ_BINARY
 }
-
-const GET_BALANCE: u8 = 0x5C;
-const GET_CHALLENGE: u8 = 0x84;
-const READ_BINARY: u8 = 0xB0;
-const READ_RECORD: u8 = 0xB2;
-const GET_DATA: u8 = 0xCA;

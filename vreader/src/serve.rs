@@ -429,9 +429,10 @@ fn recording(path: &Path, error: io::Error) -> ServeError {
     ServeError::Io { what: format!("recording {}", path.display()), error }
 }
 
-/// The nominal card of the time computations: one command, and one memory page written.
-const COMMAND: Duration = Duration::from_millis(1);
-const PAGE_WRITE: Duration = Duration::from_millis(3);
+/// What the nominal card of `docs/spec/card.md`, section 7, takes for any command.
+pub const COMMAND: Duration = Duration::from_millis(1);
+/// What it takes to write a page of its memory.
+pub const PAGE_WRITE: Duration = Duration::from_millis(3);
 
 /// A UART that is off by more than 3.5 % samples the wrong bit.
 fn near(baud: u32, params: &LineParams) -> bool {

@@ -4,6 +4,7 @@
 
 use crate::cipher::Block;
 use crate::read::{ReadError, answer};
+use cam_types::interindustry::{INS_GET_DATA, INS_READ_BINARY};
 use cam_types::{BcdDate, DecodeError, Reader};
 use core::fmt;
 
@@ -30,7 +31,7 @@ impl ApplicationData {
     /// Octets of it.
     pub const LEN: usize = 30;
     /// READ BINARY of EF 0015.
-    pub const COMMAND: [u8; 5] = [0x00, 0xB0, 0x95, 0x00, Self::LEN as u8];
+    pub const COMMAND: [u8; 5] = [0x00, INS_READ_BINARY, 0x95, 0x00, Self::LEN as u8];
 
     /// Reads the answer to READ BINARY.
     pub fn answer(response: &[u8]) -> Result<Self, ReadError> {
@@ -60,7 +61,7 @@ pub struct AuthenticationCode(pub [u8; 9]);
 
 impl AuthenticationCode {
     /// GET DATA.
-    pub const COMMAND: [u8; 5] = [0x80, 0xCA, 0x00, 0x00, 0x09];
+    pub const COMMAND: [u8; 5] = [0x80, INS_GET_DATA, 0x00, 0x00, 0x09];
 
     /// Reads the card's answer.
     pub fn answer(response: &[u8]) -> Result<Self, ReadError> {

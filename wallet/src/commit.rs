@@ -4,8 +4,9 @@
 use crate::mac::Mac;
 use crate::refusal::Refusal;
 use crate::response::split;
-use crate::transaction::{PurseStatus, Transaction};
+use crate::transaction::Transaction;
 use alloc::vec::Vec;
+use cam_types::StatusWord;
 
 /// How a commit ended, as far as its answer tells.
 pub(crate) enum Commit<const N: usize> {
@@ -20,7 +21,7 @@ pub(crate) enum Commit<const N: usize> {
 /// Reads the answer to a commit, `None` when none came.
 pub(crate) fn answer<const N: usize>(response: Option<&[u8]>) -> Commit<N> {
     match response.map(split) {
-        Some(Ok((data, PurseStatus::OK))) => data.try_into().map_or(Commit::Unknown, Commit::Done),
+        Some(Ok((data, StatusWord::OK))) => data.try_into().map_or(Commit::Unknown, Commit::Done),
         Some(Ok((&[], sw))) => Refusal::of_commit(sw).map_or(Commit::Unknown, Commit::Refused),
         _ => Commit::Unknown,
     }

@@ -33,14 +33,15 @@
 //! }
 //! ```
 
+use crate::command::INS_UPDATE_CAPP_CACHE;
 use crate::psam::{CardIdentity, Psam};
 use crate::purchase::{self, Debiting, Purchase, PurchaseError};
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
 use crate::secure_messaging::{Challenge, SecureKey};
-use crate::transaction::{PurseStatus, TransactionType};
+use crate::transaction::TransactionType;
 use alloc::vec::Vec;
-use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
+use cam_types::{BcdDate, BcdTime, Fen, StatusWord, TerminalId};
 use core::fmt;
 
 /// A compound purchase that the card has not heard of yet.
@@ -115,7 +116,7 @@ impl Updating {
     /// Reads the card's answer.
     pub fn updated(self, response: &[u8]) -> Result<Updated, PurchaseError> {
         match split(response).map_err(PurchaseError::Malformed)? {
-            (_, PurseStatus::OK) => Ok(Updated(self.initialized)),
+            (_, StatusWord::OK) => Ok(Updated(self.initialized)),
             (_, sw) => Err(PurchaseError::Refused(Refusal::new(Step::Update, sw))),
         }
     }
@@ -163,7 +164,9 @@ impl Update {
     /// With P1 and P2 as some cards want them.
     pub fn with_parameters(p1: u8, p2: u8, record: &[u8]) -> Result<Self, RecordError> {
         match record.len() {
-            1..=Self::MAX => Ok(Self { header: [0x80, 0xDC, p1, p2], data: record.to_vec() }),
+            1..=Self::MAX => {
+                Ok(Self { header: [0x80, INS_UPDATE_CAPP_CACHE, p1, p2], data: record.to_vec() })
+            }
             octets => Err(RecordError { octets }),
         }
     }

@@ -32,9 +32,10 @@ use crate::record::LogRecord;
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
 use crate::select::{Select, SelectError};
-use crate::transaction::{Account, PurseStatus, TransactionType};
+use crate::transaction::{Account, TransactionType};
 use alloc::vec::Vec;
-use cam_types::{BcdDate, BcdTime, Fen};
+use cam_types::interindustry::INS_READ_RECORD;
+use cam_types::{BcdDate, BcdTime, Fen, StatusWord};
 use core::fmt;
 use gate::PassageError;
 use host::HostError;
@@ -196,7 +197,7 @@ impl<'p> Purse<'p> {
     pub fn open(port: &'p mut dyn CardPort, scheme: &Scheme<'_>) -> Result<Self, FlowError> {
         let select = Select::new(scheme.aid);
         let mut answer = port.transmit(&select.command());
-        if matches!(answer.as_deref(), Some(&[0x67, 0x00])) {
+        if answer.as_deref() == Some(&StatusWord::WRONG_LENGTH.to_be_bytes()) {
             answer = port.transmit(&select.command_without_le());
         }
         let answer = answer.ok_or(SelectError::NoAnswer)?;
@@ -289,7 +290,7 @@ impl<'p> Purse<'p> {
 
     /// The record of this identifier in the file `sfi`, identifier included.
     pub fn record(&mut self, sfi: u8, identifier: u8) -> Result<Vec<u8>, FlowError> {
-        let answer = self.read(&[0x00, 0xB2, identifier, sfi << 3, 0x00])?;
+        let answer = self.read(&[0x00, INS_READ_RECORD, identifier, sfi << 3, 0x00])?;
         let record = read::answer(&answer)?;
         Ok(record.to_vec())
     }
@@ -318,7 +319,7 @@ impl<'p> Purse<'p> {
     pub fn prove(&mut self, kind: TransactionType, sequence: [u8; 2]) -> Result<Proof, FlowError> {
         let answer = self.read(&prove_command(kind, sequence))?;
         let (data, sw) = split(&answer).map_err(ReadError::Malformed)?;
-        if sw != PurseStatus::OK {
+        if sw != StatusWord::OK {
             return Err(ReadError::Refused(Refusal::new(Step::Prove, sw)).into());
         }
         Ok(Proof::parse(data).map_err(ReadError::Malformed)?)

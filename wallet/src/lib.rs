@@ -75,6 +75,7 @@ extern crate alloc;
 
 pub mod card;
 pub mod cipher;
+pub mod command;
 mod commit;
 pub mod compound;
 pub mod flow;
@@ -105,7 +106,4 @@ pub use met::Met;
 pub use profile::Profile;
 pub use record::LogRecord;
 pub use refusal::{Reason, Refusal};
-pub use transaction::{Account, PurseStatus, Transaction, TransactionType};
-
-/// The purse application of our card.
-pub const PURSE_AID: [u8; 9] = [0xA0, 0x00, 0x00, 0x00, 0x03, 0x86, 0x98, 0x07, 0x01];
+pub use transaction::{Account, Transaction, TransactionType};

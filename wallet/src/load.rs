@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Load (圈存): INITIALIZE FOR LOAD, the host's MAC2, CREDIT FOR LOAD.
 
+use crate::command::{INS_CREDIT, INS_INITIALIZE};
 use crate::commit::{self, Commit};
 use crate::formula::{mac1_load, tac_load};
 use crate::keys::{LoadKey, SessionKey, TacKey};
 use crate::mac::Mac;
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
-use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use crate::transaction::{Transaction, TransactionType};
 use crate::unsettled::Unsettled;
 use alloc::vec::Vec;
-use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
+use cam_types::{
+    BcdDate, BcdTime, DecodeError, Fen, Reader, StatusWord, TerminalId, TerminalSequence,
+};
 use core::fmt;
 
 /// A load that the card has not heard of yet.
@@ -155,7 +158,7 @@ impl Load {
     pub fn command(&self) -> Vec<u8> {
         let mut apdu = Vec::with_capacity(17);
         let [p1, p2] = self.kind.initialize();
-        apdu.extend([0x80, 0x50, p1, p2, 0x0B, self.key_index]);
+        apdu.extend([0x80, INS_INITIALIZE, p1, p2, 0x0B, self.key_index]);
         apdu.extend(self.amount.to_be_bytes());
         apdu.extend(self.terminal.octets());
         apdu.push(0x10);
@@ -165,7 +168,7 @@ impl Load {
     /// Reads the card's answer.
     pub fn initialized(self, response: &[u8]) -> Result<Initialized, LoadError> {
         let (data, sw) = split(response).map_err(LoadError::Malformed)?;
-        if sw != PurseStatus::OK {
+        if sw != StatusWord::OK {
             return Err(LoadError::Refused(Refusal::new(Step::InitializeLoad, sw)));
         }
         let mut initialized = Initialized::parse(self, data).map_err(LoadError::Malformed)?;
@@ -240,7 +243,7 @@ impl LoadReceipt {
 impl Crediting {
     /// CREDIT FOR LOAD.
     pub fn command(&self) -> Vec<u8> {
-        commit::of_host([0x52, 0x00], &[], &self.transaction, self.mac2)
+        commit::of_host([INS_CREDIT, 0x00], &[], &self.transaction, self.mac2)
     }
 
     /// Reads the card's answer, `None` when none came, and checks the TAC.

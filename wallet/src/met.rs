@@ -4,8 +4,9 @@
 use crate::proof::{Evidence, Made, Numbering};
 use crate::record::LogRecord;
 use crate::refusal::{Reason, Refusal};
-use crate::transaction::{PurseStatus, Transaction};
+use crate::transaction::Transaction;
 use alloc::collections::BTreeMap;
+use cam_types::StatusWord;
 use core::fmt;
 
 /// What a card has shown of itself so far. Print it.
@@ -18,7 +19,7 @@ pub struct Met {
     /// Under which number it logs.
     pub log: Option<Numbering>,
     /// The word of each refusal.
-    pub words: BTreeMap<Reason, PurseStatus>,
+    pub words: BTreeMap<Reason, StatusWord>,
 }
 
 /// What stands for the MAC in a proof.

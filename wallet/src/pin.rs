@@ -5,14 +5,15 @@
 //! which a layer below may see a wrong length: whoever carries these commands must not send them
 //! again.
 
+use crate::command::{INS_CHANGE_PIN, INS_UNBLOCK_PIN};
 use crate::keys::SessionKey;
 use crate::mac::{Mac, halves, xor};
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
 use crate::secure_messaging::{Challenge, SecureKey, SecuredError, done};
-use crate::transaction::PurseStatus;
 use alloc::vec::Vec;
-use cam_types::{Key, Secret};
+use cam_types::interindustry::INS_VERIFY;
+use cam_types::{Key, Secret, StatusWord};
 use core::fmt;
 use zeroize::Zeroizing;
 
@@ -44,10 +45,10 @@ pub enum PinAnswer {
         /// Tries left.
         tries: u8,
         /// As the card said it.
-        status: PurseStatus,
+        status: StatusWord,
     },
     /// The PIN is blocked: no PIN is taken, right or wrong, until it is unblocked.
-    Blocked(PurseStatus),
+    Blocked(StatusWord),
     /// The card refused for another reason. No try was lost.
     Refused(Refusal),
     /// No answer came, or none that can be read: a try may be lost. Ask the cardholder before
@@ -104,7 +105,7 @@ impl PinCommand {
 impl Verify {
     /// VERIFY of the PIN `id`.
     pub fn new(id: u8, pin: &Pin) -> Self {
-        Self(PinCommand::new([0x00, 0x20, 0x00, id], &[&pin.0]))
+        Self(PinCommand::new([0x00, INS_VERIFY, 0x00, id], &[&pin.0]))
     }
 
     /// The command. Send it once.
@@ -121,7 +122,7 @@ impl Verify {
 impl Change {
     /// PIN CHANGE of the PIN `id`, in clear.
     pub fn new(id: u8, old: &Pin, new: &Pin) -> Self {
-        Self(PinCommand::new([0x80, 0x5E, 0x01, id], &[&old.0, &[0xFF], &new.0]))
+        Self(PinCommand::new([0x80, INS_CHANGE_PIN, 0x01, id], &[&old.0, &[0xFF], &new.0]))
     }
 
     /// The command. Send it once.
@@ -138,11 +139,14 @@ impl Change {
 impl PinAnswer {
     fn of(response: Option<&[u8]>) -> Self {
         let Some(Ok((&[], status))) = response.map(split) else { return Self::Lost };
-        match status.0 {
-            0x9000 => Self::Right,
-            0x63C0..=0x63CF => Self::Wrong { tries: status.0 as u8 & 0x0F, status },
-            0x6C00..=0x6CFF => Self::Wrong { tries: status.0 as u8, status },
-            _ => match Refusal::new(Step::Pin, status) {
+        if status == StatusWord::OK {
+            return Self::Right;
+        }
+        // Cards that count in 6Cxx, which means something else in the standard.
+        let tries = status.counter().or_else(|| (status.sw1() == 0x6C).then_some(status.sw2()));
+        match tries {
+            Some(tries) => Self::Wrong { tries, status },
+            None => match Refusal::new(Step::Pin, status) {
                 Refusal { reason: Reason::PinBlocked, .. } => Self::Blocked(status),
                 Refusal { reason: Reason::Other | Reason::Memory, .. } => Self::Lost,
                 refusal => Self::Refused(refusal),
@@ -186,7 +190,7 @@ impl ReloadKey {
     /// PIN RELOAD of the PIN `id`: the new PIN in clear, and its MAC.
     pub fn reload(&self, id: u8, new: &Pin) -> Zeroizing<Vec<u8>> {
         let Mac(mac) = self.mac(&new.0);
-        PinCommand::new([0x80, 0x5E, 0x00, id], &[&new.0, &mac]).0
+        PinCommand::new([0x80, INS_CHANGE_PIN, 0x00, id], &[&new.0, &mac]).0
     }
 
     /// Reads the card's answer, `None` when none came.
@@ -197,7 +201,7 @@ impl ReloadKey {
 
 /// PIN UNBLOCK of the PIN `id` under the unblock key (DPUK): enciphered, with a MAC.
 pub fn unblock(id: u8, pin: &Pin, key: &SecureKey, challenge: Challenge) -> Vec<u8> {
-    key.secure(challenge, [0x84, 0x24, id, 0x00], &key.encipher(&pin.0))
+    key.secure(challenge, [0x84, INS_UNBLOCK_PIN, id, 0x00], &key.encipher(&pin.0))
 }
 
 /// Reads the card's answer to PIN UNBLOCK, `None` when none came.

@@ -14,6 +14,7 @@ mod inquiry;
 pub use crate::unsettled::Unsettled;
 pub use inquiry::Inquiry;
 
+use crate::command::INS_PROVE;
 use crate::mac::Mac;
 use crate::overdraft_limit::OverdraftLimit;
 use crate::passbook::PassbookError;
@@ -233,7 +234,7 @@ impl Unsettled {
 /// GET TRANSACTION PROVE.
 pub const fn prove_command(kind: TransactionType, sequence: [u8; 2]) -> [u8; 8] {
     let [high, low] = sequence;
-    [0x80, 0x5A, 0x00, kind.0, 0x02, high, low, 0x08]
+    [0x80, INS_PROVE, 0x00, kind.0, 0x02, high, low, 0x08]
 }
 
 impl Proof {

@@ -10,9 +10,9 @@ pub use soft::SoftPsam;
 
 use crate::cipher::Block;
 use crate::mac::Mac;
-use crate::transaction::{PurseStatus, Transaction};
+use crate::transaction::Transaction;
 use alloc::vec::Vec;
-use cam_types::{DecodeError, TerminalId, TerminalSequence};
+use cam_types::{DecodeError, StatusWord, TerminalId, TerminalSequence};
 use core::fmt;
 
 /// Diversification factors that INIT_SAM_FOR_PURCHASE carries, at most.
@@ -94,7 +94,7 @@ pub enum SamError {
     /// Its terminal sequence is at its end.
     Exhausted,
     /// It refused the command.
-    Refused(PurseStatus),
+    Refused(StatusWord),
     /// It did not answer.
     NoAnswer,
     /// Its answer is not an answer to this command.

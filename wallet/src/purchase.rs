@@ -4,15 +4,18 @@
 //! Whatever else takes money from the card goes the same way under another type: `compound` adds
 //! its records in between.
 
+use crate::command::{INS_DEBIT, INS_INITIALIZE};
 use crate::commit::{self, Commit};
 use crate::mac::Mac;
 use crate::psam::{CardIdentity, Psam, SamError, SamPurchase};
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
-use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use crate::transaction::{Transaction, TransactionType};
 use crate::unsettled::Unsettled;
 use alloc::vec::Vec;
-use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
+use cam_types::{
+    BcdDate, BcdTime, DecodeError, Fen, Reader, StatusWord, TerminalId, TerminalSequence,
+};
 use core::fmt;
 
 /// A purchase that the card has not heard of yet.
@@ -166,7 +169,7 @@ impl Purchase {
     pub fn command(&self) -> Vec<u8> {
         let mut apdu = Vec::with_capacity(17);
         let [p1, p2] = self.kind.initialize();
-        apdu.extend([0x80, 0x50, p1, p2, 0x0B, self.key_index]);
+        apdu.extend([0x80, INS_INITIALIZE, p1, p2, 0x0B, self.key_index]);
         apdu.extend(self.amount.to_be_bytes());
         apdu.extend(self.terminal.octets());
         apdu.push(0x0F);
@@ -187,7 +190,7 @@ impl Purchase {
     /// What the card says, whether or not it could pay.
     pub(crate) fn answered(self, response: &[u8]) -> Result<Initialized, PurchaseError> {
         match split(response).map_err(PurchaseError::Malformed)? {
-            (data, PurseStatus::OK) => {
+            (data, StatusWord::OK) => {
                 Initialized::parse(self, data).map_err(PurchaseError::Malformed)
             }
             (_, sw) => Err(PurchaseError::Refused(Refusal::new(Step::InitializeDebit, sw))),
@@ -258,7 +261,7 @@ impl Debiting {
     /// DEBIT FOR PURCHASE.
     pub fn command(&self) -> Vec<u8> {
         let mut apdu = Vec::with_capacity(21);
-        apdu.extend([0x80, 0x54, 0x01, 0x00, 0x0F]);
+        apdu.extend([0x80, INS_DEBIT, 0x01, 0x00, 0x0F]);
         apdu.extend(self.terminal_sequence.to_be_bytes());
         apdu.extend(self.transaction.date.0);
         apdu.extend(self.transaction.time.0);

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a terminal reads without moving money: balance and log.
 
+use crate::command::INS_BALANCE;
 use crate::record::LogRecord;
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
-use crate::transaction::{Account, PurseStatus};
-use cam_types::{DecodeError, Fen};
+use crate::transaction::Account;
+use cam_types::{DecodeError, Fen, StatusWord};
 use core::fmt;
 
 /// GET BALANCE.
 pub const fn balance_command(account: Account) -> [u8; 5] {
-    [0x80, 0x5C, 0x00, account as u8, 0x04]
+    [0x80, INS_BALANCE, 0x00, account as u8, 0x04]
 }
 
 /// Reads the answer to GET BALANCE.
@@ -91,7 +92,7 @@ impl core::error::Error for ReadError {}
 /// The data of an answer to a command that only reads.
 pub(crate) fn answer(response: &[u8]) -> Result<&[u8], ReadError> {
     match split(response).map_err(ReadError::Malformed)? {
-        (data, PurseStatus::OK) => Ok(data),
+        (data, StatusWord::OK) => Ok(data),
         (_, sw) => Err(ReadError::Refused(Refusal::new(Step::Read, sw))),
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::transaction::Transaction;
 use alloc::vec::Vec;
+use cam_types::interindustry::INS_READ_RECORD;
 use cam_types::{DecodeError, Reader};
 
 /// One record of the log, 23 octets.
@@ -44,6 +45,6 @@ impl LogRecord {
 
     /// READ RECORD for the record `number`, 1 being the newest.
     pub const fn read_command(number: u8) -> [u8; 5] {
-        [0x00, 0xB2, number, 0xC4, Self::LEN as u8]
+        [0x00, INS_READ_RECORD, number, 0xC4, Self::LEN as u8]
     }
 }

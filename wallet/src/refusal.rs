@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a status word means: one table for all commands of the purse, and for cards that differ.
 
-use crate::transaction::PurseStatus;
+use cam_types::StatusWord;
 use core::fmt;
 
 /// The command that was refused, as far as status words mean something else after each.
@@ -82,19 +82,19 @@ pub struct Refusal {
     /// What it means.
     pub reason: Reason,
     /// What the card said.
-    pub status: PurseStatus,
+    pub status: StatusWord,
 }
 
 impl Refusal {
     /// What `status` means after `step`. The manual, applets and real cards differ: all their words
     /// are here.
-    pub const fn new(step: Step, status: PurseStatus) -> Self {
-        Self { reason: Reason::of(step, status.0), status }
+    pub const fn new(step: Step, status: StatusWord) -> Self {
+        Self { reason: Reason::of(step, status), status }
     }
 
     /// The refusal of a commit; `None` for every word that leaves open whether money has moved:
     /// memory failure, warnings, and words that no purse is known to refuse with.
-    pub fn of_commit(status: PurseStatus) -> Option<Self> {
+    pub fn of_commit(status: StatusWord) -> Option<Self> {
         let refusal = Self::new(Step::Commit, status);
         let open = matches!(refusal.reason, Reason::Memory | Reason::NoProof | Reason::Other);
         (!open).then_some(refusal)
@@ -102,31 +102,38 @@ impl Refusal {
 }
 
 impl Reason {
-    const fn of(step: Step, status: u16) -> Self {
+    const fn of(step: Step, status: StatusWord) -> Self {
+        use StatusWord as Sw;
         use Step::{Commit, InitializeDebit, InitializeLoad, Pin, Prove, Read, Secured, Select};
         match (status, step) {
-            (0x9302 | 0x6988, _) | (0x6982, Commit | Secured) => Self::WrongMac,
-            (0x6982, _) => Self::PinWanted,
-            (0x6901, _) | (0x6985, Commit) => Self::NotInitialized,
-            (0x6985, Prove) | (0x9406, _) => Self::NoProof,
-            (0x6985, InitializeLoad) => Self::BlockedOrFull,
-            (0x6A81, _) | (0x6985 | 0x6283, InitializeLoad | InitializeDebit | Read | Select) => {
-                Self::Blocked
+            (Sw::WRONG_MAC | Sw::SECURE_MESSAGING, _) | (Sw::SECURITY_STATUS, Commit | Secured) => {
+                Self::WrongMac
             }
-            (0x6985, _) => Self::Conditions,
-            (0x9401, InitializeLoad) => Self::Overflow,
-            (0x9401, _) | (0x6A80, InitializeDebit) => Self::Funds,
-            (0x9402, _) => Self::Exhausted,
-            (0x9403, _) => Self::NoKey,
-            (0x6581, InitializeLoad | InitializeDebit) => Self::NoKeyOrMemory,
-            (0x6983, _) | (0x6A83, Pin) => Self::PinBlocked,
-            (0x9303, _) => Self::BlockedForGood,
-            (0x9407 | 0x9408, _) => Self::Locked,
-            (0x6A82, Select) => Self::NoApplication,
-            (0x6A82 | 0x6A83, _) => Self::NoRecord,
-            (0x6581, _) => Self::Memory,
-            (0x6A86 | 0x6B00 | 0x6D00 | 0x6E00, _) => Self::Unknown,
-            (0x6700 | 0x6981 | 0x6A80 | 0x6A84, _) => Self::Data,
+            (Sw::SECURITY_STATUS, _) => Self::PinWanted,
+            (Sw::NOT_INITIALIZED, _) | (Sw::CONDITIONS, Commit) => Self::NotInitialized,
+            (Sw::CONDITIONS, Prove) | (Sw::NO_PROOF, _) => Self::NoProof,
+            (Sw::CONDITIONS, InitializeLoad) => Self::BlockedOrFull,
+            (Sw::APPLICATION_BLOCKED, _)
+            | (
+                Sw::CONDITIONS | Sw::DEACTIVATED,
+                InitializeLoad | InitializeDebit | Read | Select,
+            ) => Self::Blocked,
+            (Sw::CONDITIONS, _) => Self::Conditions,
+            (Sw::INSUFFICIENT_BALANCE, InitializeLoad) => Self::Overflow,
+            (Sw::INSUFFICIENT_BALANCE, _) | (Sw::WRONG_DATA, InitializeDebit) => Self::Funds,
+            (Sw::COUNTER_EXHAUSTED, _) => Self::Exhausted,
+            (Sw::NO_KEY, _) => Self::NoKey,
+            (Sw::MEMORY_FAILURE, InitializeLoad | InitializeDebit) => Self::NoKeyOrMemory,
+            (Sw::PIN_BLOCKED, _) | (Sw::RECORD_NOT_FOUND, Pin) => Self::PinBlocked,
+            (Sw::BLOCKED_FOR_GOOD, _) => Self::BlockedForGood,
+            (Sw::GREY_LOCKED | Sw::GREY_LOCKED_TOO, _) => Self::Locked,
+            (Sw::NOT_FOUND, Select) => Self::NoApplication,
+            (Sw::NOT_FOUND | Sw::RECORD_NOT_FOUND, _) => Self::NoRecord,
+            (Sw::MEMORY_FAILURE, _) => Self::Memory,
+            (Sw::WRONG_P1P2 | Sw::OUT_OF_FILE | Sw::UNKNOWN_INS | Sw::UNKNOWN_CLA, _) => {
+                Self::Unknown
+            }
+            (Sw::WRONG_LENGTH | Sw::WRONG_FILE | Sw::WRONG_DATA | Sw::NO_ROOM, _) => Self::Data,
             _ => Self::Other,
         }
     }

@@ -3,12 +3,13 @@
 //! card can read.
 
 use crate::cipher::{Block, des_decrypt, des_encrypt, triple_des_decrypt, triple_des_encrypt};
+use crate::command::{INS_BLOCK, INS_BLOCK_CARD, INS_UNBLOCK};
 use crate::mac::{Mac, mac, retail_mac};
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
-use crate::transaction::PurseStatus;
 use alloc::vec::Vec;
-use cam_types::{DecodeError, Key, Secret};
+use cam_types::interindustry::INS_GET_CHALLENGE;
+use cam_types::{DecodeError, Key, Secret, StatusWord};
 use core::fmt;
 use zeroize::Zeroizing;
 
@@ -24,19 +25,19 @@ pub enum ChallengeLength {
 impl ChallengeLength {
     /// GET CHALLENGE.
     pub const fn command(self) -> [u8; 5] {
-        [0x00, 0x84, 0x00, 0x00, self as u8]
+        [0x00, INS_GET_CHALLENGE, 0x00, 0x00, self as u8]
     }
 
     /// Reads the card's answer.
     pub fn answer(self, response: &[u8]) -> Result<Challenge, SecuredError> {
         match (self, split(response).map_err(SecuredError::Malformed)?) {
-            (Self::Four, (&[a, b, c, d], PurseStatus::OK)) => {
+            (Self::Four, (&[a, b, c, d], StatusWord::OK)) => {
                 Ok(Challenge([a, b, c, d, 0, 0, 0, 0]))
             }
-            (Self::Eight, (&[a, b, c, d, e, f, g, h], PurseStatus::OK)) => {
+            (Self::Eight, (&[a, b, c, d, e, f, g, h], StatusWord::OK)) => {
                 Ok(Challenge([a, b, c, d, e, f, g, h]))
             }
-            (_, (_, PurseStatus::OK)) => Err(SecuredError::Malformed(DecodeError::Missing(
+            (_, (_, StatusWord::OK)) => Err(SecuredError::Malformed(DecodeError::Missing(
                 "challenge of the length asked for",
             ))),
             (_, (_, sw)) => Err(SecuredError::Refused(Refusal::new(Step::Read, sw))),
@@ -142,10 +143,10 @@ impl Order {
     /// The command with its MAC over the card's challenge, to be sent at once.
     pub fn command(self, key: &SecureKey, challenge: Challenge) -> Vec<u8> {
         let header = match self {
-            Self::Block => [0x84, 0x1E, 0x00, 0x00],
-            Self::BlockForGood => [0x84, 0x1E, 0x00, 0x01],
-            Self::Unblock => [0x84, 0x18, 0x00, 0x00],
-            Self::BlockCard => [0x84, 0x16, 0x00, 0x00],
+            Self::Block => [0x84, INS_BLOCK, 0x00, 0x00],
+            Self::BlockForGood => [0x84, INS_BLOCK, 0x00, 0x01],
+            Self::Unblock => [0x84, INS_UNBLOCK, 0x00, 0x00],
+            Self::BlockCard => [0x84, INS_BLOCK_CARD, 0x00, 0x00],
         };
         key.secure(challenge, header, &[])
     }
@@ -159,7 +160,7 @@ impl Order {
 /// Reads the answer to a command under secure messaging that brings no data.
 pub(crate) fn done(response: Option<&[u8]>) -> Result<(), SecuredError> {
     match split(response.ok_or(SecuredError::Lost)?).map_err(SecuredError::Malformed)? {
-        (_, PurseStatus::OK) => Ok(()),
+        (_, StatusWord::OK) => Ok(()),
         (_, sw) => Err(SecuredError::Refused(Refusal::new(Step::Secured, sw))),
     }
 }

@@ -4,9 +4,9 @@
 use crate::card::ApplicationData;
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
-use crate::transaction::PurseStatus;
 use alloc::vec::Vec;
-use cam_types::{DecodeError, Reader};
+use cam_types::interindustry::INS_SELECT;
+use cam_types::{DecodeError, Reader, StatusWord};
 use core::fmt;
 
 /// What a terminal asks for: an application by its AID.
@@ -29,7 +29,7 @@ pub struct Selected {
 #[non_exhaustive]
 pub enum SelectError {
     /// The card has no such application.
-    NotOurs(PurseStatus),
+    NotOurs(StatusWord),
     /// The card selected another application.
     OtherName(Vec<u8>),
     /// The card refused the command.
@@ -76,7 +76,7 @@ impl Select {
 
     /// SELECT, without Le: some cards of T=CL refuse it otherwise.
     pub fn command_without_le(&self) -> Vec<u8> {
-        let mut apdu = [0x00, 0xA4, 0x04, 0x00, self.aid.len() as u8].to_vec();
+        let mut apdu = [0x00, INS_SELECT, 0x04, 0x00, self.aid.len() as u8].to_vec();
         apdu.extend(&self.aid);
         apdu
     }
@@ -84,7 +84,7 @@ impl Select {
     /// Reads the card's answer.
     pub fn answer(self, response: &[u8]) -> Result<Selected, SelectError> {
         let (data, sw) = split(response).map_err(SelectError::Malformed)?;
-        if sw != PurseStatus::OK {
+        if sw != StatusWord::OK {
             return Err(match Refusal::new(Step::Select, sw) {
                 Refusal { reason: Reason::NoApplication, status } => SelectError::NotOurs(status),
                 refusal => SelectError::Refused(refusal),

@@ -6,7 +6,6 @@
 //!  - PBOC electronic purse (JR/T 0025), as `docs/spec/purse.md` states it
 
 use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId};
-use core::fmt;
 
 /// The type of a transaction, as its MACs, TAC and log record carry it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -112,40 +111,5 @@ impl Transaction {
             date: BcdDate(*r.array("date")?),
             time: BcdTime(*r.array("time")?),
         })
-    }
-}
-
-/// SW1-SW2 of a purse command (ISO/IEC 7816-4 and PBOC).
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct PurseStatus(pub u16);
-
-impl PurseStatus {
-    /// Done.
-    pub const OK: Self = Self(0x9000);
-    /// The memory failed: after an INITIALIZE nothing has moved, after a commit that is open.
-    pub const MEMORY_FAILURE: Self = Self(0x6581);
-    /// A commit without an INITIALIZE in force.
-    pub const NOT_INITIALIZED: Self = Self(0x6901);
-    /// The PIN is wanted first.
-    pub const SECURITY_STATUS: Self = Self(0x6982);
-    /// Not on this interface or not in this state.
-    pub const CONDITIONS_OF_USE: Self = Self(0x6985);
-    /// The application is blocked.
-    pub const BLOCKED: Self = Self(0x6A81);
-    /// The MAC is wrong.
-    pub const WRONG_MAC: Self = Self(0x9302);
-    /// The balance does not cover the amount, or could not hold it.
-    pub const INSUFFICIENT_BALANCE: Self = Self(0x9401);
-    /// The transaction counter is at its maximum.
-    pub const COUNTER_EXHAUSTED: Self = Self(0x9402);
-    /// There is no key of this index.
-    pub const NO_KEY: Self = Self(0x9403);
-    /// There is no MAC or TAC of this transaction.
-    pub const NO_PROOF: Self = Self(0x9406);
-}
-
-impl fmt::Display for PurseStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SW={:04X}", self.0)
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whose card it is, what its keys come by, and what was met on it.
 
-use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
+use cam_types::{Aid, BcdDate, BcdTime, Fen, Secret, StatusWord, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use wallet::card::{ApplicationData, AuthenticationCode, IdentityError, Level};
 use wallet::keys::PurchaseKey;
@@ -10,9 +10,7 @@ use wallet::purchase::{Debit, Purchase};
 use wallet::read::ReadError;
 use wallet::refusal::Step;
 use wallet::select::{Select, SelectError};
-use wallet::{
-    LogRecord, Met, PURSE_AID, Profile, PurseStatus, Refusal, Transaction, TransactionType,
-};
+use wallet::{LogRecord, Met, Profile, Refusal, Transaction, TransactionType};
 
 /// Source: EF 0015 of transcript applet-01-load.
 const EF15: [u8; 30] = hex!("A000000000000001 02 10 00001234567890123456 20240101 20341231 5555");
@@ -36,7 +34,7 @@ fn application_data() {
 
 #[test]
 fn a_selected_application() {
-    let select = || Select::new(&PURSE_AID);
+    let select = || Select::new(Aid::PURSE.octets());
     assert_eq!(select().command(), hex!("00 A4 04 00 09 A00000000386980701 00"));
     assert_eq!(select().command_without_le(), hex!("00 A4 04 00 09 A00000000386980701"));
     let bare = hex!("6F0B 8409A00000000386980701 9000");
@@ -46,7 +44,10 @@ fn a_selected_application() {
     full.extend([0x90, 0x00]);
     assert_eq!(select().answer(&full).unwrap().application, Some(application()));
     // The first application of that beginning has another name, and is taken.
-    assert_eq!(Select::new(&PURSE_AID[..5]).answer(&bare).unwrap().aid, PURSE_AID);
+    assert_eq!(
+        Select::new(&Aid::PURSE.octets()[..5]).answer(&bare).unwrap().aid,
+        Aid::PURSE.octets()
+    );
     let other = select().answer(&hex!("6F0B 8409A00000000386980702 9000"));
     assert_eq!(other, Err(SelectError::OtherName(hex!("A00000000386980702").to_vec())));
 }
@@ -119,8 +120,8 @@ fn what_was_met_is_told() {
     met.logged([0, 1], &transaction, &record(3));
     assert_eq!(met, Met::default());
     met.logged([0xFF, 0xFF], &transaction, &record(0));
-    met.refused(&Refusal::new(Step::Commit, PurseStatus(0x6982)));
-    met.refused(&Refusal::new(Step::InitializeDebit, PurseStatus(0x6A80)));
+    met.refused(&Refusal::new(Step::Commit, StatusWord(0x6982)));
+    met.refused(&Refusal::new(Step::InitializeDebit, StatusWord(0x6A80)));
     assert_eq!(
         met.to_string(),
         "log under the number after the transaction; the MAC is wrong: SW=6982; \
@@ -145,6 +146,6 @@ fn a_refused_mac1_leaves_nothing_open() {
             .authorise(date, time, &Default::default(), &mut psam)
             .unwrap()
             .finish(Some(&u16::to_be_bytes(word)), &mut psam);
-        assert_eq!(debit, Debit::Refused(Refusal::new(Step::Commit, PurseStatus(word))));
+        assert_eq!(debit, Debit::Refused(Refusal::new(Step::Commit, StatusWord(word))));
     }
 }

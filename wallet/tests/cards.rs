@@ -2,7 +2,7 @@
 //! Purses on either side of everything that cards disagree about: the same terminal trades with all
 //! of them, loses answers, settles, and says what it met.
 
-use cam_types::{BcdDate, BcdTime, Fen, Reader, Secret, TerminalId, TerminalSequence};
+use cam_types::{BcdDate, BcdTime, Fen, Reader, Secret, StatusWord, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use wallet::card::AuthenticationCode;
 use wallet::compound::{CompoundPurchase, Update};
@@ -16,7 +16,7 @@ use wallet::proof::{Check, Evidence, Made, Numbering, Proof, Settlement, Unsettl
 use wallet::psam::{CardIdentity, Psam, SoftPsam};
 use wallet::purchase::{Debit, Purchase, PurchaseError};
 use wallet::read::LogReading;
-use wallet::{LogRecord, Mac, Met, PurseStatus, Reason, Transaction, TransactionType};
+use wallet::{LogRecord, Mac, Met, Reason, Transaction, TransactionType};
 
 const TERMINAL: TerminalId = TerminalId::new(hex!("001122334455"));
 const DATE: BcdDate = BcdDate(hex!("20261201"));
@@ -509,7 +509,7 @@ fn what_was_met_is_what_was_there() {
             panic!("a refused one spoils the next")
         };
         let answer = card.transmit(&command);
-        let status = PurseStatus(u16::from_be_bytes(answer.try_into().unwrap()));
+        let status = StatusWord(u16::from_be_bytes(answer.try_into().unwrap()));
         let none = wallet::Refusal::of_commit(status).unwrap();
         for refusal in [&funds, &mac, &none] {
             met.refused(refusal);

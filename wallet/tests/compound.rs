@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Compound purchases: what a gate sends, and that nothing can be left out.
 
-use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
+use cam_types::{BcdDate, BcdTime, Fen, Secret, StatusWord, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use wallet::compound::{CompoundPurchase, Initialized, Update};
 use wallet::formula::mac2_purchase;
@@ -9,7 +9,7 @@ use wallet::keys::PurchaseKey;
 use wallet::psam::{CardIdentity, SoftPsam};
 use wallet::purchase::{Debit, PurchaseError};
 use wallet::refusal::Step;
-use wallet::{Mac, PurseStatus, Refusal, TransactionType};
+use wallet::{Mac, Refusal, TransactionType};
 
 const DPK: [u8; 16] = hex!("00112233445566778899AABBCCDDEEFF");
 const GATE: TerminalId = TerminalId::new(hex!("001122334455"));
@@ -68,7 +68,7 @@ fn entry_and_exit() {
 fn a_record_that_the_card_does_not_take_ends_it() {
     for status in [0x6A83, 0x6A84, 0x6982, 0x6700, 0x6A81] {
         let response = u16::to_be_bytes(status);
-        let refusal = Refusal::new(Step::Update, PurseStatus(status));
+        let refusal = Refusal::new(Step::Update, StatusWord(status));
         let updated = initialized(0).update(update()).updated(&response);
         assert_eq!(updated, Err(PurchaseError::Refused(refusal)));
     }

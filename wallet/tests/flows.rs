@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The terminal's flows: what they send, and how they end on every kind of answer.
 
-use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Secret, TerminalId, TerminalSequence};
+use cam_types::{
+    BcdDate, BcdTime, DecodeError, Fen, Secret, StatusWord, TerminalId, TerminalSequence,
+};
 use hex_literal::hex;
 use wallet::formula::{mac2_load, mac2_purchase};
 use wallet::keys::{LoadKey, PurchaseKey};
@@ -10,7 +12,7 @@ use wallet::proof::{Evidence, Made, Numbering, Proof, Settlement, Unsettled};
 use wallet::psam::{CardIdentity, Psam, SamError, SamPurchase, SoftPsam};
 use wallet::purchase::{Debit, Debiting, Purchase, PurchaseError};
 use wallet::refusal::Step;
-use wallet::{Mac, PurseStatus, Refusal, Transaction, TransactionType};
+use wallet::{Mac, Refusal, Transaction, TransactionType};
 
 /// Source: vector V3c, a purchase of 0.01 with a real FM1208.
 const DPK: [u8; 16] = hex!("00112233445566778899AABBCCDDEEFF");
@@ -77,7 +79,7 @@ fn what_is_no_answer_leaves_a_debit_unsettled() {
     }
     let mut psam = psam();
     let debit = debiting(&mut psam).finish(Some(&hex!("9302")), &mut psam);
-    assert_eq!(debit, Debit::Refused(Refusal::new(Step::Commit, PurseStatus::WRONG_MAC)));
+    assert_eq!(debit, Debit::Refused(Refusal::new(Step::Commit, StatusWord::WRONG_MAC)));
 }
 
 #[test]
@@ -85,7 +87,7 @@ fn a_purchase_that_the_card_cannot_start_is_an_error() {
     for (response, error) in [
         (
             &hex!("9403")[..],
-            PurchaseError::Refused(Refusal::new(Step::InitializeDebit, PurseStatus::NO_KEY)),
+            PurchaseError::Refused(Refusal::new(Step::InitializeDebit, StatusWord::NO_KEY)),
         ),
         (
             &hex!("00000000 0000 000000 01 00 584633C9 9000")[..],
@@ -126,7 +128,7 @@ impl Psam for Failing {
 #[test]
 fn a_module_that_does_not_check_undoes_no_debit() {
     let response = hex!("8AF270DC 00000000 9000");
-    for error in [SamError::NoAnswer, SamError::Refused(PurseStatus::NOT_INITIALIZED)] {
+    for error in [SamError::NoAnswer, SamError::Refused(StatusWord::NOT_INITIALIZED)] {
         let debiting = debiting(&mut psam());
         let Debit::Paid(receipt) = debiting.finish(Some(&response), &mut Failing(psam(), error))
         else {
@@ -168,7 +170,7 @@ fn a_load_is_checked_authorised_and_credited() {
     assert_eq!((receipt.balance, receipt.tac), (Fen::new(0x2000), Mac(hex!("FA00066D"))));
     assert_eq!(
         credit(Some(&hex!("9302"))),
-        Credit::Refused(Refusal::new(Step::Commit, PurseStatus::WRONG_MAC))
+        Credit::Refused(Refusal::new(Step::Commit, StatusWord::WRONG_MAC))
     );
     assert!(matches!(credit(None), Credit::Unsettled(_)));
     assert!(matches!(credit(Some(&hex!("FA00 9000"))), Credit::Unsettled(_)));
@@ -178,7 +180,7 @@ fn a_load_is_checked_authorised_and_credited() {
     assert!(!load().initialized(&forged).unwrap().is_from(&key));
     assert_eq!(
         load().initialized(&hex!("6982")),
-        Err(LoadError::Refused(Refusal::new(Step::InitializeLoad, PurseStatus::SECURITY_STATUS)))
+        Err(LoadError::Refused(Refusal::new(Step::InitializeLoad, StatusWord::SECURITY_STATUS)))
     );
 }
 
@@ -246,7 +248,7 @@ fn a_lost_answer_is_settled_on_every_kind_of_card() {
     let not_made = || Settlement::NotMade(unsettled().transaction);
     let moved_on = || Settlement::MovedOn(unsettled());
     let refused = |step, status| Settlement::Refused(unsettled(), Refusal::new(step, status));
-    let wanted = PurseStatus::SECURITY_STATUS;
+    let wanted = StatusWord::SECURITY_STATUS;
     let table: &[(&str, &[&[u8]], Settlement)] = &[
         ("after", &[found], made(Evidence::Proof(OURS, Numbering::After))),
         ("before", &[none, found], made(Evidence::Proof(OURS, Numbering::Before))),
@@ -273,11 +275,11 @@ fn a_lost_answer_is_settled_on_every_kind_of_card() {
         ("not made, another at the price", &[none, bare_previous, one_on, other, end], moved_on()),
         ("no log", &[evaded, evaded, one_on, end], moved_on()),
         ("a log behind the PIN", &[none, none, one_on, &hex!("6982")], refused(Step::Read, wanted)),
-        ("blocked", &[&hex!("6A81")], refused(Step::Prove, PurseStatus::BLOCKED)),
+        ("blocked", &[&hex!("6A81")], refused(Step::Prove, StatusWord::APPLICATION_BLOCKED)),
         (
             "blocked, another word",
             &[evaded, evaded, &hex!("6985")],
-            refused(Step::InitializeDebit, PurseStatus::CONDITIONS_OF_USE),
+            refused(Step::InitializeDebit, StatusWord::CONDITIONS),
         ),
         ("half an answer", &[&hex!("90")], Settlement::NoAnswer(unsettled())),
         ("half a proof", &[&hex!("1234 9000")], Settlement::NoAnswer(unsettled())),
@@ -365,7 +367,7 @@ fn the_balance_settles_behind_the_pin() {
         assert_eq!(settle(unsettled(), &questions, &answers), expected);
     }
     let refused =
-        |step| Settlement::Refused(unsettled(), Refusal::new(step, PurseStatus::SECURITY_STATUS));
+        |step| Settlement::Refused(unsettled(), Refusal::new(step, StatusWord::SECURITY_STATUS));
     let settlement = settle(unsettled(), &questions, &[none, none, wanted, wanted]);
     assert_eq!(settlement, refused(Step::Read));
 }

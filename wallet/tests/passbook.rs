@@ -8,7 +8,7 @@
 //! under the whole DTK: the last block once more through `-des-ecb -d` with its right half and
 //! `-des-ecb` with its left half.
 
-use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
+use cam_types::{BcdDate, BcdTime, Fen, Secret, StatusWord, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use proptest::prelude::*;
 use wallet::formula::{mac2_load, mac2_overdraft};
@@ -20,7 +20,7 @@ use wallet::passbook::{self, OverdraftLimit, PassbookError};
 use wallet::proof::{Settlement, Unsettled};
 use wallet::psam::{CardIdentity, SoftPsam};
 use wallet::purchase::{Debit, PurchaseError};
-use wallet::{LogRecord, Mac, PurseStatus, Reason, TransactionType};
+use wallet::{LogRecord, Mac, Reason, TransactionType};
 
 const KEY: [u8; 16] = hex!("11223344556677888877665544332211");
 const DPK: [u8; 16] = hex!("00112233445566778899AABBCCDDEEFF");
@@ -263,7 +263,7 @@ fn a_lost_answer_is_settled() {
         let wanted = ask().answer(Some(&hex!("6982")), |_| false);
         assert!(
             matches!(&wanted, Settlement::Refused(_, why)
-            if why.status == PurseStatus::SECURITY_STATUS),
+            if why.status == StatusWord::SECURITY_STATUS),
             "{wanted:?}"
         );
     }

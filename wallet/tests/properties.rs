@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whatever the card says: no flow panics, and no answer but the right one ends a commit.
 
-use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
+use cam_types::{Aid, BcdDate, BcdTime, Fen, Secret, StatusWord, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use proptest::prelude::*;
 use wallet::card::{ApplicationData, AuthenticationCode};
@@ -16,7 +16,7 @@ use wallet::purchase::{Debit, Debiting};
 use wallet::read::{LogReading, balance};
 use wallet::secure_messaging::{ChallengeLength, Order};
 use wallet::select::Select;
-use wallet::{LogRecord, Mac, PURSE_AID, PurseStatus, Refusal, Transaction, TransactionType};
+use wallet::{LogRecord, Mac, Refusal, Transaction, TransactionType};
 
 const KEY: [u8; 16] = hex!("00112233445566778899AABBCCDDEEFF");
 const TERMINAL: TerminalId = TerminalId::new(hex!("001122334455"));
@@ -124,14 +124,14 @@ fn damaged(right: Vec<u8>) -> impl Strategy<Value = Option<Vec<u8>>> {
 /// What a commit must be after `response`: a refusal is a known word and nothing else.
 fn refusal(response: Option<&[u8]>) -> Option<Refusal> {
     let word: [u8; 2] = response?.try_into().ok()?;
-    Refusal::of_commit(PurseStatus(u16::from_be_bytes(word)))
+    Refusal::of_commit(StatusWord(u16::from_be_bytes(word)))
 }
 
 proptest! {
     #[test]
     fn whatever_a_card_says_nothing_panics(response in answer(), octets in prop::collection::vec(any::<u8>(), 0..64)) {
         for response in [&response, &octets] {
-            let _ = Select::new(&PURSE_AID).answer(response);
+            let _ = Select::new(Aid::PURSE.octets()).answer(response);
             let _ = ApplicationData::answer(response);
             let _ = AuthenticationCode::answer(response);
             let _ = balance(response);
@@ -157,7 +157,7 @@ proptest! {
     )) {
         let mut response = octets;
         response.extend([0x90, 0x00]);
-        let _ = Select::new(&PURSE_AID).answer(&response);
+        let _ = Select::new(Aid::PURSE.octets()).answer(&response);
     }
 
     #[test]

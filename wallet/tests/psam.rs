@@ -6,11 +6,11 @@
 //! random, sequence and the low half of the terminal sequence. A MAC: `openssl enc -des-cbc -nopad
 //! -K SESPK -iv 0` over the input padded with 80 00…, the left half of the last block.
 
-use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
+use cam_types::{BcdDate, BcdTime, Fen, Secret, StatusWord, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use wallet::keys::PurchaseKey;
 use wallet::psam::{CardIdentity, Psam, SamError, SamPurchase, SoftPsam};
-use wallet::{Mac, PurseStatus, Transaction, TransactionType};
+use wallet::{Mac, Transaction, TransactionType};
 
 const TERMINAL: TerminalId = TerminalId::new(hex!("001122334455"));
 
@@ -57,7 +57,7 @@ fn a_module_comes_to_the_cards_key_level_by_level() {
         assert_eq!(psam.start(&purchase(&card)), Ok((TerminalSequence::new(1), Mac(mac1))));
         assert_eq!(psam.credit(Mac([0; 4])), Err(SamError::WrongMac2));
         assert_eq!(psam.credit(Mac(mac2)), Ok(()), "the proof of GET TRANSACTION PROVE");
-        let again = Err(SamError::Refused(PurseStatus::NOT_INITIALIZED));
+        let again = Err(SamError::Refused(StatusWord::NOT_INITIALIZED));
         assert_eq!(psam.credit(Mac(mac2)), again, "a purchase is credited once");
     }
 }
@@ -80,6 +80,6 @@ fn a_module_counts_every_start_and_says_why_it_does_not() {
     let (last, _) = psam.start(&asked(1, 1)).unwrap();
     assert_eq!(last, TerminalSequence::new(u32::MAX));
     assert_eq!(psam.start(&purchase(&card)), Err(SamError::Exhausted));
-    let dropped = Err(SamError::Refused(PurseStatus::NOT_INITIALIZED));
+    let dropped = Err(SamError::Refused(StatusWord::NOT_INITIALIZED));
     assert_eq!(psam.credit(Mac([0; 4])), dropped, "a start that fails ends the one before");
 }

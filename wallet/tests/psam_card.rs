@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A PSAM at a second reader: what is sent to it, and what any answer ends in.
 
-use cam_types::{BcdDate, BcdTime, DecodeError, Fen, TerminalId, TerminalSequence};
+use cam_types::{BcdDate, BcdTime, DecodeError, Fen, StatusWord, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use wallet::port::CardPort;
 use wallet::psam::{CardIdentity, CardPsam, Psam, SamApplication, SamError, SamPurchase};
-use wallet::{Mac, PurseStatus, Transaction, TransactionType};
+use wallet::{Mac, Transaction, TransactionType};
 
 const TERMINAL: TerminalId = TerminalId::new(hex!("001122334455"));
 
@@ -83,7 +83,7 @@ fn the_dialogue_of_a_purchase() {
     assert_eq!(started, Ok((TerminalSequence::new(0x0102), Mac(hex!("214E5139")))));
     assert_eq!(psam.credit(Mac([0; 4])), Err(SamError::WrongMac2));
     assert_eq!(psam.credit(Mac(hex!("B30B352F"))), Ok(()));
-    let none = SamError::Refused(PurseStatus::NOT_INITIALIZED);
+    let none = SamError::Refused(StatusWord::NOT_INITIALIZED);
     assert_eq!(psam.credit(Mac(hex!("B30B352F"))), Err(none));
     assert!(psam.into_port().0.is_empty());
 }
@@ -115,7 +115,7 @@ fn what_a_module_says_instead() {
         (Some(&hex!("9403")[..]), no_key),
         (Some(&hex!("6A88")[..]), no_key),
         (Some(&hex!("9402")[..]), SamError::Exhausted),
-        (Some(&hex!("6A81")[..]), SamError::Refused(PurseStatus::BLOCKED)),
+        (Some(&hex!("6A81")[..]), SamError::Refused(StatusWord::APPLICATION_BLOCKED)),
         (Some(&hex!("90")[..]), SamError::Malformed(DecodeError::Missing("status word"))),
         (Some(&hex!("00000001 9000")[..]), SamError::Malformed(DecodeError::Missing("MAC1"))),
         (
@@ -149,7 +149,7 @@ fn opening_reads_the_terminal_and_selects_the_keys() {
         (Script::default(), SamError::NoAnswer),
         (Script::default().then(&read, Some(&hex!("0011223344 9000"))), short),
         (Script::default().then(&read, Some(&id)), SamError::NoAnswer),
-        (Script::opened_with(&hex!("6A82")), SamError::Refused(PurseStatus(0x6A82))),
+        (Script::opened_with(&hex!("6A82")), SamError::Refused(StatusWord(0x6A82))),
     ] {
         assert_eq!(open(script).unwrap_err(), error);
     }

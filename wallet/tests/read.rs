@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Balance and log, on cards of both kinds.
 
-use cam_types::{DecodeError, Fen};
+use cam_types::{DecodeError, Fen, StatusWord};
 use hex_literal::hex;
 use wallet::read::{LogReading, ReadError, balance, balance_command};
 use wallet::refusal::Step;
-use wallet::{Account, LogRecord, PurseStatus, Refusal};
+use wallet::{Account, LogRecord, Refusal};
 
 #[test]
 fn a_balance() {
     assert_eq!(balance_command(Account::Purse), hex!("80 5C 00 02 04"));
     assert_eq!(balance_command(Account::Passbook), hex!("80 5C 00 01 04"));
-    let blocked = Refusal::new(Step::Read, PurseStatus(0x6985));
+    let blocked = Refusal::new(Step::Read, StatusWord(0x6985));
     for (response, expected) in [
         (&hex!("0000223E 9000")[..], Ok(Fen::new(8766))),
         (&hex!("00223E 9000")[..], Err(ReadError::Malformed(DecodeError::Missing("balance")))),
@@ -49,7 +49,7 @@ fn a_log() {
         assert_eq!(record.transaction.amount, Fen::new(10_000));
         assert_eq!(next.unwrap().answer(end), Ok(None));
     }
-    let wanted = Refusal::new(Step::Read, PurseStatus::SECURITY_STATUS);
+    let wanted = Refusal::new(Step::Read, StatusWord::SECURITY_STATUS);
     assert_eq!(LogReading::new().answer(&hex!("6982")), Err(ReadError::Refused(wanted)));
     assert_eq!(
         LogReading::new().answer(&hex!("0000 9000")),

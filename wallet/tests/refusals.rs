@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Status words of all kinds of cards, and that each error says what happened to the money.
 
-use cam_types::{Fen, TerminalId};
+use cam_types::{Aid, Fen, StatusWord, TerminalId};
 use hex_literal::hex;
 use wallet::compound::CompoundPurchase;
 use wallet::load::{Load, LoadError};
@@ -9,7 +9,7 @@ use wallet::psam::SamError;
 use wallet::purchase::{Purchase, PurchaseError};
 use wallet::refusal::Step;
 use wallet::select::{Select, SelectError};
-use wallet::{PURSE_AID, Profile, PurseStatus, Reason, Refusal};
+use wallet::{Profile, Reason, Refusal};
 
 const TERMINAL: TerminalId = TerminalId::new(hex!("001122334455"));
 
@@ -49,7 +49,7 @@ fn words_of_both_sides() {
         (Step::Read, &[0x6F00, 0x6C17], Reason::Other),
     ] {
         for word in words {
-            let refusal = Refusal::new(step, PurseStatus(*word));
+            let refusal = Refusal::new(step, StatusWord(*word));
             assert_eq!(refusal.reason, reason, "{step:?} {word:04X}");
             assert_eq!(refusal.to_string(), format!("{reason} (SW={word:04X})"));
         }
@@ -59,7 +59,7 @@ fn words_of_both_sides() {
 /// Memory failure, warnings and words nobody knows leave a commit open.
 #[test]
 fn words_that_refuse_a_commit() {
-    let refused = (0..=0xFFFF).filter(|word| Refusal::of_commit(PurseStatus(*word)).is_some());
+    let refused = (0..=0xFFFF).filter(|word| Refusal::of_commit(StatusWord(*word)).is_some());
     let expected = [
         0x6700, 0x6901, 0x6981, 0x6982, 0x6983, 0x6985, 0x6988, 0x6A80, 0x6A81, 0x6A82, 0x6A83,
         0x6A84, 0x6A86, 0x6B00, 0x6D00, 0x6E00, 0x9302, 0x9303, 0x9401, 0x9402, 0x9403, 0x9407,
@@ -113,7 +113,7 @@ fn errors_say_what_happened_to_the_money() {
         let load = Load::new(1, Fen::new(350), TERMINAL).unwrap();
         load.initialized(&u16::to_be_bytes(status)).map(drop).unwrap_err()
     };
-    let select = |response: &[u8]| Select::new(&PURSE_AID).answer(response).unwrap_err();
+    let select = |response: &[u8]| Select::new(Aid::PURSE.octets()).answer(response).unwrap_err();
     let zero = Purchase::new(1, Fen::ZERO, TERMINAL).unwrap_err();
     let limit = Purchase::new(1, Fen::new(350), TERMINAL).unwrap().within(Fen::new(300));
     let maximum = Load::new(1, Fen::new(350), TERMINAL).unwrap().within(Fen::new(300));
@@ -133,7 +133,7 @@ fn errors_say_what_happened_to_the_money() {
         (Box::new(LoadError::NoAnswer), "card did not answer"),
         (Box::new(SelectError::NoAnswer), "card did not answer"),
         (
-            Box::new(PurchaseError::Sam(SamError::Refused(PurseStatus(0x6985)))),
+            Box::new(PurchaseError::Sam(SamError::Refused(StatusWord(0x6985)))),
             "secure module refused the command (SW=6985)",
         ),
         (Box::new(select(&hex!("6A82"))), "not our card: it has no such application (SW=6A82)"),

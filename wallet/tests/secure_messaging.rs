@@ -2,7 +2,7 @@
 //! Commands under secure messaging, and the PIN's, against numbers of real cards where there are
 //! any.
 
-use cam_types::{DecodeError, Secret};
+use cam_types::{DecodeError, Secret, StatusWord};
 use hex_literal::hex;
 use wallet::cipher::triple_des_encrypt;
 use wallet::compound::Update;
@@ -11,7 +11,7 @@ use wallet::mac::{mac, retail_mac};
 use wallet::pin::{Change, Pin, PinAnswer, PinError, ReloadKey, Verify, unblock, unblocked};
 use wallet::refusal::Step;
 use wallet::secure_messaging::{Challenge, ChallengeLength, Order, SecureKey, SecuredError};
-use wallet::{PurseStatus, Reason, Refusal};
+use wallet::{Reason, Refusal};
 
 const KEY: [u8; 16] = hex!("00112233445566778899AABBCCDDEEFF");
 
@@ -87,7 +87,7 @@ fn challenges_of_both_kinds() {
     assert_eq!(read, Ok(Challenge::new(hex!("1122334455667788"))));
     let wrong = SecuredError::Malformed(DecodeError::Missing("challenge of the length asked for"));
     assert_eq!(ChallengeLength::Four.answer(&long), Err(wrong));
-    let unknown = Refusal::new(Step::Read, PurseStatus(0x6D00));
+    let unknown = Refusal::new(Step::Read, StatusWord(0x6D00));
     assert_eq!(ChallengeLength::Four.answer(&hex!("6D00")), Err(SecuredError::Refused(unknown)));
 }
 
@@ -117,7 +117,7 @@ fn orders_of_the_maintenance_key() {
             else {
                 panic!("{status:04X} is no refusal")
             };
-            assert_eq!(refusal, Refusal { reason, status: PurseStatus(status) });
+            assert_eq!(refusal, Refusal { reason, status: StatusWord(status) });
         }
     }
 }
@@ -180,8 +180,8 @@ fn texts_that_are_no_pin() {
 /// What cards say to a PIN, and what the cardholder is told.
 #[test]
 fn answers_to_a_pin() {
-    let refused = |status| PinAnswer::Refused(Refusal::new(Step::Pin, PurseStatus(status)));
-    let wrong = |tries, status| PinAnswer::Wrong { tries, status: PurseStatus(status) };
+    let refused = |status| PinAnswer::Refused(Refusal::new(Step::Pin, StatusWord(status)));
+    let wrong = |tries, status| PinAnswer::Wrong { tries, status: StatusWord(status) };
     for (response, answer, text) in [
         (&hex!("9000")[..], PinAnswer::Right, "PIN accepted"),
         (&hex!("63C2"), wrong(2, 0x63C2), "wrong PIN, 2 tries left (SW=63C2)"),
@@ -193,12 +193,12 @@ fn answers_to_a_pin() {
         ),
         (
             &hex!("6983"),
-            PinAnswer::Blocked(PurseStatus(0x6983)),
+            PinAnswer::Blocked(StatusWord(0x6983)),
             "the PIN has no tries left (SW=6983)",
         ),
         (
             &hex!("6A83"),
-            PinAnswer::Blocked(PurseStatus(0x6A83)),
+            PinAnswer::Blocked(StatusWord(0x6A83)),
             "the PIN has no tries left (SW=6A83)",
         ),
         (&hex!("6A81"), refused(0x6A81), "purse is blocked (SW=6A81)"),

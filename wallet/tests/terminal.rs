@@ -2,7 +2,7 @@
 //! Kiosk, gate and till with a purse that keeps its numbers as one card or the other does, and
 //! loses answers.
 
-use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
+use cam_types::{Aid, BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use wallet::flow::fare::{FareTable, Station};
 use wallet::flow::gate::{Gate, PassageError, State, TransitRecord};
@@ -19,7 +19,7 @@ use wallet::proof::{Evidence, Made, Numbering, Unsettled};
 use wallet::psam::SoftPsam;
 use wallet::purchase::{Debit, PurchaseError};
 use wallet::select::SelectError;
-use wallet::{Mac, PURSE_AID, Profile, Transaction, TransactionType};
+use wallet::{Mac, Profile, Transaction, TransactionType};
 
 const TERMINAL: TerminalId = TerminalId::new(hex!("001122334455"));
 const DPK: [u8; 16] = hex!("00112233445566778899AABBCCDDEEFF");
@@ -180,7 +180,7 @@ impl CardPort for Card {
             (0xA4, _) => {
                 let application =
                     hex!("0000000000001201 02 01 90000000000000004711 20260101 20361231 0000");
-                let name = [&hex!("84 09")[..], &PURSE_AID].concat();
+                let name = [&hex!("84 09")[..], Aid::PURSE.octets()].concat();
                 let own = [&hex!("A5 21 9F0C 1E")[..], &application].concat();
                 [&[0x6F, (name.len() + own.len()) as u8][..], &name, &own, &hex!("9000")].concat()
             }
@@ -222,7 +222,7 @@ impl CardPort for Card {
 }
 
 const SCHEME: Scheme<'_> = Scheme {
-    aid: &PURSE_AID,
+    aid: Aid::PURSE.octets(),
     profile: Profile {
         levels: &[],
         limit: Fen::new(20_000),

@@ -3,7 +3,7 @@
 //! VERIFY, load, purchase, balance, log and proof is made by our flows, octet for octet, and every
 //! answer that was recorded goes back into them. The rest is that applet's own set-up.
 
-use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
+use cam_types::{BcdDate, BcdTime, Fen, Secret, StatusWord, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use serde_json::Value;
 use wallet::formula::{mac2_load, tac_load, tac_purchase};
@@ -17,7 +17,7 @@ use wallet::purchase::{Debit, Debiting, Purchase};
 use wallet::read::{LogReading, balance, balance_command};
 use wallet::refusal::{Reason, Step};
 use wallet::select::Select;
-use wallet::{Account, LogRecord, Mac, Met, PurseStatus, Refusal, TransactionType};
+use wallet::{Account, LogRecord, Mac, Met, Refusal, TransactionType};
 
 const AID: [u8; 16] = hex!("D15600000145442F4550000000000000");
 const DPK: [u8; 16] = hex!("0123456789ABCDEFFEDCBA9876543210");
@@ -228,7 +228,7 @@ fn applet_05_prove() {
     let mut card = Transcript::open(include_str!("vectors/applet-05-prove.json"));
     let mut met = Met::default();
     let no_proof = |response: &[u8]| {
-        let status = PurseStatus(u16::from_be_bytes(response.try_into().unwrap()));
+        let status = StatusWord(u16::from_be_bytes(response.try_into().unwrap()));
         assert_eq!(Refusal::new(Step::Prove, status).reason, Reason::NoProof);
         status.0
     };
@@ -271,7 +271,7 @@ fn applet_05_prove() {
 #[test]
 fn applet_07_pin() {
     let mut card = Transcript::open(include_str!("vectors/applet-07-pin.json"));
-    let wrong = |tries| PinAnswer::Wrong { tries, status: PurseStatus(0x6C00 | u16::from(tries)) };
+    let wrong = |tries| PinAnswer::Wrong { tries, status: StatusWord(0x6C00 | u16::from(tries)) };
     card.select();
     assert_eq!(card.verify("111111"), wrong(2));
     assert_eq!(card.verify("111111"), wrong(1));
@@ -279,6 +279,6 @@ fn applet_07_pin() {
     for tries in [2, 1, 0] {
         assert_eq!(card.verify("111111"), wrong(tries));
     }
-    assert_eq!(card.verify("123456"), PinAnswer::Blocked(PurseStatus(0x6A83)));
+    assert_eq!(card.verify("123456"), PinAnswer::Blocked(StatusWord(0x6A83)));
     card.end(8);
 }

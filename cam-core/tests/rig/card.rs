@@ -4,8 +4,8 @@
 mod purse;
 
 use cam_types::{
-    CasTime, Epoch, EventId, Fen, Key, OperatorId, PackageId, Pseudonym, Slot, StbId, TerminalId,
-    TerminalSequence,
+    Aid, CasTime, Epoch, EventId, Fen, Key, OperatorId, PackageId, Pseudonym, Slot, StbId,
+    TerminalId, TerminalSequence,
 };
 use ecm_emm::card::{
     self, AccessStatus, AckResult, CardInfo, EcmAnswer, EmmDetail, EmmOutcome, EmmResult, KeyInfo,
@@ -207,7 +207,7 @@ impl ModelCard {
         match header[1] {
             0xA4 if self.foreign => Err(0x6A82),
             0xA4 => {
-                self.selected = data == card::AID_CAS;
+                self.selected = data == Aid::CAS.octets();
                 self.end_session();
                 if self.selected { Ok(Vec::new()) } else { Err(0x6A82) }
             }

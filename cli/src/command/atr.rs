@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::hex;
 use crate::record::{Out, Record, Running};
 use clap::Args;
+use iso7816::etu::{CLOCKS_HZ, USUAL_CLOCK_HZ};
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct AtrArgs {
@@ -23,8 +24,9 @@ pub(crate) struct AtrArgs {
     #[arg(long, conflicts_with = "hex")]
     pub wait: bool,
     /// The card clock in Hz that --hex is explained for
-    #[arg(long, value_name = "HZ", default_value_t = 3_579_545, conflicts_with = "reader",
-        value_parser = clap::value_parser!(u32).range(1_000_000..=20_000_000))]
+    #[arg(long, value_name = "HZ", default_value_t = USUAL_CLOCK_HZ, conflicts_with = "reader",
+        value_parser = clap::value_parser!(u32)
+            .range(i64::from(*CLOCKS_HZ.start())..=i64::from(*CLOCKS_HZ.end())))]
     pub clock: u32,
 }
 

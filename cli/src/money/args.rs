@@ -180,7 +180,6 @@ fn date_time(text: &str) -> Result<DateTime, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wallet::PURSE_AID;
 
     #[test]
     fn amounts_that_are_none_move_nothing() {
@@ -209,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_default_application_is_ours() {
-        assert_eq!(aid("A00000000386980701"), Ok(Octets(PURSE_AID.to_vec())));
+        assert_eq!(aid("A00000000386980701"), Ok(Octets(cam_types::Aid::PURSE.octets().to_vec())));
         assert!(aid("A000").is_err());
     }
 }

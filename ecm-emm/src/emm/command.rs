@@ -4,7 +4,13 @@
 //! Normative references:
 //!  - `docs/spec/emm.md`, table of commands
 
+use super::field::{Emit, Read, bitmap, group_index, pairing_slots, wrapped};
+use super::key_delivery::KeyDelivery;
 use super::key_target::KeyTarget;
+use super::pairing::Pairing;
+use super::script::Script;
+use super::sender::Sender;
+use super::table::{commands, read};
 use crate::ecm::Fingerprint;
 use crate::error::EncodeError;
 use crate::keys::Role;
@@ -12,66 +18,13 @@ use crate::suite::{Suite, WrappedKey};
 use alloc::string::String;
 use alloc::vec::Vec;
 use cam_types::{
-    BcdDate, BcdTime, CasTime, DecodeError, Epoch, EventId, Fen, PackageId, Reader, StbId,
-    TerminalId,
+    BcdDate, BcdTime, CasTime, DecodeError, Epoch, EventId, Fen, PackageId, Reader, TerminalId,
 };
 
-/// The tags of all commands.
-pub mod tag {
-    /// ENT_GRANT
-    pub const GRANT: u8 = 0x10;
-    /// ENT_REVOKE
-    pub const REVOKE: u8 = 0x11;
-    /// PPV_GRANT
-    pub const PPV_GRANT: u8 = 0x12;
-    /// ENT_BITMAP
-    pub const BITMAP: u8 = 0x13;
-    /// KEY_DELIVER
-    pub const KEY_DELIVER: u8 = 0x20;
-    /// KEY_ACTIVATE
-    pub const KEY_ACTIVATE: u8 = 0x21;
-    /// KEY_DESTROY
-    pub const KEY_DESTROY: u8 = 0x22;
-    /// SUITE_ALLOW
-    pub const SUITE_ALLOW: u8 = 0x23;
-    /// EMM_LEVEL
-    pub const EMM_LEVEL: u8 = 0x24;
-    /// SIGKEY
-    pub const SIGKEY: u8 = 0x25;
-    /// WALLET_TOPUP
-    pub const TOPUP: u8 = 0x30;
-    /// WALLET_REFUND
-    pub const REFUND: u8 = 0x31;
-    /// WALLET_BLOCK
-    pub const WALLET_BLOCK: u8 = 0x32;
-    /// PIN_RESET
-    pub const PIN_RESET: u8 = 0x40;
-    /// PAIR
-    pub const PAIR: u8 = 0x50;
-    /// UNPAIR
-    pub const UNPAIR: u8 = 0x51;
-    /// OSD
-    pub const OSD: u8 = 0x60;
-    /// FINGERPRINT
-    pub const FINGERPRINT: u8 = 0x61;
-    /// CARD_STATE
-    pub const CARD_STATE: u8 = 0x70;
-    /// REPORT_REQUEST
-    pub const REPORT_REQUEST: u8 = 0x71;
-    /// TIME_SYNC
-    pub const TIME_SYNC: u8 = 0x72;
-    /// GROUP_ASSIGN
-    pub const GROUP_ASSIGN: u8 = 0x73;
-    /// REPORT_ACK
-    pub const REPORT_ACK: u8 = 0x74;
-    /// SCRIPT
-    pub const SCRIPT: u8 = 0x7F;
-}
-
-/// One command.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum EmmCommand {
-    /// ENT_GRANT: a package until `end`. EMM-S only moves the end of a row that exists.
+// `docs/spec/emm.md` §3, row by row; `table.rs` says what stands where.
+commands! {
+    /// A package until `end`. EMM-S only moves the end of a row that exists.
+    0x10 ENT_GRANT from [Individual, Recovery, Group]:
     Grant {
         /// What may be watched.
         package: PackageId,
@@ -84,14 +37,16 @@ pub enum EmmCommand {
         /// How far EMM-S may move the end; absent means no further than `end`.
         horizon: Option<CasTime>,
     },
-    /// ENT_REVOKE: no longer.
+    /// No longer.
+    0x11 ENT_REVOKE from [Individual, Recovery]:
     Revoke {
         /// What may be watched no longer.
         package: PackageId,
         /// The object's version.
         version: u16,
     },
-    /// PPV_GRANT: an event without a purchase.
+    /// An event without a purchase.
+    0x12 PPV_GRANT from [Individual, Recovery]:
     PpvGrant {
         /// What may be watched.
         event: EventId,
@@ -100,56 +55,64 @@ pub enum EmmCommand {
         /// When the right ends.
         end: CasTime,
     },
-    /// ENT_BITMAP: package `base + n` for every bit n; bit 0 is the most significant of the first
-    /// octet.
+    /// Package `base + n` for every bit n; bit 0 is the most significant of the
+    /// first octet.
+    0x13 ENT_BITMAP from [Individual, Recovery, Group]:
     Bitmap {
         /// The first package.
-        base: PackageId,
+        base: PackageId = "package",
         /// 1 to 32 octets.
-        bitmap: Vec<u8>,
+        bitmap: Vec<u8> => bitmap,
         /// When the rights end.
         end: CasTime,
         /// The version of all of them.
         version: u16,
     },
-    /// KEY_DELIVER: a key for a generation that is not in use.
-    KeyDeliver(KeyDelivery),
-    /// KEY_ACTIVATE: generations below `floor` are erased for good.
+    /// A key for a generation that is not in use.
+    0x20 KEY_DELIVER from [Individual, Recovery, Wallet, WalletRecovery, Group]:
+    KeyDeliver(delivery: KeyDelivery),
+    /// Generations below `floor` are erased for good.
+    0x21 KEY_ACTIVATE from [Individual, Recovery, Wallet, WalletRecovery, Operator]:
     KeyActivate {
         /// Which key.
-        target: KeyTarget,
+        target: KeyTarget = "key slot",
         /// The generation in use from now on.
         epoch: Epoch,
         /// The lowest one that may still be used.
         floor: Epoch,
     },
-    /// KEY_DESTROY: one generation is erased.
+    /// One generation is erased.
+    0x22 KEY_DESTROY from [Individual, Recovery, Wallet, WalletRecovery, Operator]:
     KeyDestroy {
         /// Which key.
-        target: KeyTarget,
+        target: KeyTarget = "key slot",
         /// The generation.
         epoch: Epoch,
     },
-    /// SUITE_ALLOW: keys of `role` may only be of a suite whose bit stays set.
+    /// Keys of `role` may only be of a suite whose bit stays set.
+    0x23 SUITE_ALLOW from [Individual, Recovery, Wallet, WalletRecovery, Operator]:
     SuiteAllow {
         /// The kind of keys that it is about.
-        role: Role,
+        role: Role = "key role",
         /// Bit n stands for suite n; it is and-ed to what the card has.
         mask: u16,
     },
-    /// EMM_LEVEL: forward only.
-    EmmLevel(u16),
-    /// SIGKEY: the operator's public key.
+    /// Forward only.
+    0x24 EMM_LEVEL from [Individual, Recovery, Wallet, WalletRecovery, Operator]:
+    EmmLevel(level: u16),
+    /// The operator's public key.
+    0x25 SIGKEY from [Recovery]:
     SigKey {
         /// Its generation.
         epoch: u8,
         /// x ‖ y of a point of P-256.
-        key: [u8; 64],
+        key: [u8; 64] = "public key",
     },
-    /// WALLET_TOPUP: money into the purse.
+    /// Money into the purse.
+    0x30 WALLET_TOPUP from [Wallet]:
     Topup {
         /// The wallet's own number against repetition.
-        number: u16,
+        number: u16 = "top-up number",
         /// How much.
         amount: Fen,
         /// For the purse's log.
@@ -159,127 +122,91 @@ pub enum EmmCommand {
         /// Who took the money.
         agent: TerminalId,
     },
-    /// WALLET_REFUND: money back for a purchase, which ends the right.
+    /// Money back for a purchase, which ends the right.
+    0x31 WALLET_REFUND from [Wallet]:
     Refund {
         /// What was bought.
         event: EventId,
         /// The purse's offline sequence of the purchase.
-        sequence: u16,
+        sequence: u16 = "offline sequence",
         /// At most what was paid.
         amount: Fen,
     },
-    /// WALLET_BLOCK: 01 the purse pays no longer, 00 again.
+    /// 01 the purse pays no longer, 00 again.
+    0x32 WALLET_BLOCK from [Wallet]:
     WalletBlock {
         /// It pays no longer.
-        blocked: bool,
+        blocked: bool = "block mode",
     },
-    /// PIN_RESET: a new PIN and all tries.
+    /// A new PIN and all tries.
+    0x40 PIN_RESET from [Individual, Recovery]:
     PinReset {
         /// Sent 0 and not looked at.
         flags: u16,
         /// PIN block and eight zeros, wrapped.
-        wrapped: [u8; 24],
+        wrapped: [u8; 24] = "PIN",
     },
-    /// PAIR: a box is given a pairing slot.
-    Pair(Pairing),
-    /// UNPAIR: a pairing slot is emptied; `None` (FF) all of them.
-    Unpair(Option<u8>),
-    /// OSD: a message to the viewer.
+    /// A box is given a pairing slot.
+    0x50 PAIR from [Individual, Recovery]:
+    Pair(pairing: Pairing),
+    /// A pairing slot is emptied; `None` (FF) all of them.
+    0x51 UNPAIR from [Individual, Recovery]:
+    Unpair(slot: Option<u8> => pairing_slots),
+    /// A message to the viewer.
+    0x60 OSD from [Individual, Recovery, Group, Global, Operator]:
     Osd {
         /// The operator's number of the message; a new one replaces the old.
-        id: u16,
+        id: u16 = "message id",
         /// Bits 1 and 0 severity, bit 2 the viewer may dismiss it, bit 3 withdraw it.
-        attributes: u8,
+        attributes: u8 = "message attributes",
         /// UTF-8.
-        text: String,
+        text: String = "UTF-8 text",
     },
-    /// FINGERPRINT: the card's mark on the screen.
-    Fingerprint(Fingerprint),
-    /// CARD_STATE: 01 the card serves no longer, 00 again.
+    /// The card's mark on the screen.
+    0x61 FINGERPRINT from [Individual, Recovery, Group, Global, Operator]:
+    Fingerprint(fingerprint: Fingerprint),
+    /// 01 the card serves no longer, 00 again.
+    0x70 CARD_STATE from [Individual, Recovery]:
     CardState {
         /// It serves no longer.
-        blocked: bool,
+        blocked: bool = "card state",
     },
-    /// REPORT_REQUEST: the card is to report its purchases.
+    /// The card is to report its purchases.
+    0x71 REPORT_REQUEST from [Individual, Recovery]:
     ReportRequest {
         /// Goes into the report's seal.
         nonce: [u8; 8],
         /// The first record wanted.
-        from: u16,
+        from: u16 = "first record",
     },
-    /// TIME_SYNC: the broadcaster's time.
+    /// The broadcaster's time.
+    0x72 TIME_SYNC from [Individual, Recovery, Operator]:
     TimeSync {
         /// Now.
         time: CasTime,
         /// Also backward.
-        reset: bool,
+        reset: bool = "time flags",
     },
-    /// GROUP_ASSIGN: the card joins a group.
+    /// The card joins a group.
+    0x73 GROUP_ASSIGN from [Individual, Recovery]:
     GroupAssign {
         /// Which of its eight group addresses.
-        index: u8,
+        index: u8 => group_index,
         /// The group's address in EMM-S.
-        group: u32,
+        group: u32 = "group address",
         /// The suite of the group key.
         suite: Suite,
         /// Its generation.
         epoch: Epoch,
         /// The group's key, under the key of this message.
-        wrapped: WrappedKey,
+        wrapped: WrappedKey => |r| wrapped(r, suite.key_len()),
     },
-    /// REPORT_ACK: records up to this receipt have arrived.
-    ReportAck([u8; 8]),
-    /// SCRIPT: commands of the issuer for a security domain.
-    Script(Script),
-}
-
-/// What KEY_DELIVER carries.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct KeyDelivery {
-    /// Which key.
-    pub target: KeyTarget,
-    /// Its generation.
-    pub epoch: Epoch,
-    /// The suite of the key: 1 for the PBOC keys, else the number of a [`Suite`].
-    pub suite: u8,
-    /// Sent 0 and not looked at.
-    pub usage: u8,
-    /// The key, wrapped under the key that seals the message.
-    pub wrapped: WrappedKey,
-    /// Its check value.
-    pub kcv: [u8; 3],
-    /// Not to be used for an ECM before this time.
-    pub not_before: CasTime,
-}
-
-/// What PAIR carries.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Pairing {
-    /// 0 to 3.
-    pub slot: u8,
-    /// The box that the card is to be paired with.
-    pub stb: StbId,
-    /// The key of the session between card and box.
-    pub k_pair: [u8; 24],
-    /// The key under which the card gives control words to the box.
-    pub k_cw: [u8; 24],
-    /// Check value of K_pair.
-    pub kcv: [u8; 3],
-}
-
-/// What SCRIPT carries.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Script {
-    /// The key version of the domain's set.
-    pub target: u8,
-    /// At least the set's own script counter, 24 bits.
-    pub sequence: [u8; 3],
-    /// Host challenge of the session in which the commands were wrapped.
-    pub host_challenge: [u8; 8],
-    /// What proved the host in that session; the card compares it.
-    pub host_cryptogram: [u8; 8],
-    /// The commands, wrapped in that session.
-    pub apdus: Vec<Vec<u8>>,
+    /// Records up to this receipt have arrived.
+    0x74 REPORT_ACK from [Individual, Recovery]:
+    ReportAck(receipt: [u8; 8]),
+    /// Commands of the issuer for a security domain.
+    0x7F SCRIPT from [Individual, Recovery, Wallet, WalletRecovery]:
+    Script(script: Script),
 }
 
 impl EmmCommand {

@@ -9,6 +9,7 @@ use crate::guard::guard_free;
 use crate::result::STBCAM_E_REENTRANT;
 use core::ffi::c_void;
 use core::ptr;
+use iso7816::etu::USUAL_CLOCK_HZ;
 use iso7816::line::Gone;
 use std::collections::VecDeque;
 
@@ -212,7 +213,7 @@ fn characters() {
     let what = What::AnswerToReset { level: Level::Characters, settled: None };
     assert_eq!((received.what, &atr[..]), (what, &[0x3B, 0x00][..]));
     // 12 etu: as after reset.
-    let params = LineParams::initial(3_579_545);
+    let params = LineParams::initial(USUAL_CLOCK_HZ);
     rig.reader.configure(&params).unwrap();
     rig.says(0, &[]);
     rig.reader.configure(&LineParams { d: 8, guard_etu: 11, protocol: 1, ..params }).unwrap();
@@ -306,7 +307,7 @@ fn what_went_wrong_is_told_apart() {
             rig.reader.send(&[])?;
             rig.receive().map(drop)
         },
-        |rig| rig.reader.configure(&LineParams { d: 2, ..LineParams::initial(3_579_545) }),
+        |rig| rig.reader.configure(&LineParams { d: 2, ..LineParams::initial(USUAL_CLOCK_HZ) }),
     ];
     for (index, call) in calls.iter().enumerate() {
         for (answer, gone, text) in [

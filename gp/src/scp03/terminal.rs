@@ -7,7 +7,7 @@ use super::{
     status_is_protected,
 };
 use alloc::vec::Vec;
-use cam_types::Reader;
+use cam_types::{Reader, StatusWord};
 use zeroize::Zeroize;
 
 /// A session about to be opened: INITIALIZE UPDATE.
@@ -112,7 +112,7 @@ impl Open {
 
     /// Takes the card's status word.
     pub fn finish(self, sw: u16) -> Result<Session, ScpError> {
-        if sw != 0x9000 {
+        if StatusWord(sw) != StatusWord::OK {
             return Err(ScpError::Refused(sw));
         }
         Ok(Session { channel: self.channel, level: self.level, over: false })
@@ -178,7 +178,10 @@ impl Session {
         let result = self.verified(response, out);
         match result {
             Ok(_) => {}
-            Err(ScpError::Refused(sw)) => self.over = matches!(sw, 0x6982 | 0x6988),
+            Err(ScpError::Refused(sw)) => {
+                let sessionless = [StatusWord::SECURITY_STATUS, StatusWord::SECURE_MESSAGING];
+                self.over = sessionless.contains(&StatusWord(sw));
+            }
             Err(_) => self.over = true,
         }
         if result.is_err() {

@@ -3,9 +3,9 @@
 
 use super::FileError;
 use super::fields::{SecretOctets, Utc, amount, section_pid};
-use super::message::Message;
 use super::{optional, required};
 use crate::control_word::Entropy;
+use crate::message::Message;
 use crate::scrambler::Algorithm;
 use cam_types::{Fen, Pid};
 use serde::Deserialize;
@@ -341,16 +341,16 @@ impl Schedule {
             let what = "sections of one kind keep 25 ms between them";
             return Err(self.error(&table, "period_ms", what));
         }
-        if let Message::Replay { of } = &entry.message {
-            let Some(original) = earlier.iter().find(|other| other.name == *of) else {
+        if let Message::Replay(replay) = &entry.message {
+            let Some(original) = earlier.iter().find(|other| other.name == replay.of) else {
                 return Err(self.error(&table, "of", "names no earlier entry"));
             };
             if original.from_ms >= entry.from_ms {
                 return Err(self.error(&table, "from_ms", "nothing was on air to repeat"));
             }
         }
-        if let Message::ForgeEcm { service } = &entry.message
-            && !self.service.iter().any(|other| other.service == *service)
+        if let Message::ForgeEcm(forged) = &entry.message
+            && !self.service.iter().any(|other| other.service == forged.service)
         {
             return Err(self.error(&table, "service", "names no service"));
         }

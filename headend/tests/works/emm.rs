@@ -7,9 +7,11 @@ use ecm_emm::box_emm::{BoxCommand, BoxEmm};
 use ecm_emm::emm::{Address, Emm, EmmBody, EmmCommand, KeyTarget, PublicKey};
 use ecm_emm::keys::{KeyMaterial, Role, card_key};
 use ecm_emm::suite::{SealKey, Suite, WrappedKey};
-use headend::emm::{EmmError, EmmMaker, Occasion};
-use headend::files::message::Message;
+use headend::emm::{EmmError, Senders};
 use headend::files::operator::Operator;
+use headend::message::Message;
+use headend::message::kind::Occasion;
+use headend::sender::Sender;
 use hex_literal::hex;
 use std::path::Path;
 
@@ -19,7 +21,7 @@ fn make(operator: &Operator, text: &str) -> Result<Vec<u8>, EmmError> {
     let message = Message::parse(Path::new("message.toml"), text).unwrap();
     let occasion =
         Occasion { sequence: 77, time: cam_types::CasTime::new(5), folder: Path::new("") };
-    EmmMaker::new(operator).section(&message, occasion)
+    message.section(Senders::new(operator), occasion)
 }
 
 /// The card's own key, derived here as `docs/spec/emm.md` says and not by the operator file's code.
@@ -36,6 +38,21 @@ fn seal_key(octets: &[u8]) -> SealKey {
 
 fn opened(section: &[u8], key: &SealKey) -> EmmBody {
     Emm::parse(section).unwrap().open(key).unwrap()
+}
+
+/// What a server would ask for: no file and no schedule stands behind it.
+#[test]
+fn a_message_is_made_of_plain_values() {
+    let sender = Sender {
+        operator: OperatorId::new(0x1201),
+        address: Address::Unique(Pseudonym::new([7; 8])),
+        role: Role::Individual,
+        epoch: Epoch::new(1),
+        key: k_ind(),
+    };
+    let section = sender.section(9, &EmmCommand::EmmLevel(3)).unwrap();
+    assert_eq!(Emm::parse(&section).unwrap().header, sender.header(9));
+    assert_eq!(opened(&section, &k_ind()).commands, [EmmCommand::EmmLevel(3)]);
 }
 
 #[test]

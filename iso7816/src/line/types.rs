@@ -3,7 +3,7 @@
 use crate::apdu::{ApduError, Command, Response};
 use crate::atr::{Atr, AtrError, AtrPolicy};
 use crate::emv::{NotBasic, Profile};
-use crate::etu::LineParams;
+use crate::etu::{LineParams, USUAL_MAX_BAUD};
 use crate::pps::PpsError;
 use crate::t0::{T0Error, T0Policy};
 use crate::t1::T1Error;
@@ -161,7 +161,7 @@ impl Policy {
             latency: Duration::from_millis(40),
             atr_start: Duration::from_millis(250),
             exchange_limit: Duration::from_secs(60),
-            max_baud: 1_000_000,
+            max_baud: USUAL_MAX_BAUD,
             baud_base: None,
             protocol: None,
             atr: AtrPolicy::TOLERANT,

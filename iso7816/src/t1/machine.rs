@@ -13,9 +13,9 @@ mod sending;
 
 use super::doors::{Input, Output, T1Error};
 use super::reception::{Reception, State};
-use super::{Block, Fault, MAX_BLOCK, Supervisory, T1Params};
+use super::{Block, Fault, INITIAL_IFS, MAX_BLOCK, Supervisory, T1Params};
 use crate::emv::Profile;
-use crate::etu::LineParams;
+use crate::etu::{LineParams, USUAL_CLOCK_HZ};
 use alloc::vec::Vec;
 use cam_types::Instant;
 use core::fmt;
@@ -26,8 +26,6 @@ use zeroize::Zeroize;
 
 /// Attempts in total before something stronger is tried (rules 6.4, 7.4).
 const ATTEMPTS: u8 = 3;
-/// IFSD until another is agreed.
-const DEFAULT_IFSD: u8 = 32;
 /// The silence in etu behind the last character of a block after which it is believed: so long that
 /// one more character would have been seen.
 const SILENCE: u64 = 22;
@@ -131,12 +129,12 @@ impl T1 {
     ) -> Self {
         Self {
             params: T1Params::default(),
-            line: LineParams::initial(3_579_545),
+            line: LineParams::initial(USUAL_CLOCK_HZ),
             latency,
             profile,
             offer: offer.clamp(1, 254),
-            ifsd: DEFAULT_IFSD,
-            ifsc: DEFAULT_IFSD,
+            ifsd: INITIAL_IFS,
+            ifsc: INITIAL_IFS,
             offer_due: true,
             ns: false,
             nr: false,
@@ -176,8 +174,8 @@ impl T1 {
         self.ns = false;
         self.nr = false;
         self.ifsc = self.params.ifsc;
-        self.ifsd = DEFAULT_IFSD;
-        self.offer_due = self.offer != DEFAULT_IFSD;
+        self.ifsd = INITIAL_IFS;
+        self.offer_due = self.offer != INITIAL_IFS;
     }
 
     /// The last block of the command has gone out, so that the card may have executed it.

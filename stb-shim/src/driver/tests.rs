@@ -7,7 +7,7 @@ use crate::storage::MemoryStorage;
 use crate::sys::Waker;
 use cam_core::{Config, Engine, Entropy};
 use cam_types::{Key, StbId};
-use iso7816::etu::LineParams;
+use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 use iso7816::line::{Level, Reset};
 
 struct Zeros;
@@ -31,7 +31,7 @@ impl Reader for Lost {
             reset: true,
             power: true,
             detect: false,
-            clock_hz: 3_579_545,
+            clock_hz: USUAL_CLOCK_HZ,
             baud_base: None,
             max_baud: 1_000_000,
             level: Level::Apdu,

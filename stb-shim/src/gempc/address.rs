@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The address of a GemPC Twin.
 use crate::url::{Url, UrlError};
+use iso7816::etu::GEMPC_CLOCK_HZ;
 
 /// `PATH?clock=…&baud=…`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,7 +18,8 @@ impl Address {
         if url.path.is_empty() {
             return Err(url.wrong("path", url.path, "the port, as in gempc:/dev/ttyS0"));
         }
-        let mut address = Self { path: url.path.to_owned(), clock_hz: 4_000_000, baud: 115_200 };
+        let mut address =
+            Self { path: url.path.to_owned(), clock_hz: GEMPC_CLOCK_HZ, baud: 115_200 };
         for (key, value) in url.options() {
             match key {
                 "clock" => address.clock_hz = url.clock(value)?,

@@ -106,6 +106,7 @@ impl Parameters {
 mod tests {
     use super::*;
     use hex_literal::hex;
+    use iso7816::etu::GEMPC_CLOCK_HZ;
 
     #[test]
     fn data_structures() {
@@ -120,9 +121,9 @@ mod tests {
             (&hex!("3F 80 01"), 1, (372, 1), &hex!("11 12 00 4D 00 20 00")),
         ];
         for (atr, protocol, (f, d), expected) in table {
-            let mut parameters = Parameters::new(4_000_000);
+            let mut parameters = Parameters::new(GEMPC_CLOCK_HZ);
             parameters.answered(atr);
-            let line = LineParams::initial(4_000_000);
+            let line = LineParams::initial(GEMPC_CLOCK_HZ);
             parameters.configure(&LineParams { protocol: *protocol, f: *f, d: *d, ..line });
             let mut out = [0; 7];
             let (t, len) = parameters.emit(&mut out);
@@ -132,8 +133,8 @@ mod tests {
 
     #[test]
     fn the_card_gets_the_time_that_it_wants() {
-        let mut parameters = Parameters::new(4_000_000);
-        let line = LineParams { protocol: 1, ..LineParams::initial(4_000_000) };
+        let mut parameters = Parameters::new(GEMPC_CLOCK_HZ);
+        let line = LineParams { protocol: 1, ..LineParams::initial(GEMPC_CLOCK_HZ) };
         parameters.configure(&line);
         let one = parameters.patience(&hex!("00 E3 01 01 E3"));
         let seven = parameters.patience(&hex!("00 E3 01 07 E5"));
@@ -145,13 +146,13 @@ mod tests {
 
     #[test]
     fn the_reader_is_told_once_and_again_when_something_changes() {
-        let mut parameters = Parameters::new(4_000_000);
+        let mut parameters = Parameters::new(GEMPC_CLOCK_HZ);
         parameters.answered(&hex!("3B 00"));
         assert!(!parameters.known);
         parameters.known = true;
-        parameters.configure(&LineParams::initial(4_000_000));
+        parameters.configure(&LineParams::initial(GEMPC_CLOCK_HZ));
         assert!(parameters.known);
-        parameters.configure(&LineParams { d: 2, ..LineParams::initial(4_000_000) });
+        parameters.configure(&LineParams { d: 2, ..LineParams::initial(GEMPC_CLOCK_HZ) });
         assert!(!parameters.known);
     }
 }

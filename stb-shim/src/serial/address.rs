@@ -2,6 +2,7 @@
 //! The address of a serial reader and what its options mean on a given port.
 use crate::reader::ReaderError;
 use crate::url::{Url, UrlError};
+use iso7816::etu::USUAL_CLOCK_HZ;
 use nix::libc::{self, c_int};
 use std::fmt;
 
@@ -82,7 +83,7 @@ impl Address {
             path: url.path.to_owned(),
             reset: None,
             detect: None,
-            clock_hz: 3_579_545,
+            clock_hz: USUAL_CLOCK_HZ,
             baud_base: None,
             echo: false,
         };

@@ -3,11 +3,10 @@
 
 use crate::demo::*;
 use crate::money::nominal::{Exchange, Watched};
-use cam_types::{BcdDate, BcdTime, Fen};
+use cam_types::{Aid, BcdDate, BcdTime, Fen};
 use hex_literal::hex;
 use std::path::Path;
 use vcard::{Card, Interface, Personalisation};
-use wallet::PURSE_AID;
 use wallet::flow::fare::{FareTable, Station};
 use wallet::flow::gate::Gate;
 use wallet::flow::till::{Side, Till};
@@ -40,7 +39,7 @@ fn purchases(module: CardPsam<Watched>) -> impl Iterator<Item = Vec<Exchange>> {
     purchases.into_iter()
 }
 
-const SCHEME: Scheme<'_> = Scheme { aid: &PURSE_AID, profile: Profile::PBOC, uid: None };
+const SCHEME: Scheme<'_> = Scheme { aid: Aid::PURSE.octets(), profile: Profile::PBOC, uid: None };
 
 fn order(amount: u32) -> Order {
     Order {

@@ -7,12 +7,11 @@ use cam_types::meter;
 use std::time::Duration;
 use vcard::nvm::RamStore;
 use vcard::{Card, Interface};
+use vreader::serve::{COMMAND, PAGE_WRITE};
 use wallet::port::CardPort;
 
-const PAGE_WRITE: Duration = Duration::from_millis(3);
 const AES_BLOCK: Duration = Duration::from_micros(50);
 const DES_BLOCK: Duration = Duration::from_micros(30);
-const COMMAND: Duration = Duration::from_millis(1);
 
 /// What a card has done for one command.
 #[derive(Clone, Debug, Default)]

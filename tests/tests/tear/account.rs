@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a card shows of its money, and what must hold of it at every moment.
 
-use ecm_emm::card::AID_PURSE;
+use cam_types::Aid;
 use system_tests::demo::select;
 use vcard::Card;
 use wallet::{LogRecord, TransactionType};
@@ -42,7 +42,7 @@ impl Account {
         if card.power_on().is_empty() {
             return Err("mute".to_owned());
         }
-        select(card, &AID_PURSE);
+        select(card, Aid::PURSE.octets());
         for age in 1..=u8::MAX {
             let response =
                 card.transmit(&LogRecord::read_command(age)).map_err(|e| e.to_string())?;

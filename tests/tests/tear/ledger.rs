@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What terminals and operator know of a card's money, and whether the card agrees.
 
-use ecm_emm::card::{AID_PURSE, INS_ACK, INS_REPORT, ReportRequest};
+use cam_types::Aid;
+use ecm_emm::card::{INS_ACK, INS_REPORT, ReportRequest};
 use ecm_emm::report::{Ack, Report};
 use system_tests::demo::*;
 use vcard::Card;
@@ -120,7 +121,7 @@ impl Ledger {
             return Err(format!("{events} rights, {} programmes paid", self.owned.len()));
         }
         card.power_on();
-        select(card, &AID_PURSE);
+        select(card, Aid::PURSE.octets());
         for (age, (kind, amount)) in (1..=10).zip(self.made.iter().rev()) {
             let (data, sw) = send(card, &LogRecord::read_command(age));
             let found = LogRecord::parse(&data).map_err(|error| format!("{sw:04X}: {error}"))?;

@@ -3,8 +3,8 @@
 
 use crate::account::Account;
 use crate::operation::{Attempt, Operation};
-use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
-use ecm_emm::card::{AID_CAS, EmmOutcome, EmmResult, INS_EMM};
+use cam_types::{Aid, BcdDate, BcdTime, Fen, TerminalId};
+use ecm_emm::card::{EmmOutcome, EmmResult, INS_EMM};
 use ecm_emm::emm::EmmCommand;
 use hex_literal::hex;
 use system_tests::demo::*;
@@ -14,8 +14,8 @@ use wallet::TransactionType;
 
 /// A message, sent once; what the card says of it, if it says anything.
 pub(crate) fn send_once(desk: &mut dyn Desk, section: &[u8]) -> Attempt {
-    let mut apdu = vec![0x00, 0xA4, 0x04, 0x00, AID_CAS.len() as u8];
-    apdu.extend(AID_CAS);
+    let mut apdu = vec![0x00, 0xA4, 0x04, 0x00, Aid::CAS.octets().len() as u8];
+    apdu.extend(Aid::CAS.octets());
     apdu.push(0x00);
     if desk.transmit(&apdu).is_none() {
         return Attempt::Unsent;

@@ -3,7 +3,7 @@
 
 use crate::exhaust::{Case, Journal, every_octet, every_write};
 use crate::operation::Attempt;
-use ecm_emm::card::AID_PURSE;
+use cam_types::Aid;
 use hex_literal::hex;
 use system_tests::demo::{PIN, Stb, WRONG_PIN, memory, powered};
 use system_tests::desk::Desk;
@@ -22,8 +22,8 @@ fn two_tries() -> Vec<u8> {
 }
 
 fn select(desk: &mut dyn Desk) -> Option<Vec<u8>> {
-    let mut select = vec![0x00, 0xA4, 0x04, 0x00, AID_PURSE.len() as u8];
-    select.extend(AID_PURSE);
+    let mut select = vec![0x00, 0xA4, 0x04, 0x00, Aid::PURSE.octets().len() as u8];
+    select.extend(Aid::PURSE.octets());
     select.push(0x00);
     desk.transmit(&select)
 }

@@ -3,9 +3,9 @@
 
 use crate::account::Account;
 use crate::operation::{Attempt, Operation};
-use cam_types::{Fen, Key, TerminalSequence};
+use cam_types::{Aid, Fen, Key, TerminalSequence};
 use ecm_emm::card::{
-    AID_CAS, AccessStatus, EcmAnswer, INS_ECM, INS_PURCHASE, INS_VERIFY, PinBlock, PurchaseAnswer,
+    AccessStatus, EcmAnswer, INS_ECM, INS_PURCHASE, INS_VERIFY, PinBlock, PurchaseAnswer,
     PurchaseRequest, PurchaseResult,
 };
 use ecm_emm::keys::pairing_keys;
@@ -19,8 +19,8 @@ pub(crate) struct SetTopBox(Session);
 
 impl SetTopBox {
     pub(crate) fn open(desk: &mut dyn Desk) -> Option<Self> {
-        let mut select = vec![0x00, 0xA4, 0x04, 0x00, AID_CAS.len() as u8];
-        select.extend(AID_CAS);
+        let mut select = vec![0x00, 0xA4, 0x04, 0x00, Aid::CAS.octets().len() as u8];
+        select.extend(Aid::CAS.octets());
         select.push(0x00);
         desk.transmit(&select)?;
         let initialize = Initialize::new(pairing_keys(&Key::new(K_PAIR), STB), 0x3F, *b"hostrand");

@@ -4,8 +4,7 @@
 
 use crate::account::Account;
 use crate::operation::{Attempt, Operation};
-use cam_types::{BcdDate, BcdTime, Fen, Key, Secret, TerminalId, TerminalSequence};
-use ecm_emm::card::AID_PURSE;
+use cam_types::{Aid, BcdDate, BcdTime, Fen, Key, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use system_tests::desk::Desk;
 use wallet::TransactionType;
@@ -40,8 +39,8 @@ fn psam(round: u32) -> SoftPsam {
 }
 
 fn select(desk: &mut dyn Desk) -> Option<()> {
-    let mut apdu = vec![0x00, 0xA4, 0x04, 0x00, AID_PURSE.len() as u8];
-    apdu.extend(AID_PURSE);
+    let mut apdu = vec![0x00, 0xA4, 0x04, 0x00, Aid::PURSE.octets().len() as u8];
+    apdu.extend(Aid::PURSE.octets());
     apdu.push(0x00);
     desk.transmit(&apdu)?.ends_with(&[0x90, 0x00]).then_some(())
 }

@@ -5,12 +5,11 @@ use super::access::{self, Decision};
 use super::store::CasStore;
 use super::time::{CasRam, Dated};
 use crate::context::Context;
-use crate::fault::Fault;
 use crate::purse::sharing as purse;
 use crate::stop::Stop;
 use crate::vault::Vault;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
-use cam_types::{CasTime, ChannelId, ControlWord, EventId, Fen, Key, Slot};
+use cam_types::{CasTime, ChannelId, ControlWord, EventId, Key, Slot};
 use ecm_emm::OpenError;
 use ecm_emm::card::{AccessStatus, EcmAnswer, PurchaseResult};
 use ecm_emm::ecm::{Cci, Ecm, EcmBody, EcmHeader, Rating};
@@ -92,9 +91,6 @@ pub(super) fn process(
     let cas = vault.objects().cas.get(Context::CAS)?;
     let Opened { header, body } = match open(cas, section) {
         Ok(opened) => opened,
-        Err(NotOpened::NotAuthentic) if vault.has(Fault::AcceptForgedEcm) => {
-            return refuse(AccessStatus::NO_RIGHT);
-        }
         Err(error) => return refuse(error.status()),
     };
     // An offer is good for a purchase only.
@@ -112,25 +108,13 @@ pub(super) fn process(
     }
     let at = body.time.max(ram.latest());
     let terms = purse::terms(vault.objects(), Context::CAS, at.purse_date_time().0)?;
-    let mut decision = access::decide(cas, ram, &terms, header.slot, &body, at);
-    if vault.has(Fault::RefuseSubscription) && decision.status == AccessStatus::GRANTED_SUBSCRIPTION
-    {
-        decision = Decision::plain(AccessStatus::NO_RIGHT);
-    }
+    let decision = access::decide(cas, ram, &terms, header.slot, &body, at);
     remember(vault, ram, &header, &body, &decision, at)?;
-    if let (true, Some(offer)) = (vault.has(Fault::WrongPrice), &mut decision.offer) {
-        offer.price = offer.price.checked_add(Fen::new(1)).unwrap_or(offer.price);
-    }
     let ecw = if decision.status.has_words() {
         let cas = vault.objects().cas.get(Context::CAS)?;
         let paired = cas.pairings.get(pairing).and_then(Option::as_ref);
         let k_cw = &paired.ok_or(StatusWord::SECURITY_STATUS)?.k_cw;
-        let (mut even, mut odd) = (encrypt(k_cw, &even), encrypt(k_cw, &odd));
-        if vault.has(Fault::WrongEcw) {
-            let current = if header.cp_number & 1 == 0 { &mut even } else { &mut odd };
-            current[0] ^= 0x01;
-        }
-        Some((even, odd))
+        Some((encrypt(k_cw, &even), encrypt(k_cw, &odd)))
     } else {
         None
     };

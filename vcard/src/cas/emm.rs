@@ -8,12 +8,10 @@ use super::commands::carry_out;
 use super::store::CasStore;
 use super::time::{CasRam, Moved};
 use crate::context::Context;
-use crate::fault::Fault;
 use crate::message::{Abort, Carrier, not_opened, total};
 use crate::purse::sharing as purse;
 use crate::stop::Stop;
 use crate::vault::Vault;
-use ecm_emm::OpenError;
 use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
 use ecm_emm::emm::{
     Address, Emm, EmmBody, EmmCommand, EmmHeader, KeyTarget, PublicKey, WindowCheck, role_permitted,
@@ -38,11 +36,6 @@ pub(super) fn process(
         return purse::wallet_emm(vault, Context::CAS, section);
     }
     match apply(vault, ram, &emm) {
-        Ok(EmmResult::DUPLICATE) | Err(Abort::Result(EmmResult::DUPLICATE))
-            if vault.has(Fault::ApplyDuplicates) =>
-        {
-            Ok(EmmResult::APPLIED)
-        }
         Ok(result) | Err(Abort::Result(result)) => Ok(result),
         Err(Abort::Stop(stop)) => Err(stop),
     }
@@ -74,9 +67,6 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
     }
     let body = match emm.open(&carrier.key) {
         Ok(body) => body,
-        Err(OpenError::Authentication) if vault.has(Fault::AcceptForged) => {
-            return Ok(EmmResult::APPLIED);
-        }
         Err(error) => return Ok(EmmResult::refused(not_opened(error))),
     };
     let signed = body.signature.is_some();
@@ -100,11 +90,6 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
     number(if signed { seen.signed } else { seen.plain })?;
     if signed {
         verify(cas, ram, &body)?;
-    }
-    if vault.has(Fault::LoseKey)
-        && body.commands.iter().any(|command| matches!(command, EmmCommand::KeyDeliver(_)))
-    {
-        return Ok(EmmResult::APPLIED);
     }
     let at = ram.latest();
     vault.change(|objects| {

@@ -11,7 +11,6 @@ use super::rights::{Kind, Right};
 use super::store::CasStore;
 use super::time::{CasRam, Dated};
 use crate::context::{Context, Violation};
-use crate::fault::Fault;
 use crate::purse::sharing::{self as purse, NotPaid, Order, Shown};
 use crate::stop::Stop;
 use crate::vault::Vault;
@@ -36,35 +35,40 @@ pub(super) fn process(
     };
     let cas = vault.objects().cas.get(Context::CAS)?;
     let known = cas.log.find(|record| record.is_of(request.terminal, request.terminal_sequence));
-    if request.is_query() {
-        return match known {
-            Some(record) if !vault.has(Fault::IgnoreQuery) => {
-                Ok(answer(PurchaseResult::DONE, record))
-            }
-            _ => refuse(PurchaseResult::NONE),
-        };
-    }
-    let repeat = vault.has(Fault::RepeatDebit);
-    if let Some(record) = known.filter(|_| !repeat) {
+    if let Some(record) = known {
         return Ok(answer(PurchaseResult::DONE, record));
+    }
+    if request.is_query() {
+        return refuse(PurchaseResult::NONE);
     }
     let opened = match ecm::open(cas, request.section) {
         Ok(opened) => opened,
         Err(error) => return refuse(error.result()),
     };
     let at = opened.body.time.max(ram.latest());
-    if let Some(record) = owned(cas, &opened, at).filter(|_| !repeat) {
+    if let Some(record) = owned(cas, &opened, at) {
         return Ok(record
             .map_or(PurchaseAnswer::refusal(PurchaseResult::OWNED, balance), |record| {
                 answer(PurchaseResult::OWNED, record)
             }));
     }
-    // From here on the PIN is used up, whatever comes of it.
+    pay(vault, ram, &request, &opened, at)
+}
+
+/// What is neither known nor owned is paid, if nothing refuses. From here on the PIN is used up,
+/// whatever comes of it.
+pub(super) fn pay(
+    vault: &mut Vault,
+    ram: &mut CasRam,
+    request: &PurchaseRequest<'_>,
+    opened: &Opened,
+    at: CasTime,
+) -> Result<PurchaseAnswer, Stop> {
     let pin_verified = std::mem::take(&mut ram.pin_verified);
     let shown = if pin_verified { Shown::Pin } else { Shown::Nothing };
-    match check(vault, ram, &request, &opened, at, shown)? {
-        Ok(offer) => debit(vault, ram, &request, &opened, &offer, at, shown),
-        Err(result) => refuse(result),
+    match check(vault, ram, request, opened, at, shown)? {
+        Ok(offer) => debit(vault, ram, request, opened, &offer, at, shown),
+        Err(result) => Ok(PurchaseAnswer::refusal(result, balance(vault)?)),
     }
 }
 
@@ -125,7 +129,7 @@ fn check(
     let Some(offer) = offer(&body.criteria, at) else {
         return Ok(Err(PurchaseResult::NO_OFFER));
     };
-    if offer.price != request.expected_price && !vault.has(Fault::PriceIgnored) {
+    if offer.price != request.expected_price {
         return Ok(Err(PurchaseResult::PRICE));
     }
     let later_request = cas.log.find(|record| {
@@ -193,18 +197,13 @@ fn debit(
         time,
         shown,
     };
-    let twice = vault.has(Fault::DoubleDebit);
     let clock = {
         let cas = vault.objects().cas.get(Context::CAS)?;
         ram.accept(opened.body.time, &cas.clock)
     };
     let made = vault.purchase(|objects| {
-        let mut paid = purse::capp_debit(objects, Context::CAS, &order)?
+        let paid = purse::capp_debit(objects, Context::CAS, &order)?
             .map_err(|error| Unmade::Refused(result(error)))?;
-        if twice {
-            paid = purse::capp_debit(objects, Context::CAS, &order)?
-                .map_err(|error| Unmade::Refused(result(error)))?;
-        }
         let cas = objects.cas.get_mut(Context::CAS)?;
         if clock {
             cas.store_clock(ram);
@@ -222,7 +221,7 @@ fn debit(
         cas.append(record).map_err(|_| Unmade::Refused(PurchaseResult::NO_KEY))
     });
     match made {
-        Ok(record) => Ok(distorted(vault, answer(PurchaseResult::PAID, &record))),
+        Ok(record) => Ok(answer(PurchaseResult::PAID, &record)),
         Err(Unmade::Refused(result)) => Ok(PurchaseAnswer::refusal(result, balance(vault)?)),
         Err(Unmade::Stop(stop)) => Err(stop),
     }
@@ -258,15 +257,4 @@ fn answer(result: PurchaseResult, record: &Record) -> PurchaseAnswer {
         tac: record.tac(),
         receipt: record.receipt,
     }
-}
-
-/// What a faulty card shows.
-fn distorted(vault: &Vault, mut answer: PurchaseAnswer) -> PurchaseAnswer {
-    if vault.has(Fault::WrongBalance) {
-        answer.balance = answer.balance.checked_add(Fen::new(1)).unwrap_or(answer.balance);
-    }
-    if vault.has(Fault::WrongTac) {
-        answer.tac[0] ^= 0x01;
-    }
-    answer
 }

@@ -8,7 +8,6 @@
 use super::store::CasStore;
 use super::time::CasRam;
 use crate::context::Context;
-use crate::fault::Fault;
 use crate::purse::sharing as purse;
 use crate::stop::Stop;
 use crate::vault::Vault;
@@ -34,7 +33,7 @@ pub(super) fn report(
     let wallet = purse::wallet_info(vault.objects(), Context::CAS)?;
     let skip = usize::from(command.p1) * Report::MAX_RECORDS;
     let page = cas.log.page(request.from, skip, Report::MAX_RECORDS);
-    let mut report = Report {
+    let report = Report {
         balance: wallet.balance,
         offline_sequence: wallet.offline_sequence,
         online_sequence: wallet.online_sequence,
@@ -43,7 +42,6 @@ pub(super) fn report(
         chain_after: page.after,
         records: page.records.iter().map(|record| record.reported()).collect(),
     };
-    distort(vault, &mut report);
     let header = ReportHeader {
         suite: key.suite(),
         operator: cas.operator,
@@ -53,19 +51,6 @@ pub(super) fn report(
     report
         .seal(&header, request.nonce, &key, out)
         .map_err(|_| StatusWord::REFERENCE_NOT_FOUND.into())
-}
-
-/// What a faulty card reports.
-fn distort(vault: &Vault, report: &mut Report) {
-    if vault.has(Fault::ReportOmits) && report.records.len() > 1 {
-        report.records.remove(1);
-    }
-    if vault.has(Fault::ReportAlters)
-        && let Some(record) = report.records.last_mut()
-    {
-        // The lowest octet of the amount.
-        record.purse[8] ^= 0x01;
-    }
 }
 
 /// The ACK command: one transaction, or nothing at all.

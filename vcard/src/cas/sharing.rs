@@ -2,10 +2,9 @@
 //! What the conditional access application does for the purse: its shareable interface.
 
 use super::log::{NoReceipt, Record};
-use crate::aid::Aid;
 use crate::context::{Context, Violation};
 use crate::firewall::Objects;
-use cam_types::{BcdDate, BcdTime, EventId, Fen, TerminalId, TerminalSequence};
+use cam_types::{Aid, BcdDate, BcdTime, EventId, Fen, TerminalId, TerminalSequence};
 
 /// Who may call.
 const CLIENTS: &[Aid] = &[Aid::PURSE];

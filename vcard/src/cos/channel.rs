@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Secure channels: with a paired box, and with whoever administers the card.
 
-use crate::aid::Aid;
 use crate::cas::store::{PAIRINGS, Pairing};
 use crate::context::Context;
 use crate::isd;
@@ -9,7 +8,7 @@ use crate::isd::store::FIRST_KVN;
 use crate::random::Random;
 use crate::stop::Stop;
 use crate::vault::Vault;
-use cam_types::{Key, StbId};
+use cam_types::{Aid, Key, StbId};
 use ecm_emm::card::pairing_key_version;
 use ecm_emm::keys::pairing_keys;
 use gp::scp03::card::{Challenge, Session};
@@ -128,7 +127,7 @@ impl Channel {
             challenge.authenticate(header, command.data).map_err(|error| match error {
                 ScpError::Malformed(_) => StatusWord::WRONG_P1P2,
                 // The cryptogram does not verify.
-                _ => StatusWord(0x6300),
+                _ => StatusWord::AUTHENTICATION_FAILED,
             })?;
         if let Peer::Administrator { kvn } = peer {
             isd::count_session(vault, kvn)?;

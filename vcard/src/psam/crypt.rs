@@ -7,7 +7,6 @@ use super::store::KeyUse;
 use super::{Psam, factors, store};
 use crate::stop::Stop;
 use iso7816::apdu::{Command, StatusWord};
-use wallet::PurseStatus;
 use wallet::keys::diversify;
 
 impl Psam<'_> {
@@ -23,7 +22,7 @@ impl Psam<'_> {
             return Err(StatusWord::CONDITIONS.into());
         }
         let master = store(self.vault)?.key(purpose, command.p2);
-        let master = master.ok_or(PurseStatus::NO_KEY)?.clone();
+        let master = master.ok_or(StatusWord::NO_KEY)?.clone();
         let key = factors.iter().fold(master, |key, factor| diversify(&key, *factor));
         self.ram.delivered = Some(Delivered::new(purpose, key));
         Ok(Vec::new())
@@ -32,7 +31,7 @@ impl Psam<'_> {
     /// DES CRYPT: whole blocks, padded by whoever asks.
     pub(super) fn des_crypt(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         // The key is gone unless more blocks are to follow, and when anything is wrong.
-        let delivered = self.ram.delivered.take().ok_or(PurseStatus::NOT_INITIALIZED)?;
+        let delivered = self.ram.delivered.take().ok_or(StatusWord::NOT_INITIALIZED)?;
         let (blocks, rest) = command.data.as_chunks::<8>();
         if blocks.is_empty() || !rest.is_empty() {
             return Err(StatusWord::WRONG_LENGTH.into());

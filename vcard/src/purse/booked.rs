@@ -4,7 +4,7 @@
 use crate::stop::Stop;
 use cam_types::Fen;
 use iso7816::apdu::StatusWord;
-use wallet::{LogRecord, Mac, PurseStatus};
+use wallet::{LogRecord, Mac};
 
 /// Money that has moved, once the transaction around it holds.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +33,10 @@ pub enum NotBooked {
 impl From<NotBooked> for Stop {
     fn from(error: NotBooked) -> Self {
         match error {
-            NotBooked::Funds => PurseStatus::INSUFFICIENT_BALANCE.into(),
+            NotBooked::Funds => StatusWord::INSUFFICIENT_BALANCE.into(),
             NotBooked::Full => StatusWord::CONDITIONS.into(),
-            NotBooked::Exhausted => PurseStatus::COUNTER_EXHAUSTED.into(),
-            NotBooked::NoKey => PurseStatus::NO_KEY.into(),
+            NotBooked::Exhausted => StatusWord::COUNTER_EXHAUSTED.into(),
+            NotBooked::NoKey => StatusWord::NO_KEY.into(),
         }
     }
 }

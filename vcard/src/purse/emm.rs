@@ -8,13 +8,11 @@ use crate::cas::log::Record;
 use crate::cas::sharing as cas;
 use crate::context::Context;
 use crate::delivery;
-use crate::fault::Fault;
 use crate::firewall::Objects;
 use crate::message::{Abort, Carrier, Effect, Outcome, later, not_opened, refused, total};
 use crate::stop::Stop;
 use crate::vault::Vault;
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};
-use ecm_emm::OpenError;
 use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
 use ecm_emm::emm::{Address, Emm, EmmCommand, EmmHeader, KeyTarget, WindowCheck, role_permitted};
 use ecm_emm::keys::Role;
@@ -45,16 +43,10 @@ fn apply(vault: &mut Vault, emm: &Emm<'_>) -> Result<EmmResult, Abort> {
     let purse = vault.objects().purse.get(Context::PURSE)?;
     let carrier = match carrier(purse, &header)? {
         Ok(carrier) => carrier,
-        Err(EmmResult::DUPLICATE) if vault.has(Fault::ApplyDuplicates) => {
-            return Ok(EmmResult::APPLIED);
-        }
         Err(result) => return Ok(result),
     };
     let body = match emm.open(&carrier.key) {
         Ok(body) => body,
-        Err(OpenError::Authentication) if vault.has(Fault::AcceptForged) => {
-            return Ok(EmmResult::APPLIED);
-        }
         Err(error) => return Ok(EmmResult::refused(not_opened(error))),
     };
     vault.change(|objects| {

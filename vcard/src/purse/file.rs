@@ -20,23 +20,13 @@ pub(super) enum File {
     Log = 0x18,
 }
 
-/// The file has no such record.
-pub(super) const RECORD_NOT_FOUND: StatusWord = StatusWord(0x6A83);
-/// The record has no room for the data.
-pub(super) const NO_ROOM: StatusWord = StatusWord(0x6A84);
-/// The file is not of the kind that the command wants.
-pub(super) const WRONG_FILE: StatusWord = StatusWord(0x6981);
-
-/// No file is selected.
-const NO_CURRENT_FILE: StatusWord = StatusWord(0x6986);
-
 impl File {
     const ALL: [Self; 4] = [Self::Application, Self::Holder, Self::Records, Self::Log];
 
     /// The file that commands without SELECT name by these five bits; 0 is the selected one.
     pub(super) fn by_sfi(sfi: u8, current: Option<Self>) -> Result<Self, StatusWord> {
         match sfi {
-            0x00 => current.ok_or(NO_CURRENT_FILE),
+            0x00 => current.ok_or(StatusWord::NO_CURRENT_FILE),
             0x1F => Err(StatusWord::WRONG_P1P2),
             _ => Self::ALL.into_iter().find(|file| *file as u8 == sfi).ok_or(StatusWord::NOT_FOUND),
         }
@@ -63,13 +53,13 @@ impl File {
         data: &[u8],
     ) -> Result<(u8, Record), StatusWord> {
         if self != Self::Records {
-            return Err(WRONG_FILE);
+            return Err(StatusWord::WRONG_FILE);
         }
         let number = purse.records.find(name)?;
-        let held = purse.records.get(number).ok_or(RECORD_NOT_FOUND)?;
+        let held = purse.records.get(number).ok_or(StatusWord::RECORD_NOT_FOUND)?;
         match data.len().cmp(&held.octets().len()) {
             Ordering::Less => return Err(StatusWord::WRONG_LENGTH),
-            Ordering::Greater => return Err(NO_ROOM),
+            Ordering::Greater => return Err(StatusWord::NO_ROOM),
             Ordering::Equal => {}
         }
         let record = Record::parse(data).map_err(|_| StatusWord::WRONG_DATA)?;
@@ -113,7 +103,7 @@ pub(super) fn binary_name(
     };
     match file {
         File::Application | File::Holder => Ok((file, offset)),
-        File::Records | File::Log => Err(WRONG_FILE),
+        File::Records | File::Log => Err(StatusWord::WRONG_FILE),
     }
 }
 
@@ -147,7 +137,7 @@ impl RecordFile {
             RecordName::Number(number) => self.get(number).map(|_| number),
             RecordName::Tag(tag) => self.number_of(tag),
         }
-        .ok_or(RECORD_NOT_FOUND)
+        .ok_or(StatusWord::RECORD_NOT_FOUND)
     }
 }
 

@@ -7,7 +7,7 @@ use super::order::Order;
 use crate::stop::Stop;
 use cam_types::{Fen, Reader, TerminalId};
 use iso7816::apdu::{Command, StatusWord};
-use wallet::{PurseStatus, TransactionType};
+use wallet::TransactionType;
 
 /// What there is an INITIALIZE for.
 const KINDS: [TransactionType; 8] = [
@@ -55,7 +55,7 @@ impl Purse<'_> {
         };
         let terminal = TerminalId::new(*r.array("terminal").map_err(wrong)?);
         if index != KEY_INDEX {
-            return Err(PurseStatus::NO_KEY.into());
+            return Err(StatusWord::NO_KEY.into());
         }
         let mut random = [0; 4];
         self.random.fill(&mut random);

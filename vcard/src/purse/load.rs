@@ -12,9 +12,9 @@ use crate::interface::Interface;
 use crate::stop::Stop;
 use cam_types::{Fen, Reader};
 use iso7816::apdu::{Command, StatusWord};
+use wallet::TransactionType;
 use wallet::formula::{mac1_load, mac2_load};
 use wallet::keys::{LoadKey, SessionKey};
-use wallet::{PurseStatus, TransactionType};
 
 impl Purse<'_> {
     pub(super) fn initialize_load(&mut self, order: Order) -> Result<Vec<u8>, Stop> {
@@ -48,7 +48,7 @@ impl Purse<'_> {
         let (date, time) = date_time(&mut r)?;
         let load = order.at(date, time);
         if mac2_load(session, &load) != mac(&mut r)? {
-            return Err(PurseStatus::WRONG_MAC.into());
+            return Err(StatusWord::WRONG_MAC.into());
         }
         let loaded = self.vault.change(|objects| {
             Ok::<_, Stop>(objects.purse.get_mut(Context::PURSE)?.receive(load)?)
@@ -68,7 +68,7 @@ impl PurseRam {
             Some(Initialized::Host { session, order }) if kinds.contains(&order.kind) => {
                 Ok((session, order))
             }
-            _ => Err(PurseStatus::NOT_INITIALIZED.into()),
+            _ => Err(StatusWord::NOT_INITIALIZED.into()),
         }
     }
 }

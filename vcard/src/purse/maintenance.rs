@@ -3,15 +3,14 @@
 
 use super::Purse;
 use super::data::expect;
-use super::file::{NO_ROOM, binary_name, record_name};
-use super::secure::ENDED;
+use super::file::{binary_name, record_name};
 use super::store::{FixedKey, State};
-use crate::binary::OUT_OF_FILE;
 use crate::context::Context;
 use crate::isd;
 use crate::stop::Stop;
+use cam_types::interindustry::INS_GET_CHALLENGE;
 use iso7816::apdu::{Command, StatusWord};
-use wallet::PurseStatus;
+use wallet::command::{INS_BLOCK, INS_BLOCK_CARD, INS_UNBLOCK};
 
 impl Purse<'_> {
     /// Whether the purse takes this command as it stands.
@@ -20,9 +19,10 @@ impl Purse<'_> {
         match (state, command.cla, command.ins) {
             (State::Active, ..) => Ok(()),
             // What it takes to unblock it, or to end it.
-            (State::Blocked, 0x00, 0x84) | (State::Blocked, 0x84, 0x16 | 0x18 | 0x1E) => Ok(()),
-            (State::Blocked, ..) => Err(PurseStatus::BLOCKED.into()),
-            (State::Ended, ..) => Err(ENDED.into()),
+            (State::Blocked, 0x00, INS_GET_CHALLENGE)
+            | (State::Blocked, 0x84, INS_BLOCK_CARD | INS_UNBLOCK | INS_BLOCK) => Ok(()),
+            (State::Blocked, ..) => Err(StatusWord::APPLICATION_BLOCKED.into()),
+            (State::Ended, ..) => Err(StatusWord::BLOCKED_FOR_GOOD.into()),
         }
     }
 
@@ -31,7 +31,10 @@ impl Purse<'_> {
         let data = self.protected(command, FixedKey::Maintenance)?;
         self.carry_out_at_home(|purse| {
             let rest = file.octets_mut(purse).get_mut(offset..).filter(|rest| !rest.is_empty());
-            let place = rest.ok_or(OUT_OF_FILE)?.get_mut(..data.len()).ok_or(NO_ROOM)?;
+            let place = rest
+                .ok_or(StatusWord::OUT_OF_FILE)?
+                .get_mut(..data.len())
+                .ok_or(StatusWord::NO_ROOM)?;
             place.copy_from_slice(data);
             Ok(())
         })

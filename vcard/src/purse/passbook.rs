@@ -19,7 +19,7 @@ use iso7816::apdu::{Command, StatusWord};
 use wallet::formula::{mac1_overdraft, mac2_load, mac2_overdraft};
 use wallet::keys::{OverdraftKey, UnloadKey};
 use wallet::passbook::OverdraftLimit;
-use wallet::{Account, PurseStatus, Transaction, TransactionType};
+use wallet::{Account, Transaction, TransactionType};
 
 impl Purse<'_> {
     /// Goes on only if the card has this account, and whoever asks may use it.
@@ -42,7 +42,7 @@ impl Purse<'_> {
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
         let account = purse.money.account(Account::Passbook)?;
         if account.own() < order.amount {
-            return Err(PurseStatus::INSUFFICIENT_BALANCE.into());
+            return Err(StatusWord::INSUFFICIENT_BALANCE.into());
         }
         let sequence = account.online_sequence;
         next(sequence)?;
@@ -60,7 +60,7 @@ impl Purse<'_> {
         let (date, time) = date_time(&mut r)?;
         let unload = order.at(date, time);
         if mac2_load(session, &unload) != mac(&mut r)? {
-            return Err(PurseStatus::WRONG_MAC.into());
+            return Err(StatusWord::WRONG_MAC.into());
         }
         let mac3 = self.vault.change(|objects| {
             Ok::<_, Stop>(objects.purse.get_mut(Context::PURSE)?.unload(unload, session)?)
@@ -102,7 +102,7 @@ impl Purse<'_> {
         let amount = OverdraftLimit::from_be_bytes(*limit).fen();
         let update = Transaction { amount, ..order.at(date, time) };
         if mac2_overdraft(session, &update) != mac(&mut r)? {
-            return Err(PurseStatus::WRONG_MAC.into());
+            return Err(StatusWord::WRONG_MAC.into());
         }
         let updated = self.vault.change(|objects| {
             Ok::<_, Stop>(objects.purse.get_mut(Context::PURSE)?.limit_overdraft(update)?)

@@ -11,8 +11,8 @@ use crate::stop::Stop;
 use ecm_emm::card::PinBlock;
 use iso7816::apdu::{Command, StatusWord};
 use std::ops::RangeInclusive;
+use wallet::Mac;
 use wallet::pin::ReloadKey;
-use wallet::{Mac, PurseStatus};
 use zeroize::Zeroizing;
 
 /// Octets of a PIN, two digits in each.
@@ -56,12 +56,12 @@ impl Purse<'_> {
         let (new, mac) = data.split_last_chunk::<4>().ok_or(StatusWord::WRONG_LENGTH)?;
         let block = pin_block(new)?;
         if pin::tries(self.vault, Context::PURSE)? == 0 {
-            return Err(StatusWord::BLOCKED.into());
+            return Err(StatusWord::PIN_BLOCKED.into());
         }
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
         let (key, _) = des_key(purse.fixed(FixedKey::Reload))?;
         if ReloadKey::new(&key).mac(new) != Mac(*mac) {
-            let answer = StatusWord(PurseStatus::WRONG_MAC.0);
+            let answer = StatusWord::WRONG_MAC;
             return Err(self.wrong_mac(answer)?.into());
         }
         self.set_pin(&block)
@@ -88,8 +88,8 @@ impl Purse<'_> {
                 self.ram.pin_verified = true;
                 Ok(Vec::new())
             }
-            Verdict::Wrong(tries) => Err(StatusWord(0x63C0 | u16::from(tries & 0x0F)).into()),
-            Verdict::Blocked => Err(StatusWord::BLOCKED.into()),
+            Verdict::Wrong(tries) => Err(StatusWord::with_counter(tries).into()),
+            Verdict::Blocked => Err(StatusWord::PIN_BLOCKED.into()),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::data::expect;
 use crate::context::Context;
 use crate::stop::Stop;
 use iso7816::apdu::{Command, StatusWord};
-use wallet::{Account, PurseStatus, TransactionType};
+use wallet::{Account, TransactionType};
 
 impl Purse<'_> {
     /// GET BALANCE.
@@ -36,6 +36,6 @@ impl Purse<'_> {
                 })
             })
             .map(|entry| entry.proof().to_vec())
-            .ok_or(PurseStatus::NO_PROOF.into())
+            .ok_or(StatusWord::NO_PROOF.into())
     }
 }

@@ -11,9 +11,9 @@ use crate::stop::Stop;
 use cam_types::{Fen, Reader, TerminalSequence};
 use iso7816::apdu::{Command, StatusWord};
 use std::collections::BTreeMap;
+use wallet::TransactionType;
 use wallet::formula::{mac1_purchase, mac2_purchase};
 use wallet::keys::PurchaseKey;
-use wallet::{PurseStatus, TransactionType};
 
 impl Purse<'_> {
     /// INITIALIZE FOR PURCHASE, FOR CAPP PURCHASE and FOR CASH WITHDRAW.
@@ -27,10 +27,10 @@ impl Purse<'_> {
         let (balance, sequence) = (account.balance.0, account.offline_sequence.0);
         let (_, version) = des_key(purse.purchase.oldest())?;
         if balance < order.amount {
-            return Err(PurseStatus::INSUFFICIENT_BALANCE.into());
+            return Err(StatusWord::INSUFFICIENT_BALANCE.into());
         }
         if sequence == u16::MAX {
-            return Err(PurseStatus::COUNTER_EXHAUSTED.into());
+            return Err(StatusWord::COUNTER_EXHAUSTED.into());
         }
         let with_pin = self.ram.pin_verified;
         if !with_pin && !purse.is_small(order.amount) {
@@ -51,10 +51,10 @@ impl Purse<'_> {
     pub(super) fn update_capp_cache(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         let current = self.ram.current;
         let Some(Initialized::Purchase { order, records, .. }) = &mut self.ram.initialized else {
-            return Err(PurseStatus::NOT_INITIALIZED.into());
+            return Err(StatusWord::NOT_INITIALIZED.into());
         };
         if order.kind != TransactionType::COMPOUND {
-            return Err(PurseStatus::NOT_INITIALIZED.into());
+            return Err(StatusWord::NOT_INITIALIZED.into());
         }
         let (file, name) = record_name(command.p1, command.p2, current)?;
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
@@ -68,10 +68,10 @@ impl Purse<'_> {
     pub(super) fn debit_for_purchase(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, 0x01, 0x00, 15)?;
         let Some(Initialized::Purchase { order, records, with_pin }) = &self.ram.initialized else {
-            return Err(PurseStatus::NOT_INITIALIZED.into());
+            return Err(StatusWord::NOT_INITIALIZED.into());
         };
         if order.kind == TransactionType::COMPOUND && records.is_empty() {
-            return Err(PurseStatus::NOT_INITIALIZED.into());
+            return Err(StatusWord::NOT_INITIALIZED.into());
         }
         let mut r = Reader::new(command.data);
         let terminal_sequence = r.array("terminal sequence");
@@ -86,7 +86,7 @@ impl Purse<'_> {
         let sequence = purse.money.account(order.kind.account())?.offline_sequence.0.to_be_bytes();
         let session = PurchaseKey::new(key).session(random, sequence, terminal_sequence);
         if mac1_purchase(&session, &purchase) != mac(&mut r)? {
-            return Err(PurseStatus::WRONG_MAC.into());
+            return Err(StatusWord::WRONG_MAC.into());
         }
         let mac2 = mac2_purchase(&session, amount);
         let paid = self.vault.change(|objects| {

@@ -3,7 +3,7 @@
 
 use super::Purse;
 use super::data::expect;
-use super::file::{File, RECORD_NOT_FOUND, RecordName, WRONG_FILE, binary_name, record_name};
+use super::file::{File, RecordName, binary_name, record_name};
 use super::store::PurseStore;
 use crate::binary;
 use crate::context::Context;
@@ -38,18 +38,18 @@ impl Purse<'_> {
         let record = match record_name(command.p1, command.p2, self.ram.current)? {
             (File::Log, RecordName::Number(age)) => logged(purse, age),
             (File::Log, RecordName::Tag(_)) | (File::Application | File::Holder, _) => {
-                return Err(WRONG_FILE.into());
+                return Err(StatusWord::WRONG_FILE.into());
             }
             (File::Records, name) => {
                 let number = purse.records.find(name)?;
                 purse.records.get(number).map(|record| record.octets().to_vec())
             }
         };
-        let record = record.ok_or(RECORD_NOT_FOUND)?;
+        let record = record.ok_or(StatusWord::RECORD_NOT_FOUND)?;
         match command.le {
             None | Some(256) => Ok(record),
             Some(le) if usize::from(le) == record.len() => Ok(record),
-            Some(_) => Err(StatusWord(0x6C00 | record.len() as u16).into()),
+            Some(_) => Err(StatusWord::with_right_length(record.len()).into()),
         }
     }
 }

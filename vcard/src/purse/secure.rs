@@ -18,8 +18,6 @@ use wallet::secure_messaging::{Challenge, SecureKey};
 
 /// Wrong MACs in a row that end the purse.
 const FAILURES: u8 = 3;
-/// The purse is blocked for good.
-pub(super) const ENDED: StatusWord = StatusWord(0x9303);
 
 impl Purse<'_> {
     /// GET CHALLENGE: 4 or 8 octets, for the next protected command.
@@ -106,7 +104,7 @@ impl Purse<'_> {
                 return Ok::<_, Stop>(answer);
             }
             money.state = State::Ended;
-            Ok(ENDED)
+            Ok(StatusWord::BLOCKED_FOR_GOOD)
         })
     }
 }

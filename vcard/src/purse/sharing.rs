@@ -7,13 +7,12 @@
 
 use super::booked::{Booked, NO_MAC, NotBooked};
 use super::store::{PurseStore, State};
-use crate::aid::Aid;
 use crate::context::{Context, Violation};
 use crate::firewall::Objects;
 use crate::persist::Guarded;
 use crate::stop::Stop;
 use crate::vault::Vault;
-use cam_types::{BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};
+use cam_types::{Aid, BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};
 use ecm_emm::card::{EmmResult, WalletInfo};
 use wallet::{Transaction, TransactionType};
 

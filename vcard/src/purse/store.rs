@@ -10,6 +10,7 @@ use cam_types::{BcdDate, DecodeError, Fen, OperatorId, Pseudonym, Reader};
 use ecm_emm::emm::{KeyTarget, Window};
 use ecm_emm::keys::Role;
 use std::fmt;
+use wallet::card::ApplicationData;
 use wallet::passbook::OverdraftLimit;
 use wallet::{LogRecord, Mac};
 
@@ -17,7 +18,7 @@ use wallet::{LogRecord, Mac};
 pub(crate) const LOG: usize = 16;
 
 /// Octets of EF 0015: issuer8 type1 version1 serial10 start4 expiry4 discretionary2.
-pub(crate) const APPLICATION: usize = 30;
+pub(crate) const APPLICATION: usize = ApplicationData::LEN;
 
 /// Octets of EF 0016: type1 staff1 name20 id_number16 id_type1.
 pub(crate) const HOLDER: usize = 39;

@@ -2,8 +2,7 @@
 //! Compound purchase: records and money in one transaction.
 
 use crate::purse::{DATE, GATE, TIME, balance, dtk, psam, purse};
-use cam_types::Fen;
-use ecm_emm::card::AID_PURSE;
+use cam_types::{Aid, Fen};
 use hex_literal::hex;
 use system_tests::demo::*;
 use vcard::{Card, Interface};
@@ -66,7 +65,7 @@ fn money_and_records_move_together() {
     for interface in [Interface::Contact, Interface::Contactless] {
         let mut card = card();
         card.power_on_at(interface);
-        select(&mut card, &AID_PURSE);
+        select(&mut card, Aid::PURSE.octets());
         let mut psam = psam();
         // In at the gate for nothing, out for 3.00, and both records in one purchase.
         let table = [
@@ -113,7 +112,7 @@ fn records_wait_for_the_debit() {
     assert_eq!(read(&mut card, 1, 0xBC).0, gate_record(0));
     assert_eq!(card.status().page_writes, writes);
     card.power_on();
-    select(&mut card, &AID_PURSE);
+    select(&mut card, Aid::PURSE.octets());
     assert_eq!(send(&mut card, &debiting.command()).1, 0x6901);
     assert_eq!(read(&mut card, 1, 0xBC).0, gate_record(0));
     assert_eq!(balance(&mut card), Fen::new(10_000));
@@ -125,7 +124,7 @@ fn the_proof_is_of_the_purchase_that_was_asked_for() {
     let mut card = card();
     let mut stb = Stb::open(&mut card);
     let programme = stb.buy(&mut card, 1, &cinema(EVENT, NOON)).unwrap();
-    select(&mut card, &AID_PURSE);
+    select(&mut card, Aid::PURSE.octets());
     let mut psam = psam();
     let debiting = debiting(&mut card, 300, &[gate_record(7)], &mut psam);
     let (answer, _) = send(&mut card, &debiting.command());

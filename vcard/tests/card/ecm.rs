@@ -3,7 +3,7 @@
 
 use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};
-use cam_types::{CasTime, EventId, Fen, PackageId};
+use cam_types::{Aid, CasTime, EventId, Fen, PackageId};
 use ecm_emm::card::{AccessStatus, EcmAnswer, EmmResult, INS_ECM, Offer, OpenedBy, RightRow};
 use ecm_emm::ecm::{Blackout, Criteria, EcmBody, Ppt, Ppv, Rating, Regions};
 use ecm_emm::emm::EmmCommand;
@@ -112,7 +112,7 @@ fn the_answer_names_the_right_that_opened() {
     };
     let event = |tier, days| EmmCommand::PpvGrant { event: EVENT, tier, end: end(days) };
     let mut card = card();
-    select(&mut card, &ecm_emm::card::AID_CAS);
+    select(&mut card, Aid::CAS.octets());
     let granted = [grant(2, 3), grant(3, 9), grant(4, 5), event(1, 4), event(2, 6)];
     assert_eq!(emm(&mut card, &TO_CARD.seal(1, &granted)), EmmResult::APPLIED);
     let mut stb = Stb::open(&mut card);

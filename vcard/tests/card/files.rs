@@ -2,7 +2,7 @@
 //! The purse's files: who reads what, and how commands name them.
 
 use crate::purse::purse;
-use ecm_emm::card::AID_PURSE;
+use cam_types::Aid;
 use hex_literal::hex;
 use system_tests::demo::*;
 use vcard::nvm::RamStore;
@@ -17,7 +17,7 @@ fn public_data_comes_with_select() {
     for interface in [Interface::Contact, Interface::Contactless] {
         let mut card = card();
         card.power_on_at(interface);
-        let apdu = [&hex!("00A4040009")[..], &AID_PURSE, &[0]].concat();
+        let apdu = [&hex!("00A4040009")[..], Aid::PURSE.octets(), &[0]].concat();
         let (fci, sw) = send(&mut card, &apdu);
         assert_eq!(sw, 0x9000);
         let name = hex!("6F35 8409 A00000000386980701 A528 5005 5055525345 9F0C1E");
@@ -38,14 +38,14 @@ fn the_holder_is_private() {
     let perso = vcard::Personalisation::from_text(&perso, std::path::Path::new("card.toml"));
     let image = Card::personalise(&perso.unwrap()).unwrap();
     let mut card = powered(Box::new(RamStore::new(image.octets())));
-    select(&mut card, &AID_PURSE);
+    select(&mut card, Aid::PURSE.octets());
     assert_eq!(send(&mut card, &hex!("00B0960000")).1, 0x6982);
     assert_eq!(send(&mut card, &hex!("0020000004 40962718")).1, 0x9000);
     let (data, sw) = send(&mut card, &hex!("00B0960000"));
     let expected =
         [&hex!("0100")[..], b"LI LEI\0\0\0\0\0\0\0\0\0\0\0\0\0\0", b"1234567890\0\0\0\0\0\0", &[0]];
     assert_eq!((data, sw), (expected.concat(), 0x9000));
-    select(&mut card, &AID_PURSE);
+    select(&mut card, Aid::PURSE.octets());
     assert_eq!(send(&mut card, &hex!("00B0960000")).1, 0x6982, "a SELECT forgets the PIN");
 }
 

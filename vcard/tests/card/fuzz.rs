@@ -2,13 +2,13 @@
 //! Whatever comes in at the door: no panic, no 6F00, and without a session nothing changes (T16,
 //! T24).
 
-use ecm_emm::card::{AID_CAS, AID_ISD, AID_PURSE};
+use cam_types::Aid;
 use proptest::prelude::*;
 use system_tests::demo::*;
 use vcard::Interface;
 
 fn aid() -> impl Strategy<Value = &'static [u8]> {
-    prop_oneof![Just(&AID_ISD[..]), Just(&AID_CAS[..]), Just(&AID_PURSE[..])]
+    prop_oneof![Just(Aid::ISSUER.octets()), Just(Aid::CAS.octets()), Just(Aid::PURSE.octets())]
 }
 
 proptest! {
@@ -36,7 +36,7 @@ proptest! {
         select(&mut card, aid);
         for ins in 0..=0xFF {
             // A wrong PIN at the purse costs a try and a wrong MAC is counted, as they should.
-            if aid == AID_PURSE && matches!((cla, ins), (0x00, 0x20) | (0x80, 0x5E)) {
+            if aid == Aid::PURSE.octets() && matches!((cla, ins), (0x00, 0x20) | (0x80, 0x5E)) {
                 continue;
             }
             let mut apdu = vec![cla, ins, parameters[0], parameters[1]];
@@ -75,7 +75,7 @@ proptest! {
     ) {
         let mut card = card();
         card.power_on_at(if contactless { Interface::Contactless } else { Interface::Contact });
-        select(&mut card, &AID_PURSE);
+        select(&mut card, Aid::PURSE.octets());
         let before = card.status();
         let mut tries = before.pin_tries;
         for apdu in commands {

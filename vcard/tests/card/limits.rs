@@ -2,8 +2,7 @@
 //! Small amounts without the PIN: so much at once, and so much until the PIN is verified.
 
 use crate::purse::{DATE, GATE, TIME, psam};
-use cam_types::Fen;
-use ecm_emm::card::AID_PURSE;
+use cam_types::{Aid, Fen};
 use hex_literal::hex;
 use system_tests::demo::*;
 use vcard::nvm::RamStore;
@@ -24,7 +23,7 @@ fn limited(limits: &str) -> Card {
 
 fn at(card: &mut Card, interface: Interface) {
     card.power_on_at(interface);
-    assert_eq!(select(card, &AID_PURSE), 0x9000);
+    assert_eq!(select(card, Aid::PURSE.octets()), 0x9000);
 }
 
 /// 9000, or how INITIALIZE was refused.

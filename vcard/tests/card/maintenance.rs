@@ -2,8 +2,8 @@
 //! What the issuer orders under DAMK: files, blocking, unblocking; and what wrong MACs lead to.
 
 use crate::purse::purse;
-use cam_types::Secret;
-use ecm_emm::card::{AID_CAS, AID_ISD, AID_PURSE, EmmDetail, EmmResult};
+use cam_types::{Aid, Secret};
+use ecm_emm::card::{EmmDetail, EmmResult};
 use ecm_emm::emm::EmmCommand;
 use hex_literal::hex;
 use system_tests::demo::*;
@@ -51,7 +51,7 @@ fn a_file_changes_under_the_maintenance_key() {
         assert_eq!(send(&mut card, &update).1, 0x9000);
         assert_eq!(send(&mut card, &hex!("00B222B800")).0, record);
         card.power_on();
-        select(&mut card, &AID_PURSE);
+        select(&mut card, Aid::PURSE.octets());
         assert_eq!(send(&mut card, &hex!("00B0951C00")).0, hex!("5555"), "it lasts");
     }
 }
@@ -105,7 +105,7 @@ fn a_blocked_purse_is_unblocked() {
     assert_eq!(order(&mut card, Order::Block), 0x9000);
     for interface in [Interface::Contact, Interface::Contactless] {
         card.power_on_at(interface);
-        assert_eq!(select(&mut card, &AID_PURSE), 0x9000);
+        assert_eq!(select(&mut card, Aid::PURSE.octets()), 0x9000);
         assert_eq!(balance(&mut card), 0x6A81);
         assert_eq!(send(&mut card, &hex!("0020000004 40962718")).1, 0x6A81);
         assert_eq!(send(&mut card, &hex!("00B0950000")).1, 0x6A81);
@@ -113,7 +113,7 @@ fn a_blocked_purse_is_unblocked() {
     // Over the antenna nobody gives orders.
     assert_eq!(order(&mut card, Order::Unblock), 0x6985);
     card.power_on();
-    select(&mut card, &AID_PURSE);
+    select(&mut card, Aid::PURSE.octets());
     assert_eq!(order(&mut card, Order::Unblock), 0x9000);
     assert_eq!(balance(&mut card), 0x9000);
     assert_eq!(send(&mut card, &hex!("805401000F 00000001 20261201 200000 00000000")).1, 0x6901);
@@ -126,9 +126,9 @@ fn orders_by_message_and_by_command() {
     const UNBLOCK: EmmCommand = EmmCommand::WalletBlock { blocked: false };
     let mut card = card();
     let by_message = |card: &mut Card, n, command| {
-        select(card, &AID_CAS);
+        select(card, Aid::CAS.octets());
         let result = emm(card, &TO_PURSE.seal(n, &[command]));
-        select(card, &AID_PURSE);
+        select(card, Aid::PURSE.octets());
         result
     };
     assert_eq!(by_message(&mut card, 1, BLOCK), EmmResult::APPLIED);
@@ -157,9 +157,9 @@ fn a_blocked_card_has_an_issuer_only() {
     assert_eq!(balance(&mut card), 0x6A81);
     for interface in [Interface::Contact, Interface::Contactless] {
         card.power_on_at(interface);
-        assert_eq!(select(&mut card, &AID_PURSE), 0x6A81);
-        assert_eq!(select(&mut card, &AID_CAS), 0x6A81);
-        assert_eq!(select(&mut card, &AID_ISD), 0x9000);
+        assert_eq!(select(&mut card, Aid::PURSE.octets()), 0x6A81);
+        assert_eq!(select(&mut card, Aid::CAS.octets()), 0x6A81);
+        assert_eq!(select(&mut card, Aid::ISSUER.octets()), 0x9000);
     }
 }
 
@@ -175,7 +175,7 @@ fn three_wrong_macs_in_a_row_end_the_purse() {
     }
     assert_eq!(forged(&mut card, Order::Block), 0x6988);
     card.power_on();
-    select(&mut card, &AID_PURSE);
+    select(&mut card, Aid::PURSE.octets());
     assert_eq!(forged(&mut card, Order::Block), 0x6988, "the count outlives the power");
     assert_eq!(send(&mut card, &hex!("805E000008 12345678 00000000")).1, 0x9303, "of any key");
     assert_eq!(order_without_challenge(&mut card), 0x9303);
@@ -191,7 +191,7 @@ fn order_without_challenge(card: &mut Card) -> u16 {
 fn the_antenna_takes_no_orders() {
     let mut card = card();
     card.power_on_at(Interface::Contactless);
-    select(&mut card, &AID_PURSE);
+    select(&mut card, Aid::PURSE.octets());
     let writes = card.status().page_writes;
     for _ in 0..4 {
         for forged_order in [Order::Block, Order::BlockForGood, Order::BlockCard] {

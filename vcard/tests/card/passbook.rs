@@ -5,8 +5,7 @@
 //! random number here.
 
 use crate::purse::{dpk, dtk};
-use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
-use ecm_emm::card::AID_PURSE;
+use cam_types::{Aid, BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use proptest::prelude::*;
 use std::path::Path;
@@ -81,7 +80,7 @@ fn holder() -> Card {
 
 fn enter(card: &mut Card) {
     card.power_on();
-    assert_eq!(select(card, &AID_PURSE), 0x9000);
+    assert_eq!(select(card, Aid::PURSE.octets()), 0x9000);
     assert_eq!(send(card, &VERIFY).1, 0x9000);
 }
 
@@ -288,10 +287,10 @@ fn the_pin_comes_first_everywhere() {
     for (command, with_pin) in commands {
         let mut card = holder();
         assert_eq!(send(&mut card, command).1, with_pin, "{command:02X?}");
-        select(&mut card, &AID_PURSE);
+        select(&mut card, Aid::PURSE.octets());
         assert_eq!(send(&mut card, command).1, 0x6982, "{command:02X?}: after SELECT");
         card.power_on_at(Interface::Contactless);
-        select(&mut card, &AID_PURSE);
+        select(&mut card, Aid::PURSE.octets());
         assert_eq!(send(&mut card, &VERIFY).1, 0x6985);
         assert_eq!(send(&mut card, command).1, 0x6982, "{command:02X?}: at the antenna");
         // A card without a passbook.
@@ -379,7 +378,7 @@ fn the_file_says_what_is_wrong() {
         assert!(error.to_string().contains(expected), "{error}");
     }
     let mut without = powered(Box::new(RamStore::new(&memory())));
-    select(&mut without, &AID_PURSE);
+    select(&mut without, Aid::PURSE.octets());
     assert_eq!(send(&mut without, &hex!("00B0950801")).0, [0x02]);
     assert_eq!(send(&mut holder(), &hex!("00B0950801")).0, [0x03]);
 }

@@ -3,8 +3,7 @@
 //!
 //! The numbers are those of `wallet/tests/psam.rs`, and OpenSSL's by the same commands.
 
-use cam_types::{BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};
-use ecm_emm::card::{AID_CAS, AID_PURSE};
+use cam_types::{Aid, BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};
 use hex_literal::hex;
 use proptest::prelude::*;
 use std::path::Path;
@@ -74,7 +73,7 @@ fn the_files_of_the_root_say_what_it_is() {
     ] {
         assert_eq!(send(&mut card, command), (data.to_vec(), sw), "{command:02X?}");
     }
-    for other in [&AID_CAS[..], &AID_PURSE] {
+    for other in [Aid::CAS.octets(), Aid::PURSE.octets()] {
         assert_eq!(select(&mut card, other), 0x6A82, "a module is nothing else");
     }
     assert_eq!(select(&mut card, b"\xF0STBSAM\x01"), 0x9000);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The purse at a terminal and a host: the flows of `wallet` against the card.
 
-use cam_types::{BcdDate, BcdTime, Fen, Key, Secret, TerminalId, TerminalSequence};
-use ecm_emm::card::AID_PURSE;
+use cam_types::{
+    Aid, BcdDate, BcdTime, Fen, Key, Secret, StatusWord, TerminalId, TerminalSequence,
+};
 use hex_literal::hex;
 use system_tests::demo::*;
 use vcard::{Card, Interface};
@@ -13,7 +14,7 @@ use wallet::proof::Settlement;
 use wallet::psam::{CardIdentity, SoftPsam};
 use wallet::purchase::{Debit, Purchase, PurchaseError};
 use wallet::refusal::Step;
-use wallet::{LogRecord, PurseStatus, Refusal, TransactionType};
+use wallet::{LogRecord, Refusal, TransactionType};
 
 pub(crate) const DATE: BcdDate = BcdDate(hex!("20261201"));
 pub(crate) const TIME: BcdTime = BcdTime(hex!("200000"));
@@ -33,7 +34,7 @@ pub(crate) fn dtk() -> TacKey {
 
 pub(crate) fn purse() -> Card {
     let mut card = card();
-    assert_eq!(select(&mut card, &AID_PURSE), 0x9000);
+    assert_eq!(select(&mut card, Aid::PURSE.octets()), 0x9000);
     card
 }
 
@@ -101,7 +102,7 @@ fn a_lost_answer_is_settled_by_the_proof() {
         }
         let Debit::Unsettled(unsettled) = debiting.finish(None, &mut psam) else { panic!() };
         card.power_on();
-        select(&mut card, &AID_PURSE);
+        select(&mut card, Aid::PURSE.octets());
         let is_ours = |proof: &wallet::proof::Proof| proof.tac.0 == tac[..4];
         let mut settlement = Settlement::Ask(unsettled.inquire());
         while let Settlement::Ask(inquiry) = settlement {
@@ -118,14 +119,14 @@ fn a_load_wants_the_pin_at_a_contact_reader() {
     for interface in [Interface::Contact, Interface::Contactless] {
         let mut card = card();
         card.power_on_at(interface);
-        select(&mut card, &AID_PURSE);
+        select(&mut card, Aid::PURSE.octets());
         if interface == Interface::Contact {
             let refused = load(500).initialized(&card.transmit(&load(500).command()).unwrap());
             assert_eq!(
                 refused,
                 Err(LoadError::Refused(Refusal::new(
                     Step::InitializeLoad,
-                    PurseStatus::SECURITY_STATUS
+                    StatusWord::SECURITY_STATUS
                 )))
             );
             assert_eq!(send(&mut card, &hex!("0020000004 40962718")).1, 0x9000);
@@ -179,7 +180,7 @@ fn refusals() {
     }
     let error =
         purchase(10_001).initialized(&purse().transmit(&purchase(10_001).command()).unwrap());
-    let funds = Refusal::new(Step::InitializeDebit, PurseStatus::INSUFFICIENT_BALANCE);
+    let funds = Refusal::new(Step::InitializeDebit, StatusWord::INSUFFICIENT_BALANCE);
     assert_eq!(error, Err(PurchaseError::Refused(funds)));
 }
 
@@ -207,7 +208,7 @@ fn a_programme_shows_in_the_purse() {
     let mut stb = Stb::open(&mut card);
     let paid = stb.buy(&mut card, 1, &cinema(EVENT, NOON)).unwrap();
     card.power_on_at(Interface::Contactless);
-    select(&mut card, &AID_PURSE);
+    select(&mut card, Aid::PURSE.octets());
     let (record, _) = send(&mut card, &LogRecord::read_command(1));
     let record = LogRecord::parse(&record).unwrap();
     assert_eq!(record.transaction.kind, TransactionType::COMPOUND);
@@ -248,7 +249,7 @@ fn a_lost_load_is_not_taken_for_its_twin() {
     let mut lost = None;
     for reaches_the_card in [true, false] {
         card.power_on();
-        select(&mut card, &AID_PURSE);
+        select(&mut card, Aid::PURSE.octets());
         assert_eq!(send(&mut card, &hex!("0020000004 40962718")).1, 0x9000);
         let response = card.transmit(&load(500).command()).unwrap();
         let agreed = load(500).initialized(&response).unwrap();
@@ -269,7 +270,7 @@ fn a_lost_load_is_not_taken_for_its_twin() {
     let (balance, sequence) = (unsettled.balance, unsettled.sequence);
     let tac = tac_load(&dtk().fold(), balance, sequence, &unsettled.transaction);
     card.power_on();
-    select(&mut card, &AID_PURSE);
+    select(&mut card, Aid::PURSE.octets());
     let mut settlement = Settlement::Ask(unsettled.inquire());
     while let Settlement::Ask(inquiry) = settlement {
         let response = card.transmit(&inquiry.command()).unwrap();

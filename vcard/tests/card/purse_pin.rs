@@ -3,8 +3,7 @@
 
 use crate::maintenance::challenge;
 use crate::purse::purse;
-use cam_types::{Key, Secret};
-use ecm_emm::card::AID_PURSE;
+use cam_types::{Aid, Key, Secret};
 use hex_literal::hex;
 use system_tests::demo::*;
 use vcard::Card;
@@ -62,7 +61,7 @@ fn a_wrong_old_pin_costs_a_try() {
     assert!(matches!(change(&mut card, "1111", "1234"), PinAnswer::Wrong { tries: 2, .. }));
     assert_eq!(send(&mut card, &hex!("805000020B 01 00000001 001122334455")).1, 0x6982);
     card.power_on();
-    select(&mut card, &AID_PURSE);
+    select(&mut card, Aid::PURSE.octets());
     assert!(matches!(change(&mut card, "1111", "1234"), PinAnswer::Wrong { tries: 1, .. }));
     assert!(matches!(verify(&mut card, "2222"), PinAnswer::Wrong { tries: 0, .. }));
     assert!(matches!(verify(&mut card, "40962718"), PinAnswer::Blocked(_)));
@@ -147,7 +146,7 @@ fn a_card_without_the_keys() {
     let perso = vcard::Personalisation::from_text(&text, std::path::Path::new("card.toml"));
     let image = Card::personalise(&perso.unwrap()).unwrap();
     let mut card = powered(Box::new(vcard::nvm::RamStore::new(image.octets())));
-    select(&mut card, &AID_PURSE);
+    select(&mut card, Aid::PURSE.octets());
     for _ in 0..4 {
         assert_eq!(give_back(&mut card, "1234"), 0x9403);
         assert_eq!(send(&mut card, &drpk().reload(0, &pin("1234"))).1, 0x9403);

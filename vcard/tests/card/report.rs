@@ -2,7 +2,7 @@
 //! REPORT and ACK: every record goes out sealed and chained, and gives way only when it has
 //! arrived.
 
-use cam_types::{BcdDate, BcdTime, CardId, Epoch, EventId, Fen, TerminalId};
+use cam_types::{Aid, BcdDate, BcdTime, CardId, Epoch, EventId, Fen, TerminalId};
 use ecm_emm::OpenError;
 use ecm_emm::card::{
     AckResult, EmmOutcome, EmmResult, INS_ACK, INS_REPORT, PurchaseResult, ReportRequest,
@@ -285,7 +285,7 @@ fn a_torn_acknowledgement_is_taken_or_not() {
         for torn in CONTENTS {
             let chip = Memory::new(&before);
             let mut card = powered(chip.store());
-            select(&mut card, &ecm_emm::card::AID_CAS);
+            select(&mut card, Aid::CAS.octets());
             chip.arm(Cut { after, torn: *torn });
             let mut apdu = vec![0x80, INS_ACK, 0, 0, Ack::LEN as u8];
             apdu.extend(ack(receipts[1]));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Sessions: who may open one, what works without, what ends it.
 
-use cam_types::{Key, StbId};
-use ecm_emm::card::{AID_CAS, AID_ISD, AID_PURSE, INS_ECM, INS_RIGHTS, INS_VERIFY};
+use cam_types::{Aid, Key, StbId};
+use ecm_emm::card::{INS_ECM, INS_RIGHTS, INS_VERIFY};
 use ecm_emm::emm::{EmmCommand, Pairing};
 use ecm_emm::keys::KeyMaterial;
 use ecm_emm::suite::WrappedKey;
@@ -15,11 +15,11 @@ use vcard::Interface;
 fn applications_are_selected_by_their_whole_name() {
     let mut card = card();
     for (aid, sw) in [
-        (&AID_ISD[..], 0x9000),
-        (&AID_CAS[..], 0x9000),
-        (&AID_PURSE[..], 0x9000),
+        (Aid::ISSUER.octets(), 0x9000),
+        (Aid::CAS.octets(), 0x9000),
+        (Aid::PURSE.octets(), 0x9000),
         (&hex!("A000000003000000")[..], 0x9000),
-        (&AID_CAS[..7], 0x6A82),
+        (&Aid::CAS.octets()[..7], 0x6A82),
         (&hex!("F0535442434153 0100")[..], 0x6A82),
         (&hex!("F0535442434153 02")[..], 0x6A82),
     ] {
@@ -44,7 +44,7 @@ fn only_a_paired_box_opens_a_session() {
         let error = Stb::with_keys(&mut card, kvn, key, stb).err();
         assert_eq!(error, Some(expected), "{kvn:02X}");
     }
-    assert_eq!(select(&mut card, &AID_CAS), 0x9000);
+    assert_eq!(select(&mut card, Aid::CAS.octets()), 0x9000);
     for ins in [0x20, 0x24, 0x34, 0x38, 0x3A, 0x3C] {
         assert_eq!(send(&mut card, &[0x80, ins, 0, 0, 0]).1, 0x6982, "{ins:02X}");
         let wrapped = [0x84, ins, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -59,7 +59,7 @@ fn only_a_paired_box_opens_a_session() {
 fn a_session_below_full_protection_is_refused() {
     let mut card = card();
     for level in [0x01, 0x03, 0x11, 0x13] {
-        assert_eq!(select(&mut card, &AID_CAS), 0x9000);
+        assert_eq!(select(&mut card, Aid::CAS.octets()), 0x9000);
         let keys = ecm_emm::keys::pairing_keys(&Key::new(K_PAIR), STB);
         let initialize =
             Initialize::new(keys, 0x3F, *b"hostrand").with_level(Level::new(level).unwrap());
@@ -75,7 +75,7 @@ fn a_session_below_full_protection_is_refused() {
 fn a_recorded_session_cannot_be_played_back() {
     let mut card = card();
     let writes = card.status().page_writes;
-    assert_eq!(select(&mut card, &AID_CAS), 0x9000);
+    assert_eq!(select(&mut card, Aid::CAS.octets()), 0x9000);
     let keys = ecm_emm::keys::pairing_keys(&Key::new(K_PAIR), STB);
     let initialize = Initialize::new(keys, 0x3F, *b"hostrand");
     let first = initialize.command();
@@ -111,13 +111,13 @@ fn a_select_or_reset_ends_the_session() {
     let mut card = card();
     let mut stb = Stb::open(&mut card);
     assert!(stb.send(&mut card, INS_RIGHTS, 1, &[]).is_ok());
-    select(&mut card, &AID_CAS);
+    select(&mut card, Aid::CAS.octets());
     assert_eq!(stb.send(&mut card, INS_RIGHTS, 1, &[]), Err(Failed::Status(0x6982)));
     let mut stb = Stb::open(&mut card);
     card.power_off();
     assert!(card.transmit(&stb.wrapped(INS_RIGHTS, 0, 1, &[])).is_err());
     card.power_on();
-    select(&mut card, &AID_CAS);
+    select(&mut card, Aid::CAS.octets());
     assert_eq!(stb.send(&mut card, INS_RIGHTS, 1, &[]), Err(Failed::Status(0x6982)));
 }
 
@@ -159,7 +159,7 @@ fn the_issuers_domain_opens_a_session_of_its_own() {
         dek: Key::new(hex!("0c1c2c3c4c5c6c7c8c9cacbcccdcecfc")),
     };
     for sequence in 0..2 {
-        assert_eq!(select(&mut card, &AID_ISD), 0x9000);
+        assert_eq!(select(&mut card, Aid::ISSUER.octets()), 0x9000);
         let initialize = Initialize::new(keys.clone(), 0x30, *b"hostrand");
         let (answer, sw) = send(&mut card, &initialize.command());
         assert_eq!(sw, 0x9000);
@@ -183,14 +183,14 @@ fn the_issuers_domain_opens_a_session_of_its_own() {
 fn contactless_there_is_only_the_purse() {
     let mut card = card();
     card.power_on_at(Interface::Contactless);
-    select(&mut card, &AID_CAS);
+    select(&mut card, Aid::CAS.octets());
     for ins in [0x20, 0x24, 0x32, 0x34, 0x36, 0x38, 0x3A, 0x50, 0x82] {
         assert_eq!(send(&mut card, &[0x80, ins, 0, 0, 0]).1, 0x6985, "{ins:02X}");
     }
-    select(&mut card, &AID_ISD);
+    select(&mut card, Aid::ISSUER.octets());
     assert_eq!(send(&mut card, &hex!("80CA00E000")).1, 0x6985);
     assert_eq!(send(&mut card, &hex!("8050300008 0000000000000000 00")).1, 0x6985);
-    assert_eq!(select(&mut card, &AID_PURSE), 0x9000);
+    assert_eq!(select(&mut card, Aid::PURSE.octets()), 0x9000);
     assert_eq!(send(&mut card, &hex!("805C000204")), (hex!("00002710").to_vec(), 0x9000));
     assert_eq!(send(&mut card, &hex!("0020000004 40962718")).1, 0x6985);
 }

@@ -3,7 +3,7 @@
 //! random numbers ours answers octet for octet alike, but where `docs/spec/purse.md` section 6 says
 //! otherwise.
 
-use ecm_emm::card::AID_PURSE;
+use cam_types::Aid;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -55,7 +55,7 @@ fn card_of(session: &Value) -> Card {
     });
     let mut card = Card::with_random(Box::new(RamStore::new(image.octets())), random).unwrap();
     card.power_on();
-    assert_eq!(select(&mut card, &AID_PURSE), 0x9000);
+    assert_eq!(select(&mut card, Aid::PURSE.octets()), 0x9000);
     card
 }
 
@@ -97,7 +97,7 @@ fn our_card_answers_like_the_applet() {
         for step in session["steps"].as_array().unwrap() {
             if step["control"] == "RESET" {
                 card.power_on();
-                assert_eq!(select(&mut card, &AID_PURSE), 0x9000);
+                assert_eq!(select(&mut card, Aid::PURSE.octets()), 0x9000);
                 continue;
             }
             let recorded = octets(&step["capdu"]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Messages to the purse: through the CAS application, but not for its eyes.
 
-use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
+use cam_types::{Aid, BcdDate, BcdTime, Fen, TerminalId};
 use ecm_emm::card::{
     AccessStatus, EmmDetail, EmmOutcome, EmmResult, PurchaseResult, PurchaseState,
 };
@@ -59,7 +59,7 @@ fn a_top_up_counts_once_across_both_interfaces() {
     for (expected, paid) in [(APPLIED, 10_500), (EmmResult::DUPLICATE, 10_500)] {
         let before = balance(&mut card);
         assert!(!card.power_on_at(vcard::Interface::Contactless).is_empty());
-        select(&mut card, &ecm_emm::card::AID_CAS);
+        select(&mut card, Aid::CAS.octets());
         assert_ne!(send(&mut card, &apdu).1, 0x9000);
         assert_eq!(balance(&mut card), before);
         card.power_on();
@@ -105,7 +105,7 @@ fn a_blocked_purse_pays_nobody() {
     let mut stb = Stb::open(&mut card);
     let refused = stb.buy(&mut card, 1, &cinema(EVENT, NOON)).unwrap();
     assert_eq!(refused.result, PurchaseResult::CARD_BLOCKED);
-    assert_eq!(select(&mut card, &ecm_emm::card::AID_PURSE), 0x9000);
+    assert_eq!(select(&mut card, Aid::PURSE.octets()), 0x9000);
     assert_eq!(send(&mut card, &hex!("805C000204")).1, 0x6A81);
     info(&mut card);
     let unblock = TO_PURSE.seal(2, &[EmmCommand::WalletBlock { blocked: false }]);
@@ -143,7 +143,7 @@ fn purse_keys_are_replaced() {
     let deliver = TO_PURSE.delivery(KeyTarget::Purchase, 2, 1, [0x31; 16]);
     let activate = EmmCommand::KeyActivate { target: KeyTarget::Purchase, epoch, floor };
     let version = |card: &mut Card| {
-        select(card, &ecm_emm::card::AID_PURSE);
+        select(card, Aid::PURSE.octets());
         send(card, &hex!("805001020B 01 00000001 001122334455 0F")).0[9]
     };
     let activate = TO_PURSE.seal(2, &[activate]);

@@ -4,7 +4,7 @@
 use super::said::{at, print};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use iso7816::etu::Convention;
+use iso7816::etu::{CLOCKS_HZ, Convention};
 use iso7816::t1::Edc;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -45,7 +45,8 @@ pub(super) struct Serve {
     /// 3579545 for phoenix, 4000000 for gempc-twin. It sets the speed at which the card hears:
     /// clock/372 bit/s until PPS. A terminal that is off by more than 3.5 % is not heard and hears
     /// nothing.
-    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1_000_000..=20_000_000))]
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32)
+        .range(i64::from(*CLOCKS_HZ.start())..=i64::from(*CLOCKS_HZ.end())))]
     clock: Option<u32>,
     #[command(flatten)]
     reset: Reset,

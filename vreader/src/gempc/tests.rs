@@ -3,9 +3,10 @@
 
 use super::*;
 use hex_literal::hex;
+use iso7816::etu::GEMPC_CLOCK_HZ;
 use proptest::prelude::*;
 
-const CLOCK: u32 = 4_000_000;
+const CLOCK: u32 = GEMPC_CLOCK_HZ;
 
 struct Rig {
     reader: GemPc,

@@ -9,6 +9,7 @@
 
 use super::{Actions, Input, Output};
 use cam_types::Instant;
+use cam_types::interindustry::INS_GET_RESPONSE;
 use iso7816::apdu::StatusWord;
 use std::time::Duration;
 
@@ -132,7 +133,7 @@ impl T0 {
             return self.finish(StatusWord::UNKNOWN_INS.to_be_bytes());
         }
         let kept = self.kept.take();
-        if ins == GET_RESPONSE {
+        if ins == INS_GET_RESPONSE {
             return match kept {
                 Some(kept) if kept.header.is_none() => self.fetch(p3, ins, kept),
                 _ => self.finish(StatusWord::CONDITIONS.to_be_bytes()),
@@ -182,7 +183,7 @@ impl T0 {
             self.actions.transmit(&[NULL]);
         }
         let Some((data, sw)) = response.split_last_chunk::<2>() else {
-            return self.finish([0x6F, 0x00]);
+            return self.finish(StatusWord::NO_DIAGNOSIS.to_be_bytes());
         };
         if data.is_empty() {
             self.finish(*sw);
@@ -224,7 +225,6 @@ impl T0 {
 }
 
 const NULL: u8 = 0x60;
-const GET_RESPONSE: u8 = 0xC0;
 
 /// A length in one octet, in which `00` stands for 256 or more.
 fn length_octet(len: usize) -> u8 {

@@ -13,7 +13,7 @@
 use super::{Actions, Input, Output, Wrong};
 use cam_types::Instant;
 use iso7816::apdu::Command;
-use iso7816::t1::{Block, Edc, Fault, MAX_BLOCK, Supervisory};
+use iso7816::t1::{Block, Edc, Fault, INITIAL_IFS, MAX_BLOCK, Supervisory};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ impl T1 {
     pub fn new(params: T1Params) -> Self {
         Self {
             params,
-            ifsd: INITIAL_IFSD,
+            ifsd: INITIAL_IFS,
             expected: false,
             next: false,
             received: Vec::new(),
@@ -436,8 +436,6 @@ impl Wrong {
 
 /// The code of ISO/IEC 13239.
 const CRC: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_IBM_SDLC);
-/// The information field size of the terminal until it announces another.
-const INITIAL_IFSD: u8 = 32;
 /// The card asks for one block waiting time more, as often as it needs it.
 const GRANT: u8 = 1;
 /// Answers to invalid blocks in a row.

@@ -3,10 +3,10 @@
 
 use super::*;
 use hex_literal::hex;
-use iso7816::etu::Convention;
+use iso7816::etu::{Convention, USUAL_CLOCK_HZ};
 use proptest::prelude::*;
 
-const CLOCK: u32 = 3_579_545;
+const CLOCK: u32 = USUAL_CLOCK_HZ;
 
 #[derive(Debug, Eq, PartialEq)]
 enum Step {

@@ -2,6 +2,7 @@
 //! What to serve a card with, and why that may fail.
 
 use crate::script::{Action, Place, Script, ScriptError};
+use iso7816::etu::{GEMPC_CLOCK_HZ, USUAL_CLOCK_HZ};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -43,8 +44,8 @@ impl ReaderKind {
     /// The card clock that such a reader gives, in Hz.
     pub const fn clock_hz(self) -> u32 {
         match self {
-            Self::Phoenix => 3_579_545,
-            Self::GemPcTwin => 4_000_000,
+            Self::Phoenix => USUAL_CLOCK_HZ,
+            Self::GemPcTwin => GEMPC_CLOCK_HZ,
         }
     }
 

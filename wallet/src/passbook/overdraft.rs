@@ -3,6 +3,7 @@
 //! LIMIT, TAC back.
 
 use super::PassbookError;
+use crate::command::{INS_INITIALIZE, INS_UPDATE_OVERDRAFT_LIMIT};
 use crate::commit::{self, Commit};
 use crate::formula::{mac1_overdraft, tac_overdraft_input};
 use crate::keys::{OverdraftKey, TacKey};
@@ -10,10 +11,12 @@ use crate::mac::Mac;
 use crate::overdraft_limit::OverdraftLimit;
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
-use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use crate::transaction::{Transaction, TransactionType};
 use crate::unsettled::Unsettled;
 use alloc::vec::Vec;
-use cam_types::{BcdDate, BcdTime, DecodeError, Fen, Reader, TerminalId, TerminalSequence};
+use cam_types::{
+    BcdDate, BcdTime, DecodeError, Fen, Reader, StatusWord, TerminalId, TerminalSequence,
+};
 
 /// An update that the card has not heard of yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -90,7 +93,7 @@ impl OverdraftUpdate {
     /// INITIALIZE FOR UPDATE.
     pub fn command(&self) -> Vec<u8> {
         let [p1, p2] = TransactionType::OVERDRAFT.initialize();
-        let mut apdu = [0x80, 0x50, p1, p2, 0x07, self.key_index].to_vec();
+        let mut apdu = [0x80, INS_INITIALIZE, p1, p2, 0x07, self.key_index].to_vec();
         apdu.extend(self.terminal.octets());
         apdu.push(0x13);
         apdu
@@ -99,7 +102,7 @@ impl OverdraftUpdate {
     /// Reads the card's answer.
     pub fn initialized(self, response: &[u8]) -> Result<Initialized, PassbookError> {
         match split(response).map_err(PassbookError::Malformed)? {
-            (data, PurseStatus::OK) => {
+            (data, StatusWord::OK) => {
                 Initialized::parse(self, data).map_err(PassbookError::Malformed)
             }
             (_, sw) => Err(PassbookError::Refused(Refusal::new(Step::InitializeDebit, sw))),
@@ -156,7 +159,7 @@ impl Updating {
     /// UPDATE OVERDRAW LIMIT.
     pub fn command(&self) -> Vec<u8> {
         let [_, limit @ ..] = self.transaction.amount.to_be_bytes();
-        commit::of_host([0x58, 0x00], &limit, &self.transaction, self.mac2)
+        commit::of_host([INS_UPDATE_OVERDRAFT_LIMIT, 0x00], &limit, &self.transaction, self.mac2)
     }
 
     /// Reads the card's answer, `None` when none came, and checks the TAC.

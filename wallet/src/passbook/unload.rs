@@ -4,6 +4,7 @@
 //! PROVE has shown it.
 
 use super::PassbookError;
+use crate::command::INS_DEBIT;
 use crate::commit::{self, Commit};
 use crate::formula::mac3_unload;
 use crate::keys::UnloadKey;
@@ -11,10 +12,10 @@ use crate::load::{self, Crediting, Load};
 use crate::mac::Mac;
 use crate::refusal::{Refusal, Step};
 use crate::response::split;
-use crate::transaction::{PurseStatus, Transaction, TransactionType};
+use crate::transaction::{Transaction, TransactionType};
 use crate::unsettled::Unsettled;
 use alloc::vec::Vec;
-use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
+use cam_types::{BcdDate, BcdTime, Fen, StatusWord, TerminalId};
 
 /// An unload that the card has not heard of yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -91,7 +92,7 @@ impl Unload {
     /// What the card says, whether or not it could pay.
     pub(crate) fn answered(self, response: &[u8]) -> Result<load::Initialized, PassbookError> {
         match split(response).map_err(PassbookError::Malformed)? {
-            (data, PurseStatus::OK) => {
+            (data, StatusWord::OK) => {
                 load::Initialized::parse(self.0, data).map_err(PassbookError::Malformed)
             }
             (_, sw) => Err(PassbookError::Refused(Refusal::new(Step::InitializeDebit, sw))),
@@ -124,7 +125,7 @@ impl Initialized {
 impl Unloading {
     /// DEBIT FOR UNLOAD.
     pub fn command(&self) -> Vec<u8> {
-        commit::of_host([0x54, 0x03], &[], &self.commit.transaction, self.commit.mac2)
+        commit::of_host([INS_DEBIT, 0x03], &[], &self.commit.transaction, self.commit.mac2)
     }
 
     /// What MAC3 has to be, and what GET TRANSACTION PROVE shows in its place: to be persisted with

@@ -5,8 +5,8 @@ use super::{Check, Evidence, Numbering, Proof, Settlement, Unsettled, prove_comm
 use crate::read::{self, LogReading, ReadError};
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
-use crate::transaction::PurseStatus;
 use alloc::vec::Vec;
+use cam_types::StatusWord;
 
 /// One question to the card.
 #[derive(Debug, Eq, PartialEq)]
@@ -120,7 +120,7 @@ impl Asked {
         check: impl FnOnce(&Proof) -> Check,
     ) -> Settlement {
         match split(response) {
-            Ok((data, PurseStatus::OK)) => {
+            Ok((data, StatusWord::OK)) => {
                 let Ok(proof) = Proof::parse(data) else {
                     return Settlement::NoAnswer(self.unsettled);
                 };

@@ -6,12 +6,13 @@
 
 use super::{MAX_FACTORS, Psam, SamError, SamPurchase};
 use crate::cipher::Block;
+use crate::command::{INS_SAM_CREDIT, INS_SAM_INITIALIZE};
 use crate::mac::Mac;
 use crate::port::CardPort;
 use crate::response::split;
-use crate::transaction::PurseStatus;
 use alloc::vec::Vec;
-use cam_types::{DecodeError, Reader, TerminalId, TerminalSequence};
+use cam_types::interindustry::{INS_GET_DATA, INS_READ_BINARY, INS_SELECT};
+use cam_types::{DecodeError, Reader, StatusWord, TerminalId, TerminalSequence};
 
 /// A PSAM that is a card of its own, at another reader than the purse.
 ///
@@ -32,13 +33,13 @@ pub struct SamApplication {
 impl SamApplication {
     /// A dedicated file, by its identifier.
     pub fn file([high, low]: [u8; 2]) -> Self {
-        Self { select: [0x00, 0xA4, 0x00, 0x00, 0x02, high, low, 0x00].into() }
+        Self { select: [0x00, INS_SELECT, 0x00, 0x00, 0x02, high, low, 0x00].into() }
     }
 
     /// An application, by its name of 5 to 16 octets (ISO/IEC 7816-4).
     pub fn name(name: &[u8]) -> Option<Self> {
         let len = u8::try_from(name.len()).ok().filter(|len| (5..=16).contains(len))?;
-        Some(Self { select: [&[0x00, 0xA4, 0x04, 0x00, len], name, &[0x00]].concat() })
+        Some(Self { select: [&[0x00, INS_SELECT, 0x04, 0x00, len], name, &[0x00]].concat() })
     }
 }
 
@@ -53,7 +54,7 @@ impl<P: CardPort> CardPsam<P> {
     /// Reads the terminal id and selects the keys of a module that has just been reset.
     pub fn open(mut port: P, application: &SamApplication) -> Result<Self, SamError> {
         // EF 0016 is in the root.
-        let id = exchange(&mut port, &[0x00, 0xB0, 0x96, 0x00, TerminalId::LEN as u8])?;
+        let id = exchange(&mut port, &[0x00, INS_READ_BINARY, 0x96, 0x00, TerminalId::LEN as u8])?;
         let terminal =
             parse(&id, "terminal id", |r| Ok(TerminalId::new(*r.array("terminal id")?)))?;
         exchange(&mut port, &application.select)?;
@@ -82,16 +83,16 @@ impl<P: CardPort> Psam for CardPsam<P> {
             return Err(SamError::Factors { got: card.factors.len() });
         }
         if let Some(code) = card.authentication_code {
-            let mut apdu = [0x80, 0xCA, 0x00, 0x00, code.len() as u8].to_vec();
+            let mut apdu = [0x80, INS_GET_DATA, 0x00, 0x00, code.len() as u8].to_vec();
             apdu.extend(code);
             exchange(&mut self.port, &apdu)?;
         }
         let answer = exchange(&mut self.port, &init_sam_for_purchase(purchase));
         let answer = answer.map_err(|error| match error {
-            SamError::Refused(PurseStatus::NO_KEY | KEY_NOT_FOUND) => {
+            SamError::Refused(StatusWord::NO_KEY | StatusWord::REFERENCE_NOT_FOUND) => {
                 SamError::NoKey { version: purchase.key_version, algorithm: purchase.algorithm }
             }
-            SamError::Refused(PurseStatus::COUNTER_EXHAUSTED) => SamError::Exhausted,
+            SamError::Refused(StatusWord::COUNTER_EXHAUSTED) => SamError::Exhausted,
             other => other,
         })?;
         parse(&answer, "answer", |r| {
@@ -101,25 +102,22 @@ impl<P: CardPort> Psam for CardPsam<P> {
     }
 
     fn credit(&mut self, mac2: Mac) -> Result<(), SamError> {
-        let mut apdu = [0x80, 0x72, 0x00, 0x00, mac2.0.len() as u8].to_vec();
+        let mut apdu = [0x80, INS_SAM_CREDIT, 0x00, 0x00, mac2.0.len() as u8].to_vec();
         apdu.extend(mac2.0);
         match exchange(&mut self.port, &apdu) {
             Ok(_) => Ok(()),
-            Err(SamError::Refused(PurseStatus::WRONG_MAC)) => Err(SamError::WrongMac2),
+            Err(SamError::Refused(StatusWord::WRONG_MAC)) => Err(SamError::WrongMac2),
             Err(error) => Err(error),
         }
     }
 }
-
-/// ISO/IEC 7816-4: referenced data not found.
-const KEY_NOT_FOUND: PurseStatus = PurseStatus(0x6A88);
 
 fn init_sam_for_purchase(purchase: &SamPurchase<'_>) -> Vec<u8> {
     let transaction = &purchase.transaction;
     let factors = &purchase.card.factors;
     // `MAX_FACTORS` keeps the length within an octet.
     let len = 0x14 + size_of::<Block>() * factors.len();
-    let mut apdu = [0x80, 0x70, 0x00, 0x00, len as u8].to_vec();
+    let mut apdu = [0x80, INS_SAM_INITIALIZE, 0x00, 0x00, len as u8].to_vec();
     apdu.extend(purchase.random);
     apdu.extend(purchase.offline_sequence);
     apdu.extend(transaction.amount.to_be_bytes());
@@ -136,7 +134,7 @@ fn init_sam_for_purchase(purchase: &SamPurchase<'_>) -> Vec<u8> {
 fn exchange(port: &mut impl CardPort, command: &[u8]) -> Result<Vec<u8>, SamError> {
     let mut response = port.transmit(command).ok_or(SamError::NoAnswer)?;
     let (data, sw) = split(&response).map_err(SamError::Malformed)?;
-    if sw != PurseStatus::OK {
+    if sw != StatusWord::OK {
         return Err(SamError::Refused(sw));
     }
     let len = data.len();

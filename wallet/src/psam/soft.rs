@@ -5,9 +5,8 @@ use super::{Psam, SamError, SamPurchase};
 use crate::formula::{mac1_purchase_input, mac2_purchase};
 use crate::keys::{PurchaseKey, SessionKey};
 use crate::mac::Mac;
-use crate::transaction::PurseStatus;
 use alloc::vec::Vec;
-use cam_types::{Fen, TerminalId, TerminalSequence};
+use cam_types::{Fen, StatusWord, TerminalId, TerminalSequence};
 
 /// A PSAM in software, for terminals on the bench: it holds master keys, or one card's key.
 #[derive(Debug)]
@@ -73,7 +72,7 @@ impl Psam for SoftPsam {
 
     fn credit(&mut self, mac2: Mac) -> Result<(), SamError> {
         let (session, amount) =
-            self.started.as_ref().ok_or(SamError::Refused(PurseStatus::NOT_INITIALIZED))?;
+            self.started.as_ref().ok_or(SamError::Refused(StatusWord::NOT_INITIALIZED))?;
         if mac2_purchase(session, *amount) != mac2 {
             return Err(SamError::WrongMac2);
         }

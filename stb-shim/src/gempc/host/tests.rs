@@ -3,6 +3,7 @@
 use super::super::frame::Header;
 use super::*;
 use hex_literal::hex;
+use iso7816::etu::GEMPC_CLOCK_HZ;
 use proptest::prelude::*;
 
 #[derive(Debug, PartialEq)]
@@ -24,7 +25,8 @@ struct Rig {
 impl Rig {
     /// A host with a reader that echoes, and a card that is up and idle.
     fn ready(atr: &[u8]) -> Self {
-        let mut rig = Self { host: Host::new(4_000_000), now: Instant::from_micros(1), wait: None };
+        let mut rig =
+            Self { host: Host::new(GEMPC_CLOCK_HZ), now: Instant::from_micros(1), wait: None };
         assert_eq!(rig.tell(Input::Greet), [command(0x6B, 1, &[0], &hex!("02"))]);
         let greeted = rig.answer(0x83, 1, &[0], b"GemTwin");
         assert_eq!(greeted, [command(0x6B, 2, &[0], &hex!("010001"))]);
@@ -142,7 +144,7 @@ fn pps_comes_before_the_parameters_and_wtx_stretches_the_wait() {
     let pps = hex!("FF 11 18 F6");
     assert_eq!(rig.tell(Input::Transfer(&pps)), [command(0x6F, 5, &[0], &pps)]);
     assert_eq!(rig.answer(0x80, 5, &[0], &pps), [Heard::Message(pps.to_vec())]);
-    let line = LineParams { d: 12, protocol: 1, ..LineParams::initial(4_000_000) };
+    let line = LineParams { d: 12, protocol: 1, ..LineParams::initial(GEMPC_CLOCK_HZ) };
     assert_eq!(rig.tell(Input::Configure(&line)), []);
     let ifs = hex!("00 C1 01 FE 3E");
     let structure = hex!("18 10 00 4D 00 20 00");
@@ -312,7 +314,7 @@ fn cards_come_and_leave() {
 
 #[test]
 fn a_reader_without_an_answer_is_dead_in_time() {
-    let mut rig = Rig { host: Host::new(4_000_000), now: Instant::from_micros(1), wait: None };
+    let mut rig = Rig { host: Host::new(GEMPC_CLOCK_HZ), now: Instant::from_micros(1), wait: None };
     let _ = rig.tell(Input::Greet);
     for _ in 0..TRIES {
         assert_eq!(rig.pass(), [refusal()]);
@@ -324,7 +326,7 @@ fn a_reader_without_an_answer_is_dead_in_time() {
 
 #[test]
 fn a_port_that_babbles_is_no_reader() {
-    let mut rig = Rig { host: Host::new(4_000_000), now: Instant::from_micros(1), wait: None };
+    let mut rig = Rig { host: Host::new(GEMPC_CLOCK_HZ), now: Instant::from_micros(1), wait: None };
     let _ = rig.tell(Input::Greet);
     let end = rig.now.after(Duration::from_secs(3));
     loop {

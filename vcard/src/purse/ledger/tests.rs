@@ -14,7 +14,7 @@ use crate::vault::{self, Vault};
 use cam_types::{BcdDate, BcdTime, TerminalId};
 use hex_literal::hex;
 use iso7816::apdu::{Command, StatusWord};
-use wallet::{PurseStatus, TransactionType};
+use wallet::TransactionType;
 
 fn vault(prepare: impl FnOnce(&mut PurseStore)) -> Vault {
     let demo = include_str!("../../../../examples/demo/card.toml");
@@ -44,7 +44,7 @@ fn numbers_end() {
     const LOAD: &[u8] = &hex!("805000020B 01 00000001 001122334455");
     const PURCHASE: &[u8] = &hex!("805001020B 01 00000001 001122334455");
     const CAPP: &[u8] = &hex!("805003020B 01 00000000 001122334455");
-    let exhausted = StatusWord(PurseStatus::COUNTER_EXHAUSTED.0);
+    let exhausted = StatusWord::COUNTER_EXHAUSTED;
     let ok = StatusWord::OK;
     for (online, offline, expected) in [
         (0xFFFE, 0xFFFE, [ok, ok, ok]),
@@ -97,6 +97,6 @@ fn no_code_no_money() {
         let purse = objects.purse.get_mut(Context::PURSE)?;
         Ok::<_, Stop>(purse.pay(transaction, TerminalSequence::new(1), NO_MAC)?)
     });
-    assert_eq!(refused.err(), Some(Stop::Status(StatusWord(PurseStatus::NO_KEY.0))));
+    assert_eq!(refused.err(), Some(Stop::Status(StatusWord::NO_KEY)));
     assert_eq!(vault::store(vault.objects()), before);
 }

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Application identifiers (ISO/IEC 7816-5): those on this card.
+//! Application identifiers (ISO/IEC 7816-5): those that this project selects or serves.
 
-use std::fmt;
+use core::fmt;
 
 /// An application identifier, 5 to 16 octets. Two are the same only when all octets are.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Aid(&'static [u8]);
 
 impl Aid {
-    /// The issuer's security domain.
+    /// The issuer's security domain (GlobalPlatform).
     pub const ISSUER: Self = Self(&[0xA0, 0x00, 0x00, 0x01, 0x51, 0x00, 0x00, 0x00]);
     /// The conditional access application: F0 "STBCAS" 01.
     pub const CAS: Self = Self(b"\xF0STBCAS\x01");
-    /// The purse, as terminals select it.
-    pub const PURSE: Self = Self(&wallet::PURSE_AID);
+    /// The purse and passbook of PBOC, as terminals select it.
+    pub const PURSE: Self = Self(&[0xA0, 0x00, 0x00, 0x00, 0x03, 0x86, 0x98, 0x07, 0x01]);
     /// The secure module of a terminal: F0 "STBSAM" 01.
     pub const PSAM: Self = Self(b"\xF0STBSAM\x01");
 

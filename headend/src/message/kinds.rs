@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The kinds of messages: the fields that an engineer writes, and the section made of them.
+//!
+//! Normative references:
+//!  - `docs/spec/emm.md`
+//!  - ISO 9564-1 §9.3.3 (PIN block format 2)
+
+use super::attacks::{ForgeEcm, ForgeEmm, Replay};
+use super::kind::{Kind, Occasion, messages};
+use crate::emm::{EmmError, Senders};
+use crate::files::FileError;
+use crate::files::fields::{Octets, Pin, Utc, amount};
+use cam_types::{CasTime, Epoch, EventId, Fen, PackageId, Secret, Slot};
+use ecm_emm::EncodeError;
+use ecm_emm::emm::{EmmCommand, KeyDelivery, KeyTarget};
+use ecm_emm::keys::KeyMaterial;
+use ecm_emm::section::CaSection;
+use ecm_emm::suite::WrappedKey;
+use serde::Deserialize;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+messages! {
+    Grant Revoke PpvGrant
+    KeyDeliver KeyActivate KeyDestroy EmmLevel
+    TimeSync PinReset CardState
+    ReportRequest ReportAck Refund
+    Osd
+    Pair BoxPair;
+    in a schedule also Raw Replay ForgeEmm ForgeEcm
+}
+
+/// A package for a card; for a group, a later end of the rights that are there.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// The card, by its number.
+    pub card: Option<Octets<8>>,
+    /// Or the group, by its address.
+    pub group: Option<Octets<4>>,
+    /// The package, by its number.
+    pub package: u16,
+    /// The first moment of the right.
+    pub start: Utc,
+    /// The last moment of the right.
+    pub end: Utc,
+    /// Counts up with every change of this card's package.
+    pub version: u16,
+    /// How far group messages may move the end.
+    pub horizon: Option<Utc>,
+}
+
+impl Kind for Grant {
+    const NAME: &str = "grant";
+    const FIELDS: &str = "card or group, package, start, end, version, [horizon]";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let command = EmmCommand::Grant {
+            package: PackageId::new(self.package),
+            start: self.start.0,
+            end: self.end.0,
+            version: self.version,
+            horizon: self.horizon.map(|horizon| horizon.0),
+        };
+        Ok(from.card_or_group(self.card, self.group)?.section(on.sequence, &command)?)
+    }
+}
+
+/// Takes a package away.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoke {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// The package, by its number.
+    pub package: u16,
+    /// Above the version of the grant.
+    pub version: u16,
+}
+
+impl Kind for Revoke {
+    const NAME: &str = "revoke";
+    const FIELDS: &str = "card, package, version";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let package = PackageId::new(self.package);
+        let command = EmmCommand::Revoke { package, version: self.version };
+        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+    }
+}
+
+/// An event without purchase.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PpvGrant {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// The event, by its number.
+    pub event: u32,
+    /// Quality or window of the event.
+    pub tier: u8,
+    /// Until when.
+    pub end: Utc,
+}
+
+impl Kind for PpvGrant {
+    const NAME: &str = "ppv_grant";
+    const FIELDS: &str = "card, event, tier, end";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let event = EventId::new(self.event);
+        let command = EmmCommand::PpvGrant { event, tier: self.tier, end: self.end.0 };
+        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+    }
+}
+
+/// A service key; the key itself stands in the operator file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyDeliver {
+    /// The card, by its number.
+    pub card: Option<Octets<8>>,
+    /// Or the group, by its address.
+    pub group: Option<Octets<4>>,
+    /// The service key's slot.
+    pub slot: u8,
+    /// Its generation.
+    pub epoch: u16,
+    /// No ECM before this moment opens with it.
+    pub not_before: Option<Utc>,
+}
+
+impl Kind for KeyDeliver {
+    const NAME: &str = "key_deliver";
+    const FIELDS: &str = "card or group, slot, epoch, [not_before]";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let sender = from.card_or_group(self.card, self.group)?;
+        let key = from.service_key(self.slot, self.epoch)?;
+        let command = EmmCommand::KeyDeliver(KeyDelivery {
+            target: KeyTarget::Service(Slot::new(self.slot)),
+            epoch: Epoch::new(self.epoch),
+            suite: key.suite().number(),
+            usage: 0,
+            wrapped: sender.wrap(key.material()),
+            kcv: key.kcv(),
+            not_before: self.not_before.map_or(CasTime::new(0), |moment| moment.0),
+        });
+        Ok(sender.section(on.sequence, &command)?)
+    }
+}
+
+/// Erases the service keys below a floor.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyActivate {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// The service key's slot.
+    pub slot: u8,
+    /// The generation in use.
+    pub epoch: u16,
+    /// The oldest one kept.
+    pub floor: u16,
+}
+
+impl Kind for KeyActivate {
+    const NAME: &str = "key_activate";
+    const FIELDS: &str = "card, slot, epoch, floor";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let command = EmmCommand::KeyActivate {
+            target: KeyTarget::Service(Slot::new(self.slot)),
+            epoch: Epoch::new(self.epoch),
+            floor: Epoch::new(self.floor),
+        };
+        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+    }
+}
+
+/// Erases one service key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyDestroy {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// The service key's slot.
+    pub slot: u8,
+    /// The generation that goes.
+    pub epoch: u16,
+}
+
+impl Kind for KeyDestroy {
+    const NAME: &str = "key_destroy";
+    const FIELDS: &str = "card, slot, epoch";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let target = KeyTarget::Service(Slot::new(self.slot));
+        let command = EmmCommand::KeyDestroy { target, epoch: Epoch::new(self.epoch) };
+        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+    }
+}
+
+/// Raises the level that ECMs may ask for (`emm_floor`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmmLevel {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// The new level.
+    pub level: u16,
+}
+
+impl Kind for EmmLevel {
+    const NAME: &str = "emm_level";
+    const FIELDS: &str = "card, level";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let command = EmmCommand::EmmLevel(self.level);
+        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+    }
+}
+
+/// Moves the card's clock forward. Without `card` it goes to all cards, signed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeSync {
+    /// The card, by its number.
+    pub card: Option<Octets<8>>,
+    /// The time; by default the schedule's at the entry's first moment on air.
+    pub time: Option<Utc>,
+    /// Also sets the card's own clock, written at once.
+    #[serde(default)]
+    pub reset: bool,
+}
+
+impl Kind for TimeSync {
+    const NAME: &str = "time_sync";
+    const FIELDS: &str = "[card] (without: all cards, signed), time, [reset]";
+    const TAKES_NUMBER: bool = false;
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let time = self.time.map_or(on.time, |time| time.0);
+        let command = EmmCommand::TimeSync { time, reset: self.reset };
+        Ok(match self.card {
+            Some(card) => from.card(card)?.section(0, &command)?,
+            None => from.all()?.signed_section(0, &command, &from.signing_key()?)?,
+        })
+    }
+}
+
+/// A new PIN, its tries all back.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinReset {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// The new PIN.
+    pub pin: Pin,
+}
+
+impl Kind for PinReset {
+    const NAME: &str = "pin_reset";
+    const FIELDS: &str = "card, pin";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let sender = from.card(self.card)?;
+        // The PIN block, followed by eight zero octets to the length of a key.
+        let mut block = Zeroizing::new([0; 16]);
+        block[..8].copy_from_slice(self.pin.0.expose());
+        let WrappedKey::Short(wrapped) = sender.wrap(&KeyMaterial::Bits128(Secret::new(*block)))
+        else {
+            return Err(EncodeError::Invalid("PIN block").into());
+        };
+        Ok(sender.section(on.sequence, &EmmCommand::PinReset { flags: 0, wrapped })?)
+    }
+}
+
+/// Blocks a card or frees it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CardState {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// Blocked from now on; `false` frees it.
+    pub blocked: bool,
+}
+
+impl Kind for CardState {
+    const NAME: &str = "card_state";
+    const FIELDS: &str = "card, blocked";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let command = EmmCommand::CardState { blocked: self.blocked };
+        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+    }
+}
+
+/// Asks a card for a report of its purchases.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportRequest {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// Drawn for this request; `verify-report --nonce` takes it.
+    pub nonce: Octets<8>,
+    /// From the purchase with this offline sequence; without it from what was not acknowledged.
+    #[serde(default)]
+    pub from: u16,
+}
+
+impl Kind for ReportRequest {
+    const NAME: &str = "report_request";
+    const FIELDS: &str = "card, nonce, [from]";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let command = EmmCommand::ReportRequest { nonce: self.nonce.0, from: self.from };
+        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+    }
+}
+
+/// Tells a card that its report has arrived.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportAck {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// The last receipt, as `verify-report` shows it.
+    pub receipt: Octets<8>,
+}
+
+impl Kind for ReportAck {
+    const NAME: &str = "report_ack";
+    const FIELDS: &str = "card, receipt";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let command = EmmCommand::ReportAck(self.receipt.0);
+        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+    }
+}
+
+/// Gives a purchase back and ends its right.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refund {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// The event, by its number.
+    pub event: u32,
+    /// The purse's offline sequence of the purchase.
+    pub sequence: u16,
+    /// At most what was paid, in yuan as text.
+    #[serde(deserialize_with = "amount")]
+    pub amount: Fen,
+}
+
+impl Kind for Refund {
+    const NAME: &str = "refund";
+    const FIELDS: &str = "card, event, sequence, amount";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let command = EmmCommand::Refund {
+            event: EventId::new(self.event),
+            sequence: self.sequence,
+            amount: self.amount,
+        };
+        Ok(from.purse(self.card)?.section(on.sequence, &command)?)
+    }
+}
+
+/// A message for the viewer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Osd {
+    /// The card, by its number.
+    pub card: Option<Octets<8>>,
+    /// Or the group, by its address. Without both it goes to all cards.
+    pub group: Option<Octets<4>>,
+    /// Tells messages apart.
+    pub id: u16,
+    /// Display attributes.
+    #[serde(default)]
+    pub attributes: u8,
+    /// What the viewer reads.
+    pub text: String,
+}
+
+impl Kind for Osd {
+    const NAME: &str = "osd";
+    const FIELDS: &str = "[card or group] (without: all cards), id, text, [attributes]";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let sender = match (self.card, self.group) {
+            (None, None) => from.all()?,
+            (card, group) => from.card_or_group(card, group)?,
+        };
+        let (id, attributes, text) = (self.id, self.attributes, self.text.clone());
+        Ok(sender.section(on.sequence, &EmmCommand::Osd { id, attributes, text })?)
+    }
+}
+
+/// Pairs a card with a box: the card's half. The keys stand in the operator file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pair {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// The box, by its number.
+    #[serde(rename = "box")]
+    pub stb: Octets<8>,
+}
+
+impl Kind for Pair {
+    const NAME: &str = "pair";
+    const FIELDS: &str = "card, box";
+    const TAKES_NUMBER: bool = false;
+
+    fn section(&self, from: Senders<'_>, _: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        from.card_half(self.card, self.stb)
+    }
+}
+
+/// Pairs a box with a card: the box's half.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoxPair {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// The box, by its number.
+    #[serde(rename = "box")]
+    pub stb: Octets<8>,
+}
+
+impl Kind for BoxPair {
+    const NAME: &str = "box_pair";
+    const FIELDS: &str = "card, box";
+    const TAKES_NUMBER: bool = false;
+
+    fn section(&self, from: Senders<'_>, _: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        from.box_half(self.card, self.stb)
+    }
+}
+
+/// A section from a file, as it is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Raw {
+    /// The file; relative to the schedule's folder.
+    pub file: PathBuf,
+}
+
+impl Kind for Raw {
+    const NAME: &str = "raw";
+    const FIELDS: &str = "file";
+    const TAKES_NUMBER: bool = false;
+
+    fn section(&self, _: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let file = on.folder.join(&self.file);
+        let refused = |what: String| {
+            EmmError::File(FileError { path: file.clone(), place: String::new(), what })
+        };
+        let octets = std::fs::read(&file).map_err(|error| refused(error.to_string()))?;
+        CaSection::parse(&octets).map_err(|error| refused(error.to_string()))?;
+        Ok(octets)
+    }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Broadcasts that break a promise on purpose: what faults do to the schedule before the packager
+//! and to the stream behind it.
+
+mod disturbance;
+pub mod emm;
+
+pub use disturbance::Disturbance;
+
+use crate::control_word::ControlWords;
+use crate::ecm::EcmError;
+use crate::fault::{Fault, Faults};
+use crate::files::operator::Operator;
+use crate::files::schedule::{self, Schedule};
+use crate::package::{self, PackageError};
+use crate::report::{Report, Service};
+use crate::scrambler::{Algorithm, Scrambler};
+use crate::stream::{self, Packet, Stream};
+use cam_types::{Fen, Parity};
+
+/// The crypto period, counted from 0, that is broken where a fault breaks one.
+const THIRD: usize = 2;
+
+/// Packages `stream` in place and breaks what these faults want.
+pub fn package(
+    stream: &mut Stream,
+    schedule: &Schedule,
+    operator: &Operator,
+    faults: Faults<'_>,
+) -> Result<Report, PackageError> {
+    if faults.0.is_empty() {
+        return package::package(stream, schedule, operator, faults);
+    }
+    let source = stream.clone();
+    let mut wanted = schedule.clone();
+    if faults.has(Fault::WrongPrice) {
+        overprice(&mut wanted);
+    }
+    let mut report = package::package(stream, &wanted, operator, faults)?;
+    check(schedule, &report, faults)?;
+    let (source, packets) = (source.packets(), stream.packets_mut());
+    if faults.has(Fault::WrongControlWord) {
+        let services = schedule.service.iter().zip(&mut report.services);
+        for (_, service) in services.filter(|(s, _)| is_cissa(s)).take(1) {
+            wrong_word(source, packets, service).map_err(PackageError::Ecm)?;
+        }
+    }
+    if faults.has(Fault::ClearPacket)
+        && let (Some(first), Some(service)) =
+            (schedule.service.first(), report.services.first_mut())
+    {
+        leave_clear(source, packets, service, first.scrambling.algorithm());
+    }
+    if faults.has(Fault::ShiftedPacket) {
+        shift(packets, &report.services);
+    }
+    report.faults = faults.names();
+    Ok(report)
+}
+
+/// A fault that finds nothing to break would make a test of it worthless.
+fn check(schedule: &Schedule, report: &Report, faults: Faults<'_>) -> Result<(), PackageError> {
+    let periods = report.services.first().map_or(0, |service| service.crypto_periods.len());
+    let sells = schedule.service.iter().any(|service| !service.event.is_empty());
+    let sends = |kinds: &[&str]| schedule.emm.iter().any(|e| kinds.contains(&e.message.kind()));
+    for fault in faults.0 {
+        let has_object = match fault {
+            Fault::WrongControlWord => periods > THIRD && schedule.service.iter().any(is_cissa),
+            Fault::LostEcm => periods > 4 && sells,
+            Fault::WrongPrice => sells,
+            Fault::ClearPacket => periods > THIRD,
+            Fault::LateNext => periods > 4,
+            Fault::LostKeyUpdate => sends(&["key_deliver"]),
+            Fault::NoForgeries => sends(&["forge_emm", "forge_ecm"]),
+            Fault::NoReplay | Fault::FreshReplay => sends(&["replay"]),
+            Fault::ShiftedPacket => true,
+        };
+        if !has_object {
+            return Err(PackageError::IdleFault { fault: Faults(&[*fault]).names().concat() });
+        }
+    }
+    Ok(())
+}
+
+fn is_cissa(service: &schedule::Service) -> bool {
+    service.scrambling.algorithm() == Algorithm::Cissa
+}
+
+/// The first event costs 1.00 more.
+fn overprice(schedule: &mut Schedule) {
+    let event = schedule.service.iter_mut().find_map(|service| service.event.first_mut());
+    if let Some(event) = event {
+        event.price = event.price.checked_add(Fen::new(100)).unwrap_or(event.price);
+    }
+}
+
+/// Scrambles the third crypto period again, under a word that no ECM carries.
+fn wrong_word(
+    source: &[Packet],
+    packets: &mut [Packet],
+    service: &mut Service,
+) -> Result<(), EcmError> {
+    let Some(period) = service.crypto_periods.get_mut(THIRD) else { return Ok(()) };
+    let word = ControlWords::System.draw(service.service, period.number, Algorithm::Cissa)?;
+    let scrambler = Scrambler::new(Algorithm::Cissa, &word);
+    let parity = Parity::of_crypto_period(period.number);
+    for place in period.first_packet..=period.last_packet {
+        if let (Some(source), Some(packet)) = (source.get(place), packets.get_mut(place))
+            && service.pids.contains(&stream::pid(source).value())
+        {
+            *packet = *source;
+            scrambler.packet(packet, parity);
+        }
+    }
+    period.next_lead_ms = None;
+    service.sum_up_leads();
+    Ok(())
+}
+
+/// One payload of the third crypto period goes on air as it came.
+fn leave_clear(
+    source: &[Packet],
+    packets: &mut [Packet],
+    service: &mut Service,
+    algorithm: Algorithm,
+) {
+    let Some(period) = service.crypto_periods.get(THIRD) else { return };
+    let scrambled = |packet: &Packet| {
+        service.pids.contains(&stream::pid(packet).value())
+            && stream::payload(packet).len() >= algorithm.block()
+    };
+    let pairs = source.iter().zip(packets).skip(period.first_packet);
+    let mut third = pairs.take(period.last_packet + 1 - period.first_packet);
+    if let Some((source, packet)) = third.find(|(source, _)| scrambled(source)) {
+        *packet = *source;
+        service.scrambled -= 1;
+        service.left_clear += 1;
+    }
+}
+
+/// Exchanges two neighbours, components of the services, in the middle of the file.
+fn shift(packets: &mut [Packet], services: &[Service]) {
+    let component = |packet: &Packet| {
+        let pid = stream::pid(packet).value();
+        services.iter().any(|service| service.pids.contains(&pid)).then_some(pid)
+    };
+    let middle = packets.len() / 2;
+    let place = packets.windows(2).skip(middle).position(|pair| match pair {
+        [a, b] => {
+            let (a, b) = (component(a), component(b));
+            a.is_some() && b.is_some() && a != b
+        }
+        _ => false,
+    });
+    if let Some(place) = place {
+        packets.swap(middle + place, middle + place + 1);
+    }
+}
