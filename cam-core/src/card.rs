@@ -1,7 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The card as the engine knows it: how far the dialogue with it has come, the pairings that open
-//! a session with it, and when denials are looked at again.
+//! The card as the host sees it; below, the dialogue with it, the pairings that open a session with
+//! it, and what is read back from it.
 
-pub(crate) mod link;
+pub(crate) mod dialogue;
+pub(crate) mod exchange;
+pub(crate) mod key_versions;
 pub(crate) mod pairing;
-pub(crate) mod review;
+pub(crate) mod refresh;
+mod rights;
+
+use alloc::vec::Vec;
+use cam_types::{CasTime, OperatorId, Pseudonym};
+use ecm_emm::card::AccessStatus;
+
+/// The card, as far as it has come.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum CardState {
+    /// No card answers.
+    #[default]
+    Absent,
+    /// Its reset, or its selection, is on the way.
+    Starting,
+    /// A card that this system cannot use; `reason` says why.
+    Unusable,
+    /// Not paired with this box: it takes EMMs only.
+    Unpaired,
+    /// In session.
+    Ready,
+}
+
+/// What is known of the card.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Card {
+    /// How far it has come.
+    pub state: CardState,
+    /// Why it is not further.
+    pub reason: AccessStatus,
+    /// Its answer to reset.
+    pub atr: Vec<u8>,
+    /// The transmission protocol, 0 or 1.
+    pub protocol: u8,
+    /// Its address on air.
+    pub pseudonym: Option<Pseudonym>,
+    /// The operator that issued it; none before the card has introduced itself.
+    pub operator: Option<OperatorId>,
+    /// The operator has blocked it.
+    pub blocked: bool,
+    /// PIN tries left.
+    pub pin_tries: Option<u8>,
+    /// The pairing slot in use.
+    pub pairing_slot: Option<u8>,
+    /// The pairing slots that are taken, bit n for slot n.
+    pub pairing_slots: u8,
+    /// The status word of its last refusal.
+    pub sw: u16,
+    /// The card's clock.
+    pub now: Option<CasTime>,
+}
+
+impl Default for Card {
+    fn default() -> Self {
+        Self {
+            state: CardState::Absent,
+            reason: AccessStatus::NO_CARD,
+            atr: Vec::new(),
+            protocol: 0,
+            pseudonym: None,
+            operator: None,
+            blocked: false,
+            pin_tries: None,
+            pairing_slot: None,
+            pairing_slots: 0,
+            sw: 0,
+            now: None,
+        }
+    }
+}

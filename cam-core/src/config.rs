@@ -30,8 +30,9 @@ pub struct Config {
     pub emm_queue: usize,
     /// Events that wait for the driver, at most; what is more is counted.
     pub event_queue: usize,
-    /// For a reader without a detect line: a card that was idle so long is asked for a sign of
-    /// life, and the engine activates by itself. `None`: the driver reports the card's presence.
+    /// The idle poll period, for a reader without a detect line: a card that was idle so long is
+    /// asked for a sign of life, and the engine activates by itself. `None`: the driver reports the
+    /// card's presence.
     pub probe: Option<Duration>,
     /// How long the card may be silent when asked for a sign of life.
     pub probe_patience: Duration,
@@ -42,6 +43,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// The idle poll period by default: keys must go within a second after the card is pulled.
+    const IDLE_POLL: Duration = Duration::from_millis(300);
+    /// How long a card may be silent by default when it is polled.
+    const IDLE_PATIENCE: Duration = Duration::from_millis(200);
+
     /// Everything that has a default takes it: CA system 4AF0, 16 sessions, 64 EMMs, the presence
     /// poll of 300 ms, a terminal named after the box.
     pub fn new(stb_id: StbId, box_key: Key, entropy: Box<dyn Entropy + Send>) -> Self {
@@ -54,8 +60,8 @@ impl Config {
             max_sessions: 16,
             emm_queue: 64,
             event_queue: 256,
-            probe: Some(Duration::from_millis(300)),
-            probe_patience: Duration::from_millis(200),
+            probe: Some(Self::IDLE_POLL),
+            probe_patience: Self::IDLE_PATIENCE,
             entropy,
             stored: Vec::new(),
         }

@@ -8,86 +8,62 @@
 
 pub(crate) mod ca_pmt;
 mod card;
+mod descrambler;
 mod ecm;
 mod emm;
 mod exchange;
+mod filters;
+mod info;
 mod pin;
 mod purchase;
+mod refresh;
 mod report;
 mod scrambling;
+mod sections;
 mod session;
 mod turns;
 
-use crate::card::link::{Exchange, Handshake, Link, Refresh};
+use crate::card::dialogue::CardDialogue;
+use crate::card::key_versions::KeyVersions;
 use crate::card::pairing::Pairings;
-use crate::card::review::Review;
-use crate::ecm::memory::EcmMemory;
-use crate::ecm::yields::{Turn, Yielded, Yields};
+use crate::card::refresh::Refresh;
+use crate::ecm::queue::EcmQueue;
 use crate::emm::gate::EmmGate;
 use crate::emm::streams::EmmStreams;
+use crate::filter::Filters;
 use crate::outbox::{Outbox, Todo};
 use crate::pin::Pins;
 use crate::purchase::Purchases;
 use crate::report::Reports;
-use crate::session::Sessions;
-use crate::session::programme::CardAbility;
-use crate::session::stream::Held;
-use crate::stats::Latencies;
+use crate::session::Session;
+use crate::session::places::Sessions;
 use crate::{
-    Access, Card, Config, ControlWords, Event, Filter, Handover, Input, Offer, Output,
-    PurchaseError, Receipt, ScramblingMode, SessionId, Stats, Transaction, TxnId,
+    Access, Card, Config, Filter, Input, Offer, Output, PurchaseError, Receipt, SessionId, Stats,
+    Transaction, TxnId,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
-use cam_types::{Instant, Pid, Pseudonym};
+use cam_types::Instant;
 use ecm_emm::card::{RightRow, SlotInfo, WalletInfo};
-use ecm_emm::ecm::MAX_ECM;
-use gp::scp03;
 
 /// The conditional access engine of one card reader. See the crate's documentation for its rules.
 pub struct Engine {
     config: Config,
     out: Outbox,
-    link: Link,
-    /// What the card was asked last and has not answered.
-    flight: Option<Exchange>,
-    handshake: Option<Handshake>,
-    channel: Option<scp03::Session>,
-    /// The command on the line; reused.
-    apdu: Vec<u8>,
-    /// The answer's plain text, and what a command is made from; reused.
-    plain: Vec<u8>,
+    dialogue: CardDialogue,
     refresh: Refresh,
-    review: Review,
-    /// Exchanges and channels lost in a row.
-    failures: u32,
-    last_exchange: Instant,
     card: Card,
     pairings: Pairings,
-    /// What the descrambler made of the ladder's keys; `None` until it has said so.
-    ladder: Option<Handover>,
     sessions: Sessions,
-    ecm_memory: EcmMemory,
-    /// The ECM that the card works on, or did last; reused.
-    asked: Vec<u8>,
-    ecm_yields: Yields,
-    ecm_turn: Turn,
-    yielded: Yielded,
+    ecm: EcmQueue,
     emm: EmmGate,
     emm_streams: EmmStreams,
-    groups: Vec<u32>,
-    /// The last card that introduced itself; kept while it is out.
-    abilities: Vec<CardAbility>,
-    address: Option<Pseudonym>,
-    filters: Vec<Filter>,
-    filters_stale: bool,
+    filters: Filters,
     purchases: Purchases,
     pins: Pins,
     reports: Reports,
-    rights: Vec<RightRow>,
-    key_versions: Vec<SlotInfo>,
+    key_versions: KeyVersions,
     stats: Stats,
-    latencies: Latencies,
     /// When the engine wants to be called again.
     deadline: Option<Instant>,
 }
@@ -96,46 +72,26 @@ impl Engine {
     /// An engine that waits for a card. With [`Config::probe`] its first output asks for one.
     pub fn new(mut config: Config) -> Self {
         let stored = core::mem::take(&mut config.stored);
-        let polls = config.probe.is_some();
         let mut engine = Self {
             out: Outbox::new(config.event_queue),
-            link: Link::Absent { retry: polls.then(Instant::default) },
-            flight: None,
-            handshake: None,
-            channel: None,
-            apdu: Vec::with_capacity(264),
-            plain: Vec::with_capacity(264),
+            dialogue: CardDialogue::new(config.probe, config.probe_patience),
             refresh: Refresh::default(),
-            review: Review::default(),
-            failures: 0,
-            last_exchange: Instant::default(),
             card: Card::default(),
             pairings: Pairings::load(&stored, &config.box_key, config.stb_id),
-            ladder: None,
             sessions: Sessions::new(config.max_sessions),
-            ecm_memory: EcmMemory::new(),
-            asked: Vec::with_capacity(MAX_ECM),
-            ecm_yields: Yields::default(),
-            ecm_turn: Turn::default(),
-            yielded: Yielded::default(),
+            ecm: EcmQueue::new(),
             emm: EmmGate::new(config.emm_queue),
             emm_streams: EmmStreams::default(),
-            groups: Vec::new(),
-            abilities: Vec::new(),
-            address: None,
-            filters: Vec::new(),
-            filters_stale: false,
+            filters: Filters::default(),
             purchases: Purchases::load(&stored, config.box_key.clone(), config.terminal),
             pins: Pins::default(),
             reports: Reports::default(),
-            rights: Vec::new(),
-            key_versions: Vec::new(),
+            key_versions: KeyVersions::default(),
             stats: Stats::default(),
-            latencies: Latencies::new(),
             deadline: None,
             config,
         };
-        if polls {
+        if engine.dialogue.polls() {
             engine.activate();
         }
         engine
@@ -175,7 +131,9 @@ impl Engine {
         match self.next_todo() {
             None => wait,
             Some(Todo::Activate) => Output::ActivateCard,
-            Some(Todo::Command { patience }) => Output::Command { apdu: &self.apdu, patience },
+            Some(Todo::Command { patience }) => {
+                Output::Command { apdu: self.dialogue.command(), patience }
+            }
             Some(Todo::Ladder) => {
                 self.pairings.current().map_or(wait, |pairing| Output::LoadLadder {
                     pairing_slot: pairing.slot,
@@ -209,8 +167,8 @@ impl Engine {
             if !stands {
                 continue;
             }
-            if matches!(todo, Todo::Set { .. }) && self.ladder == Some(Handover::Refused) {
-                self.ladder = None;
+            if matches!(todo, Todo::Set { .. }) && self.pairings.ladder_is_refused() {
+                self.pairings.ladder_loads();
                 self.out.push_again(todo);
                 return Some(Todo::Ladder);
             }
@@ -220,7 +178,7 @@ impl Engine {
 
     /// Resets the card, or tries an empty reader at once. Keys stay until the card answers.
     pub fn card_reset(&mut self, now: Instant) {
-        if !matches!(self.link, Link::Activating) {
+        if !self.dialogue.is_activating() {
             self.drop_flight(now);
             self.activate();
         }
@@ -229,12 +187,12 @@ impl Engine {
 
     /// The section filters wanted now.
     pub fn filters(&self) -> &[Filter] {
-        &self.filters
+        self.filters.told()
     }
 
     /// The access of a session; `None` for an id that is not open.
     pub fn access(&self, session: SessionId) -> Option<Access> {
-        self.sessions.find(session).map(|session| session.access)
+        self.sessions.find(session).map(Session::access)
     }
 
     /// What is known of the card in the reader; without one, why there is none.
@@ -250,7 +208,7 @@ impl Engine {
 
     /// The rights on the card, as read after the last change.
     pub fn rights(&self) -> &[RightRow] {
-        &self.rights
+        self.refresh.rows()
     }
 
     /// The purse, as read after the last change.
@@ -270,14 +228,14 @@ impl Engine {
 
     /// The service keys' generations, as read after the last change.
     pub fn key_versions(&self) -> &[SlotInfo] {
-        &self.key_versions
+        self.key_versions.list()
     }
 
     /// The counters as they are now.
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats;
         stats.event_overflow = self.out.lost_total;
-        self.latencies.report(&mut stats);
+        self.ecm.report(&mut stats);
         stats
     }
 
@@ -289,93 +247,5 @@ impl Engine {
         self.publish_filters();
         let of_sessions = self.sessions.iter().filter_map(|session| session.deadline(now));
         self.deadline = of_sessions.chain(self.card_deadline()).min();
-    }
-
-    fn control_words(&self, session: SessionId, pid: Pid) -> Option<ControlWords<'_>> {
-        let session = self.sessions.find(session)?;
-        let stream = session.stream(pid)?;
-        let keys = stream.keys.as_ref()?;
-        Some(ControlWords {
-            session: session.id,
-            source: session.source,
-            ecm_pid: stream.plan.ecm_pid,
-            es_pids: &stream.plan.es_pids,
-            mode: ScramblingMode::of(session.programme.signalled, keys.words),
-            even: &keys.even,
-            odd: &keys.odd,
-            crypto_period: keys.crypto_period,
-            parity: cam_types::Parity::of_crypto_period(keys.crypto_period),
-            cci: keys.cci,
-            preview: keys.preview,
-        })
-    }
-
-    /// Without the ladder's keys no words open.
-    fn ladder_handed(&mut self, now: Instant, handover: Handover) {
-        self.ladder = Some(handover);
-        for session in self.sessions.iter_mut() {
-            let id = session.id;
-            for stream in session.streams.iter_mut().filter(|stream| stream.keys.is_some()) {
-                match (handover, stream.held) {
-                    (Handover::Refused, _) => stream.held = Held::Refused { at: now },
-                    (Handover::Taken, Held::Refused { .. }) => stream.hand_over(id, &mut self.out),
-                    (Handover::Taken, _) => {}
-                }
-            }
-        }
-    }
-
-    /// Words that were wiped meanwhile are nobody's any more; under a ladder without its keys they
-    /// open nothing, whatever is said of them.
-    fn words_handed(&mut self, now: Instant, session: SessionId, ecm_pid: Pid, handover: Handover) {
-        let Some(session) = self.sessions.find_mut(session) else { return };
-        let streams = session.streams.iter_mut();
-        for stream in streams.filter(|stream| stream.plan.ecm_pid == ecm_pid) {
-            if stream.keys.is_some() {
-                stream.held = match (handover, self.ladder) {
-                    (Handover::Refused, _) | (_, Some(Handover::Refused)) => {
-                        Held::Refused { at: now }
-                    }
-                    (Handover::Taken, _) => Held::Taken,
-                };
-            }
-        }
-    }
-
-    /// This ECM is repeated on air: where its words were refused, they are handed over again.
-    pub(crate) fn hand_over_again(&mut self, now: Instant, source: u8, section: &[u8]) {
-        for session in self.sessions.iter_mut().filter(|session| session.source == source) {
-            let id = session.id;
-            let streams = session.streams.iter_mut().filter(|stream| stream.refused_long_ago(now));
-            for stream in streams.filter(|stream| stream.gate.stands(section)) {
-                stream.hand_over(id, &mut self.out);
-            }
-        }
-    }
-
-    /// Wipes the keys of all sessions. What they were asked stays, to be asked again.
-    pub(crate) fn wipe_all(&mut self) {
-        for session in self.sessions.iter_mut() {
-            if session.drop_keys() {
-                self.stats.cw_cleared += 1;
-                self.out.push_clear(session.id);
-            }
-            for stream in &mut session.streams {
-                stream.forget_card();
-                if let Some(offer) = stream.offer.take() {
-                    self.out.event(Event::OfferGone { session: session.id, offer: offer.id });
-                }
-            }
-        }
-    }
-
-    fn publish_filters(&mut self) {
-        if core::mem::take(&mut self.filters_stale) {
-            let filters = self.wanted_filters();
-            if filters != self.filters {
-                self.filters = filters;
-                self.out.event(Event::Filters);
-            }
-        }
     }
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What happened, for the middleware, and what is known of the card.
+//! What happened, for the middleware.
 //!
 //! Events tell that something changed, and carry what cannot be asked for any more; everything else
 //! is to be had from the engine.
 
-use crate::{Access, Offer, OfferId, Outcome, PinAnswer, ScramblingMode, SessionId, TxnId};
-use alloc::vec::Vec;
-use cam_types::{CasTime, Epoch, OperatorId, Pid, Pseudonym, Slot};
+use crate::{
+    Access, CardState, Offer, OfferId, Outcome, PinAnswer, ScramblingMode, SessionId, TxnId,
+};
+use cam_types::{Epoch, Pid, Slot};
 use ecm_emm::card::{AccessStatus, AckResult, WalletInfo};
 
 /// What happened, for the middleware.
@@ -99,68 +100,4 @@ pub enum Event {
         /// How many.
         lost: u32,
     },
-}
-
-/// The card, as far as it has come.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum CardState {
-    /// No card answers.
-    #[default]
-    Absent,
-    /// Its reset, or its selection, is on the way.
-    Starting,
-    /// A card that this system cannot use; `reason` says why.
-    Unusable,
-    /// Not paired with this box: it takes EMMs only.
-    Unpaired,
-    /// In session.
-    Ready,
-}
-
-/// What is known of the card.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Card {
-    /// How far it has come.
-    pub state: CardState,
-    /// Why it is not further.
-    pub reason: AccessStatus,
-    /// Its answer to reset.
-    pub atr: Vec<u8>,
-    /// The transmission protocol, 0 or 1.
-    pub protocol: u8,
-    /// Its address on air.
-    pub pseudonym: Option<Pseudonym>,
-    /// The operator that issued it; none before the card has introduced itself.
-    pub operator: Option<OperatorId>,
-    /// The operator has blocked it.
-    pub blocked: bool,
-    /// PIN tries left.
-    pub pin_tries: Option<u8>,
-    /// The pairing slot in use.
-    pub pairing_slot: Option<u8>,
-    /// The pairing slots that are taken, bit n for slot n.
-    pub pairing_slots: u8,
-    /// The status word of its last refusal.
-    pub sw: u16,
-    /// The card's clock.
-    pub now: Option<CasTime>,
-}
-
-impl Default for Card {
-    fn default() -> Self {
-        Self {
-            state: CardState::Absent,
-            reason: AccessStatus::NO_CARD,
-            atr: Vec::new(),
-            protocol: 0,
-            pseudonym: None,
-            operator: None,
-            blocked: false,
-            pin_tries: None,
-            pairing_slot: None,
-            pairing_slots: 0,
-            sw: 0,
-            now: None,
-        }
-    }
 }

@@ -57,6 +57,36 @@ impl Filter {
     }
 }
 
+/// The filters that the host was told last.
+#[derive(Default)]
+pub(crate) struct Filters {
+    told: Vec<Filter>,
+    /// Sessions, tables or addresses have changed since.
+    outdated: bool,
+}
+
+impl Filters {
+    pub(crate) fn told(&self) -> &[Filter] {
+        &self.told
+    }
+
+    /// What they are made of has changed.
+    pub(crate) fn outdated(&mut self) {
+        self.outdated = true;
+    }
+
+    pub(crate) fn take_outdated(&mut self) -> bool {
+        core::mem::take(&mut self.outdated)
+    }
+
+    /// Takes those wanted now. `true` when they are others.
+    pub(crate) fn set(&mut self, wanted: Vec<Filter>) -> bool {
+        let new = wanted != self.told;
+        self.told = wanted;
+        new
+    }
+}
+
 /// ECMs of both parities, and offers.
 pub(crate) fn ecm_filters(source: u8, pid: Pid, filters: &mut Vec<Filter>) {
     let but_parity = !(EcmHeader::EVEN ^ EcmHeader::ODD);

@@ -110,6 +110,7 @@ mod report;
 mod session;
 mod stats;
 
+pub use card::{Card, CardState};
 pub use config::{Config, Entropy};
 pub use doors::{Absence, ControlWords, Handover, Input, Output};
 pub use ecm_emm::card::{
@@ -119,7 +120,7 @@ pub use ecm_emm::card::{
 pub use ecm_emm::scrambling::ScramblingMode;
 pub use engine::Engine;
 pub use engine::ca_pmt::{CaEnable, CaPmtReply};
-pub use event::{Card, CardState, Event};
+pub use event::Event;
 pub use filter::Filter;
 pub use names::{SessionId, StoreId, Ticket, TxnId};
 pub use pin::outcome::{PinAnswer, PinOutcome};

@@ -1,48 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Sessions: one for each programme that is watched or recorded, with its ECM streams and its
-//! offers.
+//! offers. `places.rs` has all of them.
 
 pub(crate) mod access;
 pub(crate) mod error;
+pub(crate) mod places;
 pub(crate) mod programme;
+pub(crate) mod shown;
 pub(crate) mod stream;
+pub(crate) mod told;
 
+use crate::outbox::Outbox;
 use crate::session::access::Access;
 use crate::session::programme::{CardAbility, LeftOut, Programme};
 use crate::session::stream::Stream;
-use crate::{Offer, OfferId, OfferKind, SessionError, SessionId};
+use crate::session::told::Told;
+use crate::{Event, Offer, OfferId, OfferKind, SessionId, Stats};
 use alloc::vec::Vec;
 use cam_types::{CasTime, Instant, Pid};
-use ecm_emm::card::AccessStatus;
 
 /// One programme that is watched or recorded.
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) source: u8,
-    pub(crate) programme: Programme,
-    pub(crate) streams: Vec<Stream>,
+    programme: Programme,
+    streams: Vec<Stream>,
     /// Why a component is left out, if one is.
-    pub(crate) left_out: Option<LeftOut>,
+    left_out: Option<LeftOut>,
     /// Offer sections, newest last.
-    pub(crate) sealed: Vec<SealedOffer>,
+    sealed: Vec<SealedOffer>,
     /// What was published last.
-    pub(crate) access: Access,
+    access: Access,
     /// It came by CA_PMT, whose list management closes it.
-    pub(crate) listed: bool,
+    listed: bool,
 }
 
 /// What the streams that a session no longer uses leave in the descrambler.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum OldKeys {
+enum OldKeys {
     None,
     /// They are wiped before others are handed over.
     LeftBehind,
 }
 
 /// An offer section of table 88.
-pub(crate) struct SealedOffer {
-    pub(crate) offer: Offer,
-    pub(crate) section: Vec<u8>,
+struct SealedOffer {
+    offer: Offer,
+    section: Vec<u8>,
 }
 
 impl Session {
@@ -51,7 +55,7 @@ impl Session {
 
     /// Chooses the ECM streams again: the programme or the card has changed. A stream that stays
     /// keeps its gate and its keys.
-    pub(crate) fn choose_streams(&mut self, card: &[CardAbility]) -> OldKeys {
+    fn choose_streams(&mut self, card: &[CardAbility]) -> OldKeys {
         let mut old = core::mem::take(&mut self.streams);
         let plan = self.programme.plan(card);
         self.left_out = plan.left_out;
@@ -66,28 +70,146 @@ impl Session {
                 None => self.streams.push(Stream::new(plan)),
             }
         }
-        match old.iter().any(|stream| stream.keys.is_some()) {
+        match old.iter().any(|stream| stream.keys().is_some()) {
             true => OldKeys::LeftBehind,
             false => OldKeys::None,
         }
+    }
+
+    /// The programme's table has changed: the descrambler gets the keys for the streams of now.
+    fn update(
+        &mut self,
+        programme: Programme,
+        card: &[CardAbility],
+        out: &mut Outbox,
+        stats: &mut Stats,
+    ) {
+        self.programme = programme;
+        if self.choose_streams(card) == OldKeys::LeftBehind {
+            self.clear(out, stats);
+        }
+        self.hand_out_keys(out);
+    }
+
+    /// The card can do something else now.
+    fn card_differs(&mut self, card: &[CardAbility], out: &mut Outbox, stats: &mut Stats) {
+        if self.choose_streams(card) == OldKeys::LeftBehind {
+            self.clear(out, stats);
+            self.hand_out_keys(out);
+        }
+    }
+
+    /// The descrambler's keys of this session go.
+    fn clear(&self, out: &mut Outbox, stats: &mut Stats) {
+        stats.cw_cleared += 1;
+        out.push_clear(self.id);
     }
 
     pub(crate) fn stream(&self, pid: Pid) -> Option<&Stream> {
         self.streams.iter().find(|stream| stream.plan.ecm_pid == pid)
     }
 
-    /// Drops the keys of every stream. `true` when there were any.
-    pub(crate) fn drop_keys(&mut self) -> bool {
-        self.streams.iter_mut().filter_map(Stream::drop_keys).count() > 0
+    pub(crate) fn programme(&self) -> &Programme {
+        &self.programme
+    }
+
+    /// What was published last.
+    pub(crate) fn access(&self) -> Access {
+        self.access
+    }
+
+    /// This is published now. `true` when it is something else than before.
+    pub(crate) fn show(&mut self, access: Access) -> bool {
+        let new = access != self.access;
+        if new {
+            self.access = access;
+        }
+        new
+    }
+
+    /// It came by CA_PMT, whose list management closes it.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.listed
+    }
+
+    pub(crate) fn list(&mut self) {
+        self.listed = true;
+    }
+
+    /// Its streams.
+    pub(crate) fn streams(&self) -> &[Stream] {
+        &self.streams
+    }
+
+    pub(crate) fn streams_mut(&mut self) -> &mut [Stream] {
+        &mut self.streams
+    }
+
+    /// Why a component is left out, if one is.
+    pub(crate) fn left_out(&self) -> Option<LeftOut> {
+        self.left_out
+    }
+
+    /// Wipes the keys of every stream, here and in the descrambler.
+    fn wipe(&mut self, out: &mut Outbox, stats: &mut Stats) {
+        if self.streams.iter_mut().filter_map(Stream::drop_keys).count() > 0 {
+            self.clear(out, stats);
+        }
+    }
+
+    /// The card is gone, or judges otherwise: its keys and its words are void.
+    pub(crate) fn forget_card(&mut self, out: &mut Outbox, stats: &mut Stats) {
+        self.wipe(out, stats);
+        for offer in self.streams.iter_mut().filter_map(Stream::forget_card) {
+            out.event(Event::OfferGone { session: self.id, offer: offer.id });
+        }
+    }
+
+    /// The descrambler gets the keys of every stream that has any.
+    fn hand_out_keys(&mut self, out: &mut Outbox) {
+        let id = self.id;
+        self.streams.iter_mut().for_each(|stream| stream.hand_over(id, out));
+    }
+
+    /// What the card said of an authentic ECM goes to the streams that have it.
+    pub(crate) fn judged(
+        &mut self,
+        now: Instant,
+        section: &[u8],
+        told: &Told,
+        out: &mut Outbox,
+        stats: &mut Stats,
+    ) -> Reached {
+        let id = self.id;
+        let mut reached = Reached::default();
+        let mut lost_keys = false;
+        for stream in &mut self.streams {
+            let Some(judged) = stream.judged(now, id, section, told) else { continue };
+            reached.any = true;
+            stats.ecm_replaced += u64::from(judged.accepted.dropped);
+            if stream.keys().is_some() {
+                stats.cw_out += 1;
+                stream.hand_over(id, out);
+                reached.waited(judged.accepted.since);
+            }
+            lost_keys |= judged.lost_keys;
+            offer_changed(out, id, judged.old_offer, stream.offer().map(|(offer, _)| *offer));
+        }
+        if lost_keys {
+            // Those of its other streams are given once more.
+            self.clear(out, stats);
+            self.hand_out_keys(out);
+        }
+        reached
     }
 
     /// Several streams may offer the same event: it is one offer.
     pub(crate) fn offers(&self) -> impl Iterator<Item = (&Offer, &[u8])> + '_ {
         let of_ecms = self.streams.iter().enumerate().filter_map(|(at, stream)| {
-            let offer = stream.offer.as_ref()?;
-            let before = self.streams.iter().take(at).filter_map(|other| other.offer.as_ref());
-            let first = before.clone().all(|other| other.id != offer.id);
-            first.then_some((offer, stream.offer_section.as_slice()))
+            let (offer, section) = stream.offer()?;
+            let mut before = self.streams.iter().take(at).filter_map(Stream::offer);
+            let first = before.all(|(other, _)| other.id != offer.id);
+            first.then_some((offer, section))
         });
         of_ecms.chain(self.sealed.iter().map(|sealed| (&sealed.offer, sealed.section.as_slice())))
     }
@@ -126,90 +248,36 @@ impl Session {
     }
 }
 
-/// The places of sessions.
-pub(crate) struct Sessions {
-    places: Vec<Place>,
-    max: usize,
+/// Whom the card's word on an ECM reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reached {
+    /// A stream has the ECM.
+    pub(crate) any: bool,
+    /// Since when the first of them waited for words that it has now.
+    pub(crate) since: Option<Instant>,
 }
 
-struct Place {
-    generation: u16,
-    session: Option<Session>,
+impl Reached {
+    fn waited(&mut self, since: Option<Instant>) {
+        self.since = self.since.into_iter().chain(since).min();
+    }
+
+    fn and(mut self, other: Self) -> Self {
+        self.any |= other.any;
+        self.waited(other.since);
+        self
+    }
 }
 
-impl Sessions {
-    /// An id has 8 bits for the place.
-    const MAX: usize = 255;
-
-    pub(crate) fn new(max: usize) -> Self {
-        Self { places: Vec::new(), max: max.clamp(1, Self::MAX) }
+fn offer_changed(out: &mut Outbox, session: SessionId, old: Option<Offer>, new: Option<Offer>) {
+    if old == new {
+        return;
     }
-
-    pub(crate) fn open(
-        &mut self,
-        source: u8,
-        programme: Programme,
-        card: &[CardAbility],
-    ) -> Result<&mut Session, SessionError> {
-        let free = self.places.iter().position(|place| place.session.is_none());
-        let at = match free {
-            Some(at) => at,
-            None if self.places.len() < self.max => {
-                self.places.push(Place { generation: 0, session: None });
-                self.places.len() - 1
-            }
-            None => return Err(SessionError::Full { max: self.max }),
-        };
-        let place = self.places.get_mut(at).ok_or(SessionError::Full { max: self.max })?;
-        place.generation = place.generation.checked_add(1).unwrap_or(1);
-        let mut session = Session {
-            id: SessionId(u32::from(place.generation) << 8 | at as u32),
-            source,
-            programme,
-            streams: Vec::new(),
-            left_out: None,
-            sealed: Vec::new(),
-            access: Access::of(AccessStatus::PENDING),
-            listed: false,
-        };
-        session.choose_streams(card);
-        Ok(place.session.insert(session))
+    let gone = old.filter(|old| new.is_none_or(|new| new.id != old.id));
+    if let Some(old) = gone {
+        out.event(Event::OfferGone { session, offer: old.id });
     }
-
-    pub(crate) fn close(&mut self, id: SessionId) -> Option<Session> {
-        self.places
-            .iter_mut()
-            .find(|place| place.session.as_ref().is_some_and(|session| session.id == id))
-            .and_then(|place| place.session.take())
-    }
-
-    pub(crate) fn find(&self, id: SessionId) -> Option<&Session> {
-        let session = self.places.get((id.0 & 0xFF) as usize)?.session.as_ref()?;
-        (session.id == id).then_some(session)
-    }
-
-    pub(crate) fn find_mut(&mut self, id: SessionId) -> Option<&mut Session> {
-        let session = self.places.get_mut((id.0 & 0xFF) as usize)?.session.as_mut()?;
-        (session.id == id).then_some(session)
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> + '_ {
-        self.places.iter().filter_map(|place| place.session.as_ref())
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> + '_ {
-        self.places.iter_mut().filter_map(|place| place.session.as_mut())
-    }
-
-    /// The sessions that use this ECM stream.
-    pub(crate) fn streams_mut(
-        &mut self,
-        source: u8,
-        pid: Pid,
-    ) -> impl Iterator<Item = &mut Stream> + '_ {
-        self.iter_mut()
-            .filter(move |session| session.source == source)
-            .flat_map(|session| session.streams.iter_mut())
-            .filter(move |stream| stream.plan.ecm_pid == pid)
+    if let Some(new) = new {
+        out.event(Event::Offer(new));
     }
 }

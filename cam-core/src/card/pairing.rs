@@ -5,6 +5,7 @@
 //! cannot bring an older pairing back, nor one that was withdrawn: the withdrawal is kept in its
 //! place.
 
+use crate::Handover;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -52,6 +53,8 @@ pub(crate) struct Pairings {
     /// Oldest first.
     entries: Vec<Entry>,
     current: Option<Pairing>,
+    /// What the descrambler made of its ladder's keys; `None` until it has said so.
+    ladder: Option<Handover>,
 }
 
 impl Pairings {
@@ -60,7 +63,7 @@ impl Pairings {
 
     pub(crate) fn load(stored: &[(String, Vec<u8>)], box_key: &Key, stb: StbId) -> Self {
         let k_box = SealKey::new(Suite::Cmac128, KeyMaterial::from(box_key.clone())).ok();
-        let mut pairings = Self { k_box, stb, entries: Vec::new(), current: None };
+        let mut pairings = Self { k_box, stb, entries: Vec::new(), current: None, ladder: None };
         for place in 0..Self::PLACES {
             let key = Self::key(place);
             let row = stored.iter().find(|(name, row)| *name == key && !row.is_empty());
@@ -152,6 +155,21 @@ impl Pairings {
     /// The pairing of the session.
     pub(crate) fn current(&self) -> Option<&Pairing> {
         self.current.as_ref()
+    }
+
+    /// The descrambler gets its ladder's keys.
+    pub(crate) fn ladder_loads(&mut self) {
+        self.ladder = None;
+    }
+
+    /// What the descrambler made of them.
+    pub(crate) fn ladder_handed(&mut self, handover: Handover) {
+        self.ladder = Some(handover);
+    }
+
+    /// Without the ladder's keys no words open.
+    pub(crate) fn ladder_is_refused(&self) -> bool {
+        self.ladder == Some(Handover::Refused)
     }
 }
 

@@ -298,6 +298,11 @@ impl EcmGate {
         (!self.kept.is_empty()).then_some(self.kept.as_slice())
     }
 
+    /// Its crypto period.
+    pub(crate) fn kept_period(&self) -> u32 {
+        self.kept_period
+    }
+
     /// The section is the kept one, and the card is not to be asked about it again.
     pub(crate) fn stands(&self, section: &[u8]) -> bool {
         self.keeps(section) && self.replay == Replay::No

@@ -67,8 +67,13 @@ struct Known {
 
 /// See the module.
 pub(crate) struct EmmGate {
+    /// The last card that introduced itself, also while it is out.
     card: Option<Pseudonym>,
+    /// Its group addresses.
     groups: Vec<u32>,
+    /// It has introduced itself since it was put in: before that it may be another one, and what is
+    /// for these groups is left to the carousel.
+    introduced: bool,
     queue: VecDeque<Vec<u8>>,
     max_queue: usize,
     sent: Option<Vec<u8>>,
@@ -87,6 +92,7 @@ impl EmmGate {
         Self {
             card: None,
             groups: Vec::new(),
+            introduced: false,
             queue: VecDeque::new(),
             max_queue,
             sent: None,
@@ -96,20 +102,31 @@ impl EmmGate {
     }
 
     /// This card is there now, with these group addresses. Another card's memory is no use to it.
-    pub(crate) fn set_card(&mut self, card: Pseudonym, groups: &[u32]) {
+    pub(crate) fn set_card(&mut self, card: Pseudonym, groups: impl Iterator<Item = u32>) {
         if self.card != Some(card) {
             self.known.clear();
             self.queue.clear();
             self.card = Some(card);
         }
         self.groups.clear();
-        self.groups.extend_from_slice(groups);
+        self.groups.extend(groups);
+        self.introduced = true;
     }
 
     /// The card is gone: nothing is for it. Its memory stays, it may come back.
     pub(crate) fn card_gone(&mut self) {
         self.queue.clear();
-        self.groups.clear();
+        self.introduced = false;
+    }
+
+    /// The address of the last card that introduced itself, also while it is out.
+    pub(crate) fn address(&self) -> Option<Pseudonym> {
+        self.card
+    }
+
+    /// The same with its groups.
+    pub(crate) fn addresses(&self) -> Option<(Pseudonym, &[u32])> {
+        Some((self.card?, &self.groups))
     }
 
     /// The card was reset: what it refused may be tried once more.
@@ -130,7 +147,7 @@ impl EmmGate {
         };
         let ours = match to {
             Address::Unique(pseudonym) => pseudonym == card,
-            Address::Shared(group) => self.groups.contains(&group),
+            Address::Shared(group) => self.introduced && self.groups.contains(&group),
             Address::Global => true,
         };
         if !ours {
@@ -206,7 +223,7 @@ mod tests {
 
     fn gate() -> EmmGate {
         let mut gate = EmmGate::new(2);
-        gate.set_card(CARD, &[GROUP]);
+        gate.set_card(CARD, [GROUP].into_iter());
         gate
     }
 
@@ -295,7 +312,7 @@ mod tests {
     #[test]
     fn the_memory_is_bounded() {
         let mut gate = EmmGate::new(1);
-        gate.set_card(CARD, &[]);
+        gate.set_card(CARD, [].into_iter());
         for n in 0..1000u16 {
             gate.offer(NOW, Address::Global, &n.to_be_bytes(), Presence::There);
             gate.take();
@@ -310,7 +327,7 @@ mod tests {
         gate.offer(NOW, Address::Global, &[1], Presence::There);
         gate.take();
         gate.answered(NOW, Memory::Done, Effect::Changed);
-        gate.set_card(Pseudonym::new([2; 8]), &[]);
+        gate.set_card(Pseudonym::new([2; 8]), [].into_iter());
         assert_eq!(gate.offer(NOW, Address::Global, &[1], Presence::There), Verdict::Waits);
     }
 }

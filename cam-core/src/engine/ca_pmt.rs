@@ -4,9 +4,9 @@
 //! Normative references:
 //!  - EN 50221 §8.4.3.4 (CA_PMT), §8.4.3.5 (CA_PMT_Reply)
 
-use crate::engine::session::with_left_out;
 use crate::session::Session;
 use crate::session::programme::Programme;
+use crate::session::shown::with_left_out;
 use crate::{AccessState, CardState, Engine, SessionError, SessionId};
 use alloc::vec::Vec;
 use cam_types::Instant;
@@ -127,7 +127,7 @@ impl Engine {
             None => self.open(source, programme)?,
         };
         if let Some(session) = self.sessions.find_mut(id) {
-            session.listed = true;
+            session.list();
         }
         Ok(id)
     }
@@ -145,9 +145,9 @@ impl Engine {
             return Ok(());
         }
         let gone = |session: &&Session| {
-            session.listed
+            session.is_listed()
                 && session.source == source
-                && session.programme.number != object.program_number
+                && session.programme().number != object.program_number
         };
         let gone: Vec<SessionId> =
             self.sessions.iter().filter(gone).map(|session| session.id).collect();
@@ -157,12 +157,12 @@ impl Engine {
     /// The session that a CA_PMT opened for this programme.
     fn listed(&self, source: u8, number: u16) -> Option<SessionId> {
         let mut of_programme = self.of_programme(source, number);
-        of_programme.find(|session| session.listed).map(|session| session.id)
+        of_programme.find(|session| session.is_listed()).map(|session| session.id)
     }
 
     fn of_programme(&self, source: u8, number: u16) -> impl Iterator<Item = &Session> + '_ {
         let of_source = self.sessions.iter().filter(move |session| session.source == source);
-        of_source.filter(move |session| session.programme.number == number)
+        of_source.filter(move |session| session.programme().number == number)
     }
 
     /// Answers from an open session of the programme, whoever opened it; else from what its
@@ -178,14 +178,14 @@ impl Engine {
                 let ours = &self.config.ca_system_ids;
                 self.prospect(&Programme::of_ca_pmt(object, wanted, ours))
             },
-            |session| session.access.reason,
+            |session| session.access().reason,
         );
         Some(CaEnable::of(reason, self.card.state))
     }
 
     /// How the programme would stand in a session that was just opened.
     fn prospect(&self, programme: &Programme) -> AccessStatus {
-        let plan = programme.plan(&self.abilities);
+        let plan = self.sessions.plan(programme);
         if plan.streams.is_empty() {
             return self.card.unserved(plan.left_out);
         }

@@ -1,47 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The card's way from its reset to an open session, and back.
-//!
-//! ```text
-//! Absent ──activate──▶ Activating ──ATR──▶ Select ──▶ Info ──▶ Pair ──▶ Ready
-//!    ▲                    ▲                  ▲                   │        │
-//!    │ mute, removed      │ an exchange      │ the session       └──▶ Unpaired (EMMs only)
-//!    └────────────────────┴ got no answer    └ is lost
-//! ```
+//! What follows from the card's way to an open session, and back: what is read, what is wiped, what
+//! the host is told. The way itself is the dialogue's (`card/dialogue.rs`).
 //!
 //! A lost exchange costs the keys nothing: the card is activated at once, and only when that fails,
-//! or when its next answer denies, are they wiped. What keeps failing is given up for a while that
-//! doubles each time.
+//! or when its next answer denies, are they wiped.
 
-use crate::card::link::{Exchange, Link, Refresh, Stage, Trouble};
+use crate::card::dialogue::Progress;
+use crate::card::exchange::{Answer, Step, Trouble};
 use crate::engine::Engine;
 use crate::outbox::Todo;
 use crate::{Absence, Card, CardState, Event};
 use cam_types::Instant;
-use core::time::Duration;
-use ecm_emm::card::AccessStatus;
+use ecm_emm::card::{AccessStatus, pairing_key_version};
+use gp::scp03::{Initialize, ScpError};
 
 impl Engine {
-    /// Exchanges or sessions that may be lost in a row, at most.
-    pub(crate) const MAX_FAILURES: u32 = 3;
-    /// A reader without a detect line is tried again after so long.
-    const RETRY: Duration = Duration::from_millis(300);
-    const MAX_RETRY: Duration = Duration::from_secs(20);
-
     pub(crate) fn card_present(&mut self) {
-        if matches!(self.link, Link::Absent { .. }) {
-            self.failures = 0;
+        if self.dialogue.card_came() {
             self.activate();
         }
     }
 
     pub(crate) fn card_ready(&mut self, now: Instant, atr: &[u8], protocol: u8) {
         self.drop_flight(now);
-        self.channel = None;
-        self.handshake = None;
-        self.link = Link::Up(Stage::Select);
-        self.last_exchange = now;
+        self.dialogue.answered_to_reset(now);
         self.emm.card_reset();
-        self.refresh = Refresh::default();
+        self.refresh.card_reset();
         self.card.atr.clear();
         self.card.atr.extend(atr.iter().take(33));
         self.card.protocol = protocol;
@@ -50,24 +34,16 @@ impl Engine {
 
     pub(crate) fn card_absent(&mut self, now: Instant, why: Absence) {
         self.drop_flight(now);
-        let polls = self.config.probe.is_some();
-        let (reason, retry) = match why {
-            Absence::Removed => (AccessStatus::NO_CARD, polls.then_some(Self::RETRY)),
+        let retry = self.dialogue.absent(now, why);
+        let reason = match why {
+            Absence::Removed => AccessStatus::NO_CARD,
             // Without a detect line a mute card and an empty slot look the same.
-            Absence::Mute if polls => (AccessStatus::NO_CARD, Some(Self::RETRY)),
-            Absence::Mute | Absence::Unknown => {
-                self.failures += 1;
-                let mute = why == Absence::Mute;
-                let reason =
-                    if mute { AccessStatus::MUTE_CARD } else { AccessStatus::UNKNOWN_CARD };
-                (reason, Some(self.backoff()))
-            }
-            Absence::ReaderLost => (AccessStatus::READER_FAULT, Some(Duration::from_secs(1))),
+            Absence::Mute if self.dialogue.polls() => AccessStatus::NO_CARD,
+            Absence::Mute => AccessStatus::MUTE_CARD,
+            Absence::Unknown => AccessStatus::UNKNOWN_CARD,
+            Absence::ReaderLost => AccessStatus::READER_FAULT,
         };
-        if why == Absence::Removed || (why == Absence::Mute && polls) {
-            self.failures = 0;
-        }
-        self.leave(reason, retry.map(|after| now.after(after)));
+        self.leave(reason, retry);
     }
 
     /// There is no card to talk to: keys are wiped at once.
@@ -75,11 +51,9 @@ impl Engine {
         self.wipe_all();
         self.forget_pins();
         self.out.withdraw_card();
-        self.channel = None;
-        self.handshake = None;
+        self.dialogue.leave(retry);
         self.emm.card_gone();
         self.reports.card_gone();
-        self.link = Link::Absent { retry };
         let (state, old) = (self.card.state, self.card.reason);
         self.card = Card { state, reason: old, ..Card::default() };
         let unknown = reason == AccessStatus::UNKNOWN_CARD;
@@ -91,9 +65,7 @@ impl Engine {
         self.out.withdraw_card();
         self.out.push(Todo::Activate);
         self.stats.resets += 1;
-        self.channel = None;
-        self.handshake = None;
-        self.link = Link::Activating;
+        self.dialogue.activating();
         if matches!(self.card.state, CardState::Ready | CardState::Unpaired) {
             self.set_card(CardState::Starting, AccessStatus::PENDING);
         }
@@ -104,8 +76,8 @@ impl Engine {
     /// Whether the card may have carried the command out changes nothing: every command can be
     /// repeated or, if it is a purchase, asked after.
     pub(crate) fn exchange_failed(&mut self, now: Instant, may_have_executed: bool, silent: bool) {
-        if self.flight.is_none() {
-            if matches!(self.link, Link::Activating) {
+        if !self.dialogue.is_busy() {
+            if self.dialogue.is_activating() {
                 self.card_absent(now, Absence::Mute);
             }
             return;
@@ -122,15 +94,11 @@ impl Engine {
 
     /// Something was lost. Starts over, but not for ever.
     pub(crate) fn trouble(&mut self, now: Instant, trouble: Trouble) {
-        self.channel = None;
-        self.handshake = None;
-        self.failures += 1;
-        if self.failures > Self::MAX_FAILURES {
+        if let Some(retry) = self.dialogue.failed(now) {
             let reason = match trouble {
                 Trouble::Line => AccessStatus::MUTE_CARD,
                 Trouble::Session => AccessStatus::CARD_BUSY,
             };
-            let retry = now.after(self.backoff());
             log::warn!("the card keeps failing, left alone for a while");
             self.leave(reason, Some(retry));
             return;
@@ -143,19 +111,78 @@ impl Engine {
 
     /// Starts over from SELECT, once the command on the line has its answer.
     pub(crate) fn end_session(&mut self, now: Instant) {
-        if self.flight.is_some() {
-            self.drop_flight(now);
-            self.flight = Some(Exchange::Forgotten);
+        if let Some(exchange) = self.dialogue.start_over(now) {
+            self.lost(now, exchange);
         }
-        self.channel = None;
-        self.handshake = None;
-        self.link = Link::Up(Stage::Select);
         self.set_card(CardState::Starting, AccessStatus::PENDING);
     }
 
-    fn backoff(&self) -> Duration {
-        let doublings = self.failures.saturating_sub(Self::MAX_FAILURES).min(8);
-        (Self::RETRY * (1 << doublings)).min(Self::MAX_RETRY)
+    /// Opens the session by the pairing with this card.
+    pub(crate) fn pair(&mut self, now: Instant) {
+        let card = self.emm.address().unwrap_or_default();
+        let Some(pairing) = self.pairings.with(card, self.card.pairing_slots).cloned() else {
+            self.unpaired(now);
+            return;
+        };
+        let mut challenge = [0; 8];
+        self.config.entropy.fill(&mut challenge);
+        let keys = pairing.keys(self.config.stb_id);
+        let key_version = pairing_key_version(pairing.slot).unwrap_or_default();
+        let patience = self.dialogue.open(Initialize::new(keys, key_version, challenge));
+        self.pairings.select(pairing);
+        self.launched(patience);
+    }
+
+    /// The card takes EMMs, nothing else.
+    fn unpaired(&mut self, now: Instant) {
+        let reason = if self.card.pairing_slots == 0 {
+            AccessStatus::NOT_PAIRED
+        } else {
+            AccessStatus::PAIRED_ELSEWHERE
+        };
+        self.wipe_all();
+        self.forget_pins();
+        self.dialogue.unpaired();
+        self.set_card(CardState::Unpaired, reason);
+        self.pump(now);
+    }
+
+    /// A step of the card's way was answered.
+    pub(crate) fn proceed(&mut self, now: Instant, step: Step, answer: Answer) {
+        match self.dialogue.proceed(step, answer) {
+            Progress::On => {}
+            Progress::Asked(patience) => self.launched(patience),
+            Progress::Unusable => self.unusable(),
+            Progress::Open => self.ready(),
+            Progress::Refused(why) => self.pairing_failed(now, why),
+        }
+    }
+
+    pub(crate) fn unusable(&mut self) {
+        self.wipe_all();
+        self.dialogue.unusable();
+        self.set_card(CardState::Unusable, AccessStatus::UNKNOWN_CARD);
+    }
+
+    fn pairing_failed(&mut self, now: Instant, why: ScpError) {
+        log::warn!("the pairing does not open a session with the card: {why}");
+        if self.dialogue.pairs_again() {
+            self.end_session(now);
+        } else {
+            self.unpaired(now);
+        }
+    }
+
+    fn ready(&mut self) {
+        self.purchases.session_begins();
+        self.stats.channels += 1;
+        self.card.pairing_slot = self.pairings.current().map(|pairing| pairing.slot);
+        self.pairings.ladder_loads();
+        self.out.push(Todo::Ladder);
+        self.refresh.state();
+        self.ecm.session_begins();
+        self.ask_again(|_| true);
+        self.set_card(CardState::Ready, AccessStatus::PENDING);
     }
 
     pub(crate) fn set_card(&mut self, state: CardState, reason: AccessStatus) {
@@ -169,24 +196,10 @@ impl Engine {
 
     /// When the engine must look at the card again by itself.
     pub(crate) fn card_deadline(&self) -> Option<Instant> {
-        match self.link {
-            Link::Absent { retry } => retry,
-            Link::Up(Stage::Ready) if self.flight.is_none() => {
-                let review = self.review.due(self.emm.backlog());
-                self.probe_due().into_iter().chain(self.settle_due()).chain(review).min()
-            }
-            Link::Up(Stage::Unusable) if self.flight.is_none() => Some(self.another_look()),
-            Link::Up(_) if self.flight.is_none() => self.probe_due(),
-            Link::Activating | Link::Up(_) => None,
-        }
-    }
-
-    /// A card that was not ours is selected once more: it may have been a bad contact.
-    pub(crate) fn another_look(&self) -> Instant {
-        self.last_exchange.after(self.config.probe.unwrap_or(Self::MAX_RETRY))
-    }
-
-    pub(crate) fn probe_due(&self) -> Option<Instant> {
-        self.config.probe.map(|idle| self.last_exchange.after(idle))
+        let session = self.dialogue.is_free().then(|| {
+            let review = self.ecm.round_due(self.emm.backlog());
+            self.settle_due().into_iter().chain(review).min()
+        });
+        self.dialogue.deadline().into_iter().chain(session.flatten()).min()
     }
 }

@@ -5,45 +5,21 @@
 //! An ECM is its octets: an answer is for every stream, of whatever session, PID or source, that
 //! has the same section, and a stream that has it later takes the answer that is there.
 
-use crate::ecm::gate::{EcmGate, Patience, Verdict};
-use crate::ecm::memory::{Refusal, Until};
-use crate::ecm::yields::Yields;
+use crate::card::exchange::Answer;
+use crate::ecm::gate::{Patience, Verdict};
 use crate::engine::Engine;
-use crate::engine::emm::is_rotation;
-use crate::engine::exchange::Answer;
-use crate::engine::session::hand_out_keys;
-use crate::outbox::Outbox;
-use crate::session::stream::{Stream, Told};
-use crate::{AccessState, CardState, Event, Offer, SessionId};
-use cam_types::{Epoch, Instant, Pid, Slot};
-use ecm_emm::box_emm::BoxHeader;
+use crate::session::Reached;
+use crate::session::stream::Stream;
+use crate::session::told::Told;
+use crate::{AccessState, CardState, Event};
+use cam_types::{Instant, Pid};
 use ecm_emm::card::{AccessStatus, EcmAnswer};
 use ecm_emm::ecm::{Ecm, EcmHeader, EcmKind};
-use ecm_emm::emm::Address;
 use gp::scp03::ScpError;
 
 impl Engine {
-    /// A section of any stream that a filter was wanted for.
-    pub(crate) fn section(&mut self, now: Instant, source: u8, pid: Pid, section: &[u8]) {
-        match section.first().copied() {
-            Some(EcmHeader::EVEN | EcmHeader::ODD | EcmHeader::OFFER) => {
-                self.ecm_section(now, source, pid, section);
-            }
-            Some(Address::UNIQUE | Address::SHARED | Address::GLOBAL | BoxHeader::TABLE_ID)
-                if self.emm_streams.contains(source, pid) =>
-            {
-                self.emm_section(now, section);
-            }
-            _ if self.emm_streams.contains(source, pid) => self.stats.emm_malformed += 1,
-            _ if self.sessions.streams_mut(source, pid).next().is_some() => {
-                self.stats.ecm_malformed += 1;
-            }
-            _ => {}
-        }
-    }
-
-    fn ecm_section(&mut self, now: Instant, source: u8, pid: Pid, section: &[u8]) {
-        if self.sessions.streams_mut(source, pid).next().is_none() {
+    pub(crate) fn ecm_section(&mut self, now: Instant, source: u8, pid: Pid, section: &[u8]) {
+        if self.sessions.streams_on(source, pid).next().is_none() {
             return;
         }
         let header = match Ecm::parse(section) {
@@ -52,8 +28,8 @@ impl Engine {
                 log::debug!("malformed ECM on {pid}: {why}");
                 self.stats.ecm_in += 1;
                 self.stats.ecm_malformed += 1;
-                for stream in self.sessions.streams_mut(source, pid) {
-                    stream.air.heard(now);
+                for stream in self.sessions.streams_on(source, pid) {
+                    stream.heard(now);
                     stream.malformed(now);
                 }
                 return;
@@ -65,33 +41,25 @@ impl Engine {
         }
         let mut waits = false;
         let mut refused = false;
-        for stream in self.sessions.streams_mut(source, pid) {
+        for stream in self.sessions.streams_on(source, pid) {
             self.stats.ecm_in += 1;
-            stream.air.heard(now);
-            let verdict = stream.gate.offer(now, section, header.cp_number, &self.ecm_memory);
+            let verdict = stream.ecm(now, section, header.cp_number, self.ecm.memory());
             waits |= matches!(verdict, Verdict::Waits | Verdict::Replaces);
-            let count = match verdict {
-                Verdict::Kept => {
-                    stream.trust();
-                    refused |= stream.refused_long_ago(now);
-                    &mut self.stats.ecm_dup
-                }
-                Verdict::Refused(status) => {
-                    stream.doubt(now, status);
-                    &mut self.stats.ecm_dup
-                }
-                Verdict::Known => &mut self.stats.ecm_dup,
-                Verdict::Stale => &mut self.stats.ecm_stale,
-                Verdict::Replaces => &mut self.stats.ecm_replaced,
-                Verdict::Waits => continue,
-            };
-            *count += 1;
+            refused |= verdict == Verdict::Kept && stream.refused_long_ago(now);
+            match verdict {
+                Verdict::Kept | Verdict::Known | Verdict::Refused(_) => self.stats.ecm_dup += 1,
+                Verdict::Stale => self.stats.ecm_stale += 1,
+                Verdict::Replaces => self.stats.ecm_replaced += 1,
+                Verdict::Waits => {}
+            }
         }
         if refused {
             self.hand_over_again(now, source, section);
         }
         if waits && let Some(told) = self.told_before(section) {
-            self.ecm_told(now, section, &header, &told);
+            let Self { sessions, out, stats, .. } = self;
+            let reached = sessions.judged(now, section, &told, out, stats);
+            self.opened(&header, &told, reached);
         }
     }
 
@@ -100,8 +68,8 @@ impl Engine {
         if self.card.state != CardState::Ready {
             return None;
         }
-        let streams = self.sessions.iter().flat_map(|session| &session.streams);
-        streams.filter(|stream| stream.gate.stands(section)).find_map(Stream::told)
+        let mut streams = self.sessions.streams().filter(|stream| stream.stands(section));
+        streams.find_map(Stream::told)
     }
 
     /// Only the card can read an offer: it is kept for a purchase, and never sent as an ECM.
@@ -134,7 +102,7 @@ impl Engine {
             Err(_) => return self.ecm_unanswered(now, AccessStatus::CARD_BUSY),
         };
         self.set_sw(sw);
-        match EcmAnswer::parse(&self.plain) {
+        match EcmAnswer::parse(self.dialogue.data()) {
             Ok(answer) if is_about_the_ecm(answer.status) => self.ecm_refused(now, answer.status),
             Ok(answer) => self.ecm_judged(now, &answer, sw),
             Err(why) => {
@@ -145,22 +113,14 @@ impl Engine {
     }
 
     fn set_sw(&mut self, sw: u16) {
-        let Self { sessions, asked, .. } = self;
-        let streams = sessions.iter_mut().flat_map(|session| session.streams.iter_mut());
-        streams.filter(|stream| stream.gate.concerns(asked)).for_each(|stream| stream.sw = sw);
+        let asked = self.ecm.asked();
+        self.sessions.streams_mut().for_each(|stream| stream.answered(asked, sw));
     }
 
-    /// The card could not take the section for authentic. The keys of the good one, and the good
-    /// one itself, stay as they are.
     fn ecm_refused(&mut self, now: Instant, status: AccessStatus) {
-        let Self { sessions, asked, .. } = self;
-        let streams = sessions.iter_mut().flat_map(|session| session.streams.iter_mut());
-        for stream in streams.filter(|stream| stream.gate.concerns(asked)) {
-            stream.gate.refused(asked);
-            stream.doubt(now, status);
-        }
-        self.ecm_memory.remember(&self.asked, Refusal::by_card(status));
-        self.ecm_yields(Yields::Forged);
+        let asked = self.ecm.asked();
+        self.sessions.streams_mut().for_each(|stream| stream.refused(now, asked, status));
+        self.ecm.refused(status);
         if status == AccessStatus::MALFORMED_ECM {
             self.stats.ecm_malformed += 1;
         } else {
@@ -172,19 +132,14 @@ impl Engine {
     /// The section got no answer, or none that counts: it is asked again, and set aside for a while
     /// when that does not help.
     pub(crate) fn ecm_unanswered(&mut self, now: Instant, status: AccessStatus) {
-        let Self { sessions, asked, .. } = self;
-        let streams = sessions.iter_mut().flat_map(|session| session.streams.iter_mut());
+        let asked = self.ecm.asked();
         let mut set_aside = false;
-        for stream in streams {
-            if stream.gate.unanswered(asked) == Patience::Gone {
-                set_aside = true;
-                stream.doubt(now, status);
-            }
+        for stream in self.sessions.streams_mut() {
+            set_aside |= stream.unanswered(now, asked, status) == Patience::Gone;
         }
-        self.ecm_yields(Yields::Unanswered);
+        self.ecm.unanswered();
         if set_aside {
-            let until = Until::Then(now.after(EcmGate::ASIDE));
-            self.ecm_memory.remember(&self.asked, Refusal { status, until });
+            self.ecm.set_aside(now, status);
             self.stats.ecm_refused += 1;
             log::info!("ECM without an answer, set aside: {status}");
         }
@@ -192,93 +147,29 @@ impl Engine {
 
     /// The card has judged an authentic ECM.
     fn ecm_judged(&mut self, now: Instant, answer: &EcmAnswer, sw: u16) {
-        let section = core::mem::take(&mut self.asked);
-        if let Ok(Ecm { header, .. }) = Ecm::parse(&section) {
-            let told = Told::new(&header, answer, sw);
-            if let Some(since) = self.ecm_told(now, &section, &header, &told) {
-                self.latencies.record(now.since(since));
-            }
+        let Self { sessions, out, stats, ecm, .. } = self;
+        let Ok(Ecm { header, .. }) = Ecm::parse(ecm.asked()) else { return };
+        let told = Told::new(&header, answer, sw);
+        let reached = sessions.judged(now, ecm.asked(), &told, out, stats);
+        if let Some(since) = reached.since {
+            ecm.took(now.since(since));
         }
-        self.asked = section;
+        self.opened(&header, &told, reached);
     }
 
-    /// What the card said of an authentic ECM goes to every stream that has it. Gives the moment
-    /// since when the first of them waited for words that it has now.
-    fn ecm_told(
-        &mut self,
-        now: Instant,
-        section: &[u8],
-        header: &EcmHeader,
-        told: &Told,
-    ) -> Option<Instant> {
-        let Self { sessions, out, stats, .. } = self;
-        let mut first = None;
-        let mut concerned = false;
-        for session in sessions.iter_mut() {
-            let id = session.id;
-            let mut lost_keys = false;
-            for stream in &mut session.streams {
-                if !stream.gate.concerns(section) {
-                    continue;
-                }
-                concerned = true;
-                let accepted = stream.gate.accepted(now, section, header.cp_number);
-                stats.ecm_replaced += u64::from(accepted.dropped);
-                let had_keys = stream.keys.is_some();
-                let old_offer = stream.take(id, told, section);
-                if stream.keys.is_some() {
-                    stats.cw_out += 1;
-                    stream.hand_over(id, out);
-                    first = first.into_iter().chain(accepted.since).min();
-                } else {
-                    lost_keys |= had_keys;
-                }
-                offer_changed(out, id, old_offer, stream.offer);
-            }
-            if lost_keys {
-                // Those of its other streams are given once more.
-                stats.cw_cleared += 1;
-                out.push_clear(id);
-                hand_out_keys(session, out);
-            }
+    /// An ECM that gave keys to a stream shows that its service key is in use.
+    fn opened(&mut self, header: &EcmHeader, told: &Told, reached: Reached) {
+        let (slot, epoch) = (header.slot, header.epoch);
+        if reached.any && told.keys.is_some() && self.key_versions.used(slot, epoch) {
+            self.out.event(Event::KeyRotated { slot, epoch });
         }
-        if concerned && told.keys.is_some() {
-            self.key_used(header.slot, header.epoch);
-        }
-        first
     }
 
     /// The card may judge otherwise now what is on air: it gets the kept ECM of these streams
     /// again.
     pub(crate) fn ask_again(&mut self, of: impl Fn(&Stream) -> bool) {
-        let streams = self.sessions.iter_mut().flat_map(|session| &mut session.streams);
-        streams.filter(|stream| of(stream)).for_each(|stream| stream.gate.replay());
-    }
-
-    /// A key that opened an ECM is the active one from then on: the card tells so when it is read
-    /// next, the viewer's picture tells it now.
-    fn key_used(&mut self, slot: Slot, epoch: Epoch) {
-        let known = self.key_versions.iter_mut().find(|version| version.slot == slot.value());
-        let Some(version) = known else { return };
-        let before = version.key.active;
-        version.key.active = before.max(epoch);
-        version.key.newest = version.key.newest.max(epoch);
-        if is_rotation(before, epoch) {
-            self.out.event(Event::KeyRotated { slot, epoch });
-        }
-    }
-}
-
-fn offer_changed(out: &mut Outbox, session: SessionId, old: Option<Offer>, new: Option<Offer>) {
-    if old == new {
-        return;
-    }
-    let gone = old.filter(|old| new.is_none_or(|new| new.id != old.id));
-    if let Some(old) = gone {
-        out.event(Event::OfferGone { session, offer: old.id });
-    }
-    if let Some(new) = new {
-        out.event(Event::Offer(new));
+        let streams = self.sessions.streams_mut().filter(|stream| of(stream));
+        streams.for_each(Stream::ask_again);
     }
 }
 

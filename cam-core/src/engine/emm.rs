@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! EMM sections on their way to the card, and what its answers change; EMMs to the box itself.
 
-use crate::card::link::{Link, Stage};
+use crate::card::exchange::Answer;
 use crate::card::pairing::News;
 use crate::emm::gate::{Effect, Memory, Presence, Verdict};
 use crate::engine::Engine;
-use crate::engine::exchange::Answer;
-use crate::session::programme::CardAbility;
 use crate::{CardState, Event};
-use cam_types::{Epoch, Instant, Pseudonym, Slot};
+use cam_types::{Instant, Pseudonym};
 use ecm_emm::box_emm::BoxHeader;
-use ecm_emm::card::{CardInfo, EmmOutcome, EmmResult, SlotInfo};
+use ecm_emm::card::{EmmOutcome, EmmResult};
 use ecm_emm::emm::{Address, Emm};
 
 /// The places of the addressings in the counters of [`crate::Stats`].
@@ -50,10 +48,8 @@ impl Engine {
 
     pub(crate) fn emm_answered(&mut self, now: Instant, answer: Answer) {
         let kind = self.emm.sent().and_then(addressing).unwrap_or(GLOBAL);
-        let result = match answer {
-            Ok(0x9000) => EmmResult::parse(&self.plain).ok(),
-            _ => None,
-        };
+        let told = self.dialogue.told(answer);
+        let result = told.and_then(|data| EmmResult::parse(data).ok());
         let (counter, memory) = match result.map(|result| result.outcome) {
             Some(EmmOutcome::APPLIED) => (&mut self.stats.emm_applied, Memory::Done),
             Some(EmmOutcome::DUPLICATE | EmmOutcome::STALE) => {
@@ -78,9 +74,7 @@ impl Engine {
     /// Whatever the card refused may be possible now, and what it granted may be so no longer.
     fn card_changed(&mut self, now: Instant) {
         self.refresh.all();
-        self.refresh.pair = true;
-        self.ecm_memory.forgive();
-        self.review.card_changed(now);
+        self.ecm.card_changed(now);
     }
 
     pub(crate) fn emm_lost(&mut self, now: Instant) {
@@ -112,91 +106,12 @@ impl Engine {
     /// The pairings have changed: an unpaired card is tried with them, and a session whose pairing
     /// was withdrawn ends. One whose pairing was replaced goes on until the card ends it.
     fn repair(&mut self, now: Instant, card: Pseudonym, withdrawn: bool) {
-        self.refresh.pair = true;
-        if withdrawn && self.address == Some(card) && self.card.state == CardState::Ready {
+        self.refresh.pair();
+        if withdrawn && self.emm.address() == Some(card) && self.card.state == CardState::Ready {
             self.wipe_all();
             self.end_session(now);
         }
     }
-
-    /// The card's introduction (CAS INFO).
-    pub(crate) fn info_answered(&mut self, answer: Answer) {
-        let info = match answer {
-            Ok(0x9000) => CardInfo::parse(&self.plain),
-            _ => {
-                self.introduction_failed("refused");
-                return;
-            }
-        };
-        let info = match info {
-            Ok(info) => info,
-            Err(why) => {
-                log::warn!("the card's INFO is not readable: {why}");
-                self.introduction_failed("not readable");
-                return;
-            }
-        };
-        self.introduce(&info);
-        if matches!(self.link, Link::Up(Stage::Info)) {
-            self.link = Link::Up(Stage::Pair);
-        }
-    }
-
-    fn introduction_failed(&mut self, why: &str) {
-        log::info!("card INFO {why}");
-        if matches!(self.link, Link::Up(Stage::Info)) {
-            self.unusable();
-        }
-    }
-
-    /// The card says who it is. When it is another one than before, nothing that was known holds.
-    fn introduce(&mut self, info: &CardInfo) {
-        if self.address != Some(info.pseudonym) {
-            self.address = Some(info.pseudonym);
-            self.ecm_memory.clear();
-            self.key_versions.clear();
-            self.reports.card_gone();
-            self.rights.clear();
-            self.purchases.other_card();
-        }
-        self.groups.clear();
-        self.groups.extend(info.groups.iter().map(|(_, group)| *group));
-        self.emm.set_card(info.pseudonym, &self.groups);
-        let abilities = info.operators.iter().map(|operator| CardAbility {
-            operator: operator.operator,
-            suites: operator.suites_allowed,
-        });
-        if !abilities.clone().eq(self.abilities.iter().copied()) {
-            self.abilities = abilities.collect();
-            self.choose_all_streams();
-        }
-        self.filters_stale = true;
-        self.reports.asked(info.report);
-        self.card.pseudonym = Some(info.pseudonym);
-        self.card.operator = info.operators.first().map(|operator| operator.operator);
-        self.card.blocked = info.blocked;
-        self.card.pin_tries = Some(info.pin_tries);
-        self.card.pairing_slots = info.pairing_slots;
-        self.card.now = Some(info.now);
-        self.take_key_versions(&info.slots);
-    }
-
-    fn take_key_versions(&mut self, versions: &[SlotInfo]) {
-        for version in versions {
-            let known = self.key_versions.iter().find(|known| known.slot == version.slot);
-            if known.is_some_and(|known| is_rotation(known.key.active, version.key.active)) {
-                let (slot, epoch) = (Slot::new(version.slot), version.key.active);
-                self.out.event(Event::KeyRotated { slot, epoch });
-            }
-        }
-        self.key_versions.clear();
-        self.key_versions.extend_from_slice(versions);
-    }
-}
-
-/// The first use of a slot (0: none yet) is no rotation.
-pub(crate) fn is_rotation(from: Epoch, to: Epoch) -> bool {
-    from != Epoch::default() && to > from
 }
 
 /// By table_id.

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! PINs at the engine's doors: the host's calls, what goes to the card, and what a right PIN opens.
 
-use crate::card::link::Exchange;
+use crate::card::exchange::{Answer, Exchange};
 use crate::engine::Engine;
-use crate::engine::exchange::Answer;
 use crate::pin::PinRequest;
 use crate::{AccessStatus, CardState, Event, PinAnswer, PinOutcome, PurchaseError, Ticket};
 use cam_types::Instant;
@@ -55,11 +54,11 @@ impl Engine {
 
     /// The card's word on a PIN, that of a purchase too.
     pub(crate) fn pin_outcome(&mut self, answer: Answer) -> PinOutcome {
-        let (outcome, tries) = PinOutcome::of(answer, &self.plain);
+        let (outcome, tries) = PinOutcome::of(answer, self.dialogue.data());
         self.card.pin_tries = tries.or(self.card.pin_tries);
         if outcome == PinOutcome::Right {
             // The card opens rated programmes from now on.
-            self.ask_again(|stream| stream.word.status == AccessStatus::RATING);
+            self.ask_again(|stream| stream.word().status == AccessStatus::RATING);
         }
         outcome
     }

@@ -2,13 +2,12 @@
 //! Purchases at the engine's doors: the host's calls, what goes to the card for them and what comes
 //! back, and what follows for the rest of the engine. The law is in the room `purchase/`.
 
-use crate::card::link::{Exchange, Trouble};
+use crate::card::exchange::{Answer, Exchange, Trouble};
 use crate::engine::Engine;
-use crate::engine::exchange::{Answer, told};
 use crate::purchase::offer::OnAir;
 use crate::purchase::pay::Next;
 use crate::purchase::settle::Upshot;
-use crate::session::Sessions;
+use crate::session::places::Sessions;
 use crate::{CardState, OfferId, PurchaseError, RequestId, TxnId};
 use cam_types::{Fen, Instant, Pseudonym};
 use ecm_emm::card::{INS_PURCHASE, INS_RIGHTS, INS_VERIFY, RIGHTS_WALLET};
@@ -64,19 +63,19 @@ impl Engine {
     }
 
     fn card_in_session(&self) -> Option<Pseudonym> {
-        self.address.filter(|_| self.card.state == CardState::Ready)
+        self.emm.address().filter(|_| self.card.state == CardState::Ready)
     }
 
     /// What a purchase wants of the card next.
     pub(crate) fn send_purse(&mut self, now: Instant) -> bool {
-        let Some(card) = self.address else { return false };
+        let Some(card) = self.emm.address() else { return false };
         let next = self.purchases.next(now, card, &mut self.out);
         self.send_for_purchase(next)
     }
 
     /// Whether what was paid has been refunded.
     pub(crate) fn send_review(&mut self) -> bool {
-        let Some(card) = self.address else { return false };
+        let Some(card) = self.emm.address() else { return false };
         let next = self.purchases.next_review(card);
         self.send_for_purchase(next)
     }
@@ -85,7 +84,7 @@ impl Engine {
         match next {
             None => return false,
             Some(Next::ReadPurse) => {
-                self.refresh.balance = false;
+                self.refresh.balance_is_read();
                 self.send(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET, &[]);
             }
             Some(Next::Verify(txn, pin)) => {
@@ -106,29 +105,29 @@ impl Engine {
 
     /// When a question that got no answer is asked again.
     pub(crate) fn settle_due(&self) -> Option<Instant> {
-        self.purchases.settle_due(self.address?)
+        self.purchases.settle_due(self.emm.address()?)
     }
 
     pub(crate) fn purchase_pin_answered(&mut self, txn: TxnId, answer: Answer) {
         let outcome = self.pin_outcome(answer);
-        let Some(card) = self.address else { return };
+        let Some(card) = self.emm.address() else { return };
         self.purchases.pin_answered(txn, outcome, card, &mut self.out);
     }
 
     pub(crate) fn purchase_answered(&mut self, now: Instant, txn: TxnId, answer: Answer) {
-        let told = told(answer, &self.plain);
+        let told = self.dialogue.told(answer);
         let upshot = self.purchases.purchase_answered(now, txn, told, &mut self.out);
         self.purchase_moved(now, upshot);
     }
 
     pub(crate) fn query_answered(&mut self, now: Instant, txn: TxnId, answer: Answer) {
-        let told = told(answer, &self.plain);
+        let told = self.dialogue.told(answer);
         let upshot = self.purchases.query_answered(now, txn, told, &mut self.out);
         self.purchase_moved(now, upshot);
     }
 
     pub(crate) fn review_answered(&mut self, now: Instant, txn: TxnId, answer: Answer) {
-        let told = told(answer, &self.plain);
+        let told = self.dialogue.told(answer);
         let upshot = self.purchases.review_answered(txn, told, &mut self.out);
         self.purchase_moved(now, upshot);
     }
@@ -146,7 +145,7 @@ impl Engine {
     }
 
     pub(crate) fn balance_answered(&mut self, answer: Answer) {
-        self.purchases.purse_told(told(answer, &self.plain), &mut self.out);
+        self.purchases.purse_told(self.dialogue.told(answer), &mut self.out);
     }
 }
 

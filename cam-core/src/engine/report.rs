@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Reports at the engine's doors: the host's calls, and what goes to the card between ECMs.
 
-use crate::card::link::Exchange;
+use crate::card::exchange::{Answer, Exchange};
 use crate::engine::Engine;
-use crate::engine::exchange::{Answer, told};
 use crate::{CardState, ReportError};
 use alloc::vec::Vec;
 use cam_types::Instant;
@@ -68,13 +67,13 @@ impl Engine {
     }
 
     pub(crate) fn report_answered(&mut self, answer: Answer) {
-        self.reports.told(told(answer, &self.plain), &mut self.out);
+        self.reports.told(self.dialogue.told(answer), &mut self.out);
     }
 
     pub(crate) fn ack_answered(&mut self, answer: Answer) {
-        let result = self.reports.ack_told(told(answer, &self.plain), &mut self.out);
+        let result = self.reports.ack_told(self.dialogue.told(answer), &mut self.out);
         if result.is_some_and(AckResult::is_taken) {
-            self.refresh.info = true;
+            self.refresh.info();
         }
     }
 }

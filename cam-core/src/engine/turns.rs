@@ -7,19 +7,19 @@
 //! what comes behind them by turns; and of the ECMs the stream that has waited longest goes next,
 //! whoever went in between. So a line full of forgeries and EMMs still does everything else.
 
-use crate::card::link::{Exchange, Part};
-use crate::ecm::yields::{Turn, Yielded, Yields};
+use crate::card::exchange::Exchange;
+use crate::ecm::queue::{Yielded, Yields};
 use crate::engine::Engine;
-use crate::engine::exchange::build;
+use crate::session::stream::Stream;
 use cam_types::Instant;
-use ecm_emm::card::{INS_ECM, INS_INFO, INS_RIGHTS, RIGHTS_ROWS, RIGHTS_WALLET};
+use ecm_emm::card::{INS_ECM, INS_RIGHTS, RIGHTS_WALLET};
 
 impl Engine {
     pub(crate) fn pump_ready(&mut self, now: Instant) {
-        if self.review.begin(now, self.emm.backlog()) {
+        if self.ecm.begin_round(now, self.emm.backlog()) {
             self.ask_again(|stream| !stream.is_followed(now));
         }
-        let _ = match core::mem::take(&mut self.ecm_yields) {
+        let _ = match self.ecm.yields() {
             Yields::No => {
                 self.send_ecm(now)
                     || self.send_purse(now)
@@ -49,9 +49,9 @@ impl Engine {
 
     /// Neither EMMs nor what comes behind them take every turn that ECMs give up.
     fn send_yielded(&mut self, now: Instant) -> bool {
-        match core::mem::take(&mut self.yielded) {
+        match self.ecm.yielded() {
             Yielded::ToEmms if self.send_emm() => {
-                self.yielded = Yielded::BehindEmms;
+                self.ecm.yielded_to_emm();
                 true
             }
             Yielded::ToEmms => self.send_behind_emms(now),
@@ -68,7 +68,7 @@ impl Engine {
         if self.send_refresh() || self.send_review() {
             return true;
         }
-        if self.probe_due().is_some_and(|at| now >= at) {
+        if self.dialogue.probe_is_due(now) {
             // Reading the balance costs the session nothing and the card no write.
             self.send_probe(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET);
         } else {
@@ -77,55 +77,14 @@ impl Engine {
         true
     }
 
-    /// What is read back takes turns: each EMM wants all of it again.
-    fn send_refresh(&mut self) -> bool {
-        for _ in 0..3 {
-            let part = self.refresh.next;
-            self.refresh.next = part.following();
-            match part {
-                Part::Info if core::mem::take(&mut self.refresh.info) => {
-                    self.send(Exchange::Info, INS_INFO, 0, &[]);
-                }
-                Part::Balance if core::mem::take(&mut self.refresh.balance) => {
-                    self.send(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET, &[]);
-                }
-                Part::Rights => {
-                    let Some(index) = self.refresh.rights else { continue };
-                    self.send(Exchange::Rights, INS_RIGHTS, RIGHTS_ROWS, &[index]);
-                }
-                Part::Info | Part::Balance => continue,
-            }
-            return true;
-        }
-        false
-    }
-
-    /// An ECM was not authentic, or got no answer.
-    pub(crate) fn ecm_yields(&mut self, why: Yields) {
-        self.ecm_yields = why;
-        self.ecm_turn = Turn::Fair;
-    }
-
-    /// The streams take turns, and one that had none yet goes first: what is forged on one stream
-    /// costs another at most one exchange. What is new on air goes before what is asked again, but
-    /// not behind an ECM that was not authentic: forgeries do not hold a round up.
     fn send_ecm(&mut self, now: Instant) -> bool {
-        let turn = self.ecm_turn;
-        let streams = self.sessions.iter_mut().flat_map(|session| session.streams.iter_mut());
-        let waiting = streams.filter(|stream| stream.gate.waits(now));
-        let next = waiting.min_by_key(|stream| {
-            let later = turn == Turn::NewFirst && !stream.gate.has_news();
-            (later, stream.gate.last_turn())
-        });
-        let Some(taken) = next.and_then(|stream| stream.gate.take(now)) else { return false };
-        self.ecm_turn = Turn::NewFirst;
+        let gates = self.sessions.streams_mut().map(Stream::gate);
+        let Some(taken) = self.ecm.take(now, gates) else { return false };
         self.stats.ecm_sent += 1;
         self.stats.ecm_replayed += u64::from(taken.replayed);
         self.stats.apdu_ecm += 1;
-        self.asked.clear();
-        self.asked.extend_from_slice(taken.section);
-        build(self.channel.as_mut(), INS_ECM, [0; 2], &self.asked, &mut self.apdu);
-        self.launch(Exchange::Ecm, None);
+        let patience = self.dialogue.ask(Exchange::Ecm, INS_ECM, [0; 2], taken.section);
+        self.launched(patience);
         true
     }
 }

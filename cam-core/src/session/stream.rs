@@ -2,38 +2,38 @@
 //! One ECM stream of a session: its gate, its keys, the card's last word on it, its offer.
 
 use crate::ecm::air::Air;
-use crate::ecm::gate::EcmGate;
-use crate::ecm::memory::{Refusal, Until};
+use crate::ecm::gate::{Accepted, EcmGate, Patience, Verdict};
+use crate::ecm::memory::{EcmMemory, Refusal, Until};
 use crate::outbox::{Outbox, Todo};
 use crate::session::programme::StreamPlan;
-use crate::{Offer, OfferId, OfferKind, ScramblingMode, SessionId};
+use crate::session::told::{Keys, Told, Word};
+use crate::{Handover, Offer, ScramblingMode, SessionId};
 use alloc::vec::Vec;
-use cam_types::{CasTime, Instant};
+use cam_types::Instant;
 use core::mem;
 use core::time::Duration;
-use ecm_emm::card::{self, AccessStatus, EcmAnswer};
-use ecm_emm::ecm::{EcmHeader, EcmKind, MAX_ECM};
-use zeroize::Zeroize;
+use ecm_emm::card::AccessStatus;
+use ecm_emm::ecm::MAX_ECM;
 
 /// See the module.
 pub(crate) struct Stream {
     pub(crate) plan: StreamPlan,
-    pub(crate) gate: EcmGate,
-    pub(crate) air: Air,
-    pub(crate) keys: Option<Keys>,
+    gate: EcmGate,
+    air: Air,
+    keys: Option<Keys>,
     /// What the descrambler made of them.
-    pub(crate) held: Held,
+    held: Held,
     /// The card's answer to the ECM that is kept.
-    pub(crate) word: Word,
+    word: Word,
     /// The card's last status word, whatever it was for.
-    pub(crate) sw: u16,
+    sw: u16,
     /// A section that is no authentic ECM, unless the kept one is still on air.
     doubt: Option<Doubt>,
-    pub(crate) offer: Option<Offer>,
+    offer: Option<Offer>,
     /// The ECM that brought the offer: what PURCHASE carries.
-    pub(crate) offer_section: Vec<u8>,
+    offer_section: Vec<u8>,
     /// What was told last of a scrambling mode that disagrees with the control words.
-    pub(crate) disagreement: Option<Disagreement>,
+    disagreement: Option<Disagreement>,
 }
 
 /// A scrambling mode that was signalled, and the other one that is used.
@@ -45,7 +45,7 @@ pub(crate) struct Disagreement {
 
 /// What the descrambler made of the keys of a stream.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Held {
+enum Held {
     /// It has none.
     #[default]
     Nothing,
@@ -55,74 +55,6 @@ pub(crate) enum Held {
     Refused {
         at: Instant,
     },
-}
-
-/// What the card said of an authentic ECM.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Word {
-    pub(crate) status: AccessStatus,
-    pub(crate) cci: u8,
-    pub(crate) rating: u8,
-    pub(crate) pin_needed: bool,
-    /// When the right ends that opened it.
-    pub(crate) expires: Option<CasTime>,
-}
-
-impl Word {
-    const NONE: Self =
-        Self { status: AccessStatus::PENDING, cci: 0, rating: 0, pin_needed: false, expires: None };
-}
-
-/// What the card said of an authentic ECM, for every stream that has it.
-pub(crate) struct Told {
-    word: Word,
-    pub(crate) keys: Option<Keys>,
-    /// For whom it is, each session fills in.
-    offer: Option<Offer>,
-    /// The status word that it came with.
-    sw: u16,
-}
-
-impl Told {
-    pub(crate) fn new(header: &EcmHeader, answer: &EcmAnswer, sw: u16) -> Self {
-        let pin_needed = flag(answer, EcmAnswer::PIN_NEEDED);
-        let keys = answer.ecw.map(|(even, odd)| Keys {
-            even,
-            odd,
-            words: header.kind,
-            crypto_period: header.cp_number,
-            cci: answer.cci.0,
-            preview: answer.status == AccessStatus::PREVIEW,
-        });
-        let word = Word {
-            status: answer.status,
-            cci: answer.cci.0,
-            rating: answer.rating.0,
-            pin_needed,
-            expires: answer.opened_by.map(|right| right.end),
-        };
-        let offer = answer.offer.as_ref().map(|terms| offer_of(answer, terms));
-        Self { word, keys, offer, sw }
-    }
-}
-
-/// The control words of an answer, still encrypted for the ladder.
-#[derive(Clone)]
-pub(crate) struct Keys {
-    pub(crate) even: [u8; 16],
-    pub(crate) odd: [u8; 16],
-    pub(crate) crypto_period: u32,
-    pub(crate) cci: u8,
-    pub(crate) preview: bool,
-    /// How long the control words are.
-    pub(crate) words: EcmKind,
-}
-
-impl Drop for Keys {
-    fn drop(&mut self) {
-        self.even.zeroize();
-        self.odd.zeroize();
-    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -164,30 +96,6 @@ impl Stream {
         }
     }
 
-    /// Takes what the card said of the section that is now kept. Gives the offer that was there.
-    pub(crate) fn take(
-        &mut self,
-        session: SessionId,
-        told: &Told,
-        section: &[u8],
-    ) -> Option<Offer> {
-        self.trust();
-        self.word = told.word;
-        self.sw = told.sw;
-        match &told.keys {
-            Some(keys) => self.keys = Some(keys.clone()),
-            None => {
-                self.drop_keys();
-            }
-        }
-        let offer = told.offer.map(|offer| offer.of_session(session));
-        if offer.is_some() {
-            self.offer_section.clear();
-            self.offer_section.extend_from_slice(section);
-        }
-        mem::replace(&mut self.offer, offer)
-    }
-
     /// Keys that the descrambler is to use no more.
     pub(crate) fn drop_keys(&mut self) -> Option<Keys> {
         self.held = Held::Nothing;
@@ -219,7 +127,73 @@ impl Stream {
             keys: self.keys.clone(),
             offer: self.offer,
             sw: self.sw,
+            crypto_period: self.gate.kept_period(),
         })
+    }
+
+    /// Without the ladder's keys no words open.
+    pub(crate) fn ladder_handed(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        handover: Handover,
+        out: &mut Outbox,
+    ) {
+        match (handover, self.held) {
+            _ if self.keys.is_none() => {}
+            (Handover::Refused, _) => self.held = Held::Refused { at: now },
+            (Handover::Taken, Held::Refused { .. }) => self.hand_over(session, out),
+            (Handover::Taken, _) => {}
+        }
+    }
+
+    /// What the descrambler made of the words. Those that were wiped meanwhile are nobody's any
+    /// more.
+    pub(crate) fn words_handed(&mut self, now: Instant, handover: Handover) {
+        if self.keys.is_some() {
+            self.held = match handover {
+                Handover::Refused => Held::Refused { at: now },
+                Handover::Taken => Held::Taken,
+            };
+        }
+    }
+
+    /// The descrambler was handed keys, and has not answered: until then nobody is told of them.
+    pub(crate) fn awaits_descrambler(&self) -> bool {
+        self.held == Held::AnswerDue
+    }
+
+    /// The keys that the descrambler shall have.
+    pub(crate) fn keys(&self) -> Option<&Keys> {
+        self.keys.as_ref()
+    }
+
+    /// Where the keys contradict the mode that is signalled: once, and again when it changes.
+    pub(crate) fn disagreement(
+        &mut self,
+        signalled: Option<ScramblingMode>,
+    ) -> Option<Disagreement> {
+        let used = ScramblingMode::of(signalled, self.keys.as_ref()?.words);
+        let disagreement = signalled
+            .filter(|signalled| *signalled != used)
+            .map(|signalled| Disagreement { signalled, used });
+        let told = mem::replace(&mut self.disagreement, disagreement);
+        disagreement.filter(|_| told != disagreement)
+    }
+
+    /// What the card offers here, and the ECM that brought it.
+    pub(crate) fn offer(&self) -> Option<(&Offer, &[u8])> {
+        Some((self.offer.as_ref()?, self.offer_section.as_slice()))
+    }
+
+    /// The card's answer to the ECM that is kept.
+    pub(crate) fn word(&self) -> &Word {
+        &self.word
+    }
+
+    /// The card's last status word, whatever it was for.
+    pub(crate) fn sw(&self) -> u16 {
+        self.sw
     }
 
     /// The status to show, and how it looks at `now`.
@@ -265,12 +239,12 @@ impl Stream {
     }
 
     /// The kept ECM is on air, or a new authentic one came.
-    pub(crate) fn trust(&mut self) {
+    fn trust(&mut self) {
         self.doubt = None;
     }
 
     /// The card could not take a section for authentic.
-    pub(crate) fn doubt(&mut self, now: Instant, status: AccessStatus) {
+    fn doubt(&mut self, now: Instant, status: AccessStatus) {
         let since = self.doubt.map_or(now, |doubt| doubt.since);
         self.doubt = Some(Doubt { status, since, by: Judge::Card });
     }
@@ -282,33 +256,133 @@ impl Stream {
         self.doubt.get_or_insert(Doubt { status, since: now, by });
     }
 
-    /// The card is gone: what it said is void, what it was asked stays.
-    pub(crate) fn forget_card(&mut self) {
+    /// The card is gone: what it said is void, what it was asked stays. Gives the offer that was
+    /// there.
+    pub(crate) fn forget_card(&mut self) -> Option<Offer> {
         self.word = Word::NONE;
         self.doubt = None;
         self.sw = 0;
+        self.offer.take()
     }
 }
 
-/// What the card offers, for any session.
-fn offer_of(answer: &EcmAnswer, terms: &card::Offer) -> Offer {
-    let kind = if terms.kind == card::Offer::PPT { OfferKind::Slice } else { OfferKind::Event };
-    let nobody = SessionId(0);
-    Offer {
-        id: OfferId::new(terms.event.value(), nobody, kind),
-        session: nobody,
-        kind,
-        event: Some(terms.event),
-        price: Some(terms.price),
-        start: terms.start,
-        end: terms.end,
-        preview_s: terms.preview_s,
-        slice_s: terms.slice_s,
-        owned: flag(answer, EcmAnswer::OWNED),
-        pin_needed: flag(answer, EcmAnswer::PIN_NEEDED),
+/// ECMs of the stream, on air and at the card.
+impl Stream {
+    /// An ECM is on air, whatever is in it.
+    pub(crate) fn heard(&mut self, now: Instant) {
+        self.air.heard(now);
+    }
+
+    /// From now on ECMs are expected.
+    pub(crate) fn listen(&mut self, now: Instant) {
+        self.air.listen(now);
+    }
+
+    /// A well-formed ECM of crypto period `period` came.
+    pub(crate) fn ecm(
+        &mut self,
+        now: Instant,
+        section: &[u8],
+        period: u32,
+        memory: &EcmMemory,
+    ) -> Verdict {
+        self.heard(now);
+        let verdict = self.gate.offer(now, section, period, memory);
+        match verdict {
+            Verdict::Kept => self.trust(),
+            Verdict::Refused(status) => self.doubt(now, status),
+            Verdict::Known | Verdict::Stale | Verdict::Waits | Verdict::Replaces => {}
+        }
+        verdict
+    }
+
+    /// Where its sections wait for the card.
+    pub(crate) fn gate(&mut self) -> &mut EcmGate {
+        &mut self.gate
+    }
+
+    /// The section is the kept one, and the card is not to be asked about it again.
+    pub(crate) fn stands(&self, section: &[u8]) -> bool {
+        self.gate.stands(section)
+    }
+
+    /// The kept ECM goes to the card again, which may judge otherwise now.
+    pub(crate) fn ask_again(&mut self) {
+        self.gate.replay();
+    }
+
+    /// The card's answer to the section came with this status word.
+    pub(crate) fn answered(&mut self, section: &[u8], sw: u16) {
+        if self.gate.concerns(section) {
+            self.sw = sw;
+        }
+    }
+
+    /// The card could not take the section for authentic. The keys of the good one, and the good
+    /// one itself, stay as they are.
+    pub(crate) fn refused(&mut self, now: Instant, section: &[u8], status: AccessStatus) {
+        if self.gate.concerns(section) {
+            self.gate.refused(section);
+            self.doubt(now, status);
+        }
+    }
+
+    /// The section got no answer, or none that counts.
+    pub(crate) fn unanswered(
+        &mut self,
+        now: Instant,
+        section: &[u8],
+        status: AccessStatus,
+    ) -> Patience {
+        let patience = self.gate.unanswered(section);
+        if patience == Patience::Gone {
+            self.doubt(now, status);
+        }
+        patience
+    }
+
+    /// The card has judged the section. `None` when it says nothing about this stream.
+    pub(crate) fn judged(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        section: &[u8],
+        told: &Told,
+    ) -> Option<Judged> {
+        if !self.gate.concerns(section) {
+            return None;
+        }
+        let accepted = self.gate.accepted(now, section, told.crypto_period);
+        let had_keys = self.keys.is_some();
+        let old_offer = self.take(session, told, section);
+        Some(Judged { accepted, lost_keys: had_keys && self.keys.is_none(), old_offer })
+    }
+
+    /// Takes what the card said of the section that is now kept. Gives the offer that was there.
+    fn take(&mut self, session: SessionId, told: &Told, section: &[u8]) -> Option<Offer> {
+        self.trust();
+        self.word = told.word;
+        self.sw = told.sw;
+        match &told.keys {
+            Some(keys) => self.keys = Some(keys.clone()),
+            None => {
+                self.drop_keys();
+            }
+        }
+        let offer = told.offer.map(|offer| offer.of_session(session));
+        if offer.is_some() {
+            self.offer_section.clear();
+            self.offer_section.extend_from_slice(section);
+        }
+        mem::replace(&mut self.offer, offer)
     }
 }
 
-fn flag(answer: &EcmAnswer, flag: u8) -> bool {
-    answer.flags & flag != 0
+/// What the card's word on an ECM changed in a stream that has it.
+pub(crate) struct Judged {
+    pub(crate) accepted: Accepted,
+    /// It had keys, and has none any more.
+    pub(crate) lost_keys: bool,
+    /// The offer that was there.
+    pub(crate) old_offer: Option<Offer>,
 }

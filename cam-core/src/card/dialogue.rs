@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The dialogue with the card, one command at a time: its way from the reset to an open session,
+//! and back.
+//!
+//! ```text
+//! Absent ──activate──▶ Activating ──ATR──▶ Select ──▶ Info ──▶ Pair ──▶ Ready
+//!    ▲                    ▲                  ▲                   │        │
+//!    │ mute, removed      │ an exchange      │ the session       └──▶ Unpaired (EMMs only)
+//!    └────────────────────┴ got no answer    └ is lost
+//! ```
+//!
+//! What keeps failing is given up for a while that doubles each time. The dialogue knows how to ask
+//! and not what for: the engine asks, is told what came of it, and draws the conclusions
+//! (`engine/card.rs`).
+
+use crate::Absence;
+use crate::card::exchange::{Answer, Exchange, Step};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use cam_types::Instant;
+use core::time::Duration;
+use gp::scp03::{self, Initialize, ScpError};
+
+/// See the module.
+pub(crate) struct CardDialogue {
+    link: Link,
+    /// What the card was asked last and has not answered.
+    flight: Option<Flight>,
+    handshake: Option<Handshake>,
+    channel: Option<scp03::Session>,
+    /// The command on the line; reused.
+    command: Vec<u8>,
+    /// The plain text of the last answer; reused.
+    data: Vec<u8>,
+    /// Exchanges and channels lost in a row.
+    failures: u32,
+    last_exchange: Instant,
+    /// [`crate::Config::probe`]: the idle poll period.
+    poll: Option<Duration>,
+    /// [`crate::Config::probe_patience`].
+    poll_patience: Duration,
+}
+
+impl CardDialogue {
+    /// SELECT of the CAS applet (`docs/spec/card.md`).
+    const SELECT: [u8; 14] =
+        [0x00, 0xA4, 0x04, 0x00, 0x08, 0xF0, 0x53, 0x54, 0x42, 0x43, 0x41, 0x53, 0x01, 0x00];
+    /// Exchanges or sessions that may be lost in a row, at most.
+    const MAX_FAILURES: u32 = 3;
+    /// A reader without a detect line is tried again after so long.
+    const RETRY: Duration = Duration::from_millis(300);
+    const MAX_RETRY: Duration = Duration::from_secs(20);
+    /// A reader that was lost is tried again after so long.
+    const READER_RETRY: Duration = Duration::from_secs(1);
+    /// Without a detect line a silent card may be a removed one: no exchange waits longer for the
+    /// first character. The longest command takes 325 ms to the card on the slowest line (260
+    /// characters by T=0 at 9,600 bit/s), a block waits 200 ms.
+    const PATIENCE: Duration = Duration::from_millis(600);
+
+    pub(crate) fn new(poll: Option<Duration>, poll_patience: Duration) -> Self {
+        Self {
+            link: Link::Absent { retry: poll.map(|_| Instant::default()) },
+            flight: None,
+            handshake: None,
+            channel: None,
+            command: Vec::with_capacity(264),
+            data: Vec::with_capacity(264),
+            failures: 0,
+            last_exchange: Instant::default(),
+            poll,
+            poll_patience,
+        }
+    }
+
+    /// There is no detect line: the card is polled.
+    pub(crate) const fn polls(&self) -> bool {
+        self.poll.is_some()
+    }
+
+    /// What the card is to be given next.
+    pub(crate) fn next(&self, now: Instant) -> Next {
+        if self.flight.is_some() {
+            return Next::Nothing;
+        }
+        match self.link {
+            Link::Absent { retry: Some(at) } if now >= at => Next::Activate,
+            Link::Absent { .. } | Link::Activating => Next::Nothing,
+            Link::Up(Stage::Select) => Next::Select,
+            Link::Up(Stage::Unusable) if now >= self.another_look() => Next::Select,
+            Link::Up(Stage::Unusable) => Next::Nothing,
+            Link::Up(Stage::Info) => Next::Introduction,
+            Link::Up(Stage::Pair) => Next::Channel,
+            Link::Up(Stage::Unpaired) => Next::Unpaired,
+            Link::Up(Stage::Ready) => Next::Session,
+        }
+    }
+
+    /// When `next` will change by itself, or a sign of life is due.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.link {
+            Link::Absent { retry } => retry,
+            Link::Up(Stage::Unusable) if self.flight.is_none() => Some(self.another_look()),
+            Link::Up(_) if self.flight.is_none() => self.probe_at(),
+            Link::Activating | Link::Up(_) => None,
+        }
+    }
+
+    /// The card is in session and waits for a command.
+    pub(crate) fn is_free(&self) -> bool {
+        self.flight.is_none() && self.link == Link::Up(Stage::Ready)
+    }
+
+    /// The card was idle for so long that it is asked for a sign of life.
+    pub(crate) fn probe_is_due(&self, now: Instant) -> bool {
+        self.probe_at().is_some_and(|at| now >= at)
+    }
+
+    fn probe_at(&self) -> Option<Instant> {
+        self.poll.map(|idle| self.last_exchange.after(idle))
+    }
+
+    /// A card that was not ours is selected once more: it may have been a bad contact.
+    fn another_look(&self) -> Instant {
+        self.last_exchange.after(self.poll.unwrap_or(Self::MAX_RETRY))
+    }
+}
+
+/// The reader, and what keeps failing.
+impl CardDialogue {
+    /// The detect line says that a card is there. `true` if there was none.
+    pub(crate) fn card_came(&mut self) -> bool {
+        let absent = matches!(self.link, Link::Absent { .. });
+        if absent {
+            self.failures = 0;
+        }
+        absent
+    }
+
+    pub(crate) fn is_activating(&self) -> bool {
+        self.link == Link::Activating
+    }
+
+    /// The card is being reset.
+    pub(crate) fn activating(&mut self) {
+        self.close_channel();
+        self.link = Link::Activating;
+    }
+
+    /// The card answered to its reset.
+    pub(crate) fn answered_to_reset(&mut self, now: Instant) {
+        self.last_exchange = now;
+        self.select_anew();
+    }
+
+    /// There is no card. Gives the moment when the reader is tried again, if it is.
+    pub(crate) fn absent(&mut self, now: Instant, why: Absence) -> Option<Instant> {
+        let after = match why {
+            Absence::Removed => {
+                self.failures = 0;
+                self.poll.map(|_| Self::RETRY)
+            }
+            // Without a detect line a mute card and an empty slot look the same.
+            Absence::Mute if self.polls() => {
+                self.failures = 0;
+                Some(Self::RETRY)
+            }
+            Absence::Mute | Absence::Unknown => {
+                self.failures += 1;
+                Some(self.backoff())
+            }
+            Absence::ReaderLost => Some(Self::READER_RETRY),
+        };
+        after.map(|after| now.after(after))
+    }
+
+    /// The card is left alone, until then.
+    pub(crate) fn leave(&mut self, retry: Option<Instant>) {
+        self.close_channel();
+        self.link = Link::Absent { retry };
+    }
+
+    /// Something was lost. Gives the moment until which a card that keeps failing is left alone.
+    pub(crate) fn failed(&mut self, now: Instant) -> Option<Instant> {
+        self.close_channel();
+        self.failures += 1;
+        (self.failures > Self::MAX_FAILURES).then(|| now.after(self.backoff()))
+    }
+
+    fn backoff(&self) -> Duration {
+        let doublings = self.failures.saturating_sub(Self::MAX_FAILURES).min(8);
+        (Self::RETRY * (1 << doublings)).min(Self::MAX_RETRY)
+    }
+}
+
+/// From SELECT to an open session.
+impl CardDialogue {
+    /// The card has introduced itself.
+    pub(crate) fn introduced(&mut self) {
+        if self.is_introducing() {
+            self.link = Link::Up(Stage::Pair);
+        }
+    }
+
+    /// The card has not introduced itself since it was selected.
+    pub(crate) fn is_introducing(&self) -> bool {
+        self.link == Link::Up(Stage::Info)
+    }
+
+    /// It is no card of this system.
+    pub(crate) fn unusable(&mut self) {
+        self.link = Link::Up(Stage::Unusable);
+    }
+
+    /// There is no pairing that opens a channel with it.
+    pub(crate) fn unpaired(&mut self) {
+        self.handshake = None;
+        self.link = Link::Up(Stage::Unpaired);
+    }
+
+    /// A pairing did not open a channel. `true` if it is tried again.
+    pub(crate) fn pairs_again(&mut self) -> bool {
+        self.failures += 1;
+        let again = self.failures <= Self::MAX_FAILURES;
+        if !again {
+            self.failures = 0;
+        }
+        again
+    }
+
+    /// The session is over: begins again with SELECT, once the command on the line has its answer.
+    /// Gives what that was for.
+    pub(crate) fn start_over(&mut self, now: Instant) -> Option<Exchange> {
+        let busy = self.flight.is_some();
+        let lost = self.drop_flight(now);
+        self.flight = busy.then_some(Flight::Forgotten);
+        self.select_anew();
+        lost
+    }
+
+    fn select_anew(&mut self) {
+        self.close_channel();
+        self.link = Link::Up(Stage::Select);
+    }
+
+    fn close_channel(&mut self) {
+        self.channel = None;
+        self.handshake = None;
+    }
+
+    /// A step of the dialogue's own was answered.
+    pub(crate) fn proceed(&mut self, step: Step, answer: Answer) -> Progress {
+        match step {
+            Step::Select => self.selected(answer),
+            Step::Initialize => self.initialized(answer),
+            Step::Authenticate => self.authenticated(answer),
+        }
+    }
+
+    fn selected(&mut self, answer: Answer) -> Progress {
+        match (answer, self.link) {
+            (Ok(_), Link::Up(Stage::Select | Stage::Unusable)) => {
+                self.link = Link::Up(Stage::Info);
+                Progress::On
+            }
+            _ => Progress::Unusable,
+        }
+    }
+
+    fn initialized(&mut self, answer: Answer) -> Progress {
+        let Some(Handshake::Initialize(initialize)) = self.handshake.take() else {
+            return Progress::On;
+        };
+        match answer.and_then(|_| initialize.answer(&self.data)) {
+            Ok(open) => {
+                self.command.clear();
+                self.command.extend_from_slice(open.command());
+                self.handshake = Some(Handshake::Open(Box::new(open)));
+                Progress::Asked(self.launch(Exchange::Step(Step::Authenticate), None))
+            }
+            Err(why) => Progress::Refused(why),
+        }
+    }
+
+    fn authenticated(&mut self, answer: Answer) -> Progress {
+        let Some(Handshake::Open(open)) = self.handshake.take() else { return Progress::On };
+        match answer.and_then(|sw| open.finish(sw)) {
+            Ok(channel) => {
+                self.channel = Some(channel);
+                self.link = Link::Up(Stage::Ready);
+                Progress::Open
+            }
+            Err(why) => Progress::Refused(why),
+        }
+    }
+}
+
+/// Commands and their answers.
+impl CardDialogue {
+    /// SELECT goes out.
+    pub(crate) fn select(&mut self) -> Patience {
+        self.command.clear();
+        self.command.extend_from_slice(&Self::SELECT);
+        let again = self.link == Link::Up(Stage::Unusable);
+        self.launch(Exchange::Step(Step::Select), again.then_some(self.poll_patience))
+    }
+
+    /// The secure channel's first command goes out.
+    pub(crate) fn open(&mut self, initialize: Initialize) -> Patience {
+        self.command.clear();
+        self.command.extend_from_slice(&initialize.command());
+        self.handshake = Some(Handshake::Initialize(initialize));
+        self.link = Link::Up(Stage::Pair);
+        self.launch(Exchange::Step(Step::Initialize), None)
+    }
+
+    /// A command goes out, protected when there is a channel.
+    pub(crate) fn ask(
+        &mut self,
+        exchange: Exchange,
+        ins: u8,
+        parameters: [u8; 2],
+        data: &[u8],
+    ) -> Patience {
+        self.build(ins, parameters, data);
+        self.launch(exchange, None)
+    }
+
+    /// The same without data, as a sign of life.
+    pub(crate) fn probe(&mut self, exchange: Exchange, ins: u8, p2: u8) -> Patience {
+        self.build(ins, [0, p2], &[]);
+        self.launch(exchange, Some(self.poll_patience))
+    }
+
+    fn build(&mut self, ins: u8, [p1, p2]: [u8; 2], data: &[u8]) {
+        let Self { channel, command, .. } = self;
+        let Some(channel) = channel else {
+            command.clear();
+            command.extend([0x80, ins, p1, p2]);
+            if let Some(lc) = u8::try_from(data.len()).ok().filter(|lc| *lc > 0) {
+                command.push(lc);
+                command.extend_from_slice(data);
+            }
+            command.push(0x00);
+            return;
+        };
+        // Every length is checked at its gate, and a session that is over is never used again: what
+        // is left of an error is an empty command, which no card takes.
+        if let Err(why) = channel.wrap(0x80, ins, p1, p2, data, command) {
+            log::error!("command {ins:02X} could not be protected: {why}");
+            command.clear();
+            command.extend([0x80, ins, p1, p2, 0x00]);
+        }
+    }
+
+    /// The command in the buffer goes out.
+    fn launch(&mut self, exchange: Exchange, patience: Patience) -> Patience {
+        if let [cla, ins, p1, p2, ..] = self.command.as_slice() {
+            log::trace!("> {cla:02X} {ins:02X} {p1:02X} {p2:02X}, {} octets", self.command.len());
+        }
+        self.flight = Some(Flight::Asked(exchange));
+        patience.or(self.poll.map(|_| Self::PATIENCE))
+    }
+
+    /// The command on the line.
+    pub(crate) fn command(&self) -> &[u8] {
+        &self.command
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.flight.is_some()
+    }
+
+    /// The exchange on the line will get no answer. Gives what it was for.
+    pub(crate) fn drop_flight(&mut self, now: Instant) -> Option<Exchange> {
+        let flight = self.flight.take()?;
+        self.last_exchange = now;
+        match flight {
+            Flight::Asked(exchange) => Some(exchange),
+            Flight::Forgotten => None,
+        }
+    }
+
+    /// The card's answer to the command on the line: its data is in [`CardDialogue::data`]. One
+    /// that comes too late is for nobody.
+    pub(crate) fn answered(&mut self, now: Instant, response: &[u8]) -> Option<(Exchange, Answer)> {
+        let exchange = self.drop_flight(now)?;
+        let answer = self.unwrap(response);
+        log::trace!("< {answer:04X?}");
+        if answer.is_ok() && (self.channel.is_some() || self.link == Link::Up(Stage::Unpaired)) {
+            self.failures = 0;
+        }
+        Some((exchange, answer))
+    }
+
+    fn unwrap(&mut self, response: &[u8]) -> Answer {
+        if let Some(channel) = &mut self.channel {
+            return channel.unwrap(response, &mut self.data);
+        }
+        let (data, sw) = response.split_last_chunk::<2>().ok_or(ScpError::Malformed("response"))?;
+        self.data.clear();
+        self.data.extend_from_slice(data);
+        match u16::from_be_bytes(*sw) {
+            0x9000 => Ok(0x9000),
+            sw => Err(ScpError::Refused(sw)),
+        }
+    }
+
+    /// The answer shows that the session is lost.
+    pub(crate) fn is_lost_by(&self, answer: Answer) -> bool {
+        match answer {
+            Ok(_) => false,
+            // Bare status words: no session, or none of the applet that was selected.
+            Err(ScpError::Refused(sw)) => {
+                self.channel.is_some() && matches!(sw, 0x6982 | 0x6988 | 0x6D00 | 0x6E00)
+            }
+            Err(_) => true,
+        }
+    }
+
+    /// The data of the last answer.
+    pub(crate) fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// The same, if this answer says that all is well.
+    pub(crate) fn told(&self, answer: Answer) -> Option<&[u8]> {
+        (answer == Ok(0x9000)).then_some(&self.data)
+    }
+}
+
+/// What the card is to be given next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Next {
+    /// Nothing: it is busy, or it is not time yet.
+    Nothing,
+    Activate,
+    Select,
+    /// CAS INFO: the card introduces itself.
+    Introduction,
+    /// The secure channel, by the pairing with this card.
+    Channel,
+    /// What a card takes that is not paired with this box.
+    Unpaired,
+    /// Whatever waits for a card in session.
+    Session,
+}
+
+/// What a step of the dialogue's own came to.
+pub(crate) enum Progress {
+    /// It goes on by itself.
+    On,
+    /// Another command of its own is on the line.
+    Asked(Patience),
+    /// The card does not have the application.
+    Unusable,
+    /// The secure channel is open.
+    Open,
+    /// The pairing does not open a channel.
+    Refused(ScpError),
+}
+
+/// How long a command's answer may take to begin; `None`: as long as the line allows.
+pub(crate) type Patience = Option<Duration>;
+
+/// Where the card is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Link {
+    /// No card; try again then.
+    Absent { retry: Option<Instant> },
+    /// `ActivateCard` is out.
+    Activating,
+    /// It takes commands.
+    Up(Stage),
+}
+
+/// How far the dialogue has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    Select,
+    Info,
+    Pair,
+    Unpaired,
+    /// Not a card of this system.
+    Unusable,
+    Ready,
+}
+
+/// A channel that is being opened.
+enum Handshake {
+    Initialize(Initialize),
+    Open(Box<scp03::Open>),
+}
+
+/// What is on the line.
+enum Flight {
+    Asked(Exchange),
+    /// Its session ended while it was on the line: the answer is for nobody.
+    Forgotten,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the descrambler is handed, and what it made of it: the ladder's keys and control words.
+
+use crate::engine::Engine;
+use crate::{ControlWords, Handover, ScramblingMode, SessionId};
+use cam_types::{Instant, Parity, Pid};
+
+impl Engine {
+    pub(crate) fn control_words(&self, session: SessionId, pid: Pid) -> Option<ControlWords<'_>> {
+        let session = self.sessions.find(session)?;
+        let stream = session.stream(pid)?;
+        let keys = stream.keys()?;
+        Some(ControlWords {
+            session: session.id,
+            source: session.source,
+            ecm_pid: stream.plan.ecm_pid,
+            es_pids: &stream.plan.es_pids,
+            mode: ScramblingMode::of(session.programme().signalled, keys.words),
+            even: &keys.even,
+            odd: &keys.odd,
+            crypto_period: keys.crypto_period,
+            parity: Parity::of_crypto_period(keys.crypto_period),
+            cci: keys.cci,
+            preview: keys.preview,
+        })
+    }
+
+    /// Without the ladder's keys no words open.
+    pub(crate) fn ladder_handed(&mut self, now: Instant, handover: Handover) {
+        self.pairings.ladder_handed(handover);
+        for session in self.sessions.iter_mut() {
+            let id = session.id;
+            for stream in session.streams_mut() {
+                stream.ladder_handed(now, id, handover, &mut self.out);
+            }
+        }
+    }
+
+    /// Under a ladder without its keys words open nothing, whatever is said of them.
+    pub(crate) fn words_handed(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        ecm_pid: Pid,
+        handover: Handover,
+    ) {
+        let Some(session) = self.sessions.find_mut(session) else { return };
+        let refused = self.pairings.ladder_is_refused();
+        let handover = if refused { Handover::Refused } else { handover };
+        let streams = session.streams_mut().iter_mut();
+        streams
+            .filter(|stream| stream.plan.ecm_pid == ecm_pid)
+            .for_each(|stream| stream.words_handed(now, handover));
+    }
+
+    /// This ECM is repeated on air: where its words were refused, they are handed over again.
+    pub(crate) fn hand_over_again(&mut self, now: Instant, source: u8, section: &[u8]) {
+        for session in self.sessions.iter_mut().filter(|session| session.source == source) {
+            let id = session.id;
+            let streams = session.streams_mut().iter_mut();
+            streams
+                .filter(|stream| stream.refused_long_ago(now) && stream.stands(section))
+                .for_each(|stream| stream.hand_over(id, &mut self.out));
+        }
+    }
+
+    /// Wipes the keys of all sessions. What they were asked stays, to be asked again.
+    pub(crate) fn wipe_all(&mut self) {
+        let Self { sessions, out, stats, .. } = self;
+        sessions.iter_mut().for_each(|session| session.forget_card(out, stats));
+    }
+}

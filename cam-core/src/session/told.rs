@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the card said of an authentic ECM: its word, its keys and what it offers.
+
+use crate::{Offer, OfferId, OfferKind, SessionId};
+use cam_types::CasTime;
+use ecm_emm::card::{self, AccessStatus, EcmAnswer};
+use ecm_emm::ecm::{EcmHeader, EcmKind};
+use zeroize::Zeroize;
+
+/// What the card said of an authentic ECM.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Word {
+    pub(crate) status: AccessStatus,
+    pub(crate) cci: u8,
+    pub(crate) rating: u8,
+    pub(crate) pin_needed: bool,
+    /// When the right ends that opened it.
+    pub(crate) expires: Option<CasTime>,
+}
+
+impl Word {
+    pub(crate) const NONE: Self =
+        Self { status: AccessStatus::PENDING, cci: 0, rating: 0, pin_needed: false, expires: None };
+}
+
+/// What the card said of an authentic ECM, for every stream that has it.
+pub(crate) struct Told {
+    pub(crate) word: Word,
+    pub(crate) keys: Option<Keys>,
+    /// For whom it is, each session fills in.
+    pub(crate) offer: Option<Offer>,
+    /// The status word that it came with.
+    pub(crate) sw: u16,
+    /// Of the ECM.
+    pub(crate) crypto_period: u32,
+}
+
+impl Told {
+    pub(crate) fn new(header: &EcmHeader, answer: &EcmAnswer, sw: u16) -> Self {
+        let pin_needed = flag(answer, EcmAnswer::PIN_NEEDED);
+        let keys = answer.ecw.map(|(even, odd)| Keys {
+            even,
+            odd,
+            words: header.kind,
+            crypto_period: header.cp_number,
+            cci: answer.cci.0,
+            preview: answer.status == AccessStatus::PREVIEW,
+        });
+        let word = Word {
+            status: answer.status,
+            cci: answer.cci.0,
+            rating: answer.rating.0,
+            pin_needed,
+            expires: answer.opened_by.map(|right| right.end),
+        };
+        let offer = answer.offer.as_ref().map(|terms| offer_of(answer, terms));
+        Self { word, keys, offer, sw, crypto_period: header.cp_number }
+    }
+}
+
+/// The control words of an answer, still encrypted for the ladder.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    pub(crate) even: [u8; 16],
+    pub(crate) odd: [u8; 16],
+    pub(crate) crypto_period: u32,
+    pub(crate) cci: u8,
+    pub(crate) preview: bool,
+    /// How long the control words are.
+    pub(crate) words: EcmKind,
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.even.zeroize();
+        self.odd.zeroize();
+    }
+}
+
+/// What the card offers, for any session.
+fn offer_of(answer: &EcmAnswer, terms: &card::Offer) -> Offer {
+    let kind = if terms.kind == card::Offer::PPT { OfferKind::Slice } else { OfferKind::Event };
+    let nobody = SessionId(0);
+    Offer {
+        id: OfferId::new(terms.event.value(), nobody, kind),
+        session: nobody,
+        kind,
+        event: Some(terms.event),
+        price: Some(terms.price),
+        start: terms.start,
+        end: terms.end,
+        preview_s: terms.preview_s,
+        slice_s: terms.slice_s,
+        owned: flag(answer, EcmAnswer::OWNED),
+        pin_needed: flag(answer, EcmAnswer::PIN_NEEDED),
+    }
+}
+
+fn flag(answer: &EcmAnswer, flag: u8) -> bool {
+    answer.flags & flag != 0
+}
