@@ -81,6 +81,7 @@ pub mod card;
 pub mod cat;
 pub mod descriptor;
 pub mod ecm;
+mod element;
 pub mod emm;
 mod error;
 pub mod keys;
