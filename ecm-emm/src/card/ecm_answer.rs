@@ -2,7 +2,7 @@
 //! The card's answer to an ECM: verdict, words for the box's key ladder, what can be bought.
 //!
 //! Normative references:
-//!  - `docs/spec/card.md`, 3.1
+//!  - `docs/spec/card.md`, 3 (elements) and 3.1
 
 use super::status::AccessStatus;
 use crate::ecm::{Cci, Rating};
