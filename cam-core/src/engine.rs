@@ -326,9 +326,12 @@ impl Engine {
         })
     }
 
-    /// Without the ladder's keys no words open.
+    /// Without the ladder's keys no words open: those on their way count as refused.
     fn ladder_handed(&mut self, now: Instant, handover: Handover) {
         self.ladder = Some(handover);
+        if handover == Handover::Refused {
+            self.out.withdraw_words();
+        }
         for session in self.sessions.iter_mut() {
             let id = session.id;
             for stream in session.streams.iter_mut().filter(|stream| stream.keys.is_some()) {
