@@ -16,6 +16,7 @@
 //! card that does not know ENVELOPE answers so, and that status word is the response.
 mod doors;
 mod procedure;
+mod tpdu;
 
 pub use doors::{Input, Output, T0Error, T0Policy};
 
@@ -28,6 +29,7 @@ use core::mem;
 use core::ops::Range;
 use core::time::Duration;
 use procedure::Procedure;
+use tpdu::{Kind, Tpdu, p3_octet};
 use zeroize::Zeroize;
 
 /// Silence in etu after which a status word is believed to be the end.
@@ -85,32 +87,6 @@ enum State {
     Sw2(u8),
     /// The status word has come; nothing may follow.
     Ending(StatusWord),
-}
-
-/// One command header and what goes with it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tpdu {
-    header: [u8; 5],
-    /// Octets of command data sent and in all.
-    sent: usize,
-    outgoing: usize,
-    /// Octets of response data received and in all.
-    got: usize,
-    incoming: usize,
-    kind: Kind,
-    /// Sent a second time with the length of 6Cxx.
-    corrected: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Kind {
-    /// The command itself.
-    #[default]
-    Command,
-    /// A part of a command that is too long for one.
-    Envelope,
-    /// Asks for the answer.
-    GetResponse,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -501,9 +477,4 @@ enum Next {
     Correct(usize),
     /// Nothing: the exchange is over.
     Over,
-}
-
-/// A length as P3, in which `00` stands for 256.
-fn p3_octet(length: usize) -> u8 {
-    u8::try_from(length).unwrap_or(0)
 }
