@@ -3,6 +3,7 @@
 use super::super::frame::Header;
 use super::*;
 use hex_literal::hex;
+use iso7816::etu::LineParams;
 use proptest::prelude::*;
 
 #[derive(Debug, PartialEq)]
