@@ -185,8 +185,8 @@ proptest! {
         prop_assert!(EcmAnswer::parse(&out[..out.len() - 1]).is_err());
     }
 
-    /// A newer card says more behind its two octets, whatever it is: an older box passes over it. Of
-    /// a list that ends inside an element nothing is taken.
+    /// A newer card says more behind its two octets, whatever it is: an older box passes over it.
+    /// Of a list that ends inside an element nothing is taken.
     #[test]
     fn unknown_elements_of_an_emm_answer_are_passed_over(
         outcome in any::<u8>(), detail in any::<u8>(),
