@@ -14,18 +14,21 @@
 //! than 256 octets of answer are fetched by GET RESPONSE. A longer command goes out in parts, as
 //! the data of ENVELOPE commands; Lc tells the card where it ends, so no empty ENVELOPE follows. A
 //! card that does not know ENVELOPE answers so, and that status word is the response.
-mod doors;
+mod error;
+mod policy;
 mod procedure;
 mod tpdu;
 
-pub use doors::{Input, Output, T0Error, T0Policy};
+pub use crate::doors::Input;
+pub use error::T0Error;
+pub use policy::T0Policy;
 
 use crate::apdu::{ApduError, Lengths, StatusWord};
+use crate::doors::{self, Out};
 use crate::etu::LineParams;
 use alloc::vec::Vec;
 use cam_types::Instant;
 use core::fmt;
-use core::mem;
 use core::ops::Range;
 use core::time::Duration;
 use procedure::Procedure;
@@ -44,6 +47,9 @@ const ENVELOPE: u8 = 0xC2;
 const MAX_DATA: usize = 255;
 /// Octets of answer that one TPDU brings.
 const MAX_ANSWER: usize = 256;
+
+/// What the machine wants done.
+pub type Output<'a> = doors::Output<'a, T0Error>;
 
 /// The T=0 state machine. It owns no port and no clock: octets and time come in through
 /// `handle_input`, and everything it wants done comes out of `poll_output`.
@@ -69,7 +75,7 @@ pub struct T0 {
     tx: [u8; 5 + MAX_DATA],
     tx_len: usize,
     deadline: Option<Instant>,
-    out: Out,
+    out: Out<T0Error>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,14 +93,6 @@ enum State {
     Sw2(u8),
     /// The status word has come; nothing may follow.
     Ending(StatusWord),
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Out {
-    Nothing,
-    Transmit,
-    Response,
-    Failed(T0Error),
 }
 
 impl T0 {
@@ -138,7 +136,7 @@ impl T0 {
     }
 
     /// Whether TPDUs pass whole, to a reader that deals with procedure bytes and waiting times.
-    /// Every [`Output::Transmit`] is then a TPDU and is answered by [`Input::Message`].
+    /// Every [`Output::Transmit`] is then a TPDU and is answered by [`T0::message`].
     pub const fn exchange_whole(&mut self, whole: bool) {
         self.whole = whole;
     }
@@ -173,7 +171,6 @@ impl T0 {
             },
             Input::Command(_) => {}
             Input::Received(octets) => self.receive(now, octets),
-            Input::Message(octets) => self.message(now, octets),
             Input::Damaged if self.state == State::Idle => self.fail(T0Error::Leftover),
             Input::Damaged => self.fail(T0Error::Damaged),
             Input::Timeout if self.deadline.is_some_and(|deadline| now >= deadline) => {
@@ -193,12 +190,8 @@ impl T0 {
 
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Output<'_> {
-        match mem::replace(&mut self.out, Out::Nothing) {
-            Out::Nothing => Output::Wait(self.deadline),
-            Out::Transmit => Output::Transmit(self.tx.get(..self.tx_len).unwrap_or(&[])),
-            Out::Response => Output::Response(&self.response),
-            Out::Failed(why) => Output::Failed(why),
-        }
+        let tx = self.tx.get(..self.tx_len).unwrap_or(&[]);
+        self.out.take(tx, &self.response, self.deadline)
     }
 
     fn start(&mut self, now: Instant, apdu: &[u8], lengths: Lengths) {
@@ -287,8 +280,8 @@ impl T0 {
         }
     }
 
-    /// The answer to the TPDU that the reader has.
-    fn message(&mut self, now: Instant, octets: &[u8]) {
+    /// An input: the answer to the TPDU that went out whole, data and status word.
+    pub fn message(&mut self, now: Instant, octets: &[u8]) {
         let Some((data, sw)) = octets.split_last_chunk() else {
             return self.fail(T0Error::Silent);
         };
@@ -444,7 +437,7 @@ impl T0 {
         self.finish(Out::Failed(why));
     }
 
-    fn finish(&mut self, out: Out) {
+    fn finish(&mut self, out: Out<T0Error>) {
         self.command.zeroize();
         self.tx.zeroize();
         self.state = State::Idle;
