@@ -4,8 +4,9 @@
 //! [`Engine`] is a machine with two doors and no port, clock or thread: sections, the card's
 //! answers and time come in through [`Engine::handle_input`] and the calls of the API, and
 //! everything that it wants done comes out of [`Engine::poll_output`]. The driver's promise: *one
-//! input or call, then `poll_output` until it says [`Output::Wait`].* `stb-shim` drives it on a
-//! box, with a reader, a storage and a descrambler; a test drives it by hand.
+//! input or call, then `poll_output` until it says [`Output::Wait`].* What comes in between, from
+//! another thread or as the result of an output, is taken as well. `stb-shim` drives it on a box,
+//! with a reader, a storage and a descrambler; a test drives it by hand.
 //!
 //! - A session is one programme that is watched or recorded: [`Engine::session_open`] takes its
 //!   PMT, [`Engine::ca_pmt`] the objects of a middleware that speaks EN 50221. [`Engine::filters`]

@@ -64,7 +64,11 @@ impl Outbox {
         }
     }
 
+    /// There is one command buffer: a command that still waits in it is overwritten by the next.
     pub(crate) fn push(&mut self, todo: Todo) {
+        if matches!(todo, Todo::Command { .. }) {
+            self.queue.retain(|todo| !matches!(todo, Todo::Command { .. }));
+        }
         self.queue.push_back(todo);
     }
 
@@ -113,6 +117,11 @@ impl Outbox {
     /// Keeps the row while the driver reads it.
     pub(crate) fn hand_over(&mut self, row: Row) -> &Row {
         self.row.insert(row)
+    }
+
+    /// Forgets control words that have not been taken.
+    pub(crate) fn withdraw_words(&mut self) {
+        self.queue.retain(|todo| !matches!(todo, Todo::Set { .. }));
     }
 
     /// Forgets a command or activation that has not been taken: the card has gone.

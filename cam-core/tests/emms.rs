@@ -202,6 +202,28 @@ fn a_key_brings_the_picture() {
     assert!(rig.has_words(news));
 }
 
+/// A newer card says more in its answers, and is understood; what it says is not taken in part.
+#[test]
+fn elements_of_a_newer_card_are_passed_over() {
+    for (elements, understood) in [
+        (&[0x55, 0x02, 0xAA, 0xBB, 0x55, 0x00][..], true),
+        (&[0x55, 0x02, 0xAA][..], false),
+        (&[0x55][..], false),
+    ] {
+        let mut rig = ready();
+        rig.card.elements = elements;
+        let news = rig.open(&air::news());
+        rig.section(air::NEWS_ECM, &air::news_ecm(4));
+        rig.run(500);
+        assert_eq!(rig.has_words(news), understood, "ECM with {elements:02X?}");
+        rig.section(air::EMM, &air::emm(1, &[air::grant(5)]));
+        rig.run(500);
+        let stats = rig.engine.stats();
+        let (applied, refused) = (stats.emm_applied[UNIQUE], stats.emm_refused[UNIQUE]);
+        assert_eq!((applied, refused), if understood { (1, 0) } else { (0, 1) }, "{elements:02X?}");
+    }
+}
+
 #[test]
 fn malformed_emms_are_counted() {
     let mut rig = ready();

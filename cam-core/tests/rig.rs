@@ -244,13 +244,14 @@ impl Rig {
 
     pub(crate) fn drain(&mut self) {
         for _ in 0..10_000 {
+            // As `stb-shim` does it: what came of an output is said before the next is asked for.
+            if let Some(handed) = self.handed.pop() {
+                self.engine.handle_input(self.now, handed);
+            }
             match self.engine.poll_output() {
                 Output::Wait(at) => {
                     self.wait = at;
-                    if self.handed.is_empty() {
-                        return;
-                    }
-                    self.engine.handle_input(self.now, self.handed.remove(0));
+                    return;
                 }
                 Output::ActivateCard => {
                     self.activations += 1;

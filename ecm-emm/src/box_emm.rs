@@ -7,6 +7,7 @@
 //!  - `docs/spec/emm.md`, section on messages to the box
 //!  - ETSI TS 103 162 (key ladder that EK2 and EK1 load)
 
+use crate::element;
 use crate::emm::MAX_EMM;
 use crate::error::{EncodeError, OpenError};
 use crate::keys::{KeyContext, Role};
@@ -251,9 +252,8 @@ fn parse_commands(plain: &[u8]) -> Result<Vec<BoxCommand>, DecodeError> {
     let mut commands = Vec::new();
     let mut r = Reader::new(plain);
     while !r.is_empty() {
-        let tag = r.u8("command tag")?;
-        let len = r.u8("command length")?;
-        commands.push(BoxCommand::parse(tag, r.bytes(len.into(), "command value")?)?);
+        let (tag, value) = element::read(&mut r, "command")?;
+        commands.push(BoxCommand::parse(tag, value)?);
     }
     if commands.is_empty() { Err(DecodeError::Missing("command")) } else { Ok(commands) }
 }

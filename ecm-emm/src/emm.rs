@@ -29,6 +29,7 @@ pub use sender::Signing;
 pub use signature::{PublicKey, SIGNATURE_DOMAIN, Signature, SignatureError};
 pub use window::{Window, WindowCheck};
 
+use crate::element;
 use crate::error::{EncodeError, OpenError};
 use crate::keys::{KeyContext, Role};
 use crate::section::CaSection;
@@ -213,9 +214,7 @@ impl EmmBody {
         let mut r = Reader::new(plain);
         while !r.is_empty() {
             let signed = plain.get(..plain.len() - r.remaining()).unwrap_or_default();
-            let tag = r.u8("command tag")?;
-            let len = r.u8("command length")?;
-            let value = r.bytes(len.into(), "command value")?;
+            let (tag, value) = element::read(&mut r, "command")?;
             if tag == Signature::TAG {
                 let signature = Signature::parse(aad, signed, value)?;
                 r.finish("signature")?;

@@ -14,8 +14,9 @@
 //!
 //! A type that was parsed tells that its octets were well-formed and in range. Who sent it, only
 //! the holder of the key can say: [`ecm::Ecm::open`], [`emm::Emm::open`]. What parses emits back to
-//! the same octets, a tested property of every message; trailing octets are refused, and an error
-//! names the field and what would be right.
+//! the same octets, a tested property of every message; trailing octets are refused, but for the
+//! elements that a newer card adds to its answers, and an error names the field and what would be
+//! right.
 //!
 //! # An ECM, from the head-end to the card
 //!
@@ -81,6 +82,7 @@ pub mod card;
 pub mod cat;
 pub mod descriptor;
 pub mod ecm;
+mod element;
 pub mod emm;
 mod error;
 pub mod keys;

@@ -185,6 +185,28 @@ proptest! {
         prop_assert!(EcmAnswer::parse(&out[..out.len() - 1]).is_err());
     }
 
+    /// A newer card says more behind its two octets, whatever it is: an older box passes over it.
+    /// Of a list that ends inside an element nothing is taken.
+    #[test]
+    fn unknown_elements_of_an_emm_answer_are_passed_over(
+        outcome in any::<u8>(), detail in any::<u8>(),
+        elements in prop::collection::vec((any::<u8>(), octets(0..60)), 0..4),
+    ) {
+        let result = EmmResult::new(EmmOutcome(outcome), EmmDetail(detail));
+        let mut out = Vec::new();
+        result.emit(&mut out);
+        let mut whole = vec![out.len()];
+        for (tag, value) in elements {
+            out.extend([tag, value.len() as u8]);
+            out.extend(value);
+            whole.push(out.len());
+        }
+        for len in 0..=out.len() {
+            let expected = whole.contains(&len).then_some(result);
+            prop_assert_eq!(EmmResult::parse(&out[..len]).ok(), expected, "{} octets", len);
+        }
+    }
+
     #[test]
     fn noise_never_panics(noise in octets(0..260)) {
         let _ = EcmAnswer::parse(&noise);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #![no_main]
-//! Sections, descriptors and messages of the broadcast: what is malformed is refused, never a
-//! panic.
+//! Sections, descriptors and messages of the broadcast, and what a card answers to them: what is
+//! malformed is refused, never a panic.
 use ecm_emm::box_emm::BoxEmm;
 use ecm_emm::ca_pmt::CaPmt;
+use ecm_emm::card::{CardInfo, EcmAnswer, EmmResult};
 use ecm_emm::cat::Cat;
 use ecm_emm::ecm::Ecm;
 use ecm_emm::emm::Emm;
@@ -20,6 +21,9 @@ fuzz_target!(|octets: &[u8]| {
     let _ = Ecm::parse(octets);
     let _ = Emm::parse(octets);
     let _ = BoxEmm::parse(octets);
+    let _ = EcmAnswer::parse(octets);
+    let _ = EmmResult::parse(octets);
+    let _ = CardInfo::parse(octets);
     let _ = ReportHeader::parse(octets);
     let _ = Report::count_sealed(octets);
 });

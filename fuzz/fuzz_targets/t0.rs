@@ -21,7 +21,7 @@ impl Machine for Fuzzed {
 
     fn received(&mut self, now: Instant, octets: &[u8]) {
         self.0.handle_input(now, Input::Received(octets));
-        self.0.handle_input(now, Input::Message(octets));
+        self.0.message(now, octets);
     }
 
     fn damaged(&mut self, now: Instant) {

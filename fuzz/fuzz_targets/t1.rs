@@ -32,10 +32,10 @@ impl Machine for Fuzzed {
     }
 
     fn poll(&mut self) -> Polled {
+        assert!(self.0.announced().is_none_or(|ifsd| ifsd >= 1));
         match self.0.poll_output() {
             Output::Transmit(block) => assert!(block.len() <= 259),
             Output::Response(response) => assert!(response.len() <= 600),
-            Output::Announced { ifsd } => assert!(ifsd >= 1),
             Output::Failed(_) => {}
             Output::Wait(deadline) => return Polled::Wait(deadline),
         }
@@ -49,7 +49,7 @@ fuzz_target!(|octets: &[u8]| {
     let edc = if flags & 1 != 0 { Edc::Crc } else { Edc::Lrc };
     machine.reset(LineParams::initial(USUAL_CLOCK_HZ), T1Params { edc, ..T1Params::default() });
     if flags & 2 != 0 {
-        machine.handle_input(Instant::from_micros(1), Input::Announce);
+        machine.announce(Instant::from_micros(1));
     }
     play(&mut Fuzzed(machine), octets);
 });

@@ -63,7 +63,6 @@
 //!         },
 //!         Output::Response(response) => break response.to_vec(),
 //!         Output::Failed(why) => panic!("{why}"),
-//!         Output::Announced { .. } => {}
 //!     }
 //! };
 //! assert_eq!(response, [0x90, 0x00]);
@@ -81,6 +80,7 @@ extern crate alloc;
 
 pub mod apdu;
 pub mod atr;
+pub mod doors;
 pub mod emv;
 pub mod etu;
 pub mod line;

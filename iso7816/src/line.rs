@@ -19,6 +19,7 @@ pub use types::{Cause, Gone, Input, Level, LineError, Output, Policy, Reset};
 
 use crate::apdu::ApduError;
 use crate::atr::Atr;
+use crate::doors;
 use crate::emv::Profile;
 use crate::etu::{Convention, LineParams};
 use crate::t0::{T0, T0Policy};
@@ -172,7 +173,7 @@ impl CardLine {
             Input::Damaged => match self.state {
                 State::Down => {}
                 State::Starting(_) => self.damaged_at_start(),
-                _ => self.hear_damage(now),
+                _ => self.tell(now, doors::Input::Damaged),
             },
             Input::Answered { atr, level, settled } => {
                 self.answered_whole(now, atr, level, settled);
@@ -268,7 +269,7 @@ impl CardLine {
                 exchange.heard = true;
             }
             if !matches!(self.state, State::Down) {
-                self.hear(now, logical);
+                self.tell(now, doors::Input::Received(logical));
             }
             self.pump(now);
             if self.queue.resets() {

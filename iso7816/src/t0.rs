@@ -14,12 +14,17 @@
 //! than 256 octets of answer are fetched by GET RESPONSE. A longer command goes out in parts, as
 //! the data of ENVELOPE commands; Lc tells the card where it ends, so no empty ENVELOPE follows. A
 //! card that does not know ENVELOPE answers so, and that status word is the response.
-mod doors;
+mod error;
+mod policy;
 mod procedure;
+mod tpdu;
 
-pub use doors::{Input, Output, T0Error, T0Policy};
+pub use crate::doors::Input;
+pub use error::T0Error;
+pub use policy::T0Policy;
 
 use crate::apdu::{ApduError, Lengths, StatusWord};
+use crate::doors::{self, Out};
 use crate::etu::{LineParams, USUAL_CLOCK_HZ};
 use alloc::vec::Vec;
 use cam_types::Instant;
@@ -27,10 +32,10 @@ use cam_types::interindustry::{
     INS_CHANGE_REFERENCE_DATA, INS_ENVELOPE, INS_GET_RESPONSE, INS_VERIFY,
 };
 use core::fmt;
-use core::mem;
 use core::ops::Range;
 use core::time::Duration;
 use procedure::Procedure;
+use tpdu::{Kind, Tpdu, p3_octet};
 use zeroize::Zeroize;
 
 /// Silence in etu after which a status word is believed to be the end.
@@ -42,6 +47,9 @@ const NEVER_AGAIN: [u8; 2] = [INS_VERIFY, INS_CHANGE_REFERENCE_DATA];
 const MAX_DATA: usize = 255;
 /// Octets of answer that one TPDU brings.
 const MAX_ANSWER: usize = 256;
+
+/// What the machine wants done.
+pub type Output<'a> = doors::Output<'a, T0Error>;
 
 /// The T=0 state machine. It owns no port and no clock: octets and time come in through
 /// `handle_input`, and everything it wants done comes out of `poll_output`.
@@ -67,7 +75,7 @@ pub struct T0 {
     tx: [u8; 5 + MAX_DATA],
     tx_len: usize,
     deadline: Option<Instant>,
-    out: Out,
+    out: Out<T0Error>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,40 +93,6 @@ enum State {
     Sw2(u8),
     /// The status word has come; nothing may follow.
     Ending(StatusWord),
-}
-
-/// One command header and what goes with it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tpdu {
-    header: [u8; 5],
-    /// Octets of command data sent and in all.
-    sent: usize,
-    outgoing: usize,
-    /// Octets of response data received and in all.
-    got: usize,
-    incoming: usize,
-    kind: Kind,
-    /// Sent a second time with the length of 6Cxx.
-    corrected: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Kind {
-    /// The command itself.
-    #[default]
-    Command,
-    /// A part of a command that is too long for one.
-    Envelope,
-    /// Asks for the answer.
-    GetResponse,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Out {
-    Nothing,
-    Transmit,
-    Response,
-    Failed(T0Error),
 }
 
 impl T0 {
@@ -162,7 +136,7 @@ impl T0 {
     }
 
     /// Whether TPDUs pass whole, to a reader that deals with procedure bytes and waiting times.
-    /// Every [`Output::Transmit`] is then a TPDU and is answered by [`Input::Message`].
+    /// Every [`Output::Transmit`] is then a TPDU and is answered by [`T0::message`].
     pub const fn exchange_whole(&mut self, whole: bool) {
         self.whole = whole;
     }
@@ -197,7 +171,6 @@ impl T0 {
             },
             Input::Command(_) => {}
             Input::Received(octets) => self.receive(now, octets),
-            Input::Message(octets) => self.message(now, octets),
             Input::Damaged if self.state == State::Idle => self.fail(T0Error::Leftover),
             Input::Damaged => self.fail(T0Error::Damaged),
             Input::Timeout if self.deadline.is_some_and(|deadline| now >= deadline) => {
@@ -217,12 +190,8 @@ impl T0 {
 
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Output<'_> {
-        match mem::replace(&mut self.out, Out::Nothing) {
-            Out::Nothing => Output::Wait(self.deadline),
-            Out::Transmit => Output::Transmit(self.tx.get(..self.tx_len).unwrap_or(&[])),
-            Out::Response => Output::Response(&self.response),
-            Out::Failed(why) => Output::Failed(why),
-        }
+        let tx = self.tx.get(..self.tx_len).unwrap_or(&[]);
+        self.out.take(tx, &self.response, self.deadline)
     }
 
     fn start(&mut self, now: Instant, apdu: &[u8], lengths: Lengths) {
@@ -311,8 +280,8 @@ impl T0 {
         }
     }
 
-    /// The answer to the TPDU that the reader has.
-    fn message(&mut self, now: Instant, octets: &[u8]) {
+    /// An input: the answer to the TPDU that went out whole, data and status word.
+    pub fn message(&mut self, now: Instant, octets: &[u8]) {
         let Some((data, sw)) = octets.split_last_chunk() else {
             return self.fail(T0Error::Silent);
         };
@@ -468,7 +437,7 @@ impl T0 {
         self.finish(Out::Failed(why));
     }
 
-    fn finish(&mut self, out: Out) {
+    fn finish(&mut self, out: Out<T0Error>) {
         self.command.zeroize();
         self.tx.zeroize();
         self.state = State::Idle;
@@ -501,9 +470,4 @@ enum Next {
     Correct(usize),
     /// Nothing: the exchange is over.
     Over,
-}
-
-/// A length as P3, in which `00` stands for 256.
-fn p3_octet(length: usize) -> u8 {
-    u8::try_from(length).unwrap_or(0)
 }

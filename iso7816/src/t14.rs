@@ -8,12 +8,14 @@
 //! checksum.
 //!
 //! Heads up: nothing in the frame asks for a repetition, so whatever is wrong fails the exchange.
+pub use crate::doors::Input;
+
 use crate::apdu::ApduError;
+use crate::doors::{self, Out};
 use crate::etu::{LineParams, USUAL_CLOCK_HZ};
 use alloc::vec::Vec;
 use cam_types::Instant;
 use core::fmt;
-use core::mem;
 use core::time::Duration;
 use zeroize::Zeroize;
 
@@ -39,38 +41,13 @@ pub struct T14 {
     tx_len: usize,
     response: Vec<u8>,
     deadline: Option<Instant>,
-    out: Out,
+    out: Out<T14Error>,
 }
 
-/// What the machine is told.
-#[derive(Clone, Copy)]
-pub enum Input<'a> {
-    /// Send this command: CLA INS P1 P2 Lc and Lc octets. Ignored while another is going on.
-    Command(&'a [u8]),
-    /// The card sent these octets, in any split.
-    Received(&'a [u8]),
-    /// One of the octets that follow has a parity error.
-    Damaged,
-    /// The instant in the last [`Output::Wait`] has passed.
-    Timeout,
-}
+/// What the machine wants done. A response is eight octets and data.
+pub type Output<'a> = doors::Output<'a, T14Error>;
 
-/// What the machine wants done.
-#[derive(Clone, Copy)]
-#[must_use]
-pub enum Output<'a> {
-    /// Send these octets.
-    Transmit(&'a [u8]),
-    /// The exchange is over: eight octets and data.
-    Response(&'a [u8]),
-    /// The exchange has failed, or the card spoke when it should not. Unless the command was
-    /// refused, the card needs a reset.
-    Failed(T14Error),
-    /// Nothing to do before this instant, or before more input.
-    Wait(Option<Instant>),
-}
-
-/// Why an exchange failed.
+/// Why an exchange failed. Unless the command was refused, the card needs a reset.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum T14Error {
@@ -104,14 +81,6 @@ enum State {
     Receiving,
     /// It has come whole; nothing may follow.
     Ending,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Out {
-    Nothing,
-    Transmit,
-    Response,
-    Failed(T14Error),
 }
 
 impl T14 {
@@ -165,7 +134,7 @@ impl T14 {
         &self.response
     }
 
-    /// Takes one input. Poll until `Wait` afterwards.
+    /// Takes one input; a command is CLA INS P1 P2 Lc and Lc octets. Poll until `Wait` afterwards.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         match input {
             Input::Command(command) if self.state == State::Idle => match Self::check(command) {
@@ -188,12 +157,8 @@ impl T14 {
 
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Output<'_> {
-        match mem::replace(&mut self.out, Out::Nothing) {
-            Out::Nothing => Output::Wait(self.deadline),
-            Out::Transmit => Output::Transmit(self.tx.get(..self.tx_len).unwrap_or(&[])),
-            Out::Response => Output::Response(&self.response),
-            Out::Failed(why) => Output::Failed(why),
-        }
+        let tx = self.tx.get(..self.tx_len).unwrap_or(&[]);
+        self.out.take(tx, &self.response, self.deadline)
     }
 
     fn start(&mut self, now: Instant, command: &[u8]) {
@@ -236,7 +201,7 @@ impl T14 {
         }
     }
 
-    fn finish(&mut self, out: Out) {
+    fn finish(&mut self, out: Out<T14Error>) {
         self.tx.zeroize();
         self.state = State::Idle;
         self.deadline = None;

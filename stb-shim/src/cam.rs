@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the middleware's threads and the card thread share: engine, section rings, events.
 //!
-//! Two locks: `side` (engine and what it wants done) and `progress`. Neither is held while the
-//! card, the storage or a callback is at work.
+//! Two locks: `engine` and `progress`. Neither is held while the card, the storage or a callback is
+//! at work.
 
 use crate::clock;
 use crate::events::{EventQueue, Notice};
 use crate::ring::{OfferError, SectionReceiver, SectionSender, section_ring};
 use crate::sys::Waker;
-use crate::tasks::{Task, Tasks};
-use cam_core::{Engine, Input, PinAnswer, Ticket};
+use crate::taken::Taken;
+use cam_core::{Engine, Input, Output, PinAnswer, Ticket};
 use cam_types::{Instant, Pid};
 use ecm_emm::section::MAX_SECTION;
 use std::io;
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// One card reader, one card, any number of sessions: what every thread may use.
 pub struct Cam {
-    side: Mutex<EngineSide>,
+    engine: Mutex<Engine>,
     sources: [OnceLock<Source>; Cam::SOURCES],
     ring_octets: usize,
     waker: Waker,
@@ -56,11 +56,6 @@ pub struct LineStats {
     pub sections_lost: u64,
     /// Sections refused because their section_length is not their length.
     pub sections_malformed: u64,
-}
-
-struct EngineSide {
-    engine: Engine,
-    tasks: Tasks,
 }
 
 /// The ring of one demultiplexer, and what did not fit into it.
@@ -118,8 +113,8 @@ impl Cam {
 
     /// The shared part around an engine: rings of `ring_octets` a source, a queue of `events`.
     pub fn new(engine: Engine, ring_octets: usize, events: usize) -> io::Result<Self> {
-        let cam = Self {
-            side: Mutex::new(EngineSide { engine, tasks: Tasks::default() }),
+        Ok(Self {
+            engine: Mutex::new(engine),
             sources: [const { OnceLock::new() }; Self::SOURCES],
             ring_octets,
             waker: Waker::new()?,
@@ -128,9 +123,7 @@ impl Cam {
             progressed: Condvar::new(),
             stop: AtomicBool::new(false),
             counters: Counters::default(),
-        };
-        cam.side().drain();
-        Ok(cam)
+        })
     }
 
     /// Puts a section into the ring of its source. Never waits.
@@ -167,17 +160,14 @@ impl Cam {
 
     /// Calls the engine, and has the card thread do what the engine wants done.
     pub fn call<T>(&self, call: impl FnOnce(&mut Engine, Instant) -> T) -> T {
-        let mut side = self.side();
-        let answer = call(&mut side.engine, clock::now());
-        side.drain();
-        drop(side);
+        let answer = call(&mut self.engine(), clock::now());
         self.waker.wake();
         answer
     }
 
     /// Asks the engine something that changes nothing.
     pub fn query<T>(&self, query: impl FnOnce(&Engine) -> T) -> T {
-        query(&self.side().engine)
+        query(&self.engine())
     }
 
     /// Where events wait until the middleware takes them.
@@ -257,7 +247,7 @@ impl Cam {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// Nobody will work on the tasks any more: ends every wait.
+    /// Nobody will do what the engine wants any more: ends every wait.
     pub(crate) fn stopped(&self) {
         self.progress().stopped = true;
         self.progressed.notify_all();
@@ -269,9 +259,7 @@ impl Cam {
 
     /// Gives the engine an input, at the time that it is now.
     pub(crate) fn input(&self, input: Input<'_>) {
-        let mut side = self.side();
-        side.engine.handle_input(clock::now(), input);
-        side.drain();
+        self.engine().handle_input(clock::now(), input);
     }
 
     /// Moves the next section out of any ring.
@@ -321,22 +309,15 @@ impl Cam {
         self.progressed.notify_all();
     }
 
-    pub(crate) fn next_task(&self) -> Option<Task> {
-        self.side().tasks.next()
-    }
-
-    pub(crate) fn engine_wait(&self) -> Option<Instant> {
-        self.side().tasks.wait()
-    }
-
-    pub(crate) fn with_tasks(&self, give_back: impl FnOnce(&mut Tasks)) {
-        give_back(&mut self.side().tasks);
+    /// What the engine wants done next; it is the caller's, and the engine free again.
+    pub(crate) fn take_output<'a>(&self, taken: &'a mut Taken) -> Output<'a> {
+        taken.take(self.engine().poll_output())
     }
 
     /// A panic inside the engine is reported by the thread that had it; the context is not used
     /// afterwards.
-    fn side(&self) -> MutexGuard<'_, EngineSide> {
-        self.side.lock().unwrap_or_else(PoisonError::into_inner)
+    fn engine(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -350,12 +331,6 @@ fn length_of(section: &[u8]) -> usize {
     match section {
         [_, high, low, ..] => HEADER + usize::from(u16::from_be_bytes([high & 0x0F, *low])),
         _ => HEADER,
-    }
-}
-
-impl EngineSide {
-    fn drain(&mut self) {
-        while self.tasks.take(self.engine.poll_output()) {}
     }
 }
 

@@ -10,13 +10,14 @@ use crate::reader::{Opener, Presence, Reader, ReaderError};
 use crate::refusals::{Handed, News, Refusals};
 use crate::slot::{Slot, Step};
 use crate::storage::Storage;
-use crate::tasks::Task;
-use cam_core::{Absence, ControlWords, Event, Handover, Input, SessionId};
+use crate::taken::Taken;
+use cam_core::{Absence, ControlWords, Event, Handover, Input, Output, SessionId};
 use cam_types::Instant;
 use ecm_emm::card::INS_ECM;
 use ecm_emm::section::MAX_SECTION;
 use iso7816::line::{self, Cause, Gone, LineError};
 use std::collections::BTreeSet;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub struct Driver {
     up: bool,
     /// Resets that got no answer yet.
     unanswered: u8,
+    /// When the engine wants to be told the time, if nothing else happens.
+    engine_wait: Option<Instant>,
     line_wait: Option<Instant>,
     /// For a reader with a detect line: what it said last.
     present: Option<bool>,
@@ -46,6 +49,7 @@ pub struct Driver {
     periods: PeriodMeter,
     refusals: Refusals,
     section: Vec<u8>,
+    taken: Taken,
     line_octets: (u64, u64),
 }
 
@@ -88,6 +92,7 @@ impl Driver {
             lost: false,
             up: false,
             unanswered: 0,
+            engine_wait: None,
             line_wait: None,
             present: None,
             look: Instant::default(),
@@ -96,6 +101,7 @@ impl Driver {
             periods: PeriodMeter::default(),
             refusals: Refusals::default(),
             section: Vec::with_capacity(MAX_SECTION),
+            taken: Taken::default(),
             line_octets: (0, 0),
         }
     }
@@ -129,7 +135,7 @@ impl Driver {
 
     /// Wipes every key and takes the power off the card.
     pub fn shut_down(&mut self) {
-        for session in std::mem::take(&mut self.keyed) {
+        for session in mem::take(&mut self.keyed) {
             self.descrambler.clear(SessionId(session));
         }
         self.slot.deactivate();
@@ -138,7 +144,7 @@ impl Driver {
 
     fn next_deadline(&self) -> Option<Instant> {
         let look = self.detects().then_some(self.look);
-        earliest([self.cam.engine_wait(), self.line_wait, look])
+        earliest([self.engine_wait, self.line_wait, look])
     }
 
     fn detects(&self) -> bool {
@@ -155,25 +161,25 @@ impl Driver {
 
     /// Does everything that the engine wants done now.
     fn work(&mut self) {
-        while let Some(task) = self.cam.next_task() {
-            match task {
-                Task::Activate => {
+        let mut taken = mem::take(&mut self.taken);
+        loop {
+            match self.cam.take_output(&mut taken) {
+                Output::ActivateCard => {
                     self.exchange = Exchange::Activating;
                     self.lost = false;
                     self.unanswered = 0;
                     self.reopen();
                     self.feed_line(line::Input::Activate);
                 }
-                Task::Command { apdu, patience } => {
+                Output::Command { apdu, patience } => {
                     self.count_octets();
                     // Under secure messaging too the instruction stands in clear.
                     let ecm = apdu.get(1) == Some(&INS_ECM);
                     self.exchange = Exchange::Command { ecm };
-                    self.feed_line(line::Input::Command { apdu: &apdu, patience });
-                    self.cam.with_tasks(|tasks| tasks.give_back(apdu));
+                    self.feed_line(line::Input::Command { apdu, patience });
                 }
-                Task::Ladder { pairing_slot, ek2, ek1, clear_allowed } => {
-                    let keys = LadderKeys { pairing_slot, ek2: &ek2, ek1: &ek1, clear_allowed };
+                Output::LoadLadder { pairing_slot, ek2, ek1, clear_allowed } => {
+                    let keys = LadderKeys { pairing_slot, ek2, ek1, clear_allowed };
                     let loaded = self.descrambler.load_ladder(&keys);
                     if loaded.is_ok() {
                         log::info!(
@@ -183,30 +189,28 @@ impl Driver {
                     let handover = self.handed(Handed::Ladder, loaded);
                     self.cam.input(Input::Ladder(handover));
                 }
-                Task::Words(words) => {
-                    self.hand_words(&words.get());
-                    self.cam.with_tasks(|tasks| tasks.give_back_words(words));
-                }
-                Task::Clear(session) => {
+                Output::SetControlWords(words) => self.hand_words(&words),
+                Output::ClearControlWords { session } => {
                     self.keyed.remove(&session.0);
                     self.periods.forget(session);
                     self.descrambler.clear(session);
                 }
-                Task::Store { id, key, value } => {
-                    let stored = self.storage.put(&key, &value);
-                    self.cam.with_tasks(|tasks| tasks.give_back(value));
-                    match stored {
-                        Ok(()) => self.cam.input(Input::Stored(id)),
-                        Err(error) => {
-                            self.trouble(None, format!("'{key}' cannot be stored: {error}"));
-                            self.cam.input(Input::StoreFailed(id));
-                        }
+                Output::Store { id, key, value } => match self.storage.put(key, value) {
+                    Ok(()) => self.cam.input(Input::Stored(id)),
+                    Err(error) => {
+                        self.trouble(None, format!("'{key}' cannot be stored: {error}"));
+                        self.cam.input(Input::StoreFailed(id));
                     }
+                },
+                Output::Event(Event::Pin(answer)) => self.cam.pin_answered(answer),
+                Output::Event(event) => self.cam.notify(Notice::Engine(event)),
+                Output::Wait(until) => {
+                    self.engine_wait = until;
+                    break;
                 }
-                Task::Event(Event::Pin(answer)) => self.cam.pin_answered(answer),
-                Task::Event(event) => self.cam.notify(Notice::Engine(event)),
             }
         }
+        self.taken = taken;
     }
 
     /// Under a ladder without its keys every word would be a wrong one: it gets none.
@@ -272,7 +276,7 @@ impl Driver {
                     self.cam.input(Input::CardReady { atr: atr.octets(), protocol });
                 }
                 Step::Response(response) => {
-                    let ended = std::mem::replace(&mut self.exchange, Exchange::Idle);
+                    let ended = mem::replace(&mut self.exchange, Exchange::Idle);
                     self.cam.input(Input::Response(response));
                     self.count_exchange(ended);
                 }
@@ -293,7 +297,7 @@ impl Driver {
     /// An exchange or an activation has failed.
     fn failed(&mut self, error: LineError) {
         log::warn!("card line: {error}");
-        let ended = std::mem::replace(&mut self.exchange, Exchange::Idle);
+        let ended = mem::replace(&mut self.exchange, Exchange::Idle);
         if let Exchange::Command { .. } = ended {
             self.count_exchange(ended);
             self.cam.input(Input::Failed {
@@ -392,7 +396,7 @@ impl Driver {
     }
 
     fn keep_time(&mut self) {
-        if self.cam.engine_wait().is_some_and(|at| at <= clock::now()) {
+        if self.engine_wait.is_some_and(|at| at <= clock::now()) {
             self.cam.input(Input::Timeout);
         }
     }

@@ -27,6 +27,6 @@ pub mod slot;
 pub mod soft_descrambler;
 pub mod storage;
 pub mod sys;
-mod tasks;
+mod taken;
 pub mod url;
 pub mod vpcd;

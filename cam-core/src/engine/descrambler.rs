@@ -28,6 +28,9 @@ impl Engine {
     /// Without the ladder's keys no words open.
     pub(crate) fn ladder_handed(&mut self, now: Instant, handover: Handover) {
         self.pairings.ladder_handed(handover);
+        if handover == Handover::Refused {
+            self.out.withdraw_words();
+        }
         for session in self.sessions.iter_mut() {
             let id = session.id;
             for stream in session.streams_mut() {

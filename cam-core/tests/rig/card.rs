@@ -79,6 +79,8 @@ pub(crate) struct ModelCard {
     /// The next so many commands with this INS get this status word instead of an answer; 0000
     /// stands for silence.
     pub refuse: Option<(u8, u16, usize)>,
+    /// What it says behind its answers to ECMs and EMMs: it is a newer card.
+    pub elements: &'static [u8],
     /// INS of every command, as the card understood it.
     pub seen: Vec<u8>,
     /// Every ECM that was judged, and how.
@@ -122,6 +124,7 @@ impl ModelCard {
             dead: false,
             cut: None,
             refuse: None,
+            elements: &[],
             seen: Vec::new(),
             judged: Vec::new(),
             foreign: false,
@@ -240,8 +243,15 @@ impl ModelCard {
                 let answer = self.ecm(data)?;
                 self.judged.push((data.to_vec(), answer.status));
                 answer.emit(&mut out);
+                if !self.elements.is_empty() {
+                    out[1] |= EcmAnswer::ELEMENTS;
+                    out.extend(self.elements);
+                }
             }
-            card::INS_EMM => self.emm(data).emit(&mut out),
+            card::INS_EMM => {
+                self.emm(data).emit(&mut out);
+                out.extend(self.elements);
+            }
             card::INS_RIGHTS if p2 == card::RIGHTS_WALLET => self.wallet().emit(&mut out),
             card::INS_RIGHTS => self.rights().emit(&mut out).unwrap(),
             card::INS_VERIFY => self.verify(data)?.emit(&mut out),

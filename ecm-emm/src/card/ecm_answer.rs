@@ -2,10 +2,11 @@
 //! The card's answer to an ECM: verdict, words for the box's key ladder, what can be bought.
 //!
 //! Normative references:
-//!  - `docs/spec/card.md`, 3.1
+//!  - `docs/spec/card.md`, 3 (elements) and 3.1
 
 use super::status::AccessStatus;
 use crate::ecm::{Cci, Rating};
+use crate::element;
 use alloc::vec::Vec;
 use cam_types::{CasTime, DecodeError, EventId, Fen, Reader};
 
@@ -100,9 +101,8 @@ impl EcmAnswer {
 fn read_elements(r: &mut Reader<'_>) -> Result<Option<OpenedBy>, DecodeError> {
     let mut opened_by = None;
     loop {
-        let tag = r.u8("element of an ECM answer")?;
-        let len = r.u8("length of an element")?;
-        let mut value = Reader::new(r.bytes(len.into(), "value of an element")?);
+        let (tag, value) = element::read(r, "element of an ECM answer")?;
+        let mut value = Reader::new(value);
         if tag == OpenedBy::TAG {
             if opened_by.replace(OpenedBy::read(&mut value)?).is_some() {
                 let field = "repeated element of an ECM answer";

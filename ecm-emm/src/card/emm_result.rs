@@ -2,13 +2,14 @@
 //! The card's answer to an EMM: what became of it, and why.
 //!
 //! Normative references:
-//!  - `docs/spec/card.md`, 3.2
+//!  - `docs/spec/card.md`, 3 (elements) and 3.2
 
+use crate::element;
 use alloc::vec::Vec;
 use cam_types::{DecodeError, Reader};
 use core::fmt;
 
-/// What the card says to an EMM, 2 octets.
+/// What the card says to an EMM: 2 octets; more where a newer card adds elements.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct EmmResult {
     /// What became of it.
@@ -38,7 +39,10 @@ impl EmmResult {
         let mut r = Reader::new(data);
         let outcome = EmmOutcome(r.u8("EMM outcome")?);
         let detail = EmmDetail(r.u8("EMM detail")?);
-        r.finish("EMM answer")?;
+        // None is known yet, and one that is not known is passed over.
+        while !r.is_empty() {
+            element::read(&mut r, "element of an EMM answer")?;
+        }
         Ok(Self { outcome, detail })
     }
 

@@ -5,6 +5,7 @@
 //!  - `docs/spec/card.md`, 3 (its elements)
 
 use super::report::ReportRequest;
+use crate::element;
 use crate::error::EncodeError;
 use alloc::vec::Vec;
 use cam_types::{CasTime, DecodeError, Epoch, OperatorId, Pseudonym, Reader};
@@ -115,10 +116,8 @@ impl CardInfo {
         let mut info = Self::default();
         let mut r = Reader::new(data);
         while !r.is_empty() {
-            let tag = r.u8("information tag")?;
-            let len = r.u8("information length")?;
-            let value = Reader::new(r.bytes(len.into(), "information value")?);
-            info.read(tag, value)?;
+            let (tag, value) = element::read(&mut r, "information element")?;
+            info.read(tag, Reader::new(value))?;
         }
         Ok(info)
     }

@@ -5,6 +5,7 @@
 //!  - `docs/spec/ecm.md`, sections on fields and access criteria
 //!  - ETSI EN 300 468 §6.2.28 (parental rating)
 
+use crate::element;
 use crate::error::EncodeError;
 use alloc::vec::Vec;
 use cam_types::{CasTime, DecodeError, Epoch, EventId, Fen, PackageId, Reader};
@@ -168,9 +169,8 @@ impl Criteria {
         let mut criteria = Self::default();
         let mut seen = 0_u128;
         while !r.is_empty() {
-            let tag = r.u8("criteria tag")?;
-            let len = r.u8("criteria length")?;
-            let mut value = Reader::new(r.bytes(len.into(), "criteria value")?);
+            let (tag, value) = element::read(&mut r, "criteria element")?;
+            let mut value = Reader::new(value);
             let number = tag & !Self::CRITICAL;
             let bit = 1_u128 << number;
             if seen & bit != 0 {
@@ -200,7 +200,7 @@ impl Criteria {
                 _ if tag & Self::CRITICAL != 0 => return Err(DecodeError::Unknown { tag }),
                 _ => value = Reader::new(&[]),
             }
-            value.finish("criteria value")?;
+            value.finish("criteria element")?;
         }
         Ok(criteria)
     }

@@ -8,7 +8,6 @@ use crate::atr::{Atr, AtrError, AtrWarnings, Expect};
 use crate::emv::{self, Profile};
 use crate::etu::{Convention, LineParams, rate_codes};
 use crate::pps::{Agreed, Pps, PpsError};
-use crate::t1;
 use cam_types::Instant;
 use core::time::Duration;
 
@@ -424,7 +423,7 @@ impl CardLine {
             1 => {
                 self.t1.reset(params, atr.t1());
                 self.state = State::Announcing { end: now.after(self.policy.exchange_limit) };
-                self.t1.handle_input(now, t1::Input::Announce);
+                self.t1.announce(now);
             }
             14 => {
                 self.t14.reset(params, wt);

@@ -3,9 +3,9 @@
 use super::types::{Executed, Level};
 use super::{CardLine, Cause, State, put};
 use crate::apdu::{ApduError, Lengths};
-use crate::t0::{self, T0, T0Error};
-use crate::t1;
-use crate::t14::{self, T14};
+use crate::doors::{Input, Output};
+use crate::t0::{T0, T0Error};
+use crate::t14::T14;
 use cam_types::Instant;
 use zeroize::Zeroize;
 
@@ -55,10 +55,8 @@ impl CardLine {
     /// Begins an exchange.
     pub(super) fn carry(&mut self, now: Instant, apdu: &[u8]) {
         match self.carrier() {
-            Carrier::T0 => self.t0.handle_input(now, t0::Input::Command(apdu)),
-            Carrier::T1 => self.t1.handle_input(now, t1::Input::Command(apdu)),
-            Carrier::T14 => self.t14.handle_input(now, t14::Input::Command(apdu)),
             Carrier::Reader => self.relay(now, apdu),
+            Carrier::T0 | Carrier::T1 | Carrier::T14 => self.tell(now, Input::Command(apdu)),
         }
     }
 
@@ -72,33 +70,20 @@ impl CardLine {
         }
     }
 
-    /// Logical octets of the card.
-    pub(super) fn hear(&mut self, now: Instant, octets: &[u8]) {
+    /// Tells the protocol.
+    pub(super) fn tell(&mut self, now: Instant, input: Input<'_>) {
         match self.carrier() {
-            Carrier::T0 => self.t0.handle_input(now, t0::Input::Received(octets)),
-            Carrier::T1 => self.t1.handle_input(now, t1::Input::Received(octets)),
-            Carrier::T14 => self.t14.handle_input(now, t14::Input::Received(octets)),
-            Carrier::Reader => {}
-        }
-    }
-
-    /// A character with a parity error.
-    pub(super) fn hear_damage(&mut self, now: Instant) {
-        match self.carrier() {
-            Carrier::T0 => self.t0.handle_input(now, t0::Input::Damaged),
-            Carrier::T1 => self.t1.handle_input(now, t1::Input::Damaged),
-            Carrier::T14 => self.t14.handle_input(now, t14::Input::Damaged),
+            Carrier::T0 => self.t0.handle_input(now, input),
+            Carrier::T1 => self.t1.handle_input(now, input),
+            Carrier::T14 => self.t14.handle_input(now, input),
             Carrier::Reader => {}
         }
     }
 
     /// Time has passed. A reader above characters keeps the waiting times itself.
     pub(super) fn hear_nothing(&mut self, now: Instant) {
-        match (self.level, self.carrier()) {
-            (Level::Tpdu | Level::Apdu, _) | (_, Carrier::Reader) => {}
-            (_, Carrier::T0) => self.t0.handle_input(now, t0::Input::Timeout),
-            (_, Carrier::T1) => self.t1.handle_input(now, t1::Input::Timeout),
-            (_, Carrier::T14) => self.t14.handle_input(now, t14::Input::Timeout),
+        if self.level == Level::Characters {
+            self.tell(now, Input::Timeout);
         }
     }
 
@@ -117,48 +102,48 @@ impl CardLine {
 
     fn pump_t0(&mut self, now: Instant) {
         match self.t0.poll_output() {
-            t0::Output::Wait(_) => {}
-            t0::Output::Transmit(octets) => {
+            Output::Wait(_) => {}
+            Output::Transmit(octets) => {
                 put(&mut self.wire, octets, self.mapped);
                 self.transmit(now);
             }
-            t0::Output::Response(_) => self.responded(),
-            t0::Output::Failed(T0Error::TooLong) => self.usable(Cause::TooLong, Executed::Perhaps),
-            t0::Output::Failed(why) => self.recover(why.into()),
+            Output::Response(_) => self.responded(),
+            Output::Failed(T0Error::TooLong) => self.usable(Cause::TooLong, Executed::Perhaps),
+            Output::Failed(why) => self.recover(why.into()),
         }
     }
 
     fn pump_t1(&mut self, now: Instant) {
+        if let Some(ifsd) = self.t1.announced() {
+            log::debug!("T=1: information fields of up to {ifsd} octets from the card");
+            return self.ready();
+        }
         match self.t1.poll_output() {
-            t1::Output::Wait(_) => {}
-            t1::Output::Transmit(block) => {
+            Output::Wait(_) => {}
+            Output::Transmit(block) => {
                 put(&mut self.wire, block, self.mapped);
                 self.transmit(now);
             }
-            t1::Output::Announced { ifsd } => {
-                log::debug!("T=1: information fields of up to {ifsd} octets from the card");
-                self.ready();
-            }
-            t1::Output::Response(_) => self.responded(),
-            t1::Output::Failed(why) if why.usable() => {
+            Output::Response(_) => self.responded(),
+            Output::Failed(why) if why.usable() => {
                 self.usable(why.into(), Executed::when_sent(self.t1.command_sent()));
             }
-            t1::Output::Failed(why) => self.recover(why.into()),
+            Output::Failed(why) => self.recover(why.into()),
         }
     }
 
     fn pump_t14(&mut self, now: Instant) {
         match self.t14.poll_output() {
-            t14::Output::Wait(_) => {}
-            t14::Output::Transmit(octets) => {
+            Output::Wait(_) => {}
+            Output::Transmit(octets) => {
                 put(&mut self.wire, octets, self.mapped);
                 self.transmit(now);
             }
-            t14::Output::Response(response) if response.len() > self.policy.max_response => {
+            Output::Response(response) if response.len() > self.policy.max_response => {
                 self.usable(Cause::TooLong, Executed::Perhaps);
             }
-            t14::Output::Response(_) => self.responded(),
-            t14::Output::Failed(why) => self.recover(why.into()),
+            Output::Response(_) => self.responded(),
+            Output::Failed(why) => self.recover(why.into()),
         }
     }
 

@@ -9,7 +9,7 @@ use super::carrier::Carrier;
 use super::types::{Executed, Level};
 use super::{CardLine, Cause, Reset, State};
 use crate::atr::Atr;
-use crate::{t0, t1};
+use crate::doors::Input;
 use cam_types::Instant;
 use zeroize::Zeroize;
 
@@ -66,10 +66,10 @@ impl CardLine {
                 if octets.len() < 2 { self.recover(Cause::Silent) } else { self.responded() }
             }
             (_, Carrier::T1) => {
-                self.t1.handle_input(now, t1::Input::Received(octets));
+                self.t1.handle_input(now, Input::Received(octets));
                 self.message_over(now);
             }
-            (_, Carrier::T0) => self.t0.handle_input(now, t0::Input::Message(octets)),
+            (_, Carrier::T0) => self.t0.message(now, octets),
             _ => {}
         }
     }
@@ -86,7 +86,7 @@ impl CardLine {
                 if self.level == Level::Tpdu =>
             {
                 if damaged {
-                    self.t1.handle_input(now, t1::Input::Damaged);
+                    self.t1.handle_input(now, Input::Damaged);
                 }
                 self.message_over(now);
             }
@@ -98,7 +98,7 @@ impl CardLine {
     /// The reader has waited already: for T=1 the block is over at once.
     fn message_over(&mut self, now: Instant) {
         let over = self.t1.deadline().map_or(now, |deadline| deadline.max(now));
-        self.t1.handle_input(over, t1::Input::Timeout);
+        self.t1.handle_input(over, Input::Timeout);
     }
 
     /// The exchange of PPS is over.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Procedure bytes: what the card wants next.
-use super::T0Policy;
+use super::policy::T0Policy;
 
 /// A procedure byte (table 11 of clause 10.3.3).
 pub(super) enum Procedure {

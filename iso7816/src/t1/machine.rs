@@ -11,9 +11,9 @@
 //!  - The card may ask for time or for another IFSC in the middle of either chain.
 mod sending;
 
-use super::doors::{Input, Output, T1Error};
 use super::reception::{Reception, State};
-use super::{Block, Fault, INITIAL_IFS, MAX_BLOCK, Supervisory, T1Params};
+use super::{Block, Fault, INITIAL_IFS, Input, MAX_BLOCK, Output, Supervisory, T1Error, T1Params};
+use crate::doors::Out;
 use crate::emv::Profile;
 use crate::etu::{LineParams, USUAL_CLOCK_HZ};
 use alloc::vec::Vec;
@@ -46,6 +46,8 @@ pub struct T1 {
     ifsc: u8,
     /// The offer is still to be made.
     offer_due: bool,
+    /// An offer without a command behind it is over, and nobody has been told.
+    announced: bool,
     /// N(S) of our I-block in flight or next, and the N(S) expected from the card.
     ns: bool,
     nr: bool,
@@ -68,7 +70,7 @@ pub struct T1 {
     tx_len: usize,
     rx: Reception,
     deadline: Option<Instant>,
-    out: Out,
+    out: Out<T1Error>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -109,15 +111,6 @@ enum Last {
     },
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Out {
-    Nothing,
-    Transmit,
-    Announced,
-    Response,
-    Failed(T1Error),
-}
-
 impl T1 {
     /// A machine with room for such commands and responses; [`T1::reset`] sets it to a card.
     pub fn new(
@@ -136,6 +129,7 @@ impl T1 {
             ifsd: INITIAL_IFS,
             ifsc: INITIAL_IFS,
             offer_due: true,
+            announced: false,
             ns: false,
             nr: false,
             phase: Phase::Idle,
@@ -162,6 +156,7 @@ impl T1 {
         self.line = line;
         self.start_over();
         self.fresh = true;
+        self.announced = false;
         self.phase = Phase::Idle;
         self.deadline = None;
         self.out = Out::Nothing;
@@ -198,28 +193,39 @@ impl T1 {
         &self.response
     }
 
+    /// An input: our IFSD is to be offered now. Ignored while an exchange is going on. Ends with
+    /// [`T1::announced`], or [`Output::Failed`].
+    pub fn announce(&mut self, now: Instant) {
+        if self.phase == Phase::Idle {
+            self.begin();
+            if self.offer_due {
+                self.send_offer(now, Behind::Nothing);
+            } else {
+                self.announced = true;
+            }
+        }
+    }
+
+    /// The offer of an IFSD is over: the card takes blocks of this size from us, and sends such; 32
+    /// when it did not go along. Said once.
+    pub fn announced(&mut self) -> Option<u8> {
+        mem::take(&mut self.announced).then_some(self.ifsd)
+    }
+
     /// Takes one input. Poll until `Wait` afterwards.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         match input {
-            Input::Announce if self.phase == Phase::Idle => {
-                self.begin();
-                if self.offer_due {
-                    self.announce(now, Behind::Nothing);
-                } else {
-                    self.out = Out::Announced;
-                }
-            }
             Input::Command(apdu) if self.phase == Phase::Idle => {
                 self.begin();
                 self.command.clear();
                 self.command.extend_from_slice(apdu);
                 if self.offer_due {
-                    self.announce(now, Behind::Command);
+                    self.send_offer(now, Behind::Command);
                 } else {
                     self.send_chain(now, 0);
                 }
             }
-            Input::Announce | Input::Command(_) => {}
+            Input::Command(_) => {}
             Input::Received(octets) => self.receive(now, octets),
             Input::Damaged if self.phase != Phase::Idle => self.rx.damage(),
             Input::Damaged => {}
@@ -238,13 +244,8 @@ impl T1 {
 
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Output<'_> {
-        match mem::replace(&mut self.out, Out::Nothing) {
-            Out::Nothing => Output::Wait(self.deadline),
-            Out::Transmit => Output::Transmit(self.tx.get(..self.tx_len).unwrap_or(&[])),
-            Out::Announced => Output::Announced { ifsd: self.ifsd },
-            Out::Response => Output::Response(&self.response),
-            Out::Failed(why) => Output::Failed(why),
-        }
+        let tx = self.tx.get(..self.tx_len).unwrap_or(&[]);
+        self.out.take(tx, &self.response, self.deadline)
     }
 
     fn begin(&mut self) {
@@ -252,6 +253,7 @@ impl T1 {
         self.tries = 0;
         self.heard = false;
         self.complete = false;
+        self.announced = false;
     }
 
     fn wipe(&mut self) {
@@ -260,7 +262,7 @@ impl T1 {
         self.rx.wipe();
     }
 
-    fn finish(&mut self, out: Out) {
+    fn finish(&mut self, out: Out<T1Error>) {
         self.wipe();
         self.phase = Phase::Idle;
         self.deadline = None;
@@ -313,7 +315,7 @@ impl T1 {
                 if kind == Supervisory::Ifs(self.offer) =>
             {
                 self.ifsd = self.offer;
-                self.announced(now, behind);
+                self.offer_over(now, behind);
             }
             (Phase::Resynchronising, Block::S { response: true, kind: Supervisory::Resynch }) => {
                 self.start_over();
@@ -450,7 +452,7 @@ impl T1 {
         self.tries = 0;
         match self.phase {
             _ if self.profile == Profile::EmvLevel1 => self.fail(),
-            Phase::Announcing(behind) => self.announced(now, behind),
+            Phase::Announcing(behind) => self.offer_over(now, behind),
             Phase::Resynchronising => self.fail(),
             // At the start of the protocol only a reset helps (7.4.2).
             _ if self.fresh => self.fail(),

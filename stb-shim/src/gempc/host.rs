@@ -12,59 +12,19 @@
 use super::frame::{Frame, Frames, Header, LONGEST, LONGEST_DATA, REFUSAL};
 use super::parameters::Parameters;
 use cam_types::Instant;
-use iso7816::etu::LineParams;
 use iso7816::line::Reset;
 use iso7816::pps::Pps;
 use std::time::Duration;
 use zeroize::Zeroize;
 
 mod command;
+mod doors;
 
-use command::{Command, Echo, Pending};
+pub use doors::{Input, Output};
 
-/// What the host is told.
-#[derive(Clone, Copy)]
-pub enum Input<'a> {
-    /// Find out who the reader is and whether a card is in.
-    Greet,
-    /// Reset the card. Whatever is going on is given up.
-    Activate(Reset),
-    /// Take the card's power away. Whatever is going on is given up.
-    Deactivate,
-    /// The card's line runs like this.
-    Configure(&'a LineParams),
-    /// Send this block, TPDU or PPS request.
-    Transfer(&'a [u8]),
-    /// Make sure that the reader and the card are still there, unless something is going on.
-    Look,
-    /// The reader sent these octets, in any split.
-    Received(&'a [u8]),
-    /// The instant in the last [`Output::Wait`] has passed. Too early does no harm.
-    Timeout,
-}
-
-/// What the host wants. One input, then `poll_output` until [`Output::Wait`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[must_use]
-pub enum Output<'a> {
-    /// Send these octets to the reader.
-    Send(&'a [u8]),
-    /// [`Host::answer`] is the answer to reset, or empty: the card is mute.
-    AnswerToReset,
-    /// [`Host::answer`] is the answer to the transfer.
-    Message,
-    /// The transfer has no answer.
-    Unanswered {
-        /// It has, but damaged.
-        damaged: bool,
-    },
-    /// The card has left.
-    Removed,
-    /// The reader does not answer.
-    Dead,
-    /// Nothing to do before this instant, or before more input.
-    Wait(Option<Instant>),
-}
+use command::{
+    ABSENT, ANSWER, CARD_STATUS, COMMAND_STATUS, Command, DAMAGED, Echo, MORE_TIME, Pending,
+};
 
 /// The host of one reader. It owns no port and no clock.
 #[derive(Debug)]
@@ -518,15 +478,6 @@ impl Drop for Host {
     }
 }
 
-/// bMessageType of answers.
-const ANSWER: u8 = 0x80;
-/// bStatus: bmICCStatus and bmCommandStatus.
-const CARD_STATUS: u8 = 0x03;
-const ABSENT: u8 = 0x02;
-const COMMAND_STATUS: u8 = 0xC0;
-const MORE_TIME: u8 = 0x80;
-/// bError: wrong parity, overrun, procedure byte conflict.
-const DAMAGED: [u8; 3] = [0xFD, 0xFC, 0xF4];
 /// How often one frame is sent, and one answer asked for.
 const TRIES: u8 = 3;
 /// What needs no card. Longer than a reader waits for the rest of a frame.

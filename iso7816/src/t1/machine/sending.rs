@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the T=1 machine sends: blocks, chains, and the time it gives the card for them.
-use super::{Behind, Last, Out, Phase, T1};
+use super::{Behind, Last, Phase, T1};
+use crate::doors::Out;
 use crate::t1::{Block, Fault, Supervisory};
 use cam_types::Instant;
 use core::ops::Range;
@@ -23,19 +24,22 @@ impl T1 {
         self.out = Out::Transmit;
     }
 
-    pub(super) fn announce(&mut self, now: Instant, behind: Behind) {
+    pub(super) fn send_offer(&mut self, now: Instant, behind: Behind) {
         self.phase = Phase::Announcing(behind);
         let kind = Supervisory::Ifs(self.offer);
         self.transmit(now, Block::S { response: false, kind }, Last::Request);
     }
 
     /// The offer was taken, or refused three times (rule 8): go on.
-    pub(super) fn announced(&mut self, now: Instant, behind: Behind) {
+    pub(super) fn offer_over(&mut self, now: Instant, behind: Behind) {
         self.offer_due = false;
         self.tries = 0;
         match behind {
             Behind::Command => self.send_chain(now, 0),
-            Behind::Nothing => self.finish(Out::Announced),
+            Behind::Nothing => {
+                self.finish(Out::Nothing);
+                self.announced = true;
+            }
         }
     }
 

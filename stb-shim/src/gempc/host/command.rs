@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The commands of the host, and the one that is out.
+//! The commands of the host, the one that is out, and what their answers say of them.
 use cam_types::Instant;
 use std::time::Duration;
 
@@ -91,3 +91,13 @@ impl Command {
         matches!(self, Self::PowerOn | Self::SetParameters | Self::Transfer)
     }
 }
+
+/// bMessageType of answers.
+pub(super) const ANSWER: u8 = 0x80;
+/// bStatus: bmICCStatus and bmCommandStatus.
+pub(super) const CARD_STATUS: u8 = 0x03;
+pub(super) const ABSENT: u8 = 0x02;
+pub(super) const COMMAND_STATUS: u8 = 0xC0;
+pub(super) const MORE_TIME: u8 = 0x80;
+/// bError: wrong parity, overrun, procedure byte conflict.
+pub(super) const DAMAGED: [u8; 3] = [0xFD, 0xFC, 0xF4];

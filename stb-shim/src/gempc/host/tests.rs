@@ -3,7 +3,7 @@
 use super::super::frame::Header;
 use super::*;
 use hex_literal::hex;
-use iso7816::etu::GEMPC_CLOCK_HZ;
+use iso7816::etu::{GEMPC_CLOCK_HZ, LineParams};
 use proptest::prelude::*;
 
 #[derive(Debug, PartialEq)]

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the card thread does at the moment: an output of the engine, with octets of its own.
+//!
+//! An output borrows from the engine, which is behind a lock that nobody holds while the card is
+//! spoken to. So the card thread takes one output at a time under the lock, copies here what it
+//! borrows, and works on the copy.
+
+use cam_core::{ControlWords, Output};
+use cam_types::{Key, Pid};
+
+/// What the output that was taken last borrows. Reused: once warm nothing is allocated for an ECM.
+#[derive(Default)]
+pub(crate) struct Taken {
+    octets: Vec<u8>,
+    row: String,
+    /// EK2 and EK1; wiped as soon as the next output is asked for.
+    ladder: Option<(Key, Key)>,
+    es_pids: Vec<Pid>,
+    /// The control words, still encrypted for the key ladder.
+    ecw: ([u8; 16], [u8; 16]),
+}
+
+impl Taken {
+    /// The same output, borrowed from here.
+    pub(crate) fn take(&mut self, output: Output<'_>) -> Output<'_> {
+        self.ladder = None;
+        match output {
+            Output::ActivateCard => Output::ActivateCard,
+            Output::Command { apdu, patience } => {
+                Output::Command { apdu: self.copy(apdu), patience }
+            }
+            Output::LoadLadder { pairing_slot, ek2, ek1, clear_allowed } => {
+                let (ek2, ek1) = self.ladder.insert((ek2.clone(), ek1.clone()));
+                Output::LoadLadder { pairing_slot, ek2, ek1, clear_allowed }
+            }
+            Output::SetControlWords(words) => Output::SetControlWords(self.copy_words(&words)),
+            Output::ClearControlWords { session } => Output::ClearControlWords { session },
+            Output::Store { id, key, value } => {
+                key.clone_into(&mut self.row);
+                value.clone_into(&mut self.octets);
+                Output::Store { id, key: &self.row, value: &self.octets }
+            }
+            Output::Event(event) => Output::Event(event),
+            Output::Wait(until) => Output::Wait(until),
+        }
+    }
+
+    fn copy(&mut self, octets: &[u8]) -> &[u8] {
+        octets.clone_into(&mut self.octets);
+        &self.octets
+    }
+
+    fn copy_words(&mut self, words: &ControlWords<'_>) -> ControlWords<'_> {
+        words.es_pids.clone_into(&mut self.es_pids);
+        self.ecw = (*words.even, *words.odd);
+        ControlWords {
+            session: words.session,
+            source: words.source,
+            ecm_pid: words.ecm_pid,
+            es_pids: &self.es_pids,
+            mode: words.mode,
+            even: &self.ecw.0,
+            odd: &self.ecw.1,
+            crypto_period: words.crypto_period,
+            parity: words.parity,
+            cci: words.cci,
+            preview: words.preview,
+        }
+    }
+}
