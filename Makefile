@@ -103,7 +103,7 @@ pcsc-exchange:
 	install -D target/debug/examples/exchange target/pcsc/exchange
 
 bench-line: all tools
-	$(CARGO) build --release -p system-tests -p stb-shim --example paced --example exchange
+	$(CARGO) build --release -p system-tests -p stb-shim -p stbcam-ffi --example paced --example exchange --example ecm
 	$(PYTHON) tests/bench/line.py $(BIN)
 
 bench-money:
