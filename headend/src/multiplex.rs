@@ -6,7 +6,7 @@ use crate::due::Due;
 use crate::ecm::{EcmError, EcmMaker};
 use crate::files::schedule::{Event, Schedule};
 use crate::period::Periods;
-use crate::sabotage::Disturbance;
+use crate::sabotage::disturbance::Disturbance;
 use crate::stream::{Packet, Packetizer};
 use crate::timebase::{TICKS_PER_MS, TICKS_PER_SECOND};
 use cam_types::Pid;

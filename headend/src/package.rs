@@ -17,7 +17,8 @@ use crate::multiplex::{CatLane, EcmLane, Multiplex};
 use crate::period::{Periods, Place};
 use crate::psi::{self, Program, PsiError};
 use crate::report::{Report, Tally};
-use crate::sabotage::{self, Disturbance};
+use crate::sabotage::disturbance::Disturbance;
+use crate::sabotage::emm;
 use crate::scrambler::{Scrambled, Scrambler};
 use crate::stream::{self, Packet, Stream};
 use crate::timebase::{ClockError, Timebase};
@@ -57,7 +58,7 @@ pub fn package(
     let makers: Vec<&EcmMaker<'_>> = lanes.iter().map(|lane| &lane.maker).collect();
     let senders = Senders::new(operator);
     let works = Works { senders, ecms: &makers, periods: &periods, schedule };
-    let (items, next_sequence) = sabotage::emm::carousel(&schedule.emm, faults, |entries| {
+    let (items, next_sequence) = emm::carousel(&schedule.emm, faults, |entries| {
         works.carousel(entries, operator.next_sequence)
     })?;
     let mut multiplex = Multiplex::new(lanes, cat, Carousel::new(items), schedule.emm_pid);

@@ -2,10 +2,8 @@
 //! Broadcasts that break a promise on purpose: what faults do to the schedule before the packager
 //! and to the stream behind it.
 
-mod disturbance;
+pub mod disturbance;
 pub mod emm;
-
-pub use disturbance::Disturbance;
 
 use crate::control_word::ControlWords;
 use crate::ecm::EcmError;
