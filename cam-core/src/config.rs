@@ -28,7 +28,8 @@ pub struct Config {
     pub max_sessions: usize,
     /// EMMs that wait for the card, at most.
     pub emm_queue: usize,
-    /// Events that wait for the driver, at most; what is more is counted.
+    /// Events that wait for the driver, at most: what many calls between two of its turns make.
+    /// What is more is counted, but for the answers to what the host has asked.
     pub event_queue: usize,
     /// The idle poll period, for a reader without a detect line: a card that was idle so long is
     /// asked for a sign of life, and the engine activates by itself. `None`: the driver reports the
@@ -59,7 +60,7 @@ impl Config {
             terminal: TerminalId::new(terminal),
             max_sessions: 16,
             emm_queue: 64,
-            event_queue: 256,
+            event_queue: 4096,
             probe: Some(Self::IDLE_POLL),
             probe_patience: Self::IDLE_PATIENCE,
             entropy,

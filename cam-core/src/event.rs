@@ -101,3 +101,13 @@ pub enum Event {
         lost: u32,
     },
 }
+
+impl Event {
+    /// The host has asked for it, once, and waits.
+    pub(crate) const fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::Pin(_) | Self::Purchase { .. } | Self::Report { .. } | Self::Acknowledged { .. }
+        )
+    }
+}

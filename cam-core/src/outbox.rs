@@ -82,8 +82,9 @@ impl Outbox {
         self.queue.push_front(Todo::Clear { session });
     }
 
+    /// What the host waits for is not lost, however many events nobody has taken: it asked for it.
     pub(crate) fn event(&mut self, event: Event) {
-        if self.events >= self.max_events {
+        if self.events >= self.max_events && !event.is_answer() {
             self.lost = self.lost.saturating_add(1);
             self.lost_total += 1;
             return;
@@ -127,5 +128,26 @@ impl Outbox {
     /// Forgets a command or activation that has not been taken: the card has gone.
     pub(crate) fn withdraw_card(&mut self) {
         self.queue.retain(|todo| !matches!(todo, Todo::Activate | Todo::Command { .. }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PinAnswer, PinOutcome, Ticket};
+
+    #[test]
+    fn an_answer_that_the_host_waits_for_passes_a_full_queue() {
+        let mut out = Outbox::new(1);
+        let answer = Event::Pin(PinAnswer { ticket: Ticket(7), outcome: PinOutcome::Right });
+        for event in [Event::Filters, Event::Rights, answer.clone()] {
+            out.event(event);
+        }
+        let events = core::iter::from_fn(|| match out.pop() {
+            Some(Todo::Event(event)) => Some(event),
+            _ => None,
+        });
+        let told: Vec<_> = events.collect();
+        assert_eq!(told, [Event::Filters, answer, Event::Overflow { lost: 1 }]);
     }
 }

@@ -338,7 +338,6 @@ fn engine_config(settings: &Settings, detects: bool, storage: &mut dyn Storage) 
     }
     config.max_sessions = size(settings.max_sessions);
     config.emm_queue = size(settings.emm_queue);
-    config.event_queue = size(settings.event_queue);
     if detects {
         config.probe = None;
     }

@@ -71,14 +71,37 @@ impl Reader for Lost {
     }
 }
 
-#[test]
-fn a_reader_that_stays_away_is_told_once() {
+/// A driver whose events wait for the host, `events` at most.
+fn driver(events: usize) -> (Arc<Cam>, Driver) {
     let config = Config::new(StbId::new(*b"STB00001"), Key::new([0; 16]), Box::new(Zeros));
-    let cam = Arc::new(Cam::new(Engine::new(config), 4096, 16).unwrap());
+    let cam = Arc::new(Cam::new(Engine::new(config), 4096, events).unwrap());
     let opener: Box<Opener> = Box::new(|| Ok(Box::new(Lost)));
     let storage = Box::new(MemoryStorage::default());
-    let mut driver =
-        Driver::new(cam.clone(), Box::new(Lost), opener, Box::new(NoDescrambler), storage);
+    let driver = Driver::new(cam.clone(), Box::new(Lost), opener, Box::new(NoDescrambler), storage);
+    (cam, driver)
+}
+
+/// Calls of the host come as they like: between two turns of the card thread as well.
+#[test]
+fn what_many_calls_make_between_two_turns_is_not_lost() {
+    let (cam, mut driver) = driver(8192);
+    for _ in 0..1000 {
+        cam.call(Engine::card_reset);
+        driver.cam.input(Input::CardAbsent(Absence::Mute));
+        driver.cam.input(Input::CardReady { atr: &[0x3B, 0x00], protocol: 1 });
+    }
+    driver.work();
+    let mut cards = 0;
+    while let Some(stamped) = cam.events().pop(clock::now, Duration::ZERO) {
+        assert!(!matches!(stamped.notice, Notice::Engine(Event::Overflow { .. })), "lost");
+        cards += usize::from(matches!(stamped.notice, Notice::Engine(Event::Card { .. })));
+    }
+    assert!(cards >= 2000, "{cards}");
+}
+
+#[test]
+fn a_reader_that_stays_away_is_told_once() {
+    let (cam, mut driver) = driver(16);
     for _ in 0..3 {
         driver.reopen();
         assert!(driver.slot.reader().is_some());
