@@ -252,7 +252,8 @@ fn parse_commands(plain: &[u8]) -> Result<Vec<BoxCommand>, DecodeError> {
     let mut commands = Vec::new();
     let mut r = Reader::new(plain);
     while !r.is_empty() {
-        let (tag, value) = element::read(&mut r, "command")?;
+        let (tag, value) =
+            element::read(&mut r, ["command tag", "command length", "command value"])?;
         commands.push(BoxCommand::parse(tag, value)?);
     }
     if commands.is_empty() { Err(DecodeError::Missing("command")) } else { Ok(commands) }

@@ -4,11 +4,32 @@
 
 use cam_types::{DecodeError, Reader};
 
-/// Takes the next element: its tag and its value. One that is cut is an error that names `element`.
+/// Takes the next element: its tag and its value. One that is cut is an error that says by which of
+/// `names` (tag, length, value) it was cut.
 pub(crate) fn read<'a>(
     r: &mut Reader<'a>,
-    element: &'static str,
+    names: [&'static str; 3],
 ) -> Result<(u8, &'a [u8]), DecodeError> {
-    let [tag, len] = *r.array(element)?;
-    Ok((tag, r.bytes(len.into(), element)?))
+    let [tag, len, value] = names;
+    let (tag, len) = (r.u8(tag)?, r.u8(len)?);
+    Ok((tag, r.bytes(len.into(), value)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn what_is_cut_says_where() {
+        let names = ["command tag", "command length", "command value"];
+        for (octets, expected) in [
+            (&[][..], "command tag is missing or cut short"),
+            (&[0x10], "command length is missing or cut short"),
+            (&[0x10, 2, 0], "command value is cut short: 2 octets expected, 1 there"),
+        ] {
+            let error = read(&mut Reader::new(octets), names).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+        }
+    }
 }

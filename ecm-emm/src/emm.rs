@@ -214,7 +214,8 @@ impl EmmBody {
         let mut r = Reader::new(plain);
         while !r.is_empty() {
             let signed = plain.get(..plain.len() - r.remaining()).unwrap_or_default();
-            let (tag, value) = element::read(&mut r, "command")?;
+            let (tag, value) =
+                element::read(&mut r, ["command tag", "command length", "command value"])?;
             if tag == Signature::TAG {
                 let signature = Signature::parse(aad, signed, value)?;
                 r.finish("signature")?;

@@ -101,7 +101,10 @@ impl EcmAnswer {
 fn read_elements(r: &mut Reader<'_>) -> Result<Option<OpenedBy>, DecodeError> {
     let mut opened_by = None;
     loop {
-        let (tag, value) = element::read(r, "element of an ECM answer")?;
+        let (tag, value) = element::read(
+            r,
+            ["element of an ECM answer", "length of an element", "value of an element"],
+        )?;
         let mut value = Reader::new(value);
         if tag == OpenedBy::TAG {
             if opened_by.replace(OpenedBy::read(&mut value)?).is_some() {

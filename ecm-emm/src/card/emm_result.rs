@@ -41,7 +41,10 @@ impl EmmResult {
         let detail = EmmDetail(r.u8("EMM detail")?);
         // None is known yet, and one that is not known is passed over.
         while !r.is_empty() {
-            element::read(&mut r, "element of an EMM answer")?;
+            element::read(
+                &mut r,
+                ["element of an EMM answer", "length of an element", "value of an element"],
+            )?;
         }
         Ok(Self { outcome, detail })
     }

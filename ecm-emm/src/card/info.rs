@@ -116,7 +116,10 @@ impl CardInfo {
         let mut info = Self::default();
         let mut r = Reader::new(data);
         while !r.is_empty() {
-            let (tag, value) = element::read(&mut r, "information element")?;
+            let (tag, value) = element::read(
+                &mut r,
+                ["information tag", "information length", "information value"],
+            )?;
             info.read(tag, Reader::new(value))?;
         }
         Ok(info)

@@ -169,7 +169,8 @@ impl Criteria {
         let mut criteria = Self::default();
         let mut seen = 0_u128;
         while !r.is_empty() {
-            let (tag, value) = element::read(&mut r, "criteria element")?;
+            let (tag, value) =
+                element::read(&mut r, ["criteria tag", "criteria length", "criteria value"])?;
             let mut value = Reader::new(value);
             let number = tag & !Self::CRITICAL;
             let bit = 1_u128 << number;
@@ -200,7 +201,7 @@ impl Criteria {
                 _ if tag & Self::CRITICAL != 0 => return Err(DecodeError::Unknown { tag }),
                 _ => value = Reader::new(&[]),
             }
-            value.finish("criteria element")?;
+            value.finish("criteria value")?;
         }
         Ok(criteria)
     }
