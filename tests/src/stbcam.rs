@@ -4,13 +4,14 @@
 use crate::slot::Served;
 use serde_json::Value;
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use vcard::nvm::{NvmError, StoreError};
 use vcard::personalisation::Personalisation;
-use vcard::{Card, Durability};
+use vcard::{Card, CardError, Durability};
 use vreader::inserted::{Inserted, Side};
 use vreader::serve::{Options, VpcdOptions, VpcdServer};
 
@@ -83,10 +84,7 @@ impl Rig {
     /// A card in a reader where things go wrong.
     pub fn insert(&self, name: &str, reader: Reader, script: &str) -> Served {
         let memory = self.folder.join(format!("{name}.nvm"));
-        let open = move || {
-            let card = Card::open_file(&memory, Durability::Process).unwrap();
-            Inserted::new(card, &memory)
-        };
+        let open = move || Inserted::new(open_card(&memory), &memory);
         let script = script.parse().unwrap();
         match reader {
             Reader::Phoenix => {
@@ -247,6 +245,22 @@ impl Drop for Rig {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+/// The card in this file. Whoever starts a program has a twin of this process for a moment, in
+/// which the lock of a card that was just taken out still holds.
+fn open_card(memory: &Path) -> Card {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match Card::open_file(memory, Durability::Process) {
+            Err(CardError::Memory(NvmError::Store(StoreError::Io(busy))))
+                if busy.kind() == ErrorKind::ResourceBusy && Instant::now() < end =>
+            {
+                std::thread::yield_now();
+            }
+            card => return card.unwrap(),
         }
     }
 }
