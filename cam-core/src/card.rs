@@ -10,7 +10,7 @@ pub(crate) mod refresh;
 mod rights;
 
 use alloc::vec::Vec;
-use cam_types::{CasTime, OperatorId, Pseudonym};
+use cam_types::{CasTime, OperatorId, Pseudonym, StatusWord};
 use ecm_emm::card::AccessStatus;
 
 /// The card, as far as it has come.
@@ -53,7 +53,7 @@ pub struct Card {
     /// The pairing slots that are taken, bit n for slot n.
     pub pairing_slots: u8,
     /// The status word of its last refusal.
-    pub sw: u16,
+    pub sw: StatusWord,
     /// The card's clock.
     pub now: Option<CasTime>,
 }
@@ -71,7 +71,7 @@ impl Default for Card {
             pin_tries: None,
             pairing_slot: None,
             pairing_slots: 0,
-            sw: 0,
+            sw: StatusWord::default(),
             now: None,
         }
     }

@@ -17,7 +17,7 @@ use crate::Absence;
 use crate::card::exchange::{Answer, Exchange, Step};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use cam_types::Instant;
+use cam_types::{Instant, StatusWord};
 use core::time::Duration;
 use gp::scp03::{self, Initialize, ScpError};
 
@@ -385,7 +385,10 @@ impl CardDialogue {
     pub(crate) fn answered(&mut self, now: Instant, response: &[u8]) -> Option<(Exchange, Answer)> {
         let exchange = self.drop_flight(now)?;
         let answer = self.unwrap(response);
-        log::trace!("< {answer:04X?}");
+        match answer {
+            Ok(sw) => log::trace!("< {sw}"),
+            Err(why) => log::trace!("< {why}"),
+        }
         if answer.is_ok() && (self.channel.is_some() || self.link == Link::Up(Stage::Unpaired)) {
             self.failures = 0;
         }
@@ -399,8 +402,8 @@ impl CardDialogue {
         let (data, sw) = response.split_last_chunk::<2>().ok_or(ScpError::Malformed("response"))?;
         self.data.clear();
         self.data.extend_from_slice(data);
-        match u16::from_be_bytes(*sw) {
-            0x9000 => Ok(0x9000),
+        match StatusWord::from_be_bytes(*sw) {
+            StatusWord::OK => Ok(StatusWord::OK),
             sw => Err(ScpError::Refused(sw)),
         }
     }
@@ -411,7 +414,14 @@ impl CardDialogue {
             Ok(_) => false,
             // Bare status words: no session, or none of the applet that was selected.
             Err(ScpError::Refused(sw)) => {
-                self.channel.is_some() && matches!(sw, 0x6982 | 0x6988 | 0x6D00 | 0x6E00)
+                let no_session = matches!(
+                    sw,
+                    StatusWord::SECURITY_STATUS
+                        | StatusWord::SECURE_MESSAGING
+                        | StatusWord::UNKNOWN_INS
+                        | StatusWord::UNKNOWN_CLA
+                );
+                self.channel.is_some() && no_session
             }
             Err(_) => true,
         }
@@ -424,7 +434,7 @@ impl CardDialogue {
 
     /// The same, if this answer says that all is well.
     pub(crate) fn told(&self, answer: Answer) -> Option<&[u8]> {
-        (answer == Ok(0x9000)).then_some(&self.data)
+        (answer == Ok(StatusWord::OK)).then_some(&self.data)
     }
 }
 
