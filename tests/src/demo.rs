@@ -5,7 +5,7 @@ use crate::entropy::Sevens;
 use cam_core::Config;
 use cam_types::{
     Aid, CasTime, ChannelId, ControlWord, Epoch, EventId, Fen, Key, OperatorId, PackageId,
-    Pseudonym, Secret, Slot, StatusWord, StbId, TerminalId, TerminalSequence,
+    Pseudonym, Secret, Slot, StatusWord, StbId, TerminalId, TerminalSequence, interindustry,
 };
 use ecm_emm::box_emm::{self, BoxCommand, BoxHeader, BoxPairing};
 use ecm_emm::card::{
@@ -105,9 +105,7 @@ pub fn send(card: &mut Card, apdu: &[u8]) -> (Vec<u8>, u16) {
 }
 
 pub fn select(card: &mut Card, aid: &[u8]) -> u16 {
-    let mut apdu = vec![0x00, 0xA4, 0x04, 0x00, aid.len() as u8];
-    apdu.extend_from_slice(aid);
-    send(card, &apdu).1
+    send(card, &interindustry::select(aid).collect::<Vec<_>>()).1
 }
 
 /// A box with an open session.

@@ -17,7 +17,7 @@ use crate::Absence;
 use crate::card::exchange::{Answer, Exchange, Step};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use cam_types::{Instant, StatusWord};
+use cam_types::{Aid, Instant, StatusWord, interindustry};
 use core::time::Duration;
 use gp::scp03::{self, Initialize, ScpError};
 
@@ -42,9 +42,6 @@ pub(crate) struct CardDialogue {
 }
 
 impl CardDialogue {
-    /// SELECT of the CAS applet (`docs/spec/card.md`).
-    const SELECT: [u8; 14] =
-        [0x00, 0xA4, 0x04, 0x00, 0x08, 0xF0, 0x53, 0x54, 0x42, 0x43, 0x41, 0x53, 0x01, 0x00];
     /// Exchanges or sessions that may be lost in a row, at most.
     const MAX_FAILURES: u32 = 3;
     /// A reader without a detect line is tried again after so long.
@@ -296,10 +293,11 @@ impl CardDialogue {
 
 /// Commands and their answers.
 impl CardDialogue {
-    /// SELECT goes out.
+    /// SELECT of the CAS application goes out.
     pub(crate) fn select(&mut self) -> Patience {
         self.command.clear();
-        self.command.extend_from_slice(&Self::SELECT);
+        self.command.extend(interindustry::select(Aid::CAS.octets()));
+        self.command.push(0x00);
         let again = self.link == Link::Up(Stage::Unusable);
         self.launch(Exchange::Step(Step::Select), again.then_some(self.poll_patience))
     }

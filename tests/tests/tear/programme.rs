@@ -19,10 +19,7 @@ pub(crate) struct SetTopBox(Session);
 
 impl SetTopBox {
     pub(crate) fn open(desk: &mut dyn Desk) -> Option<Self> {
-        let mut select = vec![0x00, 0xA4, 0x04, 0x00, Aid::CAS.octets().len() as u8];
-        select.extend(Aid::CAS.octets());
-        select.push(0x00);
-        desk.transmit(&select)?;
+        desk.select(Aid::CAS)?;
         let initialize = Initialize::new(pairing_keys(&Key::new(K_PAIR), STB), 0x3F, *b"hostrand");
         let response = desk.transmit(&initialize.command())?;
         let open = initialize.answer(response.strip_suffix(&[0x90, 0x00])?).ok()?;
