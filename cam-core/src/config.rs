@@ -53,7 +53,7 @@ impl Config {
     pub fn new(stb_id: StbId, box_key: Key, entropy: Box<dyn Entropy + Send>) -> Self {
         let [_, _, terminal @ ..] = *stb_id.octets();
         Self {
-            ca_system_ids: vec![CaSystemId::new(0x4AF0)],
+            ca_system_ids: vec![CaSystemId::DEFAULT],
             stb_id,
             box_key,
             terminal: TerminalId::new(terminal),

@@ -19,6 +19,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cam_types::{Aid, Instant, StatusWord, interindustry};
 use core::time::Duration;
+use ecm_emm::card::CLA;
 use gp::scp03::{self, Initialize, ScpError};
 
 /// See the module.
@@ -42,6 +43,8 @@ pub(crate) struct CardDialogue {
 }
 
 impl CardDialogue {
+    /// Octets of the longest command: header, Lc, 255 of data, Le. No answer has more data.
+    const LONGEST: usize = 4 + 1 + 255 + 1;
     /// Exchanges or sessions that may be lost in a row, at most.
     const MAX_FAILURES: u32 = 3;
     /// A reader without a detect line is tried again after so long.
@@ -60,8 +63,8 @@ impl CardDialogue {
             flight: None,
             handshake: None,
             channel: None,
-            command: Vec::with_capacity(264),
-            data: Vec::with_capacity(264),
+            command: Vec::with_capacity(Self::LONGEST),
+            data: Vec::with_capacity(Self::LONGEST),
             failures: 0,
             last_exchange: Instant::default(),
             poll,
@@ -333,7 +336,7 @@ impl CardDialogue {
         let Self { channel, command, .. } = self;
         let Some(channel) = channel else {
             command.clear();
-            command.extend([0x80, ins, p1, p2]);
+            command.extend([CLA, ins, p1, p2]);
             if let Some(lc) = u8::try_from(data.len()).ok().filter(|lc| *lc > 0) {
                 command.push(lc);
                 command.extend_from_slice(data);
@@ -343,10 +346,10 @@ impl CardDialogue {
         };
         // Every length is checked at its gate, and a session that is over is never used again: what
         // is left of an error is an empty command, which no card takes.
-        if let Err(why) = channel.wrap(0x80, ins, p1, p2, data, command) {
+        if let Err(why) = channel.wrap(CLA, ins, p1, p2, data, command) {
             log::error!("command {ins:02X} could not be protected: {why}");
             command.clear();
-            command.extend([0x80, ins, p1, p2, 0x00]);
+            command.extend([CLA, ins, p1, p2, 0x00]);
         }
     }
 
