@@ -8,6 +8,7 @@ pub(crate) mod key_versions;
 pub(crate) mod pairing;
 pub(crate) mod refresh;
 mod rights;
+mod setbacks;
 
 use alloc::vec::Vec;
 use cam_types::{CasTime, OperatorId, Pseudonym, StatusWord};

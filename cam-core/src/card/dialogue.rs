@@ -9,12 +9,13 @@
 //!    └────────────────────┴ got no answer    └ is lost
 //! ```
 //!
-//! What keeps failing is given up for a while that doubles each time. The dialogue knows how to ask
-//! and not what for: the engine asks, is told what came of it, and draws the conclusions
+//! What keeps failing is given up for a while (`setbacks.rs`). The dialogue knows how to ask and
+//! not what for: the engine asks, is told what came of it, and draws the conclusions
 //! (`engine/card.rs`).
 
 use crate::Absence;
 use crate::card::exchange::{Answer, Exchange, Step};
+use crate::card::setbacks::Setbacks;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cam_types::{Aid, Instant, StatusWord, interindustry};
@@ -33,8 +34,7 @@ pub(crate) struct CardDialogue {
     command: Vec<u8>,
     /// The plain text of the last answer; reused.
     data: Vec<u8>,
-    /// Exchanges and channels lost in a row.
-    failures: u32,
+    setbacks: Setbacks,
     last_exchange: Instant,
     /// [`crate::Config::probe`]: the idle poll period.
     poll: Option<Duration>,
@@ -45,13 +45,6 @@ pub(crate) struct CardDialogue {
 impl CardDialogue {
     /// Octets of the longest command: header, Lc, 255 of data, Le. No answer has more data.
     const LONGEST: usize = 4 + 1 + 255 + 1;
-    /// Exchanges or sessions that may be lost in a row, at most.
-    const MAX_FAILURES: u32 = 3;
-    /// A reader without a detect line is tried again after so long.
-    const RETRY: Duration = Duration::from_millis(300);
-    const MAX_RETRY: Duration = Duration::from_secs(20);
-    /// A reader that was lost is tried again after so long.
-    const READER_RETRY: Duration = Duration::from_secs(1);
     /// Without a detect line a silent card may be a removed one: no exchange waits longer for the
     /// first character. The longest command takes 325 ms to the card on the slowest line (260
     /// characters by T=0 at 9,600 bit/s), a block waits 200 ms.
@@ -65,7 +58,7 @@ impl CardDialogue {
             channel: None,
             command: Vec::with_capacity(Self::LONGEST),
             data: Vec::with_capacity(Self::LONGEST),
-            failures: 0,
+            setbacks: Setbacks::default(),
             last_exchange: Instant::default(),
             poll,
             poll_patience,
@@ -121,7 +114,7 @@ impl CardDialogue {
 
     /// A card that was not ours is selected once more: it may have been a bad contact.
     fn another_look(&self) -> Instant {
-        self.last_exchange.after(self.poll.unwrap_or(Self::MAX_RETRY))
+        self.last_exchange.after(self.poll.unwrap_or(Setbacks::MAX_RETRY))
     }
 }
 
@@ -131,7 +124,7 @@ impl CardDialogue {
     pub(crate) fn card_came(&mut self) -> bool {
         let absent = matches!(self.link, Link::Absent { .. });
         if absent {
-            self.failures = 0;
+            self.setbacks.forget();
         }
         absent
     }
@@ -154,23 +147,7 @@ impl CardDialogue {
 
     /// There is no card. Gives the moment when the reader is tried again, if it is.
     pub(crate) fn absent(&mut self, now: Instant, why: Absence) -> Option<Instant> {
-        let after = match why {
-            Absence::Removed => {
-                self.failures = 0;
-                self.poll.map(|_| Self::RETRY)
-            }
-            // Without a detect line a mute card and an empty slot look the same.
-            Absence::Mute if self.polls() => {
-                self.failures = 0;
-                Some(Self::RETRY)
-            }
-            Absence::Mute | Absence::Unknown => {
-                self.failures += 1;
-                Some(self.backoff())
-            }
-            Absence::ReaderLost => Some(Self::READER_RETRY),
-        };
-        after.map(|after| now.after(after))
+        self.setbacks.absent(why, self.polls()).map(|after| now.after(after))
     }
 
     /// The card is left alone, until then.
@@ -182,13 +159,7 @@ impl CardDialogue {
     /// Something was lost. Gives the moment until which a card that keeps failing is left alone.
     pub(crate) fn failed(&mut self, now: Instant) -> Option<Instant> {
         self.close_channel();
-        self.failures += 1;
-        (self.failures > Self::MAX_FAILURES).then(|| now.after(self.backoff()))
-    }
-
-    fn backoff(&self) -> Duration {
-        let doublings = self.failures.saturating_sub(Self::MAX_FAILURES).min(8);
-        (Self::RETRY * (1 << doublings)).min(Self::MAX_RETRY)
+        self.setbacks.met().then(|| now.after(self.setbacks.wait()))
     }
 }
 
@@ -219,10 +190,9 @@ impl CardDialogue {
 
     /// A pairing did not open a channel. `true` if it is tried again.
     pub(crate) fn pairs_again(&mut self) -> bool {
-        self.failures += 1;
-        let again = self.failures <= Self::MAX_FAILURES;
+        let again = !self.setbacks.met();
         if !again {
-            self.failures = 0;
+            self.setbacks.forget();
         }
         again
     }
@@ -391,7 +361,7 @@ impl CardDialogue {
             Err(why) => log::trace!("< {why}"),
         }
         if answer.is_ok() && (self.channel.is_some() || self.link == Link::Up(Stage::Unpaired)) {
-            self.failures = 0;
+            self.setbacks.forget();
         }
         Some((exchange, answer))
     }
