@@ -8,9 +8,10 @@ pub(crate) mod key_versions;
 pub(crate) mod pairing;
 pub(crate) mod refresh;
 mod rights;
+mod setbacks;
 
 use alloc::vec::Vec;
-use cam_types::{CasTime, OperatorId, Pseudonym};
+use cam_types::{CasTime, OperatorId, Pseudonym, StatusWord};
 use ecm_emm::card::AccessStatus;
 
 /// The card, as far as it has come.
@@ -53,7 +54,7 @@ pub struct Card {
     /// The pairing slots that are taken, bit n for slot n.
     pub pairing_slots: u8,
     /// The status word of its last refusal.
-    pub sw: u16,
+    pub sw: StatusWord,
     /// The card's clock.
     pub now: Option<CasTime>,
 }
@@ -71,7 +72,7 @@ impl Default for Card {
             pin_tries: None,
             pairing_slot: None,
             pairing_slots: 0,
-            sw: 0,
+            sw: StatusWord::default(),
             now: None,
         }
     }

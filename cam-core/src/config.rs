@@ -44,23 +44,29 @@ pub struct Config {
 }
 
 impl Config {
+    /// [`Config::max_sessions`] by default.
+    pub const MAX_SESSIONS: usize = 16;
+    /// [`Config::emm_queue`] by default.
+    pub const EMM_QUEUE: usize = 64;
+    /// [`Config::event_queue`] by default.
+    pub const EVENT_QUEUE: usize = 4096;
     /// The idle poll period by default: keys must go within a second after the card is pulled.
     const IDLE_POLL: Duration = Duration::from_millis(300);
     /// How long a card may be silent by default when it is polled.
     const IDLE_PATIENCE: Duration = Duration::from_millis(200);
 
-    /// Everything that has a default takes it: CA system 4AF0, 16 sessions, 64 EMMs, the presence
-    /// poll of 300 ms, a terminal named after the box.
+    /// Everything that has a default takes it: our CA system, the numbers above, the presence poll
+    /// of 300 ms, a terminal named after the box.
     pub fn new(stb_id: StbId, box_key: Key, entropy: Box<dyn Entropy + Send>) -> Self {
         let [_, _, terminal @ ..] = *stb_id.octets();
         Self {
-            ca_system_ids: vec![CaSystemId::new(0x4AF0)],
+            ca_system_ids: vec![CaSystemId::DEFAULT],
             stb_id,
             box_key,
             terminal: TerminalId::new(terminal),
-            max_sessions: 16,
-            emm_queue: 64,
-            event_queue: 4096,
+            max_sessions: Self::MAX_SESSIONS,
+            emm_queue: Self::EMM_QUEUE,
+            event_queue: Self::EVENT_QUEUE,
             probe: Some(Self::IDLE_POLL),
             probe_patience: Self::IDLE_PATIENCE,
             entropy,

@@ -157,7 +157,7 @@ fn a_card_of_another_system_is_unusable() {
     rig.run(3000);
     assert_eq!(rig.engine.card().state, CardState::Unusable);
     assert_eq!(reason(&rig, news), AccessStatus::UNKNOWN_CARD);
-    assert_eq!(rig.engine.access(news).unwrap().sw, 0x6A82);
+    assert_eq!(rig.engine.access(news).unwrap().sw.0, 0x6A82);
     // It is pulled, and the right one comes.
     rig.inserted = false;
     rig.run(1000);

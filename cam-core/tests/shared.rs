@@ -80,7 +80,7 @@ fn a_session_that_comes_later_takes_the_answer_that_is_there() {
     assert_eq!(rig.period(later), Some(4), "at once");
     let access = |session| rig.engine.access(session).unwrap();
     assert_eq!(access(later), access(first), "status word and all");
-    assert_eq!(access(later).sw, 0x9000);
+    assert_eq!(access(later).sw.0, 0x9000);
     rig.run(500);
     assert_eq!(asked(&mut rig), 0);
     // Closing one leaves the other its words.

@@ -30,7 +30,7 @@ fn two_services_on_one_card() {
     let shown = rig.engine.access(news).unwrap();
     assert_eq!(shown.reason, AccessStatus::GRANTED_SUBSCRIPTION);
     assert_eq!(shown.remedy, Remedy::None);
-    assert_eq!((shown.sw, shown.crypto_period), (0x9000, Some(4)));
+    assert_eq!((shown.sw.0, shown.crypto_period), (0x9000, Some(4)));
     assert_eq!(shown.expires.map(|end| end.seconds()), Some(9000));
 
     assert!(!rig.has_words(cinema));

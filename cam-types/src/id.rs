@@ -102,6 +102,12 @@ number! {
     /// CA_system_ID, 16 bits, assigned by DVB. Which ones are ours is configuration.
     CaSystemId(u16)
 }
+
+impl CaSystemId {
+    /// The one that is ours unless the configuration names others.
+    pub const DEFAULT: Self = Self(0x4AF0);
+}
+
 number! {
     /// The operator, 16 bits, given out by the issuer of the cards.
     OperatorId(u16)

@@ -28,3 +28,8 @@ pub const INS_GET_DATA: u8 = 0xCA;
 pub const INS_UPDATE_BINARY: u8 = 0xD6;
 /// UPDATE RECORD.
 pub const INS_UPDATE_RECORD: u8 = 0xDC;
+
+/// SELECT of the application of this name, at most 255 octets, without Le.
+pub fn select(name: &[u8]) -> impl Iterator<Item = u8> {
+    [0x00, INS_SELECT, 0x04, 0x00, name.len() as u8].into_iter().chain(name.iter().copied())
+}

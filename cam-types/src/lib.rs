@@ -52,6 +52,7 @@ mod reader;
 mod secret;
 mod status_word;
 mod time;
+pub mod transport;
 
 pub use aid::Aid;
 pub use fen::{Fen, ParseFenError};

@@ -53,7 +53,10 @@ pub const RIGHTS_ROWS: u8 = 0x00;
 /// P2 of RIGHTS: balance, sequences and limits.
 pub const RIGHTS_WALLET: u8 = 0x01;
 
+/// Boxes that a card may be paired with: its pairing slots.
+pub const PAIRING_SLOTS: u8 = 4;
+
 /// Key version of the session on pairing slot 0 to 3: 3F, 3E, 3D, 3C.
 pub const fn pairing_key_version(slot: u8) -> Option<u8> {
-    if slot <= 3 { Some(0x3F - slot) } else { None }
+    if slot < PAIRING_SLOTS { Some(0x3F - slot) } else { None }
 }

@@ -118,6 +118,8 @@ pub struct ReportRecord {
 }
 
 impl ReportRecord {
+    /// Records that a card keeps, at most (`docs/spec/purchase.md`, 3).
+    pub const MAX_KEPT: usize = 32;
     /// Octets on the wire.
     pub const LEN: usize = 45;
 

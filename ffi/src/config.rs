@@ -17,6 +17,7 @@ use crate::result::{STBCAM_E_STRUCT_SIZE, stbcam_result_t};
 use crate::size::{self, CStruct};
 use crate::text;
 use crate::types::stbcam_t;
+use cam_core::Config;
 use core::ffi::{c_char, c_void};
 use core::ptr;
 use zeroize::Zeroize;
@@ -142,8 +143,8 @@ const DEFAULTS: stbcam_config_t = stbcam_config_t {
     log: None,
     log_user: ptr::null_mut(),
     log_level: crate::host::STBCAM_LOG_WARN,
-    max_sessions: 16,
-    emm_queue: 64,
+    max_sessions: Config::MAX_SESSIONS as u32,
+    emm_queue: Config::EMM_QUEUE as u32,
     event_queue: 256,
     section_ring: 65_536,
     reserved2: 0,

@@ -20,7 +20,7 @@ pub(crate) fn json(cam: &Cam) -> String {
     let _ = write!(
         out,
         ",\"card\":{{\"state\":\"{:?}\",\"reason\":{},\"sw\":\"{:04X}\",\"protocol\":{}",
-        card.state, card.reason.0, card.sw, card.protocol
+        card.state, card.reason.0, card.sw.0, card.protocol
     );
     let atr: String = card.atr.iter().map(|octet| format!("{octet:02X}")).collect();
     let _ = write!(out, ",\"atr\":\"{atr}\",\"blocked\":{}", card.blocked);

@@ -17,6 +17,7 @@ use crate::size;
 use crate::text;
 use crate::types::{stbcam_session_t, stbcam_soft_descrambler_t};
 use cam_core::{ControlWords, ScramblingMode, SessionId};
+use cam_types::transport::PACKET;
 use cam_types::{Key, Parity, Pid};
 use core::ffi::c_void;
 use core::slice;
@@ -123,7 +124,7 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_packets(
             // SAFETY: not NULL and of a sane length as just checked, writable by the contract.
             unsafe { slice::from_raw_parts_mut(packets, len) }
         };
-        let count = octets.len().div_ceil(SoftDescrambler::PACKET);
+        let count = octets.len().div_ceil(PACKET);
         if !results.is_null() || !result_count.is_null() {
             size::needed(results, "results")?;
             size::needed(result_count, "result_count")?;

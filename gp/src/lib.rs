@@ -24,7 +24,7 @@
 //! goes through, and comes back as it was.
 //!
 //! ```
-//! use cam_types::Secret;
+//! use cam_types::{Secret, StatusWord};
 //! use gp::kdf_cmac;
 //! use gp::scp03::{Initialize, StaticKeys, card};
 //! use hex_literal::hex;
@@ -47,7 +47,7 @@
 //! let open = initialize.answer(&challenge.answer([0; 10], 0x30))?;
 //! let [cla, ins, p1, p2, _lc, data @ ..] = open.command() else { unreachable!() };
 //! let mut card = challenge.authenticate([*cla, *ins, *p1, *p2], data)?;
-//! let mut terminal = open.finish(0x9000)?;
+//! let mut terminal = open.finish(StatusWord::OK)?;
 //!
 //! // A command: CLA says that it is protected, and the card reads what was sent.
 //! let (mut apdu, mut plain) = (Vec::new(), Vec::new());
@@ -58,7 +58,7 @@
 //!
 //! // The answer: one octet of it changed, and the session is over.
 //! let mut response = Vec::new();
-//! card.wrap(b"granted", 0x9000, &mut response)?;
+//! card.wrap(b"granted", StatusWord::OK, &mut response)?;
 //! response[0] ^= 1;
 //! assert!(terminal.unwrap(&response, &mut plain).is_err());
 //! assert!(terminal.is_over() && plain.is_empty());

@@ -96,8 +96,7 @@ impl Level {
 }
 
 /// The response to this status word carries a MAC: success and warnings.
-pub const fn status_is_protected(sw: u16) -> bool {
-    let sw = StatusWord(sw);
+const fn status_is_protected(sw: StatusWord) -> bool {
     matches!(sw, StatusWord::OK) || sw.is_warning()
 }
 
@@ -106,7 +105,7 @@ pub const fn status_is_protected(sw: u16) -> bool {
 #[non_exhaustive]
 pub enum ScpError {
     /// The card answered with this status word, which no MAC covers.
-    Refused(u16),
+    Refused(StatusWord),
     /// A message has the wrong length or form.
     Malformed(&'static str),
     /// The card speaks another protocol or option: SCP number and `i`.
@@ -134,7 +133,7 @@ pub enum ScpError {
 impl fmt::Display for ScpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(sw) => write!(f, "card refused the command ({})", StatusWord(*sw)),
+            Self::Refused(sw) => write!(f, "card refused the command ({sw})"),
             Self::Malformed(what) => write!(f, "malformed {what}"),
             Self::Unsupported { scp, i } => {
                 write!(f, "card speaks SCP{scp:02X} i={i:02X}, expected SCP03 i=60 or i=70")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! SCP03 against values published with pySim and recorded between pySim and a model card.
 
-use cam_types::{Key, Secret};
+use cam_types::{Key, Secret, StatusWord};
 use gp::kdf_cmac;
 use gp::scp03::{Initialize, Level, Mode, Session, StaticKeys, card};
 use serde_json::Value;
@@ -62,7 +62,7 @@ fn published(v: &Value) -> Session {
     assert_eq!(initialize.command(), command);
     let open = initialize.answer(&hex(&v["init_update_rsp"])).unwrap();
     assert_eq!(open.command(), hex(&v["ext_auth"]), "{}", v["name"]);
-    open.finish(0x9000).unwrap()
+    open.finish(StatusWord::OK).unwrap()
 }
 
 /// AES-128: the terminal's commands and the card's answers at levels 03, 11 and 33.
@@ -87,7 +87,7 @@ fn terminal_against_published() {
             commands += 1;
             if let Some(response) = v["apdus"][name].get("response_wrapped") {
                 let response = [hex(response), vec![0x90, 0x00]].concat();
-                assert_eq!(session.unwrap(&response, &mut out), Ok(0x9000));
+                assert_eq!(session.unwrap(&response, &mut out), Ok(StatusWord::OK));
                 assert_eq!(out, hex(&v["apdus"][name]["response_plain"]));
             }
         }
@@ -140,7 +140,7 @@ fn transcripts() {
         let open = initialize.answer(initialize_data).unwrap();
         let authenticate = &apdus[2].0;
         assert_eq!(open.command(), authenticate.as_slice(), "{name}");
-        let mut session = open.finish(0x9000).unwrap();
+        let mut session = open.finish(StatusWord::OK).unwrap();
 
         // The card.
         let challenge = if initialize_data[12] == 0x70 {
@@ -167,8 +167,8 @@ fn transcripts() {
             let [cla, ins, p1, p2] = header;
             session.wrap(cla & !0x04, ins, p1, p2, &plain, &mut wrapped).unwrap();
             assert_eq!(wrapped[..5 + data.len()], command[..5 + data.len()], "{name}");
-            assert_eq!(session.unwrap(response, &mut answer), Ok(0x9000), "{name}");
-            card.wrap(&answer, 0x9000, &mut replied).unwrap();
+            assert_eq!(session.unwrap(response, &mut answer), Ok(StatusWord::OK), "{name}");
+            card.wrap(&answer, StatusWord::OK, &mut replied).unwrap();
             assert_eq!(replied, *response, "{name}");
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Terminal and card against each other, and against whoever stands between them.
 
-use cam_types::Secret;
+use cam_types::{Secret, StatusWord};
 use gp::scp03::{Initialize, Level, ScpError, Session, StaticKeys, card};
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ fn connect(level: Level) -> (Session, card::Session) {
     let command = open.command().to_vec();
     let header = command[..4].try_into().unwrap();
     let card = challenge.authenticate(header, &command[5..]).unwrap();
-    (open.finish(0x9000).unwrap(), card)
+    (open.finish(StatusWord::OK).unwrap(), card)
 }
 
 fn send(session: &mut Session, data: &[u8]) -> Vec<u8> {
@@ -87,10 +87,10 @@ fn an_empty_data_field_stays_empty() {
     let (mut session, mut card) = connect(Level::FULL);
     assert_eq!(receive(&mut card, &send(&mut session, &[])), Ok(vec![]));
     let mut reply = Vec::new();
-    card.wrap(&[], 0x9000, &mut reply).unwrap();
+    card.wrap(&[], StatusWord::OK, &mut reply).unwrap();
     assert_eq!(reply.len(), 10);
     let mut data = Vec::new();
-    assert_eq!(session.unwrap(&reply, &mut data), Ok(0x9000));
+    assert_eq!(session.unwrap(&reply, &mut data), Ok(StatusWord::OK));
     assert!(data.is_empty());
 }
 
@@ -100,12 +100,15 @@ fn an_error_status_denies_and_no_more() {
     let mut data = vec![1, 2, 3];
     receive(&mut card, &send(&mut session, b"first")).unwrap();
     let mut reply = Vec::new();
-    card.wrap(b"lost", 0x6A80, &mut reply).unwrap();
+    card.wrap(b"lost", StatusWord(0x6A80), &mut reply).unwrap();
     assert_eq!(reply, [0x6A, 0x80]);
-    assert_eq!(session.unwrap(&reply, &mut data), Err(ScpError::Refused(0x6A80)));
+    assert_eq!(session.unwrap(&reply, &mut data), Err(ScpError::Refused(StatusWord(0x6A80))));
     assert!(data.is_empty());
     assert_eq!(receive(&mut card, &send(&mut session, b"next")), Ok(b"next".to_vec()));
-    assert_eq!(session.unwrap(&[0x69, 0x88], &mut data), Err(ScpError::Refused(0x6988)));
+    assert_eq!(
+        session.unwrap(&[0x69, 0x88], &mut data),
+        Err(ScpError::Refused(StatusWord(0x6988)))
+    );
     assert!(session.is_over());
     let mut out = Vec::new();
     assert_eq!(session.wrap(0x80, 0x34, 0, 0, &[], &mut out), Err(ScpError::Over));
@@ -136,7 +139,7 @@ fn warm_buffers_do_not_move() {
         session.wrap(0x80, 0x34, 0, 0, &[round; 103], &mut command).unwrap();
         let body = &command[5..command.len() - 1];
         card.unwrap(command[..4].try_into().unwrap(), body, &mut plain).unwrap();
-        card.wrap(&[round; 36], 0x9000, &mut reply).unwrap();
+        card.wrap(&[round; 36], StatusWord::OK, &mut reply).unwrap();
         session.unwrap(&reply, &mut data).unwrap();
         let now = (command.as_ptr(), data.as_ptr());
         assert_eq!(*places.get_or_insert(now), now);
@@ -153,6 +156,7 @@ proptest! {
     ) {
         let (mut session, mut card) = connect(Level::new(level).unwrap());
         for (data, answer, sw) in messages {
+            let sw = StatusWord(sw);
             let command = send(&mut session, &data);
             prop_assert_eq!(receive(&mut card, &command), Ok(data));
             let mut reply = Vec::new();
@@ -181,7 +185,7 @@ proptest! {
         let (mut session, mut card) = connect(Level::FULL);
         receive(&mut card, &send(&mut session, &data)).unwrap();
         let mut reply = Vec::new();
-        card.wrap(&data, 0x9000, &mut reply).unwrap();
+        card.wrap(&data, StatusWord::OK, &mut reply).unwrap();
         let at = bit.index(reply.len() * 8);
         reply[at / 8] ^= 0x80 >> (at % 8);
         let mut got = Vec::new();

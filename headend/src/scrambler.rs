@@ -84,6 +84,7 @@ impl Scrambler {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cam_types::transport::PACKET;
 
     /// Source: `tests/vectors/scrambling.txt`: libdvbcsa 1.1.0 of Debian 12 by way of ctypes, and
     /// OpenSSL `enc -aes-128-cbc -nopad` over the whole blocks with the residue appended.
@@ -121,7 +122,7 @@ mod tests {
         for algorithm in [Algorithm::Csa2, Algorithm::Cissa] {
             let scrambler = Scrambler::new(algorithm, &ControlWord::new([7; 16]));
             for octets in 0..=184 {
-                let mut packet = [0x55; stream::PACKET];
+                let mut packet = [0x55; PACKET];
                 packet[..4].copy_from_slice(&[0x47, 0x01, 0x00, 0x35]);
                 match octets {
                     184 => packet[3] = 0x15,

@@ -7,17 +7,14 @@
 //! The packager never moves a packet, so a packet is named by its index from the start of the
 //! file, everywhere: in errors, in the report and in the schedule's consequences.
 
+use cam_types::transport::{PACKET, SYNC};
 use cam_types::{Parity, Pid};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Octets of a transport packet.
-pub const PACKET: usize = 188;
 /// Octets of its header.
 pub const HEADER: usize = 4;
-/// The first octet of every packet.
-const SYNC: u8 = 0x47;
 
 /// A transport packet's octets.
 pub type Packet = [u8; PACKET];

@@ -9,6 +9,7 @@
 
 use crate::stream::{self, Packet};
 use cam_types::Pid;
+use cam_types::transport::PACKET;
 use std::fmt;
 
 /// Ticks of the system clock in a second.
@@ -88,7 +89,7 @@ impl Timebase {
         else {
             return 0;
         };
-        let bits = (to - from) as u128 * stream::PACKET as u128 * 8;
+        let bits = (to - from) as u128 * PACKET as u128 * 8;
         let span = (end - start).unsigned_abs();
         u64::try_from(bits * TICKS_PER_SECOND.unsigned_abs() as u128 / u128::from(span.max(1)))
             .unwrap_or(u64::MAX)
@@ -136,7 +137,7 @@ mod tests {
     const CLOCK: u16 = 0x100;
 
     fn pcr_packet(ticks: u64) -> Packet {
-        let mut packet = [0xFF; stream::PACKET];
+        let mut packet = [0xFF; PACKET];
         let (base, extension) = (ticks / 300, ticks % 300);
         packet[..6].copy_from_slice(&[0x47, 0x01, 0x00, 0x20, 183, 0x10]);
         packet[6..10].copy_from_slice(&u32::try_from(base >> 1).unwrap().to_be_bytes());
@@ -146,7 +147,7 @@ mod tests {
     }
 
     fn null_packet() -> Packet {
-        let mut packet = [0xFF; stream::PACKET];
+        let mut packet = [0xFF; PACKET];
         packet[..4].copy_from_slice(&[0x47, 0x1F, 0xFF, 0x10]);
         packet
     }

@@ -12,6 +12,7 @@ use crate::clock;
 use crate::descrambler::{Descrambler, LadderKeys, Refused};
 use crate::ladder::Ladder;
 use cam_core::{ControlWords, ScramblingMode, SessionId};
+use cam_types::transport::{PACKET, SYNC};
 use cam_types::{ControlWord, Instant, Key, Parity, Pid};
 use ecm_emm::scrambling::Algorithm;
 use follower::{Follower, Renewed, Sight};
@@ -61,9 +62,6 @@ struct HeldKey {
 }
 
 impl SoftDescrambler {
-    /// The length of a transport packet.
-    pub const PACKET: usize = 188;
-
     /// A descrambler whose key ladder has this root key.
     pub fn new(root: &Key) -> Self {
         Self { state: Mutex::new(State { ladder: Ladder::new(root), slots: Vec::new() }) }
@@ -102,7 +100,7 @@ impl SoftDescrambler {
         tell: impl FnMut(PacketResult),
     ) {
         let mut state = self.state();
-        let packets = octets.chunks_mut(Self::PACKET);
+        let packets = octets.chunks_mut(PACKET);
         packets.map(|packet| state.packet(now, source, packet)).for_each(tell);
     }
 
@@ -267,7 +265,7 @@ impl Slot {
         let starts = payload
             .as_deref()
             .filter(|payload| layout.unit_start && payload.len() >= algorithm.block());
-        let mut tried = [0; SoftDescrambler::PACKET];
+        let mut tried = [0; PACKET];
         let mut probe = |period: u32| {
             let (Some(cipher), Some(payload)) = (cipher(period), starts) else { return false };
             let Some(tried) = tried.get_mut(..payload.len()) else { return false };
@@ -303,8 +301,8 @@ struct Layout {
 
 impl Layout {
     fn of(packet: &[u8]) -> Option<Self> {
-        let packet: &[u8; SoftDescrambler::PACKET] = packet.try_into().ok()?;
-        let &[0x47, high, low, flags, adaptation_length, ..] = packet else { return None };
+        let packet: &[u8; PACKET] = packet.try_into().ok()?;
+        let &[SYNC, high, low, flags, adaptation_length, ..] = packet else { return None };
         let [error, unit_start] = [0x80, 0x40].map(|indicator| high & indicator != 0);
         if error {
             return None;
@@ -317,9 +315,9 @@ impl Layout {
             _ => return None,
         };
         let payload = match flags >> 4 & 0b11 {
-            _ if parity.is_none() => SoftDescrambler::PACKET,
+            _ if parity.is_none() => PACKET,
             0b01 => 4,
-            0b10 => SoftDescrambler::PACKET,
+            0b10 => PACKET,
             0b11 if adaptation_length <= 182 => 5 + usize::from(adaptation_length),
             _ => return None,
         };

@@ -9,7 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be measured ends the measuring")]
 #![allow(clippy::print_stdout, reason = "the figures go there")]
 
-use cam_types::{Aid, Instant};
+use cam_types::{Aid, Instant, interindustry};
 use ecm_emm::card::INS_ECM;
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -52,9 +52,7 @@ fn start(profile: &Profile) {
     let characters = atr.len();
     let mut line = PacedLine::new(atr, |apdu| card.borrow_mut().transmit(apdu).unwrap());
     let ready = line.activate().as_micros();
-    let select =
-        [&[0x00, 0xA4, 0x04, 0x00, Aid::CAS.octets().len() as u8], Aid::CAS.octets(), &[0x00]]
-            .concat();
+    let select: Vec<u8> = interindustry::select(Aid::CAS.octets()).chain([0x00]).collect();
     let (response, _) = line.command(&select);
     assert_eq!(response.last_chunk(), Some(&[0x90, 0x00]));
     let first = line.now().since(Instant::default()).as_micros();

@@ -5,7 +5,7 @@ use crate::entropy::Sevens;
 use cam_core::Config;
 use cam_types::{
     Aid, CasTime, ChannelId, ControlWord, Epoch, EventId, Fen, Key, OperatorId, PackageId,
-    Pseudonym, Secret, Slot, StbId, TerminalId, TerminalSequence,
+    Pseudonym, Secret, Slot, StatusWord, StbId, TerminalId, TerminalSequence, interindustry,
 };
 use ecm_emm::box_emm::{self, BoxCommand, BoxHeader, BoxPairing};
 use ecm_emm::card::{
@@ -105,9 +105,7 @@ pub fn send(card: &mut Card, apdu: &[u8]) -> (Vec<u8>, u16) {
 }
 
 pub fn select(card: &mut Card, aid: &[u8]) -> u16 {
-    let mut apdu = vec![0x00, 0xA4, 0x04, 0x00, aid.len() as u8];
-    apdu.extend_from_slice(aid);
-    send(card, &apdu).1
+    send(card, &interindustry::select(aid).collect::<Vec<_>>()).1
 }
 
 /// A box with an open session.
@@ -134,11 +132,11 @@ impl Stb {
         let initialize = Initialize::new(pairing_keys(k_pair, stb), kvn, *b"hostrand");
         let (answer, sw) = send(card, &initialize.command());
         if sw != 0x9000 {
-            return Err(ScpError::Refused(sw));
+            return Err(ScpError::Refused(StatusWord(sw)));
         }
         let open = initialize.answer(&answer)?;
         let (_, sw) = send(card, open.command());
-        Ok(Self { session: open.finish(sw)? })
+        Ok(Self { session: open.finish(StatusWord(sw))? })
     }
 
     pub fn wrapped(&mut self, ins: u8, p1: u8, p2: u8, data: &[u8]) -> Vec<u8> {
@@ -158,8 +156,8 @@ impl Stb {
         let response = card.transmit(&apdu).map_err(|_| Failed::PowerLost)?;
         let mut plain = Vec::new();
         match self.session.unwrap(&response, &mut plain) {
-            Ok(0x9000) => Ok(plain),
-            Ok(sw) | Err(ScpError::Refused(sw)) => Err(Failed::Status(sw)),
+            Ok(StatusWord::OK) => Ok(plain),
+            Ok(sw) | Err(ScpError::Refused(sw)) => Err(Failed::Status(sw.0)),
             Err(error) => panic!("{error}"),
         }
     }
@@ -397,7 +395,7 @@ impl Stb {
     pub fn verify_answer(&mut self, response: &[u8]) -> Result<Vec<u8>, ScpError> {
         let mut plain = Vec::new();
         match self.session.unwrap(response, &mut plain)? {
-            0x9000 => Ok(plain),
+            StatusWord::OK => Ok(plain),
             sw => Err(ScpError::Refused(sw)),
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::demo;
 use crate::wire::{CLOCK, Event, Mishap, Wire};
+use cam_types::{Aid, interindustry};
 use iso7816::line::Policy;
 use vcard::nvm::{PageStore, RamStore};
 use vcard::{Card, CardError};
@@ -13,6 +14,12 @@ pub trait Desk: CardPort {
     /// Whether the card came up.
     fn reset(&mut self) -> bool;
     fn card(&mut self) -> &mut Card;
+
+    /// SELECT, and the answer to it.
+    fn select(&mut self, application: Aid) -> Option<Vec<u8>> {
+        let command: Vec<u8> = interindustry::select(application.octets()).chain([0x00]).collect();
+        self.transmit(&command)
+    }
 }
 
 /// A card without a line.

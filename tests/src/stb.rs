@@ -399,7 +399,7 @@ impl Stb {
 /// The CAT, which says where EMMs are.
 fn cat() -> Vec<u8> {
     let private = CaPrivate { operator: OPERATOR, suite: 2 }.octets();
-    let system = CaSystemId::new(0x4AF0);
+    let system = CaSystemId::DEFAULT;
     let mut descriptors = Vec::new();
     CaDescriptor { system, pid: EMM_PID, private: &private }.emit(&mut descriptors).unwrap();
     let descriptors = Descriptors::parse(&descriptors).unwrap();

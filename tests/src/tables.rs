@@ -11,7 +11,7 @@ use ecm_emm::scrambling::ScramblingMode;
 /// A PMT with one video stream, whose ECMs are the card's operator's.
 pub fn pmt(number: u16, ecm_pid: Pid, video: Pid, mode: Option<ScramblingMode>) -> Vec<u8> {
     let private = CaPrivate { operator: OPERATOR, suite: 2 }.octets();
-    let system = CaSystemId::new(0x4AF0);
+    let system = CaSystemId::DEFAULT;
     let mut descriptors = Vec::new();
     CaDescriptor { system, pid: ecm_pid, private: &private }.emit(&mut descriptors).unwrap();
     if let Some(mode) = mode {

@@ -13,8 +13,7 @@ use crate::psam;
 use crate::random::Random;
 use crate::stop::Stop;
 use crate::vault::{self, Unusable, Vault};
-use cam_types::interindustry::INS_SELECT;
-use cam_types::{Aid, DecodeError, StatusWord};
+use cam_types::{Aid, DecodeError, StatusWord, interindustry};
 use ecm_emm::card::{EmmOutcome, EmmResult, INS_EMM};
 use std::fmt;
 use std::io;
@@ -215,10 +214,7 @@ impl Card {
 
     /// An EMM from the factory, outside of any session.
     fn factory_emm(&mut self, section: &[u8]) -> Option<EmmResult> {
-        let mut select = vec![0x00, INS_SELECT, 0x04, 0x00];
-        let aid = Aid::CAS.octets();
-        select.push(aid.len() as u8);
-        select.extend_from_slice(aid);
+        let select: Vec<u8> = interindustry::select(Aid::CAS.octets()).collect();
         self.transmit(&select).ok()?;
         let mut apdu = vec![0x80, INS_EMM, 0x00, 0x00, u8::try_from(section.len()).ok()?];
         apdu.extend_from_slice(section);

@@ -265,7 +265,7 @@ impl Cos {
         };
         let mut out = Vec::new();
         let wrapped = match &mut self.channel {
-            Channel::Open(open) => open.session.wrap(&answer, sw.0, &mut out),
+            Channel::Open(open) => open.session.wrap(&answer, sw, &mut out),
             _ => return Err(StatusWord::SECURE_MESSAGING.into()),
         };
         if wrapped.is_err() {

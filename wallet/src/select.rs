@@ -5,8 +5,7 @@ use crate::card::ApplicationData;
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
 use alloc::vec::Vec;
-use cam_types::interindustry::INS_SELECT;
-use cam_types::{DecodeError, Reader, StatusWord};
+use cam_types::{DecodeError, Reader, StatusWord, interindustry};
 use core::fmt;
 
 /// What a terminal asks for: an application by its AID.
@@ -76,9 +75,7 @@ impl Select {
 
     /// SELECT, without Le: some cards of T=CL refuse it otherwise.
     pub fn command_without_le(&self) -> Vec<u8> {
-        let mut apdu = [0x00, INS_SELECT, 0x04, 0x00, self.aid.len() as u8].to_vec();
-        apdu.extend(&self.aid);
-        apdu
+        interindustry::select(&self.aid).collect()
     }
 
     /// Reads the card's answer.

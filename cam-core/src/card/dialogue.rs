@@ -9,16 +9,18 @@
 //!    └────────────────────┴ got no answer    └ is lost
 //! ```
 //!
-//! What keeps failing is given up for a while that doubles each time. The dialogue knows how to ask
-//! and not what for: the engine asks, is told what came of it, and draws the conclusions
+//! What keeps failing is given up for a while (`setbacks.rs`). The dialogue knows how to ask and
+//! not what for: the engine asks, is told what came of it, and draws the conclusions
 //! (`engine/card.rs`).
 
 use crate::Absence;
 use crate::card::exchange::{Answer, Exchange, Step};
+use crate::card::setbacks::Setbacks;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use cam_types::Instant;
+use cam_types::{Aid, Instant, StatusWord, interindustry};
 use core::time::Duration;
+use ecm_emm::card::CLA;
 use gp::scp03::{self, Initialize, ScpError};
 
 /// See the module.
@@ -32,8 +34,7 @@ pub(crate) struct CardDialogue {
     command: Vec<u8>,
     /// The plain text of the last answer; reused.
     data: Vec<u8>,
-    /// Exchanges and channels lost in a row.
-    failures: u32,
+    setbacks: Setbacks,
     last_exchange: Instant,
     /// [`crate::Config::probe`]: the idle poll period.
     poll: Option<Duration>,
@@ -42,16 +43,8 @@ pub(crate) struct CardDialogue {
 }
 
 impl CardDialogue {
-    /// SELECT of the CAS applet (`docs/spec/card.md`).
-    const SELECT: [u8; 14] =
-        [0x00, 0xA4, 0x04, 0x00, 0x08, 0xF0, 0x53, 0x54, 0x42, 0x43, 0x41, 0x53, 0x01, 0x00];
-    /// Exchanges or sessions that may be lost in a row, at most.
-    const MAX_FAILURES: u32 = 3;
-    /// A reader without a detect line is tried again after so long.
-    const RETRY: Duration = Duration::from_millis(300);
-    const MAX_RETRY: Duration = Duration::from_secs(20);
-    /// A reader that was lost is tried again after so long.
-    const READER_RETRY: Duration = Duration::from_secs(1);
+    /// Octets of the longest command: header, Lc, 255 of data, Le. No answer has more data.
+    const LONGEST: usize = 4 + 1 + 255 + 1;
     /// Without a detect line a silent card may be a removed one: no exchange waits longer for the
     /// first character. The longest command takes 325 ms to the card on the slowest line (260
     /// characters by T=0 at 9,600 bit/s), a block waits 200 ms.
@@ -63,9 +56,9 @@ impl CardDialogue {
             flight: None,
             handshake: None,
             channel: None,
-            command: Vec::with_capacity(264),
-            data: Vec::with_capacity(264),
-            failures: 0,
+            command: Vec::with_capacity(Self::LONGEST),
+            data: Vec::with_capacity(Self::LONGEST),
+            setbacks: Setbacks::default(),
             last_exchange: Instant::default(),
             poll,
             poll_patience,
@@ -121,7 +114,7 @@ impl CardDialogue {
 
     /// A card that was not ours is selected once more: it may have been a bad contact.
     fn another_look(&self) -> Instant {
-        self.last_exchange.after(self.poll.unwrap_or(Self::MAX_RETRY))
+        self.last_exchange.after(self.poll.unwrap_or(Setbacks::MAX_RETRY))
     }
 }
 
@@ -131,7 +124,7 @@ impl CardDialogue {
     pub(crate) fn card_came(&mut self) -> bool {
         let absent = matches!(self.link, Link::Absent { .. });
         if absent {
-            self.failures = 0;
+            self.setbacks.forget();
         }
         absent
     }
@@ -154,23 +147,7 @@ impl CardDialogue {
 
     /// There is no card. Gives the moment when the reader is tried again, if it is.
     pub(crate) fn absent(&mut self, now: Instant, why: Absence) -> Option<Instant> {
-        let after = match why {
-            Absence::Removed => {
-                self.failures = 0;
-                self.poll.map(|_| Self::RETRY)
-            }
-            // Without a detect line a mute card and an empty slot look the same.
-            Absence::Mute if self.polls() => {
-                self.failures = 0;
-                Some(Self::RETRY)
-            }
-            Absence::Mute | Absence::Unknown => {
-                self.failures += 1;
-                Some(self.backoff())
-            }
-            Absence::ReaderLost => Some(Self::READER_RETRY),
-        };
-        after.map(|after| now.after(after))
+        self.setbacks.absent(why, self.polls()).map(|after| now.after(after))
     }
 
     /// The card is left alone, until then.
@@ -182,13 +159,7 @@ impl CardDialogue {
     /// Something was lost. Gives the moment until which a card that keeps failing is left alone.
     pub(crate) fn failed(&mut self, now: Instant) -> Option<Instant> {
         self.close_channel();
-        self.failures += 1;
-        (self.failures > Self::MAX_FAILURES).then(|| now.after(self.backoff()))
-    }
-
-    fn backoff(&self) -> Duration {
-        let doublings = self.failures.saturating_sub(Self::MAX_FAILURES).min(8);
-        (Self::RETRY * (1 << doublings)).min(Self::MAX_RETRY)
+        self.setbacks.met().then(|| now.after(self.setbacks.wait()))
     }
 }
 
@@ -219,10 +190,9 @@ impl CardDialogue {
 
     /// A pairing did not open a channel. `true` if it is tried again.
     pub(crate) fn pairs_again(&mut self) -> bool {
-        self.failures += 1;
-        let again = self.failures <= Self::MAX_FAILURES;
+        let again = !self.setbacks.met();
         if !again {
-            self.failures = 0;
+            self.setbacks.forget();
         }
         again
     }
@@ -296,10 +266,11 @@ impl CardDialogue {
 
 /// Commands and their answers.
 impl CardDialogue {
-    /// SELECT goes out.
+    /// SELECT of the CAS application goes out.
     pub(crate) fn select(&mut self) -> Patience {
         self.command.clear();
-        self.command.extend_from_slice(&Self::SELECT);
+        self.command.extend(interindustry::select(Aid::CAS.octets()));
+        self.command.push(0x00);
         let again = self.link == Link::Up(Stage::Unusable);
         self.launch(Exchange::Step(Step::Select), again.then_some(self.poll_patience))
     }
@@ -335,7 +306,7 @@ impl CardDialogue {
         let Self { channel, command, .. } = self;
         let Some(channel) = channel else {
             command.clear();
-            command.extend([0x80, ins, p1, p2]);
+            command.extend([CLA, ins, p1, p2]);
             if let Some(lc) = u8::try_from(data.len()).ok().filter(|lc| *lc > 0) {
                 command.push(lc);
                 command.extend_from_slice(data);
@@ -345,10 +316,10 @@ impl CardDialogue {
         };
         // Every length is checked at its gate, and a session that is over is never used again: what
         // is left of an error is an empty command, which no card takes.
-        if let Err(why) = channel.wrap(0x80, ins, p1, p2, data, command) {
+        if let Err(why) = channel.wrap(CLA, ins, p1, p2, data, command) {
             log::error!("command {ins:02X} could not be protected: {why}");
             command.clear();
-            command.extend([0x80, ins, p1, p2, 0x00]);
+            command.extend([CLA, ins, p1, p2, 0x00]);
         }
     }
 
@@ -385,9 +356,12 @@ impl CardDialogue {
     pub(crate) fn answered(&mut self, now: Instant, response: &[u8]) -> Option<(Exchange, Answer)> {
         let exchange = self.drop_flight(now)?;
         let answer = self.unwrap(response);
-        log::trace!("< {answer:04X?}");
+        match answer {
+            Ok(sw) => log::trace!("< {sw}"),
+            Err(why) => log::trace!("< {why}"),
+        }
         if answer.is_ok() && (self.channel.is_some() || self.link == Link::Up(Stage::Unpaired)) {
-            self.failures = 0;
+            self.setbacks.forget();
         }
         Some((exchange, answer))
     }
@@ -399,8 +373,8 @@ impl CardDialogue {
         let (data, sw) = response.split_last_chunk::<2>().ok_or(ScpError::Malformed("response"))?;
         self.data.clear();
         self.data.extend_from_slice(data);
-        match u16::from_be_bytes(*sw) {
-            0x9000 => Ok(0x9000),
+        match StatusWord::from_be_bytes(*sw) {
+            StatusWord::OK => Ok(StatusWord::OK),
             sw => Err(ScpError::Refused(sw)),
         }
     }
@@ -411,7 +385,14 @@ impl CardDialogue {
             Ok(_) => false,
             // Bare status words: no session, or none of the applet that was selected.
             Err(ScpError::Refused(sw)) => {
-                self.channel.is_some() && matches!(sw, 0x6982 | 0x6988 | 0x6D00 | 0x6E00)
+                let no_session = matches!(
+                    sw,
+                    StatusWord::SECURITY_STATUS
+                        | StatusWord::SECURE_MESSAGING
+                        | StatusWord::UNKNOWN_INS
+                        | StatusWord::UNKNOWN_CLA
+                );
+                self.channel.is_some() && no_session
             }
             Err(_) => true,
         }
@@ -424,7 +405,7 @@ impl CardDialogue {
 
     /// The same, if this answer says that all is well.
     pub(crate) fn told(&self, answer: Answer) -> Option<&[u8]> {
-        (answer == Ok(0x9000)).then_some(&self.data)
+        (answer == Ok(StatusWord::OK)).then_some(&self.data)
     }
 }
 

@@ -2,10 +2,11 @@
 //! What the card is asked, what comes of it, and what is lost when nothing does.
 
 use crate::{Ticket, TxnId};
+use cam_types::StatusWord;
 use gp::scp03::ScpError;
 
 /// What the card said, once the secure channel has taken its part off. The data is the dialogue's.
-pub(crate) type Answer = Result<u16, ScpError>;
+pub(crate) type Answer = Result<StatusWord, ScpError>;
 
 /// A command that the card has not answered yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -12,7 +12,7 @@ use crate::session::Reached;
 use crate::session::stream::Stream;
 use crate::session::told::Told;
 use crate::{AccessState, CardState, Event};
-use cam_types::{Instant, Pid};
+use cam_types::{Instant, Pid, StatusWord};
 use ecm_emm::card::{AccessStatus, EcmAnswer};
 use ecm_emm::ecm::{Ecm, EcmHeader, EcmKind};
 use gp::scp03::ScpError;
@@ -93,8 +93,8 @@ impl Engine {
             Err(ScpError::Refused(sw)) => {
                 self.set_sw(sw);
                 let status = match sw {
-                    0x6A80 => AccessStatus::MALFORMED_ECM,
-                    0x6A88 => AccessStatus::NO_KEY,
+                    StatusWord::WRONG_DATA => AccessStatus::MALFORMED_ECM,
+                    StatusWord::REFERENCE_NOT_FOUND => AccessStatus::NO_KEY,
                     _ => AccessStatus::CARD_BUSY,
                 };
                 return self.ecm_unanswered(now, status);
@@ -112,7 +112,7 @@ impl Engine {
         }
     }
 
-    fn set_sw(&mut self, sw: u16) {
+    fn set_sw(&mut self, sw: StatusWord) {
         let asked = self.ecm.asked();
         self.sessions.streams_mut().for_each(|stream| stream.answered(asked, sw));
     }
@@ -146,7 +146,7 @@ impl Engine {
     }
 
     /// The card has judged an authentic ECM.
-    fn ecm_judged(&mut self, now: Instant, answer: &EcmAnswer, sw: u16) {
+    fn ecm_judged(&mut self, now: Instant, answer: &EcmAnswer, sw: StatusWord) {
         let Self { sessions, out, stats, ecm, .. } = self;
         let Ok(Ecm { header, .. }) = Ecm::parse(ecm.asked()) else { return };
         let told = Told::new(&header, answer, sw);

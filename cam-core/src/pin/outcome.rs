@@ -2,6 +2,8 @@
 //! The card's word on a PIN.
 
 use crate::Ticket;
+use crate::card::exchange::Answer;
+use cam_types::StatusWord;
 use ecm_emm::card;
 use gp::scp03::ScpError;
 
@@ -32,16 +34,16 @@ pub enum PinOutcome {
 
 impl PinOutcome {
     /// What the answer to VERIFY or CHANGE PIN says, and the tries that are left if it tells them.
-    pub(crate) fn of(answer: Result<u16, ScpError>, data: &[u8]) -> (Self, Option<u8>) {
+    pub(crate) fn of(answer: Answer, data: &[u8]) -> (Self, Option<u8>) {
         match answer {
-            Ok(0x9000) => match card::PinAnswer::parse(data) {
+            Ok(StatusWord::OK) => match card::PinAnswer::parse(data) {
                 Ok(card::PinAnswer { right: true, tries }) => (Self::Right, Some(tries)),
                 Ok(card::PinAnswer { tries, .. }) => {
                     (Self::Wrong { tries_left: tries }, Some(tries))
                 }
                 Err(_) => (Self::Failed, None),
             },
-            Err(ScpError::Refused(0x6983)) => (Self::Blocked, Some(0)),
+            Err(ScpError::Refused(StatusWord::PIN_BLOCKED)) => (Self::Blocked, Some(0)),
             _ => (Self::Failed, None),
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::SessionId;
 use cam_types::{CasTime, EventId, Fen};
+use ecm_emm::ecm::EcmHeader;
 
 /// Names an offer: event, session and kind in one number.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -56,7 +57,7 @@ impl OfferId {
         let kind = match kind {
             OfferKind::Event => 1,
             OfferKind::Slice => 2,
-            OfferKind::Sealed => 0x88,
+            OfferKind::Sealed => EcmHeader::OFFER.into(),
         };
         Self(u64::from(number) << 32 | u64::from(session.0 & 0x00FF_FFFF) << 8 | kind)
     }

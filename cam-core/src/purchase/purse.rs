@@ -4,6 +4,7 @@
 use crate::Event;
 use crate::outbox::Outbox;
 use ecm_emm::card::WalletInfo;
+use ecm_emm::report::ReportRecord;
 
 /// See the module.
 #[derive(Default)]
@@ -90,9 +91,6 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// The records that the card's log holds (`docs/spec/purchase.md`, 3).
-    const LOG: u16 = 32;
-
     const fn of(wallet: &WalletInfo) -> Self {
         Self { offline: wallet.offline_sequence, online: wallet.online_sequence }
     }
@@ -101,7 +99,9 @@ impl Counts {
     pub(super) fn log_reaches_back_to(self, before: Self) -> bool {
         let debits = self.offline.wrapping_sub(before.offline);
         let credits = self.online.wrapping_sub(before.online);
-        debits.checked_add(credits).is_some_and(|records| records <= Self::LOG)
+        debits
+            .checked_add(credits)
+            .is_some_and(|records| usize::from(records) <= ReportRecord::MAX_KEPT)
     }
 }
 

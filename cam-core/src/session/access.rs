@@ -5,7 +5,7 @@
 //! Normative references:
 //!  - `docs/spec/card.md`, 3.1; the same numbers are the C ABI's reasons
 
-use cam_types::{CaSystemId, CasTime, OperatorId};
+use cam_types::{CaSystemId, CasTime, OperatorId, StatusWord};
 use ecm_emm::card::{AccessState, AccessStatus, Remedy};
 
 /// The answer to "may this be watched, and if not, why not".
@@ -18,7 +18,7 @@ pub struct Access {
     /// Who or what can change it.
     pub remedy: Remedy,
     /// The card's last status word for this session, 0 when it has not spoken yet.
-    pub sw: u16,
+    pub sw: StatusWord,
     /// The CA system that the session uses, if one is ours.
     pub ca_system_id: Option<CaSystemId>,
     /// The operator of the ECM stream in use.
@@ -44,7 +44,7 @@ impl Access {
             state: AccessState::of(reason),
             reason,
             remedy: reason.remedy(),
-            sw: 0,
+            sw: StatusWord::default(),
             ca_system_id: None,
             operator: None,
             cci: 0,

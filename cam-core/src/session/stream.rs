@@ -9,7 +9,7 @@ use crate::session::programme::StreamPlan;
 use crate::session::told::{Keys, Told, Word};
 use crate::{Handover, Offer, ScramblingMode, SessionId};
 use alloc::vec::Vec;
-use cam_types::Instant;
+use cam_types::{Instant, StatusWord};
 use core::mem;
 use core::time::Duration;
 use ecm_emm::card::AccessStatus;
@@ -26,7 +26,7 @@ pub(crate) struct Stream {
     /// The card's answer to the ECM that is kept.
     word: Word,
     /// The card's last status word, whatever it was for.
-    sw: u16,
+    sw: StatusWord,
     /// A section that is no authentic ECM, unless the kept one is still on air.
     doubt: Option<Doubt>,
     offer: Option<Offer>,
@@ -88,7 +88,7 @@ impl Stream {
             keys: None,
             held: Held::Nothing,
             word: Word::NONE,
-            sw: 0,
+            sw: StatusWord::default(),
             doubt: None,
             offer: None,
             offer_section: Vec::with_capacity(MAX_ECM),
@@ -192,7 +192,7 @@ impl Stream {
     }
 
     /// The card's last status word, whatever it was for.
-    pub(crate) fn sw(&self) -> u16 {
+    pub(crate) fn sw(&self) -> StatusWord {
         self.sw
     }
 
@@ -261,7 +261,7 @@ impl Stream {
     pub(crate) fn forget_card(&mut self) -> Option<Offer> {
         self.word = Word::NONE;
         self.doubt = None;
-        self.sw = 0;
+        self.sw = StatusWord::default();
         self.offer.take()
     }
 }
@@ -312,7 +312,7 @@ impl Stream {
     }
 
     /// The card's answer to the section came with this status word.
-    pub(crate) fn answered(&mut self, section: &[u8], sw: u16) {
+    pub(crate) fn answered(&mut self, section: &[u8], sw: StatusWord) {
         if self.gate.concerns(section) {
             self.sw = sw;
         }

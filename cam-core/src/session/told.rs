@@ -2,7 +2,7 @@
 //! What the card said of an authentic ECM: its word, its keys and what it offers.
 
 use crate::{Offer, OfferId, OfferKind, SessionId};
-use cam_types::CasTime;
+use cam_types::{CasTime, StatusWord};
 use ecm_emm::card::{self, AccessStatus, EcmAnswer};
 use ecm_emm::ecm::{EcmHeader, EcmKind};
 use zeroize::Zeroize;
@@ -30,13 +30,13 @@ pub(crate) struct Told {
     /// For whom it is, each session fills in.
     pub(crate) offer: Option<Offer>,
     /// The status word that it came with.
-    pub(crate) sw: u16,
+    pub(crate) sw: StatusWord,
     /// Of the ECM.
     pub(crate) crypto_period: u32,
 }
 
 impl Told {
-    pub(crate) fn new(header: &EcmHeader, answer: &EcmAnswer, sw: u16) -> Self {
+    pub(crate) fn new(header: &EcmHeader, answer: &EcmAnswer, sw: StatusWord) -> Self {
         let pin_needed = flag(answer, EcmAnswer::PIN_NEEDED);
         let keys = answer.ecw.map(|(even, odd)| Keys {
             even,

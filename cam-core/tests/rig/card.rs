@@ -4,8 +4,8 @@
 mod purse;
 
 use cam_types::{
-    Aid, CasTime, Epoch, EventId, Fen, Key, OperatorId, PackageId, Pseudonym, Slot, StbId,
-    TerminalId, TerminalSequence,
+    Aid, CasTime, Epoch, EventId, Fen, Key, OperatorId, PackageId, Pseudonym, Slot, StatusWord,
+    StbId, TerminalId, TerminalSequence,
 };
 use ecm_emm::card::{
     self, AccessStatus, AckResult, CardInfo, EcmAnswer, EmmDetail, EmmOutcome, EmmResult, KeyInfo,
@@ -199,8 +199,8 @@ impl ModelCard {
         }
         let mut out = Vec::new();
         match answer {
-            Ok(data) => channel.wrap(&data, 0x9000, &mut out).unwrap(),
-            Err(sw) => channel.wrap(&[], sw, &mut out).unwrap(),
+            Ok(data) => channel.wrap(&data, StatusWord::OK, &mut out).unwrap(),
+            Err(sw) => channel.wrap(&[], StatusWord(sw), &mut out).unwrap(),
         }
         self.channel = Some(channel);
         Some(out)

@@ -2,6 +2,7 @@
 //! The fields that values of commands are made of, as they lie on the wire.
 
 use super::key_target::KeyTarget;
+use crate::card::{CardInfo, PAIRING_SLOTS};
 use crate::ecm::Fingerprint;
 use crate::keys::Role;
 use crate::suite::{Suite, WrappedKey};
@@ -210,23 +211,23 @@ pub(super) fn pairing_slots(r: &mut Reader<'_>) -> Result<Option<u8>, DecodeErro
     }
 }
 
-/// One of the card's four pairing slots.
+/// One of the card's pairing slots.
 pub(super) fn pairing_slot(r: &mut Reader<'_>) -> Result<u8, DecodeError> {
     checked_slot(r.u8("pairing slot")?)
 }
 
 fn checked_slot(slot: u8) -> Result<u8, DecodeError> {
-    if slot <= 3 {
+    if slot < PAIRING_SLOTS {
         Ok(slot)
     } else {
         Err(DecodeError::Invalid { field: "pairing slot", got: slot.into() })
     }
 }
 
-/// One of the card's eight groups.
+/// One of the card's groups.
 pub(super) fn group_index(r: &mut Reader<'_>) -> Result<u8, DecodeError> {
     match r.u8("group index")? {
-        index @ 0..=7 => Ok(index),
+        index if usize::from(index) < CardInfo::MAX_GROUPS => Ok(index),
         other => Err(DecodeError::Invalid { field: "group index", got: other.into() }),
     }
 }

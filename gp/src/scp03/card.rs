@@ -5,6 +5,7 @@ use super::channel::{Challenges, Channel};
 use super::{INS_EXTERNAL_AUTHENTICATE, Level, ScpError, StaticKeys, status_is_protected};
 use crate::kdf_cmac;
 use alloc::vec::Vec;
+use cam_types::StatusWord;
 use zeroize::Zeroize;
 
 const CARD_CHALLENGE: u8 = 0x02;
@@ -114,7 +115,7 @@ impl Session {
     /// Writes the protected answer, status word included, into `out`.
     ///
     /// Errors go out bare, as Amendment D wants it.
-    pub fn wrap(&mut self, data: &[u8], sw: u16, out: &mut Vec<u8>) -> Result<(), ScpError> {
+    pub fn wrap(&mut self, data: &[u8], sw: StatusWord, out: &mut Vec<u8>) -> Result<(), ScpError> {
         out.clear();
         if status_is_protected(sw) {
             let encrypted = self.level.encrypts_response(data);

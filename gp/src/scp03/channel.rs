@@ -6,7 +6,7 @@ use crate::cipher::Aes128;
 use crate::kdf_cmac;
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use alloc::vec::Vec;
-use cam_types::{Key, Secret};
+use cam_types::{Key, Secret, StatusWord};
 use cmac::{Cmac, Mac};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
@@ -150,7 +150,7 @@ impl Channel {
     }
 
     /// The R-MAC of a response. The chain stays where the command left it.
-    pub(super) fn response_mac(&self, data: &[u8], sw: u16) -> Tag {
+    pub(super) fn response_mac(&self, data: &[u8], sw: StatusWord) -> Tag {
         let mac = self
             .rmac
             .clone()

@@ -111,8 +111,8 @@ impl Open {
     }
 
     /// Takes the card's status word.
-    pub fn finish(self, sw: u16) -> Result<Session, ScpError> {
-        if StatusWord(sw) != StatusWord::OK {
+    pub fn finish(self, sw: StatusWord) -> Result<Session, ScpError> {
+        if sw != StatusWord::OK {
             return Err(ScpError::Refused(sw));
         }
         Ok(Session { channel: self.channel, level: self.level, over: false })
@@ -170,7 +170,7 @@ impl Session {
     /// A status word that carries no MAC comes back as [`ScpError::Refused`]: nobody vouches for
     /// it, but the session goes on, unless the card says that it has none. Anything that fails
     /// verification ends the session.
-    pub fn unwrap(&mut self, response: &[u8], out: &mut Vec<u8>) -> Result<u16, ScpError> {
+    pub fn unwrap(&mut self, response: &[u8], out: &mut Vec<u8>) -> Result<StatusWord, ScpError> {
         out.zeroize();
         if self.over {
             return Err(ScpError::Over);
@@ -180,7 +180,7 @@ impl Session {
             Ok(_) => {}
             Err(ScpError::Refused(sw)) => {
                 let sessionless = [StatusWord::SECURITY_STATUS, StatusWord::SECURE_MESSAGING];
-                self.over = sessionless.contains(&StatusWord(sw));
+                self.over = sessionless.contains(&sw);
             }
             Err(_) => self.over = true,
         }
@@ -195,9 +195,9 @@ impl Session {
         self.over
     }
 
-    fn verified(&self, response: &[u8], out: &mut Vec<u8>) -> Result<u16, ScpError> {
+    fn verified(&self, response: &[u8], out: &mut Vec<u8>) -> Result<StatusWord, ScpError> {
         let (body, sw) = response.split_last_chunk::<2>().ok_or(ScpError::Malformed("response"))?;
-        let sw = u16::from_be_bytes(*sw);
+        let sw = StatusWord::from_be_bytes(*sw);
         if !status_is_protected(sw) {
             return Err(ScpError::Refused(sw));
         }

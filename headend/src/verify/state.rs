@@ -3,6 +3,7 @@
 
 use crate::files::FileError;
 use crate::files::fields::Octets;
+use ecm_emm::report::ReportRecord;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -38,7 +39,7 @@ pub struct CardState {
 
 impl CardState {
     /// At most this many receipts are kept: as many as the card keeps records.
-    pub const RECEIPTS: usize = 32;
+    pub const RECEIPTS: usize = ReportRecord::MAX_KEPT;
 
     /// The receipt was verified before; so were the zeros in front of the first one.
     pub fn has(&self, receipt: [u8; 8]) -> bool {

@@ -5,6 +5,7 @@ use crate::support::{
     self, discontinuities, ecms, misplaced, packaged, pid, scrambled_as_announced,
 };
 use cam_types::Pid;
+use cam_types::transport::PACKET;
 use ecm_emm::descriptor::{Descriptor, Descriptors};
 use ecm_emm::pat::{Pat, Program};
 use ecm_emm::pmt::{Pmt, Streams};
@@ -13,7 +14,7 @@ use headend::files::schedule::Schedule;
 use headend::package::PackageError;
 use headend::psi::PsiError;
 use headend::scrambler::Algorithm;
-use headend::stream::{self, PACKET, Packet, Packetizer, Stream};
+use headend::stream::{self, Packet, Packetizer, Stream};
 use proptest::prelude::*;
 use std::path::Path;
 

@@ -14,10 +14,7 @@ use wallet::TransactionType;
 
 /// A message, sent once; what the card says of it, if it says anything.
 pub(crate) fn send_once(desk: &mut dyn Desk, section: &[u8]) -> Attempt {
-    let mut apdu = vec![0x00, 0xA4, 0x04, 0x00, Aid::CAS.octets().len() as u8];
-    apdu.extend(Aid::CAS.octets());
-    apdu.push(0x00);
-    if desk.transmit(&apdu).is_none() {
+    if desk.select(Aid::CAS).is_none() {
         return Attempt::Unsent;
     }
     let mut apdu = vec![0x80, INS_EMM, 0x00, 0x00, section.len() as u8];

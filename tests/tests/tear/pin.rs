@@ -21,16 +21,9 @@ fn two_tries() -> Vec<u8> {
     memory.octets()
 }
 
-fn select(desk: &mut dyn Desk) -> Option<Vec<u8>> {
-    let mut select = vec![0x00, 0xA4, 0x04, 0x00, Aid::PURSE.octets().len() as u8];
-    select.extend(Aid::PURSE.octets());
-    select.push(0x00);
-    desk.transmit(&select)
-}
-
 /// VERIFY at the purse.
 pub(crate) fn verify(desk: &mut dyn Desk, pin: [u8; 4]) -> Attempt {
-    if select(desk).is_none() {
+    if desk.select(Aid::PURSE).is_none() {
         return Attempt::Unsent;
     }
     let mut apdu = hex!("00200000 04").to_vec();
@@ -101,7 +94,7 @@ fn a_torn_pin_change_leaves_one_pin() {
     let pin = |digits: &str| Pin::from_digits(digits).unwrap();
     let change = Change::new(0, &pin("40962718"), &pin("55667788"));
     let right = |desk: &mut dyn Desk, digits: [u8; 4]| {
-        select(desk)?;
+        desk.select(Aid::PURSE)?;
         let mut apdu = hex!("00200000 04").to_vec();
         apdu.extend(digits);
         Some(desk.transmit(&apdu)? == [0x90, 0x00])
@@ -110,7 +103,7 @@ fn a_torn_pin_change_leaves_one_pin() {
         name: "CHANGE PIN",
         before: memory(),
         attempt: &|desk| {
-            if select(desk).is_none() {
+            if desk.select(Aid::PURSE).is_none() {
                 return Attempt::Unsent;
             }
             match desk.transmit(change.command()) {

@@ -3,7 +3,7 @@
 
 use crate::account::Account;
 use crate::operation::{Attempt, Operation};
-use cam_types::{Aid, Fen, Key, TerminalSequence};
+use cam_types::{Aid, Fen, Key, StatusWord, TerminalSequence};
 use ecm_emm::card::{
     AccessStatus, EcmAnswer, INS_ECM, INS_PURCHASE, INS_VERIFY, PinBlock, PurchaseAnswer,
     PurchaseRequest, PurchaseResult,
@@ -19,16 +19,13 @@ pub(crate) struct SetTopBox(Session);
 
 impl SetTopBox {
     pub(crate) fn open(desk: &mut dyn Desk) -> Option<Self> {
-        let mut select = vec![0x00, 0xA4, 0x04, 0x00, Aid::CAS.octets().len() as u8];
-        select.extend(Aid::CAS.octets());
-        select.push(0x00);
-        desk.transmit(&select)?;
+        desk.select(Aid::CAS)?;
         let initialize = Initialize::new(pairing_keys(&Key::new(K_PAIR), STB), 0x3F, *b"hostrand");
         let response = desk.transmit(&initialize.command())?;
         let open = initialize.answer(response.strip_suffix(&[0x90, 0x00])?).ok()?;
         let response = desk.transmit(open.command())?;
         let (_, sw) = response.split_last_chunk::<2>()?;
-        open.finish(u16::from_be_bytes(*sw)).ok().map(Self)
+        open.finish(StatusWord::from_be_bytes(*sw)).ok().map(Self)
     }
 
     fn send(&mut self, desk: &mut dyn Desk, ins: u8, data: &[u8]) -> Option<Vec<u8>> {
@@ -36,7 +33,7 @@ impl SetTopBox {
         self.0.wrap(0x80, ins, 0, 0, data, &mut apdu).unwrap();
         let response = desk.transmit(&apdu)?;
         let mut plain = Vec::new();
-        (self.0.unwrap(&response, &mut plain) == Ok(0x9000)).then_some(plain)
+        (self.0.unwrap(&response, &mut plain) == Ok(StatusWord::OK)).then_some(plain)
     }
 
     /// VERIFY, answered whatever the PIN is.

@@ -39,10 +39,7 @@ fn psam(round: u32) -> SoftPsam {
 }
 
 fn select(desk: &mut dyn Desk) -> Option<()> {
-    let mut apdu = vec![0x00, 0xA4, 0x04, 0x00, Aid::PURSE.octets().len() as u8];
-    apdu.extend(Aid::PURSE.octets());
-    apdu.push(0x00);
-    desk.transmit(&apdu)?.ends_with(&[0x90, 0x00]).then_some(())
+    desk.select(Aid::PURSE)?.ends_with(&[0x90, 0x00]).then_some(())
 }
 
 /// DEBIT, if the terminal has come so far.

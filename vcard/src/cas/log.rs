@@ -128,7 +128,7 @@ persist!(PurchaseLog {
 
 impl PurchaseLog {
     /// Records kept. The last ones stay when they are acknowledged, until others take their place.
-    pub const RECORDS: usize = 32;
+    pub const RECORDS: usize = ReportRecord::MAX_KEPT;
 
     /// No record yet.
     pub fn empty() -> Self {

@@ -6,18 +6,18 @@ use super::rights::{Previews, Right};
 use crate::keyring::KeyPair;
 use crate::persist::{Checked, Guarded, Table, persist};
 use cam_types::{CardId, CasTime, Key, OperatorId, Pseudonym, StbId};
-use ecm_emm::card::ReportRequest;
+use ecm_emm::card::{CardInfo, PAIRING_SLOTS, ReportRequest};
 use ecm_emm::emm::{KeyTarget, Window};
 use ecm_emm::keys::Role;
 
 /// Rows for rights.
 pub(crate) const RIGHTS: usize = 64;
 /// Group addresses of a card.
-pub(crate) const GROUPS: usize = 8;
+const GROUPS: usize = CardInfo::MAX_GROUPS;
 /// Service key slots.
-pub(crate) const SLOTS: usize = 16;
+const SLOTS: usize = CardInfo::MAX_SLOTS;
 /// Boxes that a card may be paired with.
-pub(crate) const PAIRINGS: usize = 4;
+const PAIRINGS: usize = PAIRING_SLOTS as usize;
 
 /// The card's time, stored.
 #[derive(Clone, Copy)]

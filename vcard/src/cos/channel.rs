@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Secure channels: with a paired box, and with whoever administers the card.
 
-use crate::cas::store::{PAIRINGS, Pairing};
+use crate::cas::store::Pairing;
 use crate::context::Context;
 use crate::isd;
 use crate::isd::store::FIRST_KVN;
@@ -9,7 +9,7 @@ use crate::random::Random;
 use crate::stop::Stop;
 use crate::vault::Vault;
 use cam_types::{Aid, Key, StbId};
-use ecm_emm::card::pairing_key_version;
+use ecm_emm::card::{PAIRING_SLOTS, pairing_key_version};
 use ecm_emm::keys::pairing_keys;
 use gp::scp03::card::{Challenge, Session};
 use gp::scp03::{LEVEL_33, ScpError};
@@ -61,7 +61,7 @@ pub(super) fn challenge_pairing(
     command: &Command<'_>,
 ) -> Result<(Channel, Vec<u8>), Stop> {
     host_challenge(command)?;
-    let slot = (0..PAIRINGS as u8)
+    let slot = (0..PAIRING_SLOTS)
         .find(|slot| pairing_key_version(*slot) == Some(command.p1))
         .ok_or(StatusWord::REFERENCE_NOT_FOUND)?;
     let slot = usize::from(slot);

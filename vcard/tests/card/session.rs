@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Sessions: who may open one, what works without, what ends it.
 
-use cam_types::{Aid, Key, StbId};
+use cam_types::{Aid, Key, StatusWord, StbId};
 use ecm_emm::card::{INS_ECM, INS_RIGHTS, INS_VERIFY};
 use ecm_emm::emm::{EmmCommand, Pairing};
 use ecm_emm::keys::KeyMaterial;
@@ -36,8 +36,8 @@ fn only_a_paired_box_opens_a_session() {
     let mut card = card();
     let k_pair = Key::new(K_PAIR);
     for (kvn, key, stb, expected) in [
-        (0x3E, &k_pair, STB, ScpError::Refused(0x6A88)),
-        (0x30, &k_pair, STB, ScpError::Refused(0x6A88)),
+        (0x3E, &k_pair, STB, ScpError::Refused(StatusWord(0x6A88))),
+        (0x30, &k_pair, STB, ScpError::Refused(StatusWord(0x6A88))),
         (0x3F, &k_pair, StbId::new(*b"STB00002"), ScpError::Authentication),
         (0x3F, &Key::new([0; 16]), STB, ScpError::Authentication),
     ] {
@@ -169,11 +169,11 @@ fn the_issuers_domain_opens_a_session_of_its_own() {
         let open = initialize.answer(&answer).unwrap();
         assert_eq!(send(&mut card, open.command()).1, 0x9000);
         assert_eq!(card.status().commits, commits + 1);
-        let mut session = open.finish(0x9000).unwrap();
+        let mut session = open.finish(StatusWord::OK).unwrap();
         let (mut apdu, mut plain) = (Vec::new(), Vec::new());
         session.wrap(0x80, 0xCA, 0x00, 0xE0, &[], &mut apdu).unwrap();
         let response = card.transmit(&apdu).unwrap();
-        assert_eq!(session.unwrap(&response, &mut plain), Ok(0x9000));
+        assert_eq!(session.unwrap(&response, &mut plain), Ok(StatusWord::OK));
         assert_eq!(plain, hex!("E012 C00401308810 C00402308810 C00403308810"));
     }
 }

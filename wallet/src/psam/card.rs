@@ -11,7 +11,7 @@ use crate::mac::Mac;
 use crate::port::CardPort;
 use crate::response::split;
 use alloc::vec::Vec;
-use cam_types::interindustry::{INS_GET_DATA, INS_READ_BINARY, INS_SELECT};
+use cam_types::interindustry::{INS_GET_DATA, INS_READ_BINARY, INS_SELECT, select};
 use cam_types::{DecodeError, Reader, StatusWord, TerminalId, TerminalSequence};
 
 /// A PSAM that is a card of its own, at another reader than the purse.
@@ -38,8 +38,9 @@ impl SamApplication {
 
     /// An application, by its name of 5 to 16 octets (ISO/IEC 7816-4).
     pub fn name(name: &[u8]) -> Option<Self> {
-        let len = u8::try_from(name.len()).ok().filter(|len| (5..=16).contains(len))?;
-        Some(Self { select: [&[0x00, INS_SELECT, 0x04, 0x00, len], name, &[0x00]].concat() })
+        (5..=16)
+            .contains(&name.len())
+            .then(|| Self { select: select(name).chain([0x00]).collect() })
     }
 }
 
