@@ -26,7 +26,7 @@ from actors import BIN, HERE, READERS, ROOT, ActorError, Box, Card, Headend
 from claims import Claims
 
 NEWS, CINEMA = 1, 2
-SETTLE_S = 6  # un-paced runs wait at most so long for an event; nothing in the story takes longer
+EVENT_S = 6  # un-paced runs wait at most so long for an event; nothing in the story takes longer
 WIPED_S = 1.0  # from the pulled card to the last key
 UNDER_WAY = ("OK", "OUTCOME_UNKNOWN")  # what the library answers when events of a purchase follow
 
@@ -67,7 +67,7 @@ class Story:
                        [*self.wrapper, *self.player])
         self.card.await_reader()
         if not self.paced:
-            self.box.await_event("card", SETTLE_S, state="ready")
+            self.box.await_event("card", EVENT_S, state="ready")
 
     def received(self):
         """The stream as it comes to the box: as the head-end sent it."""
@@ -114,12 +114,12 @@ class Story:
         told = len(self.box.find("purchase", request=request))
         answer = self.box.order(*order)
         if not self.paced and answer["result"] in UNDER_WAY:
-            self.box.await_purchase(request, told, SETTLE_S)
+            self.box.await_purchase(request, told, EVENT_S)
         return answer
 
     def await_keys(self, services):
         """Until each of these services has keys."""
-        until = time.monotonic() + SETTLE_S
+        until = time.monotonic() + EVENT_S
         for service in services:
             if not self.paced and self.card.inserted:
                 self.box.await_keys(service, until - time.monotonic())
@@ -313,7 +313,7 @@ class Story:
             box = Box(folder, self.card, evening.scrambled, self.out / "state", self.out / "box.txt", self.paced,
                       self.player)
             if self.card.inserted:
-                box.await_event("card", SETTLE_S, state="ready")
+                box.await_event("card", EVENT_S, state="ready")
             return box
 
         self.say(None, "Another evening: Cinema's event 2004, and the box loses its power before the answer comes")
@@ -324,14 +324,14 @@ class Story:
         request = box.order("request").get("request", "0" * 32)
         self.card.order("cut after-commit")  # the answer is never sent, and the box waits for it
         begun = box.order("buy", CINEMA, 1200, request, pin)["result"] in UNDER_WAY
-        deadline = time.monotonic() + SETTLE_S
+        deadline = time.monotonic() + EVENT_S
         while begun and time.monotonic() < deadline and self.card.power_cuts() == cuts:
             time.sleep(0.001)
         box.power_off()
         told = [e["state"] for e in box.find("purchase")]
         self.say(None, "On again: the box settles it by itself")
         box = switch_on("settled")
-        settled = (begun and box.await_event("purchase", SETTLE_S, request=request, state="paid")) or {}
+        settled = (begun and box.await_event("purchase", EVENT_S, request=request, state="paid")) or {}
         box.order("flush")
         box.close()
         self.say(None, "Off and on again, its storage emptied: the same request id")
@@ -343,7 +343,7 @@ class Story:
         if "forget-request" in self.twist.viewer:
             request = box.order("request").get("request", request)
         asked = box.order("buy", CINEMA, 1200, request, pin)["result"]
-        found = (asked in UNDER_WAY and box.await_event("purchase", SETTLE_S, request=request, state="paid")) or {}
+        found = (asked in UNDER_WAY and box.await_event("purchase", EVENT_S, request=request, state="paid")) or {}
         box.order("flush")
         box.close()
         after = self.card.order("status")

@@ -29,7 +29,7 @@ pub const STBCAM_ACCESS_TECHNICAL: i32 = 6;
 
 /// Nothing needs to change.
 pub const STBCAM_REMEDY_NONE: i32 = 0;
-/// It settles by itself: wait.
+/// It passes by itself: wait.
 pub const STBCAM_REMEDY_WAIT: i32 = 1;
 /// A message of the operator: keep the box on its channel.
 pub const STBCAM_REMEDY_EMM: i32 = 2;

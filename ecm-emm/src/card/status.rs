@@ -250,7 +250,7 @@ pub enum Remedy {
     /// Nothing needs to change.
     #[default]
     None,
-    /// Time: it will settle by itself.
+    /// Time: it passes by itself.
     Wait,
     /// A message of the operator: a right, a key, a pairing.
     Emm,
