@@ -1184,7 +1184,7 @@ typedef struct stbcam_card_t {
     int32_t reason;
     /** The card's clock as seconds of the Unix epoch, 0 when not known. */
     int64_t clock_utc;
-    /** Its address on air. */
+    /** Its pseudonym, by which the operator's messages address it. */
     uint8_t address[8];
     /** Its operator, 0 when not known. */
     uint16_t operator_id;

@@ -95,7 +95,7 @@ pub(crate) fn ecm_filters(source: u8, pid: Pid, filters: &mut Vec<Filter>) {
     push(filters, Filter::new(source, pid, EcmHeader::OFFER, 0xFF, &[]));
 }
 
-/// EMMs to the box, and to the card as far as its addresses are known.
+/// EMMs to the box, and to the card as far as its pseudonym and groups are known.
 pub(crate) fn emm_filters(
     source: u8,
     pid: Pid,

@@ -17,7 +17,7 @@ use cam_types::{CasTime, DecodeError, Epoch, OperatorId, Pseudonym, Reader};
 pub struct CardInfo {
     /// Version of the CAS application, 0101.
     pub version: u16,
-    /// The card's address in EMM-U.
+    /// What the card is called on the air.
     pub pseudonym: Pseudonym,
     /// The operator has blocked the card.
     pub blocked: bool,

@@ -81,7 +81,7 @@ persist!(ReportRequest { nonce: [u8; 8], from: u16 });
 pub struct CasStore {
     /// The card's number; goes into receipts only.
     pub card: CardId,
-    /// The card's address in EMM-U.
+    /// What the card is called on the air.
     pub pseudonym: Pseudonym,
     /// Whose card it is.
     pub operator: OperatorId,
