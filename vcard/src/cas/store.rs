@@ -117,7 +117,7 @@ pub struct CasStore {
     pub service: Table<KeyPair, SLOTS>,
     /// The boxes that it works with, by pairing slot.
     pub pairings: Table<Option<Pairing>, PAIRINGS>,
-    /// Entitlements, each with a checksum.
+    /// Rights, each with a checksum.
     pub rights: Table<Option<Checked<Right>>, RIGHTS>,
     /// Previews that have begun.
     pub previews: Previews,
