@@ -38,7 +38,7 @@ SHARES = {"flagged": 0.01, "silent": 0.001}
 
 
 class BadSignal(Story):
-    """The demo's viewer, without its attacks on money: watches both services, buys what is on, pulls the card."""
+    """The demo's subscriber, without its attacks on money: watches both services, buys what is on, pulls the card."""
 
     def __init__(self, out, seed):
         super().__init__(out, paced=False, reader="serial")

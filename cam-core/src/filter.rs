@@ -16,7 +16,7 @@ use ecm_emm::emm::Address;
 /// of DVB demultiplexers: the length is not compared).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Filter {
-    /// The demultiplexer or tuner, by the host's number, 0 to 15.
+    /// The source (demultiplexer or tuner), by the host's number, 0 to 15.
     pub source: u8,
     /// The PID to filter.
     pub pid: Pid,

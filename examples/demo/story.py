@@ -151,7 +151,7 @@ class Story:
             raise ActorError(f"player ended with status {status}: {(self.out / 'box.err').read_text().strip()}")
 
     def zap(self):
-        self.say(0, "The viewer zaps to News and to Cinema", "zap")
+        self.say(0, "The subscriber zaps to News and to Cinema", "zap")
         self.box.order("watch", NEWS)
         self.box.order("watch", CINEMA)
         self.play(1.0)
@@ -170,7 +170,7 @@ class Story:
     def buy_first_event(self):
         pin, wrong = self.card_file["pin"], "11112222"
         before = self.balance()
-        guard = 1200 if "true-price" in self.twist.viewer else 999
+        guard = 1200 if "true-price" in self.twist.subscriber else 999
         answer = self.box.order("buy", CINEMA, guard, self.request(0), pin)
         self.claims.check("price-guard", answer["result"] == "PRICE_CHANGED" and self.balance() == before,
                           f"9.99 instead of 12.00: {answer['result']}")
@@ -189,11 +189,11 @@ class Story:
         paid = last(self.box.find("purchase", request=self.request(1), state="paid"))
         self.claims.check("purchase", self.paid_once(paid, 2001, 1200, before), self.receipt_text(paid))
         self.keep(2001, 2.0, paid)
-        if "zap-away" in self.twist.viewer:
+        if "zap-away" in self.twist.subscriber:
             self.box.order("stop", NEWS)
         self.say(3.0, "Asking again with the same request id")
         transactions = self.card.order("status")["transactions"]
-        again = self.request(9) if "new-request" in self.twist.viewer else self.request(1)
+        again = self.request(9) if "new-request" in self.twist.subscriber else self.request(1)
         answer = self.box.order("buy", CINEMA, 1200, again, pin)
         self.play(3.5)
         status = self.card.order("status")
@@ -233,7 +233,7 @@ class Story:
         pin, before = self.card_file["pin"], self.balance()
         self.play(11.0)
         self.say(11.0, "Buying the next event; the card's power is cut before it commits", "power cut before commit")
-        self.card.order("cut after-commit" if "swap-cuts" in self.twist.viewer else "cut before-commit")
+        self.card.order("cut after-commit" if "swap-cuts" in self.twist.subscriber else "cut before-commit")
         self.buy("buy", CINEMA, 850, self.request(2), pin, request=self.request(2))
         self.play(13.0)
         settling = self.box.find("purchase", request=self.request(2), state="settling")
@@ -279,7 +279,7 @@ class Story:
         self.say(25.5, "The card is pulled", "card pulled")
         in_clear = [service for service in (NEWS, CINEMA) if self.box.has_keys(service)]
         pulled = time.monotonic()
-        if "leave-card" not in self.twist.viewer:
+        if "leave-card" not in self.twist.subscriber:
             self.card.order("remove")
         for service in in_clear:
             if not self.paced:
@@ -290,7 +290,7 @@ class Story:
         self.claims.check("card-pulled", len(waits) == 2 and 0 <= min(waits) and max(waits) < WIPED_S,
                           f"keys wiped after {', '.join(f'{w*1000:.0f} ms' for w in waits) or 'never'}")
         self.say(27.0, "The card is put back", "card back")
-        if "keep-card" not in self.twist.viewer:
+        if "keep-card" not in self.twist.subscriber:
             self.card.order("insert")
         self.await_keys(in_clear)
         self.play(29.0)
@@ -340,7 +340,7 @@ class Story:
         box = switch_on("emptied")
         box.order("watch", CINEMA)
         box.order("play", 1.0)
-        if "forget-request" in self.twist.viewer:
+        if "forget-request" in self.twist.subscriber:
             request = box.order("request").get("request", request)
         asked = box.order("buy", CINEMA, 1200, request, pin)["result"]
         found = (asked in UNDER_WAY and box.await_event("purchase", EVENT_S, request=request, state="paid")) or {}

@@ -35,7 +35,7 @@ pub struct CardInfo {
     pub windows: Vec<WindowInfo>,
     /// The card's clock.
     pub now: CasTime,
-    /// The last time that the broadcaster set.
+    /// The last time that the operator set.
     pub sync: CasTime,
     /// The report that the operator has asked for and not acknowledged.
     pub report: Option<ReportRequest>,
