@@ -340,7 +340,7 @@ fn engine_config(settings: &Settings, detects: bool, storage: &mut dyn Storage) 
     config.emm_queue = size(settings.emm_queue);
     config.event_queue = size(settings.event_queue);
     if detects {
-        config.probe = None;
+        config.idle_poll = None;
     }
     config.stored = stored;
     Ok(config)
