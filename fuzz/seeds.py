@@ -67,8 +67,8 @@ SEEDS = {
     "t14": [b"\0" + said(COMMAND, "010200000000033F")],
     "line": [bytes([flags]) + said(atr, SILENCE, "FF1118F6", SILENCE, *BLOCKS[:1], COMMAND, *BLOCKS, *T0_WORDS)
              for atr in ATRS for flags in (0, 1)],
-    "levels": [b"\0" + said("FE" + level + settled + atr, "FF1118F6", BLOCKS[0], COMMAND, *BLOCKS[1:3], *T0_WORDS)
-               for atr in ATRS[:4] for level in ("01", "02") for settled in ("00", "80", "81")],
+    "levels": [b"\0" + said("FE" + level + agreed + atr, "FF1118F6", BLOCKS[0], COMMAND, *BLOCKS[1:3], *T0_WORDS)
+               for atr in ATRS[:4] for level in ("01", "02") for agreed in ("00", "80", "81")],
     "card_line": [bytes([which]) + said("FF1118F6", "00C101FE3E", "000004A1A2A3A404", "8034000003", "010203")
                   for which in range(3)],
     "reader": [b"\0" + frame("62000000000000010000") + said("FD3B9018 0189") + frame("6F040000000002000000FF1118F6")],

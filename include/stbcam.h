@@ -1092,7 +1092,7 @@ stbcam_result_t stbcam_next_event(stbcam_t *cam,
 
 /** Nothing needs to change. */
 #define STBCAM_REMEDY_NONE 0
-/** It settles by itself: wait. */
+/** It passes by itself: wait. */
 #define STBCAM_REMEDY_WAIT 1
 /** A message of the operator: keep the box on its channel. */
 #define STBCAM_REMEDY_EMM 2
@@ -1184,7 +1184,7 @@ typedef struct stbcam_card_t {
     int32_t reason;
     /** The card's clock as seconds of the Unix epoch, 0 when not known. */
     int64_t clock_utc;
-    /** Its address on air. */
+    /** Its pseudonym, by which the operator's messages address it. */
     uint8_t address[8];
     /** Its operator, 0 when not known. */
     uint16_t operator_id;
@@ -1393,7 +1393,7 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
 #define STBCAM_REASON_OUTCOME_UNKNOWN 0x49
 /** The ECM belongs to another channel. */
 #define STBCAM_REASON_CHANNEL_MISMATCH 0x4A
-/** No ECM of the service is on air. Settles by itself with the next one. */
+/** No ECM of the service is on air. It passes by itself with the next one. */
 #define STBCAM_REASON_NO_ECM 0x4B
 
 /**

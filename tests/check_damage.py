@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "examples" / "demo"))
 from actors import SOURCE, ActorError  # noqa: E402
 from breaks import Break  # noqa: E402
-from story import CINEMA, NEWS, SETTLE_S, Story  # noqa: E402
+from story import CINEMA, EVENT_S, NEWS, Story  # noqa: E402
 
 PERIOD_S = 5
 # (event, price, second of its purchase), the last one while it is on air to the end.
@@ -38,7 +38,7 @@ SHARES = {"flagged": 0.01, "silent": 0.001}
 
 
 class BadSignal(Story):
-    """The demo's viewer, without its attacks on money: watches both services, buys what is on, pulls the card."""
+    """The demo's subscriber, without its attacks on money: watches both services, buys what is on, pulls the card."""
 
     def __init__(self, out, seed):
         super().__init__(out, paced=False, reader="serial")
@@ -67,15 +67,15 @@ class BadSignal(Story):
         for wish, (_, price, at) in enumerate(BOUGHT):
             self.play(at)
             self.buy("buy", CINEMA, price, self.request(wish), self.card_file["pin"], request=self.request(wish))
-            self.settle_keys(CINEMA)
+            self.await_keys(CINEMA)
         self.play(PULLED)
         self.card.order("remove")
         for service in (NEWS, CINEMA):
-            self.box.await_wiped(service, SETTLE_S)
+            self.box.await_wiped(service, EVENT_S)
         self.play(BACK)
         self.card.order("insert")
         for service in (NEWS, CINEMA):
-            self.settle_keys(service)
+            self.await_keys(service)
         self.play(self.seconds + 1)
         self.box.order("flush")
         status = self.box.close()
@@ -83,8 +83,8 @@ class BadSignal(Story):
         if status != 0:
             raise ActorError(f"player ended with status {status}: {(self.out / 'box.err').read_text().strip()}")
 
-    def settle_keys(self, service):
-        if not self.box.await_keys(service, SETTLE_S):
+    def await_keys(self, service):
+        if not self.box.await_keys(service, EVENT_S):
             print(f"         service {service} gets no keys")
 
     def windows(self, service):

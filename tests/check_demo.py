@@ -21,7 +21,7 @@ import ts
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "examples" / "demo"
 CAT_PID = 1
-SETTLED = 0.25  # seconds between a change and the first packet that shows it
+LAG_S = 0.25  # seconds between a change and the first packet that shows it
 CIPHERS = {0x02: cas.Csa2, 0x10: cas.Cissa}
 
 passed = 0
@@ -288,8 +288,8 @@ def check_rights(report, windows, services, times, schedule):
         good = len(seen) == len(wanted)
         for (a, b), (begin, stop) in zip(seen, wanted):
             # Up to a second until the first key; at a pulled card up to a second until the keys are wiped.
-            good &= begin - SETTLED <= a <= begin + 1.0
-            good &= stop - 0.1 <= b <= stop + (1.0 if stop == pulled else SETTLED)
+            good &= begin - LAG_S <= a <= begin + 1.0
+            good &= stop - 0.1 <= b <= stop + (1.0 if stop == pulled else LAG_S)
         check(f"service {s.number}: the picture is there when it was paid for, and the card is in", good,
               ", ".join(f"{a:.2f}-{b:.2f} s" for a, b in seen))
 

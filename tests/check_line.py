@@ -29,7 +29,7 @@ class Life:
     def __init__(self):
         self.atr, self.characters = b"", []  # (seconds, side, octet)
 
-    def settle(self):
+    def digest(self):
         """Reads N, T, IFSC and rate; what is left in `characters` belongs to the protocol."""
         atr = self.atr
         at, y, self.n, self.t, self.ifsc, rate, level = 2, atr[1] >> 4, 0, 0, 32, 0x11, 1
@@ -68,14 +68,14 @@ def lives(path):
         octets = bytes.fromhex(octets)
         if side == "R" and not octets:
             if life and life.characters:
-                yield life.settle()
+                yield life.digest()
             life = Life()
         elif side == "R":
             life.atr += octets
         else:
             life.characters += [(float(seconds), side, octet) for octet in octets]
     if life and life.characters:
-        yield life.settle()
+        yield life.digest()
 
 
 class Exchange:

@@ -10,6 +10,7 @@
 - Markdown and all sources but Rust have lines of at most 140 columns. Markdown's code and its rows of tables, which cannot be
   broken, are left out; of manifests only comments count.
 - Code in CONTRIBUTING.md below the name of a file stands in that file.
+- What the guides call a file or a folder, between backticks or in a link, is there: by its whole path, or by the end of one.
 
 Before anything else the check is shown wrong files, and has to say so.
 
@@ -35,6 +36,10 @@ ATTRIBUTE = re.compile(r"#\s*!?\s*\[((?:[^\[\]]|\[[^\]]*\])*)\]")
 BLOCKS = re.compile(r"^([ \t]*)use [^;]*;[^\n]*\n[ \t]*\n(?:[ \t]*(?:\n|//[^\n]*\n|#\[[^\n]*\n))*\1(use\b)", re.MULTILINE)
 VAGUE = {"util", "utils", "common", "helper", "helpers", "misc"}
 GUIDE = "CONTRIBUTING.md"
+GUIDES = {GUIDE, "README.md", "SECURITY.md", "docs/architecture.md"}
+PATH = re.compile(r"\w[\w./-]*(?:/|\.(?:rs|py|sh|md|toml|c|h|map))|\w[\w-]*(?:/[\w.-]+)+", re.ASCII)
+# Names of no file: what a build makes, and what the rules of names are shown by.
+NO_PATH = re.compile(r"target/.*|(.*/)?(x\.rs|x/|mod\.rs|NAME\.rs)")
 
 
 def kind(name):
@@ -109,13 +114,13 @@ def subject(name, _):
         yield f"'{vague.pop()}' is no subject"
 
 
-def prose(lines):
-    """Numbered lines outside of code and tables."""
+def prose(lines, rows=False):
+    """Numbered lines outside of code and, unless asked for, of tables."""
     code = False
     for at, line in enumerate(lines, 1):
         if line.lstrip().startswith("```"):
             code = not code
-        elif not code and not line.startswith("|"):
+        elif not code and (rows or not line.startswith("|")):
             yield at, line
 
 
@@ -137,10 +142,29 @@ def examples(name, text, read):
             yield f"shows code of {source} that does not stand there"
 
 
-def complaints(name, text, read):
+def paths(name, text, names):
+    """Files and folders that a guide names, against the tree. In a row a part of a path belongs to a top folder of the row."""
+    if name not in GUIDES:
+        return
+    folders = {f"{folder}/" for file in names for folder in Path(file).parents if folder != Path(".")}
+    tree = {*names, *folders}
+    for at, line in prose(text.split("\n"), rows=True):
+        spans = [word for span in re.findall(r"`([^`]+)`", line) for word in span.split()]
+        found = [path for path in spans + re.findall(r"\]\(([^)#:]+)\)", line)
+                 if PATH.fullmatch(path) and not NO_PATH.fullmatch(path)]
+        whole = {path for path in found if {path, f"{path}/"} & tree}
+        tops = {path.split("/")[0] for path in whole if "/" in path and line.startswith("|")}
+        for path in (path for path in found if path not in whole):
+            ends = tuple(f"/{path}{end}" for end in ("", "/", ".rs"))
+            if not any(place.endswith(ends) and (not tops or place.split("/")[0] in tops) for place in tree):
+                yield f"line {at}: names {path}, which is not there"
+
+
+def complaints(name, text, read, names):
     for check in (licence, rust, code, imports, subject, columns, markdown):
         yield from check(name, text)
     yield from examples(name, text, read)
+    yield from paths(name, text, names)
 
 
 GOOD = {
@@ -151,6 +175,10 @@ GOOD = {
     "Makefile": f"# {LICENCE}\nall:\n",
     "d.md": "| " + "x" * 150 + " |\n```\n" + "x" * 150 + "\n```\n",
     GUIDE: "`a.rs`:\n```rust\nmod b;\n```\n",
+    "README.md": ("`x/y/z.rs`, `z.rs`, `x/y`, `y/`, `y/z`, [x](x/y/z.rs), `python3 b.py --all`, `x.rs`, `target/z.rs`\n"
+                  "| `x/y/`: `z.rs` | `b.py` |\n```\n`gone.rs`\n```\n"),
+    "x/y/z.rs": f"// {LICENCE}\n//! Something about it.\n",
+    "w/v.rs": f"// {LICENCE}\n//! Something about it.\n",
     "e.json": "{}",
     "x/Cargo.toml": f"# {LICENCE}\nx = '" + "x" * 200 + "'\n",
     "imports.rs": (f"// {LICENCE}\n//! Something about it.\npub use a::A;\n\nuse b::{{\n    B,\n}};\n#[cfg(unix)]\nuse c::C;\n\n"
@@ -193,6 +221,12 @@ BAD = {
     "a folder without a subject": ("tests/common/card.rs", GOOD["a.rs"]),
     "a long line of Markdown": ("d.md", "x" * 141 + "\n"),
     "an example that is not in its file": (GUIDE, "`a.rs`:\n```rust\nmod c;\n```\n"),
+    "a file that is gone": ("README.md", "It is in `x/y/gone.rs`.\n"),
+    "a file that is gone, by the end of its path": (GUIDE, "It is in `y/gone.rs`.\n"),
+    "a file that is gone, in a link": ("SECURITY.md", "[It](x/gone.md).\n"),
+    "a file that is gone, in a command": (GUIDE, "| `python3 x/gone.py --all` |\n"),
+    "a folder that is gone": ("docs/architecture.md", "`x/gone/`\n"),
+    "a row with another crate's file": (GUIDE, "| `w/`: `z.rs` |\n"),
     "an example of a file that is gone": (GUIDE, "`z.rs`:\n```rust\nmod b;\n```\n"),
 }
 
@@ -200,9 +234,9 @@ BAD = {
 def blind_spots():
     """Wrong files that the check would let pass, and right ones that it would not."""
     yield from (f"the check does not see {what}" for what, (name, text) in BAD.items()
-                if not list(complaints(name, text, GOOD.get)))
+                if not list(complaints(name, text, GOOD.get, GOOD)))
     yield from (f"the check takes a good file for a bad one: {problem}" for name, text in GOOD.items()
-                for problem in complaints(name, text, GOOD.get))
+                for problem in complaints(name, text, GOOD.get, GOOD))
 
 
 def main():
@@ -211,10 +245,10 @@ def main():
 
     listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True,
                             capture_output=True).stdout
-    names = sorted({name.decode() for name in listed.split(b"\0") if name})
-    ours = [name for name in names if kind(name) in {*COMMENT, ".md"} and (ROOT / name).is_file()]
+    names = sorted({name for name in listed.decode().split("\0") if (ROOT / name).is_file()})
+    ours = [name for name in names if kind(name) in {*COMMENT, ".md"}]
     problems = list(blind_spots())
-    problems += [f"{name}: {problem}" for name in ours for problem in complaints(name, read(name), read)]
+    problems += [f"{name}: {problem}" for name in ours for problem in complaints(name, read(name), read, names)]
     for problem in problems:
         print(f"house: {problem}", file=sys.stderr)
     if not problems:

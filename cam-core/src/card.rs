@@ -41,7 +41,7 @@ pub struct Card {
     pub atr: Vec<u8>,
     /// The transmission protocol, 0 or 1.
     pub protocol: u8,
-    /// Its address on air.
+    /// What it is called on the air.
     pub pseudonym: Option<Pseudonym>,
     /// The operator that issued it; none before the card has introduced itself.
     pub operator: Option<OperatorId>,

@@ -34,9 +34,9 @@ pub struct Config {
     /// The idle poll period, for a reader without a detect line: a card that was idle so long is
     /// asked for a sign of life, and the engine activates by itself. `None`: the driver reports the
     /// card's presence.
-    pub probe: Option<Duration>,
+    pub idle_poll: Option<Duration>,
     /// How long the card may be silent when asked for a sign of life.
-    pub probe_patience: Duration,
+    pub idle_patience: Duration,
     /// Host challenges, and what tells request ids apart.
     pub entropy: Box<dyn Entropy + Send>,
     /// What the storage holds for [`crate::Engine::storage_keys`]; unknown rows are ignored.
@@ -55,7 +55,7 @@ impl Config {
     /// How long a card may be silent by default when it is polled.
     const IDLE_PATIENCE: Duration = Duration::from_millis(200);
 
-    /// Everything that has a default takes it: our CA system, the numbers above, the presence poll
+    /// Everything that has a default takes it: our CA system, the numbers above, the idle poll
     /// of 300 ms, a terminal named after the box.
     pub fn new(stb_id: StbId, box_key: Key, entropy: Box<dyn Entropy + Send>) -> Self {
         let [_, _, terminal @ ..] = *stb_id.octets();
@@ -67,8 +67,8 @@ impl Config {
             max_sessions: Self::MAX_SESSIONS,
             emm_queue: Self::EMM_QUEUE,
             event_queue: Self::EVENT_QUEUE,
-            probe: Some(Self::IDLE_POLL),
-            probe_patience: Self::IDLE_PATIENCE,
+            idle_poll: Some(Self::IDLE_POLL),
+            idle_patience: Self::IDLE_PATIENCE,
             entropy,
             stored: Vec::new(),
         }

@@ -13,7 +13,7 @@ use core::time::Duration;
 pub enum Input<'a> {
     /// A complete section of an ECM, offer or EMM stream.
     Section {
-        /// The demux or tuner that it came from.
+        /// The source (demultiplexer or tuner) that it came from.
         source: u8,
         /// The PID that it came on.
         pid: Pid,
@@ -22,7 +22,7 @@ pub enum Input<'a> {
     },
     /// A section of the conditional access table.
     Cat {
-        /// The demux or tuner that it came from.
+        /// The source (demultiplexer or tuner) that it came from.
         source: u8,
         /// The whole section, CRC included.
         section: &'a [u8],
@@ -142,7 +142,7 @@ pub enum Output<'a> {
 pub struct ControlWords<'a> {
     /// Whose they are.
     pub session: SessionId,
-    /// The demux or tuner of the session.
+    /// The source (demultiplexer or tuner) of the session.
     pub source: u8,
     /// The ECM stream that they came by.
     pub ecm_pid: Pid,

@@ -69,12 +69,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that waits for a card. With [`Config::probe`] its first output asks for one.
+    /// An engine that waits for a card. With [`Config::idle_poll`] its first output asks for one.
     pub fn new(mut config: Config) -> Self {
         let stored = core::mem::take(&mut config.stored);
         let mut engine = Self {
             out: Outbox::new(config.event_queue),
-            dialogue: CardDialogue::new(config.probe, config.probe_patience),
+            dialogue: CardDialogue::new(config.idle_poll, config.idle_patience),
             refresh: Refresh::default(),
             card: Card::default(),
             pairings: Pairings::load(&stored, &config.box_key, config.stb_id),

@@ -90,7 +90,7 @@ pub enum Event {
     },
     /// The CAT of a source names more EMM streams of ours than are served.
     EmmStreamsLeftOut {
-        /// The demux or tuner whose CAT it is.
+        /// The source (demultiplexer or tuner) whose CAT it is.
         source: u8,
         /// How many are served.
         served: usize,

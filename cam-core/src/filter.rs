@@ -16,7 +16,7 @@ use ecm_emm::emm::Address;
 /// of DVB demultiplexers: the length is not compared).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Filter {
-    /// The demultiplexer or tuner, by the host's number, 0 to 15.
+    /// The source (demultiplexer or tuner), by the host's number, 0 to 15.
     pub source: u8,
     /// The PID to filter.
     pub pid: Pid,
@@ -95,7 +95,7 @@ pub(crate) fn ecm_filters(source: u8, pid: Pid, filters: &mut Vec<Filter>) {
     push(filters, Filter::new(source, pid, EcmHeader::OFFER, 0xFF, &[]));
 }
 
-/// EMMs to the box, and to the card as far as its addresses are known.
+/// EMMs to the box, and to the card as far as its pseudonym and groups are known.
 pub(crate) fn emm_filters(
     source: u8,
     pid: Pid,

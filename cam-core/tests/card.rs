@@ -285,7 +285,7 @@ fn a_reset_asked_for_keeps_the_picture() {
 #[test]
 fn a_reader_with_a_detect_line_is_not_polled() {
     let mut config = config(air::stored_pairing());
-    config.probe = None;
+    config.idle_poll = None;
     let mut rig = Rig::new(config);
     assert_eq!(rig.activations, 0);
     rig.input(Input::CardPresent);
@@ -303,7 +303,7 @@ fn a_reader_with_a_detect_line_is_not_polled() {
 #[test]
 fn a_mute_card_is_tried_again() {
     let mut config = config(air::stored_pairing());
-    config.probe = None;
+    config.idle_poll = None;
     let mut rig = Rig::new(config);
     rig.inserted = false;
     rig.input(Input::CardPresent);

@@ -10,7 +10,7 @@ use ecm_emm::card::{AccessStatus, INS_ECM};
 
 /// Drives engine and card until the engine rests; gives the allocations of the engine alone and how
 /// many control words came out.
-fn settle(engine: &mut Engine, card: &mut ModelCard, now: Instant) -> (usize, usize) {
+fn rest(engine: &mut Engine, card: &mut ModelCard, now: Instant) -> (usize, usize) {
     let mut allocations = 0;
     let mut words = 0;
     let mut handed = Vec::with_capacity(4);
@@ -54,13 +54,13 @@ fn an_ecm_costs_no_allocation_once_warm() {
     let now = moments::first();
     let mut engine = Engine::new(config(air::stored_pairing()));
     let mut card = ModelCard::new();
-    settle(&mut engine, &mut card, now);
+    rest(&mut engine, &mut card, now);
     assert_eq!(engine.card().state, CardState::Ready);
     assert_eq!(engine.card().pseudonym, Some(CARD));
     let news = engine.session_open(now, 0, &air::news()).unwrap();
     let twin = engine.session_open(now, 0, &air::news()).unwrap();
     let cinema = engine.session_open(now, 1, &air::cinema()).unwrap();
-    settle(&mut engine, &mut card, now);
+    rest(&mut engine, &mut card, now);
     for period in 0..50 {
         let news_ecm = air::news_ecm(period);
         let cinema_ecm = air::cinema_ecm(period, 2001, 1200);
@@ -76,7 +76,7 @@ fn an_ecm_costs_no_allocation_once_warm() {
             let before = allocations::here();
             engine.handle_input(now, Input::Section { source, pid, octets });
             allocations += allocations::here() - before;
-            let (of_engine, set) = settle(&mut engine, &mut card, now);
+            let (of_engine, set) = rest(&mut engine, &mut card, now);
             allocations += of_engine;
             words += set;
         }

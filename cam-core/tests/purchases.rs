@@ -171,7 +171,7 @@ fn cut_before_the_commit() {
         Event::Access { access, .. } => access.reason == AccessStatus::OUTCOME_UNKNOWN,
         _ => false,
     };
-    assert!(rig.events.iter().any(unknown), "and the viewer is told why he must wait");
+    assert!(rig.events.iter().any(unknown), "and the subscriber is told why he must wait");
     assert_eq!(outcomes(&mut rig), [Outcome::Settling, Outcome::NotPaid]);
     assert_eq!(rig.card.balance, Fen::new(10_000));
     assert_eq!(rig.engine.purchase(txn).unwrap().state, TxnState::Open);

@@ -171,7 +171,7 @@ fn only_streams_that_are_used_are_missed() {
 #[test]
 fn a_silence_that_was_told_wakes_nobody() {
     let mut config = config(air::stored_pairing());
-    config.probe = None;
+    config.idle_poll = None;
     let mut rig = Rig::new(config);
     rig.input(Input::CardPresent);
     rig.run(1000);

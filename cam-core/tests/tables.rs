@@ -395,7 +395,7 @@ fn a_component_left_out_is_told_and_the_others_keep_their_keys() {
             _ => Remedy::Technician,
         };
         assert_eq!(access.remedy, remedy, "{what}");
-        // A refusal of what is served goes before it: that is what the viewer can change.
+        // A refusal of what is served goes before it: that is what the subscriber can change.
         let denied = air::ecm_with(1, 1, 6, &key(0x20), air::package(7));
         rig.section(air::NEWS_ECM, &denied);
         rig.run(300);
@@ -476,7 +476,7 @@ fn too_many_ecm_streams_are_told() {
         if expected == AccessStatus::TOO_MANY_STREAMS {
             assert_eq!((access.state, access.remedy), (AccessState::Technical, Remedy::Technician));
             assert!(access.crypto_period.is_some(), "the keys stay");
-            // A refusal of what is served goes before it: that is what the viewer can change.
+            // A refusal of what is served goes before it: that is what the subscriber can change.
             rig.section(
                 Pid::from_field(0x0800),
                 &air::ecm_with(1, 1, 6, &key(0x20), air::package(7)),

@@ -178,7 +178,8 @@ octets! {
     CardId[8]
 }
 octets! {
-    /// The address of a card in EMM-U, 8 octets: a pseudonym, so that the air does not name cards.
+    /// What a card is called on the air, 8 octets: by it EMM-U address the card and reports name
+    /// it, and its number stays with issuer and operator.
     Pseudonym[8]
 }
 octets! {

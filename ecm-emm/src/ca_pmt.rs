@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! CA_PMT: what a middleware tells a CA module about the service that the viewer has chosen.
+//! CA_PMT: what a middleware tells a CA module about the service that the subscriber has chosen.
 //!
 //! Normative references:
 //!  - EN 50221 §8.4.3.4 (CA_PMT), §7 (length fields of APDUs)
@@ -73,7 +73,7 @@ pub struct CommandId(pub u8);
 impl CommandId {
     /// Descramble, without a question first.
     pub const OK_DESCRAMBLING: Self = Self(0x01);
-    /// Ask the viewer where that is needed.
+    /// Ask the subscriber where that is needed.
     pub const OK_MMI: Self = Self(0x02);
     /// Only say whether it could be descrambled.
     pub const QUERY: Self = Self(0x03);

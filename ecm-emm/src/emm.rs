@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Entitlement management message (EMM): what the broadcaster tells cards.
+//! Entitlement management message (EMM): what the operator tells cards.
 //!
 //! Normative references:
 //!  - ETSI ETR 289 (CA message section, table_id 82 to 8F)

@@ -23,7 +23,7 @@ pub struct ReportHeader {
     pub suite: Suite,
     /// Whose card it is.
     pub operator: OperatorId,
-    /// The card, by its address on air.
+    /// Whose report it is.
     pub pseudonym: Pseudonym,
     /// The generation of K_rcp.
     pub epoch: Epoch,

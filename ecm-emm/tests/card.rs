@@ -317,9 +317,9 @@ fn statuses() {
         assert!(chinese.to_str().is_ok_and(|text| !text.is_empty() && !text.is_ascii()));
         let refused =
             matches!(AccessState::of(status), AccessState::Denied | AccessState::Technical);
-        let settled = status.remedy() == Remedy::None;
+        let done = status.remedy() == Remedy::None;
         let open = [AccessStatus::PENDING, AccessStatus::PURCHASABLE].contains(&status);
-        assert_eq!(settled, !refused && !open, "{number:02X}");
+        assert_eq!(done, !refused && !open, "{number:02X}");
     }
     assert!(AccessStatus::ALL.is_sorted_by_key(|status| status.0));
     assert_eq!(AccessStatus::RATING.to_string(), "parental rating");

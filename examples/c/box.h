@@ -15,13 +15,13 @@ typedef struct service {
     uint16_t es[MAX_STREAMS];
     int es_count;
     int watched;
-    uint64_t watched_us; /* when the viewer asked for it */
+    uint64_t watched_us; /* when the subscriber asked for it */
     stbcam_session_t session;
     int has_keys, in_clear, ever_clear, ever_scrambled;
     unsigned long clear_from, clear_to; /* packets */
 } service_t;
 
-/* A wish of the viewer to buy: its name, and what the library calls it. */
+/* A wish of the subscriber to buy: its name, and what the library calls it. */
 typedef struct request {
     char name[33];
     uint64_t offer;

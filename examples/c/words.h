@@ -73,7 +73,7 @@ static const char *txn_word(int state, stbcam_result_t result)
 {
     static const char *const words[] = {"none", "open", "sent", "paid", "refused", "cancelled", "settling",
                                         "owned", "refunded", "forgotten"};
-    /* The card says that it was not paid after all: the viewer may confirm again, and pays once. */
+    /* The card says that it was not paid after all: the subscriber may confirm again, and pays once. */
     return result == STBCAM_E_NOT_PAID ? "refused" : word_of(words, 10, state);
 }
 

@@ -26,7 +26,7 @@ from actors import BIN, HERE, READERS, ROOT, ActorError, Box, Card, Headend
 from claims import Claims
 
 NEWS, CINEMA = 1, 2
-SETTLE_S = 6  # un-paced runs wait at most so long for an event; nothing in the story takes longer
+EVENT_S = 6  # un-paced runs wait at most so long for an event; nothing in the story takes longer
 WIPED_S = 1.0  # from the pulled card to the last key
 UNDER_WAY = ("OK", "OUTCOME_UNKNOWN")  # what the library answers when events of a purchase follow
 
@@ -67,7 +67,7 @@ class Story:
                        [*self.wrapper, *self.player])
         self.card.await_reader()
         if not self.paced:
-            self.box.await_event("card", SETTLE_S, state="ready")
+            self.box.await_event("card", EVENT_S, state="ready")
 
     def received(self):
         """The stream as it comes to the box: as the head-end sent it."""
@@ -114,12 +114,12 @@ class Story:
         told = len(self.box.find("purchase", request=request))
         answer = self.box.order(*order)
         if not self.paced and answer["result"] in UNDER_WAY:
-            self.box.await_purchase(request, told, SETTLE_S)
+            self.box.await_purchase(request, told, EVENT_S)
         return answer
 
     def await_keys(self, services):
         """Until each of these services has keys."""
-        until = time.monotonic() + SETTLE_S
+        until = time.monotonic() + EVENT_S
         for service in services:
             if not self.paced and self.card.inserted:
                 self.box.await_keys(service, until - time.monotonic())
@@ -151,7 +151,7 @@ class Story:
             raise ActorError(f"player ended with status {status}: {(self.out / 'box.err').read_text().strip()}")
 
     def zap(self):
-        self.say(0, "The viewer zaps to News and to Cinema", "zap")
+        self.say(0, "The subscriber zaps to News and to Cinema", "zap")
         self.box.order("watch", NEWS)
         self.box.order("watch", CINEMA)
         self.play(1.0)
@@ -170,7 +170,7 @@ class Story:
     def buy_first_event(self):
         pin, wrong = self.card_file["pin"], "11112222"
         before = self.balance()
-        guard = 1200 if "true-price" in self.twist.viewer else 999
+        guard = 1200 if "true-price" in self.twist.subscriber else 999
         answer = self.box.order("buy", CINEMA, guard, self.request(0), pin)
         self.claims.check("price-guard", answer["result"] == "PRICE_CHANGED" and self.balance() == before,
                           f"9.99 instead of 12.00: {answer['result']}")
@@ -189,11 +189,11 @@ class Story:
         paid = last(self.box.find("purchase", request=self.request(1), state="paid"))
         self.claims.check("purchase", self.paid_once(paid, 2001, 1200, before), self.receipt_text(paid))
         self.keep(2001, 2.0, paid)
-        if "zap-away" in self.twist.viewer:
+        if "zap-away" in self.twist.subscriber:
             self.box.order("stop", NEWS)
         self.say(3.0, "Asking again with the same request id")
         transactions = self.card.order("status")["transactions"]
-        again = self.request(9) if "new-request" in self.twist.viewer else self.request(1)
+        again = self.request(9) if "new-request" in self.twist.subscriber else self.request(1)
         answer = self.box.order("buy", CINEMA, 1200, again, pin)
         self.play(3.5)
         status = self.card.order("status")
@@ -233,7 +233,7 @@ class Story:
         pin, before = self.card_file["pin"], self.balance()
         self.play(11.0)
         self.say(11.0, "Buying the next event; the card's power is cut before it commits", "power cut before commit")
-        self.card.order("cut after-commit" if "swap-cuts" in self.twist.viewer else "cut before-commit")
+        self.card.order("cut after-commit" if "swap-cuts" in self.twist.subscriber else "cut before-commit")
         self.buy("buy", CINEMA, 850, self.request(2), pin, request=self.request(2))
         self.play(13.0)
         settling = self.box.find("purchase", request=self.request(2), state="settling")
@@ -279,7 +279,7 @@ class Story:
         self.say(25.5, "The card is pulled", "card pulled")
         in_clear = [service for service in (NEWS, CINEMA) if self.box.has_keys(service)]
         pulled = time.monotonic()
-        if "leave-card" not in self.twist.viewer:
+        if "leave-card" not in self.twist.subscriber:
             self.card.order("remove")
         for service in in_clear:
             if not self.paced:
@@ -290,7 +290,7 @@ class Story:
         self.claims.check("card-pulled", len(waits) == 2 and 0 <= min(waits) and max(waits) < WIPED_S,
                           f"keys wiped after {', '.join(f'{w*1000:.0f} ms' for w in waits) or 'never'}")
         self.say(27.0, "The card is put back", "card back")
-        if "keep-card" not in self.twist.viewer:
+        if "keep-card" not in self.twist.subscriber:
             self.card.order("insert")
         self.await_keys(in_clear)
         self.play(29.0)
@@ -313,7 +313,7 @@ class Story:
             box = Box(folder, self.card, evening.scrambled, self.out / "state", self.out / "box.txt", self.paced,
                       self.player)
             if self.card.inserted:
-                box.await_event("card", SETTLE_S, state="ready")
+                box.await_event("card", EVENT_S, state="ready")
             return box
 
         self.say(None, "Another evening: Cinema's event 2004, and the box loses its power before the answer comes")
@@ -324,14 +324,14 @@ class Story:
         request = box.order("request").get("request", "0" * 32)
         self.card.order("cut after-commit")  # the answer is never sent, and the box waits for it
         begun = box.order("buy", CINEMA, 1200, request, pin)["result"] in UNDER_WAY
-        deadline = time.monotonic() + SETTLE_S
+        deadline = time.monotonic() + EVENT_S
         while begun and time.monotonic() < deadline and self.card.power_cuts() == cuts:
             time.sleep(0.001)
         box.power_off()
         told = [e["state"] for e in box.find("purchase")]
         self.say(None, "On again: the box settles it by itself")
         box = switch_on("settled")
-        settled = (begun and box.await_event("purchase", SETTLE_S, request=request, state="paid")) or {}
+        settled = (begun and box.await_event("purchase", EVENT_S, request=request, state="paid")) or {}
         box.order("flush")
         box.close()
         self.say(None, "Off and on again, its storage emptied: the same request id")
@@ -340,10 +340,10 @@ class Story:
         box = switch_on("emptied")
         box.order("watch", CINEMA)
         box.order("play", 1.0)
-        if "forget-request" in self.twist.viewer:
+        if "forget-request" in self.twist.subscriber:
             request = box.order("request").get("request", request)
         asked = box.order("buy", CINEMA, 1200, request, pin)["result"]
-        found = (asked in UNDER_WAY and box.await_event("purchase", SETTLE_S, request=request, state="paid")) or {}
+        found = (asked in UNDER_WAY and box.await_event("purchase", EVENT_S, request=request, state="paid")) or {}
         box.order("flush")
         box.close()
         after = self.card.order("status")

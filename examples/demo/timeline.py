@@ -63,7 +63,7 @@ def bar(a, b, y, colour):
 
 
 def marks(report, x):
-    """What the viewer, the broadcaster and the hand at the card did."""
+    """What the subscriber, the operator and the hand at the card did."""
     out, base = [], TOP + 24 + 2 * ROW
     for place, mark in enumerate(sorted(report["marks"], key=lambda m: m["at_s"])):
         at, y = x(mark["at_s"]), base + 12 + place % 6 * 16

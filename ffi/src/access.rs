@@ -29,7 +29,7 @@ pub const STBCAM_ACCESS_TECHNICAL: i32 = 6;
 
 /// Nothing needs to change.
 pub const STBCAM_REMEDY_NONE: i32 = 0;
-/// It settles by itself: wait.
+/// It passes by itself: wait.
 pub const STBCAM_REMEDY_WAIT: i32 = 1;
 /// A message of the operator: keep the box on its channel.
 pub const STBCAM_REMEDY_EMM: i32 = 2;
@@ -150,7 +150,7 @@ pub struct stbcam_card_t {
     pub reason: i32,
     /// The card's clock as seconds of the Unix epoch, 0 when not known.
     pub clock_utc: i64,
-    /// Its address on air.
+    /// Its pseudonym, by which the operator's messages address it.
     pub address: [u8; 8],
     /// Its operator, 0 when not known.
     pub operator_id: u16,
@@ -198,7 +198,7 @@ pub unsafe extern "C" fn stbcam_card(
             state: c_card_state(card.state),
             reason: c_reason(card.reason),
             clock_utc: card.now.map_or(0, |now| now.to_unix()),
-            address: card.pseudonym.map_or([0; 8], |address| *address.octets()),
+            address: card.pseudonym.map_or([0; 8], |pseudonym| *pseudonym.octets()),
             operator_id: card.operator.map_or(0, |id| id.value()),
             sw: card.sw.0,
             atr,

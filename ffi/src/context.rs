@@ -339,7 +339,7 @@ fn engine_config(settings: &Settings, detects: bool, storage: &mut dyn Storage) 
     config.max_sessions = size(settings.max_sessions);
     config.emm_queue = size(settings.emm_queue);
     if detects {
-        config.probe = None;
+        config.idle_poll = None;
     }
     config.stored = stored;
     Ok(config)

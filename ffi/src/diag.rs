@@ -24,8 +24,8 @@ pub(crate) fn json(cam: &Cam) -> String {
     );
     let atr: String = card.atr.iter().map(|octet| format!("{octet:02X}")).collect();
     let _ = write!(out, ",\"atr\":\"{atr}\",\"blocked\":{}", card.blocked);
-    if let Some(address) = card.pseudonym {
-        let _ = write!(out, ",\"address\":\"{address}\"");
+    if let Some(pseudonym) = card.pseudonym {
+        let _ = write!(out, ",\"address\":\"{pseudonym}\"");
     }
     if let Some(tries) = card.pin_tries {
         let _ = write!(out, ",\"pin_tries\":{tries}");

@@ -299,7 +299,7 @@ impl Reader for OpenReader {
             Answer::Timeout | Answer::Damaged => octets = 0,
         }
         let level = self.capabilities().level;
-        let what = What::AnswerToReset { level, settled: None };
+        let what = What::AnswerToReset { level, agreed: None };
         self.said = Some(Received { octets, what, ..Received::default() });
         Ok(())
     }

@@ -85,7 +85,7 @@ pub const STBCAM_REASON_READER_FAULT: i32 = 0x48;
 pub const STBCAM_REASON_OUTCOME_UNKNOWN: i32 = 0x49;
 /// The ECM belongs to another channel.
 pub const STBCAM_REASON_CHANNEL_MISMATCH: i32 = 0x4A;
-/// No ECM of the service is on air. Settles by itself with the next one.
+/// No ECM of the service is on air. It passes by itself with the next one.
 pub const STBCAM_REASON_NO_ECM: i32 = 0x4B;
 /// The descrambler has refused the control words or the key ladder: `set_cw` or `load_ladder` did
 /// not return 0, or the software descrambler does not know the scrambling mode.

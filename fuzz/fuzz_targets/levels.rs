@@ -8,10 +8,10 @@ use stbcam_fuzz::rig::{Rig, play};
 
 fn card(rig: &mut Rig, step: Step<'_>) {
     match step {
-        Step::Octets([0xFE, level, settled, atr @ ..]) => {
+        Step::Octets([0xFE, level, agreed, atr @ ..]) => {
             let level = [Level::Characters, Level::Tpdu, Level::Apdu][usize::from(*level) % 3];
-            let settled = (settled & 0x80 != 0).then_some(settled & 0x0F);
-            rig.input(Input::Answered { atr, level, settled });
+            let agreed = (agreed & 0x80 != 0).then_some(agreed & 0x0F);
+            rig.input(Input::Answered { atr, level, agreed });
         }
         Step::Octets(said) => rig.input(Input::Message(said)),
         _ => rig.input(Input::Unanswered { damaged: true }),

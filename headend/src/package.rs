@@ -186,8 +186,6 @@ pub enum PackageError {
     PidTaken { field: &'static str, pid: Pid, packet: usize },
     /// Nowhere to put ECMs.
     NoNullPackets,
-    /// A fault that finds nothing to break.
-    IdleFault { fault: String },
 }
 
 impl From<PsiError> for PackageError {
@@ -237,9 +235,6 @@ impl fmt::Display for PackageError {
             }
             Self::PidTaken { field, pid, packet } => {
                 write!(f, "{field} {pid} is taken in the source, first at packet {packet}")
-            }
-            Self::IdleFault { fault } => {
-                write!(f, "--fault {fault} finds nothing to break in this stream and schedule")
             }
             Self::NoNullPackets => f.write_str(
                 "no null packets in the source: nowhere to put ECMs without moving other packets",

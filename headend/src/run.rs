@@ -15,7 +15,7 @@ use crate::package::PackageError;
 use crate::pairing;
 use crate::psi::PsiError;
 use crate::report::Report;
-use crate::sabotage;
+use crate::sabotage::{self, SabotageError};
 use crate::stream::{ReadError, Stream};
 use crate::verify::state::State;
 use crate::verify::{self, Carried, Ground, VerifyError};
@@ -34,7 +34,9 @@ pub fn package(args: &cli::Package) -> Result<String, Error> {
     let mut stream = Stream::read(&args.input)?;
     let report = sabotage::package(&mut stream, &schedule, &operator, Faults(&args.faults))
         .map_err(|error| match error {
-            PackageError::Emm(error) => Error::Schedule(args.schedule.clone(), error),
+            SabotageError::Package(PackageError::Emm(error)) => {
+                Error::Schedule(args.schedule.clone(), error)
+            }
             error => Error::Package(args.input.clone(), error),
         })?;
     write(&args.out, stream.octets())?;
@@ -191,7 +193,7 @@ pub enum Error {
     /// The source stream's file.
     Read(ReadError),
     /// The source stream's content.
-    Package(PathBuf, PackageError),
+    Package(PathBuf, SabotageError),
     /// An entry of the schedule's carousel.
     Schedule(PathBuf, CarouselError),
     /// A stream that cannot be shown.
@@ -239,7 +241,7 @@ impl fmt::Display for Error {
         match self {
             Self::File(error) => error.fmt(f),
             Self::Read(error) => error.fmt(f),
-            Self::Package(_, PackageError::Ecm(error)) => error.fmt(f),
+            Self::Package(_, SabotageError::Package(PackageError::Ecm(error))) => error.fmt(f),
             Self::Schedule(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Package(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Inspect(path, error) => write!(f, "{}: {error}", path.display()),

@@ -15,6 +15,7 @@ use crate::report::{Report, Service};
 use crate::scrambler::{Algorithm, Scrambler};
 use crate::stream::{self, Packet, Stream};
 use cam_types::{Fen, Parity};
+use std::fmt;
 
 /// The crypto period, counted from 0, that is broken where a fault breaks one.
 const THIRD: usize = 2;
@@ -25,9 +26,9 @@ pub fn package(
     schedule: &Schedule,
     operator: &Operator,
     faults: Faults<'_>,
-) -> Result<Report, PackageError> {
+) -> Result<Report, SabotageError> {
     if faults.0.is_empty() {
-        return package::package(stream, schedule, operator, faults);
+        return Ok(package::package(stream, schedule, operator, faults)?);
     }
     let source = stream.clone();
     let mut wanted = schedule.clone();
@@ -57,7 +58,7 @@ pub fn package(
 }
 
 /// A fault that finds nothing to break would make a test of it worthless.
-fn check(schedule: &Schedule, report: &Report, faults: Faults<'_>) -> Result<(), PackageError> {
+fn check(schedule: &Schedule, report: &Report, faults: Faults<'_>) -> Result<(), SabotageError> {
     let periods = report.services.first().map_or(0, |service| service.crypto_periods.len());
     let sells = schedule.service.iter().any(|service| !service.event.is_empty());
     let sends = |kinds: &[&str]| schedule.emm.iter().any(|e| kinds.contains(&e.message.kind()));
@@ -74,11 +75,40 @@ fn check(schedule: &Schedule, report: &Report, faults: Faults<'_>) -> Result<(),
             Fault::ShiftedPacket => true,
         };
         if !has_object {
-            return Err(PackageError::IdleFault { fault: Faults(&[*fault]).names().concat() });
+            return Err(SabotageError::IdleFault { fault: Faults(&[*fault]).names().concat() });
         }
     }
     Ok(())
 }
+
+/// Why nothing was broken as it was wanted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(missing_docs, reason = "the field is named after what the text shows")]
+pub enum SabotageError {
+    /// The packager's own reasons.
+    Package(PackageError),
+    /// A fault that finds nothing to break.
+    IdleFault { fault: String },
+}
+
+impl From<PackageError> for SabotageError {
+    fn from(error: PackageError) -> Self {
+        Self::Package(error)
+    }
+}
+
+impl fmt::Display for SabotageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Package(error) => error.fmt(f),
+            Self::IdleFault { fault } => {
+                write!(f, "--fault {fault} finds nothing to break in this stream and schedule")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SabotageError {}
 
 fn is_cissa(service: &schedule::Service) -> bool {
     service.scrambling == Algorithm::Cissa

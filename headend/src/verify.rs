@@ -45,7 +45,7 @@ pub struct Verdict {
     pub text: String,
     /// What is wrong, each with its record. Empty: the report holds.
     pub findings: Vec<String>,
-    /// The card, by its address.
+    /// Whose report it is.
     pub pseudonym: Octets<8>,
     /// Where its state stands now.
     pub state: CardState,

@@ -50,7 +50,7 @@ pub struct CardLine {
     policy: Policy,
     level: Level,
     /// T that the reader has agreed on with the card by itself.
-    settled: Option<u8>,
+    agreed: Option<u8>,
     state: State,
     params: LineParams,
     /// The reader gives raw octets of a card with inverse convention.
@@ -110,7 +110,7 @@ impl CardLine {
         Self {
             policy,
             level: Level::Characters,
-            settled: None,
+            agreed: None,
             state: State::Down,
             params: LineParams::initial(policy.clock_hz),
             mapped: false,
@@ -175,8 +175,8 @@ impl CardLine {
                 State::Starting(_) => self.damaged_at_start(),
                 _ => self.tell(now, doors::Input::Damaged),
             },
-            Input::Answered { atr, level, settled } => {
-                self.answered_whole(now, atr, level, settled);
+            Input::Answered { atr, level, agreed } => {
+                self.answered_whole(now, atr, level, agreed);
             }
             Input::Message(octets) => self.message(now, octets),
             Input::Unanswered { damaged } => self.unanswered(now, damaged),

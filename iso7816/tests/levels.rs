@@ -25,11 +25,11 @@ struct Rig {
 
 impl Rig {
     /// A line whose reader has reset the card and brought this answer.
-    fn activated(atr: &[u8], level: Level, settled: Option<u8>) -> (Self, Vec<Wanted>) {
+    fn activated(atr: &[u8], level: Level, agreed: Option<u8>) -> (Self, Vec<Wanted>) {
         let policy = Policy { max_command: 65_544, max_response: 4096, ..Policy::new(4_000_000) };
         let mut rig = Self { line: CardLine::new(policy), now: moments::first() };
         assert_eq!(rig.tell(Input::Activate), [Wanted::Activate]);
-        let wanted = rig.tell(Input::Answered { atr, level, settled });
+        let wanted = rig.tell(Input::Answered { atr, level, agreed });
         (rig, wanted)
     }
 
@@ -175,7 +175,7 @@ fn a_tpdu_is_never_sent_again() {
 }
 
 #[test]
-fn a_reader_that_has_settled_t_is_not_asked_for_pps() {
+fn a_reader_that_has_agreed_on_t_is_not_asked_for_pps() {
     let (rig, wanted) = Rig::activated(&T0, Level::Tpdu, Some(0));
     assert_eq!(wanted, [Wanted::Configure(372, 12), Wanted::Ready { protocol: 0 }]);
     assert_eq!(rig.line.level(), Level::Tpdu);
@@ -187,8 +187,8 @@ fn a_reader_that_has_settled_t_is_not_asked_for_pps() {
 
 #[test]
 fn apdus_pass_as_they_are_and_of_any_length() {
-    for settled in [None, Some(1)] {
-        let (mut rig, wanted) = Rig::activated(&T1, Level::Apdu, settled);
+    for agreed in [None, Some(1)] {
+        let (mut rig, wanted) = Rig::activated(&T1, Level::Apdu, agreed);
         assert_eq!(wanted, [Wanted::Ready { protocol: 1 }]);
         for apdu in [&hex!("00 B0 00 00 02")[..], &hex!("80 34 00 00 00 0002 AABB 0000")] {
             assert_eq!(rig.command(apdu), transmit(apdu));

@@ -17,7 +17,7 @@ pub enum Notice {
     Engine(Event),
     /// The card thread could not keep up with a source, and sections are lost.
     SectionsLost {
-        /// The demultiplexer or tuner, by the host's number, 0 to 15.
+        /// The source (demultiplexer or tuner), by the host's number, 0 to 15.
         source: u8,
         /// How many since the last notice.
         count: u64,

@@ -85,7 +85,7 @@ impl GemPcReader {
             match self.host.poll_output() {
                 Output::Send(octets) => self.port.write(octets, STUCK)?,
                 Output::AnswerToReset => {
-                    let what = What::AnswerToReset { level: Level::Tpdu, settled: None };
+                    let what = What::AnswerToReset { level: Level::Tpdu, agreed: None };
                     self.answer = Some(Answer::Octets(what));
                 }
                 Output::Message => self.answer = Some(Answer::Octets(What::Message)),

@@ -169,7 +169,7 @@ pub enum What {
         /// What the reader takes from now on.
         level: Level,
         /// T that the reader has agreed on with the card by itself, PPS included.
-        settled: Option<u8>,
+        agreed: Option<u8>,
     },
     /// The answer to the message sent last.
     Message,
@@ -184,8 +184,8 @@ impl Received {
         match self.what {
             What::Characters if octets.is_empty() => None,
             What::Characters => Some(line::Input::Received(octets)),
-            What::AnswerToReset { level, settled } => {
-                Some(line::Input::Answered { atr: octets, level, settled })
+            What::AnswerToReset { level, agreed } => {
+                Some(line::Input::Answered { atr: octets, level, agreed })
             }
             What::Message => Some(line::Input::Message(octets)),
             What::Unanswered => Some(line::Input::Unanswered { damaged: self.damaged }),

@@ -137,7 +137,7 @@ impl Slot {
 
     /// Resets the card and brings it up. The answer to reset is the result.
     pub fn activate(&mut self, waker: &Waker) -> Result<Atr, SlotError> {
-        self.settle();
+        self.tell_gone();
         self.feed(line::Input::Activate);
         match self.run(waker)? {
             Done::Ready(atr) => Ok(atr),
@@ -153,7 +153,7 @@ impl Slot {
         patience: Option<Duration>,
         waker: &Waker,
     ) -> Result<Vec<u8>, SlotError> {
-        self.settle();
+        self.tell_gone();
         self.feed(line::Input::Command { apdu, patience });
         match self.run(waker)? {
             Done::Response(response) => Ok(response),
@@ -272,7 +272,7 @@ impl Slot {
     }
 
     /// What [`Slot::present`] has found out is no answer to what follows.
-    fn settle(&mut self) {
+    fn tell_gone(&mut self) {
         while self.gone.is_some() {
             while !matches!(self.step(), Step::Wait(_)) {}
         }

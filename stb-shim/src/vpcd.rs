@@ -319,7 +319,7 @@ impl Reader for VpcdReader {
         waker: &Waker,
     ) -> Result<Received, ReaderError> {
         if self.expected == Expected::AnswerToReset {
-            let what = What::AnswerToReset { level: Level::Apdu, settled: None };
+            let what = What::AnswerToReset { level: Level::Apdu, agreed: None };
             return Ok(self.deliver(buf, what));
         }
         loop {

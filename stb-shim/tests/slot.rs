@@ -72,7 +72,7 @@ impl Reader for Listed {
         let answer = answer?;
         buf[..answer.len()].copy_from_slice(&answer);
         let what = match (std::mem::take(&mut self.resetting), answer.is_empty()) {
-            (true, _) => What::AnswerToReset { level: Level::Apdu, settled: Some(0) },
+            (true, _) => What::AnswerToReset { level: Level::Apdu, agreed: Some(0) },
             (false, true) => What::Unanswered,
             (false, false) => What::Message,
         };

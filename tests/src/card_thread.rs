@@ -20,7 +20,7 @@ pub struct CardThread {
 }
 
 impl CardThread {
-    /// A reader that tells when a card comes is not probed for one.
+    /// A reader that tells when a card comes is not polled for one.
     pub fn start(
         mut config: Config,
         reader: Box<dyn Reader>,
@@ -28,7 +28,7 @@ impl CardThread {
         descrambler: Box<dyn Descrambler>,
     ) -> Self {
         if reader.capabilities().detect {
-            config.probe = None;
+            config.idle_poll = None;
         }
         let cam = Arc::new(Cam::new(Engine::new(config), 4096, 64).unwrap());
         let rows = Box::new(MemoryStorage::default());

@@ -205,7 +205,7 @@ impl Stb {
         self.run(ms);
     }
 
-    /// The viewer types the PIN, for no purchase.
+    /// The subscriber types the PIN, for no purchase.
     pub fn verify(&mut self, pin: &[u8], ms: u64) {
         self.engine.pin_verify(self.now, pin).unwrap();
         self.drain();

@@ -117,7 +117,7 @@ impl<A: App> Wire<A> {
             terminal: CardLine::new(policy),
             card: line::CardLine::new(line::Policy {
                 largest_field,
-                settle_etu: 13,
+                quiet_etu: 13,
                 ..line::Policy::new(CLOCK, takes_data)
             }),
             app,

@@ -186,7 +186,7 @@ impl Rig {
         for (event, octets) in events {
             self.tell(match event {
                 Output::AnswerToReset => {
-                    terminal::Input::Answered { atr: &octets, level: Level::Tpdu, settled: None }
+                    terminal::Input::Answered { atr: &octets, level: Level::Tpdu, agreed: None }
                 }
                 Output::Message => terminal::Input::Message(&octets),
                 Output::Unanswered { damaged } => terminal::Input::Unanswered { damaged },

@@ -39,7 +39,7 @@ faults! {
     AcceptAnyPin = "accept-any-pin",
     /// A wrong PIN costs no try.
     PinTriesStuck = "pin-tries-stuck",
-    /// The price that the viewer saw is not compared with the price of the ECM.
+    /// The price that the subscriber saw is not compared with the price of the ECM.
     PriceIgnored = "price-ignored",
     /// A purchase takes its price twice.
     DoubleDebit = "double-debit",

@@ -36,7 +36,7 @@ pub struct Status {
 pub struct Inspection {
     /// The card's number.
     pub card_id: CardId,
-    /// Its address in EMM-U.
+    /// What it is called on the air.
     pub pseudonym: Pseudonym,
     /// Whose card it is.
     pub operator: OperatorId,

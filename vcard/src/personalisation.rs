@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 pub struct Personalisation {
     /// The card's number.
     pub card_id: CardId,
-    /// Its address in EMM-U.
+    /// What it is called on the air.
     pub pseudonym: Pseudonym,
     /// The operator whose card it is.
     pub operator: OperatorId,

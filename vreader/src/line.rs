@@ -55,13 +55,13 @@ pub struct Policy {
     /// On T=1 the card believes a block when so many etu have passed behind it in silence: more
     /// than a character, and an octet too much is seen. 0 where octets come whole and without a
     /// pace.
-    pub settle_etu: u64,
+    pub quiet_etu: u64,
 }
 
 impl Policy {
     /// Fields as long as the terminal takes them.
     pub const fn new(clock_hz: u32, takes_data: fn(u8, u8) -> bool) -> Self {
-        Self { clock_hz, takes_data, largest_field: 254, settle_etu: 0 }
+        Self { clock_hz, takes_data, largest_field: 254, quiet_etu: 0 }
     }
 }
 
@@ -276,8 +276,8 @@ impl CardLine {
                 let said = atr.t1();
                 let (cwt, bwt) = (line.cwt(said.cwi), line.bwt(said.bwi));
                 let largest_field = self.policy.largest_field;
-                let settle = line.etus(self.policy.settle_etu);
-                Phase::T1(T1::new(T1Params { edc: said.edc, cwt, bwt, largest_field, settle }))
+                let quiet = line.etus(self.policy.quiet_etu);
+                Phase::T1(T1::new(T1Params { edc: said.edc, cwt, bwt, largest_field, quiet }))
             }
             _ => Phase::Mute,
         };

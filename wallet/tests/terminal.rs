@@ -7,7 +7,7 @@ use hex_literal::hex;
 use wallet::flow::fare::{FareTable, Station};
 use wallet::flow::gate::{Gate, PassageError, State, TransitRecord};
 use wallet::flow::host::{Diversified, Host, HostError};
-use wallet::flow::settle::{Settled, Unknown};
+use wallet::flow::settle::{Unknown, Upshot};
 use wallet::flow::till::{Side, Till, TillError};
 use wallet::flow::{FlowError, Order, Purse, Scheme};
 use wallet::formula::{mac1_load, mac2_load, mac2_purchase, tac_load, tac_purchase};
@@ -292,7 +292,7 @@ fn a_lost_answer_is_settled_on_every_kind_of_card() {
                     let psam = with_psam.then_some(&mut psam as &mut dyn wallet::psam::Psam);
                     let settled = purse.settle(unsettled, psam, with_key.then_some(&key));
                     let paid = match settled {
-                        Settled::Made(made) => {
+                        Upshot::Made(made) => {
                             assert_eq!(made.balance, Fen::new(10_000 - 1234), "{name}");
                             let proven = proves && (with_key || with_psam && shows_mac);
                             let proof = match made.evidence {
@@ -302,11 +302,11 @@ fn a_lost_answer_is_settled_on_every_kind_of_card() {
                             assert_eq!(proof, proven.then_some(numbering), "{name}");
                             true
                         }
-                        Settled::NotMade(transaction) => {
+                        Upshot::NotMade(transaction) => {
                             assert_eq!(transaction.amount, Fen::new(1234));
                             false
                         }
-                        Settled::Open(_, why) => panic!("{name}: {why}"),
+                        Upshot::Open(_, why) => panic!("{name}: {why}"),
                     };
                     assert_eq!(paid, card.balance == 10_000 - 1234, "{name}");
                     assert_eq!(paid, commit == Commit::CutAfter, "{name}");
@@ -340,7 +340,7 @@ fn a_load_is_made_once_and_known() {
         let mut purse = Purse::open(&mut card, &SCHEME).unwrap();
         let key = host().tac_key(purse.identity());
         let settled = purse.settle(unsettled, None, key.as_ref());
-        let made = matches!(settled, Settled::Made(..));
+        let made = matches!(settled, Upshot::Made(..));
         assert_eq!(made, commit == Commit::CutAfter, "{settled:?}");
         assert_eq!(made, card.balance == 12_000);
     }
@@ -368,8 +368,8 @@ fn a_card_that_has_moved_on_is_settled_by_its_log() {
         }
         let mut purse = Purse::open(&mut card, &SCHEME).unwrap();
         match purse.settle(unsettled, None, None) {
-            Settled::Made(Made { evidence: Evidence::Log(_), .. }) => assert!(expected),
-            Settled::Open(_, Unknown::MovedOn) => assert!(!expected),
+            Upshot::Made(Made { evidence: Evidence::Log(_), .. }) => assert!(expected),
+            Upshot::Open(_, Unknown::MovedOn) => assert!(!expected),
             other => panic!("{other:?}"),
         }
     }
@@ -440,7 +440,7 @@ fn a_lost_passage() {
         card.commit = Commit::Answered;
         let mut purse = Purse::open(&mut card, &SCHEME).unwrap();
         let settled = purse.settle(unsettled, Some(&mut module), None);
-        assert_eq!(inside, matches!(settled, Settled::Made(..)), "{settled:?}");
+        assert_eq!(inside, matches!(settled, Upshot::Made(..)), "{settled:?}");
         assert_eq!(inside, commit == Commit::CutAfter);
     }
 }

@@ -36,9 +36,9 @@ pub(crate) struct CardDialogue {
     data: Vec<u8>,
     setbacks: Setbacks,
     last_exchange: Instant,
-    /// [`crate::Config::probe`]: the idle poll period.
+    /// [`crate::Config::idle_poll`]: the idle poll period.
     poll: Option<Duration>,
-    /// [`crate::Config::probe_patience`].
+    /// [`crate::Config::idle_patience`].
     poll_patience: Duration,
 }
 
@@ -93,7 +93,7 @@ impl CardDialogue {
         match self.link {
             Link::Absent { retry } => retry,
             Link::Up(Stage::Unusable) if self.flight.is_none() => Some(self.another_look()),
-            Link::Up(_) if self.flight.is_none() => self.probe_at(),
+            Link::Up(_) if self.flight.is_none() => self.poll_at(),
             Link::Activating | Link::Up(_) => None,
         }
     }
@@ -104,11 +104,11 @@ impl CardDialogue {
     }
 
     /// The card was idle for so long that it is asked for a sign of life.
-    pub(crate) fn probe_is_due(&self, now: Instant) -> bool {
-        self.probe_at().is_some_and(|at| now >= at)
+    pub(crate) fn poll_is_due(&self, now: Instant) -> bool {
+        self.poll_at().is_some_and(|at| now >= at)
     }
 
-    fn probe_at(&self) -> Option<Instant> {
+    fn poll_at(&self) -> Option<Instant> {
         self.poll.map(|idle| self.last_exchange.after(idle))
     }
 
@@ -297,7 +297,7 @@ impl CardDialogue {
     }
 
     /// The same without data, as a sign of life.
-    pub(crate) fn probe(&mut self, exchange: Exchange, ins: u8, p2: u8) -> Patience {
+    pub(crate) fn poll(&mut self, exchange: Exchange, ins: u8, p2: u8) -> Patience {
         self.build(ins, [0, p2], &[]);
         self.launch(exchange, Some(self.poll_patience))
     }

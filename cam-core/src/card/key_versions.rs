@@ -32,7 +32,8 @@ impl KeyVersions {
     }
 
     /// A key that opened an ECM is the active one from then on: the card tells so when it is read
-    /// next, the viewer's picture tells it now. `true` when its slot has worked with an older one.
+    /// next, the subscriber's picture tells it now. `true` when its slot has worked with an older
+    /// one.
     pub(crate) fn used(&mut self, slot: Slot, epoch: Epoch) -> bool {
         let known = self.0.iter_mut().find(|version| version.slot == slot.value());
         let Some(version) = known else { return false };

@@ -154,7 +154,7 @@ impl EcmQueue {
         self.turn = Turn::Fair;
     }
 
-    /// Whether others go first now. Asked once, it is settled.
+    /// Whether others go first now. Asked once, it is answered.
     pub(crate) fn yields(&mut self) -> Yields {
         mem::take(&mut self.yields)
     }

@@ -119,12 +119,12 @@ impl EmmGate {
         self.introduced = false;
     }
 
-    /// The address of the last card that introduced itself, also while it is out.
-    pub(crate) fn address(&self) -> Option<Pseudonym> {
+    /// The last card that introduced itself, also while it is out.
+    pub(crate) fn card(&self) -> Option<Pseudonym> {
         self.card
     }
 
-    /// The same with its groups.
+    /// What addresses it: pseudonym and groups.
     pub(crate) fn addresses(&self) -> Option<(Pseudonym, &[u32])> {
         Some((self.card?, &self.groups))
     }

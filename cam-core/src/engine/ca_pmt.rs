@@ -30,7 +30,7 @@ pub enum CaEnable {
     Possible = 0x01,
     /// Once it is bought.
     Purchase = 0x02,
-    /// Once the viewer gave the PIN.
+    /// Once the subscriber gave the PIN.
     Dialogue = 0x03,
     /// The card has no right to it, or it is no business of this card.
     NoRight = 0x71,

@@ -33,7 +33,7 @@ impl Engine {
             self.send(Exchange::Info, INS_INFO, 0, &[]);
         } else if self.refresh.take_pair() {
             self.pair(now);
-        } else if !self.send_emm() && !self.send_ack() && self.dialogue.probe_is_due(now) {
+        } else if !self.send_emm() && !self.send_ack() && self.dialogue.poll_is_due(now) {
             self.send_probe(Exchange::Info, INS_INFO, 0);
         }
     }
@@ -46,7 +46,7 @@ impl Engine {
     }
 
     pub(crate) fn send_probe(&mut self, exchange: Exchange, ins: u8, p2: u8) {
-        let patience = self.dialogue.probe(exchange, ins, p2);
+        let patience = self.dialogue.poll(exchange, ins, p2);
         self.launched(patience);
     }
 

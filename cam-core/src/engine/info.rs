@@ -34,7 +34,7 @@ impl Engine {
 
     /// The card says who it is. When it is another one than before, nothing that was known holds.
     fn introduce(&mut self, info: &CardInfo) {
-        if self.emm.address() != Some(info.pseudonym) {
+        if self.emm.card() != Some(info.pseudonym) {
             self.ecm.other_card();
             self.key_versions.forget();
             self.reports.card_gone();

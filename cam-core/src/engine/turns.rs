@@ -68,7 +68,7 @@ impl Engine {
         if self.send_refresh() || self.send_review() {
             return true;
         }
-        if self.dialogue.probe_is_due(now) {
+        if self.dialogue.poll_is_due(now) {
             // Reading the balance costs the session nothing and the card no write.
             self.send_probe(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET);
         } else {

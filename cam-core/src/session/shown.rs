@@ -54,8 +54,8 @@ pub(crate) fn session_access(
     access
 }
 
-/// A refusal of what is served comes first: that is what the viewer can change. Then a component
-/// that is left out.
+/// A refusal of what is served comes first: that is what the subscriber can change. Then a
+/// component that is left out.
 pub(crate) fn with_left_out(served: AccessStatus, left_out: Option<LeftOut>) -> AccessStatus {
     match AccessState::of(served) {
         AccessState::Granted | AccessState::Preview | AccessState::Pending => {

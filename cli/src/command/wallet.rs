@@ -14,7 +14,7 @@ use cam_types::Fen;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use wallet::compound::{RecordError, Update};
-use wallet::flow::settle::Settled;
+use wallet::flow::settle::Upshot;
 use wallet::flow::{FlowError, Purse};
 use wallet::{Met, TransactionType};
 
@@ -242,7 +242,7 @@ fn say_met(met: &Met, common: &Common) -> Result<(), Failure> {
 
 fn earlier(
     terminal: &mut Terminal<'_>,
-    settled: &Settled,
+    settled: &Upshot,
     common: &Common,
 ) -> Result<Failure, Failure> {
     let serial = terminal.card.ask(|purse| Ok(purse.serial())).unwrap_or_default();
@@ -271,8 +271,8 @@ fn prove(args: &ProveArgs, common: &Common) -> Result<(), Failure> {
     };
     common.out().say(&Record::Settled(Settlement::new(serial, &settled)))?;
     match settled {
-        Settled::Open(unsettled, why) => Err(open(&unsettled, &why)),
-        Settled::Made(made) => {
+        Upshot::Open(unsettled, why) => Err(open(&unsettled, &why)),
+        Upshot::Made(made) => {
             let mut met = Met::default();
             met.proved(&made);
             say_met(&met, common)

@@ -14,7 +14,7 @@ use crate::record::money::{Entry, Settlement, Sums};
 use cam_types::Fen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use wallet::flow::settle::Settled;
+use wallet::flow::settle::Upshot;
 use wallet::pin::Pin;
 
 /// One line of the batch.
@@ -232,7 +232,7 @@ impl<'a, 't> Kiosk<'a, 't> {
         let settlement = Settlement::new(Some(order.serial), &settled);
         self.common.out().say(&Record::Settled(settlement))?;
         match settled {
-            Settled::Made(made) => {
+            Upshot::Made(made) => {
                 let tac = made.evidence.tac().map(crate::record::money::mac);
                 let after = Some(made.balance.to_string());
                 self.journal.loaded(&order.reference, after, tac.clone())?;
@@ -240,8 +240,8 @@ impl<'a, 't> Kiosk<'a, 't> {
                 self.say(order, "loaded", Some(made.balance), tac, None)?;
                 Ok(false)
             }
-            Settled::NotMade(_) => self.journal.not_loaded(&order.reference).map(|()| true),
-            Settled::Open(_, why) => {
+            Upshot::NotMade(_) => self.journal.not_loaded(&order.reference).map(|()| true),
+            Upshot::Open(_, why) => {
                 self.came.insert(order.reference.clone(), Came::Unsettled);
                 self.say(order, "unsettled", None, None, Some(why.to_string()))?;
                 Ok(false)

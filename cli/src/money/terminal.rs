@@ -14,7 +14,7 @@ use cam_types::{Fen, TerminalId, TerminalSequence};
 use stb_shim::clock;
 use stb_shim::slot::SlotError;
 use stb_shim::sys::Waker;
-use wallet::flow::settle::{Settled, Unknown};
+use wallet::flow::settle::{Unknown, Upshot};
 use wallet::flow::{FlowError, Order, Purse, Scheme};
 use wallet::keys::TacKey;
 use wallet::load::Credit;
@@ -58,7 +58,7 @@ pub(crate) enum Outcome<T> {
     /// It has been made.
     Done(T),
     /// An earlier one with this card had to be settled, and this one has not begun.
-    Earlier(Settled),
+    Earlier(Upshot),
 }
 
 /// How often a card is asked what became of a commit whose answer was lost.
@@ -138,15 +138,15 @@ impl<'a> Terminal<'a> {
             Debit::Unsettled(unsettled) => {
                 let seams = Seams { bench: &mut self.card.bench, never: &self.card.never, scheme };
                 match seams.settle(card, unsettled, Some(psam), key.as_ref()) {
-                    Settled::Made(made) => Paid::made(&made, key.as_ref()),
-                    Settled::NotMade(_) => {
+                    Upshot::Made(made) => Paid::made(&made, key.as_ref()),
+                    Upshot::NotMade(_) => {
                         self.state.settled(card)?;
                         return Err(Failure::Failed(
                             "the answer to the debit was lost, and the card has not paid; no money has moved"
                                 .into(),
                         ));
                     }
-                    Settled::Open(unsettled, why) => return Err(open(&unsettled, &why)),
+                    Upshot::Open(unsettled, why) => return Err(open(&unsettled, &why)),
                 }
             }
         };
@@ -200,15 +200,15 @@ impl<'a> Terminal<'a> {
             Credit::Unsettled(unsettled) => {
                 let seams = Seams { bench: &mut self.card.bench, never: &self.card.never, scheme };
                 match seams.settle(card, unsettled, None, key.as_ref()) {
-                    Settled::Made(made) => Loaded::made(&made, key.as_ref()),
-                    Settled::NotMade(_) => {
+                    Upshot::Made(made) => Loaded::made(&made, key.as_ref()),
+                    Upshot::NotMade(_) => {
                         ledger.done(card, None)?;
                         return Err(Failure::Failed(
                             "the answer to the credit was lost, and the card has not been loaded; no money has moved"
                                 .into(),
                         ));
                     }
-                    Settled::Open(unsettled, why) => return Err(open(&unsettled, &why)),
+                    Upshot::Open(unsettled, why) => return Err(open(&unsettled, &why)),
                 }
             }
         };
@@ -245,13 +245,13 @@ impl<'a> Terminal<'a> {
     }
 
     /// Settles what is not settled with the card that is up; `None` when there is nothing.
-    pub(crate) fn settle(&mut self) -> Result<Option<Settled>, Failure> {
+    pub(crate) fn settle(&mut self) -> Result<Option<Upshot>, Failure> {
         let card = self.card.ask(|purse| Ok(purse.serial()))?;
         match self.state.unsettled(card)? {
             None => Ok(None),
             Some(unsettled) => {
                 let settled = self.settle_this(card, unsettled)?;
-                if !matches!(settled, Settled::Open(..)) {
+                if !matches!(settled, Upshot::Open(..)) {
                     self.state.settled(card)?;
                 }
                 Ok(Some(settled))
@@ -264,7 +264,7 @@ impl<'a> Terminal<'a> {
         &mut self,
         card: Serial,
         unsettled: Unsettled,
-    ) -> Result<Settled, Failure> {
+    ) -> Result<Upshot, Failure> {
         let scheme = self.card.scheme();
         let identity = self.card.ask(|purse| Ok(purse.identity().clone()))?;
         let key = self.keys.host.tac_key(&identity);
@@ -288,7 +288,7 @@ impl Seams<'_> {
         mut unsettled: Unsettled,
         mut psam: Option<&mut dyn Psam>,
         key: Option<&TacKey>,
-    ) -> Settled {
+    ) -> Upshot {
         let mut why = Unknown::NoAnswer;
         for _ in 0..QUESTIONS {
             match self.bench.activate() {
@@ -306,22 +306,22 @@ impl Seams<'_> {
                 psam.as_mut().map(|psam| &mut **psam as &mut dyn Psam),
                 key,
             ) {
-                Settled::Open(still, Unknown::NoAnswer) => unsettled = still,
-                Settled::Open(still, because) => {
+                Upshot::Open(still, Unknown::NoAnswer) => unsettled = still,
+                Upshot::Open(still, because) => {
                     (unsettled, why) = (still, because);
                     break;
                 }
                 settled => return settled,
             }
         }
-        Settled::Open(unsettled, why)
+        Upshot::Open(unsettled, why)
     }
 }
 
 /// What an earlier transaction has come to. Only what is known is forgotten.
-fn earlier<T>(state: &mut State, card: Serial, settled: Settled) -> Result<Outcome<T>, Failure> {
+fn earlier<T>(state: &mut State, card: Serial, settled: Upshot) -> Result<Outcome<T>, Failure> {
     match settled {
-        Settled::Open(unsettled, why) => Err(open(&unsettled, &why)),
+        Upshot::Open(unsettled, why) => Err(open(&unsettled, &why)),
         settled => {
             state.settled(card)?;
             Ok(Outcome::Earlier(settled))

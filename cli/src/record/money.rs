@@ -4,7 +4,7 @@ use crate::money::state::serial_text;
 use cam_types::{Fen, TerminalSequence};
 use serde::{Serialize, Serializer};
 use std::fmt;
-use wallet::flow::settle::Settled;
+use wallet::flow::settle::Upshot;
 use wallet::formula::{tac_load, tac_purchase};
 use wallet::keys::TacKey;
 use wallet::load::LoadReceipt;
@@ -320,17 +320,17 @@ impl Loaded {
 }
 
 impl Settlement {
-    pub(crate) fn new(serial: Option<[u8; 10]>, settled: &Settled) -> Self {
+    pub(crate) fn new(serial: Option<[u8; 10]>, settled: &Upshot) -> Self {
         let (outcome, transaction, after, sequence, settled_by) = match settled {
-            Settled::Made(made @ Made { transaction, terminal_sequence, balance, .. }) => (
+            Upshot::Made(made @ Made { transaction, terminal_sequence, balance, .. }) => (
                 "made",
                 transaction,
                 Some(*balance),
                 Some(terminal_sequence.value()),
                 Some(made.evidence.to_string()),
             ),
-            Settled::NotMade(transaction) => ("not_made", transaction, None, None, None),
-            Settled::Open(Unsettled { transaction, terminal_sequence, .. }, why) => {
+            Upshot::NotMade(transaction) => ("not_made", transaction, None, None, None),
+            Upshot::Open(Unsettled { transaction, terminal_sequence, .. }, why) => {
                 ("open", transaction, None, Some(terminal_sequence.value()), Some(why.to_string()))
             }
         };

@@ -38,7 +38,7 @@ impl EcmAnswer {
     pub const PREVIEW: u8 = 0x02;
     /// Flag: an offer follows. Set from `offer` when the answer is written.
     pub const OFFER: u8 = 0x04;
-    /// Flag: to buy it the viewer's PIN is needed.
+    /// Flag: to buy it the subscriber's PIN is needed.
     pub const PIN_NEEDED: u8 = 0x08;
 
     /// Flag: elements follow. Set from `opened_by` when the answer is written.

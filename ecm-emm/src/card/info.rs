@@ -17,7 +17,7 @@ use cam_types::{CasTime, DecodeError, Epoch, OperatorId, Pseudonym, Reader};
 pub struct CardInfo {
     /// Version of the CAS application, 0101.
     pub version: u16,
-    /// The card's address in EMM-U.
+    /// What the card is called on the air.
     pub pseudonym: Pseudonym,
     /// The operator has blocked the card.
     pub blocked: bool,
@@ -35,7 +35,7 @@ pub struct CardInfo {
     pub windows: Vec<WindowInfo>,
     /// The card's clock.
     pub now: CasTime,
-    /// The last time that the broadcaster set.
+    /// The last time that the operator set.
     pub sync: CasTime,
     /// The report that the operator has asked for and not acknowledged.
     pub report: Option<ReportRequest>,

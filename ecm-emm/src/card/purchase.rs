@@ -17,7 +17,7 @@ pub struct PurchaseRequest<'a> {
     pub terminal_sequence: TerminalSequence,
     /// The box, by its name for the purse.
     pub terminal: TerminalId,
-    /// What the viewer saw; another price is refused.
+    /// What the subscriber saw; another price is refused.
     pub expected_price: Fen,
     /// [`PurchaseRequest::QUERY`] or 0.
     pub flags: u8,
@@ -176,7 +176,7 @@ results! {
     CLOCK = 0x11, "offer too old or clock wrong";
     /// Outside the event's time.
     WINDOW = 0x12, "outside the time of sale";
-    /// Over the rating that the viewer allows.
+    /// Over the rating that the subscriber allows.
     RATING = 0x13, "parental rating";
     /// The section offers nothing.
     NO_OFFER = 0x14, "nothing offered";

@@ -12,7 +12,7 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct AccessStatus(pub u8);
 
-/// What is said to the viewer, in each of [`AccessStatus::LANGUAGES`].
+/// What is said to the subscriber, in each of [`AccessStatus::LANGUAGES`].
 type Shown = [&'static CStr; AccessStatus::LANGUAGES.len()];
 
 /// What there is to say about a status: a row of the table.
@@ -47,7 +47,7 @@ macro_rules! statuses {
 }
 
 // A name and its number; in plain words, for logs; who or what can change it; in words for the
-// viewer, in English and in Chinese.
+// subscriber, in English and in Chinese.
 statuses! {
     /// Not yet known.
     PENDING = 0x00, "pending", Wait,
@@ -91,7 +91,7 @@ statuses! {
     /// Blacked out in the card's region.
     BLACKOUT = 0x35, "blacked out", Wait,
         [c"not available here at this time", c"本地区暂停播出"];
-    /// Over the rating that the viewer allows.
+    /// Over the rating that the subscriber allows.
     RATING = 0x36, "parental rating", Pin,
         [c"above the allowed age rating", c"超出允许的年龄级别"];
     /// The card knows no box.
@@ -170,8 +170,8 @@ statuses! {
 }
 
 impl AccessStatus {
-    /// Primary subtags (BCP 47) of the languages that the viewer can be spoken to in. The first one
-    /// stands in for all others.
+    /// Primary subtags (BCP 47) of the languages that the subscriber can be spoken to in. The first
+    /// one stands in for all others.
     pub const LANGUAGES: [&str; 2] = ["en", "zh"];
     const OTHER: Shown = [c"not available", c"无法收看"];
 
@@ -185,7 +185,7 @@ impl AccessStatus {
         self.row().map(|row| row.text)
     }
 
-    /// In words for the viewer, in the language of a BCP 47 tag.
+    /// In words for the subscriber, in the language of a BCP 47 tag.
     pub fn shown(self, language: Option<&str>) -> &'static CStr {
         let primary = language.and_then(|tag| tag.split(['-', '_']).next()).unwrap_or_default();
         let shown = self.row().map_or(Self::OTHER, |row| row.shown);
@@ -250,7 +250,7 @@ pub enum Remedy {
     /// Nothing needs to change.
     #[default]
     None,
-    /// Time: it will settle by itself.
+    /// Time: it passes by itself.
     Wait,
     /// A message of the operator: a right, a key, a pairing.
     Emm,

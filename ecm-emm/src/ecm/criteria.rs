@@ -95,7 +95,7 @@ impl Fingerprint {
         [self.flags, self.seconds]
     }
 
-    /// The viewer is not to see it.
+    /// The subscriber is not to see it.
     pub const fn is_covert(self) -> bool {
         self.flags & 0x01 != 0
     }

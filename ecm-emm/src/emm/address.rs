@@ -10,7 +10,7 @@ use cam_types::{DecodeError, Pseudonym, Reader};
 /// Whom an EMM is for. It decides the table_id.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Address {
-    /// EMM-U, table_id 82: one card.
+    /// EMM-U, table_id 82: one card, by its pseudonym.
     Unique(Pseudonym),
     /// EMM-S, table_id 84: the cards of a group.
     Shared(u32),

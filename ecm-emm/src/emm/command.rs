@@ -152,12 +152,12 @@ commands! {
     /// A pairing slot is emptied; `None` (FF) all of them.
     0x51 UNPAIR from [Individual, Recovery]:
     Unpair(slot: Option<u8> => pairing_slots),
-    /// A message to the viewer.
+    /// A message to the subscriber.
     0x60 OSD from [Individual, Recovery, Group, Global, Operator]:
     Osd {
         /// The operator's number of the message; a new one replaces the old.
         id: u16 = "message id",
-        /// Bits 1 and 0 severity, bit 2 the viewer may dismiss it, bit 3 withdraw it.
+        /// Bits 1 and 0 severity, bit 2 the subscriber may dismiss it, bit 3 withdraw it.
         attributes: u8 = "message attributes",
         /// UTF-8.
         text: String = "UTF-8 text",
@@ -179,7 +179,7 @@ commands! {
         /// The first record wanted.
         from: u16 = "first record",
     },
-    /// The broadcaster's time.
+    /// The operator's time.
     0x72 TIME_SYNC from [Individual, Recovery, Operator]:
     TimeSync {
         /// Now.

@@ -210,7 +210,7 @@ fn characters() {
     rig.says(0, &[0x3B, 0x00]);
     rig.reader.activate(Reset::Cold).unwrap();
     let (received, atr) = rig.receive().unwrap();
-    let what = What::AnswerToReset { level: Level::Characters, settled: None };
+    let what = What::AnswerToReset { level: Level::Characters, agreed: None };
     assert_eq!((received.what, &atr[..]), (what, &[0x3B, 0x00][..]));
     // 12 etu: as after reset.
     let params = LineParams::initial(USUAL_CLOCK_HZ);
@@ -250,7 +250,7 @@ fn apdus() {
     assert_eq!(rig.reader.present().unwrap(), Presence::Unknown);
     rig.says(0, &[0x3B, 0x00]);
     rig.reader.activate(Reset::Warm).unwrap();
-    let what = What::AnswerToReset { level: Level::Apdu, settled: None };
+    let what = What::AnswerToReset { level: Level::Apdu, agreed: None };
     assert_eq!(rig.receive().unwrap().0.what, what);
     rig.reader.configure(&LineParams { d: 8, ..LineParams::initial(1) }).unwrap();
     for (answer, octets, what, damaged) in [

@@ -103,7 +103,7 @@ pub struct SigningKey {
 pub struct Card {
     /// Its number, which never goes on the air.
     pub card_id: Octets<8>,
-    /// Its address on the air.
+    /// What it is called on the air.
     pub pseudonym: Octets<8>,
     /// The generation of its own key.
     pub epoch: u16,

@@ -368,7 +368,7 @@ impl Kind for Refund {
     }
 }
 
-/// A message for the viewer.
+/// A message for the subscriber.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Osd {
@@ -381,7 +381,7 @@ pub struct Osd {
     /// Display attributes.
     #[serde(default)]
     pub attributes: u8,
-    /// What the viewer reads.
+    /// What the subscriber reads.
     pub text: String,
 }
 

@@ -100,7 +100,7 @@ impl<'a> Checker<'a> {
         purse: &LogRecord,
         findings: &mut Vec<String>,
     ) {
-        // What was given back since is settled, whatever it cost.
+        // What was given back since is done with, whatever it cost.
         let Some(schedule) = self.schedule.filter(|_| record.state != REFUNDED) else { return };
         let mut events = schedule.service.iter().flat_map(|service| &service.event);
         let paid = purse.transaction.amount;

@@ -13,6 +13,7 @@ use headend::carriage;
 use headend::files::schedule::Schedule;
 use headend::package::PackageError;
 use headend::psi::PsiError;
+use headend::sabotage::SabotageError;
 use headend::scrambler::Algorithm;
 use headend::stream::{self, Packet, Packetizer, Stream};
 use proptest::prelude::*;
@@ -175,7 +176,9 @@ proptest! {
         let (result, report) = match packaged(&source, &schedule(algorithm), &[]) {
             Ok(done) => done,
             // 12 octets more than one or two packets hold.
-            Err(PackageError::Psi(PsiError::PmtTooLong { needed, room, .. })) => {
+            Err(SabotageError::Package(PackageError::Psi(PsiError::PmtTooLong {
+                needed, room, ..
+            }))) => {
                 prop_assert!(needed > room && (room == 183 || room == 367), "{needed} {room}");
                 return Ok(());
             }

@@ -7,9 +7,8 @@ use headend::carriage;
 use headend::fault::{Fault, Faults};
 use headend::files::operator::Operator;
 use headend::files::schedule::Schedule;
-use headend::package::PackageError;
 use headend::report::Report;
-use headend::sabotage::package;
+use headend::sabotage::{SabotageError, package};
 use headend::scrambler::{Algorithm, Scrambler};
 use headend::stream::{self, Packet, Stream};
 use std::collections::BTreeMap;
@@ -44,7 +43,7 @@ pub(crate) fn packaged(
     source: &Stream,
     schedule: &Schedule,
     faults: &[Fault],
-) -> Result<(Stream, Report), PackageError> {
+) -> Result<(Stream, Report), SabotageError> {
     let mut stream = source.clone();
     let report = package(&mut stream, schedule, &operator(), Faults(faults))?;
     Ok((stream, report))

@@ -44,11 +44,11 @@ enum Step {
     /// The answer to reset is coming.
     Atr,
     /// It has come; nothing should follow.
-    Settling,
+    Quiet,
     /// The PPS request is out.
     Pps { request: Pps, protocol: u8, f: u16, d: u8 },
     /// The PPS response has come; nothing should follow.
-    PpsSettling { request: Pps, protocol: u8, f: u16, d: u8 },
+    PpsQuiet { request: Pps, protocol: u8, f: u16, d: u8 },
 }
 
 impl Activation {
@@ -183,13 +183,13 @@ impl CardLine {
                 match Atr::expect(activation.received()) {
                     Expect::More(_) => {}
                     Expect::Complete(_) => {
-                        activation.step = Step::Settling;
+                        activation.step = Step::Quiet;
                         activation.deadline = now.after(silence);
                     }
                     Expect::Overlong => self.again(now, Cause::NotACard(AtrError::Overlong)),
                 }
             }
-            Step::Settling => {
+            Step::Quiet => {
                 activation.trailing = activation.trailing.saturating_add(1);
                 if activation.trailing == 1 && activation.len < Atr::MAX_LEN {
                     activation.push(octet); // it may be TCK, although there should be none
@@ -205,11 +205,11 @@ impl CardLine {
                 activation.deadline = now.after(gap);
                 let pps0 = activation.received().get(1);
                 if pps0.is_some_and(|pps0| Pps::len_by_pps0(*pps0) <= activation.len) {
-                    activation.step = Step::PpsSettling { request, protocol, f, d };
+                    activation.step = Step::PpsQuiet { request, protocol, f, d };
                     activation.deadline = now.after(silence);
                 }
             }
-            Step::PpsSettling { .. } => {
+            Step::PpsQuiet { .. } => {
                 activation.push(octet);
                 activation.deadline = now.after(silence);
                 if activation.trailing > 0 {
@@ -235,15 +235,15 @@ impl CardLine {
                 });
             }
             Step::Atr if activation.len == 0 => self.again(now, Cause::Mute),
-            Step::Atr | Step::Settling => self.answered(now, &activation),
+            Step::Atr | Step::Quiet => self.answered(now, &activation),
             Step::Pps { .. } => self.refused(now, PpsError::Silent),
-            Step::PpsSettling { .. } => self.pps_answered(now, &activation),
+            Step::PpsQuiet { .. } => self.pps_answered(now, &activation),
         }
     }
 
     /// The response to PPS is over, whole or not.
     pub(super) fn pps_answered(&mut self, now: Instant, activation: &Activation) {
-        let (Step::Pps { request, protocol, f, d } | Step::PpsSettling { request, protocol, f, d }) =
+        let (Step::Pps { request, protocol, f, d } | Step::PpsQuiet { request, protocol, f, d }) =
             activation.step
         else {
             return;
@@ -307,14 +307,14 @@ impl CardLine {
             };
         }
         let by_reader = self.level == Level::Apdu;
-        match self.settled.or(by_reader.then_some(atr.first_protocol())) {
-            Some(protocol) => self.start_settled(now, protocol, &atr),
+        match self.agreed.or(by_reader.then_some(atr.first_protocol())) {
+            Some(protocol) => self.start_agreed(now, protocol, &atr),
             None => self.choose(now, &atr),
         }
     }
 
     /// The reader has negotiated by itself.
-    fn start_settled(&mut self, now: Instant, protocol: u8, atr: &Atr) {
+    fn start_agreed(&mut self, now: Instant, protocol: u8, atr: &Atr) {
         if !self.speaks(protocol) {
             return self.give_up_start(Cause::Protocol { t: protocol });
         }
@@ -395,7 +395,7 @@ impl CardLine {
             self.attempts = self.attempts.saturating_sub(1);
         }
         if let State::Starting(Activation {
-            step: Step::Pps { f, d, .. } | Step::PpsSettling { f, d, .. },
+            step: Step::Pps { f, d, .. } | Step::PpsQuiet { f, d, .. },
             ..
         }) = self.state
         {

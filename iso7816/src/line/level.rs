@@ -34,12 +34,12 @@ impl CardLine {
         now: Instant,
         octets: &[u8],
         level: Level,
-        settled: Option<u8>,
+        agreed: Option<u8>,
     ) {
         let State::Starting(activation) = &self.state else { return };
         let Some(reset) = activation.awaits_atr() else { return };
         self.level = level;
-        self.settled = settled;
+        self.agreed = agreed;
         if octets.is_empty() {
             return self.again(now, Cause::Mute);
         }
@@ -117,7 +117,7 @@ impl CardLine {
     /// Where the next activation starts from.
     pub(super) fn forget_level(&mut self) {
         self.level = Level::Characters;
-        self.settled = None;
+        self.agreed = None;
     }
 }
 

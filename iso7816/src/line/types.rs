@@ -42,7 +42,7 @@ pub enum Input<'a> {
         /// What the reader takes from now on.
         level: Level,
         /// T that the reader has agreed on with the card; PPS is then its business.
-        settled: Option<u8>,
+        agreed: Option<u8>,
     },
     /// Above characters: the answer to what was sent last, whole.
     Message(&'a [u8]),

@@ -177,13 +177,13 @@ impl Frames {
         self.among
     }
 
-    /// Part of a frame is there, or something else that silence will settle.
-    pub(super) const fn unsettled(&self) -> bool {
+    /// Part of a frame is there, or something else that silence will end.
+    pub(super) const fn pending(&self) -> bool {
         self.begin < self.end || self.suspect > 0
     }
 
     /// The line is silent: the rest of a frame does not come. What is there may hold another.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn silence(&mut self) {
         self.suspect = self.end - self.begin;
         self.skip(1);
     }
@@ -276,8 +276,8 @@ mod tests {
         let mut frames = Frames::new();
         let mut octets = STATUS[..10].to_vec();
         assert_eq!(all(&mut frames, &octets), []);
-        assert!(frames.unsettled());
-        frames.settle();
+        assert!(frames.pending());
+        frames.silence();
         assert_eq!(all(&mut frames, &STATUS), [Frame::Message(HEADER)]);
         octets.extend(STATUS);
         let mut frames = Frames::new();
@@ -316,8 +316,8 @@ mod tests {
                 frames.push(part);
                 while frames.take().is_some() {}
             }
-            while frames.unsettled() {
-                frames.settle();
+            while frames.pending() {
+                frames.silence();
                 while frames.take().is_some() {}
             }
             let mut taken = Vec::new();
@@ -328,7 +328,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(taken.last(), Some(&(Frame::Message(header), data)));
-            prop_assert!(!frames.unsettled());
+            prop_assert!(!frames.pending());
         }
 
         #[test]

@@ -51,7 +51,7 @@ pub struct Host {
     /// The card has left, and nobody was told.
     left: bool,
     sequence: u8,
-    /// When the line has been silent for so long that what is half there settles.
+    /// When the line has been silent for so long that what is half there is given up.
     silent: Option<Instant>,
     /// When the reader was heard last.
     heard: Instant,
@@ -187,7 +187,7 @@ impl Host {
         };
         place.copy_from_slice(octets);
         self.transfer_len = octets.len();
-        // PPS comes before the parameters that it settles.
+        // PPS comes before the parameters that it agrees on.
         let ready = self.parameters.known || octets.first() == Some(&Pps::PPSS);
         match self.pending {
             // A look at the reader's status; what has to come before is seen to afterwards.
@@ -253,7 +253,7 @@ impl Host {
             self.take(now);
         }
         let noise = self.pending.is_some_and(|pending| pending.noise);
-        self.silent = (noise || self.frames.unsettled()).then(|| now.after(SILENCE));
+        self.silent = (noise || self.frames.pending()).then(|| now.after(SILENCE));
     }
 
     fn take(&mut self, now: Instant) {
@@ -405,8 +405,8 @@ impl Host {
     fn timeout(&mut self, now: Instant) {
         if self.silent.is_some_and(|at| at <= now) {
             self.silent = None;
-            while self.frames.unsettled() {
-                self.frames.settle();
+            while self.frames.pending() {
+                self.frames.silence();
                 if let Some(pending) = &mut self.pending {
                     pending.noise = true;
                 }

@@ -41,7 +41,7 @@ impl Parameters {
         self.known = false;
     }
 
-    /// The card line has settled something.
+    /// The card line has new parameters.
     pub(super) fn configure(&mut self, line: &LineParams) {
         self.known &= self.line == *line;
         self.line = *line;

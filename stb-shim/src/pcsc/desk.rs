@@ -165,10 +165,10 @@ impl Clerk {
     }
 
     fn activate(&mut self, reset: Reset) -> Result<Outcome, ReaderError> {
-        const MUTE: What = What::AnswerToReset { level: Level::Apdu, settled: None };
+        const MUTE: What = What::AnswerToReset { level: Level::Apdu, agreed: None };
         let what = match self.reset(reset) {
-            Ok(Protocol::T1) => What::AnswerToReset { level: Level::Apdu, settled: Some(1) },
-            Ok(Protocol::T0) => What::AnswerToReset { level: Level::Tpdu, settled: Some(0) },
+            Ok(Protocol::T1) => What::AnswerToReset { level: Level::Apdu, agreed: Some(1) },
+            Ok(Protocol::T0) => What::AnswerToReset { level: Level::Tpdu, agreed: Some(0) },
             Ok(Protocol::RAW) => MUTE,
             Err(why) => {
                 self.let_go();

@@ -69,7 +69,7 @@ impl Slot {
     fn activate(&mut self, reset: Reset) {
         self.reader.activate(reset).unwrap();
         let (received, atr) = self.receive().unwrap();
-        let what = What::AnswerToReset { level: Level::Apdu, settled: None };
+        let what = What::AnswerToReset { level: Level::Apdu, agreed: None };
         assert_eq!((received.what, &atr[..]), (what, &ATR[..]));
     }
 

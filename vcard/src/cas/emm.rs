@@ -126,13 +126,13 @@ fn carrier(cas: &CasStore, header: &EmmHeader) -> Result<(KeyTarget, Carrier), E
         return refuse(EmmDetail::ADDRESS);
     }
     let target = match header.address {
-        Address::Unique(address) if address == cas.pseudonym => match header.role {
+        Address::Unique(pseudonym) if pseudonym == cas.pseudonym => match header.role {
             Role::Recovery => KeyTarget::OwnRecovery,
             _ => KeyTarget::Own,
         },
         Address::Unique(_) => return refuse(EmmDetail::ADDRESS),
-        Address::Shared(address) => {
-            let held = (0..).zip(cas.groups.iter()).find(|(_, group)| **group == Some(address));
+        Address::Shared(group) => {
+            let held = (0..).zip(cas.groups.iter()).find(|(_, held)| **held == Some(group));
             let Some((index, _)) = held else { return refuse(EmmDetail::ADDRESS) };
             KeyTarget::Group(index)
         }

@@ -81,7 +81,7 @@ persist!(ReportRequest { nonce: [u8; 8], from: u16 });
 pub struct CasStore {
     /// The card's number; goes into receipts only.
     pub card: CardId,
-    /// The card's address in EMM-U.
+    /// What the card is called on the air.
     pub pseudonym: Pseudonym,
     /// Whose card it is.
     pub operator: OperatorId,
@@ -117,7 +117,7 @@ pub struct CasStore {
     pub service: Table<KeyPair, SLOTS>,
     /// The boxes that it works with, by pairing slot.
     pub pairings: Table<Option<Pairing>, PAIRINGS>,
-    /// Entitlements, each with a checksum.
+    /// Rights, each with a checksum.
     pub rights: Table<Option<Checked<Right>>, RIGHTS>,
     /// Previews that have begun.
     pub previews: Previews,

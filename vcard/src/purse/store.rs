@@ -199,7 +199,7 @@ pub struct PurseStore {
     pub application: [u8; APPLICATION],
     /// EF 0016: whose purse it is.
     pub holder: [u8; HOLDER],
-    /// The card's address, to know one's own messages.
+    /// What the card is called on the air, to know one's own messages.
     pub pseudonym: Pseudonym,
     /// Whose card it is.
     pub operator: OperatorId,

@@ -136,7 +136,7 @@ fn every_refusal_has_its_reason() {
             PurchaseResult::NO_OFFER,
         ),
         row(
-            "entitlements behind",
+            "rights behind",
             seal_ecm(CINEMA_SERVICE, &EcmBody { emm_floor: 1, ..event_body(event, NOON) }),
             PurchaseResult::NO_OFFER,
         ),

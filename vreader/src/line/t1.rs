@@ -29,7 +29,7 @@ pub struct T1Params {
     /// The longest information field that the card sends.
     pub largest_field: u8,
     /// A block is believed when nothing has followed it for so long.
-    pub settle: Duration,
+    pub quiet: Duration,
 }
 
 /// The T=1 machine of a card.
@@ -163,7 +163,7 @@ impl T1 {
         let whole = Block::len_by_prologue(&self.received, self.params.edc)
             .is_some_and(|len| self.received.len() >= len);
         let silence =
-            if whole { self.params.settle } else { self.params.cwt.saturating_add(CLOCK_SLACK) };
+            if whole { self.params.quiet } else { self.params.cwt.saturating_add(CLOCK_SLACK) };
         self.over = (!self.received.is_empty()).then(|| now.after(silence));
         if whole && silence.is_zero() {
             self.block_over(now);

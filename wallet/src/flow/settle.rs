@@ -11,10 +11,10 @@ use crate::refusal::Refusal;
 use crate::transaction::{Transaction, TransactionType};
 use core::fmt;
 
-/// How it ended.
+/// What a settlement came to.
 #[derive(Debug, Eq, PartialEq)]
 #[must_use]
-pub enum Settled {
+pub enum Upshot {
     /// The transaction took place.
     Made(Made),
     /// It did not: no money has moved.
@@ -56,7 +56,7 @@ impl Purse<'_> {
         unsettled: Unsettled,
         mut psam: Option<&mut dyn Psam>,
         key: Option<&TacKey>,
-    ) -> Settled {
+    ) -> Upshot {
         let expected = key.and_then(|key| tac(&unsettled, key));
         let mut inquiry = unsettled.inquire();
         loop {
@@ -64,16 +64,16 @@ impl Purse<'_> {
             let check = |proof: &Proof| whose(proof, expected, psam.as_deref_mut());
             match inquiry.answer(answer.as_deref(), check) {
                 Settlement::Ask(next) => inquiry = next,
-                Settlement::Made(made) => return Settled::Made(made),
-                Settlement::NotMade(transaction) => return Settled::NotMade(transaction),
+                Settlement::Made(made) => return Upshot::Made(made),
+                Settlement::NotMade(transaction) => return Upshot::NotMade(transaction),
                 Settlement::NoAnswer(unsettled) => {
-                    return Settled::Open(unsettled, Unknown::NoAnswer);
+                    return Upshot::Open(unsettled, Unknown::NoAnswer);
                 }
                 Settlement::Refused(unsettled, refusal) => {
-                    return Settled::Open(unsettled, Unknown::Refused(refusal));
+                    return Upshot::Open(unsettled, Unknown::Refused(refusal));
                 }
                 Settlement::MovedOn(unsettled) => {
-                    return Settled::Open(unsettled, Unknown::MovedOn);
+                    return Upshot::Open(unsettled, Unknown::MovedOn);
                 }
             }
         }

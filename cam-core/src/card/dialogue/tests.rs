@@ -35,7 +35,7 @@ fn an_unpaired_card_is_polled_when_idle() {
         assert_eq!(dialogue.next(at(0)), Next::Channel);
         dialogue.unpaired();
         assert_eq!((dialogue.next(at(0)), dialogue.deadline()), (Next::Unpaired, due));
-        assert_eq!(dialogue.probe_is_due(at(300)), poll.is_some());
+        assert_eq!(dialogue.poll_is_due(at(300)), poll.is_some());
     }
 }
 

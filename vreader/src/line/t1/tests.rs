@@ -9,7 +9,7 @@ const PARAMS: T1Params = T1Params {
     cwt: Duration::from_millis(5),
     bwt: Duration::from_millis(200),
     largest_field: 254,
-    settle: Duration::ZERO,
+    quiet: Duration::ZERO,
 };
 
 fn at(ms: u64) -> Instant {
@@ -323,7 +323,7 @@ fn a_block_with_an_octet_behind_it_is_none() {
     assert_eq!(rig.input(Input::Received(&longer)), with_lrc(&hex!("00 82 00")));
     assert!(rig.executed.is_empty());
     // Octet by octet it takes silence to know.
-    rig.card.params.settle = Duration::from_millis(2);
+    rig.card.params.quiet = Duration::from_millis(2);
     assert!(rig.input(Input::Received(&block)).is_empty());
     assert_eq!(rig.deadline(), Some(at(2)));
     rig.now = 1;
