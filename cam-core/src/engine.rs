@@ -28,7 +28,7 @@ use crate::card::key_versions::KeyVersions;
 use crate::card::pairing::Pairings;
 use crate::card::refresh::Refresh;
 use crate::ecm::queue::EcmQueue;
-use crate::emm::gate::EmmGate;
+use crate::emm::queue::EmmQueue;
 use crate::emm::streams::EmmStreams;
 use crate::filter::Filters;
 use crate::outbox::{Outbox, Todo};
@@ -56,7 +56,7 @@ pub struct Engine {
     pairings: Pairings,
     sessions: Sessions,
     ecm: EcmQueue,
-    emm: EmmGate,
+    emm: EmmQueue,
     emm_streams: EmmStreams,
     filters: Filters,
     purchases: Purchases,
@@ -80,7 +80,7 @@ impl Engine {
             pairings: Pairings::load(&stored, &config.box_key, config.stb_id),
             sessions: Sessions::new(config.max_sessions),
             ecm: EcmQueue::new(),
-            emm: EmmGate::new(config.emm_queue),
+            emm: EmmQueue::new(config.emm_queue),
             emm_streams: EmmStreams::default(),
             filters: Filters::default(),
             purchases: Purchases::load(&stored, config.box_key.clone(), config.terminal),

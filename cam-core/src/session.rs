@@ -54,7 +54,7 @@ impl Session {
     const MAX_SEALED: usize = 8;
 
     /// Chooses the ECM streams again: the programme or the card has changed. A stream that stays
-    /// keeps its gate and its keys.
+    /// keeps its ECMs and its keys.
     fn choose_streams(&mut self, card: &[CardAbility]) -> OldKeys {
         let mut old = core::mem::take(&mut self.streams);
         let plan = self.programme.plan(card);

@@ -78,7 +78,7 @@ fn a_forged_emm_changes_nothing() {
     assert_eq!(rig.engine.stats().emm_applied[UNIQUE], 1);
 }
 
-/// An older EMM that the gate has forgotten is known to the card.
+/// An older EMM that the engine has forgotten is known to the card.
 #[test]
 fn a_replayed_emm_is_a_duplicate() {
     let mut rig = ready();

@@ -6,7 +6,7 @@
 //! has the same section, and a stream that has it later takes the answer that is there.
 
 use crate::card::exchange::Answer;
-use crate::ecm::gate::{Patience, Verdict};
+use crate::ecm::choice::{Patience, Verdict};
 use crate::engine::Engine;
 use crate::session::Reached;
 use crate::session::stream::Stream;

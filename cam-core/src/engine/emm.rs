@@ -3,7 +3,7 @@
 
 use crate::card::exchange::Answer;
 use crate::card::pairing::News;
-use crate::emm::gate::{Effect, Memory, Presence, Verdict};
+use crate::emm::queue::{Effect, Memory, Presence, Verdict};
 use crate::engine::Engine;
 use crate::{CardState, Event};
 use cam_types::{Instant, Pseudonym};

@@ -192,7 +192,7 @@ fn command(entry: &Entry, flags: u8, section: &[u8]) -> Vec<u8> {
     };
     let mut data = Vec::new();
     if let Err(why) = request.emit(&mut data) {
-        // Every section was measured at its gate.
+        // Every section was measured where it came in.
         log::error!("purchase could not be written: {why}");
     }
     data

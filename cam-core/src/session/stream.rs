@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One ECM stream of a session: its gate, its keys, the card's last word on it, its offer.
+//! One ECM stream of a session: the choice among its ECMs, its keys, the card's last word on it,
+//! its offer.
 
 use crate::ecm::air::Air;
-use crate::ecm::gate::{Accepted, EcmGate, Patience, Verdict};
+use crate::ecm::choice::{Accepted, EcmChoice, Patience, Verdict};
 use crate::ecm::memory::{EcmMemory, Refusal, Until};
 use crate::outbox::{Outbox, Todo};
 use crate::session::programme::StreamPlan;
@@ -18,7 +19,7 @@ use ecm_emm::ecm::MAX_ECM;
 /// See the module.
 pub(crate) struct Stream {
     pub(crate) plan: StreamPlan,
-    gate: EcmGate,
+    choice: EcmChoice,
     air: Air,
     keys: Option<Keys>,
     /// What the descrambler made of them.
@@ -83,7 +84,7 @@ impl Stream {
     pub(crate) fn new(plan: StreamPlan) -> Self {
         Self {
             plan,
-            gate: EcmGate::new(),
+            choice: EcmChoice::new(),
             air: Air::default(),
             keys: None,
             held: Held::Nothing,
@@ -127,7 +128,7 @@ impl Stream {
             keys: self.keys.clone(),
             offer: self.offer,
             sw: self.sw,
-            crypto_period: self.gate.kept_period(),
+            crypto_period: self.choice.kept_period(),
         })
     }
 
@@ -228,9 +229,9 @@ impl Stream {
     fn doubt_matters_at(&self) -> Option<Instant> {
         let Doubt { since, by, .. } = self.doubt?;
         match by {
-            Judge::Card if self.gate.kept().is_none() => Some(since),
+            Judge::Card if self.choice.kept().is_none() => Some(since),
             // What waits for the card may be better.
-            Judge::Parser if self.gate.has_news() => None,
+            Judge::Parser if self.choice.has_news() => None,
             Judge::Card | Judge::Parser => {
                 let missed = self.air.repetition().saturating_mul(Self::DOUBT_REPETITIONS);
                 Some(since.after(Self::DOUBT.max(missed)))
@@ -287,7 +288,7 @@ impl Stream {
         memory: &EcmMemory,
     ) -> Verdict {
         self.heard(now);
-        let verdict = self.gate.offer(now, section, period, memory);
+        let verdict = self.choice.offer(now, section, period, memory);
         match verdict {
             Verdict::Kept => self.trust(),
             Verdict::Refused(status) => self.doubt(now, status),
@@ -297,23 +298,23 @@ impl Stream {
     }
 
     /// Where its sections wait for the card.
-    pub(crate) fn gate(&mut self) -> &mut EcmGate {
-        &mut self.gate
+    pub(crate) fn choice(&mut self) -> &mut EcmChoice {
+        &mut self.choice
     }
 
     /// The section is the kept one, and the card is not to be asked about it again.
     pub(crate) fn stands(&self, section: &[u8]) -> bool {
-        self.gate.stands(section)
+        self.choice.stands(section)
     }
 
     /// The kept ECM goes to the card again, which may judge otherwise now.
     pub(crate) fn ask_again(&mut self) {
-        self.gate.replay();
+        self.choice.replay();
     }
 
     /// The card's answer to the section came with this status word.
     pub(crate) fn answered(&mut self, section: &[u8], sw: u16) {
-        if self.gate.concerns(section) {
+        if self.choice.concerns(section) {
             self.sw = sw;
         }
     }
@@ -321,8 +322,8 @@ impl Stream {
     /// The card could not take the section for authentic. The keys of the good one, and the good
     /// one itself, stay as they are.
     pub(crate) fn refused(&mut self, now: Instant, section: &[u8], status: AccessStatus) {
-        if self.gate.concerns(section) {
-            self.gate.refused(section);
+        if self.choice.concerns(section) {
+            self.choice.refused(section);
             self.doubt(now, status);
         }
     }
@@ -334,7 +335,7 @@ impl Stream {
         section: &[u8],
         status: AccessStatus,
     ) -> Patience {
-        let patience = self.gate.unanswered(section);
+        let patience = self.choice.unanswered(section);
         if patience == Patience::Gone {
             self.doubt(now, status);
         }
@@ -349,10 +350,10 @@ impl Stream {
         section: &[u8],
         told: &Told,
     ) -> Option<Judged> {
-        if !self.gate.concerns(section) {
+        if !self.choice.concerns(section) {
             return None;
         }
-        let accepted = self.gate.accepted(now, section, told.crypto_period);
+        let accepted = self.choice.accepted(now, section, told.crypto_period);
         let had_keys = self.keys.is_some();
         let old_offer = self.take(session, told, section);
         Some(Judged { accepted, lost_keys: had_keys && self.keys.is_none(), old_offer })

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The EMM gate: whose it is, whether it is known, and in which order the card gets it.
+//! The EMM queue: whose a section is, whether it is known, and in which order the card gets it.
 //!
 //! A carousel brings every EMM again and again. What the card has applied, or will never apply, is
 //! remembered octet by octet and does not reach it again; what it could not apply yet is tried
@@ -12,7 +12,7 @@ use cam_types::{Instant, Pseudonym};
 use core::time::Duration;
 use ecm_emm::emm::Address;
 
-/// What the gate made of a section.
+/// What a section was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
     /// For somebody else.
@@ -52,7 +52,7 @@ pub(crate) enum Backlog {
     Through,
 }
 
-/// Whether the card that the gate knows is in its reader.
+/// Whether the card that the queue knows is in its reader.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Presence {
     There,
@@ -66,7 +66,7 @@ struct Known {
 }
 
 /// See the module.
-pub(crate) struct EmmGate {
+pub(crate) struct EmmQueue {
     /// The last card that introduced itself, also while it is out.
     card: Option<Pseudonym>,
     /// Its group addresses.
@@ -81,7 +81,7 @@ pub(crate) struct EmmGate {
     known: VecDeque<Known>,
 }
 
-impl EmmGate {
+impl EmmQueue {
     /// Sections that are remembered, at most: more than what is on air for one addressee (48).
     const MEMORY: usize = 128;
     const RETRY: Duration = Duration::from_secs(1);
@@ -221,10 +221,10 @@ mod tests {
     const GROUP: u32 = 1;
     const NOW: Instant = Instant::from_micros(0);
 
-    fn gate() -> EmmGate {
-        let mut gate = EmmGate::new(2);
-        gate.set_card(CARD, [GROUP].into_iter());
-        gate
+    fn queue() -> EmmQueue {
+        let mut queue = EmmQueue::new(2);
+        queue.set_card(CARD, [GROUP].into_iter());
+        queue
     }
 
     #[test]
@@ -236,23 +236,23 @@ mod tests {
             (Address::Shared(9), Verdict::NotOurs),
             (Address::Global, Verdict::Waits),
         ] {
-            assert_eq!(gate().offer(NOW, to, &[1], Presence::There), verdict, "{to:?}");
+            assert_eq!(queue().offer(NOW, to, &[1], Presence::There), verdict, "{to:?}");
         }
-        assert_eq!(gate().offer(NOW, Address::Global, &[1], Presence::Out), Verdict::Dropped);
+        assert_eq!(queue().offer(NOW, Address::Global, &[1], Presence::Out), Verdict::Dropped);
     }
 
     #[test]
     fn the_queue_is_bounded_and_ordered() {
-        let mut gate = gate();
+        let mut queue = queue();
         for (section, verdict) in [
             ([1], Verdict::Waits),
             ([1], Verdict::Duplicate),
             ([2], Verdict::Waits),
             ([3], Verdict::Dropped),
         ] {
-            assert_eq!(gate.offer(NOW, Address::Global, &section, Presence::There), verdict);
+            assert_eq!(queue.offer(NOW, Address::Global, &section, Presence::There), verdict);
         }
-        assert_eq!(gate.take(), Some(&[1][..]));
+        assert_eq!(queue.take(), Some(&[1][..]));
     }
 
     /// Applied EMMs stay known over a reset, refused ones and those for later do not.
@@ -265,11 +265,11 @@ mod tests {
             (Memory::Later, Verdict::Duplicate, Verdict::Waits, Verdict::Waits),
         ] {
             let judged = || {
-                let mut gate = gate();
-                gate.offer(NOW, Address::Global, &[1], Presence::There);
-                gate.take();
-                gate.answered(NOW, memory, Effect::None);
-                gate
+                let mut queue = queue();
+                queue.offer(NOW, Address::Global, &[1], Presence::There);
+                queue.take();
+                queue.answered(NOW, memory, Effect::None);
+                queue
             };
             assert_eq!(judged().offer(NOW, Address::Global, &[1], Presence::There), soon);
             assert_eq!(
@@ -284,50 +284,50 @@ mod tests {
 
     #[test]
     fn an_applied_emm_gives_the_others_another_chance() {
-        let mut gate = gate();
-        gate.offer(NOW, Address::Global, &[1], Presence::There);
-        gate.take();
-        gate.answered(NOW, Memory::Refused, Effect::None);
-        gate.offer(NOW, Address::Global, &[2], Presence::There);
-        gate.take();
-        gate.answered(NOW, Memory::Done, Effect::Changed);
-        assert_eq!(gate.offer(NOW, Address::Global, &[1], Presence::There), Verdict::Waits);
-        assert_eq!(gate.offer(NOW, Address::Global, &[2], Presence::There), Verdict::Duplicate);
+        let mut queue = queue();
+        queue.offer(NOW, Address::Global, &[1], Presence::There);
+        queue.take();
+        queue.answered(NOW, Memory::Refused, Effect::None);
+        queue.offer(NOW, Address::Global, &[2], Presence::There);
+        queue.take();
+        queue.answered(NOW, Memory::Done, Effect::Changed);
+        assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Verdict::Waits);
+        assert_eq!(queue.offer(NOW, Address::Global, &[2], Presence::There), Verdict::Duplicate);
     }
 
     #[test]
     fn a_lost_one_goes_first_again_but_not_for_ever() {
-        let mut gate = gate();
-        gate.offer(NOW, Address::Global, &[1], Presence::There);
-        gate.offer(NOW, Address::Global, &[2], Presence::There);
+        let mut queue = queue();
+        queue.offer(NOW, Address::Global, &[1], Presence::There);
+        queue.offer(NOW, Address::Global, &[2], Presence::There);
         for _ in 0..2 {
-            assert_eq!(gate.take(), Some(&[1][..]));
-            assert!(gate.lost(NOW));
+            assert_eq!(queue.take(), Some(&[1][..]));
+            assert!(queue.lost(NOW));
         }
-        gate.take();
-        assert!(!gate.lost(NOW));
-        assert_eq!(gate.take(), Some(&[2][..]));
+        queue.take();
+        assert!(!queue.lost(NOW));
+        assert_eq!(queue.take(), Some(&[2][..]));
     }
 
     #[test]
     fn the_memory_is_bounded() {
-        let mut gate = EmmGate::new(1);
-        gate.set_card(CARD, [].into_iter());
+        let mut queue = EmmQueue::new(1);
+        queue.set_card(CARD, [].into_iter());
         for n in 0..1000u16 {
-            gate.offer(NOW, Address::Global, &n.to_be_bytes(), Presence::There);
-            gate.take();
-            gate.answered(NOW, Memory::Done, Effect::Changed);
+            queue.offer(NOW, Address::Global, &n.to_be_bytes(), Presence::There);
+            queue.take();
+            queue.answered(NOW, Memory::Done, Effect::Changed);
         }
-        assert_eq!(gate.known.len(), EmmGate::MEMORY);
+        assert_eq!(queue.known.len(), EmmQueue::MEMORY);
     }
 
     #[test]
     fn another_card_starts_without_memory() {
-        let mut gate = gate();
-        gate.offer(NOW, Address::Global, &[1], Presence::There);
-        gate.take();
-        gate.answered(NOW, Memory::Done, Effect::Changed);
-        gate.set_card(Pseudonym::new([2; 8]), [].into_iter());
-        assert_eq!(gate.offer(NOW, Address::Global, &[1], Presence::There), Verdict::Waits);
+        let mut queue = queue();
+        queue.offer(NOW, Address::Global, &[1], Presence::There);
+        queue.take();
+        queue.answered(NOW, Memory::Done, Effect::Changed);
+        queue.set_card(Pseudonym::new([2; 8]), [].into_iter());
+        assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Verdict::Waits);
     }
 }
