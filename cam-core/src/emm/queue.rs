@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The EMM queue: whose a section is, whether it is known, and in which order the card gets it.
-//!
-//! A carousel brings every EMM again and again. What the card has applied, or will never apply, is
-//! remembered octet by octet and does not reach it again; what it could not apply yet is tried
-//! again on a later cycle. The memory is bounded: what has fallen out of it goes to the card once
-//! more, whose own window knows it as a duplicate.
 
+use crate::emm::duplicates::{Duplicates, Memory};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use cam_types::{Instant, Pseudonym};
-use core::time::Duration;
 use ecm_emm::emm::Address;
 
 /// What a section was.
@@ -23,17 +18,6 @@ pub(crate) enum Verdict {
     Waits,
     /// There is no room, or no card whose it could be.
     Dropped,
-}
-
-/// How the card's answer is remembered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Memory {
-    /// Applied, or a duplicate: for as long as the memory lasts.
-    Done,
-    /// Refused: until the card is reset or another EMM is applied.
-    Refused,
-    /// Not applicable yet: until another EMM is applied, or a second has passed.
-    Later,
 }
 
 /// What an EMM did to the card.
@@ -59,12 +43,6 @@ pub(crate) enum Presence {
     Out,
 }
 
-struct Known {
-    section: Vec<u8>,
-    memory: Memory,
-    at: Instant,
-}
-
 /// See the module.
 pub(crate) struct EmmQueue {
     /// The last card that introduced itself, also while it is out.
@@ -78,13 +56,10 @@ pub(crate) struct EmmQueue {
     max_queue: usize,
     sent: Option<Vec<u8>>,
     lost: u8,
-    known: VecDeque<Known>,
+    duplicates: Duplicates,
 }
 
 impl EmmQueue {
-    /// Sections that are remembered, at most: more than what is on air for one addressee (48).
-    const MEMORY: usize = 128;
-    const RETRY: Duration = Duration::from_secs(1);
     /// A section is sent again at most this often when the card fell silent at it.
     const MAX_LOST: u8 = 2;
 
@@ -97,14 +72,14 @@ impl EmmQueue {
             max_queue,
             sent: None,
             lost: 0,
-            known: VecDeque::new(),
+            duplicates: Duplicates::default(),
         }
     }
 
     /// This card is there now, with these group addresses. Another card's memory is no use to it.
     pub(crate) fn set_card(&mut self, card: Pseudonym, groups: impl Iterator<Item = u32>) {
         if self.card != Some(card) {
-            self.known.clear();
+            self.duplicates.clear();
             self.queue.clear();
             self.card = Some(card);
         }
@@ -131,7 +106,7 @@ impl EmmQueue {
 
     /// The card was reset: what it refused may be tried once more.
     pub(crate) fn card_reset(&mut self) {
-        self.known.retain(|known| known.memory == Memory::Done);
+        self.duplicates.forgive();
     }
 
     /// A well-formed section came.
@@ -153,18 +128,16 @@ impl EmmQueue {
         if !ours {
             return Verdict::NotOurs;
         }
-        let again =
-            |known: &Known| known.memory == Memory::Later && now.since(known.at) >= Self::RETRY;
         if self.queue.iter().any(|waiting| waiting == section)
             || self.sent.as_deref() == Some(section)
-            || self.known.iter().any(|known| known.section == section && !again(known))
+            || self.duplicates.knows(now, section)
         {
             return Verdict::Duplicate;
         }
         if self.queue.len() >= self.max_queue {
             return Verdict::Dropped;
         }
-        self.known.retain(|known| known.section != section);
+        self.duplicates.forget(section);
         self.queue.push_back(section.to_vec());
         Verdict::Waits
     }
@@ -180,12 +153,9 @@ impl EmmQueue {
         self.lost = 0;
         let Some(section) = self.sent.take() else { return };
         if effect == Effect::Changed {
-            self.known.retain(|known| known.memory == Memory::Done);
+            self.duplicates.forgive();
         }
-        if self.known.len() >= Self::MEMORY {
-            self.known.pop_front();
-        }
-        self.known.push_back(Known { section, memory, at: now });
+        self.duplicates.remember(now, section, memory);
     }
 
     /// The exchange got no answer. The card may have applied it: it is sent again, for the card's
@@ -307,18 +277,6 @@ mod tests {
         queue.take();
         assert!(!queue.lost(NOW));
         assert_eq!(queue.take(), Some(&[2][..]));
-    }
-
-    #[test]
-    fn the_memory_is_bounded() {
-        let mut queue = EmmQueue::new(1);
-        queue.set_card(CARD, [].into_iter());
-        for n in 0..1000u16 {
-            queue.offer(NOW, Address::Global, &n.to_be_bytes(), Presence::There);
-            queue.take();
-            queue.answered(NOW, Memory::Done, Effect::Changed);
-        }
-        assert_eq!(queue.known.len(), EmmQueue::MEMORY);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 
 use crate::card::exchange::Answer;
 use crate::card::pairing::News;
-use crate::emm::queue::{Effect, Memory, Presence, Verdict};
+use crate::emm::duplicates::Memory;
+use crate::emm::queue::{Effect, Presence, Verdict};
 use crate::engine::Engine;
 use crate::{CardState, Event};
 use cam_types::{Instant, Pseudonym};
