@@ -332,8 +332,8 @@ typedef struct stbcam_cw_t {
     /** STBCAM_CW_IS_WRAPPED, STBCAM_CW_PREVIEW. */
     uint32_t flags;
     /**
-     * The crypto period on air. Its bit 0 is the parity of its word: 0 even, 1 odd. The other word
-     * belongs to the next period.
+     * The crypto period on air. Its bit 0 is the parity of its control word: 0 even, 1 odd. The
+     * other belongs to the next period.
      */
     uint32_t crypto_period;
     /**
@@ -420,8 +420,8 @@ typedef struct stbcam_descrambler_ops_t {
     /**
      * Takes control words: the latency path, so it must return within 5 ms. A key whose period is
      * over must not be used on a later one of the same parity. 0 is done. With anything else the
-     * session shows STBCAM_REASON_DESCRAMBLER until words of its stream are taken again; the same
-     * words come again once a second while their ECM is repeated on air.
+     * session shows STBCAM_REASON_DESCRAMBLER until control words of its stream are taken again;
+     * the same come again once a second while their ECM is repeated on air.
      */
     int32_t (*set_cw)(void *user, const struct stbcam_cw_t *cw);
     /**

@@ -13,8 +13,8 @@
 //!   says which sections are wanted, [`Engine::access`] whether it may be watched and if not, why
 //!   not and who can change it.
 //! - An ECM is chosen (whose, known, newer, most likely to be genuine, card free) and goes to the
-//!   card once, for every session that has it. The card's words come out encrypted for the
-//!   box's key ladder, as [`ControlWords`]; the engine never sees a control word.
+//!   card once, for every session that has it. The card gives the control words out
+//!   encrypted for the box's key ladder, as [`Ecw`]; the engine never sees one in the clear.
 //! - EMMs queue (address, repetitions, room) and go to the card as they are.
 //! - A purchase is named by a [`RequestId`], is on durable storage before it is sent, and ends in
 //!   an [`Outcome`]: when the answer is lost the card is asked, which alone knows.
@@ -113,7 +113,7 @@ mod stats;
 
 pub use card::{Card, CardState};
 pub use config::{Config, Entropy};
-pub use doors::{Absence, ControlWords, Handover, Input, Output};
+pub use doors::{Absence, Ecw, Handover, Input, Output};
 pub use ecm_emm::card::{
     AccessState, AccessStatus, AckResult, Remedy, RightRow as Right, SlotInfo as KeyVersion,
     WalletInfo as Wallet,

@@ -157,7 +157,7 @@ impl Session {
         }
     }
 
-    /// The card is gone, or judges otherwise: its keys and its words are void.
+    /// The card is gone, or judges otherwise: what it said and its ECWs are void.
     pub(crate) fn forget_card(&mut self, out: &mut Outbox, stats: &mut Stats) {
         self.wipe(out, stats);
         for offer in self.streams.iter_mut().filter_map(Stream::forget_card) {
@@ -253,7 +253,7 @@ impl Session {
 pub(crate) struct Reached {
     /// A stream has the ECM.
     pub(crate) any: bool,
-    /// Since when the first of them waited for words that it has now.
+    /// Since when the first of them waited for ECWs that it has now.
     pub(crate) since: Option<Instant>,
 }
 

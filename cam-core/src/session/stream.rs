@@ -132,7 +132,7 @@ impl Stream {
         })
     }
 
-    /// Without the ladder's keys no words open.
+    /// Without the ladder's keys no ECW opens.
     pub(crate) fn ladder_handed(
         &mut self,
         now: Instant,
@@ -148,9 +148,9 @@ impl Stream {
         }
     }
 
-    /// What the descrambler made of the words. Those that were wiped meanwhile are nobody's any
+    /// What the descrambler made of the ECWs. Those that were wiped meanwhile are nobody's any
     /// more.
-    pub(crate) fn words_handed(&mut self, now: Instant, handover: Handover) {
+    pub(crate) fn cw_handed(&mut self, now: Instant, handover: Handover) {
         if self.keys.is_some() {
             self.held = match handover {
                 Handover::Refused => Held::Refused { at: now },
@@ -174,7 +174,7 @@ impl Stream {
         &mut self,
         signalled: Option<ScramblingMode>,
     ) -> Option<Disagreement> {
-        let used = ScramblingMode::of(signalled, self.keys.as_ref()?.words);
+        let used = ScramblingMode::of(signalled, self.keys.as_ref()?.kind);
         let disagreement = signalled
             .filter(|signalled| *signalled != used)
             .map(|signalled| Disagreement { signalled, used });

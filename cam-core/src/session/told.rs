@@ -41,7 +41,7 @@ impl Told {
         let keys = answer.ecw.map(|(even, odd)| Keys {
             even,
             odd,
-            words: header.kind,
+            kind: header.kind,
             crypto_period: header.cp_number,
             cci: answer.cci.0,
             preview: answer.status == AccessStatus::PREVIEW,
@@ -58,7 +58,7 @@ impl Told {
     }
 }
 
-/// The control words of an answer, still encrypted for the ladder.
+/// The ECWs of an answer.
 #[derive(Clone)]
 pub(crate) struct Keys {
     pub(crate) even: [u8; 16],
@@ -67,7 +67,7 @@ pub(crate) struct Keys {
     pub(crate) cci: u8,
     pub(crate) preview: bool,
     /// How long the control words are.
-    pub(crate) words: EcmKind,
+    pub(crate) kind: EcmKind,
 }
 
 impl Drop for Keys {

@@ -208,8 +208,8 @@ impl AccessStatus {
         if self == Self::PURCHASABLE { Remedy::Pin } else { self.remedy() }
     }
 
-    /// The answer carries control words: granted or preview.
-    pub const fn has_words(self) -> bool {
+    /// The answer carries ECWs: granted or preview.
+    pub const fn has_ecw(self) -> bool {
         matches!(AccessState::of(self), AccessState::Granted | AccessState::Preview)
     }
 }
