@@ -211,7 +211,7 @@ typedef int32_t stbcam_result_t;
 #define STBCAM_E_OFFER_MALFORMED (-74)
 
 /**
- * A result in words, in English. Static: never freed, never NULL.
+ * A result as text, in English. Static: never freed, never NULL.
  *
  * Threads: any, also from a callback.
  */
@@ -231,7 +231,7 @@ typedef struct stbcam_error_t {
     uint8_t card_result;
     /** 0. */
     uint8_t reserved[5];
-    /** In words for a log: what was got and what was expected. Ends with a zero. */
+    /** A text for a log: what was got and what was expected. Ends with a zero. */
     char text[192];
 } stbcam_error_t;
 
@@ -299,7 +299,7 @@ typedef void (*stbcam_log_fn)(void *user, int32_t level, const char *origin, con
 
 /**
  * Not an algorithm with a number here; scrambling_mode says which. Whether the chip can do it is
- * for set_cw to say: 0 is taken as its word for it.
+ * for set_cw to say: 0 says that it can.
  */
 #define STBCAM_ALGO_OTHER 0
 /** DVB-CSA, 64-bit control words. */
@@ -965,7 +965,7 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 /**
  * A session's access: session, code its state (STBCAM_ACCESS_*), arg the reason, flags
  * the remedy (STBCAM_REMEDY_*), amount 1 when the descrambler holds keys of it, text the
- * reason in words.
+ * reason for the subscriber.
  */
 #define STBCAM_EV_ACCESS 2
 /** Other filters are wanted: call stbcam_filters. */
@@ -1411,7 +1411,7 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
 #define STBCAM_REASON_CLEAR 0x7F
 
 /**
- * A reason (STBCAM_REASON_*) in words for the subscriber. language is BCP 47; NULL or a
+ * A reason (STBCAM_REASON_*) as text for the subscriber. language is BCP 47; NULL or a
  * language that is not there gives English. Static: never freed, never NULL.
  *
  * Threads: any, also from a callback.
@@ -2052,7 +2052,7 @@ stbcam_result_t stbcam_report_request(stbcam_t *cam,
 STBCAM_API stbcam_result_t stbcam_report_next(stbcam_t *cam, uint8_t *page, size_t *len);
 
 /**
- * Takes the head-end's acknowledgement to the card. Never waits; the card's word comes as
+ * Takes the head-end's acknowledgement to the card. Never waits; the card's answer comes as
  * STBCAM_EV_REPORT. The same acknowledgement again does no harm.
  *
  * STBCAM_E_NO_CARD: no card. STBCAM_E_ARG: not of the length of an acknowledgement.

@@ -248,7 +248,7 @@ impl Session {
     }
 }
 
-/// Whom the card's word on an ECM reached.
+/// Whom the card's verdict on an ECM reached.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reached {
     /// A stream has the ECM.

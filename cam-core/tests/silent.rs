@@ -262,7 +262,7 @@ fn a_damaged_ecm_among_good_ones_changes_nothing() {
     }
 }
 
-/// The card's word on what is forged says more than what cannot be read.
+/// The card's verdict on what is forged says more than what cannot be read.
 #[test]
 fn what_is_malformed_hides_no_forgery() {
     let mut rig = Rig::ready();

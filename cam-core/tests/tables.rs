@@ -290,7 +290,7 @@ fn another_table_is_refused_and_touches_nothing() {
     }
 }
 
-/// Another CA system and another operator are different words, and neither is said of a card that
+/// Another CA system and another operator are different reasons, and neither is said of a card that
 /// nobody knows yet.
 #[test]
 fn foreign_systems_and_operators() {

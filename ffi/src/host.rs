@@ -33,7 +33,7 @@ pub const STBCAM_LOG_DEBUG: i32 = 4;
 pub const STBCAM_LOG_TRACE: i32 = 5;
 
 /// Not an algorithm with a number here; `scrambling_mode` says which. Whether the chip can do it is
-/// for `set_cw` to say: 0 is taken as its word for it.
+/// for `set_cw` to say: 0 says that it can.
 pub const STBCAM_ALGO_OTHER: u8 = 0;
 /// DVB-CSA, 64-bit control words.
 pub const STBCAM_ALGO_CSA: u8 = 1;

@@ -131,7 +131,7 @@ impl Descrambler for HostDescrambler {
     }
 }
 
-/// What a function of the host answers; other than 0 with its words, if it is a result of ours:
+/// What a function of the host answers; other than 0 with its text, if it is a result of ours:
 /// what the library has said inside, else what the result means.
 fn told(call: impl FnOnce() -> i32) -> Result<(), String> {
     let before = error::reported();

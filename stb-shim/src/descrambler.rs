@@ -17,7 +17,7 @@ pub trait Descrambler: Send {
     fn clear(&mut self, session: SessionId);
 }
 
-/// Why a descrambler did not take what it was handed, and what would work; in words for a log or a
+/// Why a descrambler did not take what it was handed, and what would work; a text for a log or a
 /// support engineer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refused(pub String);

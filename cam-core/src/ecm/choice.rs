@@ -29,7 +29,7 @@ use ecm_emm::ecm::MAX_ECM;
 
 /// What an ECM on air was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Verdict {
+pub(crate) enum Arrival {
     /// It repeats the section that is kept: all is well.
     Kept,
     /// It repeats one that waits or is being worked on.
@@ -179,35 +179,35 @@ impl EcmChoice {
         section: &[u8],
         period: u32,
         memory: &EcmMemory,
-    ) -> Verdict {
+    ) -> Arrival {
         if self.keeps(section) {
             self.kept_seen = now;
-            return Verdict::Kept;
+            return Arrival::Kept;
         }
         if let Some(known) = self.candidate(section) {
             known.heard = known.heard.saturating_add(1);
             known.last = now;
-            return Verdict::Known;
+            return Arrival::Known;
         }
         if self.is_stale(now, period) {
-            return Verdict::Stale;
+            return Arrival::Stale;
         }
         let lost = match memory.recall(section).map(|refusal| (refusal.until, refusal.status)) {
             None => 0,
             Some((Until::Then(again), _)) if now >= again => Self::MAX_LOST,
-            Some((_, status)) => return Verdict::Refused(status),
+            Some((_, status)) => return Arrival::Refused(status),
         };
         // A free place, or that of the one not heard for the longest time: what is new must live to
         // be repeated, however often others were.
         let places = self.candidates.iter_mut().filter(|place| !place.asked);
         let place = places.min_by_key(|place| (!place.is_free(), place.last));
-        let Some(place) = place else { return Verdict::Known };
+        let Some(place) = place else { return Arrival::Known };
         let replaces = !place.is_free();
         place.section.clear();
         place.section.extend_from_slice(section);
         (place.period, place.since, place.last) = (period, now, now);
         (place.heard, place.lost) = (1, lost);
-        if replaces { Verdict::Replaces } else { Verdict::Waits }
+        if replaces { Arrival::Replaces } else { Arrival::Waits }
     }
 
     /// Hands over what is next in the order of the module's documentation.

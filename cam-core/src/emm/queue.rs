@@ -9,7 +9,7 @@ use ecm_emm::emm::Address;
 
 /// What a section was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Verdict {
+pub(crate) enum Arrival {
     /// For somebody else.
     NotOurs,
     /// Known, or waiting already.
@@ -116,9 +116,9 @@ impl EmmQueue {
         to: Address,
         section: &[u8],
         presence: Presence,
-    ) -> Verdict {
+    ) -> Arrival {
         let Some(card) = self.card.filter(|_| presence == Presence::There) else {
-            return Verdict::Dropped;
+            return Arrival::Dropped;
         };
         let ours = match to {
             Address::Unique(pseudonym) => pseudonym == card,
@@ -126,20 +126,20 @@ impl EmmQueue {
             Address::Global => true,
         };
         if !ours {
-            return Verdict::NotOurs;
+            return Arrival::NotOurs;
         }
         if self.queue.iter().any(|waiting| waiting == section)
             || self.sent.as_deref() == Some(section)
             || self.duplicates.knows(now, section)
         {
-            return Verdict::Duplicate;
+            return Arrival::Duplicate;
         }
         if self.queue.len() >= self.max_queue {
-            return Verdict::Dropped;
+            return Arrival::Dropped;
         }
         self.duplicates.forget(section);
         self.queue.push_back(section.to_vec());
-        Verdict::Waits
+        Arrival::Waits
     }
 
     /// The next section for the card; then `answered` or `lost` must come.
@@ -199,28 +199,28 @@ mod tests {
 
     #[test]
     fn only_our_own_pass() {
-        for (to, verdict) in [
-            (Address::Unique(CARD), Verdict::Waits),
-            (Address::Unique(Pseudonym::new([2; 8])), Verdict::NotOurs),
-            (Address::Shared(GROUP), Verdict::Waits),
-            (Address::Shared(9), Verdict::NotOurs),
-            (Address::Global, Verdict::Waits),
+        for (to, arrival) in [
+            (Address::Unique(CARD), Arrival::Waits),
+            (Address::Unique(Pseudonym::new([2; 8])), Arrival::NotOurs),
+            (Address::Shared(GROUP), Arrival::Waits),
+            (Address::Shared(9), Arrival::NotOurs),
+            (Address::Global, Arrival::Waits),
         ] {
-            assert_eq!(queue().offer(NOW, to, &[1], Presence::There), verdict, "{to:?}");
+            assert_eq!(queue().offer(NOW, to, &[1], Presence::There), arrival, "{to:?}");
         }
-        assert_eq!(queue().offer(NOW, Address::Global, &[1], Presence::Out), Verdict::Dropped);
+        assert_eq!(queue().offer(NOW, Address::Global, &[1], Presence::Out), Arrival::Dropped);
     }
 
     #[test]
     fn the_queue_is_bounded_and_ordered() {
         let mut queue = queue();
-        for (section, verdict) in [
-            ([1], Verdict::Waits),
-            ([1], Verdict::Duplicate),
-            ([2], Verdict::Waits),
-            ([3], Verdict::Dropped),
+        for (section, arrival) in [
+            ([1], Arrival::Waits),
+            ([1], Arrival::Duplicate),
+            ([2], Arrival::Waits),
+            ([3], Arrival::Dropped),
         ] {
-            assert_eq!(queue.offer(NOW, Address::Global, &section, Presence::There), verdict);
+            assert_eq!(queue.offer(NOW, Address::Global, &section, Presence::There), arrival);
         }
         assert_eq!(queue.take(), Some(&[1][..]));
     }
@@ -230,9 +230,9 @@ mod tests {
     fn the_answer_decides_what_is_remembered() {
         let later = Instant::from_micros(2_000_000);
         for (memory, soon, after_a_while, after_reset) in [
-            (Memory::Done, Verdict::Duplicate, Verdict::Duplicate, Verdict::Duplicate),
-            (Memory::Refused, Verdict::Duplicate, Verdict::Duplicate, Verdict::Waits),
-            (Memory::Later, Verdict::Duplicate, Verdict::Waits, Verdict::Waits),
+            (Memory::Done, Arrival::Duplicate, Arrival::Duplicate, Arrival::Duplicate),
+            (Memory::Refused, Arrival::Duplicate, Arrival::Duplicate, Arrival::Waits),
+            (Memory::Later, Arrival::Duplicate, Arrival::Waits, Arrival::Waits),
         ] {
             let judged = || {
                 let mut queue = queue();
@@ -261,8 +261,8 @@ mod tests {
         queue.offer(NOW, Address::Global, &[2], Presence::There);
         queue.take();
         queue.answered(NOW, Memory::Done, Effect::Changed);
-        assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Verdict::Waits);
-        assert_eq!(queue.offer(NOW, Address::Global, &[2], Presence::There), Verdict::Duplicate);
+        assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Arrival::Waits);
+        assert_eq!(queue.offer(NOW, Address::Global, &[2], Presence::There), Arrival::Duplicate);
     }
 
     #[test]
@@ -286,6 +286,6 @@ mod tests {
         queue.take();
         queue.answered(NOW, Memory::Done, Effect::Changed);
         queue.set_card(Pseudonym::new([2; 8]), [].into_iter());
-        assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Verdict::Waits);
+        assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Arrival::Waits);
     }
 }

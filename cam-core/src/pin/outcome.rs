@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The card's word on a PIN.
+//! What the card says of a PIN.
 
 use crate::Ticket;
 use ecm_emm::card;
@@ -14,7 +14,7 @@ pub struct PinAnswer {
     pub outcome: PinOutcome,
 }
 
-/// The card's word on a PIN.
+/// What the card says of a PIN.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PinOutcome {
     /// The card takes it.

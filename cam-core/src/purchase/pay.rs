@@ -110,7 +110,7 @@ impl Purchases {
         }
     }
 
-    /// The card's word on the PIN of a purchase.
+    /// What the card says of the PIN of a purchase.
     pub(crate) fn pin_answered(
         &mut self,
         txn: TxnId,

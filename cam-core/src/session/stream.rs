@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One ECM stream of a session: the choice among its ECMs, its keys, the card's last word on it,
+//! One ECM stream of a session: the choice among its ECMs, its keys, the card's last verdict,
 //! its offer.
 
 use crate::ecm::air::Air;
-use crate::ecm::choice::{Accepted, EcmChoice, Patience, Verdict};
+use crate::ecm::choice::{Accepted, Arrival, EcmChoice, Patience};
 use crate::ecm::memory::{EcmMemory, Refusal, Until};
 use crate::outbox::{Outbox, Todo};
 use crate::session::programme::StreamPlan;
-use crate::session::told::{Keys, Told, Word};
+use crate::session::told::{Keys, Told, Verdict};
 use crate::{Handover, Offer, ScramblingMode, SessionId};
 use alloc::vec::Vec;
 use cam_types::Instant;
@@ -25,7 +25,7 @@ pub(crate) struct Stream {
     /// What the descrambler made of them.
     held: Held,
     /// The card's answer to the ECM that is kept.
-    word: Word,
+    verdict: Verdict,
     /// The card's last status word, whatever it was for.
     sw: u16,
     /// A section that is no authentic ECM, unless the kept one is still on air.
@@ -88,7 +88,7 @@ impl Stream {
             air: Air::default(),
             keys: None,
             held: Held::Nothing,
-            word: Word::NONE,
+            verdict: Verdict::NONE,
             sw: 0,
             doubt: None,
             offer: None,
@@ -123,8 +123,8 @@ impl Stream {
 
     /// What the card said of the section that is kept, if it has judged it since it came.
     pub(crate) fn told(&self) -> Option<Told> {
-        (self.word.status != AccessStatus::PENDING).then(|| Told {
-            word: self.word,
+        (self.verdict.status != AccessStatus::PENDING).then(|| Told {
+            verdict: self.verdict,
             keys: self.keys.clone(),
             offer: self.offer,
             sw: self.sw,
@@ -188,8 +188,8 @@ impl Stream {
     }
 
     /// The card's answer to the ECM that is kept.
-    pub(crate) fn word(&self) -> &Word {
-        &self.word
+    pub(crate) fn verdict(&self) -> &Verdict {
+        &self.verdict
     }
 
     /// The card's last status word, whatever it was for.
@@ -203,7 +203,7 @@ impl Stream {
             _ if matches!(self.held, Held::Refused { .. }) => AccessStatus::DESCRAMBLER,
             _ if self.air.silent_at().is_some_and(|at| now >= at) => AccessStatus::NO_ECM,
             Some(doubt) if self.doubt_matters_at().is_some_and(|at| now >= at) => doubt.status,
-            _ => self.word.status,
+            _ => self.verdict.status,
         }
     }
 
@@ -260,7 +260,7 @@ impl Stream {
     /// The card is gone: what it said is void, what it was asked stays. Gives the offer that was
     /// there.
     pub(crate) fn forget_card(&mut self) -> Option<Offer> {
-        self.word = Word::NONE;
+        self.verdict = Verdict::NONE;
         self.doubt = None;
         self.sw = 0;
         self.offer.take()
@@ -286,15 +286,15 @@ impl Stream {
         section: &[u8],
         period: u32,
         memory: &EcmMemory,
-    ) -> Verdict {
+    ) -> Arrival {
         self.heard(now);
-        let verdict = self.choice.offer(now, section, period, memory);
-        match verdict {
-            Verdict::Kept => self.trust(),
-            Verdict::Refused(status) => self.doubt(now, status),
-            Verdict::Known | Verdict::Stale | Verdict::Waits | Verdict::Replaces => {}
+        let arrival = self.choice.offer(now, section, period, memory);
+        match arrival {
+            Arrival::Kept => self.trust(),
+            Arrival::Refused(status) => self.doubt(now, status),
+            Arrival::Known | Arrival::Stale | Arrival::Waits | Arrival::Replaces => {}
         }
-        verdict
+        arrival
     }
 
     /// Where its sections wait for the card.
@@ -362,7 +362,7 @@ impl Stream {
     /// Takes what the card said of the section that is now kept. Gives the offer that was there.
     fn take(&mut self, session: SessionId, told: &Told, section: &[u8]) -> Option<Offer> {
         self.trust();
-        self.word = told.word;
+        self.verdict = told.verdict;
         self.sw = told.sw;
         match &told.keys {
             Some(keys) => self.keys = Some(keys.clone()),
@@ -379,7 +379,7 @@ impl Stream {
     }
 }
 
-/// What the card's word on an ECM changed in a stream that has it.
+/// What the card's verdict on an ECM changed in a stream that has it.
 pub(crate) struct Judged {
     pub(crate) accepted: Accepted,
     /// It had keys, and has none any more.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the card said of an authentic ECM: its word, its keys and what it offers.
+//! What the card said of an authentic ECM: its verdict, the ECWs and what it offers.
 
 use crate::{Offer, OfferId, OfferKind, SessionId};
 use cam_types::CasTime;
@@ -9,7 +9,7 @@ use zeroize::Zeroize;
 
 /// What the card said of an authentic ECM.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Word {
+pub(crate) struct Verdict {
     pub(crate) status: AccessStatus,
     pub(crate) cci: u8,
     pub(crate) rating: u8,
@@ -18,14 +18,14 @@ pub(crate) struct Word {
     pub(crate) expires: Option<CasTime>,
 }
 
-impl Word {
+impl Verdict {
     pub(crate) const NONE: Self =
         Self { status: AccessStatus::PENDING, cci: 0, rating: 0, pin_needed: false, expires: None };
 }
 
 /// What the card said of an authentic ECM, for every stream that has it.
 pub(crate) struct Told {
-    pub(crate) word: Word,
+    pub(crate) verdict: Verdict,
     pub(crate) keys: Option<Keys>,
     /// For whom it is, each session fills in.
     pub(crate) offer: Option<Offer>,
@@ -46,7 +46,7 @@ impl Told {
             cci: answer.cci.0,
             preview: answer.status == AccessStatus::PREVIEW,
         });
-        let word = Word {
+        let verdict = Verdict {
             status: answer.status,
             cci: answer.cci.0,
             rating: answer.rating.0,
@@ -54,7 +54,7 @@ impl Told {
             expires: answer.opened_by.map(|right| right.end),
         };
         let offer = answer.offer.as_ref().map(|terms| offer_of(answer, terms));
-        Self { word, keys, offer, sw, crypto_period: header.cp_number }
+        Self { verdict, keys, offer, sw, crypto_period: header.cp_number }
     }
 }
 

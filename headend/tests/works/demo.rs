@@ -197,8 +197,8 @@ fn a_seed_repeats_the_broadcast_and_its_absence_does_not() {
     assert!(free() != free());
 }
 
-/// A scrambler that reduces computes octets 3 and 7 itself: words that were sealed in full would
-/// open nothing that it scrambled.
+/// A scrambler that reduces computes octets 3 and 7 itself: control words that were sealed in full
+/// would open nothing that it scrambled.
 #[test]
 fn reduced_cws_are_what_is_sealed_and_what_scrambles() {
     let is_sum = |octets: &[u8]| {

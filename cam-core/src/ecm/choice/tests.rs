@@ -8,7 +8,7 @@ const B: &[u8] = &[0x81, 2];
 const FORGED: &[u8] = &[0x81, 9];
 
 /// Nothing was refused before.
-fn offer(choice: &mut EcmChoice, now: Instant, section: &[u8], period: u32) -> Verdict {
+fn offer(choice: &mut EcmChoice, now: Instant, section: &[u8], period: u32) -> Arrival {
     choice.offer(now, section, period, &EcmMemory::new())
 }
 
@@ -40,12 +40,12 @@ fn keeping(section: &[u8], period: u32) -> EcmChoice {
 #[test]
 fn a_repetition_reaches_the_card_once() {
     let mut choice = EcmChoice::new();
-    assert_eq!(offer(&mut choice, at(0), A, 0), Verdict::Waits);
-    assert_eq!(offer(&mut choice, at(1), A, 0), Verdict::Known);
+    assert_eq!(offer(&mut choice, at(0), A, 0), Arrival::Waits);
+    assert_eq!(offer(&mut choice, at(1), A, 0), Arrival::Known);
     assert_eq!(taken(&mut choice, 1), fresh(A));
-    assert_eq!(offer(&mut choice, at(2), A, 0), Verdict::Known);
+    assert_eq!(offer(&mut choice, at(2), A, 0), Arrival::Known);
     assert_eq!(choice.accepted(at(3), A, 0), Accepted { since: Some(at(0)), dropped: 0 });
-    assert_eq!(offer(&mut choice, at(4), A, 0), Verdict::Kept);
+    assert_eq!(offer(&mut choice, at(4), A, 0), Arrival::Kept);
     assert_eq!(taken(&mut choice, 4), None);
 }
 
@@ -85,9 +85,9 @@ fn who_was_not_heard_for_long_gives_its_place_away_but_not_under_the_card() {
         }
         // Each is heard as often as it likes, but not any more.
         let replaces = usize::from(n) + 2 >= EcmChoice::CANDIDATES;
-        let verdict = if replaces { Verdict::Replaces } else { Verdict::Waits };
-        assert_eq!(offer(&mut choice, now, &[0x80, 5, n], 0), verdict);
-        assert_eq!(offer(&mut choice, now, &[0x80, 5, n], 0), Verdict::Known);
+        let arrival = if replaces { Arrival::Replaces } else { Arrival::Waits };
+        assert_eq!(offer(&mut choice, now, &[0x80, 5, n], 0), arrival);
+        assert_eq!(offer(&mut choice, now, &[0x80, 5, n], 0), Arrival::Known);
     }
     assert!(choice.concerns(FORGED) && choice.concerns(A));
     assert!(choice.candidates.iter().all(|place| place.section.capacity() == MAX_ECM));
@@ -99,11 +99,11 @@ fn who_was_not_heard_for_long_gives_its_place_away_but_not_under_the_card() {
 fn a_forgery_displaces_nothing_and_is_sent_once() {
     let mut memory = EcmMemory::new();
     let mut choice = keeping(A, 4);
-    assert_eq!(choice.offer(at(1), FORGED, 5, &memory), Verdict::Waits);
+    assert_eq!(choice.offer(at(1), FORGED, 5, &memory), Arrival::Waits);
     choice.take(at(1));
     choice.refused(FORGED);
     memory.remember(FORGED, Refusal::by_card(AccessStatus::REFUSED_ECM));
-    let refused = Verdict::Refused(AccessStatus::REFUSED_ECM);
+    let refused = Arrival::Refused(AccessStatus::REFUSED_ECM);
     assert_eq!(choice.offer(at(2), FORGED, 5, &memory), refused);
     assert_eq!(choice.kept(), Some(A));
     assert_eq!(taken(&mut choice, 3), None);
@@ -146,8 +146,8 @@ fn one_that_is_off_the_air_lets_one_pass_and_no_more() {
 #[test]
 fn an_older_period_is_stale_while_the_newer_is_on_air() {
     let mut choice = keeping(B, 5);
-    assert_eq!(offer(&mut choice, at(500), A, 4), Verdict::Stale);
-    assert_eq!(offer(&mut choice, at(1500), A, 4), Verdict::Waits);
+    assert_eq!(offer(&mut choice, at(500), A, 4), Arrival::Stale);
+    assert_eq!(offer(&mut choice, at(1500), A, 4), Arrival::Waits);
 }
 
 #[test]
@@ -161,9 +161,9 @@ fn one_that_got_no_answer_is_set_aside_for_a_while() {
     }
     let status = AccessStatus::CARD_BUSY;
     memory.remember(A, Refusal { status, until: Until::Then(at(5000)) });
-    assert_eq!(choice.offer(at(4999), A, 0, &memory), Verdict::Refused(status));
+    assert_eq!(choice.offer(at(4999), A, 0, &memory), Arrival::Refused(status));
     assert_eq!(taken(&mut choice, 4999), None);
-    assert_eq!(choice.offer(at(5000), A, 0, &memory), Verdict::Waits);
+    assert_eq!(choice.offer(at(5000), A, 0, &memory), Arrival::Waits);
     assert_eq!(taken(&mut choice, 5001), fresh(A));
     assert_eq!(choice.unanswered(A), Patience::Gone, "one more try, not three");
 }
