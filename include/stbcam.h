@@ -211,7 +211,7 @@ typedef int32_t stbcam_result_t;
 #define STBCAM_E_OFFER_MALFORMED (-74)
 
 /**
- * A result in words, in English. Static: never freed, never NULL.
+ * A result as text, in English. Static: never freed, never NULL.
  *
  * Threads: any, also from a callback.
  */
@@ -231,7 +231,7 @@ typedef struct stbcam_error_t {
     uint8_t card_result;
     /** 0. */
     uint8_t reserved[5];
-    /** In words for a log: what was got and what was expected. Ends with a zero. */
+    /** A text for a log: what was got and what was expected. Ends with a zero. */
     char text[192];
 } stbcam_error_t;
 
@@ -299,7 +299,7 @@ typedef void (*stbcam_log_fn)(void *user, int32_t level, const char *origin, con
 
 /**
  * Not an algorithm with a number here; scrambling_mode says which. Whether the chip can do it is
- * for set_cw to say: 0 is taken as its word for it.
+ * for set_cw to say: 0 says that it can.
  */
 #define STBCAM_ALGO_OTHER 0
 /** DVB-CSA, 64-bit control words. */
@@ -332,8 +332,8 @@ typedef struct stbcam_cw_t {
     /** STBCAM_CW_IS_WRAPPED, STBCAM_CW_PREVIEW. */
     uint32_t flags;
     /**
-     * The crypto period on air. Its bit 0 is the parity of its word: 0 even, 1 odd. The other word
-     * belongs to the next period.
+     * The crypto period on air. Its bit 0 is the parity of its control word: 0 even, 1 odd. The
+     * other belongs to the next period.
      */
     uint32_t crypto_period;
     /**
@@ -420,8 +420,8 @@ typedef struct stbcam_descrambler_ops_t {
     /**
      * Takes control words: the latency path, so it must return within 5 ms. A key whose period is
      * over must not be used on a later one of the same parity. 0 is done. With anything else the
-     * session shows STBCAM_REASON_DESCRAMBLER until words of its stream are taken again; the same
-     * words come again once a second while their ECM is repeated on air.
+     * session shows STBCAM_REASON_DESCRAMBLER until control words of its stream are taken again;
+     * the same come again once a second while their ECM is repeated on air.
      */
     int32_t (*set_cw)(void *user, const struct stbcam_cw_t *cw);
     /**
@@ -965,7 +965,7 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 /**
  * A session's access: session, code its state (STBCAM_ACCESS_*), arg the reason, flags
  * the remedy (STBCAM_REMEDY_*), amount 1 when the descrambler holds keys of it, text the
- * reason in words.
+ * reason for the subscriber.
  */
 #define STBCAM_EV_ACCESS 2
 /** Other filters are wanted: call stbcam_filters. */
@@ -1411,7 +1411,7 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
 #define STBCAM_REASON_CLEAR 0x7F
 
 /**
- * A reason (STBCAM_REASON_*) in words for the subscriber. language is BCP 47; NULL or a
+ * A reason (STBCAM_REASON_*) as text for the subscriber. language is BCP 47; NULL or a
  * language that is not there gives English. Static: never freed, never NULL.
  *
  * Threads: any, also from a callback.
@@ -2052,7 +2052,7 @@ stbcam_result_t stbcam_report_request(stbcam_t *cam,
 STBCAM_API stbcam_result_t stbcam_report_next(stbcam_t *cam, uint8_t *page, size_t *len);
 
 /**
- * Takes the head-end's acknowledgement to the card. Never waits; the card's word comes as
+ * Takes the head-end's acknowledgement to the card. Never waits; the card's answer comes as
  * STBCAM_EV_REPORT. The same acknowledgement again does no harm.
  *
  * STBCAM_E_NO_CARD: no card. STBCAM_E_ARG: not of the length of an acknowledgement.

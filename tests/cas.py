@@ -56,7 +56,7 @@ class Ecm:
         self.cw = (plain[12 : 12 + width], plain[12 + width : 12 + 2 * width])
         self.criteria = list(_tlvs(plain[12 + 2 * width :]))
 
-    def control_words(self):
+    def cws(self):
         """{crypto period: control word}: the current and the next one."""
         return {n: self.cw[n & 1] for n in (self.cp_number, self.cp_number + 1)}
 

@@ -54,16 +54,16 @@ class Service:
                 self.ecms.append((index, cas.Ecm(section, keys)))
             except cas_errors():
                 self.forged.append(index)
-        self.control_words = {}
-        self.next_words = {}
+        self.cws = {}
+        self.next_cws = {}
         self.scrambled, self.short = [], 0  # packets on air
         self.clear, self.dark = [], []  # packets as the box saw them
         for index, ecm in self.ecms:
-            for period, cw in ecm.control_words().items():
-                known = self.control_words.setdefault(period, cw)
+            for period, cw in ecm.cws().items():
+                known = self.cws.setdefault(period, cw)
                 assert known == cw, f"crypto period {period} has two control words on air"
                 if period > ecm.cp_number:
-                    self.next_words.setdefault(period, index)
+                    self.next_cws.setdefault(period, index)
 
 
 def cas_errors():
@@ -225,13 +225,13 @@ def check_on_air(source, scrambled, services, times, period):
             s.scrambled.append(before.index)
             parity = after.scrambling & 1
             if cp is None:
-                cp = min(n for n in s.control_words if n & 1 == parity)
+                cp = min(n for n in s.cws if n & 1 == parity)
             elif parity != previous:
                 cp += 1
                 toggles.append(times[after.index])
             first.setdefault(cp, after.index)
             previous = parity
-            cw = s.control_words.get(cp)
+            cw = s.cws.get(cp)
             clear += before.payload == after.payload
             wrong += cw is None or s.cipher.scramble(cw, before.payload) != after.payload
         check(f"service {s.number}: every long enough payload is scrambled", clear == 0 and s.scrambled,
@@ -240,7 +240,7 @@ def check_on_air(source, scrambled, services, times, period):
         late = [t for k, t in enumerate(toggles) if not 0 <= t - period * (k + 1) < 0.1]
         check(f"service {s.number}: crypto periods of {period} s", toggles and not late,
               ", ".join(f"{t:.2f}" for t in toggles))
-        early = [times[first[n]] - times[s.next_words[n]] for n in first if n in s.next_words]
+        early = [times[first[n]] - times[s.next_cws[n]] for n in first if n in s.next_cws]
         check(f"service {s.number}: the next control word is on air at least 1 s ahead",
               len(early) >= len(toggles) and min(early) >= 1.0, f"at least {min(early):.2f} s")
 
@@ -309,7 +309,7 @@ def check_report(report, services, times, on_air, descrambled):
         told = report["services"][str(s.number)]
         good = len(told["ecms_s"]) == len(on_air[s.ecm_pid])
         good &= abs(told["share_in_clear"] - len(s.shown) / len(s.scrambled)) < 1e-3
-        good &= sorted(s.control_words)[: len(told["crypto_periods"])] == [c["number"] for c in told["crypto_periods"]]
+        good &= sorted(s.cws)[: len(told["crypto_periods"])] == [c["number"] for c in told["crypto_periods"]]
         check(f"service {s.number}: the report tells ECMs, crypto periods and share as they are", good,
               f"{len(told['ecms_s'])} ECMs, {len(told['crypto_periods'])} crypto periods, {told['share_in_clear']:.1%}")
 

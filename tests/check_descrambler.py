@@ -67,7 +67,7 @@ def main():
     for algorithm, cipher, mode, width in ((1, cas.Csa2(), 0x02, 8), (5, cas.Cissa(), 0x10, 16)):
         for _ in range(40):
             k3, k2, k1 = octets(16), octets(16), octets(16)
-            words = [octets(width), octets(width)]
+            cws = [octets(width), octets(width)]
             soft = ctypes.c_void_p()
             assert library.stbcam_soft_descrambler_new(k3, ctypes.byref(soft)) == 0
             ops = Ops(struct_size=ctypes.sizeof(Ops))
@@ -75,7 +75,7 @@ def main():
             ladder = Ladder(struct_size=ctypes.sizeof(Ladder), ek2=(ctypes.c_uint8 * 16)(*aes_encrypt(k3, k2)),
                             ek1=(ctypes.c_uint8 * 16)(*aes_encrypt(k2, k1)))
             assert ops.load_ladder(ops.user, ctypes.byref(ladder)) == 0
-            wrapped = [(ctypes.c_uint8 * 32)(*aes_encrypt(k1, w.ljust(16, b"\0"))) for w in words]
+            wrapped = [(ctypes.c_uint8 * 32)(*aes_encrypt(k1, w.ljust(16, b"\0"))) for w in cws]
             cw = ControlWords(struct_size=ctypes.sizeof(ControlWords), session=1, flags=1, crypto_period=0, ecm_pid=0x140,
                               algo=algorithm, scrambling_mode=mode, parity_mask=3, key_len=16, even=wrapped[0],
                               odd=wrapped[1], es_pids=pids, es_pid_count=1)
@@ -83,7 +83,7 @@ def main():
             for parity in (0, 1):
                 for length in range(1, 185):
                     clear = octets(length)
-                    sent = cipher.scramble(words[parity], clear) if length >= cipher.shortest else clear
+                    sent = cipher.scramble(cws[parity], clear) if length >= cipher.shortest else clear
                     buffer = ctypes.create_string_buffer(packet(sent, parity), 188)
                     result, count = ctypes.c_uint8(), ctypes.c_size_t(1)
                     assert library.stbcam_soft_descrambler_packets(

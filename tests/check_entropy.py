@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A service whose scrambler reduces CSA2 words: what the ECMs say is what scrambles, by libdvbcsa and by sums made here.
+"""A service whose scrambler reduces CSA2 control words: what the ECMs say scrambles, by libdvbcsa and sums made here.
 
     check_entropy.py DIR        scratch folder
 """
@@ -21,9 +21,9 @@ SOURCE = ROOT / "examples" / "media" / "two-services.ts"
 CINEMA = 2
 
 
-def reduced(word):
-    """The word as such a scrambler makes it."""
-    return b"".join(half[:3] + bytes([sum(half[:3]) & 0xFF]) for half in (word[:4], word[4:]))
+def reduced(cw):
+    """The control word as such a scrambler makes it."""
+    return b"".join(half[:3] + bytes([sum(half[:3]) & 0xFF]) for half in (cw[:4], cw[4:]))
 
 
 def package(directory, entropy):
@@ -36,19 +36,19 @@ def package(directory, entropy):
     return ts.read(out)
 
 
-def differing(source, scrambled, words):
-    """How many packets of Cinema are not scrambled with these words, and how many there are."""
+def differing(source, scrambled, cws):
+    """How many packets of Cinema are not scrambled with these control words, and how many there are."""
     pids = set(ts.Pmt(next(ts.sections(scrambled, ts.programs(scrambled)[CINEMA]))[1]).streams)
     cipher, period, parity, wrong, count = cas.Csa2(), None, None, 0, 0
     for before, after in zip(source, scrambled):
         if before.pid not in pids or after.scrambling < 2 or len(before.payload) < cipher.shortest:
             continue
         if period is None:
-            period = min(n for n in words if n & 1 == after.scrambling & 1)
+            period = min(n for n in cws if n & 1 == after.scrambling & 1)
         elif after.scrambling & 1 != parity:
             period += 1
         parity = after.scrambling & 1
-        wrong += cipher.scramble(words[period], before.payload) != after.payload
+        wrong += cipher.scramble(cws[period], before.payload) != after.payload
         count += 1
     return wrong, count
 
@@ -62,13 +62,13 @@ def main():
     for entropy, sums in (("reduced", True), ("full", False)):
         scrambled = package(directory, entropy)
         pmt = ts.Pmt(next(ts.sections(scrambled, ts.programs(scrambled)[CINEMA]))[1])
-        sealed = check_demo.Service(pmt, keys, scrambled).control_words
-        are_sums = all(reduced(word) == word for word in sealed.values())
-        check_demo.check(f"{entropy}: octets 3 and 7 of a sealed word are sums, or not", are_sums == sums,
-                         f"{len(sealed)} words")
+        sealed = check_demo.Service(pmt, keys, scrambled).cws
+        are_sums = all(reduced(cw) == cw for cw in sealed.values())
+        check_demo.check(f"{entropy}: octets 3 and 7 of a sealed control word are sums, or not", are_sums == sums,
+                         f"{len(sealed)} of them")
         wrong, count = differing(source, scrambled, sealed)
-        check_demo.check(f"{entropy}: the sealed words scramble", wrong == 0 < count, f"{wrong} of {count} differ")
-        by_custom = {period: reduced(word) for period, word in sealed.items()}
+        check_demo.check(f"{entropy}: the sealed control words scramble", wrong == 0 < count, f"{wrong} of {count} differ")
+        by_custom = {period: reduced(cw) for period, cw in sealed.items()}
         wrong, count = differing(source, scrambled, by_custom)
         check_demo.check(f"{entropy}: a scrambler that reduces makes the same packets, or not", (wrong == 0) == sums,
                          f"{wrong} of {count} differ")

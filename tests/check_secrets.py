@@ -51,17 +51,17 @@ def keys_of(table):
     return [bytes.fromhex(table)] if written and table.strip("0") else []
 
 
-def control_words(scrambled, operator):
+def cws(scrambled, operator):
     keys = {(k["slot"], k["epoch"]): bytes.fromhex(k["key"]) for k in operator["service_key"]}
-    words = set()
+    found = set()
     for pid in {p.pid for p in scrambled}:
         for _, section in ts.sections([p for p in scrambled if p.pid == pid], pid) if pid not in (0, 0x1FFF) else ():
             if section[0] in (0x80, 0x81) and len(section) > 40:
                 try:
-                    words.update(cas.Ecm(section, keys).cw)
+                    found.update(cas.Ecm(section, keys).cw)
                 except Exception:  # a forged one
                     continue
-    return words
+    return found
 
 
 def seal_keys(operator):
@@ -175,19 +175,19 @@ def main():
     directory = Path(sys.argv[1]).resolve()
     operator = tomllib.loads((DEMO / "operator.toml").read_text())
     card = tomllib.loads((DEMO / "card.toml").read_text())
-    words = control_words(ts.read(directory / "scrambled.ts"), operator)
-    planted = max(sorted(words), key=len)[:WINDOW]
+    sealed = cws(ts.read(directory / "scrambled.ts"), operator)
+    planted = max(sorted(sealed), key=len)[:WINDOW]
     check_search(planted)
     check_recorders(directory, planted)
     line = line_octets((directory / "line.txt").read_text())
-    secrets = set(keys_of(operator)) | set(keys_of(card)) | words | set(seal_keys(operator))
+    secrets = set(keys_of(operator)) | set(keys_of(card)) | sealed | set(seal_keys(operator))
     secrets |= session_keys(line, operator)
     wanted = list(needles(secrets, (card["pin"], WRONG_PIN)))
     for name in RECORDS + MORE_RECORDS:
         data = (directory / name).read_bytes()
         found = Haystack(name, data).find(wanted)
         check(name, not found, f"{', '.join(found) or 'nothing'} ({len(data)} octets, {len(secrets)} secrets, "
-                               f"{len(words)} of them control words)")
+                               f"{len(sealed)} of them control words)")
     print(f"{passed} passed, {failed} failed")
     sys.exit(bool(failed))
 

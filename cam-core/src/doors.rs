@@ -49,10 +49,10 @@ pub enum Input<'a> {
     },
     /// What the descrambler made of the last [`Output::LoadLadder`].
     Ladder(Handover),
-    /// What the descrambler made of the last [`Output::SetControlWords`] of this stream. Every one
+    /// What the descrambler made of the last [`Output::SetCw`] of this stream. Every one
     /// is answered, by a driver without a descrambler too: until then the session's access stays as
     /// it was told.
-    Words {
+    Cw {
         /// Whose they were.
         session: SessionId,
         /// The ECM stream that they came by.
@@ -115,10 +115,10 @@ pub enum Output<'a> {
         /// The operator allows this box control words in the clear outside the ladder.
         clear_allowed: bool,
     },
-    /// Hand control words to the descrambler.
-    SetControlWords(ControlWords<'a>),
+    /// Hand an ECM's ECWs to the descrambler.
+    SetCw(Ecw<'a>),
     /// Wipe the session's control words, at once.
-    ClearControlWords {
+    ClearCw {
         /// The session, which may be closed already.
         session: SessionId,
     },
@@ -137,9 +137,9 @@ pub enum Output<'a> {
     Wait(Option<Instant>),
 }
 
-/// Encrypted control words for the descrambler's key ladder.
+/// The ECWs of an ECM: its two control words, encrypted for the descrambler's key ladder.
 #[derive(Clone, Copy)]
-pub struct ControlWords<'a> {
+pub struct Ecw<'a> {
     /// Whose they are.
     pub session: SessionId,
     /// The source (demultiplexer or tuner) of the session.
@@ -148,13 +148,13 @@ pub struct ControlWords<'a> {
     pub ecm_pid: Pid,
     /// The elementary streams that they are for.
     pub es_pids: &'a [Pid],
-    /// How packets are scrambled: as signalled, unless the words' length contradicts it.
+    /// How packets are scrambled: as signalled, unless the length contradicts it.
     pub mode: ScramblingMode,
-    /// The even control word under the ladder's key. CSA takes 8 octets after decryption.
+    /// The even ECW. CSA takes 8 octets after decryption.
     pub even: &'a [u8; 16],
-    /// The odd control word under the ladder's key.
+    /// The odd ECW.
     pub odd: &'a [u8; 16],
-    /// The crypto period on air; the other word belongs to the next one.
+    /// The crypto period on air; the other ECW belongs to the next one.
     pub crypto_period: u32,
     /// The parity that is on air.
     pub parity: Parity,
@@ -164,9 +164,9 @@ pub struct ControlWords<'a> {
     pub preview: bool,
 }
 
-impl fmt::Debug for ControlWords<'_> {
+impl fmt::Debug for Ecw<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ControlWords")
+        f.debug_struct("Ecw")
             .field("session", &self.session)
             .field("ecm_pid", &self.ecm_pid)
             .field("crypto_period", &self.crypto_period)

@@ -4,7 +4,7 @@
 //! are on air at all.
 
 pub(crate) mod air;
-pub(crate) mod gate;
+pub(crate) mod choice;
 mod latency;
 pub(crate) mod memory;
 pub(crate) mod queue;

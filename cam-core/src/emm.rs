@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! EMMs on their way to the card: the streams that carry them, and which of them are news.
 
-pub(crate) mod gate;
+pub(crate) mod duplicates;
+pub(crate) mod queue;
 pub(crate) mod streams;

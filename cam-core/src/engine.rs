@@ -28,7 +28,7 @@ use crate::card::key_versions::KeyVersions;
 use crate::card::pairing::Pairings;
 use crate::card::refresh::Refresh;
 use crate::ecm::queue::EcmQueue;
-use crate::emm::gate::EmmGate;
+use crate::emm::queue::EmmQueue;
 use crate::emm::streams::EmmStreams;
 use crate::filter::Filters;
 use crate::outbox::{Outbox, Todo};
@@ -56,7 +56,7 @@ pub struct Engine {
     pairings: Pairings,
     sessions: Sessions,
     ecm: EcmQueue,
-    emm: EmmGate,
+    emm: EmmQueue,
     emm_streams: EmmStreams,
     filters: Filters,
     purchases: Purchases,
@@ -80,7 +80,7 @@ impl Engine {
             pairings: Pairings::load(&stored, &config.box_key, config.stb_id),
             sessions: Sessions::new(config.max_sessions),
             ecm: EcmQueue::new(),
-            emm: EmmGate::new(config.emm_queue),
+            emm: EmmQueue::new(config.emm_queue),
             emm_streams: EmmStreams::default(),
             filters: Filters::default(),
             purchases: Purchases::load(&stored, config.box_key.clone(), config.terminal),
@@ -115,8 +115,8 @@ impl Engine {
                 self.exchange_failed(now, may_have_executed, silent);
             }
             Input::Ladder(handover) => self.ladder_handed(now, handover),
-            Input::Words { session, ecm_pid, handover } => {
-                self.words_handed(now, session, ecm_pid, handover);
+            Input::Cw { session, ecm_pid, handover } => {
+                self.cw_handed(now, session, ecm_pid, handover);
             }
             Input::Stored(id) => self.purchases.stored(id),
             Input::StoreFailed(id) => self.purchases.store_failed(id, &mut self.out),
@@ -142,10 +142,8 @@ impl Engine {
                     clear_allowed: pairing.clear_allowed,
                 })
             }
-            Some(Todo::Set { session, pid }) => {
-                self.control_words(session, pid).map_or(wait, Output::SetControlWords)
-            }
-            Some(Todo::Clear { session }) => Output::ClearControlWords { session },
+            Some(Todo::Set { session, pid }) => self.ecw(session, pid).map_or(wait, Output::SetCw),
+            Some(Todo::Clear { session }) => Output::ClearCw { session },
             Some(Todo::Store(row)) => {
                 let row = self.out.hand_over(row);
                 Output::Store { id: row.id, key: &row.key, value: &row.value }
@@ -155,13 +153,13 @@ impl Engine {
     }
 
     /// Passes over what has lost its object meanwhile: keys that were wiped before they were taken.
-    /// A ladder whose keys were refused gets them once more before it gets words.
+    /// A ladder whose keys were refused gets them once more before it gets ECWs.
     fn next_todo(&mut self) -> Option<Todo> {
         loop {
             let todo = self.out.pop()?;
             let stands = match &todo {
                 Todo::Ladder => self.pairings.current().is_some(),
-                Todo::Set { session, pid } => self.control_words(*session, *pid).is_some(),
+                Todo::Set { session, pid } => self.ecw(*session, *pid).is_some(),
                 _ => true,
             };
             if !stands {

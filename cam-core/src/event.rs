@@ -72,7 +72,7 @@ pub enum Event {
         /// How many; 0 when the card did not report.
         pages: usize,
     },
-    /// The card's word on an acknowledgement.
+    /// What the card says of an acknowledgement.
     Acknowledged {
         /// What became of it; `None` when the card did not answer.
         result: Option<AckResult>,

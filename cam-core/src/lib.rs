@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The conditional access engine: sessions, ECM gate, EMM gate, card, purchases.
+//! The conditional access engine: sessions, which ECMs and EMMs go to the card, purchases.
 //!
 //! [`Engine`] is a machine with two doors and no port, clock or thread: sections, the card's
 //! answers and time come in through [`Engine::handle_input`] and the calls of the API, and
@@ -12,10 +12,10 @@
 //!   PMT, [`Engine::ca_pmt`] the objects of a middleware that speaks EN 50221. [`Engine::filters`]
 //!   says which sections are wanted, [`Engine::access`] whether it may be watched and if not, why
 //!   not and who can change it.
-//! - An ECM passes a gate (whose, known, newer, most likely to be genuine, card free) and goes to
-//!   the card once, for every session that has it. The card's words come out encrypted for the
-//!   box's key ladder, as [`ControlWords`]; the engine never sees a control word.
-//! - EMMs pass a gate of their own (address, repetitions, room) and go to the card as they are.
+//! - An ECM is chosen (whose, known, newer, most likely to be genuine, card free) and goes to the
+//!   card once, for every session that has it. The card gives the control words out
+//!   encrypted for the box's key ladder, as [`Ecw`]; the engine never sees one in the clear.
+//! - EMMs queue (address, repetitions, room) and go to the card as they are.
 //! - A purchase is named by a [`RequestId`], is on durable storage before it is sent, and ends in
 //!   an [`Outcome`]: when the answer is lost the card is asked, which alone knows.
 //! - The card's secure channel is opened by the pairing that arrived on air; what is lost is
@@ -113,7 +113,7 @@ mod stats;
 
 pub use card::{Card, CardState};
 pub use config::{Config, Entropy};
-pub use doors::{Absence, ControlWords, Handover, Input, Output};
+pub use doors::{Absence, Ecw, Handover, Input, Output};
 pub use ecm_emm::card::{
     AccessState, AccessStatus, AckResult, Remedy, RightRow as Right, SlotInfo as KeyVersion,
     WalletInfo as Wallet,

@@ -18,7 +18,7 @@ pub(crate) enum Todo {
     },
     /// The ladder keys of the pairing in use.
     Ladder,
-    /// The control words of this ECM stream of this session.
+    /// The ECWs of this ECM stream of this session.
     Set {
         session: SessionId,
         pid: Pid,
@@ -120,8 +120,8 @@ impl Outbox {
         self.row.insert(row)
     }
 
-    /// Forgets control words that have not been taken.
-    pub(crate) fn withdraw_words(&mut self) {
+    /// Forgets ECWs that have not been taken.
+    pub(crate) fn withdraw_cw(&mut self) {
         self.queue.retain(|todo| !matches!(todo, Todo::Set { .. }));
     }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Purchases: what may be bought at which price, what the card is told and asked of it, and what
-//! its word means.
+//! its answer means.
 //!
 //! A purchase is begun (`begin.rs`) at the price that the subscriber saw (`price.rs`), confirmed
-//! and paid (`pay.rs`), settled by the card's word (`settle.rs`), and perhaps refunded later
+//! and paid (`pay.rs`), settled by the card's answer (`settle.rs`), and perhaps refunded later
 //! (`refund.rs`). Nothing here speaks to the card: the engine asks what is next, sends it, and
 //! brings the answer.
 //!
@@ -69,7 +69,7 @@ impl Purchases {
         entries.filter_map(|entry| Some((entry.id, entry.receipt?)))
     }
 
-    /// A purchase from this session waits for the card's word.
+    /// A purchase from this session waits for the card's answer.
     pub(crate) fn settles(&self, session: SessionId) -> bool {
         let of = |entry: &Entry| entry.offer.session() == session;
         let entries = self.ledger.entries();

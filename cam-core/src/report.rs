@@ -129,7 +129,7 @@ impl Reports {
         self.ack.as_ref().map(|waiting| waiting.ack)
     }
 
-    /// The card's word on the acknowledgement; `None` when it is none that counts.
+    /// What the card says of the acknowledgement; `None` when it is none that counts.
     pub(crate) fn ack_told(&mut self, told: Option<&[u8]>, out: &mut Outbox) -> Option<AckResult> {
         self.ack = None;
         let result = told.and_then(|told| AckResult::parse(told).ok());

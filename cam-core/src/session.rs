@@ -54,7 +54,7 @@ impl Session {
     const MAX_SEALED: usize = 8;
 
     /// Chooses the ECM streams again: the programme or the card has changed. A stream that stays
-    /// keeps its gate and its keys.
+    /// keeps its ECMs and its keys.
     fn choose_streams(&mut self, card: &[CardAbility]) -> OldKeys {
         let mut old = core::mem::take(&mut self.streams);
         let plan = self.programme.plan(card);
@@ -157,7 +157,7 @@ impl Session {
         }
     }
 
-    /// The card is gone, or judges otherwise: its keys and its words are void.
+    /// The card is gone, or judges otherwise: what it said and its ECWs are void.
     pub(crate) fn forget_card(&mut self, out: &mut Outbox, stats: &mut Stats) {
         self.wipe(out, stats);
         for offer in self.streams.iter_mut().filter_map(Stream::forget_card) {
@@ -248,12 +248,12 @@ impl Session {
     }
 }
 
-/// Whom the card's word on an ECM reached.
+/// Whom the card's verdict on an ECM reached.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reached {
     /// A stream has the ECM.
     pub(crate) any: bool,
-    /// Since when the first of them waited for words that it has now.
+    /// Since when the first of them waited for ECWs that it has now.
     pub(crate) since: Option<Instant>,
 }
 

@@ -44,7 +44,7 @@ macro_rules! engine_counters {
             emm_in: [u64; 4],
             /// For others.
             emm_not_ours: [u64; 4],
-            /// Repetitions: known at the gate.
+            /// Repetitions: known to the engine.
             emm_dup: [u64; 4],
             /// Repetitions: the card said duplicate or stale.
             emm_dup_card: [u64; 4],

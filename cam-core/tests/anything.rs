@@ -40,7 +40,7 @@ enum Step {
     Absent(u8),
     Stored(bool),
     Ladder(Handover),
-    Words(u8, Handover),
+    Cw(u8, Handover),
     Timeout,
     Wait(u16),
     Begin {
@@ -82,7 +82,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<u8>().prop_map(Step::Absent),
         4 => any::<bool>().prop_map(Step::Stored),
         1 => handover().prop_map(Step::Ladder),
-        2 => (any::<u8>(), handover()).prop_map(|(id, handover)| Step::Words(id, handover)),
+        2 => (any::<u8>(), handover()).prop_map(|(id, handover)| Step::Cw(id, handover)),
         2 => Just(Step::Timeout),
         4 => any::<u16>().prop_map(Step::Wait),
         2 => (any::<u8>(), 0..2000_u32, any::<u8>())
@@ -231,10 +231,10 @@ impl World {
                 }
             }
             Step::Ladder(handover) => self.input(Input::Ladder(handover)),
-            Step::Words(which, handover) => {
+            Step::Cw(which, handover) => {
                 if let Some(session) = pick(&self.sessions, which) {
                     let ecm_pid = if which & 1 == 0 { air::NEWS_ECM } else { air::CINEMA_ECM };
-                    self.input(Input::Words { session, ecm_pid, handover });
+                    self.input(Input::Cw { session, ecm_pid, handover });
                 }
             }
             Step::Timeout => self.input(Input::Timeout),

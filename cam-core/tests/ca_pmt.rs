@@ -141,7 +141,7 @@ fn refusals_name_what_is_wrong_and_touch_nothing() {
         let why = rig.engine.ca_pmt(rig.now, 0, &octets).unwrap_err().to_string();
         assert!(why.contains(named), "{named}: {why}");
         rig.drain();
-        assert!(rig.has_words(session), "{named}");
+        assert!(rig.has_ecw(session), "{named}");
         assert_eq!(rig.take_events(), [], "{named}");
     }
 }
@@ -211,7 +211,7 @@ fn commands_are_of_components() {
             rig.section(air::NEWS_ECM, &air::news_ecm(4));
             rig.run(300);
             let pids: Vec<u16> =
-                rig.words.values().flat_map(|words| &words.es_pids).map(|p| p.value()).collect();
+                rig.ecw.values().flat_map(|ecw| &ecw.es_pids).map(|p| p.value()).collect();
             assert_eq!(pids, served, "{programme:?} {components:?}");
             assert_eq!(reply.session.is_some(), !served.is_empty(), "{programme:?} {components:?}");
             give(&mut rig, &Object { list: 5, command: Some(NOT_SELECTED), ..object }).unwrap();
@@ -252,7 +252,7 @@ fn a_query_changes_nothing() {
         for number in [1, 2] {
             let reply = give(&mut rig, &object(list, number, QUERY)).unwrap();
             assert_eq!((reply.session, rig.take_events()), (None, vec![]), "{list} {number}");
-            assert!(rig.has_words(session));
+            assert!(rig.has_ecw(session));
         }
     }
 }

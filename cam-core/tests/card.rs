@@ -12,7 +12,7 @@ fn watching() -> (Rig, SessionId) {
     let news = rig.open(&air::news());
     rig.section(air::NEWS_ECM, &air::news_ecm(4));
     rig.run(500);
-    assert!(rig.has_words(news));
+    assert!(rig.has_ecw(news));
     rig.take_events();
     (rig, news)
 }
@@ -50,11 +50,11 @@ fn an_idle_card_is_polled() {
     let polls = rig.card.count(INS_RIGHTS) - asked;
     assert!((20..=33).contains(&polls), "{polls} in 10 s");
     assert_eq!(rig.engine.stats().channels, 1);
-    assert!(rig.has_words(news));
+    assert!(rig.has_ecw(news));
     assert!(rig.take_events().is_empty(), "nothing has happened");
 }
 
-/// Pulled at any moment, while idle or busy: the words are wiped within a second; put back, the
+/// Pulled at any moment, while idle or busy: the ECWs are wiped within a second; put back, the
 /// picture returns by the ECM that was kept.
 #[test]
 fn a_pulled_card_is_noticed_within_a_second() {
@@ -67,13 +67,13 @@ fn a_pulled_card_is_noticed_within_a_second() {
         let (wiped, of) = *rig.cleared.last().unwrap();
         assert_eq!(of, news);
         assert!(wiped.since(pulled).as_millis() < 1000, "after {:?}", wiped.since(pulled));
-        assert!(!rig.has_words(news));
+        assert!(!rig.has_ecw(news));
         assert_eq!(reason(&rig, news), AccessStatus::NO_CARD);
         assert_eq!(rig.engine.card().state, CardState::Absent);
         rig.run(5000);
         rig.inserted = true;
         rig.run(1500);
-        assert!(rig.has_words(news), "no section came since, the kept one was played");
+        assert!(rig.has_ecw(news), "no section came since, the kept one was played");
         assert_eq!(reason(&rig, news), AccessStatus::NO_ECM);
         rig.section(air::NEWS_ECM, &air::news_ecm(4));
         assert_eq!(reason(&rig, news), AccessStatus::GRANTED_SUBSCRIPTION);
@@ -92,18 +92,18 @@ fn a_card_pulled_while_it_works_is_noticed_too() {
     assert!(wiped.since(pulled).as_millis() < 1000);
     rig.inserted = true;
     rig.run(1500);
-    assert_eq!(rig.words[&(news.0, air::NEWS_ECM)].period, 5, "the newest was not lost");
+    assert_eq!(rig.ecw[&(news.0, air::NEWS_ECM)].period, 5, "the newest was not lost");
 }
 
 /// A lost answer costs a reset and nothing else.
 #[test]
-fn a_glitch_keeps_the_words() {
+fn a_glitch_keeps_the_ecws() {
     let (mut rig, news) = watching();
     rig.card.refuse = Some((INS_ECM, 0, 1));
     rig.section(air::NEWS_ECM, &air::news_ecm(5));
     rig.run(2000);
     assert!(rig.cleared.is_empty());
-    assert_eq!(rig.words[&(news.0, air::NEWS_ECM)].period, 5);
+    assert_eq!(rig.ecw[&(news.0, air::NEWS_ECM)].period, 5);
     assert_eq!(rig.engine.stats().resets, 2);
     assert_eq!(rig.engine.stats().apdu_failed, 1);
 }
@@ -117,7 +117,7 @@ fn a_lost_session_is_opened_again() {
         rig.section(air::NEWS_ECM, &air::news_ecm(5));
         rig.run(1000);
         assert!(rig.cleared.is_empty());
-        assert_eq!(rig.words[&(news.0, air::NEWS_ECM)].period, 5);
+        assert_eq!(rig.ecw[&(news.0, air::NEWS_ECM)].period, 5);
         assert_eq!(rig.engine.stats().channels, 2);
         assert_eq!(rig.engine.stats().resets, 1, "no reset for it");
     }
@@ -135,7 +135,7 @@ fn failures_are_bounded() {
             rig.section(air::NEWS_ECM, &air::news_ecm(period));
             rig.run(300);
             if rig.engine.card().state == CardState::Absent {
-                assert!(!rig.has_words(news));
+                assert!(!rig.has_ecw(news));
                 assert_eq!(rig.engine.access(news).unwrap().state, AccessState::Technical);
             }
         }
@@ -145,7 +145,7 @@ fn failures_are_bounded() {
         rig.run(25_000);
         rig.section(air::NEWS_ECM, &air::news_ecm(300));
         rig.run(500);
-        assert!(rig.has_words(news), "and it comes back");
+        assert!(rig.has_ecw(news), "and it comes back");
     }
 }
 
@@ -229,7 +229,7 @@ fn pairing_over_the_air() {
     rig.section(air::NEWS_ECM, &air::news_ecm(5));
     rig.section(air::EMM, &air::box_unpair(6));
     rig.run(2000);
-    assert!(!rig.has_words(news));
+    assert!(!rig.has_ecw(news));
     assert_eq!(rig.engine.card().state, CardState::Unpaired);
     let mut rig = rig.restart();
     rig.input(Input::Cat { source: 0, section: &air::cat() });
@@ -276,7 +276,7 @@ fn a_reset_asked_for_keeps_the_picture() {
     rig.engine.card_reset(rig.now);
     rig.run(1000);
     assert!(rig.cleared.is_empty());
-    assert!(rig.has_words(news));
+    assert!(rig.has_ecw(news));
     assert_eq!(rig.engine.stats().channels, 2);
     assert_eq!(rig.engine.stats().ecm_replayed, 1);
 }
@@ -320,6 +320,6 @@ fn late_answers_and_timeouts_are_for_nobody() {
     rig.input(Input::Failed { may_have_executed: true, silent: true });
     rig.input(Input::Timeout);
     rig.run(500);
-    assert!(rig.has_words(news));
+    assert!(rig.has_ecw(news));
     assert_eq!(rig.engine.card().state, CardState::Ready);
 }

@@ -33,7 +33,7 @@ fn shown(rig: &mut Rig, session: SessionId) -> Vec<(AccessStatus, bool)> {
     rig.take_events().into_iter().filter_map(of).collect()
 }
 
-/// No event claims what the next one takes back, and none comes twice: with words that are refused
+/// No event claims what the next one takes back, and none comes twice: with ECWs that are refused
 /// from the start, and again each time that they were wiped.
 #[test]
 fn nothing_is_granted_before_the_descrambler_has_taken_it() {
@@ -62,13 +62,13 @@ fn nothing_is_granted_before_the_descrambler_has_taken_it() {
     assert_eq!(shown(&mut rig, news), [(LIT, true), dark]);
 }
 
-/// It is known that the ladder is refused before the first words are there.
+/// It is known that the ladder is refused before the first ECWs are there.
 #[test]
 fn nothing_is_granted_under_a_refused_ladder() {
-    // Words that are taken all the same open nothing.
-    for words in [Handover::Refused, Handover::Taken] {
+    // ECWs that are taken all the same open nothing.
+    for cw in [Handover::Refused, Handover::Taken] {
         let mut rig = Rig::new(config(air::stored_pairing()));
-        (rig.ladder, rig.descrambler) = (Some(Handover::Refused), Some(words));
+        (rig.ladder, rig.descrambler) = (Some(Handover::Refused), Some(cw));
         rig.run(1000);
         let sessions = [(); 2].map(|()| rig.open(&air::news()));
         rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 2500);
@@ -79,7 +79,7 @@ fn nothing_is_granted_under_a_refused_ladder() {
                 _ => None,
             };
             let told: Vec<_> = events.iter().filter_map(reason).collect();
-            assert_eq!(told, [AccessStatus::PENDING, AccessStatus::DESCRAMBLER], "{words:?}");
+            assert_eq!(told, [AccessStatus::PENDING, AccessStatus::DESCRAMBLER], "{cw:?}");
         }
     }
 }
@@ -92,16 +92,16 @@ fn an_answer_that_is_due_is_waited_for() {
     let news = rig.open(&air::news());
     rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 2500);
     assert_eq!(shown(&mut rig, news), [WAITS]);
-    let taken = |ecm_pid| Input::Words { session: news, ecm_pid, handover: Handover::Taken };
+    let taken = |ecm_pid| Input::Cw { session: news, ecm_pid, handover: Handover::Taken };
     rig.input(taken(air::CINEMA_ECM));
     assert_eq!(shown(&mut rig, news), []);
     rig.input(taken(air::NEWS_ECM));
     assert_eq!(shown(&mut rig, news), [(LIT, true)]);
 }
 
-/// One refusal costs a second, not a crypto period: the ECM on air brings its words again.
+/// One refusal costs a second, not a crypto period: the ECM on air brings its ECWs again.
 #[test]
-fn refused_words_are_handed_over_again_while_their_ecm_is_on_air() {
+fn refused_ecws_are_handed_over_again_while_their_ecm_is_on_air() {
     let mut rig = Rig::ready();
     rig.descrambler = Some(Handover::Refused);
     let news = rig.open(&air::news());
@@ -136,7 +136,7 @@ fn a_refused_ladder_is_loaded_again_while_ecms_are_on_air() {
 }
 
 #[test]
-fn refused_words_are_told_until_some_are_taken() {
+fn refused_ecws_are_told_until_some_are_taken() {
     let mut rig = Rig::ready();
     rig.descrambler = Some(Handover::Refused);
     let (news, cinema) = (rig.open(&air::news()), rig.open(&air::cinema()));
@@ -162,7 +162,7 @@ fn refused_words_are_told_until_some_are_taken() {
 }
 
 /// A ladder that does not take its keys opens nothing for anybody. It gets them again before the
-/// next words, and then every session has its words at once.
+/// next ECWs, and then every session has its own at once.
 #[test]
 fn a_refused_ladder_darkens_every_session() {
     let mut rig = Rig::new(config(air::stored_pairing()));
@@ -188,7 +188,7 @@ fn a_refused_ladder_darkens_every_session() {
     assert_eq!(rig.ladders.len(), loaded, "once it has its keys it is left alone");
 }
 
-/// The ladder loses its keys while words are in use.
+/// The ladder loses its keys while ECWs are in use.
 #[test]
 fn a_ladder_refused_late_is_told_at_once() {
     let mut rig = Rig::ready();
@@ -197,17 +197,16 @@ fn a_ladder_refused_late_is_told_at_once() {
     rig.input(Input::Ladder(Handover::Refused));
     assert_eq!(reason(&rig, news), AccessStatus::DESCRAMBLER);
     rig.input(Input::Ladder(Handover::Taken));
-    rig.input(Input::Words { session: news, ecm_pid: air::NEWS_ECM, handover: Handover::Taken });
+    rig.input(Input::Cw { session: news, ecm_pid: air::NEWS_ECM, handover: Handover::Taken });
     assert_eq!(reason(&rig, news), AccessStatus::GRANTED_SUBSCRIPTION);
 }
 
-/// What is said of words that were wiped meanwhile, or of a session that is closed, is nobody's.
+/// What is said of ECWs that were wiped meanwhile, or of a session that is closed, is nobody's.
 #[test]
 fn a_late_refusal_is_for_nobody() {
     let mut rig = Rig::ready();
     let news = rig.open(&air::news());
-    let late =
-        |session| Input::Words { session, ecm_pid: air::NEWS_ECM, handover: Handover::Refused };
+    let late = |session| Input::Cw { session, ecm_pid: air::NEWS_ECM, handover: Handover::Refused };
     rig.input(late(news));
     assert_eq!(reason(&rig, news), AccessStatus::PENDING);
     rig.descrambler = Some(Handover::Refused);

@@ -78,7 +78,7 @@ fn a_forged_emm_changes_nothing() {
     assert_eq!(rig.engine.stats().emm_applied[UNIQUE], 1);
 }
 
-/// An older EMM that the gate has forgotten is known to the card.
+/// An older EMM that the engine has forgotten is known to the card.
 #[test]
 fn a_replayed_emm_is_a_duplicate() {
     let mut rig = ready();
@@ -150,7 +150,7 @@ fn a_poisonous_emm_is_given_up() {
         rig.run(500);
     }
     assert_eq!(rig.engine.stats().emm_dropped[UNIQUE], 1);
-    assert!(rig.has_words(news));
+    assert!(rig.has_ecw(news));
 }
 
 /// ECMs go first: a full queue of EMMs delays no crypto period by more than one exchange.
@@ -165,7 +165,7 @@ fn ecms_go_before_emms() {
     assert!(stats.emm_dropped[UNIQUE] > 30, "the queue is bounded");
     rig.section(air::NEWS_ECM, &air::news_ecm(4));
     rig.run(2 * EXCHANGE.as_millis() as u64);
-    assert!(rig.has_words(news));
+    assert!(rig.has_ecw(news));
     rig.run(20_000);
     let stats = rig.engine.stats();
     assert_eq!(stats.emm_applied[UNIQUE] + stats.emm_dropped[UNIQUE], 100);
@@ -183,7 +183,7 @@ fn a_grant_brings_the_picture() {
     rig.rest();
     rig.section(air::EMM, &air::emm(1, &[air::grant(1)]));
     rig.run(200);
-    assert!(rig.has_words(news));
+    assert!(rig.has_ecw(news));
 }
 
 /// The same for a key: the ECM that the card had no key for is tried once more.
@@ -199,7 +199,7 @@ fn a_key_brings_the_picture() {
     rig.run(300);
     rig.section(air::NEWS_ECM, &ecm);
     rig.run(300);
-    assert!(rig.has_words(news));
+    assert!(rig.has_ecw(news));
 }
 
 /// A newer card says more in its answers, and is understood; what it says is not taken in part.
@@ -215,7 +215,7 @@ fn elements_of_a_newer_card_are_passed_over() {
         let news = rig.open(&air::news());
         rig.section(air::NEWS_ECM, &air::news_ecm(4));
         rig.run(500);
-        assert_eq!(rig.has_words(news), understood, "ECM with {elements:02X?}");
+        assert_eq!(rig.has_ecw(news), understood, "ECM with {elements:02X?}");
         rig.section(air::EMM, &air::emm(1, &[air::grant(5)]));
         rig.run(500);
         let stats = rig.engine.stats();

@@ -49,7 +49,7 @@ const FORGERS: &[(&str, Forger)] = &[
 ];
 
 #[test]
-fn there_are_words_in_every_period() {
+fn there_are_ecws_in_every_period() {
     for (name, forger) in FORGERS {
         let mut rig = Rig::ready();
         rig.exchange = SLOWEST;
@@ -66,8 +66,8 @@ fn there_are_words_in_every_period() {
                     after = Some(n);
                 }
             }
-            let after = after.unwrap_or_else(|| panic!("{name}: no words in period {period}"));
-            assert!(after <= 20, "{name}: words of period {period} after {after} repetitions");
+            let after = after.unwrap_or_else(|| panic!("{name}: no ECWs in period {period}"));
+            assert!(after <= 20, "{name}: ECWs of period {period} after {after} repetitions");
             assert_eq!(reason(&rig, news).0, AccessState::Granted, "{name}");
         }
         assert!(rig.cleared.is_empty(), "{name}");
@@ -130,7 +130,7 @@ fn a_forgery_while_the_card_is_out_delays_nothing() {
         let news = rig.open(&air::news());
         rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 500);
         rig.pull();
-        assert!(!rig.has_words(news));
+        assert!(!rig.has_ecw(news));
         for _ in 0..10 {
             rig.section(air::NEWS_ECM, &forged);
             rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 200);
@@ -275,10 +275,10 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever came before: once the card is there and its ECM on air, its words are out within
+    /// Whatever came before: once the card is there and its ECM on air, its ECWs are out within
     /// the time that a section is set aside for, and a reset.
     #[test]
-    fn the_words_come(steps in proptest::collection::vec(step(), 0..80)) {
+    fn the_ecws_come(steps in proptest::collection::vec(step(), 0..80)) {
         let mut rig = Rig::ready();
         rig.exchange = SLOWEST;
         let news = rig.open(&air::news());

@@ -9,10 +9,10 @@ use cam_types::Instant;
 use ecm_emm::card::{AccessStatus, INS_ECM};
 
 /// Drives engine and card until the engine rests; gives the allocations of the engine alone and how
-/// many control words came out.
+/// many ECWs came out.
 fn rest(engine: &mut Engine, card: &mut ModelCard, now: Instant) -> (usize, usize) {
     let mut allocations = 0;
-    let mut words = 0;
+    let mut ecws = 0;
     let mut handed = Vec::with_capacity(4);
     loop {
         let before = allocations::here();
@@ -20,9 +20,9 @@ fn rest(engine: &mut Engine, card: &mut ModelCard, now: Instant) -> (usize, usiz
         allocations += allocations::here() - before;
         let response = match output {
             Output::Wait(_) => {
-                let Some(words_taken) = handed.pop() else { return (allocations, words) };
+                let Some(cw_taken) = handed.pop() else { return (allocations, ecws) };
                 let before = allocations::here();
-                engine.handle_input(now, words_taken);
+                engine.handle_input(now, cw_taken);
                 allocations += allocations::here() - before;
                 continue;
             }
@@ -31,11 +31,11 @@ fn rest(engine: &mut Engine, card: &mut ModelCard, now: Instant) -> (usize, usiz
                 engine.handle_input(now, Input::CardReady { atr: &[0x3B, 0x00], protocol: 1 });
                 continue;
             }
-            Output::SetControlWords(given) => {
-                words += 1;
-                handed.push(Input::Words {
-                    session: given.session,
-                    ecm_pid: given.ecm_pid,
+            Output::SetCw(ecw) => {
+                ecws += 1;
+                handed.push(Input::Cw {
+                    session: ecw.session,
+                    ecm_pid: ecw.ecm_pid,
                     handover: Handover::Taken,
                 });
                 continue;
@@ -66,7 +66,7 @@ fn an_ecm_costs_no_allocation_once_warm() {
         let cinema_ecm = air::cinema_ecm(period, 2001, 1200);
         let forged = air::forged(&news_ecm);
         let mut allocations = 0;
-        let mut words = 0;
+        let mut ecws = 0;
         for (source, pid, octets) in [
             (0, air::NEWS_ECM, &news_ecm),
             (0, air::NEWS_ECM, &news_ecm),
@@ -78,9 +78,9 @@ fn an_ecm_costs_no_allocation_once_warm() {
             allocations += allocations::here() - before;
             let (of_engine, set) = rest(&mut engine, &mut card, now);
             allocations += of_engine;
-            words += set;
+            ecws += set;
         }
-        assert_eq!(words, 2, "for each session");
+        assert_eq!(ecws, 2, "for each session");
         if period >= 2 {
             assert_eq!(allocations, 0, "crypto period {period}");
         }

@@ -35,7 +35,7 @@ fn story(first: Instant) -> Vec<(Duration, String)> {
     // A minute without a section, over which the card is looked after.
     rig.run(60_000);
     assert_eq!(rig.engine.card().state, CardState::Ready);
-    assert!(rig.has_words(news));
+    assert!(rig.has_ecw(news));
     fn told<'a, T: Debug + 'a>(
         first: Instant,
         of: &'a [(Instant, T)],
@@ -44,7 +44,7 @@ fn story(first: Instant) -> Vec<(Duration, String)> {
     }
     let mut all: Vec<_> = told(first, &rig.events).chain(told(first, &rig.cleared)).collect();
     all.push((rig.now.since(first), format!("{:02X?}", rig.commands)));
-    all.push((rig.now.since(first), format!("{:?} {:?}", rig.words, rig.engine.stats())));
+    all.push((rig.now.since(first), format!("{:?} {:?}", rig.ecw, rig.engine.stats())));
     all
 }
 

@@ -67,7 +67,7 @@ fn a_purchase_brings_receipt_and_picture() {
     assert_eq!(receipt.amount, PRICE);
     assert_eq!((receipt.balance_before, receipt.balance_after), (Fen::new(10_000), Fen::new(8800)));
     assert_eq!((receipt.card_sequence, receipt.tac), (1, [1; 4]));
-    assert!(rig.has_words(cinema), "at once, not with the next crypto period");
+    assert!(rig.has_ecw(cinema), "at once, not with the next crypto period");
     let access = rig.engine.access(cinema).unwrap();
     assert_eq!(access.reason, AccessStatus::GRANTED_EVENT);
     rig.run(1000);
@@ -179,7 +179,7 @@ fn cut_before_the_commit() {
     rig.run(1000);
     let receipt = paid(&outcomes(&mut rig));
     assert_eq!((receipt.balance_after, rig.card.debits), (Fen::new(8800), 1));
-    assert!(rig.has_words(cinema));
+    assert!(rig.has_ecw(cinema));
     assert_eq!(rig.card.log.len(), 1, "one pair for one request, however often it is tried");
 }
 
@@ -196,7 +196,7 @@ fn cut_after_the_commit() {
     let receipt = paid(&outcomes);
     assert_eq!((receipt.amount, receipt.balance_after), (PRICE, Fen::new(8800)));
     assert_eq!(rig.card.debits, 1);
-    assert!(rig.has_words(cinema));
+    assert!(rig.has_ecw(cinema));
 }
 
 /// The box loses its power together with the card: what was stored before PURCHASE was sent settles
@@ -344,7 +344,7 @@ fn the_event_that_was_seen_is_the_one_that_is_bought() {
     rig.run(500);
     let receipt = paid(&outcomes(&mut rig));
     assert_eq!(receipt.event, offer.event);
-    assert!(!rig.has_words(cinema), "the event on air now is another");
+    assert!(!rig.has_ecw(cinema), "the event on air now is another");
     assert!(rig.card.events.contains(&offer.event.unwrap()));
 }
 
@@ -363,7 +363,7 @@ fn an_ecm_does_not_wait_for_a_purchase() {
     let after: Vec<u8> = rig.card.seen[before..].to_vec();
     assert_eq!(after[..2], [INS_ECM, INS_PURCHASE]);
     assert!(after.contains(&INS_RIGHTS));
-    assert!(rig.has_words(news));
+    assert!(rig.has_ecw(news));
     paid(&outcomes(&mut rig));
 }
 

@@ -83,7 +83,7 @@ fn a_request_over_the_air_is_answered_once() {
 }
 
 #[test]
-fn an_acknowledgement_goes_to_the_card_and_its_word_comes_back() {
+fn an_acknowledgement_goes_to_the_card_and_its_answer_comes_back() {
     let mut rig = Rig::ready();
     rig.card.reported = 2;
     rig.engine.report_ack(rig.now, &ack([2; 8])).unwrap();

@@ -41,9 +41,9 @@ enum Report {
     Mute,
 }
 
-/// The control words of one ECM stream in the descrambler.
+/// The ECWs of one ECM stream in the descrambler.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Words {
+pub(crate) struct Ecw {
     pub even: [u8; 16],
     pub odd: [u8; 16],
     pub period: u32,
@@ -62,7 +62,7 @@ pub(crate) struct Rig {
     pub storage_hangs: bool,
     pub storage_fails: bool,
     stores: Vec<StoreId>,
-    pub words: BTreeMap<(u32, Pid), Words>,
+    pub ecw: BTreeMap<(u32, Pid), Ecw>,
     pub events: Vec<(Instant, Event)>,
     pub cleared: Vec<(Instant, SessionId)>,
     pub ladders: Vec<u8>,
@@ -112,7 +112,7 @@ impl Rig {
             storage_hangs: false,
             storage_fails: false,
             stores: Vec::new(),
-            words: BTreeMap::new(),
+            ecw: BTreeMap::new(),
             events: Vec::new(),
             cleared: Vec::new(),
             ladders: Vec::new(),
@@ -276,31 +276,31 @@ impl Rig {
                     self.ladders.push(pairing_slot);
                     self.handed.extend(self.ladder.map(Input::Ladder));
                 }
-                Output::SetControlWords(words) => {
+                Output::SetCw(ecw) => {
                     assert!(!self.ladders.is_empty(), "the ladder is loaded first");
                     self.handovers += 1;
-                    let key = (words.session.0, words.ecm_pid);
-                    self.handed.extend(self.descrambler.map(|handover| Input::Words {
-                        session: words.session,
-                        ecm_pid: words.ecm_pid,
+                    let key = (ecw.session.0, ecw.ecm_pid);
+                    self.handed.extend(self.descrambler.map(|handover| Input::Cw {
+                        session: ecw.session,
+                        ecm_pid: ecw.ecm_pid,
                         handover,
                     }));
                     if self.descrambler == Some(Handover::Refused) {
-                        self.words.remove(&key);
+                        self.ecw.remove(&key);
                         continue;
                     }
-                    let words = Words {
-                        even: *words.even,
-                        odd: *words.odd,
-                        period: words.crypto_period,
-                        es_pids: words.es_pids.to_vec(),
-                        mode: words.mode.0,
+                    let ecw = Ecw {
+                        even: *ecw.even,
+                        odd: *ecw.odd,
+                        period: ecw.crypto_period,
+                        es_pids: ecw.es_pids.to_vec(),
+                        mode: ecw.mode.0,
                     };
-                    self.words.insert(key, words);
+                    self.ecw.insert(key, ecw);
                 }
-                Output::ClearControlWords { session } => {
+                Output::ClearCw { session } => {
                     self.cleared.push((self.now, session));
-                    self.words.retain(|(of, _), _| *of != session.0);
+                    self.ecw.retain(|(of, _), _| *of != session.0);
                 }
                 Output::Store { id, key, value } => {
                     assert!(Engine::storage_keys().iter().any(|known| known == key));
@@ -325,13 +325,13 @@ impl Rig {
         id
     }
 
-    /// The crypto period of a session's words in the descrambler.
+    /// The crypto period of a session's ECWs in the descrambler.
     pub(crate) fn period(&self, session: SessionId) -> Option<u32> {
-        self.words.iter().find(|((of, _), _)| *of == session.0).map(|(_, words)| words.period)
+        self.ecw.iter().find(|((of, _), _)| *of == session.0).map(|(_, ecw)| ecw.period)
     }
 
-    pub(crate) fn has_words(&self, session: SessionId) -> bool {
-        self.words.keys().any(|(of, _)| *of == session.0)
+    pub(crate) fn has_ecw(&self, session: SessionId) -> bool {
+        self.ecw.keys().any(|(of, _)| *of == session.0)
     }
 
     pub(crate) fn take_events(&mut self) -> Vec<Event> {

@@ -16,12 +16,12 @@ fn ready() -> Rig {
     rig
 }
 
-/// News, with its words.
+/// News, with its ECWs.
 fn watching(rig: &mut Rig) -> SessionId {
     let news = rig.open(&air::news());
     rig.section(air::NEWS_ECM, &air::news_ecm(4));
     rig.run(300);
-    assert!(rig.has_words(news));
+    assert!(rig.has_ecw(news));
     news
 }
 
@@ -61,7 +61,7 @@ fn a_rated_programme_opens_at_once_after_its_pin() {
     rig.engine.pin_verify(rig.now, PIN).unwrap();
     rig.drain();
     rig.run(2 * EXCHANGE.as_millis() as u64);
-    assert!(rig.has_words(news));
+    assert!(rig.has_ecw(news));
     assert_eq!(rig.engine.access(news).unwrap().state, AccessState::Granted);
     assert_eq!(rig.card.count(INS_ECM), 2);
 }
@@ -82,7 +82,7 @@ fn the_pin_of_a_purchase_opens_a_rated_programme() {
     rig.engine.purchase_confirm(rig.now, txn, PIN).unwrap();
     rig.drain();
     rig.run(500);
-    assert!(rig.has_words(news) && rig.has_words(cinema));
+    assert!(rig.has_ecw(news) && rig.has_ecw(cinema));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn what_ends_a_right_takes_the_picture_within_a_second() {
                 rig.section(air::EMM, &air::emm(seq, &[air::grant(5)]));
             }
             rig.run(1000);
-            assert!(!rig.has_words(news), "{name}, {others} EMMs wait");
+            assert!(!rig.has_ecw(news), "{name}, {others} EMMs wait");
             assert_eq!(rig.engine.access(news).unwrap().reason, reason, "{name}");
             let (at, _) = rig.cleared[0];
             assert!(ms(since, at) <= 700, "{name}: {} ms", ms(since, at));
@@ -127,7 +127,7 @@ fn a_carousel_of_emms_asks_the_card_seldom() {
     let asked = rig.card.count(INS_ECM) - before;
     let rounds = ms(since, rig.now) as usize / 250 + 1;
     assert!(asked >= 6 && asked <= 3 * rounds, "{asked} ECM commands in {rounds} rounds");
-    assert!(others.into_iter().chain([news]).all(|session| rig.has_words(session)));
+    assert!(others.into_iter().chain([news]).all(|session| rig.has_ecw(session)));
     assert!(rig.cleared.is_empty(), "what is granted again never goes dark");
     let quiet = rig.card.count(INS_ECM);
     rig.run(5000);
@@ -172,7 +172,7 @@ fn a_new_ecm_does_not_wait_for_a_round() {
     rig.run(EXCHANGE.as_millis() as u64 + 10);
     let since = rig.now;
     rig.section(pids[7], &air::news_ecm(81));
-    while rig.words[&(sessions[7].0, pids[7])].period != 81 {
+    while rig.ecw[&(sessions[7].0, pids[7])].period != 81 {
         rig.run(10);
         assert!(ms(since, rig.now) < 1000);
     }

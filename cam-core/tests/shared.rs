@@ -51,7 +51,7 @@ fn two_streams_of_one_programme() {
         rig.run(500);
         assert_eq!(asked(&mut rig), 1, "period {period}");
         for pid in [air::NEWS_ECM, OTHER_ECM] {
-            assert_eq!(rig.words[&(session.0, pid)].period, period);
+            assert_eq!(rig.ecw[&(session.0, pid)].period, period);
         }
     }
 }
@@ -83,7 +83,7 @@ fn a_session_that_comes_later_takes_the_answer_that_is_there() {
     assert_eq!(access(later).sw.0, 0x9000);
     rig.run(500);
     assert_eq!(asked(&mut rig), 0);
-    // Closing one leaves the other its words.
+    // Closing one leaves the other its ECWs.
     rig.engine.session_close(rig.now, first).unwrap();
     rig.drain();
     assert_eq!((rig.period(first), rig.period(later)), (None, Some(4)));
@@ -117,7 +117,7 @@ fn a_refusal_and_a_denial_are_for_all() {
     rig.carousel(air::NEWS_ECM, &denied, 500);
     assert_eq!(asked(&mut rig), 2);
     assert_eq!(states(&rig, &sessions), [AccessStatus::NO_RIGHT; 4]);
-    assert!(rig.words.is_empty());
+    assert!(rig.ecw.is_empty());
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn after_a_reset_it_is_played_again_once() {
     rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 1000);
     assert_eq!(asked(&mut rig), 1);
     rig.pull();
-    assert!(rig.words.is_empty());
+    assert!(rig.ecw.is_empty());
     rig.inserted = true;
     rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 1500);
     assert_eq!(asked(&mut rig), 1);
@@ -170,7 +170,7 @@ fn the_answer_of_a_card_that_left_is_not_passed_on() {
     rig.pull();
     let later = rig.open(&air::news());
     rig.section(air::NEWS_ECM, &air::news_ecm(4));
-    assert!(!rig.has_words(later));
+    assert!(!rig.has_ecw(later));
     rig.inserted = true;
     rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 1500);
     assert_eq!(asked(&mut rig), 1);

@@ -57,7 +57,7 @@ fn none_any_more() {
     assert_eq!(told(&rig, news, AccessStatus::NO_ECM, last), [3000]);
     let access = rig.engine.access(news).unwrap();
     assert_eq!((access.state, access.crypto_period), (AccessState::Technical, Some(4)));
-    assert!(rig.has_words(news) && rig.cleared.is_empty());
+    assert!(rig.has_ecw(news) && rig.cleared.is_empty());
     // The same ECM again heals it without the card.
     let before = rig.commands.len();
     rig.section(air::NEWS_ECM, &air::news_ecm(4));
@@ -127,7 +127,7 @@ fn one_of_two_streams_is_silent() {
     let session = rig.open(&pmt);
     rig.carousel(air::NEWS_ECM, &air::news_ecm(4), 4000);
     assert_eq!(reason(&rig, session), AccessStatus::NO_ECM);
-    assert!(rig.has_words(session));
+    assert!(rig.has_ecw(session));
     rig.section(OTHER_ECM, &air::news_ecm(4));
     rig.run(100);
     assert_eq!(reason(&rig, session), AccessStatus::GRANTED_SUBSCRIPTION);
@@ -233,7 +233,7 @@ fn malformed_ecms_are_not_told_as_silence() {
     // The good ones go, the damaged ones stay; then these go too.
     rig.carousel(air::NEWS_ECM, &damaged(&air::news_ecm(4)), 6000);
     assert_eq!(reason(&rig, news), AccessStatus::MALFORMED_ECM);
-    assert!(rig.has_words(news), "the picture may still run");
+    assert!(rig.has_ecw(news), "the picture may still run");
     rig.run(6000);
     assert_eq!(reason(&rig, news), AccessStatus::NO_ECM);
 }
@@ -262,7 +262,7 @@ fn a_damaged_ecm_among_good_ones_changes_nothing() {
     }
 }
 
-/// The card's word on what is forged says more than what cannot be read.
+/// The card's verdict on what is forged says more than what cannot be read.
 #[test]
 fn what_is_malformed_hides_no_forgery() {
     let mut rig = Rig::ready();

@@ -17,14 +17,14 @@ use ecm_emm::suite::Suite;
 /// An ECM of the news with control words of 8 octets.
 fn ecm64(period: u32) -> Vec<u8> {
     let header = EcmHeader {
-        kind: EcmKind::Words64,
+        kind: EcmKind::Cw64,
         suite: Suite::Cmac128,
         operator: OPERATOR,
         slot: slot(1),
         epoch: Epoch::new(1),
         cp_number: period,
     };
-    let word = || Secret::new([0x5A; 8]);
+    let cw = || Secret::new([0x5A; 8]);
     let body = EcmBody {
         channel: ChannelId::new(0x0101),
         time: CasTime::new(1000 + period),
@@ -32,7 +32,7 @@ fn ecm64(period: u32) -> Vec<u8> {
         rating: Rating(0),
         regions: Regions::ALL,
         emm_floor: 0,
-        words: ControlWords::Words64 { even: word(), odd: word() },
+        cw: ControlWords::Cw64 { even: cw(), odd: cw() },
         criteria: air::package(1),
     };
     let mut out = Vec::new();
@@ -95,7 +95,7 @@ fn told(rig: &mut Rig) -> Vec<(u8, u8)> {
 /// The scrambling_descriptor counts where its mode has control words as long as the ECM's, or of a
 /// length that nobody knows; else the length says CSA2 or CISSA, and that is told.
 #[test]
-fn the_mode_follows_the_length_of_the_control_words() {
+fn the_mode_follows_the_length_of_the_cws() {
     for (signalled, by_8, by_16) in [
         (None, 0x02, 0x10),
         (Some(0x01), 0x01, 0x10), // CSA1
@@ -117,8 +117,8 @@ fn the_mode_follows_the_length_of_the_control_words() {
             let session = rig.open(&air::pmt(1, air::NEWS_ECM, signalled, 0x100));
             rig.section(air::NEWS_ECM, &ecm);
             rig.run(300);
-            let words = &rig.words[&(session.0, air::NEWS_ECM)];
-            assert_eq!(words.mode, used, "{signalled:02X?}");
+            let ecw = &rig.ecw[&(session.0, air::NEWS_ECM)];
+            assert_eq!(ecw.mode, used, "{signalled:02X?}");
             let disagrees = signalled.filter(|mode| *mode != used);
             let expected: Vec<_> = disagrees.map(|mode| (mode, used)).into_iter().collect();
             assert_eq!(told(&mut rig), expected, "{signalled:02X?}");
@@ -142,14 +142,14 @@ fn a_mode_that_disagrees_is_told_once_for_each_change() {
         rig.run(300);
         assert_eq!(told(&mut rig), expected);
     }
-    // Another mode in the PMT: the descrambler gets the words again, as they are used now.
+    // Another mode in the PMT: the descrambler gets the ECWs again, as they are used now.
     for (signalled, used, expected) in
         [(0x01, 0x10, &[(1, 0x10)][..]), (0x11, 0x11, &[]), (0x01, 0x10, &[(1, 0x10)])]
     {
         let pmt = air::pmt(1, air::NEWS_ECM, Some(signalled), 0x100);
         rig.engine.session_update(rig.now, session, &pmt).unwrap();
         rig.drain();
-        assert_eq!(rig.words[&(session.0, air::NEWS_ECM)].mode, used);
+        assert_eq!(rig.ecw[&(session.0, air::NEWS_ECM)].mode, used);
         assert_eq!(told(&mut rig), expected);
     }
 }
@@ -164,17 +164,17 @@ fn a_next_table_is_refused_and_touches_nothing() {
     let session = rig.open(&air::news());
     rig.section(air::NEWS_ECM, &air::news_ecm(4));
     rig.run(300);
-    let (words, filters) = (rig.words.clone(), rig.engine.filters().to_vec());
+    let (ecw, filters) = (rig.ecw.clone(), rig.engine.filters().to_vec());
     let refused = rig.engine.session_update(rig.now, session, &next).unwrap_err().to_string();
     assert!(refused.contains("current_next_indicator"), "{refused}");
     rig.drain();
-    assert_eq!((&rig.words, rig.engine.filters()), (&words, filters.as_slice()));
+    assert_eq!((&rig.ecw, rig.engine.filters()), (&ecw, filters.as_slice()));
     assert_eq!(rig.engine.stats().table_malformed, 0, "it is well formed");
     // The same table once it is current.
     let current = changed(&next, |section| section.current = true);
     rig.engine.session_update(rig.now, session, &current).unwrap();
     rig.drain();
-    assert!(!rig.has_words(session));
+    assert!(!rig.has_ecw(session));
 }
 
 fn cat(number: (u8, u8), pids: std::ops::Range<u16>) -> Vec<u8> {
@@ -277,7 +277,7 @@ fn another_table_is_refused_and_touches_nothing() {
         let why = rig.engine.session_update(rig.now, session, &octets).unwrap_err().to_string();
         assert!(why.contains(named), "{named}: {why}");
         rig.drain();
-        assert!(rig.has_words(session), "{named}");
+        assert!(rig.has_ecw(session), "{named}");
     }
     assert_eq!(rig.engine.stats().table_malformed, 7, "another programme's is well formed");
     // A version is only a number: the same one with other streams, and one that wrapped.
@@ -286,11 +286,11 @@ fn another_table_is_refused_and_touches_nothing() {
         let pmt = changed(&pmt, |section| section.version = version);
         rig.engine.session_update(rig.now, session, &pmt).unwrap();
         rig.drain();
-        assert_eq!(rig.words[&(session.0, air::NEWS_ECM)].es_pids[0], Pid::from_field(es));
+        assert_eq!(rig.ecw[&(session.0, air::NEWS_ECM)].es_pids[0], Pid::from_field(es));
     }
 }
 
-/// Another CA system and another operator are different words, and neither is said of a card that
+/// Another CA system and another operator are different reasons, and neither is said of a card that
 /// nobody knows yet.
 #[test]
 fn foreign_systems_and_operators() {
@@ -387,8 +387,8 @@ fn a_component_left_out_is_told_and_the_others_keep_their_keys() {
         assert!(access.crypto_period.is_some(), "{what}: the keys stay");
         assert_eq!(access.rating, 3, "{what}: what the card says of the served ones");
         let component = Pid::from_field(0x100 + components.len() as u16);
-        let words = &rig.words[&(session.0, air::NEWS_ECM)];
-        assert!(words.es_pids.contains(&component), "{what}");
+        let ecw = &rig.ecw[&(session.0, air::NEWS_ECM)];
+        assert!(ecw.es_pids.contains(&component), "{what}");
         let remedy = match expected {
             Reason::NO_KEY => Remedy::Emm,
             _ if expected == granted => Remedy::None,
@@ -430,7 +430,7 @@ fn a_descriptor_that_names_the_operator_goes_first() {
             let session = rig.open(&air::pmt_of(1, &ca.concat(), None, 0x100));
             rig.section(chosen, &air::news_ecm(4));
             rig.run(300);
-            assert!(rig.words.contains_key(&(session.0, chosen)), "{private:02X?}");
+            assert!(rig.ecw.contains_key(&(session.0, chosen)), "{private:02X?}");
             assert_eq!(rig.engine.access(session).unwrap().operator, operator);
         }
     }
@@ -443,7 +443,7 @@ fn the_card_finds_the_section_that_waits_for_it() {
     let session = rig.open(&air::news());
     rig.section(air::NEWS_ECM, &air::news_ecm(4));
     rig.run(1500);
-    assert!(rig.has_words(session));
+    assert!(rig.has_ecw(session));
 }
 
 /// More ECM streams than are served: the served ones keep their keys, and it is told.
@@ -469,7 +469,7 @@ fn too_many_ecm_streams_are_told() {
             }
             rig.run(1000);
         }
-        assert_eq!(rig.words.len(), usize::from(count.min(16)));
+        assert_eq!(rig.ecw.len(), usize::from(count.min(16)));
         assert_eq!(rig.engine.filters().len(), 2 * usize::from(count.min(16)), "bounded");
         let access = rig.engine.access(session).unwrap();
         assert_eq!(access.reason, expected, "{count}");
@@ -502,7 +502,7 @@ fn a_pmt_full_of_components_is_served() {
         let session = rig.open(&pmt);
         rig.section(air::NEWS_ECM, &air::news_ecm(4));
         rig.run(300);
-        assert_eq!(rig.words[&(session.0, air::NEWS_ECM)].es_pids.len(), count);
+        assert_eq!(rig.ecw[&(session.0, air::NEWS_ECM)].es_pids.len(), count);
         assert_eq!(shown(&rig, session).0, AccessState::Granted);
     }
 }

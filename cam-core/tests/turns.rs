@@ -62,14 +62,14 @@ fn free() -> Vec<u8> {
 }
 
 #[test]
-fn after_a_reset_the_other_service_has_its_words() {
+fn after_a_reset_the_other_service_has_its_ecws() {
     for beside in [Beside::Nothing, Beside::Emms] {
         let mut flood = Flood::new(beside, free());
         flood.rig.pull();
-        assert!(!flood.rig.has_words(flood.other));
+        assert!(!flood.rig.has_ecw(flood.other));
         flood.rig.inserted = true;
         // Five exchanges open the session; a forgery, an EMM, and its own.
-        let took = flood.until("reset", Rig::has_words);
+        let took = flood.until("reset", Rig::has_ecw);
         assert!(took <= 5000, "{beside:?}: {took} ms");
     }
 }
@@ -79,10 +79,10 @@ fn a_revocation_takes_the_other_service() {
     for beside in [Beside::Nothing, Beside::Emms] {
         let ecm = air::ecm_with(1, 1, 4, &key(0x20), air::package(1));
         let mut flood = Flood::new(beside, ecm);
-        assert!(flood.rig.has_words(flood.other));
+        assert!(flood.rig.has_ecw(flood.other));
         let revoke = EmmCommand::Revoke { package: PackageId::new(1), version: 2 };
         flood.rig.section(air::EMM, &air::emm(1, &[revoke]));
-        let took = flood.until("revocation", |rig, other| !rig.has_words(other));
+        let took = flood.until("revocation", |rig, other| !rig.has_ecw(other));
         assert!(took <= 3500, "{beside:?}: {took} ms");
     }
 }
@@ -98,10 +98,10 @@ fn a_pin_opens_the_other_service() {
         flood.until("the card", |rig, _| rig.engine.card().pseudonym.is_some());
         let judged = flood.rig.card.judged.len();
         flood.until("refused", |rig, _| rig.card.judged.len() > judged + 3);
-        assert!(!flood.rig.has_words(flood.other));
+        assert!(!flood.rig.has_ecw(flood.other));
         flood.rig.engine.pin_verify(flood.rig.now, PIN).unwrap();
         flood.rig.drain();
-        let took = flood.until("PIN", Rig::has_words);
+        let took = flood.until("PIN", Rig::has_ecw);
         assert!(took <= 4000, "{beside:?}: {took} ms");
     }
 }

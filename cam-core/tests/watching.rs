@@ -23,17 +23,17 @@ fn two_services_on_one_card() {
     rig.section(air::CINEMA_ECM, &air::cinema_ecm(4, 2001, 1200));
     rig.run(500);
 
-    let words = &rig.words[&(news.0, air::NEWS_ECM)];
-    assert_eq!((words.even, words.odd, words.period), (air::word(4), air::word(5), 4));
-    assert_eq!(words.es_pids, [Pid::from_field(0x100), Pid::from_field(0x101)]);
-    assert_eq!(words.mode, 0x10, "CISSA by the scrambling_descriptor");
+    let ecw = &rig.ecw[&(news.0, air::NEWS_ECM)];
+    assert_eq!((ecw.even, ecw.odd, ecw.period), (air::cw(4), air::cw(5), 4));
+    assert_eq!(ecw.es_pids, [Pid::from_field(0x100), Pid::from_field(0x101)]);
+    assert_eq!(ecw.mode, 0x10, "CISSA by the scrambling_descriptor");
     let shown = rig.engine.access(news).unwrap();
     assert_eq!(shown.reason, AccessStatus::GRANTED_SUBSCRIPTION);
     assert_eq!(shown.remedy, Remedy::None);
     assert_eq!((shown.sw.0, shown.crypto_period), (0x9000, Some(4)));
     assert_eq!(shown.expires.map(|end| end.seconds()), Some(9000));
 
-    assert!(!rig.has_words(cinema));
+    assert!(!rig.has_ecw(cinema));
     let shown = rig.engine.access(cinema).unwrap();
     assert_eq!((shown.state, shown.remedy), (AccessState::Purchasable, Remedy::Pin));
     assert_eq!(shown.offers, 1);
@@ -43,7 +43,7 @@ fn two_services_on_one_card() {
 }
 
 #[test]
-fn the_next_crypto_period_replaces_the_words() {
+fn the_next_crypto_period_replaces_the_ecws() {
     let mut rig = Rig::ready();
     let news = rig.open(&air::news());
     for period in 4..8 {
@@ -51,7 +51,7 @@ fn the_next_crypto_period_replaces_the_words() {
             rig.section(air::NEWS_ECM, &air::news_ecm(period));
             rig.run(100);
         }
-        assert_eq!(rig.words[&(news.0, air::NEWS_ECM)].period, period);
+        assert_eq!(rig.ecw[&(news.0, air::NEWS_ECM)].period, period);
     }
     let stats = rig.engine.stats();
     assert_eq!((stats.ecm_in, stats.ecm_dup, stats.ecm_sent), (80, 76, 4));
@@ -68,7 +68,7 @@ fn a_forged_ecm_changes_nothing() {
     let news = rig.open(&air::news());
     rig.section(air::NEWS_ECM, &air::news_ecm(4));
     rig.run(300);
-    let before = (rig.words.clone(), access(&rig, news));
+    let before = (rig.ecw.clone(), access(&rig, news));
     let mut other_operator = air::news_ecm(5);
     other_operator[4] ^= 0x40;
     for forgery in [
@@ -85,7 +85,7 @@ fn a_forged_ecm_changes_nothing() {
             rig.section(air::NEWS_ECM, &air::news_ecm(4));
             rig.run(100);
         }
-        assert_eq!((rig.words.clone(), access(&rig, news)), before);
+        assert_eq!((rig.ecw.clone(), access(&rig, news)), before);
     }
     let stats = rig.engine.stats();
     assert_eq!((stats.ecm_sent, stats.ecm_refused), (5, 4));
@@ -93,7 +93,7 @@ fn a_forged_ecm_changes_nothing() {
     // The good one is still the one that is played again.
     rig.engine.card_reset(rig.now);
     rig.run(1000);
-    assert_eq!((rig.words.clone(), access(&rig, news)), before);
+    assert_eq!((rig.ecw.clone(), access(&rig, news)), before);
 }
 
 /// When the good ECM is off the air, the reason is shown; when it is back, all is well.
@@ -129,7 +129,7 @@ fn malformed_sections_are_counted_and_hurt_nobody() {
     assert_eq!(rig.engine.stats().ecm_malformed, good.len() as u64 + 1);
     rig.section(air::NEWS_ECM, &good);
     rig.run(300);
-    assert!(rig.has_words(news));
+    assert!(rig.has_ecw(news));
 }
 
 /// A recorded ECM of an earlier period does not take the picture away.
@@ -143,32 +143,32 @@ fn a_replayed_ecm_is_stale() {
     }
     rig.section(air::NEWS_ECM, &air::news_ecm(4));
     rig.run(300);
-    assert_eq!(rig.words[&(news.0, air::NEWS_ECM)].period, 5);
+    assert_eq!(rig.ecw[&(news.0, air::NEWS_ECM)].period, 5);
     assert_eq!(rig.engine.stats().ecm_stale, 1);
 }
 
 #[test]
-fn a_denial_wipes_the_words() {
+fn a_denial_wipes_the_ecws() {
     let mut rig = Rig::ready();
     let news = rig.open(&air::news());
     rig.section(air::NEWS_ECM, &air::news_ecm(4));
     rig.run(300);
     rig.section(air::NEWS_ECM, &air::ecm_with(1, 1, 5, &key(0x20), air::package(7)));
     rig.run(300);
-    assert!(!rig.has_words(news));
+    assert!(!rig.has_ecw(news));
     assert_eq!(access(&rig, news), (AccessState::Denied, AccessStatus::NO_RIGHT));
     assert_eq!(rig.engine.stats().cw_cleared, 1);
 }
 
 #[test]
-fn closing_wipes_the_words_and_the_id() {
+fn closing_wipes_the_ecws_and_the_id() {
     let mut rig = Rig::ready();
     let news = rig.open(&air::news());
     rig.section(air::NEWS_ECM, &air::news_ecm(4));
     rig.run(300);
     rig.engine.session_close(rig.now, news).unwrap();
     rig.drain();
-    assert!(!rig.has_words(news));
+    assert!(!rig.has_ecw(news));
     assert_eq!(rig.engine.access(news), None);
     assert_eq!(rig.engine.session_close(rig.now, news), Err(SessionError::Unknown));
     let again = rig.open(&air::news());
@@ -185,7 +185,7 @@ fn a_late_answer_is_dropped() {
     rig.engine.session_close(rig.now, news).unwrap();
     let again = rig.open(&air::news());
     rig.run(500);
-    assert!(rig.words.is_empty());
+    assert!(rig.ecw.is_empty());
     assert_eq!(access(&rig, again).0, AccessState::Pending);
 }
 
@@ -222,19 +222,19 @@ fn operator_and_suite_of_the_card_choose_the_ecm_stream() {
         let session = rig.open(&air::pmt_of(1, &ca, None, 0x100));
         rig.section(air::NEWS_ECM, &air::news_ecm(4));
         rig.run(300);
-        assert!(rig.has_words(session));
+        assert!(rig.has_ecw(session));
         // The choice waits for the card when the session is there first.
         let mut early = Rig::new(config(air::stored_pairing()));
         let session = early.open(&air::pmt_of(1, &ca, None, 0x100));
         early.run(1000);
         early.section(air::NEWS_ECM, &air::news_ecm(4));
         early.run(300);
-        assert!(early.has_words(session));
+        assert!(early.has_ecw(session));
     }
 }
 
 #[test]
-fn a_changed_pmt_keeps_the_words_of_a_stream_that_stays() {
+fn a_changed_pmt_keeps_the_ecws_of_a_stream_that_stays() {
     let mut rig = Rig::ready();
     let news = rig.open(&air::news());
     rig.section(air::NEWS_ECM, &air::news_ecm(4));
@@ -242,12 +242,12 @@ fn a_changed_pmt_keeps_the_words_of_a_stream_that_stays() {
     let moved = air::pmt(1, air::NEWS_ECM, Some(0x10), 0x200);
     rig.engine.session_update(rig.now, news, &moved).unwrap();
     rig.drain();
-    assert_eq!(rig.words[&(news.0, air::NEWS_ECM)].es_pids[0], Pid::from_field(0x200));
+    assert_eq!(rig.ecw[&(news.0, air::NEWS_ECM)].es_pids[0], Pid::from_field(0x200));
     assert!(rig.cleared.is_empty());
     let elsewhere = air::pmt(1, air::CINEMA_ECM, Some(0x10), 0x200);
     rig.engine.session_update(rig.now, news, &elsewhere).unwrap();
     rig.drain();
-    assert!(!rig.has_words(news));
+    assert!(!rig.has_ecw(news));
     assert_eq!(rig.cleared.len(), 1);
 }
 
@@ -280,7 +280,7 @@ fn sources_are_told_apart() {
     let news = rig.open(&air::news());
     rig.input(Input::Section { source: 1, pid: air::NEWS_ECM, octets: &air::news_ecm(4) });
     rig.run(300);
-    assert!(!rig.has_words(news));
+    assert!(!rig.has_ecw(news));
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn a_key_rotation_loses_no_period() {
     rig.take_events();
     rig.section(air::NEWS_ECM, &air::ecm_with(1, 2, 5, &key(0xA0), air::package(1)));
     rig.run(300); // the card may be busy with a sign of life
-    assert_eq!(rig.words[&(news.0, air::NEWS_ECM)].period, 5);
+    assert_eq!(rig.ecw[&(news.0, air::NEWS_ECM)].period, 5);
     let rotated = Event::KeyRotated { slot: Slot::new(1), epoch: Epoch::new(2) };
     assert!(rig.take_events().contains(&rotated));
     assert_eq!(newest(&rig).active, Epoch::new(2));

@@ -111,7 +111,7 @@ pub enum DecodeError {
         field: &'static str,
         /// What it held.
         got: u32,
-        /// What is right, in words.
+        /// What is right, as text.
         expected: &'static str,
     },
     /// The checksum does not match.

@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_word_carries() {
+    fn what_a_status_word_carries() {
         for n in 0..=15 {
             assert_eq!(StatusWord::with_counter(n), StatusWord(0x63C0 + u16::from(n)));
             assert_eq!(StatusWord::with_counter(n).counter(), Some(n));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! An answer to reset in words, octet by octet.
+//! An answer to reset explained, octet by octet.
 //!
 //! Normative references:
 //!  - ISO/IEC 7816-3:2006 clause 8 (structure and global octets), 10.2 (T=0), 11.4 (T=1)
@@ -166,14 +166,14 @@ mod tests {
         explain(octets, CLOCK).into_iter().map(|row| (row.name, row.meaning)).collect()
     }
 
-    fn says(octets: &[u8], name: &str, words: &[&str]) {
+    fn says(octets: &[u8], name: &str, parts: &[&str]) {
         let rows = rows(octets);
         let found = rows.iter().find(|(found, _)| found == name);
         let Some((_, meaning)) = found else { panic!("{octets:02X?}: no {name} in {rows:#?}") };
-        for word in words {
+        for part in parts {
             assert!(
-                meaning.contains(word),
-                "{octets:02X?}: {name} does not say '{word}': {meaning}"
+                meaning.contains(part),
+                "{octets:02X?}: {name} does not say '{part}': {meaning}"
             );
         }
     }
@@ -186,7 +186,7 @@ mod tests {
             names,
             ["TS", "T0", "TA1", "TC1", "TD1", "TD2", "TA3", "TB3", "historical", "TCK"]
         );
-        for (name, words) in [
+        for (name, parts) in [
             ("TS", &["direct"][..]),
             ("T0", &["TA1, TC1, TD1 follow", "6 historical octets"]),
             ("TA1", &["Fi 372", "Di 12", "5 MHz", "115469 bit/s", "PPS"]),
@@ -197,7 +197,7 @@ mod tests {
             ("historical", &["STBCAM"]),
             ("TCK", &["right"]),
         ] {
-            says(&atr, name, words);
+            says(&atr, name, parts);
         }
         assert_eq!(oddities(&atr, CLOCK), None);
         assert!(oddities(&atr, 6_000_000).unwrap().contains("6 MHz"));
@@ -205,7 +205,7 @@ mod tests {
 
     /// Traits of the cards in the field, one a row.
     #[test]
-    fn every_octet_has_words() {
+    fn every_octet_is_explained() {
         let table: &[(&[u8], &str, &[&str])] = &[
             (&hex!("3F 00"), "TS", &["inverse"]),
             (&hex!("3B 00"), "T0", &["no interface octets follow", "no historical"]),
@@ -249,8 +249,8 @@ mod tests {
             (&hex!("3B"), "T0", &["missing"]),
             (&[], "TS", &["missing"]),
         ];
-        for (octets, name, words) in table {
-            says(octets, name, words);
+        for (octets, name, parts) in table {
+            says(octets, name, parts);
         }
     }
 

@@ -14,8 +14,8 @@ pub(crate) fn meaning(sw: StatusWord) -> String {
     if let Some(right) = sw.right_length() {
         return format!("wrong Le, {right} octets are there");
     }
-    if let Some((_, words)) = WORDS.iter().find(|(known, _)| *known == sw) {
-        return (*words).into();
+    if let Some((_, text)) = MEANINGS.iter().find(|(known, _)| *known == sw) {
+        return (*text).into();
     }
     if let Some(counter) = sw.counter() {
         return format!("warning, counter at {counter}");
@@ -43,7 +43,7 @@ pub(crate) const fn good(sw: StatusWord) -> bool {
     sw.sw1() == 0x90 || sw.more_data().is_some() || sw.is_warning()
 }
 
-const WORDS: &[(StatusWord, &str)] = &[
+const MEANINGS: &[(StatusWord, &str)] = &[
     (StatusWord::OK, "normal end"),
     (StatusWord::DAMAGED_DATA, "warning, part of the data may be damaged"),
     (StatusWord::END_OF_FILE, "warning, end of the file before Le octets"),
@@ -97,8 +97,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words() {
-        for (sw, words, is_good) in [
+    fn text() {
+        for (sw, text, is_good) in [
             (0x9000, "normal end", true),
             (0x6110, "16 octets more", true),
             (0x6100, "256 octets more", true),
@@ -114,15 +114,15 @@ mod tests {
             (0x1234, "not a status word", false),
         ] {
             let sw = StatusWord(sw);
-            assert!(meaning(sw).contains(words), "{sw}: {}", meaning(sw));
+            assert!(meaning(sw).contains(text), "{sw}: {}", meaning(sw));
             assert_eq!(good(sw), is_good || sw.sw1() == 0x90, "{sw}");
         }
         for sw in 0..=u16::MAX {
             assert!(!meaning(StatusWord(sw)).is_empty());
         }
-        let mut known: Vec<u16> = WORDS.iter().map(|(sw, _)| sw.0).collect();
+        let mut known: Vec<u16> = MEANINGS.iter().map(|(sw, _)| sw.0).collect();
         known.sort_unstable();
         known.dedup();
-        assert_eq!(known.len(), WORDS.len(), "said twice");
+        assert_eq!(known.len(), MEANINGS.len(), "said twice");
     }
 }

@@ -37,12 +37,12 @@ fn objects(arguments: &[&str], status: i32) -> Vec<serde_json::Value> {
 }
 
 /// The message of a command that ends with this status.
-fn refused(arguments: &[&str], status: i32, words: &[&str]) -> String {
+fn refused(arguments: &[&str], status: i32, parts: &[&str]) -> String {
     let output = stbcam(arguments);
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(status), "{arguments:?}: {error}");
-    for word in words {
-        assert!(error.contains(word), "{arguments:?}: '{error}' does not say '{word}'");
+    for part in parts {
+        assert!(error.contains(part), "{arguments:?}: '{error}' does not say '{part}'");
     }
     error
 }
@@ -187,13 +187,13 @@ fn a_trace_has_times_and_no_secrets() {
 
 #[test]
 fn hexadecimal_is_refused_without_being_repeated() {
-    for (apdu, words) in [
+    for (apdu, parts) in [
         ("002000800240968", &["APDU 1: 15 hexadecimal digits", "pairs"][..]),
         ("00200080024O96", &["APDU 1: character 12 is no hexadecimal digit"]),
         ("00200080034096", &["APDU 1: Lc is 3, 2 octets follow it"]),
         ("", &["APDU 1: nothing there"]),
     ] {
-        let error = refused(&["apdu", apdu, "--reader", "serial:/dev/null"], 2, words);
+        let error = refused(&["apdu", apdu, "--reader", "serial:/dev/null"], 2, parts);
         assert!(!error.contains("4096") && !error.contains("4O96"), "{error}");
     }
     refused(&["atr", "--hex", "3B0"], 2, &["--hex: 3 hexadecimal digits"]);
@@ -214,14 +214,14 @@ fn readers_that_cannot_be_opened() {
         (port("?reset=rts"), &["no modem lines for reset", "reset=b0"]),
         (port("?clock=fast"), &["clock is 'fast'", "1000000 to 20000000 Hz"]),
     ];
-    for (url, words) in table {
+    for (url, parts) in table {
         for arguments in [
             &["atr", "--reader", url][..],
             &["apdu", "00B0000001", "--reader", url],
             &["card", "watch", "--reader", url],
             &["line", "test", "--reader", url],
         ] {
-            refused(arguments, 1, words);
+            refused(arguments, 1, parts);
         }
     }
     let busy = stb_shim::readers::open(&card.url()).unwrap();
@@ -235,8 +235,8 @@ fn a_rate_that_the_port_cannot_make() {
     // Specific mode at 512/16, which a UART with base 115,200 misses by 3 %.
     let card = Small::new(PLACE, "rate", &[0x3B, 0x90, 0x95, 0x10, 0x80]);
     let url = format!("{}?base=115200", card.url());
-    let words = ["111861 bit/s (512/16 at 3.579545 MHz)", "stbcam line test"];
-    refused(&["atr", "--reader", &url], 1, &words);
+    let parts = ["111861 bit/s (512/16 at 3.579545 MHz)", "stbcam line test"];
+    refused(&["atr", "--reader", &url], 1, &parts);
     said(&["atr", "--reader", &card.url()], 0);
 }
 
@@ -244,8 +244,8 @@ fn a_rate_that_the_port_cannot_make() {
 fn no_card() {
     let card = Small::new(PLACE, "mute", &vcard::atr::t1());
     card.control("remove");
-    let words = ["no answer to reset", "is a card in, and do reset"];
-    refused(&["apdu", "00B0000001", "--reader", &card.url()], 1, &words);
+    let parts = ["no answer to reset", "is a card in, and do reset"];
+    refused(&["apdu", "00B0000001", "--reader", &card.url()], 1, &parts);
     let objects = objects(&["line", "test", "--reader", &card.url()], 0);
     let note = objects.last().unwrap();
     assert_eq!(note["event"], "note");
@@ -323,7 +323,7 @@ fn a_reader_that_takes_blocks() {
 
 #[test]
 fn help_answers() {
-    for (arguments, words) in [
+    for (arguments, parts) in [
         (
             &["--help"][..],
             &["atr", "apdu", "card", "line", "Examples:", "serial:PATH", "D8  PUT KEY", "JSON"][..],
@@ -334,8 +334,8 @@ fn help_answers() {
         (&["line", "test", "--help"], &["2 % off", "Needs no card", "Example:"]),
     ] {
         let help = said(arguments, 0);
-        for word in words.iter().chain(&["--json", "--trace"]) {
-            assert!(help.contains(word), "{arguments:?} {word}: {help}");
+        for part in parts.iter().chain(&["--json", "--trace"]) {
+            assert!(help.contains(part), "{arguments:?} {part}: {help}");
         }
     }
     for arguments in [

@@ -96,7 +96,7 @@ fn a_batch_that_is_not_done() {
     assert!(why.contains("over the purse's maximum of 102.99; no money has moved"), "{why}");
     let objects = rig.objects(&card, &[&toml[..4], &toml[6..]].concat(), &format!("{PIN}\n"), 0);
     assert_eq!(find(&objects, "batch").unwrap()["loaded"], 1);
-    for (text, words) in [
+    for (text, parts) in [
         ("9000,1.00,a\n", &["line 1", "serial: 2 octets, expected 10"][..]),
         (&format!("{SERIAL},1.000,a\n"), &["line 1", "two decimals"]),
         (&format!("{SERIAL},-1,a\n"), &["line 1", "not negative"]),
@@ -105,7 +105,7 @@ fn a_batch_that_is_not_done() {
         (&format!("{SERIAL},1,a\n{SERIAL},2,a\n"), &["reference 'a'", "twice"]),
     ] {
         rig.file("batch.csv", text);
-        rig.refused(&card, &BATCH, 2, &[words, &["no money has moved"]].concat());
+        rig.refused(&card, &BATCH, 2, &[parts, &["no money has moved"]].concat());
     }
     assert_eq!(rig.balance(&card), "103.00");
 }
@@ -115,8 +115,8 @@ fn a_journey_through_the_gates() {
     let rig = STBCAM.rig("gate");
     let card = rig.insert("card", Reader::Vpcd(Side::Contactless), "");
     let gate = |way, station| [&GATE[..], &[way, "--station", station, "--wait"]].concat();
-    let shut = |way, station, words: &[&str]| {
-        rig.refused(&card, &gate(way, station), 3, &[words, &["no money has moved"]].concat());
+    let shut = |way, station, parts: &[&str]| {
+        rig.refused(&card, &gate(way, station), 3, &[parts, &["no money has moved"]].concat());
     };
     shut("exit", "1", &["exit without entry"]);
     let passed = rig.object(&card, &gate("entry", "1"), "passed");
@@ -127,7 +127,7 @@ fn a_journey_through_the_gates() {
     assert_eq!((&passed["fare"], &passed["after"]), (&"12.00".into(), &"88.00".into()));
     rig.file("fares.toml", "[[band]]\nstops = 9\nfare = \"88.01\"\n");
     shut("entry", "1", &["balance 88.00 does not cover the fare of 88.01"]);
-    for (text, word) in [
+    for (text, part) in [
         ("", "no [[fare]] and no [[band]]"),
         ("[[band]]\nstops = 9\nfare = 2\n", "band 1.fare: expected text"),
         ("[[band]]\nstops = 9\nfare = \"2.001\"\n", "two decimals"),
@@ -135,7 +135,7 @@ fn a_journey_through_the_gates() {
         ("[[fare", "line 1 is not TOML"),
     ] {
         rig.file("fares.toml", text);
-        rig.refused(&card, &gate("entry", "1"), 2, &["--fares", word, "no money has moved"]);
+        rig.refused(&card, &gate("entry", "1"), 2, &["--fares", part, "no money has moved"]);
     }
 }
 
@@ -194,21 +194,21 @@ fn a_till_wants_the_pin_above_its_limit() {
     let card = rig.serve();
     let paid = rig.object(&card, &["till", "--amount", "9.90"], "paid");
     assert_eq!((&paid["after"], &paid["mac2"]), (&"90.10".into(), &"right".into()));
-    let words = ["amount 60.00 is over 50.00: the PIN is wanted first; no money has moved"];
-    rig.refused(&card, &["till", "--amount", "60.00"], 3, &words);
+    let parts = ["amount 60.00 is over 50.00: the PIN is wanted first; no money has moved"];
+    rig.refused(&card, &["till", "--amount", "60.00"], 3, &parts);
     let paid = rig.object(&card, &["till", "--amount", "60.00", "--pin", "-"], "paid");
     assert_eq!(paid["after"], "30.10");
     // The card's own limit is lower than this till's.
-    let words = ["the PIN is wanted first (SW=6982); no money has moved"];
+    let parts = ["the PIN is wanted first (SW=6982); no money has moved"];
     rig.object(&card, &["wallet", "load", "--amount", "50.00", "--pin", "-"], "loaded");
-    rig.refused(&card, &["till", "--amount", "60.00", "--pin-free", "80.00"], 3, &words);
-    let words = ["over the limit of 10.00; no money has moved"];
-    rig.refused(&card, &["till", "--amount", "10.01", "--limit", "10.00"], 3, &words);
+    rig.refused(&card, &["till", "--amount", "60.00", "--pin-free", "80.00"], 3, &parts);
+    let parts = ["over the limit of 10.00; no money has moved"];
+    rig.refused(&card, &["till", "--amount", "10.01", "--limit", "10.00"], 3, &parts);
     let side = ["till", "--amount", "50.01", "--side", "contactless", "--pin", "-"];
     rig.refused(&card, &side, 3, &["insert the card", "no money has moved"]);
     drop(card);
     let card = rig.insert("card", Reader::Vpcd(Side::Contactless), "");
-    let words = ["insert the card, the PIN is wanted; no money has moved"];
-    rig.refused(&card, &["till", "--wait", "--amount", "50.01", "--pin", "-"], 3, &words);
+    let parts = ["insert the card, the PIN is wanted; no money has moved"];
+    rig.refused(&card, &["till", "--wait", "--amount", "50.01", "--pin", "-"], 3, &parts);
     rig.object(&card, &["till", "--wait", "--amount", "5.00"], "paid");
 }

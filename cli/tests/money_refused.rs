@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Bad input and cards that say no: each its own words, what happened to the money, and an exit
+//! Bad input and cards that say no: each its own text, what happened to the money, and an exit
 //! status.
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
@@ -15,7 +15,7 @@ use vreader::serve::Options;
 const STBCAM: Stbcam =
     Stbcam { program: env!("CARGO_BIN_EXE_stbcam"), place: env!("CARGO_TARGET_TMPDIR") };
 
-/// A purse that answers SELECT and GET BALANCE, and every INITIALIZE with one word.
+/// A purse that answers SELECT and GET BALANCE, and every INITIALIZE with one status word.
 struct Stubborn {
     select: Option<[u8; 2]>,
     initialize: [u8; 2],
@@ -30,7 +30,7 @@ impl Os for Stubborn {
 
     fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, PowerLost> {
         Ok(match (apdu[1], self.select) {
-            (0xA4, Some(word)) => word.to_vec(),
+            (0xA4, Some(status)) => status.to_vec(),
             (0xA4, None) => hex!(
                 "6F 30 84 09 A00000000386980701 A5 23 9F0C 1E
                  0000000000001201 02 01 90000000000000004711 20260101 20361231 0000 0000 9000"
@@ -70,7 +70,7 @@ fn amounts() {
     let rig = STBCAM.rig("refused-amounts");
     let card = rig.serve();
     let mut said = BTreeSet::new();
-    for (what, amount, more, status, word) in [
+    for (what, amount, more, status, part) in [
         ("purchase", "0", &[][..], 3, "amount 0.00: only a compound purchase"),
         ("purchase", "-1", &[], 2, "an amount is not negative"),
         ("purchase", "1.234", &[], 2, "at most two decimals"),
@@ -85,17 +85,17 @@ fn amounts() {
         ("load", "1.00", &[], 3, "the PIN is wanted first (SW=6982)"),
     ] {
         let arguments = [&["wallet", what, "--amount", amount], more].concat();
-        let error = rig.refused(&card, &arguments, status, &[word, "no money has moved"]);
+        let error = rig.refused(&card, &arguments, status, &[part, "no money has moved"]);
         said.insert(error);
     }
-    assert!(said.len() >= 11, "each has its own words");
+    assert!(said.len() >= 11, "each has its own text");
     assert_eq!(rig.balance(&card), "100.00");
 }
 
 #[test]
 fn cards() {
     let rig = STBCAM.rig("refused-cards");
-    for (select, initialize, word) in [
+    for (select, initialize, part) in [
         (Some(hex!("6A82")), hex!("9000"), "not our card: it has no such application"),
         (Some(hex!("6A81")), hex!("9000"), "purse is blocked"),
         (None, hex!("6A81"), "purse is blocked"),
@@ -106,7 +106,7 @@ fn cards() {
         (None, hex!("9401"), "balance does not cover the amount"),
     ] {
         let card = stubborn(&rig, select, initialize);
-        rig.refused(&card, &PURCHASE, 3, &[word, "no money has moved"]);
+        rig.refused(&card, &PURCHASE, 3, &[part, "no money has moved"]);
     }
     let card = stubborn(&rig, None, hex!("9402"));
     let load = ["wallet", "load", "--amount", "1.00", "--pin", "-"];
@@ -126,7 +126,7 @@ fn keys_files() {
     const KEY: &str = "00112233445566778899aabbccddeeff";
     let rig = STBCAM.rig("refused-keys");
     let card = rig.serve();
-    for (text, status, word) in [
+    for (text, status, part) in [
         (String::new(), 2, "no purchase key"),
         (format!("key = \"{KEY}\""), 2, "write it as [[key]]"),
         (
@@ -163,7 +163,7 @@ fn keys_files() {
         (format!("[[key]]\nrole = \"purchase\"\ncard = \"{KEY}\""), 3, "the MAC is wrong"),
     ] {
         rig.file("keys.toml", &text);
-        let error = rig.refused(&card, &PURCHASE, status, &[word, "no money has moved"]);
+        let error = rig.refused(&card, &PURCHASE, status, &[part, "no money has moved"]);
         assert!(!error.contains(&KEY[..8]), "a key's value: {error}");
     }
     let load = ["wallet", "load", "--amount", "1.00", "--pin", "-"];

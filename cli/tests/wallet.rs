@@ -85,8 +85,8 @@ fn what_is_not_settled_survives() {
         let script = format!("command 1/3 {commit}\n{mute}");
         let card = rig.insert("card", Reader::Phoenix, &script);
         let purchase = ["wallet", "purchase", "--amount", "1.00"];
-        let words = ["purchase of 1.00", "not settled, money may have moved", "wallet prove"];
-        rig.refused(&card, &purchase, 4, &words);
+        let parts = ["purchase of 1.00", "not settled, money may have moved", "wallet prove"];
+        rig.refused(&card, &purchase, 4, &parts);
         drop(card);
         let unsettled = rig.folder.join(format!("stbcam-state/unsettled-{SERIAL}"));
         assert_eq!(std::fs::read(&unsettled).unwrap().len(), 29);

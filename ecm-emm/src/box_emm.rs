@@ -139,7 +139,7 @@ pub struct BoxPairing {
     /// The card's pairing slot, 0 to 3: it chooses the key version of the session.
     pub slot: u8,
     /// A box without a key ladder may be given control words in clear.
-    pub clear_words_allowed: bool,
+    pub clear_cw_allowed: bool,
     /// The key of the session, wrapped under K_box.
     pub k_pair: [u8; 24],
     /// Loads the second stage of the key ladder.
@@ -177,7 +177,7 @@ impl BoxPairing {
         Ok(Self {
             card,
             slot,
-            clear_words_allowed: flags == 1,
+            clear_cw_allowed: flags == 1,
             k_pair: *r.array("pairing key")?,
             ek2: *r.array("EK2")?,
             ek1: *r.array("EK1")?,
@@ -187,7 +187,7 @@ impl BoxPairing {
 
     fn emit(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.card.octets());
-        out.extend([self.slot, self.clear_words_allowed.into()]);
+        out.extend([self.slot, self.clear_cw_allowed.into()]);
         out.extend_from_slice(&self.k_pair);
         out.extend(self.ek2);
         out.extend(self.ek1);

@@ -26,9 +26,9 @@ pub const MAX_ECM: usize = 183;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum EcmKind {
     /// Two control words of 8 octets, for DVB-CSA.
-    Words64,
+    Cw64,
     /// Two control words of 16 octets, for DVB-CISSA.
-    Words128,
+    Cw128,
     /// None: good for a purchase only.
     Offer,
 }
@@ -62,7 +62,7 @@ impl EcmHeader {
 
     /// Version of this layout, upper half of octet 3.
     const PROTOCOL: u8 = 1;
-    const FLAG_WORDS128: u8 = 0x01;
+    const FLAG_CW128: u8 = 0x01;
     const FLAG_OFFER: u8 = 0x02;
 
     /// What kind and crypto period make it.
@@ -99,8 +99,8 @@ impl EcmHeader {
         let operator = OperatorId::from_be_bytes(*r.array("operator")?);
         let slot_and_flags = r.u8("slot and flags")?;
         let kind = match slot_and_flags & 0x0F {
-            0 => EcmKind::Words64,
-            Self::FLAG_WORDS128 => EcmKind::Words128,
+            0 => EcmKind::Cw64,
+            Self::FLAG_CW128 => EcmKind::Cw128,
             Self::FLAG_OFFER => EcmKind::Offer,
             other => return Err(DecodeError::Invalid { field: "ECM flags", got: other.into() }),
         };
@@ -127,8 +127,8 @@ impl EcmHeader {
         let data_len = Self::LEN - CaSection::HEADER_LEN + sealed_len;
         EncodeError::check("ECM", data_len + CaSection::HEADER_LEN, MAX_ECM)?;
         let flags = match self.kind {
-            EcmKind::Words64 => 0,
-            EcmKind::Words128 => Self::FLAG_WORDS128,
+            EcmKind::Cw64 => 0,
+            EcmKind::Cw128 => Self::FLAG_CW128,
             EcmKind::Offer => Self::FLAG_OFFER,
         };
         let [table_id, len_high, len_low] = CaSection::header(self.table_id(), data_len)?;
@@ -199,14 +199,14 @@ pub enum ControlWords {
     /// An offer has none.
     None,
     /// For DVB-CSA.
-    Words64 {
+    Cw64 {
         /// Scrambles packets marked `10`.
         even: Secret<8>,
         /// Scrambles packets marked `11`.
         odd: Secret<8>,
     },
     /// For DVB-CISSA.
-    Words128 {
+    Cw128 {
         /// Scrambles packets marked `10`.
         even: ControlWord,
         /// Scrambles packets marked `11`.
@@ -219,28 +219,28 @@ impl ControlWords {
     pub const fn kind(&self) -> EcmKind {
         match self {
             Self::None => EcmKind::Offer,
-            Self::Words64 { .. } => EcmKind::Words64,
-            Self::Words128 { .. } => EcmKind::Words128,
+            Self::Cw64 { .. } => EcmKind::Cw64,
+            Self::Cw128 { .. } => EcmKind::Cw128,
         }
     }
 
-    /// Even and odd as one block of the key ladder each; words of 8 octets with 8 zeros behind.
+    /// Even and odd as one block of the key ladder each; those of 8 octets with 8 zeros behind.
     pub fn blocks(&self) -> Option<(ControlWord, ControlWord)> {
         match self {
             Self::None => None,
-            Self::Words64 { even, odd } => Some((padded(even), padded(odd))),
-            Self::Words128 { even, odd } => Some((even.clone(), odd.clone())),
+            Self::Cw64 { even, odd } => Some((padded(even), padded(odd))),
+            Self::Cw128 { even, odd } => Some((even.clone(), odd.clone())),
         }
     }
 
     fn parse(kind: EcmKind, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match kind {
             EcmKind::Offer => Self::None,
-            EcmKind::Words64 => Self::Words64 {
+            EcmKind::Cw64 => Self::Cw64 {
                 even: Secret::new(*r.array("even control word")?),
                 odd: Secret::new(*r.array("odd control word")?),
             },
-            EcmKind::Words128 => Self::Words128 {
+            EcmKind::Cw128 => Self::Cw128 {
                 even: Secret::new(*r.array("even control word")?),
                 odd: Secret::new(*r.array("odd control word")?),
             },
@@ -250,11 +250,11 @@ impl ControlWords {
     fn emit(&self, out: &mut Vec<u8>) {
         match self {
             Self::None => {}
-            Self::Words64 { even, odd } => {
+            Self::Cw64 { even, odd } => {
                 out.extend_from_slice(even.expose());
                 out.extend_from_slice(odd.expose());
             }
-            Self::Words128 { even, odd } => {
+            Self::Cw128 { even, odd } => {
                 out.extend_from_slice(even.expose());
                 out.extend_from_slice(odd.expose());
             }
@@ -262,9 +262,9 @@ impl ControlWords {
     }
 }
 
-fn padded(word: &Secret<8>) -> ControlWord {
+fn padded(cw: &Secret<8>) -> ControlWord {
     let mut block = [0; 16];
-    block[..8].copy_from_slice(word.expose());
+    block[..8].copy_from_slice(cw.expose());
     let padded = ControlWord::new(block);
     block.zeroize();
     padded
@@ -285,8 +285,8 @@ pub struct EcmBody {
     pub regions: Regions,
     /// The least EMM level that a card must have.
     pub emm_floor: u16,
-    /// The words of this crypto period and the next.
-    pub words: ControlWords,
+    /// The control words of this crypto period and the next.
+    pub cw: ControlWords,
     /// Who may watch.
     pub criteria: Criteria,
 }
@@ -301,7 +301,7 @@ impl EcmBody {
         key: &SealKey,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        if header.kind != self.words.kind() {
+        if header.kind != self.cw.kind() {
             return Err(EncodeError::Invalid("control words"));
         }
         if header.suite != key.suite() {
@@ -328,7 +328,7 @@ impl EcmBody {
             rating: Rating(r.u8("rating")?),
             regions: Regions(r.u16("region")?),
             emm_floor: r.u16("emm_floor")?,
-            words: ControlWords::parse(kind, &mut r)?,
+            cw: ControlWords::parse(kind, &mut r)?,
             criteria: Criteria::parse(r)?,
         })
     }
@@ -340,7 +340,7 @@ impl EcmBody {
         out.extend([self.cci.0, self.rating.0]);
         out.extend(self.regions.0.to_be_bytes());
         out.extend(self.emm_floor.to_be_bytes());
-        self.words.emit(out);
+        self.cw.emit(out);
         self.criteria.emit(out)
     }
 }

@@ -33,7 +33,7 @@
 //! // The head-end: two control words for the subscribers of package 1, under service key 1.
 //! let service_key = SealKey::new(Suite::Cmac128, KeyMaterial::from(Key::new([0x20; 16])))?;
 //! let header = EcmHeader {
-//!     kind: EcmKind::Words64,
+//!     kind: EcmKind::Cw64,
 //!     suite: Suite::Cmac128,
 //!     operator: OperatorId::new(0x1201),
 //!     slot: Slot::new(1),
@@ -47,7 +47,7 @@
 //!     rating: Rating(0),
 //!     regions: Regions::ALL,
 //!     emm_floor: 0,
-//!     words: ControlWords::Words64 { even: Secret::new([1; 8]), odd: Secret::new([2; 8]) },
+//!     cw: ControlWords::Cw64 { even: Secret::new([1; 8]), odd: Secret::new([2; 8]) },
 //!     criteria: Criteria { packages: vec![PackageId::new(1)], ..Criteria::default() },
 //! };
 //! let mut section = Vec::new();

@@ -279,7 +279,7 @@ impl Report {
     }
 }
 
-/// The head-end's word that the records up to a receipt have arrived.
+/// The head-end says that the records up to a receipt have arrived.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Ack {
     /// The last receipt of the records that have arrived.

@@ -29,23 +29,23 @@ impl ScramblingMode {
     const fn row(self) -> Option<(EcmKind, Option<Algorithm>)> {
         Some(match self.0 {
             // DVB-CSA1 and 2, which differ in the control words' entropy alone.
-            0x01 | 0x02 => (EcmKind::Words64, Some(Algorithm::Csa2)),
+            0x01 | 0x02 => (EcmKind::Cw64, Some(Algorithm::Csa2)),
             // DVB-CSA3, which only chips know.
-            0x03..=0x05 => (EcmKind::Words128, None),
+            0x03..=0x05 => (EcmKind::Cw128, None),
             // DVB-CISSA version 1.
-            0x10 => (EcmKind::Words128, Some(Algorithm::Cissa)),
+            0x10 => (EcmKind::Cw128, Some(Algorithm::Cissa)),
             // Later versions of DVB-CISSA; ATIS.
-            0x11..=0x1F | 0x70..=0x7F => (EcmKind::Words128, None),
+            0x11..=0x1F | 0x70..=0x7F => (EcmKind::Cw128, None),
             _ => return None,
         })
     }
 
     /// The mode for these control words: as signalled, unless their length contradicts it.
-    pub fn of(signalled: Option<Self>, words: EcmKind) -> Self {
-        let agrees = |mode: &Self| mode.row().is_none_or(|(known, _)| known == words);
-        signalled.filter(agrees).unwrap_or(match words {
-            EcmKind::Words128 => Self::CISSA,
-            EcmKind::Words64 | EcmKind::Offer => Self::CSA2,
+    pub fn of(signalled: Option<Self>, kind: EcmKind) -> Self {
+        let agrees = |mode: &Self| mode.row().is_none_or(|(known, _)| known == kind);
+        signalled.filter(agrees).unwrap_or(match kind {
+            EcmKind::Cw128 => Self::CISSA,
+            EcmKind::Cw64 | EcmKind::Offer => Self::CSA2,
         })
     }
 
@@ -82,7 +82,7 @@ impl Algorithm {
     }
 
     /// Octets of a control word.
-    pub const fn control_word(self) -> usize {
+    pub const fn cw_len(self) -> usize {
         self.row().2
     }
 

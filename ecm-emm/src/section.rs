@@ -96,7 +96,7 @@ impl<'a> LongSection<'a> {
     pub const OVERHEAD: usize = 12;
 
     /// As [`Self::parse`], of one table: another one is refused as such before anything else is
-    /// looked at. `expected` is its table_id in words.
+    /// looked at. `expected` names its table_id.
     pub(crate) fn parse_table(
         octets: &'a [u8],
         table_id: u8,

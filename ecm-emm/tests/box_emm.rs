@@ -28,7 +28,7 @@ fn pairing() -> (Key, BoxPairing) {
     let pairing = BoxPairing {
         card: Pseudonym::new([0xA1; 8]),
         slot: 0,
-        clear_words_allowed: false,
+        clear_cw_allowed: false,
         k_pair: wrapped,
         ek2: [2; 16],
         ek1: [1; 16],

@@ -74,7 +74,7 @@ proptest! {
         let status = AccessStatus(status);
         let answer = EcmAnswer {
             status, flags: flags & !(EcmAnswer::OFFER | EcmAnswer::ELEMENTS), cci: Cci(cci), rating: Rating(rating),
-            ecw: status.has_words().then_some(ecw), offer,
+            ecw: status.has_ecw().then_some(ecw), offer,
             opened_by: opened_by.map(|(kind, id, end)| OpenedBy { kind, id, end }),
         };
         let mut out = Vec::new();

@@ -12,14 +12,14 @@ use ecm_emm::{EncodeError, OpenError};
 use hex_literal::hex;
 use proptest::prelude::*;
 
-fn words() -> impl Strategy<Value = ControlWords> {
+fn cw() -> impl Strategy<Value = ControlWords> {
     prop_oneof![
         Just(ControlWords::None),
-        any::<([u8; 8], [u8; 8])>().prop_map(|(even, odd)| ControlWords::Words64 {
+        any::<([u8; 8], [u8; 8])>().prop_map(|(even, odd)| ControlWords::Cw64 {
             even: Secret::new(even),
             odd: Secret::new(odd)
         }),
-        any::<([u8; 16], [u8; 16])>().prop_map(|(even, odd)| ControlWords::Words128 {
+        any::<([u8; 16], [u8; 16])>().prop_map(|(even, odd)| ControlWords::Cw128 {
             even: Secret::new(even),
             odd: Secret::new(odd)
         }),
@@ -57,15 +57,15 @@ fn criteria() -> impl Strategy<Value = Criteria> {
 }
 
 fn body() -> impl Strategy<Value = EcmBody> {
-    (any::<(u16, u8, u8, u16, u16)>(), time(), words(), criteria()).prop_map(
-        |((channel, cci, rating, regions, emm_floor), time, words, criteria)| EcmBody {
+    (any::<(u16, u8, u8, u16, u16)>(), time(), cw(), criteria()).prop_map(
+        |((channel, cci, rating, regions, emm_floor), time, cw, criteria)| EcmBody {
             channel: ChannelId::new(channel),
             time,
             cci: Cci(cci),
             rating: Rating(rating),
             regions: Regions(regions),
             emm_floor,
-            words,
+            cw,
             criteria,
         },
     )
@@ -85,16 +85,16 @@ fn header() -> impl Strategy<Value = EcmHeader> {
 }
 
 fn sealed(header: EcmHeader, body: &EcmBody) -> (EcmHeader, Vec<u8>) {
-    let header = EcmHeader { kind: body.words.kind(), ..header };
+    let header = EcmHeader { kind: body.cw.kind(), ..header };
     let mut out = Vec::new();
     body.seal(&header, &key(header.suite, 1), &mut out).unwrap();
     (header, out)
 }
 
-/// The smallest useful ECM: two short words and one package.
+/// The smallest useful ECM: two short control words and one package.
 fn small() -> (EcmHeader, EcmBody) {
     let header = EcmHeader {
-        kind: EcmKind::Words64,
+        kind: EcmKind::Cw64,
         suite: Suite::Cmac128,
         operator: OperatorId::new(0x1201),
         slot: Slot::new(1),
@@ -108,7 +108,7 @@ fn small() -> (EcmHeader, EcmBody) {
         rating: Rating(0),
         regions: Regions::ALL,
         emm_floor: 0,
-        words: ControlWords::Words64 { even: Secret::new([1; 8]), odd: Secret::new([2; 8]) },
+        cw: ControlWords::Cw64 { even: Secret::new([1; 8]), odd: Secret::new([2; 8]) },
         criteria: Criteria { packages: vec![PackageId::new(1)], ..Criteria::default() },
     };
     (header, body)
@@ -130,7 +130,7 @@ proptest! {
     fn plaintexts_are_canonical(body in body()) {
         let mut plain = Vec::new();
         body.emit(&mut plain).unwrap();
-        let parsed = EcmBody::parse(body.words.kind(), &plain).unwrap();
+        let parsed = EcmBody::parse(body.cw.kind(), &plain).unwrap();
         let mut again = Vec::new();
         parsed.emit(&mut again).unwrap();
         prop_assert_eq!(&parsed, &body);
@@ -141,7 +141,7 @@ proptest! {
     #[test]
     fn noise_never_panics(section in octets(0..300), plain in octets(0..200), table in 0x80..=0x88_u8) {
         let _ = Ecm::parse(&section);
-        for kind in [EcmKind::Words64, EcmKind::Words128, EcmKind::Offer] {
+        for kind in [EcmKind::Cw64, EcmKind::Cw128, EcmKind::Offer] {
             let _ = EcmBody::parse(kind, &plain);
         }
         let mut framed = section;
@@ -202,7 +202,7 @@ fn sizes() {
     let (start, end) = (CasTime::new(1), CasTime::new(2));
     body.criteria.ppv = Some(Ppv { event, price, tier: 1, start, end, preview_s: 0 });
     assert_eq!(size(&body), 87);
-    body.words = ControlWords::Words128 { even: Secret::new([1; 16]), odd: Secret::new([2; 16]) };
+    body.cw = ControlWords::Cw128 { even: Secret::new([1; 16]), odd: Secret::new([2; 16]) };
     assert_eq!(size(&body), 103);
     body.criteria.packages = (1..=16).map(PackageId::new).collect();
     body.criteria.ppt = Some(Ppt { event, price, slice_s: 300 });
@@ -211,11 +211,7 @@ fn sizes() {
     let too_long = EncodeError::TooLong { message: "ECM", octets: 185, limit: 183 };
     let mut out = vec![0xAA];
     assert_eq!(
-        body.seal(
-            &EcmHeader { kind: EcmKind::Words128, ..header },
-            &key(header.suite, 1),
-            &mut out
-        ),
+        body.seal(&EcmHeader { kind: EcmKind::Cw128, ..header }, &key(header.suite, 1), &mut out),
         Err(too_long)
     );
     assert_eq!(out, [0xAA]);
@@ -260,7 +256,7 @@ fn headers_that_contradict_themselves() {
     for (octet, value) in [
         (0, 0x80), // even table, odd crypto period
         (0, 0x82),
-        (0, 0x88), // offer table, words
+        (0, 0x88), // offer table, control words
         (1, 0xF0),
         (3, 0x02),
         (3, 0x22),
@@ -322,8 +318,8 @@ fn bits_of_the_fields() {
     assert!(Regions(0x8000).contains(15) && !Regions::ALL.contains(16));
     assert!(Blackout(0x0002).contains(1) && !Blackout(0x0002).contains(0));
     assert!(Blackout(0).contains(16));
-    let words = ControlWords::Words64 { even: Secret::new([1; 8]), odd: Secret::new([2; 8]) };
-    let (even, odd) = words.blocks().unwrap();
+    let cw = ControlWords::Cw64 { even: Secret::new([1; 8]), odd: Secret::new([2; 8]) };
+    let (even, odd) = cw.blocks().unwrap();
     assert_eq!(even.expose(), &hex!("0101010101010101 0000000000000000"));
     assert_eq!(odd.expose(), &hex!("0202020202020202 0000000000000000"));
 }

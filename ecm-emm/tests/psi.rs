@@ -336,12 +336,12 @@ fn modes_and_algorithms_agree() {
         assert_eq!(mode.algorithm().is_some(), computed.contains(&mode), "{mode:?}");
         let Some(algorithm) = mode.algorithm() else { continue };
         assert_eq!(algorithm.mode().algorithm(), Some(algorithm));
-        let (words, others) = match algorithm.control_word() {
-            8 => (EcmKind::Words64, EcmKind::Words128),
-            _ => (EcmKind::Words128, EcmKind::Words64),
+        let (kind, others) = match algorithm.cw_len() {
+            8 => (EcmKind::Cw64, EcmKind::Cw128),
+            _ => (EcmKind::Cw128, EcmKind::Cw64),
         };
-        assert_eq!(ScramblingMode::of(Some(mode), words), mode);
-        assert_eq!(ScramblingMode::of(None, words), algorithm.mode());
+        assert_eq!(ScramblingMode::of(Some(mode), kind), mode);
+        assert_eq!(ScramblingMode::of(None, kind), algorithm.mode());
         assert_ne!(ScramblingMode::of(Some(mode), others), mode);
     }
 }

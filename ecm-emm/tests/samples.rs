@@ -33,7 +33,7 @@ fn ecm_body() -> EcmBody {
         rating: Rating(0),
         regions: Regions::ALL,
         emm_floor: 0,
-        words: ControlWords::Words128 {
+        cw: ControlWords::Cw128 {
             even: ControlWord::new(hex!("e0e1e2e3e4e5e6e7e8e9eaebecedeeef")),
             odd: ControlWord::new(hex!("d0d1d2d3d4d5d6d7d8d9dadbdcdddedf")),
         },

@@ -266,15 +266,15 @@ static int read_box_file(const char *name, stbcam_config_t *config, uint8_t ladd
     }
     int wrong = 0;
     for (int number = 1; !wrong && fgets(line, sizeof line, file); number++) {
-        int words = sscanf(line, "%31s %127s", field, value), i = 0;
-        if (words < 1 || field[0] == '#')
+        int tokens = sscanf(line, "%31s %127s", field, value), i = 0;
+        if (tokens < 1 || field[0] == '#')
             continue;
         while (i < 3 && strcmp(field, fields[i].name) != 0)
             i++;
         if (i == 3) {
             fprintf(stderr, "player: %s: line %d: '%s' is not a field\n", name, number, field);
             wrong = 1;
-        } else if (words < 2 || hex_octets(value, fields[i].octets, fields[i].len) != 0) {
+        } else if (tokens < 2 || hex_octets(value, fields[i].octets, fields[i].len) != 0) {
             fprintf(stderr, "player: %s: line %d: %s is not %u hexadecimal digits\n", name, number, field,
                     (unsigned)fields[i].len * 2);
             wrong = 1;

@@ -3,7 +3,7 @@
  * "event"; anything else is the answer to a command. No PIN and no key is ever printed. */
 #define _POSIX_C_SOURCE 200809L
 #include "box.h"
-#include "words.h"
+#include "names.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -45,7 +45,7 @@ static void end_line(void)
 static void answer(const char *command, stbcam_result_t result)
 {
     stbcam_error_t error = {.struct_size = sizeof error};
-    printf("{\"command\":\"%s\",\"result\":\"%s\"", command, result_word(result));
+    printf("{\"command\":\"%s\",\"result\":\"%s\"", command, result_name(result));
     if (result != STBCAM_OK && stbcam_last_error(&error) == STBCAM_OK && error.code == result)
         print_text("text", error.text);
 }
@@ -79,7 +79,7 @@ static void print_access(box_t *box, const stbcam_event_t *event, service_t *ser
 {
     begin_event(box, "access", event->monotonic_us);
     printf(",\"service\":%u,\"state\":\"%s\",\"reason\":\"%s\",\"remedy\":\"%s\"", (unsigned)service->sid,
-           access_word(event->code), reason_word(event->arg), remedy_word((int)event->flags));
+           access_name(event->code), reason_name(event->arg), remedy_name((int)event->flags));
     print_text("text", event->text);
     end_line();
     if (event->amount && !service->has_keys) {
@@ -116,7 +116,7 @@ static void print_purchase(box_t *box, const stbcam_event_t *event)
     stbcam_result_t known = stbcam_purchase(box->cam, event->txn, &receipt);
     begin_event(box, "purchase", event->monotonic_us);
     print_hex("request", receipt.request_id, 16);
-    printf(",\"state\":\"%s\",\"result\":\"%s\"", txn_word(event->code, event->arg), result_word(event->arg));
+    printf(",\"state\":\"%s\",\"result\":\"%s\"", txn_name(event->code, event->arg), result_name(event->arg));
     print_text("text", event->text);
     if (event->arg == STBCAM_E_PIN_WRONG)
         printf(",\"tries_left\":%lu", (unsigned long)event->flags);
@@ -156,7 +156,7 @@ void print_event(box_t *box, const stbcam_event_t *event)
         if (event->code == STBCAM_CARD_READY)
             learn_epochs(box);
         begin_event(box, "card", event->monotonic_us);
-        printf(",\"state\":\"%s\",\"reason\":\"%s\"", card_word(event->code), reason_word(event->arg));
+        printf(",\"state\":\"%s\",\"reason\":\"%s\"", card_name(event->code), reason_name(event->arg));
         print_text("text", event->text);
         end_line();
         break;
@@ -191,7 +191,7 @@ void print_event(box_t *box, const stbcam_event_t *event)
             printf(",\"state\":\"read\",\"nonce\":\"%016llx\",\"pages\":%ld", (unsigned long long)event->id,
                    (long)event->arg);
         else
-            printf(",\"state\":\"acknowledged\",\"result\":\"%s\"", result_word(event->arg));
+            printf(",\"state\":\"acknowledged\",\"result\":\"%s\"", result_name(event->arg));
         print_text("text", event->text);
         end_line();
         break;
@@ -223,8 +223,8 @@ static void tell_access(box_t *box, const service_t *service)
     answer("access", result);
     if (result == STBCAM_OK) {
         printf(",\"service\":%u,\"state\":\"%s\",\"reason\":\"%s\",\"remedy\":\"%s\",\"sw\":\"%04x\"",
-               (unsigned)service->sid, access_word(access.state), reason_word(access.reason),
-               remedy_word(access.remedy), (unsigned)access.sw);
+               (unsigned)service->sid, access_name(access.state), reason_name(access.reason),
+               remedy_name(access.remedy), (unsigned)access.sw);
         printf(",\"keys\":%s,\"crypto_period\":%lu,\"pin_needed\":%s", access.has_keys ? "true" : "false",
                (unsigned long)access.crypto_period, access.flags & STBCAM_ACCESS_PIN_NEEDED ? "true" : "false");
         print_text("text", stbcam_reason_text(access.reason, NULL));
@@ -307,7 +307,7 @@ static void tell_receipts(box_t *box)
     answer("receipts", STBCAM_OK);
     printf(",\"receipts\":[");
     for (int i = 0; stbcam_receipts(box->cam, &cursor, &receipt, sizeof receipt, &count) == STBCAM_OK && count; i++) {
-        printf("%s{\"state\":\"%s\"", i ? "," : "", txn_word(receipt.state, STBCAM_OK));
+        printf("%s{\"state\":\"%s\"", i ? "," : "", txn_name(receipt.state, STBCAM_OK));
         print_hex("request", receipt.request_id, 16);
         print_receipt(&receipt);
         putchar('}');
@@ -395,22 +395,22 @@ static void watch(box_t *box, service_t *service, int on)
 /* One command; 0 when it was the last one, -1 when the stream is damaged. */
 static int command(box_t *box, char *line)
 {
-    char *word[6] = {"", "", "", "", "", ""};
-    int words = 0;
-    for (char *next = strtok(line, " \t\r"); next && words < 6; next = strtok(NULL, " \t\r"))
-        word[words++] = next;
-    const char *verb = word[0];
+    char *token[6] = {"", "", "", "", "", ""};
+    int tokens = 0;
+    for (char *next = strtok(line, " \t\r"); next && tokens < 6; next = strtok(NULL, " \t\r"))
+        token[tokens++] = next;
+    const char *verb = token[0];
     int needs_service = strcmp(verb, "watch") == 0 || strcmp(verb, "stop") == 0 || strcmp(verb, "access") == 0 ||
                         strcmp(verb, "offer") == 0 || strcmp(verb, "buy") == 0;
-    service_t *service = needs_service ? find_service(box, (unsigned)strtoul(word[1], NULL, 0)) : NULL;
+    service_t *service = needs_service ? find_service(box, (unsigned)strtoul(token[1], NULL, 0)) : NULL;
 
-    if (words == 0) {
+    if (tokens == 0) {
         return 1;
     } else if (needs_service && !service) {
         answer(verb, STBCAM_E_FULL);
         end_line();
     } else if (strcmp(verb, "play") == 0) {
-        int more = play(box, strtod(word[1], NULL));
+        int more = play(box, strtod(token[1], NULL));
         if (more < 0)
             return -1;
         answer(verb, STBCAM_OK);
@@ -430,17 +430,17 @@ static int command(box_t *box, char *line)
             print_hex("request", id, sizeof id);
         end_line();
     } else if (strcmp(verb, "buy") == 0) {
-        answer(verb, buy(box, service, strtoll(word[2], NULL, 10), word[3], word[4]));
-        print_text("request", word[3]);
+        answer(verb, buy(box, service, strtoll(token[2], NULL, 10), token[3], token[4]));
+        print_text("request", token[3]);
         end_line();
     } else if (strcmp(verb, "confirm") == 0) {
-        const request_t *request = request_of(box, word[1]);
-        answer(verb, stbcam_purchase_confirm(box->cam, request ? request->txn : 0, (const uint8_t *)word[2],
-                                             strlen(word[2])));
+        const request_t *request = request_of(box, token[1]);
+        answer(verb, stbcam_purchase_confirm(box->cam, request ? request->txn : 0, (const uint8_t *)token[2],
+                                             strlen(token[2])));
         end_line();
     } else if (strcmp(verb, "pin") == 0) {
         uint32_t tries = UINT32_MAX;
-        answer(verb, stbcam_pin_verify(box->cam, (const uint8_t *)word[1], strlen(word[1]), &tries));
+        answer(verb, stbcam_pin_verify(box->cam, (const uint8_t *)token[1], strlen(token[1]), &tries));
         if (tries != UINT32_MAX)
             printf(",\"tries_left\":%lu", (unsigned long)tries);
         end_line();
@@ -449,9 +449,9 @@ static int command(box_t *box, char *line)
     } else if (strcmp(verb, "receipts") == 0) {
         tell_receipts(box);
     } else if (strcmp(verb, "report") == 0) {
-        tell_report(box, word[1], word[2]);
+        tell_report(box, token[1], token[2]);
     } else if (strcmp(verb, "ack") == 0) {
-        answer(verb, take_ack(box, word[1]));
+        answer(verb, take_ack(box, token[1]));
         end_line();
     } else if (strcmp(verb, "stats") == 0) {
         tell_stats(box);

@@ -5,7 +5,7 @@
 
 #include <poll.h>
 
-/* Waits for the card's word on a report or acknowledgement; 0 when there is none in time. */
+/* Waits for the card's answer to a report or acknowledgement; 0 when there is none in time. */
 static int await_report(box_t *box, int32_t code)
 {
     struct pollfd news = {.fd = stbcam_event_fd(box->cam), .events = POLLIN};
@@ -52,7 +52,7 @@ stbcam_result_t fetch_report(box_t *box, const char *name, const char *nonce_hex
     return box->report.arg ? save_pages(box, name, pages) : STBCAM_E_CARD_REFUSED;
 }
 
-/* Takes the head-end's acknowledgement to the card; the card's word on it. */
+/* Takes the head-end's acknowledgement to the card; what the card says of it. */
 stbcam_result_t take_ack(box_t *box, const char *name)
 {
     uint8_t ack[64];

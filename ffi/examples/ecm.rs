@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The way of an ECM through the library, from `stbcam_section` to `set_cw`: ring, gate, engine
+//! The way of an ECM through the library, from `stbcam_section` to `set_cw`: ring, choice, engine
 //! and secure channel. The card sits behind `reader_ops` in the same process and the work is done
 //! in `stbcam_step`, so that callgrind counts the same each time.
 //!

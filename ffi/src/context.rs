@@ -237,7 +237,7 @@ impl Context {
         self.wait(timeout, |limit| self.cam.wait_flushed(ticket, limit))
     }
 
-    /// Waits for the card's word on a PIN.
+    /// Waits for what the card says of a PIN.
     pub(crate) fn pin_answer(
         &self,
         ask: impl FnOnce(&mut Engine, Instant) -> core::result::Result<Ticket, PurchaseError>,

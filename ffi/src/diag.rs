@@ -7,7 +7,7 @@ use core::ffi::CStr;
 use core::fmt::Write as _;
 use stb_shim::cam::Cam;
 
-/// One JSON object. Numbers and fixed words only, so that nothing needs escaping.
+/// One JSON object. Numbers and fixed texts only, so that nothing needs escaping.
 pub(crate) fn json(cam: &Cam) -> String {
     // SAFETY: the text is static and ends with a zero.
     let version = unsafe { CStr::from_ptr(stbcam_version_string()) };

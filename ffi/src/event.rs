@@ -13,7 +13,7 @@ use core::ffi::c_char;
 pub const STBCAM_EV_CARD: u32 = 1;
 /// A session's access: `session`, `code` its state (`STBCAM_ACCESS_*`), `arg` the reason, `flags`
 /// the remedy (`STBCAM_REMEDY_*`), `amount` 1 when the descrambler holds keys of it, `text` the
-/// reason in words.
+/// reason for the subscriber.
 pub const STBCAM_EV_ACCESS: u32 = 2;
 /// Other filters are wanted: call `stbcam_filters`.
 pub const STBCAM_EV_FILTERS: u32 = 3;

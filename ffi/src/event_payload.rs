@@ -9,7 +9,7 @@ use crate::event::{
 };
 use crate::money::{c_kind, offer_flags};
 use crate::purchase::purchase_result;
-use crate::reason::{c_reason, reason_words};
+use crate::reason::{c_reason, reason_text};
 use crate::report::{STBCAM_REPORT_ACKNOWLEDGED, STBCAM_REPORT_READ, acknowledged};
 use crate::result::{stbcam_result_t, text_of};
 use cam_core::{Event, Outcome};
@@ -75,7 +75,7 @@ fn of_engine(
     let mut text = String::new();
     let value = match event {
         Event::Card { state, reason } => {
-            text = reason_words(*reason, language).to_owned();
+            text = reason_text(*reason, language).to_owned();
             stbcam_event_t {
                 r#type: STBCAM_EV_CARD,
                 code: c_card_state(*state),
@@ -84,7 +84,7 @@ fn of_engine(
             }
         }
         Event::Access { session, access } => {
-            text = reason_words(access.reason, language).to_owned();
+            text = reason_text(access.reason, language).to_owned();
             stbcam_event_t {
                 r#type: STBCAM_EV_ACCESS,
                 session: session.0,
@@ -115,7 +115,7 @@ fn of_engine(
         }
         Event::Purchase { txn, outcome } => {
             let (state, result) = purchase_result(outcome);
-            text = purchase_words(outcome, result);
+            text = purchase_text(outcome, result);
             let (id, amount, flags) = match outcome {
                 Outcome::Paid(receipt)
                 | Outcome::Refunded(receipt)
@@ -197,7 +197,7 @@ fn of_engine(
 }
 
 /// What became of the money, always.
-fn purchase_words(outcome: &Outcome, result: stbcam_result_t) -> String {
+fn purchase_text(outcome: &Outcome, result: stbcam_result_t) -> String {
     let why = text_of(result).to_string_lossy();
     match outcome {
         Outcome::Paid(_) => "paid".to_owned(),
@@ -257,7 +257,7 @@ mod tests {
             [Outcome::PinBlocked, Outcome::PinRequired, Outcome::NotPaid, Outcome::Cancelled];
         let wrong = Outcome::PinWrong { tries_left: 1 };
         for outcome in refused.chain(open).chain([wrong, Outcome::Owned(None)]) {
-            let text = purchase_words(&outcome, purchase_result(&outcome).1);
+            let text = purchase_text(&outcome, purchase_result(&outcome).1);
             assert_eq!(text.matches(NOT_MOVED).count(), 1, "{outcome:?}: {text}");
         }
     }

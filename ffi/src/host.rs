@@ -33,7 +33,7 @@ pub const STBCAM_LOG_DEBUG: i32 = 4;
 pub const STBCAM_LOG_TRACE: i32 = 5;
 
 /// Not an algorithm with a number here; `scrambling_mode` says which. Whether the chip can do it is
-/// for `set_cw` to say: 0 is taken as its word for it.
+/// for `set_cw` to say: 0 says that it can.
 pub const STBCAM_ALGO_OTHER: u8 = 0;
 /// DVB-CSA, 64-bit control words.
 pub const STBCAM_ALGO_CSA: u8 = 1;
@@ -62,8 +62,8 @@ pub struct stbcam_cw_t {
     pub session: stbcam_session_t,
     /// `STBCAM_CW_IS_WRAPPED`, `STBCAM_CW_PREVIEW`.
     pub flags: u32,
-    /// The crypto period on air. Its bit 0 is the parity of its word: 0 even, 1 odd. The other word
-    /// belongs to the next period.
+    /// The crypto period on air. Its bit 0 is the parity of its control word: 0 even, 1 odd. The
+    /// other belongs to the next period.
     pub crypto_period: u32,
     /// The length of a crypto period in milliseconds, as measured; 0 before a whole one was seen.
     pub crypto_period_ms: u32,
@@ -141,8 +141,8 @@ pub struct stbcam_descrambler_ops_t {
         Option<unsafe extern "C" fn(user: *mut c_void, ladder: *const stbcam_ladder_t) -> i32>,
     /// Takes control words: the latency path, so it must return within 5 ms. A key whose period is
     /// over must not be used on a later one of the same parity. 0 is done. With anything else the
-    /// session shows STBCAM_REASON_DESCRAMBLER until words of its stream are taken again; the same
-    /// words come again once a second while their ECM is repeated on air.
+    /// session shows STBCAM_REASON_DESCRAMBLER until control words of its stream are taken again;
+    /// the same come again once a second while their ECM is repeated on air.
     pub set_cw: Option<unsafe extern "C" fn(user: *mut c_void, cw: *const stbcam_cw_t) -> i32>,
     /// Wipes the control words of a session, at once: it was closed, access is lost, the card is
     /// out.

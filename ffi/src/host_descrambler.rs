@@ -11,7 +11,7 @@ use crate::host::{
 };
 use crate::result::known_text_of;
 use crate::size::CStruct;
-use cam_core::{ControlWords, SessionId};
+use cam_core::{Ecw, SessionId};
 use ecm_emm::scrambling::Algorithm;
 use stb_shim::descrambler::{Descrambler, LadderKeys, Refused};
 use std::collections::BTreeSet;
@@ -101,20 +101,16 @@ impl Descrambler for HostDescrambler {
         }
     }
 
-    fn set_control_words(
-        &mut self,
-        words: &ControlWords<'_>,
-        period_ms: u32,
-    ) -> Result<(), Refused> {
+    fn set_cw(&mut self, ecw: &Ecw<'_>, period_ms: u32) -> Result<(), Refused> {
         let mut state = self.state();
         let state = &mut *state;
         let Some(stbcam_descrambler_ops_t { set_cw: Some(set), user, .. }) = state.ops else {
             return Ok(());
         };
-        state.keyed.insert(words.session.0);
+        state.keyed.insert(ecw.session.0);
         state.pids.clear();
-        state.pids.extend(words.es_pids.iter().map(|pid| pid.value()));
-        let mut cw = c_words(words, period_ms, &state.pids);
+        state.pids.extend(ecw.es_pids.iter().map(|pid| pid.value()));
+        let mut cw = c_cw(ecw, period_ms, &state.pids);
         // SAFETY: as above; the list of PIDs lives in `state`, which is locked.
         let taken = told(|| unsafe { set(user, &raw const cw) });
         cw.even.zeroize();
@@ -124,7 +120,7 @@ impl Descrambler for HostDescrambler {
             if cw.algo == STBCAM_ALGO_OTHER { ", which the library does not know" } else { "" };
         Err(Refused(format!(
             "the box's set_cw answered {answer} to scrambling_mode 0x{:02X}{known}; 0 is done",
-            words.mode.0
+            ecw.mode.0
         )))
     }
 
@@ -135,7 +131,7 @@ impl Descrambler for HostDescrambler {
     }
 }
 
-/// What a function of the host answers; other than 0 with its words, if it is a result of ours:
+/// What a function of the host answers; other than 0 with its text, if it is a result of ours:
 /// what the library has said inside, else what the result means.
 fn told(call: impl FnOnce() -> i32) -> Result<(), String> {
     let before = error::reported();
@@ -146,15 +142,15 @@ fn told(call: impl FnOnce() -> i32) -> Result<(), String> {
     let last = error::last();
     Err(if error::reported() != before && last.code == answer {
         format!("{answer} ({})", last.text)
-    } else if let Some(words) = known_text_of(answer) {
-        format!("{answer} ({})", words.to_string_lossy())
+    } else if let Some(text) = known_text_of(answer) {
+        format!("{answer} ({})", text.to_string_lossy())
     } else {
         answer.to_string()
     })
 }
 
-fn c_words(words: &ControlWords<'_>, period_ms: u32, pids: &[u16]) -> stbcam_cw_t {
-    let (algo, iv) = match words.mode.algorithm() {
+fn c_cw(ecw: &Ecw<'_>, period_ms: u32, pids: &[u16]) -> stbcam_cw_t {
+    let (algo, iv) = match ecw.mode.algorithm() {
         Some(Algorithm::Csa2) => (STBCAM_ALGO_CSA, None),
         Some(Algorithm::Cissa) => (STBCAM_ALGO_CISSA, Some(Algorithm::CISSA_IV)),
         None => (STBCAM_ALGO_OTHER, None),
@@ -164,24 +160,24 @@ fn c_words(words: &ControlWords<'_>, period_ms: u32, pids: &[u16]) -> stbcam_cw_
         wide.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
         wide
     };
-    let preview = if words.preview { STBCAM_CW_PREVIEW } else { 0 };
+    let preview = if ecw.preview { STBCAM_CW_PREVIEW } else { 0 };
     stbcam_cw_t {
         struct_size: size_of::<stbcam_cw_t>(),
-        session: words.session.0,
+        session: ecw.session.0,
         flags: STBCAM_CW_IS_WRAPPED | preview,
-        crypto_period: words.crypto_period,
+        crypto_period: ecw.crypto_period,
         crypto_period_ms: period_ms,
-        ecm_pid: words.ecm_pid.value(),
-        source: words.source,
+        ecm_pid: ecw.ecm_pid.value(),
+        source: ecw.source,
         algo,
-        scrambling_mode: words.mode.0,
+        scrambling_mode: ecw.mode.0,
         parity_mask: STBCAM_CW_EVEN | STBCAM_CW_ODD,
         key_len: 16,
         iv_len: if iv.is_some() { 16 } else { 0 },
-        copy_control: words.cci,
+        copy_control: ecw.cci,
         reserved: [0; 7],
-        even: widened(words.even),
-        odd: widened(words.odd),
+        even: widened(ecw.even),
+        odd: widened(ecw.odd),
         iv: iv.unwrap_or_default(),
         es_pids: pids.as_ptr(),
         es_pid_count: pids.len(),
@@ -209,8 +205,8 @@ mod tests {
 
     unsafe extern "C" fn clear(_: *mut c_void, _: u32) {}
 
-    fn words(mode: u8) -> ControlWords<'static> {
-        ControlWords {
+    fn ecw(mode: u8) -> Ecw<'static> {
+        Ecw {
             session: SessionId(1),
             source: 0,
             ecm_pid: Pid::from_field(0x140),
@@ -245,14 +241,14 @@ mod tests {
                 set_cw: Some(set),
                 clear: Some(clear),
             };
-            let words = words(mode);
+            let ecw = ecw(mode);
             let mut host = HostDescrambler::new(ops).unwrap();
-            let words_taken = host.set_control_words(&words, 0);
+            let cw_taken = host.set_cw(&ecw, 0);
             let ladder_taken = host.load_ladder(&ladder);
             match said {
-                None => assert_eq!((words_taken, ladder_taken), (Ok(()), Ok(()))),
+                None => assert_eq!((cw_taken, ladder_taken), (Ok(()), Ok(()))),
                 Some(said) => {
-                    let Refused(why) = words_taken.unwrap_err();
+                    let Refused(why) = cw_taken.unwrap_err();
                     assert!(why.contains(said), "{why}");
                     let Refused(why) = ladder_taken.unwrap_err();
                     let number = why.contains(&format!("answered {answer} "));
@@ -260,7 +256,7 @@ mod tests {
                 }
             }
             host.revoke();
-            assert_eq!(host.set_control_words(&words, 0), Ok(()));
+            assert_eq!(host.set_cw(&ecw, 0), Ok(()));
             for (ops, named) in [
                 (stbcam_descrambler_ops_t { load_ladder: None, ..ops }, "load_ladder"),
                 (stbcam_descrambler_ops_t { set_cw: None, ..ops }, "set_cw"),
@@ -291,11 +287,11 @@ mod tests {
             assert_eq!(crate::stbcam_soft_descrambler_ops(soft, &raw mut ops), 0);
         }
         let mut host = HostDescrambler::new(ops).unwrap();
-        let mut words = words(0x10);
-        let Refused(why) = host.set_control_words(&words, 0).unwrap_err();
+        let mut ecw = ecw(0x10);
+        let Refused(why) = host.set_cw(&ecw, 0).unwrap_err();
         assert!(why.contains("answered -5 (no pairing is loaded"), "{why}");
-        words.mode = ScramblingMode(0x55);
-        let Refused(why) = host.set_control_words(&words, 0).unwrap_err();
+        ecw.mode = ScramblingMode(0x55);
+        let Refused(why) = host.set_cw(&ecw, 0).unwrap_err();
         assert!(why.contains("answered -9 (scrambling_mode 0x55 is neither"), "{why}");
         assert!(why.contains("0x01, 0x02 and 0x10 work"), "{why}");
         assert_eq!(crate::stbcam_soft_descrambler_free(soft), 0);

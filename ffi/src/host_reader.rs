@@ -238,7 +238,7 @@ impl OpenReader {
     }
 }
 
-/// Refuses the host's word that it has written more octets than had room.
+/// Refuses a host that says it has written more octets than had room.
 fn check(what: &'static str, octets: usize, room: usize) -> std::result::Result<(), ReaderError> {
     if octets > room {
         return Err(wrong(what, format!("it says {octets} octets where {room} had room")));

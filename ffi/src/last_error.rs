@@ -23,7 +23,7 @@ pub struct stbcam_error_t {
     pub card_result: u8,
     /// 0.
     pub reserved: [u8; 5],
-    /// In words for a log: what was got and what was expected. Ends with a zero.
+    /// A text for a log: what was got and what was expected. Ends with a zero.
     pub text: [c_char; 192],
 }
 

@@ -96,7 +96,7 @@ pub const STBCAM_REASON_TOO_MANY_STREAMS: i32 = 0x4D;
 /// Not scrambled.
 pub const STBCAM_REASON_CLEAR: i32 = 0x7F;
 
-/// A reason (`STBCAM_REASON_*`) in words for the subscriber. `language` is BCP 47; NULL or a
+/// A reason (`STBCAM_REASON_*`) as text for the subscriber. `language` is BCP 47; NULL or a
 /// language that is not there gives English. Static: never freed, never NULL.
 ///
 /// Threads: any, also from a callback.
@@ -116,7 +116,7 @@ pub(crate) fn c_reason(reason: AccessStatus) -> i32 {
     reason.0.into()
 }
 
-pub(crate) fn reason_words(reason: AccessStatus, language: Option<&str>) -> &'static str {
+pub(crate) fn reason_text(reason: AccessStatus, language: Option<&str>) -> &'static str {
     reason.shown(language).to_str().unwrap_or_default()
 }
 
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(AccessStatus(0x6E).shown(None), c"not available");
     }
 
-    /// The header has the card's statuses and no other, by name and number; the box in C has a word
+    /// The header has the card's statuses and no other, by name and number; the box in C has a name
     /// for each.
     #[test]
     fn header_and_card_have_the_same_reasons() {
@@ -150,12 +150,12 @@ mod tests {
             .collect();
         assert_eq!(header, card);
 
-        let words = include_str!("../../examples/c/words.h").split("WORD(").skip(1);
-        let mut words: Vec<_> =
-            words.filter_map(|word| word.split_once(", \"")?.0.into()).collect();
+        let names = include_str!("../../examples/c/names.h").split("NAME(").skip(1);
+        let mut names: Vec<_> =
+            names.filter_map(|name| name.split_once(", \"")?.0.into()).collect();
         let mut card: Vec<_> = AccessStatus::ALL.iter().map(name).collect();
-        words.sort_unstable();
+        names.sort_unstable();
         card.sort_unstable();
-        assert_eq!(words, card);
+        assert_eq!(names, card);
     }
 }

@@ -102,7 +102,7 @@ pub unsafe extern "C" fn stbcam_report_next(
     })
 }
 
-/// Takes the head-end's acknowledgement to the card. Never waits; the card's word comes as
+/// Takes the head-end's acknowledgement to the card. Never waits; the card's answer comes as
 /// `STBCAM_EV_REPORT`. The same acknowledgement again does no harm.
 ///
 /// STBCAM_E_NO_CARD: no card. STBCAM_E_ARG: not of the length of an acknowledgement.
@@ -125,7 +125,7 @@ pub unsafe extern "C" fn stbcam_report_ack(
     })
 }
 
-/// The card's word on an acknowledgement, as a result.
+/// What the card says of an acknowledgement, as a result.
 pub(crate) fn acknowledged(result: Option<AckResult>) -> stbcam_result_t {
     match result {
         Some(result) if result.is_taken() => STBCAM_OK,

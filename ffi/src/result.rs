@@ -109,7 +109,7 @@ pub const STBCAM_E_OFFER_FORGED: stbcam_result_t = -73;
 /// The card cannot read the offer. No money has moved.
 pub const STBCAM_E_OFFER_MALFORMED: stbcam_result_t = -74;
 
-/// A result in words, in English. Static: never freed, never NULL.
+/// A result as text, in English. Static: never freed, never NULL.
 ///
 /// Threads: any, also from a callback.
 #[unsafe(no_mangle)]

@@ -16,7 +16,7 @@ use crate::result::{
 use crate::size;
 use crate::text;
 use crate::types::{stbcam_session_t, stbcam_soft_descrambler_t};
-use cam_core::{ControlWords, ScramblingMode, SessionId};
+use cam_core::{Ecw, ScramblingMode, SessionId};
 use cam_types::transport::PACKET;
 use cam_types::{Key, Parity, Pid};
 use core::ffi::c_void;
@@ -220,7 +220,7 @@ unsafe extern "C" fn set_cw(user: *mut c_void, cw: *const stbcam_cw_t) -> i32 {
         let (Some(even), Some(odd)) = (cw.even.first_chunk(), cw.odd.first_chunk()) else {
             return Err(Error::argument("control words are too short"));
         };
-        let words = ControlWords {
+        let ecw = Ecw {
             session: SessionId(cw.session),
             source: cw.source,
             ecm_pid: Pid::from_field(cw.ecm_pid),
@@ -235,7 +235,7 @@ unsafe extern "C" fn set_cw(user: *mut c_void, cw: *const stbcam_cw_t) -> i32 {
         };
         let period_ms = u64::from(cw.crypto_period_ms);
         let period = (period_ms > 0).then(|| Duration::from_millis(period_ms));
-        descrambler.set_control_words(&words, period).map_err(|error| {
+        descrambler.set_cw(&ecw, period).map_err(|error| {
             let code = match error {
                 KeyError::NoLadder => STBCAM_E_STATE,
                 KeyError::Mode(_) => STBCAM_E_UNSUPPORTED,

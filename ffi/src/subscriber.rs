@@ -73,7 +73,7 @@ pub unsafe extern "C" fn stbcam_pin_change(
     })
 }
 
-/// Stores the tries left and turns the card's word into a result.
+/// Stores the tries left and turns what the card says into a result.
 ///
 /// # Safety
 ///

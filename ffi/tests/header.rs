@@ -80,7 +80,7 @@ fn crate_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The words at the top of a group: the documentation of its first module.
+/// The text at the top of a group: the documentation of its first module.
 fn introduction(source: &str) -> String {
     let lines: Vec<_> = source
         .lines()
@@ -147,7 +147,7 @@ fn items(source: &str) -> Vec<Item<'_>> {
     for line in source.lines() {
         apart |= line.is_empty();
         let Some((kind, rest)) = public(line) else { continue };
-        let name = rest.split(|c: char| !is_word(c)).next().unwrap_or_default();
+        let name = rest.split(|c: char| !is_of_name(c)).next().unwrap_or_default();
         items.push(Item { name, kind, apart });
         apart = false;
     }
@@ -167,7 +167,7 @@ fn public(line: &str) -> Option<(Kind<'_>, &str)> {
         .or_else(|| kind("pub unsafe extern \"C\" fn ", Kind::Function))
 }
 
-const fn is_word(c: char) -> bool {
+const fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
@@ -207,7 +207,7 @@ fn declared(item: &str) -> &str {
     } else {
         code.rfind(';')
     };
-    code[..until.expect("an item of C")].rsplit(|c| !is_word(c)).next().unwrap_or_default()
+    code[..until.expect("an item of C")].rsplit(|c| !is_of_name(c)).next().unwrap_or_default()
 }
 
 /// A constant with its number as the source writes it, hexadecimal where the specification does;
@@ -382,7 +382,7 @@ fn the_version_script_lists_the_functions() {
     let listed = symbols(&crate_dir().join("stbcam.map"));
     let mut declared: Vec<String> = generated()
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '('))
-        .filter_map(|word| word.split_once('('))
+        .filter_map(|token| token.split_once('('))
         .map(|(name, _)| name.to_owned())
         .filter(|name| name.starts_with("stbcam_") && !name.ends_with("_t"))
         .collect();

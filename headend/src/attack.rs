@@ -2,7 +2,7 @@
 //! What the attacker of a schedule sends. It has recorded what was on air, and has no key.
 
 use crate::carousel::{Item, Lane};
-use crate::control_word::random;
+use crate::cw_source::random;
 use crate::emm::EmmError;
 use crate::sender::Sender;
 use ecm_emm::emm::EmmCommand;

@@ -30,14 +30,14 @@ pub struct EcmInput {
     pub key: SealKey,
     /// The number of the crypto period.
     pub cp_number: u32,
-    /// What is sealed: channel, time, control words, criteria. Without words it is an offer.
+    /// What is sealed: channel, time, control words, criteria. An offer has no control words.
     pub body: EcmBody,
 }
 
 /// The section, from table_id to the last octet.
 pub fn compose(input: &EcmInput) -> Result<Vec<u8>, EncodeError> {
     let header = EcmHeader {
-        kind: input.body.words.kind(),
+        kind: input.body.cw.kind(),
         suite: input.key.suite(),
         operator: input.operator,
         slot: input.slot,
@@ -61,7 +61,7 @@ pub fn forge(mut input: EcmInput, noise: &[u8; 256]) -> Result<Vec<u8>, EncodeEr
 
 /// The control word of a crypto period and the next one, as its ECM carries them: by parity, and as
 /// long as the algorithm wants them.
-pub fn words(
+pub fn by_parity(
     algorithm: Algorithm,
     cp_number: u32,
     current: &ControlWord,
@@ -72,15 +72,15 @@ pub fn words(
         Parity::Odd => (next, current),
     };
     match algorithm {
-        Algorithm::Csa2 => ControlWords::Words64 { even: half(even), odd: half(odd) },
-        Algorithm::Cissa => ControlWords::Words128 { even: even.clone(), odd: odd.clone() },
+        Algorithm::Csa2 => ControlWords::Cw64 { even: half(even), odd: half(odd) },
+        Algorithm::Cissa => ControlWords::Cw128 { even: even.clone(), odd: odd.clone() },
     }
 }
 
 /// The 64 bits of a control word that CSA2 uses.
-fn half(word: &ControlWord) -> Secret<8> {
+fn half(cw: &ControlWord) -> Secret<8> {
     let mut octets = Zeroizing::new([0; 8]);
-    octets.copy_from_slice(&word.expose()[..8]);
+    octets.copy_from_slice(&cw.expose()[..8]);
     Secret::new(*octets)
 }
 
@@ -107,7 +107,7 @@ mod tests {
                 rating: Rating(0),
                 regions: Regions(0xFFFF),
                 emm_floor: 0,
-                words: words(algorithm, cp_number, &current, &next),
+                cw: by_parity(algorithm, cp_number, &current, &next),
                 criteria: Criteria { free: true, ..Criteria::default() },
             },
         }
@@ -125,7 +125,7 @@ mod tests {
             let ecm = Ecm::parse(&section).unwrap();
             assert_eq!((section[0], ecm.header.cp_number), (table_id, cp_number));
             let body = ecm.open(&input.key).unwrap();
-            assert_eq!(body.words.blocks().unwrap().0.expose()[..8], [even; 8]);
+            assert_eq!(body.cw.blocks().unwrap().0.expose()[..8], [even; 8]);
             assert_eq!(body, input.body);
         }
     }

@@ -4,7 +4,7 @@
 //! Normative references:
 //!  - `docs/spec/emm.md`, 1
 
-use crate::control_word::RandomError;
+use crate::cw_source::RandomError;
 use crate::files::FileError;
 use crate::files::card_key::KeyRole;
 use crate::files::fields::Octets;

@@ -144,8 +144,8 @@ fn scramble(
 ) -> Result<(), PackageError> {
     let algorithm = maker.algorithm();
     for period in 0..periods.count() {
-        let word = maker.control_word(period).ok_or(EcmError::NoPeriod)?;
-        let scrambler = Scrambler::new(algorithm, word);
+        let cw = maker.cw(period).ok_or(EcmError::NoPeriod)?;
+        let scrambler = Scrambler::new(algorithm, cw);
         let parity = periods.parity(period);
         for packet in packets.get_mut(periods.packets(period)).unwrap_or_default() {
             if !program.components.contains(&stream::pid(packet)) {

@@ -5,7 +5,7 @@
 //!  - `docs/spec/emm.md` (PAIR, BOX_PAIR)
 //!  - ETSI TS 103 162 (key ladder)
 
-use crate::control_word::{RandomError, random};
+use crate::cw_source::{RandomError, random};
 use crate::files::FileError;
 use crate::files::fields::{Octets, SecretOctets};
 use crate::files::operator::{Card, Operator, Pairing, Stb};
@@ -64,7 +64,7 @@ pub fn box_half(
     let command = BoxCommand::Pair(BoxPairing {
         card: Pseudonym::new(card.pseudonym.0),
         slot: pairing.slot,
-        clear_words_allowed: pairing.clear_control_words,
+        clear_cw_allowed: pairing.clear_control_words,
         k_pair: wrapped,
         ek2,
         ek1,

@@ -5,7 +5,7 @@
 pub mod disturbance;
 pub mod emm;
 
-use crate::control_word::ControlWords;
+use crate::cw_source::CwSource;
 use crate::ecm::EcmError;
 use crate::fault::{Fault, Faults};
 use crate::files::operator::Operator;
@@ -41,7 +41,7 @@ pub fn package(
     if faults.has(Fault::WrongControlWord) {
         let services = schedule.service.iter().zip(&mut report.services);
         for (_, service) in services.filter(|(s, _)| is_cissa(s)).take(1) {
-            wrong_word(source, packets, service).map_err(PackageError::Ecm)?;
+            wrong_cw(source, packets, service).map_err(PackageError::Ecm)?;
         }
     }
     if faults.has(Fault::ClearPacket)
@@ -122,15 +122,15 @@ fn overprice(schedule: &mut Schedule) {
     }
 }
 
-/// Scrambles the third crypto period again, under a word that no ECM carries.
-fn wrong_word(
+/// Scrambles the third crypto period again, under a control word that no ECM carries.
+fn wrong_cw(
     source: &[Packet],
     packets: &mut [Packet],
     service: &mut Service,
 ) -> Result<(), EcmError> {
     let Some(period) = service.crypto_periods.get_mut(THIRD) else { return Ok(()) };
-    let word = ControlWords::System.draw(service.service, period.number, Algorithm::Cissa)?;
-    let scrambler = Scrambler::new(Algorithm::Cissa, &word);
+    let cw = CwSource::System.draw(service.service, period.number, Algorithm::Cissa)?;
+    let scrambler = Scrambler::new(Algorithm::Cissa, &cw);
     let parity = Parity::of_crypto_period(period.number);
     for place in period.first_packet..=period.last_packet {
         if let (Some(source), Some(packet)) = (source.get(place), packets.get_mut(place))

@@ -37,9 +37,9 @@ pub enum Scrambled {
 
 impl Scrambler {
     /// CSA2 takes the first 64 bits of the control word as they are: whoever drew it has reduced
-    /// it, or not ([`crate::control_word::Entropy`]).
-    pub fn new(algorithm: Algorithm, control_word: &ControlWord) -> Self {
-        let octets = control_word.expose();
+    /// it, or not ([`crate::cw_source::Entropy`]).
+    pub fn new(algorithm: Algorithm, cw: &ControlWord) -> Self {
+        let octets = cw.expose();
         match algorithm {
             Algorithm::Csa2 => {
                 let [a, b, c, d, e, f, g, h, ..] = *octets;
@@ -52,7 +52,7 @@ impl Scrambler {
     /// Scrambles a payload in place.
     pub fn payload(&self, payload: &mut [u8]) {
         match self {
-            Self::Csa2(control_word) => dvb_csa::scramble(control_word, payload),
+            Self::Csa2(cw) => dvb_csa::scramble(cw, payload),
             Self::Cissa(cipher) => {
                 let mut chain =
                     cbc::Encryptor::<&Aes128>::inner_iv_init(cipher, (&Algorithm::CISSA_IV).into());
@@ -108,10 +108,10 @@ mod tests {
                 other => panic!("{other}"),
             };
             rows[usize::from(algorithm == Algorithm::Cissa)] += 1;
-            let mut control_word = [0; 16];
-            control_word[..algorithm.control_word()].copy_from_slice(&octets(key));
+            let mut cw = [0; 16];
+            cw[..algorithm.cw_len()].copy_from_slice(&octets(key));
             let mut payload = octets(clear);
-            Scrambler::new(algorithm, &ControlWord::new(control_word)).payload(&mut payload);
+            Scrambler::new(algorithm, &ControlWord::new(cw)).payload(&mut payload);
             assert_eq!(payload, octets(scrambled), "{name} {} octets", payload.len());
         }
         assert_eq!(rows, [60, 60]);

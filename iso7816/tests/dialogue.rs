@@ -22,10 +22,10 @@ impl Dialogue {
     }
 
     fn add(&mut self, text: &'static str) {
-        for word in text.split_whitespace() {
-            match word {
-                "C" | "A" | ">" | "<" | "-" | "ready" | "=" | "!" => self.steps.push(vec![word]),
-                _ => self.steps.last_mut().expect("a verb comes first").push(word),
+        for token in text.split_whitespace() {
+            match token {
+                "C" | "A" | ">" | "<" | "-" | "ready" | "=" | "!" => self.steps.push(vec![token]),
+                _ => self.steps.last_mut().expect("a verb comes first").push(token),
             }
         }
     }
@@ -194,8 +194,8 @@ impl Player {
         }
     }
 
-    fn block(&self, words: &[&str]) -> Vec<u8> {
-        let (kind, rest) = words.split_first().unwrap();
+    fn block(&self, tokens: &[&str]) -> Vec<u8> {
+        let (kind, rest) = tokens.split_first().unwrap();
         let inf = if kind.starts_with('I') { self.data(rest) } else { Vec::new() };
         let bit = |at: usize| kind.as_bytes()[at] == b'1';
         let block = match kind.as_bytes()[0] {
@@ -225,22 +225,22 @@ impl Player {
         out[..len].to_vec()
     }
 
-    fn data(&self, words: &[&str]) -> Vec<u8> {
+    fn data(&self, tokens: &[&str]) -> Vec<u8> {
         let mut out = Vec::new();
-        for word in words {
+        for token in tokens {
             let range = |range: &str| {
                 let (from, to) = range.split_once("..").unwrap();
                 from.parse().unwrap()..to.parse().unwrap()
             };
-            if *word == "@" {
+            if *token == "@" {
                 out.extend_from_slice(&self.command);
-            } else if let Some(part) = word.strip_prefix('@') {
+            } else if let Some(part) = token.strip_prefix('@') {
                 out.extend_from_slice(&self.command[range(part)]);
-            } else if let Some(numbers) = word.strip_prefix('#') {
+            } else if let Some(numbers) = token.strip_prefix('#') {
                 out.extend(range(numbers).map(|number: usize| number as u8));
             } else {
-                let octets = (0..word.len()).step_by(2);
-                out.extend(octets.map(|at| u8::from_str_radix(&word[at..at + 2], 16).unwrap()));
+                let octets = (0..token.len()).step_by(2);
+                out.extend(octets.map(|at| u8::from_str_radix(&token[at..at + 2], 16).unwrap()));
             }
         }
         out

@@ -20,8 +20,8 @@ const ISO: T0Policy =
 
 fn octets(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    for word in text.split_whitespace() {
-        let (hex, times) = word.split_once("..").unwrap_or((word, "1"));
+    for token in text.split_whitespace() {
+        let (hex, times) = token.split_once("..").unwrap_or((token, "1"));
         let bytes = (0..hex.len()).step_by(2);
         out.extend(bytes.map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()));
         let last = *out.last().unwrap();

@@ -21,8 +21,8 @@ pub(crate) enum PayloadCipher {
 impl PayloadCipher {
     /// CSA2 takes the first eight octets as they are: reducing the entropy of a control word is
     /// the scrambler's custom, not the cipher's.
-    pub(crate) fn new(algorithm: Algorithm, control_word: &ControlWord) -> Self {
-        let octets = control_word.expose();
+    pub(crate) fn new(algorithm: Algorithm, cw: &ControlWord) -> Self {
+        let octets = cw.expose();
         match algorithm {
             Algorithm::Csa2 => {
                 let mut first = zeroize::Zeroizing::new([0; 8]);
@@ -37,7 +37,7 @@ impl PayloadCipher {
     /// was never scrambled; of a CISSA payload whole blocks only.
     pub(crate) fn descramble(&self, payload: &mut [u8]) {
         match self {
-            Self::Csa2(control_word) => dvb_csa::descramble(control_word, payload),
+            Self::Csa2(cw) => dvb_csa::descramble(cw, payload),
             Self::Cissa(key) => {
                 let (blocks, _clear) = Array::slice_as_chunks_mut(payload);
                 let iv = Array::from(Algorithm::CISSA_IV);
@@ -74,12 +74,12 @@ mod tests {
                 Some("cissa") => Algorithm::Cissa,
                 other => panic!("{other:?} is no algorithm"),
             };
-            let mut control_word = octets(fields.next().unwrap());
-            control_word.resize(16, 0);
+            let mut cw = octets(fields.next().unwrap());
+            cw.resize(16, 0);
             let mut payload = octets(fields.next().unwrap());
             let clear = octets(fields.next().unwrap());
-            let control_word = ControlWord::new(control_word.try_into().unwrap());
-            PayloadCipher::new(algorithm, &control_word).descramble(&mut payload);
+            let cw = ControlWord::new(cw.try_into().unwrap());
+            PayloadCipher::new(algorithm, &cw).descramble(&mut payload);
             assert_eq!(payload, clear, "{line}");
             seen += 1;
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where control words go: what a box's descrambler must do.
 
-use cam_core::{ControlWords, SessionId};
+use cam_core::{Ecw, SessionId};
 use cam_types::Key;
 use std::fmt;
 
@@ -10,18 +10,14 @@ pub trait Descrambler: Send {
     /// Loads the keys of a pairing into the key ladder. While it refuses them it is handed no
     /// control words, and is asked again before the next.
     fn load_ladder(&mut self, keys: &LadderKeys<'_>) -> Result<(), Refused>;
-    /// Takes the control words of a crypto period and the one after it. `period_ms` is the length
+    /// Takes the ECWs of a crypto period and the one after it. `period_ms` is the length
     /// of a crypto period as seen so far, 0 while it is not known.
-    fn set_control_words(
-        &mut self,
-        words: &ControlWords<'_>,
-        period_ms: u32,
-    ) -> Result<(), Refused>;
+    fn set_cw(&mut self, ecw: &Ecw<'_>, period_ms: u32) -> Result<(), Refused>;
     /// Wipes the control words of a session.
     fn clear(&mut self, session: SessionId);
 }
 
-/// Why a descrambler did not take what it was handed, and what would work; in words for a log or a
+/// Why a descrambler did not take what it was handed, and what would work; a text for a log or a
 /// support engineer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refused(pub String);
@@ -55,11 +51,7 @@ impl Descrambler for NoDescrambler {
         Ok(())
     }
 
-    fn set_control_words(
-        &mut self,
-        _words: &ControlWords<'_>,
-        _period_ms: u32,
-    ) -> Result<(), Refused> {
+    fn set_cw(&mut self, _ecw: &Ecw<'_>, _period_ms: u32) -> Result<(), Refused> {
         Ok(())
     }
 
@@ -78,7 +70,7 @@ mod tests {
     #[test]
     fn an_unknown_mode_is_refused_by_its_number() {
         let mut software = Arc::new(SoftDescrambler::new(&Key::new([0x70; 16])));
-        let mut words = ControlWords {
+        let mut ecw = Ecw {
             session: SessionId(1),
             source: 0,
             ecm_pid: Pid::from_field(0x140),
@@ -91,22 +83,21 @@ mod tests {
             cci: 0,
             preview: false,
         };
-        let mut set = |words: &ControlWords<'_>| {
-            Descrambler::set_control_words(&mut software, words, 0).map_err(|Refused(why)| why)
-        };
-        let why = set(&words).unwrap_err();
+        let mut set =
+            |ecw: &Ecw<'_>| Descrambler::set_cw(&mut software, ecw, 0).map_err(|Refused(why)| why);
+        let why = set(&ecw).unwrap_err();
         assert!(why.contains("no pairing"), "{why}");
         for mode in [0x00, 0x03, 0x11, 0xFF] {
-            words.mode = ScramblingMode(mode);
-            let why = set(&words).unwrap_err();
+            ecw.mode = ScramblingMode(mode);
+            let why = set(&ecw).unwrap_err();
             assert!(why.contains(&format!("0x{mode:02X} ")) && why.contains("0x10"), "{why}");
         }
         let (ek2, ek1) = (Key::new([2; 16]), Key::new([1; 16]));
         let keys = LadderKeys { pairing_slot: 0, ek2: &ek2, ek1: &ek1, clear_allowed: false };
         assert_eq!(Descrambler::load_ladder(&mut software, &keys), Ok(()));
         for mode in [ScramblingMode::CSA1, ScramblingMode::CSA2, ScramblingMode::CISSA] {
-            words.mode = mode;
-            assert_eq!(Descrambler::set_control_words(&mut software, &words, 0), Ok(()));
+            ecw.mode = mode;
+            assert_eq!(Descrambler::set_cw(&mut software, &ecw, 0), Ok(()));
         }
     }
 }

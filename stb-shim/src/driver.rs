@@ -11,7 +11,7 @@ use crate::refusals::{Handed, News, Refusals};
 use crate::slot::{Slot, Step};
 use crate::storage::Storage;
 use crate::taken::Taken;
-use cam_core::{Absence, ControlWords, Event, Handover, Input, Output, SessionId};
+use cam_core::{Absence, Ecw, Event, Handover, Input, Output, SessionId};
 use cam_types::Instant;
 use ecm_emm::card::INS_ECM;
 use ecm_emm::section::MAX_SECTION;
@@ -189,8 +189,8 @@ impl Driver {
                     let handover = self.handed(Handed::Ladder, loaded);
                     self.cam.input(Input::Ladder(handover));
                 }
-                Output::SetControlWords(words) => self.hand_words(&words),
-                Output::ClearControlWords { session } => {
+                Output::SetCw(ecw) => self.hand_cw(&ecw),
+                Output::ClearCw { session } => {
                     self.keyed.remove(&session.0);
                     self.periods.forget(session);
                     self.descrambler.clear(session);
@@ -213,18 +213,18 @@ impl Driver {
         self.taken = taken;
     }
 
-    /// Under a ladder without its keys every word would be a wrong one: it gets none.
-    fn hand_words(&mut self, words: &ControlWords<'_>) {
-        let (session, ecm_pid) = (words.session, words.ecm_pid);
-        let period = self.periods.see(session, ecm_pid, words.crypto_period, clock::now());
+    /// Under a ladder without its keys every control word would be a wrong one: it gets none.
+    fn hand_cw(&mut self, ecw: &Ecw<'_>) {
+        let (session, ecm_pid) = (ecw.session, ecw.ecm_pid);
+        let period = self.periods.see(session, ecm_pid, ecw.crypto_period, clock::now());
         let handover = if self.refusals.stands(Handed::Ladder) {
             Handover::Refused
         } else {
             self.keyed.insert(session.0);
-            let taken = self.descrambler.set_control_words(words, period);
-            self.handed(Handed::Words(session, ecm_pid), taken)
+            let taken = self.descrambler.set_cw(ecw, period);
+            self.handed(Handed::Cw(session, ecm_pid), taken)
         };
-        self.cam.input(Input::Words { session, ecm_pid, handover });
+        self.cam.input(Input::Cw { session, ecm_pid, handover });
     }
 
     /// The middleware hears of a refusal once, and again only after it was well in between.
@@ -239,7 +239,7 @@ impl Driver {
                     let text = format!("the descrambler refuses the key ladder's keys: {why}");
                     self.trouble(None, text);
                 }
-                Handed::Words(session, ecm_pid) => {
+                Handed::Cw(session, ecm_pid) => {
                     let of = session.0;
                     let text = format!(
                         "the descrambler refuses the control words of session {of}, ECM PID \

@@ -31,7 +31,7 @@ pub enum Notice {
     Health {
         /// The session that it is about, if it is about one.
         session: Option<SessionId>,
-        /// What, in words for a log or a support engineer.
+        /// What, as text for a log or a support engineer.
         text: String,
     },
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How long a crypto period lasts, learnt from the control words as they come.
 //!
-//! Words may come late, and the next ones in time: one interval alone would then be far too short.
+//! They may come late, and the next ones in time: one interval alone would then be far too short.
 //! The longer of the last two is taken.
 
 use cam_core::SessionId;
@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(see(9, 9_100), 5_100);
         assert_eq!(see(12, 20_000), 5_100, "a gap is no period");
         assert_eq!(see(13, 25_000), 5_100);
-        assert_eq!(see(14, 33_000), 8_000, "late words");
+        assert_eq!(see(14, 33_000), 8_000, "late");
         assert_eq!(see(15, 35_000), 8_000, "and the next in time");
         assert_eq!(see(16, 40_000), 5_000);
         meter.forget(SessionId(1));

@@ -276,8 +276,8 @@ mod tests {
         port.set_mode(mode).unwrap();
         let (wanted, got) = (312_500, 115_200);
         let text = ReaderError::Rate { port: "/dev/ttyS0".into(), wanted, got }.to_string();
-        for word in ["port /dev/ttyS0", "115200 bit/s", "312500", "base="] {
-            assert!(text.contains(word), "{text}");
+        for part in ["port /dev/ttyS0", "115200 bit/s", "312500", "base="] {
+            assert!(text.contains(part), "{text}");
         }
     }
 

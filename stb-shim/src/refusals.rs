@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 pub(crate) enum Handed {
     /// The keys of the key ladder.
     Ladder,
-    /// The control words of an ECM stream.
-    Words(SessionId, Pid),
+    /// The ECWs of an ECM stream.
+    Cw(SessionId, Pid),
 }
 
 /// Whether the middleware knows already.
@@ -58,27 +58,27 @@ impl Refusals {
 mod tests {
     use super::*;
 
-    fn words(session: u32) -> Handed {
-        Handed::Words(SessionId(session), Pid::from_field(0x140))
+    fn cw(session: u32) -> Handed {
+        Handed::Cw(SessionId(session), Pid::from_field(0x140))
     }
 
     #[test]
     fn each_is_told_once_until_it_was_well() {
         let mut refusals = Refusals::default();
-        for what in [Handed::Ladder, words(1), words(2)] {
+        for what in [Handed::Ladder, cw(1), cw(2)] {
             assert_eq!(refusals.refused(what), News::Fresh);
             assert_eq!(refusals.refused(what), News::Known);
         }
-        refusals.taken(words(1));
-        assert!(!refusals.stands(words(1)) && refusals.stands(words(2)));
-        assert_eq!(refusals.refused(words(2)), News::Known);
-        assert_eq!(refusals.refused(words(1)), News::Fresh);
+        refusals.taken(cw(1));
+        assert!(!refusals.stands(cw(1)) && refusals.stands(cw(2)));
+        assert_eq!(refusals.refused(cw(2)), News::Known);
+        assert_eq!(refusals.refused(cw(1)), News::Fresh);
     }
 
     #[test]
     fn it_is_bounded() {
         let mut refusals = Refusals::default();
-        (0..10_000).for_each(|session| assert_eq!(refusals.refused(words(session)), News::Fresh));
+        (0..10_000).for_each(|session| assert_eq!(refusals.refused(cw(session)), News::Fresh));
         assert_eq!(refusals.refused.len(), Refusals::MAX);
     }
 }

@@ -11,7 +11,7 @@ use crate::cipher::PayloadCipher;
 use crate::clock;
 use crate::descrambler::{Descrambler, LadderKeys, Refused};
 use crate::ladder::Ladder;
-use cam_core::{ControlWords, ScramblingMode, SessionId};
+use cam_core::{Ecw, ScramblingMode, SessionId};
 use cam_types::transport::{PACKET, SYNC};
 use cam_types::{ControlWord, Instant, Key, Parity, Pid};
 use ecm_emm::scrambling::Algorithm;
@@ -57,7 +57,7 @@ struct Slot {
 
 /// A control word, and the cipher that works with it.
 struct HeldKey {
-    word: ControlWord,
+    cw: ControlWord,
     cipher: PayloadCipher,
 }
 
@@ -73,12 +73,8 @@ impl SoftDescrambler {
     }
 
     /// Takes the control words of an ECM. `period` is the length of a crypto period, once measured.
-    pub fn set_control_words(
-        &self,
-        words: &ControlWords<'_>,
-        period: Option<Duration>,
-    ) -> Result<(), KeyError> {
-        self.state().set_control_words(clock::now(), words, period)
+    pub fn set_cw(&self, ecw: &Ecw<'_>, period: Option<Duration>) -> Result<(), KeyError> {
+        self.state().set_cw(clock::now(), ecw, period)
     }
 
     /// Wipes the keys of a session.
@@ -116,14 +112,9 @@ impl Descrambler for std::sync::Arc<SoftDescrambler> {
         Ok(())
     }
 
-    fn set_control_words(
-        &mut self,
-        words: &ControlWords<'_>,
-        period_ms: u32,
-    ) -> Result<(), Refused> {
+    fn set_cw(&mut self, ecw: &Ecw<'_>, period_ms: u32) -> Result<(), Refused> {
         let period = (period_ms > 0).then(|| Duration::from_millis(period_ms.into()));
-        SoftDescrambler::set_control_words(self, words, period)
-            .map_err(|error| Refused(error.to_string()))
+        SoftDescrambler::set_cw(self, ecw, period).map_err(|error| Refused(error.to_string()))
     }
 
     fn clear(&mut self, session: SessionId) {
@@ -158,49 +149,49 @@ impl fmt::Display for KeyError {
 impl std::error::Error for KeyError {}
 
 impl State {
-    fn set_control_words(
+    fn set_cw(
         &mut self,
         now: Instant,
-        words: &ControlWords<'_>,
+        ecw: &Ecw<'_>,
         period: Option<Duration>,
     ) -> Result<(), KeyError> {
-        let algorithm = words.mode.algorithm().ok_or(KeyError::Mode(words.mode))?;
+        let algorithm = ecw.mode.algorithm().ok_or(KeyError::Mode(ecw.mode))?;
         let ladder = &self.ladder;
-        let even = ladder.control_word(words.even).ok_or(KeyError::NoLadder)?;
-        let odd = ladder.control_word(words.odd).ok_or(KeyError::NoLadder)?;
-        let number = words.crypto_period;
+        let even = ladder.cw(ecw.even).ok_or(KeyError::NoLadder)?;
+        let odd = ladder.cw(ecw.odd).ok_or(KeyError::NoLadder)?;
+        let number = ecw.crypto_period;
         let both = match Parity::of_crypto_period(number) {
             Parity::Even => [even, odd],
             Parity::Odd => [odd, even],
         };
-        let slot = self.slot(now, words, algorithm);
+        let slot = self.slot(now, ecw, algorithm);
         slot.answered(now, number, both);
         slot.follower.set_period(period);
-        slot.follower.set_pids(words.es_pids);
+        slot.follower.set_pids(ecw.es_pids);
         Ok(())
     }
 
     /// The slot of this ECM stream under this algorithm, made when there is none.
-    fn slot(&mut self, now: Instant, words: &ControlWords<'_>, algorithm: Algorithm) -> &mut Slot {
+    fn slot(&mut self, now: Instant, ecw: &Ecw<'_>, algorithm: Algorithm) -> &mut Slot {
         self.slots.retain(|slot| {
-            slot.session != words.session
-                || slot.ecm_pid != words.ecm_pid
+            slot.session != ecw.session
+                || slot.ecm_pid != ecw.ecm_pid
                 || slot.algorithm == algorithm
         });
         let found = self.slots.iter().position(|slot| {
-            slot.session == words.session
-                && slot.source == words.source
-                && slot.ecm_pid == words.ecm_pid
+            slot.session == ecw.session
+                && slot.source == ecw.source
+                && slot.ecm_pid == ecw.ecm_pid
                 && slot.algorithm == algorithm
         });
         let index = found.unwrap_or_else(|| {
             self.slots.push(Slot {
-                session: words.session,
-                source: words.source,
-                ecm_pid: words.ecm_pid,
+                session: ecw.session,
+                source: ecw.source,
+                ecm_pid: ecw.ecm_pid,
                 algorithm,
                 keys: Vec::with_capacity(4),
-                follower: Follower::new(now, words.crypto_period),
+                follower: Follower::new(now, ecw.crypto_period),
             });
             self.slots.len() - 1
         });
@@ -231,11 +222,11 @@ impl State {
 }
 
 impl Slot {
-    /// The words of a crypto period and the one after it have come.
-    fn answered(&mut self, now: Instant, number: u32, words: [ControlWord; 2]) {
-        let [current, _] = &words;
+    /// The control words of a crypto period and the one after it have come.
+    fn answered(&mut self, now: Instant, number: u32, cws: [ControlWord; 2]) {
+        let [current, _] = &cws;
         let held = self.keys.iter().find(|(period, _)| *period == number);
-        let renewed = if held.is_some_and(|(_, key)| key.word == *current) {
+        let renewed = if held.is_some_and(|(_, key)| key.cw == *current) {
             Renewed::No
         } else {
             Renewed::Yes
@@ -244,14 +235,14 @@ impl Slot {
         let former = number.wrapping_sub(1);
         let has_former = self.follower.held().any(|held| held == former);
         self.keys.retain(|(period, _)| has_former && *period == former);
-        for (period, word) in [number, number.wrapping_add(1)].into_iter().zip(words) {
-            let cipher = PayloadCipher::new(self.algorithm, &word);
-            self.keys.push((period, HeldKey { word, cipher }));
+        for (period, cw) in [number, number.wrapping_add(1)].into_iter().zip(cws) {
+            let cipher = PayloadCipher::new(self.algorithm, &cw);
+            self.keys.push((period, HeldKey { cw, cipher }));
         }
     }
 
-    /// Descrambles a payload, if its word is known. Without a payload nothing but its parity is
-    /// seen.
+    /// Descrambles a payload, if its control word is known. Without a payload nothing but its
+    /// parity is seen.
     fn packet(
         &mut self,
         now: Instant,

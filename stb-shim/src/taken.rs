@@ -5,7 +5,7 @@
 //! spoken to. So the card thread takes one output at a time under the lock, copies here what it
 //! borrows, and works on the copy.
 
-use cam_core::{ControlWords, Output};
+use cam_core::{Ecw, Output};
 use cam_types::{Key, Pid};
 
 /// What the output that was taken last borrows. Reused: once warm nothing is allocated for an ECM.
@@ -16,7 +16,7 @@ pub(crate) struct Taken {
     /// EK2 and EK1; wiped as soon as the next output is asked for.
     ladder: Option<(Key, Key)>,
     es_pids: Vec<Pid>,
-    /// The control words, still encrypted for the key ladder.
+    /// The two of an ECM.
     ecw: ([u8; 16], [u8; 16]),
 }
 
@@ -33,8 +33,8 @@ impl Taken {
                 let (ek2, ek1) = self.ladder.insert((ek2.clone(), ek1.clone()));
                 Output::LoadLadder { pairing_slot, ek2, ek1, clear_allowed }
             }
-            Output::SetControlWords(words) => Output::SetControlWords(self.copy_words(&words)),
-            Output::ClearControlWords { session } => Output::ClearControlWords { session },
+            Output::SetCw(ecw) => Output::SetCw(self.copy_ecw(&ecw)),
+            Output::ClearCw { session } => Output::ClearCw { session },
             Output::Store { id, key, value } => {
                 key.clone_into(&mut self.row);
                 value.clone_into(&mut self.octets);
@@ -50,21 +50,21 @@ impl Taken {
         &self.octets
     }
 
-    fn copy_words(&mut self, words: &ControlWords<'_>) -> ControlWords<'_> {
-        words.es_pids.clone_into(&mut self.es_pids);
-        self.ecw = (*words.even, *words.odd);
-        ControlWords {
-            session: words.session,
-            source: words.source,
-            ecm_pid: words.ecm_pid,
+    fn copy_ecw(&mut self, ecw: &Ecw<'_>) -> Ecw<'_> {
+        ecw.es_pids.clone_into(&mut self.es_pids);
+        self.ecw = (*ecw.even, *ecw.odd);
+        Ecw {
+            session: ecw.session,
+            source: ecw.source,
+            ecm_pid: ecw.ecm_pid,
             es_pids: &self.es_pids,
-            mode: words.mode,
+            mode: ecw.mode,
             even: &self.ecw.0,
             odd: &self.ecw.1,
-            crypto_period: words.crypto_period,
-            parity: words.parity,
-            cci: words.cci,
-            preview: words.preview,
+            crypto_period: ecw.crypto_period,
+            parity: ecw.parity,
+            cci: ecw.cci,
+            preview: ecw.preview,
         }
     }
 }

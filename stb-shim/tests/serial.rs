@@ -391,11 +391,11 @@ fn ports_and_options_that_do_not_exist() {
         (port("?reset=rts"), &["no modem lines", "reset=b0"]),
         (port("?detect=cts"), &["no modem lines", "detect=none"]),
     ];
-    for (url, words) in table {
+    for (url, parts) in table {
         let Err(error) = readers::open(url) else { panic!("{url} opens") };
         let text = error.to_string();
-        for word in *words {
-            assert!(text.contains(word), "{url}: '{text}' does not say {word}");
+        for part in *parts {
+            assert!(text.contains(part), "{url}: '{text}' does not say {part}");
         }
         assert!(!text.ends_with('.'));
     }

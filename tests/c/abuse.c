@@ -138,12 +138,12 @@ static void opening(void)
     config.struct_size = 8;
     CHECK(stbcam_open(&config, &cam), STBCAM_E_STRUCT_SIZE);
 
-#define REFUSED(change, expected, word)              \
+#define REFUSED(change, expected, text)              \
     do {                                             \
         good_config(&config);                        \
         change;                                      \
         CHECK(stbcam_open(&config, &cam), expected); \
-        CHECK_TRUE(strstr(last_text(), word));       \
+        CHECK_TRUE(strstr(last_text(), text));       \
         CHECK_TRUE(cam == NULL);                     \
     } while (0)
     REFUSED(config.reader = NULL, STBCAM_E_ARG, "reader");

@@ -241,11 +241,11 @@ static void characters(void)
     stbcam_t *cam = NULL;
 
     configure(&config, &ops);
-#define REFUSED(change, back, expected, word)        \
+#define REFUSED(change, back, expected, text)        \
     do {                                             \
         change;                                      \
         CHECK(stbcam_open(&config, &cam), expected); \
-        CHECK_TRUE(strstr(last_text(), word));       \
+        CHECK_TRUE(strstr(last_text(), text));       \
         back;                                        \
     } while (0)
     REFUSED(config.reader_ops = NULL, config.reader_ops = &ops, STBCAM_E_ARG, "neither reader nor reader_ops");

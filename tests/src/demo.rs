@@ -253,10 +253,7 @@ pub fn body(time: CasTime, criteria: Criteria) -> EcmBody {
         rating: Rating(0),
         regions: Regions::ALL,
         emm_floor: 0,
-        words: ControlWords::Words128 {
-            even: ControlWord::new(CW_EVEN),
-            odd: ControlWord::new(CW_ODD),
-        },
+        cw: ControlWords::Cw128 { even: ControlWord::new(CW_EVEN), odd: ControlWord::new(CW_ODD) },
         criteria,
     }
 }
@@ -268,7 +265,7 @@ pub fn seal_ecm(service: Service, body: &EcmBody) -> Vec<u8> {
 /// The ECM of a crypto period.
 pub fn seal_period(service: Service, cp_number: u32, body: &EcmBody) -> Vec<u8> {
     let header = EcmHeader {
-        kind: body.words.kind(),
+        kind: body.cw.kind(),
         suite: Suite::Cmac128,
         operator: OPERATOR,
         slot: Slot::new(service.slot),
@@ -296,18 +293,18 @@ pub fn ppv(event: EventId, start: CasTime) -> Ppv {
 /// Cinema: the event of this moment.
 pub fn cinema(event: EventId, time: CasTime) -> Vec<u8> {
     let criteria = Criteria { ppv: Some(ppv(event, NOON)), ..Criteria::default() };
-    let words = ControlWords::Words64 {
+    let cw = ControlWords::Cw64 {
         even: Secret::new(hex!("0102030405060708")),
         odd: Secret::new(hex!("1112131415161718")),
     };
-    seal_ecm(CINEMA_SERVICE, &EcmBody { words, ..body(time, criteria) })
+    seal_ecm(CINEMA_SERVICE, &EcmBody { cw, ..body(time, criteria) })
 }
 
 /// The same as an offer, without control words.
 pub fn cinema_offer(event: EventId, time: CasTime) -> Vec<u8> {
     let criteria = Criteria { ppv: Some(ppv(event, NOON)), ..Criteria::default() };
     let section =
-        seal_ecm(CINEMA_SERVICE, &EcmBody { words: ControlWords::None, ..body(time, criteria) });
+        seal_ecm(CINEMA_SERVICE, &EcmBody { cw: ControlWords::None, ..body(time, criteria) });
     assert_eq!(EcmKind::Offer, ecm_emm::ecm::Ecm::parse(&section).unwrap().header.kind);
     section
 }
@@ -439,7 +436,7 @@ pub fn box_pairing(stb: StbId, slot: u8, k_pair: [u8; 16], card: Pseudonym) -> (
     let command = BoxCommand::Pair(BoxPairing {
         card,
         slot,
-        clear_words_allowed: false,
+        clear_cw_allowed: false,
         k_pair: wrapped,
         ek2: [2; 16],
         ek1: [1; 16],

@@ -105,7 +105,7 @@ pub struct Stb {
     pub cuts: usize,
     now: Instant,
     stores: Vec<StoreId>,
-    /// Control words that the descrambler has taken and the engine has not heard of.
+    /// ECWs that the descrambler has taken and the engine has not heard of.
     handed: Vec<(SessionId, Pid)>,
     report: Option<(Instant, Report)>,
     wait: Option<Instant>,
@@ -340,11 +340,11 @@ impl Stb {
                     self.wait = at;
                     let Some((session, ecm_pid)) = self.handed.pop() else { return };
                     let handover = Handover::Taken;
-                    let words = Input::Words { session, ecm_pid, handover };
-                    self.engine.handle_input(self.now, words);
+                    let taken = Input::Cw { session, ecm_pid, handover };
+                    self.engine.handle_input(self.now, taken);
                 }
-                Output::SetControlWords(words) => {
-                    self.handed.push((words.session, words.ecm_pid));
+                Output::SetCw(ecw) => {
+                    self.handed.push((ecw.session, ecw.ecm_pid));
                 }
                 Output::ActivateCard => {
                     self.cuts += usize::from(self.chip.as_ref().is_some_and(Memory::mend));

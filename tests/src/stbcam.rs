@@ -178,19 +178,19 @@ impl Rig {
         find(&objects, event).unwrap_or_else(|| panic!("no {event} in {objects:?}"))
     }
 
-    /// What it says when it ends with this status; it holds all the words.
+    /// What it says when it ends with this status; it holds all the parts.
     pub fn refused(
         &self,
         card: &Served,
         arguments: &[&str],
         status: i32,
-        words: &[&str],
+        parts: &[&str],
     ) -> String {
         let output = self.typing(card, arguments, &format!("{PIN}\n"));
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {error}");
-        for word in words {
-            assert!(error.contains(word), "{arguments:?}: '{error}' does not say '{word}'");
+        for part in parts {
+            assert!(error.contains(part), "{arguments:?}: '{error}' does not say '{part}'");
         }
         error
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The card as a reader sees it: power, APDUs, and the bench's view of what is inside.
+//! The card as a reader sees it: power, APDUs, and the view from outside on what is inside.
 
 use crate::atr;
 use crate::cos::Cos;
@@ -191,7 +191,7 @@ impl Card {
         self.vault.add_fault(fault);
     }
 
-    /// Money and counters, for the bench.
+    /// Money and counters, for whoever looks from outside.
     pub fn status(&self) -> Status {
         Status {
             page_writes: self.vault.page_writes(),
@@ -205,7 +205,7 @@ impl Card {
         psam::is_personalised(&self.vault)
     }
 
-    /// What is on the card, for the bench; reads the memory, so it needs no power.
+    /// What is on the card, for `vcard inspect` and tests; reads the memory, so it needs no power.
     pub fn inspect(&mut self) -> Result<Inspection, CardError> {
         self.vault.boot()?;
         inspect::inspect(&self.vault)

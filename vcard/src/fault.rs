@@ -20,7 +20,7 @@ macro_rules! faults {
                 match self { $(Self::$name => $text,)* }
             }
 
-            /// What it does, in words.
+            /// What it does, as text.
             pub fn about(self) -> &'static str {
                 match self { $(Self::$name => $doc.trim(),)* }
             }

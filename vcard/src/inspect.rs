@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The bench's view of a card: everything but keys and PIN.
+//! The view from outside on a card: everything but keys and PIN.
 
 use crate::cas::log::State;
 use crate::cas::store::CasStore;
@@ -12,7 +12,7 @@ use crate::vault::Vault;
 use cam_types::{CardId, CasTime, Fen, OperatorId, Pseudonym, TerminalId, TerminalSequence};
 use wallet::{LogRecord, Transaction};
 
-/// What the bench asks a running card: no keys, no PIN.
+/// What is asked of a running card from outside: no keys, no PIN.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Status {
     /// The purse's balance.

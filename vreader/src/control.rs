@@ -34,8 +34,8 @@ pub enum Command {
 impl Command {
     /// Reads one line.
     pub fn parse(line: &str) -> Result<Self, CommandError> {
-        let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        match *words.as_slice() {
+        let tokens: Vec<&str> = line.split_ascii_whitespace().collect();
+        match *tokens.as_slice() {
             ["cut", "before-commit"] => Ok(Self::Cut(Cut::BeforeCommit)),
             ["cut", "after-commit"] => Ok(Self::Cut(Cut::AfterCommit)),
             ["cut"] => Err(CommandError::Where(String::new())),

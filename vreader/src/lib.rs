@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a card is put into: readers that are emulated, on a pseudo terminal as a serial reader
-//! would be, or at the socket of pcscd's vpcd; and what a bench wants of them, which is a pace, a
+//! would be, or at the socket of pcscd's vpcd; and what a test wants of them, which is a pace, a
 //! recording, faults of a script and a control socket.
 //!
 //! The card itself is `vcard`. The program that puts one into a reader is `vcard serve`.

@@ -161,10 +161,10 @@ impl FromStr for Script {
         let mut rules = Vec::new();
         for (at, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or_default();
-            let words: Vec<&str> = line.split_ascii_whitespace().collect();
-            if !words.is_empty() {
+            let tokens: Vec<&str> = line.split_ascii_whitespace().collect();
+            if !tokens.is_empty() {
                 let at = at + 1;
-                let rule = rule(at, &words);
+                let rule = rule(at, &tokens);
                 rules.push(rule.map_err(|what| ScriptError { line: at, what })?);
             }
         }
@@ -188,9 +188,9 @@ impl fmt::Display for ScriptError {
 
 impl std::error::Error for ScriptError {}
 
-fn rule(line: usize, words: &[&str]) -> Result<Rule, String> {
-    let &[place, number, fault, ref arguments @ ..] = words else {
-        return Err(format!("got {} words, expected PLACE NUMBER FAULT", words.len()));
+fn rule(line: usize, tokens: &[&str]) -> Result<Rule, String> {
+    let &[place, number, fault, ref arguments @ ..] = tokens else {
+        return Err(format!("got {} words, expected PLACE NUMBER FAULT", tokens.len()));
     };
     let place = Place::ALL
         .iter()
@@ -214,9 +214,9 @@ fn rule(line: usize, words: &[&str]) -> Result<Rule, String> {
     Ok(Rule { line, place, reset, first, last, action })
 }
 
-fn counted(word: &str) -> Result<u64, String> {
-    match decimal(word, u64::MAX) {
-        Some(0) | None => Err(format!("got {word:?}, expected a number that counts from 1")),
+fn counted(token: &str) -> Result<u64, String> {
+    match decimal(token, u64::MAX) {
+        Some(0) | None => Err(format!("got {token:?}, expected a number that counts from 1")),
         Some(number) => Ok(number),
     }
 }
@@ -235,9 +235,9 @@ fn action(place: Place, fault: &str, arguments: &[&str]) -> Result<Action, Strin
     }
     let number = |at: usize, what: &str, most: u64| match arguments.get(at) {
         None => Ok(None),
-        Some(word) => match decimal(word, most) {
+        Some(token) => match decimal(token, most) {
             Some(number) => Ok(Some(number)),
-            None => Err(format!("{what} is {word:?}, expected a number up to {most}")),
+            None => Err(format!("{what} is {token:?}, expected a number up to {most}")),
         },
     };
     let needed = |at: usize, what: &str, most: u64| {
@@ -251,9 +251,9 @@ fn action(place: Place, fault: &str, arguments: &[&str]) -> Result<Action, Strin
         "double" => Action::Double,
         "damage" => Action::Damage(match arguments.first() {
             None => 0x10,
-            Some(word) => match u8::from_str_radix(word, 16) {
-                Ok(bits) if word.len() == 2 && bits != 0 => bits,
-                _ => return Err(format!("XX is {word:?}, expected two digits, not 00")),
+            Some(token) => match u8::from_str_radix(token, 16) {
+                Ok(bits) if token.len() == 2 && bits != 0 => bits,
+                _ => return Err(format!("XX is {token:?}, expected two digits, not 00")),
             },
         }),
         "delay" => Action::Delay(Duration::from_millis(needed(0, "MS", LONGEST_MS)?)),
@@ -285,9 +285,9 @@ fn action(place: Place, fault: &str, arguments: &[&str]) -> Result<Action, Strin
 }
 
 /// Digits only: no sign, no blank.
-fn decimal(word: &str, most: u64) -> Option<u64> {
-    let digits = !word.is_empty() && word.bytes().all(|digit| digit.is_ascii_digit());
-    word.parse().ok().filter(|number| digits && *number <= most)
+fn decimal(token: &str, most: u64) -> Option<u64> {
+    let digits = !token.is_empty() && token.bytes().all(|digit| digit.is_ascii_digit());
+    token.parse().ok().filter(|number| digits && *number <= most)
 }
 
 const KINDS: [(&str, Wrong); 8] = [

@@ -16,10 +16,10 @@ fn help_names_every_command_option_and_fault() {
     let help = vcard(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
     let help = text(&help.stdout);
-    for word in
+    for part in
         ["personalise", "serve", "inspect", "cut before-commit", "remove", "unplug", "plug", "quit"]
     {
-        assert!(help.contains(word), "{word}");
+        assert!(help.contains(part), "{part}");
     }
     for fault in vcard::Fault::ALL {
         assert!(help.contains(fault.name()) && help.contains(fault.about()), "{fault}");

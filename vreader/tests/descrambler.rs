@@ -3,7 +3,7 @@
 //! again by itself.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-use cam_core::{AccessStatus, ControlWords, Event, SessionId};
+use cam_core::{AccessStatus, Ecw, Event, SessionId};
 use cam_types::Pid;
 use ecm_emm::scrambling::ScramblingMode;
 use stb_shim::clock;
@@ -25,11 +25,11 @@ const ECM_PID: Pid = Pid::from_field(0x140);
 const VIDEO_PID: Pid = Pid::from_field(0x100);
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the chip refuses now, and how often it was handed words.
+/// What the chip refuses now, and how often it was handed ECWs.
 #[derive(Default)]
 struct Moods {
     ladder: AtomicBool,
-    words: AtomicBool,
+    cw: AtomicBool,
     handed: AtomicU32,
 }
 
@@ -47,9 +47,9 @@ impl Descrambler for Chip {
         Self::answer(&self.0.ladder, "ladder")
     }
 
-    fn set_control_words(&mut self, _: &ControlWords<'_>, _: u32) -> Result<(), Refused> {
+    fn set_cw(&mut self, _: &Ecw<'_>, _: u32) -> Result<(), Refused> {
         self.0.handed.fetch_add(1, Ordering::SeqCst);
-        Self::answer(&self.0.words, "words")
+        Self::answer(&self.0.cw, "ECWs")
     }
 
     fn clear(&mut self, _: SessionId) {}
@@ -91,8 +91,8 @@ impl Stb {
                 told.push(access.reason);
             }
             if let Notice::Health { session, text } = stamped.notice {
-                let of_words = text.contains("control words of session");
-                assert_eq!(session, of_words.then_some(self.session), "{text}");
+                let of_cw = text.contains("control words of session");
+                assert_eq!(session, of_cw.then_some(self.session), "{text}");
                 health.push(text);
             }
         }
@@ -112,16 +112,16 @@ const DARK: AccessStatus = AccessStatus::DESCRAMBLER;
 const LIT: AccessStatus = AccessStatus::GRANTED_SUBSCRIPTION;
 
 #[test]
-fn words_that_are_refused() {
-    let stb = Stb::new("refuses-words", Moods { words: true.into(), ..Moods::default() });
+fn ecws_that_are_refused() {
+    let stb = Stb::new("refuses-ecws", Moods { cw: true.into(), ..Moods::default() });
     let (reason, health) = stb.play(4);
     assert_eq!(reason, DARK);
     let [text] = health.as_slice() else { panic!("one event, not {health:?}") };
-    assert!(text.contains("ECM PID 0x0140") && text.contains("no words today; tomorrow works"));
+    assert!(text.contains("ECM PID 0x0140") && text.contains("no ECWs today; tomorrow works"));
     assert_eq!(stb.play(5), (DARK, vec![]), "told once");
-    stb.moods.words.store(false, Ordering::SeqCst);
+    stb.moods.cw.store(false, Ordering::SeqCst);
     assert_eq!(stb.play(6), (LIT, vec![]));
-    stb.moods.words.store(true, Ordering::SeqCst);
+    stb.moods.cw.store(true, Ordering::SeqCst);
     let (reason, health) = stb.play(7);
     assert_eq!((reason, health.len()), (DARK, 1), "again, for it was well in between");
 }
@@ -132,7 +132,7 @@ fn a_ladder_that_is_refused() {
     let (reason, _) = stb.play(4);
     assert_eq!(reason, DARK);
     assert_eq!(stb.play(5), (DARK, vec![]), "told once, before the session was open");
-    assert_eq!(stb.moods.handed.load(Ordering::SeqCst), 0, "words that cannot open are kept back");
+    assert_eq!(stb.moods.handed.load(Ordering::SeqCst), 0, "ECWs that cannot open are kept back");
     stb.moods.ladder.store(false, Ordering::SeqCst);
     assert_eq!(stb.play(6), (LIT, vec![]));
     assert!(stb.moods.handed.load(Ordering::SeqCst) >= 1);

@@ -5,7 +5,7 @@
 
 use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};
-use cam_core::{ControlWords, Engine, SessionId};
+use cam_core::{Ecw, Engine, SessionId};
 use cam_types::{ControlWord, Key, Parity, Pid};
 use ecm_emm::ecm::{self, EcmBody};
 use ecm_emm::scrambling::ScramblingMode;
@@ -37,19 +37,19 @@ const COUNTED: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The control word of a crypto period: each its own.
-fn word(period: u32) -> [u8; 16] {
+fn cw(period: u32) -> [u8; 16] {
     u128::from(period).to_be_bytes()
 }
 
 /// The control words that are in the ECM of a crypto period, even and odd.
-fn words(period: u32) -> ([u8; 16], [u8; 16]) {
+fn cws(period: u32) -> ([u8; 16], [u8; 16]) {
     match Parity::of_crypto_period(period) {
-        Parity::Even => (word(period), word(period + 1)),
-        Parity::Odd => (word(period + 1), word(period)),
+        Parity::Even => (cw(period), cw(period + 1)),
+        Parity::Odd => (cw(period + 1), cw(period)),
     }
 }
 
-/// The descrambler in software, and how often it got the right words.
+/// The descrambler in software, and how often it got the right ones.
 struct Counted {
     software: Arc<SoftDescrambler>,
     right: Arc<AtomicU32>,
@@ -60,20 +60,16 @@ impl Descrambler for Counted {
         Descrambler::load_ladder(&mut self.software, keys)
     }
 
-    fn set_control_words(
-        &mut self,
-        given: &ControlWords<'_>,
-        period_ms: u32,
-    ) -> Result<(), Refused> {
+    fn set_cw(&mut self, ecw: &Ecw<'_>, period_ms: u32) -> Result<(), Refused> {
         let opened = |encrypted: &[u8; 16]| {
             let mut block = (*encrypted).into();
             Aes128::new(&K_CW.into()).decrypt_block(&mut block);
             <[u8; 16]>::from(block)
         };
-        if (opened(given.even), opened(given.odd)) == words(given.crypto_period) {
+        if (opened(ecw.even), opened(ecw.odd)) == cws(ecw.crypto_period) {
             self.right.fetch_add(1, Ordering::SeqCst);
         }
-        Descrambler::set_control_words(&mut self.software, given, period_ms)
+        Descrambler::set_cw(&mut self.software, ecw, period_ms)
     }
 
     fn clear(&mut self, session: SessionId) {
@@ -84,13 +80,11 @@ impl Descrambler for Counted {
 /// The ECMs of News, a crypto period each.
 fn ecms() -> Vec<Vec<u8>> {
     let ecm = |period| {
-        let (even, odd) = words(period);
-        let words = ecm::ControlWords::Words128 {
-            even: ControlWord::new(even),
-            odd: ControlWord::new(odd),
-        };
+        let (even, odd) = cws(period);
+        let cw =
+            ecm::ControlWords::Cw128 { even: ControlWord::new(even), odd: ControlWord::new(odd) };
         let body = demo::body(NOON.saturating_add(period), demo::subscription());
-        demo::seal_period(NEWS, period, &EcmBody { words, ..body })
+        demo::seal_period(NEWS, period, &EcmBody { cw, ..body })
     };
     (0..(WARM_UP + COUNTED) as u32).map(ecm).collect()
 }

@@ -18,8 +18,8 @@ pub struct Met {
     pub mac: Option<ProofMac>,
     /// Under which number it logs.
     pub log: Option<Numbering>,
-    /// The word of each refusal.
-    pub words: BTreeMap<Reason, StatusWord>,
+    /// The status word of each refusal.
+    pub statuses: BTreeMap<Reason, StatusWord>,
 }
 
 /// What stands for the MAC in a proof.
@@ -34,7 +34,7 @@ pub enum ProofMac {
 impl Met {
     /// The card refused.
     pub fn refused(&mut self, refusal: &Refusal) {
-        self.words.insert(refusal.reason, refusal.status);
+        self.statuses.insert(refusal.reason, refusal.status);
     }
 
     /// The card proved a transaction.
@@ -75,7 +75,7 @@ impl fmt::Display for Met {
         if let Some(numbering) = self.log {
             item(f, format_args!("log under {numbering}"))?;
         }
-        for (reason, status) in &self.words {
+        for (reason, status) in &self.statuses {
             item(f, format_args!("{reason}: {status}"))?;
         }
         if separator.is_empty() { f.write_str("nothing yet") } else { Ok(()) }

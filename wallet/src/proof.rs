@@ -4,10 +4,10 @@
 //!
 //! Cards differ in the number under which they keep the proof, the one before the transaction or
 //! the one after; some answer the second with their previous transaction's proof, some show it once
-//! only, some without the MAC, and some say "no proof" and "no state for that" in the same word. So
-//! both numbers are asked, and only a MAC or TAC that checks settles anything there. Where none
-//! does, a counter that has not moved says that the transaction was not made, and otherwise the log
-//! tells whose transaction it was.
+//! only, some without the MAC, and some say "no proof" and "no state for that" by the same status
+//! word. So both numbers are asked, and only a MAC or TAC that checks settles anything there. Where
+//! none does, a counter that has not moved says that the transaction was not made, and otherwise
+//! the log tells whose transaction it was.
 
 mod inquiry;
 

@@ -43,7 +43,8 @@ pub enum Reason {
     Exhausted,
     /// There is no key of this index.
     NoKey,
-    /// There is no key of this index, or the memory failed: cards say either in the same word.
+    /// There is no key of this index, or the memory failed: cards say either by the same status
+    /// word.
     NoKeyOrMemory,
     /// The PIN is wanted first, or another right.
     PinWanted,
@@ -51,8 +52,8 @@ pub enum Reason {
     PinBlocked,
     /// The application is blocked.
     Blocked,
-    /// The application is blocked, or its purse would be over its maximum: cards say either in the
-    /// same word.
+    /// The application is blocked, or its purse would be over its maximum: cards say either by the
+    /// same status word.
     BlockedOrFull,
     /// The application is blocked and stays so.
     BlockedForGood,
@@ -86,14 +87,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// What `status` means after `step`. The manual, applets and real cards differ: all their words
-    /// are here.
+    /// What `status` means after `step`. The manual, applets and real cards differ: all their
+    /// status words are here.
     pub const fn new(step: Step, status: StatusWord) -> Self {
         Self { reason: Reason::of(step, status), status }
     }
 
-    /// The refusal of a commit; `None` for every word that leaves open whether money has moved:
-    /// memory failure, warnings, and words that no purse is known to refuse with.
+    /// The refusal of a commit; `None` for every status word that leaves open whether money has
+    /// moved: memory failure, warnings, and those that no purse is known to refuse with.
     pub fn of_commit(status: StatusWord) -> Option<Self> {
         let refusal = Self::new(Step::Commit, status);
         let open = matches!(refusal.reason, Reason::Memory | Reason::NoProof | Reason::Other);

@@ -131,12 +131,12 @@ fn what_was_met_is_told() {
     assert!(met.to_string().starts_with("log under the number before"));
 }
 
-/// A wrong MAC1 is refused in a word of each kind of card, and nothing is left to settle.
+/// A wrong MAC1 is refused by a status word of each kind of card, and nothing is left to settle.
 #[test]
 fn a_refused_mac1_leaves_nothing_open() {
     let terminal = TerminalId::new(hex!("001122334455"));
     let (date, time) = (BcdDate(hex!("20161216")), BcdTime(hex!("134600")));
-    for word in [0x9302, 0x6982, 0x6988] {
+    for status in [0x9302, 0x6982, 0x6988] {
         let key = PurchaseKey::new(Secret::new([7; 16]));
         let mut psam = SoftPsam::new(terminal, TerminalSequence::new(0)).with_key(1, key);
         let debit = Purchase::new(1, Fen::new(1), terminal)
@@ -145,7 +145,7 @@ fn a_refused_mac1_leaves_nothing_open() {
             .unwrap()
             .authorise(date, time, &Default::default(), &mut psam)
             .unwrap()
-            .finish(Some(&u16::to_be_bytes(word)), &mut psam);
-        assert_eq!(debit, Debit::Refused(Refusal::new(Step::Commit, StatusWord(word))));
+            .finish(Some(&u16::to_be_bytes(status)), &mut psam);
+        assert_eq!(debit, Debit::Refused(Refusal::new(Step::Commit, StatusWord(status))));
     }
 }

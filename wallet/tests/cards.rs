@@ -47,7 +47,7 @@ struct Kind {
     once: bool,
     mac: ProofMac,
     /// Wrong MAC, funds, no INITIALIZE, no proof.
-    words: [u16; 4],
+    statuses: [u16; 4],
     code: bool,
     /// Wants the PIN before money goes out.
     pin: bool,
@@ -62,7 +62,7 @@ impl Kind {
             log: numbering(side(bits, 1)),
             once: side(bits, 2),
             mac: if side(bits, 3) { ProofMac::Shown } else { ProofMac::Zeros },
-            words: match side(bits, 4) {
+            statuses: match side(bits, 4) {
                 true => [0x9302, 0x9401, 0x6901, 0x9406],
                 false => [0x6982, 0x6A80, 0x6985, 0x6985],
             },
@@ -158,7 +158,7 @@ impl Card {
             return Err(0x6982);
         }
         if self.balance < transaction.amount.fen() {
-            return Err(self.kind.words[1]);
+            return Err(self.kind.statuses[1]);
         }
         self.order = Some((Order::Debit((p1 == 0x03).then_some(0)), transaction));
         let offline = self.offline.to_be_bytes();
@@ -167,7 +167,7 @@ impl Card {
 
     fn update(&mut self) -> Result<Vec<u8>, u16> {
         let Some((Order::Debit(Some(cache)), _)) = &mut self.order else {
-            return Err(self.kind.words[2]);
+            return Err(self.kind.statuses[2]);
         };
         *cache += 1;
         Ok(vec![])
@@ -175,7 +175,7 @@ impl Card {
 
     fn debit(&mut self, data: &[u8]) -> Result<Vec<u8>, u16> {
         let Some((Order::Debit(None | Some(1..)), mut transaction)) = self.order else {
-            return Err(self.kind.words[2]);
+            return Err(self.kind.statuses[2]);
         };
         let mut r = Reader::new(data);
         let number = TerminalSequence::from_be_bytes(*r.array("terminal sequence").unwrap());
@@ -187,7 +187,7 @@ impl Card {
             input.extend(CODE);
         }
         if session.mac(&input) != Mac(*r.array("MAC1").unwrap()) {
-            return Err(self.kind.words[0]);
+            return Err(self.kind.statuses[0]);
         }
         let Mac(mac2) = mac2_purchase(&session, transaction.amount);
         let Mac(tac) = tac_purchase(&dtk(), &transaction, number);
@@ -200,13 +200,13 @@ impl Card {
 
     fn credit(&mut self, data: &[u8]) -> Result<Vec<u8>, u16> {
         let Some((Order::Load(session), mut transaction)) = self.order.take() else {
-            return Err(self.kind.words[2]);
+            return Err(self.kind.statuses[2]);
         };
         let mut r = Reader::new(data);
         transaction.date = BcdDate(*r.array("date").unwrap());
         transaction.time = BcdTime(*r.array("time").unwrap());
         if mac2_load(&session, &transaction) != Mac(*r.array("MAC2").unwrap()) {
-            return Err(self.kind.words[0]);
+            return Err(self.kind.statuses[0]);
         }
         self.balance += transaction.amount.fen();
         let before = self.online;
@@ -236,7 +236,7 @@ impl Card {
     fn prove(&mut self, kind: TransactionType, number: u16) -> Result<Vec<u8>, u16> {
         let place = self.proofs.iter().position(|(k, n, _)| (*k, *n) == (kind, number));
         let (_, _, Proof { mac: Mac(mac), tac: Mac(tac) }) =
-            self.proofs[place.ok_or(self.kind.words[3])?];
+            self.proofs[place.ok_or(self.kind.statuses[3])?];
         self.proofs.retain(|_| !self.kind.once);
         Ok([mac, tac].concat())
     }
@@ -518,9 +518,10 @@ fn what_was_met_is_what_was_there() {
             (met.proof, met.log, met.mac),
             (Some(kind.proofs), Some(kind.log), Some(kind.mac))
         );
-        let word = |reason| met.words[&reason].0;
-        let words = [word(Reason::WrongMac), word(Reason::Funds), word(Reason::NotInitialized)];
-        assert_eq!(words, kind.words[..3], "{kind:?}: {met}");
+        let status = |reason| met.statuses[&reason].0;
+        let statuses =
+            [status(Reason::WrongMac), status(Reason::Funds), status(Reason::NotInitialized)];
+        assert_eq!(statuses, kind.statuses[..3], "{kind:?}: {met}");
         assert_eq!(card.balance, FUNDS - 2 * PRICE);
     }
 }

@@ -277,7 +277,7 @@ fn a_lost_answer_is_settled_on_every_kind_of_card() {
         ("a log behind the PIN", &[none, none, one_on, &hex!("6982")], refused(Step::Read, wanted)),
         ("blocked", &[&hex!("6A81")], refused(Step::Prove, StatusWord::APPLICATION_BLOCKED)),
         (
-            "blocked, another word",
+            "blocked, another status word",
             &[evaded, evaded, &hex!("6985")],
             refused(Step::InitializeDebit, StatusWord::CONDITIONS),
         ),

@@ -121,10 +121,10 @@ fn damaged(right: Vec<u8>) -> impl Strategy<Value = Option<Vec<u8>>> {
     ]
 }
 
-/// What a commit must be after `response`: a refusal is a known word and nothing else.
+/// What a commit must be after `response`: a refusal is a known status word and nothing else.
 fn refusal(response: Option<&[u8]>) -> Option<Refusal> {
-    let word: [u8; 2] = response?.try_into().ok()?;
-    Refusal::of_commit(StatusWord(u16::from_be_bytes(word)))
+    let status: [u8; 2] = response?.try_into().ok()?;
+    Refusal::of_commit(StatusWord(u16::from_be_bytes(status)))
 }
 
 proptest! {

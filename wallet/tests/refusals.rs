@@ -15,8 +15,8 @@ const TERMINAL: TerminalId = TerminalId::new(hex!("001122334455"));
 
 /// Both sides of each disagreement.
 #[test]
-fn words_of_both_sides() {
-    for (step, words, reason) in [
+fn statuses_of_both_sides() {
+    for (step, statuses, reason) in [
         (Step::Commit, &[0x6901, 0x6985][..], Reason::NotInitialized),
         (Step::Commit, &[0x9302, 0x6982, 0x6988], Reason::WrongMac),
         (Step::Secured, &[0x9302, 0x6982, 0x6988], Reason::WrongMac),
@@ -48,18 +48,18 @@ fn words_of_both_sides() {
         (Step::Update, &[0x6985], Reason::Conditions),
         (Step::Read, &[0x6F00, 0x6C17], Reason::Other),
     ] {
-        for word in words {
-            let refusal = Refusal::new(step, StatusWord(*word));
-            assert_eq!(refusal.reason, reason, "{step:?} {word:04X}");
-            assert_eq!(refusal.to_string(), format!("{reason} (SW={word:04X})"));
+        for status in statuses {
+            let refusal = Refusal::new(step, StatusWord(*status));
+            assert_eq!(refusal.reason, reason, "{step:?} {status:04X}");
+            assert_eq!(refusal.to_string(), format!("{reason} (SW={status:04X})"));
         }
     }
 }
 
-/// Memory failure, warnings and words nobody knows leave a commit open.
+/// Memory failure, warnings and status words nobody knows leave a commit open.
 #[test]
-fn words_that_refuse_a_commit() {
-    let refused = (0..=0xFFFF).filter(|word| Refusal::of_commit(StatusWord(*word)).is_some());
+fn statuses_that_refuse_a_commit() {
+    let refused = (0..=0xFFFF).filter(|status| Refusal::of_commit(StatusWord(*status)).is_some());
     let expected = [
         0x6700, 0x6901, 0x6981, 0x6982, 0x6983, 0x6985, 0x6988, 0x6A80, 0x6A81, 0x6A82, 0x6A83,
         0x6A84, 0x6A86, 0x6B00, 0x6D00, 0x6E00, 0x9302, 0x9303, 0x9401, 0x9402, 0x9403, 0x9407,

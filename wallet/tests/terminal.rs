@@ -499,7 +499,7 @@ fn what_is_refused_moves_nothing() {
     }
     let distinct: std::collections::BTreeSet<_> =
         refusals.iter().map(ToString::to_string).collect();
-    assert_eq!(distinct.len(), refusals.len(), "each has its own words");
+    assert_eq!(distinct.len(), refusals.len(), "each has its own text");
     assert!(matches!(refusals[0], FlowError::Purchase(PurchaseError::AmountZero)));
     assert!(matches!(refusals[6], FlowError::Load(LoadError::OverMaximum { .. })));
     assert!(!card.commands.iter().any(|ins| matches!(ins, 0x52 | 0x54)));

@@ -314,8 +314,8 @@ impl CardDialogue {
             command.push(0x00);
             return;
         };
-        // Every length is checked at its gate, and a session that is over is never used again: what
-        // is left of an error is an empty command, which no card takes.
+        // Every length is checked on its way in, and a session that is over is never used again:
+        // what is left of an error is an empty command, which no card takes.
         if let Err(why) = channel.wrap(CLA, ins, p1, p2, data, command) {
             log::error!("command {ins:02X} could not be protected: {why}");
             command.clear();

@@ -103,7 +103,7 @@ impl Pairings {
                     let k_pair = pair.session_key(&message.header, k_box)?;
                     let pairing = Pairing {
                         slot: pair.slot,
-                        clear_allowed: pair.clear_words_allowed,
+                        clear_allowed: pair.clear_cw_allowed,
                         ek2: Key::new(pair.ek2),
                         ek1: Key::new(pair.ek1),
                         k_pair,
@@ -167,7 +167,7 @@ impl Pairings {
         self.ladder = Some(handover);
     }
 
-    /// Without the ladder's keys no words open.
+    /// Without the ladder's keys no ECW opens.
     pub(crate) fn ladder_is_refused(&self) -> bool {
         self.ladder == Some(Handover::Refused)
     }
@@ -218,7 +218,7 @@ mod tests {
             BoxCommand::Pair(BoxPairing {
                 card: CARD,
                 slot,
-                clear_words_allowed: true,
+                clear_cw_allowed: true,
                 k_pair,
                 ek2: [2; 16],
                 ek1: [1; 16],

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_counts() {
+    fn the_last_refusal_counts() {
         let again = Until::Then(Instant::from_micros(7));
         let busy = Refusal { status: AccessStatus::CARD_BUSY, until: again };
         let mut memory = EcmMemory::new();

@@ -2,15 +2,15 @@
 //! The ECM queue: which stream's ECM the card gets next, the one that it works on, and when ECMs
 //! let others go first.
 //!
-//! The sections wait at the gates of their streams. What the card got, and what it refused, is one
+//! The sections wait with their streams. What the card got, and what it refused, is one
 //! for all of them.
 
 use crate::Stats;
-use crate::ecm::gate::{EcmGate, Taken};
+use crate::ecm::choice::{EcmChoice, Taken};
 use crate::ecm::latency::Latencies;
 use crate::ecm::memory::{EcmMemory, Refusal, Until};
 use crate::ecm::review::Review;
-use crate::emm::gate::Backlog;
+use crate::emm::queue::Backlog;
 use alloc::vec::Vec;
 use cam_types::Instant;
 use core::mem;
@@ -73,7 +73,7 @@ impl EcmQueue {
         }
     }
 
-    /// Takes the next section for the card from these gates.
+    /// Takes the next section for the card from these streams.
     ///
     /// The streams take turns, and one that had none yet goes first: what is forged on one stream
     /// costs another at most one exchange. What is new on air goes before what is asked again, but
@@ -81,12 +81,12 @@ impl EcmQueue {
     pub(crate) fn take<'a>(
         &mut self,
         now: Instant,
-        gates: impl Iterator<Item = &'a mut EcmGate>,
+        choices: impl Iterator<Item = &'a mut EcmChoice>,
     ) -> Option<Taken<'_>> {
-        let waiting = gates.filter(|gate| gate.waits(now));
-        let next = waiting.min_by_key(|gate| {
-            let later = self.turn == Turn::NewFirst && !gate.has_news();
-            (later, gate.last_turn())
+        let waiting = choices.filter(|choice| choice.waits(now));
+        let next = waiting.min_by_key(|choice| {
+            let later = self.turn == Turn::NewFirst && !choice.has_news();
+            (later, choice.last_turn())
         });
         let taken = next?.take(now)?;
         self.turn = Turn::NewFirst;
@@ -113,7 +113,7 @@ impl EcmQueue {
 
     /// It is not asked again for a while.
     pub(crate) fn set_aside(&mut self, now: Instant, status: AccessStatus) {
-        let until = Until::Then(now.after(EcmGate::ASIDE));
+        let until = Until::Then(now.after(EcmChoice::ASIDE));
         self.memory.remember(&self.asked, Refusal { status, until });
     }
 

@@ -7,7 +7,7 @@
 //! hold it up for longer than [`Review::DISTANCE`], and rounds keep this distance from one another,
 //! so that EMMs cannot fill the line with ECM commands.
 
-use crate::emm::gate::Backlog;
+use crate::emm::queue::Backlog;
 use cam_types::Instant;
 use core::time::Duration;
 

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the descrambler is handed, and what it made of it: the ladder's keys and control words.
+//! What the descrambler is handed, and what it made of it: the ladder's keys and ECWs.
 
 use crate::engine::Engine;
-use crate::{ControlWords, Handover, ScramblingMode, SessionId};
+use crate::{Ecw, Handover, ScramblingMode, SessionId};
 use cam_types::{Instant, Parity, Pid};
 
 impl Engine {
-    pub(crate) fn control_words(&self, session: SessionId, pid: Pid) -> Option<ControlWords<'_>> {
+    pub(crate) fn ecw(&self, session: SessionId, pid: Pid) -> Option<Ecw<'_>> {
         let session = self.sessions.find(session)?;
         let stream = session.stream(pid)?;
         let keys = stream.keys()?;
-        Some(ControlWords {
+        Some(Ecw {
             session: session.id,
             source: session.source,
             ecm_pid: stream.plan.ecm_pid,
             es_pids: &stream.plan.es_pids,
-            mode: ScramblingMode::of(session.programme().signalled, keys.words),
+            mode: ScramblingMode::of(session.programme().signalled, keys.kind),
             even: &keys.even,
             odd: &keys.odd,
             crypto_period: keys.crypto_period,
@@ -25,11 +25,11 @@ impl Engine {
         })
     }
 
-    /// Without the ladder's keys no words open.
+    /// Without the ladder's keys no ECW opens.
     pub(crate) fn ladder_handed(&mut self, now: Instant, handover: Handover) {
         self.pairings.ladder_handed(handover);
         if handover == Handover::Refused {
-            self.out.withdraw_words();
+            self.out.withdraw_cw();
         }
         for session in self.sessions.iter_mut() {
             let id = session.id;
@@ -39,8 +39,8 @@ impl Engine {
         }
     }
 
-    /// Under a ladder without its keys words open nothing, whatever is said of them.
-    pub(crate) fn words_handed(
+    /// A ladder without its keys opens no ECW, whatever is said of it.
+    pub(crate) fn cw_handed(
         &mut self,
         now: Instant,
         session: SessionId,
@@ -53,10 +53,10 @@ impl Engine {
         let streams = session.streams_mut().iter_mut();
         streams
             .filter(|stream| stream.plan.ecm_pid == ecm_pid)
-            .for_each(|stream| stream.words_handed(now, handover));
+            .for_each(|stream| stream.cw_handed(now, handover));
     }
 
-    /// This ECM is repeated on air: where its words were refused, they are handed over again.
+    /// This ECM is repeated on air: where its ECWs were refused, they are handed over again.
     pub(crate) fn hand_over_again(&mut self, now: Instant, source: u8, section: &[u8]) {
         for session in self.sessions.iter_mut().filter(|session| session.source == source) {
             let id = session.id;

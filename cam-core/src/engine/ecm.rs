@@ -6,7 +6,7 @@
 //! has the same section, and a stream that has it later takes the answer that is there.
 
 use crate::card::exchange::Answer;
-use crate::ecm::gate::{Patience, Verdict};
+use crate::ecm::choice::{Arrival, Patience};
 use crate::engine::Engine;
 use crate::session::Reached;
 use crate::session::stream::Stream;
@@ -43,14 +43,14 @@ impl Engine {
         let mut refused = false;
         for stream in self.sessions.streams_on(source, pid) {
             self.stats.ecm_in += 1;
-            let verdict = stream.ecm(now, section, header.cp_number, self.ecm.memory());
-            waits |= matches!(verdict, Verdict::Waits | Verdict::Replaces);
-            refused |= verdict == Verdict::Kept && stream.refused_long_ago(now);
-            match verdict {
-                Verdict::Kept | Verdict::Known | Verdict::Refused(_) => self.stats.ecm_dup += 1,
-                Verdict::Stale => self.stats.ecm_stale += 1,
-                Verdict::Replaces => self.stats.ecm_replaced += 1,
-                Verdict::Waits => {}
+            let arrival = stream.ecm(now, section, header.cp_number, self.ecm.memory());
+            waits |= matches!(arrival, Arrival::Waits | Arrival::Replaces);
+            refused |= arrival == Arrival::Kept && stream.refused_long_ago(now);
+            match arrival {
+                Arrival::Kept | Arrival::Known | Arrival::Refused(_) => self.stats.ecm_dup += 1,
+                Arrival::Stale => self.stats.ecm_stale += 1,
+                Arrival::Replaces => self.stats.ecm_replaced += 1,
+                Arrival::Waits => {}
             }
         }
         if refused {

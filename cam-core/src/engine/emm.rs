@@ -3,7 +3,8 @@
 
 use crate::card::exchange::Answer;
 use crate::card::pairing::News;
-use crate::emm::gate::{Effect, Memory, Presence, Verdict};
+use crate::emm::duplicates::Memory;
+use crate::emm::queue::{Arrival, Effect, Presence};
 use crate::engine::Engine;
 use crate::{CardState, Event};
 use cam_types::{Instant, Pseudonym};
@@ -38,10 +39,10 @@ impl Engine {
             CardState::Absent | CardState::Unusable => Presence::Out,
         };
         let counter = match self.emm.offer(now, address, section, presence) {
-            Verdict::NotOurs => &mut self.stats.emm_not_ours,
-            Verdict::Duplicate => &mut self.stats.emm_dup,
-            Verdict::Dropped => &mut self.stats.emm_dropped,
-            Verdict::Waits => return,
+            Arrival::NotOurs => &mut self.stats.emm_not_ours,
+            Arrival::Duplicate => &mut self.stats.emm_dup,
+            Arrival::Dropped => &mut self.stats.emm_dropped,
+            Arrival::Waits => return,
         };
         count(counter, kind);
     }

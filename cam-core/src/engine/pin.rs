@@ -52,13 +52,13 @@ impl Engine {
         self.out.event(Event::Pin(PinAnswer { ticket, outcome: PinOutcome::Failed }));
     }
 
-    /// The card's word on a PIN, that of a purchase too.
+    /// What the card says of a PIN, that of a purchase too.
     pub(crate) fn pin_outcome(&mut self, answer: Answer) -> PinOutcome {
         let (outcome, tries) = PinOutcome::of(answer, self.dialogue.data());
         self.card.pin_tries = tries.or(self.card.pin_tries);
         if outcome == PinOutcome::Right {
             // The card opens rated programmes from now on.
-            self.ask_again(|stream| stream.word().status == AccessStatus::RATING);
+            self.ask_again(|stream| stream.verdict().status == AccessStatus::RATING);
         }
         outcome
     }

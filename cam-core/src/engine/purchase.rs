@@ -140,7 +140,7 @@ impl Engine {
                 self.refresh.state();
                 self.ask_again(|_| true);
             }
-            Upshot::NoWord => self.trouble(now, Trouble::Line),
+            Upshot::Untrusted => self.trouble(now, Trouble::Line),
         }
     }
 

@@ -38,8 +38,8 @@ impl Engine {
         self.reports.page_taken();
     }
 
-    /// Takes the head-end's acknowledgement to the card. [`crate::Event::Acknowledged`] has the
-    /// card's word.
+    /// Takes the head-end's acknowledgement to the card. [`crate::Event::Acknowledged`] has
+    /// the card's answer.
     pub fn report_ack(&mut self, now: Instant, ack: &[u8]) -> Result<(), ReportError> {
         let ack = ack.try_into().map_err(|_| ReportError::NoAck { octets: ack.len() })?;
         if !matches!(self.card.state, CardState::Ready | CardState::Unpaired) {

@@ -78,8 +78,8 @@ impl Engine {
     }
 
     fn send_ecm(&mut self, now: Instant) -> bool {
-        let gates = self.sessions.streams_mut().map(Stream::gate);
-        let Some(taken) = self.ecm.take(now, gates) else { return false };
+        let choices = self.sessions.streams_mut().map(Stream::choice);
+        let Some(taken) = self.ecm.take(now, choices) else { return false };
         self.stats.ecm_sent += 1;
         self.stats.ecm_replayed += u64::from(taken.replayed);
         self.stats.apdu_ecm += 1;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The card's word on a PIN.
+//! What the card says of a PIN.
 
 use crate::Ticket;
 use crate::card::exchange::Answer;
@@ -16,7 +16,7 @@ pub struct PinAnswer {
     pub outcome: PinOutcome,
 }
 
-/// The card's word on a PIN.
+/// What the card says of a PIN.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PinOutcome {
     /// The card takes it.

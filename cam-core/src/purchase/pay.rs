@@ -110,7 +110,7 @@ impl Purchases {
         }
     }
 
-    /// The card's word on the PIN of a purchase.
+    /// What the card says of the PIN of a purchase.
     pub(crate) fn pin_answered(
         &mut self,
         txn: TxnId,
@@ -192,7 +192,7 @@ fn command(entry: &Entry, flags: u8, section: &[u8]) -> Vec<u8> {
     };
     let mut data = Vec::new();
     if let Err(why) = request.emit(&mut data) {
-        // Every section was measured at its gate.
+        // Every section was measured where it came in.
         log::error!("purchase could not be written: {why}");
     }
     data

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What became of a purchase: the card's word on PURCHASE, and QUERY when there is none
+//! What became of a purchase: the card's answer to PURCHASE, and QUERY when there is none
 //! (`docs/spec/purchase.md`, 4).
 
 use crate::outbox::Outbox;
@@ -19,8 +19,8 @@ pub(crate) enum Upshot {
     Changed,
     /// That, and the card opens what it refused before.
     Bought,
-    /// It is not the card's word: the line is not to be trusted.
-    NoWord,
+    /// Nobody vouches that the card said it: the line is not to be trusted.
+    Untrusted,
 }
 
 impl Purchases {
@@ -42,7 +42,7 @@ impl Purchases {
             // Whatever else comes after PURCHASE was sent: only the card knows.
             _ => {
                 self.unsettled(txn, out);
-                Upshot::NoWord
+                Upshot::Untrusted
             }
         }
     }

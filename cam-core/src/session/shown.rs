@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a session shows of the card's words on its streams: the access that is told.
+//! What a session shows of the card's verdicts on its streams: the access that is told.
 
 use crate::session::Session;
 use crate::session::programme::LeftOut;
@@ -25,15 +25,15 @@ pub(crate) fn session_access(
             (AccessStatus::OUTCOME_UNKNOWN, card.sw)
         }
         CardState::Ready => (stream.status(now), stream.sw()),
-        // While a card is started again its last word holds as long as its keys do.
+        // While a card is started again its last verdict holds as long as its keys do.
         CardState::Starting if dark => (AccessStatus::PENDING, card.sw),
         CardState::Starting => (stream.status(now), stream.sw()),
         CardState::Absent | CardState::Unusable | CardState::Unpaired => (card.reason, card.sw),
     };
-    // While a card is started again, what it is not for stands as its last word does.
+    // While a card is started again, what it is not for stands as its last verdict does.
     let told = session.left_out().filter(|why| !dark || card.tells(*why));
     let reason = with_left_out(served, told);
-    let word = stream.word();
+    let verdict = stream.verdict();
     let mut access = Access {
         sw,
         ca_system_id: Some(stream.plan.system),
@@ -42,12 +42,12 @@ pub(crate) fn session_access(
         crypto_period: stream.keys_in_use().map(|keys| keys.crypto_period),
         ..Access::of(reason)
     };
-    if served == word.status {
-        access.cci = word.cci;
-        access.rating = word.rating;
-        access.pin_needed = word.pin_needed;
-        access.expires = word.expires;
-        if word.pin_needed {
+    if served == verdict.status {
+        access.cci = verdict.cci;
+        access.rating = verdict.rating;
+        access.pin_needed = verdict.pin_needed;
+        access.expires = verdict.expires;
+        if verdict.pin_needed {
             access.remedy = reason.remedy_with_pin();
         }
     }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One ECM stream of a session: its gate, its keys, the card's last word on it, its offer.
+//! One ECM stream of a session: the choice among its ECMs, its keys, the card's last verdict,
+//! its offer.
 
 use crate::ecm::air::Air;
-use crate::ecm::gate::{Accepted, EcmGate, Patience, Verdict};
+use crate::ecm::choice::{Accepted, Arrival, EcmChoice, Patience};
 use crate::ecm::memory::{EcmMemory, Refusal, Until};
 use crate::outbox::{Outbox, Todo};
 use crate::session::programme::StreamPlan;
-use crate::session::told::{Keys, Told, Word};
+use crate::session::told::{Keys, Told, Verdict};
 use crate::{Handover, Offer, ScramblingMode, SessionId};
 use alloc::vec::Vec;
 use cam_types::{Instant, StatusWord};
@@ -18,13 +19,13 @@ use ecm_emm::ecm::MAX_ECM;
 /// See the module.
 pub(crate) struct Stream {
     pub(crate) plan: StreamPlan,
-    gate: EcmGate,
+    choice: EcmChoice,
     air: Air,
     keys: Option<Keys>,
     /// What the descrambler made of them.
     held: Held,
     /// The card's answer to the ECM that is kept.
-    word: Word,
+    verdict: Verdict,
     /// The card's last status word, whatever it was for.
     sw: StatusWord,
     /// A section that is no authentic ECM, unless the kept one is still on air.
@@ -83,11 +84,11 @@ impl Stream {
     pub(crate) fn new(plan: StreamPlan) -> Self {
         Self {
             plan,
-            gate: EcmGate::new(),
+            choice: EcmChoice::new(),
             air: Air::default(),
             keys: None,
             held: Held::Nothing,
-            word: Word::NONE,
+            verdict: Verdict::NONE,
             sw: StatusWord::default(),
             doubt: None,
             offer: None,
@@ -122,16 +123,16 @@ impl Stream {
 
     /// What the card said of the section that is kept, if it has judged it since it came.
     pub(crate) fn told(&self) -> Option<Told> {
-        (self.word.status != AccessStatus::PENDING).then(|| Told {
-            word: self.word,
+        (self.verdict.status != AccessStatus::PENDING).then(|| Told {
+            verdict: self.verdict,
             keys: self.keys.clone(),
             offer: self.offer,
             sw: self.sw,
-            crypto_period: self.gate.kept_period(),
+            crypto_period: self.choice.kept_period(),
         })
     }
 
-    /// Without the ladder's keys no words open.
+    /// Without the ladder's keys no ECW opens.
     pub(crate) fn ladder_handed(
         &mut self,
         now: Instant,
@@ -147,9 +148,9 @@ impl Stream {
         }
     }
 
-    /// What the descrambler made of the words. Those that were wiped meanwhile are nobody's any
+    /// What the descrambler made of the ECWs. Those that were wiped meanwhile are nobody's any
     /// more.
-    pub(crate) fn words_handed(&mut self, now: Instant, handover: Handover) {
+    pub(crate) fn cw_handed(&mut self, now: Instant, handover: Handover) {
         if self.keys.is_some() {
             self.held = match handover {
                 Handover::Refused => Held::Refused { at: now },
@@ -173,7 +174,7 @@ impl Stream {
         &mut self,
         signalled: Option<ScramblingMode>,
     ) -> Option<Disagreement> {
-        let used = ScramblingMode::of(signalled, self.keys.as_ref()?.words);
+        let used = ScramblingMode::of(signalled, self.keys.as_ref()?.kind);
         let disagreement = signalled
             .filter(|signalled| *signalled != used)
             .map(|signalled| Disagreement { signalled, used });
@@ -187,8 +188,8 @@ impl Stream {
     }
 
     /// The card's answer to the ECM that is kept.
-    pub(crate) fn word(&self) -> &Word {
-        &self.word
+    pub(crate) fn verdict(&self) -> &Verdict {
+        &self.verdict
     }
 
     /// The card's last status word, whatever it was for.
@@ -202,7 +203,7 @@ impl Stream {
             _ if matches!(self.held, Held::Refused { .. }) => AccessStatus::DESCRAMBLER,
             _ if self.air.silent_at().is_some_and(|at| now >= at) => AccessStatus::NO_ECM,
             Some(doubt) if self.doubt_matters_at().is_some_and(|at| now >= at) => doubt.status,
-            _ => self.word.status,
+            _ => self.verdict.status,
         }
     }
 
@@ -228,9 +229,9 @@ impl Stream {
     fn doubt_matters_at(&self) -> Option<Instant> {
         let Doubt { since, by, .. } = self.doubt?;
         match by {
-            Judge::Card if self.gate.kept().is_none() => Some(since),
+            Judge::Card if self.choice.kept().is_none() => Some(since),
             // What waits for the card may be better.
-            Judge::Parser if self.gate.has_news() => None,
+            Judge::Parser if self.choice.has_news() => None,
             Judge::Card | Judge::Parser => {
                 let missed = self.air.repetition().saturating_mul(Self::DOUBT_REPETITIONS);
                 Some(since.after(Self::DOUBT.max(missed)))
@@ -259,7 +260,7 @@ impl Stream {
     /// The card is gone: what it said is void, what it was asked stays. Gives the offer that was
     /// there.
     pub(crate) fn forget_card(&mut self) -> Option<Offer> {
-        self.word = Word::NONE;
+        self.verdict = Verdict::NONE;
         self.doubt = None;
         self.sw = StatusWord::default();
         self.offer.take()
@@ -285,35 +286,35 @@ impl Stream {
         section: &[u8],
         period: u32,
         memory: &EcmMemory,
-    ) -> Verdict {
+    ) -> Arrival {
         self.heard(now);
-        let verdict = self.gate.offer(now, section, period, memory);
-        match verdict {
-            Verdict::Kept => self.trust(),
-            Verdict::Refused(status) => self.doubt(now, status),
-            Verdict::Known | Verdict::Stale | Verdict::Waits | Verdict::Replaces => {}
+        let arrival = self.choice.offer(now, section, period, memory);
+        match arrival {
+            Arrival::Kept => self.trust(),
+            Arrival::Refused(status) => self.doubt(now, status),
+            Arrival::Known | Arrival::Stale | Arrival::Waits | Arrival::Replaces => {}
         }
-        verdict
+        arrival
     }
 
     /// Where its sections wait for the card.
-    pub(crate) fn gate(&mut self) -> &mut EcmGate {
-        &mut self.gate
+    pub(crate) fn choice(&mut self) -> &mut EcmChoice {
+        &mut self.choice
     }
 
     /// The section is the kept one, and the card is not to be asked about it again.
     pub(crate) fn stands(&self, section: &[u8]) -> bool {
-        self.gate.stands(section)
+        self.choice.stands(section)
     }
 
     /// The kept ECM goes to the card again, which may judge otherwise now.
     pub(crate) fn ask_again(&mut self) {
-        self.gate.replay();
+        self.choice.replay();
     }
 
     /// The card's answer to the section came with this status word.
     pub(crate) fn answered(&mut self, section: &[u8], sw: StatusWord) {
-        if self.gate.concerns(section) {
+        if self.choice.concerns(section) {
             self.sw = sw;
         }
     }
@@ -321,8 +322,8 @@ impl Stream {
     /// The card could not take the section for authentic. The keys of the good one, and the good
     /// one itself, stay as they are.
     pub(crate) fn refused(&mut self, now: Instant, section: &[u8], status: AccessStatus) {
-        if self.gate.concerns(section) {
-            self.gate.refused(section);
+        if self.choice.concerns(section) {
+            self.choice.refused(section);
             self.doubt(now, status);
         }
     }
@@ -334,7 +335,7 @@ impl Stream {
         section: &[u8],
         status: AccessStatus,
     ) -> Patience {
-        let patience = self.gate.unanswered(section);
+        let patience = self.choice.unanswered(section);
         if patience == Patience::Gone {
             self.doubt(now, status);
         }
@@ -349,10 +350,10 @@ impl Stream {
         section: &[u8],
         told: &Told,
     ) -> Option<Judged> {
-        if !self.gate.concerns(section) {
+        if !self.choice.concerns(section) {
             return None;
         }
-        let accepted = self.gate.accepted(now, section, told.crypto_period);
+        let accepted = self.choice.accepted(now, section, told.crypto_period);
         let had_keys = self.keys.is_some();
         let old_offer = self.take(session, told, section);
         Some(Judged { accepted, lost_keys: had_keys && self.keys.is_none(), old_offer })
@@ -361,7 +362,7 @@ impl Stream {
     /// Takes what the card said of the section that is now kept. Gives the offer that was there.
     fn take(&mut self, session: SessionId, told: &Told, section: &[u8]) -> Option<Offer> {
         self.trust();
-        self.word = told.word;
+        self.verdict = told.verdict;
         self.sw = told.sw;
         match &told.keys {
             Some(keys) => self.keys = Some(keys.clone()),
@@ -378,7 +379,7 @@ impl Stream {
     }
 }
 
-/// What the card's word on an ECM changed in a stream that has it.
+/// What the card's verdict on an ECM changed in a stream that has it.
 pub(crate) struct Judged {
     pub(crate) accepted: Accepted,
     /// It had keys, and has none any more.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the card said of an authentic ECM: its word, its keys and what it offers.
+//! What the card said of an authentic ECM: its verdict, the ECWs and what it offers.
 
 use crate::{Offer, OfferId, OfferKind, SessionId};
 use cam_types::{CasTime, StatusWord};
@@ -9,7 +9,7 @@ use zeroize::Zeroize;
 
 /// What the card said of an authentic ECM.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Word {
+pub(crate) struct Verdict {
     pub(crate) status: AccessStatus,
     pub(crate) cci: u8,
     pub(crate) rating: u8,
@@ -18,14 +18,14 @@ pub(crate) struct Word {
     pub(crate) expires: Option<CasTime>,
 }
 
-impl Word {
+impl Verdict {
     pub(crate) const NONE: Self =
         Self { status: AccessStatus::PENDING, cci: 0, rating: 0, pin_needed: false, expires: None };
 }
 
 /// What the card said of an authentic ECM, for every stream that has it.
 pub(crate) struct Told {
-    pub(crate) word: Word,
+    pub(crate) verdict: Verdict,
     pub(crate) keys: Option<Keys>,
     /// For whom it is, each session fills in.
     pub(crate) offer: Option<Offer>,
@@ -41,12 +41,12 @@ impl Told {
         let keys = answer.ecw.map(|(even, odd)| Keys {
             even,
             odd,
-            words: header.kind,
+            kind: header.kind,
             crypto_period: header.cp_number,
             cci: answer.cci.0,
             preview: answer.status == AccessStatus::PREVIEW,
         });
-        let word = Word {
+        let verdict = Verdict {
             status: answer.status,
             cci: answer.cci.0,
             rating: answer.rating.0,
@@ -54,11 +54,11 @@ impl Told {
             expires: answer.opened_by.map(|right| right.end),
         };
         let offer = answer.offer.as_ref().map(|terms| offer_of(answer, terms));
-        Self { word, keys, offer, sw, crypto_period: header.cp_number }
+        Self { verdict, keys, offer, sw, crypto_period: header.cp_number }
     }
 }
 
-/// The control words of an answer, still encrypted for the ladder.
+/// The ECWs of an answer.
 #[derive(Clone)]
 pub(crate) struct Keys {
     pub(crate) even: [u8; 16],
@@ -67,7 +67,7 @@ pub(crate) struct Keys {
     pub(crate) cci: u8,
     pub(crate) preview: bool,
     /// How long the control words are.
-    pub(crate) words: EcmKind,
+    pub(crate) kind: EcmKind,
 }
 
 impl Drop for Keys {

@@ -109,7 +109,7 @@ pub(crate) fn cat() -> Vec<u8> {
 }
 
 /// The control word of a crypto period.
-pub(crate) fn word(period: u32) -> [u8; 16] {
+pub(crate) fn cw(period: u32) -> [u8; 16] {
     [period as u8 | 0x40; 16]
 }
 
@@ -134,7 +134,7 @@ pub(crate) fn rated_ecm(
 ) -> Vec<u8> {
     let (even, odd) = if period & 1 == 0 { (period, period + 1) } else { (period + 1, period) };
     let header = EcmHeader {
-        kind: EcmKind::Words128,
+        kind: EcmKind::Cw128,
         suite: Suite::Cmac128,
         operator: OPERATOR,
         slot: slot(slot_number),
@@ -148,10 +148,7 @@ pub(crate) fn rated_ecm(
         rating: Rating(rating),
         regions: Regions::ALL,
         emm_floor: 0,
-        words: ControlWords::Words128 {
-            even: Secret::new(word(even)),
-            odd: Secret::new(word(odd)),
-        },
+        cw: ControlWords::Cw128 { even: Secret::new(cw(even)), odd: Secret::new(cw(odd)) },
         criteria,
     };
     let mut out = Vec::new();
@@ -200,7 +197,7 @@ pub(crate) fn offer(number: u32, event: u32, price: u32) -> Vec<u8> {
         rating: Rating(0),
         regions: Regions::ALL,
         emm_floor: 0,
-        words: ControlWords::None,
+        cw: ControlWords::None,
         criteria: ppv(event, price),
     };
     let mut out = Vec::new();
@@ -311,7 +308,7 @@ pub(crate) fn box_pair(seq: u32, card: Pseudonym, pairing_slot: u8) -> Vec<u8> {
         BoxCommand::Pair(BoxPairing {
             card,
             slot: pairing_slot,
-            clear_words_allowed: true,
+            clear_cw_allowed: true,
             k_pair,
             ek2: [2; 16],
             ek1: [1; 16],

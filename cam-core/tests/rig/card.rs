@@ -367,13 +367,13 @@ impl ModelCard {
         } else {
             AccessStatus::NO_RIGHT
         };
-        let words = body.words.blocks().ok_or(0x6985_u16)?;
+        let (even, odd) = body.cw.blocks().ok_or(0x6985_u16)?;
         Ok(EcmAnswer {
             status,
             flags: if bought { EcmAnswer::OWNED } else { EcmAnswer::PIN_NEEDED },
             cci: body.cci,
             rating: body.rating,
-            ecw: status.has_words().then(|| (*words.0.expose(), *words.1.expose())),
+            ecw: status.has_ecw().then(|| (*even.expose(), *odd.expose())),
             offer: criteria.ppv.map(|ppv| Offer {
                 kind: Offer::PPV,
                 event: ppv.event,

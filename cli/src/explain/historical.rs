@@ -168,10 +168,10 @@ mod tests {
             (&hex!("00 90 00"), "historical", "card's own"),
             (&hex!("10 01"), "category", "DIR"),
         ];
-        for (octets, name, words) in table {
+        for (octets, name, parts) in table {
             let said = said(octets);
             assert!(
-                said.iter().any(|(found, meaning)| found == name && meaning.contains(words)),
+                said.iter().any(|(found, meaning)| found == name && meaning.contains(parts)),
                 "{octets:02X?}: {said:?}"
             );
         }

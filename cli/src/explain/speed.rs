@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Clocks and bit rates in words.
+//! Clocks and bit rates as text.
 use iso7816::etu::LineParams;
 
 /// F, D and the bit rate that they make.

@@ -184,14 +184,14 @@ mod tests {
     #[test]
     fn amounts_that_are_none_move_nothing() {
         assert_eq!(amount("12.34"), Ok(Fen::new(1234)));
-        for (text, word) in [
+        for (text, part) in [
             ("-1", "not negative"),
             ("1.234", "two decimals"),
             ("x", "12.05"),
             ("99999999999", "over"),
         ] {
             let error = amount(text).unwrap_err();
-            assert!(error.contains(word) && error.ends_with("no money has moved"), "{error}");
+            assert!(error.contains(part) && error.ends_with("no money has moved"), "{error}");
         }
     }
 

@@ -53,7 +53,7 @@ impl Fields {
         let table = text.parse::<Table>().map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             let line = text.get(..at).unwrap_or_default().lines().count().max(1);
-            // The parser's own words may quote what it found.
+            // The parser's own text may quote what it found.
             let why = format!("line {line} is not TOML");
             Problem { path: path.to_owned(), field: String::new(), why }
         })?;

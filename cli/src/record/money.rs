@@ -12,7 +12,7 @@ use wallet::proof::{Made, Unsettled};
 use wallet::purchase::Receipt;
 use wallet::{LogRecord, Mac, Transaction, TransactionType};
 
-/// A type of transaction in a word.
+/// The name of a type of transaction.
 pub(crate) const fn kind(kind: TransactionType) -> &'static str {
     match kind {
         TransactionType::LOAD | TransactionType::LOAD_ED => "load",
@@ -228,7 +228,7 @@ impl Checked {
         }
     }
 
-    const fn words(self) -> &'static str {
+    const fn text(self) -> &'static str {
         match self {
             Self::Right => "right",
             Self::Wrong => "wrong: the acquirer will not take it",
@@ -379,7 +379,7 @@ fn codes(
     by: Option<&String>,
 ) -> fmt::Result {
     if let Some(tac) = tac {
-        write!(f, "\n  TAC {tac}: {}", check.words())?;
+        write!(f, "\n  TAC {tac}: {}", check.text())?;
     }
     by.map_or(Ok(()), |by| write!(f, "\n  the answer was lost; settled by {by}"))
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The card's answer to an ECM: verdict, words for the box's key ladder, what can be bought.
+//! The card's answer to an ECM: verdict, ECWs for the box's key ladder, what can be bought.
 //!
 //! Normative references:
 //!  - `docs/spec/card.md`, 3 (elements) and 3.1
@@ -12,7 +12,7 @@ use cam_types::{CasTime, DecodeError, EventId, Fen, Reader};
 
 /// What the card says to an ECM: 4, 24, 36, 47 or 56 octets; more where a newer card adds elements.
 ///
-/// The words in it are encrypted for the box's key ladder; they are no control words.
+/// What it gives out are ECWs, encrypted for the box's key ladder; they are no control words.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct EcmAnswer {
     /// May it be watched?
@@ -34,7 +34,7 @@ pub struct EcmAnswer {
 impl EcmAnswer {
     /// Flag: the right was bought.
     pub const OWNED: u8 = 0x01;
-    /// Flag: the words are a preview's.
+    /// Flag: the ECWs are a preview's.
     pub const PREVIEW: u8 = 0x02;
     /// Flag: an offer follows. Set from `offer` when the answer is written.
     pub const OFFER: u8 = 0x04;
@@ -48,7 +48,7 @@ impl EcmAnswer {
     /// What the answer's other parts say by themselves.
     const DERIVED: u8 = Self::OFFER | Self::ELEMENTS;
 
-    /// A refusal without words or offer.
+    /// A refusal without ECWs or offer.
     pub const fn refusal(status: AccessStatus, cci: Cci, rating: Rating) -> Self {
         Self { status, flags: 0, cci, rating, ecw: None, offer: None, opened_by: None }
     }
@@ -63,7 +63,7 @@ impl EcmAnswer {
         }
         let cci = Cci(r.u8("cci")?);
         let rating = Rating(r.u8("rating")?);
-        let ecw = if status.has_words() {
+        let ecw = if status.has_ecw() {
             Some((*r.array("even ECW")?, *r.array("odd ECW")?))
         } else {
             None
@@ -76,13 +76,13 @@ impl EcmAnswer {
         Ok(Self { status, flags: flags & !Self::DERIVED, cci, rating, ecw, offer, opened_by })
     }
 
-    /// Appends the answer. Words are written only when the status has them.
+    /// Appends the answer. ECWs are written only when the status has them.
     pub fn emit(&self, out: &mut Vec<u8>) {
         let offer_flag = if self.offer.is_some() { Self::OFFER } else { 0 };
         let elements_flag = if self.opened_by.is_some() { Self::ELEMENTS } else { 0 };
         let flags = self.flags & Self::FLAGS & !Self::DERIVED | offer_flag | elements_flag;
         out.extend([self.status.0, flags, self.cci.0, self.rating.0]);
-        if self.status.has_words() {
+        if self.status.has_ecw() {
             let (even, odd) = self.ecw.unwrap_or_default();
             out.extend(even);
             out.extend(odd);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! VERIFY and CHANGE PIN: the PIN block and the card's word on it.
+//! VERIFY and CHANGE PIN: the PIN block and what the card says of it.
 //!
 //! Normative references:
 //!  - ISO 9564-1 (format 2), `docs/spec/card.md`, 3.4

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! REPORT and ACK: which purchases the operator asks for, and the card's word on an
+//! REPORT and ACK: which purchases the operator asks for, and what the card says of an
 //! acknowledgement.
 //!
 //! Normative references:

@@ -46,7 +46,7 @@ macro_rules! statuses {
     };
 }
 
-// A name and its number; in plain words, for logs; who or what can change it; in words for the
+// A name and its number; a text for logs; who or what can change it; texts for the
 // subscriber, in English and in Chinese.
 statuses! {
     /// Not yet known.
@@ -180,12 +180,12 @@ impl AccessStatus {
         self.row().map(|row| row.name)
     }
 
-    /// In plain words; `None` for a number of a later version.
+    /// As text for logs; `None` for a number of a later version.
     pub fn text(self) -> Option<&'static str> {
         self.row().map(|row| row.text)
     }
 
-    /// In words for the subscriber, in the language of a BCP 47 tag.
+    /// As text for the subscriber, in the language of a BCP 47 tag.
     pub fn shown(self, language: Option<&str>) -> &'static CStr {
         let primary = language.and_then(|tag| tag.split(['-', '_']).next()).unwrap_or_default();
         let shown = self.row().map_or(Self::OTHER, |row| row.shown);
@@ -208,8 +208,8 @@ impl AccessStatus {
         if self == Self::PURCHASABLE { Remedy::Pin } else { self.remedy() }
     }
 
-    /// The answer carries control words: granted or preview.
-    pub const fn has_words(self) -> bool {
+    /// The answer carries ECWs: granted or preview.
+    pub const fn has_ecw(self) -> bool {
         matches!(AccessState::of(self), AccessState::Granted | AccessState::Preview)
     }
 }

@@ -5,8 +5,8 @@
 //! the first crypto period of an event is open to whoever could watch the last one of the event
 //! before: the price of having the key in time.
 
-use super::{EcmInput, compose, forge, words};
-use crate::control_word::{ControlWords as Source, RandomError, random};
+use super::{EcmInput, by_parity, compose, forge};
+use crate::cw_source::{CwSource, RandomError, random};
 use crate::files::FileError;
 use crate::files::operator::Operator;
 use crate::files::schedule::{Event, Schedule, Service};
@@ -25,11 +25,11 @@ pub struct EcmMaker<'a> {
     operator: &'a Operator,
     periods: &'a Periods,
     /// One for each crypto period and one for the time after the last.
-    words: Vec<ControlWord>,
+    cws: Vec<ControlWord>,
 }
 
 impl<'a> EcmMaker<'a> {
-    /// Draws the control words of all crypto periods. A word is reduced here or not at all: what is
+    /// Draws the control words of all crypto periods. It is reduced here or not at all: what is
     /// sealed and what scrambles are one.
     pub fn new(
         schedule: &'a Schedule,
@@ -38,15 +38,15 @@ impl<'a> EcmMaker<'a> {
         periods: &'a Periods,
     ) -> Result<Self, EcmError> {
         let source = match &schedule.seed {
-            Some(seed) => Source::Seed(seed.0.clone()),
-            None => Source::System,
+            Some(seed) => CwSource::Seed(seed.0.clone()),
+            None => CwSource::System,
         };
         let algorithm = service.scrambling;
-        let words = (0..=periods.count())
+        let cws = (0..=periods.count())
             .map(|period| source.draw(service.service, periods.number(period), algorithm))
-            .map(|word| Ok(service.entropy().of(&word?)))
+            .map(|cw| Ok(service.entropy().of(&cw?)))
             .collect::<Result<_, RandomError>>()?;
-        Ok(Self { schedule, service, operator, periods, words })
+        Ok(Self { schedule, service, operator, periods, cws })
     }
 
     /// The algorithm of the service.
@@ -55,8 +55,8 @@ impl<'a> EcmMaker<'a> {
     }
 
     /// The control word that scrambles a crypto period.
-    pub fn control_word(&self, period: usize) -> Option<&ControlWord> {
-        self.words.get(period)
+    pub fn cw(&self, period: usize) -> Option<&ControlWord> {
+        self.cws.get(period)
     }
 
     /// The service key's generation in a crypto period.
@@ -93,16 +93,16 @@ impl<'a> EcmMaker<'a> {
 
     /// What the ECM of a crypto period is made of.
     fn input(&self, period: usize) -> Result<EcmInput, EcmError> {
-        let word = |period| self.control_word(period).ok_or(EcmError::NoPeriod);
-        let (current, next) = (word(period)?, word(period + 1)?);
-        let words = words(self.algorithm(), self.periods.number(period), current, next);
-        self.input_of(period, words, self.criteria(period, self.event(period)))
+        let cw = |period| self.cw(period).ok_or(EcmError::NoPeriod);
+        let (current, next) = (cw(period)?, cw(period + 1)?);
+        let cw = by_parity(self.algorithm(), self.periods.number(period), current, next);
+        self.input_of(period, cw, self.criteria(period, self.event(period)))
     }
 
     fn input_of(
         &self,
         period: usize,
-        words: ControlWords,
+        cw: ControlWords,
         criteria: Criteria,
     ) -> Result<EcmInput, EcmError> {
         let service = self.service;
@@ -119,7 +119,7 @@ impl<'a> EcmMaker<'a> {
                 rating: Rating(service.rating),
                 regions: Regions(service.region),
                 emm_floor: service.emm_floor,
-                words,
+                cw,
                 criteria,
             },
         })

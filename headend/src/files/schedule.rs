@@ -4,7 +4,7 @@
 use super::FileError;
 use super::fields::{SecretOctets, Utc, amount, section_pid};
 use super::{optional, required};
-use crate::control_word::Entropy;
+use crate::cw_source::Entropy;
 use crate::message::Message;
 use crate::scrambler::Algorithm;
 use cam_types::{Fen, Pid};

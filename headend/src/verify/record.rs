@@ -120,7 +120,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// A record in words.
+/// A record as text.
 pub(super) fn told(record: &ReportRecord, purse: &LogRecord) -> String {
     let what = match record.event.value() {
         0 => "load".to_owned(),

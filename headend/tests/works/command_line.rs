@@ -330,7 +330,7 @@ fn one_emm_becomes_a_file() {
 
 #[test]
 fn help_answers() {
-    for (arguments, words) in [
+    for (arguments, parts) in [
         (&["--help"][..], &["package", "keys", "emm", "inspect", "Examples:"][..]),
         (&["package", "--help"], &["--fault", "late-next", "wrong-control-word", "null packets"]),
         (&["keys", "pair", "--help"], &["card-pair.emm", "box-pair.section", "Example:"]),
@@ -340,8 +340,8 @@ fn help_answers() {
         let output = headend(arguments);
         assert!(output.status.success());
         let help = text(&output.stdout);
-        for word in words {
-            assert!(help.contains(word), "{arguments:?} {word}: {help}");
+        for part in parts {
+            assert!(help.contains(part), "{arguments:?} {part}: {help}");
         }
     }
     assert_eq!(headend(&["packag"]).status.code(), Some(2));

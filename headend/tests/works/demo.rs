@@ -197,10 +197,10 @@ fn a_seed_repeats_the_broadcast_and_its_absence_does_not() {
     assert!(free() != free());
 }
 
-/// A scrambler that reduces computes octets 3 and 7 itself: words that were sealed in full would
-/// open nothing that it scrambled.
+/// A scrambler that reduces computes octets 3 and 7 itself: control words that were sealed in full
+/// would open nothing that it scrambled.
 #[test]
-fn reduced_words_are_what_is_sealed_and_what_scrambles() {
+fn reduced_cws_are_what_is_sealed_and_what_scrambles() {
     let is_sum = |octets: &[u8]| {
         let [a, b, c, sum] = octets.try_into().unwrap();
         a.wrapping_add(b).wrapping_add(c) == sum
@@ -215,9 +215,8 @@ fn reduced_words_are_what_is_sealed_and_what_scrambles() {
         let (result, report) = packaged(&source, &schedule, &[Fault::NoForgeries]).unwrap();
         let (right, wrong) = announced(&source, &result, &report, 1);
         assert!(right > 1000 && wrong == 0, "{name}: {right} right, {wrong} wrong");
-        let words: Vec<_> =
-            ecms(&result, ECM_PIDS[1]).0.iter().flat_map(|ecm| ecm.words()).collect();
-        let halves = || words.iter().flat_map(|word| word.expose()[..8].chunks(4));
+        let cws: Vec<_> = ecms(&result, ECM_PIDS[1]).0.iter().flat_map(|ecm| ecm.cws()).collect();
+        let halves = || cws.iter().flat_map(|cw| cw.expose()[..8].chunks(4));
         let sums = halves().filter(|half| is_sum(half)).count();
         if name == "reduced" {
             assert_eq!(sums, halves().count());
@@ -326,14 +325,14 @@ fn a_fault_with_nothing_to_break_is_refused() {
 }
 
 #[test]
-fn the_report_holds_no_control_word_and_no_key() {
+fn the_report_holds_no_cw_and_no_key() {
     let (_, result, report) = demo(&[]);
     let report = serde_json::to_string(&report).unwrap().to_lowercase();
     let hex = |octets: &[u8]| octets.iter().map(|o| format!("{o:02x}")).collect::<String>();
     for number in ECM_PIDS {
         for ecm in ecms(&result, number).0 {
-            for word in ecm.words() {
-                assert!(!report.contains(&hex(&word.expose()[..8])));
+            for cw in ecm.cws() {
+                assert!(!report.contains(&hex(&cw.expose()[..8])));
             }
         }
     }

@@ -100,8 +100,8 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// The current and the next control word.
-    pub(crate) fn words(&self) -> [ControlWord; 2] {
-        let (even, odd) = self.body.words.blocks().unwrap();
+    pub(crate) fn cws(&self) -> [ControlWord; 2] {
+        let (even, odd) = self.body.cw.blocks().unwrap();
         if self.cp_number & 1 == 0 { [even, odd] } else { [odd, even] }
     }
 }
@@ -117,7 +117,7 @@ pub(crate) fn ecms(stream: &Stream, number: u16) -> (Vec<Opened>, usize) {
         let key = operator.service_key(header.slot.value(), header.epoch.value()).unwrap();
         let key = operator.seal_key("", key.suite, &key.key).unwrap();
         match ecm.open(&key) {
-            Ok(body) if body.words != ControlWords::None => opened.push(Opened {
+            Ok(body) if body.cw != ControlWords::None => opened.push(Opened {
                 packet: carried.packet,
                 cp_number: header.cp_number,
                 epoch: header.epoch.value(),
@@ -139,16 +139,16 @@ pub(crate) fn scrambled_as_announced(
     periods: &[headend::report::CryptoPeriod],
     algorithm: Algorithm,
 ) -> (usize, usize) {
-    let mut words = BTreeMap::new();
+    let mut cws = BTreeMap::new();
     for ecm in ecms {
-        let [current, next] = ecm.words();
-        words.insert(ecm.cp_number, current);
-        words.entry(ecm.cp_number.wrapping_add(1)).or_insert(next);
+        let [current, next] = ecm.cws();
+        cws.insert(ecm.cp_number, current);
+        cws.entry(ecm.cp_number.wrapping_add(1)).or_insert(next);
     }
     let (mut right, mut wrong) = (0, 0);
     for period in periods {
-        let Some(word) = words.get(&period.number) else { continue };
-        let scrambler = Scrambler::new(algorithm, word);
+        let Some(cw) = cws.get(&period.number) else { continue };
+        let scrambler = Scrambler::new(algorithm, cw);
         let parity = cam_types::Parity::of_crypto_period(period.number);
         for index in period.first_packet..=period.last_packet {
             let mut packet = source.packets()[index];

@@ -186,11 +186,11 @@ fn findings(reports: &[Report]) -> Vec<String> {
     judge(&sealed(reports), &State::default()).findings
 }
 
-/// Some finding has all these words.
+/// Some finding has all these parts.
 #[track_caller]
-fn found(findings: &[String], words: &[&str]) {
-    let all = |finding: &&String| words.iter().all(|word| finding.contains(word));
-    assert!(findings.iter().any(|finding| all(&finding)), "{words:?} not in {findings:#?}");
+fn found(findings: &[String], parts: &[&str]) {
+    let all = |finding: &&String| parts.iter().all(|part| finding.contains(part));
+    assert!(findings.iter().any(|finding| all(&finding)), "{parts:?} not in {findings:#?}");
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn pages_that_are_removed_doubled_or_moved() {
     let pages = card.pages();
     let [a, b, c] = &pages[..] else { panic!("three pages") };
     assert_eq!(findings(&pages), [""; 0]);
-    for (name, given, words) in [
+    for (name, given, parts) in [
         ("first", vec![b, c], &["page 1", "records are missing"][..]),
         ("middle", vec![a, c], &["page 2", "records are missing"]),
         ("last", vec![a, b], &["page 2", "another page must follow"]),
@@ -254,7 +254,7 @@ fn pages_that_are_removed_doubled_or_moved() {
         let given: Vec<_> = given.into_iter().cloned().collect();
         let findings = findings(&given);
         assert!(!findings.is_empty(), "{name}");
-        found(&findings, words);
+        found(&findings, parts);
     }
 }
 
@@ -336,14 +336,14 @@ fn another_request_another_card_or_another_octet() {
 
 #[test]
 fn every_price_is_the_schedules() {
-    for (event, price, words) in [
+    for (event, price, parts) in [
         (2001, 1100, &["page 1, record 1", "underpaid", "12.00", "refund", "\"11.00\""][..]),
         (2001, 1300, &["page 1, record 1", "overpaid", "12.00"]),
         (2009, 1200, &["page 1, record 1", "no such event"]),
     ] {
         let mut card = Model::new();
         card.buy(event, price);
-        found(&findings(&card.pages()), words);
+        found(&findings(&card.pages()), parts);
         // Given back: the finding is answered, and the card's log may be freed.
         card.records[0].state = 2;
         card.load(price);

@@ -46,14 +46,14 @@ mod tests {
         assert_eq!((address.clock_hz, address.baud), (4_000_000, 115_200));
         let address = parse("gempc:/dev/ttyS0?clock=3579545&baud=38400").unwrap();
         assert_eq!((address.clock_hz, address.baud), (3_579_545, 38_400));
-        for (url, words) in [
+        for (url, parts) in [
             ("gempc:", ["path", "gempc:/dev/ttyS0"]),
             ("gempc:x?clock=1", ["clock", "1000000 to"]),
             ("gempc:x?baud=", ["baud is ''", "9600 to"]),
             ("gempc:x?reset=rts", ["option is 'reset'", "clock or baud"]),
         ] {
             let text = parse(url).unwrap_err().to_string();
-            assert!(words.iter().all(|word| text.contains(word)), "{text}");
+            assert!(parts.iter().all(|part| text.contains(part)), "{text}");
         }
     }
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which crypto period a packet belongs to: follows one ECM stream's toggles and its ECMs.
 //!
-//! A parity is one bit and may be damaged; ECMs come early and late; packets are missed. A word of
+//! A parity is one bit and may be damaged; ECMs come early and late; packets are missed. A CW of
 //! the right parity and the wrong period garbles, so what is not certain waits. `docs/spec/abi.md`,
 //! "Software descrambler", has the rules. No clock and no cipher in here: time comes in with every
-//! packet, and whether a word opens one is asked of a [`Probe`].
+//! packet, and whether a CW opens one is asked of a [`Probe`].
 
 use cam_types::{Instant, Parity, Pid};
 use std::time::Duration;
 
-/// Asks whether a packet that starts a unit shows a start code under the word of a period. False
-/// also where that word is not held.
+/// Asks whether a packet that starts a unit shows a start code under the CW of a period. False
+/// also where that CW is not held.
 pub(super) type Probe<'a> = &'a mut dyn FnMut(u32) -> bool;
 
 /// What one scrambled packet shows.
@@ -26,7 +26,7 @@ pub(super) struct Sight<'a> {
 pub(super) struct Follower {
     /// The number of the newest ECM that was answered.
     newest: u32,
-    /// The word of the period before it is held too.
+    /// The CW of the period before it is held too.
     has_former: bool,
     place: Place,
     streams: Vec<Stream>,
@@ -94,8 +94,8 @@ enum Units {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Doubt {
     None,
-    /// The word may be wrong: the packet waits, its parity counts.
-    Word,
+    /// The CW may be wrong: the packet waits, its parity counts.
+    Cw,
     /// The packet itself is damaged, or of another numbering: it says nothing.
     Packet,
 }
@@ -144,7 +144,7 @@ impl Follower {
         }
     }
 
-    /// The PIDs that the words are for. Those that stay keep what they have shown.
+    /// The PIDs that the CWs are for. Those that stay keep what they have shown.
     pub(super) fn set_pids(&mut self, pids: &[Pid]) {
         self.streams.retain(|stream| pids.contains(&stream.pid));
         for pid in pids {
@@ -168,13 +168,13 @@ impl Follower {
         self.period = period;
     }
 
-    /// The periods whose words are held.
+    /// The periods whose CWs are held.
     pub(super) fn held(&self) -> impl Iterator<Item = u32> + use<> {
         let former = self.has_former.then(|| self.newest.wrapping_sub(1));
         former.into_iter().chain([self.newest, self.newest.wrapping_add(1)])
     }
 
-    /// An ECM was answered. `renewed`: its words are not those that this number had before.
+    /// An ECM was answered. `renewed`: its CWs are not those that this number had before.
     pub(super) fn answered(&mut self, now: Instant, number: u32, renewed: Renewed) {
         let step = number.wrapping_sub(self.newest);
         if step == 0 && renewed == Renewed::No {
@@ -201,7 +201,7 @@ impl Follower {
         self.last = now;
     }
 
-    /// A scrambled packet has come: the period whose word descrambles it. `None`: it waits.
+    /// A scrambled packet has come: the period whose CW descrambles it. `None`: it waits.
     pub(super) fn packet(&mut self, now: Instant, sight: Sight<'_>) -> Option<u32> {
         let at = self.streams.iter().position(|stream| stream.pid == sight.pid)?;
         self.heard(now);
@@ -220,7 +220,7 @@ impl Follower {
                 return Some(period);
             }
         }
-        // A word that is not held cannot have been wrong.
+        // A CW that is not held cannot have been wrong.
         let doubt = match &expected {
             Some(expected) if starts && self.holds(expected.period) => self.doubt(at, expected),
             _ => Doubt::None,
@@ -322,7 +322,7 @@ impl Follower {
         }
     }
 
-    /// A packet has shown a start code under the word of this period.
+    /// A packet has shown a start code under the CW of this period.
     fn prove(&mut self, now: Instant, at: usize, shown: u32) {
         self.contradictions = 0;
         // A PID that follows later than the others says nothing about them.
@@ -351,7 +351,7 @@ impl Follower {
         self.streams.iter_mut().for_each(|stream| stream.would_move = false);
     }
 
-    /// A packet that starts a unit shows no start code under any word.
+    /// A packet that starts a unit shows no start code under any CW.
     fn doubt(&mut self, at: usize, expected: &Expected) -> Doubt {
         let certain = self.proven && expected.second == Second::Nothing;
         let Some(stream) = self.streams.get_mut(at) else { return Doubt::Packet };
@@ -369,7 +369,7 @@ impl Follower {
             }
             Units::Untold(count) if !certain && *count < Self::DOUBT => {
                 *count += 1;
-                Doubt::Word
+                Doubt::Cw
             }
             Units::Untold(_) => Doubt::None,
         }
@@ -398,7 +398,7 @@ impl Follower {
     }
 }
 
-/// Whether words are others than before.
+/// Whether CWs are others than before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Renewed {
     Yes,

@@ -14,7 +14,7 @@ const VIDEO: u16 = 0x0100;
 const AUDIO: u16 = 0x0101;
 
 /// The control word of a crypto period of the imaginary service.
-fn word(period: u32) -> [u8; 16] {
+fn cw(period: u32) -> [u8; 16] {
     std::array::from_fn(|i| period.to_be_bytes()[i % 4] ^ (i as u8).wrapping_mul(29))
 }
 
@@ -24,11 +24,11 @@ fn aes(key: [u8; 16]) -> Aes128 {
 
 /// As the card sends it: encrypted under the key at the foot of the ladder.
 fn encrypted(period: u32) -> [u8; 16] {
-    let [mut k2, mut k1, mut word] = [EK2, EK1, word(period)].map(Array::from);
+    let [mut k2, mut k1, mut cw] = [EK2, EK1, cw(period)].map(Array::from);
     aes(ROOT).decrypt_block(&mut k2);
     aes(k2.into()).decrypt_block(&mut k1);
-    aes(k1.into()).encrypt_block(&mut word);
-    word.into()
+    aes(k1.into()).encrypt_block(&mut cw);
+    cw.into()
 }
 
 fn scrambled(pid: u16, period: u32) -> [u8; 188] {
@@ -40,7 +40,7 @@ fn scrambled(pid: u16, period: u32) -> [u8; 188] {
 fn scramble(packet: &mut [u8; 188], period: u32) {
     packet[3] |= if period.is_multiple_of(2) { 0x80 } else { 0xC0 };
     let (blocks, _) = Array::slice_as_chunks_mut(&mut packet[4..]);
-    cbc::Encryptor::<Aes128>::new(&word(period).into(), b"DVBTMCPTAESCISSA".into())
+    cbc::Encryptor::<Aes128>::new(&cw(period).into(), b"DVBTMCPTAESCISSA".into())
         .encrypt_blocks(blocks);
 }
 
@@ -76,14 +76,14 @@ impl Rig {
         Self { descrambler, now: Instant::from_micros(1_000_000) }
     }
 
-    /// The words that the ECM of `period` brings: its own and the next one's.
+    /// The ECWs that the ECM of `period` brings: its own and the next one's.
     fn provide(&self, session: u32, period: u32) -> Result<(), KeyError> {
         let [even, odd] = if period.is_multiple_of(2) {
             [encrypted(period), encrypted(period.wrapping_add(1))]
         } else {
             [encrypted(period.wrapping_add(1)), encrypted(period)]
         };
-        let words = ControlWords {
+        let ecw = Ecw {
             session: SessionId(session),
             source: 0,
             ecm_pid: Pid::from_field(0x140),
@@ -97,7 +97,7 @@ impl Rig {
             preview: false,
         };
         let period = Some(Self::PERIOD);
-        self.descrambler.state().set_control_words(self.now, &words, period)
+        self.descrambler.state().set_cw(self.now, &ecw, period)
     }
 
     fn passes(&mut self, time: Duration) {
@@ -175,7 +175,7 @@ fn a_spent_key_is_no_key() {
 }
 
 #[test]
-fn control_words_ahead_of_the_stream_wait_for_the_toggle() {
+fn cws_ahead_of_the_stream_wait_for_the_toggle() {
     let mut rig = Rig::new();
     rig.provide(1, 10).unwrap();
     assert_eq!(rig.play_period(10), [PacketResult::Descrambled; 8]);
@@ -245,10 +245,10 @@ fn two_damaged_packets_in_a_row_cost_no_more() {
     assert_eq!(rig.play_period(101), [PacketResult::Descrambled; 8]);
 }
 
-/// Two ECMs have one number: a head-end that started again has other words, and parities alone
+/// Two ECMs have one number: a head-end that started again has other CWs, and parities alone
 /// cannot tell when the stream takes them. A start code can.
 #[test]
-fn a_start_code_finds_the_word() {
+fn a_start_code_finds_the_cw() {
     let rig = Rig::new();
     rig.provide(1, 100).unwrap();
     // The stream is a period ahead of the ECM: the parity alone does not say so.
@@ -260,7 +260,7 @@ fn a_start_code_finds_the_word() {
     assert_eq!(start, pes(VIDEO));
     assert_eq!(rig.play(VIDEO, 101), PacketResult::Descrambled);
     assert_eq!(rig.play(AUDIO, 101), PacketResult::Descrambled);
-    // Under a wrong word it stays as it is, and what follows waits for the next ECM.
+    // Under a wrong CW it stays as it is, and what follows waits for the next ECM.
     for _ in 0..2 {
         let mut other = pes(VIDEO);
         scramble(&mut other, 77);

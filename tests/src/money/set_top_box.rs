@@ -33,10 +33,9 @@ impl Programme {
             ppt: self.slices.then_some(slice),
             ..Criteria::default()
         };
-        let words =
-            ControlWords::Words64 { even: Secret::new([0x0E; 8]), odd: Secret::new([0x0D; 8]) };
+        let cw = ControlWords::Cw64 { even: Secret::new([0x0E; 8]), odd: Secret::new([0x0D; 8]) };
         let body = body(NOON, criteria);
-        let body = if self.slices { body } else { EcmBody { words, ..body } };
+        let body = if self.slices { body } else { EcmBody { cw, ..body } };
         seal_period(CINEMA_SERVICE, period, &body)
     }
 }
@@ -104,7 +103,7 @@ impl SetTopBox {
                     self.rows.push(id);
                     continue;
                 }
-                Output::SetControlWords(_) => {
+                Output::SetCw(_) => {
                     self.bright.get_or_insert(self.card.exchanges.len());
                     continue;
                 }
@@ -118,7 +117,7 @@ impl SetTopBox {
                     }
                     continue;
                 }
-                Output::LoadLadder { .. } | Output::ClearControlWords { .. } => continue,
+                Output::LoadLadder { .. } | Output::ClearCw { .. } => continue,
                 Output::Wait(_) => match self.rows.pop() {
                     Some(id) => {
                         self.engine.handle_input(NOW, Input::Stored(id));

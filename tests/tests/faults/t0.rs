@@ -105,8 +105,8 @@ fn cases() -> [Case; 5] {
 
 /// Places of one side: `1-2 4` are 1, 2 and 4.
 fn of(from: From, places: &str) -> Vec<(From, usize)> {
-    let range = |word: &str| {
-        let (first, last) = word.split_once('-').unwrap_or((word, word));
+    let range = |token: &str| {
+        let (first, last) = token.split_once('-').unwrap_or((token, token));
         first.parse().unwrap()..=last.parse().unwrap()
     };
     places.split(' ').flat_map(range).map(|place| (from, place)).collect()

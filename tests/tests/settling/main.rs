@@ -38,8 +38,8 @@ pub fn section(event: u32, price: Fen) -> Vec<u8> {
 /// In crypto period `number - 2000`, five seconds each.
 pub fn sealed(number: u32, criteria: Criteria) -> Vec<u8> {
     let period = number - 2000;
-    let words = ControlWords::Words64 { even: Secret::new([1; 8]), odd: Secret::new([2; 8]) };
-    let body = EcmBody { words, ..demo::body(NOON.saturating_add(5 * period), criteria) };
+    let cw = ControlWords::Cw64 { even: Secret::new([1; 8]), odd: Secret::new([2; 8]) };
+    let body = EcmBody { cw, ..demo::body(NOON.saturating_add(5 * period), criteria) };
     demo::seal_period(demo::CINEMA_SERVICE, period + 2, &body)
 }
 

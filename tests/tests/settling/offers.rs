@@ -17,7 +17,7 @@ fn offer_ahead(number: u32) -> Vec<u8> {
     let ppv = demo::ppv(EVENT, NOON);
     let criteria = Criteria { ppv: Some(ppv), ..Criteria::default() };
     let body = demo::body(NOON.saturating_sub(7200), criteria);
-    let body = EcmBody { words: ControlWords::None, ..body };
+    let body = EcmBody { cw: ControlWords::None, ..body };
     demo::seal_period(demo::CINEMA_SERVICE, number, &body)
 }
 

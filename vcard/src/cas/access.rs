@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The decision: may this ECM's words leave the card, and if not, why not and what can be bought.
+//! The decision: may this ECM's control words leave the card, and if not, why not and what can be
+//! bought.
 
 use super::rights::{Kind, Right};
 use super::store::CasStore;

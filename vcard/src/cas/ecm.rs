@@ -94,7 +94,7 @@ pub(super) fn process(
         Err(error) => return refuse(error.status()),
     };
     // An offer is good for a purchase only.
-    let Some((even, odd)) = body.words.blocks() else {
+    let Some((even, odd)) = body.cw.blocks() else {
         return refuse(AccessStatus::REFUSED_ECM);
     };
     if expected != ChannelId::new(0) && expected != body.channel {
@@ -110,7 +110,7 @@ pub(super) fn process(
     let terms = purse::terms(vault.objects(), Context::CAS, at.purse_date_time().0)?;
     let decision = access::decide(cas, ram, &terms, header.slot, &body, at);
     remember(vault, ram, &header, &body, &decision, at)?;
-    let ecw = if decision.status.has_words() {
+    let ecw = if decision.status.has_ecw() {
         let cas = vault.objects().cas.get(Context::CAS)?;
         let paired = cas.pairings.get(pairing).and_then(Option::as_ref);
         let k_cw = &paired.ok_or(StatusWord::SECURITY_STATUS)?.k_cw;
@@ -174,9 +174,9 @@ pub(super) fn mark_used(cas: &mut CasStore, header: &EcmHeader) {
     }
 }
 
-/// One word under the key ladder's key.
-fn encrypt(k_cw: &Key, word: &ControlWord) -> [u8; 16] {
-    let mut block = (*word.expose()).into();
+/// The ECW of a control word.
+fn encrypt(k_cw: &Key, cw: &ControlWord) -> [u8; 16] {
+    let mut block = (*cw.expose()).into();
     Aes128::new(k_cw.expose().into()).encrypt_block(&mut block);
     block.into()
 }

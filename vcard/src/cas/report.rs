@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! REPORT and ACK: purchase records out of the card, sealed, and the head-end's word that they
-//! arrived.
+//! REPORT and ACK: purchase records out of the card, sealed, and the head-end's acknowledgement
+//! that they arrived.
 //!
 //! Normative references:
 //!  - `docs/spec/report.md`

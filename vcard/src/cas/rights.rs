@@ -117,7 +117,7 @@ impl Right {
         OpenedBy { kind: self.kind, id: self.id, end: self.end }
     }
 
-    /// What it is for, in words.
+    /// What it is for, as text.
     pub const fn kind_name(&self) -> &'static str {
         match self.kind {
             1 => "package",

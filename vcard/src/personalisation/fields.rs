@@ -153,13 +153,13 @@ impl Fields {
         }
     }
 
-    /// One of these words; its index.
-    pub(super) fn one_of(&mut self, name: &str, words: &[&str]) -> Result<usize, Problem> {
+    /// One of these; its index.
+    pub(super) fn one_of(&mut self, name: &str, choices: &[&str]) -> Result<usize, Problem> {
         let text = self.text(name)?;
-        words
+        choices
             .iter()
-            .position(|word| *word == text)
-            .ok_or_else(|| self.wrong(name, format!("expected one of: {}", words.join(", "))))
+            .position(|choice| *choice == text)
+            .ok_or_else(|| self.wrong(name, format!("expected one of: {}", choices.join(", "))))
     }
 
     /// 4 to 12 digits; the text is wiped.
@@ -227,7 +227,7 @@ impl Fields {
             .collect()
     }
 
-    /// A word.
+    /// A text.
     pub(super) fn text(&mut self, name: &str) -> Result<String, Problem> {
         match self.take(name)? {
             Value::String(text) => Ok(text),

@@ -34,8 +34,8 @@ pub struct KeyEntry {
     material: KeyMaterial,
 }
 
-/// The words for keys, in the order of [`KeyEntry::name`].
-const WORDS: &[&str] = &[
+/// The roles of keys, in the order of [`KeyEntry::name`].
+const ROLES: &[&str] = &[
     "individual",
     "recovery",
     "group",
@@ -101,8 +101,8 @@ impl KeyEntry {
     }
 
     fn name(key: &mut Fields) -> Result<KeyName, Problem> {
-        let word = key.one_of("role", WORDS)?;
-        Ok(match word {
+        let role = key.one_of("role", ROLES)?;
+        Ok(match role {
             0 => KeyName::Cas(KeyTarget::Own),
             1 => KeyName::Cas(KeyTarget::OwnRecovery),
             2 => KeyName::Cas(KeyTarget::Group(key.at_most("index", 7)?)),

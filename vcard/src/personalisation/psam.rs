@@ -31,7 +31,7 @@ pub(super) fn read(file: &mut Fields) -> Result<PsamStore, Problem> {
     }
     let mut psam = PsamStore::new(serial, terminal, sequence, tries);
     file.tables("key", |key| {
-        let (purpose, _) = KeyUse::ALL[key.one_of("use", &KeyUse::ALL.map(|(_, word)| word))?];
+        let (purpose, _) = KeyUse::ALL[key.one_of("use", &KeyUse::ALL.map(|(_, name)| name))?];
         let version = key.number("version")?;
         let value = Secret::new(key.octets("value")?);
         if psam.add(MasterKey::new(purpose, version, value)) {

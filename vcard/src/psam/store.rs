@@ -47,7 +47,7 @@ impl KeyUse {
 impl fmt::Display for KeyUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Self::ALL.iter().find(|(purpose, _)| purpose == self) {
-            Some((_, word)) => f.write_str(word),
+            Some((_, name)) => f.write_str(name),
             None => write!(f, "use {:02X}", self.0),
         }
     }

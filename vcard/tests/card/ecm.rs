@@ -95,7 +95,7 @@ fn every_criterion_has_its_answer() {
         let mut stb = Stb::open(&mut card);
         let answer = stb.ecm(&mut card, &seal_ecm(NEWS, body));
         assert_eq!(answer.status, *expected, "{name}");
-        assert_eq!(answer.ecw.is_some(), expected.has_words(), "{name}");
+        assert_eq!(answer.ecw.is_some(), expected.has_ecw(), "{name}");
     }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The EMM command: whose word counts, in which order, and what it leaves behind.
+//! The EMM command: whose EMM counts, in which order, and what it leaves behind.
 
 use cam_types::{CasTime, Epoch, EventId, PackageId, Pseudonym};
 use ecm_emm::card::{AccessStatus, EmmDetail, EmmOutcome, EmmResult};

@@ -53,7 +53,7 @@ fn numbers_count_from_the_start_or_from_a_reset() {
 }
 
 #[test]
-fn errors_name_the_line_and_the_word() {
+fn errors_name_the_line_and_what_is_wrong() {
     let table: &[(&str, &str)] = &[
         ("\ncard 1", "line 2: got 2 words, expected PLACE NUMBER FAULT"),
         ("octet 1 lose", "line 1: unknown place \"octet\", expected one of card, terminal"),

@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use vcard::{Cut, PowerLost};
 
-/// Answers every command with itself and 9000. INS EE waits for a word from the test, INS CC loses
+/// Answers every command with itself and 9000. INS EE waits for a sign from the test, INS CC loses
 /// the power, INS DD panics.
 pub(super) struct Echo {
     atr: Vec<u8>,
@@ -181,8 +181,8 @@ impl Rig {
         let text = std::fs::read_to_string(self.folder.join("record")).unwrap();
         text.lines()
             .map(|line| {
-                let mut words = line.split(' ').skip(1).map(str::to_owned);
-                (words.next().unwrap(), words.next().unwrap_or_default())
+                let mut tokens = line.split(' ').skip(1).map(str::to_owned);
+                (tokens.next().unwrap(), tokens.next().unwrap_or_default())
             })
             .collect()
     }

@@ -37,7 +37,7 @@ enum Happening {
     Pause,
     /// As a gap, which lasts for this many whole periods more.
     LongGap(u32),
-    /// The head-end starts again, its numbers lower by this many; other words.
+    /// The head-end starts again, its numbers lower by this many; other CWs.
     Restart(u32),
 }
 
@@ -74,8 +74,8 @@ enum Content {
     Other,
 }
 
-/// A word: of which head-end's life, of which period.
-type Word = (u32, u32);
+/// A CW: of which head-end's life, of which period.
+type Cw = (u32, u32);
 
 /// How far the picture must be right.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -90,18 +90,18 @@ enum Promise {
 struct World {
     content: Content,
     follower: Follower,
-    words: Vec<(u32, Word)>,
+    cws: Vec<(u32, Cw)>,
     /// The period on air, its number, and the head-end's life.
     began_ms: u64,
     number: u32,
     life: u32,
     /// ECMs on their way, by the time when they are answered.
-    ecms: Vec<(u64, Word)>,
+    ecms: Vec<(u64, Cw)>,
     /// The next period's ECM is out already.
     early: bool,
     promise: Promise,
     /// The newest ECM that was answered.
-    answered: Option<Word>,
+    answered: Option<Cw>,
 }
 
 impl World {
@@ -109,7 +109,7 @@ impl World {
         Self {
             content,
             follower: Follower::new(Instant::default(), 0),
-            words: Vec::new(),
+            cws: Vec::new(),
             began_ms: 3_600_000,
             number: 1000,
             life: 0,
@@ -122,7 +122,7 @@ impl World {
 
     /// One period passes.
     fn period(&mut self, happening: Happening, next: Option<Happening>) {
-        let word = (self.life, self.number);
+        let cw = (self.life, self.number);
         let signal_ms = match happening {
             Gap | LongGap(_) | Pause => PACKETS_MS[0] + 1,
             _ => PERIOD_MS,
@@ -130,8 +130,8 @@ impl World {
         if !std::mem::take(&mut self.early) {
             match happening {
                 Gap | LongGap(_) => {}
-                EcmLate(at) => self.ecms.push((self.began_ms + at, word)),
-                _ => self.ecms.push((self.began_ms + ANSWERED_MS, word)),
+                EcmLate(at) => self.ecms.push((self.began_ms + at, cw)),
+                _ => self.ecms.push((self.began_ms + ANSWERED_MS, cw)),
             }
         }
         if let Some(EcmEarly(at)) = next
@@ -180,16 +180,16 @@ impl World {
     }
 
     fn answer_until(&mut self, until: u64) {
-        while let Some(&(at, word)) = self.ecms.first()
+        while let Some(&(at, cw)) = self.ecms.first()
             && at <= until
         {
             self.ecms.remove(0);
-            self.answer(at, word);
+            self.answer(at, cw);
         }
     }
 
-    /// As the descrambler takes words.
-    fn answer(&mut self, at: u64, (life, number): Word) {
+    /// As the descrambler takes CWs.
+    fn answer(&mut self, at: u64, (life, number): Cw) {
         // The engine passes no older ECM on while a newer one is on air.
         if self.answered.is_some_and(|(of, newest)| of == life && newest > number) {
             return;
@@ -199,16 +199,16 @@ impl World {
         if first {
             self.follower = Follower::new(now, number);
         } else {
-            let same = self.words.contains(&(number, (life, number)));
+            let same = self.cws.contains(&(number, (life, number)));
             self.follower.answered(now, number, if same { Renewed::No } else { Renewed::Yes });
         }
         self.follower.set_pids(&[VIDEO, AUDIO]);
         self.follower.set_period((!first).then(|| Duration::from_millis(PERIOD_MS)));
         let held: Vec<u32> = self.follower.held().collect();
-        self.words.retain(|(of, _)| *of == number.wrapping_sub(1) && held.contains(of));
+        self.cws.retain(|(of, _)| *of == number.wrapping_sub(1) && held.contains(of));
         let next = number.wrapping_add(1);
-        self.words.extend([(number, (life, number)), (next, (life, next))]);
-        // Words of another life, or behind a hole in the numbers, begin a promise anew.
+        self.cws.extend([(number, (life, number)), (next, (life, next))]);
+        // CWs of another life, or behind a hole in the numbers, begin a promise anew.
         let in_line = self.answered == Some((life, number.wrapping_sub(1)));
         self.answered = Some((life, number));
         if life == self.life && (self.promise == Promise::AfterAnEcm || !in_line) {
@@ -223,10 +223,10 @@ impl World {
         let truth = (self.life, self.number);
         let parity = Parity::of_crypto_period(self.number);
         let starts = (pid == AUDIO) ^ (place % 2 == 1);
-        let words = self.words.clone();
-        let word = |of: u32| words.iter().find(|(held, _)| *held == of).map(|(_, word)| *word);
+        let cws = self.cws.clone();
+        let cw = |of: u32| cws.iter().find(|(held, _)| *held == of).map(|(_, cw)| *cw);
         let content = self.content;
-        let mut probe = |period: u32| content == Content::Pes && word(period) == Some(truth);
+        let mut probe = |period: u32| content == Content::Pes && cw(period) == Some(truth);
         // A PID that has never shown a start code need not have any.
         let stream = self.follower.streams.iter().find(|stream| stream.pid == pid);
         let shows_starts = stream.is_some_and(|stream| stream.units == Units::Pes);
@@ -243,8 +243,8 @@ impl World {
             && matches!(self.follower.place, Place::In { since, .. }
                 if now.since(since) >= Duration::from_millis(PERIOD_MS / 2));
         let taken = self.follower.packet(now, sight);
-        let held = words.iter().any(|(_, word)| *word == truth);
-        // Before an ECM of this life nothing but a start code tells that the words are others.
+        let held = cws.iter().any(|(_, cw)| *cw == truth);
+        // Before an ECM of this life nothing but a start code tells that the CWs are others.
         let told = self.answered.is_some_and(|(life, _)| life == self.life);
         match taken {
             // Where the stream is not known for long, a second stray packet costs a toggle.
@@ -253,7 +253,7 @@ impl World {
             }
             _ if stray => {}
             Some(period) => {
-                let right = word(period) == Some(truth);
+                let right = cw(period) == Some(truth);
                 let seen = told || (starts && shows_starts);
                 assert!(right || !seen, "garbled at {at} ms, {self:?}");
             }
@@ -269,8 +269,8 @@ impl World {
         const NONE: i64 = i64::MIN;
         let ms = |at: Instant| (self.began_ms as i64) - (at.as_micros() / 1000) as i64;
         let number = |of: u32| i64::from(of.wrapping_sub(self.number).cast_signed());
-        // Words of other lives are all alike wrong.
-        let word = |(life, of): Word| [i64::from(life == self.life), number(of)];
+        // CWs of other lives are all alike wrong.
+        let cw = |(life, of): Cw| [i64::from(life == self.life), number(of)];
         let follower = &self.follower;
         let mut key = vec![
             number(follower.newest),
@@ -308,14 +308,14 @@ impl World {
             Promise::AfterAnEcm => NONE,
             Promise::From(at) => at as i64,
         });
-        key.extend(self.answered.map(word).into_iter().flatten());
-        for (of, held) in &self.words {
+        key.extend(self.answered.map(cw).into_iter().flatten());
+        for (of, held) in &self.cws {
             key.push(number(*of));
-            key.extend(word(*held));
+            key.extend(cw(*held));
         }
         for (at, held) in &self.ecms {
             key.push((at - self.began_ms) as i64);
-            key.extend(word(*held));
+            key.extend(cw(*held));
         }
         key
     }
@@ -325,8 +325,8 @@ impl std::fmt::Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "period {} of life {}, {:?}, {:?}, {:?}, words {:?}",
-            self.number, self.life, self.content, self.promise, self.follower, self.words
+            "period {} of life {}, {:?}, {:?}, {:?}, CWs {:?}",
+            self.number, self.life, self.content, self.promise, self.follower, self.cws
         )
     }
 }

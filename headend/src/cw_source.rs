@@ -13,14 +13,14 @@ use zeroize::Zeroizing;
 const FROM_SEED: u8 = 0x70;
 
 /// A source of control words.
-pub enum ControlWords {
+pub enum CwSource {
     /// The operating system's random numbers: what a broadcast uses.
     System,
     /// SP 800-108 under a seed, over service and crypto period: what a test uses.
     Seed(Key),
 }
 
-impl ControlWords {
+impl CwSource {
     /// The control word of a service in a crypto period. CSA2 takes 8 octets of it.
     pub fn draw(
         &self,
@@ -29,7 +29,7 @@ impl ControlWords {
         algorithm: Algorithm,
     ) -> Result<ControlWord, RandomError> {
         let mut octets = Zeroizing::new([0; 16]);
-        let Some(used) = octets.get_mut(..algorithm.control_word()) else {
+        let Some(used) = octets.get_mut(..algorithm.cw_len()) else {
             return Err(RandomError);
         };
         match self {
@@ -48,8 +48,8 @@ impl ControlWords {
 /// How much of a DVB-CSA2 control word its scrambler uses.
 ///
 /// Reducing is a custom of scramblers, not of the cipher: many compute octets 3 and 7 themselves,
-/// after the ECMG was given the whole word. Card, key ladder and box carry 8 octets as they are, so
-/// whoever seals a word must seal the one that scrambles.
+/// after the ECMG was given the whole of it. Card, key ladder and box carry 8 octets as they are,
+/// so whoever seals one must seal the one that scrambles.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "snake_case")]
 pub enum Entropy {
@@ -61,9 +61,9 @@ pub enum Entropy {
 }
 
 impl Entropy {
-    /// The word as such a scrambler takes it.
-    pub fn of(self, word: &ControlWord) -> ControlWord {
-        let mut octets = Zeroizing::new(*word.expose());
+    /// The control word as such a scrambler takes it.
+    pub fn of(self, cw: &ControlWord) -> ControlWord {
+        let mut octets = Zeroizing::new(*cw.expose());
         if self == Self::Reduced {
             let (halves, _) = octets.split_at_mut(8);
             for half in halves.as_chunks_mut::<4>().0 {
@@ -101,9 +101,7 @@ mod tests {
     #[test]
     fn a_seed_repeats_and_separates() {
         let draw = |seed: u8, service, number| {
-            ControlWords::Seed(Key::new([seed; 16]))
-                .draw(service, number, Algorithm::Cissa)
-                .unwrap()
+            CwSource::Seed(Key::new([seed; 16])).draw(service, number, Algorithm::Cissa).unwrap()
         };
         assert!(draw(1, 1, 1) == draw(1, 1, 1));
         for other in [draw(2, 1, 1), draw(1, 2, 1), draw(1, 1, 2)] {
@@ -112,8 +110,8 @@ mod tests {
     }
 
     #[test]
-    fn a_reduced_word_has_sums_in_octets_3_and_7_and_nothing_else_changes() {
-        let word = |half: [u8; 8]| {
+    fn a_reduced_cw_has_sums_in_octets_3_and_7_and_nothing_else_changes() {
+        let cw = |half: [u8; 8]| {
             let mut octets = [0; 16];
             octets[..8].copy_from_slice(&half);
             ControlWord::new(octets)
@@ -122,15 +120,15 @@ mod tests {
             ([1, 2, 3, 0, 4, 5, 6, 0], [1, 2, 3, 6, 4, 5, 6, 15]),
             ([0xFF, 0xFF, 2, 9, 0x80, 0x80, 0, 9], [0xFF, 0xFF, 2, 0, 0x80, 0x80, 0, 0]),
         ] {
-            assert!(Entropy::Reduced.of(&word(full)) == word(reduced));
-            assert!(Entropy::Full.of(&word(full)) == word(full));
+            assert!(Entropy::Reduced.of(&cw(full)) == cw(reduced));
+            assert!(Entropy::Full.of(&cw(full)) == cw(full));
         }
     }
 
     #[test]
-    fn csa2_words_have_64_bits() {
-        let word = ControlWords::System.draw(1, 1, Algorithm::Csa2).unwrap();
-        assert_eq!(word.expose()[8..], [0; 8]);
-        assert!(word != ControlWords::System.draw(1, 1, Algorithm::Csa2).unwrap());
+    fn csa2_cws_have_64_bits() {
+        let cw = CwSource::System.draw(1, 1, Algorithm::Csa2).unwrap();
+        assert_eq!(cw.expose()[8..], [0; 8]);
+        assert!(cw != CwSource::System.draw(1, 1, Algorithm::Csa2).unwrap());
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The ECM gate of one ECM stream: which section the card sees, and when again.
+//! The choice among the ECMs of one stream: which section the card sees, and when again.
 //!
 //! Carousels repeat an ECM every 100 ms; the card shall see it once. What decides is the whole
-//! section, octet by octet. The gate holds the *candidates*, which the card has not judged, and the
-//! one *kept*: the last that it took as authentic, to be played again after a reset or a purchase.
+//! section, octet by octet. It holds the *candidates*, which the card has not judged, and the one
+//! *kept*: the last that it took as authentic, to be played again after a reset or a purchase.
 //! Nobody but the card can tell a forgery from the genuine one, but the genuine one is repeated.
 //! So this is the order:
 //!
@@ -15,7 +15,8 @@
 //! When there is no place for a candidate, the one not heard for the longest time goes. What the
 //! card refused is remembered ([`EcmMemory`]), so that a forgery costs one exchange and displaces
 //! nothing. A section stays where it is while the card works on it. What became of it is told by
-//! [`EcmGate::accepted`], [`EcmGate::refused`] or [`EcmGate::unanswered`], whichever stream asked.
+//! [`EcmChoice::accepted`], [`EcmChoice::refused`] or [`EcmChoice::unanswered`], whichever stream
+//! asked.
 
 use crate::ecm::memory::{EcmMemory, Until};
 use alloc::boxed::Box;
@@ -26,9 +27,9 @@ use core::time::Duration;
 use ecm_emm::card::AccessStatus;
 use ecm_emm::ecm::MAX_ECM;
 
-/// What the gate made of a section.
+/// What an ECM on air was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Verdict {
+pub(crate) enum Arrival {
     /// It repeats the section that is kept: all is well.
     Kept,
     /// It repeats one that waits or is being worked on.
@@ -50,7 +51,7 @@ pub(crate) struct Taken<'a> {
     pub(crate) replayed: bool,
 }
 
-/// What an authentic section was to the gate.
+/// What an authentic section was to the stream.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Accepted {
     /// Since when it waited, unless it was played again.
@@ -103,7 +104,7 @@ impl Candidate {
     }
 
     fn on_air(&self, now: Instant) -> bool {
-        now.since(self.last) < EcmGate::HEARD
+        now.since(self.last) < EcmChoice::HEARD
     }
 
     /// The more, the sooner it goes to the card.
@@ -127,13 +128,13 @@ enum Replay {
 }
 
 /// What is next.
-enum Choice {
+enum Next {
     Kept,
     Candidate(usize),
 }
 
 /// See the module.
-pub(crate) struct EcmGate {
+pub(crate) struct EcmChoice {
     candidates: Box<[Candidate]>,
     /// The last authentic section; empty: none.
     kept: Vec<u8>,
@@ -145,7 +146,7 @@ pub(crate) struct EcmGate {
     asked: Option<Instant>,
 }
 
-impl EcmGate {
+impl EcmChoice {
     /// Sections that wait at once, at most.
     pub(crate) const CANDIDATES: usize = 16;
     /// The kept section is on air when it was repeated within this time: then older crypto periods
@@ -178,44 +179,44 @@ impl EcmGate {
         section: &[u8],
         period: u32,
         memory: &EcmMemory,
-    ) -> Verdict {
+    ) -> Arrival {
         if self.keeps(section) {
             self.kept_seen = now;
-            return Verdict::Kept;
+            return Arrival::Kept;
         }
         if let Some(known) = self.candidate(section) {
             known.heard = known.heard.saturating_add(1);
             known.last = now;
-            return Verdict::Known;
+            return Arrival::Known;
         }
         if self.is_stale(now, period) {
-            return Verdict::Stale;
+            return Arrival::Stale;
         }
         let lost = match memory.recall(section).map(|refusal| (refusal.until, refusal.status)) {
             None => 0,
             Some((Until::Then(again), _)) if now >= again => Self::MAX_LOST,
-            Some((_, status)) => return Verdict::Refused(status),
+            Some((_, status)) => return Arrival::Refused(status),
         };
         // A free place, or that of the one not heard for the longest time: what is new must live to
         // be repeated, however often others were.
         let places = self.candidates.iter_mut().filter(|place| !place.asked);
         let place = places.min_by_key(|place| (!place.is_free(), place.last));
-        let Some(place) = place else { return Verdict::Known };
+        let Some(place) = place else { return Arrival::Known };
         let replaces = !place.is_free();
         place.section.clear();
         place.section.extend_from_slice(section);
         (place.period, place.since, place.last) = (period, now, now);
         (place.heard, place.lost) = (1, lost);
-        if replaces { Verdict::Replaces } else { Verdict::Waits }
+        if replaces { Arrival::Replaces } else { Arrival::Waits }
     }
 
     /// Hands over what is next in the order of the module's documentation.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Taken<'_>> {
-        let choice = self.choice(now)?;
+        let next = self.next(now)?;
         self.asked = Some(now);
-        match choice {
-            Choice::Kept => Some(Taken { section: &self.kept, replayed: true }),
-            Choice::Candidate(at) => {
+        match next {
+            Next::Kept => Some(Taken { section: &self.kept, replayed: true }),
+            Next::Candidate(at) => {
                 if self.replay == Replay::Wanted {
                     self.replay = Replay::Overdue;
                 }
@@ -315,7 +316,7 @@ impl EcmGate {
 
     /// A section is for the card.
     pub(crate) fn waits(&self, now: Instant) -> bool {
-        self.choice(now).is_some()
+        self.next(now).is_some()
     }
 
     /// A section waits that the card has not judged.
@@ -328,14 +329,14 @@ impl EcmGate {
         self.asked
     }
 
-    fn choice(&self, now: Instant) -> Option<Choice> {
+    fn next(&self, now: Instant) -> Option<Next> {
         let waiting = self.candidates.iter().enumerate().filter(|(_, place)| !place.is_free());
         let best = waiting.max_by_key(|(_, candidate)| candidate.weight(now));
         let passes = best.is_some_and(|(_, candidate)| candidate.on_air(now));
         match self.replay {
-            Replay::Overdue => Some(Choice::Kept),
-            Replay::Wanted if !passes || self.kept_on_air(now) => Some(Choice::Kept),
-            Replay::Wanted | Replay::No => best.map(|(at, _)| Choice::Candidate(at)),
+            Replay::Overdue => Some(Next::Kept),
+            Replay::Wanted if !passes || self.kept_on_air(now) => Some(Next::Kept),
+            Replay::Wanted | Replay::No => best.map(|(at, _)| Next::Candidate(at)),
         }
     }
 

@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The EMM gate: whose it is, whether it is known, and in which order the card gets it.
-//!
-//! A carousel brings every EMM again and again. What the card has applied, or will never apply, is
-//! remembered octet by octet and does not reach it again; what it could not apply yet is tried
-//! again on a later cycle. The memory is bounded: what has fallen out of it goes to the card once
-//! more, whose own window knows it as a duplicate.
+//! The EMM queue: whose a section is, whether it is known, and in which order the card gets it.
 
+use crate::emm::duplicates::{Duplicates, Memory};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use cam_types::{Instant, Pseudonym};
-use core::time::Duration;
 use ecm_emm::emm::Address;
 
-/// What the gate made of a section.
+/// What a section was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Verdict {
+pub(crate) enum Arrival {
     /// For somebody else.
     NotOurs,
     /// Known, or waiting already.
@@ -23,17 +18,6 @@ pub(crate) enum Verdict {
     Waits,
     /// There is no room, or no card whose it could be.
     Dropped,
-}
-
-/// How the card's answer is remembered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Memory {
-    /// Applied, or a duplicate: for as long as the memory lasts.
-    Done,
-    /// Refused: until the card is reset or another EMM is applied.
-    Refused,
-    /// Not applicable yet: until another EMM is applied, or a second has passed.
-    Later,
 }
 
 /// What an EMM did to the card.
@@ -52,21 +36,15 @@ pub(crate) enum Backlog {
     Through,
 }
 
-/// Whether the card that the gate knows is in its reader.
+/// Whether the card that the queue knows is in its reader.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Presence {
     There,
     Out,
 }
 
-struct Known {
-    section: Vec<u8>,
-    memory: Memory,
-    at: Instant,
-}
-
 /// See the module.
-pub(crate) struct EmmGate {
+pub(crate) struct EmmQueue {
     /// The last card that introduced itself, also while it is out.
     card: Option<Pseudonym>,
     /// Its group addresses.
@@ -78,13 +56,10 @@ pub(crate) struct EmmGate {
     max_queue: usize,
     sent: Option<Vec<u8>>,
     lost: u8,
-    known: VecDeque<Known>,
+    duplicates: Duplicates,
 }
 
-impl EmmGate {
-    /// Sections that are remembered, at most: more than what is on air for one addressee (48).
-    const MEMORY: usize = 128;
-    const RETRY: Duration = Duration::from_secs(1);
+impl EmmQueue {
     /// A section is sent again at most this often when the card fell silent at it.
     const MAX_LOST: u8 = 2;
 
@@ -97,14 +72,14 @@ impl EmmGate {
             max_queue,
             sent: None,
             lost: 0,
-            known: VecDeque::new(),
+            duplicates: Duplicates::default(),
         }
     }
 
     /// This card is there now, with these group addresses. Another card's memory is no use to it.
     pub(crate) fn set_card(&mut self, card: Pseudonym, groups: impl Iterator<Item = u32>) {
         if self.card != Some(card) {
-            self.known.clear();
+            self.duplicates.clear();
             self.queue.clear();
             self.card = Some(card);
         }
@@ -131,7 +106,7 @@ impl EmmGate {
 
     /// The card was reset: what it refused may be tried once more.
     pub(crate) fn card_reset(&mut self) {
-        self.known.retain(|known| known.memory == Memory::Done);
+        self.duplicates.forgive();
     }
 
     /// A well-formed section came.
@@ -141,9 +116,9 @@ impl EmmGate {
         to: Address,
         section: &[u8],
         presence: Presence,
-    ) -> Verdict {
+    ) -> Arrival {
         let Some(card) = self.card.filter(|_| presence == Presence::There) else {
-            return Verdict::Dropped;
+            return Arrival::Dropped;
         };
         let ours = match to {
             Address::Unique(pseudonym) => pseudonym == card,
@@ -151,22 +126,20 @@ impl EmmGate {
             Address::Global => true,
         };
         if !ours {
-            return Verdict::NotOurs;
+            return Arrival::NotOurs;
         }
-        let again =
-            |known: &Known| known.memory == Memory::Later && now.since(known.at) >= Self::RETRY;
         if self.queue.iter().any(|waiting| waiting == section)
             || self.sent.as_deref() == Some(section)
-            || self.known.iter().any(|known| known.section == section && !again(known))
+            || self.duplicates.knows(now, section)
         {
-            return Verdict::Duplicate;
+            return Arrival::Duplicate;
         }
         if self.queue.len() >= self.max_queue {
-            return Verdict::Dropped;
+            return Arrival::Dropped;
         }
-        self.known.retain(|known| known.section != section);
+        self.duplicates.forget(section);
         self.queue.push_back(section.to_vec());
-        Verdict::Waits
+        Arrival::Waits
     }
 
     /// The next section for the card; then `answered` or `lost` must come.
@@ -180,12 +153,9 @@ impl EmmGate {
         self.lost = 0;
         let Some(section) = self.sent.take() else { return };
         if effect == Effect::Changed {
-            self.known.retain(|known| known.memory == Memory::Done);
+            self.duplicates.forgive();
         }
-        if self.known.len() >= Self::MEMORY {
-            self.known.pop_front();
-        }
-        self.known.push_back(Known { section, memory, at: now });
+        self.duplicates.remember(now, section, memory);
     }
 
     /// The exchange got no answer. The card may have applied it: it is sent again, for the card's
@@ -221,38 +191,38 @@ mod tests {
     const GROUP: u32 = 1;
     const NOW: Instant = Instant::from_micros(0);
 
-    fn gate() -> EmmGate {
-        let mut gate = EmmGate::new(2);
-        gate.set_card(CARD, [GROUP].into_iter());
-        gate
+    fn queue() -> EmmQueue {
+        let mut queue = EmmQueue::new(2);
+        queue.set_card(CARD, [GROUP].into_iter());
+        queue
     }
 
     #[test]
     fn only_our_own_pass() {
-        for (to, verdict) in [
-            (Address::Unique(CARD), Verdict::Waits),
-            (Address::Unique(Pseudonym::new([2; 8])), Verdict::NotOurs),
-            (Address::Shared(GROUP), Verdict::Waits),
-            (Address::Shared(9), Verdict::NotOurs),
-            (Address::Global, Verdict::Waits),
+        for (to, arrival) in [
+            (Address::Unique(CARD), Arrival::Waits),
+            (Address::Unique(Pseudonym::new([2; 8])), Arrival::NotOurs),
+            (Address::Shared(GROUP), Arrival::Waits),
+            (Address::Shared(9), Arrival::NotOurs),
+            (Address::Global, Arrival::Waits),
         ] {
-            assert_eq!(gate().offer(NOW, to, &[1], Presence::There), verdict, "{to:?}");
+            assert_eq!(queue().offer(NOW, to, &[1], Presence::There), arrival, "{to:?}");
         }
-        assert_eq!(gate().offer(NOW, Address::Global, &[1], Presence::Out), Verdict::Dropped);
+        assert_eq!(queue().offer(NOW, Address::Global, &[1], Presence::Out), Arrival::Dropped);
     }
 
     #[test]
     fn the_queue_is_bounded_and_ordered() {
-        let mut gate = gate();
-        for (section, verdict) in [
-            ([1], Verdict::Waits),
-            ([1], Verdict::Duplicate),
-            ([2], Verdict::Waits),
-            ([3], Verdict::Dropped),
+        let mut queue = queue();
+        for (section, arrival) in [
+            ([1], Arrival::Waits),
+            ([1], Arrival::Duplicate),
+            ([2], Arrival::Waits),
+            ([3], Arrival::Dropped),
         ] {
-            assert_eq!(gate.offer(NOW, Address::Global, &section, Presence::There), verdict);
+            assert_eq!(queue.offer(NOW, Address::Global, &section, Presence::There), arrival);
         }
-        assert_eq!(gate.take(), Some(&[1][..]));
+        assert_eq!(queue.take(), Some(&[1][..]));
     }
 
     /// Applied EMMs stay known over a reset, refused ones and those for later do not.
@@ -260,16 +230,16 @@ mod tests {
     fn the_answer_decides_what_is_remembered() {
         let later = Instant::from_micros(2_000_000);
         for (memory, soon, after_a_while, after_reset) in [
-            (Memory::Done, Verdict::Duplicate, Verdict::Duplicate, Verdict::Duplicate),
-            (Memory::Refused, Verdict::Duplicate, Verdict::Duplicate, Verdict::Waits),
-            (Memory::Later, Verdict::Duplicate, Verdict::Waits, Verdict::Waits),
+            (Memory::Done, Arrival::Duplicate, Arrival::Duplicate, Arrival::Duplicate),
+            (Memory::Refused, Arrival::Duplicate, Arrival::Duplicate, Arrival::Waits),
+            (Memory::Later, Arrival::Duplicate, Arrival::Waits, Arrival::Waits),
         ] {
             let judged = || {
-                let mut gate = gate();
-                gate.offer(NOW, Address::Global, &[1], Presence::There);
-                gate.take();
-                gate.answered(NOW, memory, Effect::None);
-                gate
+                let mut queue = queue();
+                queue.offer(NOW, Address::Global, &[1], Presence::There);
+                queue.take();
+                queue.answered(NOW, memory, Effect::None);
+                queue
             };
             assert_eq!(judged().offer(NOW, Address::Global, &[1], Presence::There), soon);
             assert_eq!(
@@ -284,50 +254,38 @@ mod tests {
 
     #[test]
     fn an_applied_emm_gives_the_others_another_chance() {
-        let mut gate = gate();
-        gate.offer(NOW, Address::Global, &[1], Presence::There);
-        gate.take();
-        gate.answered(NOW, Memory::Refused, Effect::None);
-        gate.offer(NOW, Address::Global, &[2], Presence::There);
-        gate.take();
-        gate.answered(NOW, Memory::Done, Effect::Changed);
-        assert_eq!(gate.offer(NOW, Address::Global, &[1], Presence::There), Verdict::Waits);
-        assert_eq!(gate.offer(NOW, Address::Global, &[2], Presence::There), Verdict::Duplicate);
+        let mut queue = queue();
+        queue.offer(NOW, Address::Global, &[1], Presence::There);
+        queue.take();
+        queue.answered(NOW, Memory::Refused, Effect::None);
+        queue.offer(NOW, Address::Global, &[2], Presence::There);
+        queue.take();
+        queue.answered(NOW, Memory::Done, Effect::Changed);
+        assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Arrival::Waits);
+        assert_eq!(queue.offer(NOW, Address::Global, &[2], Presence::There), Arrival::Duplicate);
     }
 
     #[test]
     fn a_lost_one_goes_first_again_but_not_for_ever() {
-        let mut gate = gate();
-        gate.offer(NOW, Address::Global, &[1], Presence::There);
-        gate.offer(NOW, Address::Global, &[2], Presence::There);
+        let mut queue = queue();
+        queue.offer(NOW, Address::Global, &[1], Presence::There);
+        queue.offer(NOW, Address::Global, &[2], Presence::There);
         for _ in 0..2 {
-            assert_eq!(gate.take(), Some(&[1][..]));
-            assert!(gate.lost(NOW));
+            assert_eq!(queue.take(), Some(&[1][..]));
+            assert!(queue.lost(NOW));
         }
-        gate.take();
-        assert!(!gate.lost(NOW));
-        assert_eq!(gate.take(), Some(&[2][..]));
-    }
-
-    #[test]
-    fn the_memory_is_bounded() {
-        let mut gate = EmmGate::new(1);
-        gate.set_card(CARD, [].into_iter());
-        for n in 0..1000u16 {
-            gate.offer(NOW, Address::Global, &n.to_be_bytes(), Presence::There);
-            gate.take();
-            gate.answered(NOW, Memory::Done, Effect::Changed);
-        }
-        assert_eq!(gate.known.len(), EmmGate::MEMORY);
+        queue.take();
+        assert!(!queue.lost(NOW));
+        assert_eq!(queue.take(), Some(&[2][..]));
     }
 
     #[test]
     fn another_card_starts_without_memory() {
-        let mut gate = gate();
-        gate.offer(NOW, Address::Global, &[1], Presence::There);
-        gate.take();
-        gate.answered(NOW, Memory::Done, Effect::Changed);
-        gate.set_card(Pseudonym::new([2; 8]), [].into_iter());
-        assert_eq!(gate.offer(NOW, Address::Global, &[1], Presence::There), Verdict::Waits);
+        let mut queue = queue();
+        queue.offer(NOW, Address::Global, &[1], Presence::There);
+        queue.take();
+        queue.answered(NOW, Memory::Done, Effect::Changed);
+        queue.set_card(Pseudonym::new([2; 8]), [].into_iter());
+        assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Arrival::Waits);
     }
 }
