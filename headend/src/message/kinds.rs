@@ -236,7 +236,7 @@ pub struct TimeSync {
 
 impl Kind for TimeSync {
     const NAME: &str = "time_sync";
-    const FIELDS: &str = "[card] (without: all cards, signed), time, [reset]";
+    const FIELDS: &str = "[card] (without: all cards, signed), [time], [reset]";
     const TAKES_NUMBER: bool = false;
 
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
