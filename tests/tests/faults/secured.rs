@@ -3,17 +3,14 @@
 //! right one. The command is the ECM of a paired box to the real card.
 use crate::{Clean, NOTICED, comes_back};
 use ecm_emm::card::{AccessStatus, EcmAnswer, INS_ECM};
-use hex_literal::hex;
 use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 use iso7816::line::Policy;
 use std::time::Duration;
 use system_tests::demo::{self, NOON, Stb};
+use system_tests::terminal::SELECT;
 use system_tests::wire::{Event, Mishap, Wire};
 use vcard::nvm::RamStore;
 use vcard::{Card, atr};
-
-/// SELECT of the application that ECMs go to.
-const SELECT: [u8; 14] = hex!("00 A4 04 00 08 F053544243415301 00");
 
 struct Case {
     memory: Vec<u8>,
