@@ -10,8 +10,8 @@ use core::fmt;
 /// SW1-SW2 (ISO/IEC 7816-4).
 ///
 /// One name for each word that something here gives or understands, in the order of their numbers,
-/// but for the first. What a word means beside the standard stands with it; an unknown one survives
-/// a round trip.
+/// but for the first; two where its senders mean two things by it. What a word means beside the
+/// standard stands with it; an unknown one survives a round trip.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct StatusWord(pub u16);
 
@@ -68,8 +68,10 @@ impl StatusWord {
     pub const SECURE_MESSAGING: Self = Self(0x6988);
     /// The data field is malformed.
     pub const WRONG_DATA: Self = Self(0x6A80);
-    /// The function is not supported; from SELECT and from a purse: the application is blocked.
-    pub const APPLICATION_BLOCKED: Self = Self(0x6A81);
+    /// The function is not supported.
+    pub const FUNCTION_NOT_SUPPORTED: Self = Self(0x6A81);
+    /// The same from SELECT and from a purse: the application is blocked.
+    pub const APPLICATION_BLOCKED: Self = Self::FUNCTION_NOT_SUPPORTED;
     /// File or application not found.
     pub const NOT_FOUND: Self = Self(0x6A82);
     /// There is no such record.

@@ -160,10 +160,8 @@ mod tests {
     use iso7816::etu::USUAL_CLOCK_HZ;
     use proptest::prelude::*;
 
-    const CLOCK: u32 = USUAL_CLOCK_HZ;
-
     fn rows(octets: &[u8]) -> Vec<(String, String)> {
-        explain(octets, CLOCK).into_iter().map(|row| (row.name, row.meaning)).collect()
+        explain(octets, USUAL_CLOCK_HZ).into_iter().map(|row| (row.name, row.meaning)).collect()
     }
 
     fn says(octets: &[u8], name: &str, parts: &[&str]) {
@@ -199,7 +197,7 @@ mod tests {
         ] {
             says(&atr, name, parts);
         }
-        assert_eq!(oddities(&atr, CLOCK), None);
+        assert_eq!(oddities(&atr, USUAL_CLOCK_HZ), None);
         assert!(oddities(&atr, 6_000_000).unwrap().contains("6 MHz"));
     }
 
@@ -256,9 +254,9 @@ mod tests {
 
     #[test]
     fn what_is_odd() {
-        assert_eq!(oddities(&hex!("3B 80 01 FF"), CLOCK).unwrap(), "wrong TCK");
-        assert!(oddities(&hex!("3B 02 41"), CLOCK).unwrap().starts_with("not usable: "));
-        assert_eq!(oddities(&hex!("3B 00"), CLOCK), None);
+        assert_eq!(oddities(&hex!("3B 80 01 FF"), USUAL_CLOCK_HZ).unwrap(), "wrong TCK");
+        assert!(oddities(&hex!("3B 02 41"), USUAL_CLOCK_HZ).unwrap().starts_with("not usable: "));
+        assert_eq!(oddities(&hex!("3B 00"), USUAL_CLOCK_HZ), None);
         assert_eq!(mhz(3_579_545), "3.579545 MHz");
         assert_eq!(mhz(20_000_000), "20 MHz");
     }

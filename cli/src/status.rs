@@ -71,7 +71,7 @@ const MEANINGS: &[(StatusWord, &str)] = &[
     (StatusWord::NO_SECURE_OBJECTS, "secure messaging objects missing"),
     (StatusWord::SECURE_MESSAGING, "secure messaging objects wrong"),
     (StatusWord::WRONG_DATA, "wrong data"),
-    (StatusWord::APPLICATION_BLOCKED, "function not supported"),
+    (StatusWord::FUNCTION_NOT_SUPPORTED, "function not supported"),
     (StatusWord::NOT_FOUND, "file or application not found"),
     (StatusWord::RECORD_NOT_FOUND, "record not found"),
     (StatusWord::NO_ROOM, "not enough memory"),

@@ -23,15 +23,14 @@ pub use report::{AckResult, ReportRequest};
 pub use rights::{RightRow, RightsPage, WalletInfo};
 pub use status::{AccessState, AccessStatus, Remedy};
 
+// VERIFY and CHANGE PIN are every card's, in name or number.
+pub use cam_types::interindustry::{INS_CHANGE_REFERENCE_DATA as INS_CHANGE_PIN, INS_VERIFY};
+
 /// CLA of a CAS command in clear.
 pub const CLA: u8 = 0x80;
 /// CLA of a CAS command under secure messaging.
 pub const CLA_SECURE: u8 = 0x84;
 
-/// VERIFY.
-pub const INS_VERIFY: u8 = 0x20;
-/// CHANGE PIN.
-pub const INS_CHANGE_PIN: u8 = 0x24;
 /// CAS INFO.
 pub const INS_INFO: u8 = 0x32;
 /// ECM; P1 P2 is the expected channel, 0000 any.

@@ -27,15 +27,14 @@ impl ScramblingMode {
 
     /// What is known of a mode: the length of its control words, and how it is computed.
     const fn row(self) -> Option<(EcmKind, Option<Algorithm>)> {
-        Some(match self.0 {
-            // DVB-CSA1 and 2, which differ in the control words' entropy alone.
-            0x01 | 0x02 => (EcmKind::Cw64, Some(Algorithm::Csa2)),
+        Some(match self {
+            // They differ in the control words' entropy alone.
+            Self::CSA1 | Self::CSA2 => (EcmKind::Cw64, Some(Algorithm::Csa2)),
             // DVB-CSA3, which only chips know.
-            0x03..=0x05 => (EcmKind::Cw128, None),
-            // DVB-CISSA version 1.
-            0x10 => (EcmKind::Cw128, Some(Algorithm::Cissa)),
+            Self(0x03..=0x05) => (EcmKind::Cw128, None),
+            Self::CISSA => (EcmKind::Cw128, Some(Algorithm::Cissa)),
             // Later versions of DVB-CISSA; ATIS.
-            0x11..=0x1F | 0x70..=0x7F => (EcmKind::Cw128, None),
+            Self(0x11..=0x1F | 0x70..=0x7F) => (EcmKind::Cw128, None),
             _ => return None,
         })
     }

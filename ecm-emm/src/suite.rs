@@ -238,21 +238,23 @@ impl SealKey {
     /// The key check value: tells that the right key arrived, and nothing about the key.
     pub fn kcv(&self) -> [u8; 3] {
         let block = [0x01; 16];
-        let [a, b, c, ..] = match (self.suite, &self.material) {
-            (Suite::Hmac, material) => {
-                let mac = hmac_sha256(material.expose()).chain_update(block).finalize();
+        let [a, b, c, ..] = match self.suite {
+            Suite::Cmac128 | Suite::Cmac256 => {
+                let mut block = block.into();
+                match &self.material {
+                    KeyMaterial::Bits128(key) => {
+                        Aes128::new(key.expose().into()).encrypt_block(&mut block);
+                    }
+                    KeyMaterial::Bits256(key) => {
+                        Aes256::new(key.expose().into()).encrypt_block(&mut block);
+                    }
+                }
+                block.into()
+            }
+            Suite::Hmac => {
+                let mac = hmac_sha256(self.material.expose()).chain_update(block).finalize();
                 let [left, _] = split_mac(mac.into_bytes().into());
                 left
-            }
-            (_, KeyMaterial::Bits128(key)) => {
-                let mut block = block.into();
-                Aes128::new(key.expose().into()).encrypt_block(&mut block);
-                block.into()
-            }
-            (_, KeyMaterial::Bits256(key)) => {
-                let mut block = block.into();
-                Aes256::new(key.expose().into()).encrypt_block(&mut block);
-                block.into()
             }
         };
         [a, b, c]

@@ -10,6 +10,7 @@ mod emm;
 mod permissions;
 mod primitives;
 mod psi;
+mod reasons;
 mod report;
 mod samples;
 mod spec_table;

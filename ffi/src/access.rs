@@ -11,6 +11,7 @@ use crate::result::{STBCAM_E_NO_SESSION, stbcam_result_t};
 use crate::size::{self, CStruct};
 use crate::types::{stbcam_session_t, stbcam_t};
 use cam_core::{AccessState, CardState, KeyVersion, Remedy, Right, SessionId};
+use iso7816::atr::Atr;
 
 /// The card has not been asked yet.
 pub const STBCAM_ACCESS_PENDING: i32 = 0;
@@ -191,7 +192,7 @@ pub unsafe extern "C" fn stbcam_card(
 ) -> stbcam_result_t {
     guard(cam, |context| {
         let card = context.cam.query(|engine| engine.card().clone());
-        let mut atr = [0; 33];
+        let mut atr = [0; Atr::MAX_LEN];
         atr.iter_mut().zip(&card.atr).for_each(|(to, from)| *to = *from);
         let value = stbcam_card_t {
             struct_size: 0,
@@ -202,7 +203,7 @@ pub unsafe extern "C" fn stbcam_card(
             operator_id: card.operator.map_or(0, |id| id.value()),
             sw: card.sw.0,
             atr,
-            atr_len: u8::try_from(card.atr.len().min(33)).unwrap_or(33),
+            atr_len: card.atr.len().min(Atr::MAX_LEN) as u8,
             protocol: card.protocol,
             pin_tries_left: card.pin_tries.unwrap_or(255),
             pairing_slot: card.pairing_slot.unwrap_or(255),

@@ -8,8 +8,6 @@ use libfuzzer_sys::fuzz_target;
 use stb_shim::gempc::host::{Host, Input, Output};
 use stbcam_fuzz::{Clock, Step, TIMEOUTS, steps};
 
-const CLOCK_HZ: u32 = GEMPC_CLOCK_HZ;
-
 /// Does what the host wants; how many octets it sent.
 fn drain(host: &mut Host, clock: &mut Clock) -> usize {
     let mut sent = 0;
@@ -28,7 +26,7 @@ fn drain(host: &mut Host, clock: &mut Clock) -> usize {
 
 fuzz_target!(|octets: &[u8]| {
     let mut clock = Clock::new();
-    let mut host = Host::new(CLOCK_HZ);
+    let mut host = Host::new(GEMPC_CLOCK_HZ);
     // The number of the command that is out: the fuzzer cannot guess it, nor the exclusive-or.
     let mut number = 0_u8;
     host.handle_input(clock.now, Input::Greet);
@@ -63,7 +61,7 @@ fuzz_target!(|octets: &[u8]| {
                 1 => host.handle_input(clock.now, Input::Activate(Reset::Warm)),
                 2 => host.handle_input(clock.now, Input::Deactivate),
                 _ => {
-                    let line = LineParams { protocol: 1, ..LineParams::initial(CLOCK_HZ) };
+                    let line = LineParams { protocol: 1, ..LineParams::initial(GEMPC_CLOCK_HZ) };
                     host.handle_input(clock.now, Input::Configure(&line));
                 }
             },

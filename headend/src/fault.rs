@@ -6,7 +6,8 @@ use clap::ValueEnum;
 /// A deliberate fault of the broadcast.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Fault {
-    /// The ECMs of the first CISSA service carry a wrong control word for its third crypto period.
+    /// The third crypto period of the first CISSA service is scrambled under a control word that no
+    /// ECM carries.
     WrongControlWord,
     /// No `key_deliver` goes on air.
     LostKeyUpdate,

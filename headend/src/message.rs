@@ -58,4 +58,58 @@ mod tests {
             }
         }
     }
+
+    /// The fields in the text of a kind, and whether each may be left out: it is in brackets, or
+    /// one of two.
+    fn fields_of(text: &str) -> Vec<(&str, bool)> {
+        text.split(", ")
+            .filter(|field| !field.ends_with("signed)"))
+            .map(|field| field.split_once(" (").map_or(field, |(field, _)| field))
+            .flat_map(|field| {
+                let left_out = field.starts_with('[') || field.contains(" or ");
+                let names = field.trim_matches(['[', ']']).split(" or ");
+                names.map(move |name| (name, left_out))
+            })
+            .collect()
+    }
+
+    fn sample(field: &str) -> Value {
+        match field {
+            "card" | "box" | "nonce" | "receipt" => "0102030405060708".into(),
+            "group" => "00000001".into(),
+            "start" | "end" | "horizon" | "not_before" | "time" => {
+                Value::Datetime("2027-01-01T00:00:00Z".parse().unwrap())
+            }
+            "blocked" | "reset" => true.into(),
+            "pin" => "1234".into(),
+            "amount" => "1.00".into(),
+            "text" | "file" | "of" => "x".into(),
+            _ => 1.into(),
+        }
+    }
+
+    #[test]
+    fn the_help_names_the_fields_of_each_kind() {
+        for &(kind, text) in Message::KINDS.iter().chain(Message::KINDS_OF_SCHEDULE) {
+            let fields = fields_of(text);
+            let whole = |without: &str| {
+                let there = fields.iter().filter(|(field, _)| *field != without);
+                let values = there.map(|(field, _)| ((*field).to_owned(), sample(field)));
+                values.chain([("kind".to_owned(), kind.into())]).collect::<Table>()
+            };
+            for (field, left_out) in &fields {
+                assert_eq!(Message::from_table(whole(field)).is_ok(), *left_out, "{kind}: {field}");
+            }
+            let mut more = whole("");
+            assert!(Message::from_table(more.clone()).is_ok(), "{kind}");
+            more.insert("more".into(), 1.into());
+            let refused = Message::from_table(more).unwrap_err();
+            let (_, expected) = refused.split_once(", expected ").expect(&refused);
+            let mut there: Vec<_> = expected.split('`').skip(1).step_by(2).collect();
+            let mut named: Vec<_> = fields.iter().map(|(field, _)| *field).collect();
+            there.sort_unstable();
+            named.sort_unstable();
+            assert_eq!(there, named, "{kind}");
+        }
+    }
 }

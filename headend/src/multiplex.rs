@@ -4,9 +4,8 @@
 use crate::carousel::{Carousel, Lane};
 use crate::due::Due;
 use crate::ecm::{EcmError, EcmMaker};
-use crate::files::schedule::{Event, Schedule};
+use crate::files::schedule::{Event, Schedule, Service};
 use crate::period::Periods;
-use crate::sabotage::disturbance::Disturbance;
 use crate::stream::{Packet, Packetizer};
 use crate::timebase::{TICKS_PER_MS, TICKS_PER_SECOND};
 use cam_types::Pid;
@@ -24,7 +23,25 @@ pub struct EcmLane<'a> {
     packetizer: Packetizer,
     /// The section on air and its crypto period.
     section: Option<(usize, Vec<u8>)>,
-    disturbance: Disturbance,
+    service: &'a Service,
+    on_air: &'a OnAir<'a>,
+}
+
+/// Says which crypto period's ECM is on air at a moment, if any. Nothing takes the place of an ECM
+/// that is not.
+pub type OnAir<'a> = dyn Fn(Moment<'_>) -> Option<usize> + 'a;
+
+/// A moment in the stream of a service's ECMs.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// The service.
+    pub service: &'a Service,
+    /// The crypto period that it is in.
+    pub period: usize,
+    /// The moment itself, in ticks.
+    pub now: i64,
+    /// All crypto periods.
+    pub periods: &'a Periods,
 }
 
 /// An ECM on air.
@@ -45,10 +62,9 @@ impl<'a> EcmLane<'a> {
     /// Due every `period_ms`, its events offered as the schedule says.
     pub fn new(
         maker: EcmMaker<'a>,
-        pid: Pid,
+        service: &'a Service,
         period_ms: u32,
-        events: &'a [Event],
-        disturbance: Disturbance,
+        on_air: &'a OnAir<'a>,
     ) -> Self {
         let seconds = |s: u32| i64::from(s) * TICKS_PER_SECOND;
         let offer = |event: &'a Event| {
@@ -59,11 +75,12 @@ impl<'a> EcmLane<'a> {
             maker,
             sent: Vec::new(),
             offers: Vec::new(),
-            pending_offers: events.iter().filter_map(offer).collect(),
+            pending_offers: service.event.iter().filter_map(offer).collect(),
             due: Due::always(i64::from(period_ms) * TICKS_PER_MS),
-            packetizer: Packetizer::new(pid),
+            packetizer: Packetizer::new(service.ecm_pid),
             section: None,
-            disturbance,
+            service,
+            on_air,
         }
     }
 
@@ -76,9 +93,8 @@ impl<'a> EcmLane<'a> {
         if self.due.since(now).is_none() {
             return Ok(None);
         }
-        let Some(period) = self.disturbance.on_air(periods.at(packet), now, periods) else {
-            return Ok(None);
-        };
+        let moment = Moment { service: self.service, period: periods.at(packet), now, periods };
+        let Some(period) = (self.on_air)(moment) else { return Ok(None) };
         if self.section.as_ref().is_none_or(|(of, _)| *of != period) {
             self.section = Some((period, self.maker.ecm(period)?));
         }

@@ -9,16 +9,13 @@ use crate::carousel::Carousel;
 use crate::carousel::entries::{CarouselError, Works};
 use crate::ecm::{EcmError, EcmMaker};
 use crate::emm::Senders;
-use crate::fault::Faults;
 use crate::files::FileError;
 use crate::files::operator::Operator;
 use crate::files::schedule::Schedule;
-use crate::multiplex::{CatLane, EcmLane, Multiplex};
+use crate::multiplex::{CatLane, EcmLane, Moment, Multiplex, OnAir};
 use crate::period::{Periods, Place};
 use crate::psi::{self, Program, PsiError};
 use crate::report::{Report, Tally};
-use crate::sabotage::disturbance::Disturbance;
-use crate::sabotage::emm;
 use crate::scrambler::{Scrambled, Scrambler};
 use crate::stream::{self, Packet, Stream};
 use crate::timebase::{ClockError, Timebase};
@@ -27,13 +24,21 @@ use ecm_emm::EncodeError;
 use ecm_emm::ca_descriptor::CaPrivate;
 use std::fmt;
 
-/// Packages `stream` in place. Faults of ECM streams and of the carousel take their places in it;
-/// the others come around it ([`crate::sabotage::package`]).
+/// Packages `stream` in place, with the ECM of each crypto period on air during it.
 pub fn package(
     stream: &mut Stream,
     schedule: &Schedule,
     operator: &Operator,
-    faults: Faults<'_>,
+) -> Result<Report, PackageError> {
+    package_with(stream, schedule, operator, &|moment: Moment<'_>| Some(moment.period))
+}
+
+/// The same with ECMs on air as `on_air` says.
+pub fn package_with(
+    stream: &mut Stream,
+    schedule: &Schedule,
+    operator: &Operator,
+    on_air: &OnAir<'_>,
 ) -> Result<Report, PackageError> {
     let packets = stream.packets_mut();
     let programs = survey(packets, schedule)?;
@@ -49,18 +54,14 @@ pub fn package(
         let suite = maker.suite()?.number();
         let private = CaPrivate { operator: OperatorId::new(operator.operator), suite };
         program.announce(packets, schedule, service, private)?;
-        let disturbance = Disturbance::of(schedule, service, faults);
-        let period = schedule.ecm_period_ms;
-        lanes.push(EcmLane::new(maker, service.ecm_pid, period, &service.event, disturbance));
+        lanes.push(EcmLane::new(maker, service, schedule.ecm_period_ms, on_air));
     }
     let private = CaPrivate { operator: OperatorId::new(operator.operator), suite: operator.suite };
     let cat = CatLane::new(psi::cat(schedule, private).map_err(PackageError::Cat)?, schedule);
     let makers: Vec<&EcmMaker<'_>> = lanes.iter().map(|lane| &lane.maker).collect();
     let senders = Senders::new(operator);
     let works = Works { senders, ecms: &makers, periods: &periods, schedule };
-    let (items, next_sequence) = emm::carousel(&schedule.emm, faults, |entries| {
-        works.carousel(entries, operator.next_sequence)
-    })?;
+    let (items, next_sequence) = works.carousel(&schedule.emm, operator.next_sequence)?;
     let mut multiplex = Multiplex::new(lanes, cat, Carousel::new(items), schedule.emm_pid);
 
     let mut tallies = vec![Tally::default(); programs.len()];

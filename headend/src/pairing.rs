@@ -38,7 +38,7 @@ pub fn card_half(sender: &Sender, pairing: &Pairing) -> Result<Vec<u8>, PairingE
         k_cw: wrap(&pairing.k_cw)?,
         kcv: check_value(&pairing.k_pair)?,
     });
-    Ok(sender.section(pairing.sequence, &command)?)
+    Ok(sender.section(pairing.sequence, &[command])?)
 }
 
 /// The box's half: table 8A with BOX_PAIR.

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Broadcasts that break a promise on purpose: what faults do to the schedule before the packager
-//! and to the stream behind it.
+//! Broadcasts that break a promise on purpose: what faults do to the schedule before the packager,
+//! and to stream and report behind it.
 
-pub mod disturbance;
-pub mod emm;
+mod ecm;
+mod emm;
 
+use self::ecm::Disturbance;
 use crate::cw_source::CwSource;
 use crate::ecm::EcmError;
 use crate::fault::{Fault, Faults};
 use crate::files::operator::Operator;
 use crate::files::schedule::{self, Schedule};
+use crate::multiplex::Moment;
 use crate::package::{self, PackageError};
 use crate::report::{Report, Service};
 use crate::scrambler::{Algorithm, Scrambler};
@@ -28,15 +30,19 @@ pub fn package(
     faults: Faults<'_>,
 ) -> Result<Report, SabotageError> {
     if faults.0.is_empty() {
-        return Ok(package::package(stream, schedule, operator, faults)?);
+        return Ok(package::package(stream, schedule, operator)?);
     }
     let source = stream.clone();
     let mut wanted = schedule.clone();
     if faults.has(Fault::WrongPrice) {
         overprice(&mut wanted);
     }
-    let mut report = package::package(stream, &wanted, operator, faults)?;
+    emm::change(&mut wanted.emm, faults);
+    let disturbance = Disturbance::of(schedule, faults);
+    let on_air = |moment: Moment<'_>| disturbance.on_air(moment);
+    let mut report = package::package_with(stream, &wanted, operator, &on_air)?;
     check(schedule, &report, faults)?;
+    report.emms.retain(|emm| !emm::silenced(emm.kind, faults));
     let (source, packets) = (source.packets(), stream.packets_mut());
     if faults.has(Fault::WrongControlWord) {
         let services = schedule.service.iter().zip(&mut report.services);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! An EMM out of plain values: a key, whom it reaches, a number and a command. No file, no schedule
+//! An EMM out of plain values: a key, whom it reaches, a number and commands. No file, no schedule
 //! and no clock, so that a server which is asked for EMMs makes them here too.
 
 use cam_types::{Epoch, OperatorId};
@@ -9,7 +9,6 @@ use ecm_emm::keys::{KeyContext, KeyMaterial, Role};
 use ecm_emm::suite::{SealKey, WrappedKey};
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::ecdsa::{Signature, SigningKey};
-use std::slice;
 
 /// A key of the operator's, and the cards that have it.
 pub struct Sender {
@@ -43,10 +42,10 @@ impl Sender {
         self.key.wrap(&KeyContext::new(self.role, self.operator, self.epoch), key)
     }
 
-    /// The section of one command; the number of a TIME_SYNC is 0.
-    pub fn section(&self, sequence: u32, command: &EmmCommand) -> Result<Vec<u8>, EncodeError> {
+    /// The section of these commands, in their order; the number of a TIME_SYNC is 0.
+    pub fn section(&self, sequence: u32, commands: &[EmmCommand]) -> Result<Vec<u8>, EncodeError> {
         let mut section = Vec::new();
-        seal(&self.header(sequence), slice::from_ref(command), &self.key, &mut section)?;
+        seal(&self.header(sequence), commands, &self.key, &mut section)?;
         Ok(section)
     }
 
@@ -54,7 +53,7 @@ impl Sender {
     pub fn signed_section(
         &self,
         sequence: u32,
-        command: &EmmCommand,
+        commands: &[EmmCommand],
         signing: &SigningKey,
     ) -> Result<Vec<u8>, EncodeError> {
         let sign = |digest: &[u8; 32]| {
@@ -62,9 +61,8 @@ impl Sender {
             // Nothing verifies under zeros: a signature that could not be made is refused by cards.
             signature.map_or([0; 64], |signature| signature.to_bytes().into())
         };
-        let (header, commands) = (self.header(sequence), slice::from_ref(command));
         let mut section = Vec::new();
-        seal_signed(&header, commands, sign, &self.key, &mut section)?;
+        seal_signed(&self.header(sequence), commands, sign, &self.key, &mut section)?;
         Ok(section)
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From reset to an answer to reset: windows, attempts, gaps, conventions, damage.
 
-use crate::rig::{CLOCK, Event, Rig, agreeable};
+use crate::rig::{Event, Rig, agreeable};
 use hex_literal::hex;
 use iso7816::atr::{AtrError, AtrPolicy, AtrWarnings};
 use iso7816::etu::{Convention, LineParams, USUAL_CLOCK_HZ};
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 fn policy() -> Policy {
-    Policy::new(CLOCK)
+    Policy::new(USUAL_CLOCK_HZ)
 }
 
 /// A line whose card has just been reset.
@@ -30,7 +30,7 @@ fn micro() -> Duration {
 fn the_answer_may_begin_until_its_window_ends() {
     let mut rig = reset(policy());
     // 40,000 clock cycles and what a reader may add.
-    assert!(policy().atr_start > LineParams::initial(CLOCK).clocks(40_000));
+    assert!(policy().atr_start > LineParams::initial(USUAL_CLOCK_HZ).clocks(40_000));
     rig.pass(policy().atr_start - Duration::from_millis(2));
     rig.card(&hex!("3B 00"));
     assert_eq!(rig.next(), Some(Event::Ready));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Plays the dialogues of `dialogues/t1.txt`, which says how to read them, against a card line.
 
-use crate::rig::{CLOCK, Event, Rig, with_tck};
+use crate::rig::{Event, Rig, with_tck};
 use cam_types::Instant;
 use hex_literal::hex;
+use iso7816::etu::USUAL_CLOCK_HZ;
 use iso7816::line::{Cause, Gone, Input, LineError, Policy, Reset};
 use iso7816::t1::{Block, Edc, Fault, MAX_BLOCK, Supervisory};
 use std::time::Duration;
@@ -75,7 +76,7 @@ impl Player {
     pub(crate) fn from(first: Instant, dialogue: &Dialogue, edc: Edc, split: usize) -> Self {
         let announces = dialogue.steps.first().is_some_and(|step| step == &["A"]);
         let ifsd = if announces { 254 } else { 32 };
-        let policy = Policy { ifsd, max_response: 80, ..Policy::new(CLOCK) };
+        let policy = Policy { ifsd, max_response: 80, ..Policy::new(USUAL_CLOCK_HZ) };
         let mut rig = Rig::from(first, policy);
         rig.input(Input::Activate);
         assert_eq!(rig.next(), Some(Event::Activate(Reset::Cold)));

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The profile of EMV contact level 1: what it refuses, what it waits for, and that it gives up.
 
-use crate::rig::{CLOCK, Event, Rig, with_tck};
+use crate::rig::{Event, Rig, with_tck};
 use hex_literal::hex;
+use iso7816::etu::USUAL_CLOCK_HZ;
 use iso7816::line::{Cause, Input, Policy, Reset};
 
 const T0: [u8; 4] = hex!("3B 60 00 00");
@@ -12,7 +13,7 @@ fn t1() -> Vec<u8> {
 }
 
 fn emv() -> Policy {
-    Policy::emv(CLOCK)
+    Policy::emv(USUAL_CLOCK_HZ)
 }
 
 fn reset() -> Rig {
@@ -144,7 +145,7 @@ fn a_whole_answer_takes_20_160_etu_at_most() {
 
 /// How much later than by ISO/IEC 7816-3 the line loses its patience, in etu.
 fn tolerance(atr: &[u8], before: impl Fn(&mut Rig)) -> u128 {
-    let mut at = [emv(), Policy::new(CLOCK)].map(|policy| {
+    let mut at = [emv(), Policy::new(USUAL_CLOCK_HZ)].map(|policy| {
         let mut rig = Rig::up(policy, atr);
         rig.command(&hex!("80320000 00"));
         before(&mut rig);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A card that asks for time without end: the caller's limit ends the exchange, on every protocol.
 
-use crate::rig::{CLOCK, Event, Rig, with_tck};
+use crate::rig::{Event, Rig, with_tck};
 use hex_literal::hex;
+use iso7816::etu::USUAL_CLOCK_HZ;
 use iso7816::line::{Cause, Policy};
 use iso7816::t1::{Block, Edc, Supervisory};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(8);
 
 fn policy() -> Policy {
-    Policy { exchange_limit: LIMIT, ..Policy::new(CLOCK) }
+    Policy { exchange_limit: LIMIT, ..Policy::new(USUAL_CLOCK_HZ) }
 }
 
 /// The card answers everything with `octets` until the exchange has failed; when it did so.

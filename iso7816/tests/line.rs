@@ -14,7 +14,6 @@ use std::time::Duration;
 
 /// Negotiable, TA1 18, N 255, T=1, IFSC 254, BWI 1, CWI 5.
 const ATR: [u8; 14] = hex!("3B D6 18 FF 81 31 FE 15 53 54 42 43 41 4D");
-const CLOCK: u32 = USUAL_CLOCK_HZ;
 
 fn with_tck(atr: &[u8]) -> Vec<u8> {
     let tck = atr[1..].iter().fold(0, |sum, octet| sum ^ octet);
@@ -22,7 +21,7 @@ fn with_tck(atr: &[u8]) -> Vec<u8> {
 }
 
 fn rig() -> CardRig {
-    CardRig::new(&with_tck(&ATR), Policy::new(CLOCK))
+    CardRig::new(&with_tck(&ATR), Policy::new(USUAL_CLOCK_HZ))
 }
 
 fn cause(event: &Event) -> Cause {
@@ -56,7 +55,7 @@ fn from_reset_to_an_exchange() {
 
 #[test]
 fn no_pps_when_the_default_is_all_there_is() {
-    let mut rig = CardRig::new(&with_tck(&hex!("3B 80 81 31 FE 15")), Policy::new(CLOCK));
+    let mut rig = CardRig::new(&with_tck(&hex!("3B 80 81 31 FE 15")), Policy::new(USUAL_CLOCK_HZ));
     rig.ready();
     assert_eq!(rig.card.pps_seen, 0);
     assert_eq!(rig.sent, [hex!("00 C1 01 FE 3E").to_vec()]);
@@ -64,14 +63,14 @@ fn no_pps_when_the_default_is_all_there_is() {
 
 #[test]
 fn a_rate_that_the_uart_cannot_make_is_not_asked_for() {
-    let policy = Policy { baud_base: Some(115_200), ..Policy::new(CLOCK) };
+    let policy = Policy { baud_base: Some(115_200), ..Policy::new(USUAL_CLOCK_HZ) };
     // 512/16: 3 % off on such a UART; 372/12 is faster than that, so 512/8, 372/8 … are tried.
     let mut rig = CardRig::new(&with_tck(&hex!("3B 90 95 81 31 FE 15")), policy);
     rig.ready();
     let baud = rig.line.params().baud();
     let off = (115_200 / ((115_200 + baud / 2) / baud)).abs_diff(baud);
     assert!(baud < 111_861 && off * 50 <= baud, "{baud}");
-    let slow = Policy { max_baud: 10_000, ..Policy::new(CLOCK) };
+    let slow = Policy { max_baud: 10_000, ..Policy::new(USUAL_CLOCK_HZ) };
     let mut rig = CardRig::new(&with_tck(&ATR), slow);
     rig.ready();
     assert_eq!((rig.card.pps_seen, rig.line.params().baud()), (0, 9_622));
@@ -79,7 +78,8 @@ fn a_rate_that_the_uart_cannot_make_is_not_asked_for() {
 
 #[test]
 fn specific_mode_starts_at_once() {
-    let mut rig = CardRig::new(&with_tck(&hex!("3B 90 95 91 81 31 FE 15")), Policy::new(CLOCK));
+    let mut rig =
+        CardRig::new(&with_tck(&hex!("3B 90 95 91 81 31 FE 15")), Policy::new(USUAL_CLOCK_HZ));
     rig.ready();
     assert_eq!(rig.card.pps_seen, 0);
     assert_eq!((rig.line.params().f, rig.line.params().d), (512, 16));
@@ -87,7 +87,7 @@ fn specific_mode_starts_at_once() {
 
 #[test]
 fn specific_mode_that_does_not_fit() {
-    let policy = Policy { max_baud: 20_000, ..Policy::new(CLOCK) };
+    let policy = Policy { max_baud: 20_000, ..Policy::new(USUAL_CLOCK_HZ) };
     // TA2 01: the card may change, so it is asked once by a warm reset.
     let mut rig = CardRig::new(&with_tck(&hex!("3B 90 95 91 01 31 FE 15")), policy);
     rig.input(Input::Activate);
@@ -104,7 +104,8 @@ fn specific_mode_that_does_not_fit() {
 
 #[test]
 fn inverse_convention() {
-    let mut rig = CardRig::new(&with_tck(&hex!("3F 90 18 81 31 FE 15")), Policy::new(CLOCK));
+    let mut rig =
+        CardRig::new(&with_tck(&hex!("3F 90 18 81 31 FE 15")), Policy::new(USUAL_CLOCK_HZ));
     rig.inverse = true;
     rig.mishap = Some((0, Mishap::Marked)); // the UART still expects even parity
     rig.ready();
@@ -148,13 +149,13 @@ fn nonsense_instead_of_an_answer_to_reset() {
         (&hex!("3B 02 41"), AtrError::Short),
         (&[&hex!("3B F0")[..], &[0xFF; 40]].concat(), AtrError::Overlong),
     ] {
-        let mut rig = CardRig::new(atr, Policy::new(CLOCK));
+        let mut rig = CardRig::new(atr, Policy::new(USUAL_CLOCK_HZ));
         rig.input(Input::Activate);
         assert_eq!(cause(&rig.run().unwrap()), Cause::NotACard(why));
         assert_eq!(rig.card.resets.len(), 3);
     }
     // T=5 is a card, but not for us.
-    let mut rig = CardRig::new(&hex!("3B 80 05 85"), Policy::new(CLOCK));
+    let mut rig = CardRig::new(&hex!("3B 80 05 85"), Policy::new(USUAL_CLOCK_HZ));
     rig.input(Input::Activate);
     assert_eq!(cause(&rig.run().unwrap()), Cause::Protocol { t: 5 });
     assert_eq!(rig.card.resets.len(), 1);
@@ -163,7 +164,7 @@ fn nonsense_instead_of_an_answer_to_reset() {
 #[test]
 fn trailing_octets_and_a_missing_tck_are_let_pass() {
     for atr in [[with_tck(&ATR), vec![0xAA, 0x55]].concat(), ATR.to_vec()] {
-        let mut rig = CardRig::new(&atr, Policy::new(CLOCK));
+        let mut rig = CardRig::new(&atr, Policy::new(USUAL_CLOCK_HZ));
         rig.ready();
         assert!(!rig.line.atr().unwrap().warnings().is_empty());
         assert_eq!(rig.command(&hex!("80320000")), Event::Response(vec![0x90, 0x00]));
@@ -258,7 +259,7 @@ fn one_fault_at_every_place() {
         for mishap in mishaps.clone() {
             let mut place = 0;
             loop {
-                let mut rig = CardRig::new(&atr, Policy::new(CLOCK));
+                let mut rig = CardRig::new(&atr, Policy::new(USUAL_CLOCK_HZ));
                 rig.ready();
                 let here = format!("{mishap:?} at octet {place}");
                 rig.octets = 0;
@@ -322,7 +323,7 @@ fn one_fault_at_every_place_of_the_start() {
 /// A card of T=1 with one octet of the line damaged: everything that comes of it, each with its
 /// time.
 fn recovery(first: Instant, octet: usize, mishap: Mishap) -> Vec<(Duration, Option<Event>)> {
-    let mut rig = CardRig::from(first, &with_tck(&ATR), Policy::new(CLOCK));
+    let mut rig = CardRig::from(first, &with_tck(&ATR), Policy::new(USUAL_CLOCK_HZ));
     rig.mishap = Some((octet, mishap));
     let mut told = Vec::new();
     rig.input(Input::Activate);
@@ -398,7 +399,7 @@ proptest! {
         atr in atr(),
         steps in prop::collection::vec(step(), 0..60),
     ) {
-        let mut line = CardLine::new(Policy::new(CLOCK));
+        let mut line = CardLine::new(Policy::new(USUAL_CLOCK_HZ));
         let mut now = first();
         let mut deadline = None;
         let input = |line: &mut CardLine, now, input: Input<'_>| {
@@ -446,7 +447,7 @@ proptest! {
         answers in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..40),
     ) {
         let atr = if t1 { with_tck(&hex!("3B 80 81 31 FE 15")) } else { hex!("3B 00").to_vec() };
-        let mut rig = CardRig::new(&atr, Policy::new(CLOCK));
+        let mut rig = CardRig::new(&atr, Policy::new(USUAL_CLOCK_HZ));
         if t1 {
             rig.ready();
         } else {
@@ -476,8 +477,8 @@ proptest! {
 
 #[test]
 fn initial_line() {
-    let line = CardLine::new(Policy::new(CLOCK));
-    assert_eq!(line.params(), LineParams::initial(CLOCK));
+    let line = CardLine::new(Policy::new(USUAL_CLOCK_HZ));
+    assert_eq!(line.params(), LineParams::initial(USUAL_CLOCK_HZ));
     assert!(line.atr().is_none());
     assert!(Card::new(&ATR).executed.is_empty());
 }

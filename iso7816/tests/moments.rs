@@ -2,9 +2,10 @@
 //! What the card line does, and when, does not depend on the moment at which its clock began.
 
 use crate::dialogue::{dialogues, play_from};
-use crate::rig::{CLOCK, Event, Rig};
+use crate::rig::{Event, Rig};
 use cam_types::Instant;
 use hex_literal::hex;
+use iso7816::etu::USUAL_CLOCK_HZ;
 use iso7816::line::{Gone, Input, Policy};
 use iso7816::t1::Edc;
 use moments::MOMENTS;
@@ -21,7 +22,7 @@ fn every_dialogue_goes_alike_from_every_first_moment() {
 
 /// A card of T=0 that keeps the line with NULL, then falls silent.
 fn silence(first: Instant) -> Vec<(Duration, Option<Event>)> {
-    let mut rig = Rig::from(first, Policy::new(CLOCK));
+    let mut rig = Rig::from(first, Policy::new(USUAL_CLOCK_HZ));
     assert_eq!(rig.activate(&hex!("3B 00")), Event::Ready);
     let mut told = Vec::new();
     rig.command(&hex!("80 32 00 00 01"));

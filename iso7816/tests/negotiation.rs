@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From an answer to reset to the first command: specific mode, PPS and rates.
 
-use crate::rig::{CLOCK, Event, Rig, agreeable, with_tck};
+use crate::rig::{Event, Rig, agreeable, with_tck};
 use hex_literal::hex;
-use iso7816::etu::LineParams;
+use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 use iso7816::line::{Cause, Input, Policy, Reset};
 
 fn policy() -> Policy {
-    Policy::new(CLOCK)
+    Policy::new(USUAL_CLOCK_HZ)
 }
 
 /// Negotiable up to 372/12, T=1.

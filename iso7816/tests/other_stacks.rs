@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Faults of other card stacks that ours must not have: answers to reset, times and state.
 
-use crate::rig::{CLOCK, Event, Rig, agreeable, with_tck};
+use crate::rig::{Event, Rig, agreeable, with_tck};
 use hex_literal::hex;
 use iso7816::atr::{AtrError, AtrPolicy, AtrWarnings};
+use iso7816::etu::USUAL_CLOCK_HZ;
 use iso7816::line::{Cause, Input, Policy, Reset};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ fn refused(policy: Policy, atr: &[u8]) -> Cause {
 }
 
 fn strict() -> Policy {
-    Policy { atr: AtrPolicy::STRICT, ..Policy::new(CLOCK) }
+    Policy { atr: AtrPolicy::STRICT, ..Policy::new(USUAL_CLOCK_HZ) }
 }
 
 #[test]
@@ -27,12 +28,12 @@ fn other_stacks_do_not_look_at_tck() {
         Cause::NotACard(AtrError::Refused(AtrWarnings::WRONG_TCK))
     );
     // A mishap is not taken for the card's habit.
-    let mut rig = Rig::new(Policy::new(CLOCK));
+    let mut rig = Rig::new(Policy::new(USUAL_CLOCK_HZ));
     rig.input(Input::Activate);
     assert_eq!(rig.come_up(&[&wrong, &right]), Event::Ready);
     assert!(rig.line.atr().unwrap().warnings().is_empty());
     // A card that always says so is used, with a warning.
-    let rig = Rig::up(Policy::new(CLOCK), &wrong);
+    let rig = Rig::up(Policy::new(USUAL_CLOCK_HZ), &wrong);
     assert_eq!(rig.line.atr().unwrap().warnings(), AtrWarnings::WRONG_TCK);
 }
 
@@ -40,7 +41,7 @@ fn other_stacks_do_not_look_at_tck() {
 fn other_stacks_take_a_reserved_fi_for_a_rate() {
     for ta1 in [0x71, 0x81, 0xE1, 0xF1, 0x10, 0x1A, 0x1F] {
         let atr = [0x3B, 0x10, ta1];
-        let rig = Rig::up(Policy::new(CLOCK), &atr);
+        let rig = Rig::up(Policy::new(USUAL_CLOCK_HZ), &atr);
         assert_eq!(rig.line.params().baud(), 9_622, "TA1 {ta1:02X}");
         assert_eq!(
             refused(strict(), &atr),
@@ -51,14 +52,17 @@ fn other_stacks_take_a_reserved_fi_for_a_rate() {
 
 #[test]
 fn other_stacks_take_ts_aa() {
-    assert_eq!(refused(Policy::new(CLOCK), &hex!("AA 00")), Cause::NotACard(AtrError::Ts(0xAA)));
+    assert_eq!(
+        refused(Policy::new(USUAL_CLOCK_HZ), &hex!("AA 00")),
+        Cause::NotACard(AtrError::Ts(0xAA))
+    );
 }
 
 #[test]
 fn other_stacks_take_an_answer_with_three_octets_missing() {
     let whole = with_tck(&hex!("3B 96 18 81 31 FE 45 41 42 43 44 45 46"));
     let cut = &whole[..whole.len() - 3];
-    assert_eq!(refused(Policy::new(CLOCK), cut), Cause::NotACard(AtrError::Short));
+    assert_eq!(refused(Policy::new(USUAL_CLOCK_HZ), cut), Cause::NotACard(AtrError::Short));
 }
 
 /// 20 characters at 372/1 last 25 ms, PPS 10 ms; the rest is ours.
@@ -66,7 +70,7 @@ fn other_stacks_take_an_answer_with_three_octets_missing() {
 fn other_stacks_need_two_seconds_from_reset_to_the_first_command() {
     let atr = with_tck(&hex!("3B 9C 96 81 31 FE 45 41 42 43 44 45 46 47 48 49 4A 4B 4C"));
     assert_eq!(atr.len(), 20);
-    let mut rig = Rig::new(Policy::new(CLOCK));
+    let mut rig = Rig::new(Policy::new(USUAL_CLOCK_HZ));
     let released = rig.now;
     assert_eq!(rig.activate(&atr), Event::Ready);
     rig.command(&hex!("80320000"));
@@ -88,7 +92,7 @@ fn other_stacks_need_two_seconds_from_reset_to_the_first_command() {
 #[test]
 fn other_stacks_send_a_command_again_that_the_card_may_have_executed() {
     for (atr, t) in [(hex!("3B 00").to_vec(), 0), (with_tck(&hex!("3B 80 81 31 FE 15")), 1)] {
-        let mut rig = Rig::up(Policy::new(CLOCK), &atr);
+        let mut rig = Rig::up(Policy::new(USUAL_CLOCK_HZ), &atr);
         rig.command(&hex!("80320000"));
         let mut commands = 0;
         loop {
@@ -112,7 +116,7 @@ fn other_stacks_send_a_command_again_that_the_card_may_have_executed() {
 #[test]
 fn other_stacks_share_state_between_readers() {
     let atrs = [hex!("3B 90 95 10 80").to_vec(), hex!("3F 90 13 10 80").to_vec()];
-    let mut rigs = [Rig::new(Policy::new(CLOCK)), Rig::new(Policy::new(6_000_000))];
+    let mut rigs = [Rig::new(Policy::new(USUAL_CLOCK_HZ)), Rig::new(Policy::new(6_000_000))];
     for rig in &mut rigs {
         rig.input(Input::Activate);
         assert_eq!(rig.next(), Some(Event::Activate(Reset::Cold)));

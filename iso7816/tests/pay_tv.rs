@@ -2,10 +2,10 @@
 //! Answers to reset with the traits of pay-TV cards, made up for this test: all come up on the
 //! line.
 
-use crate::rig::{CLOCK, Event, Rig, agreeable, with_tck};
+use crate::rig::{Event, Rig, agreeable, with_tck};
 use hex_literal::hex;
 use iso7816::atr::{AtrError, AtrPolicy, AtrWarnings};
-use iso7816::etu::Convention;
+use iso7816::etu::{Convention, USUAL_CLOCK_HZ};
 use iso7816::line::{Cause, Policy};
 
 struct Kind {
@@ -63,7 +63,7 @@ fn every_kind_of_card_comes_up_and_takes_a_command() {
     for kind in KINDS {
         let Kind { name, t, line, warnings, .. } = kind;
         let atr = sent(kind);
-        let mut rig = Rig::up(Policy::new(CLOCK), &atr);
+        let mut rig = Rig::up(Policy::new(USUAL_CLOCK_HZ), &atr);
         let params = rig.line.params();
         assert_eq!(rig.line.protocol(), *t, "{name}");
         assert_eq!((params.f, params.d, params.guard_etu), *line, "{name}");
@@ -88,7 +88,7 @@ fn every_kind_of_card_comes_up_and_takes_a_command() {
 #[test]
 fn long_waiting_times_are_waited_for() {
     for (wi, seconds) in [(15_u8, 1.5), (28, 2.8), (96, 9.6), (150, 15.0), (240, 23.9)] {
-        let mut rig = Rig::up(Policy::new(CLOCK), &[0x3B, 0x80, 0x40, wi]);
+        let mut rig = Rig::up(Policy::new(USUAL_CLOCK_HZ), &[0x3B, 0x80, 0x40, wi]);
         rig.command(&hex!("80320000"));
         let wait = rig.deadline.unwrap().since(rig.now).as_secs_f64();
         assert!((wait - seconds).abs() < 0.2, "WI {wi}: {wait}");
@@ -101,7 +101,7 @@ fn ifsc_255_is_32_or_what_the_policy_says() {
     let apdu = [&hex!("80340000 F0")[..], &[0x5A; 0xF0]].concat();
     for (reserved_ifsc, len) in [(32, 32), (254, 245)] {
         let policy = AtrPolicy { reserved_ifsc, ..AtrPolicy::TOLERANT };
-        let mut rig = Rig::up(Policy { atr: policy, ..Policy::new(CLOCK) }, &atr);
+        let mut rig = Rig::up(Policy { atr: policy, ..Policy::new(USUAL_CLOCK_HZ) }, &atr);
         rig.command(&apdu);
         let Some(Event::Transmit(block)) = rig.next_act() else { panic!("nothing sent") };
         assert_eq!(block[2], len);
@@ -121,7 +121,7 @@ fn a_wrong_a_missing_and_a_spare_tck_and_trailing_octets_are_warnings() {
         (&hex!("3B 10 13 55"), AtrWarnings::TRAILING),
     ];
     for (atr, warnings) in table {
-        let rig = Rig::up(Policy::new(CLOCK), atr);
+        let rig = Rig::up(Policy::new(USUAL_CLOCK_HZ), atr);
         assert_eq!(rig.line.atr().unwrap().warnings(), *warnings, "{atr:02X?}");
     }
 }
@@ -129,7 +129,7 @@ fn a_wrong_a_missing_and_a_spare_tck_and_trailing_octets_are_warnings() {
 /// By the letter of the standard the odd ones are refused, each with its reason.
 #[test]
 fn the_strict_policy_refuses_the_odd_ones() {
-    let strict = Policy { atr: AtrPolicy::STRICT, ..Policy::new(CLOCK) };
+    let strict = Policy { atr: AtrPolicy::STRICT, ..Policy::new(USUAL_CLOCK_HZ) };
     for kind in KINDS {
         let end = Rig::new(strict).activate(&sent(kind));
         if kind.warnings.is_empty() {
@@ -151,7 +151,7 @@ fn every_prefix_ends_up_or_down() {
     for kind in KINDS {
         let atr = sent(kind);
         for len in 0..atr.len() {
-            let end = Rig::new(Policy::new(CLOCK)).activate(&atr[..len]);
+            let end = Rig::new(Policy::new(USUAL_CLOCK_HZ)).activate(&atr[..len]);
             let without_tck = len + 1 == atr.len() && atr.len() > kind.atr.len();
             assert_eq!(end == Event::Ready, without_tck, "{} cut at {len}: {end:?}", kind.name);
         }
@@ -166,7 +166,7 @@ fn any_octet_of_an_answer_may_be_anything() {
             for bit in 0..8 {
                 let mut other = atr.clone();
                 other[at] ^= 1 << bit;
-                let mut rig = Rig::new(Policy::new(CLOCK));
+                let mut rig = Rig::new(Policy::new(USUAL_CLOCK_HZ));
                 rig.input(iso7816::line::Input::Activate);
                 loop {
                     match rig.next_act() {

@@ -15,7 +15,6 @@ use iso7816::t14::{self, T14};
 use proptest::prelude::*;
 use std::time::Duration;
 
-const CLOCK: u32 = USUAL_CLOCK_HZ;
 const LATENCY: Duration = Duration::from_millis(40);
 
 /// What the card does next.
@@ -77,7 +76,7 @@ fn said() -> impl Strategy<Value = Said> {
 }
 
 fn line() -> LineParams {
-    LineParams::initial(CLOCK)
+    LineParams::initial(USUAL_CLOCK_HZ)
 }
 
 /// A machine of one protocol with a command out, its virtual clock, and what it must keep to.
@@ -304,7 +303,7 @@ proptest! {
         split in 1..300_usize,
     ) {
         let limit = Duration::from_secs(10);
-        let policy = Policy { exchange_limit: limit, ..Policy::new(CLOCK) };
+        let policy = Policy { exchange_limit: limit, ..Policy::new(USUAL_CLOCK_HZ) };
         let mut card = Whole::new(policy, atr, split);
         let before = allocations::here();
         card.input(Input::Activate);

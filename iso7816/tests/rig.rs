@@ -2,13 +2,11 @@
 //! A card line whose other end is played by the test, in virtual time.
 
 use cam_types::Instant;
-use iso7816::etu::{Convention, LineParams, USUAL_CLOCK_HZ};
+use iso7816::etu::{Convention, LineParams};
 use iso7816::line::{CardLine, Cause, Input, LineError, Output, Policy, Reset};
 use iso7816::t1::{Block, Edc, Fault};
 use std::collections::VecDeque;
 use std::time::Duration;
-
-pub(crate) const CLOCK: u32 = USUAL_CLOCK_HZ;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Event {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! T=0 on the card line: what a failure costs, and that nothing is sent twice.
 
-use crate::rig::{CLOCK, Event, Rig};
+use crate::rig::{Event, Rig};
 use hex_literal::hex;
+use iso7816::etu::USUAL_CLOCK_HZ;
 use iso7816::line::{Cause, Policy, Reset};
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ fn comes_back(rig: &mut Rig, here: &str) {
 
 #[test]
 fn an_exchange_with_null_data_and_get_response() {
-    let mut rig = Rig::up(Policy::new(CLOCK), &ATR);
+    let mut rig = Rig::up(Policy::new(USUAL_CLOCK_HZ), &ATR);
     let outcome = exchange(&mut rig, usize::MAX, Mishap::Lost);
     assert_eq!(outcome.event, Event::Response(ANSWER.to_vec()));
     assert_eq!(outcome.headers, 1);
@@ -88,7 +89,7 @@ fn an_exchange_with_null_data_and_get_response() {
 #[test]
 fn a_damaged_character_anywhere_fails_the_exchange() {
     for at in 0..octets() {
-        let mut rig = Rig::up(Policy::new(CLOCK), &ATR);
+        let mut rig = Rig::up(Policy::new(USUAL_CLOCK_HZ), &ATR);
         let outcome = exchange(&mut rig, at, Mishap::Parity);
         let Event::Failed(error) = outcome.event else { panic!("octet {at}") };
         assert_eq!(error.cause(), Cause::Damaged, "octet {at}");
@@ -101,7 +102,7 @@ fn a_damaged_character_anywhere_fails_the_exchange() {
 fn a_failed_command_is_never_sent_again() {
     for mishap in [Mishap::Lost, Mishap::Doubled, Mishap::Parity, Mishap::Other(0xC4)] {
         for at in 0..octets() {
-            let mut rig = Rig::up(Policy::new(CLOCK), &ATR);
+            let mut rig = Rig::up(Policy::new(USUAL_CLOCK_HZ), &ATR);
             let here = format!("{mishap:?} at {at}");
             let Outcome { event, headers } = exchange(&mut rig, at, mishap);
             assert_eq!(headers, 1, "{here}");
@@ -118,7 +119,7 @@ fn a_lost_octet_is_never_a_wrong_answer() {
     // NULL may be lost without harm.
     let nulls = [0, 2];
     for at in 0..octets() {
-        let mut rig = Rig::up(Policy::new(CLOCK), &ATR);
+        let mut rig = Rig::up(Policy::new(USUAL_CLOCK_HZ), &ATR);
         match exchange(&mut rig, at, Mishap::Lost).event {
             Event::Response(response) => {
                 assert!(nulls.contains(&at) && response == ANSWER, "octet {at}");
@@ -135,7 +136,7 @@ fn a_lost_octet_is_never_a_wrong_answer() {
 #[test]
 fn an_octet_too_many_is_never_a_wrong_answer() {
     for at in 0..octets() {
-        let mut rig = Rig::up(Policy::new(CLOCK), &ATR);
+        let mut rig = Rig::up(Policy::new(USUAL_CLOCK_HZ), &ATR);
         match exchange(&mut rig, at, Mishap::Doubled).event {
             Event::Response(response) => assert_eq!(response, ANSWER, "octet {at}"),
             Event::Failed(_) => comes_back(&mut rig, &format!("octet {at}")),
@@ -146,7 +147,7 @@ fn an_octet_too_many_is_never_a_wrong_answer() {
 
 #[test]
 fn an_octet_behind_the_answer_fails_it_and_one_much_later_resets_the_card() {
-    let mut rig = Rig::up(Policy::new(CLOCK), &ATR);
+    let mut rig = Rig::up(Policy::new(USUAL_CLOCK_HZ), &ATR);
     rig.command(&hex!("80320000"));
     assert!(matches!(rig.next(), Some(Event::Transmit(_))));
     rig.card(&hex!("9000 00"));
@@ -166,7 +167,7 @@ fn the_waiting_time_is_what_the_answer_to_reset_makes_it() {
         (&hex!("3B 80 40 02"), 372, 2),
         (&hex!("3B 90 95 50 80 0F"), 512, 15),
     ] {
-        let mut rig = Rig::up(Policy::new(CLOCK), atr);
+        let mut rig = Rig::up(Policy::new(USUAL_CLOCK_HZ), atr);
         let params = rig.line.params();
         let wt = params.clocks(wi * 960 * fi);
         rig.command(&hex!("80320000"));
@@ -174,14 +175,14 @@ fn the_waiting_time_is_what_the_answer_to_reset_makes_it() {
         let sending = params.sending(5);
         rig.pass(sending + wt);
         assert!(rig.events.is_empty(), "{atr:02X?}: too early");
-        rig.pass(Policy::new(CLOCK).latency);
+        rig.pass(Policy::new(USUAL_CLOCK_HZ).latency);
         assert_eq!(rig.cause(), Cause::Silent, "{atr:02X?}");
     }
 }
 
 #[test]
 fn a_storm_of_null_ends_with_the_time_of_the_exchange() {
-    let policy = Policy { exchange_limit: Duration::from_secs(8), ..Policy::new(CLOCK) };
+    let policy = Policy { exchange_limit: Duration::from_secs(8), ..Policy::new(USUAL_CLOCK_HZ) };
     let mut rig = Rig::up(policy, &ATR);
     rig.command(&hex!("80320000"));
     let began = rig.now;
@@ -199,7 +200,7 @@ fn a_storm_of_null_ends_with_the_time_of_the_exchange() {
 
 #[test]
 fn a_card_that_always_has_more_ends_with_the_time_of_the_exchange() {
-    let policy = Policy { exchange_limit: Duration::from_secs(8), ..Policy::new(CLOCK) };
+    let policy = Policy { exchange_limit: Duration::from_secs(8), ..Policy::new(USUAL_CLOCK_HZ) };
     let mut rig = Rig::up(policy, &ATR);
     rig.command(&APDU);
     let began = rig.now;
@@ -216,7 +217,7 @@ fn a_card_that_always_has_more_ends_with_the_time_of_the_exchange() {
 
 #[test]
 fn an_envelope_exchange_on_the_line() {
-    let policy = Policy { max_command: 600, ..Policy::new(CLOCK) };
+    let policy = Policy { max_command: 600, ..Policy::new(USUAL_CLOCK_HZ) };
     let mut rig = Rig::up(policy, &ATR);
     let apdu = [&hex!("80360000 000110")[..], &[0x5A; 0x110]].concat();
     rig.command(&apdu);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! T=14 on the line: framing, times and refusals.
 
-use crate::rig::{CLOCK, Event, Rig, with_tck};
+use crate::rig::{Event, Rig, with_tck};
 use hex_literal::hex;
 use iso7816::apdu::ApduError;
+use iso7816::etu::USUAL_CLOCK_HZ;
 use iso7816::line::{Cause, Input, Policy, Reset};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ fn answer(data: &[u8]) -> Vec<u8> {
 
 /// A line with the command on it.
 fn asked() -> Rig {
-    let policy = Policy { max_response: 8 + 255, ..Policy::new(CLOCK) };
+    let policy = Policy { max_response: 8 + 255, ..Policy::new(USUAL_CLOCK_HZ) };
     let mut rig = Rig::up(policy, &atr());
     rig.command(&COMMAND);
     assert_eq!(rig.next(), Some(Event::Transmit(SENT.to_vec())));
@@ -34,20 +35,20 @@ fn asked() -> Rig {
 
 #[test]
 fn the_rate_of_the_answer_to_reset_holds_without_pps() {
-    let rig = Rig::up(Policy::new(CLOCK), &atr());
+    let rig = Rig::up(Policy::new(USUAL_CLOCK_HZ), &atr());
     assert_eq!((rig.line.protocol(), rig.line.params().f, rig.line.params().d), (14, 558, 1));
 }
 
 #[test]
 fn a_rate_that_the_reader_cannot_run_is_refused() {
-    let policy = Policy { baud_base: Some(9_600), ..Policy::new(CLOCK) };
+    let policy = Policy { baud_base: Some(9_600), ..Policy::new(USUAL_CLOCK_HZ) };
     let end = Rig::new(policy).activate(&atr());
     assert!(matches!(end, Event::Failed(error) if error.cause() == Cause::SpecificMode));
 }
 
 #[test]
 fn a_card_that_offers_it_second_is_asked_by_pps() {
-    let policy = Policy { protocol: Some(14), ..Policy::new(CLOCK) };
+    let policy = Policy { protocol: Some(14), ..Policy::new(USUAL_CLOCK_HZ) };
     let mut rig = Rig::new(policy);
     rig.input(Input::Activate);
     assert_eq!(rig.next(), Some(Event::Activate(Reset::Cold)));
@@ -71,7 +72,7 @@ fn the_answer_comes_without_its_checksum() {
 
 #[test]
 fn an_answer_beyond_the_callers_limit_fails() {
-    let mut rig = Rig::up(Policy { max_response: 8 + 2, ..Policy::new(CLOCK) }, &atr());
+    let mut rig = Rig::up(Policy { max_response: 8 + 2, ..Policy::new(USUAL_CLOCK_HZ) }, &atr());
     rig.command(&COMMAND);
     let _ = rig.next();
     rig.card(&answer(&hex!("AA BB CC")));
@@ -122,7 +123,7 @@ fn every_damage_fails_the_exchange_and_nothing_is_sent_again() {
 
 #[test]
 fn a_command_whose_length_is_wrong_is_not_sent() {
-    let mut rig = Rig::up(Policy::new(CLOCK), &atr());
+    let mut rig = Rig::up(Policy::new(USUAL_CLOCK_HZ), &atr());
     for (command, why) in [
         (&hex!("01 02 00 00")[..], ApduError::Header { octets: 4 }),
         (&hex!("01 02 00 00 02 AA"), ApduError::Length { lc: 2, octets: 1 }),

@@ -2,9 +2,10 @@
 //! T=1 rule by rule: blocks, sizes, times and limits. The dialogues are in `t1_scenarios.rs`.
 
 use crate::dialogue::{Dialogue, play};
-use crate::rig::{CLOCK, Event, Rig, with_tck};
+use crate::rig::{Event, Rig, with_tck};
 use hex_literal::hex;
 use iso7816::apdu::Lengths;
+use iso7816::etu::USUAL_CLOCK_HZ;
 use iso7816::line::{Cause, Input, Policy};
 use iso7816::t1::{Block, BlockError, Edc, Fault, MAX_BLOCK, Supervisory};
 use std::time::Duration;
@@ -30,7 +31,7 @@ fn up(policy: Policy, ifsc: u8) -> Rig {
 }
 
 fn plain() -> Policy {
-    Policy { ifsd: 32, ..Policy::new(CLOCK) }
+    Policy { ifsd: 32, ..Policy::new(USUAL_CLOCK_HZ) }
 }
 
 fn transmitted(rig: &mut Rig) -> Vec<u8> {
@@ -297,7 +298,7 @@ fn chains_of_65538_octets() {
             max_command: Lengths::MAX_COMMAND,
             max_response: limit,
             exchange_limit: Duration::from_secs(1000),
-            ..Policy::new(CLOCK)
+            ..Policy::new(USUAL_CLOCK_HZ)
         };
         let mut rig = up(policy, 254);
         rig.command(&hex!("80 34 00 00 00 0000"));
@@ -348,7 +349,7 @@ fn data_never_reaches_the_block_layer() {
 /// A card that never stops talking while we offer IFSD is no card.
 #[test]
 fn a_babbling_card_does_not_hold_up_the_start() {
-    let mut rig = Rig::new(Policy::new(CLOCK));
+    let mut rig = Rig::new(Policy::new(USUAL_CLOCK_HZ));
     rig.input(Input::Activate);
     let begin = rig.now;
     let mut activations = 0;

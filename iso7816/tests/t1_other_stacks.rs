@@ -3,8 +3,9 @@
 //! do not.
 
 use crate::dialogue::{Dialogue, Player, play};
-use crate::rig::{CLOCK, Event, Rig, with_tck};
+use crate::rig::{Event, Rig, with_tck};
 use hex_literal::hex;
+use iso7816::etu::USUAL_CLOCK_HZ;
 use iso7816::line::{Cause, Policy, Reset};
 use iso7816::t1::{Block, Edc, MAX_BLOCK, Supervisory};
 use std::time::Duration;
@@ -104,7 +105,7 @@ fn other_stacks_take_a_request_to_repeat_for_an_acknowledgement() {
 
 #[test]
 fn other_stacks_fail_on_a_chained_answer_of_270_octets() {
-    let policy = Policy { ifsd: 32, max_response: 300, ..Policy::new(CLOCK) };
+    let policy = Policy { ifsd: 32, max_response: 300, ..Policy::new(USUAL_CLOCK_HZ) };
     let mut rig = Rig::up(policy, &with_tck(&hex!("3B 80 81 31 FE 4D")));
     rig.command(&hex!("80B0000000"));
     let answer: Vec<u8> = (0..270).map(|at| at as u8).collect();
@@ -155,7 +156,7 @@ fn other_stacks_take_a_wrong_number_for_an_acknowledgement() {
 /// microseconds for 32 bits. The limit of the exchange ends it.
 #[test]
 fn other_stacks_overflow_on_a_huge_waiting_time() {
-    let policy = Policy { ifsd: 32, ..Policy::new(CLOCK) };
+    let policy = Policy { ifsd: 32, ..Policy::new(USUAL_CLOCK_HZ) };
     let limit = policy.exchange_limit;
     let mut rig = Rig::up(policy, &with_tck(&hex!("3B 80 81 31 FE 9D")));
     let bwt = rig.line.params().bwt(9);
@@ -178,7 +179,7 @@ fn other_stacks_overflow_on_a_huge_waiting_time() {
 /// can tell that it is the same, and never a command.
 #[test]
 fn other_stacks_send_a_command_again_that_may_have_been_executed() {
-    let policy = Policy { ifsd: 32, ..Policy::new(CLOCK) };
+    let policy = Policy { ifsd: 32, ..Policy::new(USUAL_CLOCK_HZ) };
     let atr = with_tck(&hex!("3B 80 81 31 FE 4D"));
     let mut rig = Rig::up(policy, &atr);
     rig.command(&hex!("80340000"));

@@ -16,8 +16,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const CLOCK: u32 = USUAL_CLOCK_HZ;
-
 /// Both ends of a pseudo terminal; the reader opens the slave by its path.
 struct Port {
     master: TTYPort,
@@ -86,7 +84,7 @@ fn reset_is_held_for_more_than_400_clocks() {
     }
     reader.activate(Reset::Warm).unwrap();
     let held = watcher.join().unwrap();
-    assert!(held >= LineParams::initial(CLOCK).clocks(400), "{held:?}");
+    assert!(held >= LineParams::initial(USUAL_CLOCK_HZ).clocks(400), "{held:?}");
     assert_eq!(port.rate(), 9_622);
 }
 
@@ -146,7 +144,7 @@ fn stop_bits_make_11_or_12_etu() {
     reader.activate(Reset::Cold).unwrap();
     assert_eq!(port.slave.stop_bits().unwrap(), StopBits::Two);
     for (guard_etu, bits) in [(11, StopBits::One), (12, StopBits::Two), (14, StopBits::Two)] {
-        let params = LineParams { guard_etu, ..LineParams::initial(CLOCK) };
+        let params = LineParams { guard_etu, ..LineParams::initial(USUAL_CLOCK_HZ) };
         reader.configure(&params).unwrap();
         assert_eq!(port.slave.stop_bits().unwrap(), bits, "{guard_etu} etu");
     }
@@ -186,7 +184,7 @@ fn an_echo_that_stops_is_missed_soon() {
     reader.send(&[0x80, 0x32, 0x00]).unwrap();
     let waited = began.elapsed();
     // The time on the line, two characters, and what an adapter may add.
-    assert!(waited >= LineParams::initial(CLOCK).sending(5), "{waited:?}");
+    assert!(waited >= LineParams::initial(USUAL_CLOCK_HZ).sending(5), "{waited:?}");
     assert!(waited < Duration::from_millis(400), "{waited:?}");
     assert_eq!(received(&mut *reader), (vec![], true));
 }
@@ -198,7 +196,7 @@ fn other_stacks_are_off_by_one_when_an_echo_octet_is_lost() {
     let mut port = Port::new();
     let mut reader = port.open("?echo=1");
     let waker = Waker::new().unwrap();
-    let mut line = CardLine::new(Policy::new(CLOCK));
+    let mut line = CardLine::new(Policy::new(USUAL_CLOCK_HZ));
     let (mut buf, mut headers) = ([0; 64], 0);
     line.handle_input(clock::now(), Input::Activate);
     loop {
@@ -266,7 +264,7 @@ fn other_stacks_give_a_slow_port_no_time_to_send() {
     let mut port = Port::new();
     let mut reader = port.open("");
     reader.activate(Reset::Cold).unwrap();
-    let fast = LineParams { d: 64, clock_hz: 20_000_000, ..LineParams::initial(CLOCK) };
+    let fast = LineParams { d: 64, clock_hz: 20_000_000, ..LineParams::initial(USUAL_CLOCK_HZ) };
     reader.configure(&fast).unwrap();
     // Until the port takes no more.
     let error = reader.send(&vec![0x55; 40_000]).unwrap_err();

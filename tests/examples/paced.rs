@@ -11,10 +11,11 @@
 
 use cam_types::{Aid, Instant, interindustry};
 use ecm_emm::card::INS_ECM;
+use iso7816::etu::USUAL_CLOCK_HZ;
 use std::cell::RefCell;
 use std::path::PathBuf;
 use system_tests::demo::{NOON, Stb, card, news};
-use system_tests::paced_line::{self, CLOCK_HZ, PacedLine};
+use system_tests::paced_line::{self, PacedLine};
 use vcard::atr::Profile;
 
 fn main() {
@@ -58,6 +59,6 @@ fn start(profile: &Profile) {
     let first = line.now().since(Instant::default()).as_micros();
     let own = line.params().clocks(paced_line::ANSWER_AFTER).as_micros();
     println!(
-        r#"{{"clock_hz": {CLOCK_HZ}, "atr_characters": {characters}, "card_us": {own}, "ready_us": {ready}, "first_command_us": {first}}}"#
+        r#"{{"clock_hz": {USUAL_CLOCK_HZ}, "atr_characters": {characters}, "card_us": {own}, "ready_us": {ready}, "first_command_us": {first}}}"#
     );
 }

@@ -2,8 +2,9 @@
 //! The card before a terminal: the card alone, or at the end of a line in virtual time.
 
 use crate::demo;
-use crate::wire::{CLOCK, Event, Mishap, Wire};
+use crate::wire::{Event, Mishap, Wire};
 use cam_types::{Aid, interindustry};
+use iso7816::etu::USUAL_CLOCK_HZ;
 use iso7816::line::Policy;
 use vcard::nvm::{PageStore, RamStore};
 use vcard::{Card, CardError};
@@ -50,7 +51,7 @@ impl Desk for Direct {
 /// A card at the end of a line that is up, and goes dead before the octet `dead_at`.
 pub fn at_a_line(memory: &[u8], atr: &[u8], dead_at: Option<usize>) -> Wire<Card> {
     let card = demo::powered(Box::new(RamStore::new(memory)));
-    let mut wire = Wire::new(atr, Policy::new(CLOCK), 254, card);
+    let mut wire = Wire::new(atr, Policy::new(USUAL_CLOCK_HZ), 254, card);
     assert!(wire.reset());
     wire.arm(dead_at.map(|place| (place, Mishap::Cut)));
     wire

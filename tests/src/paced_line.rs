@@ -13,7 +13,6 @@ use vreader::line as card;
 use vreader::pace::{Pace, Tempo};
 use vreader::record::{Party, Recorder};
 
-pub const CLOCK_HZ: u32 = USUAL_CLOCK_HZ;
 /// The first character of the answer to reset comes so many clock cycles after reset is released;
 /// the standard lets a card take 400 to 40,000 (6.2.1).
 pub const ANSWER_AFTER: u64 = 400;
@@ -52,12 +51,12 @@ pub struct PacedLine<'a> {
 
 impl<'a> PacedLine<'a> {
     pub fn new(atr: Vec<u8>, os: impl FnMut(&[u8]) -> Vec<u8> + 'a) -> Self {
-        let initial = LineParams::initial(CLOCK_HZ);
-        let policy = card::Policy::new(CLOCK_HZ, vreader::inserted::takes_data);
+        let initial = LineParams::initial(USUAL_CLOCK_HZ);
+        let policy = card::Policy::new(USUAL_CLOCK_HZ, vreader::inserted::takes_data);
         let card = card::CardLine::new(policy);
         Self {
             now: Instant::default(),
-            terminal: terminal::CardLine::new(terminal::Policy::new(CLOCK_HZ)),
+            terminal: terminal::CardLine::new(terminal::Policy::new(USUAL_CLOCK_HZ)),
             terminal_wait: None,
             card_wait: None,
             card_params: initial,
@@ -165,7 +164,7 @@ impl<'a> PacedLine<'a> {
                     self.note(Party::Reset, &[]);
                     self.card.power_off();
                     self.pace.clear(self.now);
-                    self.configure(LineParams::initial(CLOCK_HZ));
+                    self.configure(LineParams::initial(USUAL_CLOCK_HZ));
                     self.answer_at = Some(self.now.after(self.card_params.clocks(ANSWER_AFTER)));
                 }
                 terminal::Output::Deactivate => self.card.power_off(),

@@ -9,6 +9,7 @@ use stb_shim::readers;
 use stb_shim::sys::Waker;
 use std::time::Duration;
 
+/// SELECT of the application that ECMs go to.
 pub const SELECT: [u8; 14] = hex!("00 A4 04 00 08 F053544243415301 00");
 pub const SELECTED: [u8; 21] = hex!("6F11 8408F053544243415301 A505 5003434153 9000");
 pub const INFO: [u8; 5] = hex!("80 32 00 00 00");

@@ -8,7 +8,6 @@ use std::time::Duration;
 use vcard::Card;
 use vreader::line;
 
-pub const CLOCK: u32 = USUAL_CLOCK_HZ;
 /// How long the card takes for anything, in etu: so long that an octet more reaches it.
 const THINKING: u64 = 30;
 
@@ -118,7 +117,7 @@ impl<A: App> Wire<A> {
             card: line::CardLine::new(line::Policy {
                 largest_field,
                 quiet_etu: 13,
-                ..line::Policy::new(CLOCK, takes_data)
+                ..line::Policy::new(USUAL_CLOCK_HZ, takes_data)
             }),
             app,
             atr: atr.to_vec(),
@@ -126,8 +125,8 @@ impl<A: App> Wire<A> {
             executed: Vec::new(),
             passed: Vec::new(),
             fault: None,
-            terminal_mode: mode(&LineParams::initial(CLOCK)),
-            card_params: LineParams::initial(CLOCK),
+            terminal_mode: mode(&LineParams::initial(USUAL_CLOCK_HZ)),
+            card_params: LineParams::initial(USUAL_CLOCK_HZ),
             terminal_deadline: None,
             card_deadline: None,
             to_card: VecDeque::new(),
@@ -227,7 +226,7 @@ impl<A: App> Wire<A> {
                     self.to_terminal.clear();
                     self.answer = None;
                     self.app.power_on();
-                    self.terminal_mode = mode(&LineParams::initial(CLOCK));
+                    self.terminal_mode = mode(&LineParams::initial(USUAL_CLOCK_HZ));
                     self.card.power_off();
                     self.card.power_on(&self.atr).expect("an answer to reset");
                     // 400 to 40,000 clocks after the reset.

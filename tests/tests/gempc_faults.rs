@@ -15,8 +15,6 @@ use vcard::atr;
 use vreader::gempc::{self, GemPc, Presence};
 use vreader::line as card;
 
-const CLOCK_HZ: u32 = GEMPC_CLOCK_HZ;
-
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Way {
     ToReader,
@@ -93,15 +91,18 @@ impl Rig {
     fn new(atr: &[u8], way: Way, mishap: Option<(usize, Mishap)>) -> Self {
         let policy = terminal::Policy {
             atr_start: Duration::from_secs(5),
-            ..terminal::Policy::new(CLOCK_HZ)
+            ..terminal::Policy::new(GEMPC_CLOCK_HZ)
         };
         let cable = |of| Cable { mishap: mishap.filter(|_| of == way), ..Cable::default() };
         let mut rig = Self {
             now: Instant::from_micros(1),
             terminal: terminal::CardLine::new(policy),
-            host: Host::new(CLOCK_HZ),
-            reader: GemPc::new(CLOCK_HZ, Presence::Present),
-            card: card::CardLine::new(card::Policy::new(CLOCK_HZ, vreader::inserted::takes_data)),
+            host: Host::new(GEMPC_CLOCK_HZ),
+            reader: GemPc::new(GEMPC_CLOCK_HZ, Presence::Present),
+            card: card::CardLine::new(card::Policy::new(
+                GEMPC_CLOCK_HZ,
+                vreader::inserted::takes_data,
+            )),
             deadlines: [None; 4],
             to_reader: cable(Way::ToReader),
             to_host: cable(Way::ToHost),

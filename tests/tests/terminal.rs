@@ -10,8 +10,6 @@ use std::collections::VecDeque;
 use vcard::atr;
 use vreader::line as card;
 
-const CLOCK_HZ: u32 = USUAL_CLOCK_HZ;
-
 /// What happens to one octet on the line, counted from the first after the answer to reset.
 #[derive(Clone, Copy, Debug)]
 enum Mishap {
@@ -59,13 +57,16 @@ fn answer(apdu: &[u8]) -> Vec<u8> {
 
 impl Pair {
     fn new(atr: Vec<u8>, mishap: Mishap) -> Self {
-        let initial = LineParams::initial(CLOCK_HZ);
+        let initial = LineParams::initial(USUAL_CLOCK_HZ);
         let mut pair = Self {
             now: Instant::default(),
-            terminal: terminal::CardLine::new(terminal::Policy::new(CLOCK_HZ)),
+            terminal: terminal::CardLine::new(terminal::Policy::new(USUAL_CLOCK_HZ)),
             terminal_params: initial,
             terminal_deadline: None,
-            card: card::CardLine::new(card::Policy::new(CLOCK_HZ, vreader::inserted::takes_data)),
+            card: card::CardLine::new(card::Policy::new(
+                USUAL_CLOCK_HZ,
+                vreader::inserted::takes_data,
+            )),
             card_params: initial,
             card_deadline: None,
             to_card: VecDeque::new(),
@@ -96,7 +97,7 @@ impl Pair {
                 terminal::Output::Activate(_) => {
                     self.to_card.clear();
                     self.to_terminal.clear();
-                    self.terminal_params = LineParams::initial(CLOCK_HZ);
+                    self.terminal_params = LineParams::initial(USUAL_CLOCK_HZ);
                     self.answered = false;
                     self.card.power_on(&self.atr).expect("a good answer to reset");
                     self.drain();

@@ -3,8 +3,8 @@
 
 /// Each row is `TAG NAME from [SENDERS]: VARIANT`, and the fields of the value in the order of the
 /// wire. A field reads and writes itself by its type ([`super::field`]). Its name is what an error
-/// calls it, unless another one follows behind `=`; behind `=>` stands what reads it instead, and
-/// may use the fields in front of it.
+/// calls it, unless another one follows behind `=`; or behind `=>` stands what reads it instead,
+/// names it, and may use the fields in front of it.
 macro_rules! commands {
     ($(
         $(#[doc = $doc:literal])*
@@ -85,6 +85,9 @@ macro_rules! read {
     };
     ($r:ident, $field:ident => $read:expr) => {
         $read(&mut *$r)?
+    };
+    ($r:ident, $field:ident = $name:literal => $read:expr) => {
+        compile_error!("a field with a reader of its own is named there, not behind `=`")
     };
 }
 

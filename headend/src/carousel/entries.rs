@@ -19,7 +19,7 @@ use std::path::Path;
 pub struct Works<'a> {
     /// Whose keys its messages are sealed under.
     pub senders: Senders<'a>,
-    /// Makes what a forged ECM imitates: one for each service, in the schedule's order.
+    /// Makes the ECMs that an attacker records: one for each service, in the schedule's order.
     pub ecms: &'a [&'a EcmMaker<'a>],
     /// The crypto periods.
     pub periods: &'a Periods,
@@ -76,7 +76,8 @@ impl Works<'_> {
                 let service = place.and_then(|place| Some((place, self.ecms.get(place)?)));
                 let (place, maker) = service.ok_or(EntryError::Emm(EmmError::Attack))?;
                 let period = self.periods.during(entry.from_ms / 1000);
-                Ok((maker.forged(period)?, Lane::Ecm(place)))
+                let forged = attack::forged_ecm(maker.ecm(period)?);
+                Ok((forged.map_err(EcmError::Random)?, Lane::Ecm(place)))
             }
             message => {
                 let time = schedule.start.0.saturating_add(entry.from_ms / 1000);

@@ -5,8 +5,8 @@
 //! the first crypto period of an event is open to whoever could watch the last one of the event
 //! before: the price of having the key in time.
 
-use super::{EcmInput, by_parity, compose, forge};
-use crate::cw_source::{CwSource, RandomError, random};
+use super::{EcmInput, by_parity, compose};
+use crate::cw_source::{CwSource, RandomError};
 use crate::files::FileError;
 use crate::files::operator::Operator;
 use crate::files::schedule::{Event, Schedule, Service};
@@ -77,29 +77,20 @@ impl<'a> EcmMaker<'a> {
 
     /// The ECM of a crypto period.
     pub fn ecm(&self, period: usize) -> Result<Vec<u8>, EcmError> {
-        self.encoded(compose(&self.input(period)?))
+        let cw = |period| self.cw(period).ok_or(EcmError::NoPeriod);
+        let (current, next) = (cw(period)?, cw(period + 1)?);
+        let cw = by_parity(self.algorithm(), self.periods.number(period), current, next);
+        let criteria = self.criteria(period, self.event(period));
+        self.encoded(compose(&self.input(period, cw, criteria)?))
     }
 
     /// The offer to buy an event ahead, fresh at the start of a crypto period.
     pub fn offer(&self, period: usize, event: &Event) -> Result<Vec<u8>, EcmError> {
         let criteria = Criteria { ppv: Some(self.ppv(event)), ..Criteria::default() };
-        self.encoded(compose(&self.input_of(period, ControlWords::None, criteria)?))
+        self.encoded(compose(&self.input(period, ControlWords::None, criteria)?))
     }
 
-    /// What an attacker without the key can make of the ECM of a crypto period.
-    pub fn forged(&self, period: usize) -> Result<Vec<u8>, EcmError> {
-        self.encoded(forge(self.input(period)?, &random()?))
-    }
-
-    /// What the ECM of a crypto period is made of.
-    fn input(&self, period: usize) -> Result<EcmInput, EcmError> {
-        let cw = |period| self.cw(period).ok_or(EcmError::NoPeriod);
-        let (current, next) = (cw(period)?, cw(period + 1)?);
-        let cw = by_parity(self.algorithm(), self.periods.number(period), current, next);
-        self.input_of(period, cw, self.criteria(period, self.event(period)))
-    }
-
-    fn input_of(
+    fn input(
         &self,
         period: usize,
         cw: ControlWords,

@@ -62,7 +62,7 @@ impl Kind for Grant {
             version: self.version,
             horizon: self.horizon.map(|horizon| horizon.0),
         };
-        Ok(from.card_or_group(self.card, self.group)?.section(on.sequence, &command)?)
+        Ok(from.card_or_group(self.card, self.group)?.section(on.sequence, &[command])?)
     }
 }
 
@@ -85,7 +85,7 @@ impl Kind for Revoke {
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let package = PackageId::new(self.package);
         let command = EmmCommand::Revoke { package, version: self.version };
-        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+        Ok(from.card(self.card)?.section(on.sequence, &[command])?)
     }
 }
 
@@ -110,7 +110,7 @@ impl Kind for PpvGrant {
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let event = EventId::new(self.event);
         let command = EmmCommand::PpvGrant { event, tier: self.tier, end: self.end.0 };
-        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+        Ok(from.card(self.card)?.section(on.sequence, &[command])?)
     }
 }
 
@@ -146,7 +146,7 @@ impl Kind for KeyDeliver {
             kcv: key.kcv(),
             not_before: self.not_before.map_or(CasTime::new(0), |moment| moment.0),
         });
-        Ok(sender.section(on.sequence, &command)?)
+        Ok(sender.section(on.sequence, &[command])?)
     }
 }
 
@@ -174,7 +174,7 @@ impl Kind for KeyActivate {
             epoch: Epoch::new(self.epoch),
             floor: Epoch::new(self.floor),
         };
-        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+        Ok(from.card(self.card)?.section(on.sequence, &[command])?)
     }
 }
 
@@ -197,7 +197,7 @@ impl Kind for KeyDestroy {
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let target = KeyTarget::Service(Slot::new(self.slot));
         let command = EmmCommand::KeyDestroy { target, epoch: Epoch::new(self.epoch) };
-        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+        Ok(from.card(self.card)?.section(on.sequence, &[command])?)
     }
 }
 
@@ -217,7 +217,7 @@ impl Kind for EmmLevel {
 
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let command = EmmCommand::EmmLevel(self.level);
-        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+        Ok(from.card(self.card)?.section(on.sequence, &[command])?)
     }
 }
 
@@ -236,15 +236,15 @@ pub struct TimeSync {
 
 impl Kind for TimeSync {
     const NAME: &str = "time_sync";
-    const FIELDS: &str = "[card] (without: all cards, signed), time, [reset]";
+    const FIELDS: &str = "[card] (without: all cards, signed), [time], [reset]";
     const TAKES_NUMBER: bool = false;
 
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let time = self.time.map_or(on.time, |time| time.0);
         let command = EmmCommand::TimeSync { time, reset: self.reset };
         Ok(match self.card {
-            Some(card) => from.card(card)?.section(0, &command)?,
-            None => from.all()?.signed_section(0, &command, &from.signing_key()?)?,
+            Some(card) => from.card(card)?.section(0, &[command])?,
+            None => from.all()?.signed_section(0, &[command], &from.signing_key()?)?,
         })
     }
 }
@@ -272,7 +272,7 @@ impl Kind for PinReset {
         else {
             return Err(EncodeError::Invalid("PIN block").into());
         };
-        Ok(sender.section(on.sequence, &EmmCommand::PinReset { flags: 0, wrapped })?)
+        Ok(sender.section(on.sequence, &[EmmCommand::PinReset { flags: 0, wrapped }])?)
     }
 }
 
@@ -292,7 +292,7 @@ impl Kind for CardState {
 
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let command = EmmCommand::CardState { blocked: self.blocked };
-        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+        Ok(from.card(self.card)?.section(on.sequence, &[command])?)
     }
 }
 
@@ -315,7 +315,7 @@ impl Kind for ReportRequest {
 
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let command = EmmCommand::ReportRequest { nonce: self.nonce.0, from: self.from };
-        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+        Ok(from.card(self.card)?.section(on.sequence, &[command])?)
     }
 }
 
@@ -335,7 +335,7 @@ impl Kind for ReportAck {
 
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let command = EmmCommand::ReportAck(self.receipt.0);
-        Ok(from.card(self.card)?.section(on.sequence, &command)?)
+        Ok(from.card(self.card)?.section(on.sequence, &[command])?)
     }
 }
 
@@ -364,7 +364,7 @@ impl Kind for Refund {
             sequence: self.sequence,
             amount: self.amount,
         };
-        Ok(from.purse(self.card)?.section(on.sequence, &command)?)
+        Ok(from.purse(self.card)?.section(on.sequence, &[command])?)
     }
 }
 
@@ -395,7 +395,7 @@ impl Kind for Osd {
             (card, group) => from.card_or_group(card, group)?,
         };
         let (id, attributes, text) = (self.id, self.attributes, self.text.clone());
-        Ok(sender.section(on.sequence, &EmmCommand::Osd { id, attributes, text })?)
+        Ok(sender.section(on.sequence, &[EmmCommand::Osd { id, attributes, text }])?)
     }
 }
 

@@ -153,7 +153,12 @@ fn bad_schedules_are_refused_with_table_and_field() {
         ("ecm_pid = 0x0141", "ecm_pid = 0x0100", "ecm_pid 0x0100 is taken in the source"),
         ("service = 2\n", "service = 3\n", "service 3 is not in the PAT, which names [1, 2]"),
         ("of = \"renewal\"", "of = \"removal\"", "[[emm]] \"attack-replay\", field `of`"),
-        ("floor = 2", "floor = 2\nflor = 2", "table [[emm]] 3: field `flor`: "),
+        (
+            "floor = 2",
+            "floor = 2\nflor = 2",
+            "table [[emm]] 3: field `flor`: unknown field `flor`, expected one of `card`, `slot`, \
+            `epoch`, `floor`",
+        ),
         ("kind = \"grant\"", "kind = \"grand\"", "unknown variant `grand`"),
         (
             "slot = 1\nepoch = 2\nnot",

@@ -50,9 +50,10 @@ fn a_message_is_made_of_plain_values() {
         epoch: Epoch::new(1),
         key: k_ind(),
     };
-    let section = sender.section(9, &EmmCommand::EmmLevel(3)).unwrap();
+    let commands = [EmmCommand::EmmLevel(3), EmmCommand::CardState { blocked: true }];
+    let section = sender.section(9, &commands).unwrap();
     assert_eq!(Emm::parse(&section).unwrap().header, sender.header(9));
-    assert_eq!(opened(&section, &k_ind()).commands, [EmmCommand::EmmLevel(3)]);
+    assert_eq!(opened(&section, &k_ind()).commands, commands);
 }
 
 #[test]

@@ -3,17 +3,14 @@
 //! right one. The command is the ECM of a paired box to the real card.
 use crate::{Clean, NOTICED, comes_back};
 use ecm_emm::card::{AccessStatus, EcmAnswer, INS_ECM};
-use hex_literal::hex;
-use iso7816::etu::LineParams;
+use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 use iso7816::line::Policy;
 use std::time::Duration;
 use system_tests::demo::{self, NOON, Stb};
-use system_tests::wire::{CLOCK, Event, Mishap, Wire};
+use system_tests::terminal::SELECT;
+use system_tests::wire::{Event, Mishap, Wire};
 use vcard::nvm::RamStore;
 use vcard::{Card, atr};
-
-/// SELECT of the application that ECMs go to.
-const SELECT: [u8; 14] = hex!("00 A4 04 00 08 F053544243415301 00");
 
 struct Case {
     memory: Vec<u8>,
@@ -37,7 +34,7 @@ impl Case {
 
     fn wire(&self) -> Wire<Card> {
         let card = demo::powered(Box::new(RamStore::new(&self.memory)));
-        Wire::new(&self.atr, Policy::new(CLOCK), 254, card)
+        Wire::new(&self.atr, Policy::new(USUAL_CLOCK_HZ), 254, card)
     }
 
     /// The card is up and a session is open; the wrapped command comes with it.
@@ -64,7 +61,7 @@ impl Case {
     /// One fault; whether an answer came that verifies.
     fn fault(&self, clean: &Clean, place: usize, mishap: Mishap) -> bool {
         let (mut wire, mut stb, apdu) = self.session();
-        let wait = (self.wait)(&wire.terminal.params()) + Policy::new(CLOCK).latency;
+        let wait = (self.wait)(&wire.terminal.params()) + Policy::new(USUAL_CLOCK_HZ).latency;
         wire.arm(Some((place, mishap)));
         let begin = wire.now;
         let event = wire.command(&apdu);

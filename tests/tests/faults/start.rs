@@ -3,14 +3,14 @@
 //! up as it would have, at the same rate, within the longest wait and one start more.
 use crate::{Echo, NOTICED, changes, echo, exchange};
 use cam_types::Instant;
-use iso7816::etu::{Convention, LineParams};
+use iso7816::etu::{Convention, LineParams, USUAL_CLOCK_HZ};
 use iso7816::line::Policy;
 use iso7816::t1::Edc;
-use system_tests::wire::{CLOCK, Event, Mishap, Wire};
+use system_tests::wire::{Event, Mishap, Wire};
 use vcard::atr::{self, Profile};
 
 fn wire(atr: &[u8]) -> Wire<Echo> {
-    Wire::new(atr, Policy::new(CLOCK), 254, Echo)
+    Wire::new(atr, Policy::new(USUAL_CLOCK_HZ), 254, Echo)
 }
 
 fn every_fault(atr: &[u8], mishaps: &[Mishap]) {
@@ -19,8 +19,8 @@ fn every_fault(atr: &[u8], mishaps: &[Mishap]) {
     assert_eq!(clean.activate(), Event::Ready);
     let (octets, took) = (clean.passed.len(), clean.now);
     // The longest wait of a start is that for a character of the answer to reset or of PPS.
-    let policy = Policy::new(CLOCK);
-    let wait = LineParams::initial(CLOCK).etus(9600) + policy.latency + policy.power_off;
+    let policy = Policy::new(USUAL_CLOCK_HZ);
+    let wait = LineParams::initial(USUAL_CLOCK_HZ).etus(9600) + policy.latency + policy.power_off;
     for mishap in mishaps {
         for place in 0..octets {
             let mut wire = wire(atr);

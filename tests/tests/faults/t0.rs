@@ -2,9 +2,10 @@
 //! T=0 in plain: what can be noticed is, and what cannot is listed.
 use crate::{Clean, Echo, comes_back, echo, exchange};
 use hex_literal::hex;
+use iso7816::etu::USUAL_CLOCK_HZ;
 use iso7816::line::{Cause, Policy};
 use std::time::Duration;
-use system_tests::wire::{CLOCK, Event, From, Mishap, Wire};
+use system_tests::wire::{Event, From, Mishap, Wire};
 use vcard::atr;
 
 /// How one fault ended.
@@ -39,13 +40,13 @@ impl Case {
     }
 
     fn wire(&self) -> Wire<Echo> {
-        Wire::new(&atr::t0(), Policy::new(CLOCK), 254, Echo)
+        Wire::new(&atr::t0(), Policy::new(USUAL_CLOCK_HZ), 254, Echo)
     }
 
     fn fault(&self, clean: &Clean, place: usize, mishap: Mishap) -> (From, Outcome) {
         let mut wire = self.wire();
         assert_eq!(wire.activate(), Event::Ready);
-        let wait = wire.terminal.params().wt(2, 372) + Policy::new(CLOCK).latency;
+        let wait = wire.terminal.params().wt(2, 372) + Policy::new(USUAL_CLOCK_HZ).latency;
         wire.arm(Some((place, mishap)));
         let begin = wire.now;
         let event = wire.command(&self.apdu);

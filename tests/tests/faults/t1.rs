@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! T=1: no single fault leads to a wrong answer, a second execution or a slower line.
 use crate::{Clean, Echo, NOTICED, changes, comes_back, echo, exchange};
+use iso7816::etu::USUAL_CLOCK_HZ;
 use iso7816::line::Policy;
 use iso7816::t1::Edc;
-use system_tests::wire::{CLOCK, Event, Mishap, Wire};
+use system_tests::wire::{Event, Mishap, Wire};
 use vcard::atr::Profile;
 
 struct Case {
@@ -16,7 +17,7 @@ struct Case {
 impl Case {
     fn wire(&self) -> Wire<Echo> {
         let atr = Profile { edc: self.edc, ifsc: self.ifs, ..Profile::t1() }.emit();
-        Wire::new(&atr, Policy::new(CLOCK), self.ifs, Echo)
+        Wire::new(&atr, Policy::new(USUAL_CLOCK_HZ), self.ifs, Echo)
     }
 
     /// One fault; whether the answer came all the same.
@@ -24,7 +25,7 @@ impl Case {
         let mut wire = self.wire();
         assert_eq!(wire.activate(), Event::Ready);
         let line = wire.terminal.params();
-        let wait = line.bwt(1) + Policy::new(CLOCK).latency;
+        let wait = line.bwt(1) + Policy::new(USUAL_CLOCK_HZ).latency;
         wire.arm(Some((place, mishap)));
         let begin = wire.now;
         let event = wire.command(&self.apdu);

@@ -7,14 +7,13 @@
 
 use cam_types::Instant;
 use ecm_emm::card::INS_ECM;
-use hex_literal::hex;
+use iso7816::etu::USUAL_CLOCK_HZ;
 use std::cell::RefCell;
 use std::time::Duration;
 use system_tests::demo::{NOON, Stb, card, news};
-use system_tests::paced_line::{CLOCK_HZ, PacedLine};
+use system_tests::paced_line::PacedLine;
+use system_tests::terminal::SELECT;
 use vcard::atr::Profile;
-
-const SELECT: [u8; 14] = hex!("00 A4 04 00 08 F053544243415301 00");
 
 /// One wrapped ECM on a line with this answer to reset: command and answer as APDUs, the etu from
 /// the first leading edge to the end of the last character, and those until the terminal had it.
@@ -107,7 +106,7 @@ fn the_first_command_is_over_100_ms_after_reset() {
         line.activate();
         let (response, _) = line.command(&SELECT);
         assert_eq!(response.last_chunk(), Some(&[0x90, 0x00]));
-        assert_eq!((line.params().f, line.params().d, CLOCK_HZ), (512, 32, 3_579_545));
+        assert_eq!((line.params().f, line.params().d, USUAL_CLOCK_HZ), (512, 32, 3_579_545));
         let took = line.now().since(Instant::default());
         assert!(took < Duration::from_millis(60), "{took:?}");
     }

@@ -37,6 +37,11 @@ pub(super) fn compare(
     if !vault.objects().pin.get(Context::ISSUER)?.is(block) {
         return Ok(Verdict::Wrong(left));
     }
+    accept(vault, new)
+}
+
+/// What a right PIN brings.
+pub(super) fn accept(vault: &mut Vault, new: Option<&PinBlock>) -> Result<Verdict, Stop> {
     vault.change(|objects| {
         objects.pin.get_mut(Context::ISSUER)?.reset(new);
         purse::pin_verified(objects, Context::ISSUER)?;

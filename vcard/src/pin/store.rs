@@ -38,11 +38,6 @@ impl Pin {
         self.tries = self.limit;
     }
 
-    /// The PIN itself, for a card that is to take any.
-    pub(super) fn block(&self) -> Option<PinBlock> {
-        PinBlock::parse(self.block.expose()).ok()
-    }
-
     pub(super) fn is(&self, block: &PinBlock) -> bool {
         self.block == Secret::new(*block.expose())
     }

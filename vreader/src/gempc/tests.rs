@@ -6,8 +6,6 @@ use hex_literal::hex;
 use iso7816::etu::GEMPC_CLOCK_HZ;
 use proptest::prelude::*;
 
-const CLOCK: u32 = GEMPC_CLOCK_HZ;
-
 struct Rig {
     reader: GemPc,
     now: Instant,
@@ -15,7 +13,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        Self { reader: GemPc::new(CLOCK, Presence::Present), now: Instant::default() }
+        Self { reader: GemPc::new(GEMPC_CLOCK_HZ, Presence::Present), now: Instant::default() }
     }
 
     fn drain(&mut self) -> (Vec<Output>, Option<Instant>) {

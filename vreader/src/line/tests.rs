@@ -6,8 +6,6 @@ use hex_literal::hex;
 use iso7816::etu::{Convention, USUAL_CLOCK_HZ};
 use proptest::prelude::*;
 
-const CLOCK: u32 = USUAL_CLOCK_HZ;
-
 #[derive(Debug, Eq, PartialEq)]
 enum Step {
     Sent(Vec<u8>),
@@ -37,7 +35,7 @@ fn sent(octets: &[u8]) -> Step {
 }
 
 fn powered(atr: &[u8]) -> CardLine {
-    let mut line = CardLine::new(Policy::new(CLOCK, crate::inserted::takes_data));
+    let mut line = CardLine::new(Policy::new(USUAL_CLOCK_HZ, crate::inserted::takes_data));
     line.power_on(atr).unwrap();
     let _ = drain(&mut line);
     line
@@ -45,7 +43,7 @@ fn powered(atr: &[u8]) -> CardLine {
 
 #[test]
 fn our_own_answers_to_reset() {
-    let mut line = CardLine::new(Policy::new(CLOCK, crate::inserted::takes_data));
+    let mut line = CardLine::new(Policy::new(USUAL_CLOCK_HZ, crate::inserted::takes_data));
     let t1 = vcard::atr::t1();
     line.power_on(&t1).unwrap();
     assert_eq!(drain(&mut line), [Step::Line(372, 1, 12), sent(&t1), Step::Line(372, 1, 11)]);
@@ -127,7 +125,7 @@ fn a_card_of_both_protocols() {
 fn specific_mode_begins_at_once() {
     // TA1 95, TA2 80: T=0 at 512/16.
     let atr = hex!("3B 90 95 10 80");
-    let mut line = CardLine::new(Policy::new(CLOCK, crate::inserted::takes_data));
+    let mut line = CardLine::new(Policy::new(USUAL_CLOCK_HZ, crate::inserted::takes_data));
     line.power_on(&atr).unwrap();
     assert_eq!(drain(&mut line), [Step::Line(372, 1, 12), sent(&atr), Step::Line(512, 16, 12)]);
     assert_eq!(say(&mut line, &hex!("FF 10 95 7A")), []);
@@ -135,7 +133,7 @@ fn specific_mode_begins_at_once() {
 
 #[test]
 fn inverse_convention_and_nonsense() {
-    let mut line = CardLine::new(Policy::new(CLOCK, crate::inserted::takes_data));
+    let mut line = CardLine::new(Policy::new(USUAL_CLOCK_HZ, crate::inserted::takes_data));
     line.power_on(&hex!("3F 00")).unwrap();
     let Output::Configure(params) = line.poll_output() else { panic!("no line") };
     assert_eq!(params.convention, Convention::Inverse);
@@ -151,7 +149,7 @@ proptest! {
         direct in any::<bool>(),
         octets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..12), 0..20),
     ) {
-        let mut line = CardLine::new(Policy::new(CLOCK, crate::inserted::takes_data));
+        let mut line = CardLine::new(Policy::new(USUAL_CLOCK_HZ, crate::inserted::takes_data));
         let atr = if direct { [&[0x3B][..], &atr].concat() } else { atr };
         if line.power_on(&atr).is_err() {
             line.power_on(&vcard::atr::t1()).unwrap();
