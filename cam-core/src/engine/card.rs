@@ -7,6 +7,7 @@
 
 use crate::card::dialogue::Progress;
 use crate::card::exchange::{Answer, Step, Trouble};
+use crate::card::pairing::Pairing;
 use crate::engine::Engine;
 use crate::outbox::Todo;
 use crate::{Absence, Card, CardState, Event};
@@ -127,7 +128,7 @@ impl Engine {
         let mut challenge = [0; 8];
         self.config.entropy.fill(&mut challenge);
         let keys = pairing.keys(self.config.stb_id);
-        let key_version = pairing_key_version(pairing.slot).unwrap_or_default();
+        let key_version = pairing_key_version(pairing.slot()).unwrap_or_default();
         let patience = self.dialogue.open(Initialize::new(keys, key_version, challenge));
         self.pairings.select(pairing);
         self.launched(patience);
@@ -176,7 +177,7 @@ impl Engine {
     fn ready(&mut self) {
         self.purchases.session_begins();
         self.stats.channels += 1;
-        self.card.pairing_slot = self.pairings.current().map(|pairing| pairing.slot);
+        self.card.pairing_slot = self.pairings.current().map(Pairing::slot);
         self.pairings.ladder_loads();
         self.out.push(Todo::Ladder);
         self.refresh.state();

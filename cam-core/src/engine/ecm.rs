@@ -75,7 +75,7 @@ impl Engine {
     /// Only the card can read an offer: it is kept for a purchase, and never sent as an ECM.
     fn offer_section(&mut self, source: u8, pid: Pid, section: &[u8], number: u32) {
         self.stats.offer_in += 1;
-        for session in self.sessions.iter_mut().filter(|session| session.source == source) {
+        for session in self.sessions.iter_mut().filter(|session| session.source() == source) {
             if session.stream(pid).is_some()
                 && let Some(offer) = session.take_sealed(section, number)
             {

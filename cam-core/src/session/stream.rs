@@ -18,7 +18,7 @@ use ecm_emm::ecm::MAX_ECM;
 
 /// See the module.
 pub(crate) struct Stream {
-    pub(crate) plan: StreamPlan,
+    plan: StreamPlan,
     choice: EcmChoice,
     air: Air,
     keys: Option<Keys>,
@@ -95,6 +95,16 @@ impl Stream {
             offer_section: Vec::with_capacity(MAX_ECM),
             disagreement: None,
         }
+    }
+
+    /// Which ECM stream it is, and what it is for.
+    pub(crate) fn plan(&self) -> &StreamPlan {
+        &self.plan
+    }
+
+    /// It goes on under another plan.
+    pub(crate) fn goes_on(&mut self, plan: StreamPlan) {
+        self.plan = plan;
     }
 
     /// Keys that the descrambler is to use no more.
