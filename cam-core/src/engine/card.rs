@@ -15,6 +15,9 @@ use cam_types::Instant;
 use ecm_emm::card::{AccessStatus, pairing_key_version};
 use gp::scp03::{Initialize, ScpError};
 
+/// Octets of the longest answer to reset: TS and at most 32 (ISO/IEC 7816-3 clause 8.2.1).
+const MAX_ATR: usize = 33;
+
 impl Engine {
     pub(crate) fn card_present(&mut self) {
         if self.dialogue.card_came() {
@@ -28,7 +31,7 @@ impl Engine {
         self.emm.card_reset();
         self.refresh.card_reset();
         self.card.atr.clear();
-        self.card.atr.extend(atr.iter().take(33));
+        self.card.atr.extend(atr.iter().take(MAX_ATR));
         self.card.protocol = protocol;
         self.set_card(CardState::Starting, AccessStatus::PENDING);
     }
