@@ -123,7 +123,7 @@ impl Engine {
 
     /// Opens the session by the pairing with this card.
     pub(crate) fn pair(&mut self, now: Instant) {
-        let card = self.emm.card().unwrap_or_default();
+        let card = self.dialogue.card().unwrap_or_default();
         let Some(pairing) = self.pairings.with(card, self.card.pairing_slots).cloned() else {
             self.unpaired(now);
             return;

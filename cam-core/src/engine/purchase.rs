@@ -63,19 +63,19 @@ impl Engine {
     }
 
     fn card_in_session(&self) -> Option<Pseudonym> {
-        self.emm.card().filter(|_| self.card.state == CardState::Ready)
+        self.dialogue.card().filter(|_| self.card.state == CardState::Ready)
     }
 
     /// What a purchase wants of the card next.
     pub(crate) fn send_purse(&mut self, now: Instant) -> bool {
-        let Some(card) = self.emm.card() else { return false };
+        let Some(card) = self.dialogue.card() else { return false };
         let next = self.purchases.next(now, card, &mut self.out);
         self.send_for_purchase(next)
     }
 
     /// Whether what was paid has been refunded.
     pub(crate) fn send_review(&mut self) -> bool {
-        let Some(card) = self.emm.card() else { return false };
+        let Some(card) = self.dialogue.card() else { return false };
         let next = self.purchases.next_review(card);
         self.send_for_purchase(next)
     }
@@ -105,12 +105,12 @@ impl Engine {
 
     /// When a question that got no answer is asked again.
     pub(crate) fn settle_due(&self) -> Option<Instant> {
-        self.purchases.settle_due(self.emm.card()?)
+        self.purchases.settle_due(self.dialogue.card()?)
     }
 
     pub(crate) fn purchase_pin_answered(&mut self, txn: TxnId, answer: Answer) {
         let outcome = self.pin_outcome(answer);
-        let Some(card) = self.emm.card() else { return };
+        let Some(card) = self.dialogue.card() else { return };
         self.purchases.pin_answered(txn, outcome, card, &mut self.out);
     }
 
