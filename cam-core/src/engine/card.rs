@@ -201,8 +201,8 @@ impl Engine {
     /// When the engine must look at the card again by itself.
     pub(crate) fn card_deadline(&self) -> Option<Instant> {
         let session = self.dialogue.is_free().then(|| {
-            let review = self.ecm.round_due(self.emm.backlog());
-            self.settle_due().into_iter().chain(review).min()
+            let round = self.ecm.round_due(self.emm.backlog());
+            self.settle_due().into_iter().chain(round).min()
         });
         self.dialogue.deadline().into_iter().chain(session.flatten()).min()
     }
