@@ -178,7 +178,7 @@ impl Engine {
 
     /// The section filters wanted now.
     pub fn filters(&self) -> &[Filter] {
-        self.filters.told()
+        self.filters.published()
     }
 
     /// The access of a session; `None` for an id that is not open.

@@ -3,7 +3,7 @@
 //! its offer.
 
 use crate::ecm::air::Air;
-use crate::ecm::choice::{Accepted, Arrival, EcmChoice, Patience};
+use crate::ecm::choice::{Accepted, Arrival, EcmChoice, Tries};
 use crate::ecm::memory::{EcmMemory, Refusal, Until};
 use crate::outbox::{Outbox, Todo};
 use crate::session::programme::StreamPlan;
@@ -344,12 +344,12 @@ impl Stream {
         now: Instant,
         section: &[u8],
         status: AccessStatus,
-    ) -> Patience {
-        let patience = self.choice.unanswered(section);
-        if patience == Patience::Gone {
+    ) -> Tries {
+        let tries = self.choice.unanswered(section);
+        if tries == Tries::Spent {
             self.doubt(now, status);
         }
-        patience
+        tries
     }
 
     /// The card has judged the section. `None` when it says nothing about this stream.
