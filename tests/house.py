@@ -6,6 +6,7 @@
 - Rust: every file begins with `//!` docs that say something; folders of modules stand beside their file (`x.rs`, `x/`), so
   there is no mod.rs, no `#[path]` and no `include!`; no `allow(dead_code)`; imports are one block; comment lines have at
   most 100 columns, but for a table or a drawing between ``` and ```.
+- A structure of cam-core has all of its fields open to the rest of the crate, or none: it is a value, or it has state.
 - No file is called util, common or helpers.
 - Markdown and all sources but Rust have lines of at most 140 columns. Markdown's code and its rows of tables, which cannot be
   broken, are left out; of manifests only comments count.
@@ -34,6 +35,8 @@ BREAKABLE = {".py", ".sh", ".mk", "Makefile", ".c", ".h", ".map", ".in", ".ci/ru
 NO_CODE = re.compile(r"""//[^\n]*|/\*.*?\*/|\br(#*)".*?"\1|"(?:\\.|[^"\\])*"|'(?:\\.[^']*|[^\\'])'""", re.DOTALL)
 ATTRIBUTE = re.compile(r"#\s*!?\s*\[((?:[^\[\]]|\[[^\]]*\])*)\]")
 BLOCKS = re.compile(r"^([ \t]*)use [^;]*;[^\n]*\n[ \t]*\n(?:[ \t]*(?:\n|//[^\n]*\n|#\[[^\n]*\n))*\1(use\b)", re.MULTILINE)
+STRUCT = re.compile(r"^([ \t]*)(?:pub(?:\([^)]*\))? )?struct (\w+)[^{;(]*\{\n(.*?)^\1\}", re.MULTILINE | re.DOTALL)
+FIELD = re.compile(r"^[ \t]*(pub(?:\([^)]*\))? )?\w+: ", re.MULTILINE)
 VAGUE = {"util", "utils", "common", "helper", "helpers", "misc"}
 GUIDE = "CONTRIBUTING.md"
 GUIDES = {GUIDE, "README.md", "SECURITY.md", "docs/architecture.md"}
@@ -108,6 +111,16 @@ def columns(name, text):
                     if len(line) > OTHER_COLUMNS and (kind(name) in BREAKABLE or line.lstrip().startswith("#")))
 
 
+def fields(name, text):
+    """In the engine's rooms a value is open, and what has state is asked."""
+    if not name.startswith("cam-core/src/"):
+        return
+    for found in STRUCT.finditer(text):
+        if len({bool(public) for public in FIELD.findall(found[3])}) > 1:
+            at = text.count("\n", 0, found.start()) + 1
+            yield f"line {at}: '{found[2]}' has fields that are open and others that are not"
+
+
 def subject(name, _):
     vague = VAGUE & {part.split(".")[0] for part in Path(name).parts}
     if vague and kind(name) in COMMENT:
@@ -161,7 +174,7 @@ def paths(name, text, names):
 
 
 def complaints(name, text, read, names):
-    for check in (licence, rust, code, imports, subject, columns, markdown):
+    for check in (licence, rust, code, imports, fields, subject, columns, markdown):
         yield from check(name, text)
     yield from examples(name, text, read)
     yield from paths(name, text, names)
@@ -181,6 +194,9 @@ GOOD = {
     "w/v.rs": f"// {LICENCE}\n//! Something about it.\n",
     "e.json": "{}",
     "x/Cargo.toml": f"# {LICENCE}\nx = '" + "x" * 200 + "'\n",
+    "cam-core/src/value.rs": (f"// {LICENCE}\n//! Something about it.\n"
+                              "pub(crate) struct A<'a> {\n    /// To b: it.\n    pub(crate) b: u8,\n    pub(crate) c: &'a u8,\n}\n"
+                              "struct D {\n    e: u8,\n    f: u8,\n}\n"),
     "imports.rs": (f"// {LICENCE}\n//! Something about it.\npub use a::A;\n\nuse b::{{\n    B,\n}};\n#[cfg(unix)]\nuse c::C;\n\n"
                    "pub(crate) use d::D;\n\nfn f() {\n    use e::E;\n\n    g(include_str!(\"../x.md\"))\n}\n"
                    "#[expect(unsafe_code, reason = \"not dead_code\")]\n#[serde(path = \"x\")]\nmod c;\n"),
@@ -217,6 +233,10 @@ BAD = {
     "imports in two blocks": ("a.rs", GOOD["a.rs"] + "use b::{\n    C,\n};\n\n#[cfg(unix)]\nuse d::E;\n"),
     "imports in two blocks within a module": ("a.rs", GOOD["a.rs"] + "mod c {\n    use b::C;\n\n    use d::E;\n}\n"),
     "imports in two blocks with a comment": ("a.rs", GOOD["a.rs"] + "use b::C;\n\n// Ours.\nuse d::E;\n"),
+    "a field of a room that is open beside one that is not":
+        ("cam-core/src/a.rs", GOOD["a.rs"] + "pub(crate) struct A<'a> {\n    pub(crate) b: u8,\n    c: &'a u8,\n}\n"),
+    "the same in a module of its own":
+        ("cam-core/src/a.rs", GOOD["a.rs"] + "mod d {\n    struct A {\n        b: u8,\n        pub(super) c: u8,\n    }\n}\n"),
     "a file without a subject": ("x/util.rs", GOOD["a.rs"]),
     "a folder without a subject": ("tests/common/card.rs", GOOD["a.rs"]),
     "a long line of Markdown": ("d.md", "x" * 141 + "\n"),

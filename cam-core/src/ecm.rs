@@ -8,4 +8,4 @@ pub(crate) mod choice;
 mod latency;
 pub(crate) mod memory;
 pub(crate) mod queue;
-mod review;
+mod rounds;

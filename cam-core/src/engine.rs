@@ -25,7 +25,7 @@ mod turns;
 
 use crate::card::dialogue::CardDialogue;
 use crate::card::key_versions::KeyVersions;
-use crate::card::pairing::Pairings;
+use crate::card::pairing::{Pairing, Pairings};
 use crate::card::refresh::Refresh;
 use crate::ecm::queue::EcmQueue;
 use crate::emm::queue::EmmQueue;
@@ -134,14 +134,7 @@ impl Engine {
             Some(Todo::Command { patience }) => {
                 Output::Command { apdu: self.dialogue.command(), patience }
             }
-            Some(Todo::Ladder) => {
-                self.pairings.current().map_or(wait, |pairing| Output::LoadLadder {
-                    pairing_slot: pairing.slot,
-                    ek2: &pairing.ek2,
-                    ek1: &pairing.ek1,
-                    clear_allowed: pairing.clear_allowed,
-                })
-            }
+            Some(Todo::Ladder) => self.pairings.current().map_or(wait, Pairing::load_ladder),
             Some(Todo::Set { session, pid }) => self.ecw(session, pid).map_or(wait, Output::SetCw),
             Some(Todo::Clear { session }) => Output::ClearCw { session },
             Some(Todo::Store(row)) => {
@@ -185,7 +178,7 @@ impl Engine {
 
     /// The section filters wanted now.
     pub fn filters(&self) -> &[Filter] {
-        self.filters.told()
+        self.filters.published()
     }
 
     /// The access of a session; `None` for an id that is not open.
@@ -232,7 +225,7 @@ impl Engine {
     /// The counters as they are now.
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats;
-        stats.event_overflow = self.out.lost_total;
+        stats.event_overflow = self.out.lost_total();
         self.ecm.report(&mut stats);
         stats
     }

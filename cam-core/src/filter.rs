@@ -57,17 +57,17 @@ impl Filter {
     }
 }
 
-/// The filters that the host was told last.
+/// The filters as they were published last.
 #[derive(Default)]
 pub(crate) struct Filters {
-    told: Vec<Filter>,
+    published: Vec<Filter>,
     /// Sessions, tables or addresses have changed since.
     outdated: bool,
 }
 
 impl Filters {
-    pub(crate) fn told(&self) -> &[Filter] {
-        &self.told
+    pub(crate) fn published(&self) -> &[Filter] {
+        &self.published
     }
 
     /// What they are made of has changed.
@@ -81,8 +81,8 @@ impl Filters {
 
     /// Takes those wanted now. `true` when they are others.
     pub(crate) fn set(&mut self, wanted: Vec<Filter>) -> bool {
-        let new = wanted != self.told;
-        self.told = wanted;
+        let new = wanted != self.published;
+        self.published = wanted;
         new
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct Outbox {
     /// Events lost since the last report.
     lost: u32,
     /// Events lost ever.
-    pub(crate) lost_total: u64,
+    lost_total: u64,
     stores: u32,
     /// The row that the driver was handed last: its output borrows it.
     row: Option<Row>,
@@ -91,6 +91,11 @@ impl Outbox {
         }
         self.events += 1;
         self.queue.push_back(Todo::Event(event));
+    }
+
+    /// Events lost ever.
+    pub(crate) fn lost_total(&self) -> u64 {
+        self.lost_total
     }
 
     /// Wants a row stored; the id comes back with `Stored`.

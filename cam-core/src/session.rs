@@ -21,8 +21,8 @@ use cam_types::{CasTime, Instant, Pid};
 
 /// One programme that is watched or recorded.
 pub(crate) struct Session {
-    pub(crate) id: SessionId,
-    pub(crate) source: u8,
+    id: SessionId,
+    source: u8,
     programme: Programme,
     streams: Vec<Stream>,
     /// Why a component is left out, if one is.
@@ -60,11 +60,11 @@ impl Session {
         let plan = self.programme.plan(card);
         self.left_out = plan.left_out;
         for plan in plan.streams {
-            let stays = old.iter().position(|stream| stream.plan.goes_on_as(&plan));
+            let stays = old.iter().position(|stream| stream.plan().goes_on_as(&plan));
             match stays {
                 Some(at) => {
                     let mut stream = old.swap_remove(at);
-                    stream.plan = plan;
+                    stream.goes_on(plan);
                     self.streams.push(stream);
                 }
                 None => self.streams.push(Stream::new(plan)),
@@ -105,8 +105,17 @@ impl Session {
         out.push_clear(self.id);
     }
 
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Where its programme comes from.
+    pub(crate) fn source(&self) -> u8 {
+        self.source
+    }
+
     pub(crate) fn stream(&self, pid: Pid) -> Option<&Stream> {
-        self.streams.iter().find(|stream| stream.plan.ecm_pid == pid)
+        self.streams.iter().find(|stream| stream.plan().ecm_pid == pid)
     }
 
     pub(crate) fn programme(&self) -> &Programme {

@@ -10,6 +10,7 @@ mod emms;
 mod forged;
 mod hot_path;
 mod moments;
+mod outputs;
 mod purchases;
 mod reports;
 mod rig;

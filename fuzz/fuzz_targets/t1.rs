@@ -32,7 +32,7 @@ impl Machine for Fuzzed {
     }
 
     fn poll(&mut self) -> Polled {
-        assert!(self.0.announced().is_none_or(|ifsd| ifsd >= 1));
+        assert!(self.0.ifsd() >= 1);
         match self.0.poll_output() {
             Output::Transmit(block) => assert!(block.len() <= 259),
             Output::Response(response) => assert!(response.len() <= 600),

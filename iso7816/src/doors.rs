@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The two doors of a protocol's machine: what T=0, T=1 and T=14 are told, and what they want done.
-//! What one of them alone is told or tells is a method of its own.
+//! What one of them alone is told is a method of its own; what it wants done comes out here too.
 use cam_types::Instant;
 use core::mem;
 

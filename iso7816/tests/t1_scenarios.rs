@@ -3,7 +3,10 @@
 //! dialogues in `dialogues/t1.txt`, with LRC and with CRC, in any split.
 
 use crate::dialogue::{Player, dialogues, play, scenario};
-use iso7816::t1::Edc;
+use iso7816::emv::Profile;
+use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
+use iso7816::t1::{Edc, Input, Output, T1, T1Params};
+use std::time::Duration;
 
 fn play_scenario(number: u8) {
     scenario(number).iter().for_each(play);
@@ -285,4 +288,34 @@ fn no_dialogue_is_left_out() {
         .collect();
     numbers.dedup();
     assert_eq!(numbers, (1..=47).collect::<Vec<u8>>());
+}
+
+/// The offer of an IFSD comes to its end through the same door as a command: with an empty
+/// response, whether the card goes along, refuses three times, or nothing needs to be offered.
+#[test]
+fn an_offer_without_a_command_ends_with_an_empty_response() {
+    let now = moments::first();
+    let goes_along = [0x00, 0xE1, 0x01, 0xFE, 0x1E];
+    let refuses = [0x00, 0x82, 0x00, 0x82];
+    for (offer, answer, offers, ifsd) in
+        [(254, &goes_along[..], 1, 254), (254, &refuses[..], 3, 32), (32, &[][..], 0, 32)]
+    {
+        let mut t1 = T1::new(264, 264, Duration::ZERO, offer, Profile::Iso);
+        t1.reset(LineParams::initial(USUAL_CLOCK_HZ), T1Params::default());
+        t1.announce(now);
+        let mut sent = 0;
+        let end = loop {
+            match t1.poll_output() {
+                Output::Transmit(_) => {
+                    sent += 1;
+                    t1.handle_input(now, Input::Received(answer));
+                }
+                Output::Wait(Some(at)) => t1.handle_input(at, Input::Timeout),
+                Output::Wait(None) => panic!("the offer has no end"),
+                Output::Response(response) => break Ok(response.to_vec()),
+                Output::Failed(why) => break Err(why),
+            }
+        };
+        assert_eq!((end, sent, t1.ifsd()), (Ok(Vec::new()), offers, ifsd), "{offer} {answer:02X?}");
+    }
 }

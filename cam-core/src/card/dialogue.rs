@@ -18,7 +18,7 @@ use crate::card::exchange::{Answer, Exchange, Step};
 use crate::card::setbacks::Setbacks;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use cam_types::{Aid, Instant, StatusWord, interindustry};
+use cam_types::{Aid, Instant, Pseudonym, StatusWord, interindustry};
 use core::time::Duration;
 use ecm_emm::card::CLA;
 use gp::scp03::{self, Initialize, ScpError};
@@ -26,6 +26,8 @@ use gp::scp03::{self, Initialize, ScpError};
 /// See the module.
 pub(crate) struct CardDialogue {
     link: Link,
+    /// The last card that introduced itself, also while it is out.
+    card: Option<Pseudonym>,
     /// What the card was asked last and has not answered.
     flight: Option<Flight>,
     handshake: Option<Handshake>,
@@ -53,6 +55,7 @@ impl CardDialogue {
     pub(crate) fn new(poll: Option<Duration>, poll_patience: Duration) -> Self {
         Self {
             link: Link::Absent { retry: poll.map(|_| Instant::default()) },
+            card: None,
             flight: None,
             handshake: None,
             channel: None,
@@ -166,10 +169,16 @@ impl CardDialogue {
 /// From SELECT to an open session.
 impl CardDialogue {
     /// The card has introduced itself.
-    pub(crate) fn introduced(&mut self) {
+    pub(crate) fn introduced(&mut self, card: Pseudonym) -> Identity {
         if self.is_introducing() {
             self.link = Link::Up(Stage::Pair);
         }
+        if self.card.replace(card) == Some(card) { Identity::Same } else { Identity::Other }
+    }
+
+    /// The last card that introduced itself, also while it is out.
+    pub(crate) fn card(&self) -> Option<Pseudonym> {
+        self.card
     }
 
     /// The card has not introduced itself since it was selected.
@@ -424,6 +433,13 @@ pub(crate) enum Next {
     Unpaired,
     /// Whatever waits for a card in session.
     Session,
+}
+
+/// Whether it is the card that was there before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Identity {
+    Same,
+    Other,
 }
 
 /// What a step of the dialogue's own came to.

@@ -5,7 +5,7 @@
 //! cannot bring an older pairing back, nor one that was withdrawn: the withdrawal is kept in its
 //! place.
 
-use crate::Handover;
+use crate::{Handover, Output};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,10 +19,10 @@ use gp::scp03::StaticKeys;
 /// A card that this box may work with.
 #[derive(Clone)]
 pub(crate) struct Pairing {
-    pub(crate) slot: u8,
-    pub(crate) clear_allowed: bool,
-    pub(crate) ek2: Key,
-    pub(crate) ek1: Key,
+    slot: u8,
+    clear_allowed: bool,
+    ek2: Key,
+    ek1: Key,
     k_pair: Key,
 }
 
@@ -174,6 +174,21 @@ impl Pairings {
 }
 
 impl Pairing {
+    /// Its slot on the card.
+    pub(crate) fn slot(&self) -> u8 {
+        self.slot
+    }
+
+    /// What the descrambler gets for its ladder.
+    pub(crate) fn load_ladder(&self) -> Output<'_> {
+        Output::LoadLadder {
+            pairing_slot: self.slot,
+            ek2: &self.ek2,
+            ek1: &self.ek1,
+            clear_allowed: self.clear_allowed,
+        }
+    }
+
     /// The static keys of the session with the card.
     pub(crate) fn keys(&self, stb: StbId) -> StaticKeys {
         pairing_keys(&self.k_pair, stb)

@@ -62,9 +62,9 @@ pub(crate) struct Accepted {
 
 /// Whether a section that got no answer is sent again at once, or set aside.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Patience {
+pub(crate) enum Tries {
     Left,
-    Gone,
+    Spent,
 }
 
 /// A section that the card has not judged. The place keeps its room.
@@ -267,24 +267,24 @@ impl EcmChoice {
 
     /// There was no answer to the section, or none that somebody vouches for: it goes to the card
     /// again, but not for ever.
-    pub(crate) fn unanswered(&mut self, section: &[u8]) -> Patience {
+    pub(crate) fn unanswered(&mut self, section: &[u8]) -> Tries {
         let lost = if self.keeps(section) {
             if self.replay == Replay::No {
-                return Patience::Left; // it was asked for another stream
+                return Tries::Left; // it was asked for another stream
             }
             &mut self.kept_lost
         } else if let Some(candidate) = self.candidate(section) {
             candidate.asked = false;
             &mut candidate.lost
         } else {
-            return Patience::Left;
+            return Tries::Left;
         };
         *lost += 1;
         if *lost <= Self::MAX_LOST {
-            return Patience::Left;
+            return Tries::Left;
         }
         self.refused(section);
-        Patience::Gone
+        Tries::Spent
     }
 
     /// The last authentic section shall go to the card again.

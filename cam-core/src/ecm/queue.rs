@@ -9,7 +9,7 @@ use crate::Stats;
 use crate::ecm::choice::{EcmChoice, Taken};
 use crate::ecm::latency::Latencies;
 use crate::ecm::memory::{EcmMemory, Refusal, Until};
-use crate::ecm::review::Review;
+use crate::ecm::rounds::Rounds;
 use crate::emm::queue::Backlog;
 use alloc::vec::Vec;
 use cam_types::Instant;
@@ -26,7 +26,7 @@ pub(crate) struct EcmQueue {
     turn: Turn,
     yields: Yields,
     yielded: Yielded,
-    review: Review,
+    rounds: Rounds,
     latencies: Latencies,
 }
 
@@ -68,7 +68,7 @@ impl EcmQueue {
             turn: Turn::default(),
             yields: Yields::default(),
             yielded: Yielded::default(),
-            review: Review::default(),
+            rounds: Rounds::default(),
             latencies: Latencies::new(),
         }
     }
@@ -126,22 +126,22 @@ impl EcmQueue {
     /// refused, and what is on air may be judged otherwise.
     pub(crate) fn card_changed(&mut self, now: Instant) {
         self.memory.forgive();
-        self.review.card_changed(now);
+        self.rounds.card_changed(now);
     }
 
     /// A session with the card begins: everything is asked again anyway.
     pub(crate) fn session_begins(&mut self) {
-        self.review = Review::default();
+        self.rounds = Rounds::default();
     }
 
     /// Begins a round in which every stream is asked about again, if one is due.
     pub(crate) fn begin_round(&mut self, now: Instant, emms: Backlog) -> bool {
-        self.review.begin(now, emms)
+        self.rounds.begin(now, emms)
     }
 
     /// When the next round is due.
     pub(crate) fn round_due(&self, emms: Backlog) -> Option<Instant> {
-        self.review.due(emms)
+        self.rounds.due(emms)
     }
 
     /// Another card judges for itself.

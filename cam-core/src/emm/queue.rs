@@ -45,7 +45,7 @@ pub(crate) enum Presence {
 
 /// See the module.
 pub(crate) struct EmmQueue {
-    /// The last card that introduced itself, also while it is out.
+    /// The card's own address, also while it is out.
     card: Option<Pseudonym>,
     /// Its group addresses.
     groups: Vec<u32>,
@@ -76,13 +76,15 @@ impl EmmQueue {
         }
     }
 
-    /// This card is there now, with these group addresses. Another card's memory is no use to it.
-    pub(crate) fn set_card(&mut self, card: Pseudonym, groups: impl Iterator<Item = u32>) {
-        if self.card != Some(card) {
-            self.duplicates.clear();
-            self.queue.clear();
-            self.card = Some(card);
-        }
+    /// It is another card than before: what waited and what is known is no use to it.
+    pub(crate) fn other_card(&mut self) {
+        self.duplicates.clear();
+        self.queue.clear();
+    }
+
+    /// The card that is there has this address, and these of groups.
+    pub(crate) fn addressed(&mut self, card: Pseudonym, groups: impl Iterator<Item = u32>) {
+        self.card = Some(card);
         self.groups.clear();
         self.groups.extend(groups);
         self.introduced = true;
@@ -92,11 +94,6 @@ impl EmmQueue {
     pub(crate) fn card_gone(&mut self) {
         self.queue.clear();
         self.introduced = false;
-    }
-
-    /// The last card that introduced itself, also while it is out.
-    pub(crate) fn card(&self) -> Option<Pseudonym> {
-        self.card
     }
 
     /// What addresses it: pseudonym and groups.
@@ -193,7 +190,7 @@ mod tests {
 
     fn queue() -> EmmQueue {
         let mut queue = EmmQueue::new(2);
-        queue.set_card(CARD, [GROUP].into_iter());
+        queue.addressed(CARD, [GROUP].into_iter());
         queue
     }
 
@@ -285,7 +282,7 @@ mod tests {
         queue.offer(NOW, Address::Global, &[1], Presence::There);
         queue.take();
         queue.answered(NOW, Memory::Done, Effect::Changed);
-        queue.set_card(Pseudonym::new([2; 8]), [].into_iter());
+        queue.other_card();
         assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Arrival::Waits);
     }
 }

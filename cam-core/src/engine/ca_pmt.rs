@@ -146,23 +146,22 @@ impl Engine {
         }
         let gone = |session: &&Session| {
             session.is_listed()
-                && session.source == source
-                && session.programme().number != object.program_number
+                && session.source() == source
+                && session.programme().number() != object.program_number
         };
-        let gone: Vec<SessionId> =
-            self.sessions.iter().filter(gone).map(|session| session.id).collect();
+        let gone: Vec<SessionId> = self.sessions.iter().filter(gone).map(Session::id).collect();
         gone.into_iter().try_for_each(|id| self.close(id))
     }
 
     /// The session that a CA_PMT opened for this programme.
     fn listed(&self, source: u8, number: u16) -> Option<SessionId> {
         let mut of_programme = self.of_programme(source, number);
-        of_programme.find(|session| session.is_listed()).map(|session| session.id)
+        of_programme.find(|session| session.is_listed()).map(Session::id)
     }
 
     fn of_programme(&self, source: u8, number: u16) -> impl Iterator<Item = &Session> + '_ {
-        let of_source = self.sessions.iter().filter(move |session| session.source == source);
-        of_source.filter(move |session| session.programme().number == number)
+        let of_source = self.sessions.iter().filter(move |session| session.source() == source);
+        of_source.filter(move |session| session.programme().number() == number)
     }
 
     /// Answers from an open session of the programme, whoever opened it; else from what its

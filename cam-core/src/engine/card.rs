@@ -7,12 +7,16 @@
 
 use crate::card::dialogue::Progress;
 use crate::card::exchange::{Answer, Step, Trouble};
+use crate::card::pairing::Pairing;
 use crate::engine::Engine;
 use crate::outbox::Todo;
 use crate::{Absence, Card, CardState, Event};
 use cam_types::Instant;
 use ecm_emm::card::{AccessStatus, pairing_key_version};
 use gp::scp03::{Initialize, ScpError};
+
+/// Octets of the longest answer to reset: TS and at most 32 (ISO/IEC 7816-3 clause 8.2.1).
+const MAX_ATR: usize = 33;
 
 impl Engine {
     pub(crate) fn card_present(&mut self) {
@@ -27,7 +31,7 @@ impl Engine {
         self.emm.card_reset();
         self.refresh.card_reset();
         self.card.atr.clear();
-        self.card.atr.extend(atr.iter().take(33));
+        self.card.atr.extend(atr.iter().take(MAX_ATR));
         self.card.protocol = protocol;
         self.set_card(CardState::Starting, AccessStatus::PENDING);
     }
@@ -119,7 +123,7 @@ impl Engine {
 
     /// Opens the session by the pairing with this card.
     pub(crate) fn pair(&mut self, now: Instant) {
-        let card = self.emm.card().unwrap_or_default();
+        let card = self.dialogue.card().unwrap_or_default();
         let Some(pairing) = self.pairings.with(card, self.card.pairing_slots).cloned() else {
             self.unpaired(now);
             return;
@@ -127,7 +131,7 @@ impl Engine {
         let mut challenge = [0; 8];
         self.config.entropy.fill(&mut challenge);
         let keys = pairing.keys(self.config.stb_id);
-        let key_version = pairing_key_version(pairing.slot).unwrap_or_default();
+        let key_version = pairing_key_version(pairing.slot()).unwrap_or_default();
         let patience = self.dialogue.open(Initialize::new(keys, key_version, challenge));
         self.pairings.select(pairing);
         self.launched(patience);
@@ -176,7 +180,7 @@ impl Engine {
     fn ready(&mut self) {
         self.purchases.session_begins();
         self.stats.channels += 1;
-        self.card.pairing_slot = self.pairings.current().map(|pairing| pairing.slot);
+        self.card.pairing_slot = self.pairings.current().map(Pairing::slot);
         self.pairings.ladder_loads();
         self.out.push(Todo::Ladder);
         self.refresh.state();
@@ -197,8 +201,8 @@ impl Engine {
     /// When the engine must look at the card again by itself.
     pub(crate) fn card_deadline(&self) -> Option<Instant> {
         let session = self.dialogue.is_free().then(|| {
-            let review = self.ecm.round_due(self.emm.backlog());
-            self.settle_due().into_iter().chain(review).min()
+            let round = self.ecm.round_due(self.emm.backlog());
+            self.settle_due().into_iter().chain(round).min()
         });
         self.dialogue.deadline().into_iter().chain(session.flatten()).min()
     }

@@ -11,11 +11,11 @@ impl Engine {
         let stream = session.stream(pid)?;
         let keys = stream.keys()?;
         Some(Ecw {
-            session: session.id,
-            source: session.source,
-            ecm_pid: stream.plan.ecm_pid,
-            es_pids: &stream.plan.es_pids,
-            mode: ScramblingMode::of(session.programme().signalled, keys.kind),
+            session: session.id(),
+            source: session.source(),
+            ecm_pid: stream.plan().ecm_pid,
+            es_pids: &stream.plan().es_pids,
+            mode: ScramblingMode::of(session.programme().signalled(), keys.kind),
             even: &keys.even,
             odd: &keys.odd,
             crypto_period: keys.crypto_period,
@@ -32,7 +32,7 @@ impl Engine {
             self.out.withdraw_cw();
         }
         for session in self.sessions.iter_mut() {
-            let id = session.id;
+            let id = session.id();
             for stream in session.streams_mut() {
                 stream.ladder_handed(now, id, handover, &mut self.out);
             }
@@ -52,14 +52,14 @@ impl Engine {
         let handover = if refused { Handover::Refused } else { handover };
         let streams = session.streams_mut().iter_mut();
         streams
-            .filter(|stream| stream.plan.ecm_pid == ecm_pid)
+            .filter(|stream| stream.plan().ecm_pid == ecm_pid)
             .for_each(|stream| stream.cw_handed(now, handover));
     }
 
     /// This ECM is repeated on air: where its ECWs were refused, they are handed over again.
     pub(crate) fn hand_over_again(&mut self, now: Instant, source: u8, section: &[u8]) {
-        for session in self.sessions.iter_mut().filter(|session| session.source == source) {
-            let id = session.id;
+        for session in self.sessions.iter_mut().filter(|session| session.source() == source) {
+            let id = session.id();
             let streams = session.streams_mut().iter_mut();
             streams
                 .filter(|stream| stream.refused_long_ago(now) && stream.stands(section))

@@ -6,7 +6,7 @@
 //! has the same section, and a stream that has it later takes the answer that is there.
 
 use crate::card::exchange::Answer;
-use crate::ecm::choice::{Arrival, Patience};
+use crate::ecm::choice::{Arrival, Tries};
 use crate::engine::Engine;
 use crate::session::Reached;
 use crate::session::stream::Stream;
@@ -75,7 +75,7 @@ impl Engine {
     /// Only the card can read an offer: it is kept for a purchase, and never sent as an ECM.
     fn offer_section(&mut self, source: u8, pid: Pid, section: &[u8], number: u32) {
         self.stats.offer_in += 1;
-        for session in self.sessions.iter_mut().filter(|session| session.source == source) {
+        for session in self.sessions.iter_mut().filter(|session| session.source() == source) {
             if session.stream(pid).is_some()
                 && let Some(offer) = session.take_sealed(section, number)
             {
@@ -135,7 +135,7 @@ impl Engine {
         let asked = self.ecm.asked();
         let mut set_aside = false;
         for stream in self.sessions.streams_mut() {
-            set_aside |= stream.unanswered(now, asked, status) == Patience::Gone;
+            set_aside |= stream.unanswered(now, asked, status) == Tries::Spent;
         }
         self.ecm.unanswered();
         if set_aside {

@@ -108,7 +108,7 @@ impl Engine {
     /// was withdrawn ends. One whose pairing was replaced goes on until the card ends it.
     fn repair(&mut self, now: Instant, card: Pseudonym, withdrawn: bool) {
         self.refresh.pair();
-        if withdrawn && self.emm.card() == Some(card) && self.card.state == CardState::Ready {
+        if withdrawn && self.dialogue.card() == Some(card) && self.card.state == CardState::Ready {
             self.wipe_all();
             self.end_session(now);
         }

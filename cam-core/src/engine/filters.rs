@@ -38,7 +38,7 @@ impl Engine {
         let mut filters = Vec::new();
         for session in self.sessions.iter() {
             for stream in session.streams() {
-                ecm_filters(session.source, stream.plan.ecm_pid, &mut filters);
+                ecm_filters(session.source(), stream.plan().ecm_pid, &mut filters);
             }
         }
         for (source, pid) in self.emm_streams.iter() {

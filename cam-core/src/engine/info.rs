@@ -2,6 +2,7 @@
 //! CAS INFO: the card says who it is, and what becomes of what was known of another one.
 
 use crate::Event;
+use crate::card::dialogue::Identity;
 use crate::card::exchange::Answer;
 use crate::engine::Engine;
 use crate::session::programme::CardAbility;
@@ -13,7 +14,6 @@ impl Engine {
         match self.dialogue.told(answer).map(CardInfo::parse) {
             Some(Ok(info)) => {
                 self.introduce(&info);
-                self.dialogue.introduced();
             }
             Some(Err(why)) => {
                 log::warn!("the card's INFO is not readable: {why}");
@@ -34,14 +34,15 @@ impl Engine {
 
     /// The card says who it is. When it is another one than before, nothing that was known holds.
     fn introduce(&mut self, info: &CardInfo) {
-        if self.emm.card() != Some(info.pseudonym) {
+        if self.dialogue.introduced(info.pseudonym) == Identity::Other {
+            self.emm.other_card();
             self.ecm.other_card();
             self.key_versions.forget();
             self.reports.card_gone();
             self.refresh.rights().forget();
             self.purchases.other_card();
         }
-        self.emm.set_card(info.pseudonym, info.groups.iter().map(|(_, group)| *group));
+        self.emm.addressed(info.pseudonym, info.groups.iter().map(|(_, group)| *group));
         let abilities = info.operators.iter().map(|operator| CardAbility {
             operator: operator.operator,
             suites: operator.suites_allowed,

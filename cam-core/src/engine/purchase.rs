@@ -5,7 +5,7 @@
 use crate::card::exchange::{Answer, Exchange, Trouble};
 use crate::engine::Engine;
 use crate::purchase::offer::OnAir;
-use crate::purchase::pay::Next;
+use crate::purchase::pay::Errand;
 use crate::purchase::settle::Upshot;
 use crate::session::places::Sessions;
 use crate::{CardState, OfferId, PurchaseError, RequestId, TxnId};
@@ -63,40 +63,40 @@ impl Engine {
     }
 
     fn card_in_session(&self) -> Option<Pseudonym> {
-        self.emm.card().filter(|_| self.card.state == CardState::Ready)
+        self.dialogue.card().filter(|_| self.card.state == CardState::Ready)
     }
 
     /// What a purchase wants of the card next.
     pub(crate) fn send_purse(&mut self, now: Instant) -> bool {
-        let Some(card) = self.emm.card() else { return false };
-        let next = self.purchases.next(now, card, &mut self.out);
-        self.send_for_purchase(next)
+        let Some(card) = self.dialogue.card() else { return false };
+        let errand = self.purchases.next(now, card, &mut self.out);
+        self.send_for_purchase(errand)
     }
 
     /// Whether what was paid has been refunded.
     pub(crate) fn send_review(&mut self) -> bool {
-        let Some(card) = self.emm.card() else { return false };
-        let next = self.purchases.next_review(card);
-        self.send_for_purchase(next)
+        let Some(card) = self.dialogue.card() else { return false };
+        let errand = self.purchases.next_review(card);
+        self.send_for_purchase(errand)
     }
 
-    fn send_for_purchase(&mut self, next: Option<Next>) -> bool {
-        match next {
+    fn send_for_purchase(&mut self, errand: Option<Errand>) -> bool {
+        match errand {
             None => return false,
-            Some(Next::ReadPurse) => {
+            Some(Errand::ReadPurse) => {
                 self.refresh.balance_is_read();
                 self.send(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET, &[]);
             }
-            Some(Next::Verify(txn, pin)) => {
+            Some(Errand::Verify(txn, pin)) => {
                 self.send(Exchange::VerifyFor(txn), INS_VERIFY, 0, pin.expose());
             }
-            Some(Next::Pay(txn, data)) => {
+            Some(Errand::Pay(txn, data)) => {
                 self.send(Exchange::Purchase(txn), INS_PURCHASE, 0, &data);
             }
-            Some(Next::Query(txn, data)) => {
+            Some(Errand::Query(txn, data)) => {
                 self.send(Exchange::Query(txn), INS_PURCHASE, 0, &data);
             }
-            Some(Next::Review(txn, data)) => {
+            Some(Errand::Review(txn, data)) => {
                 self.send(Exchange::Review(txn), INS_PURCHASE, 0, &data);
             }
         }
@@ -105,12 +105,12 @@ impl Engine {
 
     /// When a question that got no answer is asked again.
     pub(crate) fn settle_due(&self) -> Option<Instant> {
-        self.purchases.settle_due(self.emm.card()?)
+        self.purchases.settle_due(self.dialogue.card()?)
     }
 
     pub(crate) fn purchase_pin_answered(&mut self, txn: TxnId, answer: Answer) {
         let outcome = self.pin_outcome(answer);
-        let Some(card) = self.emm.card() else { return };
+        let Some(card) = self.dialogue.card() else { return };
         self.purchases.pin_answered(txn, outcome, card, &mut self.out);
     }
 

@@ -28,10 +28,10 @@ impl Engine {
         session: SessionId,
         pmt: &[u8],
     ) -> Result<(), SessionError> {
-        let number = self.sessions.find(session).ok_or(SessionError::Unknown)?.programme().number;
+        let number = self.sessions.find(session).ok_or(SessionError::Unknown)?.programme().number();
         let programme = self.programme(pmt)?;
-        if programme.number != number {
-            return Err(SessionError::OtherProgramme { session: number, got: programme.number });
+        if programme.number() != number {
+            return Err(SessionError::OtherProgramme { session: number, got: programme.number() });
         }
         self.update(session, programme);
         self.turn(now);
@@ -81,10 +81,10 @@ impl Engine {
             if session.streams().iter().any(Stream::awaits_descrambler) {
                 continue;
             }
-            let settles = self.purchases.settles(session.id);
+            let settles = self.purchases.settles(session.id());
             let access = session_access(session, &self.card, settles, now);
             if session.show(access) {
-                self.out.event(Event::Access { session: session.id, access });
+                self.out.event(Event::Access { session: session.id(), access });
             }
         }
     }

@@ -15,7 +15,7 @@ use cam_types::{Instant, Pseudonym};
 use ecm_emm::card::{PinBlock, PurchaseRequest};
 
 /// What the card gets next for a purchase. From then on its answer is waited for.
-pub(crate) enum Next {
+pub(crate) enum Errand {
     /// Read the purse: what it has counted is part of settling.
     ReadPurse,
     Verify(TxnId, PinBlock),
@@ -80,15 +80,20 @@ impl Purchases {
 
     /// What this card gets next: what settles money goes first, and VERIFY and PURCHASE of one
     /// purchase are not torn apart by another's.
-    pub(crate) fn next(&mut self, now: Instant, card: Pseudonym, out: &mut Outbox) -> Option<Next> {
+    pub(crate) fn next(
+        &mut self,
+        now: Instant,
+        card: Pseudonym,
+        out: &mut Outbox,
+    ) -> Option<Errand> {
         if now >= self.settle_after
             && let Some(entry) = self.ledger.find(|entry| entry.must_be_settled_by(card))
         {
             if self.purse.is_unread() {
-                return Some(Next::ReadPurse);
+                return Some(Errand::ReadPurse);
             }
             entry.step = Step::Settling;
-            return Some(Next::Query(entry.id, query(entry)));
+            return Some(Errand::Query(entry.id, query(entry)));
         }
         if let Some(entry) = self.ledger.find(|entry| matches!(entry.step, Step::Pay)) {
             let txn = entry.id;
@@ -98,14 +103,14 @@ impl Purchases {
                 return None;
             }
             entry.step = Step::Paying;
-            return Some(Next::Pay(txn, command(entry, 0, &entry.section)));
+            return Some(Errand::Pay(txn, command(entry, 0, &entry.section)));
         }
         if self.hold_the_card() {
             return None;
         }
         let entry = self.ledger.find(|entry| matches!(entry.step, Step::Pin(_)))?;
         match core::mem::replace(&mut entry.step, Step::Verifying) {
-            Step::Pin(pin) => Some(Next::Verify(entry.id, pin)),
+            Step::Pin(pin) => Some(Errand::Verify(entry.id, pin)),
             _ => None,
         }
     }

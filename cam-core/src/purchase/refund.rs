@@ -4,7 +4,7 @@
 
 use crate::outbox::Outbox;
 use crate::purchase::Purchases;
-use crate::purchase::pay::{Next, query};
+use crate::purchase::pay::{Errand, query};
 use crate::purchase::settle::{Upshot, said};
 use crate::{Outcome, TxnId};
 use cam_types::Pseudonym;
@@ -12,10 +12,10 @@ use ecm_emm::card::PurchaseState;
 
 impl Purchases {
     /// The question about a purchase that this card may have refunded, if there is one.
-    pub(crate) fn next_review(&mut self, card: Pseudonym) -> Option<Next> {
+    pub(crate) fn next_review(&mut self, card: Pseudonym) -> Option<Errand> {
         let purse = self.purse.counts()?;
         let entry = self.ledger.find(|entry| entry.may_be_refunded(card, purse))?;
-        Some(Next::Review(entry.id, query(entry)))
+        Some(Errand::Review(entry.id, query(entry)))
     }
 
     pub(crate) fn review_answered(

@@ -149,7 +149,7 @@ impl Sessions {
         self.iter_mut()
             .filter(move |session| session.source == source)
             .flat_map(Session::streams_mut)
-            .filter(move |stream| stream.plan.ecm_pid == pid)
+            .filter(move |stream| stream.plan().ecm_pid == pid)
     }
 
     /// What the card said of an authentic ECM goes to every stream that has it.

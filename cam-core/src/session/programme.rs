@@ -13,9 +13,9 @@ use ecm_emm::pmt::Pmt;
 /// A programme, reduced to what conditional access needs. It is no larger than its table.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Programme {
-    pub(crate) number: u16,
+    number: u16,
     /// scrambling_mode, where there is a scrambling_descriptor.
-    pub(crate) signalled: Option<ScramblingMode>,
+    signalled: Option<ScramblingMode>,
     /// The programme's ECM streams of ours, for components without CA_descriptors of their own.
     common: Vec<Candidate>,
     /// The scrambled components.
@@ -143,6 +143,15 @@ impl Programme {
             components,
             truncated: scrambled.next().is_some(),
         }
+    }
+
+    pub(crate) fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// scrambling_mode, where there is a scrambling_descriptor.
+    pub(crate) fn signalled(&self) -> Option<ScramblingMode> {
+        self.signalled
     }
 
     /// The ECM streams to use with this card; while no card is known the first that is ours.

@@ -36,8 +36,8 @@ pub(crate) fn session_access(
     let verdict = stream.verdict();
     let mut access = Access {
         sw,
-        ca_system_id: Some(stream.plan.system),
-        operator: stream.plan.operator,
+        ca_system_id: Some(stream.plan().system),
+        operator: stream.plan().operator,
         offers,
         crypto_period: stream.keys_in_use().map(|keys| keys.crypto_period),
         ..Access::of(reason)

@@ -3,7 +3,7 @@
 //! its offer.
 
 use crate::ecm::air::Air;
-use crate::ecm::choice::{Accepted, Arrival, EcmChoice, Patience};
+use crate::ecm::choice::{Accepted, Arrival, EcmChoice, Tries};
 use crate::ecm::memory::{EcmMemory, Refusal, Until};
 use crate::outbox::{Outbox, Todo};
 use crate::session::programme::StreamPlan;
@@ -18,7 +18,7 @@ use ecm_emm::ecm::MAX_ECM;
 
 /// See the module.
 pub(crate) struct Stream {
-    pub(crate) plan: StreamPlan,
+    plan: StreamPlan,
     choice: EcmChoice,
     air: Air,
     keys: Option<Keys>,
@@ -95,6 +95,16 @@ impl Stream {
             offer_section: Vec::with_capacity(MAX_ECM),
             disagreement: None,
         }
+    }
+
+    /// Which ECM stream it is, and what it is for.
+    pub(crate) fn plan(&self) -> &StreamPlan {
+        &self.plan
+    }
+
+    /// It goes on under another plan.
+    pub(crate) fn goes_on(&mut self, plan: StreamPlan) {
+        self.plan = plan;
     }
 
     /// Keys that the descrambler is to use no more.
@@ -334,12 +344,12 @@ impl Stream {
         now: Instant,
         section: &[u8],
         status: AccessStatus,
-    ) -> Patience {
-        let patience = self.choice.unanswered(section);
-        if patience == Patience::Gone {
+    ) -> Tries {
+        let tries = self.choice.unanswered(section);
+        if tries == Tries::Spent {
             self.doubt(now, status);
         }
-        patience
+        tries
     }
 
     /// The card has judged the section. `None` when it says nothing about this stream.

@@ -114,15 +114,16 @@ impl CardLine {
     }
 
     fn pump_t1(&mut self, now: Instant) {
-        if let Some(ifsd) = self.t1.announced() {
-            log::debug!("T=1: information fields of up to {ifsd} octets from the card");
-            return self.ready();
-        }
         match self.t1.poll_output() {
             Output::Wait(_) => {}
             Output::Transmit(block) => {
                 put(&mut self.wire, block, self.mapped);
                 self.transmit(now);
+            }
+            Output::Response(_) if matches!(self.state, State::Announcing { .. }) => {
+                let ifsd = self.t1.ifsd();
+                log::debug!("T=1: information fields of up to {ifsd} octets from the card");
+                self.ready();
             }
             Output::Response(_) => self.responded(),
             Output::Failed(why) if why.usable() => {

@@ -47,7 +47,6 @@ pub struct T1 {
     /// The offer is still to be made.
     offer_due: bool,
     /// An offer without a command behind it is over, and nobody has been told.
-    announced: bool,
     /// N(S) of our I-block in flight or next, and the N(S) expected from the card.
     ns: bool,
     nr: bool,
@@ -129,7 +128,6 @@ impl T1 {
             ifsd: INITIAL_IFS,
             ifsc: INITIAL_IFS,
             offer_due: true,
-            announced: false,
             ns: false,
             nr: false,
             phase: Phase::Idle,
@@ -156,7 +154,6 @@ impl T1 {
         self.line = line;
         self.start_over();
         self.fresh = true;
-        self.announced = false;
         self.phase = Phase::Idle;
         self.deadline = None;
         self.out = Out::Nothing;
@@ -193,23 +190,23 @@ impl T1 {
         &self.response
     }
 
-    /// An input: our IFSD is to be offered now. Ignored while an exchange is going on. Ends with
-    /// [`T1::announced`], or [`Output::Failed`].
+    /// An input: our IFSD is to be offered now. Ignored while an exchange is going on. Ends as a
+    /// command does, with an empty [`Output::Response`] or [`Output::Failed`].
     pub fn announce(&mut self, now: Instant) {
         if self.phase == Phase::Idle {
             self.begin();
             if self.offer_due {
                 self.send_offer(now, Behind::Nothing);
             } else {
-                self.announced = true;
+                self.finish(Out::Response);
             }
         }
     }
 
-    /// The offer of an IFSD is over: the card takes blocks of this size from us, and sends such; 32
-    /// when it did not go along. Said once.
-    pub fn announced(&mut self) -> Option<u8> {
-        mem::take(&mut self.announced).then_some(self.ifsd)
+    /// The information fields that the card may send have so many octets at most: what was offered,
+    /// or 32 when it did not go along.
+    pub const fn ifsd(&self) -> u8 {
+        self.ifsd
     }
 
     /// Takes one input. Poll until `Wait` afterwards.
@@ -253,7 +250,6 @@ impl T1 {
         self.tries = 0;
         self.heard = false;
         self.complete = false;
-        self.announced = false;
     }
 
     fn wipe(&mut self) {

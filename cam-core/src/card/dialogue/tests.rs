@@ -24,7 +24,7 @@ fn introduced(poll: Option<Duration>) -> CardDialogue {
     let Exchange::Step(step) = exchange else { panic!("{exchange:?}") };
     assert!(matches!(dialogue.proceed(step, answer), Progress::On));
     assert_eq!(dialogue.next(at(0)), Next::Introduction);
-    dialogue.introduced();
+    dialogue.introduced(Pseudonym::default());
     dialogue
 }
 

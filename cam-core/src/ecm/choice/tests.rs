@@ -118,7 +118,7 @@ fn the_kept_one_is_played_again_whatever_waits() {
     choice.replay();
     assert!(!choice.stands(A));
     assert_eq!(taken(&mut choice, 200), again(A));
-    assert_eq!(choice.unanswered(A), Patience::Left);
+    assert_eq!(choice.unanswered(A), Tries::Left);
     assert_eq!(taken(&mut choice, 300), again(A), "the answer was lost");
     assert_eq!(choice.accepted(at(400), A, 4).since, None);
     assert!(choice.stands(A));
@@ -135,7 +135,7 @@ fn one_that_is_off_the_air_lets_one_pass_and_no_more() {
     assert_eq!(taken(&mut choice, 3200), fresh(B));
     choice.refused(B);
     assert_eq!(taken(&mut choice, 3300), again(A));
-    assert_eq!(choice.unanswered(A), Patience::Left);
+    assert_eq!(choice.unanswered(A), Tries::Left);
     assert_eq!(taken(&mut choice, 3500), again(A));
     // Nothing on air: it does not wait either.
     let mut choice = keeping(A, 4);
@@ -155,9 +155,9 @@ fn one_that_got_no_answer_is_set_aside_for_a_while() {
     let mut memory = EcmMemory::new();
     let mut choice = EcmChoice::new();
     choice.offer(at(0), A, 0, &memory);
-    for patience in [Patience::Left, Patience::Left, Patience::Gone] {
+    for tries in [Tries::Left, Tries::Left, Tries::Spent] {
         assert_eq!(taken(&mut choice, 1), fresh(A));
-        assert_eq!(choice.unanswered(A), patience);
+        assert_eq!(choice.unanswered(A), tries);
     }
     let status = AccessStatus::CARD_BUSY;
     memory.remember(A, Refusal { status, until: Until::Then(at(5000)) });
@@ -165,7 +165,7 @@ fn one_that_got_no_answer_is_set_aside_for_a_while() {
     assert_eq!(taken(&mut choice, 4999), None);
     assert_eq!(choice.offer(at(5000), A, 0, &memory), Arrival::Waits);
     assert_eq!(taken(&mut choice, 5001), fresh(A));
-    assert_eq!(choice.unanswered(A), Patience::Gone, "one more try, not three");
+    assert_eq!(choice.unanswered(A), Tries::Spent, "one more try, not three");
 }
 
 /// A section that was asked for another stream counts for whom it waits, and for nobody else.
@@ -173,8 +173,8 @@ fn one_that_got_no_answer_is_set_aside_for_a_while() {
 fn what_was_asked_for_another_stream_says_nothing_to_one_that_does_not_wait() {
     let mut choice = keeping(A, 4);
     for _ in 0..9 {
-        assert_eq!(choice.unanswered(A), Patience::Left);
-        assert_eq!(choice.unanswered(B), Patience::Left);
+        assert_eq!(choice.unanswered(A), Tries::Left);
+        assert_eq!(choice.unanswered(B), Tries::Left);
     }
     assert_eq!(choice.kept(), Some(A));
     assert!(choice.concerns(A) && !choice.concerns(B));

@@ -36,10 +36,7 @@ impl T1 {
         self.tries = 0;
         match behind {
             Behind::Command => self.send_chain(now, 0),
-            Behind::Nothing => {
-                self.finish(Out::Nothing);
-                self.announced = true;
-            }
+            Behind::Nothing => self.finish(Out::Response),
         }
     }
 

@@ -4,7 +4,7 @@
 //!
 //! A round asks for every ECM stream once more, with the ECM that is kept. It comes as soon as no
 //! EMM waits, so that a message of several sections costs one; a carousel in full swing does not
-//! hold it up for longer than [`Review::DISTANCE`], and rounds keep this distance from one another,
+//! hold it up for longer than [`Rounds::DISTANCE`], and rounds keep this distance from one another,
 //! so that EMMs cannot fill the line with ECM commands.
 
 use crate::emm::queue::Backlog;
@@ -13,13 +13,13 @@ use core::time::Duration;
 
 /// See the module.
 #[derive(Default)]
-pub(crate) struct Review {
+pub(crate) struct Rounds {
     /// The first change that no round has followed.
     changed: Option<Instant>,
     last: Option<Instant>,
 }
 
-impl Review {
+impl Rounds {
     /// On the slowest line (T=0 at 9,600 bit/s) an EMM takes up to 360 ms and an ECM 200, the
     /// longest 340 (`docs/benchmarks.md`): a right that ends takes the picture of one stream within
     /// a second even when the next EMM has begun, that of each further one with an ECM of its own
@@ -62,25 +62,25 @@ mod tests {
 
     #[test]
     fn a_round_is_due_when_the_emms_are_through_but_keeps_its_distance() {
-        let mut review = Review::default();
-        assert_eq!(review.due(Backlog::Through), None);
-        review.card_changed(at(1000));
-        review.card_changed(at(1100));
+        let mut rounds = Rounds::default();
+        assert_eq!(rounds.due(Backlog::Through), None);
+        rounds.card_changed(at(1000));
+        rounds.card_changed(at(1100));
         for (emms, due) in [(Backlog::Through, 1000), (Backlog::Waiting, 1250)] {
-            assert_eq!(review.due(emms), Some(at(due)));
+            assert_eq!(rounds.due(emms), Some(at(due)));
         }
-        assert!(!review.begin(at(1200), Backlog::Waiting));
-        assert!(review.begin(at(1200), Backlog::Through));
-        assert!(!review.begin(at(9000), Backlog::Through), "nothing has changed since");
+        assert!(!rounds.begin(at(1200), Backlog::Waiting));
+        assert!(rounds.begin(at(1200), Backlog::Through));
+        assert!(!rounds.begin(at(9000), Backlog::Through), "nothing has changed since");
         for (changed, emms, due) in [
             (1300, Backlog::Through, 1450),
             (1300, Backlog::Waiting, 1550),
             (2000, Backlog::Through, 2000),
             (2000, Backlog::Waiting, 2250),
         ] {
-            let mut review = Review { changed: None, last: Some(at(1200)) };
-            review.card_changed(at(changed));
-            assert_eq!(review.due(emms), Some(at(due)), "{changed} {emms:?}");
+            let mut rounds = Rounds { changed: None, last: Some(at(1200)) };
+            rounds.card_changed(at(changed));
+            assert_eq!(rounds.due(emms), Some(at(due)), "{changed} {emms:?}");
         }
     }
 }
