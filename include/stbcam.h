@@ -1165,7 +1165,7 @@ stbcam_result_t stbcam_access(stbcam_t *cam,
 
 /** No card answers. */
 #define STBCAM_CARD_ABSENT 0
-/** Its reset or selection is on the way. */
+/** Its reset or selection is on the way; or nobody has looked yet whether there is one. */
 #define STBCAM_CARD_STARTING 1
 /** A card that cannot be used; the reason says why. */
 #define STBCAM_CARD_UNUSABLE 2
@@ -1180,7 +1180,7 @@ typedef struct stbcam_card_t {
     size_t struct_size;
     /** One of STBCAM_CARD_*. */
     int32_t state;
-    /** One of STBCAM_REASON_*. */
+    /** One of STBCAM_REASON_*: why it is in this state. In session CARD_READY, or CARD_BLOCKED. */
     int32_t reason;
     /** The card's clock as seconds of the Unix epoch, 0 when not known. */
     int64_t clock_utc;
@@ -1407,6 +1407,14 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
  * served and keep their keys, the others stay scrambled.
  */
 #define STBCAM_REASON_TOO_MANY_STREAMS 0x4D
+
+/**
+ * What the box has stored of its pairing does not open: config.box_key is not the key that it
+ * was made for, or the row is damaged.
+ */
+#define STBCAM_REASON_PAIRING_UNREADABLE 0x4E
+/** The card is in session: of STBCAM_EV_CARD and stbcam_card alone. */
+#define STBCAM_REASON_CARD_READY 0x7E
 /** Not scrambled. */
 #define STBCAM_REASON_CLEAR 0x7F
 

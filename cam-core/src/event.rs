@@ -17,10 +17,11 @@ pub enum Event {
     Card {
         /// How far the card has come.
         state: CardState,
-        /// Why, in the numbers of the access reasons; PENDING when nothing is wrong.
+        /// Why, in the numbers of the access reasons: PENDING on the way, CARD_READY in session.
         reason: AccessStatus,
     },
-    /// A session's access changed.
+    /// A session's state, reason, remedy, or whether the descrambler has keys of it: one of these
+    /// changed, or the session is new.
     Access {
         /// Whose access it is.
         session: SessionId,

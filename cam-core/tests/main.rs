@@ -6,6 +6,7 @@ mod anything;
 mod ca_pmt;
 mod card;
 mod descrambler;
+mod card_words;
 mod emms;
 mod forged;
 mod hot_path;
