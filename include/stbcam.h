@@ -608,7 +608,10 @@ typedef struct stbcam_config_t {
      * A directory of the library's own, made when it is not there. Needed unless storage is set.
      */
     const char *state_dir;
-    /** The language of texts, BCP 47. NULL: "en", which is also what an unknown language gives. */
+    /**
+     * The language of texts for the subscriber, BCP 47. NULL: "en", which is also what an unknown
+     * language gives.
+     */
     const char *language;
     /** The CA_system_ids that are ours. Default: 0x4AF0 alone. */
     const uint16_t *ca_system_ids;
@@ -1607,7 +1610,7 @@ stbcam_result_t stbcam_offers(stbcam_t *cam,
 #define STBCAM_TXN_SENT 2
 /** Paid: the receipt is there. */
 #define STBCAM_TXN_PAID 3
-/** Refused; or sent before a restart, and not paid. No money has moved. */
+/** Refused; or begun before a restart, and not paid. No money has moved. */
 #define STBCAM_TXN_REFUSED 4
 /** Cancelled. No money has moved. */
 #define STBCAM_TXN_CANCELLED 5

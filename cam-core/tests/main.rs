@@ -20,3 +20,4 @@ mod silent;
 mod tables;
 mod turns;
 mod watching;
+mod unpaid;
