@@ -968,7 +968,7 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 /**
  * A session's access: session, code its state (STBCAM_ACCESS_*), arg the reason, flags
  * the remedy (STBCAM_REMEDY_*), amount 1 when the descrambler holds keys of it, text the
- * reason for the subscriber.
+ * reason for the subscriber. It comes once for a new session, then when one of these has changed.
  */
 #define STBCAM_EV_ACCESS 2
 /** Other filters are wanted: call stbcam_filters. */
@@ -979,11 +979,12 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 #define STBCAM_EV_WALLET 5
 
 /**
- * Something can be bought: session, id the offer, code its kind, amount the price (-1
- * when only the card knows it), flags STBCAM_OFFER_*, arg the event.
+ * Something can be bought from now on, or what is told of it has changed: session, id the
+ * offer, code its kind, amount the price (-1 when only the card knows it), flags
+ * STBCAM_OFFER_*, arg the event.
  */
 #define STBCAM_EV_OFFER 6
-/** An offer has ended: session, id. */
+/** An offer has ended, or the card that would sell it has gone: session, id. */
 #define STBCAM_EV_OFFER_GONE 7
 
 /**
@@ -1013,6 +1014,14 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
  */
 #define STBCAM_EV_REPORT 20
 
+/**
+ * What may be done with a session's programme has changed: session, code the rating, flags
+ * the copy control information, arg 1 when the card wants the PIN, amount the end of the right
+ * that opened it, in seconds of the Unix epoch, 0 for none. It stands beside STBCAM_EV_ACCESS,
+ * which says whether it may be watched.
+ */
+#define STBCAM_EV_TERMS 21
+
 /** Something that happened, as stbcam_next_event gives it out. */
 typedef struct stbcam_event_t {
     /** sizeof(stbcam_event_t), by the caller. */
@@ -1040,8 +1049,9 @@ typedef struct stbcam_event_t {
     /** See the type. Amounts of money are in minor units (fen). */
     int64_t amount;
     /**
-     * See the type. Ends with a zero, never NULL; lives until the next call of
-     * stbcam_next_event or stbcam_close on this context.
+     * See the type. Of CARD, ACCESS and PURCHASE for the subscriber, in the configured language;
+     * of the others for a log, in English. Ends with a zero, never NULL; lives until the next call
+     * of stbcam_next_event or stbcam_close on this context.
      */
     const char *text;
     /** Octets of text, without the zero. */

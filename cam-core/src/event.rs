@@ -28,13 +28,21 @@ pub enum Event {
         /// What it is now.
         access: Access,
     },
+    /// What may be done with a session's programme changed: copy control information, rating,
+    /// whether the card wants the PIN, or the end of the right.
+    Terms {
+        /// Whose programme it is.
+        session: SessionId,
+        /// What it is now.
+        access: Access,
+    },
     /// [`crate::Engine::filters`] changed.
     Filters,
     /// [`crate::Engine::rights`] changed.
     Rights,
     /// The purse changed, or was read for the first time.
     Wallet(WalletInfo),
-    /// Something can be bought, or its price changed.
+    /// Something can be bought from now on, or what is told of it has changed.
     Offer(Offer),
     /// An offer has ended.
     OfferGone {

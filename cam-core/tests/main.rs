@@ -2,15 +2,17 @@
 //! The engine by its two doors, in virtual time: one binary, whose modules are the files here.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod access_events;
 mod anything;
 mod ca_pmt;
 mod card;
-mod descrambler;
 mod card_words;
+mod descrambler;
 mod emms;
 mod forged;
 mod hot_path;
 mod moments;
+mod offers;
 mod purchases;
 mod reports;
 mod rig;
@@ -19,5 +21,5 @@ mod shared;
 mod silent;
 mod tables;
 mod turns;
-mod watching;
 mod unpaid;
+mod watching;

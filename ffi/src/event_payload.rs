@@ -5,12 +5,13 @@ use crate::access::{c_card_state, c_remedy, c_state};
 use crate::event::{
     STBCAM_EV_ACCESS, STBCAM_EV_CARD, STBCAM_EV_ENTITLEMENTS, STBCAM_EV_FILTERS, STBCAM_EV_HEALTH,
     STBCAM_EV_KEY_ROTATED, STBCAM_EV_OFFER, STBCAM_EV_OFFER_GONE, STBCAM_EV_OVERFLOW,
-    STBCAM_EV_PAIRING, STBCAM_EV_PURCHASE, STBCAM_EV_REPORT, STBCAM_EV_WALLET, stbcam_event_t,
+    STBCAM_EV_PAIRING, STBCAM_EV_PURCHASE, STBCAM_EV_REPORT, STBCAM_EV_TERMS, STBCAM_EV_WALLET,
+    stbcam_event_t,
 };
 use crate::money::{c_kind, offer_flags};
 use crate::purchase::purchase_result;
-use crate::reason::{c_reason, reason_text};
 use crate::purchase_text::purchase_text;
+use crate::reason::{c_reason, reason_text};
 use crate::report::{STBCAM_REPORT_ACKNOWLEDGED, STBCAM_REPORT_READ, acknowledged};
 use crate::result::text_of;
 use cam_core::{Event, Outcome};
@@ -96,6 +97,15 @@ fn of_engine(
                 ..base
             }
         }
+        Event::Terms { session, access } => stbcam_event_t {
+            r#type: STBCAM_EV_TERMS,
+            session: session.0,
+            code: access.rating.into(),
+            flags: access.cci.into(),
+            arg: access.pin_needed.into(),
+            amount: access.expires.map_or(0, |end| end.to_unix()),
+            ..base
+        },
         Event::Filters => stbcam_event_t { r#type: STBCAM_EV_FILTERS, ..base },
         Event::Rights => stbcam_event_t { r#type: STBCAM_EV_ENTITLEMENTS, ..base },
         Event::Wallet(wallet) => {
