@@ -608,7 +608,10 @@ typedef struct stbcam_config_t {
      * A directory of the library's own, made when it is not there. Needed unless storage is set.
      */
     const char *state_dir;
-    /** The language of texts, BCP 47. NULL: "en", which is also what an unknown language gives. */
+    /**
+     * The language of texts for the subscriber, BCP 47. NULL: "en", which is also what an unknown
+     * language gives.
+     */
     const char *language;
     /** The CA_system_ids that are ours. Default: 0x4AF0 alone. */
     const uint16_t *ca_system_ids;
@@ -965,7 +968,7 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 /**
  * A session's access: session, code its state (STBCAM_ACCESS_*), arg the reason, flags
  * the remedy (STBCAM_REMEDY_*), amount 1 when the descrambler holds keys of it, text the
- * reason for the subscriber.
+ * reason for the subscriber. It comes once for a new session, then when one of these has changed.
  */
 #define STBCAM_EV_ACCESS 2
 /** Other filters are wanted: call stbcam_filters. */
@@ -976,11 +979,12 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 #define STBCAM_EV_WALLET 5
 
 /**
- * Something can be bought: session, id the offer, code its kind, amount the price (-1
- * when only the card knows it), flags STBCAM_OFFER_*, arg the event.
+ * Something can be bought from now on, or what is told of it has changed: session, id the
+ * offer, code its kind, amount the price (-1 when only the card knows it), flags
+ * STBCAM_OFFER_*, arg the event.
  */
 #define STBCAM_EV_OFFER 6
-/** An offer has ended: session, id. */
+/** An offer has ended, or the card that would sell it has gone: session, id. */
 #define STBCAM_EV_OFFER_GONE 7
 
 /**
@@ -1010,6 +1014,14 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
  */
 #define STBCAM_EV_REPORT 20
 
+/**
+ * What may be done with a session's programme has changed: session, code the rating, flags
+ * the copy control information, arg 1 when the card wants the PIN, amount the end of the right
+ * that opened it, in seconds of the Unix epoch, 0 for none. It stands beside STBCAM_EV_ACCESS,
+ * which says whether it may be watched.
+ */
+#define STBCAM_EV_TERMS 21
+
 /** Something that happened, as stbcam_next_event gives it out. */
 typedef struct stbcam_event_t {
     /** sizeof(stbcam_event_t), by the caller. */
@@ -1037,8 +1049,9 @@ typedef struct stbcam_event_t {
     /** See the type. Amounts of money are in minor units (fen). */
     int64_t amount;
     /**
-     * See the type. Ends with a zero, never NULL; lives until the next call of
-     * stbcam_next_event or stbcam_close on this context.
+     * See the type. Of CARD, ACCESS and PURCHASE for the subscriber, in the configured language;
+     * of the others for a log, in English. Ends with a zero, never NULL; lives until the next call
+     * of stbcam_next_event or stbcam_close on this context.
      */
     const char *text;
     /** Octets of text, without the zero. */
@@ -1165,7 +1178,7 @@ stbcam_result_t stbcam_access(stbcam_t *cam,
 
 /** No card answers. */
 #define STBCAM_CARD_ABSENT 0
-/** Its reset or selection is on the way. */
+/** Its reset or selection is on the way; or nobody has looked yet whether there is one. */
 #define STBCAM_CARD_STARTING 1
 /** A card that cannot be used; the reason says why. */
 #define STBCAM_CARD_UNUSABLE 2
@@ -1180,7 +1193,7 @@ typedef struct stbcam_card_t {
     size_t struct_size;
     /** One of STBCAM_CARD_*. */
     int32_t state;
-    /** One of STBCAM_REASON_*. */
+    /** One of STBCAM_REASON_*: why it is in this state. In session CARD_READY, or CARD_BLOCKED. */
     int32_t reason;
     /** The card's clock as seconds of the Unix epoch, 0 when not known. */
     int64_t clock_utc;
@@ -1407,6 +1420,14 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
  * served and keep their keys, the others stay scrambled.
  */
 #define STBCAM_REASON_TOO_MANY_STREAMS 0x4D
+
+/**
+ * What the box has stored of its pairing does not open: config.box_key is not the key that it
+ * was made for, or the row is damaged.
+ */
+#define STBCAM_REASON_PAIRING_UNREADABLE 0x4E
+/** The card is in session: of STBCAM_EV_CARD and stbcam_card alone. */
+#define STBCAM_REASON_CARD_READY 0x7E
 /** Not scrambled. */
 #define STBCAM_REASON_CLEAR 0x7F
 
@@ -1599,7 +1620,7 @@ stbcam_result_t stbcam_offers(stbcam_t *cam,
 #define STBCAM_TXN_SENT 2
 /** Paid: the receipt is there. */
 #define STBCAM_TXN_PAID 3
-/** Refused; or sent before a restart, and not paid. No money has moved. */
+/** Refused; or begun before a restart, and not paid. No money has moved. */
 #define STBCAM_TXN_REFUSED 4
 /** Cancelled. No money has moved. */
 #define STBCAM_TXN_CANCELLED 5

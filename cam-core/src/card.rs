@@ -18,11 +18,11 @@ use ecm_emm::card::AccessStatus;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum CardState {
     /// No card answers.
-    #[default]
     Absent,
-    /// Its reset, or its selection, is on the way.
+    /// Its reset, or its selection, is on the way; or nobody has looked yet whether there is one.
+    #[default]
     Starting,
-    /// A card that this system cannot use; `reason` says why.
+    /// A card that cannot be used; `reason` says why.
     Unusable,
     /// Not paired with this box: it takes EMMs only.
     Unpaired,
@@ -35,7 +35,7 @@ pub enum CardState {
 pub struct Card {
     /// How far it has come.
     pub state: CardState,
-    /// Why it is not further.
+    /// Why it is not further; CARD_READY, or CARD_BLOCKED, in session.
     pub reason: AccessStatus,
     /// Its answer to reset.
     pub atr: Vec<u8>,
@@ -62,8 +62,8 @@ pub struct Card {
 impl Default for Card {
     fn default() -> Self {
         Self {
-            state: CardState::Absent,
-            reason: AccessStatus::NO_CARD,
+            state: CardState::Starting,
+            reason: AccessStatus::PENDING,
             atr: Vec::new(),
             protocol: 0,
             pseudonym: None,
@@ -75,5 +75,17 @@ impl Default for Card {
             sw: StatusWord::default(),
             now: None,
         }
+    }
+}
+
+impl Card {
+    /// How a programme stands that the card has not been asked about yet.
+    pub(crate) fn prospect(&self) -> AccessStatus {
+        if self.reason == AccessStatus::CARD_READY { AccessStatus::PENDING } else { self.reason }
+    }
+
+    /// Why a card in session stands as it does.
+    pub(crate) const fn session_reason(&self) -> AccessStatus {
+        if self.blocked { AccessStatus::CARD_BLOCKED } else { AccessStatus::CARD_READY }
     }
 }

@@ -191,10 +191,10 @@ impl Engine {
         &self.card
     }
 
-    /// What can be bought in a session.
+    /// What can be bought in a session: what [`crate::Event::Offer`] has told and nothing ended.
     pub fn offers(&self, session: SessionId) -> impl Iterator<Item = Offer> + '_ {
         let session = self.sessions.find(session);
-        session.into_iter().flat_map(|session| session.offers().map(|(offer, _)| *offer))
+        session.into_iter().flat_map(|session| session.on_sale().iter().copied())
     }
 
     /// The rights on the card, as read after the last change.
@@ -234,6 +234,7 @@ impl Engine {
     /// published.
     pub(crate) fn turn(&mut self, now: Instant) {
         self.pump(now);
+        self.publish_offers();
         self.publish_access(now);
         self.publish_filters();
         let of_sessions = self.sessions.iter().filter_map(|session| session.deadline(now));

@@ -17,12 +17,21 @@ pub enum Event {
     Card {
         /// How far the card has come.
         state: CardState,
-        /// Why, in the numbers of the access reasons; PENDING when nothing is wrong.
+        /// Why, in the numbers of the access reasons: PENDING on the way, CARD_READY in session.
         reason: AccessStatus,
     },
-    /// A session's access changed.
+    /// A session's state, reason, remedy, or whether the descrambler has keys of it: one of these
+    /// changed, or the session is new.
     Access {
         /// Whose access it is.
+        session: SessionId,
+        /// What it is now.
+        access: Access,
+    },
+    /// What may be done with a session's programme changed: copy control information, rating,
+    /// whether the card wants the PIN, or the end of the right.
+    Terms {
+        /// Whose programme it is.
         session: SessionId,
         /// What it is now.
         access: Access,
@@ -33,7 +42,7 @@ pub enum Event {
     Rights,
     /// The purse changed, or was read for the first time.
     Wallet(WalletInfo),
-    /// Something can be bought, or its price changed.
+    /// Something can be bought from now on, or what is told of it has changed.
     Offer(Offer),
     /// An offer has ended.
     OfferGone {

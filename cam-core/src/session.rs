@@ -6,12 +6,13 @@ pub(crate) mod access;
 pub(crate) mod error;
 pub(crate) mod places;
 pub(crate) mod programme;
+pub(crate) mod sale;
 pub(crate) mod shown;
 pub(crate) mod stream;
 pub(crate) mod told;
 
 use crate::outbox::Outbox;
-use crate::session::access::Access;
+use crate::session::access::{Access, Standing, Terms};
 use crate::session::programme::{CardAbility, LeftOut, Programme};
 use crate::session::stream::Stream;
 use crate::session::told::Told;
@@ -29,8 +30,13 @@ pub(crate) struct Session {
     left_out: Option<LeftOut>,
     /// Offer sections, newest last.
     sealed: Vec<SealedOffer>,
-    /// What was published last.
+    /// What was told of its offers.
+    on_sale: Vec<Offer>,
+    /// How it stands now.
     access: Access,
+    /// What was told of that; `None` before anything was.
+    standing: Option<Standing>,
+    terms: Terms,
     /// It came by CA_PMT, whose list management closes it.
     listed: bool,
 }
@@ -122,18 +128,21 @@ impl Session {
         &self.programme
     }
 
-    /// What was published last.
+    /// How it stands now.
     pub(crate) fn access(&self) -> Access {
         self.access
     }
 
-    /// This is published now. `true` when it is something else than before.
-    pub(crate) fn show(&mut self, access: Access) -> bool {
-        let new = access != self.access;
-        if new {
-            self.access = access;
+    /// So it stands now. What is told of it has changed: a crypto period more is no news.
+    pub(crate) fn show(&mut self, access: Access, out: &mut Outbox) {
+        let session = self.id;
+        self.access = access;
+        if self.standing.replace(access.standing()) != Some(access.standing()) {
+            out.event(Event::Access { session, access });
         }
-        new
+        if core::mem::replace(&mut self.terms, access.terms()) != access.terms() {
+            out.event(Event::Terms { session, access });
+        }
     }
 
     /// It came by CA_PMT, whose list management closes it.
@@ -169,9 +178,7 @@ impl Session {
     /// The card is gone, or judges otherwise: what it said and its ECWs are void.
     pub(crate) fn forget_card(&mut self, out: &mut Outbox, stats: &mut Stats) {
         self.wipe(out, stats);
-        for offer in self.streams.iter_mut().filter_map(Stream::forget_card) {
-            out.event(Event::OfferGone { session: self.id, offer: offer.id });
-        }
+        self.streams.iter_mut().for_each(Stream::forget_card);
     }
 
     /// The descrambler gets the keys of every stream that has any.
@@ -202,7 +209,6 @@ impl Session {
                 reached.waited(judged.accepted.since);
             }
             lost_keys |= judged.lost_keys;
-            offer_changed(out, id, judged.old_offer, stream.offer().map(|(offer, _)| *offer));
         }
         if lost_keys {
             // Those of its other streams are given once more.
@@ -223,14 +229,14 @@ impl Session {
         of_ecms.chain(self.sealed.iter().map(|sealed| (&sealed.offer, sealed.section.as_slice())))
     }
 
-    /// Takes an offer section. Gives the offer when it is a new one.
-    pub(crate) fn take_sealed(&mut self, section: &[u8], number: u32) -> Option<Offer> {
+    /// Takes an offer section.
+    pub(crate) fn take_sealed(&mut self, section: &[u8], number: u32) {
         let id = OfferId::new(number, self.id, OfferKind::Sealed);
         if let Some(known) = self.sealed.iter_mut().find(|sealed| sealed.offer.id == id) {
             // The same offer with fresh time: the card wants the newest.
             known.section.clear();
             known.section.extend_from_slice(section);
-            return None;
+            return;
         }
         if self.sealed.len() >= Self::MAX_SEALED {
             self.sealed.remove(0);
@@ -249,7 +255,6 @@ impl Session {
             pin_needed: true,
         };
         self.sealed.push(SealedOffer { offer, section: section.to_vec() });
-        Some(offer)
     }
 
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
@@ -275,18 +280,5 @@ impl Reached {
         self.any |= other.any;
         self.waited(other.since);
         self
-    }
-}
-
-fn offer_changed(out: &mut Outbox, session: SessionId, old: Option<Offer>, new: Option<Offer>) {
-    if old == new {
-        return;
-    }
-    let gone = old.filter(|old| new.is_none_or(|new| new.id != old.id));
-    if let Some(old) = gone {
-        out.event(Event::OfferGone { session, offer: old.id });
-    }
-    if let Some(new) = new {
-        out.event(Event::Offer(new));
     }
 }

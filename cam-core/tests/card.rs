@@ -38,7 +38,7 @@ fn from_reset_to_session() {
             _ => None,
         })
         .collect();
-    assert_eq!(states, [CardState::Starting, CardState::Ready]);
+    assert_eq!(states, [CardState::Ready], "it is starting from the beginning");
 }
 
 /// An idle card is asked for a sign of life, and that costs its session nothing.
@@ -134,7 +134,7 @@ fn failures_are_bounded() {
         for period in 5..200 {
             rig.section(air::NEWS_ECM, &air::news_ecm(period));
             rig.run(300);
-            if rig.engine.card().state == CardState::Absent {
+            if matches!(rig.engine.card().state, CardState::Absent | CardState::Unusable) {
                 assert!(!rig.has_ecw(news));
                 assert_eq!(rig.engine.access(news).unwrap().state, AccessState::Technical);
             }

@@ -2,14 +2,17 @@
 //! The engine by its two doors, in virtual time: one binary, whose modules are the files here.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod access_events;
 mod anything;
 mod ca_pmt;
 mod card;
+mod card_words;
 mod descrambler;
 mod emms;
 mod forged;
 mod hot_path;
 mod moments;
+mod offers;
 mod outputs;
 mod purchases;
 mod reports;
@@ -19,4 +22,5 @@ mod shared;
 mod silent;
 mod tables;
 mod turns;
+mod unpaid;
 mod watching;

@@ -258,7 +258,7 @@ fn without_storage_no_money_moves() {
     rig.storage_fails = true;
     confirm(&mut rig, txn, PIN).unwrap();
     rig.run(1000);
-    assert_eq!(outcomes(&mut rig), [Outcome::NotPaid]);
+    assert_eq!(outcomes(&mut rig), [Outcome::NotStored]);
     assert_eq!(rig.card.count(INS_PURCHASE), 0);
     rig.storage_fails = false;
     confirm(&mut rig, txn, PIN).unwrap();

@@ -373,10 +373,14 @@ fn a_component_left_out_is_told_and_the_others_keep_their_keys() {
         let pmt =
             pmt_by_component(&served, &[&components[..], std::slice::from_ref(&served)].concat());
         let mut rig = Rig::new(config(air::stored_pairing()));
+        rig.inserted = false;
         let session = rig.open(&pmt);
+        rig.run(300);
         let card = rig.engine.card().reason;
+        assert_eq!(card, Reason::NO_CARD);
         assert_eq!(shown(&rig, session).1, card, "{what}: without a card that is what is wrong");
-        rig.run(1000);
+        rig.inserted = true;
+        rig.run(1200);
         let pending = if expected == granted { Reason::PENDING } else { expected };
         assert_eq!(shown(&rig, session).1, pending, "{what}, before the first ECM");
         let rated = air::rated_ecm(1, 1, 4, &key(0x20), air::package(1), 3);

@@ -164,6 +164,13 @@ void print_event(box_t *box, const stbcam_event_t *event)
         if (service)
             print_access(box, event, service);
         break;
+    case STBCAM_EV_TERMS:
+        begin_event(box, "terms", event->monotonic_us);
+        printf(",\"service\":%u,\"rating\":%ld,\"copy_control\":%lu,\"pin_needed\":%s,\"expires_utc\":%lld",
+               service ? (unsigned)service->sid : 0, (long)event->code, (unsigned long)event->flags,
+               event->arg ? "true" : "false", (long long)event->amount);
+        end_line();
+        break;
     case STBCAM_EV_OFFER:
     case STBCAM_EV_OFFER_GONE:
         begin_event(box, event->type == STBCAM_EV_OFFER ? "offer" : "offer_gone", event->monotonic_us);

@@ -130,7 +130,7 @@ pub unsafe extern "C" fn stbcam_access(
 
 /// No card answers.
 pub const STBCAM_CARD_ABSENT: i32 = 0;
-/// Its reset or selection is on the way.
+/// Its reset or selection is on the way; or nobody has looked yet whether there is one.
 pub const STBCAM_CARD_STARTING: i32 = 1;
 /// A card that cannot be used; the reason says why.
 pub const STBCAM_CARD_UNUSABLE: i32 = 2;
@@ -147,7 +147,7 @@ pub struct stbcam_card_t {
     pub struct_size: usize,
     /// One of `STBCAM_CARD_*`.
     pub state: i32,
-    /// One of `STBCAM_REASON_*`.
+    /// One of `STBCAM_REASON_*`: why it is in this state. In session CARD_READY, or CARD_BLOCKED.
     pub reason: i32,
     /// The card's clock as seconds of the Unix epoch, 0 when not known.
     pub clock_utc: i64,

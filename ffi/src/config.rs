@@ -43,7 +43,8 @@ pub struct stbcam_config_t {
     pub reader_ops: *const stbcam_reader_ops_t,
     /// A directory of the library's own, made when it is not there. Needed unless `storage` is set.
     pub state_dir: *const c_char,
-    /// The language of texts, BCP 47. NULL: "en", which is also what an unknown language gives.
+    /// The language of texts for the subscriber, BCP 47. NULL: "en", which is also what an unknown
+    /// language gives.
     pub language: *const c_char,
     /// The CA_system_ids that are ours. Default: 0x4AF0 alone.
     pub ca_system_ids: *const u16,

@@ -147,7 +147,7 @@ impl From<ReaderError> for Error {
             ReaderError::Url { .. } => STBCAM_E_ARG,
             _ => STBCAM_E_NO_READER,
         };
-        Self::new(code, error.to_string())
+        Self { os_errno: error.errno().unwrap_or(0), ..Self::new(code, error.to_string()) }
     }
 }
 
@@ -167,5 +167,37 @@ impl Error {
             os_errno: error.raw_os_error().unwrap_or(0),
             ..Self::new(code, format!("{what}: {error}"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::errno::Errno;
+    use stb_shim::readers;
+    use std::net::TcpListener;
+
+    /// What the system has refused is told by its number, too.
+    #[test]
+    fn a_reader_that_the_system_refuses_has_its_errno() {
+        let file = std::env::temp_dir().join(format!("stbcam-errno-{}", std::process::id()));
+        std::fs::write(&file, b"").unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = format!("vpcd:{}", taken.local_addr().unwrap());
+        for (url, errno) in [
+            (format!("serial:{}.not", file.display()), Errno::ENOENT),
+            (format!("serial:{}", file.display()), Errno::ENOTTY),
+            (format!("iso7816:{}.not", file.display()), Errno::ENOENT),
+            (format!("gempc:{}", file.display()), Errno::ENOTTY),
+            ("serial:/".to_owned(), Errno::EISDIR),
+            (taken, Errno::EADDRINUSE),
+        ] {
+            let error = Error::from(readers::open(&url).err().unwrap());
+            assert_eq!((error.code, error.os_errno), (STBCAM_E_NO_READER, errno as i32), "{url}");
+        }
+        // The URL alone was wrong.
+        let error = Error::from(readers::open("serial:/dev/null?color=red").err().unwrap());
+        assert_eq!((error.code, error.os_errno), (STBCAM_E_ARG, 0));
+        std::fs::remove_file(file).unwrap();
     }
 }

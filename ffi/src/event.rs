@@ -13,7 +13,7 @@ use core::ffi::c_char;
 pub const STBCAM_EV_CARD: u32 = 1;
 /// A session's access: `session`, `code` its state (`STBCAM_ACCESS_*`), `arg` the reason, `flags`
 /// the remedy (`STBCAM_REMEDY_*`), `amount` 1 when the descrambler holds keys of it, `text` the
-/// reason for the subscriber.
+/// reason for the subscriber. It comes once for a new session, then when one of these has changed.
 pub const STBCAM_EV_ACCESS: u32 = 2;
 /// Other filters are wanted: call `stbcam_filters`.
 pub const STBCAM_EV_FILTERS: u32 = 3;
@@ -21,10 +21,11 @@ pub const STBCAM_EV_FILTERS: u32 = 3;
 pub const STBCAM_EV_ENTITLEMENTS: u32 = 4;
 /// The purse changed: `amount` the balance.
 pub const STBCAM_EV_WALLET: u32 = 5;
-/// Something can be bought: `session`, `id` the offer, `code` its kind, `amount` the price (-1
-/// when only the card knows it), `flags` `STBCAM_OFFER_*`, `arg` the event.
+/// Something can be bought from now on, or what is told of it has changed: `session`, `id` the
+/// offer, `code` its kind, `amount` the price (-1 when only the card knows it), `flags`
+/// `STBCAM_OFFER_*`, `arg` the event.
 pub const STBCAM_EV_OFFER: u32 = 6;
-/// An offer has ended: `session`, `id`.
+/// An offer has ended, or the card that would sell it has gone: `session`, `id`.
 pub const STBCAM_EV_OFFER_GONE: u32 = 7;
 /// A purchase moved on: `txn`, `id` the offer, `code` its state (`STBCAM_TXN_*`), `arg` a result
 /// (`STBCAM_OK` when paid, else why not), `amount` what was paid or, when refused, the balance (-1
@@ -45,6 +46,12 @@ pub const STBCAM_EV_OVERFLOW: u32 = 19;
 /// not report. ACKNOWLEDGED: `arg` 0 (`STBCAM_OK`) or why not, `flags` the card's own number,
 /// `text`.
 pub const STBCAM_EV_REPORT: u32 = 20;
+
+/// What may be done with a session's programme has changed: `session`, `code` the rating, `flags`
+/// the copy control information, `arg` 1 when the card wants the PIN, `amount` the end of the right
+/// that opened it, in seconds of the Unix epoch, 0 for none. It stands beside `STBCAM_EV_ACCESS`,
+/// which says whether it may be watched.
+pub const STBCAM_EV_TERMS: u32 = 21;
 
 /// Something that happened, as `stbcam_next_event` gives it out.
 #[repr(C)]
@@ -74,8 +81,9 @@ pub struct stbcam_event_t {
     pub id: u64,
     /// See the type. Amounts of money are in minor units (fen).
     pub amount: i64,
-    /// See the type. Ends with a zero, never NULL; lives until the next call of
-    /// `stbcam_next_event` or `stbcam_close` on this context.
+    /// See the type. Of CARD, ACCESS and PURCHASE for the subscriber, in the configured language;
+    /// of the others for a log, in English. Ends with a zero, never NULL; lives until the next call
+    /// of `stbcam_next_event` or `stbcam_close` on this context.
     pub text: *const c_char,
     /// Octets of `text`, without the zero.
     pub text_len: usize,

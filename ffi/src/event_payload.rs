@@ -5,13 +5,15 @@ use crate::access::{c_card_state, c_remedy, c_state};
 use crate::event::{
     STBCAM_EV_ACCESS, STBCAM_EV_CARD, STBCAM_EV_ENTITLEMENTS, STBCAM_EV_FILTERS, STBCAM_EV_HEALTH,
     STBCAM_EV_KEY_ROTATED, STBCAM_EV_OFFER, STBCAM_EV_OFFER_GONE, STBCAM_EV_OVERFLOW,
-    STBCAM_EV_PAIRING, STBCAM_EV_PURCHASE, STBCAM_EV_REPORT, STBCAM_EV_WALLET, stbcam_event_t,
+    STBCAM_EV_PAIRING, STBCAM_EV_PURCHASE, STBCAM_EV_REPORT, STBCAM_EV_TERMS, STBCAM_EV_WALLET,
+    stbcam_event_t,
 };
 use crate::money::{c_kind, offer_flags};
 use crate::purchase::purchase_result;
+use crate::purchase_text::purchase_text;
 use crate::reason::{c_reason, reason_text};
 use crate::report::{STBCAM_REPORT_ACKNOWLEDGED, STBCAM_REPORT_READ, acknowledged};
-use crate::result::{stbcam_result_t, text_of};
+use crate::result::text_of;
 use cam_core::{Event, Outcome};
 use core::ptr;
 use stb_shim::events::{Notice, Stamped};
@@ -95,6 +97,15 @@ fn of_engine(
                 ..base
             }
         }
+        Event::Terms { session, access } => stbcam_event_t {
+            r#type: STBCAM_EV_TERMS,
+            session: session.0,
+            code: access.rating.into(),
+            flags: access.cci.into(),
+            arg: access.pin_needed.into(),
+            amount: access.expires.map_or(0, |end| end.to_unix()),
+            ..base
+        },
         Event::Filters => stbcam_event_t { r#type: STBCAM_EV_FILTERS, ..base },
         Event::Rights => stbcam_event_t { r#type: STBCAM_EV_ENTITLEMENTS, ..base },
         Event::Wallet(wallet) => {
@@ -115,7 +126,7 @@ fn of_engine(
         }
         Event::Purchase { txn, outcome } => {
             let (state, result) = purchase_result(outcome);
-            text = purchase_text(outcome, result);
+            text = purchase_text(outcome, result, language);
             let (id, amount, flags) = match outcome {
                 Outcome::Paid(receipt)
                 | Outcome::Refunded(receipt)
@@ -196,21 +207,6 @@ fn of_engine(
     (value, text)
 }
 
-/// What became of the money, always.
-fn purchase_text(outcome: &Outcome, result: stbcam_result_t) -> String {
-    let why = text_of(result).to_string_lossy();
-    match outcome {
-        Outcome::Paid(_) => "paid".to_owned(),
-        Outcome::Refunded(_) => "paid, and given back since".to_owned(),
-        Outcome::Cancelled => "cancelled; no money has moved".to_owned(),
-        Outcome::Settling | Outcome::Forgotten => why.into_owned(),
-        _ if why.ends_with(NOT_MOVED) => why.into_owned(),
-        _ => format!("{why}{NOT_MOVED}"),
-    }
-}
-
-const NOT_MOVED: &str = "; no money has moved";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,19 +242,6 @@ mod tests {
             let (event, text) = of(&stamped, None);
             assert_eq!((event.r#type, event.session), (STBCAM_EV_HEALTH, told));
             assert_eq!(text, "why");
-        }
-    }
-
-    /// Whoever reads only the text knows what became of the money.
-    #[test]
-    fn every_refusal_says_that_no_money_has_moved() {
-        let refused = (0..=0xFF).map(|result| Outcome::Refused { result, balance: None });
-        let open =
-            [Outcome::PinBlocked, Outcome::PinRequired, Outcome::NotPaid, Outcome::Cancelled];
-        let wrong = Outcome::PinWrong { tries_left: 1 };
-        for outcome in refused.chain(open).chain([wrong, Outcome::Owned(None)]) {
-            let text = purchase_text(&outcome, purchase_result(&outcome).1);
-            assert_eq!(text.matches(NOT_MOVED).count(), 1, "{outcome:?}: {text}");
         }
     }
 }

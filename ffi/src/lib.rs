@@ -24,6 +24,7 @@ mod log;
 mod money;
 mod operation;
 mod purchase;
+mod purchase_text;
 mod reason;
 mod registry;
 mod report;

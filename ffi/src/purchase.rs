@@ -5,11 +5,11 @@ use crate::guard::guard;
 use crate::money::{c_money, price, stbcam_money_t};
 use crate::result::{
     STBCAM_E_ALREADY_OWNED, STBCAM_E_CARD_BLOCKED, STBCAM_E_CARD_FULL, STBCAM_E_CARD_REFUSED,
-    STBCAM_E_CLOCK, STBCAM_E_FUNDS, STBCAM_E_LIMIT, STBCAM_E_NO_KEY, STBCAM_E_NOT_FOR_SALE,
-    STBCAM_E_NOT_PAID, STBCAM_E_OFFER_EXPIRED, STBCAM_E_OFFER_FORGED, STBCAM_E_OFFER_MALFORMED,
-    STBCAM_E_OUTCOME_UNKNOWN, STBCAM_E_PIN_BLOCKED, STBCAM_E_PIN_REQUIRED, STBCAM_E_PIN_WRONG,
-    STBCAM_E_PRICE_CHANGED, STBCAM_E_RATING, STBCAM_E_REQUEST_FORGOTTEN, STBCAM_E_SEQUENCE,
-    STBCAM_OK, stbcam_result_t,
+    STBCAM_E_CLOCK, STBCAM_E_FUNDS, STBCAM_E_LIMIT, STBCAM_E_NO_CARD, STBCAM_E_NO_KEY,
+    STBCAM_E_NOT_FOR_SALE, STBCAM_E_NOT_PAID, STBCAM_E_OFFER_EXPIRED, STBCAM_E_OFFER_FORGED,
+    STBCAM_E_OFFER_MALFORMED, STBCAM_E_OUTCOME_UNKNOWN, STBCAM_E_PIN_BLOCKED,
+    STBCAM_E_PIN_REQUIRED, STBCAM_E_PIN_WRONG, STBCAM_E_PRICE_CHANGED, STBCAM_E_RATING,
+    STBCAM_E_REQUEST_FORGOTTEN, STBCAM_E_SEQUENCE, STBCAM_E_STORAGE, STBCAM_OK, stbcam_result_t,
 };
 use crate::size::{self, CStruct};
 use crate::text;
@@ -25,7 +25,7 @@ pub const STBCAM_TXN_OPEN: i32 = 1;
 pub const STBCAM_TXN_SENT: i32 = 2;
 /// Paid: the receipt is there.
 pub const STBCAM_TXN_PAID: i32 = 3;
-/// Refused; or sent before a restart, and not paid. No money has moved.
+/// Refused; or begun before a restart, and not paid. No money has moved.
 pub const STBCAM_TXN_REFUSED: i32 = 4;
 /// Cancelled. No money has moved.
 pub const STBCAM_TXN_CANCELLED: i32 = 5;
@@ -326,6 +326,8 @@ pub(crate) const fn purchase_result(outcome: &Outcome) -> (i32, stbcam_result_t)
         Outcome::PinBlocked => (STBCAM_TXN_OPEN, STBCAM_E_PIN_BLOCKED),
         Outcome::PinRequired => (STBCAM_TXN_OPEN, STBCAM_E_PIN_REQUIRED),
         Outcome::NotPaid => (STBCAM_TXN_OPEN, STBCAM_E_NOT_PAID),
+        Outcome::NotStored => (STBCAM_TXN_OPEN, STBCAM_E_STORAGE),
+        Outcome::CardGone => (STBCAM_TXN_OPEN, STBCAM_E_NO_CARD),
         Outcome::Settling => (STBCAM_TXN_RECOVERING, STBCAM_E_OUTCOME_UNKNOWN),
         Outcome::Cancelled => (STBCAM_TXN_CANCELLED, STBCAM_OK),
         Outcome::Refunded(_) => (STBCAM_TXN_REFUNDED, STBCAM_OK),

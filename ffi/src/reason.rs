@@ -93,6 +93,11 @@ pub const STBCAM_REASON_DESCRAMBLER: i32 = 0x4C;
 /// The programme has more than 16 ECM streams or 256 scrambled components: the first ones are
 /// served and keep their keys, the others stay scrambled.
 pub const STBCAM_REASON_TOO_MANY_STREAMS: i32 = 0x4D;
+/// What the box has stored of its pairing does not open: `config.box_key` is not the key that it
+/// was made for, or the row is damaged.
+pub const STBCAM_REASON_PAIRING_UNREADABLE: i32 = 0x4E;
+/// The card is in session: of `STBCAM_EV_CARD` and `stbcam_card` alone.
+pub const STBCAM_REASON_CARD_READY: i32 = 0x7E;
 /// Not scrambled.
 pub const STBCAM_REASON_CLEAR: i32 = 0x7F;
 

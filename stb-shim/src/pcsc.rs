@@ -62,6 +62,7 @@ impl PcscReader {
             port: url.whole().to_owned(),
             why: name::listed(&readers),
             hint: "give a part of a reader's name, or its number from 0",
+            errno: None,
         })?;
         let reader = found.to_string_lossy().into_owned();
         log::info!("pcsc: reader '{reader}'");
@@ -108,7 +109,7 @@ fn closed(why: Error) -> ReaderError {
         Error::NoAccess | Error::SecurityViolation => "give this user the right to use pcscd",
         _ => "see what pcscd says",
     };
-    ReaderError::Open { port: "pcsc".to_owned(), why: why.to_string(), hint }
+    ReaderError::Open { port: "pcsc".to_owned(), why: why.to_string(), hint, errno: None }
 }
 
 fn no_thread(reader: &str, why: io::Error) -> ReaderError {

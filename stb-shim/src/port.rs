@@ -5,10 +5,11 @@ use crate::reader::{Latency, ReaderError};
 use crate::sys::{self, Mode, Waker};
 use cam_types::Instant;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::libc::c_int;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::termios::{FlushArg, tcflush};
+use nix::sys::stat;
+use nix::sys::termios::{FlushArg, tcflush, tcgetattr};
 use serialport::TTYPort;
 use std::fs;
 use std::io;
@@ -238,7 +239,17 @@ fn open_error(path: &str, error: &serialport::Error) -> ReaderError {
     } else {
         "no such file".to_owned()
     };
-    ReaderError::Open { port: path.to_owned(), why, hint }
+    ReaderError::Open { port: path.to_owned(), why, hint, errno: errno(path) }
+}
+
+/// What the system says to somebody else who opens it as a port: `serialport` keeps only the text.
+fn errno(path: &str) -> Option<i32> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let refused = match open(path, flags, stat::Mode::empty()) {
+        Ok(port) => tcgetattr(port).err(),
+        Err(why) => Some(why),
+    };
+    refused.map(|why| why as i32)
 }
 
 fn permission(error: &serialport::Error) -> bool {

@@ -207,6 +207,8 @@ pub enum ReaderError {
         why: String,
         /// What would help.
         hint: &'static str,
+        /// errno, where the system has refused it.
+        errno: Option<i32>,
     },
     /// The port has no modem lines, but an option needs one.
     NoLine {
@@ -267,6 +269,15 @@ pub enum ReaderError {
 }
 
 impl ReaderError {
+    /// errno of the system call behind it, where there was one.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Open { errno, .. } => *errno,
+            Self::Io { why, .. } => why.raw_os_error(),
+            _ => None,
+        }
+    }
+
     /// What the card line has to be told.
     pub const fn gone(&self) -> Gone {
         match self {
@@ -286,7 +297,7 @@ impl fmt::Display for ReaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(error) => error.fmt(f),
-            Self::Open { port, why, hint } => write!(f, "port {port}: {why}; {hint}"),
+            Self::Open { port, why, hint, .. } => write!(f, "port {port}: {why}; {hint}"),
             Self::NoLine { port, key, expected } => {
                 write!(f, "port {port} has no modem lines for {key}, expected {expected}")
             }

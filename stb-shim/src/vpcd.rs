@@ -87,6 +87,7 @@ impl VpcdReader {
         let open = |why: &io::Error| ReaderError::Open {
             port: format!("vpcd {address}"),
             why: why.to_string(),
+            errno: why.raw_os_error(),
             hint: match why.kind() {
                 ErrorKind::AddrInUse => "is pcscd or another program listening there? stop it",
                 ErrorKind::PermissionDenied => "give a port above 1023",

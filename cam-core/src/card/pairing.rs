@@ -53,6 +53,8 @@ pub(crate) struct Pairings {
     /// Oldest first.
     entries: Vec<Entry>,
     current: Option<Pairing>,
+    /// A stored message does not open: what it says, and for which card, is not known.
+    unreadable: bool,
     /// What the descrambler made of its ladder's keys; `None` until it has said so.
     ladder: Option<Handover>,
 }
@@ -63,13 +65,21 @@ impl Pairings {
 
     pub(crate) fn load(stored: &[(String, Vec<u8>)], box_key: &Key, stb: StbId) -> Self {
         let k_box = SealKey::new(Suite::Cmac128, KeyMaterial::from(box_key.clone())).ok();
-        let mut pairings = Self { k_box, stb, entries: Vec::new(), current: None, ladder: None };
+        let mut pairings = Self {
+            k_box,
+            stb,
+            entries: Vec::new(),
+            current: None,
+            unreadable: false,
+            ladder: None,
+        };
         for place in 0..Self::PLACES {
             let key = Self::key(place);
             let row = stored.iter().find(|(name, row)| *name == key && !row.is_empty());
             let Some((_, section)) = row else { continue };
             if let Err(why) = pairings.take(section, Some(place)) {
                 log::warn!("stored pairing {key} is not accepted: {why}");
+                pairings.unreadable = true;
             }
         }
         pairings
@@ -145,6 +155,12 @@ impl Pairings {
             .filter(|entry| entry.card == card)
             .filter_map(|entry| entry.pairing.as_ref())
             .find(|pairing| slots >> pairing.slot & 1 != 0)
+    }
+
+    /// The pairing with this card may be in what was stored and does not open: nothing that opens
+    /// names the card.
+    pub(crate) fn may_hide(&self, card: Pseudonym) -> bool {
+        self.unreadable && self.entries.iter().all(|entry| entry.card != card)
     }
 
     /// The session with the card is open by this pairing.

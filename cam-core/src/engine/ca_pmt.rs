@@ -189,7 +189,7 @@ impl Engine {
             return self.card.unserved(plan.left_out);
         }
         let told = plan.left_out.filter(|why| self.card.tells(*why));
-        with_left_out(self.card.reason, told)
+        with_left_out(self.card.prospect(), told)
     }
 }
 

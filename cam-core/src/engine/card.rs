@@ -60,8 +60,7 @@ impl Engine {
         self.reports.card_gone();
         let (state, old) = (self.card.state, self.card.reason);
         self.card = Card { state, reason: old, ..Card::default() };
-        let unknown = reason == AccessStatus::UNKNOWN_CARD;
-        self.set_card(if unknown { CardState::Unusable } else { CardState::Absent }, reason);
+        self.set_card(state_without(reason), reason);
     }
 
     /// Wants the card reset. Nothing else changes yet.
@@ -139,10 +138,11 @@ impl Engine {
 
     /// The card takes EMMs, nothing else.
     fn unpaired(&mut self, now: Instant) {
-        let reason = if self.card.pairing_slots == 0 {
-            AccessStatus::NOT_PAIRED
-        } else {
-            AccessStatus::PAIRED_ELSEWHERE
+        let card = self.dialogue.card().unwrap_or_default();
+        let reason = match self.card.pairing_slots {
+            0 => AccessStatus::NOT_PAIRED,
+            _ if self.pairings.may_hide(card) => AccessStatus::PAIRING_UNREADABLE,
+            _ => AccessStatus::PAIRED_ELSEWHERE,
         };
         self.wipe_all();
         self.forget_pins();
@@ -186,7 +186,14 @@ impl Engine {
         self.refresh.state();
         self.ecm.session_begins();
         self.ask_again(|_| true);
-        self.set_card(CardState::Ready, AccessStatus::PENDING);
+        self.set_card(CardState::Ready, self.card.session_reason());
+    }
+
+    /// The card says in its session whether the operator has blocked it.
+    pub(crate) fn card_reason_told(&mut self) {
+        if self.card.state == CardState::Ready {
+            self.set_card(CardState::Ready, self.card.session_reason());
+        }
     }
 
     pub(crate) fn set_card(&mut self, state: CardState, reason: AccessStatus) {
@@ -205,5 +212,13 @@ impl Engine {
             self.settle_due().into_iter().chain(round).min()
         });
         self.dialogue.deadline().into_iter().chain(session.flatten()).min()
+    }
+}
+
+/// A card that answers, and cannot be used all the same, is not absent.
+const fn state_without(reason: AccessStatus) -> CardState {
+    match reason {
+        AccessStatus::UNKNOWN_CARD | AccessStatus::CARD_BUSY => CardState::Unusable,
+        _ => CardState::Absent,
     }
 }

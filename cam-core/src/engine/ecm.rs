@@ -76,10 +76,8 @@ impl Engine {
     fn offer_section(&mut self, source: u8, pid: Pid, section: &[u8], number: u32) {
         self.stats.offer_in += 1;
         for session in self.sessions.iter_mut().filter(|session| session.source() == source) {
-            if session.stream(pid).is_some()
-                && let Some(offer) = session.take_sealed(section, number)
-            {
-                self.out.event(Event::Offer(offer));
+            if session.stream(pid).is_some() {
+                session.take_sealed(section, number);
             }
         }
     }

@@ -56,6 +56,7 @@ impl Engine {
         self.card.pin_tries = Some(info.pin_tries);
         self.card.pairing_slots = info.pairing_slots;
         self.card.now = Some(info.now);
+        self.card_reason_told();
         self.key_versions.told(&info.slots, |slot, epoch| {
             self.out.event(Event::KeyRotated { slot, epoch });
         });

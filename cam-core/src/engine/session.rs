@@ -2,9 +2,10 @@
 //! Sessions: opening and closing them by their PMT, and the access shown.
 
 use crate::session::programme::Programme;
+use crate::session::sale::Sale;
 use crate::session::shown::session_access;
 use crate::session::stream::Stream;
-use crate::{Engine, Event, SessionError, SessionId};
+use crate::{Engine, SessionError, SessionId};
 use cam_types::Instant;
 
 impl Engine {
@@ -73,6 +74,13 @@ impl Engine {
         Ok(())
     }
 
+    pub(crate) fn publish_offers(&mut self) {
+        let sale = Sale::by(self.card.state);
+        for session in self.sessions.iter_mut() {
+            session.sell(sale, &mut self.out);
+        }
+    }
+
     pub(crate) fn publish_access(&mut self, now: Instant) {
         self.publish_modes();
         for session in self.sessions.iter_mut() {
@@ -83,9 +91,7 @@ impl Engine {
             }
             let settles = self.purchases.settles(session.id());
             let access = session_access(session, &self.card, settles, now);
-            if session.show(access) {
-                self.out.event(Event::Access { session: session.id(), access });
-            }
+            session.show(access, &mut self.out);
         }
     }
 }

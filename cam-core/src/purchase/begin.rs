@@ -34,6 +34,15 @@ impl Purchases {
         if !self.requests.are_ours(&request) {
             return Err(PurchaseError::ForeignRequest);
         }
+        if let Some(entry) = self.ledger.of_request(&request)
+            && matches!(entry.step, Step::LeftOpen)
+        {
+            // A copy of the storage may be older than what became of it.
+            if !entry.is_unpaid_by(card, self.purse.counts()) {
+                entry.step = Step::Settle;
+            }
+            return Ok(entry.id);
+        }
         match self.ledger.of_request(&request).map(|entry| (entry.id, entry.state())) {
             Some((txn, TxnState::Open)) => self.begin_again(txn, price_seen, on_air),
             Some((txn, TxnState::Forgotten)) => {

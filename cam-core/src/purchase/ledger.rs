@@ -16,8 +16,8 @@ use ecm_emm::card::PinBlock;
 /// How far a purchase has come.
 pub(super) enum Step {
     Open,
-    /// The PIN waits to be shown to the card.
-    Pin(PinBlock),
+    /// Confirmed: the PIN, if one was given, waits to be shown to the card.
+    Confirmed(Option<PinBlock>),
     /// VERIFY is on the line.
     Verifying,
     /// The row waits for the storage.
@@ -34,6 +34,8 @@ pub(super) enum Step {
     Owned,
     Refused,
     Cancelled,
+    /// It was open when an earlier run ended, or when the storage's copy was made.
+    LeftOpen,
     /// The card does not know it, or no longer.
     Forgotten,
 }
@@ -194,7 +196,7 @@ impl Entry {
     pub(super) fn state(&self) -> TxnState {
         match self.step {
             Step::Open => TxnState::Open,
-            Step::Pin(_) | Step::Verifying | Step::Storing(_) | Step::Pay | Step::Paying => {
+            Step::Confirmed(_) | Step::Verifying | Step::Storing(_) | Step::Pay | Step::Paying => {
                 TxnState::Sent
             }
             Step::Settle | Step::Settling => TxnState::Settling,
@@ -203,7 +205,7 @@ impl Entry {
             }
             Step::Paid => TxnState::Paid,
             Step::Owned => TxnState::Owned,
-            Step::Refused => TxnState::Refused,
+            Step::Refused | Step::LeftOpen => TxnState::Refused,
             Step::Cancelled => TxnState::Cancelled,
             Step::Forgotten => TxnState::Forgotten,
         }
@@ -216,7 +218,9 @@ impl Entry {
                 if receipt.refunded { Outcome::Refunded(receipt) } else { Outcome::Paid(receipt) }
             }),
             Step::Owned => Some(Outcome::Owned(self.receipt)),
-            Step::Refused => Some(Outcome::Refused { result: self.result, balance: None }),
+            Step::Refused | Step::LeftOpen => {
+                Some(Outcome::Refused { result: self.result, balance: None })
+            }
             Step::Cancelled => Some(Outcome::Cancelled),
             Step::Forgotten => Some(Outcome::Forgotten),
             _ => None,
@@ -250,6 +254,18 @@ impl Entry {
         self.state() == TxnState::Paid
             && self.card == card
             && self.counts.is_none_or(|counts| counts.online != purse.online)
+    }
+
+    /// The card has debited nothing since the row was written: its purse has counted no debit.
+    pub(super) fn is_unpaid_by(&self, card: Option<Pseudonym>, purse: Option<Counts>) -> bool {
+        let counted = purse.zip(self.counts);
+        card == Some(self.card)
+            && counted.is_some_and(|(now, before)| now.offline == before.offline)
+    }
+
+    /// Its row is on durable storage, and says that it was sent.
+    pub(super) const fn is_stored(&self) -> bool {
+        matches!(self.step, Step::Pay | Step::Paying | Step::Settle | Step::Settling)
     }
 
     fn is_under_way(&self) -> bool {
@@ -324,16 +340,29 @@ mod tests {
         }
     }
 
-    /// Whatever has not ended is a question to the card.
+    /// Whatever is under way is a question to the card.
     #[test]
     fn a_row_without_an_end_must_be_settled() {
-        for step in [Step::Open, Step::Verifying, Step::Pay, Step::Paying, Step::Settling] {
+        for step in [Step::Verifying, Step::Pay, Step::Paying, Step::Settling] {
             let mut ledger = Ledger::load(&[]);
             let entry = begin(&mut ledger, 100).unwrap();
             entry.step = step;
             let stored = vec![(entry.row_key(), entry.row())];
             let mut again = Ledger::load(&stored);
             assert_eq!(again.of_request(&request(100)).unwrap().state(), TxnState::Settling);
+        }
+    }
+
+    /// What is open or was cancelled is none: no later run pays it.
+    #[test]
+    fn a_row_that_is_open_is_not_paid() {
+        for step in [Step::Open, Step::Cancelled, Step::LeftOpen] {
+            let mut ledger = Ledger::load(&[]);
+            let entry = begin(&mut ledger, 100).unwrap();
+            (entry.step, entry.result) = (step, 0x19);
+            let stored = vec![(entry.row_key(), entry.row())];
+            let again = Ledger::load(&stored).entries().first().map(Entry::transaction).unwrap();
+            assert_eq!((again.state, again.result), (TxnState::Refused, 0x19));
         }
     }
 

@@ -53,8 +53,14 @@ pub enum Outcome {
     PinBlocked,
     /// The card wants the PIN, or has lost that it was told. The purchase stays open.
     PinRequired,
-    /// No money has moved, and the purchase is open again: confirming it again pays once.
+    /// The answer was lost, and the card says that no money has moved: the purchase is open again,
+    /// and confirming it again pays once.
     NotPaid,
+    /// Its row could not be stored, so that nothing was sent. The purchase stays open.
+    NotStored,
+    /// The card left, or another one came, before anything was sent that moves money. The purchase
+    /// stays open.
+    CardGone,
     /// The answer was lost. The card is asked as soon as it can be; then comes `Paid` or `NotPaid`
     /// (after a restart `Refused`), or `Forgotten`.
     Settling,

@@ -53,24 +53,27 @@ impl Purchases {
                 return Ok(());
             }
         }
-        // What the purse has counted is part of settling a lost answer.
-        let card = card.filter(|_| self.purse.has_answered()).ok_or(PurchaseError::NoCard)?;
+        let card = card.ok_or(PurchaseError::NoCard)?;
         // What is on air now is better than what was on air when it began: its time is fresh.
         if let Some((_, section)) = on_air {
             entry.take_section(section);
         }
-        if pin.is_empty() {
+        if pin.is_empty() && self.purse.has_answered() {
             self.store_before_paying(txn, card, out);
             return Ok(());
         }
-        entry.step = Step::Pin(PinBlock::from_ascii(pin).map_err(|_| PurchaseError::PinFormat)?);
+        let pin = match pin {
+            [] => None,
+            pin => Some(PinBlock::from_ascii(pin).map_err(|_| PurchaseError::PinFormat)?),
+        };
+        entry.step = Step::Confirmed(pin);
         Ok(())
     }
 
     /// Cancels a purchase that is not confirmed, or whose PIN has not gone out.
     pub(crate) fn cancel(&mut self, txn: TxnId, out: &mut Outbox) -> Result<(), PurchaseError> {
         let entry = self.ledger.of_txn_mut(txn).ok_or(PurchaseError::NoTransaction)?;
-        if !matches!(entry.step, Step::Open | Step::Pin(_)) {
+        if !matches!(entry.step, Step::Open | Step::Confirmed(_)) {
             return Err(PurchaseError::State(entry.state()));
         }
         entry.step = Step::Cancelled;
@@ -99,7 +102,7 @@ impl Purchases {
             let txn = entry.id;
             if entry.card != card {
                 // Stored for another card, and never sent.
-                self.reopen(txn, Outcome::NotPaid, out);
+                self.reopen(txn, Outcome::CardGone, out);
                 return None;
             }
             entry.step = Step::Paying;
@@ -108,10 +111,18 @@ impl Purchases {
         if self.hold_the_card() {
             return None;
         }
-        let entry = self.ledger.find(|entry| matches!(entry.step, Step::Pin(_)))?;
+        let entry = self.ledger.find(|entry| matches!(entry.step, Step::Confirmed(_)))?;
+        // What the purse has counted is part of settling a lost answer.
+        if !self.purse.has_answered() {
+            return Some(Errand::ReadPurse);
+        }
+        let txn = entry.id;
         match core::mem::replace(&mut entry.step, Step::Verifying) {
-            Step::Pin(pin) => Some(Errand::Verify(entry.id, pin)),
-            _ => None,
+            Step::Confirmed(Some(pin)) => Some(Errand::Verify(txn, pin)),
+            _ => {
+                self.store_before_paying(txn, card, out);
+                None
+            }
         }
     }
 
@@ -157,7 +168,7 @@ impl Purchases {
         log::warn!("a row could not be stored");
         if let Some(entry) = self.waiting_for(id) {
             let txn = entry.id;
-            self.reopen(txn, Outcome::NotPaid, out);
+            self.reopen(txn, Outcome::NotStored, out);
         }
     }
 
@@ -165,19 +176,24 @@ impl Purchases {
         self.ledger.find(|entry| matches!(entry.step, Step::Storing(id) if id == row))
     }
 
-    /// Nothing was sent that moves money: the purchase waits to be confirmed again.
+    /// No money has moved: the purchase waits to be confirmed again. A row that says that it was
+    /// sent would be asked after in the next run: it is put right.
     pub(crate) fn reopen(&mut self, txn: TxnId, outcome: Outcome, out: &mut Outbox) {
         if let Some(entry) = self.ledger.of_txn_mut(txn) {
+            let stored = entry.is_stored();
             entry.step = Step::Open;
+            if stored {
+                out.store(entry.row_key(), entry.row());
+            }
             out.event(Event::Purchase { txn, outcome });
         }
     }
 
     /// The card is gone: PINs are not kept for another one.
     pub(crate) fn forget_pins(&mut self, out: &mut Outbox) {
-        while let Some(entry) = self.ledger.find(|entry| matches!(entry.step, Step::Pin(_))) {
+        while let Some(entry) = self.ledger.find(|entry| matches!(entry.step, Step::Confirmed(_))) {
             let txn = entry.id;
-            self.reopen(txn, Outcome::PinRequired, out);
+            self.reopen(txn, Outcome::CardGone, out);
         }
     }
 }

@@ -18,9 +18,11 @@ const PAID: u8 = 3;
 const OWNED: u8 = 4;
 const REFUSED: u8 = 5;
 const FORGOTTEN: u8 = 6;
+const OPEN: u8 = 7;
 
 impl Entry {
-    /// Everything that is not an end of its own stands as SENT: the card knows better.
+    /// What is under way stands as SENT: the card knows better. OPEN: no money had moved, and the
+    /// next run pays nothing for it.
     pub(super) fn row(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(128);
         out.push(VERSION);
@@ -37,6 +39,7 @@ impl Entry {
             Step::Paid => PAID,
             Step::Owned => OWNED,
             Step::Refused => REFUSED,
+            Step::Open | Step::Cancelled | Step::LeftOpen => OPEN,
             Step::Forgotten => FORGOTTEN,
             _ => SENT,
         });
@@ -67,6 +70,7 @@ impl Entry {
             OWNED => Step::Owned,
             REFUSED => Step::Refused,
             FORGOTTEN => Step::Forgotten,
+            OPEN => Step::LeftOpen,
             other => return Err(DecodeError::Invalid { field: "state", got: other.into() }),
         };
         let result = r.u8("result")?;

@@ -37,7 +37,34 @@ pub struct Access {
     pub crypto_period: Option<u32>,
 }
 
+/// What the event of an access carries: while it stays, nothing is told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Standing {
+    reason: AccessStatus,
+    remedy: Remedy,
+    has_keys: bool,
+}
+
+/// What may be done with the programme, as the event of it carries it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Terms {
+    cci: u8,
+    rating: u8,
+    pin_needed: bool,
+    expires: Option<CasTime>,
+}
+
 impl Access {
+    pub(crate) const fn standing(&self) -> Standing {
+        let has_keys = self.crypto_period.is_some();
+        Standing { reason: self.reason, remedy: self.remedy, has_keys }
+    }
+
+    pub(crate) const fn terms(&self) -> Terms {
+        let Self { cci, rating, pin_needed, expires, .. } = *self;
+        Terms { cci, rating, pin_needed, expires }
+    }
+
     /// An access with nothing but its reason.
     pub(crate) fn of(reason: AccessStatus) -> Self {
         Self {

@@ -2,7 +2,7 @@
 //! The places of sessions, and what concerns all of them.
 
 use crate::outbox::Outbox;
-use crate::session::access::Access;
+use crate::session::access::{Access, Terms};
 use crate::session::programme::{CardAbility, Plan, Programme};
 use crate::session::stream::Stream;
 use crate::session::told::Told;
@@ -57,6 +57,9 @@ impl Sessions {
             left_out: None,
             sealed: Vec::new(),
             access: Access::of(AccessStatus::PENDING),
+            on_sale: Vec::new(),
+            standing: None,
+            terms: Terms::default(),
             listed: false,
         };
         session.choose_streams(&self.card);

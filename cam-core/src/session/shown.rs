@@ -14,7 +14,7 @@ pub(crate) fn session_access(
     settles: bool,
     now: Instant,
 ) -> Access {
-    let offers = session.offers().count().min(255) as u8;
+    let offers = session.on_sale().len().min(255) as u8;
     let worst = session.streams().iter().max_by_key(|stream| AccessState::of(stream.status(now)));
     let Some(stream) = worst else {
         return Access { offers, ..Access::of(card.unserved(session.left_out())) };

@@ -267,13 +267,12 @@ impl Stream {
         self.doubt.get_or_insert(Doubt { status, since: now, by });
     }
 
-    /// The card is gone: what it said is void, what it was asked stays. Gives the offer that was
-    /// there.
-    pub(crate) fn forget_card(&mut self) -> Option<Offer> {
+    /// The card is gone: what it said is void, what it was asked stays.
+    pub(crate) fn forget_card(&mut self) {
         self.verdict = Verdict::NONE;
         self.doubt = None;
         self.sw = StatusWord::default();
-        self.offer.take()
+        self.offer = None;
     }
 }
 
@@ -365,12 +364,12 @@ impl Stream {
         }
         let accepted = self.choice.accepted(now, section, told.crypto_period);
         let had_keys = self.keys.is_some();
-        let old_offer = self.take(session, told, section);
-        Some(Judged { accepted, lost_keys: had_keys && self.keys.is_none(), old_offer })
+        self.take(session, told, section);
+        Some(Judged { accepted, lost_keys: had_keys && self.keys.is_none() })
     }
 
-    /// Takes what the card said of the section that is now kept. Gives the offer that was there.
-    fn take(&mut self, session: SessionId, told: &Told, section: &[u8]) -> Option<Offer> {
+    /// Takes what the card said of the section that is now kept.
+    fn take(&mut self, session: SessionId, told: &Told, section: &[u8]) {
         self.trust();
         self.verdict = told.verdict;
         self.sw = told.sw;
@@ -385,7 +384,7 @@ impl Stream {
             self.offer_section.clear();
             self.offer_section.extend_from_slice(section);
         }
-        mem::replace(&mut self.offer, offer)
+        self.offer = offer;
     }
 }
 
@@ -394,6 +393,4 @@ pub(crate) struct Judged {
     pub(crate) accepted: Accepted,
     /// It had keys, and has none any more.
     pub(crate) lost_keys: bool,
-    /// The offer that was there.
-    pub(crate) old_offer: Option<Offer>,
 }

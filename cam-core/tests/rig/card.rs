@@ -313,6 +313,7 @@ impl ModelCard {
             pseudonym: self.pseudonym,
             pairing_slots: self.pairing_slots,
             pin_tries: self.tries,
+            blocked: self.blocked,
             operators: vec![OperatorInfo {
                 operator: OPERATOR,
                 suites_allowed: 0x04,

@@ -164,6 +164,14 @@ statuses! {
     /// More ECM streams or components than are served. Told by the box, never by a card.
     TOO_MANY_STREAMS = 0x4D, "too many streams", Technician,
         [c"the programme has more parts than this box can serve", c"节目分量过多"];
+    /// What the box keeps of its pairing does not open: its key is another one, or the row is
+    /// damaged. Told by the box, never by a card.
+    PAIRING_UNREADABLE = 0x4E, "the box's pairing does not open", Technician,
+        [c"this box cannot read its pairing with the card", c"机顶盒无法读取配对信息"];
+    /// The card is in session: a reason of the card's state, never of a session's access. Told by
+    /// the box, never by a card.
+    CARD_READY = 0x7E, "card ready", None,
+        [c"the card is ready", c"智能卡已就绪"];
     /// The service is not scrambled.
     CLEAR = 0x7F, "clear", None,
         [c"free to air", c"免费频道"];
@@ -187,15 +195,16 @@ impl AccessStatus {
 
     /// As text for the subscriber, in the language of a BCP 47 tag.
     pub fn shown(self, language: Option<&str>) -> &'static CStr {
-        let primary = language.and_then(|tag| tag.split(['-', '_']).next()).unwrap_or_default();
         let shown = self.row().map_or(Self::OTHER, |row| row.shown);
-        let [mut said, ..] = shown;
-        for (language, text) in Self::LANGUAGES.into_iter().zip(shown) {
-            if language.eq_ignore_ascii_case(primary) {
-                said = text;
-            }
-        }
-        said
+        let [first, ..] = shown;
+        shown.get(Self::language(language)).copied().unwrap_or(first)
+    }
+
+    /// The place in [`Self::LANGUAGES`] of the language of a BCP 47 tag.
+    pub fn language(tag: Option<&str>) -> usize {
+        let primary = tag.and_then(|tag| tag.split(['-', '_']).next()).unwrap_or_default();
+        let mut languages = Self::LANGUAGES.iter();
+        languages.position(|language| language.eq_ignore_ascii_case(primary)).unwrap_or(0)
     }
 
     /// Who or what can change it.

@@ -164,7 +164,7 @@ fn nothing_is_sent_before_its_row_is_durable() {
     stb.outcomes();
     stb.store = Store::Fails;
     stb.confirm(txn);
-    assert_eq!((stb.outcomes(), stb.money()), (vec![Outcome::NotPaid], UNPAID));
+    assert_eq!((stb.outcomes(), stb.money()), (vec![Outcome::NotStored], UNPAID));
     stb.store = Store::Works;
     stb.confirm(txn);
     paid(&stb.outcomes());
