@@ -50,6 +50,9 @@ $(STBCAM_OUT)/libstbcam.so.$(STBCAM_VERSION): $(STBCAM_OUT)/libstbcam.a ffi/stbc
 	    echo "$@: '$(CC)' links for $$($(CC) -dumpmachine), cargo built for $(or $(STBCAM_TRIPLE),this machine):" \
 	    "CC and CARGO_BUILD_TARGET must name one processor, such as CC=arm-linux-gnueabihf-gcc and" \
 	    "CARGO_BUILD_TARGET=armv7-unknown-linux-gnueabihf (docs/porting.md)" >&2; exit 1; }
+	@there=$$($(NM) -D --defined-only $@ | grep -c ' stbcam_'); test $$there = $(words $(STBCAM_SYMBOLS)) || { rm -f $@; \
+	    echo "$@: $$there of the $(words $(STBCAM_SYMBOLS)) functions of ffi/stbcam.map are in $<: 'make clean' and build again" >&2; \
+	    exit 1; }
 
 # What else a program links that takes the static one: `make install` builds nothing, and is not told FEATURES again.
 $(STBCAM_OUT)/libstbcam.libs: $(STBCAM_OUT)/libstbcam.so.$(STBCAM_VERSION)

@@ -8,6 +8,7 @@ Programs are compiled from what was installed alone: C by pkg-config, C with -st
 """
 
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -167,6 +168,25 @@ def the_library_alone(stage):
     nothing_is_left(stage)
 
 
+def an_archive_of_something_else(out):
+    """A library without a function, or of another processor, is none; nothing is left of it."""
+    folder = out / "archives"
+    folder.mkdir()
+    (folder / "other.c").write_text("int stbcam_open(void) { return 0; }\n")
+    wanted = [("", ["0 of", "stbcam.map"])]
+    if platform.machine() == "x86_64":
+        wanted.append(("-m32", ["links for x86_64", "cargo built for i686-none", "CARGO_BUILD_TARGET="]))
+    for kind, words in wanted:
+        for made in folder.glob("lib*"):
+            made.unlink()
+        run("cc", *kind.split(), "-c", folder / "other.c", "-o", folder / "other.o")
+        run("ar", "rcs", folder / "libstbcam.a", *([folder / "other.o"] if kind else []))
+        told = make(folder / f"libstbcam.so.{VERSION}", f"STBCAM_OUT={folder}", "CARGO=true", "CARGO_BUILD_TARGET=i686-none",
+                    refused=True)
+        expect(all(word in told for word in words), f"an archive of {kind or 'nothing'}: not {words}: {told}")
+        expect(not list(folder.glob("*.so*")), "a library is left")
+
+
 def refusals(out):
     """Each names what was wrong and what would work."""
     empty = out / "empty"
@@ -194,7 +214,7 @@ def main():
     steps = (
         (nothing_is_built, stage), (all_is_there, installed), (all_is_stripped, installed), (texts_name_what_is_installed, installed),
         (links_by_pkg_config, stage), (links_by_cmake, stage), (a_first_box, stage),
-        (nothing_is_left, stage), (the_library_alone, alone), (refusals, out),
+        (nothing_is_left, stage), (the_library_alone, alone), (an_archive_of_something_else, out), (refusals, out),
     )
     failed = 0
     for step, where in steps:
