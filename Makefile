@@ -10,31 +10,35 @@
 # make bench-line   the card line's benchmarks: a table, and target/bench/line.json
 # make bench-money  what money takes, in virtual time: a table, target/bench/money.json, and failure over a limit; part of `make test`
 # make fuzz       every fuzz target for SECONDS=60 each; needs a nightly compiler and cargo-fuzz; not part of `make test`
-# make install    PREFIX=/usr/local DESTDIR=
+# make library    the library alone, static and shared; with CARGO_BUILD_TARGET and CC for another processor (docs/porting.md)
+# make install    what was built, and builds nothing: PREFIX=/usr/local LIBDIR= INCLUDEDIR= BINDIR= DOCDIR= DESTDIR=
+#                 (install-library: without the tools; uninstall)
 #
 # FEATURES=pcsc   with readers behind PC/SC; needs libpcsclite-dev
 
 CARGO  ?= cargo
 PYTHON ?= python3
-PREFIX ?= /usr/local
 SECONDS ?= 60
 CFLAGS ?= -O2
-BIN    := target/release
 # Tests are built to count the blocks of the ciphers too, so that what money takes is no build of its own.
 METER  := --features system-tests/meter
 VENV   := target/venv/bin/python
 
 .PHONY: all rust demo check-demo test test-targets test-tear test-defences fuzz lint unit unit-programs unit-examples header \
-        c-test system-test pcsc-test pcsc-exchange bench-line bench-money tools install clean
+        c-test system-test pcsc-test pcsc-exchange bench-line bench-money tools clean
 
 .DEFAULT_GOAL := all
 
 include ffi/library.mk
 
-all: rust $(BIN)/$(STBCAM_SONAME) $(BIN)/stbcam.pc $(BIN)/player
+BIN := $(STBCAM_OUT)
+
+include ffi/install.mk
+
+all: rust library $(BIN)/player
 
 rust:
-	$(CARGO) build --release --workspace --exclude system-tests $(if $(FEATURES),--features "$(FEATURES:%=stbcam-ffi/%)")
+	$(CARGO) build $(STBCAM_BUILD) --workspace --exclude system-tests $(if $(FEATURES),--features "$(FEATURES:%=stbcam-ffi/%)")
 
 $(BIN)/player: $(wildcard examples/c/*.[ch]) include/stbcam.h $(BIN)/$(STBCAM_SONAME)
 	$(CC) -std=c99 -Wall -Wextra -Werror -pedantic $(CFLAGS) -Iinclude examples/c/*.c -o $@ -L$(BIN) -lstbcam -Wl,-rpath,'$$ORIGIN' $(LDFLAGS)
@@ -113,16 +117,6 @@ bench-money:
 
 tools:
 	bash tests/install-tools.sh
-
-install: all
-	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin
-	install -m 644 include/stbcam.h $(DESTDIR)$(PREFIX)/include/
-	install -m 755 $(BIN)/libstbcam.so.$(STBCAM_VERSION) $(DESTDIR)$(PREFIX)/lib/
-	ln -sf libstbcam.so.$(STBCAM_VERSION) $(DESTDIR)$(PREFIX)/lib/$(STBCAM_SONAME)
-	ln -sf $(STBCAM_SONAME) $(DESTDIR)$(PREFIX)/lib/libstbcam.so
-	install -m 644 $(BIN)/libstbcam.a $(DESTDIR)$(PREFIX)/lib/
-	install -m 644 $(BIN)/stbcam.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
-	install -m 755 $(BIN)/vcard $(BIN)/headend $(BIN)/stbcam $(DESTDIR)$(PREFIX)/bin/
 
 clean:
 	$(CARGO) clean

@@ -27,10 +27,10 @@ ROOT = Path(__file__).resolve().parent.parent
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
 # How each kind of source begins a comment of one line.
 COMMENT = {".rs": "//", ".py": "#", ".sh": "#", ".toml": "#", ".mk": "#", "Makefile": "#", ".c": "/*", ".h": "/*",
-           ".map": "/*", ".in": "#", ".ci/run": "#"}
+           ".cpp": "/*", ".hpp": "/*", "CMakeLists.txt": "#", ".map": "/*", ".in": "#", ".ci/run": "#"}
 COLUMNS, OTHER_COLUMNS = 100, 140
 # Where every line counts, not only a comment's.
-BREAKABLE = {".py", ".sh", ".mk", "Makefile", ".c", ".h", ".map", ".in", ".ci/run"}
+BREAKABLE = {".py", ".sh", ".mk", "Makefile", ".c", ".h", ".cpp", ".hpp", "CMakeLists.txt", ".map", ".in", ".ci/run"}
 # What is no code: comments, and what stands in strings and characters.
 NO_CODE = re.compile(r"""//[^\n]*|/\*.*?\*/|\br(#*)".*?"\1|"(?:\\.|[^"\\])*"|'(?:\\.[^']*|[^\\'])'""", re.DOTALL)
 ATTRIBUTE = re.compile(r"#\s*!?\s*\[((?:[^\[\]]|\[[^\]]*\])*)\]")
@@ -211,6 +211,7 @@ BAD = {
     "a Makefile without a licence": ("tests/c/Makefile", "all:\n"),
     "a manifest without a licence": ("x/Cargo.toml", "[package]\n"),
     "a list of symbols without a licence": ("ffi/x.map", "A {\n};\n"),
+    "a header of C++ without a licence": ("include/x.hpp", "#pragma once\n"),
     "a template without a licence": ("ffi/x.pc.in", "Name: x\n"),
     "a script without an ending and a licence": (".ci/run", "#!/usr/bin/env bash\n"),
     "a mod.rs": ("x/mod.rs", GOOD["a.rs"]),

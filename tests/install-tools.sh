@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(libdvbcsa1 ffmpeg valgrind strace python3-venv)
+packages=(libdvbcsa1 ffmpeg valgrind strace python3-venv g++ cmake pkg-config)
 case "${1:-}" in
 "") ;;
 targets)

@@ -6,8 +6,6 @@
 """
 
 import json
-import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -88,28 +86,6 @@ def readme_compiles():
     return None if result.returncode == 0 else result.stderr
 
 
-def installs():
-    """`make install` puts a library there that a program finds by stbcam.pc alone."""
-    stage, prefix = OUT / "stage", "/opt/stbcam"
-    shutil.rmtree(stage, ignore_errors=True)
-    made = run("make", "-C", ROOT, "install", f"DESTDIR={stage}", f"PREFIX={prefix}")
-    if made.returncode != 0:
-        return tail(made)
-    fields = dict(re.findall(r"^(\w+)[=:] ?(.*)$", (stage / "opt/stbcam/lib/pkgconfig/stbcam.pc").read_text(), re.M))
-    if fields["prefix"] != prefix:
-        return f"stbcam.pc says {fields['prefix']}, not {prefix}"
-    flags = f"{fields['Cflags']} {fields['Libs']}"
-    for name in ("libdir", "includedir", "prefix"):
-        flags = flags.replace("${%s}" % name, fields[name])
-    flags = flags.replace(prefix, f"{stage}{prefix}").split()
-    player = OUT / "installed-player"
-    linked = run("cc", "-std=c99", *sorted((ROOT / "examples" / "c").glob("*.c")), "-o", player, *flags,
-                 f"-Wl,-rpath,{stage}{prefix}/lib")
-    told = run(player, "--help") if linked.returncode == 0 else linked
-    tools = [run(stage / "opt/stbcam/bin" / tool, "--version").returncode for tool in ("vcard", "headend", "stbcam")]
-    return None if told.returncode == 0 and tools == [0, 0, 0] else tail(told) + f" {tools}"
-
-
 def script(name, *arguments):
     def test():
         result = run(sys.executable, TESTS / name, *arguments)
@@ -155,7 +131,7 @@ def tests():
     yield "wasted characters are noticed", wasted_characters_are_noticed
     yield "the checker names what is spoilt", script("check_notices.py", OUT / "notices")
     yield "a card killed at every write of a purchase", script("check_kill.py", OUT / "kill")
-    yield "what make installs can be linked", installs
+    yield "what make installs, and what links against it", script("check_install.py", OUT / "install")
     yield "every claim is broken once", every_claim_is_broken
     for name in BREAKS:
         yield f"break {name}", lambda name=name: broken(name)

@@ -125,12 +125,25 @@ def crate_jobs(said):
 
 
 def library(target):
-    """libstbcam.a, libstbcam.so.1, the player and the programs of tests/c."""
-    out = target.out
-    run(f"library-{target.triple}", "make", out / "player", f"CARGO={CARGO}", f"CC={target.cc}",
-        f"BIN={out}", f"STBCAM_OUT={out}", f"STBCAM_BUILD={' '.join(target.cargo_options)}",
-        f"LDFLAGS={' '.join(target.options)}", env=target.env)
+    """libstbcam.a, libstbcam.so.1, the player and the programs of tests/c; make and cargo are told the target as docs/porting.md
+    has it, and what is built is installed."""
+    out, stage = target.out, CROSS / target.triple / "stage"
+    options = target.cargo_options[:target.cargo_options.index("--target")]
+    shutil.rmtree(stage, ignore_errors=True)
+    variables = [f"CARGO={CARGO}", f"CC={target.cc}", f"CARGO_BUILD_TARGET={target.triple}", f"BIN={out}", f"STBCAM_OUT={out}",
+                 f"STBCAM_BUILD={' '.join(options)}", f"LDFLAGS={' '.join(target.options)}"]
+    for goals in (["library", out / "player"], ["install-library", "PREFIX=/usr", f"DESTDIR={ROOT / stage}"]):
+        run(f"library-{target.triple}", "make", *goals, *variables, env=target.env)
     programs(out, target.cc, target.options)
+
+
+def static(target):
+    """A program of what was installed that needs nothing of the box but its kernel."""
+    usr, program = CROSS / target.triple / "stage" / "usr", target.out / "player-static"
+    run(f"static-{target.triple}", target.cc, "-std=c99", "-static", f"-I{usr}/include",
+        *sorted((usr / "share/doc/stbcam/examples/c").glob("*.c")), usr / "lib/libstbcam.a", "-o", program)
+    if "--reader URL" not in run(f"static-{target.triple}", *target.runner[:1], program, "--help"):
+        raise Failed("player-static --help has no usage")
 
 
 def programs(out, compiler, options=()):
@@ -187,6 +200,8 @@ def builds():
 def steps():
     """What needs nothing but the builds."""
     yield "aarch64: the demo over vpcd", demo
+    for target in (I686, ARMV7, AARCH64):
+        yield f"{target.triple}: linked with -static", functools.partial(static, target)
     for name, seconds in MOMENTS.items():
         for where, out in (("i686", I686.out), ("this machine", NATIVE)):
             yield f"{where}: reader from {name}", functools.partial(reader, out, seconds)

@@ -34,7 +34,9 @@ const OPENING: &str = "\
  *
  * This header is the manual of libstbcam. It is generated from the library's source (crate ffi); do
  * not edit it. The wider picture, the events' payload and the table of readers are in
- * docs/spec/abi.md; examples/c/player.c is a whole box.
+ * docs/spec/abi.md, how to bring the library to a box in docs/porting.md; examples/c/player.c is a
+ * whole box. Names of files are those of the source, and below share/doc/stbcam where the library
+ * is installed. stbcam.hpp is the same for C++17.
  *
  * Everywhere:
  *  - A function that can be refused returns a result, 0 or below 0; stbcam_last_error() has the
