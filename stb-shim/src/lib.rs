@@ -28,5 +28,6 @@ pub mod soft_descrambler;
 pub mod storage;
 pub mod sys;
 mod taken;
+pub mod threads;
 pub mod url;
 pub mod vpcd;

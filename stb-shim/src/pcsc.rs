@@ -11,6 +11,7 @@
 use crate::clock;
 use crate::reader::{Capabilities, Presence, Reader, ReaderError, Received, What};
 use crate::sys::Waker;
+use crate::threads;
 use crate::url::Url;
 use cam_types::Instant;
 use iso7816::etu::LineParams;
@@ -21,7 +22,6 @@ use std::io;
 use std::os::fd::AsFd;
 use std::slice;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 mod desk;
@@ -68,9 +68,7 @@ impl PcscReader {
         let desk = Arc::new(Desk::new().map_err(|why| no_thread(&reader, why))?);
         let clerk = Clerk::new(context()?, found.to_owned());
         let at = Arc::clone(&desk);
-        thread::Builder::new()
-            .name("stbcam-pcsc".to_owned())
-            .spawn(move || clerk.work(&at))
+        threads::spawn("stbcam-pcsc", move || clerk.work(&at))
             .map_err(|why| no_thread(&reader, why))?;
         Ok(Self {
             watch,
