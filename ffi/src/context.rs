@@ -22,6 +22,7 @@ use stb_shim::readers;
 use stb_shim::storage::{DirectoryStorage, Storage};
 use stb_shim::threads;
 use std::ffi::CString;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -147,7 +148,7 @@ impl Context {
             storage,
             log: settings.log,
             poisoned,
-            card_timeout: Duration::from_millis(settings.card_timeout_ms.max(1).into()),
+            card_timeout: Duration::from_millis(settings.card_timeout_ms.into()),
             ca_system_ids,
             language: settings.language,
             utc_offset: AtomicI64::new(Self::UTC_UNKNOWN),
@@ -300,8 +301,9 @@ fn lock_driver(driver: &Mutex<Box<Driver>>) -> Result<MutexGuard<'_, Box<Driver>
     }
 }
 
+/// A checked number: none is larger than 2^24.
 fn size(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX).clamp(1, 1 << 24)
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// The storage twice: as the host's table, if it is the host's, and as the library uses it.
@@ -315,7 +317,11 @@ fn storage(settings: &Settings) -> Result<(Option<HostStorage>, Box<dyn Storage>
     let directory = directory
         .ok_or_else(|| Error::argument("state_dir and storage are missing: one is needed"))?;
     let storage = DirectoryStorage::open(directory).map_err(|error| {
-        Error::system(STBCAM_E_STORAGE, &format!("state_dir '{directory}'"), &error)
+        let code = match error.kind() {
+            ErrorKind::ResourceBusy => STBCAM_E_BUSY,
+            _ => STBCAM_E_STORAGE,
+        };
+        Error::system(code, &format!("state_dir '{directory}'"), &error)
     })?;
     Ok((None, Box::new(storage)))
 }
