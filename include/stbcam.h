@@ -110,7 +110,7 @@ typedef int32_t stbcam_result_t;
 #define STBCAM_E_STATE (-5)
 /** Called from inside a callback of the library. */
 #define STBCAM_E_REENTRANT (-6)
-/** Another thread is doing just this. */
+/** Another thread is doing just this; of stbcam_open: another context uses state_dir. */
 #define STBCAM_E_BUSY (-7)
 /** Not done in time. */
 #define STBCAM_E_TIMEOUT (-8)
@@ -284,8 +284,8 @@ typedef uint32_t stbcam_txn_t;
  */
 typedef void (*stbcam_log_fn)(void *user, int32_t level, const char *origin, const char *text);
 
-/** Log nothing. */
-#define STBCAM_LOG_OFF 0
+/** Log nothing: below all others, for 0 is the default of config.log_level. */
+#define STBCAM_LOG_OFF (-1)
 /** What does not work. */
 #define STBCAM_LOG_ERROR 1
 /** What should not happen. */
@@ -589,13 +589,20 @@ typedef struct stbcam_reader_ops_t {
 /**
  * What a context is told once. The library copies it; nothing needs to live after stbcam_open
  * but what the user pointers point to.
+ *
+ * 0 or NULL is a member's default, where it has one: a structure of zeros with struct_size set
+ * is as good as one that stbcam_config_init has filled. A number outside the limits given here
+ * is refused by stbcam_open (STBCAM_E_ARG), never cut.
  */
 typedef struct stbcam_config_t {
-    /** sizeof(stbcam_config_t); set by stbcam_config_init. */
+    /** sizeof(stbcam_config_t); set by stbcam_config_init. Never 0. */
     size_t struct_size;
-    /** STBCAM_CONFIG_NO_THREAD. */
+    /** STBCAM_CONFIG_NO_THREAD or 0. */
     uint32_t flags;
-    /** The longest that a call waits for the card, and that stbcam_close waits. Default 5000. */
+    /**
+     * The longest that a call waits for the card, and that stbcam_close waits. At most 600000
+     * (ten minutes); 0: 5000.
+     */
     uint32_t card_timeout_ms;
     /**
      * The card reader: "serial:/dev/ttyS1?reset=rts&detect=cts"; docs/spec/abi.md has the table.
@@ -605,20 +612,21 @@ typedef struct stbcam_config_t {
     /** The box's own card reader. NULL with reader. */
     const stbcam_reader_ops_t *reader_ops;
     /**
-     * A directory of the library's own, made when it is not there. Needed unless storage is set.
+     * A directory of the library's own, made when it is not there: one for each context, and only
+     * its owner can read it. Needed unless storage is set.
      */
     const char *state_dir;
     /** The language of texts, BCP 47. NULL: "en", which is also what an unknown language gives. */
     const char *language;
-    /** The CA_system_ids that are ours. Default: 0x4AF0 alone. */
+    /** The CA_system_ids that are ours. NULL: 0x4AF0 alone. */
     const uint16_t *ca_system_ids;
-    /** How many. */
+    /** How many, at most 256. 0 with NULL, and only then. */
     size_t ca_system_id_count;
     /** The box's number, from its factory. */
     uint8_t stb_id[8];
     /** The purse's name for this terminal; all zero: the last six octets of stb_id. */
     uint8_t terminal_id[6];
-    /** Octets that count in box_key: 16. */
+    /** Octets that count in box_key: 16; 0: 16. */
     uint8_t box_key_len;
     /** 0. */
     uint8_t reserved;
@@ -635,22 +643,26 @@ typedef struct stbcam_config_t {
     stbcam_log_fn log;
     /** Handed back to log. */
     void *log_user;
-    /** The most talkative level that is logged, one of STBCAM_LOG_*. Default: WARN. */
+    /** The most talkative level that is logged, one of STBCAM_LOG_*. 0: STBCAM_LOG_WARN. */
     int32_t log_level;
-    /** The most sessions that are open at once. Default 16. */
+    /** The most sessions that are open at once. At most 255; 0: 16. */
     uint32_t max_sessions;
-    /** The most EMMs that wait for the card. Default 64. */
+    /** The most EMMs that wait for the card. At most 16384; 0: 64. */
     uint32_t emm_queue;
-    /** The most events that wait for the host. Default 256. */
+    /** The most events that wait for the host. At most 65536; 0: 256. */
     uint32_t event_queue;
-    /** Octets of the ring between a source and the card thread. Default 65536. */
+    /**
+     * Octets of the ring between a source and the card thread. 4100, which is room for the longest
+     * section, to 16777216; 0: 65536.
+     */
     uint32_t section_ring;
     /** 0. */
     uint32_t reserved2;
 } stbcam_config_t;
 
 /**
- * Fills a configuration with what has a default; everything else becomes zero or NULL.
+ * Fills a configuration with what has a default; everything else becomes zero or NULL. Whoever
+ * would rather not call it sets the structure to zeros, and its struct_size.
  * struct_size is sizeof(stbcam_config_t) of the caller.
  *
  * STBCAM_E_ARG: config is NULL. STBCAM_E_STRUCT_SIZE: the structure is older than this library
@@ -669,15 +681,18 @@ STBCAM_API stbcam_result_t stbcam_config_init(struct stbcam_config_t *config, si
  * On success *out is a new context, to be closed by stbcam_close.
  *
  * STBCAM_E_ARG: a member is missing or malformed; the details name it. STBCAM_E_NO_READER: the
- * port is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work.
+ * port is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work;
+ * state_dir is full, read-only or holds what is no file. STBCAM_E_BUSY: another context, of this
+ * process or another, uses state_dir; one that ended with STBCAM_E_TIMEOUT until it has ended.
  * STBCAM_E_NOMEM: no thread or descriptor is to be had.
  *
  * Threads: any, but not from a callback.
  *
  * The caller promises:
  *
- * * config points to a configuration that stbcam_config_init has filled, and its pointers to
- *   what their comments say; out is writable. Either may be NULL (refused).
+ * * config points to a configuration that stbcam_config_init has filled or that was all zero
+ *   but for its struct_size, and its pointers to what their comments say; out is writable.
+ *   Either may be NULL (refused).
  */
 STBCAM_API stbcam_result_t stbcam_open(const struct stbcam_config_t *config, stbcam_t **out);
 

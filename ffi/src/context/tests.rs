@@ -29,7 +29,7 @@ fn context(name: &str) -> (Arc<Context>, OwnedFd) {
         max_sessions: 4,
         emm_queue: 4,
         event_queue: 4,
-        section_ring: 4096,
+        section_ring: 4100,
     });
     let _ = std::fs::remove_dir(state);
     (context.unwrap(), pty.master)
