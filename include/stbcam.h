@@ -714,6 +714,10 @@ STBCAM_API stbcam_result_t stbcam_close(stbcam_t *cam);
  * earlier when something was done. *next_ms is how long it may take until the next call if
  * nothing else happens, UINT32_MAX when there is nothing to wait for; next_ms may be NULL.
  *
+ * A host with a loop of its own waits for stbcam_step_fd and calls this with max_ms 0, until
+ * the descriptor is no longer readable. Who waits *next_ms alone is late for what comes
+ * meanwhile from the card, by other calls and other threads.
+ *
  * STBCAM_E_STATE: the context has a card thread. STBCAM_E_BUSY: another thread is in this call.
  *
  * Threads: any one at a time.
@@ -723,6 +727,21 @@ STBCAM_API stbcam_result_t stbcam_close(stbcam_t *cam);
  * * next_ms is NULL or writable.
  */
 STBCAM_API stbcam_result_t stbcam_step(stbcam_t *cam, uint32_t max_ms, uint32_t *next_ms);
+
+/**
+ * A descriptor that poll() finds readable as long as stbcam_step is due: the card or its reader
+ * has something to say, a call has left something to do, or a time is up. It is one number until
+ * stbcam_close and belongs to the library: do not read, write or close it; it is good for poll(),
+ * select() and epoll, level-triggered. It is readable from the start. Below 0: a result.
+ *
+ * A reader of reader_ops with characters has no descriptor that we could wait for: while
+ * something is expected of the card, the time is up every millisecond.
+ *
+ * STBCAM_E_STATE: the context has a card thread.
+ *
+ * Threads: any.
+ */
+STBCAM_API int32_t stbcam_step_fd(stbcam_t *cam);
 
 /** Where the time of stbcam_set_utc comes from: not known. */
 #define STBCAM_UTC_UNKNOWN 0

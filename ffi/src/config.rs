@@ -14,7 +14,7 @@ use crate::host::{
     stbcam_log_fn, stbcam_reader_ops_t, stbcam_storage_ops_t,
 };
 use crate::host_reader::HostReader;
-use crate::result::{STBCAM_E_STRUCT_SIZE, stbcam_result_t};
+use crate::result::{STBCAM_E_STATE, STBCAM_E_STRUCT_SIZE, STBCAM_OK, stbcam_result_t};
 use crate::size::{self, CStruct};
 use crate::text;
 use crate::types::stbcam_t;
@@ -23,6 +23,7 @@ use core::ffi::{c_char, c_void};
 use core::ops::RangeInclusive;
 use core::ptr;
 use stb_shim::ring;
+use std::os::fd::AsRawFd;
 use zeroize::Zeroize;
 
 /// No card thread: nothing runs unless `stbcam_step` is called.
@@ -364,6 +365,10 @@ pub extern "C" fn stbcam_close(cam: *mut stbcam_t) -> stbcam_result_t {
 /// earlier when something was done. `*next_ms` is how long it may take until the next call if
 /// nothing else happens, UINT32_MAX when there is nothing to wait for; `next_ms` may be NULL.
 ///
+/// A host with a loop of its own waits for `stbcam_step_fd` and calls this with `max_ms` 0, until
+/// the descriptor is no longer readable. Who waits `*next_ms` alone is late for what comes
+/// meanwhile from the card, by other calls and other threads.
+///
 /// STBCAM_E_STATE: the context has a card thread. STBCAM_E_BUSY: another thread is in this call.
 ///
 /// Threads: any one at a time.
@@ -382,6 +387,27 @@ pub unsafe extern "C" fn stbcam_step(
         // SAFETY: the caller upholds this function's contract.
         unsafe { size::put_optional(next_ms, "next_ms", next) }
     })
+}
+
+/// A descriptor that poll() finds readable as long as `stbcam_step` is due: the card or its reader
+/// has something to say, a call has left something to do, or a time is up. It is one number until
+/// `stbcam_close` and belongs to the library: do not read, write or close it; it is good for poll(),
+/// select() and epoll, level-triggered. It is readable from the start. Below 0: a result.
+///
+/// A reader of `reader_ops` with characters has no descriptor that we could wait for: while
+/// something is expected of the card, the time is up every millisecond.
+///
+/// STBCAM_E_STATE: the context has a card thread.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn stbcam_step_fd(cam: *mut stbcam_t) -> i32 {
+    let mut fd = STBCAM_E_STATE;
+    let result = guard(cam, |context| {
+        fd = context.due()?.as_raw_fd();
+        Ok(())
+    });
+    if result == STBCAM_OK { fd } else { result }
 }
 
 /// Where the time of `stbcam_set_utc` comes from: not known.

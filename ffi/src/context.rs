@@ -17,12 +17,14 @@ use stb_shim::cam::Cam;
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, NoDescrambler};
 use stb_shim::driver::Driver;
+use stb_shim::due::Due;
 use stb_shim::reader::Opener;
 use stb_shim::readers;
 use stb_shim::storage::{DirectoryStorage, Storage};
 use stb_shim::threads;
 use std::ffi::CString;
 use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -98,8 +100,11 @@ pub(crate) struct Context {
 /// Who does the card thread's work.
 enum Runner {
     Thread(Mutex<Option<JoinHandle<()>>>),
-    /// Whoever calls `stbcam_step`.
-    Caller(Mutex<Box<Driver>>),
+    /// Whoever calls `stbcam_step`, when `due` is readable.
+    Caller {
+        driver: Mutex<Box<Driver>>,
+        due: Due,
+    },
 }
 
 /// The system's random numbers.
@@ -138,7 +143,9 @@ impl Context {
             let thread = spawn(driver, &cam, &poisoned, settings.log.clone())?;
             Runner::Thread(Mutex::new(Some(thread)))
         } else {
-            Runner::Caller(Mutex::new(Box::new(driver)))
+            let due = Due::new(cam.waker())
+                .map_err(|error| Error::system(STBCAM_E_NOMEM, "no descriptor", &error))?;
+            Runner::Caller { driver: Mutex::new(Box::new(driver)), due }
         };
         Ok(Arc::new(Self {
             cam,
@@ -200,7 +207,7 @@ impl Context {
                 }
                 ended
             }
-            Runner::Caller(driver) => {
+            Runner::Caller { driver, .. } => {
                 driver.lock().unwrap_or_else(PoisonError::into_inner).shut_down();
                 Ok(())
             }
@@ -219,18 +226,32 @@ impl Context {
 
     /// One turn of the card thread's work; how many milliseconds there may be until the next.
     pub(crate) fn step(&self, max_ms: u32) -> Result<u32> {
-        let Runner::Caller(driver) = &self.runner else {
-            return Err(Error::new(STBCAM_E_STATE, "this context has a card thread"));
-        };
+        let (driver, due) = self.caller()?;
         let until = clock::now().after(Duration::from_millis(max_ms.into()));
         let mut driver = lock_driver(driver)?;
         let next = driver.turn(Some(until));
+        wait_elsewhere(&driver, due, next)?;
         drop(driver);
         Ok(next.map_or(u32::MAX, |at| {
             // Rounded up: whoever waits so long finds something to do.
             let left = at.since(clock::now()).as_micros().div_ceil(1000);
             u32::try_from(left).unwrap_or(u32::MAX - 1)
         }))
+    }
+
+    /// Readable when there is to be another turn.
+    pub(crate) fn due(&self) -> Result<BorrowedFd<'_>> {
+        Ok(self.caller()?.1.as_fd())
+    }
+
+    fn caller(&self) -> Result<(&Mutex<Box<Driver>>, &Due)> {
+        match &self.runner {
+            Runner::Caller { driver, due } => Ok((driver, due)),
+            Runner::Thread(_) => {
+                let text = "this context has a card thread, expected STBCAM_CONFIG_NO_THREAD";
+                Err(Error::new(STBCAM_E_STATE, text))
+            }
+        }
     }
 
     /// Waits until everything that was offered so far is done, as far as the card allows.
@@ -254,13 +275,14 @@ impl Context {
         timeout: Duration,
         mut wait: impl FnMut(Duration) -> core::result::Result<T, stb_shim::cam::WaitEnded>,
     ) -> Result<T> {
-        let Runner::Caller(driver) = &self.runner else {
+        let Runner::Caller { driver, due } = &self.runner else {
             return Ok(wait(timeout)?);
         };
         let deadline = clock::now().after(timeout);
         let mut driver = lock_driver(driver)?;
         loop {
-            driver.turn(Some(deadline));
+            let next = driver.turn(Some(deadline));
+            wait_elsewhere(&driver, due, next)?;
             match wait(Duration::ZERO) {
                 Ok(found) => return Ok(found),
                 Err(ended) if clock::now() >= deadline => return Err(ended.into()),
@@ -289,6 +311,11 @@ impl Context {
     pub(crate) fn event_text(&self) -> MutexGuard<'_, CString> {
         self.event_text.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn wait_elsewhere(driver: &Driver, due: &Due, next: Option<Instant>) -> Result {
+    let armed = driver.wait_elsewhere(due, next);
+    armed.map_err(|error| Error::system(STBCAM_E_NOMEM, "no descriptor", &error))
 }
 
 fn lock_driver(driver: &Mutex<Box<Driver>>) -> Result<MutexGuard<'_, Box<Driver>>> {

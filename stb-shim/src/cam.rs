@@ -253,7 +253,8 @@ impl Cam {
         self.progressed.notify_all();
     }
 
-    pub(crate) const fn waker(&self) -> &Waker {
+    /// Signalled when a thread has brought something.
+    pub const fn waker(&self) -> &Waker {
         &self.waker
     }
 

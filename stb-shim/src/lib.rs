@@ -10,6 +10,7 @@ pub mod cipher;
 pub mod clock;
 pub mod descrambler;
 pub mod driver;
+pub mod due;
 pub mod events;
 pub mod gempc;
 pub mod iso_uart;

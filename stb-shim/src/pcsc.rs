@@ -19,7 +19,7 @@ use iso7816::line::Reset;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use pcsc::{Context, Error, ReaderState, Scope, State};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
@@ -182,6 +182,14 @@ impl Reader for PcscReader {
                 return Ok(Received { woken, ..Received::default() });
             }
         }
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.desk.done().as_fd()]
+    }
+
+    fn due(&self) -> Option<Instant> {
+        None
     }
 
     fn line_octets(&self) -> (u64, u64) {

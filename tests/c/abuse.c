@@ -67,6 +67,7 @@ static void with_no_context(stbcam_t *cam)
     stbcam_money_t price = {.minor = 1, .currency = "CNY", .exponent = 2};
 
     CHECK(stbcam_step(cam, 0, NULL), STBCAM_E_ARG);
+    CHECK(stbcam_step_fd(cam), STBCAM_E_ARG);
     CHECK(stbcam_set_utc(cam, 0, STBCAM_UTC_RTC), STBCAM_E_ARG);
     CHECK(stbcam_is_our_ca(cam, 0x4AF0), STBCAM_E_ARG);
     CHECK(stbcam_cat(cam, 0, octets, sizeof octets), STBCAM_E_ARG);

@@ -24,7 +24,7 @@ fn zeros_are_the_defaults() {
     let mut filled = zeros();
     // SAFETY: the structure is writable and as long as is said.
     let result = unsafe { stbcam_config_init(&raw mut filled, size_of::<stbcam_config_t>()) };
-    assert_eq!(result, crate::result::STBCAM_OK);
+    assert_eq!(result, STBCAM_OK);
     filled.reader = zeros().reader;
     filled.state_dir = zeros().state_dir;
     let (zeros, filled) = (checked(&zeros()).unwrap(), checked(&filled).unwrap());

@@ -6,15 +6,19 @@ use crate::guard::{CONTEXTS, guard};
 use crate::result::{STBCAM_E_ARG, STBCAM_OK};
 use crate::types::stbcam_t;
 use nix::pty::openpty;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// A context on a serial port with nothing behind it, and the port's other end.
 fn context(name: &str) -> (Arc<Context>, OwnedFd) {
+    opened(name, true)
+}
+
+fn opened(name: &str, threaded: bool) -> (Arc<Context>, OwnedFd) {
     let pty = openpty(None, None).unwrap();
     let path = nix::unistd::ttyname(&pty.slave).unwrap();
     let state = std::env::temp_dir().join(format!("stbcam-{name}-{}", std::process::id()));
     let context = Context::open(Settings {
-        threaded: true,
+        threaded,
         card_timeout_ms: 5000,
         reader: ReaderChoice::Url(format!("serial:{}", path.display())),
         state_dir: Some(state.display().to_string()),
@@ -28,7 +32,7 @@ fn context(name: &str) -> (Arc<Context>, OwnedFd) {
         log: None,
         max_sessions: 4,
         emm_queue: 4,
-        event_queue: 4,
+        event_queue: 64,
         section_ring: 4100,
     });
     let _ = std::fs::remove_dir(state);
@@ -115,5 +119,44 @@ fn the_card_thread_takes_no_signal() {
         seen += 1;
     }
     assert!(seen > 0, "the card thread is there");
+    context.close().unwrap();
+}
+
+/// A host that waits in a loop of its own is called for all that a card thread would wake up for:
+/// a time that is up, a call, and what comes from the card.
+#[test]
+fn without_a_thread_a_descriptor_says_when_a_step_is_due() {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let (context, port) = opened("due", false);
+    let due = |patience: PollTimeout| {
+        let mut fds = [PollFd::new(context.due().unwrap(), PollFlags::POLLIN)];
+        poll(&mut fds, patience).unwrap() == 1
+    };
+    let soon = PollTimeout::from(10_000u16);
+    // How many steps there are before there is nothing more to do just now.
+    let settle =
+        || (0..100).take_while(|_| due(PollTimeout::ZERO)).map(|_| context.step(0).unwrap());
+    assert!(due(soon), "from the start");
+    assert!(settle().count() < 100, "it does not call for ever");
+    assert!(due(soon), "a time is up: no card answers");
+    assert!(settle().count() < 100);
+    context.cam.call(|engine, now| engine.card_reset(now));
+    assert!(due(PollTimeout::ZERO), "a call");
+    assert!(settle().count() < 100);
+    nix::unistd::write(&port, &[0x3B]).unwrap();
+    assert!(due(soon), "the card");
+    assert!(settle().count() < 100);
+    let number = context.due().unwrap().as_raw_fd();
+    drop(port);
+    assert!(due(soon), "the reader is gone");
+    for _ in 0..2 {
+        assert!(due(soon), "it is looked for");
+        assert!(settle().count() < 100);
+    }
+    assert_eq!(context.due().unwrap().as_raw_fd(), number);
+    context.close().unwrap();
+    let (context, _port) = opened("thread", true);
+    assert_eq!(context.due().unwrap_err().code, STBCAM_E_STATE);
+    assert_eq!(context.step(0).unwrap_err().code, STBCAM_E_STATE);
     context.close().unwrap();
 }
