@@ -989,8 +989,11 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 /* ---- 6. Events ---------------------------------------------------------------------------------
  *
  * Events are pulled: no callback runs on a hidden thread. The queue is bounded; what does not fit
- * is counted, and told by one STBCAM_EV_OVERFLOW in its place. Members that the table in
- * docs/spec/abi.md does not name for a type are 0.
+ * is counted, and told by one STBCAM_EV_OVERFLOW in its place. A host that takes that one with
+ * code 2 forgets the offers that it knows, calls stbcam_resync and goes on taking events: they
+ * tell everything again as it stands. With code 1 sections were lost, and there is nothing to
+ * do: ECMs and EMMs are repeated on air. Members that the table in docs/spec/abi.md does not name
+ * for a type are 0.
  */
 
 /** The card: code its state (STBCAM_CARD_*), arg the reason (STBCAM_REASON_*), text. */
@@ -1033,7 +1036,11 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
  * be, or names more EMM streams than are served: text, and session where it is about one.
  */
 #define STBCAM_EV_HEALTH 18
-/** Something was lost: code 1 sections (then arg is the source), 2 events; amount how many. */
+
+/**
+ * Something was lost: code 1 sections (then arg is the source), 2 events (then
+ * stbcam_resync gives everything again); amount how many.
+ */
 #define STBCAM_EV_OVERFLOW 19
 
 /**
@@ -1923,6 +1930,23 @@ stbcam_result_t stbcam_diag_json(stbcam_t *cam,
  * Threads: any. Does not wait for the card.
  */
 STBCAM_API stbcam_result_t stbcam_card_reset(stbcam_t *cam);
+
+/**
+ * Tells everything again: after STBCAM_EV_OVERFLOW with code 2, or whenever the host has lost its
+ * way. What waits for the host and only said how things stood is dropped; in its place come, in
+ * this order, CARD, FILTERS, ENTITLEMENTS, WALLET if the purse was read, of each session ACCESS and
+ * its OFFERs, PURCHASE of each purchase with something to say (also of an earlier run, by its
+ * number in stbcam_receipts), and REPORT for one whose pages were not all taken. They all have
+ * room, whatever event_queue is.
+ *
+ * Before the call forget all offers: those that are still good come, and no OFFER_GONE for others.
+ * A session, wallet or purchase is overwritten by what comes. KEY_ROTATED, PAIRING, a report that
+ * failed or was acknowledged, and HEALTH are news and not told twice; stbcam_service_keys and
+ * stbcam_card say what became of the first two.
+ *
+ * Threads: any. Does not wait for the card.
+ */
+STBCAM_API stbcam_result_t stbcam_resync(stbcam_t *cam);
 
 /**
  * Waits until every section that was offered and every purchase that was confirmed before the

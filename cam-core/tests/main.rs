@@ -12,6 +12,7 @@ mod hot_path;
 mod moments;
 mod purchases;
 mod reports;
+mod resync;
 mod rig;
 mod rights;
 mod shared;

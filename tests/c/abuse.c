@@ -96,6 +96,7 @@ static void with_no_context(stbcam_t *cam)
     CHECK(stbcam_stats(cam, &stats), STBCAM_E_ARG);
     CHECK(stbcam_diag_json(cam, NULL, 0, &count), STBCAM_E_ARG);
     CHECK(stbcam_card_reset(cam), STBCAM_E_ARG);
+    CHECK(stbcam_resync(cam), STBCAM_E_ARG);
     CHECK(stbcam_flush(cam, 0), STBCAM_E_ARG);
 }
 

@@ -164,6 +164,7 @@ impl Purchases {
     pub(crate) fn reopen(&mut self, txn: TxnId, outcome: Outcome, out: &mut Outbox) {
         if let Some(entry) = self.ledger.of_txn_mut(txn) {
             entry.step = Step::Open;
+            entry.reopened = Some(outcome);
             out.event(Event::Purchase { txn, outcome });
         }
     }

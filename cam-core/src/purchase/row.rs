@@ -92,6 +92,7 @@ impl Entry {
             step,
             result,
             receipt,
+            reopened: None,
         })
     }
 }
