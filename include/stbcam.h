@@ -731,8 +731,8 @@ STBCAM_API stbcam_result_t stbcam_step(stbcam_t *cam, uint32_t max_ms, uint32_t 
 /**
  * A descriptor that poll() finds readable as long as stbcam_step is due: the card or its reader
  * has something to say, a call has left something to do, or a time is up. It is one number until
- * stbcam_close and belongs to the library: do not read, write or close it; it is good for poll(),
- * select() and epoll, level-triggered. It is readable from the start. Below 0: a result.
+ * stbcam_close and belongs to the library: do not read, write or close it; it is good for
+ * poll(), select() and epoll, level-triggered. It is readable from the start. Below 0: a result.
  *
  * A reader of reader_ops with characters has no descriptor that we could wait for: while
  * something is expected of the card, the time is up every millisecond.
@@ -1934,8 +1934,8 @@ STBCAM_API stbcam_result_t stbcam_card_reset(stbcam_t *cam);
 /**
  * Tells everything again: after STBCAM_EV_OVERFLOW with code 2, or whenever the host has lost its
  * way. What waits for the host and only said how things stood is dropped; in its place come, in
- * this order, CARD, FILTERS, ENTITLEMENTS, WALLET if the purse was read, of each session ACCESS and
- * its OFFERs, PURCHASE of each purchase with something to say (also of an earlier run, by its
+ * this order, CARD, FILTERS, ENTITLEMENTS, WALLET if the purse was read, of each session ACCESS
+ * and its OFFERs, PURCHASE of each purchase with something to say (also of an earlier run, by its
  * number in stbcam_receipts), and REPORT for one whose pages were not all taken. They all have
  * room, whatever event_queue is.
  *

@@ -391,8 +391,8 @@ pub unsafe extern "C" fn stbcam_step(
 
 /// A descriptor that poll() finds readable as long as `stbcam_step` is due: the card or its reader
 /// has something to say, a call has left something to do, or a time is up. It is one number until
-/// `stbcam_close` and belongs to the library: do not read, write or close it; it is good for poll(),
-/// select() and epoll, level-triggered. It is readable from the start. Below 0: a result.
+/// `stbcam_close` and belongs to the library: do not read, write or close it; it is good for
+/// poll(), select() and epoll, level-triggered. It is readable from the start. Below 0: a result.
 ///
 /// A reader of `reader_ops` with characters has no descriptor that we could wait for: while
 /// something is expected of the card, the time is up every millisecond.

@@ -63,8 +63,8 @@ pub extern "C" fn stbcam_card_reset(cam: *mut stbcam_t) -> stbcam_result_t {
 
 /// Tells everything again: after STBCAM_EV_OVERFLOW with code 2, or whenever the host has lost its
 /// way. What waits for the host and only said how things stood is dropped; in its place come, in
-/// this order, CARD, FILTERS, ENTITLEMENTS, WALLET if the purse was read, of each session ACCESS and
-/// its OFFERs, PURCHASE of each purchase with something to say (also of an earlier run, by its
+/// this order, CARD, FILTERS, ENTITLEMENTS, WALLET if the purse was read, of each session ACCESS
+/// and its OFFERs, PURCHASE of each purchase with something to say (also of an earlier run, by its
 /// number in `stbcam_receipts`), and REPORT for one whose pages were not all taken. They all have
 /// room, whatever `event_queue` is.
 ///

@@ -67,7 +67,8 @@ fn numbers_are_taken_as_they_are_or_refused() {
 #[test]
 fn what_has_no_meaning_is_refused_by_name() {
     static OURS: [u16; 1] = [0x4AF0];
-    let table: [(fn(&mut stbcam_config_t), &str); 6] = [
+    type Change = fn(&mut stbcam_config_t);
+    let table: [(Change, &str); 6] = [
         (|c| c.log_level = 6, "log_level is 6, expected"),
         (|c| c.log_level = -2, "log_level is -2, expected"),
         (|c| c.reserved = 1, "reserved is 1, expected 0"),
