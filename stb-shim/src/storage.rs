@@ -61,13 +61,20 @@ impl DirectoryStorage {
             Some(Errno::ENOTDIR) => told(error.kind(), "is no directory, expected one"),
             _ => error,
         })?;
-        held.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => told(
-                io::ErrorKind::ResourceBusy,
-                "another context or process uses it, expected a directory for each",
-            ),
-            TryLockError::Error(error) => error,
-        })?;
+        match held.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(told(
+                    io::ErrorKind::ResourceBusy,
+                    "another context or process uses it, expected a directory for each",
+                ));
+            }
+            // NFS has no locks on directories, and a box that boots from it must work.
+            Err(TryLockError::Error(why)) => {
+                let path = directory.display();
+                log::warn!("{path} cannot be locked: {why}; only one context may use it");
+            }
+        }
         let storage = Self { directory, held };
         storage.probe()?;
         Ok(storage)
