@@ -112,7 +112,7 @@ typedef int32_t stbcam_result_t;
 #define STBCAM_E_STATE (-5)
 /** Called from inside a callback of the library. */
 #define STBCAM_E_REENTRANT (-6)
-/** Another thread is doing just this. */
+/** Another thread is doing just this; of stbcam_open: another context uses state_dir. */
 #define STBCAM_E_BUSY (-7)
 /** Not done in time. */
 #define STBCAM_E_TIMEOUT (-8)
@@ -286,8 +286,8 @@ typedef uint32_t stbcam_txn_t;
  */
 typedef void (*stbcam_log_fn)(void *user, int32_t level, const char *origin, const char *text);
 
-/** Log nothing. */
-#define STBCAM_LOG_OFF 0
+/** Log nothing: below all others, for 0 is the default of config.log_level. */
+#define STBCAM_LOG_OFF (-1)
 /** What does not work. */
 #define STBCAM_LOG_ERROR 1
 /** What should not happen. */
@@ -591,13 +591,20 @@ typedef struct stbcam_reader_ops_t {
 /**
  * What a context is told once. The library copies it; nothing needs to live after stbcam_open
  * but what the user pointers point to.
+ *
+ * 0 or NULL is a member's default, where it has one: a structure of zeros with struct_size set
+ * is as good as one that stbcam_config_init has filled. A number outside the limits given here
+ * is refused by stbcam_open (STBCAM_E_ARG), never cut.
  */
 typedef struct stbcam_config_t {
-    /** sizeof(stbcam_config_t); set by stbcam_config_init. */
+    /** sizeof(stbcam_config_t); set by stbcam_config_init. Never 0. */
     size_t struct_size;
-    /** STBCAM_CONFIG_NO_THREAD. */
+    /** STBCAM_CONFIG_NO_THREAD or 0. */
     uint32_t flags;
-    /** The longest that a call waits for the card, and that stbcam_close waits. Default 5000. */
+    /**
+     * The longest that a call waits for the card, and that stbcam_close waits. At most 600000
+     * (ten minutes); 0: 5000.
+     */
     uint32_t card_timeout_ms;
     /**
      * The card reader: "serial:/dev/ttyS1?reset=rts&detect=cts"; docs/spec/abi.md has the table.
@@ -607,7 +614,8 @@ typedef struct stbcam_config_t {
     /** The box's own card reader. NULL with reader. */
     const stbcam_reader_ops_t *reader_ops;
     /**
-     * A directory of the library's own, made when it is not there. Needed unless storage is set.
+     * A directory of the library's own, made when it is not there: one for each context, and only
+     * its owner can read it. Needed unless storage is set.
      */
     const char *state_dir;
     /**
@@ -615,15 +623,15 @@ typedef struct stbcam_config_t {
      * language gives.
      */
     const char *language;
-    /** The CA_system_ids that are ours. Default: 0x4AF0 alone. */
+    /** The CA_system_ids that are ours. NULL: 0x4AF0 alone. */
     const uint16_t *ca_system_ids;
-    /** How many. */
+    /** How many, at most 256. 0 with NULL, and only then. */
     size_t ca_system_id_count;
     /** The box's number, from its factory. */
     uint8_t stb_id[8];
     /** The purse's name for this terminal; all zero: the last six octets of stb_id. */
     uint8_t terminal_id[6];
-    /** Octets that count in box_key: 16. */
+    /** Octets that count in box_key: 16; 0: 16. */
     uint8_t box_key_len;
     /** 0. */
     uint8_t reserved;
@@ -640,22 +648,26 @@ typedef struct stbcam_config_t {
     stbcam_log_fn log;
     /** Handed back to log. */
     void *log_user;
-    /** The most talkative level that is logged, one of STBCAM_LOG_*. Default: WARN. */
+    /** The most talkative level that is logged, one of STBCAM_LOG_*. 0: STBCAM_LOG_WARN. */
     int32_t log_level;
-    /** The most sessions that are open at once. Default 16. */
+    /** The most sessions that are open at once. At most 255; 0: 16. */
     uint32_t max_sessions;
-    /** The most EMMs that wait for the card. Default 64. */
+    /** The most EMMs that wait for the card. At most 16384; 0: 64. */
     uint32_t emm_queue;
-    /** The most events that wait for the host. Default 256. */
+    /** The most events that wait for the host. At most 65536; 0: 256. */
     uint32_t event_queue;
-    /** Octets of the ring between a source and the card thread. Default 65536. */
+    /**
+     * Octets of the ring between a source and the card thread. 4100, which is room for the longest
+     * section, to 16777216; 0: 65536.
+     */
     uint32_t section_ring;
     /** 0. */
     uint32_t reserved2;
 } stbcam_config_t;
 
 /**
- * Fills a configuration with what has a default; everything else becomes zero or NULL.
+ * Fills a configuration with what has a default; everything else becomes zero or NULL. Whoever
+ * would rather not call it sets the structure to zeros, and its struct_size.
  * struct_size is sizeof(stbcam_config_t) of the caller.
  *
  * STBCAM_E_ARG: config is NULL. STBCAM_E_STRUCT_SIZE: the structure is older than this library
@@ -674,15 +686,18 @@ STBCAM_API stbcam_result_t stbcam_config_init(struct stbcam_config_t *config, si
  * On success *out is a new context, to be closed by stbcam_close.
  *
  * STBCAM_E_ARG: a member is missing or malformed; the details name it. STBCAM_E_NO_READER: the
- * port is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work.
+ * port is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work;
+ * state_dir is full, read-only or holds what is no file. STBCAM_E_BUSY: another context, of this
+ * process or another, uses state_dir; one that ended with STBCAM_E_TIMEOUT until it has ended.
  * STBCAM_E_NOMEM: no thread or descriptor is to be had.
  *
  * Threads: any, but not from a callback.
  *
  * The caller promises:
  *
- * * config points to a configuration that stbcam_config_init has filled, and its pointers to
- *   what their comments say; out is writable. Either may be NULL (refused).
+ * * config points to a configuration that stbcam_config_init has filled or that was all zero
+ *   but for its struct_size, and its pointers to what their comments say; out is writable.
+ *   Either may be NULL (refused).
  */
 STBCAM_API stbcam_result_t stbcam_open(const struct stbcam_config_t *config, stbcam_t **out);
 
@@ -704,6 +719,10 @@ STBCAM_API stbcam_result_t stbcam_close(stbcam_t *cam);
  * earlier when something was done. *next_ms is how long it may take until the next call if
  * nothing else happens, UINT32_MAX when there is nothing to wait for; next_ms may be NULL.
  *
+ * A host with a loop of its own waits for stbcam_step_fd and calls this with max_ms 0, until
+ * the descriptor is no longer readable. Who waits *next_ms alone is late for what comes
+ * meanwhile from the card, by other calls and other threads.
+ *
  * STBCAM_E_STATE: the context has a card thread. STBCAM_E_BUSY: another thread is in this call.
  *
  * Threads: any one at a time.
@@ -713,6 +732,21 @@ STBCAM_API stbcam_result_t stbcam_close(stbcam_t *cam);
  * * next_ms is NULL or writable.
  */
 STBCAM_API stbcam_result_t stbcam_step(stbcam_t *cam, uint32_t max_ms, uint32_t *next_ms);
+
+/**
+ * A descriptor that poll() finds readable as long as stbcam_step is due: the card or its reader
+ * has something to say, a call has left something to do, or a time is up. It is one number until
+ * stbcam_close and belongs to the library: do not read, write or close it; it is good for
+ * poll(), select() and epoll, level-triggered. It is readable from the start. Below 0: a result.
+ *
+ * A reader of reader_ops with characters has no descriptor that we could wait for: while
+ * something is expected of the card, the time is up every millisecond.
+ *
+ * STBCAM_E_STATE: the context has a card thread.
+ *
+ * Threads: any.
+ */
+STBCAM_API int32_t stbcam_step_fd(stbcam_t *cam);
 
 /** Where the time of stbcam_set_utc comes from: not known. */
 #define STBCAM_UTC_UNKNOWN 0
@@ -960,8 +994,11 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 /* ---- 6. Events ---------------------------------------------------------------------------------
  *
  * Events are pulled: no callback runs on a hidden thread. The queue is bounded; what does not fit
- * is counted, and told by one STBCAM_EV_OVERFLOW in its place. Members that the table in
- * docs/spec/abi.md does not name for a type are 0.
+ * is counted, and told by one STBCAM_EV_OVERFLOW in its place. A host that takes that one with
+ * code 2 forgets the offers that it knows, calls stbcam_resync and goes on taking events: they
+ * tell everything again as it stands. With code 1 sections were lost, and there is nothing to
+ * do: ECMs and EMMs are repeated on air. Members that the table in docs/spec/abi.md does not name
+ * for a type are 0.
  */
 
 /** The card: code its state (STBCAM_CARD_*), arg the reason (STBCAM_REASON_*), text. */
@@ -1005,7 +1042,11 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
  * be, or names more EMM streams than are served: text, and session where it is about one.
  */
 #define STBCAM_EV_HEALTH 18
-/** Something was lost: code 1 sections (then arg is the source), 2 events; amount how many. */
+
+/**
+ * Something was lost: code 1 sections (then arg is the source), 2 events (then
+ * stbcam_resync gives everything again); amount how many.
+ */
 #define STBCAM_EV_OVERFLOW 19
 
 /**
@@ -1912,6 +1953,23 @@ stbcam_result_t stbcam_diag_json(stbcam_t *cam,
  * Threads: any. Does not wait for the card.
  */
 STBCAM_API stbcam_result_t stbcam_card_reset(stbcam_t *cam);
+
+/**
+ * Tells everything again: after STBCAM_EV_OVERFLOW with code 2, or whenever the host has lost its
+ * way. What waits for the host and only said how things stood is dropped; in its place come, in
+ * this order, CARD, FILTERS, ENTITLEMENTS, WALLET if the purse was read, of each session ACCESS
+ * and its OFFERs, PURCHASE of each purchase with something to say (also of an earlier run, by its
+ * number in stbcam_receipts), and REPORT for one whose pages were not all taken. They all have
+ * room, whatever event_queue is.
+ *
+ * Before the call forget all offers: those that are still good come, and no OFFER_GONE for others.
+ * A session, wallet or purchase is overwritten by what comes. KEY_ROTATED, PAIRING, a report that
+ * failed or was acknowledged, and HEALTH are news and not told twice; stbcam_service_keys and
+ * stbcam_card say what became of the first two.
+ *
+ * Threads: any. Does not wait for the card.
+ */
+STBCAM_API stbcam_result_t stbcam_resync(stbcam_t *cam);
 
 /**
  * Waits until every section that was offered and every purchase that was confirmed before the

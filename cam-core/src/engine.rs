@@ -18,6 +18,7 @@ mod pin;
 mod purchase;
 mod refresh;
 mod report;
+mod resync;
 mod scrambling;
 mod sections;
 mod session;

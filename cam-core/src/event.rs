@@ -112,6 +112,31 @@ pub enum Event {
 }
 
 impl Event {
+    /// It tells how something stands, and [`crate::Engine::present_state`] tells it again as far as
+    /// it still holds. All others are news, which nobody has twice.
+    pub const fn is_state(&self) -> bool {
+        match self {
+            Self::Card { .. }
+            | Self::Access { .. }
+            | Self::Terms { .. }
+            | Self::Filters
+            | Self::Rights
+            | Self::Wallet(_)
+            | Self::Offer(_)
+            | Self::OfferGone { .. }
+            | Self::Purchase { .. }
+            | Self::Overflow { .. } => true,
+            // One that could not be read is news.
+            Self::Report { pages, .. } => *pages > 0,
+            Self::Pin(_)
+            | Self::KeyRotated { .. }
+            | Self::Pairing { .. }
+            | Self::Acknowledged { .. }
+            | Self::ModeDisagrees { .. }
+            | Self::EmmStreamsLeftOut { .. } => false,
+        }
+    }
+
     /// The host has asked for it, once, and waits.
     pub(crate) const fn is_answer(&self) -> bool {
         matches!(

@@ -27,7 +27,7 @@ use crate::outbox::Outbox;
 use crate::purchase::ledger::{Entry, Ledger};
 use crate::purchase::purse::Purse;
 use crate::purchase::request::Requests;
-use crate::{PurchaseError, Receipt, SessionId, Transaction, TxnId, TxnState};
+use crate::{Outcome, PurchaseError, Receipt, SessionId, Transaction, TxnId, TxnState};
 use alloc::string::String;
 use alloc::vec::Vec;
 use cam_types::{Instant, Key, TerminalId};
@@ -67,6 +67,12 @@ impl Purchases {
         let paid = |entry: &&Entry| matches!(entry.state(), TxnState::Paid | TxnState::Refunded);
         let entries = self.ledger.entries().iter().filter(paid);
         entries.filter_map(|entry| Some((entry.id, entry.receipt?)))
+    }
+
+    /// What the host was told last of each purchase; nothing of one that has an answer coming.
+    pub(crate) fn standing(&self) -> impl Iterator<Item = (TxnId, Outcome)> + '_ {
+        let entries = self.ledger.entries().iter();
+        entries.filter_map(|entry| Some((entry.id, entry.standing()?)))
     }
 
     /// A purchase from this session waits for the card's answer.

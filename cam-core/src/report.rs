@@ -18,6 +18,8 @@ pub(crate) struct Reports {
     reading: Option<Reading>,
     /// Pages of the last report that the host has not taken, the newest first.
     pages: Vec<Vec<u8>>,
+    /// Of the request that they answer.
+    nonce: [u8; 8],
     /// The request over the air that was answered last.
     answered: Option<ReportRequest>,
     ack: Option<Waiting>,
@@ -88,6 +90,7 @@ impl Reports {
                 let pages = reading.pages.len();
                 reading.pages.reverse();
                 self.pages = reading.pages;
+                self.nonce = nonce;
                 out.event(Event::Report { nonce, pages });
             }
             _ => {
@@ -107,6 +110,11 @@ impl Reports {
         } else {
             out.event(Event::Report { nonce: reading.request.nonce, pages: 0 });
         }
+    }
+
+    /// A report whose pages the host has not all taken: its nonce, and how many are left.
+    pub(crate) fn standing(&self) -> Option<([u8; 8], usize)> {
+        (!self.pages.is_empty()).then_some((self.nonce, self.pages.len()))
     }
 
     /// The next page that the host has not taken.

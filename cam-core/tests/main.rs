@@ -16,6 +16,7 @@ mod offers;
 mod outputs;
 mod purchases;
 mod reports;
+mod resync;
 mod rig;
 mod rights;
 mod shared;

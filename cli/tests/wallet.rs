@@ -181,9 +181,9 @@ fn a_terminals_number_is_used_once() {
     rig.refused(&card, &purchase, 3, &["has used up its sequence", "no money has moved"]);
     rig.file(&format!("stbcam-state/sequence-{TERMINAL}"), "many");
     rig.refused(&card, &purchase, 1, &["not what was written there", "no money has moved"]);
-    let lock = std::fs::File::open(rig.folder.join("stbcam-state/lock")).unwrap();
+    let lock = std::fs::File::open(rig.folder.join("stbcam-state")).unwrap();
     lock.lock().unwrap();
-    rig.refused(&card, &purchase, 1, &["another process uses it", "no money has moved"]);
+    rig.refused(&card, &purchase, 1, &["another context or process uses it", "no money has moved"]);
 }
 
 /// No output, trace or error has the PIN or a key in it.

@@ -189,6 +189,8 @@ void take_events(box_t *box)
         if (event.type == STBCAM_EV_FILTERS)
             set_filters(box);
         print_event(box, &event);
+        if (event.type == STBCAM_EV_OVERFLOW && event.code == 2)
+            stbcam_resync(box->cam); /* everything comes again, as it stands */
     }
 }
 

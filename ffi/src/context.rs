@@ -17,14 +17,18 @@ use stb_shim::cam::Cam;
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, NoDescrambler};
 use stb_shim::driver::Driver;
+use stb_shim::due::Due;
 use stb_shim::reader::Opener;
 use stb_shim::readers;
 use stb_shim::storage::{DirectoryStorage, Storage};
+use stb_shim::threads;
 use std::ffi::CString;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 /// A checked configuration.
 pub(crate) struct Settings {
@@ -96,8 +100,11 @@ pub(crate) struct Context {
 /// Who does the card thread's work.
 enum Runner {
     Thread(Mutex<Option<JoinHandle<()>>>),
-    /// Whoever calls `stbcam_step`.
-    Caller(Mutex<Box<Driver>>),
+    /// Whoever calls `stbcam_step`, when `due` is readable.
+    Caller {
+        driver: Mutex<Box<Driver>>,
+        due: Due,
+    },
 }
 
 /// The system's random numbers.
@@ -136,7 +143,9 @@ impl Context {
             let thread = spawn(driver, &cam, &poisoned, settings.log.clone())?;
             Runner::Thread(Mutex::new(Some(thread)))
         } else {
-            Runner::Caller(Mutex::new(Box::new(driver)))
+            let due = Due::new(cam.waker())
+                .map_err(|error| Error::system(STBCAM_E_NOMEM, "no descriptor", &error))?;
+            Runner::Caller { driver: Mutex::new(Box::new(driver)), due }
         };
         Ok(Arc::new(Self {
             cam,
@@ -146,7 +155,7 @@ impl Context {
             storage,
             log: settings.log,
             poisoned,
-            card_timeout: Duration::from_millis(settings.card_timeout_ms.max(1).into()),
+            card_timeout: Duration::from_millis(settings.card_timeout_ms.into()),
             ca_system_ids,
             language: settings.language,
             utc_offset: AtomicI64::new(Self::UTC_UNKNOWN),
@@ -198,7 +207,7 @@ impl Context {
                 }
                 ended
             }
-            Runner::Caller(driver) => {
+            Runner::Caller { driver, .. } => {
                 driver.lock().unwrap_or_else(PoisonError::into_inner).shut_down();
                 Ok(())
             }
@@ -217,18 +226,32 @@ impl Context {
 
     /// One turn of the card thread's work; how many milliseconds there may be until the next.
     pub(crate) fn step(&self, max_ms: u32) -> Result<u32> {
-        let Runner::Caller(driver) = &self.runner else {
-            return Err(Error::new(STBCAM_E_STATE, "this context has a card thread"));
-        };
+        let (driver, due) = self.caller()?;
         let until = clock::now().after(Duration::from_millis(max_ms.into()));
         let mut driver = lock_driver(driver)?;
         let next = driver.turn(Some(until));
+        wait_elsewhere(&driver, due, next)?;
         drop(driver);
         Ok(next.map_or(u32::MAX, |at| {
             // Rounded up: whoever waits so long finds something to do.
             let left = at.since(clock::now()).as_micros().div_ceil(1000);
             u32::try_from(left).unwrap_or(u32::MAX - 1)
         }))
+    }
+
+    /// Readable when there is to be another turn.
+    pub(crate) fn due(&self) -> Result<BorrowedFd<'_>> {
+        Ok(self.caller()?.1.as_fd())
+    }
+
+    fn caller(&self) -> Result<(&Mutex<Box<Driver>>, &Due)> {
+        match &self.runner {
+            Runner::Caller { driver, due } => Ok((driver, due)),
+            Runner::Thread(_) => {
+                let text = "this context has a card thread, expected STBCAM_CONFIG_NO_THREAD";
+                Err(Error::new(STBCAM_E_STATE, text))
+            }
+        }
     }
 
     /// Waits until everything that was offered so far is done, as far as the card allows.
@@ -252,13 +275,14 @@ impl Context {
         timeout: Duration,
         mut wait: impl FnMut(Duration) -> core::result::Result<T, stb_shim::cam::WaitEnded>,
     ) -> Result<T> {
-        let Runner::Caller(driver) = &self.runner else {
+        let Runner::Caller { driver, due } = &self.runner else {
             return Ok(wait(timeout)?);
         };
         let deadline = clock::now().after(timeout);
         let mut driver = lock_driver(driver)?;
         loop {
-            driver.turn(Some(deadline));
+            let next = driver.turn(Some(deadline));
+            wait_elsewhere(&driver, due, next)?;
             match wait(Duration::ZERO) {
                 Ok(found) => return Ok(found),
                 Err(ended) if clock::now() >= deadline => return Err(ended.into()),
@@ -289,6 +313,11 @@ impl Context {
     }
 }
 
+fn wait_elsewhere(driver: &Driver, due: &Due, next: Option<Instant>) -> Result {
+    let armed = driver.wait_elsewhere(due, next);
+    armed.map_err(|error| Error::system(STBCAM_E_NOMEM, "no descriptor", &error))
+}
+
 fn lock_driver(driver: &Mutex<Box<Driver>>) -> Result<MutexGuard<'_, Box<Driver>>> {
     match driver.try_lock() {
         Ok(driver) => Ok(driver),
@@ -299,8 +328,9 @@ fn lock_driver(driver: &Mutex<Box<Driver>>) -> Result<MutexGuard<'_, Box<Driver>
     }
 }
 
+/// A checked number: none is larger than 2^24.
 fn size(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX).clamp(1, 1 << 24)
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// The storage twice: as the host's table, if it is the host's, and as the library uses it.
@@ -314,7 +344,11 @@ fn storage(settings: &Settings) -> Result<(Option<HostStorage>, Box<dyn Storage>
     let directory = directory
         .ok_or_else(|| Error::argument("state_dir and storage are missing: one is needed"))?;
     let storage = DirectoryStorage::open(directory).map_err(|error| {
-        Error::system(STBCAM_E_STORAGE, &format!("state_dir '{directory}'"), &error)
+        let code = match error.kind() {
+            ErrorKind::ResourceBusy => STBCAM_E_BUSY,
+            _ => STBCAM_E_STORAGE,
+        };
+        Error::system(code, &format!("state_dir '{directory}'"), &error)
     })?;
     Ok((None, Box::new(storage)))
 }
@@ -361,107 +395,9 @@ fn spawn(
             cam.stop();
         }
     };
-    thread::Builder::new()
-        .name("stbcam-card".to_owned())
-        .spawn(body)
+    threads::spawn("stbcam-card", body)
         .map_err(|error| Error::system(STBCAM_E_NOMEM, "no thread", &error))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::guard::{CONTEXTS, guard};
-    use crate::result::{STBCAM_E_ARG, STBCAM_OK};
-    use crate::types::stbcam_t;
-    use nix::pty::openpty;
-    use std::os::fd::OwnedFd;
-
-    /// A context on a serial port with nothing behind it, and the port's other end.
-    fn context(name: &str) -> (Arc<Context>, OwnedFd) {
-        let pty = openpty(None, None).unwrap();
-        let path = nix::unistd::ttyname(&pty.slave).unwrap();
-        let state = std::env::temp_dir().join(format!("stbcam-{name}-{}", std::process::id()));
-        let context = Context::open(Settings {
-            threaded: true,
-            card_timeout_ms: 5000,
-            reader: ReaderChoice::Url(format!("serial:{}", path.display())),
-            state_dir: Some(state.display().to_string()),
-            language: None,
-            ca_system_ids: Vec::new(),
-            stb_id: *b"STB00001",
-            terminal_id: [0; 6],
-            box_key: Key::new([0x42; 16]),
-            descrambler: None,
-            storage: None,
-            log: None,
-            max_sessions: 4,
-            emm_queue: 4,
-            event_queue: 4,
-            section_ring: 4096,
-        });
-        let _ = std::fs::remove_dir(state);
-        (context.unwrap(), pty.master)
-    }
-
-    /// We would rather lose one context than the box: the others go on.
-    #[test]
-    fn a_panic_poisons_its_context_and_no_other() {
-        let (one, _one_port) = context("panic");
-        let (other, _other_port) = context("healthy");
-        let one: *mut stbcam_t = CONTEXTS.insert(one);
-        let other: *mut stbcam_t = CONTEXTS.insert(other);
-        assert_eq!(guard(one, |_| Ok(())), STBCAM_OK);
-        assert_eq!(guard(one, |_| panic!("a test of the guard")), STBCAM_E_PANIC);
-        assert_eq!(guard(one, |_| Ok(())), STBCAM_E_PANIC);
-        assert_eq!(guard(other, |_| Ok(())), STBCAM_OK);
-        assert_eq!(crate::stbcam_close(one), STBCAM_OK);
-        assert_eq!(crate::stbcam_close(one), STBCAM_E_ARG);
-        assert_eq!(crate::stbcam_close(other), STBCAM_OK);
-    }
-
-    /// The text names the parameter, what it had and what would work.
-    #[test]
-    fn refusals_name_the_parameter_and_what_it_had() {
-        use core::ptr::null_mut;
-        let (context, _port) = context("texts");
-        let cam: *mut stbcam_t = CONTEXTS.insert(context);
-        let long = [&[0x80, 0x7F, 0xFF][..], &[0; 4095]].concat();
-        let (mut room, mut session) = (1, 0);
-        // SAFETY: what is given is there, or NULL, which is refused.
-        let section = |source, octets: &[u8]| unsafe {
-            crate::stbcam_section(cam, source, 0x140, octets.as_ptr(), octets.len())
-        };
-        // SAFETY: as above.
-        let open = |source, out| unsafe {
-            crate::stbcam_session_open_pmt(cam, source, long.as_ptr(), long.len(), out)
-        };
-        // SAFETY: as above.
-        let filters = |count| unsafe {
-            let elem_size = size_of::<crate::stbcam_filter_t>();
-            crate::stbcam_filters(cam, null_mut(), elem_size, count)
-        };
-        // SAFETY: as above.
-        let ca_pmt = || unsafe { crate::stbcam_ca_pmt(cam, 0, long.as_ptr(), 1, null_mut()) };
-        // SAFETY: as above.
-        let init = || unsafe { crate::stbcam_config_init(null_mut(), 8) };
-        let told = |result, named| {
-            assert_ne!(result, STBCAM_OK, "{named}");
-            let text = crate::error::last().text;
-            assert!(text.starts_with(named), "{named}: {text}");
-        };
-        told(section(16, &long), "source is 16, expected 0 to 15");
-        told(
-            section(0, &long[..9]),
-            "the section has 9 octets, expected 4098 by its section_length",
-        );
-        told(section(0, &long[..2]), "the section has 2 octets, expected 3 by its section_length");
-        told(section(0, &long), "the section has 4098 octets, expected at most 4096");
-        told(open(0, null_mut()), "out is NULL");
-        told(open(16, &mut session), "source is 16, expected 0 to 15");
-        told(ca_pmt(), "reply is NULL");
-        told(filters(null_mut()), "count is NULL");
-        told(filters(&mut room), "array is NULL");
-        told(init(), "config is NULL");
-        assert_eq!(crate::stbcam_close(cam), STBCAM_OK);
-    }
-}
+mod tests;

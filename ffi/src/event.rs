@@ -2,8 +2,11 @@
 //! 6. Events
 //!
 //! Events are pulled: no callback runs on a hidden thread. The queue is bounded; what does not fit
-//! is counted, and told by one `STBCAM_EV_OVERFLOW` in its place. Members that the table in
-//! docs/spec/abi.md does not name for a type are 0.
+//! is counted, and told by one `STBCAM_EV_OVERFLOW` in its place. A host that takes that one with
+//! `code` 2 forgets the offers that it knows, calls `stbcam_resync` and goes on taking events: they
+//! tell everything again as it stands. With `code` 1 sections were lost, and there is nothing to
+//! do: ECMs and EMMs are repeated on air. Members that the table in docs/spec/abi.md does not name
+//! for a type are 0.
 
 use crate::size::CStruct;
 use crate::types::{stbcam_session_t, stbcam_txn_t};
@@ -38,7 +41,8 @@ pub const STBCAM_EV_PAIRING: u32 = 15;
 /// The reader, the storage or the descrambler does not work, or the broadcast signals what cannot
 /// be, or names more EMM streams than are served: `text`, and `session` where it is about one.
 pub const STBCAM_EV_HEALTH: u32 = 18;
-/// Something was lost: `code` 1 sections (then `arg` is the source), 2 events; `amount` how many.
+/// Something was lost: `code` 1 sections (then `arg` is the source), 2 events (then
+/// `stbcam_resync` gives everything again); `amount` how many.
 pub const STBCAM_EV_OVERFLOW: u32 = 19;
 
 /// A report of purchases: `code` one of `STBCAM_REPORT_READ`, `_ACKNOWLEDGED`. READ: `id` the nonce

@@ -19,8 +19,8 @@ use core::ffi::{c_char, c_void};
 pub type stbcam_log_fn = Option<
     unsafe extern "C" fn(user: *mut c_void, level: i32, origin: *const c_char, text: *const c_char),
 >;
-/// Log nothing.
-pub const STBCAM_LOG_OFF: i32 = 0;
+/// Log nothing: below all others, for 0 is the default of `config.log_level`.
+pub const STBCAM_LOG_OFF: i32 = -1;
 /// What does not work.
 pub const STBCAM_LOG_ERROR: i32 = 1;
 /// What should not happen.

@@ -398,6 +398,17 @@ impl Reader for OpenReader {
         self.resting = true;
     }
 
+    fn due(&self) -> Option<Instant> {
+        let quiet = self.apdus || self.resting;
+        match self.said {
+            Some(_) => Some(clock::now()),
+            None if quiet => None,
+            // Only the host knows when something has come: it is asked as often as a card thread
+            // would ask.
+            None => Some(clock::now().after(PAUSE)),
+        }
+    }
+
     fn line_octets(&self) -> (u64, u64) {
         (self.sent, self.received)
     }

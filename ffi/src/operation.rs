@@ -61,6 +61,27 @@ pub extern "C" fn stbcam_card_reset(cam: *mut stbcam_t) -> stbcam_result_t {
     })
 }
 
+/// Tells everything again: after STBCAM_EV_OVERFLOW with code 2, or whenever the host has lost its
+/// way. What waits for the host and only said how things stood is dropped; in its place come, in
+/// this order, CARD, FILTERS, ENTITLEMENTS, WALLET if the purse was read, of each session ACCESS
+/// and its OFFERs, PURCHASE of each purchase with something to say (also of an earlier run, by its
+/// number in `stbcam_receipts`), and REPORT for one whose pages were not all taken. They all have
+/// room, whatever `event_queue` is.
+///
+/// Before the call forget all offers: those that are still good come, and no OFFER_GONE for others.
+/// A session, wallet or purchase is overwritten by what comes. KEY_ROTATED, PAIRING, a report that
+/// failed or was acknowledged, and HEALTH are news and not told twice; `stbcam_service_keys` and
+/// `stbcam_card` say what became of the first two.
+///
+/// Threads: any. Does not wait for the card.
+#[unsafe(no_mangle)]
+pub extern "C" fn stbcam_resync(cam: *mut stbcam_t) -> stbcam_result_t {
+    guard(cam, |context| {
+        context.cam.tell_again();
+        Ok(())
+    })
+}
+
 /// Waits until every section that was offered and every purchase that was confirmed before the
 /// call has been dealt with as far as the card now present allows: sections are out of their
 /// ring, no command is under way, and control words and events that follow from them have been

@@ -23,7 +23,7 @@ pub const STBCAM_E_BUFFER: stbcam_result_t = -4;
 pub const STBCAM_E_STATE: stbcam_result_t = -5;
 /// Called from inside a callback of the library.
 pub const STBCAM_E_REENTRANT: stbcam_result_t = -6;
-/// Another thread is doing just this.
+/// Another thread is doing just this; of `stbcam_open`: another context uses `state_dir`.
 pub const STBCAM_E_BUSY: stbcam_result_t = -7;
 /// Not done in time.
 pub const STBCAM_E_TIMEOUT: stbcam_result_t = -8;

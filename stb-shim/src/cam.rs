@@ -170,6 +170,13 @@ impl Cam {
         query(&self.engine())
     }
 
+    /// Puts how everything stands in the place of the events that wait and have told it.
+    pub fn tell_again(&self) {
+        // Held meanwhile: nothing newer may come in before.
+        let engine = self.engine();
+        self.events.restate(clock::now(), engine.present_state());
+    }
+
     /// Where events wait until the middleware takes them.
     pub const fn events(&self) -> &EventQueue {
         &self.events
@@ -253,7 +260,8 @@ impl Cam {
         self.progressed.notify_all();
     }
 
-    pub(crate) const fn waker(&self) -> &Waker {
+    /// Signalled when a thread has brought something.
+    pub const fn waker(&self) -> &Waker {
         &self.waker
     }
 

@@ -4,6 +4,7 @@
 use crate::cam::Cam;
 use crate::clock;
 use crate::descrambler::{Descrambler, LadderKeys, Refused};
+use crate::due::Due;
 use crate::events::Notice;
 use crate::period::PeriodMeter;
 use crate::reader::{Opener, Presence, Reader, ReaderError};
@@ -17,6 +18,7 @@ use ecm_emm::card::INS_ECM;
 use ecm_emm::section::MAX_SECTION;
 use iso7816::line::{self, Cause, Gone, LineError};
 use std::collections::BTreeSet;
+use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -127,10 +129,19 @@ impl Driver {
             self.cam.flush_done(flush);
         }
         let deadline = earliest([until, self.next_deadline()]);
-        self.listen(deadline);
+        let interrupted = self.listen(deadline);
         self.keep_time();
         self.work();
-        self.next_deadline()
+        if interrupted {
+            // Whatever another thread has brought is taken at the beginning of a turn.
+            return Some(clock::now());
+        }
+        earliest([self.next_deadline(), self.slot.due()])
+    }
+
+    /// Has `due` say when there is to be another turn; `next` is what the last one returned.
+    pub fn wait_elsewhere(&self, due: &Due, next: Option<Instant>) -> io::Result<()> {
+        due.wait_for(next, &self.slot.descriptors())
     }
 
     /// Wipes every key and takes the power off the card.
@@ -378,8 +389,9 @@ impl Driver {
         }
     }
 
-    /// Waits for the card, for another thread, or for `until`.
-    fn listen(&mut self, until: Option<Instant>) {
+    /// Waits for the card, for another thread, or for `until`. Whether something else ended the
+    /// wait than the card or the time.
+    fn listen(&mut self, until: Option<Instant>) -> bool {
         let until = match self.slot.reader() {
             Some(reader) => {
                 if self.exchange == Exchange::Idle {
@@ -389,10 +401,12 @@ impl Driver {
             }
             None => earliest([until, Some(clock::now().after(Self::LOST_PERIOD))]),
         };
-        if let Err(error) = self.slot.listen(until, self.cam.waker()) {
+        let interrupted = self.slot.listen(until, self.cam.waker()).unwrap_or_else(|error| {
             self.reader_failed(&error);
-        }
+            true
+        });
         self.work_line();
+        interrupted
     }
 
     fn keep_time(&mut self) {

@@ -103,6 +103,31 @@ impl EventQueue {
         self.arrived.notify_all();
     }
 
+    /// Puts these events in the place of all that only told how things stood, those that were lost
+    /// included. They have room beyond the capacity: whoever has lost some could lose them again,
+    /// and there is one set of them at most.
+    pub fn restate(&self, at: Instant, events: Vec<Event>) {
+        let mut state = self.state();
+        state.queue.retain(|stamped| match &stamped.notice {
+            Notice::Engine(event) => !event.is_state(),
+            Notice::SectionsLost { .. } | Notice::Health { .. } => true,
+            Notice::NoticesLost { .. } => false,
+        });
+        state.lost = 0;
+        for event in events {
+            state.sequence += 1;
+            let sequence = state.sequence;
+            state.queue.push_back(Stamped { sequence, at, notice: Notice::Engine(event) });
+        }
+        // Readable exactly while there is something.
+        let _ = self.readable.read();
+        if !state.queue.is_empty() {
+            let _ = self.readable.write(1);
+        }
+        drop(state);
+        self.arrived.notify_all();
+    }
+
     /// The oldest notice; waits up to `timeout` for one. What was lost is told when everything
     /// before it was taken.
     pub fn pop(&self, now: impl Fn() -> Instant, timeout: Duration) -> Option<Stamped> {
@@ -204,6 +229,32 @@ mod tests {
         let queue = EventQueue::new(usize::MAX).unwrap();
         queue.push(AT, Notice::Engine(Event::Filters));
         assert!(matches!(pop(&queue).unwrap().notice, Notice::Engine(Event::Filters)));
+    }
+
+    /// What is told again has room, takes the place of what it tells, and leaves the news alone.
+    #[test]
+    fn what_is_told_again_takes_the_place_of_what_it_tells() {
+        let queue = EventQueue::new(3).unwrap();
+        let pairing = |slot| Notice::Engine(Event::Pairing { slot, withdrawn: false });
+        queue.push(AT, pairing(1));
+        for _ in 0..5 {
+            queue.push(AT, Notice::Engine(Event::Rights));
+        }
+        for _ in 0..2 {
+            queue.restate(AT, vec![Event::Filters; 9]);
+        }
+        assert!(readable(&queue));
+        let told: Vec<_> = std::iter::from_fn(|| pop(&queue)).collect();
+        assert_eq!(told.len(), 10, "{told:?}");
+        let (first, rest) = told.split_first().unwrap();
+        assert!(matches!(first.notice, Notice::Engine(Event::Pairing { slot: 1, .. })));
+        assert!(rest.iter().all(|told| matches!(told.notice, Notice::Engine(Event::Filters))));
+        assert!(told.is_sorted_by_key(|told| told.sequence));
+        assert!(!readable(&queue));
+        queue.push(AT, pairing(2));
+        assert!(readable(&queue) && pop(&queue).is_some());
+        queue.restate(AT, Vec::new());
+        assert!(!readable(&queue) && pop(&queue).is_none());
     }
 
     #[test]

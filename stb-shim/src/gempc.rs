@@ -17,6 +17,7 @@ use cam_types::Instant;
 use iso7816::etu::LineParams;
 use iso7816::line::{Level, Reset};
 use nix::libc;
+use std::os::fd::BorrowedFd;
 use zeroize::Zeroize;
 
 mod address;
@@ -206,16 +207,27 @@ impl Reader for GemPcReader {
         until: Option<Instant>,
         waker: &Waker,
     ) -> Result<Received, ReaderError> {
-        let mut woken = false;
+        if let Some(received) = self.happened(buf)? {
+            return Ok(received);
+        }
         loop {
+            // Once at least: whoever has no time to wait takes what is there.
+            let woken = self.listen(until, Some(waker))?;
             if let Some(received) = self.happened(buf)? {
                 return Ok(Received { woken, ..received });
             }
             if woken || until.is_some_and(|until| until <= clock::now()) {
                 return Ok(Received { woken, ..Received::default() });
             }
-            woken = self.listen(until, Some(waker))?;
         }
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.port.fd()]
+    }
+
+    fn due(&self) -> Option<Instant> {
+        if self.answer.is_some() || self.removed { Some(clock::now()) } else { self.wait }
     }
 
     fn line_octets(&self) -> (u64, u64) {

@@ -17,6 +17,7 @@ use iso7816::line::Reset;
 use iso7816::pps::Pps;
 use nix::errno::Errno;
 use std::fmt::Debug;
+use std::os::fd::BorrowedFd;
 
 /// A card behind a UART in ISO 7816 mode.
 #[derive(Debug)]
@@ -159,6 +160,14 @@ impl Reader for IsoUartReader {
         waker: &Waker,
     ) -> Result<Received, ReaderError> {
         self.serial.receive(buf, until, waker)
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.serial.descriptors()
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.serial.due()
     }
 
     fn line_octets(&self) -> (u64, u64) {

@@ -11,6 +11,7 @@
 use crate::clock;
 use crate::reader::{Capabilities, Presence, Reader, ReaderError, Received, What};
 use crate::sys::Waker;
+use crate::threads;
 use crate::url::Url;
 use cam_types::Instant;
 use iso7816::etu::LineParams;
@@ -18,10 +19,9 @@ use iso7816::line::Reset;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use pcsc::{Context, Error, ReaderState, Scope, State};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::slice;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 mod desk;
@@ -69,9 +69,7 @@ impl PcscReader {
         let desk = Arc::new(Desk::new().map_err(|why| no_thread(&reader, why))?);
         let clerk = Clerk::new(context()?, found.to_owned());
         let at = Arc::clone(&desk);
-        thread::Builder::new()
-            .name("stbcam-pcsc".to_owned())
-            .spawn(move || clerk.work(&at))
+        threads::spawn("stbcam-pcsc", move || clerk.work(&at))
             .map_err(|why| no_thread(&reader, why))?;
         Ok(Self {
             watch,
@@ -185,6 +183,14 @@ impl Reader for PcscReader {
                 return Ok(Received { woken, ..Received::default() });
             }
         }
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.desk.done().as_fd()]
+    }
+
+    fn due(&self) -> Option<Instant> {
+        None
     }
 
     fn line_octets(&self) -> (u64, u64) {

@@ -5,6 +5,7 @@
 //! plain reader knows nothing of protocols: characters pass as a UART sees them, a card of inverse
 //! convention is decoded by the card line, the reader only takes its parity from the convention.
 //! A reader above that level takes whole messages ([`Level`]) and brings whole answers.
+use crate::clock;
 use crate::sys::Waker;
 use crate::url::UrlError;
 use cam_types::Instant;
@@ -12,7 +13,11 @@ use iso7816::etu::{LineParams, USUAL_CLOCK_HZ, USUAL_MAX_BAUD};
 use iso7816::line::{self, Gone, Level, Policy, Reset};
 use std::fmt;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
+
+/// How soon a reader that cannot be waited for is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// One card slot.
 ///
@@ -52,6 +57,18 @@ pub trait Reader: Send {
     /// Nothing is expected of the card before the next [`Reader::send`] or [`Reader::activate`]: a
     /// reader that has to ask for octets need not ask.
     fn rest(&mut self) {}
+
+    /// What has something to read when [`Reader::receive`] would return with something new: for
+    /// whoever waits in another place.
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        Vec::new()
+    }
+
+    /// When [`Reader::receive`] would return, or wants to look again by itself, if none of its
+    /// descriptors has anything to read. A reader that says nothing is asked every 10 ms.
+    fn due(&self) -> Option<Instant> {
+        Some(clock::now().after(ASK_AGAIN))
+    }
 
     /// Characters sent to the card and received from it so far.
     fn line_octets(&self) -> (u64, u64);

@@ -8,9 +8,12 @@ use rtrb::{Consumer, Producer, RingBuffer};
 /// In the ring a section stands behind its PID and its length.
 const HEADER: usize = 4;
 
+/// The shortest ring: room for the longest section.
+pub const LEAST: usize = MAX_SECTION + HEADER;
+
 /// A bounded ring that holds at least `octets` octets of sections.
 pub fn section_ring(octets: usize) -> (SectionSender, SectionReceiver) {
-    let (producer, consumer) = RingBuffer::new(octets.max(MAX_SECTION + HEADER));
+    let (producer, consumer) = RingBuffer::new(octets.max(LEAST));
     (SectionSender { producer }, SectionReceiver { consumer })
 }
 

@@ -14,6 +14,7 @@ use crate::url::Url;
 use cam_types::Instant;
 use iso7816::etu::{Convention, LineParams, USUAL_MAX_BAUD};
 use iso7816::line::{Level, Reset};
+use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::Duration;
 
@@ -293,6 +294,15 @@ impl Reader for SerialReader {
                 return Ok(Received { woken, ..Received::default() });
             }
         }
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.port.fd()]
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let look = self.detect.map(|_| clock::now().after(DETECT_INTERVAL));
+        if self.collided { Some(clock::now()) } else { look }
     }
 
     fn line_octets(&self) -> (u64, u64) {

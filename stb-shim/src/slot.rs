@@ -9,6 +9,7 @@ use iso7816::atr::Atr;
 use iso7816::etu::LineParams;
 use iso7816::line::{self, CardLine, Gone, LineError, Output, Policy, Reset};
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// One card on one reader.
@@ -116,6 +117,16 @@ impl Slot {
     /// The reader; `None` when it is lost.
     pub fn reader(&mut self) -> Option<&mut (dyn Reader + 'static)> {
         self.reader.as_deref_mut()
+    }
+
+    /// What the reader waits for ([`Reader::descriptors`]); nothing when it is lost.
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.reader.as_ref().map(|reader| reader.descriptors()).unwrap_or_default()
+    }
+
+    /// When the reader has something to do by itself ([`Reader::due`]).
+    pub fn due(&self) -> Option<Instant> {
+        self.reader.as_ref().and_then(|reader| reader.due())
     }
 
     /// Whether the reader sees a card come and leave.

@@ -24,7 +24,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 mod client;
@@ -215,14 +215,19 @@ impl VpcdReader {
         }
     }
 
-    /// Waits for the client, and with a waker for that and for somebody who wants in.
-    fn wait(&self, until: Option<Instant>, waker: Option<&Waker>) -> Result<(), ReaderError> {
+    /// When the client has had all the time that it has.
+    fn overdue(&self) -> Option<Instant> {
         let stalled = self.client.as_ref().and_then(|client| client.stalled(self.limits.message));
         let due = match self.expected {
             Expected::Answer(due) => Some(due),
             Expected::Nothing | Expected::AnswerToReset => None,
         };
-        let stop = [until, stalled, due].into_iter().flatten().min();
+        [stalled, due].into_iter().flatten().min()
+    }
+
+    /// Waits for the client, and with a waker for that and for somebody who wants in.
+    fn wait(&self, until: Option<Instant>, waker: Option<&Waker>) -> Result<(), ReaderError> {
+        let stop = [until, self.overdue()].into_iter().flatten().min();
         let timeout = stop.map(|stop| clock::timeout(stop.since(clock::now())));
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let door = self.listener.as_fd();
@@ -343,6 +348,18 @@ impl Reader for VpcdReader {
             if woken || until.is_some_and(|until| clock::now() >= until) {
                 return Ok(Received { woken, ..Received::default() });
             }
+        }
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let client = self.client.as_ref().map(Client::descriptor);
+        client.into_iter().chain([self.listener.as_fd()]).collect()
+    }
+
+    fn due(&self) -> Option<Instant> {
+        match self.expected {
+            Expected::AnswerToReset => Some(clock::now()),
+            Expected::Answer(_) | Expected::Nothing => self.overdue(),
         }
     }
 

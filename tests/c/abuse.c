@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -66,6 +67,7 @@ static void with_no_context(stbcam_t *cam)
     stbcam_money_t price = {.minor = 1, .currency = "CNY", .exponent = 2};
 
     CHECK(stbcam_step(cam, 0, NULL), STBCAM_E_ARG);
+    CHECK(stbcam_step_fd(cam), STBCAM_E_ARG);
     CHECK(stbcam_set_utc(cam, 0, STBCAM_UTC_RTC), STBCAM_E_ARG);
     CHECK(stbcam_is_our_ca(cam, 0x4AF0), STBCAM_E_ARG);
     CHECK(stbcam_cat(cam, 0, octets, sizeof octets), STBCAM_E_ARG);
@@ -94,6 +96,7 @@ static void with_no_context(stbcam_t *cam)
     CHECK(stbcam_stats(cam, &stats), STBCAM_E_ARG);
     CHECK(stbcam_diag_json(cam, NULL, 0, &count), STBCAM_E_ARG);
     CHECK(stbcam_card_reset(cam), STBCAM_E_ARG);
+    CHECK(stbcam_resync(cam), STBCAM_E_ARG);
     CHECK(stbcam_flush(cam, 0), STBCAM_E_ARG);
 }
 
@@ -152,6 +155,11 @@ static void opening(void)
     REFUSED(config.reader = "serial:/no/such/port", STBCAM_E_NO_READER, "/no/such/port");
     REFUSED(config.state_dir = NULL, STBCAM_E_ARG, "state_dir");
     REFUSED(config.state_dir = "/proc/no/such", STBCAM_E_STORAGE, "/proc/no/such");
+    REFUSED(config.state_dir = "/proc/self", STBCAM_E_STORAGE, "/proc/self");
+    REFUSED(config.state_dir = "/dev/null", STBCAM_E_STORAGE, "no directory");
+    REFUSED(config.max_sessions = 256, STBCAM_E_ARG, "max_sessions is 256, expected 1 to 255");
+    REFUSED(config.event_queue = UINT32_MAX, STBCAM_E_ARG, "event_queue");
+    REFUSED(config.section_ring = 1, STBCAM_E_ARG, "section_ring");
     REFUSED(config.box_key_len = 15, STBCAM_E_ARG, "box_key_len");
     REFUSED(config.flags = 0x80, STBCAM_E_ARG, "flags");
     REFUSED(config.ca_system_id_count = 3, STBCAM_E_ARG, "ca_system_ids");
@@ -167,6 +175,25 @@ static void opening(void)
     REFUSED(config.storage = &storage, STBCAM_E_STORAGE, "-1");
     storage.struct_size = 4;
     REFUSED(config.storage = &storage, STBCAM_E_STRUCT_SIZE, "struct_size");
+
+    /* Zeros are as good as stbcam_config_init. */
+    good_config(&config);
+    memset(&grown, 0, sizeof grown);
+    grown.config.struct_size = sizeof config;
+    grown.config.reader = config.reader;
+    grown.config.state_dir = state_dir;
+    CHECK(stbcam_open(&grown.config, &cam), STBCAM_OK);
+
+    /* One context for a state_dir; in it only files. */
+    stbcam_t *second = cam;
+    CHECK(stbcam_open(&config, &second), STBCAM_E_BUSY);
+    CHECK_TRUE(second == NULL && strstr(last_text(), state_dir));
+    CHECK(stbcam_close(cam), STBCAM_OK);
+    char fifo[64];
+    snprintf(fifo, sizeof fifo, "%s/pairing.0", state_dir);
+    CHECK_TRUE(mkfifo(fifo, 0600) == 0);
+    REFUSED((void)0, STBCAM_E_STORAGE, "'pairing.0': is a FIFO");
+    CHECK_TRUE(unlink(fifo) == 0);
 
     /* A program built for a later version: what it does not set is fine, what we do not know is not. */
     memset(&grown, 0, sizeof grown);

@@ -57,6 +57,8 @@ pub(super) struct Entry {
     pub(super) step: Step,
     pub(super) result: u8,
     pub(super) receipt: Option<Receipt>,
+    /// Why it is open again, if it has been confirmed.
+    pub(super) reopened: Option<Outcome>,
 }
 
 /// See the module.
@@ -132,6 +134,7 @@ impl Ledger {
             step: Step::Open,
             result: 0,
             receipt: None,
+            reopened: None,
         });
         self.entries.last_mut()
     }
@@ -224,6 +227,15 @@ impl Entry {
             Step::Cancelled => Some(Outcome::Cancelled),
             Step::Forgotten => Some(Outcome::Forgotten),
             _ => None,
+        }
+    }
+
+    /// What the host was told last; nothing while it was told nothing, or an answer is due.
+    pub(super) fn standing(&self) -> Option<Outcome> {
+        match self.step {
+            Step::Open => self.reopened,
+            Step::Settle | Step::Settling => Some(Outcome::Settling),
+            _ => self.end(),
         }
     }
 

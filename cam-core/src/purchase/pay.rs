@@ -182,6 +182,7 @@ impl Purchases {
         if let Some(entry) = self.ledger.of_txn_mut(txn) {
             let stored = entry.is_stored();
             entry.step = Step::Open;
+            entry.reopened = Some(outcome);
             if stored {
                 out.store(entry.row_key(), entry.row());
             }

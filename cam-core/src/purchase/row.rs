@@ -96,6 +96,7 @@ impl Entry {
             step,
             result,
             receipt,
+            reopened: None,
         })
     }
 }

@@ -4,16 +4,14 @@ use crate::failure::Failure;
 use cam_types::{TerminalId, TerminalSequence};
 use stb_shim::storage::{DirectoryStorage, Storage as _};
 use std::fmt::Write as _;
-use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use wallet::proof::Unsettled;
 
-/// A directory with one small file for each thing. Each is durable before a call returns.
+/// A directory with one small file for each thing, for one process at a time. Each is durable
+/// before a call returns.
 pub(crate) struct State {
     storage: DirectoryStorage,
-    /// One process at a time.
-    _lock: File,
 }
 
 /// A card by its serial number; one without is taken for every other without.
@@ -37,12 +35,7 @@ impl State {
             Failure::Failed(format!("--state {directory}: {error}; no money has moved"))
         };
         let storage = DirectoryStorage::open(directory).map_err(|error| at(&error))?;
-        let lock = File::create(directory.join("lock")).map_err(|error| at(&error))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { storage, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(at(&"another process uses it")),
-            Err(TryLockError::Error(error)) => Err(at(&error)),
-        }
+        Ok(Self { storage })
     }
 
     /// Beside the keys, or where the user's programs keep their state.

@@ -116,3 +116,26 @@ fn a_reader_that_stays_away_is_told_once() {
     }
     assert_eq!(told, ["port of a test is gone"]);
 }
+
+/// A queue of one event cannot hold what there is to tell; one call tells all of it none the less.
+#[test]
+fn what_was_lost_is_told_again() {
+    let (cam, mut driver) = driver(1);
+    driver.cam.input(Input::CardAbsent(Absence::Mute));
+    driver.cam.input(Input::CardReady { atr: &[0x3B, 0x00], protocol: 1 });
+    driver.cam.input(Input::CardAbsent(Absence::Mute));
+    driver.work();
+    assert!(cam.events().lost_in_all() > 0);
+    cam.tell_again();
+    let told = std::iter::from_fn(|| cam.events().pop(clock::now, Duration::ZERO));
+    let told: Vec<_> = told.map(|stamped| stamped.notice).collect();
+    let (state, reason) = cam.query(|engine| (engine.card().state, engine.card().reason));
+    let card = Event::Card { state, reason };
+    assert!(matches!(&told[0], Notice::Engine(first) if *first == card), "{told:?}");
+    let expected = cam.query(Engine::present_state);
+    let told = told.into_iter().map(|notice| match notice {
+        Notice::Engine(event) => event,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+}
