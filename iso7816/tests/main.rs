@@ -13,6 +13,7 @@ mod limits;
 mod line;
 mod moments;
 mod negotiation;
+mod no_progress;
 mod noise;
 mod other_stacks;
 mod pay_tv;
