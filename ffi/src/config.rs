@@ -20,10 +20,15 @@ use crate::types::stbcam_t;
 use cam_core::Config;
 use core::ffi::{c_char, c_void};
 use core::ptr;
+use iso7816::emv::Profile;
 use zeroize::Zeroize;
 
 /// No card thread: nothing runs unless `stbcam_step` is called.
 pub const STBCAM_CONFIG_NO_THREAD: u32 = 0x01;
+/// The card is held to EMV contact level 1: no PPS, no odd answer to reset, and every failure ends
+/// with its power off. Few pay-TV cards are made for that. For readers with characters: serial: and
+/// iso7816:, where "policy=emv" in the address says the same, and `reader_ops` without `transmit`.
+pub const STBCAM_CONFIG_EMV: u32 = 0x02;
 
 /// What a context is told once. The library copies it; nothing needs to live after `stbcam_open`
 /// but what the `user` pointers point to.
@@ -32,7 +37,7 @@ pub const STBCAM_CONFIG_NO_THREAD: u32 = 0x01;
 pub struct stbcam_config_t {
     /// sizeof(stbcam_config_t); set by `stbcam_config_init`.
     pub struct_size: usize,
-    /// `STBCAM_CONFIG_NO_THREAD`.
+    /// `STBCAM_CONFIG_NO_THREAD`, `STBCAM_CONFIG_EMV`, or both.
     pub flags: u32,
     /// The longest that a call waits for the card, and that `stbcam_close` waits. Default 5000.
     pub card_timeout_ms: u32,
@@ -153,7 +158,7 @@ const DEFAULTS: stbcam_config_t = stbcam_config_t {
 /// Opens a card reader and everything behind it. The reader must be there; a card need not be.
 /// On success `*out` is a new context, to be closed by `stbcam_close`.
 ///
-/// STBCAM_E_ARG: a member is missing or malformed; the details name it. STBCAM_E_NO_READER: the
+/// STBCAM_E_ARG: a member is missing or malformed, or does not fit the reader; the details name it. STBCAM_E_NO_READER: the
 /// port is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work.
 /// STBCAM_E_NOMEM: no thread or descriptor is to be had.
 ///
@@ -190,8 +195,13 @@ pub unsafe extern "C" fn stbcam_open(
 ///
 /// Its pointers are NULL or point to what their comments say.
 unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
-    if config.flags & !STBCAM_CONFIG_NO_THREAD != 0 {
-        return Err(Error::argument(format!("flags 0x{:X} are not known", config.flags)));
+    let unknown = config.flags & !(STBCAM_CONFIG_NO_THREAD | STBCAM_CONFIG_EMV);
+    if unknown != 0 {
+        let why = format!(
+            "flags 0x{unknown:X} are not known, expected STBCAM_CONFIG_NO_THREAD and \
+             STBCAM_CONFIG_EMV at most"
+        );
+        return Err(Error::argument(why));
     }
     if config.box_key_len != 16 {
         return Err(Error::argument(format!("box_key_len is {}, expected 16", config.box_key_len)));
@@ -225,6 +235,11 @@ unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
     };
     Ok(Settings {
         threaded: config.flags & STBCAM_CONFIG_NO_THREAD == 0,
+        profile: if config.flags & STBCAM_CONFIG_EMV == 0 {
+            Profile::Iso
+        } else {
+            Profile::EmvLevel1
+        },
         card_timeout_ms: config.card_timeout_ms,
         reader,
         state_dir,

@@ -13,11 +13,13 @@ use crate::result::{
 use cam_core::{Config, Engine, Entropy, PinAnswer, PurchaseError, Ticket};
 use cam_types::{CaSystemId, Instant, Key, StbId, TerminalId};
 use core::time::Duration;
+use iso7816::emv::Profile;
+use iso7816::line::{Level, Policy};
 use stb_shim::cam::Cam;
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, NoDescrambler};
 use stb_shim::driver::Driver;
-use stb_shim::reader::Opener;
+use stb_shim::reader::{Capabilities, Opener};
 use stb_shim::readers;
 use stb_shim::storage::{DirectoryStorage, Storage};
 use std::ffi::CString;
@@ -29,6 +31,7 @@ use std::thread::{self, JoinHandle};
 /// A checked configuration.
 pub(crate) struct Settings {
     pub(crate) threaded: bool,
+    pub(crate) profile: Profile,
     pub(crate) card_timeout_ms: u32,
     pub(crate) reader: ReaderChoice,
     pub(crate) state_dir: Option<String>,
@@ -120,6 +123,7 @@ impl Context {
         let (storage, mut to_store) = storage(&settings)?;
         let mut opener = settings.reader.opener();
         let reader = opener()?;
+        let policy = policy(reader.capabilities(), settings.profile)?;
         let (events, ring) = (size(settings.event_queue), size(settings.section_ring));
         let config = engine_config(&settings, reader.capabilities().detect, &mut *to_store)?;
         let ca_system_ids = config.ca_system_ids.clone();
@@ -130,7 +134,7 @@ impl Context {
             Some(host) => Box::new(host.clone()),
             None => Box::new(NoDescrambler),
         };
-        let driver = Driver::new(Arc::clone(&cam), reader, opener, to_descramble, to_store);
+        let driver = Driver::new(Arc::clone(&cam), reader, policy, opener, to_descramble, to_store);
         let poisoned = Arc::new(AtomicBool::new(false));
         let runner = if settings.threaded {
             let thread = spawn(driver, &cam, &poisoned, settings.log.clone())?;
@@ -319,6 +323,20 @@ fn storage(settings: &Settings) -> Result<(Option<HostStorage>, Box<dyn Storage>
     Ok((None, Box::new(storage)))
 }
 
+/// How the card is treated: as the reader's address says, or as the configuration does.
+fn policy(reader: Capabilities, profile: Profile) -> Result<Policy> {
+    if profile == Profile::Iso {
+        return Ok(reader.policy());
+    }
+    if reader.level != Level::Characters {
+        return Err(Error::argument(
+            "flags: STBCAM_CONFIG_EMV, but the reader speaks T=0 and T=1 by itself, expected one \
+             with characters: serial:, iso7816:, or reader_ops with params, write and read",
+        ));
+    }
+    Ok(Capabilities { profile, ..reader }.policy())
+}
+
 fn engine_config(settings: &Settings, detects: bool, storage: &mut dyn Storage) -> Result<Config> {
     let mut stored = Vec::new();
     for key in Engine::storage_keys() {
@@ -382,6 +400,7 @@ mod tests {
         let path = nix::unistd::ttyname(&pty.slave).unwrap();
         let state = std::env::temp_dir().join(format!("stbcam-{name}-{}", std::process::id()));
         let context = Context::open(Settings {
+            profile: Profile::Iso,
             threaded: true,
             card_timeout_ms: 5000,
             reader: ReaderChoice::Url(format!("serial:{}", path.display())),
@@ -463,5 +482,24 @@ mod tests {
         told(filters(&mut room), "array is NULL");
         told(init(), "config is NULL");
         assert_eq!(crate::stbcam_close(cam), STBCAM_OK);
+    }
+
+    #[test]
+    fn emv_level_1_by_the_configuration() {
+        let characters = Capabilities { level: Level::Characters, ..Capabilities::APDU };
+        let emv = policy(characters, Profile::EmvLevel1).unwrap();
+        assert_eq!(emv, Policy::emv(characters.clock_hz));
+        assert_eq!(policy(characters, Profile::Iso).unwrap(), characters.policy());
+        // What the address says holds without the flag.
+        let by_address = Capabilities { profile: Profile::EmvLevel1, ..characters };
+        assert_eq!(policy(by_address, Profile::Iso).unwrap(), emv);
+        for level in [Level::Tpdu, Level::Apdu] {
+            let reader = Capabilities { level, ..Capabilities::APDU };
+            let refused = policy(reader, Profile::EmvLevel1).unwrap_err();
+            assert_eq!(refused.code, STBCAM_E_ARG);
+            for named in ["STBCAM_CONFIG_EMV", "serial:", "reader_ops"] {
+                assert!(refused.text.contains(named), "{}", refused.text);
+            }
+        }
     }
 }

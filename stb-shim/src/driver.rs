@@ -15,7 +15,7 @@ use cam_core::{Absence, Ecw, Event, Handover, Input, Output, SessionId};
 use cam_types::Instant;
 use ecm_emm::card::INS_ECM;
 use ecm_emm::section::MAX_SECTION;
-use iso7816::line::{self, Cause, Gone, LineError};
+use iso7816::line::{self, Cause, Gone, LineError, Policy};
 use std::collections::BTreeSet;
 use std::mem;
 use std::sync::Arc;
@@ -72,16 +72,17 @@ impl Driver {
     /// How soon the waker is looked at again while the reader itself is gone.
     const LOST_PERIOD: Duration = Duration::from_millis(100);
 
-    /// Puts everything together. Nothing runs until [`Driver::run`] or [`Driver::turn`]. `opener`
-    /// is for a reader that was lost.
+    /// Puts everything together. Nothing runs until [`Driver::run`] or [`Driver::turn`]. `policy` is
+    /// how a card is treated, mostly [`Capabilities::policy`](crate::reader::Capabilities::policy);
+    /// `opener` is for a reader that was lost.
     pub fn new(
         cam: Arc<Cam>,
         reader: Box<dyn Reader>,
+        policy: Policy,
         opener: Box<Opener>,
         descrambler: Box<dyn Descrambler>,
         storage: Box<dyn Storage>,
     ) -> Self {
-        let policy = reader.capabilities().policy();
         Self {
             cam,
             opener,

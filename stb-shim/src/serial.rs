@@ -12,6 +12,7 @@ use crate::reader::{Capabilities, Latency, Presence, Reader, ReaderError, Receiv
 use crate::sys::{Mode, Parity, Waker};
 use crate::url::Url;
 use cam_types::Instant;
+use iso7816::emv::Profile;
 use iso7816::etu::{Convention, LineParams, USUAL_MAX_BAUD};
 use iso7816::line::{Level, Reset};
 use std::thread;
@@ -42,6 +43,7 @@ pub struct SerialReader {
     detect: Option<DetectLine>,
     clock_hz: u32,
     baud_base: Option<u32>,
+    profile: Profile,
     echo: bool,
     echo_seen: bool,
     params: LineParams,
@@ -72,6 +74,7 @@ impl SerialReader {
             detect,
             clock_hz: address.clock_hz,
             baud_base: address.baud_base,
+            profile: address.profile,
             echo: address.echo,
             echo_seen: false,
             params: initial,
@@ -205,6 +208,7 @@ impl Reader for SerialReader {
             max_baud: USUAL_MAX_BAUD,
             level: Level::Characters,
             latency: self.latency,
+            profile: self.profile,
         }
     }
 
