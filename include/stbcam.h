@@ -675,9 +675,9 @@ STBCAM_API stbcam_result_t stbcam_config_init(struct stbcam_config_t *config, si
  * Opens a card reader and everything behind it. The reader must be there; a card need not be.
  * On success *out is a new context, to be closed by stbcam_close.
  *
- * STBCAM_E_ARG: a member is missing or malformed, or does not fit the reader; the details name it. STBCAM_E_NO_READER: the
- * port is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work.
- * STBCAM_E_NOMEM: no thread or descriptor is to be had.
+ * STBCAM_E_ARG: a member is missing, malformed, or not for this reader; the details name it.
+ * STBCAM_E_NO_READER: the port is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the
+ * storage does not work. STBCAM_E_NOMEM: no thread or descriptor is to be had.
  *
  * Threads: any, but not from a callback.
  *
@@ -686,9 +686,7 @@ STBCAM_API stbcam_result_t stbcam_config_init(struct stbcam_config_t *config, si
  * * config points to a configuration that stbcam_config_init has filled, and its pointers to
  *   what their comments say; out is writable. Either may be NULL (refused).
  */
-STBCAM_API
-stbcam_result_t stbcam_open(const struct stbcam_config_t *config,
-                            stbcam_t **out);
+STBCAM_API stbcam_result_t stbcam_open(const struct stbcam_config_t *config, stbcam_t **out);
 
 /**
  * Closes a context: wipes the control words of every session (clear is called before this

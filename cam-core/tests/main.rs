@@ -16,6 +16,7 @@ mod rig;
 mod rights;
 mod shared;
 mod silent;
+mod slow_card;
 mod tables;
 mod turns;
 mod watching;

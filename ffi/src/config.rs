@@ -158,9 +158,9 @@ const DEFAULTS: stbcam_config_t = stbcam_config_t {
 /// Opens a card reader and everything behind it. The reader must be there; a card need not be.
 /// On success `*out` is a new context, to be closed by `stbcam_close`.
 ///
-/// STBCAM_E_ARG: a member is missing or malformed, or does not fit the reader; the details name it. STBCAM_E_NO_READER: the
-/// port is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work.
-/// STBCAM_E_NOMEM: no thread or descriptor is to be had.
+/// STBCAM_E_ARG: a member is missing, malformed, or not for this reader; the details name it.
+/// STBCAM_E_NO_READER: the port is not there or cannot do what is asked of it. STBCAM_E_STORAGE:
+/// the storage does not work. STBCAM_E_NOMEM: no thread or descriptor is to be had.
 ///
 /// Threads: any, but not from a callback.
 ///

@@ -19,6 +19,7 @@ mod other_stacks;
 mod pay_tv;
 mod properties;
 mod rig;
+mod slow_card;
 mod t0_dialogues;
 mod t0_line;
 mod t14;

@@ -72,9 +72,9 @@ impl Driver {
     /// How soon the waker is looked at again while the reader itself is gone.
     const LOST_PERIOD: Duration = Duration::from_millis(100);
 
-    /// Puts everything together. Nothing runs until [`Driver::run`] or [`Driver::turn`]. `policy` is
-    /// how a card is treated, mostly [`Capabilities::policy`](crate::reader::Capabilities::policy);
-    /// `opener` is for a reader that was lost.
+    /// Puts everything together. Nothing runs until [`Driver::run`] or [`Driver::turn`]. `policy`
+    /// is how a card is treated, [`Capabilities::policy`](crate::reader::Capabilities::policy) or
+    /// stricter; `opener` is for a reader that was lost.
     pub fn new(
         cam: Arc<Cam>,
         reader: Box<dyn Reader>,
@@ -172,12 +172,12 @@ impl Driver {
                     self.reopen();
                     self.feed_line(line::Input::Activate);
                 }
-                Output::Command { apdu, patience } => {
+                Output::Command { apdu } => {
                     self.count_octets();
                     // Under secure messaging too the instruction stands in clear.
                     let ecm = apdu.get(1) == Some(&INS_ECM);
                     self.exchange = Exchange::Command { ecm };
-                    self.feed_line(line::Input::Command { apdu, patience });
+                    self.feed_line(line::Input::Command { apdu, patience: None });
                 }
                 Output::LoadLadder { pairing_slot, ek2, ek1, clear_allowed } => {
                     let keys = LadderKeys { pairing_slot, ek2, ek1, clear_allowed };

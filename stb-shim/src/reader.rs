@@ -81,7 +81,7 @@ pub struct Capabilities {
     pub level: Level,
     /// How soon its port hands octets on.
     pub latency: Latency,
-    /// Whose rules a card in it is held to, where it brings characters; above, they are the reader's
+    /// Whose rules a card in it is held to, where it brings characters; above, they are its own
     /// business.
     pub profile: Profile,
 }
