@@ -676,8 +676,8 @@ STBCAM_API stbcam_result_t stbcam_config_init(struct stbcam_config_t *config, si
  * On success *out is a new context, to be closed by stbcam_close.
  *
  * STBCAM_E_ARG: a member is missing, malformed, or not for this reader; the details name it.
- * STBCAM_E_NO_READER: the port is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the
- * storage does not work. STBCAM_E_NOMEM: no thread or descriptor is to be had.
+ * STBCAM_E_NO_READER: the port is not there or cannot do what is asked of it. STBCAM_E_STORAGE:
+ * the storage does not work. STBCAM_E_NOMEM: no thread or descriptor is to be had.
  *
  * Threads: any, but not from a callback.
  *
