@@ -123,6 +123,7 @@ enum class ReaderResult : std::int32_t {
 /** A bit of config.flags. */
 enum class ConfigFlag : std::uint32_t {
     NoThread = STBCAM_CONFIG_NO_THREAD,
+    Emv = STBCAM_CONFIG_EMV,
 };
 
 /** Where the time of set_utc comes from. */
@@ -157,6 +158,7 @@ enum class EventType : std::uint32_t {
     Health = STBCAM_EV_HEALTH,
     Overflow = STBCAM_EV_OVERFLOW,
     Report = STBCAM_EV_REPORT,
+    Terms = STBCAM_EV_TERMS,
 };
 
 /** state of an access, and code of EventType::Access. */
@@ -241,6 +243,8 @@ enum class Reason : std::int32_t {
     NoEcm = STBCAM_REASON_NO_ECM,
     Descrambler = STBCAM_REASON_DESCRAMBLER,
     TooManyStreams = STBCAM_REASON_TOO_MANY_STREAMS,
+    PairingUnreadable = STBCAM_REASON_PAIRING_UNREADABLE,
+    CardReady = STBCAM_REASON_CARD_READY,
     Clear = STBCAM_REASON_CLEAR,
 };
 

@@ -589,6 +589,13 @@ typedef struct stbcam_reader_ops_t {
 #define STBCAM_CONFIG_NO_THREAD 0x01
 
 /**
+ * The card is held to EMV contact level 1: no PPS, no odd answer to reset, and every failure ends
+ * with its power off. Few pay-TV cards are made for that. For readers with characters: serial: and
+ * iso7816:, where "policy=emv" in the address says the same, and reader_ops without transmit.
+ */
+#define STBCAM_CONFIG_EMV 0x02
+
+/**
  * What a context is told once. The library copies it; nothing needs to live after stbcam_open
  * but what the user pointers point to.
  *
@@ -599,7 +606,7 @@ typedef struct stbcam_reader_ops_t {
 typedef struct stbcam_config_t {
     /** sizeof(stbcam_config_t); set by stbcam_config_init. Never 0. */
     size_t struct_size;
-    /** STBCAM_CONFIG_NO_THREAD or 0. */
+    /** STBCAM_CONFIG_NO_THREAD, STBCAM_CONFIG_EMV, both, or 0. */
     uint32_t flags;
     /**
      * The longest that a call waits for the card, and that stbcam_close waits. At most 600000
@@ -685,7 +692,7 @@ STBCAM_API stbcam_result_t stbcam_config_init(struct stbcam_config_t *config, si
  * Opens a card reader and everything behind it. The reader must be there; a card need not be.
  * On success *out is a new context, to be closed by stbcam_close.
  *
- * STBCAM_E_ARG: a member is missing or malformed; the details name it. STBCAM_E_NO_READER: the
+ * STBCAM_E_ARG: a member is missing, malformed, or not for this reader; the details name it. STBCAM_E_NO_READER: the
  * port is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work;
  * state_dir is full, read-only or holds what is no file. STBCAM_E_BUSY: another context, of this
  * process or another, uses state_dir; one that ended with STBCAM_E_TIMEOUT until it has ended.
@@ -699,7 +706,9 @@ STBCAM_API stbcam_result_t stbcam_config_init(struct stbcam_config_t *config, si
  *   but for its struct_size, and its pointers to what their comments say; out is writable.
  *   Either may be NULL (refused).
  */
-STBCAM_API stbcam_result_t stbcam_open(const struct stbcam_config_t *config, stbcam_t **out);
+STBCAM_API
+stbcam_result_t stbcam_open(const struct stbcam_config_t *config,
+                            stbcam_t **out);
 
 /**
  * Closes a context: wipes the control words of every session (clear is called before this

@@ -197,6 +197,8 @@ public:
     {
         return as<Result>(stbcam_step(handle_, max_ms, next_ms));
     }
+    /** Readable when step is due; below 0 a result. */
+    std::int32_t step_fd() const noexcept { return stbcam_step_fd(handle_); }
     Result set_utc(std::int64_t utc_s, UtcSource source) const noexcept
     {
         return as<Result>(stbcam_set_utc(handle_, utc_s, number(source)));
@@ -241,6 +243,9 @@ public:
         event = sized<stbcam_event_t>();
         return as<Result>(stbcam_next_event(handle_, &event, timeout_ms));
     }
+
+    /** Everything again, after EventType::Overflow. */
+    Result resync() const noexcept { return as<Result>(stbcam_resync(handle_)); }
 
     /* Card, rights, PIN. */
 

@@ -9,6 +9,7 @@ pub(crate) mod pairing;
 pub(crate) mod refresh;
 mod rights;
 mod setbacks;
+mod silence;
 
 use alloc::vec::Vec;
 use cam_types::{CasTime, OperatorId, Pseudonym, StatusWord};

@@ -35,8 +35,6 @@ pub struct Config {
     /// asked for a sign of life, and the engine activates by itself. `None`: the driver reports the
     /// card's presence.
     pub idle_poll: Option<Duration>,
-    /// How long the card may be silent when asked for a sign of life.
-    pub idle_patience: Duration,
     /// Host challenges, and what tells request ids apart.
     pub entropy: Box<dyn Entropy + Send>,
     /// What the storage holds for [`crate::Engine::storage_keys`]; unknown rows are ignored.
@@ -52,8 +50,6 @@ impl Config {
     pub const EVENT_QUEUE: usize = 4096;
     /// The idle poll period by default: keys must go within a second after the card is pulled.
     const IDLE_POLL: Duration = Duration::from_millis(300);
-    /// How long a card may be silent by default when it is polled.
-    const IDLE_PATIENCE: Duration = Duration::from_millis(200);
 
     /// Everything that has a default takes it: our CA system, the numbers above, the idle poll
     /// of 300 ms, a terminal named after the box.
@@ -68,7 +64,6 @@ impl Config {
             emm_queue: Self::EMM_QUEUE,
             event_queue: Self::EVENT_QUEUE,
             idle_poll: Some(Self::IDLE_POLL),
-            idle_patience: Self::IDLE_PATIENCE,
             entropy,
             stored: Vec::new(),
         }

@@ -7,7 +7,6 @@
 use crate::{Event, ScramblingMode, SessionId, StoreId};
 use cam_types::{Instant, Key, Parity, Pid};
 use core::fmt;
-use core::time::Duration;
 
 /// What the driver tells the engine.
 pub enum Input<'a> {
@@ -101,8 +100,6 @@ pub enum Output<'a> {
     Command {
         /// The command, borrowed from the engine's own buffer.
         apdu: &'a [u8],
-        /// Give the exchange up as silent when no character came in this time.
-        patience: Option<Duration>,
     },
     /// Load the chip's key ladder: from now on control words come under this pairing slot's key.
     LoadLadder {

@@ -75,7 +75,7 @@ impl Engine {
         let stored = core::mem::take(&mut config.stored);
         let mut engine = Self {
             out: Outbox::new(config.event_queue),
-            dialogue: CardDialogue::new(config.idle_poll, config.idle_patience),
+            dialogue: CardDialogue::new(config.idle_poll),
             refresh: Refresh::default(),
             card: Card::default(),
             pairings: Pairings::load(&stored, &config.box_key, config.stb_id),
@@ -132,9 +132,7 @@ impl Engine {
         match self.next_todo() {
             None => wait,
             Some(Todo::Activate) => Output::ActivateCard,
-            Some(Todo::Command { patience }) => {
-                Output::Command { apdu: self.dialogue.command(), patience }
-            }
+            Some(Todo::Command) => Output::Command { apdu: self.dialogue.command() },
             Some(Todo::Ladder) => self.pairings.current().map_or(wait, Pairing::load_ladder),
             Some(Todo::Set { session, pid }) => self.ecw(session, pid).map_or(wait, Output::SetCw),
             Some(Todo::Clear { session }) => Output::ClearCw { session },
@@ -236,6 +234,9 @@ impl Engine {
     pub(crate) fn turn(&mut self, now: Instant) {
         self.pump(now);
         self.publish_offers();
+        if self.dialogue.falls_silent(now) {
+            self.withhold_keys();
+        }
         self.publish_access(now);
         self.publish_filters();
         let of_sessions = self.sessions.iter().filter_map(|session| session.deadline(now));

@@ -6,16 +6,13 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use cam_types::Pid;
-use core::time::Duration;
 
 /// One thing to do. Long contents stay where they are until the driver takes them.
 #[derive(Debug)]
 pub(crate) enum Todo {
     Activate,
     /// The command in the engine's command buffer.
-    Command {
-        patience: Option<Duration>,
-    },
+    Command,
     /// The ladder keys of the pairing in use.
     Ladder,
     /// The ECWs of this ECM stream of this session.
@@ -66,8 +63,8 @@ impl Outbox {
 
     /// There is one command buffer: a command that still waits in it is overwritten by the next.
     pub(crate) fn push(&mut self, todo: Todo) {
-        if matches!(todo, Todo::Command { .. }) {
-            self.queue.retain(|todo| !matches!(todo, Todo::Command { .. }));
+        if matches!(todo, Todo::Command) {
+            self.queue.retain(|todo| !matches!(todo, Todo::Command));
         }
         self.queue.push_back(todo);
     }
@@ -132,7 +129,7 @@ impl Outbox {
 
     /// Forgets a command or activation that has not been taken: the card has gone.
     pub(crate) fn withdraw_card(&mut self) {
-        self.queue.retain(|todo| !matches!(todo, Todo::Activate | Todo::Command { .. }));
+        self.queue.retain(|todo| !matches!(todo, Todo::Activate | Todo::Command));
     }
 }
 

@@ -168,6 +168,23 @@ impl Session {
         self.left_out
     }
 
+    /// The descrambler's keys go, to be given back.
+    pub(crate) fn withhold(&mut self, out: &mut Outbox, stats: &mut Stats) {
+        let mut any = false;
+        for stream in &mut self.streams {
+            any |= stream.withhold();
+        }
+        if any {
+            self.clear(out, stats);
+        }
+    }
+
+    /// What was withheld is handed over again.
+    pub(crate) fn give_back(&mut self, out: &mut Outbox) {
+        let id = self.id;
+        self.streams.iter_mut().for_each(|stream| stream.give_back(id, out));
+    }
+
     /// Wipes the keys of every stream, here and in the descrambler.
     fn wipe(&mut self, out: &mut Outbox, stats: &mut Stats) {
         if self.streams.iter_mut().filter_map(Stream::drop_keys).count() > 0 {

@@ -54,19 +54,19 @@ fn an_idle_card_is_polled() {
     assert!(rig.take_events().is_empty(), "nothing has happened");
 }
 
-/// Pulled at any moment, while idle or busy: the ECWs are wiped within a second; put back, the
-/// picture returns by the ECM that was kept.
+/// Pulled at any moment, while idle or busy: the ECWs are gone after the idle poll period and a
+/// second of silence; put back, the picture returns by the ECM that was kept.
 #[test]
-fn a_pulled_card_is_noticed_within_a_second() {
+fn a_pulled_card_is_noticed_after_a_second_of_silence() {
     for phase in (0..600).step_by(20) {
         let (mut rig, news) = watching();
         rig.run(phase);
         rig.inserted = false;
         let pulled = rig.now;
-        rig.run(1000);
+        rig.run(1400);
         let (wiped, of) = *rig.cleared.last().unwrap();
         assert_eq!(of, news);
-        assert!(wiped.since(pulled).as_millis() < 1000, "after {:?}", wiped.since(pulled));
+        assert!(wiped.since(pulled).as_millis() <= 1300, "after {:?}", wiped.since(pulled));
         assert!(!rig.has_ecw(news));
         assert_eq!(reason(&rig, news), AccessStatus::NO_CARD);
         assert_eq!(rig.engine.card().state, CardState::Absent);

@@ -21,6 +21,7 @@ mod rig;
 mod rights;
 mod shared;
 mod silent;
+mod slow_card;
 mod tables;
 mod turns;
 mod unpaid;

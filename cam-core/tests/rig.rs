@@ -258,7 +258,7 @@ impl Rig {
                     let report = if self.inserted { Report::Ready } else { Report::Mute };
                     self.report = Some((self.now.after(RESET), report));
                 }
-                Output::Command { apdu, patience } => {
+                Output::Command { apdu } => {
                     assert!(
                         !matches!(self.report, Some((_, Report::Response(_) | Report::Silence))),
                         "one command at a time"
@@ -269,7 +269,7 @@ impl Rig {
                         Some(response) => {
                             (self.now.after(self.exchange), Report::Response(response))
                         }
-                        None => (self.now.after(patience.unwrap_or(BWT)), Report::Silence),
+                        None => (self.now.after(BWT), Report::Silence),
                     });
                 }
                 Output::LoadLadder { pairing_slot, .. } => {

@@ -22,12 +22,17 @@ use cam_core::Config;
 use core::ffi::{c_char, c_void};
 use core::ops::RangeInclusive;
 use core::ptr;
+use iso7816::emv::Profile;
 use stb_shim::ring;
 use std::os::fd::AsRawFd;
 use zeroize::Zeroize;
 
 /// No card thread: nothing runs unless `stbcam_step` is called.
 pub const STBCAM_CONFIG_NO_THREAD: u32 = 0x01;
+/// The card is held to EMV contact level 1: no PPS, no odd answer to reset, and every failure ends
+/// with its power off. Few pay-TV cards are made for that. For readers with characters: serial: and
+/// iso7816:, where "policy=emv" in the address says the same, and `reader_ops` without `transmit`.
+pub const STBCAM_CONFIG_EMV: u32 = 0x02;
 
 /// What a context is told once. The library copies it; nothing needs to live after `stbcam_open`
 /// but what the `user` pointers point to.
@@ -40,7 +45,7 @@ pub const STBCAM_CONFIG_NO_THREAD: u32 = 0x01;
 pub struct stbcam_config_t {
     /// sizeof(stbcam_config_t); set by `stbcam_config_init`. Never 0.
     pub struct_size: usize,
-    /// `STBCAM_CONFIG_NO_THREAD` or 0.
+    /// `STBCAM_CONFIG_NO_THREAD`, `STBCAM_CONFIG_EMV`, both, or 0.
     pub flags: u32,
     /// The longest that a call waits for the card, and that `stbcam_close` waits. At most 600000
     /// (ten minutes); 0: 5000.
@@ -201,7 +206,7 @@ impl Number {
 /// Opens a card reader and everything behind it. The reader must be there; a card need not be.
 /// On success `*out` is a new context, to be closed by `stbcam_close`.
 ///
-/// STBCAM_E_ARG: a member is missing or malformed; the details name it. STBCAM_E_NO_READER: the
+/// STBCAM_E_ARG: a member is missing, malformed, or not for this reader; the details name it. STBCAM_E_NO_READER: the
 /// port is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work;
 /// `state_dir` is full, read-only or holds what is no file. STBCAM_E_BUSY: another context, of this
 /// process or another, uses `state_dir`; one that ended with STBCAM_E_TIMEOUT until it has ended.
@@ -241,8 +246,13 @@ pub unsafe extern "C" fn stbcam_open(
 ///
 /// Its pointers are NULL or point to what their comments say.
 unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
-    if config.flags & !STBCAM_CONFIG_NO_THREAD != 0 {
-        return Err(Error::argument(format!("flags 0x{:X} are not known", config.flags)));
+    let unknown = config.flags & !(STBCAM_CONFIG_NO_THREAD | STBCAM_CONFIG_EMV);
+    if unknown != 0 {
+        let why = format!(
+            "flags 0x{unknown:X} are not known, expected STBCAM_CONFIG_NO_THREAD and \
+             STBCAM_CONFIG_EMV at most"
+        );
+        return Err(Error::argument(why));
     }
     if ![0, 16].contains(&config.box_key_len) {
         let got = config.box_key_len;
@@ -304,6 +314,11 @@ unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
     };
     Ok(Settings {
         threaded: config.flags & STBCAM_CONFIG_NO_THREAD == 0,
+        profile: if config.flags & STBCAM_CONFIG_EMV == 0 {
+            Profile::Iso
+        } else {
+            Profile::EmvLevel1
+        },
         card_timeout_ms,
         reader,
         state_dir,

@@ -13,12 +13,14 @@ use crate::result::{
 use cam_core::{Config, Engine, Entropy, PinAnswer, PurchaseError, Ticket};
 use cam_types::{CaSystemId, Instant, Key, StbId, TerminalId};
 use core::time::Duration;
+use iso7816::emv::Profile;
+use iso7816::line::{Level, Policy};
 use stb_shim::cam::Cam;
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, NoDescrambler};
 use stb_shim::driver::Driver;
 use stb_shim::due::Due;
-use stb_shim::reader::Opener;
+use stb_shim::reader::{Capabilities, Opener};
 use stb_shim::readers;
 use stb_shim::storage::{DirectoryStorage, Storage};
 use stb_shim::threads;
@@ -33,6 +35,7 @@ use std::thread::JoinHandle;
 /// A checked configuration.
 pub(crate) struct Settings {
     pub(crate) threaded: bool,
+    pub(crate) profile: Profile,
     pub(crate) card_timeout_ms: u32,
     pub(crate) reader: ReaderChoice,
     pub(crate) state_dir: Option<String>,
@@ -127,6 +130,7 @@ impl Context {
         let (storage, mut to_store) = storage(&settings)?;
         let mut opener = settings.reader.opener();
         let reader = opener()?;
+        let policy = policy(reader.capabilities(), settings.profile)?;
         let (events, ring) = (size(settings.event_queue), size(settings.section_ring));
         let config = engine_config(&settings, reader.capabilities().detect, &mut *to_store)?;
         let ca_system_ids = config.ca_system_ids.clone();
@@ -137,7 +141,7 @@ impl Context {
             Some(host) => Box::new(host.clone()),
             None => Box::new(NoDescrambler),
         };
-        let driver = Driver::new(Arc::clone(&cam), reader, opener, to_descramble, to_store);
+        let driver = Driver::new(Arc::clone(&cam), reader, policy, opener, to_descramble, to_store);
         let poisoned = Arc::new(AtomicBool::new(false));
         let runner = if settings.threaded {
             let thread = spawn(driver, &cam, &poisoned, settings.log.clone())?;
@@ -351,6 +355,20 @@ fn storage(settings: &Settings) -> Result<(Option<HostStorage>, Box<dyn Storage>
         Error::system(code, &format!("state_dir '{directory}'"), &error)
     })?;
     Ok((None, Box::new(storage)))
+}
+
+/// How the card is treated: as the reader's address says, or as the configuration does.
+fn policy(reader: Capabilities, profile: Profile) -> Result<Policy> {
+    if profile == Profile::Iso {
+        return Ok(reader.policy());
+    }
+    if reader.level != Level::Characters {
+        return Err(Error::argument(
+            "flags: STBCAM_CONFIG_EMV, but the reader speaks T=0 and T=1 by itself, expected one \
+             with characters: serial:, iso7816:, or reader_ops with params, write and read",
+        ));
+    }
+    Ok(Capabilities { profile, ..reader }.policy())
 }
 
 fn engine_config(settings: &Settings, detects: bool, storage: &mut dyn Storage) -> Result<Config> {

@@ -13,6 +13,7 @@ use cam_types::Instant;
 use core::time::Duration;
 use iso7816::apdu::Response;
 use iso7816::atr::Atr;
+use iso7816::emv::Profile;
 use iso7816::etu::{CLOCKS_HZ, Convention, LineParams, USUAL_CLOCK_HZ, USUAL_MAX_BAUD};
 use iso7816::line::{Level, Reset};
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -257,6 +258,7 @@ impl Reader for OpenReader {
             max_baud: self.max_baud,
             level: if self.apdus { Level::Apdu } else { Level::Characters },
             latency: Latency::Fixed,
+            profile: Profile::Iso,
         }
     }
 

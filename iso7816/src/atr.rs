@@ -355,7 +355,8 @@ impl Atr {
         let doubts = AtrWarnings::WRONG_TCK
             | AtrWarnings::NO_TCK
             | AtrWarnings::TRAILING
-            | AtrWarnings::PARITY;
+            | AtrWarnings::PARITY
+            | AtrWarnings::NOISE;
         self.warnings.without(doubts) != self.warnings
     }
 

@@ -11,6 +11,7 @@
 mod activation;
 mod carrier;
 mod level;
+mod noise;
 mod queue;
 mod rates;
 mod types;

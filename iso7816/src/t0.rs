@@ -43,6 +43,9 @@ const SILENCE: u64 = 24;
 
 /// VERIFY and CHANGE REFERENCE DATA count tries: they are never sent a second time.
 const NEVER_AGAIN: [u8; 2] = [INS_VERIFY, INS_CHANGE_REFERENCE_DATA];
+/// GET RESPONSEs in a row that bring nothing but another 61xx. No card needs more than one, and
+/// without a bound they would go on for as long as the exchange may last.
+const EMPTY: u8 = 3;
 /// Octets of data that one TPDU carries.
 const MAX_DATA: usize = 255;
 /// Octets of answer that one TPDU brings.
@@ -70,6 +73,8 @@ pub struct T0 {
     /// The data of this TPDU inside `command`.
     data: Range<usize>,
     tpdu: Tpdu,
+    /// GET RESPONSEs in a row without data.
+    empty: u8,
     command: Vec<u8>,
     response: Vec<u8>,
     tx: [u8; 5 + MAX_DATA],
@@ -117,6 +122,7 @@ impl T0 {
             le: None,
             data: 0..0,
             tpdu: Tpdu::default(),
+            empty: 0,
             command: Vec::with_capacity(max_command),
             response: Vec::with_capacity(max_response.min(Lengths::MAX_RESPONSE) + MAX_ANSWER),
             tx: [0; 5 + MAX_DATA],
@@ -201,6 +207,7 @@ impl T0 {
         self.command.clear();
         self.command.extend_from_slice(apdu);
         (self.cla, self.ins) = (*cla, *ins);
+        self.empty = 0;
         self.le = le.and_then(|le| usize::try_from(le).ok());
         if lc > MAX_DATA {
             return self.envelope(now, 0);
@@ -391,6 +398,7 @@ impl T0 {
     /// A TPDU has ended and nothing came behind it.
     fn ended(&mut self, now: Instant, sw: StatusWord) {
         match self.next(sw) {
+            Next::GetResponse(_) if self.withheld() => return self.fail(T0Error::Withheld),
             Next::GetResponse(incoming) if self.fits(incoming) => {
                 return self.get_response(now, incoming);
             }
@@ -412,6 +420,13 @@ impl T0 {
         }
         self.response.extend_from_slice(&sw.to_be_bytes());
         self.finish(Out::Response);
+    }
+
+    /// The card says 61xx: once more, without having sent anything for the last one?
+    fn withheld(&mut self) -> bool {
+        let nothing = self.tpdu.kind == Kind::GetResponse && self.tpdu.got == 0;
+        self.empty = if nothing { self.empty + 1 } else { 0 };
+        self.empty >= EMPTY
     }
 
     /// Whether so many octets more and a status word are within the limit.

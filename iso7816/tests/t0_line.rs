@@ -199,23 +199,6 @@ fn a_storm_of_null_ends_with_the_time_of_the_exchange() {
 }
 
 #[test]
-fn a_card_that_always_has_more_ends_with_the_time_of_the_exchange() {
-    let policy = Policy { exchange_limit: Duration::from_secs(8), ..Policy::new(USUAL_CLOCK_HZ) };
-    let mut rig = Rig::up(policy, &ATR);
-    rig.command(&APDU);
-    let began = rig.now;
-    let cause = loop {
-        match rig.next_act() {
-            Some(Event::Transmit(_)) => rig.card(&hex!("61 05")),
-            Some(Event::Failed(error)) => break error.cause(),
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(cause, Cause::OutOfTime);
-    assert!(rig.now.since(began) < Duration::from_millis(8_700));
-}
-
-#[test]
 fn an_envelope_exchange_on_the_line() {
     let policy = Policy { max_command: 600, ..Policy::new(USUAL_CLOCK_HZ) };
     let mut rig = Rig::up(policy, &ATR);

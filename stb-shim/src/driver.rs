@@ -16,7 +16,7 @@ use cam_core::{Absence, Ecw, Event, Handover, Input, Output, SessionId};
 use cam_types::Instant;
 use ecm_emm::card::INS_ECM;
 use ecm_emm::section::MAX_SECTION;
-use iso7816::line::{self, Cause, Gone, LineError};
+use iso7816::line::{self, Cause, Gone, LineError, Policy};
 use std::collections::BTreeSet;
 use std::io;
 use std::mem;
@@ -74,16 +74,17 @@ impl Driver {
     /// How soon the waker is looked at again while the reader itself is gone.
     const LOST_PERIOD: Duration = Duration::from_millis(100);
 
-    /// Puts everything together. Nothing runs until [`Driver::run`] or [`Driver::turn`]. `opener`
-    /// is for a reader that was lost.
+    /// Puts everything together. Nothing runs until [`Driver::run`] or [`Driver::turn`]. `policy`
+    /// is how a card is treated, [`Capabilities::policy`](crate::reader::Capabilities::policy) or
+    /// stricter; `opener` is for a reader that was lost.
     pub fn new(
         cam: Arc<Cam>,
         reader: Box<dyn Reader>,
+        policy: Policy,
         opener: Box<Opener>,
         descrambler: Box<dyn Descrambler>,
         storage: Box<dyn Storage>,
     ) -> Self {
-        let policy = reader.capabilities().policy();
         Self {
             cam,
             opener,
@@ -182,12 +183,12 @@ impl Driver {
                     self.reopen();
                     self.feed_line(line::Input::Activate);
                 }
-                Output::Command { apdu, patience } => {
+                Output::Command { apdu } => {
                     self.count_octets();
                     // Under secure messaging too the instruction stands in clear.
                     let ecm = apdu.get(1) == Some(&INS_ECM);
                     self.exchange = Exchange::Command { ecm };
-                    self.feed_line(line::Input::Command { apdu, patience });
+                    self.feed_line(line::Input::Command { apdu, patience: None });
                 }
                 Output::LoadLadder { pairing_slot, ek2, ek1, clear_allowed } => {
                     let keys = LadderKeys { pairing_slot, ek2, ek1, clear_allowed };

@@ -14,6 +14,7 @@ use crate::reader::{Capabilities, Latency, Presence, Reader, ReaderError, Receiv
 use crate::sys::{Mode, Parity, Waker};
 use crate::url::Url;
 use cam_types::Instant;
+use iso7816::emv::Profile;
 use iso7816::etu::LineParams;
 use iso7816::line::{Level, Reset};
 use nix::libc;
@@ -169,6 +170,7 @@ impl Reader for GemPcReader {
             max_baud: MAX_BAUD,
             level: Level::Tpdu,
             latency: self.latency,
+            profile: Profile::Iso,
         }
     }
 

@@ -58,7 +58,7 @@ impl IsoUartReader {
             return Err(url.wrong("path", url.path, "the port, as in iso7816:/dev/ttyS1").into());
         }
         if let Some((key, _)) = url.options().find(|(key, _)| matches!(*key, "base" | "echo")) {
-            return Err(url.wrong("option", key, "reset, detect or clock").into());
+            return Err(url.wrong("option", key, "reset, detect, clock or policy").into());
         }
         let serial = SerialReader::open(url)?;
         let params = LineParams::initial(serial.capabilities().clock_hz);
@@ -298,7 +298,7 @@ mod tests {
         assert!(matches!(error, ReaderError::NoMode { .. }), "{error}");
         for option in ["?echo=1", "?base=115200"] {
             let error = mock.open(&slave, option).unwrap_err().to_string();
-            assert!(error.contains("reset, detect or clock"), "{error}");
+            assert!(error.contains("reset, detect, clock or policy"), "{error}");
         }
         let error = IsoUartReader::open(&Url::parse("iso7816:")).unwrap_err().to_string();
         assert!(error.contains("iso7816:/dev/ttyS1"), "{error}");

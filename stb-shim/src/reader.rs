@@ -9,6 +9,7 @@ use crate::clock;
 use crate::sys::Waker;
 use crate::url::UrlError;
 use cam_types::Instant;
+use iso7816::emv::Profile;
 use iso7816::etu::{LineParams, USUAL_CLOCK_HZ, USUAL_MAX_BAUD};
 use iso7816::line::{self, Gone, Level, Policy, Reset};
 use std::fmt;
@@ -97,6 +98,9 @@ pub struct Capabilities {
     pub level: Level,
     /// How soon its port hands octets on.
     pub latency: Latency,
+    /// Whose rules a card in it is held to, where it brings characters; above, they are its own
+    /// business.
+    pub profile: Profile,
 }
 
 /// How soon a port hands received octets on.
@@ -131,6 +135,7 @@ impl Capabilities {
         max_baud: USUAL_MAX_BAUD,
         level: Level::Apdu,
         latency: Latency::Fixed,
+        profile: Profile::Iso,
     };
 
     /// The answer to reset begins within 40,000 clock cycles (ISO/IEC 7816-3 §6.2.1): 40 ms at the
@@ -146,7 +151,12 @@ impl Capabilities {
             Level::Characters => Self::ATR_START,
             Level::Tpdu | Level::Apdu => Self::WHOLE_ATR,
         };
-        Policy { atr_start, baud_base, max_baud, ..Policy::new(clock_hz) }
+        match (self.profile, self.level) {
+            (Profile::EmvLevel1, Level::Characters) => {
+                Policy { baud_base, max_baud, ..Policy::emv(clock_hz) }
+            }
+            _ => Policy { atr_start, baud_base, max_baud, ..Policy::new(clock_hz) },
+        }
     }
 }
 

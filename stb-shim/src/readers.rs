@@ -26,17 +26,18 @@ pub const SCHEMES: &[Scheme] = &[
     Scheme {
         address: "serial:PATH",
         help: "?reset=rts|!rts|dtr|!dtr|b0|none&detect=cts|!cts|dsr|!dsr|dcd|!dcd|ri|!ri|none
-         &clock=HZ&base=BIT/S&echo=0|1
+         &clock=HZ&base=BIT/S&echo=0|1&policy=iso|emv
      A Phoenix or Smartmouse reader. Without reset and detect a port with modem lines resets by RTS
      and detects by CTS; one without (a pseudo terminal) resets by rate 0 and does not detect.
      clock: the card's, 3579545 unless told. base: the UART divides this rate by whole numbers;
-     without it the port is believed to make any rate. echo=1: the reader echoes what is sent.",
+     without it the port is believed to make any rate. echo=1: the reader echoes what is sent.
+     policy=emv: the card is held to EMV contact level 1, which few pay-TV cards are made for.",
         feature: 0x01,
         open: Some(|url| Ok(Box::new(SerialReader::open(url)?))),
     },
     Scheme {
         address: "iso7816:PATH",
-        help: "?reset=…&detect=…&clock=HZ
+        help: "?reset=…&detect=…&clock=HZ&policy=…
      The same lines, on a UART that the kernel runs in ISO 7816 mode.",
         feature: 0x80,
         open: Some(|url| Ok(Box::new(IsoUartReader::open(url)?))),

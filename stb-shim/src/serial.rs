@@ -12,6 +12,7 @@ use crate::reader::{Capabilities, Latency, Presence, Reader, ReaderError, Receiv
 use crate::sys::{Mode, Parity, Waker};
 use crate::url::Url;
 use cam_types::Instant;
+use iso7816::emv::Profile;
 use iso7816::etu::{Convention, LineParams, USUAL_MAX_BAUD};
 use iso7816::line::{Level, Reset};
 use std::os::fd::BorrowedFd;
@@ -43,6 +44,7 @@ pub struct SerialReader {
     detect: Option<DetectLine>,
     clock_hz: u32,
     baud_base: Option<u32>,
+    profile: Profile,
     echo: bool,
     echo_seen: bool,
     params: LineParams,
@@ -73,6 +75,7 @@ impl SerialReader {
             detect,
             clock_hz: address.clock_hz,
             baud_base: address.baud_base,
+            profile: address.profile,
             echo: address.echo,
             echo_seen: false,
             params: initial,
@@ -206,6 +209,7 @@ impl Reader for SerialReader {
             max_baud: USUAL_MAX_BAUD,
             level: Level::Characters,
             latency: self.latency,
+            profile: self.profile,
         }
     }
 

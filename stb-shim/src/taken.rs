@@ -26,9 +26,7 @@ impl Taken {
         self.ladder = None;
         match output {
             Output::ActivateCard => Output::ActivateCard,
-            Output::Command { apdu, patience } => {
-                Output::Command { apdu: self.copy(apdu), patience }
-            }
+            Output::Command { apdu } => Output::Command { apdu: self.copy(apdu) },
             Output::LoadLadder { pairing_slot, ek2, ek1, clear_allowed } => {
                 let (ek2, ek1) = self.ladder.insert((ek2.clone(), ek1.clone()));
                 Output::LoadLadder { pairing_slot, ek2, ek1, clear_allowed }

@@ -373,14 +373,15 @@ fn ports_and_options_that_do_not_exist() {
         ("gempc:/dev/no-such-port".into(), &["/dev/no-such-port", "no such file", "exists"]),
         (format!("gempc:{file}"), &[file, "serial port or terminal"]),
         (format!("gempc:{}?detect=cts", socket.path), &["'detect'", "clock or baud"]),
+        (format!("gempc:{}?policy=emv", socket.path), &["'policy'", "clock or baud"]),
         ("iso7816:".into(), &["path", "iso7816:/dev/ttyS1"]),
         (format!("iso7816:{file}"), &[file, "serial port or terminal"]),
         (format!("iso7816:{}?clock=0", socket.path), &["clock", "'0'", "1000000"]),
-        (format!("iso7816:{}?echo=1", socket.path), &["'echo'", "reset, detect or clock"]),
+        (format!("iso7816:{}?echo=1", socket.path), &["'echo'", "reset, detect, clock or policy"]),
         (format!("iso7816:{}", socket.path), &[&socket.path, "no ISO 7816 mode", "serial:/dev/"]),
         ("serial:/dev/no-such-port".into(), &["/dev/no-such-port", "no such file", "exists"]),
         (format!("serial:{file}"), &[file, "serial port or terminal"]),
-        (port("?speed=9600"), &["'speed'", "reset, detect, clock, base or echo"]),
+        (port("?speed=9600"), &["'speed'", "reset, detect, clock, base, echo or policy"]),
         (port("?reset=cts"), &["reset", "'cts'", "b0"]),
         (port("?reset=!b0"), &["reset", "'!b0'"]),
         (port("?detect=rts"), &["detect", "'rts'", "dcd"]),
@@ -388,6 +389,7 @@ fn ports_and_options_that_do_not_exist() {
         (port("?clock=0"), &["clock", "'0'"]),
         (port("?base=0"), &["base", "'0'", "9600"]),
         (port("?echo=yes"), &["echo", "'yes'", "0 or 1"]),
+        (port("?policy=EMV"), &["policy", "'EMV'", "iso or emv"]),
         (port("?reset=rts"), &["no modem lines", "reset=b0"]),
         (port("?detect=cts"), &["no modem lines", "detect=none"]),
     ];
@@ -407,4 +409,22 @@ fn ports_and_options_that_do_not_exist() {
     }
     drop(first);
     socket.open("");
+}
+
+/// EMV knows no PPS: the card stays at the rate that it began with.
+#[test]
+fn emv_level_1_by_the_address() {
+    let socket = Socket::new(Echo::None, Convention::Direct);
+    let url = format!("serial:{}?policy=emv", socket.path);
+    let mut reader = readers::open(&url).unwrap();
+    let policy = reader.capabilities().policy();
+    assert_eq!(policy, Policy::emv(reader.capabilities().clock_hz));
+    let mut strict = CardLine::new(policy);
+    let end = drive(&mut strict, &mut *reader, Input::Activate);
+    assert_eq!((end, strict.params().d), (Event::Ready, 1));
+    drop(reader);
+    let mut reader = socket.open("");
+    let mut line = line(&*reader);
+    let end = drive(&mut line, &mut *reader, Input::Activate);
+    assert_eq!((end, line.params().d), (Event::Ready, 12));
 }

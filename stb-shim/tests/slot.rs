@@ -4,6 +4,7 @@
 
 use cam_types::Instant;
 use hex_literal::hex;
+use iso7816::emv::Profile;
 use iso7816::etu::LineParams;
 use iso7816::line::{Cause, Level, Reset};
 use stb_shim::reader::{Capabilities, Latency, Presence, Reader, ReaderError, Received, What};
@@ -32,6 +33,7 @@ impl Reader for Listed {
             max_baud: 1_000_000,
             level: Level::Apdu,
             latency: Latency::Fixed,
+            profile: Profile::Iso,
         }
     }
 

@@ -162,6 +162,7 @@ static void opening(void)
     REFUSED(config.section_ring = 1, STBCAM_E_ARG, "section_ring");
     REFUSED(config.box_key_len = 15, STBCAM_E_ARG, "box_key_len");
     REFUSED(config.flags = 0x80, STBCAM_E_ARG, "flags");
+    REFUSED((config.flags = STBCAM_CONFIG_EMV, config.reader = "vpcd:127.0.0.1:0"), STBCAM_E_ARG, "serial:, iso7816:");
     REFUSED(config.ca_system_id_count = 3, STBCAM_E_ARG, "ca_system_ids");
 
     stbcam_descrambler_ops_t descrambler = {.struct_size = sizeof descrambler};

@@ -32,7 +32,8 @@ impl CardThread {
         }
         let cam = Arc::new(Cam::new(Engine::new(config), 4096, 64).unwrap());
         let rows = Box::new(MemoryStorage::default());
-        let mut driver = Driver::new(Arc::clone(&cam), reader, opener, descrambler, rows);
+        let policy = reader.capabilities().policy();
+        let mut driver = Driver::new(Arc::clone(&cam), reader, policy, opener, descrambler, rows);
         let thread = thread::spawn(move || driver.run());
         Self { cam, thread: Some(thread) }
     }

@@ -352,7 +352,7 @@ impl Stb {
                     let report = atr.map_or(Report::Mute, Report::Ready);
                     self.report = Some((self.now.after(Duration::from_millis(50)), report));
                 }
-                Output::Command { apdu, .. } => {
+                Output::Command { apdu } => {
                     let apdu = apdu.to_vec();
                     self.command(&apdu);
                 }

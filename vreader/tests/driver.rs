@@ -96,10 +96,11 @@ fn a_host_that_waits_for_one_descriptor_brings_the_card_up() {
             config.idle_poll = None;
         }
         let cam = Arc::new(Cam::new(Engine::new(config), 4096, 64).unwrap());
+        let policy = reader.capabilities().policy();
         let opener = Box::new(move || readers::open(&url));
         let rows = Box::new(MemoryStorage::default());
         let mut driver =
-            Driver::new(Arc::clone(&cam), reader, opener, Box::new(NoDescrambler), rows);
+            Driver::new(Arc::clone(&cam), reader, policy, opener, Box::new(NoDescrambler), rows);
         let due = Due::new(cam.waker()).unwrap();
         let mut up = false;
         let mut turns = 0;

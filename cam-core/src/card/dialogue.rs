@@ -16,6 +16,7 @@
 use crate::Absence;
 use crate::card::exchange::{Answer, Exchange, Step};
 use crate::card::setbacks::Setbacks;
+use crate::card::silence::Silence;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cam_types::{Aid, Instant, Pseudonym, StatusWord, interindustry};
@@ -40,19 +41,14 @@ pub(crate) struct CardDialogue {
     last_exchange: Instant,
     /// [`crate::Config::idle_poll`]: the idle poll period.
     poll: Option<Duration>,
-    /// [`crate::Config::idle_patience`].
-    poll_patience: Duration,
+    silence: Silence,
 }
 
 impl CardDialogue {
     /// Octets of the longest command: header, Lc, 255 of data, Le. No answer has more data.
     const LONGEST: usize = 4 + 1 + 255 + 1;
-    /// Without a detect line a silent card may be a removed one: no exchange waits longer for the
-    /// first character. The longest command takes 325 ms to the card on the slowest line (260
-    /// characters by T=0 at 9,600 bit/s), a block waits 200 ms.
-    const PATIENCE: Duration = Duration::from_millis(600);
 
-    pub(crate) fn new(poll: Option<Duration>, poll_patience: Duration) -> Self {
+    pub(crate) fn new(poll: Option<Duration>) -> Self {
         Self {
             link: Link::Absent { retry: poll.map(|_| Instant::default()) },
             card: None,
@@ -64,7 +60,7 @@ impl CardDialogue {
             setbacks: Setbacks::default(),
             last_exchange: Instant::default(),
             poll,
-            poll_patience,
+            silence: Silence::default(),
         }
     }
 
@@ -145,6 +141,7 @@ impl CardDialogue {
     /// The card answered to its reset.
     pub(crate) fn answered_to_reset(&mut self, now: Instant) {
         self.last_exchange = now;
+        self.silence.card_reset();
         self.select_anew();
     }
 
@@ -163,6 +160,35 @@ impl CardDialogue {
     pub(crate) fn failed(&mut self, now: Instant) -> Option<Instant> {
         self.close_channel();
         self.setbacks.met().then(|| now.after(self.setbacks.wait()))
+    }
+}
+
+/// What the keys of a silent card have to do with it.
+impl CardDialogue {
+    /// Looks at the time. `true` when the keys are to go now, for the card says nothing, and nobody
+    /// would tell that it was pulled.
+    pub(crate) fn falls_silent(&mut self, now: Instant) -> bool {
+        self.polls() && self.is_busy() && self.silence.is_over(now)
+    }
+
+    /// When [`CardDialogue::falls_silent`] is next to be asked.
+    pub(crate) fn silent_at(&self) -> Option<Instant> {
+        self.silence.ends()
+    }
+
+    /// The keys went, and have neither come back nor been forgotten.
+    pub(crate) const fn withholds_keys(&self) -> bool {
+        self.silence.withholds()
+    }
+
+    /// The keys are back, or are forgotten.
+    pub(crate) fn keys_settled(&mut self) {
+        self.silence.settled();
+    }
+
+    /// The secure session is the one that the keys came in.
+    pub(crate) const fn has_session(&self) -> bool {
+        self.channel.is_some()
     }
 }
 
@@ -254,7 +280,8 @@ impl CardDialogue {
                 self.command.clear();
                 self.command.extend_from_slice(open.command());
                 self.handshake = Some(Handshake::Open(Box::new(open)));
-                Progress::Asked(self.launch(Exchange::Step(Step::Authenticate), None))
+                self.launch(Exchange::Step(Step::Authenticate));
+                Progress::Asked
             }
             Err(why) => Progress::Refused(why),
         }
@@ -276,39 +303,26 @@ impl CardDialogue {
 /// Commands and their answers.
 impl CardDialogue {
     /// SELECT of the CAS application goes out.
-    pub(crate) fn select(&mut self) -> Patience {
+    pub(crate) fn select(&mut self) {
         self.command.clear();
         self.command.extend(interindustry::select(Aid::CAS.octets()));
         self.command.push(0x00);
-        let again = self.link == Link::Up(Stage::Unusable);
-        self.launch(Exchange::Step(Step::Select), again.then_some(self.poll_patience))
+        self.launch(Exchange::Step(Step::Select));
     }
 
     /// The secure channel's first command goes out.
-    pub(crate) fn open(&mut self, initialize: Initialize) -> Patience {
+    pub(crate) fn open(&mut self, initialize: Initialize) {
         self.command.clear();
         self.command.extend_from_slice(&initialize.command());
         self.handshake = Some(Handshake::Initialize(initialize));
         self.link = Link::Up(Stage::Pair);
-        self.launch(Exchange::Step(Step::Initialize), None)
+        self.launch(Exchange::Step(Step::Initialize));
     }
 
     /// A command goes out, protected when there is a channel.
-    pub(crate) fn ask(
-        &mut self,
-        exchange: Exchange,
-        ins: u8,
-        parameters: [u8; 2],
-        data: &[u8],
-    ) -> Patience {
+    pub(crate) fn ask(&mut self, exchange: Exchange, ins: u8, parameters: [u8; 2], data: &[u8]) {
         self.build(ins, parameters, data);
-        self.launch(exchange, None)
-    }
-
-    /// The same without data, as a sign of life.
-    pub(crate) fn poll(&mut self, exchange: Exchange, ins: u8, p2: u8) -> Patience {
-        self.build(ins, [0, p2], &[]);
-        self.launch(exchange, Some(self.poll_patience))
+        self.launch(exchange);
     }
 
     fn build(&mut self, ins: u8, [p1, p2]: [u8; 2], data: &[u8]) {
@@ -333,12 +347,12 @@ impl CardDialogue {
     }
 
     /// The command in the buffer goes out.
-    fn launch(&mut self, exchange: Exchange, patience: Patience) -> Patience {
+    fn launch(&mut self, exchange: Exchange) {
         if let [cla, ins, p1, p2, ..] = self.command.as_slice() {
             log::trace!("> {cla:02X} {ins:02X} {p1:02X} {p2:02X}, {} octets", self.command.len());
         }
         self.flight = Some(Flight::Asked(exchange));
-        patience.or(self.poll.map(|_| Self::PATIENCE))
+        self.silence.begin();
     }
 
     /// The command on the line.
@@ -354,6 +368,7 @@ impl CardDialogue {
     pub(crate) fn drop_flight(&mut self, now: Instant) -> Option<Exchange> {
         let flight = self.flight.take()?;
         self.last_exchange = now;
+        self.silence.begin();
         match flight {
             Flight::Asked(exchange) => Some(exchange),
             Flight::Forgotten => None,
@@ -363,6 +378,7 @@ impl CardDialogue {
     /// The card's answer to the command on the line: its data is in [`CardDialogue::data`]. One
     /// that comes too late is for nobody.
     pub(crate) fn answered(&mut self, now: Instant, response: &[u8]) -> Option<(Exchange, Answer)> {
+        self.silence.answered(now);
         let exchange = self.drop_flight(now)?;
         let answer = self.unwrap(response);
         match answer {
@@ -447,7 +463,7 @@ pub(crate) enum Progress {
     /// It goes on by itself.
     On,
     /// Another command of its own is on the line.
-    Asked(Patience),
+    Asked,
     /// The card does not have the application.
     Unusable,
     /// The secure channel is open.
@@ -455,9 +471,6 @@ pub(crate) enum Progress {
     /// The pairing does not open a channel.
     Refused(ScpError),
 }
-
-/// How long a command's answer may take to begin; `None`: as long as the line allows.
-pub(crate) type Patience = Option<Duration>;
 
 /// Where the card is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -27,6 +27,7 @@ impl Engine {
 
     pub(crate) fn card_ready(&mut self, now: Instant, atr: &[u8], protocol: u8) {
         self.drop_flight(now);
+        self.forget_withheld_keys();
         self.dialogue.answered_to_reset(now);
         self.emm.card_reset();
         self.refresh.card_reset();
@@ -131,9 +132,9 @@ impl Engine {
         self.config.entropy.fill(&mut challenge);
         let keys = pairing.keys(self.config.stb_id);
         let key_version = pairing_key_version(pairing.slot()).unwrap_or_default();
-        let patience = self.dialogue.open(Initialize::new(keys, key_version, challenge));
+        self.dialogue.open(Initialize::new(keys, key_version, challenge));
         self.pairings.select(pairing);
-        self.launched(patience);
+        self.launched();
     }
 
     /// The card takes EMMs, nothing else.
@@ -155,7 +156,7 @@ impl Engine {
     pub(crate) fn proceed(&mut self, now: Instant, step: Step, answer: Answer) {
         match self.dialogue.proceed(step, answer) {
             Progress::On => {}
-            Progress::Asked(patience) => self.launched(patience),
+            Progress::Asked => self.launched(),
             Progress::Unusable => self.unusable(),
             Progress::Open => self.ready(),
             Progress::Refused(why) => self.pairing_failed(now, why),
@@ -178,6 +179,7 @@ impl Engine {
     }
 
     fn ready(&mut self) {
+        self.forget_withheld_keys();
         self.purchases.session_begins();
         self.stats.channels += 1;
         self.card.pairing_slot = self.pairings.current().map(Pairing::slot);
@@ -211,7 +213,8 @@ impl Engine {
             let round = self.ecm.round_due(self.emm.backlog());
             self.settle_due().into_iter().chain(round).min()
         });
-        self.dialogue.deadline().into_iter().chain(session.flatten()).min()
+        let silence = self.dialogue.silent_at();
+        self.dialogue.deadline().into_iter().chain(session.flatten()).chain(silence).min()
     }
 }
 

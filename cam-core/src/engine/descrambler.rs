@@ -67,6 +67,32 @@ impl Engine {
         }
     }
 
+    /// The card says nothing, and may have been pulled: the descrambler's keys go.
+    pub(crate) fn withhold_keys(&mut self) {
+        log::info!("the card says nothing, the keys wait for its answer");
+        let Self { sessions, out, stats, .. } = self;
+        out.withdraw_cw();
+        sessions.iter_mut().for_each(|session| session.withhold(out, stats));
+    }
+
+    /// It was there all the time: what was taken away comes back, where the session is still the
+    /// same.
+    pub(crate) fn give_keys_back(&mut self) {
+        if self.dialogue.withholds_keys() && self.dialogue.has_session() {
+            self.dialogue.keys_settled();
+            let Self { sessions, out, .. } = self;
+            sessions.iter_mut().for_each(|session| session.give_back(out));
+        }
+    }
+
+    /// Another card may be in by now, or the session is over: keys come with the next ECM.
+    pub(crate) fn forget_withheld_keys(&mut self) {
+        if self.dialogue.withholds_keys() {
+            self.dialogue.keys_settled();
+            self.wipe_all();
+        }
+    }
+
     /// Wipes the keys of all sessions. What they were asked stays, to be asked again.
     pub(crate) fn wipe_all(&mut self) {
         let Self { sessions, out, stats, .. } = self;

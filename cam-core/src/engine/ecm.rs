@@ -65,7 +65,8 @@ impl Engine {
 
     /// What the card has said in this session of the same octets on another stream.
     fn told_before(&self, section: &[u8]) -> Option<Told> {
-        if self.card.state != CardState::Ready {
+        // A card that says nothing may be gone: nobody gets more of it than is there.
+        if self.card.state != CardState::Ready || self.dialogue.withholds_keys() {
             return None;
         }
         let mut streams = self.sessions.streams().filter(|stream| stream.stands(section));

@@ -3,7 +3,7 @@
 //! where its answer goes.
 
 use crate::Outcome;
-use crate::card::dialogue::{Next, Patience};
+use crate::card::dialogue::Next;
 use crate::card::exchange::{Exchange, Trouble};
 use crate::engine::Engine;
 use crate::outbox::Todo;
@@ -18,8 +18,8 @@ impl Engine {
             Next::Nothing => {}
             Next::Activate => self.activate(),
             Next::Select => {
-                let patience = self.dialogue.select();
-                self.launched(patience);
+                self.dialogue.select();
+                self.launched();
             }
             Next::Introduction => self.send(Exchange::Info, INS_INFO, 0, &[]),
             Next::Channel => self.pair(now),
@@ -34,20 +34,15 @@ impl Engine {
         } else if self.refresh.take_pair() {
             self.pair(now);
         } else if !self.send_emm() && !self.send_ack() && self.dialogue.poll_is_due(now) {
-            self.send_probe(Exchange::Info, INS_INFO, 0);
+            self.send(Exchange::Info, INS_INFO, 0, &[]);
         }
     }
 
     pub(crate) fn send_emm(&mut self) -> bool {
         let Some(section) = self.emm.take() else { return false };
-        let patience = self.dialogue.ask(Exchange::Emm, INS_EMM, [0; 2], section);
-        self.launched(patience);
+        self.dialogue.ask(Exchange::Emm, INS_EMM, [0; 2], section);
+        self.launched();
         true
-    }
-
-    pub(crate) fn send_probe(&mut self, exchange: Exchange, ins: u8, p2: u8) {
-        let patience = self.dialogue.poll(exchange, ins, p2);
-        self.launched(patience);
     }
 
     pub(crate) fn send(&mut self, exchange: Exchange, ins: u8, p2: u8, data: &[u8]) {
@@ -62,14 +57,14 @@ impl Engine {
         parameters: [u8; 2],
         data: &[u8],
     ) {
-        let patience = self.dialogue.ask(exchange, ins, parameters, data);
-        self.launched(patience);
+        self.dialogue.ask(exchange, ins, parameters, data);
+        self.launched();
     }
 
     /// The dialogue's command goes out.
-    pub(crate) fn launched(&mut self, patience: Patience) {
+    pub(crate) fn launched(&mut self) {
         self.stats.apdu += 1;
-        self.out.push(Todo::Command { patience });
+        self.out.push(Todo::Command);
     }
 
     /// The card's answer to the command on the line.
@@ -79,10 +74,12 @@ impl Engine {
             self.card.sw = sw;
         }
         if self.dialogue.is_lost_by(answer) {
+            self.forget_withheld_keys();
             self.lost(now, exchange);
             self.trouble(now, Trouble::Session);
             return;
         }
+        self.give_keys_back();
         match exchange {
             Exchange::Step(step) => self.proceed(now, step, answer),
             Exchange::Info => self.info_answered(answer),

@@ -70,7 +70,7 @@ impl Engine {
         }
         if self.dialogue.poll_is_due(now) {
             // Reading the balance costs the session nothing and the card no write.
-            self.send_probe(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET);
+            self.send(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET, &[]);
         } else {
             return false;
         }
@@ -83,8 +83,8 @@ impl Engine {
         self.stats.ecm_sent += 1;
         self.stats.ecm_replayed += u64::from(taken.replayed);
         self.stats.apdu_ecm += 1;
-        let patience = self.dialogue.ask(Exchange::Ecm, INS_ECM, [0; 2], taken.section);
-        self.launched(patience);
+        self.dialogue.ask(Exchange::Ecm, INS_ECM, [0; 2], taken.section);
+        self.launched();
         true
     }
 }

@@ -53,6 +53,8 @@ enum Held {
     /// It was handed keys, and has not answered: until then nobody is told of them.
     AnswerDue,
     Taken,
+    /// They were taken from it, and are given back when the card answers.
+    Withheld,
     Refused {
         at: Instant,
     },
@@ -115,9 +117,26 @@ impl Stream {
 
     /// Hands the descrambler the keys, if there are any.
     pub(crate) fn hand_over(&mut self, session: SessionId, out: &mut Outbox) {
-        if self.keys.is_some() {
+        if self.keys.is_some() && self.held != Held::Withheld {
             self.held = Held::AnswerDue;
             out.push(Todo::Set { session, pid: self.plan.ecm_pid });
+        }
+    }
+
+    /// The descrambler is to use the keys no more, until [`Stream::give_back`]. `true` if there are
+    /// any.
+    pub(crate) fn withhold(&mut self) -> bool {
+        if self.keys.is_some() {
+            self.held = Held::Withheld;
+        }
+        self.keys.is_some()
+    }
+
+    /// Hands the descrambler the keys that were withheld.
+    pub(crate) fn give_back(&mut self, session: SessionId, out: &mut Outbox) {
+        if self.held == Held::Withheld {
+            self.held = Held::Nothing;
+            self.hand_over(session, out);
         }
     }
 
@@ -151,7 +170,7 @@ impl Stream {
         out: &mut Outbox,
     ) {
         match (handover, self.held) {
-            _ if self.keys.is_none() => {}
+            _ if self.keys.is_none() || self.held == Held::Withheld => {}
             (Handover::Refused, _) => self.held = Held::Refused { at: now },
             (Handover::Taken, Held::Refused { .. }) => self.hand_over(session, out),
             (Handover::Taken, _) => {}
@@ -161,7 +180,7 @@ impl Stream {
     /// What the descrambler made of the ECWs. Those that were wiped meanwhile are nobody's any
     /// more.
     pub(crate) fn cw_handed(&mut self, now: Instant, handover: Handover) {
-        if self.keys.is_some() {
+        if self.keys.is_some() && self.held != Held::Withheld {
             self.held = match handover {
                 Handover::Refused => Held::Refused { at: now },
                 Handover::Taken => Held::Taken,
@@ -211,6 +230,7 @@ impl Stream {
     pub(crate) fn status(&self, now: Instant) -> AccessStatus {
         match self.doubt {
             _ if matches!(self.held, Held::Refused { .. }) => AccessStatus::DESCRAMBLER,
+            _ if self.held == Held::Withheld => AccessStatus::CARD_BUSY,
             _ if self.air.silent_at().is_some_and(|at| now >= at) => AccessStatus::NO_ECM,
             Some(doubt) if self.doubt_matters_at().is_some_and(|at| now >= at) => doubt.status,
             _ => self.verdict.status,

@@ -18,6 +18,7 @@ fn opened(name: &str, threaded: bool) -> (Arc<Context>, OwnedFd) {
     let path = nix::unistd::ttyname(&pty.slave).unwrap();
     let state = std::env::temp_dir().join(format!("stbcam-{name}-{}", std::process::id()));
     let context = Context::open(Settings {
+        profile: Profile::Iso,
         threaded,
         card_timeout_ms: 5000,
         reader: ReaderChoice::Url(format!("serial:{}", path.display())),
@@ -159,4 +160,23 @@ fn without_a_thread_a_descriptor_says_when_a_step_is_due() {
     assert_eq!(context.due().unwrap_err().code, STBCAM_E_STATE);
     assert_eq!(context.step(0).unwrap_err().code, STBCAM_E_STATE);
     context.close().unwrap();
+}
+
+#[test]
+fn emv_level_1_by_the_configuration() {
+    let characters = Capabilities { level: Level::Characters, ..Capabilities::APDU };
+    let emv = policy(characters, Profile::EmvLevel1).unwrap();
+    assert_eq!(emv, Policy::emv(characters.clock_hz));
+    assert_eq!(policy(characters, Profile::Iso).unwrap(), characters.policy());
+    // What the address says holds without the flag.
+    let by_address = Capabilities { profile: Profile::EmvLevel1, ..characters };
+    assert_eq!(policy(by_address, Profile::Iso).unwrap(), emv);
+    for level in [Level::Tpdu, Level::Apdu] {
+        let reader = Capabilities { level, ..Capabilities::APDU };
+        let refused = policy(reader, Profile::EmvLevel1).unwrap_err();
+        assert_eq!(refused.code, STBCAM_E_ARG);
+        for named in ["STBCAM_CONFIG_EMV", "serial:", "reader_ops"] {
+            assert!(refused.text.contains(named), "{}", refused.text);
+        }
+    }
 }

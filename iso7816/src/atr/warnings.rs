@@ -36,7 +36,10 @@ impl AtrWarnings {
     /// TCK though only T=0 is offered.
     pub const SPARE_TCK: Self = Self(1 << 10);
 
-    const NAMES: [(Self, &str); 11] = [
+    /// Octets in front of TS, passed over.
+    pub const NOISE: Self = Self(1 << 11);
+
+    const NAMES: [(Self, &str); 12] = [
         (Self::WRONG_TCK, "wrong TCK"),
         (Self::NO_TCK, "no TCK"),
         (Self::ORDER, "protocols out of order"),
@@ -48,6 +51,7 @@ impl AtrWarnings {
         (Self::PARITY, "parity errors"),
         (Self::OVERCLOCKED, "clock above the card's limit"),
         (Self::SPARE_TCK, "TCK with T=0 only"),
+        (Self::NOISE, "octets in front of TS"),
     ];
 
     /// Whether all of `other` are in the set.

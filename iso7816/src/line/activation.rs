@@ -20,6 +20,10 @@ const WHOLE_ATR: u64 = 20_160;
 const SILENCE: u64 = 24;
 /// Octets behind the answer to reset before the card counts as nonsense.
 const MAX_TRAILING: u8 = 64;
+/// Octets in front of TS that are passed over, in the window in which the answer has to begin.
+pub(super) const MAX_NOISE: u8 = 64;
+/// Room for an answer to reset with a few octets in front of it that look like TS.
+pub(super) const ROOM: usize = Atr::MAX_LEN + 8;
 
 /// Where the start has got to, with what has come.
 #[derive(Clone, Debug)]
@@ -29,10 +33,12 @@ pub(super) struct Activation {
     /// When the answer to reset has to be whole.
     end: Instant,
     reset: Reset,
-    octets: [u8; Atr::MAX_LEN],
+    octets: [u8; ROOM],
     len: usize,
-    damaged: bool,
+    pub(super) damaged: bool,
     trailing: u8,
+    /// The first octet that came in front of TS, and how many there were.
+    pub(super) noise: Option<(u8, u8)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,10 +64,11 @@ impl Activation {
             deadline,
             end: deadline,
             reset,
-            octets: [0; Atr::MAX_LEN],
+            octets: [0; ROOM],
             len: 0,
             damaged: false,
             trailing: 0,
+            noise: None,
         }
     }
 
@@ -74,7 +81,7 @@ impl Activation {
         self.deadline
     }
 
-    fn received(&self) -> &[u8] {
+    pub(super) fn received(&self) -> &[u8] {
         self.octets.get(..self.len).unwrap_or(&[])
     }
 
@@ -160,11 +167,13 @@ impl CardLine {
         match activation.step {
             Step::PowerOff => {}
             Step::Resetting | Step::Atr if activation.len == 0 => {
+                if !matches!(octet, 0x3B | 0x03 | 0x3F) {
+                    return self.noise(now, octet);
+                }
                 activation.step = Step::Atr;
                 activation.end = now.after(whole);
                 activation.deadline = now.after(atr_gap);
                 match octet {
-                    0x3B => activation.push(octet),
                     // 3F: the reader's hardware has decoded it; 03: a UART has not.
                     0x03 | 0x3F => {
                         activation.push(0x3F);
@@ -174,7 +183,7 @@ impl CardLine {
                         self.params.convention = Convention::Inverse;
                         self.queue.push(Out::Configure(self.params));
                     }
-                    ts => self.again(now, Cause::NotACard(AtrError::Ts(ts))),
+                    _ => activation.push(octet),
                 }
             }
             Step::Resetting | Step::Atr => {
@@ -191,8 +200,9 @@ impl CardLine {
             }
             Step::Quiet => {
                 activation.trailing = activation.trailing.saturating_add(1);
-                if activation.trailing == 1 && activation.len < Atr::MAX_LEN {
-                    activation.push(octet); // it may be TCK, although there should be none
+                if activation.len < ROOM {
+                    // It may be TCK, although there should be none, or what stood in front was.
+                    activation.push(octet);
                 }
                 activation.deadline = now.after(silence);
                 if activation.trailing > MAX_TRAILING {
@@ -234,7 +244,10 @@ impl CardLine {
                     ..activation
                 });
             }
-            Step::Atr if activation.len == 0 => self.again(now, Cause::Mute),
+            Step::Atr if activation.len == 0 => {
+                let noise = activation.noise.map(|(ts, _)| Cause::NotACard(AtrError::Ts(ts)));
+                self.again(now, noise.unwrap_or(Cause::Mute));
+            }
             Step::Atr | Step::Quiet => self.answered(now, &activation),
             Step::Pps { .. } => self.refused(now, PpsError::Silent),
             Step::PpsQuiet { .. } => self.pps_answered(now, &activation),
@@ -266,17 +279,22 @@ impl CardLine {
 
     /// The answer to reset is over, whole or not.
     pub(super) fn answered(&mut self, now: Instant, activation: &Activation) {
-        let mut atr = match Atr::parse(activation.received(), self.policy.atr) {
+        let read = Atr::parse(activation.received(), self.policy.atr);
+        let behind = self.behind_noise(activation, &read);
+        let mut atr = match behind.map_or(read, Ok) {
             Ok(atr) => atr,
             Err(why) => return self.again(now, Cause::NotACard(why)),
         };
-        if activation.trailing > 1 {
+        if activation.noise.is_some() {
+            atr.warn(AtrWarnings::NOISE);
+        }
+        if activation.trailing > 1 && behind.is_none() {
             atr.warn(AtrWarnings::TRAILING);
         }
         if activation.damaged {
             // What was on its way when the UART learnt its parity is marked, whether damaged or
-            // not.
-            if !self.mapped {
+            // not; and so it is when the octets in front have taught it a wrong one.
+            if !self.mapped && behind.is_none() {
                 return self.again(now, Cause::NotACard(AtrError::Damaged));
             }
             atr.warn(AtrWarnings::PARITY);

@@ -253,6 +253,8 @@ pub enum Cause {
     ProcedureByte(u8),
     /// Octets came behind the answer, or out of nowhere.
     Leftover,
+    /// T=0: the card keeps announcing data (61xx) and sends none.
+    Withheld,
     /// T=14: a parity error, or the checksum does not match.
     Checksum,
     /// T=1: blocks could not be exchanged without error, not even after RESYNCH.
@@ -313,6 +315,7 @@ impl fmt::Display for Cause {
             Self::Damaged => f.write_str("character with a parity error"),
             Self::ProcedureByte(octet) => write!(f, "procedure byte {octet:02X} is not valid"),
             Self::Leftover => f.write_str("octets behind the answer"),
+            Self::Withheld => f.write_str("card announces data and sends none"),
             Self::Checksum => f.write_str("answer is damaged"),
             Self::Blocks => f.write_str("blocks could not be exchanged without error"),
             Self::Resynchronised => f.write_str("exchange lost to a resynchronisation"),
@@ -357,6 +360,7 @@ impl From<T0Error> for Cause {
             T0Error::Damaged => Self::Damaged,
             T0Error::ProcedureByte(octet) => Self::ProcedureByte(octet),
             T0Error::Leftover => Self::Leftover,
+            T0Error::Withheld => Self::Withheld,
             T0Error::TooLong => Self::TooLong,
             T0Error::Command(why) => Self::Command(why),
         }

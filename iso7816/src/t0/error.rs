@@ -16,6 +16,8 @@ pub enum T0Error {
     ProcedureByte(u8),
     /// Octets came behind the status word, or out of nowhere.
     Leftover,
+    /// The card keeps announcing data and sends none.
+    Withheld,
     /// The response is longer than the limit. The next command may follow.
     TooLong,
     /// The command was not sent: T=0 cannot carry it.
@@ -29,6 +31,7 @@ impl fmt::Display for T0Error {
             Self::Damaged => f.write_str("character with a parity error"),
             Self::ProcedureByte(octet) => write!(f, "procedure byte {octet:02X} is not valid"),
             Self::Leftover => f.write_str("octets behind the status word"),
+            Self::Withheld => f.write_str("card announces data and sends none"),
             Self::TooLong => f.write_str("response is longer than the limit"),
             Self::Command(why) => write!(f, "{why}"),
         }

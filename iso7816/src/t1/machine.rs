@@ -26,6 +26,9 @@ use zeroize::Zeroize;
 
 /// Attempts in total before something stronger is tried (rules 6.4, 7.4).
 const ATTEMPTS: u8 = 3;
+/// Requests that ask for no time, and chained blocks without octets, until an octet of the exchange
+/// has passed. Without a bound they would go on for as long as the exchange may last.
+const IDLE: u8 = 3;
 /// The silence in etu behind the last character of a block after which it is believed: so long that
 /// one more character would have been seen.
 const SILENCE: u64 = 22;
@@ -54,6 +57,8 @@ pub struct T1 {
     last: Last,
     /// Failed attempts since the last progress.
     tries: u8,
+    /// What has kept the line busy since the last octet of command or response ([`IDLE`]).
+    idle: u8,
     /// No valid block has come since reset.
     fresh: bool,
     /// A character has come since the command was given.
@@ -133,6 +138,7 @@ impl T1 {
             phase: Phase::Idle,
             last: Last::I,
             tries: 0,
+            idle: 0,
             fresh: true,
             heard: false,
             complete: false,
@@ -248,6 +254,7 @@ impl T1 {
     fn begin(&mut self) {
         self.response.zeroize();
         self.tries = 0;
+        self.idle = 0;
         self.heard = false;
         self.complete = false;
     }
@@ -362,6 +369,9 @@ impl T1 {
 
     /// The card asks for something. Only we may ask for RESYNCH.
     fn request(&mut self, now: Instant, kind: Supervisory) {
+        if !matches!(kind, Supervisory::Wtx(_)) && self.idles() {
+            return self.invalid(now, Fault::Other);
+        }
         match kind {
             Supervisory::Resynch => return self.invalid(now, Fault::Other),
             Supervisory::Ifs(ifsc) => self.ifsc = ifsc,
@@ -374,11 +384,18 @@ impl T1 {
         self.transmit(now, Block::S { response: true, kind }, last);
     }
 
+    /// The line was busy for nothing: `true` if once too often.
+    const fn idles(&mut self) -> bool {
+        self.idle = self.idle.saturating_add(1);
+        self.idle > IDLE
+    }
+
     /// R(N(R)) while `part` of the command is out.
     fn acknowledged(&mut self, now: Instant, part: Range<usize>, nr: bool) {
         if nr != self.ns && part.end < self.command.len() {
             // Rule 5: the card has this part and wants the next.
             self.ns = !self.ns;
+            self.idle = 0;
             self.send_chain(now, part.end);
         } else if self.response_unheard() {
             // It is our S(response) that got lost.
@@ -392,21 +409,13 @@ impl T1 {
         }
     }
 
-    /// An R-block now may mean the S(response) that we sent last.
-    const fn response_unheard(&self) -> bool {
-        matches!(self.last, Last::Response { repeated: false, .. })
-    }
-
-    fn repeat_response(&mut self, now: Instant) {
-        if let Last::Response { grants, repeated } = &mut self.last {
-            *repeated = true;
-            self.wtx = *grants;
-        }
-        self.transmit_again(now);
-    }
-
     /// A part of the response, in sequence.
     fn accept(&mut self, now: Instant, more: bool, inf: &[u8]) {
+        if !inf.is_empty() {
+            self.idle = 0;
+        } else if more && self.idles() {
+            return self.give_up(now);
+        }
         self.nr = !self.nr;
         self.tries = 0;
         let fits = self.response.len() + inf.len() <= self.max_response;

@@ -7,6 +7,7 @@ use crate::storage::MemoryStorage;
 use crate::sys::Waker;
 use cam_core::{Config, Engine, Entropy};
 use cam_types::{Key, StbId};
+use iso7816::emv::Profile;
 use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 use iso7816::line::{Level, Reset};
 
@@ -36,6 +37,7 @@ impl Reader for Lost {
             max_baud: 1_000_000,
             level: Level::Apdu,
             latency: Latency::Fixed,
+            profile: Profile::Iso,
         }
     }
 
@@ -77,7 +79,9 @@ fn driver(events: usize) -> (Arc<Cam>, Driver) {
     let cam = Arc::new(Cam::new(Engine::new(config), 4096, events).unwrap());
     let opener: Box<Opener> = Box::new(|| Ok(Box::new(Lost)));
     let storage = Box::new(MemoryStorage::default());
-    let driver = Driver::new(cam.clone(), Box::new(Lost), opener, Box::new(NoDescrambler), storage);
+    let policy = Lost.capabilities().policy();
+    let descrambler = Box::new(NoDescrambler);
+    let driver = Driver::new(cam.clone(), Box::new(Lost), policy, opener, descrambler, storage);
     (cam, driver)
 }
 

@@ -2,6 +2,7 @@
 //! The address of a serial reader and what its options mean on a given port.
 use crate::reader::ReaderError;
 use crate::url::{Url, UrlError};
+use iso7816::emv::Profile;
 use iso7816::etu::USUAL_CLOCK_HZ;
 use nix::libc::{self, c_int};
 use std::fmt;
@@ -56,7 +57,7 @@ fn modem_line(f: &mut fmt::Formatter<'_>, line: c_int, inverted: bool) -> fmt::R
     write!(f, "{}{name}", if inverted { "!" } else { "" })
 }
 
-/// `PATH?reset=…&detect=…&clock=…&base=…&echo=…`
+/// `PATH?reset=…&detect=…&clock=…&base=…&echo=…&policy=…`
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Address {
     pub path: String,
@@ -68,6 +69,8 @@ pub(super) struct Address {
     /// The UART divides this bit rate by whole numbers; `None` when it makes any rate.
     pub baud_base: Option<u32>,
     pub echo: bool,
+    /// Whose rules the card is held to.
+    pub profile: Profile,
 }
 
 const RESETS: &str = "rts, !rts, dtr, !dtr, b0 or none";
@@ -86,6 +89,7 @@ impl Address {
             clock_hz: USUAL_CLOCK_HZ,
             baud_base: None,
             echo: false,
+            profile: Profile::Iso,
         };
         for (key, value) in url.options() {
             let (inverted, name) = match value.strip_prefix('!') {
@@ -130,7 +134,17 @@ impl Address {
                         _ => return Err(wrong("echo", value, "0 or 1")),
                     };
                 }
-                _ => return Err(wrong("option", key, "reset, detect, clock, base or echo")),
+                "policy" => {
+                    address.profile = match value {
+                        "iso" => Profile::Iso,
+                        "emv" => Profile::EmvLevel1,
+                        _ => return Err(wrong("policy", value, "iso or emv")),
+                    };
+                }
+                _ => {
+                    let expected = "reset, detect, clock, base, echo or policy";
+                    return Err(wrong("option", key, expected));
+                }
             }
         }
         Ok(address)
@@ -168,11 +182,13 @@ mod tests {
 
     #[test]
     fn options() {
-        let url = "serial:/dev/ttyUSB0?reset=!dtr&detect=dcd&clock=6000000&base=115200&echo=1";
+        let url =
+            "serial:/dev/ttyUSB0?reset=!dtr&detect=dcd&clock=6000000&base=115200&echo=1&policy=emv";
         let address = Address::parse(&Url::parse(url)).unwrap();
         assert_eq!(address.path, "/dev/ttyUSB0");
         assert_eq!((address.clock_hz, address.echo), (6_000_000, true));
         assert_eq!(address.baud_base, Some(115_200));
+        assert_eq!(address.profile, Profile::EmvLevel1);
         let (reset, detect) = address.lines(Some(0)).unwrap();
         assert_eq!(reset, ResetLine::Modem { line: libc::TIOCM_DTR, inverted: true });
         assert_eq!(detect, Some(DetectLine { line: libc::TIOCM_CD, inverted: false }));
@@ -183,6 +199,7 @@ mod tests {
     #[test]
     fn what_the_port_has_is_the_default() {
         let address = Address::parse(&Url::parse("serial:/dev/ttyS0")).unwrap();
+        assert_eq!(address.profile, Profile::Iso);
         let (reset, detect) = address.lines(Some(0)).unwrap();
         assert_eq!(reset, ResetLine::Modem { line: libc::TIOCM_RTS, inverted: false });
         assert_eq!(detect, Some(DetectLine { line: libc::TIOCM_CTS, inverted: false }));

@@ -97,7 +97,7 @@ impl SetTopBox {
     fn run(&mut self) {
         loop {
             let response = match self.engine.poll_output() {
-                Output::Command { apdu, .. } => self.card.transmit(apdu),
+                Output::Command { apdu } => self.card.transmit(apdu),
                 Output::ActivateCard => None,
                 Output::Store { id, .. } => {
                     self.rows.push(id);

@@ -14,11 +14,11 @@ fn at(ms: u64) -> Instant {
 
 /// A card that was reset at 0, selected and has introduced itself.
 fn introduced(poll: Option<Duration>) -> CardDialogue {
-    let mut dialogue = CardDialogue::new(poll, Duration::from_millis(200));
+    let mut dialogue = CardDialogue::new(poll);
     dialogue.activating();
     dialogue.answered_to_reset(at(0));
     assert_eq!(dialogue.next(at(0)), Next::Select);
-    let _ = dialogue.select();
+    dialogue.select();
     assert_eq!(dialogue.next(at(0)), Next::Nothing, "one command at a time");
     let (exchange, answer) = dialogue.answered(at(0), &OK).unwrap();
     let Exchange::Step(step) = exchange else { panic!("{exchange:?}") };
@@ -53,7 +53,7 @@ fn a_card_of_another_system_is_looked_at_again() {
 #[test]
 fn an_answer_of_a_session_that_has_ended_is_for_nobody() {
     let mut dialogue = introduced(None);
-    let _ = dialogue.ask(Exchange::Info, INS_INFO, [0; 2], &[]);
+    dialogue.ask(Exchange::Info, INS_INFO, [0; 2], &[]);
     assert_eq!(dialogue.start_over(at(1)), Some(Exchange::Info));
     assert_eq!(dialogue.next(at(1)), Next::Nothing, "the line is taken until the card answers");
     assert_eq!(dialogue.answered(at(2), &OK), None);
@@ -86,7 +86,7 @@ fn when_the_reader_is_tried_again() {
         (Absence::ReaderLost, Some(at(1000)), Some(at(1000))),
     ] {
         for (poll, retry) in [(Some(POLL), polling), (None, detecting)] {
-            let mut dialogue = CardDialogue::new(poll, POLL);
+            let mut dialogue = CardDialogue::new(poll);
             assert_eq!(dialogue.absent(at(0), why), retry, "{why:?}, {poll:?}");
         }
     }

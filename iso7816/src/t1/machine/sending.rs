@@ -67,4 +67,17 @@ impl T1 {
     pub(super) fn send_r(&mut self, now: Instant, fault: Fault) {
         self.transmit(now, Block::R { nr: self.nr, fault }, Last::R);
     }
+
+    /// An R-block now may mean the S(response) that we sent last.
+    pub(super) const fn response_unheard(&self) -> bool {
+        matches!(self.last, Last::Response { repeated: false, .. })
+    }
+
+    pub(super) fn repeat_response(&mut self, now: Instant) {
+        if let Last::Response { grants, repeated } = &mut self.last {
+            *repeated = true;
+            self.wtx = *grants;
+        }
+        self.transmit_again(now);
+    }
 }
