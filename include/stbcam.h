@@ -692,9 +692,10 @@ STBCAM_API stbcam_result_t stbcam_config_init(struct stbcam_config_t *config, si
  * Opens a card reader and everything behind it. The reader must be there; a card need not be.
  * On success *out is a new context, to be closed by stbcam_close.
  *
- * STBCAM_E_ARG: a member is missing, malformed, or not for this reader; the details name it. STBCAM_E_NO_READER: the
- * port is not there or cannot do what is asked of it. STBCAM_E_STORAGE: the storage does not work;
- * state_dir is full, read-only or holds what is no file. STBCAM_E_BUSY: another context, of this
+ * STBCAM_E_ARG: a member is missing, malformed, or not for this reader; the details name it.
+ * STBCAM_E_NO_READER: the port is not there or cannot do what is asked of it. STBCAM_E_STORAGE:
+ * the storage does not work; state_dir is full, read-only or holds what is no file.
+ * STBCAM_E_BUSY: another context, of this
  * process or another, uses state_dir; one that ended with STBCAM_E_TIMEOUT until it has ended.
  * STBCAM_E_NOMEM: no thread or descriptor is to be had.
  *
@@ -706,9 +707,7 @@ STBCAM_API stbcam_result_t stbcam_config_init(struct stbcam_config_t *config, si
  *   but for its struct_size, and its pointers to what their comments say; out is writable.
  *   Either may be NULL (refused).
  */
-STBCAM_API
-stbcam_result_t stbcam_open(const struct stbcam_config_t *config,
-                            stbcam_t **out);
+STBCAM_API stbcam_result_t stbcam_open(const struct stbcam_config_t *config, stbcam_t **out);
 
 /**
  * Closes a context: wipes the control words of every session (clear is called before this

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 impl Engine {
     /// The events that bring a host that knows nothing to where things are: card, filters, rights,
-    /// purse, each session's access, terms and offers, each purchase that has something to say, and a
-    /// report that waits to be taken. What it is not told of is not there, offers above all.
+    /// purse, each session's access, terms and offers, each purchase that has something to say, and
+    /// a report that waits to be taken. What it is not told of is not there, offers above all.
     pub fn present_state(&self) -> Vec<Event> {
         let card = Event::Card { state: self.card.state, reason: self.card.reason };
         let mut events = Vec::from([card, Event::Filters, Event::Rights]);
