@@ -69,7 +69,7 @@ def bench(out):
         return [*(command or (stbcam,)), "atr", "--reader", address]
 
     expect("bench: not a port", atr(f"serial:{out / 'not.ts'}"), "not.ts", "serial port or terminal")
-    expect("bench: unknown key", atr(f"serial:{port}?speed=9600"), "'speed'", "reset, detect, clock, base or echo")
+    expect("bench: unknown key", atr(f"serial:{port}?speed=9600"), "'speed'", "reset, detect, clock, base, echo or policy")
     expect("bench: no modem lines", atr(f"serial:{port}?reset=rts"), port, "reset=b0")
     fcntl.flock(slave, fcntl.LOCK_EX)
     expect("bench: busy", atr(f"serial:{port}"), port, "another program")

@@ -209,7 +209,7 @@ fn readers_that_cannot_be_opened() {
         ("/dev/ttyS0".into(), &["scheme is '/dev/ttyS0'", "serial:PATH"]),
         (format!("serial:{file}"), &[file, "give the path of a serial port or terminal"]),
         ("serial:/dev/no-such-port".into(), &["/dev/no-such-port", "no such file"]),
-        (port("?speed=9600"), &["'speed'", "reset, detect, clock, base or echo"]),
+        (port("?speed=9600"), &["'speed'", "reset, detect, clock, base, echo or policy"]),
         (port("?reset=cts"), &["reset is 'cts'", "rts"]),
         (port("?reset=rts"), &["no modem lines for reset", "reset=b0"]),
         (port("?clock=fast"), &["clock is 'fast'", "1000000 to 20000000 Hz"]),

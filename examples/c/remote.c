@@ -89,7 +89,8 @@ static void print_access(box_t *box, const stbcam_event_t *event, service_t *ser
         end_line();
     } else if (!event->amount && service->has_keys) {
         int card = event->arg == STBCAM_REASON_NO_CARD || event->arg == STBCAM_REASON_MUTE_CARD ||
-                   event->arg == STBCAM_REASON_UNKNOWN_CARD || event->arg == STBCAM_REASON_READER_FAULT;
+                   event->arg == STBCAM_REASON_UNKNOWN_CARD || event->arg == STBCAM_REASON_READER_FAULT ||
+                   event->arg == STBCAM_REASON_CARD_BUSY;
         begin_event(box, "wiped", event->monotonic_us);
         printf(",\"service\":%u,\"cause\":\"%s\"", (unsigned)service->sid, card ? "card" : "access");
         end_line();

@@ -16,7 +16,7 @@ CLAIMS = {
     "replayed-emm": "a replayed EMM changes nothing and is counted",
     "forged-emm": "a forged EMM changes nothing and is counted",
     "forged-ecm": "a forged ECM changes nothing and is counted",
-    "card-pulled": "card pulled: keys are wiped within 1 s",
+    "card-pulled": "card pulled: keys are wiped after 1 s of silence",
     "card-back": "card back: the picture returns",
     "on-air": "on air every long enough payload is scrambled",
     "places": "every packet keeps its place",

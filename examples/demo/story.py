@@ -27,7 +27,7 @@ from claims import Claims
 
 NEWS, CINEMA = 1, 2
 EVENT_S = 6  # un-paced runs wait at most so long for an event; nothing in the story takes longer
-WIPED_S = 1.0  # from the pulled card to the last key
+WIPED_S = 1.5  # from the pulled card to the last key: it is asked for a sign of life, and is silent for 1 s
 UNDER_WAY = ("OK", "OUTCOME_UNKNOWN")  # what the library answers when events of a purchase follow
 
 

@@ -99,7 +99,7 @@ void a_context_is_closed_once()
         first = std::move(second);
         EXPECT(first && slot.powered_off == 0);
         stbcam_card_t card;
-        EXPECT(first.card(card) == stbcam::Result::Ok && stbcam::as<stbcam::CardState>(card.state) == stbcam::CardState::Absent);
+        EXPECT(first.card(card) == stbcam::Result::Ok && stbcam::as<stbcam::CardState>(card.state) == stbcam::CardState::Starting);
     }
     EXPECT(slot.powered_off == 1);
 }
