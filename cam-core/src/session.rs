@@ -10,6 +10,7 @@ pub(crate) mod shown;
 pub(crate) mod stream;
 pub(crate) mod told;
 
+use crate::ecm::question::Question;
 use crate::outbox::Outbox;
 use crate::session::access::Access;
 use crate::session::programme::{CardAbility, LeftOut, Programme};
@@ -64,7 +65,7 @@ impl Session {
             match stays {
                 Some(at) => {
                     let mut stream = old.swap_remove(at);
-                    stream.plan = plan;
+                    stream.goes_on_as(plan);
                     self.streams.push(stream);
                 }
                 None => self.streams.push(Stream::new(plan)),
@@ -175,7 +176,7 @@ impl Session {
     pub(crate) fn judged(
         &mut self,
         now: Instant,
-        section: &[u8],
+        question: Question<'_>,
         told: &Told,
         out: &mut Outbox,
         stats: &mut Stats,
@@ -184,7 +185,7 @@ impl Session {
         let mut reached = Reached::default();
         let mut lost_keys = false;
         for stream in &mut self.streams {
-            let Some(judged) = stream.judged(now, id, section, told) else { continue };
+            let Some(judged) = stream.judged(now, id, question, told) else { continue };
             reached.any = true;
             stats.ecm_replaced += u64::from(judged.accepted.dropped);
             if stream.keys().is_some() {

@@ -5,6 +5,7 @@
 mod anything;
 mod ca_pmt;
 mod card;
+mod channels;
 mod descrambler;
 mod emms;
 mod forged;

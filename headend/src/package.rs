@@ -22,7 +22,7 @@ use crate::sabotage::emm;
 use crate::scrambler::{Scrambled, Scrambler};
 use crate::stream::{self, Packet, Stream};
 use crate::timebase::{ClockError, Timebase};
-use cam_types::{OperatorId, Pid};
+use cam_types::{ChannelId, OperatorId, Pid};
 use ecm_emm::EncodeError;
 use ecm_emm::ca_descriptor::CaPrivate;
 use std::fmt;
@@ -47,13 +47,21 @@ pub fn package(
     for (program, service) in programs.iter().zip(&schedule.service) {
         let maker = EcmMaker::new(schedule, service, operator, &periods)?;
         let suite = maker.suite()?.number();
-        let private = CaPrivate { operator: OperatorId::new(operator.operator), suite };
+        let private = CaPrivate {
+            operator: OperatorId::new(operator.operator),
+            suite,
+            channel: Some(ChannelId::new(service.channel)),
+        };
         program.announce(packets, schedule, service, private)?;
         let disturbance = Disturbance::of(schedule, service, faults);
         let period = schedule.ecm_period_ms;
         lanes.push(EcmLane::new(maker, service.ecm_pid, period, &service.event, disturbance));
     }
-    let private = CaPrivate { operator: OperatorId::new(operator.operator), suite: operator.suite };
+    let private = CaPrivate {
+        operator: OperatorId::new(operator.operator),
+        suite: operator.suite,
+        channel: None,
+    };
     let cat = CatLane::new(psi::cat(schedule, private).map_err(PackageError::Cat)?, schedule);
     let makers: Vec<&EcmMaker<'_>> = lanes.iter().map(|lane| &lane.maker).collect();
     let senders = Senders::new(operator);

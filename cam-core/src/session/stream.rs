@@ -5,12 +5,13 @@
 use crate::ecm::air::Air;
 use crate::ecm::choice::{Accepted, Arrival, EcmChoice, Patience};
 use crate::ecm::memory::{EcmMemory, Refusal, Until};
+use crate::ecm::question::Question;
 use crate::outbox::{Outbox, Todo};
 use crate::session::programme::StreamPlan;
 use crate::session::told::{Keys, Told, Verdict};
 use crate::{Handover, Offer, ScramblingMode, SessionId};
 use alloc::vec::Vec;
-use cam_types::{Instant, StatusWord};
+use cam_types::{ChannelId, Instant, StatusWord};
 use core::mem;
 use core::time::Duration;
 use ecm_emm::card::AccessStatus;
@@ -95,6 +96,15 @@ impl Stream {
             offer_section: Vec::with_capacity(MAX_ECM),
             disagreement: None,
         }
+    }
+
+    /// The programme or the card has changed, and the stream is the same. A channel that is named
+    /// now, or no longer, is another question to the card.
+    pub(crate) fn goes_on_as(&mut self, plan: StreamPlan) {
+        if self.plan.channel != plan.channel {
+            self.ask_again();
+        }
+        self.plan = plan;
     }
 
     /// Keys that the descrambler is to use no more.
@@ -288,7 +298,8 @@ impl Stream {
         memory: &EcmMemory,
     ) -> Arrival {
         self.heard(now);
-        let arrival = self.choice.offer(now, section, period, memory);
+        let question = Question { section, channel: self.plan.channel };
+        let arrival = self.choice.offer(now, question, period, memory);
         match arrival {
             Arrival::Kept => self.trust(),
             Arrival::Refused(status) => self.doubt(now, status),
@@ -297,9 +308,14 @@ impl Stream {
         arrival
     }
 
-    /// Where its sections wait for the card.
-    pub(crate) fn choice(&mut self) -> &mut EcmChoice {
-        &mut self.choice
+    /// Where its sections wait for the card, and the channel that is expected of them.
+    pub(crate) fn choice(&mut self) -> (&mut EcmChoice, Option<ChannelId>) {
+        (&mut self.choice, self.plan.channel)
+    }
+
+    /// The card's answer says something about this stream.
+    fn asks(&self, question: Question<'_>) -> bool {
+        self.plan.channel == question.channel && self.choice.concerns(question.section)
     }
 
     /// The section is the kept one, and the card is not to be asked about it again.
@@ -307,23 +323,28 @@ impl Stream {
         self.choice.stands(section)
     }
 
+    /// The section waits for the card here.
+    pub(crate) fn has_waiting(&self, section: &[u8]) -> bool {
+        self.choice.has_waiting(section)
+    }
+
     /// The kept ECM goes to the card again, which may judge otherwise now.
     pub(crate) fn ask_again(&mut self) {
         self.choice.replay();
     }
 
-    /// The card's answer to the section came with this status word.
-    pub(crate) fn answered(&mut self, section: &[u8], sw: StatusWord) {
-        if self.choice.concerns(section) {
+    /// The card's answer to the question came with this status word.
+    pub(crate) fn answered(&mut self, question: Question<'_>, sw: StatusWord) {
+        if self.asks(question) {
             self.sw = sw;
         }
     }
 
     /// The card could not take the section for authentic. The keys of the good one, and the good
     /// one itself, stay as they are.
-    pub(crate) fn refused(&mut self, now: Instant, section: &[u8], status: AccessStatus) {
-        if self.choice.concerns(section) {
-            self.choice.refused(section);
+    pub(crate) fn refused(&mut self, now: Instant, question: Question<'_>, status: AccessStatus) {
+        if self.asks(question) {
+            self.choice.refused(question.section);
             self.doubt(now, status);
         }
     }
@@ -332,10 +353,13 @@ impl Stream {
     pub(crate) fn unanswered(
         &mut self,
         now: Instant,
-        section: &[u8],
+        question: Question<'_>,
         status: AccessStatus,
     ) -> Patience {
-        let patience = self.choice.unanswered(section);
+        if !self.asks(question) {
+            return Patience::Left;
+        }
+        let patience = self.choice.unanswered(question.section);
         if patience == Patience::Gone {
             self.doubt(now, status);
         }
@@ -347,12 +371,13 @@ impl Stream {
         &mut self,
         now: Instant,
         session: SessionId,
-        section: &[u8],
+        question: Question<'_>,
         told: &Told,
     ) -> Option<Judged> {
-        if !self.choice.concerns(section) {
+        if !self.asks(question) {
             return None;
         }
+        let section = question.section;
         let accepted = self.choice.accepted(now, section, told.crypto_period);
         let had_keys = self.keys.is_some();
         let old_offer = self.take(session, told, section);
