@@ -237,7 +237,6 @@ impl Session {
             end: CasTime::default(),
             preview_s: 0,
             slice_s: 0,
-            owned: false,
             pin_needed: true,
         };
         self.sealed.push(SealedOffer { offer, section: section.to_vec() });

@@ -17,8 +17,6 @@ pub trait Storage: Send {
     /// Stores octets under `key`: either all of them or the old ones are there after a power cut,
     /// and all of them once this has returned.
     fn put(&mut self, key: &str, octets: &[u8]) -> io::Result<()>;
-    /// Forgets `key`. There is no harm in forgetting what was not there.
-    fn delete(&mut self, key: &str) -> io::Result<()>;
 }
 
 /// A directory with one file for each key.
@@ -57,6 +55,16 @@ impl DirectoryStorage {
         Ok(())
     }
 
+    /// Forgets `key`. There is no harm in forgetting what was not there. The library forgets
+    /// nothing: this is for tools.
+    pub fn delete(&mut self, key: &str) -> io::Result<()> {
+        match fs::remove_file(self.path(key)?) {
+            Ok(()) => self.sync_directory(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Where the records are, one file each.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -84,14 +92,6 @@ impl Storage for DirectoryStorage {
         fs::rename(&fresh, &path)?;
         self.sync_directory()
     }
-
-    fn delete(&mut self, key: &str) -> io::Result<()> {
-        match fs::remove_file(self.path(key)?) {
-            Ok(()) => self.sync_directory(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 /// Storage that lasts as long as the process: for a box that asks for none.
@@ -107,11 +107,6 @@ impl Storage for MemoryStorage {
 
     fn put(&mut self, key: &str, octets: &[u8]) -> io::Result<()> {
         self.entries.insert(key.to_owned(), octets.to_vec());
-        Ok(())
-    }
-
-    fn delete(&mut self, key: &str) -> io::Result<()> {
-        self.entries.remove(key);
         Ok(())
     }
 }

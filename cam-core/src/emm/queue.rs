@@ -77,8 +77,15 @@ impl EmmQueue {
     }
 
     /// This card is there now, with these group addresses. Another card's memory is no use to it.
-    pub(crate) fn set_card(&mut self, card: Pseudonym, groups: impl Iterator<Item = u32>) {
+    /// Gives the section whose answer the former card owes for good.
+    pub(crate) fn set_card(
+        &mut self,
+        card: Pseudonym,
+        groups: impl Iterator<Item = u32>,
+    ) -> Option<Vec<u8>> {
+        let mut unknown = None;
         if self.card != Some(card) {
+            unknown = self.take_lost();
             self.duplicates.clear();
             self.queue.clear();
             self.card = Some(card);
@@ -86,12 +93,22 @@ impl EmmQueue {
         self.groups.clear();
         self.groups.extend(groups);
         self.introduced = true;
+        unknown
     }
 
-    /// The card is gone: nothing is for it. Its memory stays, it may come back.
-    pub(crate) fn card_gone(&mut self) {
+    /// The card is gone: nothing is for it. Its memory stays, it may come back. Gives the section
+    /// that it may have carried out: its answer was lost.
+    pub(crate) fn card_gone(&mut self) -> Option<Vec<u8>> {
+        let unknown = self.take_lost();
         self.queue.clear();
         self.introduced = false;
+        unknown
+    }
+
+    /// The section that waits to be asked again because its answer was lost.
+    fn take_lost(&mut self) -> Option<Vec<u8>> {
+        let was_lost = core::mem::take(&mut self.lost) > 0 && self.sent.is_none();
+        was_lost.then(|| self.queue.pop_front()).flatten()
     }
 
     /// The last card that introduced itself, also while it is out.
@@ -277,6 +294,28 @@ mod tests {
         queue.take();
         assert!(!queue.lost(NOW));
         assert_eq!(queue.take(), Some(&[2][..]));
+    }
+
+    #[test]
+    fn a_lost_one_is_unknown_when_the_card_goes() {
+        for lost in [false, true] {
+            for gone in [true, false] {
+                let mut queue = queue();
+                queue.offer(NOW, Address::Global, &[1], Presence::There);
+                queue.offer(NOW, Address::Global, &[2], Presence::There);
+                queue.take();
+                match lost {
+                    true => assert!(queue.lost(NOW)),
+                    false => queue.answered(NOW, Memory::Done, Effect::None),
+                }
+                let unknown = match gone {
+                    true => queue.card_gone(),
+                    false => queue.set_card(Pseudonym::new([2; 8]), [].into_iter()),
+                };
+                assert_eq!(unknown, lost.then(|| [1].to_vec()));
+                assert_eq!(queue.card_gone(), None, "told once");
+            }
+        }
     }
 
     #[test]

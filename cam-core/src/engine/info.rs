@@ -41,7 +41,9 @@ impl Engine {
             self.refresh.rights().forget();
             self.purchases.other_card();
         }
-        self.emm.set_card(info.pseudonym, info.groups.iter().map(|(_, group)| *group));
+        let groups = info.groups.iter().map(|(_, group)| *group);
+        let unknown = self.emm.set_card(info.pseudonym, groups);
+        self.emm_unknown(unknown.as_deref());
         let abilities = info.operators.iter().map(|operator| CardAbility {
             operator: operator.operator,
             suites: operator.suites_allowed,
