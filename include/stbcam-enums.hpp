@@ -33,7 +33,6 @@ enum class [[nodiscard]] Result : stbcam_result_t {
     Overflow = STBCAM_E_OVERFLOW,
     NoSession = STBCAM_E_NO_SESSION,
     NoTxn = STBCAM_E_NO_TXN,
-    NotFound = STBCAM_E_NOT_FOUND,
     Again = STBCAM_E_AGAIN,
     Full = STBCAM_E_FULL,
     Section = STBCAM_E_SECTION,
@@ -257,7 +256,6 @@ enum class OfferKind : std::int32_t {
 
 /** A bit of flags of an offer. */
 enum class OfferFlag : std::uint32_t {
-    Owned = STBCAM_OFFER_OWNED,
     PinNeeded = STBCAM_OFFER_PIN_NEEDED,
     PriceUnknown = STBCAM_OFFER_PRICE_UNKNOWN,
 };

@@ -130,8 +130,6 @@ typedef int32_t stbcam_result_t;
 #define STBCAM_E_NO_SESSION (-20)
 /** No purchase has this id. */
 #define STBCAM_E_NO_TXN (-21)
-/** There is no such thing. */
-#define STBCAM_E_NOT_FOUND (-22)
 /** Nothing there now. */
 #define STBCAM_E_AGAIN (-23)
 /** All places are taken. */
@@ -140,13 +138,13 @@ typedef int32_t stbcam_result_t;
 #define STBCAM_E_SECTION (-30)
 /** The reader cannot be opened or has gone. */
 #define STBCAM_E_NO_READER (-40)
-/** No card, or not in session yet. */
+/** No card, or one that is not in session; the details have the reason. */
 #define STBCAM_E_NO_CARD (-41)
-/** The card does not answer. */
+/** There is a card, and it does not answer. */
 #define STBCAM_E_CARD_MUTE (-42)
-/** Not a card of this system. */
+/** The card in the reader is not one of this system. */
 #define STBCAM_E_CARD_UNKNOWN (-43)
-/** The card does not keep the protocol. */
+/** The card's answer cannot be read: it does not keep the protocol of its commands. */
 #define STBCAM_E_CARD_PROTOCOL (-44)
 /** The card says no; the status word or its result is in the details. */
 #define STBCAM_E_CARD_REFUSED (-45)
@@ -252,7 +250,9 @@ STBCAM_API stbcam_result_t stbcam_last_error(struct stbcam_error_t *out);
 /* ---- Handles -----------------------------------------------------------------------------------
  *
  * None of them is a pointer to something: a handle or number that is closed, made up or from
- * another kind is refused with a result, and none is given out twice.
+ * another kind is refused with a result. A handle is given out once in a process. The numbers of
+ * sessions and purchases are their context's: another context gives out the same ones, and one of
+ * a session comes again when 65,535 others have had its place.
  */
 
 /** One card reader, one card, any number of sessions. */
@@ -277,7 +277,7 @@ typedef uint32_t stbcam_txn_t;
  */
 
 /**
- * Receives the log. level is one of STBCAM_LOG_*, where names the part of the library, both
+ * Receives the log. level is one of STBCAM_LOG_*, origin names the part of the library, both
  * texts are UTF-8 and end with a zero; they are gone when the call returns. Never holds a key, a
  * control word or a PIN, at no level.
  *
@@ -453,8 +453,6 @@ typedef struct stbcam_storage_ops_t {
      * octets are there. 0 is done.
      */
     int32_t (*put_durable)(void *user, const char *key, const uint8_t *octets, size_t len);
-    /** Forgets. 0 is done, also when there was none. */
-    int32_t (*del)(void *user, const char *key);
 } stbcam_storage_ops_t;
 
 /** Done, or yes. */
@@ -756,7 +754,7 @@ STBCAM_API stbcam_result_t stbcam_step(stbcam_t *cam, uint32_t max_ms, uint32_t 
  */
 STBCAM_API int32_t stbcam_step_fd(stbcam_t *cam);
 
-/** Where the time of stbcam_set_utc comes from: not known. */
+/** Where the time of stbcam_set_utc comes from: the time is not known any more. */
 #define STBCAM_UTC_UNKNOWN 0
 /** From the broadcast's TDT or TOT. */
 #define STBCAM_UTC_BROADCAST 1
@@ -767,7 +765,9 @@ STBCAM_API int32_t stbcam_step_fd(stbcam_t *cam);
 
 /**
  * Tells the time: seconds of the Unix epoch. It is used for the utc_s of events and nothing
- * else: rights and purchases go by the card's own clock, which only the operator can move.
+ * else: rights and purchases go by the card's own clock, which only the operator can move. The
+ * last call counts, whatever its source, which stbcam_diag_json tells with the time; with
+ * STBCAM_UTC_UNKNOWN the time is forgotten, and utc_s is not looked at.
  *
  * STBCAM_E_ARG: source is not one of STBCAM_UTC_*.
  *
@@ -1507,7 +1507,9 @@ STBCAM_API const char *stbcam_reason_text(int32_t reason, const char *language);
  * for their rating are asked about at once: STBCAM_EV_ACCESS follows.
  *
  * STBCAM_E_PIN_WRONG: tries are left. STBCAM_E_PIN_BLOCKED: none are. STBCAM_E_ARG: not 4 to 12
- * digits. STBCAM_E_NO_CARD: no card in session. STBCAM_E_TIMEOUT: no answer.
+ * digits. STBCAM_E_NO_CARD: no card in session (STBCAM_E_CARD_UNKNOWN, _MUTE where there is one).
+ * STBCAM_E_CARD_REFUSED: the card takes no PIN now; the status word is in the details.
+ * STBCAM_E_CARD_PROTOCOL: its answer cannot be read. STBCAM_E_TIMEOUT: no answer.
  *
  * Threads: any. Waits for the card: not for the thread that tunes.
  *
@@ -1608,8 +1610,6 @@ stbcam_result_t stbcam_wallets(stbcam_t *cam,
 /** An offer that only the card can read: event and price are not known before it is bought. */
 #define STBCAM_OFFER_SEALED 3
 
-/** It is bought already. */
-#define STBCAM_OFFER_OWNED 0x01
 /** It needs the PIN. */
 #define STBCAM_OFFER_PIN_NEEDED 0x02
 /** price is not known here; the card compares the one that the subscriber was told. */
@@ -1625,7 +1625,7 @@ typedef struct stbcam_offer_t {
     stbcam_session_t session;
     /** One of STBCAM_OFFER_EVENT, _SLICE, _SEALED. */
     int32_t kind;
-    /** STBCAM_OFFER_OWNED, _PIN_NEEDED, _PRICE_UNKNOWN. */
+    /** STBCAM_OFFER_PIN_NEEDED, _PRICE_UNKNOWN. */
     uint32_t flags;
     /** The event, 0 when not known. */
     uint32_t event_id;
@@ -1647,8 +1647,8 @@ typedef struct stbcam_offer_t {
 } stbcam_offer_t;
 
 /**
- * Lists what can be bought in a session now. *count says how many fit array and becomes how
- * many there are.
+ * Lists what can be bought in a session now; what is bought already is not among it. *count says
+ * how many fit array and becomes how many there are.
  *
  * STBCAM_E_NO_SESSION: not open. STBCAM_E_BUFFER: there are more than fit.
  *
@@ -1761,11 +1761,10 @@ STBCAM_API stbcam_result_t stbcam_request_new(stbcam_t *cam, uint8_t *out);
  * never paid.
  *
  * STBCAM_E_ARG: the request id was not given out for this box. STBCAM_E_OFFER_EXPIRED: no such
- * offer now. STBCAM_E_PRICE_CHANGED: it costs something else. STBCAM_E_ALREADY_OWNED: bought
- * already. STBCAM_E_REQUEST_REUSED: the request was for something else.
- * STBCAM_E_REQUEST_FORGOTTEN: its number went to another request. STBCAM_E_NO_CARD: the card must
- * be asked, and there is none in session. STBCAM_E_FULL: too many purchases are open. No money has
- * moved by any of them.
+ * offer now. STBCAM_E_PRICE_CHANGED: it costs something else. STBCAM_E_REQUEST_REUSED: the request
+ * was for something else. STBCAM_E_REQUEST_FORGOTTEN: its number went to another request.
+ * STBCAM_E_NO_CARD: the card must be asked, and there is none in session. STBCAM_E_FULL: too many
+ * purchases are open. No money has moved by any of them.
  *
  * Threads: any.
  *
@@ -1938,8 +1937,8 @@ STBCAM_API stbcam_result_t stbcam_soft_descrambler_free(stbcam_soft_descrambler_
 
 /**
  * Everything that a field engineer asks for, as one JSON object without secrets: version, card,
- * purse, keys' versions, filters, counters. *need becomes the length with its zero; buffer may
- * be NULL if capacity is 0.
+ * time (with its source), purse, keys' versions, filters, counters. *need becomes the length
+ * with its zero; buffer may be NULL if capacity is 0.
  *
  * STBCAM_E_BUFFER: *need is more than capacity; nothing was written.
  *
@@ -2055,6 +2054,8 @@ typedef struct stbcam_stats_t {
     uint64_t emm_later[4];
     /** Dropped: the queue was full, or no card was there. */
     uint64_t emm_dropped[4];
+    /** Their answer was lost, and they were not asked again: the card may have carried them out. */
+    uint64_t emm_unknown[4];
     /** Malformed sections on an EMM PID. */
     uint64_t emm_malformed;
     /** Malformed CAT and PMT sections. */

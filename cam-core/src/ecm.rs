@@ -7,5 +7,6 @@ pub(crate) mod air;
 pub(crate) mod choice;
 mod latency;
 pub(crate) mod memory;
+pub(crate) mod question;
 pub(crate) mod queue;
 mod rounds;

@@ -11,6 +11,7 @@ pub(crate) mod shown;
 pub(crate) mod stream;
 pub(crate) mod told;
 
+use crate::ecm::question::Question;
 use crate::outbox::Outbox;
 use crate::session::access::{Access, Standing, Terms};
 use crate::session::programme::{CardAbility, LeftOut, Programme};
@@ -208,7 +209,7 @@ impl Session {
     pub(crate) fn judged(
         &mut self,
         now: Instant,
-        section: &[u8],
+        question: Question<'_>,
         told: &Told,
         out: &mut Outbox,
         stats: &mut Stats,
@@ -217,7 +218,7 @@ impl Session {
         let mut reached = Reached::default();
         let mut lost_keys = false;
         for stream in &mut self.streams {
-            let Some(judged) = stream.judged(now, id, section, told) else { continue };
+            let Some(judged) = stream.judged(now, id, question, told) else { continue };
             reached.any = true;
             stats.ecm_replaced += u64::from(judged.accepted.dropped);
             if stream.keys().is_some() {
@@ -268,7 +269,6 @@ impl Session {
             end: CasTime::default(),
             preview_s: 0,
             slice_s: 0,
-            owned: false,
             pin_needed: true,
         };
         self.sealed.push(SealedOffer { offer, section: section.to_vec() });

@@ -56,6 +56,9 @@ macro_rules! engine_counters {
             emm_later: [u64; 4],
             /// Dropped: the queue was full, or no card was there.
             emm_dropped: [u64; 4],
+            /// Their answer was lost, and they were not asked again: the card may have carried them
+            /// out. On air they are asked again.
+            emm_unknown: [u64; 4],
             /// Malformed sections on an EMM PID.
             emm_malformed: u64,
             /// Malformed tables: CAT, PMT.

@@ -8,7 +8,7 @@
 use crate::descriptor::{Descriptor, Descriptors};
 use crate::error::EncodeError;
 use alloc::vec::Vec;
-use cam_types::{CaSystemId, DecodeError, OperatorId, Pid, Reader};
+use cam_types::{CaSystemId, ChannelId, DecodeError, OperatorId, Pid, Reader};
 
 /// The content of a CA_descriptor. Several of one system in one loop are normal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,18 +52,21 @@ impl<'a> Descriptors<'a> {
     }
 }
 
-/// The private data of our CA_descriptors: whose messages the PID carries, in which suite.
+/// The private data of our CA_descriptors: whose messages the PID carries, in which suite, of which
+/// channel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CaPrivate {
     /// The operator of every message on the PID.
     pub operator: OperatorId,
     /// The number of the suite; it may be one that is newer than this software.
     pub suite: u8,
+    /// The channel of the ECMs on the PID. `None`: not named, and always so in a CAT.
+    pub channel: Option<ChannelId>,
 }
 
 impl CaPrivate {
-    /// Octets on the wire.
-    pub const LEN: usize = 3;
+    /// In the ECM command and here: no channel is named.
+    const ANY: ChannelId = ChannelId::new(0);
 
     /// Takes the private data of a CA_descriptor. Octets behind the known ones are left to later
     /// versions.
@@ -72,12 +75,22 @@ impl CaPrivate {
         Ok(Self {
             operator: OperatorId::from_be_bytes(*r.array("operator")?),
             suite: r.u8("suite")?,
-        })
+            channel: r.rest().first_chunk().copied().map(ChannelId::from_be_bytes),
+        }
+        .named())
+    }
+
+    /// 0000 names no channel.
+    fn named(self) -> Self {
+        Self { channel: self.channel.filter(|channel| *channel != Self::ANY), ..self }
     }
 
     /// As the descriptor carries it.
-    pub const fn octets(&self) -> [u8; Self::LEN] {
-        let [o1, o2] = self.operator.to_be_bytes();
-        [o1, o2, self.suite]
+    pub fn octets(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(5);
+        out.extend(self.operator.to_be_bytes());
+        out.push(self.suite);
+        out.extend(self.channel.iter().flat_map(|channel| channel.to_be_bytes()));
+        out
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::transport::sections_on;
 use crate::values::{octets, pid};
-use cam_types::{CaSystemId, DecodeError, OperatorId, Pid};
+use cam_types::{CaSystemId, ChannelId, DecodeError, OperatorId, Pid};
 use ecm_emm::EncodeError;
 use ecm_emm::box_emm::BoxEmm;
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
@@ -209,9 +209,19 @@ fn sections_one_behind_the_other() {
 
 #[test]
 fn our_ca_descriptor() {
-    let private = CaPrivate { operator: OperatorId::new(0x1201), suite: 2 };
+    let private = CaPrivate { operator: OperatorId::new(0x1201), suite: 2, channel: None };
     assert_eq!(private.octets(), hex!("1201 02"));
     assert_eq!(CaPrivate::parse(&private.octets()), Ok(private));
+    let of_channel = CaPrivate { channel: Some(ChannelId::new(0x0103)), ..private };
+    assert_eq!(of_channel.octets(), hex!("1201 02 0103"));
+    for (octets, found) in [
+        (&hex!("1201 02 0103")[..], of_channel),
+        (&hex!("1201 02 0103 99"), of_channel),
+        (&hex!("1201 02 0000"), private),
+        (&hex!("1201 02 01"), private),
+    ] {
+        assert_eq!(CaPrivate::parse(octets), Ok(found));
+    }
     assert_eq!(CaPrivate::parse(&hex!("1201 09 77")).map(|private| private.suite), Ok(9));
     assert_eq!(CaPrivate::parse(&hex!("1201")), Err(DecodeError::Missing("suite")));
     let ca = CaDescriptor {

@@ -247,7 +247,7 @@ static stbcam_result_t first_offer(box_t *box, const service_t *service, stbcam_
     stbcam_result_t result = stbcam_offers(box->cam, service->session, offer, sizeof *offer, &count);
     if (result == STBCAM_E_BUFFER)
         return STBCAM_OK; /* there are more, but one is enough */
-    return result != STBCAM_OK ? result : count ? STBCAM_OK : STBCAM_E_NOT_FOUND;
+    return result != STBCAM_OK ? result : count ? STBCAM_OK : STBCAM_E_AGAIN;
 }
 
 static void tell_offer(box_t *box, const service_t *service)
@@ -261,8 +261,7 @@ static void tell_offer(box_t *box, const service_t *service)
                (long long)offer.end_utc);
         if (!(offer.flags & STBCAM_OFFER_PRICE_UNKNOWN))
             printf(",\"price\":%lld,\"currency\":\"%s\"", (long long)offer.price.minor, offer.price.currency);
-        printf(",\"owned\":%s,\"pin_needed\":%s", offer.flags & STBCAM_OFFER_OWNED ? "true" : "false",
-               offer.flags & STBCAM_OFFER_PIN_NEEDED ? "true" : "false");
+        printf(",\"pin_needed\":%s", offer.flags & STBCAM_OFFER_PIN_NEEDED ? "true" : "false");
     }
     end_line();
 }
@@ -373,6 +372,7 @@ static void tell_stats(box_t *box)
         {"emm_refused", sum(stats.emm_refused)},
         {"emm_later", sum(stats.emm_later)},
         {"emm_dropped", sum(stats.emm_dropped)},
+        {"emm_unknown", sum(stats.emm_unknown)},
         {"emm_malformed", stats.emm_malformed},
         {"section_malformed", stats.section_malformed},
         {"section_overflow", stats.section_overflow},

@@ -58,7 +58,7 @@ stbcam_result_t take_ack(box_t *box, const char *name)
     uint8_t ack[64];
     FILE *file = fopen(name, "rb");
     if (!file)
-        return STBCAM_E_NOT_FOUND;
+        return STBCAM_E_ARG;
     size_t len = fread(ack, 1, sizeof ack, file);
     fclose(file);
     box->report.type = 0;

@@ -111,10 +111,6 @@ unsafe extern "C" fn put(_: *mut c_void, _: *const c_char, _: *const u8, _: usiz
     0
 }
 
-unsafe extern "C" fn del(_: *mut c_void, _: *const c_char) -> i32 {
-    0
-}
-
 unsafe extern "C" fn load_ladder(_: *mut c_void, _: *const stbcam_ladder_t) -> i32 {
     0
 }
@@ -169,7 +165,6 @@ fn open(user: *mut c_void) -> *mut stbcam_t {
     storage.user = user;
     storage.get = Some(get);
     storage.put_durable = Some(put);
-    storage.del = Some(del);
     descrambler.struct_size = size_of_val(&descrambler);
     descrambler.user = user;
     descrambler.load_ladder = Some(load_ladder);

@@ -427,8 +427,9 @@ pub extern "C" fn stbcam_step_fd(cam: *mut stbcam_t) -> i32 {
     if result == STBCAM_OK { fd } else { result }
 }
 
-/// Where the time of `stbcam_set_utc` comes from: not known.
+/// Where the time of `stbcam_set_utc` comes from: the time is not known any more.
 pub const STBCAM_UTC_UNKNOWN: i32 = 0;
+const _: () = assert!(STBCAM_UTC_UNKNOWN == Context::NO_SOURCE);
 /// From the broadcast's TDT or TOT.
 pub const STBCAM_UTC_BROADCAST: i32 = 1;
 /// From the network.
@@ -437,7 +438,9 @@ pub const STBCAM_UTC_NETWORK: i32 = 2;
 pub const STBCAM_UTC_RTC: i32 = 3;
 
 /// Tells the time: seconds of the Unix epoch. It is used for the `utc_s` of events and nothing
-/// else: rights and purchases go by the card's own clock, which only the operator can move.
+/// else: rights and purchases go by the card's own clock, which only the operator can move. The
+/// last call counts, whatever its `source`, which `stbcam_diag_json` tells with the time; with
+/// `STBCAM_UTC_UNKNOWN` the time is forgotten, and `utc_s` is not looked at.
 ///
 /// STBCAM_E_ARG: `source` is not one of `STBCAM_UTC_*`.
 ///
@@ -445,12 +448,8 @@ pub const STBCAM_UTC_RTC: i32 = 3;
 #[unsafe(no_mangle)]
 pub extern "C" fn stbcam_set_utc(cam: *mut stbcam_t, utc_s: i64, source: i32) -> stbcam_result_t {
     guard(cam, |context| match source {
-        STBCAM_UTC_UNKNOWN => {
-            context.set_utc(None);
-            Ok(())
-        }
-        STBCAM_UTC_BROADCAST..=STBCAM_UTC_RTC => {
-            context.set_utc(Some(utc_s));
+        STBCAM_UTC_UNKNOWN..=STBCAM_UTC_RTC => {
+            context.set_utc(utc_s, source);
             Ok(())
         }
         other => Err(Error::argument(format!("source {other} is not one of STBCAM_UTC_*"))),

@@ -28,7 +28,7 @@ use std::ffi::CString;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
@@ -96,6 +96,8 @@ pub(crate) struct Context {
     language: Option<String>,
     /// Microseconds from the monotonic clock to UTC; `i64::MIN` while it is not known.
     utc_offset: AtomicI64,
+    /// One of `STBCAM_UTC_*`.
+    utc_source: AtomicI32,
     /// The text of the event that was taken last: it lives until the next one is.
     event_text: Mutex<CString>,
 }
@@ -123,6 +125,8 @@ impl Entropy for SystemEntropy {
 
 impl Context {
     const UTC_UNKNOWN: i64 = i64::MIN;
+    /// `STBCAM_UTC_UNKNOWN`.
+    pub(crate) const NO_SOURCE: i32 = 0;
 
     pub(crate) fn open(settings: Settings) -> Result<Arc<Self>> {
         let _log = LogSink::enter(settings.log.as_ref());
@@ -163,6 +167,7 @@ impl Context {
             ca_system_ids,
             language: settings.language,
             utc_offset: AtomicI64::new(Self::UTC_UNKNOWN),
+            utc_source: AtomicI32::new(Self::NO_SOURCE),
             event_text: Mutex::default(),
         }))
     }
@@ -295,10 +300,19 @@ impl Context {
         }
     }
 
-    pub(crate) fn set_utc(&self, utc_s: Option<i64>) {
+    /// `source` is one of `STBCAM_UTC_*`.
+    pub(crate) fn set_utc(&self, utc_s: i64, source: i32) {
+        let utc_s = (source != Self::NO_SOURCE).then_some(utc_s);
         let now = i64::try_from(clock::now().as_micros()).unwrap_or(0);
         let offset = utc_s.and_then(|utc| utc.checked_mul(1_000_000)?.checked_sub(now));
+        let source = offset.map_or(Self::NO_SOURCE, |_| source);
+        self.utc_source.store(source, Ordering::Relaxed);
         self.utc_offset.store(offset.unwrap_or(Self::UTC_UNKNOWN), Ordering::Relaxed);
+    }
+
+    /// Where the time comes from, one of `STBCAM_UTC_*`.
+    pub(crate) fn utc_source(&self) -> i32 {
+        self.utc_source.load(Ordering::Relaxed)
     }
 
     /// A moment as seconds of the Unix epoch, 0 while the time is not known.

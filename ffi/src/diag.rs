@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a field engineer asks for, as JSON and without secrets.
 
+use crate::config::{STBCAM_UTC_BROADCAST, STBCAM_UTC_NETWORK, STBCAM_UTC_RTC};
+use crate::context::Context;
 use crate::stats::counters;
 use crate::version::stbcam_version_string;
 use core::ffi::CStr;
 use core::fmt::Write as _;
-use stb_shim::cam::Cam;
+use stb_shim::clock;
 
 /// One JSON object. Numbers and fixed texts only, so that nothing needs escaping.
-pub(crate) fn json(cam: &Cam) -> String {
+pub(crate) fn json(context: &Context) -> String {
+    let cam = &context.cam;
     // SAFETY: the text is static and ends with a zero.
     let version = unsafe { CStr::from_ptr(stbcam_version_string()) };
     let mut out = format!("{{\"stbcam\":\"{}\"", version.to_str().unwrap_or_default());
@@ -17,6 +20,14 @@ pub(crate) fn json(cam: &Cam) -> String {
         (engine.card().clone(), engine.wallet(), keys, engine.filters().to_vec())
     });
     // Writing to a String does not fail.
+    let source = match context.utc_source() {
+        STBCAM_UTC_BROADCAST => "broadcast",
+        STBCAM_UTC_NETWORK => "network",
+        STBCAM_UTC_RTC => "rtc",
+        _ => "unknown",
+    };
+    let now = context.utc(clock::now());
+    let _ = write!(out, ",\"utc\":{{\"source\":\"{source}\",\"now\":{now}}}");
     let _ = write!(
         out,
         ",\"card\":{{\"state\":\"{:?}\",\"reason\":{},\"sw\":\"{:04X}\",\"protocol\":{}",
@@ -70,7 +81,7 @@ pub(crate) fn json(cam: &Cam) -> String {
     let _ = write!(
         out,
         ",\"emm\":{{\"in\":{:?},\"not_ours\":{:?},\"dup\":{:?},\"dup_card\":{:?},\"applied\":{:?},\
-         \"refused\":{:?},\"later\":{:?},\"dropped\":{:?}}}",
+         \"refused\":{:?},\"later\":{:?},\"dropped\":{:?},\"unknown\":{:?}}}",
         stats.emm_in,
         stats.emm_not_ours,
         stats.emm_dup,
@@ -78,7 +89,8 @@ pub(crate) fn json(cam: &Cam) -> String {
         stats.emm_applied,
         stats.emm_refused,
         stats.emm_later,
-        stats.emm_dropped
+        stats.emm_dropped,
+        stats.emm_unknown
     );
     let _ = write!(
         out,

@@ -2,11 +2,11 @@
 //! Refusals on their way to the caller: one result, and its details for `stbcam_last_error`.
 
 use crate::result::{
-    STBCAM_E_ALREADY_OWNED, STBCAM_E_ARG, STBCAM_E_BUSY, STBCAM_E_FULL, STBCAM_E_NO_CARD,
-    STBCAM_E_NO_READER, STBCAM_E_NO_SESSION, STBCAM_E_NO_TXN, STBCAM_E_OFFER_EXPIRED,
-    STBCAM_E_OUTCOME_UNKNOWN, STBCAM_E_OVERFLOW, STBCAM_E_PRICE_CHANGED,
-    STBCAM_E_REQUEST_FORGOTTEN, STBCAM_E_REQUEST_REUSED, STBCAM_E_SECTION, STBCAM_E_SEQUENCE,
-    STBCAM_E_STATE, STBCAM_E_TIMEOUT, stbcam_result_t, text_of,
+    STBCAM_E_ARG, STBCAM_E_BUSY, STBCAM_E_FULL, STBCAM_E_NO_CARD, STBCAM_E_NO_READER,
+    STBCAM_E_NO_SESSION, STBCAM_E_NO_TXN, STBCAM_E_OFFER_EXPIRED, STBCAM_E_OUTCOME_UNKNOWN,
+    STBCAM_E_OVERFLOW, STBCAM_E_PRICE_CHANGED, STBCAM_E_REQUEST_FORGOTTEN, STBCAM_E_REQUEST_REUSED,
+    STBCAM_E_SECTION, STBCAM_E_SEQUENCE, STBCAM_E_STATE, STBCAM_E_TIMEOUT, stbcam_result_t,
+    text_of,
 };
 use cam_core::{PurchaseError, ReportError, SessionError, TxnState};
 use core::cell::{Cell, RefCell};
@@ -116,7 +116,6 @@ impl From<PurchaseError> for Error {
             PurchaseError::NoOffer => STBCAM_E_OFFER_EXPIRED,
             PurchaseError::NoTransaction => STBCAM_E_NO_TXN,
             PurchaseError::PriceChanged { .. } => STBCAM_E_PRICE_CHANGED,
-            PurchaseError::AlreadyOwned => STBCAM_E_ALREADY_OWNED,
             PurchaseError::State(TxnState::Settling) => STBCAM_E_OUTCOME_UNKNOWN,
             PurchaseError::RequestReused => STBCAM_E_REQUEST_REUSED,
             PurchaseError::Forgotten => STBCAM_E_REQUEST_FORGOTTEN,

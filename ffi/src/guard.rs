@@ -6,7 +6,11 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::log::LogSink;
 use crate::registry::Registry;
-use crate::result::{STBCAM_E_ARG, STBCAM_E_PANIC, STBCAM_E_STATE, STBCAM_OK, stbcam_result_t};
+use crate::result::{
+    STBCAM_E_ARG, STBCAM_E_CARD_MUTE, STBCAM_E_CARD_UNKNOWN, STBCAM_E_NO_CARD, STBCAM_E_PANIC,
+    STBCAM_E_STATE, STBCAM_OK, stbcam_result_t,
+};
+use cam_core::{AccessStatus, CardState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -32,11 +36,35 @@ pub(crate) fn guard<H>(handle: *const H, body: impl FnOnce(&Context) -> Result) 
     guard_on(&CONTEXTS, handle, |context| {
         context.check()?;
         let _log = LogSink::enter(context.log());
-        catch_unwind(AssertUnwindSafe(|| body(context))).unwrap_or_else(|_| {
+        let outcome = AssertUnwindSafe(|| body(context).map_err(|error| of_card(error, context)));
+        catch_unwind(outcome).unwrap_or_else(|_| {
             context.poison();
             Err(Error::plain(STBCAM_E_PANIC))
         })
     })
+}
+
+/// A refusal for want of a card in session says what is with the card, and has the result for it
+/// where there is one.
+fn of_card(error: Error, context: &Context) -> Error {
+    if error.code != STBCAM_E_NO_CARD {
+        return error;
+    }
+    let (state, reason, sw) = context.cam.query(|engine| {
+        let card = engine.card();
+        (card.state, card.reason, card.sw.0)
+    });
+    let code = no_card(state, reason);
+    Error { sw, ..Error::new(code, format!("{}: {reason}", error.text)) }
+}
+
+/// Why there is no card in session, as a result.
+fn no_card(state: CardState, reason: AccessStatus) -> stbcam_result_t {
+    match (state, reason) {
+        (CardState::Unusable, AccessStatus::UNKNOWN_CARD) => STBCAM_E_CARD_UNKNOWN,
+        (CardState::Absent | CardState::Unusable, AccessStatus::MUTE_CARD) => STBCAM_E_CARD_MUTE,
+        _ => STBCAM_E_NO_CARD,
+    }
 }
 
 /// Runs the body of a function on any open handle.
@@ -96,5 +124,19 @@ mod tests {
     #[test]
     fn a_panic_becomes_a_result() {
         assert_eq!(guard_free(|| panic!("a test of the guard")), STBCAM_E_PANIC);
+    }
+
+    #[test]
+    fn a_card_that_is_no_use_is_told_from_none() {
+        for (state, reason, code) in [
+            (CardState::Absent, AccessStatus::NO_CARD, STBCAM_E_NO_CARD),
+            (CardState::Absent, AccessStatus::READER_FAULT, STBCAM_E_NO_CARD),
+            (CardState::Absent, AccessStatus::MUTE_CARD, STBCAM_E_CARD_MUTE),
+            (CardState::Starting, AccessStatus::PENDING, STBCAM_E_NO_CARD),
+            (CardState::Unusable, AccessStatus::UNKNOWN_CARD, STBCAM_E_CARD_UNKNOWN),
+            (CardState::Unpaired, AccessStatus::NOT_PAIRED, STBCAM_E_NO_CARD),
+        ] {
+            assert_eq!(no_card(state, reason), code, "{state:?}, {reason}");
+        }
     }
 }

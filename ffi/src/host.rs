@@ -10,7 +10,7 @@
 use crate::types::stbcam_session_t;
 use core::ffi::{c_char, c_void};
 
-/// Receives the log. `level` is one of `STBCAM_LOG_*`, `where` names the part of the library, both
+/// Receives the log. `level` is one of `STBCAM_LOG_*`, `origin` names the part of the library, both
 /// texts are UTF-8 and end with a zero; they are gone when the call returns. Never holds a key, a
 /// control word or a PIN, at no level.
 ///
@@ -180,8 +180,6 @@ pub struct stbcam_storage_ops_t {
             len: usize,
         ) -> i32,
     >,
-    /// Forgets. 0 is done, also when there was none.
-    pub del: Option<unsafe extern "C" fn(user: *mut c_void, key: *const c_char) -> i32>,
 }
 
 /// Done, or yes.

@@ -31,7 +31,7 @@ impl HostStorage {
 
     /// `None` when a function is missing.
     pub(crate) fn new(ops: stbcam_storage_ops_t) -> Option<Self> {
-        let complete = ops.get.is_some() && ops.put_durable.is_some() && ops.del.is_some();
+        let complete = ops.get.is_some() && ops.put_durable.is_some();
         complete.then(|| Self(Arc::new(Mutex::new(StorageState { ops: Some(ops) }))))
     }
 
@@ -82,19 +82,6 @@ impl Storage for HostStorage {
         match callback(|| unsafe { put(user, key.as_ptr(), octets.as_ptr(), octets.len()) }) {
             0 => Ok(()),
             other => Err(refused("put_durable", other)),
-        }
-    }
-
-    fn delete(&mut self, key: &str) -> io::Result<()> {
-        let state = self.state();
-        let Some(stbcam_storage_ops_t { del: Some(del), user, .. }) = state.ops else {
-            return Err(closed());
-        };
-        let key = CString::new(key)?;
-        // SAFETY: as above.
-        match callback(|| unsafe { del(user, key.as_ptr()) }) {
-            0 => Ok(()),
-            other => Err(refused("del", other)),
         }
     }
 }

@@ -88,8 +88,6 @@ pub const STBCAM_OFFER_SLICE: i32 = 2;
 /// An offer that only the card can read: event and price are not known before it is bought.
 pub const STBCAM_OFFER_SEALED: i32 = 3;
 
-/// It is bought already.
-pub const STBCAM_OFFER_OWNED: u32 = 0x01;
 /// It needs the PIN.
 pub const STBCAM_OFFER_PIN_NEEDED: u32 = 0x02;
 /// `price` is not known here; the card compares the one that the subscriber was told.
@@ -107,7 +105,7 @@ pub struct stbcam_offer_t {
     pub session: stbcam_session_t,
     /// One of `STBCAM_OFFER_EVENT`, `_SLICE`, `_SEALED`.
     pub kind: i32,
-    /// `STBCAM_OFFER_OWNED`, `_PIN_NEEDED`, `_PRICE_UNKNOWN`.
+    /// `STBCAM_OFFER_PIN_NEEDED`, `_PRICE_UNKNOWN`.
     pub flags: u32,
     /// The event, 0 when not known.
     pub event_id: u32,
@@ -127,8 +125,8 @@ pub struct stbcam_offer_t {
 // SAFETY: repr(C), starts with struct_size, numbers only.
 unsafe impl CStruct for stbcam_offer_t {}
 
-/// Lists what can be bought in a session now. `*count` says how many fit `array` and becomes how
-/// many there are.
+/// Lists what can be bought in a session now; what is bought already is not among it. `*count` says
+/// how many fit `array` and becomes how many there are.
 ///
 /// STBCAM_E_NO_SESSION: not open. STBCAM_E_BUFFER: there are more than fit.
 ///
@@ -185,8 +183,7 @@ pub(crate) const fn c_kind(kind: OfferKind) -> i32 {
 
 pub(crate) fn offer_flags(offer: &Offer) -> u32 {
     let flag = |set, bit| if set { bit } else { 0 };
-    flag(offer.owned, STBCAM_OFFER_OWNED)
-        | flag(offer.pin_needed, STBCAM_OFFER_PIN_NEEDED)
+    flag(offer.pin_needed, STBCAM_OFFER_PIN_NEEDED)
         | flag(offer.price.is_none(), STBCAM_OFFER_PRICE_UNKNOWN)
 }
 

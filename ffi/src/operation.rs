@@ -13,8 +13,8 @@ use core::ffi::c_char;
 use core::time::Duration;
 
 /// Everything that a field engineer asks for, as one JSON object without secrets: version, card,
-/// purse, keys' versions, filters, counters. `*need` becomes the length with its zero; `buffer` may
-/// be NULL if `capacity` is 0.
+/// time (with its source), purse, keys' versions, filters, counters. `*need` becomes the length
+/// with its zero; `buffer` may be NULL if `capacity` is 0.
 ///
 /// STBCAM_E_BUFFER: `*need` is more than `capacity`; nothing was written.
 ///
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn stbcam_diag_json(
 ) -> stbcam_result_t {
     guard(cam, |context| {
         size::needed(need, "need")?;
-        let json = diag::json(&context.cam);
+        let json = diag::json(context);
         let length = json.len() + 1;
         // SAFETY: the caller upholds this function's contract.
         unsafe { size::put_optional(need, "need", length) }?;

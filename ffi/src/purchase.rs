@@ -121,11 +121,10 @@ pub unsafe extern "C" fn stbcam_request_new(cam: *mut stbcam_t, out: *mut u8) ->
 /// never paid.
 ///
 /// STBCAM_E_ARG: the request id was not given out for this box. STBCAM_E_OFFER_EXPIRED: no such
-/// offer now. STBCAM_E_PRICE_CHANGED: it costs something else. STBCAM_E_ALREADY_OWNED: bought
-/// already. STBCAM_E_REQUEST_REUSED: the request was for something else.
-/// STBCAM_E_REQUEST_FORGOTTEN: its number went to another request. STBCAM_E_NO_CARD: the card must
-/// be asked, and there is none in session. STBCAM_E_FULL: too many purchases are open. No money has
-/// moved by any of them.
+/// offer now. STBCAM_E_PRICE_CHANGED: it costs something else. STBCAM_E_REQUEST_REUSED: the request
+/// was for something else. STBCAM_E_REQUEST_FORGOTTEN: its number went to another request.
+/// STBCAM_E_NO_CARD: the card must be asked, and there is none in session. STBCAM_E_FULL: too many
+/// purchases are open. No money has moved by any of them.
 ///
 /// Threads: any.
 ///

@@ -41,8 +41,6 @@ pub const STBCAM_E_OVERFLOW: stbcam_result_t = -13;
 pub const STBCAM_E_NO_SESSION: stbcam_result_t = -20;
 /// No purchase has this id.
 pub const STBCAM_E_NO_TXN: stbcam_result_t = -21;
-/// There is no such thing.
-pub const STBCAM_E_NOT_FOUND: stbcam_result_t = -22;
 /// Nothing there now.
 pub const STBCAM_E_AGAIN: stbcam_result_t = -23;
 /// All places are taken.
@@ -51,13 +49,13 @@ pub const STBCAM_E_FULL: stbcam_result_t = -24;
 pub const STBCAM_E_SECTION: stbcam_result_t = -30;
 /// The reader cannot be opened or has gone.
 pub const STBCAM_E_NO_READER: stbcam_result_t = -40;
-/// No card, or not in session yet.
+/// No card, or one that is not in session; the details have the reason.
 pub const STBCAM_E_NO_CARD: stbcam_result_t = -41;
-/// The card does not answer.
+/// There is a card, and it does not answer.
 pub const STBCAM_E_CARD_MUTE: stbcam_result_t = -42;
-/// Not a card of this system.
+/// The card in the reader is not one of this system.
 pub const STBCAM_E_CARD_UNKNOWN: stbcam_result_t = -43;
-/// The card does not keep the protocol.
+/// The card's answer cannot be read: it does not keep the protocol of its commands.
 pub const STBCAM_E_CARD_PROTOCOL: stbcam_result_t = -44;
 /// The card says no; the status word or its result is in the details.
 pub const STBCAM_E_CARD_REFUSED: stbcam_result_t = -45;
@@ -143,7 +141,6 @@ pub(crate) const fn known_text_of(result: stbcam_result_t) -> Option<&'static CS
         STBCAM_E_OVERFLOW => c"queue is full",
         STBCAM_E_NO_SESSION => c"no open session has this id",
         STBCAM_E_NO_TXN => c"no purchase has this id",
-        STBCAM_E_NOT_FOUND => c"there is no such thing",
         STBCAM_E_AGAIN => c"nothing there now",
         STBCAM_E_FULL => c"all places are taken",
         STBCAM_E_SECTION => c"malformed section or table",

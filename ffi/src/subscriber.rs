@@ -6,7 +6,10 @@
 
 use crate::error::{Error, Result};
 use crate::guard::guard;
-use crate::result::{STBCAM_E_NO_CARD, STBCAM_E_PIN_BLOCKED, STBCAM_E_PIN_WRONG, stbcam_result_t};
+use crate::result::{
+    STBCAM_E_CARD_PROTOCOL, STBCAM_E_CARD_REFUSED, STBCAM_E_NO_CARD, STBCAM_E_PIN_BLOCKED,
+    STBCAM_E_PIN_WRONG, stbcam_result_t,
+};
 use crate::size;
 use crate::text;
 use crate::types::stbcam_t;
@@ -18,7 +21,9 @@ use cam_core::{PinAnswer, PinOutcome};
 /// for their rating are asked about at once: STBCAM_EV_ACCESS follows.
 ///
 /// STBCAM_E_PIN_WRONG: tries are left. STBCAM_E_PIN_BLOCKED: none are. STBCAM_E_ARG: not 4 to 12
-/// digits. STBCAM_E_NO_CARD: no card in session. STBCAM_E_TIMEOUT: no answer.
+/// digits. STBCAM_E_NO_CARD: no card in session (STBCAM_E_CARD_UNKNOWN, _MUTE where there is one).
+/// STBCAM_E_CARD_REFUSED: the card takes no PIN now; the status word is in the details.
+/// STBCAM_E_CARD_PROTOCOL: its answer cannot be read. STBCAM_E_TIMEOUT: no answer.
 ///
 /// Threads: any. Waits for the card: not for the thread that tunes.
 ///
@@ -89,9 +94,38 @@ unsafe fn finish(answer: &PinAnswer, known: Option<u8>, tries_left: *mut u32) ->
             )),
         ),
         PinOutcome::Blocked => (0, Err(Error::plain(STBCAM_E_PIN_BLOCKED))),
+        PinOutcome::Refused(sw) => {
+            return Err(Error { sw: sw.0, ..Error::plain(STBCAM_E_CARD_REFUSED) });
+        }
+        PinOutcome::Unreadable => return Err(Error::plain(STBCAM_E_CARD_PROTOCOL)),
         PinOutcome::Failed => return Err(Error::plain(STBCAM_E_NO_CARD)),
     };
     // SAFETY: the caller upholds this function's contract.
     unsafe { size::put_optional(tries_left, "tries_left", tries) }?;
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cam_core::Ticket;
+    use cam_types::StatusWord;
+
+    #[test]
+    fn what_the_card_says_of_a_pin_has_its_result() {
+        let wrong = PinOutcome::Wrong { tries_left: 2 };
+        for (outcome, refusal) in [
+            (PinOutcome::Right, None),
+            (wrong, Some((STBCAM_E_PIN_WRONG, 0))),
+            (PinOutcome::Blocked, Some((STBCAM_E_PIN_BLOCKED, 0))),
+            (PinOutcome::Refused(StatusWord(0x6985)), Some((STBCAM_E_CARD_REFUSED, 0x6985))),
+            (PinOutcome::Unreadable, Some((STBCAM_E_CARD_PROTOCOL, 0))),
+            (PinOutcome::Failed, Some((STBCAM_E_NO_CARD, 0))),
+        ] {
+            let answer = PinAnswer { ticket: Ticket(1), outcome };
+            // SAFETY: NULL is allowed.
+            let result = unsafe { finish(&answer, Some(3), core::ptr::null_mut()) };
+            assert_eq!(result.err().map(|error| (error.code, error.sw)), refusal, "{outcome:?}");
+        }
+    }
 }

@@ -2,7 +2,9 @@
 //! Handles
 //!
 //! None of them is a pointer to something: a handle or number that is closed, made up or from
-//! another kind is refused with a result, and none is given out twice.
+//! another kind is refused with a result. A handle is given out once in a process. The numbers of
+//! sessions and purchases are their context's: another context gives out the same ones, and one of
+//! a session comes again when 65,535 others have had its place.
 
 /// One card reader, one card, any number of sessions.
 pub struct stbcam_t {

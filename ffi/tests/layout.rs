@@ -40,7 +40,7 @@ fn layout() -> Layout {
         }
         stbcam_ladder_t { struct_size, flags, pairing_slot, reserved, ek2, ek1 }
         stbcam_descrambler_ops_t { struct_size, user, load_ladder, set_cw, clear }
-        stbcam_storage_ops_t { struct_size, user, get, put_durable, del }
+        stbcam_storage_ops_t { struct_size, user, get, put_durable }
         stbcam_line_t {
             struct_size, f, d, clock_hz, bit_rate, guard_etu, inverse, protocol, reserved,
         }
@@ -91,7 +91,7 @@ fn layout() -> Layout {
             ecm_line_sent, ecm_line_received, ecm_in, ecm_dup, ecm_sent, ecm_replayed,
             ecm_replaced, ecm_stale, ecm_refused, ecm_malformed, cw_out, cw_cleared, offer_in,
             emm_in, emm_not_ours, emm_dup, emm_dup_card, emm_applied, emm_refused, emm_later,
-            emm_dropped, emm_malformed, table_malformed, section_malformed, section_overflow,
+            emm_dropped, emm_unknown, emm_malformed, table_malformed, section_malformed, section_overflow,
             event_overflow, ecm_latency_count, ecm_latency_p50_us, ecm_latency_p99_us,
             ecm_latency_max_us, reserved,
         }
@@ -152,7 +152,7 @@ fn sizes_of_the_first_version() {
         ("cw", size_of::<stbcam_cw_t>(), 136),
         ("ladder", size_of::<stbcam_ladder_t>(), 48),
         ("descrambler_ops", size_of::<stbcam_descrambler_ops_t>(), 40),
-        ("storage_ops", size_of::<stbcam_storage_ops_t>(), 40),
+        ("storage_ops", size_of::<stbcam_storage_ops_t>(), 32),
         ("line", size_of::<stbcam_line_t>(), 40),
         ("reader_ops", size_of::<stbcam_reader_ops_t>(), 80),
         ("config", size_of::<stbcam_config_t>(), 168),
@@ -167,7 +167,7 @@ fn sizes_of_the_first_version() {
         ("wallet", size_of::<stbcam_wallet_t>(), 64),
         ("offer", size_of::<stbcam_offer_t>(), 72),
         ("receipt", size_of::<stbcam_receipt_t>(), 168),
-        ("stats", size_of::<stbcam_stats_t>(), 488),
+        ("stats", size_of::<stbcam_stats_t>(), 520),
     ] {
         assert_eq!(size, first, "{name}");
     }

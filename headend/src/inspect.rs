@@ -98,12 +98,15 @@ fn ecm_streams(packets: &[Packet], descriptors: Descriptors<'_>, text: &mut Stri
 fn system(descriptor: &CaDescriptor<'_>) -> String {
     let mut text = format!("CA_system_id 0x{:04X}", descriptor.system.value());
     let ours = CaPrivate::parse(descriptor.private).ok().filter(|private| {
-        descriptor.private.len() == CaPrivate::LEN && Suite::try_from(private.suite).is_ok()
+        descriptor.private == private.octets() && Suite::try_from(private.suite).is_ok()
     });
     // Writing to a String never fails.
     if let Some(private) = ours {
         let operator = private.operator.value();
         let _ = write!(text, ", operator 0x{operator:04X}, suite {}", private.suite);
+        if let Some(channel) = private.channel {
+            let _ = write!(text, ", channel 0x{:04X}", channel.value());
+        }
     } else if !descriptor.private.is_empty() {
         text += ", private data ";
         for octet in descriptor.private {

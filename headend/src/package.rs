@@ -19,7 +19,7 @@ use crate::report::{Report, Tally};
 use crate::scrambler::{Scrambled, Scrambler};
 use crate::stream::{self, Packet, Stream};
 use crate::timebase::{ClockError, Timebase};
-use cam_types::{OperatorId, Pid};
+use cam_types::{ChannelId, OperatorId, Pid};
 use ecm_emm::EncodeError;
 use ecm_emm::ca_descriptor::CaPrivate;
 use std::fmt;
@@ -52,11 +52,19 @@ pub fn package_with(
     for (program, service) in programs.iter().zip(&schedule.service) {
         let maker = EcmMaker::new(schedule, service, operator, &periods)?;
         let suite = maker.suite()?.number();
-        let private = CaPrivate { operator: OperatorId::new(operator.operator), suite };
+        let private = CaPrivate {
+            operator: OperatorId::new(operator.operator),
+            suite,
+            channel: Some(ChannelId::new(service.channel)),
+        };
         program.announce(packets, schedule, service, private)?;
         lanes.push(EcmLane::new(maker, service, schedule.ecm_period_ms, on_air));
     }
-    let private = CaPrivate { operator: OperatorId::new(operator.operator), suite: operator.suite };
+    let private = CaPrivate {
+        operator: OperatorId::new(operator.operator),
+        suite: operator.suite,
+        channel: None,
+    };
     let cat = CatLane::new(psi::cat(schedule, private).map_err(PackageError::Cat)?, schedule);
     let makers: Vec<&EcmMaker<'_>> = lanes.iter().map(|lane| &lane.maker).collect();
     let senders = Senders::new(operator);

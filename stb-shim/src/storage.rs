@@ -20,8 +20,6 @@ pub trait Storage: Send {
     /// Stores octets under `key`: either all of them or the old ones are there after a power cut,
     /// and all of them once this has returned.
     fn put(&mut self, key: &str, octets: &[u8]) -> io::Result<()>;
-    /// Forgets `key`. There is no harm in forgetting what was not there.
-    fn delete(&mut self, key: &str) -> io::Result<()>;
 }
 
 /// A directory with one file for each key, which only its owner may read, and which one user at a
@@ -133,6 +131,13 @@ impl DirectoryStorage {
         Ok(())
     }
 
+    /// Forgets `key`. There is no harm in forgetting what was not there. The library forgets
+    /// nothing: this is for tools.
+    pub fn delete(&mut self, key: &str) -> io::Result<()> {
+        Self::check(key)?;
+        if self.remove(key)? { self.held.sync_all() } else { Ok(()) }
+    }
+
     /// Where the records are, one file each.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -222,11 +227,6 @@ impl Storage for DirectoryStorage {
         // A rename is durable when its directory is.
         self.held.sync_all()
     }
-
-    fn delete(&mut self, key: &str) -> io::Result<()> {
-        Self::check(key)?;
-        if self.remove(key)? { self.held.sync_all() } else { Ok(()) }
-    }
 }
 
 /// Storage that lasts as long as the process: for a box that asks for none.
@@ -242,11 +242,6 @@ impl Storage for MemoryStorage {
 
     fn put(&mut self, key: &str, octets: &[u8]) -> io::Result<()> {
         self.entries.insert(key.to_owned(), octets.to_vec());
-        Ok(())
-    }
-
-    fn delete(&mut self, key: &str) -> io::Result<()> {
-        self.entries.remove(key);
         Ok(())
     }
 }

@@ -114,12 +114,6 @@ static int32_t storage_put(void *user, const char *key, const uint8_t *octets, s
     return *(int32_t *)user;
 }
 
-static int32_t storage_del(void *user, const char *key)
-{
-    (void)key;
-    return *(int32_t *)user;
-}
-
 static void opening(void)
 {
     stbcam_config_t config;
@@ -172,7 +166,6 @@ static void opening(void)
     stbcam_storage_ops_t storage = {.struct_size = sizeof storage, .user = &storage_answer, .get = storage_get};
     REFUSED(config.storage = &storage, STBCAM_E_ARG, "storage");
     storage.put_durable = storage_put;
-    storage.del = storage_del;
     REFUSED(config.storage = &storage, STBCAM_E_STORAGE, "-1");
     storage.struct_size = 4;
     REFUSED(config.storage = &storage, STBCAM_E_STRUCT_SIZE, "struct_size");

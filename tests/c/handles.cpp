@@ -27,8 +27,8 @@ template <class Handle> constexpr bool MOVES_ONLY =
     !std::is_copy_constructible_v<Handle> && !std::is_copy_assignable_v<Handle>;
 static_assert(MOVES_ONLY<stbcam::Cam> && MOVES_ONLY<stbcam::Session> && MOVES_ONLY<stbcam::SoftDescrambler>);
 static_assert(stbcam::number(stbcam::Result::NoCard) == STBCAM_E_NO_CARD);
-static_assert(stbcam::has(STBCAM_OFFER_OWNED | STBCAM_OFFER_PIN_NEEDED, stbcam::OfferFlag::PinNeeded));
-static_assert(!stbcam::has(STBCAM_OFFER_OWNED, stbcam::OfferFlag::PinNeeded));
+static_assert(stbcam::has(STBCAM_OFFER_PRICE_UNKNOWN | STBCAM_OFFER_PIN_NEEDED, stbcam::OfferFlag::PinNeeded));
+static_assert(!stbcam::has(STBCAM_OFFER_PRICE_UNKNOWN, stbcam::OfferFlag::PinNeeded));
 static_assert(stbcam::sized<stbcam_card_t>().struct_size == sizeof(stbcam_card_t));
 
 /* A reader without a card. */
@@ -55,7 +55,6 @@ stbcam_storage_ops_t no_storage()
     auto ops = stbcam::sized<stbcam_storage_ops_t>();
     ops.get = [](void *, const char *, std::uint8_t *, std::size_t, std::size_t *) -> std::int32_t { return 1; };
     ops.put_durable = [](void *, const char *, const std::uint8_t *, std::size_t) -> std::int32_t { return 0; };
-    ops.del = [](void *, const char *) -> std::int32_t { return 0; };
     return ops;
 }
 

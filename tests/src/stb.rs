@@ -398,7 +398,7 @@ impl Stb {
 
 /// The CAT, which says where EMMs are.
 fn cat() -> Vec<u8> {
-    let private = CaPrivate { operator: OPERATOR, suite: 2 }.octets();
+    let private = CaPrivate { operator: OPERATOR, suite: 2, channel: None }.octets();
     let system = CaSystemId::DEFAULT;
     let mut descriptors = Vec::new();
     CaDescriptor { system, pid: EMM_PID, private: &private }.emit(&mut descriptors).unwrap();

@@ -10,7 +10,7 @@ use ecm_emm::scrambling::ScramblingMode;
 
 /// A PMT with one video stream, whose ECMs are the card's operator's.
 pub fn pmt(number: u16, ecm_pid: Pid, video: Pid, mode: Option<ScramblingMode>) -> Vec<u8> {
-    let private = CaPrivate { operator: OPERATOR, suite: 2 }.octets();
+    let private = CaPrivate { operator: OPERATOR, suite: 2, channel: None }.octets();
     let system = CaSystemId::DEFAULT;
     let mut descriptors = Vec::new();
     CaDescriptor { system, pid: ecm_pid, private: &private }.emit(&mut descriptors).unwrap();

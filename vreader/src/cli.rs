@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line.
 
+mod demo;
 mod help;
 mod said;
 mod serve;
 
 use cam_types::CasTime;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use demo::Demo;
 use said::{at, print};
 use serve::Serve;
 use std::fmt::Write as _;
@@ -30,6 +32,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Makes a card that is paired with a box, and the box's half: one command, and something to
+    /// talk to
+    Demo(Demo),
     /// Makes the memory file of a card, or of a terminal's secure module, from a personalisation
     /// file
     Personalise(Personalise),
@@ -69,6 +74,7 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     env_logger::init();
     let done = match cli.command {
+        Command::Demo(args) => demo::demo(&args),
         Command::Personalise(args) => personalise(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Inspect(args) => inspect(&args),

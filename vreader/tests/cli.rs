@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line: what it says and how it ends.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
 fn vcard(args: &[&str]) -> Output {
@@ -16,9 +17,17 @@ fn help_names_every_command_option_and_fault() {
     let help = vcard(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
     let help = text(&help.stdout);
-    for part in
-        ["personalise", "serve", "inspect", "cut before-commit", "remove", "unplug", "plug", "quit"]
-    {
+    for part in [
+        "demo --out",
+        "personalise",
+        "serve",
+        "inspect",
+        "cut before-commit",
+        "remove",
+        "unplug",
+        "plug",
+        "quit",
+    ] {
         assert!(help.contains(part), "{part}");
     }
     for fault in vcard::Fault::ALL {
@@ -112,5 +121,38 @@ fn options_that_do_not_go_together_are_named() {
         let error = text(&output.stderr);
         assert!(error.contains(named), "{options:?}: {error}");
     }
+    std::fs::remove_dir_all(folder).expect("the folder is ours");
+}
+
+/// One command gives a card to talk to: paired, with the box's half, and nothing is written over.
+#[test]
+fn demo_makes_a_paired_card_and_the_boxs_half() {
+    let folder = std::env::temp_dir().join(format!("vcard-demo-{}", std::process::id()));
+    let out = folder.join("new").to_str().expect("UTF-8").to_owned();
+    let made = vcard(&["demo", "--out", &out]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let said = text(&made.stdout);
+    for part in ["vcard serve --memory", "player --reader serial:", "/state", "/box.txt"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let card = text(&vcard(&["inspect", "--memory", &format!("{out}/card.nvm")]).stdout);
+    assert!(card.contains("pairings: 1"), "{card}");
+
+    let keys = std::fs::read_to_string(format!("{out}/box.txt")).expect("the box's keys");
+    let names: Vec<_> = keys.lines().filter_map(|line| line.split_once(' ')).collect();
+    let [("stb_id", id), ("box_key", key), ("ladder_key", root)] = names[..] else {
+        panic!("{} lines", names.len());
+    };
+    assert_eq!((id.len(), key.len(), root.len()), (16, 32, 32));
+    let pairing = format!("{out}/state/pairing.0");
+    assert_eq!(std::fs::read(&pairing).expect("the box's half").first(), Some(&0x8A));
+    for secret in [&pairing, &format!("{out}/box.txt"), &format!("{out}/card.nvm")] {
+        let mode = std::fs::metadata(secret).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{secret}");
+    }
+
+    let again = vcard(&["demo", "--out", &out]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("card.nvm: is there already"), "{}", text(&again.stderr));
     std::fs::remove_dir_all(folder).expect("the folder is ours");
 }

@@ -19,6 +19,7 @@
 //! asked.
 
 use crate::ecm::memory::{EcmMemory, Until};
+use crate::ecm::question::Question;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cam_types::Instant;
@@ -176,10 +177,11 @@ impl EcmChoice {
     pub(crate) fn offer(
         &mut self,
         now: Instant,
-        section: &[u8],
+        question: Question<'_>,
         period: u32,
         memory: &EcmMemory,
     ) -> Arrival {
+        let section = question.section;
         if self.keeps(section) {
             self.kept_seen = now;
             return Arrival::Kept;
@@ -192,7 +194,7 @@ impl EcmChoice {
         if self.is_stale(now, period) {
             return Arrival::Stale;
         }
-        let lost = match memory.recall(section).map(|refusal| (refusal.until, refusal.status)) {
+        let lost = match memory.recall(question).map(|refusal| (refusal.until, refusal.status)) {
             None => 0,
             Some((Until::Then(again), _)) if now >= again => Self::MAX_LOST,
             Some((_, status)) => return Arrival::Refused(status),
@@ -312,6 +314,11 @@ impl EcmChoice {
     /// The card's answer to the section says something about this stream.
     pub(crate) fn concerns(&self, section: &[u8]) -> bool {
         self.keeps(section) || self.position(section).is_some()
+    }
+
+    /// The section waits for the card, or it works on it.
+    pub(crate) fn has_waiting(&self, section: &[u8]) -> bool {
+        self.position(section).is_some()
     }
 
     /// A section is for the card.

@@ -2,6 +2,7 @@
 //! What is remembered of ECM sections that the card did not take for authentic, so that none is
 //! asked for again and again, on whatever stream. Bounded: the oldest goes.
 
+use crate::ecm::question::Question;
 use alloc::collections::VecDeque;
 use cam_types::Instant;
 use ecm_emm::card::AccessStatus;
@@ -53,8 +54,8 @@ impl EcmMemory {
         Self { refused: VecDeque::with_capacity(Self::MAX) }
     }
 
-    pub(crate) fn remember(&mut self, section: &[u8], why: Refusal) {
-        let digest = digest(section);
+    pub(crate) fn remember(&mut self, question: Question<'_>, why: Refusal) {
+        let digest = digest(question);
         self.refused.retain(|(known, _)| *known != digest);
         if self.refused.len() >= Self::MAX {
             self.refused.pop_front();
@@ -62,13 +63,13 @@ impl EcmMemory {
         self.refused.push_back((digest, why));
     }
 
-    /// What is known against a section.
-    pub(crate) fn recall(&self, section: &[u8]) -> Option<Refusal> {
+    /// What is known against a section, for those who expect this channel.
+    pub(crate) fn recall(&self, question: Question<'_>) -> Option<Refusal> {
         // Nearly always: and the digest is a quarter of what an ECM costs the box.
         if self.refused.is_empty() {
             return None;
         }
-        let digest = digest(section);
+        let digest = digest(question);
         self.refused.iter().rev().find(|(known, _)| *known == digest).map(|(_, why)| *why)
     }
 
@@ -83,9 +84,10 @@ impl EcmMemory {
     }
 }
 
-/// SHA-256, cut.
-fn digest(section: &[u8]) -> [u8; EcmMemory::DIGEST] {
-    let whole = Sha256::digest(section);
+/// SHA-256 of P1 P2 and the section, cut.
+fn digest(question: Question<'_>) -> [u8; EcmMemory::DIGEST] {
+    let whole = Sha256::new().chain_update(question.p1p2()).chain_update(question.section);
+    let whole = whole.finalize();
     let mut cut = [0; EcmMemory::DIGEST];
     cut.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
     cut
@@ -97,15 +99,20 @@ mod tests {
 
     const FORGED: Refusal = Refusal { status: AccessStatus::REFUSED_ECM, until: Until::Never };
 
+    /// Whatever channel is expected.
+    fn any(section: &[u8]) -> Question<'_> {
+        Question { section, channel: None }
+    }
+
     #[test]
     fn it_is_bounded_and_the_oldest_goes() {
         let mut memory = EcmMemory::new();
         let room = memory.refused.capacity();
         for n in 0..1000_u32 {
-            memory.remember(&n.to_be_bytes(), FORGED);
+            memory.remember(any(&n.to_be_bytes()), FORGED);
         }
         assert_eq!((memory.refused.len(), memory.refused.capacity()), (EcmMemory::MAX, room));
-        let known = |n: u32| memory.recall(&n.to_be_bytes());
+        let known = |n: u32| memory.recall(any(&n.to_be_bytes()));
         assert_eq!((known(743), known(744)), (None, Some(FORGED)));
     }
 
@@ -121,12 +128,12 @@ mod tests {
             let refusal = Refusal::by_card(status);
             assert_eq!(refusal, Refusal { status, until });
             let mut memory = EcmMemory::new();
-            memory.remember(&[1], refusal);
+            memory.remember(any(&[1]), refusal);
             memory.forgive();
             let left = (until == Until::Never).then_some(refusal);
-            assert_eq!(memory.recall(&[1]), left, "{status}");
+            assert_eq!(memory.recall(any(&[1])), left, "{status}");
             memory.clear();
-            assert_eq!(memory.recall(&[1]), None);
+            assert_eq!(memory.recall(any(&[1])), None);
         }
     }
 
@@ -135,9 +142,9 @@ mod tests {
         let again = Until::Then(Instant::from_micros(7));
         let busy = Refusal { status: AccessStatus::CARD_BUSY, until: again };
         let mut memory = EcmMemory::new();
-        memory.remember(&[3], busy);
-        memory.remember(&[3], FORGED);
-        assert_eq!(memory.recall(&[3]), Some(FORGED));
+        memory.remember(any(&[3]), busy);
+        memory.remember(any(&[3]), FORGED);
+        assert_eq!(memory.recall(any(&[3])), Some(FORGED));
         assert_eq!(memory.refused.len(), 1);
     }
 }

@@ -6,13 +6,14 @@
 //! for all of them.
 
 use crate::Stats;
-use crate::ecm::choice::{EcmChoice, Taken};
+use crate::ecm::choice::EcmChoice;
 use crate::ecm::latency::Latencies;
 use crate::ecm::memory::{EcmMemory, Refusal, Until};
+use crate::ecm::question::Question;
 use crate::ecm::rounds::Rounds;
 use crate::emm::queue::Backlog;
 use alloc::vec::Vec;
-use cam_types::Instant;
+use cam_types::{ChannelId, Instant};
 use core::mem;
 use core::time::Duration;
 use ecm_emm::card::AccessStatus;
@@ -22,12 +23,21 @@ use ecm_emm::ecm::MAX_ECM;
 pub(crate) struct EcmQueue {
     /// The ECM that the card works on, or did last; reused.
     asked: Vec<u8>,
+    /// The channel that was expected of it.
+    asked_of: Option<ChannelId>,
     memory: EcmMemory,
     turn: Turn,
     yields: Yields,
     yielded: Yielded,
     rounds: Rounds,
     latencies: Latencies,
+}
+
+/// A question for the card.
+pub(crate) struct Asked<'a> {
+    pub(crate) question: Question<'a>,
+    /// It is asked again, not new.
+    pub(crate) replayed: bool,
 }
 
 /// Why an ECM lets what else waits for the card go first, once.
@@ -64,6 +74,7 @@ impl EcmQueue {
     pub(crate) fn new() -> Self {
         Self {
             asked: Vec::with_capacity(MAX_ECM),
+            asked_of: None,
             memory: EcmMemory::new(),
             turn: Turn::default(),
             yields: Yields::default(),
@@ -73,7 +84,8 @@ impl EcmQueue {
         }
     }
 
-    /// Takes the next section for the card from these streams.
+    /// Takes the next section for the card from these streams, each with the channel that it
+    /// expects.
     ///
     /// The streams take turns, and one that had none yet goes first: what is forged on one stream
     /// costs another at most one exchange. What is new on air goes before what is asked again, but
@@ -81,28 +93,31 @@ impl EcmQueue {
     pub(crate) fn take<'a>(
         &mut self,
         now: Instant,
-        choices: impl Iterator<Item = &'a mut EcmChoice>,
-    ) -> Option<Taken<'_>> {
-        let waiting = choices.filter(|choice| choice.waits(now));
-        let next = waiting.min_by_key(|choice| {
+        choices: impl Iterator<Item = (&'a mut EcmChoice, Option<ChannelId>)>,
+    ) -> Option<Asked<'_>> {
+        let waiting = choices.filter(|(choice, _)| choice.waits(now));
+        let (next, channel) = waiting.min_by_key(|(choice, _)| {
             let later = self.turn == Turn::NewFirst && !choice.has_news();
             (later, choice.last_turn())
-        });
-        let taken = next?.take(now)?;
+        })?;
+        let taken = next.take(now)?;
         self.turn = Turn::NewFirst;
         self.asked.clear();
         self.asked.extend_from_slice(taken.section);
-        Some(Taken { section: &self.asked, replayed: taken.replayed })
+        self.asked_of = channel;
+        let replayed = taken.replayed;
+        Some(Asked { question: self.asked(), replayed })
     }
 
-    /// The section that the card works on, or did last.
-    pub(crate) fn asked(&self) -> &[u8] {
-        &self.asked
+    /// What the card works on, or did last.
+    pub(crate) fn asked(&self) -> Question<'_> {
+        Question { section: &self.asked, channel: self.asked_of }
     }
 
     /// The card could not take it for authentic.
     pub(crate) fn refused(&mut self, status: AccessStatus) {
-        self.memory.remember(&self.asked, Refusal::by_card(status));
+        let question = Question { section: &self.asked, channel: self.asked_of };
+        self.memory.remember(question, Refusal::by_card(status));
         self.give_way(Yields::Forged);
     }
 
@@ -114,7 +129,8 @@ impl EcmQueue {
     /// It is not asked again for a while.
     pub(crate) fn set_aside(&mut self, now: Instant, status: AccessStatus) {
         let until = Until::Then(now.after(EcmChoice::ASIDE));
-        self.memory.remember(&self.asked, Refusal { status, until });
+        let question = Question { section: &self.asked, channel: self.asked_of };
+        self.memory.remember(question, Refusal { status, until });
     }
 
     /// What was refused on whatever stream.

@@ -76,10 +76,13 @@ impl EmmQueue {
         }
     }
 
-    /// It is another card than before: what waited and what is known is no use to it.
-    pub(crate) fn other_card(&mut self) {
+    /// It is another card than before: what waited and what is known is no use to it. Gives the
+    /// section whose answer the former card owes for good.
+    pub(crate) fn other_card(&mut self) -> Option<Vec<u8>> {
+        let unknown = self.take_lost();
         self.duplicates.clear();
         self.queue.clear();
+        unknown
     }
 
     /// The card that is there has this address, and these of groups.
@@ -90,10 +93,19 @@ impl EmmQueue {
         self.introduced = true;
     }
 
-    /// The card is gone: nothing is for it. Its memory stays, it may come back.
-    pub(crate) fn card_gone(&mut self) {
+    /// The card is gone: nothing is for it. Its memory stays, it may come back. Gives the section
+    /// that it may have carried out: its answer was lost.
+    pub(crate) fn card_gone(&mut self) -> Option<Vec<u8>> {
+        let unknown = self.take_lost();
         self.queue.clear();
         self.introduced = false;
+        unknown
+    }
+
+    /// The section that waits to be asked again because its answer was lost.
+    fn take_lost(&mut self) -> Option<Vec<u8>> {
+        let was_lost = core::mem::take(&mut self.lost) > 0 && self.sent.is_none();
+        was_lost.then(|| self.queue.pop_front()).flatten()
     }
 
     /// What addresses it: pseudonym and groups.
@@ -274,6 +286,28 @@ mod tests {
         queue.take();
         assert!(!queue.lost(NOW));
         assert_eq!(queue.take(), Some(&[2][..]));
+    }
+
+    #[test]
+    fn a_lost_one_is_unknown_when_the_card_goes() {
+        for lost in [false, true] {
+            for gone in [true, false] {
+                let mut queue = queue();
+                queue.offer(NOW, Address::Global, &[1], Presence::There);
+                queue.offer(NOW, Address::Global, &[2], Presence::There);
+                queue.take();
+                match lost {
+                    true => assert!(queue.lost(NOW)),
+                    false => queue.answered(NOW, Memory::Done, Effect::None),
+                }
+                let unknown = match gone {
+                    true => queue.card_gone(),
+                    false => queue.other_card(),
+                };
+                assert_eq!(unknown, lost.then(|| [1].to_vec()));
+                assert_eq!(queue.card_gone(), None, "told once");
+            }
+        }
     }
 
     #[test]

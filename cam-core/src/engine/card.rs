@@ -57,7 +57,8 @@ impl Engine {
         self.forget_pins();
         self.out.withdraw_card();
         self.dialogue.leave(retry);
-        self.emm.card_gone();
+        let unknown = self.emm.card_gone();
+        self.emm_unknown(unknown.as_deref());
         self.reports.card_gone();
         let (state, old) = (self.card.state, self.card.reason);
         self.card = Card { state, reason: old, ..Card::default() };

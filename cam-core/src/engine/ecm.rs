@@ -3,10 +3,12 @@
 //! descrambler.
 //!
 //! An ECM is its octets: an answer is for every stream, of whatever session, PID or source, that
-//! has the same section, and a stream that has it later takes the answer that is there.
+//! has the same section and expects the same channel, and a stream that has it later takes the
+//! answer that is there.
 
 use crate::card::exchange::Answer;
 use crate::ecm::choice::{Arrival, Tries};
+use crate::ecm::question::Question;
 use crate::engine::Engine;
 use crate::session::Reached;
 use crate::session::stream::Stream;
@@ -56,21 +58,31 @@ impl Engine {
         if refused {
             self.hand_over_again(now, source, section);
         }
-        if waits && let Some(told) = self.told_before(section) {
-            let Self { sessions, out, stats, .. } = self;
-            let reached = sessions.judged(now, section, &told, out, stats);
-            self.opened(&header, &told, reached);
+        if waits {
+            self.take_what_was_told(now, source, pid, section, &header);
         }
     }
 
-    /// What the card has said in this session of the same octets on another stream.
-    fn told_before(&self, section: &[u8]) -> Option<Told> {
+    /// What the card has said in this session of the same octets on other streams that expect the
+    /// same channel is for those who wait for them here.
+    fn take_what_was_told(
+        &mut self,
+        now: Instant,
+        source: u8,
+        pid: Pid,
+        section: &[u8],
+        header: &EcmHeader,
+    ) {
         // A card that says nothing may be gone: nobody gets more of it than is there.
         if self.card.state != CardState::Ready || self.dialogue.withholds_keys() {
-            return None;
+            return;
         }
-        let mut streams = self.sessions.streams().filter(|stream| stream.stands(section));
-        streams.find_map(Stream::told)
+        while let Some((channel, told)) = self.sessions.told_before(source, pid, section) {
+            let Self { sessions, out, stats, .. } = self;
+            let question = Question { section, channel };
+            let reached = sessions.judged(now, question, &told, out, stats);
+            self.opened(header, &told, reached);
+        }
     }
 
     /// Only the card can read an offer: it is kept for a purchase, and never sent as an ECM.
@@ -147,7 +159,7 @@ impl Engine {
     /// The card has judged an authentic ECM.
     fn ecm_judged(&mut self, now: Instant, answer: &EcmAnswer, sw: StatusWord) {
         let Self { sessions, out, stats, ecm, .. } = self;
-        let Ok(Ecm { header, .. }) = Ecm::parse(ecm.asked()) else { return };
+        let Ok(Ecm { header, .. }) = Ecm::parse(ecm.asked().section) else { return };
         let told = Told::new(&header, answer, sw);
         let reached = sessions.judged(now, ecm.asked(), &told, out, stats);
         if let Some(since) = reached.since {

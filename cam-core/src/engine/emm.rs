@@ -81,7 +81,14 @@ impl Engine {
     pub(crate) fn emm_lost(&mut self, now: Instant) {
         let kind = self.emm.sent().and_then(addressing).unwrap_or(GLOBAL);
         if !self.emm.lost(now) {
-            count(&mut self.stats.emm_dropped, kind);
+            count(&mut self.stats.emm_unknown, kind);
+        }
+    }
+
+    /// The answer to this one was lost, and nobody will ask again.
+    pub(crate) fn emm_unknown(&mut self, section: Option<&[u8]>) {
+        if let Some(kind) = section.and_then(addressing) {
+            count(&mut self.stats.emm_unknown, kind);
         }
     }
 

@@ -35,7 +35,8 @@ impl Engine {
     /// The card says who it is. When it is another one than before, nothing that was known holds.
     fn introduce(&mut self, info: &CardInfo) {
         if self.dialogue.introduced(info.pseudonym) == Identity::Other {
-            self.emm.other_card();
+            let unknown = self.emm.other_card();
+            self.emm_unknown(unknown.as_deref());
             self.ecm.other_card();
             self.key_versions.forget();
             self.reports.card_gone();

@@ -8,6 +8,7 @@
 //! whoever went in between. So a line full of forgeries and EMMs still does everything else.
 
 use crate::card::exchange::Exchange;
+use crate::ecm::question::Question;
 use crate::ecm::queue::{Yielded, Yields};
 use crate::engine::Engine;
 use crate::session::stream::Stream;
@@ -79,11 +80,12 @@ impl Engine {
 
     fn send_ecm(&mut self, now: Instant) -> bool {
         let choices = self.sessions.streams_mut().map(Stream::choice);
-        let Some(taken) = self.ecm.take(now, choices) else { return false };
+        let Some(asked) = self.ecm.take(now, choices) else { return false };
         self.stats.ecm_sent += 1;
-        self.stats.ecm_replayed += u64::from(taken.replayed);
+        self.stats.ecm_replayed += u64::from(asked.replayed);
         self.stats.apdu_ecm += 1;
-        self.dialogue.ask(Exchange::Ecm, INS_ECM, [0; 2], taken.section);
+        let Question { section, .. } = asked.question;
+        self.dialogue.ask(Exchange::Ecm, INS_ECM, asked.question.p1p2(), section);
         self.launched();
         true
     }

@@ -28,6 +28,10 @@ pub enum PinOutcome {
     },
     /// No tries are left.
     Blocked,
+    /// The card refused the command itself, with this status word.
+    Refused(StatusWord),
+    /// The card's answer cannot be read.
+    Unreadable,
     /// The card could not be asked.
     Failed,
 }
@@ -41,10 +45,32 @@ impl PinOutcome {
                 Ok(card::PinAnswer { tries, .. }) => {
                     (Self::Wrong { tries_left: tries }, Some(tries))
                 }
-                Err(_) => (Self::Failed, None),
+                Err(_) => (Self::Unreadable, None),
             },
             Err(ScpError::Refused(StatusWord::PIN_BLOCKED)) => (Self::Blocked, Some(0)),
-            _ => (Self::Failed, None),
+            Ok(sw) | Err(ScpError::Refused(sw)) => (Self::Refused(sw), None),
+            Err(_) => (Self::Failed, None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_is_told_apart() {
+        let refused = StatusWord(0x6985);
+        for (answer, data, outcome) in [
+            (Ok(StatusWord::OK), &[0, 3][..], PinOutcome::Right),
+            (Ok(StatusWord::OK), &[1, 2], PinOutcome::Wrong { tries_left: 2 }),
+            (Ok(StatusWord::OK), &[0], PinOutcome::Unreadable),
+            (Ok(StatusWord::OK), &[9, 9, 9], PinOutcome::Unreadable),
+            (Ok(refused), &[], PinOutcome::Refused(refused)),
+            (Err(ScpError::Refused(refused)), &[], PinOutcome::Refused(refused)),
+            (Err(ScpError::Refused(StatusWord::PIN_BLOCKED)), &[], PinOutcome::Blocked),
+        ] {
+            assert_eq!(PinOutcome::of(answer, data).0, outcome, "{answer:?}, {data:02X?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::purchase::Purchases;
 use crate::purchase::ledger::{Entry, Step};
 use crate::purchase::offer::OnAir;
 use crate::purchase::price;
-use crate::{OfferId, OfferKind, PurchaseError, RequestId, TxnId, TxnState};
+use crate::{OfferId, PurchaseError, RequestId, TxnId, TxnState};
 use cam_types::{CasTime, Fen, Pseudonym};
 
 impl Purchases {
@@ -62,10 +62,6 @@ impl Purchases {
     ) -> Result<TxnId, PurchaseError> {
         let (offer, section) = on_air.ok_or(PurchaseError::NoOffer)?;
         price::compare(offer.price, price_seen)?;
-        // A further slice of time is bought before the first has ended; an event only once.
-        if offer.owned && offer.kind == OfferKind::Event {
-            return Err(PurchaseError::AlreadyOwned);
-        }
         let begun = self.ledger.begin(request, offer.id, offer.event, price_seen, section);
         let txn = begun.ok_or(PurchaseError::Full)?.id;
         self.requests.used(&request);

@@ -20,8 +20,6 @@ pub enum PurchaseError {
         /// What the subscriber saw.
         seen: Fen,
     },
-    /// It is bought already.
-    AlreadyOwned,
     /// This purchase has ended or is on its way; the state says which.
     State(TxnState),
     /// The request was for something else.
@@ -48,7 +46,6 @@ impl fmt::Display for PurchaseError {
             Self::PriceChanged { price, seen } => {
                 write!(f, "the price is {price}, the subscriber saw {seen}; no money has moved")
             }
-            Self::AlreadyOwned => f.write_str("it is bought already; no money has moved"),
             Self::State(TxnState::Settling) => {
                 f.write_str("the purchase is being settled: the card will be asked")
             }

@@ -45,8 +45,6 @@ pub struct Offer {
     pub preview_s: u8,
     /// Seconds of one slice, 0 for an event.
     pub slice_s: u16,
-    /// It is bought already.
-    pub owned: bool,
     /// It needs the PIN.
     pub pin_needed: bool,
 }

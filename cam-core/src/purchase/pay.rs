@@ -138,7 +138,9 @@ impl Purchases {
             PinOutcome::Right => return self.store_before_paying(txn, card, out),
             PinOutcome::Wrong { tries_left } => Outcome::PinWrong { tries_left },
             PinOutcome::Blocked => Outcome::PinBlocked,
-            PinOutcome::Failed => Outcome::PinRequired,
+            PinOutcome::Refused(_) | PinOutcome::Unreadable | PinOutcome::Failed => {
+                Outcome::PinRequired
+            }
         };
         self.reopen(txn, outcome, out);
     }

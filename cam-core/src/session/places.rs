@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The places of sessions, and what concerns all of them.
 
+use crate::ecm::question::Question;
 use crate::outbox::Outbox;
 use crate::session::access::{Access, Terms};
 use crate::session::programme::{CardAbility, Plan, Programme};
@@ -9,7 +10,7 @@ use crate::session::told::Told;
 use crate::session::{Reached, Session};
 use crate::{SessionError, SessionId, Stats};
 use alloc::vec::Vec;
-use cam_types::{Instant, Pid};
+use cam_types::{ChannelId, Instant, Pid};
 use ecm_emm::card::AccessStatus;
 
 /// The places of sessions.
@@ -150,23 +151,44 @@ impl Sessions {
         pid: Pid,
     ) -> impl Iterator<Item = &mut Stream> + '_ {
         self.iter_mut()
-            .filter(move |session| session.source == source)
+            .filter(move |session| session.source() == source)
             .flat_map(Session::streams_mut)
             .filter(move |stream| stream.plan().ecm_pid == pid)
+    }
+
+    /// Of the streams here in which this section waits: what channel one of them expects, for which
+    /// the card has judged the same section on another stream, and what it said.
+    pub(crate) fn told_before(
+        &self,
+        source: u8,
+        pid: Pid,
+        section: &[u8],
+    ) -> Option<(Option<ChannelId>, Told)> {
+        let here = self.iter().filter(|session| session.source() == source);
+        let mut waiting = here
+            .flat_map(Session::streams)
+            .filter(|stream| stream.plan().ecm_pid == pid && stream.has_waiting(section));
+        waiting.find_map(|waiting| {
+            let channel = waiting.plan().channel;
+            let same =
+                |stream: &&Stream| stream.plan().channel == channel && stream.stands(section);
+            let told = self.streams().filter(same).find_map(Stream::told)?;
+            Some((channel, told))
+        })
     }
 
     /// What the card said of an authentic ECM goes to every stream that has it.
     pub(crate) fn judged(
         &mut self,
         now: Instant,
-        section: &[u8],
+        question: Question<'_>,
         told: &Told,
         out: &mut Outbox,
         stats: &mut Stats,
     ) -> Reached {
         let sessions = self.iter_mut();
         sessions.fold(Reached::default(), |reached, session| {
-            reached.and(session.judged(now, section, told, out, stats))
+            reached.and(session.judged(now, question, told, out, stats))
         })
     }
 }

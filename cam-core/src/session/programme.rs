@@ -3,7 +3,7 @@
 
 use crate::{ScramblingMode, SessionError};
 use alloc::vec::Vec;
-use cam_types::{CaSystemId, OperatorId, Pid};
+use cam_types::{CaSystemId, ChannelId, OperatorId, Pid};
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
 use ecm_emm::ca_pmt::{CaInfo, CaPmt, CommandId};
 use ecm_emm::card::AccessStatus;
@@ -85,6 +85,8 @@ pub(crate) struct StreamPlan {
     pub(crate) system: CaSystemId,
     /// The card's operator that the stream is for, if the descriptor names it.
     pub(crate) operator: Option<OperatorId>,
+    /// The channel that its ECMs are of, if the descriptor names it.
+    pub(crate) channel: Option<ChannelId>,
     pub(crate) es_pids: Vec<Pid>,
 }
 
@@ -184,7 +186,9 @@ impl Plan {
     ) -> Result<(), LeftOut> {
         let choice = choose(candidates, card)?;
         let known = self.streams.iter_mut().find(|stream| stream.ecm_pid == choice.ecm_pid);
+        let channel = choice.private.and_then(|private| private.channel);
         if let Some(stream) = known {
+            stream.channel = stream.channel.or(channel);
             stream.es_pids.push(component);
             return Ok(());
         }
@@ -196,6 +200,7 @@ impl Plan {
             ecm_pid: choice.ecm_pid,
             system: choice.system,
             operator: named.map(|private| private.operator),
+            channel,
             es_pids: alloc::vec![component],
         });
         Ok(())
@@ -203,10 +208,14 @@ impl Plan {
 }
 
 impl StreamPlan {
-    /// The same stream under another plan: the card or the PMT may have named its operator since.
+    /// The same stream under another plan: the card or the PMT may have named its operator or its
+    /// channel since.
     pub(crate) fn goes_on_as(&self, plan: &Self) -> bool {
         let operators = self.operator.zip(plan.operator);
-        self.ecm_pid == plan.ecm_pid && operators.is_none_or(|(old, new)| old == new)
+        let channels = self.channel.zip(plan.channel);
+        self.ecm_pid == plan.ecm_pid
+            && operators.is_none_or(|(old, new)| old == new)
+            && channels.is_none_or(|(old, new)| old == new)
     }
 }
 

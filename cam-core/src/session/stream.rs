@@ -5,12 +5,13 @@
 use crate::ecm::air::Air;
 use crate::ecm::choice::{Accepted, Arrival, EcmChoice, Tries};
 use crate::ecm::memory::{EcmMemory, Refusal, Until};
+use crate::ecm::question::Question;
 use crate::outbox::{Outbox, Todo};
 use crate::session::programme::StreamPlan;
 use crate::session::told::{Keys, Told, Verdict};
 use crate::{Handover, Offer, ScramblingMode, SessionId};
 use alloc::vec::Vec;
-use cam_types::{Instant, StatusWord};
+use cam_types::{ChannelId, Instant, StatusWord};
 use core::mem;
 use core::time::Duration;
 use ecm_emm::card::AccessStatus;
@@ -104,8 +105,12 @@ impl Stream {
         &self.plan
     }
 
-    /// It goes on under another plan.
+    /// It goes on under another plan. A channel that is named now, or no longer, is another
+    /// question to the card.
     pub(crate) fn goes_on(&mut self, plan: StreamPlan) {
+        if self.plan.channel != plan.channel {
+            self.ask_again();
+        }
         self.plan = plan;
     }
 
@@ -317,7 +322,8 @@ impl Stream {
         memory: &EcmMemory,
     ) -> Arrival {
         self.heard(now);
-        let arrival = self.choice.offer(now, section, period, memory);
+        let question = Question { section, channel: self.plan.channel };
+        let arrival = self.choice.offer(now, question, period, memory);
         match arrival {
             Arrival::Kept => self.trust(),
             Arrival::Refused(status) => self.doubt(now, status),
@@ -326,9 +332,14 @@ impl Stream {
         arrival
     }
 
-    /// Where its sections wait for the card.
-    pub(crate) fn choice(&mut self) -> &mut EcmChoice {
-        &mut self.choice
+    /// Where its sections wait for the card, and the channel that is expected of them.
+    pub(crate) fn choice(&mut self) -> (&mut EcmChoice, Option<ChannelId>) {
+        (&mut self.choice, self.plan.channel)
+    }
+
+    /// The card's answer says something about this stream.
+    fn asks(&self, question: Question<'_>) -> bool {
+        self.plan.channel == question.channel && self.choice.concerns(question.section)
     }
 
     /// The section is the kept one, and the card is not to be asked about it again.
@@ -336,23 +347,28 @@ impl Stream {
         self.choice.stands(section)
     }
 
+    /// The section waits for the card here.
+    pub(crate) fn has_waiting(&self, section: &[u8]) -> bool {
+        self.choice.has_waiting(section)
+    }
+
     /// The kept ECM goes to the card again, which may judge otherwise now.
     pub(crate) fn ask_again(&mut self) {
         self.choice.replay();
     }
 
-    /// The card's answer to the section came with this status word.
-    pub(crate) fn answered(&mut self, section: &[u8], sw: StatusWord) {
-        if self.choice.concerns(section) {
+    /// The card's answer to the question came with this status word.
+    pub(crate) fn answered(&mut self, question: Question<'_>, sw: StatusWord) {
+        if self.asks(question) {
             self.sw = sw;
         }
     }
 
     /// The card could not take the section for authentic. The keys of the good one, and the good
     /// one itself, stay as they are.
-    pub(crate) fn refused(&mut self, now: Instant, section: &[u8], status: AccessStatus) {
-        if self.choice.concerns(section) {
-            self.choice.refused(section);
+    pub(crate) fn refused(&mut self, now: Instant, question: Question<'_>, status: AccessStatus) {
+        if self.asks(question) {
+            self.choice.refused(question.section);
             self.doubt(now, status);
         }
     }
@@ -361,10 +377,13 @@ impl Stream {
     pub(crate) fn unanswered(
         &mut self,
         now: Instant,
-        section: &[u8],
+        question: Question<'_>,
         status: AccessStatus,
     ) -> Tries {
-        let tries = self.choice.unanswered(section);
+        if !self.asks(question) {
+            return Tries::Left;
+        }
+        let tries = self.choice.unanswered(question.section);
         if tries == Tries::Spent {
             self.doubt(now, status);
         }
@@ -376,12 +395,13 @@ impl Stream {
         &mut self,
         now: Instant,
         session: SessionId,
-        section: &[u8],
+        question: Question<'_>,
         told: &Told,
     ) -> Option<Judged> {
-        if !self.choice.concerns(section) {
+        if !self.asks(question) {
             return None;
         }
+        let section = question.section;
         let accepted = self.choice.accepted(now, section, told.crypto_period);
         let had_keys = self.keys.is_some();
         self.take(session, told, section);

@@ -53,7 +53,10 @@ impl Told {
             pin_needed,
             expires: answer.opened_by.map(|right| right.end),
         };
-        let offer = answer.offer.as_ref().map(|terms| offer_of(answer, terms));
+        // An event that is bought is none to be sold; a further slice is.
+        let owned = flag(answer, EcmAnswer::OWNED);
+        let for_sale = answer.offer.filter(|terms| !owned || terms.kind == card::Offer::PPT);
+        let offer = for_sale.as_ref().map(|terms| offer_of(answer, terms));
         Self { verdict, keys, offer, sw, crypto_period: header.cp_number }
     }
 }
@@ -91,7 +94,6 @@ fn offer_of(answer: &EcmAnswer, terms: &card::Offer) -> Offer {
         end: terms.end,
         preview_s: terms.preview_s,
         slice_s: terms.slice_s,
-        owned: flag(answer, EcmAnswer::OWNED),
         pin_needed: flag(answer, EcmAnswer::PIN_NEEDED),
     }
 }

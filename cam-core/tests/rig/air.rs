@@ -79,11 +79,25 @@ pub(crate) fn pmt_by_component(number: u16, ca: &[Vec<u8>], first_es: u16) -> Ve
 pub(crate) fn ca_descriptors(of: &[(CaSystemId, Pid, u16, u8)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (system, pid, operator, suite) in of {
-        let private =
-            CaPrivate { operator: cam_types::OperatorId::new(*operator), suite: *suite }.octets();
+        let operator = cam_types::OperatorId::new(*operator);
+        let private = CaPrivate { operator, suite: *suite, channel: None }.octets();
         let descriptor = CaDescriptor { system: *system, pid: *pid, private: &private };
         descriptor.emit(&mut out).unwrap();
     }
+    out
+}
+
+/// The news, whose PMT says of which channel its ECMs are. They are of 0101.
+pub(crate) fn news_of_channel(channel: u16) -> Vec<u8> {
+    pmt_of(1, &ca_of_channel(NEWS_ECM, channel), Some(0x10), 0x100)
+}
+
+/// A CA_descriptor that names the channel.
+pub(crate) fn ca_of_channel(pid: Pid, channel: u16) -> Vec<u8> {
+    let channel = Some(ChannelId::new(channel));
+    let private = CaPrivate { operator: OPERATOR, suite: 2, channel }.octets();
+    let mut out = Vec::new();
+    CaDescriptor { system: SYSTEM, pid, private: &private }.emit(&mut out).unwrap();
     out
 }
 

@@ -240,7 +240,7 @@ impl ModelCard {
         match ins {
             card::INS_INFO => self.info().emit(&mut out).unwrap(),
             card::INS_ECM => {
-                let answer = self.ecm(data)?;
+                let answer = self.ecm(u16::from_be_bytes([p1, p2]), data)?;
                 self.judged.push((data.to_vec(), answer.status));
                 answer.emit(&mut out);
                 if !self.elements.is_empty() {
@@ -337,11 +337,15 @@ impl ModelCard {
         Ok((slot, epoch, body))
     }
 
-    fn ecm(&mut self, section: &[u8]) -> Result<EcmAnswer, u16> {
+    fn ecm(&mut self, expected: u16, section: &[u8]) -> Result<EcmAnswer, u16> {
+        let refusal = |status| Ok(EcmAnswer::refusal(status, Cci(0), Rating(0)));
         let (slot, epoch, body) = match self.open(section) {
             Ok(opened) => opened,
-            Err(status) => return Ok(EcmAnswer::refusal(status, Cci(0), Rating(0))),
+            Err(status) => return refusal(status),
         };
+        if expected != 0 && expected != body.channel.value() {
+            return refusal(AccessStatus::CHANNEL_MISMATCH);
+        }
         let active = self.active.entry(slot).or_default();
         *active = (*active).max(epoch);
         let criteria = &body.criteria;

@@ -178,7 +178,9 @@ fn the_tables_announce_what_is_scrambled() {
             assert_eq!(pmt.scrambling_mode().unwrap().0, [0x10, 0x02][place]);
             let ca: Vec<_> = pmt.descriptors().ca_descriptors().collect();
             assert_eq!((ca.len(), ca[0].pid.value()), (1, ECM_PIDS[place]));
-            assert_eq!((ca[0].system.value(), ca[0].private), (0x4AF0, &[0x12, 0x01, 2][..]));
+            let channel = [0x01, 0x02][place];
+            let private = &[0x12, 0x01, 2, channel, 0x01][..];
+            assert_eq!((ca[0].system.value(), ca[0].private), (0x4AF0, private));
         }
     }
 }

@@ -18,6 +18,10 @@ pub(super) fn help() -> String {
 
 const HELP: &str = "\
 Examples:
+  A card that is paired, and the box's half, in a new directory; then put it into a reader that a
+  box opens as serial:demo/card0, with demo/box.txt and demo/state (player --help):
+    vcard demo --out demo
+    vcard serve --memory demo/card.nvm --link demo/card0
   Make a card, and put it into a reader that a set-top box opens as /tmp/card0:
     vcard personalise --from examples/demo/card.toml --memory card.nvm
     vcard serve --memory card.nvm --link /tmp/card0

@@ -7,9 +7,13 @@ const A: &[u8] = &[0x80, 1];
 const B: &[u8] = &[0x81, 2];
 const FORGED: &[u8] = &[0x81, 9];
 
+fn any(section: &[u8]) -> Question<'_> {
+    Question { section, channel: None }
+}
+
 /// Nothing was refused before.
 fn offer(choice: &mut EcmChoice, now: Instant, section: &[u8], period: u32) -> Arrival {
-    choice.offer(now, section, period, &EcmMemory::new())
+    choice.offer(now, any(section), period, &EcmMemory::new())
 }
 
 fn at(ms: u64) -> Instant {
@@ -99,12 +103,12 @@ fn who_was_not_heard_for_long_gives_its_place_away_but_not_under_the_card() {
 fn a_forgery_displaces_nothing_and_is_sent_once() {
     let mut memory = EcmMemory::new();
     let mut choice = keeping(A, 4);
-    assert_eq!(choice.offer(at(1), FORGED, 5, &memory), Arrival::Waits);
+    assert_eq!(choice.offer(at(1), any(FORGED), 5, &memory), Arrival::Waits);
     choice.take(at(1));
     choice.refused(FORGED);
-    memory.remember(FORGED, Refusal::by_card(AccessStatus::REFUSED_ECM));
+    memory.remember(any(FORGED), Refusal::by_card(AccessStatus::REFUSED_ECM));
     let refused = Arrival::Refused(AccessStatus::REFUSED_ECM);
-    assert_eq!(choice.offer(at(2), FORGED, 5, &memory), refused);
+    assert_eq!(choice.offer(at(2), any(FORGED), 5, &memory), refused);
     assert_eq!(choice.kept(), Some(A));
     assert_eq!(taken(&mut choice, 3), None);
 }
@@ -154,16 +158,16 @@ fn an_older_period_is_stale_while_the_newer_is_on_air() {
 fn one_that_got_no_answer_is_set_aside_for_a_while() {
     let mut memory = EcmMemory::new();
     let mut choice = EcmChoice::new();
-    choice.offer(at(0), A, 0, &memory);
+    choice.offer(at(0), any(A), 0, &memory);
     for tries in [Tries::Left, Tries::Left, Tries::Spent] {
         assert_eq!(taken(&mut choice, 1), fresh(A));
         assert_eq!(choice.unanswered(A), tries);
     }
     let status = AccessStatus::CARD_BUSY;
-    memory.remember(A, Refusal { status, until: Until::Then(at(5000)) });
-    assert_eq!(choice.offer(at(4999), A, 0, &memory), Arrival::Refused(status));
+    memory.remember(any(A), Refusal { status, until: Until::Then(at(5000)) });
+    assert_eq!(choice.offer(at(4999), any(A), 0, &memory), Arrival::Refused(status));
     assert_eq!(taken(&mut choice, 4999), None);
-    assert_eq!(choice.offer(at(5000), A, 0, &memory), Arrival::Waits);
+    assert_eq!(choice.offer(at(5000), any(A), 0, &memory), Arrival::Waits);
     assert_eq!(taken(&mut choice, 5001), fresh(A));
     assert_eq!(choice.unanswered(A), Tries::Spent, "one more try, not three");
 }
