@@ -27,10 +27,10 @@ use crate::outbox::Outbox;
 use crate::purchase::ledger::{Entry, Ledger};
 use crate::purchase::purse::Purse;
 use crate::purchase::request::Requests;
-use crate::{Outcome, PurchaseError, Receipt, SessionId, Transaction, TxnId, TxnState};
+use crate::{Offer, Outcome, PurchaseError, Receipt, Transaction, TxnId, TxnState};
 use alloc::string::String;
 use alloc::vec::Vec;
-use cam_types::{Instant, Key, TerminalId};
+use cam_types::{Instant, Key, Pseudonym, TerminalId};
 use ecm_emm::card::WalletInfo;
 
 /// The purchases of this box, and the purse that they are paid from.
@@ -75,9 +75,12 @@ impl Purchases {
         entries.filter_map(|entry| Some((entry.id, entry.standing()?)))
     }
 
-    /// A purchase from this session waits for the card's answer.
-    pub(crate) fn settles(&self, session: SessionId) -> bool {
-        let of = |entry: &Entry| entry.offer.session() == session;
+    /// A purchase of what is offered here waits for the answer of this card, or of one that has
+    /// not introduced itself yet.
+    pub(crate) fn settles(&self, offer: &Offer, card: Option<Pseudonym>) -> bool {
+        let of = |entry: &Entry| {
+            entry.offer.names_what(offer.id) && card.is_none_or(|card| entry.card == card)
+        };
         let entries = self.ledger.entries();
         entries.iter().any(|entry| of(entry) && entry.state() == TxnState::Settling)
     }

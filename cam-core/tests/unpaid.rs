@@ -2,10 +2,10 @@
 //! What is told of a purchase that was not paid, and what stays of it, is what happened.
 
 use crate::rig::card::{Cut, ModelCard, PIN};
-use crate::rig::{Rig, air};
-use cam_core::{Absence, CardState, Event, Input, Offer, Outcome, RequestId, TxnState};
+use crate::rig::{Rig, air, config};
+use cam_core::{Absence, CardState, Event, Input, Offer, Outcome, RequestId, SessionId, TxnState};
 use cam_types::{Fen, Pseudonym};
-use ecm_emm::card::{INS_PURCHASE, PurchaseResult};
+use ecm_emm::card::{AccessStatus, INS_PURCHASE, PurchaseResult};
 
 const PRICE: Fen = Fen::new(1200);
 
@@ -133,4 +133,47 @@ fn an_older_copy_is_not_believed() {
     rig.run(1000);
     assert_eq!(rig.engine.purchase(txn).unwrap().state, TxnState::Paid);
     assert_eq!(rig.card.debits, 1);
+}
+
+/// The sessions that were told that they wait for the end of a purchase, each once.
+fn told_to_wait(events: &[Event]) -> Vec<SessionId> {
+    let unknown = |event: &Event| match event {
+        Event::Access { session, access, .. } => {
+            (access.reason == AccessStatus::OUTCOME_UNKNOWN).then_some(*session)
+        }
+        _ => None,
+    };
+    let mut told: Vec<_> = events.iter().filter_map(unknown).collect();
+    told.sort_by_key(|session| session.0);
+    told.dedup();
+    told
+}
+
+/// A purchase that is being settled keeps dark what it was to open, in whatever session.
+#[test]
+fn every_session_with_the_offer_waits_for_its_end() {
+    let (mut rig, offer) = at_the_cinema();
+    let other = rig.open(&air::cinema());
+    rig.section(air::CINEMA_ECM, &air::cinema_ecm(4, 2001, 1200));
+    rig.run(500);
+    rig.card.cut = Some(Cut::BeforeCommit);
+    confirm(&mut rig, &offer, PIN);
+    rig.run(3000);
+    assert_eq!(told_to_wait(&rig.take_events()), [offer.session, other]);
+}
+
+/// Sessions are numbered anew with each run: one of today is not one of a row.
+#[test]
+fn a_row_keeps_no_other_programme_waiting() {
+    let (mut rig, offer) = at_the_cinema();
+    rig.card.cut = Some(Cut::BeforeCommit);
+    confirm(&mut rig, &offer, PIN);
+    while outcomes(&rig.take_events()).is_empty() {
+        rig.run(1);
+    }
+    let mut again = Rig::new(config(rig.storage.clone().into_iter().collect()));
+    let news = again.open(&air::news());
+    assert_eq!(news, offer.session, "the same number");
+    again.run(3000);
+    assert_eq!(told_to_wait(&again.take_events()), []);
 }

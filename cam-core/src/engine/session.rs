@@ -89,7 +89,8 @@ impl Engine {
             if session.streams().iter().any(Stream::awaits_descrambler) {
                 continue;
             }
-            let settles = self.purchases.settles(session.id());
+            let card = self.card.pseudonym;
+            let settles = session.offers().any(|(offer, _)| self.purchases.settles(offer, card));
             let access = session_access(session, &self.card, settles, now);
             session.show(access, &mut self.out);
         }

@@ -50,6 +50,9 @@ pub struct Offer {
 }
 
 impl OfferId {
+    /// The bits that tell the session. A number is given out again by each run of the box.
+    const SESSION: u64 = 0xFFFF_FF00;
+
     /// Event (or the number of an offer section), session and kind.
     pub(crate) fn new(number: u32, session: SessionId, kind: OfferKind) -> Self {
         let kind = match kind {
@@ -62,6 +65,11 @@ impl OfferId {
 
     pub(crate) const fn session(self) -> SessionId {
         SessionId(self.0 as u32 >> 8)
+    }
+
+    /// Both name the same event, slice or offer section, in whatever session.
+    pub(crate) const fn names_what(self, other: Self) -> bool {
+        self.0 & !Self::SESSION == other.0 & !Self::SESSION
     }
 }
 
