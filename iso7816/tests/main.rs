@@ -8,6 +8,7 @@ mod atr;
 mod card_rig;
 mod dialogue;
 mod emv;
+mod gone;
 mod levels;
 mod limits;
 mod line;

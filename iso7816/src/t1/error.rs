@@ -6,7 +6,7 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum T1Error {
-    /// Not one character came. The card needs a reset.
+    /// The card has stopped answering. It needs a reset.
     Silent,
     /// Blocks could not be exchanged without error. The card needs a reset.
     Blocks,

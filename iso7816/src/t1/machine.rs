@@ -26,6 +26,9 @@ use zeroize::Zeroize;
 
 /// Attempts in total before something stronger is tried (rules 6.4, 7.4).
 const ATTEMPTS: u8 = 3;
+/// Waiting times in a row without one octet after which a card on a line that has shown no fault is
+/// gone: what noise does to a block, some noise shows (rule 7.4 has a most, and no least).
+const SILENCES: u8 = 2;
 /// Requests that ask for no time, and chained blocks without octets, until an octet of the exchange
 /// has passed. Without a bound they would go on for as long as the exchange may last.
 const IDLE: u8 = 3;
@@ -49,7 +52,6 @@ pub struct T1 {
     ifsc: u8,
     /// The offer is still to be made.
     offer_due: bool,
-    /// An offer without a command behind it is over, and nobody has been told.
     /// N(S) of our I-block in flight or next, and the N(S) expected from the card.
     ns: bool,
     nr: bool,
@@ -57,6 +59,10 @@ pub struct T1 {
     last: Last,
     /// Failed attempts since the last progress.
     tries: u8,
+    /// Waiting times in a row in which not one octet came ([`SILENCES`]).
+    silences: u8,
+    /// Since the command was given, a block of either side has arrived wrong.
+    noisy: bool,
     /// What has kept the line busy since the last octet of command or response ([`IDLE`]).
     idle: u8,
     /// No valid block has come since reset.
@@ -138,6 +144,8 @@ impl T1 {
             phase: Phase::Idle,
             last: Last::I,
             tries: 0,
+            silences: 0,
+            noisy: false,
             idle: 0,
             fresh: true,
             heard: false,
@@ -238,6 +246,7 @@ impl T1 {
                     State::Whole => self.evaluate(now),
                     State::Spoilt(fault) => self.invalid(now, fault),
                     State::Open { damaged: true } => self.invalid(now, Fault::Edc),
+                    State::Open { .. } if self.rx.is_empty() => self.unheard(now),
                     State::Open { damaged: false } => self.invalid(now, Fault::Other),
                 }
             }
@@ -254,6 +263,8 @@ impl T1 {
     fn begin(&mut self) {
         self.response.zeroize();
         self.tries = 0;
+        self.silences = 0;
+        self.noisy = false;
         self.idle = 0;
         self.heard = false;
         self.complete = false;
@@ -277,6 +288,7 @@ impl T1 {
             return;
         }
         self.heard = true;
+        self.silences = 0;
         self.wtx = 1;
         self.rx.push(octets, self.params.edc);
         let silence = match self.rx.state() {
@@ -396,8 +408,10 @@ impl T1 {
             // Rule 5: the card has this part and wants the next.
             self.ns = !self.ns;
             self.idle = 0;
-            self.send_chain(now, part.end);
-        } else if self.response_unheard() {
+            return self.send_chain(now, part.end);
+        }
+        self.noisy = true;
+        if self.response_unheard() {
             // It is our S(response) that got lost.
             self.repeat_response(now);
         } else if nr == self.ns {
@@ -439,8 +453,21 @@ impl T1 {
         }
     }
 
+    /// Not one octet in the time that the card has. EMV counts attempts alone, and an offer that
+    /// nobody answers ends with the old size (rule 8).
+    fn unheard(&mut self, now: Instant) {
+        self.silences = self.silences.saturating_add(1);
+        let counts_attempts = self.noisy || self.profile == Profile::EmvLevel1;
+        if self.silences < SILENCES || counts_attempts || matches!(self.phase, Phase::Announcing(_))
+        {
+            return self.invalid(now, Fault::Other);
+        }
+        self.finish(Out::Failed(T1Error::Silent));
+    }
+
     /// An invalid block, or none in time (rules 7.1 to 7.3).
     fn invalid(&mut self, now: Instant, fault: Fault) {
+        self.noisy |= self.silences == 0;
         self.wtx = 1;
         self.tries += 1;
         if self.tries >= ATTEMPTS {
