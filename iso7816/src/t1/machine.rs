@@ -9,6 +9,7 @@
 //!  - A block is believed only when nothing followed it for a block guard time: a doubled octet
 //!    can leave a valid block and one octet over.
 //!  - The card may ask for time or for another IFSC in the middle of either chain.
+mod recovery;
 mod sending;
 
 use super::reception::{Reception, State};
@@ -22,13 +23,9 @@ use core::fmt;
 use core::mem;
 use core::ops::Range;
 use core::time::Duration;
+use recovery::ATTEMPTS;
 use zeroize::Zeroize;
 
-/// Attempts in total before something stronger is tried (rules 6.4, 7.4).
-const ATTEMPTS: u8 = 3;
-/// Waiting times in a row without one octet after which a card on a line that has shown no fault is
-/// gone: what noise does to a block, some noise shows (rule 7.4 has a most, and no least).
-const SILENCES: u8 = 2;
 /// Requests that ask for no time, and chained blocks without octets, until an octet of the exchange
 /// has passed. Without a bound they would go on for as long as the exchange may last.
 const IDLE: u8 = 3;
@@ -451,54 +448,6 @@ impl T1 {
                 self.transmit(now, block, Last::Request);
             }
         }
-    }
-
-    /// Not one octet in the time that the card has. EMV counts attempts alone, and an offer that
-    /// nobody answers ends with the old size (rule 8).
-    fn unheard(&mut self, now: Instant) {
-        self.silences = self.silences.saturating_add(1);
-        let counts_attempts = self.noisy || self.profile == Profile::EmvLevel1;
-        if self.silences < SILENCES || counts_attempts || matches!(self.phase, Phase::Announcing(_))
-        {
-            return self.invalid(now, Fault::Other);
-        }
-        self.finish(Out::Failed(T1Error::Silent));
-    }
-
-    /// An invalid block, or none in time (rules 7.1 to 7.3).
-    fn invalid(&mut self, now: Instant, fault: Fault) {
-        self.noisy |= self.silences == 0;
-        self.wtx = 1;
-        self.tries += 1;
-        if self.tries >= ATTEMPTS {
-            return self.give_up(now);
-        }
-        match self.last {
-            Last::Request | Last::R => self.transmit_again(now),
-            Last::I | Last::Response { .. } => self.send_r(now, fault),
-        }
-    }
-
-    /// Three attempts were in vain (rules 6.4 and 7.4).
-    fn give_up(&mut self, now: Instant) {
-        self.tries = 0;
-        match self.phase {
-            _ if self.profile == Profile::EmvLevel1 => self.fail(),
-            Phase::Announcing(behind) => self.offer_over(now, behind),
-            Phase::Resynchronising => self.fail(),
-            // At the start of the protocol only a reset helps (7.4.2).
-            _ if self.fresh => self.fail(),
-            _ => {
-                self.phase = Phase::Resynchronising;
-                let block = Block::S { response: false, kind: Supervisory::Resynch };
-                self.transmit(now, block, Last::Request);
-            }
-        }
-    }
-
-    fn fail(&mut self) {
-        let why = if self.heard { T1Error::Blocks } else { T1Error::Silent };
-        self.finish(Out::Failed(why));
     }
 }
 
