@@ -18,6 +18,7 @@ mod no_progress;
 mod noise;
 mod other_stacks;
 mod pay_tv;
+mod probe;
 mod properties;
 mod rig;
 mod slow_card;

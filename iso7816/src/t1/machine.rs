@@ -9,6 +9,7 @@
 //!  - A block is believed only when nothing followed it for a block guard time: a doubled octet
 //!    can leave a valid block and one octet over.
 //!  - The card may ask for time or for another IFSC in the middle of either chain.
+mod probe;
 mod recovery;
 mod sending;
 
@@ -49,6 +50,10 @@ pub struct T1 {
     ifsc: u8,
     /// The offer is still to be made.
     offer_due: bool,
+    /// The card has taken an offer of ours since its reset.
+    knows_ifs: bool,
+    /// An octet has come since the last exchange, of a card that was asked nothing.
+    stray: bool,
     /// N(S) of our I-block in flight or next, and the N(S) expected from the card.
     ns: bool,
     nr: bool,
@@ -85,6 +90,8 @@ enum Phase {
     Idle,
     /// S(IFS request) is out.
     Announcing(Behind),
+    /// S(IFS request) with this size is out, for a sign of life.
+    Probing(u8),
     /// The I-block with this part of the command is out.
     Sending(Range<usize>),
     /// The card's chain goes on.
@@ -136,6 +143,8 @@ impl T1 {
             ifsd: INITIAL_IFS,
             ifsc: INITIAL_IFS,
             offer_due: true,
+            knows_ifs: false,
+            stray: false,
             ns: false,
             nr: false,
             phase: Phase::Idle,
@@ -164,6 +173,8 @@ impl T1 {
         self.params = T1Params { ifsc: params.ifsc.clamp(1, 254), ..params };
         self.line = line;
         self.start_over();
+        self.knows_ifs = false;
+        self.stray = false;
         self.fresh = true;
         self.phase = Phase::Idle;
         self.deadline = None;
@@ -225,6 +236,7 @@ impl T1 {
         match input {
             Input::Command(apdu) if self.phase == Phase::Idle => {
                 self.begin();
+                self.stray = false;
                 self.command.clear();
                 self.command.extend_from_slice(apdu);
                 if self.offer_due {
@@ -235,8 +247,11 @@ impl T1 {
             }
             Input::Command(_) => {}
             Input::Received(octets) => self.receive(now, octets),
-            Input::Damaged if self.phase != Phase::Idle => self.rx.damage(),
-            Input::Damaged => {}
+            Input::Damaged if self.phase != Phase::Idle => {
+                self.silences = 0;
+                self.rx.damage();
+            }
+            Input::Damaged => self.stray = true,
             Input::Timeout if self.deadline.is_some_and(|deadline| now >= deadline) => {
                 self.deadline = None;
                 match self.rx.state() {
@@ -282,6 +297,7 @@ impl T1 {
 
     fn receive(&mut self, now: Instant, octets: &[u8]) {
         if self.phase == Phase::Idle || octets.is_empty() {
+            self.stray |= !octets.is_empty();
             return;
         }
         self.heard = true;
@@ -327,7 +343,13 @@ impl T1 {
                 if kind == Supervisory::Ifs(self.offer) =>
             {
                 self.ifsd = self.offer;
+                self.knows_ifs = true;
                 self.offer_over(now, behind);
+            }
+            (Phase::Probing(size), Block::S { response: true, kind })
+                if kind == Supervisory::Ifs(size) =>
+            {
+                self.answered_probe(size);
             }
             (Phase::Resynchronising, Block::S { response: true, kind: Supervisory::Resynch }) => {
                 self.start_over();
@@ -337,7 +359,10 @@ impl T1 {
                 self.finish(Out::Failed(T1Error::TooLong));
             }
             // After a request of ours only its response will do (rule 7.3).
-            (Phase::Announcing { .. } | Phase::Resynchronising | Phase::Aborting, _) => {
+            (
+                Phase::Announcing(_) | Phase::Probing(_) | Phase::Resynchronising | Phase::Aborting,
+                _,
+            ) => {
                 self.fresh = fresh;
                 self.invalid(now, Fault::Other);
             }
