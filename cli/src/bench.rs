@@ -156,7 +156,7 @@ impl Bench {
         while !self.stop.is_stopped() && self.slot.reader().is_some() {
             let gone = match self.slot.detects() {
                 true => !matches!(self.slot.present(), Ok(Presence::Present)),
-                // Silence for the card's own waiting time, or another card that has come in between.
+                // Silence for the card's own time, or another card that has come in between.
                 false => self.slot.transmit(&QUESTION, None, &self.stop.waker).is_err(),
             };
             if gone {

@@ -2,8 +2,8 @@
 //! Terminal, line and card on a clock that nobody waits for.
 //!
 //! Characters take the time that [`Pace`] gives them, the two ends take none unless the test says
-//! so: whatever time passes beside the card's delay after reset is the line's, or a wait that one of
-//! the ends decided on.
+//! so: whatever time passes beside the card's delay after reset is the line's, or a wait that one
+//! of the ends decided on.
 
 use cam_types::Instant;
 use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
@@ -131,8 +131,8 @@ impl<'a> PacedLine<'a> {
         self.run_until(None).expect("somebody waits for something")
     }
 
-    /// Time goes by until the terminal is told something, or until then. `None` when nothing was, or
-    /// ever will be.
+    /// Time goes by until the terminal is told something, or until then. `None` when nothing was,
+    /// or ever will be.
     pub fn run_until(&mut self, end: Option<Instant>) -> Option<Event> {
         for _ in 0..20_000 {
             if let Some(event) = self.happened.pop_front() {

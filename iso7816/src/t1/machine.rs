@@ -24,9 +24,10 @@ use core::fmt;
 use core::mem;
 use core::ops::Range;
 use core::time::Duration;
-use recovery::ATTEMPTS;
 use zeroize::Zeroize;
 
+/// Attempts in total before something stronger is tried (rules 6.4, 7.4).
+const ATTEMPTS: u8 = 3;
 /// Requests that ask for no time, and chained blocks without octets, until an octet of the exchange
 /// has passed. Without a bound they would go on for as long as the exchange may last.
 const IDLE: u8 = 3;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A sign of life of an idle card: S(IFS request) with the IFSD in force (ISO/IEC 7816-3, 11.6.2.3),
-//! which changes nothing. What befalls it befalls any other block.
+//! A sign of life of an idle card: S(IFS request) with the IFSD in force (ISO/IEC 7816-3,
+//! 11.6.2.3), which changes nothing. What befalls it befalls any other block.
 use super::{Last, Phase, T1};
 use crate::doors::Out;
 use crate::emv::Profile;
@@ -14,8 +14,8 @@ impl T1 {
         self.knows_ifs && self.profile == Profile::Iso
     }
 
-    /// An input: the card is to give a sign of life now. Ignored while an exchange is going on. Ends
-    /// as a command does, with an empty [`Output::Response`](crate::t1::Output) or `Failed`.
+    /// An input: the card is to give a sign of life now. Ignored while an exchange is going on.
+    /// Ends as a command does, with an empty [`Output::Response`](crate::t1::Output) or `Failed`.
     pub fn probe(&mut self, now: Instant) {
         if self.phase != Phase::Idle {
             return;
@@ -28,7 +28,7 @@ impl T1 {
         self.transmit(now, Block::S { response: false, kind }, Last::Request);
     }
 
-    /// The card has said what it should. Where anything else has come before, it may be another one.
+    /// The card has said what it should. Where anything else has come before, it may be another.
     pub(super) fn answered_probe(&mut self, size: u8) {
         self.ifsd = size;
         self.offer_due = false;

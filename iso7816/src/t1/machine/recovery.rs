@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What follows an invalid block, or none: how often is asked again, and when a card is given up
 //! (rules 6.4, 7 and 8).
-use super::{Last, Phase, T1};
+use super::{ATTEMPTS, Last, Phase, T1};
 use crate::doors::Out;
 use crate::emv::Profile;
 use crate::t1::{Block, Fault, Supervisory, T1Error};
 use cam_types::Instant;
 
-/// Attempts in total before something stronger is tried (rules 6.4, 7.4).
-pub(super) const ATTEMPTS: u8 = 3;
 /// Waiting times in a row without one octet after which a card on a line that has shown no fault is
 /// gone: what noise does to a block, some noise shows (rule 7.4 has a most, and no least).
 const SILENCES: u8 = 2;
