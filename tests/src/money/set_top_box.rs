@@ -117,7 +117,7 @@ impl SetTopBox {
                     }
                     continue;
                 }
-                Output::LoadLadder { .. } | Output::ClearCw { .. } => continue,
+                Output::LoadLadder { .. } | Output::ClearCw { .. } | Output::Probe => continue,
                 Output::Wait(_) => match self.rows.pop() {
                     Some(id) => {
                         self.engine.handle_input(NOW, Input::Stored(id));
