@@ -24,7 +24,6 @@ CAT_PID = 1
 LAG_S = 0.25  # seconds between a change and the first packet that shows it
 SILENCE_S = 1.0  # without an answer, and the keys of a card go (docs/spec/abi.md, Keys and a silent card)
 POLL_S = 0.3  # until an idle card is asked
-T1_GIVES_UP_S = 1.52  # the demo's card is silent, and T=1 asks it six times before the reset
 CIPHERS = {0x02: cas.Csa2, 0x10: cas.Cissa}
 
 passed = 0
@@ -281,18 +280,12 @@ def check_rights(report, windows, services, times, schedule):
     """The picture is there when the schedule, the purchases and the hand at the card say so, and at no other time."""
     pulled, back = (next(m["at_s"] for m in report["marks"] if m["what"] == w) for w in ("card pulled", "card back"))
     end = times[-1]
-    cuts = [m["at_s"] for m in report["marks"] if m["what"].startswith("power cut")]
-    # In real time a cut shows where the card is silent for longer than its keys last, and only at the news: the other
-    # service is bought by the command that was cut.
-    dark = [(cut + SILENCE_S, cut + T1_GIVES_UP_S) for cut in cuts] if report["paced"] and report["reader"] == "serial" else []
     for s, planned in zip(services, schedule["service"]):
         wanted = [(0.0, end)] if planned.get("packages") else [
             (p["at_s"], next(e for e in planned["event"] if e["id"] == p["event"]).get("until_s", end))
             for p in report["purchases"]
         ]
         wanted = [part for a, b in wanted for part in ((a, min(b, pulled)), (max(a, back), b)) if part[0] < part[1]]
-        for off, on in dark if planned.get("packages") else ():
-            wanted = [part for a, b in wanted for part in (((a, off), (on, b)) if a < off and on < b else ((a, b),))]
         seen = [(times[a], times[b]) for a, b in windows[s.number]]
         good = len(seen) == len(wanted)
         for (a, b), (begin, stop) in zip(seen, wanted):

@@ -34,12 +34,16 @@ pub enum Input<'a> {
         atr: &'a [u8],
         /// The transmission protocol, 0 or 1.
         protocol: u8,
+        /// How it is asked for a sign of life when it is idle.
+        sign_of_life: SignOfLife,
     },
+    /// What came of the last [`Output::Probe`], where something has answered; else `Failed`.
+    Probed(Probed),
     /// There is no card that takes commands.
     CardAbsent(Absence),
     /// The answer to the last [`Output::Command`], status word included.
     Response(&'a [u8]),
-    /// The last [`Output::Command`] got no answer.
+    /// The last [`Output::Command`] or [`Output::Probe`] got no answer.
     Failed {
         /// The card may have carried the command out all the same.
         may_have_executed: bool,
@@ -77,6 +81,25 @@ pub enum Handover {
     Refused,
 }
 
+/// How an idle card is asked for a sign of life, where nothing detects it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum SignOfLife {
+    /// By a command that changes nothing.
+    #[default]
+    Command,
+    /// By [`Output::Probe`]: the line has a question of its own, which costs less.
+    Probe,
+}
+
+/// What a sign of life is worth.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Probed {
+    /// The card is there.
+    Alive,
+    /// A card is there, and need not be the one that was: the session has to tell.
+    Doubtful,
+}
+
 /// Why there is no card.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Absence {
@@ -101,6 +124,9 @@ pub enum Output<'a> {
         /// The command, borrowed from the engine's own buffer.
         apdu: &'a [u8],
     },
+    /// Ask the card for a sign of life on the line itself, and report `Probed` or `Failed`. Only
+    /// where `CardReady` has said [`SignOfLife::Probe`].
+    Probe,
     /// Load the chip's key ladder: from now on control words come under this pairing slot's key.
     LoadLadder {
         /// The pairing slot, 0 to 3.

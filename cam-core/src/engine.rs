@@ -109,7 +109,10 @@ impl Engine {
             Input::Section { source, pid, octets } => self.section(now, source, pid, octets),
             Input::Cat { source, section } => self.cat(source, section),
             Input::CardPresent => self.card_present(),
-            Input::CardReady { atr, protocol } => self.card_ready(now, atr, protocol),
+            Input::CardReady { atr, protocol, sign_of_life } => {
+                self.card_ready(now, atr, protocol, sign_of_life);
+            }
+            Input::Probed(probed) => self.probed(now, probed),
             Input::CardAbsent(why) => self.card_absent(now, why),
             Input::Response(response) => self.response(now, response),
             Input::Failed { may_have_executed, silent } => {
@@ -133,6 +136,7 @@ impl Engine {
             None => wait,
             Some(Todo::Activate) => Output::ActivateCard,
             Some(Todo::Command) => Output::Command { apdu: self.dialogue.command() },
+            Some(Todo::Probe) => Output::Probe,
             Some(Todo::Ladder) => self.pairings.current().map_or(wait, Pairing::load_ladder),
             Some(Todo::Set { session, pid }) => self.ecw(session, pid).map_or(wait, Output::SetCw),
             Some(Todo::Clear { session }) => Output::ClearCw { session },

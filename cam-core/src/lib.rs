@@ -26,7 +26,9 @@
 //! One without a pairing for this box: it takes EMMs, and the engine says what it needs.
 //!
 //! ```
-//! use cam_core::{AccessStatus, CardState, Config, Engine, Entropy, Event, Input, Output};
+//! use cam_core::{
+//!     AccessStatus, CardState, Config, Engine, Entropy, Event, Input, Output, SignOfLife,
+//! };
 //! use cam_types::{Instant, Key, OperatorId, Pseudonym, StbId};
 //! use ecm_emm::card::{CardInfo, OperatorInfo};
 //!
@@ -72,7 +74,9 @@
 //!         Output::Event(event) => events.push(event),
 //!         Output::Wait(_) => match result.take() {
 //!             Some(none) if none.is_empty() => {
-//!                 engine.handle_input(now, Input::CardReady { atr: &[0x3B, 0x00], protocol: 0 });
+//!                 let sign_of_life = SignOfLife::Command;
+//!                 let atr = &[0x3B, 0x00];
+//!                 engine.handle_input(now, Input::CardReady { atr, protocol: 0, sign_of_life });
 //!             }
 //!             Some(response) => engine.handle_input(now, Input::Response(&response)),
 //!             None => break,
@@ -113,7 +117,7 @@ mod stats;
 
 pub use card::{Card, CardState};
 pub use config::{Config, Entropy};
-pub use doors::{Absence, Ecw, Handover, Input, Output};
+pub use doors::{Absence, Ecw, Handover, Input, Output, Probed, SignOfLife};
 pub use ecm_emm::card::{
     AccessState, AccessStatus, AckResult, Remedy, RightRow as Right, SlotInfo as KeyVersion,
     WalletInfo as Wallet,

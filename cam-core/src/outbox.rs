@@ -13,6 +13,8 @@ pub(crate) enum Todo {
     Activate,
     /// The command in the engine's command buffer.
     Command,
+    /// A sign of life, by the line's own means.
+    Probe,
     /// The ladder keys of the pairing in use.
     Ladder,
     /// The ECWs of this ECM stream of this session.
@@ -61,10 +63,11 @@ impl Outbox {
         }
     }
 
-    /// There is one command buffer: a command that still waits in it is overwritten by the next.
+    /// The card is asked one thing at a time: what still waits to be asked is overwritten by the
+    /// next, as a command is in its buffer.
     pub(crate) fn push(&mut self, todo: Todo) {
-        if matches!(todo, Todo::Command) {
-            self.queue.retain(|todo| !matches!(todo, Todo::Command));
+        if matches!(todo, Todo::Command | Todo::Probe) {
+            self.queue.retain(|todo| !matches!(todo, Todo::Command | Todo::Probe));
         }
         self.queue.push_back(todo);
     }
@@ -127,9 +130,9 @@ impl Outbox {
         self.queue.retain(|todo| !matches!(todo, Todo::Set { .. }));
     }
 
-    /// Forgets a command or activation that has not been taken: the card has gone.
+    /// Forgets what the card was to do and nobody has taken: it has gone.
     pub(crate) fn withdraw_card(&mut self) {
-        self.queue.retain(|todo| !matches!(todo, Todo::Activate | Todo::Command));
+        self.queue.retain(|todo| !matches!(todo, Todo::Activate | Todo::Command | Todo::Probe));
     }
 }
 

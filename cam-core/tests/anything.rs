@@ -4,7 +4,8 @@
 use crate::rig::card::{CARD, ModelCard, PIN};
 use crate::rig::{air, config};
 use cam_core::{
-    Absence, Engine, Handover, Input, OfferId, Output, RequestId, SessionId, StoreId, TxnId,
+    Absence, Engine, Handover, Input, OfferId, Output, Probed, RequestId, SessionId, SignOfLife,
+    StoreId, TxnId,
 };
 use cam_types::{Fen, Instant, Pid};
 use proptest::prelude::*;
@@ -35,8 +36,9 @@ enum Step {
     /// It answers with this.
     Respond(Vec<u8>),
     Failed(bool, bool),
+    Probed(Probed),
     Present,
-    Ready,
+    Ready(SignOfLife),
     Absent(u8),
     Stored(bool),
     Ladder(Handover),
@@ -78,7 +80,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => octets(100).prop_map(Step::Respond),
         2 => any::<(bool, bool)>().prop_map(|(a, b)| Step::Failed(a, b)),
         1 => Just(Step::Present),
-        4 => Just(Step::Ready),
+        1 => prop_oneof![Just(Probed::Alive), Just(Probed::Doubtful)].prop_map(Step::Probed),
+        4 => prop_oneof![Just(SignOfLife::Command), Just(SignOfLife::Probe)].prop_map(Step::Ready),
         1 => any::<u8>().prop_map(Step::Absent),
         4 => any::<bool>().prop_map(Step::Stored),
         1 => handover().prop_map(Step::Ladder),
@@ -100,6 +103,7 @@ struct World {
     card: ModelCard,
     now: Instant,
     apdu: Option<Vec<u8>>,
+    probing: bool,
     stores: Vec<StoreId>,
     sessions: Vec<SessionId>,
     txns: Vec<TxnId>,
@@ -116,6 +120,7 @@ impl World {
             card: ModelCard::new(),
             now,
             apdu: None,
+            probing: false,
             stores: Vec::new(),
             sessions: Vec::new(),
             txns: Vec::new(),
@@ -129,11 +134,16 @@ impl World {
                 Output::Wait(_) => return,
                 Output::Command { apdu, .. } => {
                     assert!(apdu.len() >= 5 && apdu.len() <= 261);
-                    assert!(self.apdu.is_none(), "one command at a time");
+                    assert!(self.apdu.is_none() && !self.probing, "one command at a time");
                     self.apdu = Some(apdu.to_vec());
+                }
+                Output::Probe => {
+                    assert!(self.apdu.is_none() && !self.probing, "one thing at a time");
+                    self.probing = true;
                 }
                 Output::ActivateCard => {
                     self.apdu = None;
+                    self.probing = false;
                     self.card.reset();
                 }
                 Output::Store { id, value, .. } => {
@@ -199,7 +209,9 @@ impl World {
                 let _ = self.engine.ca_pmt(self.now, 0, &object);
             }
             Step::Answer => {
-                if let Some(apdu) = self.apdu.take() {
+                if std::mem::take(&mut self.probing) {
+                    self.input(Input::Probed(Probed::Alive));
+                } else if let Some(apdu) = self.apdu.take() {
                     match self.card.transmit(&apdu) {
                         Some(response) => self.input(Input::Response(&response)),
                         None => self.input(Input::Failed { may_have_executed: true, silent: true }),
@@ -208,20 +220,28 @@ impl World {
             }
             Step::Respond(response) => {
                 self.apdu = None;
+                self.probing = false;
                 self.input(Input::Response(&response));
             }
             Step::Failed(may_have_executed, silent) => {
                 self.apdu = None;
+                self.probing = false;
                 self.input(Input::Failed { may_have_executed, silent });
             }
+            Step::Probed(probed) => {
+                self.probing = false;
+                self.input(Input::Probed(probed));
+            }
             Step::Present => self.input(Input::CardPresent),
-            Step::Ready => {
+            Step::Ready(sign_of_life) => {
                 self.apdu = None;
+                self.probing = false;
                 self.card.reset();
-                self.input(Input::CardReady { atr: &[0x3B; 40], protocol: 1 });
+                self.input(Input::CardReady { atr: &[0x3B; 40], protocol: 1, sign_of_life });
             }
             Step::Absent(why) => {
                 self.apdu = None;
+                self.probing = false;
                 let all = [Absence::Removed, Absence::Mute, Absence::Unknown, Absence::ReaderLost];
                 self.input(Input::CardAbsent(all[usize::from(why) % all.len()]));
             }
@@ -288,7 +308,7 @@ proptest! {
         let mut world = World::new();
         for (step, polled) in steps {
             // Only what was asked for is answered.
-            if matches!(step, Step::Answer | Step::Respond(_) | Step::Failed(..)) {
+            if matches!(step, Step::Answer | Step::Respond(_) | Step::Failed(..) | Step::Probed(_)) {
                 world.drain();
             }
             world.take(step);
@@ -304,12 +324,13 @@ proptest! {
         prop_assert!(world.engine.receipts().count() <= 32);
         // And a card that behaves brings it back to work.
         world.apdu = None;
+        world.probing = false;
         world.card = ModelCard::new();
         for _ in 0..3 {
             world.now = world.now.after(Duration::from_secs(60));
             world.take(Step::Absent(0));
             world.drain();
-            world.take(Step::Ready);
+            world.take(Step::Ready(SignOfLife::Command));
             world.drain();
             for _ in 0..200 {
                 world.take(Step::Answer);

@@ -4,7 +4,7 @@
 
 use crate::rig::card::{CARD, ModelCard};
 use crate::rig::{air, config};
-use cam_core::{CardState, Engine, Handover, Input, Output};
+use cam_core::{CardState, Engine, Handover, Input, Output, SignOfLife};
 use cam_types::Instant;
 use ecm_emm::card::{AccessStatus, INS_ECM};
 
@@ -28,7 +28,14 @@ fn rest(engine: &mut Engine, card: &mut ModelCard, now: Instant) -> (usize, usiz
             }
             Output::ActivateCard => {
                 card.reset();
-                engine.handle_input(now, Input::CardReady { atr: &[0x3B, 0x00], protocol: 1 });
+                engine.handle_input(
+                    now,
+                    Input::CardReady {
+                        atr: &[0x3B, 0x00],
+                        protocol: 1,
+                        sign_of_life: SignOfLife::Command,
+                    },
+                );
                 continue;
             }
             Output::SetCw(ecw) => {

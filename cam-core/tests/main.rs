@@ -12,6 +12,7 @@ mod descrambler;
 mod emms;
 mod forged;
 mod hot_path;
+mod idle;
 mod moments;
 mod offers;
 mod outputs;

@@ -14,6 +14,7 @@ const OTHER_ECM: Pid = Pid::from_field(0x0160);
 enum Done {
     Activate,
     Command(u8),
+    Probe,
     Ladder,
     Set(Pid),
     Clear,
@@ -34,6 +35,7 @@ fn next(rig: &mut Rig) -> Option<Done> {
                 rig.commands.push(apdu.to_vec());
                 Done::Command(apdu[1])
             }
+            Output::Probe => Done::Probe,
             Output::LoadLadder { .. } => Done::Ladder,
             Output::SetCw(ecw) => Done::Set(ecw.ecm_pid),
             Output::ClearCw { .. } => Done::Clear,

@@ -5,7 +5,8 @@ pub(crate) mod air;
 pub(crate) mod card;
 
 use cam_core::{
-    Absence, CardState, Config, Engine, Entropy, Event, Handover, Input, Output, SessionId, StoreId,
+    Absence, CardState, Config, Engine, Entropy, Event, Handover, Input, Output, Probed, SessionId,
+    SignOfLife, StoreId,
 };
 use cam_types::{Instant, Key, Pid};
 use card::{ModelCard, STB};
@@ -36,6 +37,7 @@ impl Entropy for Counting {
 /// What the reader will report, and when.
 enum Report {
     Response(Vec<u8>),
+    Probed(Probed),
     Silence,
     Ready,
     Mute,
@@ -68,6 +70,10 @@ pub(crate) struct Rig {
     pub ladders: Vec<u8>,
     pub activations: usize,
     pub commands: Vec<Vec<u8>>,
+    /// What the line can do by itself, what comes of it, and how often it was asked.
+    pub sign_of_life: SignOfLife,
+    pub sign: Probed,
+    pub probes: usize,
     /// How long the card takes for a command.
     pub exchange: Duration,
     /// What the descrambler says to ladder keys and to control words; `None`: nothing yet.
@@ -118,6 +124,9 @@ impl Rig {
             ladders: Vec::new(),
             activations: 0,
             commands: Vec::new(),
+            sign_of_life: SignOfLife::Command,
+            sign: Probed::Alive,
+            probes: 0,
             exchange: EXCHANGE,
             ladder: Some(Handover::Taken),
             descrambler: Some(Handover::Taken),
@@ -221,10 +230,12 @@ impl Rig {
                 self.input(Input::Failed { may_have_executed: true, silent: false });
             }
             Report::Response(response) => self.input(Input::Response(&response)),
+            Report::Probed(probed) => self.input(Input::Probed(probed)),
             Report::Silence => self.input(Input::Failed { may_have_executed: true, silent: true }),
             Report::Ready if self.inserted => {
                 self.card.reset();
-                self.input(Input::CardReady { atr: &[0x3B, 0x00], protocol: 1 });
+                let sign_of_life = self.sign_of_life;
+                self.input(Input::CardReady { atr: &[0x3B, 0x00], protocol: 1, sign_of_life });
             }
             Report::Ready | Report::Mute => self.input(Input::CardAbsent(Absence::Mute)),
         }
@@ -270,6 +281,15 @@ impl Rig {
                             (self.now.after(self.exchange), Report::Response(response))
                         }
                         None => (self.now.after(BWT), Report::Silence),
+                    });
+                }
+                Output::Probe => {
+                    assert_eq!(self.sign_of_life, SignOfLife::Probe);
+                    self.probes += 1;
+                    self.report = Some(if self.inserted {
+                        (self.now.after(self.exchange), Report::Probed(self.sign))
+                    } else {
+                        (self.now.after(BWT), Report::Silence)
                     });
                 }
                 Output::LoadLadder { pairing_slot, .. } => {

@@ -22,9 +22,6 @@ use std::time::Duration;
 /// GET RESPONSE: nothing waits, so that it changes nothing, and any answer will do.
 pub(crate) const QUESTION: [u8; 5] = [0x00, INS_GET_RESPONSE, 0x00, 0x00, 0x00];
 
-/// How long a card may take to say that it is still there.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
-
 /// Whether SIGINT or SIGTERM has come.
 #[derive(Clone)]
 pub(crate) struct Stop {
@@ -159,8 +156,8 @@ impl Bench {
         while !self.stop.is_stopped() && self.slot.reader().is_some() {
             let gone = match self.slot.detects() {
                 true => !matches!(self.slot.present(), Ok(Presence::Present)),
-                // Silence, or another card that has come in between.
-                false => self.slot.transmit(&QUESTION, Some(PATIENCE), &self.stop.waker).is_err(),
+                // Silence for the card's own time, or another card that has come in between.
+                false => self.slot.transmit(&QUESTION, None, &self.stop.waker).is_err(),
             };
             if gone {
                 return;

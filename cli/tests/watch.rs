@@ -78,6 +78,22 @@ fn without_a_detect_line() {
     watch.end(Signal::SIGTERM);
 }
 
+/// Its WT is 3 s: a second of silence is an answer under way. Behind 11 octets of answer to reset
+/// and 4 of PPS the first answer comes late, and the second never.
+#[test]
+fn a_slow_card_is_waited_for() {
+    let slow = vcard::atr::Profile { wi: 30, ..vcard::atr::Profile::t0() }.emit();
+    let script = "card 16 delay 1300\ncard 18 mute";
+    let card = Small::scripted(PLACE, "watch-slow", &slow, script);
+    let mut watch = Watch::new(&card.url());
+    watch.says("reader", "watching");
+    let first = watch.says("card", "up")["t"].as_f64().unwrap();
+    let again = watch.says("card", "up");
+    let took = again["t"].as_f64().unwrap() - first;
+    assert!(took > 1.3 + 3.0, "{again} {took}");
+    watch.end(Signal::SIGTERM);
+}
+
 #[test]
 fn with_one() {
     let card = Small::gempc(PLACE, "watch-detect", &vcard::atr::t0());

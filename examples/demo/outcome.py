@@ -105,9 +105,8 @@ def judge(story):
                  f"{sum(s.descrambled for s in services)} descrambled, {mismatched} mismatched")
     windows = {s.number: s.windows() for s in services}
     # A power cut ends a socket's connection: for the box the card was pulled, and a stream that goes on meanwhile shows
-    # it. On a line of characters T=1 asks a silent card six times before it is reset, 1.5 s in all, and the keys of a card
-    # that may be pulled go after 1 s. Cinema is not bought at those moments.
-    cuts = 2 if story.paced and story.reader in ("serial", "vpcd") else 0
+    # it. On a line the card is reset before its keys go. Cinema is not bought at those moments.
+    cuts = 2 if story.paced and story.reader == "vpcd" else 0
     expected = {1: 2 + cuts, 2: 4}
     claims.check("no-gap", all(len(windows[n]) == expected[n] for n in expected),
                  "; ".join(f"{s.name} {', '.join(f'{at(a):.2f}–{at(b):.2f} s' for a, b in windows[s.number])}"

@@ -39,6 +39,10 @@ pub fn play(octets: &[u8], card: fn(&mut Rig, Step<'_>), mute: fn(&mut Rig)) {
             Step::Other(0) => rig.input(Input::Activate),
             Step::Other(1) => rig.input(Input::Gone(Gone::Removed)),
             Step::Other(2) => rig.input(Input::Gone(Gone::ReaderLost)),
+            Step::Other(3) => {
+                rig.exchange.get_or_insert(rig.clock.now);
+                rig.input(Input::Probe);
+            }
             Step::Other(which) => {
                 let apdu = COMMANDS[usize::from(which) % COMMANDS.len()];
                 rig.exchange.get_or_insert(rig.clock.now);

@@ -86,6 +86,8 @@ enum State {
     Announcing { end: Instant },
     /// Ready for a command.
     Ready,
+    /// T=1 is asking for a sign of life, until this instant at the latest.
+    Probing { end: Instant },
     /// A command is out.
     Exchange(Exchange),
 }
@@ -169,6 +171,7 @@ impl CardLine {
                 self.activate(Reset::Cold);
             }
             Input::Command { apdu, patience } => self.command(now, apdu, patience),
+            Input::Probe => self.probe(now),
             Input::Gone(gone) => self.gone(gone),
             Input::Received(octets) => self.received(now, octets),
             Input::Damaged => match self.state {
@@ -209,24 +212,40 @@ impl CardLine {
         };
         let exchange = match &self.state {
             State::Exchange(exchange) => exchange,
-            State::Announcing { end } => return Some(protocol.map_or(*end, |at| at.min(*end))),
+            State::Announcing { end } | State::Probing { end } => {
+                return Some(protocol.map_or(*end, |at| at.min(*end)));
+            }
             _ => return protocol,
         };
         let patience = exchange.silent.filter(|_| !self.extended());
         [protocol, patience, Some(exchange.end)].into_iter().flatten().min()
     }
 
-    fn command(&mut self, now: Instant, apdu: &[u8], patience: Option<Duration>) {
-        let refuse = |line: &mut Self, cause| {
-            let then = match line.state {
-                State::Down => Then::Down,
-                State::Ready => Then::Usable,
-                _ => Then::Recovering,
-            };
-            line.queue.push(Out::Failed(LineError::new(cause, Executed::No, then)));
+    /// Whether the card can be asked for a sign of life by less than a command: [`Input::Probe`].
+    pub fn probes(&self) -> bool {
+        self.carrier() == Carrier::T1 && self.t1.probes()
+    }
+
+    fn probe(&mut self, now: Instant) {
+        if !matches!(self.state, State::Ready) || !self.probes() {
+            return self.refuse(Cause::NotReady);
+        }
+        self.state = State::Probing { end: now.after(self.policy.exchange_limit) };
+        self.t1.probe(now);
+    }
+
+    fn refuse(&mut self, cause: Cause) {
+        let then = match self.state {
+            State::Down => Then::Down,
+            State::Ready => Then::Usable,
+            _ => Then::Recovering,
         };
+        self.queue.push(Out::Failed(LineError::new(cause, Executed::No, then)));
+    }
+
+    fn command(&mut self, now: Instant, apdu: &[u8], patience: Option<Duration>) {
         if !matches!(self.state, State::Ready) {
-            return refuse(self, Cause::NotReady);
+            return self.refuse(Cause::NotReady);
         }
         let limit = self.policy.max_command;
         let checked = if apdu.len() > limit {
@@ -235,7 +254,7 @@ impl CardLine {
             self.check(apdu)
         };
         if let Err(why) = checked {
-            return refuse(self, Cause::Command(why));
+            return self.refuse(Cause::Command(why));
         }
         let end = now.after(self.policy.exchange_limit);
         let silent = patience.map(|patience| now.after(patience));
@@ -285,7 +304,7 @@ impl CardLine {
             State::Down => return,
             State::Starting(_) => return self.timeout_at_start(now),
             State::Announcing { end } if now >= *end => return self.again(now, Cause::OutOfTime),
-            State::Exchange(exchange) if now >= exchange.end => {
+            State::Exchange(Exchange { end, .. }) | State::Probing { end } if now >= *end => {
                 return self.recover(Cause::OutOfTime);
             }
             State::Exchange(Exchange { silent: Some(silent), .. })

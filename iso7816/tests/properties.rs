@@ -268,13 +268,18 @@ proptest! {
         split in 1..300_usize,
         announce in any::<bool>(),
         emv in any::<bool>(),
+        probe in any::<bool>(),
         length in 4..200_u8,
     ) {
         let profile = if emv { Profile::EmvLevel1 } else { Profile::Iso };
         let offer = if announce { 254 } else { 32 };
         let mut t1 = T1::new(261, 100, LATENCY, offer, profile);
         t1.reset(line(), T1Params::default());
-        t1.handle_input(moments::first(), t1::Input::Command(&vec![0; length.into()]));
+        if probe {
+            t1.probe(moments::first());
+        } else {
+            t1.handle_input(moments::first(), t1::Input::Command(&vec![0; length.into()]));
+        }
         // Three offers, three blocks and three RESYNCH, and the end of a block before each.
         let patience = line().bwt(4) * 255 + line().etus(960) + line().sending(MAX_BLOCK) + LATENCY;
         Run::new(t1, patience).play(&script, split, 20);

@@ -12,7 +12,7 @@ use crate::refusals::{Handed, News, Refusals};
 use crate::slot::{Slot, Step};
 use crate::storage::Storage;
 use crate::taken::Taken;
-use cam_core::{Absence, Ecw, Event, Handover, Input, Output, SessionId};
+use cam_core::{Absence, Ecw, Event, Handover, Input, Output, Probed, SessionId, SignOfLife};
 use cam_types::Instant;
 use ecm_emm::card::INS_ECM;
 use ecm_emm::section::MAX_SECTION;
@@ -66,6 +66,8 @@ enum Exchange {
         /// It carries an ECM: its characters are counted apart.
         ecm: bool,
     },
+    /// The line is asking for a sign of life.
+    Probe,
 }
 
 impl Driver {
@@ -190,6 +192,11 @@ impl Driver {
                     self.exchange = Exchange::Command { ecm };
                     self.feed_line(line::Input::Command { apdu, patience: None });
                 }
+                Output::Probe => {
+                    self.count_octets();
+                    self.exchange = Exchange::Probe;
+                    self.feed_line(line::Input::Probe);
+                }
                 Output::LoadLadder { pairing_slot, ek2, ek1, clear_allowed } => {
                     let keys = LadderKeys { pairing_slot, ek2, ek1, clear_allowed };
                     let loaded = self.descrambler.load_ladder(&keys);
@@ -280,16 +287,23 @@ impl Driver {
                 }
                 Step::Ready(atr) => {
                     let atr = *atr;
-                    let protocol = self.slot.line().protocol();
+                    let line = self.slot.line();
+                    let protocol = line.protocol();
+                    let sign_of_life =
+                        if line.probes() { SignOfLife::Probe } else { SignOfLife::Command };
                     log::info!("card is up, T={protocol}");
                     self.exchange = Exchange::Idle;
                     (self.up, self.unanswered) = (true, 0);
                     self.told = None;
-                    self.cam.input(Input::CardReady { atr: atr.octets(), protocol });
+                    let atr = atr.octets();
+                    self.cam.input(Input::CardReady { atr, protocol, sign_of_life });
                 }
                 Step::Response(response) => {
                     let ended = mem::replace(&mut self.exchange, Exchange::Idle);
-                    self.cam.input(Input::Response(response));
+                    self.cam.input(match ended {
+                        Exchange::Probe => Input::Probed(Probed::Alive),
+                        _ => Input::Response(response),
+                    });
                     self.count_exchange(ended);
                 }
                 Step::Resetting(_) => {
@@ -310,11 +324,15 @@ impl Driver {
     fn failed(&mut self, error: LineError) {
         log::warn!("card line: {error}");
         let ended = mem::replace(&mut self.exchange, Exchange::Idle);
-        if let Exchange::Command { .. } = ended {
+        if matches!(ended, Exchange::Command { .. } | Exchange::Probe) {
             self.count_exchange(ended);
-            self.cam.input(Input::Failed {
-                may_have_executed: error.may_have_executed(),
-                silent: error.cause() == Cause::Silent,
+            self.cam.input(if ended == Exchange::Probe && error.usable() {
+                Input::Probed(Probed::Doubtful)
+            } else {
+                Input::Failed {
+                    may_have_executed: error.may_have_executed(),
+                    silent: error.cause() == Cause::Silent,
+                }
             });
         }
         if error.recovering() {

@@ -27,6 +27,7 @@ impl Taken {
         match output {
             Output::ActivateCard => Output::ActivateCard,
             Output::Command { apdu } => Output::Command { apdu: self.copy(apdu) },
+            Output::Probe => Output::Probe,
             Output::LoadLadder { pairing_slot, ek2, ek1, clear_allowed } => {
                 let (ek2, ek1) = self.ladder.insert((ek2.clone(), ek1.clone()));
                 Output::LoadLadder { pairing_slot, ek2, ek1, clear_allowed }

@@ -14,6 +14,7 @@ pub mod entropy;
 pub mod memory;
 #[cfg(feature = "meter")]
 pub mod money;
+pub mod paced_box;
 pub mod paced_line;
 pub mod served;
 pub mod slot;

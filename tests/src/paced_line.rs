@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Terminal, line and card on a clock that nobody waits for.
 //!
-//! Characters take the time that [`Pace`] gives them, the two ends take none: whatever time passes
-//! beside the card's delay after reset is the line's, or a wait that one of the ends decided on.
+//! Characters take the time that [`Pace`] gives them, the two ends take none unless the test says
+//! so: whatever time passes beside the card's delay after reset is the line's, or a wait that one
+//! of the ends decided on.
 
 use cam_types::Instant;
 use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
@@ -22,7 +23,7 @@ pub const ANSWER_AFTER: u64 = 400;
 pub enum Event {
     Ready,
     Response(Vec<u8>),
-    Failed(String),
+    Failed(terminal::LineError),
 }
 
 /// What answers commands.
@@ -37,8 +38,10 @@ pub struct PacedLine<'a> {
     card_wait: Option<Instant>,
     card_params: LineParams,
     pace: Pace,
-    /// Answers commands, in no time.
+    /// Answers commands, after `think`.
     os: Box<Answers<'a>>,
+    pub think: Duration,
+    answer: Option<(Instant, Vec<u8>)>,
     atr: Vec<u8>,
     /// When the card begins to answer reset.
     answer_at: Option<Instant>,
@@ -47,6 +50,8 @@ pub struct PacedLine<'a> {
     happened: VecDeque<Event>,
     /// The last character in either direction was over.
     pub last: Instant,
+    /// Characters of the terminal and of the card so far.
+    pub octets: (usize, usize),
 }
 
 impl<'a> PacedLine<'a> {
@@ -63,12 +68,15 @@ impl<'a> PacedLine<'a> {
             pace: Pace::new(Tempo::new(&initial, card.turn_etu())),
             card,
             os: Box::new(os),
+            think: Duration::ZERO,
+            answer: None,
             atr,
             answer_at: None,
             answer_left: 0,
             recorder: Recorder::new(Vec::new(), Instant::default()),
             happened: VecDeque::new(),
             last: Instant::default(),
+            octets: (0, 0),
         }
     }
 
@@ -90,6 +98,19 @@ impl<'a> PacedLine<'a> {
         }
     }
 
+    /// The card loses its power: it is mute until the next reset.
+    pub fn cut(&mut self) {
+        self.card.power_off();
+        self.card_wait = None;
+        self.answer = None;
+        self.pace.clear(self.now);
+    }
+
+    /// The terminal's end, to be asked.
+    pub const fn terminal(&self) -> &terminal::CardLine {
+        &self.terminal
+    }
+
     /// How the line runs.
     pub fn params(&self) -> LineParams {
         self.card_params
@@ -107,12 +128,24 @@ impl<'a> PacedLine<'a> {
 
     /// Time goes by until the terminal is told something.
     fn run(&mut self) -> Event {
+        self.run_until(None).expect("somebody waits for something")
+    }
+
+    /// Time goes by until the terminal is told something, or until then. `None` when nothing was,
+    /// or ever will be.
+    pub fn run_until(&mut self, end: Option<Instant>) -> Option<Event> {
         for _ in 0..20_000 {
             if let Some(event) = self.happened.pop_front() {
-                return event;
+                return Some(event);
             }
-            let waits = [self.terminal_wait, self.card_wait, self.answer_at, self.pace.next()];
-            let next = waits.into_iter().flatten().min().expect("somebody waits for something");
+            let thought = self.answer.as_ref().map(|(at, _)| *at);
+            let waits =
+                [self.terminal_wait, self.card_wait, self.answer_at, self.pace.next(), thought];
+            let next = waits.into_iter().flatten().min();
+            let Some(next) = next.filter(|next| end.is_none_or(|end| *next <= end)) else {
+                self.now = end.map_or(self.now, |end| self.now.max(end));
+                return None;
+            };
             self.now = self.now.max(next);
             self.due();
         }
@@ -123,6 +156,10 @@ impl<'a> PacedLine<'a> {
         if self.answer_at.take_if(|at| *at <= self.now).is_some() {
             self.card.power_on(&self.atr).expect("a good answer to reset");
             self.answer_left = self.atr.len();
+            self.drain();
+        }
+        if let Some((_, response)) = self.answer.take_if(|(at, _)| *at <= self.now) {
+            self.card.handle_input(self.now, card::Input::Executed(&response));
             self.drain();
         }
         let (mut arrived, mut departed) = (Vec::new(), Vec::new());
@@ -148,6 +185,7 @@ impl<'a> PacedLine<'a> {
 
     fn reach_terminal(&mut self, octets: &[u8]) {
         self.last = self.now;
+        self.octets.1 += octets.len();
         let party = if self.answer_left > 0 { Party::Reset } else { Party::Card };
         self.answer_left = self.answer_left.saturating_sub(octets.len());
         self.note(party, octets);
@@ -156,23 +194,24 @@ impl<'a> PacedLine<'a> {
         self.tell(terminal::Input::Received(&raw));
     }
 
-    fn tell(&mut self, input: terminal::Input<'_>) {
+    /// Gives the terminal's line one input, and does what it wants.
+    pub fn tell(&mut self, input: terminal::Input<'_>) {
         terminal_input(&mut self.terminal, self.now, input);
         loop {
             match terminal_output(&mut self.terminal) {
                 terminal::Output::Activate(_) => {
                     self.note(Party::Reset, &[]);
-                    self.card.power_off();
-                    self.pace.clear(self.now);
+                    self.cut();
                     self.configure(LineParams::initial(USUAL_CLOCK_HZ));
                     self.answer_at = Some(self.now.after(self.card_params.clocks(ANSWER_AFTER)));
                 }
-                terminal::Output::Deactivate => self.card.power_off(),
+                terminal::Output::Deactivate => self.cut(),
                 // The reader keeps to the guard time of these; the pace knows it from the card.
                 terminal::Output::Configure(_) => {}
                 terminal::Output::Transmit(octets) => {
                     let convention = self.card_params.convention;
                     let octets: Vec<u8> = octets.iter().map(|o| convention.map(*o)).collect();
+                    self.octets.0 += octets.len();
                     self.note(Party::Terminal, &octets);
                     self.pace.receive(self.now, &octets);
                 }
@@ -181,7 +220,7 @@ impl<'a> PacedLine<'a> {
                     self.happened.push_back(Event::Response(response.to_vec()));
                 }
                 terminal::Output::Failed(error) => {
-                    self.happened.push_back(Event::Failed(error.to_string()));
+                    self.happened.push_back(Event::Failed(error));
                 }
                 terminal::Output::Wait(until) => {
                     self.terminal_wait = until;
@@ -199,6 +238,10 @@ impl<'a> PacedLine<'a> {
                 card::Output::Configure(params) => self.configure(params),
                 card::Output::Execute(apdu) => {
                     let response = (self.os)(apdu);
+                    if !self.think.is_zero() {
+                        self.answer = Some((self.now.after(self.think), response));
+                        continue;
+                    }
                     self.card.handle_input(self.now, card::Input::Executed(&response));
                 }
                 card::Output::Wait(until) => {

@@ -55,15 +55,20 @@ struct Folder(PathBuf);
 impl Small {
     /// A card with this answer to reset in a Phoenix reader. The folder is made in `place`.
     pub fn new(place: &str, name: &str, atr: &[u8]) -> Self {
-        Self::on(place, name, atr, ReaderKind::Phoenix)
+        Self::on(place, name, atr, ReaderKind::Phoenix, "")
+    }
+
+    /// The same, with faults of a script.
+    pub fn scripted(place: &str, name: &str, atr: &[u8], script: &str) -> Self {
+        Self::on(place, name, atr, ReaderKind::Phoenix, script)
     }
 
     /// The same in a GemPC Twin.
     pub fn gempc(place: &str, name: &str, atr: &[u8]) -> Self {
-        Self::on(place, name, atr, ReaderKind::GemPcTwin)
+        Self::on(place, name, atr, ReaderKind::GemPcTwin, "")
     }
 
-    fn on(place: &str, name: &str, atr: &[u8], kind: ReaderKind) -> Self {
+    fn on(place: &str, name: &str, atr: &[u8], kind: ReaderKind, script: &str) -> Self {
         let folder = Path::new(place).join(name);
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
@@ -73,6 +78,7 @@ impl Small {
             link: Some(link.clone()),
             control: Some(folder.join("control")),
             atr: Some(atr.to_vec()),
+            script: script.parse().unwrap(),
             ..Options::default()
         };
         let served = Served::at_port(Box::new(Counting(atr.to_vec())), &options, &link);

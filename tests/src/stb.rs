@@ -7,7 +7,7 @@ use crate::memory::Memory;
 use crate::tables;
 use cam_core::{
     Absence, Access, AccessState, CardState, Config, Engine, Event, Handover, Input, Offer,
-    Outcome, Output, RequestId, SessionId, StoreId, TxnId, TxnState,
+    Outcome, Output, RequestId, SessionId, SignOfLife, StoreId, TxnId, TxnState,
 };
 use cam_types::{CaSystemId, Fen, Instant, Key, Pid, Pseudonym, StbId};
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
@@ -318,7 +318,11 @@ impl Stb {
         match report {
             Report::Response(response) => self.input(Input::Response(&response)),
             Report::Silence => self.input(Input::Failed { may_have_executed: true, silent: true }),
-            Report::Ready(atr) => self.input(Input::CardReady { atr: &atr, protocol: 1 }),
+            Report::Ready(atr) => self.input(Input::CardReady {
+                atr: &atr,
+                protocol: 1,
+                sign_of_life: SignOfLife::Command,
+            }),
             Report::Mute => self.input(Input::CardAbsent(Absence::Mute)),
         }
     }

@@ -13,10 +13,12 @@
 //! not what for: the engine asks, is told what came of it, and draws the conclusions
 //! (`engine/card.rs`).
 
-use crate::Absence;
+mod idle;
+
 use crate::card::exchange::{Answer, Exchange, Step};
 use crate::card::setbacks::Setbacks;
 use crate::card::silence::Silence;
+use crate::{Absence, SignOfLife};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cam_types::{Aid, Instant, Pseudonym, StatusWord, interindustry};
@@ -41,6 +43,10 @@ pub(crate) struct CardDialogue {
     last_exchange: Instant,
     /// [`crate::Config::idle_poll`]: the idle poll period.
     poll: Option<Duration>,
+    /// How this card is asked when it is idle.
+    sign_of_life: SignOfLife,
+    /// The last sign of life may have been another card's.
+    doubtful: bool,
     silence: Silence,
 }
 
@@ -60,6 +66,8 @@ impl CardDialogue {
             setbacks: Setbacks::default(),
             last_exchange: Instant::default(),
             poll,
+            sign_of_life: SignOfLife::default(),
+            doubtful: false,
             silence: Silence::default(),
         }
     }
@@ -102,11 +110,6 @@ impl CardDialogue {
         self.flight.is_none() && self.link == Link::Up(Stage::Ready)
     }
 
-    /// The card was idle for so long that it is asked for a sign of life.
-    pub(crate) fn poll_is_due(&self, now: Instant) -> bool {
-        self.poll_at().is_some_and(|at| now >= at)
-    }
-
     fn poll_at(&self) -> Option<Instant> {
         self.poll.map(|idle| self.last_exchange.after(idle))
     }
@@ -139,8 +142,10 @@ impl CardDialogue {
     }
 
     /// The card answered to its reset.
-    pub(crate) fn answered_to_reset(&mut self, now: Instant) {
+    pub(crate) fn answered_to_reset(&mut self, now: Instant, sign_of_life: SignOfLife) {
         self.last_exchange = now;
+        self.sign_of_life = sign_of_life;
+        self.doubtful = false;
         self.silence.card_reset();
         self.select_anew();
     }
@@ -235,10 +240,13 @@ impl CardDialogue {
     /// The session is over: begins again with SELECT, once the command on the line has its answer.
     /// Gives what that was for.
     pub(crate) fn start_over(&mut self, now: Instant) -> Option<Exchange> {
+        self.select_anew();
+        if self.is_probing() {
+            return None; // it belongs to no session
+        }
         let busy = self.flight.is_some();
         let lost = self.drop_flight(now);
         self.flight = busy.then_some(Flight::Forgotten);
-        self.select_anew();
         lost
     }
 
@@ -351,6 +359,11 @@ impl CardDialogue {
         if let [cla, ins, p1, p2, ..] = self.command.as_slice() {
             log::trace!("> {cla:02X} {ins:02X} {p1:02X} {p2:02X}, {} octets", self.command.len());
         }
+        self.doubtful = false;
+        self.fly(exchange);
+    }
+
+    fn fly(&mut self, exchange: Exchange) {
         self.flight = Some(Flight::Asked(exchange));
         self.silence.begin();
     }

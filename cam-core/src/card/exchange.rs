@@ -13,6 +13,8 @@ pub(crate) type Answer = Result<StatusWord, ScpError>;
 pub(crate) enum Exchange {
     /// The dialogue's own.
     Step(Step),
+    /// A sign of life, which is no command.
+    Probe,
     Info,
     /// The section that the ECMs' room calls asked.
     Ecm,

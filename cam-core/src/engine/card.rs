@@ -10,7 +10,7 @@ use crate::card::exchange::{Answer, Step, Trouble};
 use crate::card::pairing::Pairing;
 use crate::engine::Engine;
 use crate::outbox::Todo;
-use crate::{Absence, Card, CardState, Event};
+use crate::{Absence, Card, CardState, Event, SignOfLife};
 use cam_types::Instant;
 use ecm_emm::card::{AccessStatus, pairing_key_version};
 use gp::scp03::{Initialize, ScpError};
@@ -25,10 +25,16 @@ impl Engine {
         }
     }
 
-    pub(crate) fn card_ready(&mut self, now: Instant, atr: &[u8], protocol: u8) {
+    pub(crate) fn card_ready(
+        &mut self,
+        now: Instant,
+        atr: &[u8],
+        protocol: u8,
+        sign_of_life: SignOfLife,
+    ) {
         self.drop_flight(now);
         self.forget_withheld_keys();
-        self.dialogue.answered_to_reset(now);
+        self.dialogue.answered_to_reset(now, sign_of_life);
         self.emm.card_reset();
         self.refresh.card_reset();
         self.card.atr.clear();
@@ -87,7 +93,7 @@ impl Engine {
             }
             return;
         }
-        self.stats.apdu_failed += 1;
+        self.stats.apdu_failed += u64::from(!self.dialogue.is_probing());
         log::info!(
             "no answer from the card{}{}",
             if silent { ", not one character" } else { "" },

@@ -2,11 +2,11 @@
 //! One command at a time: whose turn it is by the card's state, how a command goes to the card, and
 //! where its answer goes.
 
-use crate::Outcome;
 use crate::card::dialogue::Next;
 use crate::card::exchange::{Exchange, Trouble};
 use crate::engine::Engine;
 use crate::outbox::Todo;
+use crate::{Outcome, Probed, SignOfLife};
 use cam_types::Instant;
 use ecm_emm::card::{AccessStatus, INS_EMM, INS_INFO};
 use gp::scp03::ScpError;
@@ -33,8 +33,33 @@ impl Engine {
             self.send(Exchange::Info, INS_INFO, 0, &[]);
         } else if self.refresh.take_pair() {
             self.pair(now);
-        } else if !self.send_emm() && !self.send_ack() && self.dialogue.poll_is_due(now) {
-            self.send(Exchange::Info, INS_INFO, 0, &[]);
+        } else if !self.send_emm() && !self.send_ack() {
+            self.ask_sign_of_life(now, |engine| engine.send(Exchange::Info, INS_INFO, 0, &[]));
+        }
+    }
+
+    /// Asks an idle card for a sign of life if it is time, and says whether: on the line itself, or
+    /// by this command.
+    pub(crate) fn ask_sign_of_life(
+        &mut self,
+        now: Instant,
+        command: impl FnOnce(&mut Self),
+    ) -> bool {
+        match self.dialogue.sign_of_life(now) {
+            None => return false,
+            Some(SignOfLife::Command) => command(self),
+            Some(SignOfLife::Probe) => {
+                self.dialogue.probe();
+                self.out.push(Todo::Probe);
+            }
+        }
+        true
+    }
+
+    /// Keys that went in silence come back only where it cannot be another card.
+    pub(crate) fn probed(&mut self, now: Instant, probed: Probed) {
+        if self.dialogue.probed(now, probed) {
+            self.give_keys_back();
         }
     }
 
@@ -82,6 +107,7 @@ impl Engine {
         self.give_keys_back();
         match exchange {
             Exchange::Step(step) => self.proceed(now, step, answer),
+            Exchange::Probe => {}
             Exchange::Info => self.info_answered(answer),
             Exchange::Ecm => self.ecm_answered(now, answer),
             Exchange::Emm => self.emm_answered(now, answer),
@@ -121,7 +147,11 @@ impl Engine {
             Exchange::Purchase(txn) | Exchange::Query(txn) => {
                 self.purchases.unsettled(txn, &mut self.out);
             }
-            Exchange::Step(_) | Exchange::Rights | Exchange::Balance | Exchange::Review(_) => {}
+            Exchange::Step(_)
+            | Exchange::Probe
+            | Exchange::Rights
+            | Exchange::Balance
+            | Exchange::Review(_) => {}
         }
     }
 }

@@ -69,13 +69,10 @@ impl Engine {
         if self.send_refresh() || self.send_review() {
             return true;
         }
-        if self.dialogue.poll_is_due(now) {
-            // Reading the balance costs the session nothing and the card no write.
-            self.send(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET, &[]);
-        } else {
-            return false;
-        }
-        true
+        // Reading the balance costs the session nothing and the card no write.
+        self.ask_sign_of_life(now, |engine| {
+            engine.send(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET, &[]);
+        })
     }
 
     fn send_ecm(&mut self, now: Instant) -> bool {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `stbcam card watch`: what becomes of card and reader, as it happens.
 use crate::args::{Common, ReaderArgs};
-use crate::bench::{Bench, PATIENCE, QUESTION, no_card};
+use crate::bench::{Bench, QUESTION, no_card};
 use crate::failure::Failure;
 use crate::record::{CardState, ReaderState, Record};
 use crate::trace::seconds;
@@ -80,7 +80,7 @@ impl Watch<'_> {
             return self.bring_up();
         }
         self.pause(ASK);
-        match self.bench.slot.transmit(&QUESTION, Some(PATIENCE), &self.bench.stop.waker) {
+        match self.bench.slot.transmit(&QUESTION, None, &self.bench.stop.waker) {
             Ok(_) | Err(SlotError::Stopped) => Ok(()),
             Err(SlotError::Reader(error)) => self.reader_failed(&error),
             // The line has reset the card, and it has come back: perhaps another one.

@@ -82,9 +82,10 @@ impl CardLine {
                 self.again(now, Cause::Mute);
             }
             (State::Starting(_), _) => self.pps_message(now, &[]),
-            (State::Announcing { .. } | State::Exchange(_), Carrier::T1)
-                if self.level == Level::Tpdu =>
-            {
+            (
+                State::Announcing { .. } | State::Probing { .. } | State::Exchange(_),
+                Carrier::T1,
+            ) if self.level == Level::Tpdu => {
                 if damaged {
                     self.t1.handle_input(now, Input::Damaged);
                 }

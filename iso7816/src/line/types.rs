@@ -27,6 +27,11 @@ pub enum Input<'a> {
         /// the protocol would wait longer.
         patience: Option<Duration>,
     },
+    /// Ask the idle card for a sign of life. Only after [`Output::Ready`], and where
+    /// [`CardLine::probes`](super::CardLine::probes) says so. Ends as a command does, with an empty
+    /// [`Output::Response`]; or with [`Output::Failed`], which is usable where something has
+    /// answered that need not be the same card.
+    Probe,
     /// The reader received these octets, in any split, as a UART gives them: of a card with inverse
     /// convention they are still inverted and bit-reversed. The line takes care of that.
     Received(&'a [u8]),
@@ -90,7 +95,8 @@ pub enum Output<'a> {
     Transmit(&'a [u8]),
     /// The card is up and takes commands. Any session it had is gone.
     Ready(&'a Atr),
-    /// The answer to the command: data and status word, or what T=14 puts in their place.
+    /// The answer to the command: data and status word, or what T=14 puts in their place. Empty
+    /// when the card has answered [`Input::Probe`].
     Response(&'a [u8]),
     /// The exchange, or the card, has failed. May come between exchanges. When
     /// [`LineError::recovering`] says so, the line resets the card by itself and ends with `Ready`
@@ -263,6 +269,8 @@ pub enum Cause {
     Resynchronised,
     /// T=1: the card gave the exchange up.
     Aborted,
+    /// T=1: the sign of life did not come at once and alone: another card may be in.
+    Doubtful,
     /// The response is longer than the policy allows.
     TooLong,
     /// The card left the reader.
@@ -320,6 +328,7 @@ impl fmt::Display for Cause {
             Self::Blocks => f.write_str("blocks could not be exchanged without error"),
             Self::Resynchronised => f.write_str("exchange lost to a resynchronisation"),
             Self::Aborted => f.write_str("card aborted the exchange"),
+            Self::Doubtful => f.write_str("sign of life is not beyond doubt"),
             Self::TooLong => f.write_str("response is longer than the limit"),
             Self::Removed => f.write_str("card removed"),
             Self::ReaderLost => f.write_str("reader lost"),
@@ -349,6 +358,7 @@ impl From<T1Error> for Cause {
             T1Error::Resynchronised => Self::Resynchronised,
             T1Error::Aborted => Self::Aborted,
             T1Error::TooLong => Self::TooLong,
+            T1Error::Doubtful => Self::Doubtful,
         }
     }
 }

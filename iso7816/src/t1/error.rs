@@ -6,7 +6,7 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum T1Error {
-    /// Not one character came. The card needs a reset.
+    /// The card has stopped answering. It needs a reset.
     Silent,
     /// Blocks could not be exchanged without error. The card needs a reset.
     Blocks,
@@ -16,12 +16,15 @@ pub enum T1Error {
     Aborted,
     /// The response is longer than the limit. The next command may follow.
     TooLong,
+    /// A sign of life did not come at once and alone: another card may be in. The next command may
+    /// follow.
+    Doubtful,
 }
 
 impl T1Error {
     /// The next command may follow without a reset.
     pub const fn usable(self) -> bool {
-        matches!(self, Self::Resynchronised | Self::Aborted | Self::TooLong)
+        matches!(self, Self::Resynchronised | Self::Aborted | Self::TooLong | Self::Doubtful)
     }
 }
 
@@ -33,6 +36,7 @@ impl fmt::Display for T1Error {
             Self::Resynchronised => "exchange lost to a resynchronisation",
             Self::Aborted => "card aborted the exchange",
             Self::TooLong => "response is longer than the limit",
+            Self::Doubtful => "sign of life is not beyond doubt",
         })
     }
 }

@@ -9,6 +9,8 @@
 //!  - A block is believed only when nothing followed it for a block guard time: a doubled octet
 //!    can leave a valid block and one octet over.
 //!  - The card may ask for time or for another IFSC in the middle of either chain.
+mod probe;
+mod recovery;
 mod sending;
 
 use super::reception::{Reception, State};
@@ -49,7 +51,10 @@ pub struct T1 {
     ifsc: u8,
     /// The offer is still to be made.
     offer_due: bool,
-    /// An offer without a command behind it is over, and nobody has been told.
+    /// The card has taken an offer of ours since its reset.
+    knows_ifs: bool,
+    /// An octet has come since the last exchange, of a card that was asked nothing.
+    stray: bool,
     /// N(S) of our I-block in flight or next, and the N(S) expected from the card.
     ns: bool,
     nr: bool,
@@ -57,6 +62,10 @@ pub struct T1 {
     last: Last,
     /// Failed attempts since the last progress.
     tries: u8,
+    /// Waiting times in a row in which not one octet came ([`SILENCES`]).
+    silences: u8,
+    /// Since the command was given, a block of either side has arrived wrong.
+    noisy: bool,
     /// What has kept the line busy since the last octet of command or response ([`IDLE`]).
     idle: u8,
     /// No valid block has come since reset.
@@ -82,6 +91,8 @@ enum Phase {
     Idle,
     /// S(IFS request) is out.
     Announcing(Behind),
+    /// S(IFS request) with this size is out, for a sign of life.
+    Probing(u8),
     /// The I-block with this part of the command is out.
     Sending(Range<usize>),
     /// The card's chain goes on.
@@ -133,11 +144,15 @@ impl T1 {
             ifsd: INITIAL_IFS,
             ifsc: INITIAL_IFS,
             offer_due: true,
+            knows_ifs: false,
+            stray: false,
             ns: false,
             nr: false,
             phase: Phase::Idle,
             last: Last::I,
             tries: 0,
+            silences: 0,
+            noisy: false,
             idle: 0,
             fresh: true,
             heard: false,
@@ -159,6 +174,8 @@ impl T1 {
         self.params = T1Params { ifsc: params.ifsc.clamp(1, 254), ..params };
         self.line = line;
         self.start_over();
+        self.knows_ifs = false;
+        self.stray = false;
         self.fresh = true;
         self.phase = Phase::Idle;
         self.deadline = None;
@@ -220,6 +237,7 @@ impl T1 {
         match input {
             Input::Command(apdu) if self.phase == Phase::Idle => {
                 self.begin();
+                self.stray = false;
                 self.command.clear();
                 self.command.extend_from_slice(apdu);
                 if self.offer_due {
@@ -230,14 +248,18 @@ impl T1 {
             }
             Input::Command(_) => {}
             Input::Received(octets) => self.receive(now, octets),
-            Input::Damaged if self.phase != Phase::Idle => self.rx.damage(),
-            Input::Damaged => {}
+            Input::Damaged if self.phase != Phase::Idle => {
+                self.silences = 0;
+                self.rx.damage();
+            }
+            Input::Damaged => self.stray = true,
             Input::Timeout if self.deadline.is_some_and(|deadline| now >= deadline) => {
                 self.deadline = None;
                 match self.rx.state() {
                     State::Whole => self.evaluate(now),
                     State::Spoilt(fault) => self.invalid(now, fault),
                     State::Open { damaged: true } => self.invalid(now, Fault::Edc),
+                    State::Open { .. } if self.rx.is_empty() => self.unheard(now),
                     State::Open { damaged: false } => self.invalid(now, Fault::Other),
                 }
             }
@@ -254,6 +276,8 @@ impl T1 {
     fn begin(&mut self) {
         self.response.zeroize();
         self.tries = 0;
+        self.silences = 0;
+        self.noisy = false;
         self.idle = 0;
         self.heard = false;
         self.complete = false;
@@ -274,9 +298,11 @@ impl T1 {
 
     fn receive(&mut self, now: Instant, octets: &[u8]) {
         if self.phase == Phase::Idle || octets.is_empty() {
+            self.stray |= !octets.is_empty();
             return;
         }
         self.heard = true;
+        self.silences = 0;
         self.wtx = 1;
         self.rx.push(octets, self.params.edc);
         let silence = match self.rx.state() {
@@ -318,7 +344,13 @@ impl T1 {
                 if kind == Supervisory::Ifs(self.offer) =>
             {
                 self.ifsd = self.offer;
+                self.knows_ifs = true;
                 self.offer_over(now, behind);
+            }
+            (Phase::Probing(size), Block::S { response: true, kind })
+                if kind == Supervisory::Ifs(size) =>
+            {
+                self.answered_probe(size);
             }
             (Phase::Resynchronising, Block::S { response: true, kind: Supervisory::Resynch }) => {
                 self.start_over();
@@ -328,7 +360,10 @@ impl T1 {
                 self.finish(Out::Failed(T1Error::TooLong));
             }
             // After a request of ours only its response will do (rule 7.3).
-            (Phase::Announcing { .. } | Phase::Resynchronising | Phase::Aborting, _) => {
+            (
+                Phase::Announcing(_) | Phase::Probing(_) | Phase::Resynchronising | Phase::Aborting,
+                _,
+            ) => {
                 self.fresh = fresh;
                 self.invalid(now, Fault::Other);
             }
@@ -396,8 +431,10 @@ impl T1 {
             // Rule 5: the card has this part and wants the next.
             self.ns = !self.ns;
             self.idle = 0;
-            self.send_chain(now, part.end);
-        } else if self.response_unheard() {
+            return self.send_chain(now, part.end);
+        }
+        self.noisy = true;
+        if self.response_unheard() {
             // It is our S(response) that got lost.
             self.repeat_response(now);
         } else if nr == self.ns {
@@ -437,41 +474,6 @@ impl T1 {
                 self.transmit(now, block, Last::Request);
             }
         }
-    }
-
-    /// An invalid block, or none in time (rules 7.1 to 7.3).
-    fn invalid(&mut self, now: Instant, fault: Fault) {
-        self.wtx = 1;
-        self.tries += 1;
-        if self.tries >= ATTEMPTS {
-            return self.give_up(now);
-        }
-        match self.last {
-            Last::Request | Last::R => self.transmit_again(now),
-            Last::I | Last::Response { .. } => self.send_r(now, fault),
-        }
-    }
-
-    /// Three attempts were in vain (rules 6.4 and 7.4).
-    fn give_up(&mut self, now: Instant) {
-        self.tries = 0;
-        match self.phase {
-            _ if self.profile == Profile::EmvLevel1 => self.fail(),
-            Phase::Announcing(behind) => self.offer_over(now, behind),
-            Phase::Resynchronising => self.fail(),
-            // At the start of the protocol only a reset helps (7.4.2).
-            _ if self.fresh => self.fail(),
-            _ => {
-                self.phase = Phase::Resynchronising;
-                let block = Block::S { response: false, kind: Supervisory::Resynch };
-                self.transmit(now, block, Last::Request);
-            }
-        }
-    }
-
-    fn fail(&mut self) {
-        let why = if self.heard { T1Error::Blocks } else { T1Error::Silent };
-        self.finish(Out::Failed(why));
     }
 }
 

@@ -30,6 +30,11 @@ impl Reception {
         self.state
     }
 
+    /// Not one octet has come.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Expects a new block.
     pub(super) fn restart(&mut self) {
         self.len = 0;

@@ -5,7 +5,7 @@ use crate::descrambler::NoDescrambler;
 use crate::reader::{Capabilities, Latency, Received};
 use crate::storage::MemoryStorage;
 use crate::sys::Waker;
-use cam_core::{Config, Engine, Entropy};
+use cam_core::{Config, Engine, Entropy, SignOfLife};
 use cam_types::{Key, StbId};
 use iso7816::emv::Profile;
 use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
@@ -92,7 +92,11 @@ fn what_many_calls_make_between_two_turns_is_not_lost() {
     for _ in 0..1000 {
         cam.call(Engine::card_reset);
         driver.cam.input(Input::CardAbsent(Absence::Mute));
-        driver.cam.input(Input::CardReady { atr: &[0x3B, 0x00], protocol: 1 });
+        driver.cam.input(Input::CardReady {
+            atr: &[0x3B, 0x00],
+            protocol: 1,
+            sign_of_life: SignOfLife::Command,
+        });
     }
     driver.work();
     let mut cards = 0;
@@ -126,7 +130,11 @@ fn a_reader_that_stays_away_is_told_once() {
 fn what_was_lost_is_told_again() {
     let (cam, mut driver) = driver(1);
     driver.cam.input(Input::CardAbsent(Absence::Mute));
-    driver.cam.input(Input::CardReady { atr: &[0x3B, 0x00], protocol: 1 });
+    driver.cam.input(Input::CardReady {
+        atr: &[0x3B, 0x00],
+        protocol: 1,
+        sign_of_life: SignOfLife::Command,
+    });
     driver.cam.input(Input::CardAbsent(Absence::Mute));
     driver.work();
     assert!(cam.events().lost_in_all() > 0);

@@ -5,7 +5,7 @@
 use crate::demo::*;
 use crate::money::nominal::{Exchange, Watched};
 use crate::tables;
-use cam_core::{CardState, Engine, Event, Input, Outcome, Output, SessionId, StoreId};
+use cam_core::{CardState, Engine, Event, Input, Outcome, Output, SessionId, SignOfLife, StoreId};
 use cam_types::{EventId, Instant, PackageId, Pid, Secret};
 use ecm_emm::ecm::{ControlWords, Criteria, EcmBody, Ppt};
 use std::mem;
@@ -117,7 +117,7 @@ impl SetTopBox {
                     }
                     continue;
                 }
-                Output::LoadLadder { .. } | Output::ClearCw { .. } => continue,
+                Output::LoadLadder { .. } | Output::ClearCw { .. } | Output::Probe => continue,
                 Output::Wait(_) => match self.rows.pop() {
                     Some(id) => {
                         self.engine.handle_input(NOW, Input::Stored(id));
@@ -130,7 +130,11 @@ impl SetTopBox {
                 NOW,
                 match &response {
                     Some(response) => Input::Response(response),
-                    None => Input::CardReady { atr: &[0x3B, 0x00], protocol: 1 },
+                    None => Input::CardReady {
+                        atr: &[0x3B, 0x00],
+                        protocol: 1,
+                        sign_of_life: SignOfLife::Command,
+                    },
                 },
             );
         }

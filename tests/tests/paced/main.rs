@@ -5,6 +5,9 @@
 //! The real card executes real commands, in no time of its own.
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+mod idle;
+mod slow_card;
+
 use cam_types::Instant;
 use ecm_emm::card::INS_ECM;
 use iso7816::etu::USUAL_CLOCK_HZ;

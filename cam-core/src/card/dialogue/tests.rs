@@ -16,7 +16,7 @@ fn at(ms: u64) -> Instant {
 fn introduced(poll: Option<Duration>) -> CardDialogue {
     let mut dialogue = CardDialogue::new(poll);
     dialogue.activating();
-    dialogue.answered_to_reset(at(0));
+    dialogue.answered_to_reset(at(0), SignOfLife::Command);
     assert_eq!(dialogue.next(at(0)), Next::Select);
     dialogue.select();
     assert_eq!(dialogue.next(at(0)), Next::Nothing, "one command at a time");
@@ -35,7 +35,8 @@ fn an_unpaired_card_is_polled_when_idle() {
         assert_eq!(dialogue.next(at(0)), Next::Channel);
         dialogue.unpaired();
         assert_eq!((dialogue.next(at(0)), dialogue.deadline()), (Next::Unpaired, due));
-        assert_eq!(dialogue.poll_is_due(at(300)), poll.is_some());
+        assert_eq!(dialogue.sign_of_life(at(300)), poll.map(|_| SignOfLife::Command));
+        assert_eq!(dialogue.sign_of_life(at(299)), None);
     }
 }
 
