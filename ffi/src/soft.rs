@@ -202,7 +202,7 @@ fn known_flags(flags: u32, known: u32, name: &str) -> crate::error::Result {
         return Ok(());
     }
     let unknown = flags & !known;
-    Err(Error::argument(&format!(
+    Err(Error::argument(format!(
         "{name}: flags 0x{unknown:X} are not known, expected 0x{known:X} at most"
     )))
 }
