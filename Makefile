@@ -5,6 +5,7 @@
 # make test       every check; installs what it needs (Debian packages as root, PyPI)
 # make test-targets   the crates and C programs on i686, armv7 and aarch64, and at every time after boot that a counter could
 #                     end in; a compiler for them is installed (Debian packages, as root)
+# make abi-freeze copy the header into tests/abi/VERSION, whose ABI is kept; a released one only with AGAIN=again
 # make test-tear      the power cut at every write and every octet of what moves money; a table; part of `make test`
 # make test-defences  take every defence of the card line out and see its test fail; not part of `make test`
 # make bench-line   the card line's benchmarks: a table, and target/bench/line.json
@@ -25,7 +26,7 @@ METER  := --features system-tests/meter
 VENV   := target/venv/bin/python
 
 .PHONY: all rust demo check-demo test test-targets test-tear test-defences fuzz lint unit unit-programs unit-examples header \
-        c-test system-test pcsc-test pcsc-exchange bench-line bench-money tools clean
+        c-test system-test pcsc-test pcsc-exchange bench-line bench-money abi-freeze tools clean
 
 .DEFAULT_GOAL := all
 
@@ -114,6 +115,9 @@ bench-money:
 	mkdir -p target/bench
 	$(CARGO) test --quiet --workspace $(METER) --no-run
 	target/debug/examples/money target/bench/money.json
+
+abi-freeze:
+	$(PYTHON) tests/check_abi.py freeze $(AGAIN)
 
 tools:
 	bash tests/install-tools.sh

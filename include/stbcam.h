@@ -675,8 +675,8 @@ typedef struct stbcam_config_t {
  * would rather not call it sets the structure to zeros, and its struct_size.
  * struct_size is sizeof(stbcam_config_t) of the caller.
  *
- * STBCAM_E_ARG: config is NULL. STBCAM_E_STRUCT_SIZE: the structure is older than this library
- * knows.
+ * STBCAM_E_ARG: config is NULL. STBCAM_E_STRUCT_SIZE: no version of the library has a
+ * structure of this size.
  *
  * Threads: any.
  *

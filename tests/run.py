@@ -28,6 +28,8 @@ GROUPS = ("lint", "unit", "money", "c", "system", "pcsc")
 RELEASE, TOOLS, TESTS = "library, tools and player are built", "tools are there", "tests of the crates are built"
 PROGRAMS = "C programs are built"
 C_PROGRAMS = ("header", "abuse", "abuse-valgrind", "abuse-static", "handles", "reader", "reader-valgrind", "ts", "symbols")
+# Of tests/check_abi.py, with what they take; the last one builds a library.
+ABI_PARTS = {"header": 3, "symbols": 1, "program": 3, "tomorrow": 40}
 BUILD = {"lane": "debug", "limit_s": 1800}
 # Longer than the rest, as long as nobody has measured them.
 LONG = {"what make installs": 15, "demo": 10, "a card killed": 20, "the checker": 16, "break": 6}
@@ -59,6 +61,9 @@ def jobs(groups):
         yield Job(PROGRAMS, (*MAKE, folder, "programs"), (RELEASE,), "c")
         for target in C_PROGRAMS:
             yield Job(f"c: {target}", (*MAKE, folder, target), (PROGRAMS, TOOLS))
+        for part, seconds in ABI_PARTS.items():
+            yield Job(f"c: kept ABI, {part}", (sys.executable, ROOT / "tests" / "check_abi.py", part), (RELEASE, TOOLS), seconds=seconds,
+                      limit_s=1800)
     if "system" in groups:
         for name, _ in system.tests():
             seconds = next((LONG[word] for word in LONG if name.startswith(word)), 2)

@@ -18,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+import check_abi
 from executables import test_jobs
 from side_by_side import SKIPPED, Job, SideBySide
 
@@ -169,6 +170,17 @@ def abuse(out, seconds, runner=(), url=()):
     run(f"abuse-{out.parent.name}-{seconds}", *since_boot(seconds, *runner, out / "abuse", *url))
 
 
+def kept_abi(target):
+    """Members are where they were on this processor too, and the programs of earlier days run against its library."""
+    try:
+        check_abi.headers(target.cc)
+        for version in check_abi.kept():
+            program = check_abi.compile_program(version, target.out, ROOT / target.out / "abi", target.cc, target.options)
+            check_abi.run_program(program, target.runner, f"{target.triple}-{version.name}")
+    except check_abi.Failed as failed:
+        raise Failed(failed) from failed
+
+
 def long_recording():
     """The player takes a stream of more than 2 GiB: what it then misses is the box's file."""
     stream = CROSS / "long.ts"
@@ -202,6 +214,7 @@ def steps():
     yield "aarch64: the demo over vpcd", demo
     for target in (I686, ARMV7, AARCH64):
         yield f"{target.triple}: linked with -static", functools.partial(static, target)
+        yield f"{target.triple}: the kept ABI", functools.partial(kept_abi, target)
     for name, seconds in MOMENTS.items():
         for where, out in (("i686", I686.out), ("this machine", NATIVE)):
             yield f"{where}: reader from {name}", functools.partial(reader, out, seconds)

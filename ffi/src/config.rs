@@ -14,7 +14,7 @@ use crate::host::{
     stbcam_log_fn, stbcam_reader_ops_t, stbcam_storage_ops_t,
 };
 use crate::host_reader::HostReader;
-use crate::result::{STBCAM_E_STATE, STBCAM_E_STRUCT_SIZE, STBCAM_OK, stbcam_result_t};
+use crate::result::{STBCAM_E_STATE, STBCAM_OK, stbcam_result_t};
 use crate::size::{self, CStruct};
 use crate::text;
 use crate::types::stbcam_t;
@@ -107,8 +107,8 @@ unsafe impl CStruct for stbcam_config_t {}
 /// would rather not call it sets the structure to zeros, and its `struct_size`.
 /// `struct_size` is sizeof(stbcam_config_t) of the caller.
 ///
-/// STBCAM_E_ARG: `config` is NULL. STBCAM_E_STRUCT_SIZE: the structure is older than this library
-/// knows.
+/// STBCAM_E_ARG: `config` is NULL. STBCAM_E_STRUCT_SIZE: no version of the library has a
+/// structure of this size.
 ///
 /// Threads: any.
 ///
@@ -122,22 +122,13 @@ pub unsafe extern "C" fn stbcam_config_init(
 ) -> stbcam_result_t {
     guard_free(|| {
         size::needed(config, "config")?;
-        // SAFETY: so many octets are writable by the caller's contract; `put` checks the number
-        // before it trusts it, and reads it from where it is written here.
+        size::check_size::<stbcam_config_t>(struct_size, "struct_size")?;
+        // SAFETY: so many octets are writable by the caller's contract; `put` reads the number from
+        // where it is written here.
         unsafe {
-            if struct_size >= size_of::<usize>() {
-                config.cast::<usize>().write(struct_size);
-            }
+            config.cast::<usize>().write(struct_size);
+            size::put(config, "config", DEFAULTS)
         }
-        if struct_size < size_of::<stbcam_config_t>() {
-            let expected = size_of::<stbcam_config_t>();
-            return Err(Error::new(
-                STBCAM_E_STRUCT_SIZE,
-                format!("struct_size is {struct_size}, expected {expected} or a little more"),
-            ));
-        }
-        // SAFETY: as above.
-        unsafe { size::put(config, "config", DEFAULTS) }
     })
 }
 

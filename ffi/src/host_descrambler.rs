@@ -22,6 +22,12 @@ use zeroize::Zeroize;
 // which a caller promises to be what they say.
 unsafe impl CStruct for stbcam_descrambler_ops_t {}
 
+// SAFETY: repr(C), numbers and a pointer that may be NULL, its size first.
+unsafe impl CStruct for stbcam_cw_t {}
+
+// SAFETY: repr(C), numbers alone, its size first.
+unsafe impl CStruct for stbcam_ladder_t {}
+
 /// The host's descrambler. Clones share one table.
 #[derive(Clone)]
 pub(crate) struct HostDescrambler(Arc<Mutex<DescramblerState>>);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Structures that grow: their first member says how long the caller's one is.
 //!
-//! A structure shorter than the first version's is refused. A longer one comes from a program
-//! built for a later version: what it asks for beyond our end must be zero, and what it expects
-//! beyond our end it gets as zeros.
+//! A structure shorter than the first version's is refused. A shorter one than ours comes from a
+//! program built for an earlier version: what it lacks is zero, which is its default, and nothing
+//! is written beyond its end. A longer one comes from a program built for a later version: what it
+//! asks for beyond our end must be zero, and what it expects beyond our end it gets as zeros.
 
 use crate::error::{Error, Result};
 use crate::result::{STBCAM_E_ARG, STBCAM_E_BUFFER, STBCAM_E_STRUCT_SIZE};
+use core::mem::MaybeUninit;
 use core::ptr;
 
 /// A structure of the C ABI that starts with its own size.
@@ -15,20 +17,24 @@ use core::ptr;
 ///
 /// The type is `repr(C)`, its first member is `struct_size: usize`, it has no invariant that
 /// octets from a caller could break, and no member that needs dropping.
-pub(crate) unsafe trait CStruct: Copy {}
+pub(crate) unsafe trait CStruct: Copy {
+    /// The size that it had in the first version that had it: where members were added since, the
+    /// offset of the first of them (`docs/spec/abi.md`, What is kept).
+    const FIRST: usize = size_of::<Self>();
+}
 
 /// Longer than any structure will ever be: what is longer was not initialised.
 const MAX: usize = 4096;
 
-fn check_size<T>(size: usize, what: &str) -> Result {
-    if (size_of::<T>()..=MAX).contains(&size) {
+/// Refuses a size that no version of the structure has; `what` is the caller's name for it.
+pub(crate) fn check_size<T: CStruct>(size: usize, what: &str) -> Result {
+    if (T::FIRST..=MAX).contains(&size) {
         return Ok(());
     }
     let name = core::any::type_name::<T>().rsplit("::").next().unwrap_or_default();
-    let expected = size_of::<T>();
     Err(Error::new(
         STBCAM_E_STRUCT_SIZE,
-        format!("{what} of {name} is {size}, expected {expected} or a little more"),
+        format!("{what} of {name} is {size}, expected {} to {MAX}", T::FIRST),
     ))
 }
 
@@ -55,18 +61,44 @@ pub(crate) unsafe fn take<T: CStruct>(pointer: *const T, name: &str) -> Result<T
     // SAFETY: the structure starts with its size (CStruct), and is there by our contract.
     let size = unsafe { pointer.cast::<usize>().read() };
     check_size::<T>(size, "struct_size")?;
+    let known = size.min(size_of::<T>());
     // SAFETY: so many octets are readable by our contract.
-    let tail = unsafe {
-        core::slice::from_raw_parts(pointer.cast::<u8>().add(size_of::<T>()), size - size_of::<T>())
-    };
-    if tail.iter().any(|octet| *octet != 0) {
+    let tail =
+        unsafe { core::slice::from_raw_parts(pointer.cast::<u8>().add(known), size - known) };
+    if let Some(at) = tail.iter().position(|octet| *octet != 0) {
         return Err(Error::new(
             STBCAM_E_STRUCT_SIZE,
-            format!("{name}: a member that this version of the library does not know is set"),
+            format!(
+                "{name}: octet {} of {size} is set, which is a member that this version of the library \
+                 does not know",
+                known + at
+            ),
         ));
     }
-    // SAFETY: at least size_of::<T>() octets are readable, aligned, and any octets are a T.
-    Ok(unsafe { pointer.read() })
+    let mut value = MaybeUninit::<T>::zeroed();
+    // SAFETY: `known` octets are readable, and there is room for them; any octets are a T, so zeros
+    // where the caller has none.
+    unsafe {
+        ptr::copy_nonoverlapping(pointer.cast::<u8>(), value.as_mut_ptr().cast::<u8>(), known);
+        Ok(value.assume_init())
+    }
+}
+
+/// Writes as much of `value` as a structure of `size` octets has room for, zeros behind it, and its
+/// size.
+///
+/// # Safety
+///
+/// `place` points to `size` writable octets, aligned, and at least as many as `T::FIRST`.
+unsafe fn fill<T: CStruct>(place: *mut T, size: usize, value: &T) {
+    let known = size.min(size_of::<T>());
+    let octets = place.cast::<u8>();
+    // SAFETY: neither is longer than `size`, and the size is the first member.
+    unsafe {
+        ptr::copy_nonoverlapping(ptr::from_ref(value).cast::<u8>(), octets, known);
+        ptr::write_bytes(octets.add(known), 0, size - known);
+        place.cast::<usize>().write(size);
+    }
 }
 
 /// Copies `value` to the caller's structure, whose own size stays.
@@ -79,12 +111,8 @@ pub(crate) unsafe fn put<T: CStruct>(pointer: *mut T, name: &str, value: T) -> R
     // SAFETY: the structure starts with its size (CStruct), and is there by our contract.
     let size = unsafe { pointer.cast::<usize>().read() };
     check_size::<T>(size, "struct_size")?;
-    // SAFETY: so many octets are writable by our contract, and the size goes back to its place.
-    unsafe {
-        pointer.write(value);
-        ptr::write_bytes(pointer.cast::<u8>().add(size_of::<T>()), 0, size - size_of::<T>());
-        pointer.cast::<usize>().write(size);
-    }
+    // SAFETY: so many octets are writable by our contract, which the check has found to be enough.
+    unsafe { fill(pointer, size, &value) };
     Ok(())
 }
 
@@ -117,12 +145,7 @@ pub(crate) unsafe fn put_all<T: CStruct>(
     }
     for (index, item) in items.iter().take(room).enumerate() {
         // SAFETY: `index` is below the number of elements, all of which are writable.
-        unsafe {
-            let element = array.cast::<u8>().add(index * elem_size);
-            element.cast::<T>().write(*item);
-            ptr::write_bytes(element.add(size_of::<T>()), 0, elem_size - size_of::<T>());
-            element.cast::<usize>().write(elem_size);
-        }
+        unsafe { fill(array.byte_add(index * elem_size), elem_size, item) };
     }
     // SAFETY: as above.
     unsafe { count.write(items.len()) };
@@ -181,3 +204,6 @@ pub(crate) unsafe fn put_optional<T>(pointer: *mut T, name: &str, value: T) -> R
 pub(crate) fn needed<T>(pointer: *mut T, name: &str) -> Result {
     check_pointer(pointer, name)
 }
+
+#[cfg(test)]
+mod tests;

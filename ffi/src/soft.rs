@@ -7,7 +7,10 @@
 
 use crate::error::Error;
 use crate::guard::{guard_free, guard_on, stale};
-use crate::host::{STBCAM_CW_PREVIEW, stbcam_cw_t, stbcam_descrambler_ops_t, stbcam_ladder_t};
+use crate::host::{
+    STBCAM_CW_IS_WRAPPED, STBCAM_CW_PREVIEW, STBCAM_LADDER_CLEAR_ALLOWED, stbcam_cw_t,
+    stbcam_descrambler_ops_t, stbcam_ladder_t,
+};
 use crate::registry::Registry;
 use crate::result::{
     STBCAM_E_BUFFER, STBCAM_E_PANIC, STBCAM_E_STATE, STBCAM_E_UNSUPPORTED, STBCAM_OK,
@@ -193,13 +196,22 @@ fn enter(
     }
 }
 
+/// A flag of a later version asks for what this one would not do.
+fn known_flags(flags: u32, known: u32, name: &str) -> crate::error::Result {
+    if flags & !known == 0 {
+        return Ok(());
+    }
+    let unknown = flags & !known;
+    Err(Error::argument(format!(
+        "{name}: flags 0x{unknown:X} are not known, expected 0x{known:X} at most"
+    )))
+}
+
 unsafe extern "C" fn load_ladder(user: *mut c_void, ladder: *const stbcam_ladder_t) -> i32 {
     enter(user, |descrambler| {
-        if ladder.is_null() || !ladder.is_aligned() {
-            return Err(Error::argument("ladder is NULL"));
-        }
-        // SAFETY: not NULL and aligned; a stbcam_ladder_t by the table's contract.
-        let ladder = unsafe { ladder.read() };
+        // SAFETY: a stbcam_ladder_t or NULL by the table's contract.
+        let ladder = unsafe { size::take(ladder, "ladder") }?;
+        known_flags(ladder.flags, STBCAM_LADDER_CLEAR_ALLOWED, "ladder")?;
         descrambler.load_ladder(&Key::new(ladder.ek2), &Key::new(ladder.ek1));
         Ok(())
     })
@@ -207,11 +219,9 @@ unsafe extern "C" fn load_ladder(user: *mut c_void, ladder: *const stbcam_ladder
 
 unsafe extern "C" fn set_cw(user: *mut c_void, cw: *const stbcam_cw_t) -> i32 {
     enter(user, |descrambler| {
-        if cw.is_null() || !cw.is_aligned() {
-            return Err(Error::argument("cw is NULL"));
-        }
-        // SAFETY: not NULL and aligned; a stbcam_cw_t by the table's contract.
-        let cw = unsafe { cw.read() };
+        // SAFETY: a stbcam_cw_t or NULL by the table's contract.
+        let cw = unsafe { size::take(cw, "cw") }?;
+        known_flags(cw.flags, STBCAM_CW_IS_WRAPPED | STBCAM_CW_PREVIEW, "cw")?;
         // SAFETY: so many PIDs are readable by the table's contract.
         let fields = unsafe { text::numbers(cw.es_pids, cw.es_pid_count, "es_pids") }?;
         let mut pids = [Pid::NULL; text::MAX_NUMBERS];

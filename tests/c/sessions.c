@@ -269,6 +269,8 @@ static void descrambler(void)
     size_t count = 3;
     stbcam_soft_descrambler_t *soft = NULL;
     stbcam_descrambler_ops_t ops = {.struct_size = sizeof ops};
+    stbcam_ladder_t ladder = {.struct_size = 8};
+    stbcam_cw_t cw = {.struct_size = 8, .flags = STBCAM_CW_IS_WRAPPED};
 
     packets[188] = 0x47;
     packets[188 + 3] = 0x90; /* scrambled, even */
@@ -279,6 +281,16 @@ static void descrambler(void)
     CHECK(stbcam_soft_descrambler_ops(soft, &ops), STBCAM_OK);
     CHECK(ops.set_cw(ops.user, NULL), STBCAM_E_ARG);
     CHECK(ops.load_ladder(ops.user, NULL), STBCAM_E_ARG);
+    CHECK(ops.set_cw(ops.user, &cw), STBCAM_E_STRUCT_SIZE);
+    CHECK(ops.load_ladder(ops.user, &ladder), STBCAM_E_STRUCT_SIZE);
+    cw.struct_size = sizeof cw;
+    cw.flags |= 0x80;
+    CHECK(ops.set_cw(ops.user, &cw), STBCAM_E_ARG);
+    CHECK_TRUE(strstr(last_text(), "flags 0x80"));
+    ladder.struct_size = sizeof ladder;
+    ladder.flags = 0x80;
+    CHECK(ops.load_ladder(ops.user, &ladder), STBCAM_E_ARG);
+    CHECK_TRUE(strstr(last_text(), "flags 0x80"));
     CHECK(stbcam_soft_descrambler_packets(soft, 0, NULL, 188, results, &count), STBCAM_E_ARG);
     CHECK(stbcam_soft_descrambler_packets(soft, 0, packets, sizeof packets, results, NULL), STBCAM_E_ARG);
     count = 2;
