@@ -161,7 +161,7 @@ fn leave_clear(
     let Some(period) = service.crypto_periods.get(THIRD) else { return };
     let scrambled = |packet: &Packet| {
         service.pids.contains(&stream::pid(packet).value())
-            && stream::payload(packet).len() >= algorithm.block()
+            && stream::payload(packet).len() >= algorithm.shortest()
     };
     let pairs = source.iter().zip(packets).skip(period.first_packet);
     let mut third = pairs.take(period.last_packet + 1 - period.first_packet);

@@ -74,8 +74,8 @@ impl Scrambler {
         self.payload(payload);
         stream::mark_scrambled(packet, parity);
         let block = match self {
-            Self::Csa2(_) => Algorithm::Csa2.block(),
-            Self::Cissa(_) => Algorithm::Cissa.block(),
+            Self::Csa2(_) => Algorithm::Csa2.shortest(),
+            Self::Cissa(_) => Algorithm::Cissa.shortest(),
         };
         if octets < block { Scrambled::TooShort } else { Scrambled::Yes }
     }
@@ -133,7 +133,7 @@ mod tests {
                 let start = stream::payload_start(&before);
                 let expected = match octets {
                     0 => Scrambled::NoPayload,
-                    n if n < algorithm.block() => Scrambled::TooShort,
+                    n if n < algorithm.shortest() => Scrambled::TooShort,
                     _ => Scrambled::Yes,
                 };
                 assert_eq!(result, expected, "{algorithm} {octets}");

@@ -255,7 +255,7 @@ impl Slot {
             |of: u32| keys.iter().find(|(period, _)| *period == of).map(|(_, key)| &key.cipher);
         let starts = payload
             .as_deref()
-            .filter(|payload| layout.unit_start && payload.len() >= algorithm.block());
+            .filter(|payload| layout.unit_start && payload.len() >= algorithm.shortest());
         let mut tried = [0; PACKET];
         let mut probe = |period: u32| {
             let (Some(cipher), Some(payload)) = (cipher(period), starts) else { return false };
