@@ -11,6 +11,7 @@
 //! - [`suite`] seals and opens them and wraps keys inside them; [`keys`] says what a key is for and
 //!   derives a card's keys from a master's.
 //! - [`card`] is the data of the card's commands and answers.
+//! - [`scrambling`] names the ways of scrambling packets; [`dvs042`] is those that no crate has.
 //!
 //! A type that was parsed tells that its octets were well-formed and in range. Who sent it, only
 //! the holder of the key can say: [`ecm::Ecm::open`], [`emm::Emm::open`]. What parses emits back to
@@ -81,6 +82,7 @@ pub mod ca_pmt;
 pub mod card;
 pub mod cat;
 pub mod descriptor;
+pub mod dvs042;
 pub mod ecm;
 mod element;
 pub mod emm;

@@ -5,6 +5,7 @@
 mod box_emm;
 mod card;
 mod commands;
+mod dvs042;
 mod ecm;
 mod emm;
 mod permissions;
