@@ -127,6 +127,16 @@ fn bad_schedules_are_refused_with_table_and_field() {
             "table [[service]] 2, field `entropy`: unknown variant `half`, expected `full` or \
             `reduced`",
         ),
+        (
+            "emm_pid = 0x0150",
+            "emm_pid = 0x0150\nscte52_iv = \"0123\"",
+            "field `scte52_iv`: 4 characters, expected 16 hexadecimal digits",
+        ),
+        (
+            "emm_pid = 0x0150",
+            "emm_pid = 0x0150\nscte52_short_iv = \"0123456789abcdeg\"",
+            "field `scte52_short_iv`: not hexadecimal",
+        ),
         ("price = \"8.50\"", "price = 8.5", "table [[service.event]] 2, field `price`"),
         ("price = \"8.50\"", "price = \"8.505\"", "at most two decimals"),
         ("slot = 2", "slat = 2", "table [[service]] 2, field `slat`: unknown field"),
