@@ -6,6 +6,7 @@
 //!
 //! - [`section`], [`descriptor`], [`pat`], [`pmt`], [`cat`], [`ca_descriptor`] and [`ca_pmt`] are
 //!   of ISO/IEC 13818-1 and EN 50221: where a programme's ECMs are, and the operator's EMMs.
+//! - [`sdt`] and [`vct`] have the names of services, where DVB rules and where ATSC and SCTE do.
 //! - [`ecm`] and [`emm`] are this system's messages to the card, [`box_emm`] those to the box,
 //!   [`report`] what the card tells the operator. Each has a header in clear and a sealed body.
 //! - [`suite`] seals and opens them and wraps keys inside them; [`keys`] says what a key is for and
@@ -92,7 +93,9 @@ pub mod pat;
 pub mod pmt;
 pub mod report;
 pub mod scrambling;
+pub mod sdt;
 pub mod section;
 pub mod suite;
+pub mod vct;
 
 pub use error::{EncodeError, OpenError};

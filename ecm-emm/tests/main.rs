@@ -14,6 +14,7 @@ mod psi;
 mod reasons;
 mod report;
 mod samples;
+mod service_names;
 mod spec_table;
 mod transport;
 mod values;
