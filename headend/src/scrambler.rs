@@ -6,9 +6,9 @@
 //!  - ETSI TS 103 127 (CISSA: AES-128 in CBC, fixed IV, whole blocks, residue in clear)
 //!  - `docs/spec/scrambling.md`
 //!
-//! A payload shorter than a block of CSA2 or CISSA stays as it is. Its packet carries the mark of the
-//! crypto period all the same, as scramblers in the field do: a descrambler leaves such a payload
-//! alone and clears the mark.
+//! A payload shorter than a block of CSA2 or CISSA stays as it is. Its packet carries the mark of
+//! the crypto period all the same, as scramblers in the field do: a descrambler leaves such a
+//! payload alone and clears the mark.
 
 use crate::stream::{self, Packet};
 use aes::Aes128;

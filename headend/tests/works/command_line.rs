@@ -256,7 +256,8 @@ fn package_writes_stream_and_report() {
         "17963 packets, ",
         "EMM PID 0x0150: CA_system_id 0x4AF0, operator 0x1201, suite 2",
         "ECM PID 0x0141: CA_system_id 0x4AF0, operator 0x1201, suite 2, channel 0x0201",
-        "service 2: PMT PID 0x1001 version 1, PCR PID 0x0102, scrambling mode 02",
+        "service 2 \"Cinema\": PMT PID 0x1001 version 1, PCR PID 0x0102, scrambling mode 02 (DVB-CSA2)",
+        "PID 0x0102 type 1B (H.264 video): ",
         "ECM 81, slot 1 epoch 2 crypto period 169888323",
     ] {
         assert!(shown.contains(line), "{shown}");
