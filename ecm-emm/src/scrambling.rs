@@ -81,8 +81,8 @@ impl Algorithm {
     /// The initialisation vector of DVB-CISSA version 1: each packet's chain begins with it.
     pub const CISSA_IV: [u8; 16] = *b"DVBTMCPTAESCISSA";
 
-    /// Its name, the mode that signals it, the octets of its control words and of the shortest payload
-    /// that it changes.
+    /// Its name, the mode that signals it, the octets of its control words and of the shortest
+    /// payload that it changes.
     const fn row(self) -> (&'static str, ScramblingMode, usize, usize) {
         match self {
             Self::Csa2 => ("DVB-CSA2", ScramblingMode::CSA2, 8, 8),

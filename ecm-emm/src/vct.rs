@@ -121,7 +121,8 @@ fn counted<'a>(r: &mut Reader<'a>, field: &'static str) -> Result<Descriptors<'a
     Descriptors::parse(r.bytes(len.into(), field)?)
 }
 
-/// "7-1"; a cable network may have numbers of one part, told by the six ones in front (A/65 §6.3.2).
+/// "7-1"; a cable network may have numbers of one part, told by the six ones in front (ATSC A/65
+/// §6.3.2).
 impl fmt::Display for ChannelNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.major >> 4 == 0x3F {

@@ -12,8 +12,8 @@ use cam_types::ControlWord;
 use ecm_emm::dvs042::{Idsa, Scte52, Scte52Ivs};
 use ecm_emm::scrambling::Algorithm;
 
-/// One control word, ready for packets. Its key schedule wipes itself when dropped.
-#[expect(clippy::large_enum_variant, reason = "a control word takes nothing from the heap")]
+/// One control word, ready for packets. It takes nothing from the heap, and its key schedule wipes
+/// itself when dropped.
 pub(crate) enum PayloadCipher {
     Csa2(dvb_csa::ControlWord),
     Cissa(Aes128),
