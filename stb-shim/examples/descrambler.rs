@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How fast the software descrambler is: a table of Mbit/s for each algorithm, in full packets and in
-//! those of a mixture of lengths, on one thread.
+//! How fast the software descrambler is: a table of Mbit/s for each algorithm, in full packets and
+//! in those of a mixture of lengths, on one thread.
 #![allow(clippy::print_stdout, reason = "the table goes there")]
 
 use cam_core::{Ecw, SessionId};
@@ -18,7 +18,7 @@ const MEASURED: Duration = Duration::from_secs(1);
 
 /// Scrambled packets under the even control word, each with the next of these payload lengths.
 fn packets(lengths: &[u8]) -> Vec<u8> {
-    let mut octets: Vec<u8> = (0..PACKETS * PACKET).map(|n| (n * 167 >> 3) as u8).collect();
+    let mut octets: Vec<u8> = (0..PACKETS * PACKET).map(|n| ((n * 167) >> 3) as u8).collect();
     let (packets, _) = octets.as_chunks_mut::<PACKET>();
     for (packet, length) in packets.iter_mut().zip(lengths.iter().cycle()) {
         let [high, low] = PID.value().to_be_bytes();
