@@ -34,8 +34,7 @@ pub struct Schedule {
     #[serde(deserialize_with = "section_pid")]
     pub emm_pid: Pid,
     /// The initialisation vector of the network's SCTE 52; without it, zero.
-    #[serde(default)]
-    scte52_iv: Octets<8>,
+    scte52_iv: Option<Octets<8>>,
     /// The one for payloads shorter than a block; without it, the same.
     scte52_short_iv: Option<Octets<8>>,
     /// Control words come from this instead of the system's random numbers: only for tests.
@@ -219,7 +218,7 @@ impl Schedule {
 
     /// The initialisation vectors of the network's SCTE 52.
     pub fn scte52_ivs(&self) -> Scte52Ivs {
-        Scte52Ivs::new(self.scte52_iv.0, self.scte52_short_iv.map(|iv| iv.0))
+        Scte52Ivs::new(self.scte52_iv.unwrap_or_default().0, self.scte52_short_iv.map(|iv| iv.0))
     }
 
     /// What is wrong with a field, with the path of this file, for whoever wrote it.
@@ -242,6 +241,10 @@ impl Schedule {
             let what = "crypto periods are counted from 2000: start at a multiple of \
                         crypto_period_s";
             return Err(self.error("", "start", what));
+        }
+        if self.scte52_short_iv.is_some() && self.scte52_iv.is_none() {
+            let what = "stands beside scte52_iv, which is missing; one of zeros is written out";
+            return Err(self.error("", "scte52_short_iv", what));
         }
         if self.service.is_empty() {
             return Err(self.error("", "service", "no service to scramble"));

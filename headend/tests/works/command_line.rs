@@ -137,6 +137,11 @@ fn bad_schedules_are_refused_with_table_and_field() {
             "emm_pid = 0x0150\nscte52_short_iv = \"0123456789abcdeg\"",
             "field `scte52_short_iv`: not hexadecimal",
         ),
+        (
+            "emm_pid = 0x0150",
+            "emm_pid = 0x0150\nscte52_short_iv = \"0123456789abcdef\"",
+            "field `scte52_short_iv`: stands beside scte52_iv, which is missing",
+        ),
         ("price = \"8.50\"", "price = 8.5", "table [[service.event]] 2, field `price`"),
         ("price = \"8.50\"", "price = \"8.505\"", "at most two decimals"),
         ("slot = 2", "slat = 2", "table [[service]] 2, field `slat`: unknown field"),
