@@ -81,6 +81,10 @@ STBCAM_API const char *stbcam_version_string(void);
 #define STBCAM_FEATURE_READER_GEMPC 0x40
 /** UARTs in the kernel's ISO 7816 mode ("iso7816:"). */
 #define STBCAM_FEATURE_READER_ISO7816 0x80
+/** The software descrambler knows ATIS-0800006 (IDSA). */
+#define STBCAM_FEATURE_SOFT_IDSA 0x100
+/** The software descrambler knows SCTE 52. */
+#define STBCAM_FEATURE_SOFT_SCTE52 0x200
 
 /**
  * What the loaded library can do: a set of STBCAM_FEATURE_*.
@@ -306,8 +310,20 @@ typedef void (*stbcam_log_fn)(void *user, int32_t level, const char *origin, con
 #define STBCAM_ALGO_OTHER 0
 /** DVB-CSA, 64-bit control words. */
 #define STBCAM_ALGO_CSA 1
+
+/**
+ * SCTE 52: DES in CBC, 64-bit control words, each payload ended as the standard ends it. Its
+ * initialisation vectors are constants of the network: whoever builds the box knows them.
+ */
+#define STBCAM_ALGO_SCTE52 2
 /** DVB-CISSA version 1, 128-bit control words, AES-128-CBC with a fixed IV. */
 #define STBCAM_ALGO_CISSA 5
+
+/**
+ * ATIS-0800006 (IDSA): AES-128 in CBC with an IV of zeros, 128-bit control words, each payload
+ * ended as SCTE 52 ends it.
+ */
+#define STBCAM_ALGO_IDSA 8
 
 /** even is set. */
 #define STBCAM_CW_EVEN 0x01
@@ -349,19 +365,19 @@ typedef struct stbcam_cw_t {
     /** One of STBCAM_ALGO_*. */
     uint8_t algo;
     /**
-     * scrambling_mode (EN 300 468) of the PMT's scrambling_descriptor. Where there is none, as in
-     * every CA_PMT, or its mode has control words of another length than the ECM's: 0x10,
-     * DVB-CISSA, for 16 octets, 0x02, DVB-CSA2, for 8.
+     * scrambling_mode (EN 300 468) of the PMT's scrambling_descriptor; 0xDE is SCTE 52, which has
+     * no number there. Where there is none, as in every CA_PMT, or its mode has control words of
+     * another length than the ECM's: 0x10, DVB-CISSA, for 16 octets, 0x02, DVB-CSA2, for 8.
      */
     uint8_t scrambling_mode;
     /** STBCAM_CW_EVEN and STBCAM_CW_ODD. */
     uint8_t parity_mask;
     /**
      * Octets that count in even and odd: 16. The first 8 of what leaves the key ladder are the
-     * control word of DVB-CSA.
+     * control word of DVB-CSA and of SCTE 52.
      */
     uint8_t key_len;
-    /** Octets that count in iv: 16 for CISSA, else 0. */
+    /** Octets that count in iv: 16 for CISSA and IDSA, else 0. */
     uint8_t iv_len;
     /** Copy control information, as the ECM carries it. */
     uint8_t copy_control;
@@ -1847,8 +1863,8 @@ stbcam_result_t stbcam_receipts(stbcam_t *cam,
 /* ---- 10. Software descrambler ------------------------------------------------------------------
  *
  * For boxes and hosts without one in hardware: it takes what set_cw carries, holds a software
- * key ladder, and descrambles transport packets in place (DVB-CSA, DVB-CISSA). Make one for
- * each context: keys go by session, and two contexts give out the same session numbers.
+ * key ladder, and descrambles transport packets in place (DVB-CSA, DVB-CISSA, IDSA, SCTE 52). Make
+ * one for each context: keys go by session, and two contexts give out the same session numbers.
  */
 
 /**
@@ -1870,8 +1886,8 @@ stbcam_result_t stbcam_soft_descrambler_new(const uint8_t *root_key,
 /**
  * Fills the table to put into stbcam_config_t. Its functions may be called by the host itself,
  * also from inside a callback of its own. set_cw answers STBCAM_E_UNSUPPORTED to a
- * scrambling_mode other than 0x01, 0x02 and 0x10, and STBCAM_E_STATE before load_ladder; details
- * are in stbcam_last_error of that thread, and in STBCAM_EV_HEALTH.
+ * scrambling_mode other than 0x01, 0x02, 0x10, 0x70 and 0xDE, and STBCAM_E_STATE before
+ * load_ladder; details are in stbcam_last_error of that thread, and in STBCAM_EV_HEALTH.
  *
  * Threads: any.
  *
@@ -1882,6 +1898,25 @@ stbcam_result_t stbcam_soft_descrambler_new(const uint8_t *root_key,
 STBCAM_API
 stbcam_result_t stbcam_soft_descrambler_ops(stbcam_soft_descrambler_t *descrambler,
                                             stbcam_descrambler_ops_t *ops);
+
+/**
+ * The initialisation vectors of the network's SCTE 52, 8 octets each, for control words that come
+ * after: call it right after stbcam_soft_descrambler_new. iv begins the chain of each payload.
+ * short_iv is for payloads of less than 8 octets; NULL, as in the edition of 2003: the same as
+ * iv. Without this call both are zeros. The copies are the library's own.
+ *
+ * STBCAM_E_ARG: iv is NULL.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * iv points to 8 readable octets, short_iv too if it is not NULL.
+ */
+STBCAM_API
+stbcam_result_t stbcam_soft_descrambler_scte52_iv(stbcam_soft_descrambler_t *descrambler,
+                                                  const uint8_t *iv,
+                                                  const uint8_t *short_iv);
 
 /** The packet was not scrambled; it is untouched. */
 #define STBCAM_PACKET_CLEAR 0

@@ -112,6 +112,11 @@ public:
         out = sized<stbcam_descrambler_ops_t>();
         return as<Result>(stbcam_soft_descrambler_ops(handle_, &out));
     }
+    /** short_iv may be nullptr: the same as iv. */
+    Result scte52_iv(const std::array<std::uint8_t, 8> &iv, const std::array<std::uint8_t, 8> *short_iv = nullptr) const noexcept
+    {
+        return as<Result>(stbcam_soft_descrambler_scte52_iv(handle_, iv.data(), short_iv ? short_iv->data() : nullptr));
+    }
     /** results may be nullptr, for whoever does not want to know; else it has room for count. */
     Result packets(std::uint8_t source, std::uint8_t *octets, std::size_t len, Packet *results, std::size_t &count) const noexcept
     {

@@ -125,6 +125,7 @@ def tests():
                script("check_damage.py", OUT / f"damage-{seed}", "--seed", str(seed)))
     yield "reduced control words against libdvbcsa", script("check_entropy.py", OUT / "entropy")
     yield "software descrambler against libdvbcsa and OpenSSL", script("check_descrambler.py")
+    yield "SCTE 52 and IDSA by the tables of ATSC, against OpenSSL", script("check_cable.py", OUT / "cable")
     yield "tables of tomorrow, damaged ones", script("check_tables.py", OUT / "tables")
     yield "bad input", script("check_bad_input.py", OUT / "bad-input")
     yield "the README's C compiles", readme_compiles

@@ -38,7 +38,7 @@ class Service:
     def __init__(self, described):
         self.number, self.name = described["service"], described["name"]
         self.algorithm, self.pids = described["algorithm"], set(described["pids"])
-        self.shortest = 16 if self.algorithm == "DVB-CISSA" else 8
+        self.shortest = {"DVB-CSA2": 8, "DVB-CISSA": 16, "ATIS-IDSA": 1, "SCTE-52": 1}[self.algorithm]
         self.total = self.scrambled = self.short = self.on_air_clear = self.descrambled = self.mismatched = 0
         self.clear = []
 

@@ -2,8 +2,8 @@
 //! 10. Software descrambler
 //!
 //! For boxes and hosts without one in hardware: it takes what `set_cw` carries, holds a software
-//! key ladder, and descrambles transport packets in place (DVB-CSA, DVB-CISSA). Make one for
-//! each context: keys go by session, and two contexts give out the same session numbers.
+//! key ladder, and descrambles transport packets in place (DVB-CSA, DVB-CISSA, IDSA, SCTE 52). Make
+//! one for each context: keys go by session, and two contexts give out the same session numbers.
 
 use crate::error::Error;
 use crate::guard::{guard_free, guard_on, stale};
@@ -24,6 +24,7 @@ use cam_types::transport::PACKET;
 use cam_types::{Key, Parity, Pid};
 use core::ffi::c_void;
 use core::slice;
+use ecm_emm::dvs042::Scte52Ivs;
 use stb_shim::soft_descrambler::{KeyError, PacketResult, SoftDescrambler};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -58,8 +59,8 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_new(
 
 /// Fills the table to put into `stbcam_config_t`. Its functions may be called by the host itself,
 /// also from inside a callback of its own. `set_cw` answers STBCAM_E_UNSUPPORTED to a
-/// scrambling_mode other than 0x01, 0x02 and 0x10, and STBCAM_E_STATE before `load_ladder`; details
-/// are in `stbcam_last_error` of that thread, and in `STBCAM_EV_HEALTH`.
+/// scrambling_mode other than 0x01, 0x02, 0x10, 0x70 and 0xDE, and STBCAM_E_STATE before
+/// `load_ladder`; details are in `stbcam_last_error` of that thread, and in `STBCAM_EV_HEALTH`.
 ///
 /// Threads: any.
 ///
@@ -81,6 +82,38 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_ops(
         };
         // SAFETY: the caller upholds this function's contract.
         unsafe { size::put(ops, "ops", value) }
+    })
+}
+
+/// The initialisation vectors of the network's SCTE 52, 8 octets each, for control words that come
+/// after: call it right after `stbcam_soft_descrambler_new`. `iv` begins the chain of each payload.
+/// `short_iv` is for payloads of less than 8 octets; NULL, as in the edition of 2003: the same as
+/// `iv`. Without this call both are zeros. The copies are the library's own.
+///
+/// STBCAM_E_ARG: `iv` is NULL.
+///
+/// Threads: any.
+///
+/// # Safety
+///
+/// * `iv` points to 8 readable octets, `short_iv` too if it is not NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_soft_descrambler_scte52_iv(
+    descrambler: *mut stbcam_soft_descrambler_t,
+    iv: *const u8,
+    short_iv: *const u8,
+) -> stbcam_result_t {
+    guard_on(&DESCRAMBLERS, descrambler, |descrambler| {
+        // SAFETY: the caller upholds this function's contract.
+        let iv = unsafe { text::array(iv, "iv") }?;
+        let short = if short_iv.is_null() {
+            None
+        } else {
+            // SAFETY: as above.
+            Some(unsafe { text::array(short_iv, "short_iv") }?)
+        };
+        descrambler.set_scte52_ivs(Scte52Ivs::new(iv, short));
+        Ok(())
     })
 }
 

@@ -59,8 +59,10 @@ scrambled, and ECMs, CAT, offers and EMMs take the place of null packets, in thi
 changes. An ECM of each service falls due every ecm_period_ms and takes the first null packet after
 it; it carries the current control word and the next one. The first PCR is the schedule's start.
 
-A payload shorter than a cipher block (8 octets for DVB-CSA2, 16 for DVB-CISSA) stays in clear by
-rule; its packet carries the mark of its crypto period all the same.
+A payload shorter than a block of DVB-CSA2 (8 octets) or DVB-CISSA (16) stays in clear by rule; its
+packet carries the mark of its crypto period all the same. SCTE 52 and IDSA (`scrambling = \"scte52\"`,
+`\"idsa\"`) leave nothing in clear. The initialisation vectors of SCTE 52 are the network's: `scte52_iv`
+and, for payloads shorter than a block, `scte52_short_iv` in the schedule; without them they are zero.
 
 Control words come from the operating system's random numbers, or from `seed` in the schedule for
 runs that repeat. They are neither printed nor reported. `entropy = \"reduced\"` of a DVB-CSA2 service

@@ -24,5 +24,6 @@ pub mod sabotage;
 pub mod scrambler;
 pub mod sender;
 pub mod stream;
+pub mod stream_type;
 pub mod timebase;
 pub mod verify;

@@ -22,6 +22,7 @@ use crate::timebase::{ClockError, Timebase};
 use cam_types::{ChannelId, OperatorId, Pid};
 use ecm_emm::EncodeError;
 use ecm_emm::ca_descriptor::CaPrivate;
+use ecm_emm::dvs042::Scte52Ivs;
 use std::fmt;
 
 /// Packages `stream` in place, with the ECM of each crypto period on air during it.
@@ -86,7 +87,7 @@ pub fn package_with(
         }
     }
     for ((program, tally), lane) in programs.iter().zip(&mut tallies).zip(&multiplex.ecms) {
-        scramble(packets, program, &lane.maker, &periods, tally)?;
+        scramble(packets, program, &lane.maker, &periods, &schedule.scte52_ivs(), tally)?;
     }
     let mut report = Report::new(schedule, place, packets.len(), clock, next_sequence);
     report.nulls = nulls;
@@ -149,12 +150,13 @@ fn scramble(
     program: &Program,
     maker: &EcmMaker<'_>,
     periods: &Periods,
+    ivs: &Scte52Ivs,
     tally: &mut Tally,
 ) -> Result<(), PackageError> {
     let algorithm = maker.algorithm();
     for period in 0..periods.count() {
         let cw = maker.cw(period).ok_or(EcmError::NoPeriod)?;
-        let scrambler = Scrambler::new(algorithm, cw);
+        let scrambler = Scrambler::new(algorithm, cw, ivs);
         let parity = periods.parity(period);
         for packet in packets.get_mut(periods.packets(period)).unwrap_or_default() {
             if !program.components.contains(&stream::pid(packet)) {

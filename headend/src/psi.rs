@@ -12,6 +12,7 @@
 use crate::carriage::{self, Unit};
 use crate::files::schedule::{self, Schedule};
 use crate::stream::{self, Packet};
+use crate::stream_type;
 use cam_types::{CaSystemId, DecodeError, Pid};
 use ecm_emm::EncodeError;
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
@@ -109,8 +110,11 @@ impl Program {
                 .unwrap_or_default(),
             error,
         })?;
-        let components =
-            pmt.streams().filter(|s| carries_pes(s.stream_type)).map(|s| s.pid).collect();
+        let components = pmt
+            .streams()
+            .filter(|s| stream_type::carries_pes(s.stream_type))
+            .map(|s| s.pid)
+            .collect();
         Ok(Self { service, pmt_pid, pcr_pid: pmt.pcr_pid, components, units, section })
     }
 
@@ -183,12 +187,6 @@ fn ca_descriptor(
 ) -> Result<(), EncodeError> {
     let system = CaSystemId::new(schedule.ca_system_id);
     CaDescriptor { system, pid, private: &private.octets() }.emit(out)
-}
-
-/// Components of these types carry sections, or nothing for the PES layer: they stay in clear
-/// (ISO/IEC 13818-1 table 2-34).
-const fn carries_pes(stream_type: u8) -> bool {
-    !matches!(stream_type, 0x05 | 0x08 | 0x0A..=0x0E | 0x13 | 0x14 | 0x16..=0x19 | 0x86)
 }
 
 /// Refuses a component that is scrambled already, at either level (ETSI ETR 289 §5.1: never both).

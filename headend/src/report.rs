@@ -64,7 +64,7 @@ pub struct Service {
     pub name: String,
     /// program_number.
     pub service: u16,
-    /// "DVB-CSA2" or "DVB-CISSA".
+    /// "DVB-CSA2", "DVB-CISSA", "ATIS-IDSA" or "SCTE-52".
     pub algorithm: String,
     /// PIDs of its components.
     pub pids: Vec<u16>,
@@ -72,7 +72,7 @@ pub struct Service {
     pub ecm_pid: u16,
     /// Packets with a scrambled payload.
     pub scrambled: usize,
-    /// Packets whose payload is too short for a block: in clear by rule.
+    /// Packets whose payload is shorter than the algorithm scrambles: in clear by rule.
     pub too_short: usize,
     /// Packets without a payload.
     pub no_payload: usize,

@@ -279,6 +279,10 @@ static void descrambler(void)
     CHECK(stbcam_soft_descrambler_new(key, &soft), STBCAM_OK);
     CHECK(stbcam_soft_descrambler_ops(soft, NULL), STBCAM_E_ARG);
     CHECK(stbcam_soft_descrambler_ops(soft, &ops), STBCAM_OK);
+    CHECK(stbcam_soft_descrambler_scte52_iv(soft, NULL, key), STBCAM_E_ARG);
+    CHECK(stbcam_soft_descrambler_scte52_iv(NULL, key, key), STBCAM_E_ARG);
+    CHECK(stbcam_soft_descrambler_scte52_iv(soft, key, NULL), STBCAM_OK);
+    CHECK(stbcam_soft_descrambler_scte52_iv(soft, key, key + 8), STBCAM_OK);
     CHECK(ops.set_cw(ops.user, NULL), STBCAM_E_ARG);
     CHECK(ops.load_ladder(ops.user, NULL), STBCAM_E_ARG);
     CHECK(ops.set_cw(ops.user, &cw), STBCAM_E_STRUCT_SIZE);

@@ -2,12 +2,13 @@
 //! The schedule file: what goes on air, and when.
 
 use super::FileError;
-use super::fields::{SecretOctets, Utc, amount, section_pid};
+use super::fields::{Octets, SecretOctets, Utc, amount, section_pid};
 use super::{optional, required};
 use crate::cw_source::Entropy;
 use crate::message::Message;
 use crate::scrambler::Algorithm;
 use cam_types::{Fen, Pid};
+use ecm_emm::dvs042::Scte52Ivs;
 use serde::Deserialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,10 @@ pub struct Schedule {
     /// Where EMMs go.
     #[serde(deserialize_with = "section_pid")]
     pub emm_pid: Pid,
+    /// The initialisation vector of the network's SCTE 52; without it, zero.
+    scte52_iv: Option<Octets<8>>,
+    /// The one for payloads shorter than a block; without it, the same.
+    scte52_short_iv: Option<Octets<8>>,
     /// Control words come from this instead of the system's random numbers: only for tests.
     pub seed: Option<SecretOctets<16>>,
     /// The services to scramble.
@@ -119,6 +124,8 @@ impl Service {
 enum Scrambling {
     Csa2,
     Cissa,
+    Idsa,
+    Scte52,
 }
 
 /// A change of the service key.
@@ -209,6 +216,11 @@ impl Schedule {
         Ok(schedule)
     }
 
+    /// The initialisation vectors of the network's SCTE 52.
+    pub fn scte52_ivs(&self) -> Scte52Ivs {
+        Scte52Ivs::new(self.scte52_iv.unwrap_or_default().0, self.scte52_short_iv.map(|iv| iv.0))
+    }
+
     /// What is wrong with a field, with the path of this file, for whoever wrote it.
     pub fn error(&self, table: &str, field: &str, what: impl fmt::Display) -> FileError {
         FileError::field(&self.path, table, field, what)
@@ -229,6 +241,10 @@ impl Schedule {
             let what = "crypto periods are counted from 2000: start at a multiple of \
                         crypto_period_s";
             return Err(self.error("", "start", what));
+        }
+        if self.scte52_short_iv.is_some() && self.scte52_iv.is_none() {
+            let what = "stands beside scte52_iv, which is missing; one of zeros is written out";
+            return Err(self.error("", "scte52_short_iv", what));
         }
         if self.service.is_empty() {
             return Err(self.error("", "service", "no service to scramble"));

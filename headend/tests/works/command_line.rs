@@ -127,6 +127,21 @@ fn bad_schedules_are_refused_with_table_and_field() {
             "table [[service]] 2, field `entropy`: unknown variant `half`, expected `full` or \
             `reduced`",
         ),
+        (
+            "emm_pid = 0x0150",
+            "emm_pid = 0x0150\nscte52_iv = \"0123\"",
+            "field `scte52_iv`: 4 characters, expected 16 hexadecimal digits",
+        ),
+        (
+            "emm_pid = 0x0150",
+            "emm_pid = 0x0150\nscte52_short_iv = \"0123456789abcdeg\"",
+            "field `scte52_short_iv`: not hexadecimal",
+        ),
+        (
+            "emm_pid = 0x0150",
+            "emm_pid = 0x0150\nscte52_short_iv = \"0123456789abcdef\"",
+            "field `scte52_short_iv`: stands beside scte52_iv, which is missing",
+        ),
         ("price = \"8.50\"", "price = 8.5", "table [[service.event]] 2, field `price`"),
         ("price = \"8.50\"", "price = \"8.505\"", "at most two decimals"),
         ("slot = 2", "slat = 2", "table [[service]] 2, field `slat`: unknown field"),
@@ -246,7 +261,8 @@ fn package_writes_stream_and_report() {
         "17963 packets, ",
         "EMM PID 0x0150: CA_system_id 0x4AF0, operator 0x1201, suite 2",
         "ECM PID 0x0141: CA_system_id 0x4AF0, operator 0x1201, suite 2, channel 0x0201",
-        "service 2: PMT PID 0x1001 version 1, PCR PID 0x0102, scrambling mode 02",
+        "service 2 \"Cinema\": PMT PID 0x1001 version 1, PCR PID 0x0102, scrambling mode 02 (DVB-CSA2)",
+        "PID 0x0102 type 1B (H.264 video): ",
         "ECM 81, slot 1 epoch 2 crypto period 169888323",
     ] {
         assert!(shown.contains(line), "{shown}");

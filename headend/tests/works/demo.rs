@@ -64,7 +64,7 @@ fn all_but_short_payloads_are_scrambled_as_the_ecms_say() {
             if !service.pids.contains(&stream::pid(before).value()) || payload.is_empty() {
                 continue;
             }
-            let long = payload.len() >= algorithm(place).block();
+            let long = payload.len() >= algorithm(place).shortest();
             assert_eq!(payload != stream::payload(after), long);
             *(if long { &mut changed } else { &mut short }) += 1;
         }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
 mod any_stream;
+mod cable;
 mod command_line;
 mod demo;
 mod emm;

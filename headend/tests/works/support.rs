@@ -2,6 +2,7 @@
 //! The demo's files, small streams made to measure, and the rules that every result keeps.
 
 use cam_types::{ControlWord, Pid};
+use ecm_emm::dvs042::Scte52Ivs;
 use ecm_emm::ecm::{ControlWords, Ecm, EcmBody};
 use headend::carriage;
 use headend::fault::{Fault, Faults};
@@ -148,7 +149,7 @@ pub(crate) fn scrambled_as_announced(
     let (mut right, mut wrong) = (0, 0);
     for period in periods {
         let Some(cw) = cws.get(&period.number) else { continue };
-        let scrambler = Scrambler::new(algorithm, cw);
+        let scrambler = Scrambler::new(algorithm, cw, &Scte52Ivs::default());
         let parity = cam_types::Parity::of_crypto_period(period.number);
         for index in period.first_packet..=period.last_packet {
             let mut packet = source.packets()[index];
