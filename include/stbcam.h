@@ -657,7 +657,10 @@ typedef struct stbcam_config_t {
     int32_t log_level;
     /** The most sessions that are open at once. At most 255; 0: 16. */
     uint32_t max_sessions;
-    /** The most EMMs that wait for the card. At most 16384; 0: 64. */
+    /**
+     * The most EMMs of each addressing (to one card, to a group, to all) that wait for the card. At
+     * most 16384; 0: 64.
+     */
     uint32_t emm_queue;
     /** The most events that wait for the host. At most 65536; 0: 256. */
     uint32_t event_queue;
@@ -2052,7 +2055,7 @@ typedef struct stbcam_stats_t {
     uint64_t emm_refused[4];
     /** Not applicable yet. */
     uint64_t emm_later[4];
-    /** Dropped: the queue was full, or no card was there. */
+    /** Dropped: their queue was full, or no card was there. */
     uint64_t emm_dropped[4];
     /** Their answer was lost, and they were not asked again: the card may have carried them out. */
     uint64_t emm_unknown[4];

@@ -26,7 +26,7 @@ pub struct Config {
     pub terminal: TerminalId,
     /// Sessions that are open at once, at most.
     pub max_sessions: usize,
-    /// EMMs that wait for the card, at most.
+    /// EMMs of each addressing that wait for the card, at most.
     pub emm_queue: usize,
     /// Events that wait for the driver, at most: what many calls between two of its turns make.
     /// What is more is counted, but for the answers to what the host has asked.

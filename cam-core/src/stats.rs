@@ -54,7 +54,7 @@ macro_rules! engine_counters {
             emm_refused: [u64; 4],
             /// Not applicable yet; tried again on a later cycle.
             emm_later: [u64; 4],
-            /// Dropped: the queue was full, or no card was there.
+            /// Dropped: their queue was full, or no card was there.
             emm_dropped: [u64; 4],
             /// Their answer was lost, and they were not asked again: the card may have carried them
             /// out. On air they are asked again.

@@ -7,6 +7,7 @@ mod anything;
 mod ca_pmt;
 mod card;
 mod card_words;
+mod carousel;
 mod channels;
 mod descrambler;
 mod emms;

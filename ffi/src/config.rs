@@ -88,7 +88,8 @@ pub struct stbcam_config_t {
     pub log_level: i32,
     /// The most sessions that are open at once. At most 255; 0: 16.
     pub max_sessions: u32,
-    /// The most EMMs that wait for the card. At most 16384; 0: 64.
+    /// The most EMMs of each addressing (to one card, to a group, to all) that wait for the card. At
+    /// most 16384; 0: 64.
     pub emm_queue: u32,
     /// The most events that wait for the host. At most 65536; 0: 256.
     pub event_queue: u32,

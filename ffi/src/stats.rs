@@ -68,7 +68,7 @@ pub struct stbcam_stats_t {
     pub emm_refused: [u64; 4],
     /// Not applicable yet.
     pub emm_later: [u64; 4],
-    /// Dropped: the queue was full, or no card was there.
+    /// Dropped: their queue was full, or no card was there.
     pub emm_dropped: [u64; 4],
     /// Their answer was lost, and they were not asked again: the card may have carried them out.
     pub emm_unknown: [u64; 4],
