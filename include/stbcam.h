@@ -665,7 +665,8 @@ typedef struct stbcam_config_t {
     /** The most events that wait for the host. At most 65536; 0: 256. */
     uint32_t event_queue;
     /**
-     * Octets of the ring between a source and the card thread. 4100, which is room for the longest
+     * Octets of the ring between a source and the card thread; ECMs have a second one of the same
+     * size. A section takes 4 octets more than its length. 4100, which is room for the longest
      * section, to 16777216; 0: 65536.
      */
     uint32_t section_ring;
@@ -939,8 +940,9 @@ STBCAM_API stbcam_result_t stbcam_session_close(stbcam_t *cam, stbcam_session_t 
 /**
  * Offers one complete section, an ECM, an EMM or an offer. Never waits for the card.
  *
- * The library copies what it needs: section may be reused as soon as the call returns. What no
- * filter asks for is ignored.
+ * The library copies what it needs: section may be reused as soon as the call returns. What
+ * none of its filters asks for is dropped and counted (section_unwanted): it takes no room from
+ * anything, and is no error. ECMs have a ring of their own and go to the card before all others.
  *
  * STBCAM_E_SECTION: its section_length is not its length; counted, and it reaches nobody.
  * STBCAM_E_OVERFLOW: the card has not kept up; the section is lost, counted and told by
@@ -2067,6 +2069,11 @@ typedef struct stbcam_stats_t {
     uint64_t section_malformed;
     /** Sections lost because a ring was full. */
     uint64_t section_overflow;
+    /**
+     * Sections dropped because no filter of the library's asks for them: those of a demultiplexer
+     * that filters less than it was asked to.
+     */
+    uint64_t section_unwanted;
     /** Events lost because nobody took them. */
     uint64_t event_overflow;
     /** ECMs whose latency was measured, from the section's arrival to its control words. */

@@ -180,6 +180,16 @@ impl Engine {
         self.filters.published()
     }
 
+    /// What the engine has a use for: a section that none of these passes may be dropped unseen.
+    pub fn wanted(&self) -> &[Filter] {
+        self.filters.published()
+    }
+
+    /// Another number whenever [`Engine::wanted`] is another list.
+    pub fn wanted_version(&self) -> u64 {
+        self.filters.version()
+    }
+
     /// The access of a session; `None` for an id that is not open.
     pub fn access(&self, session: SessionId) -> Option<Access> {
         self.sessions.find(session).map(Session::access)

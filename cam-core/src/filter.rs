@@ -61,6 +61,7 @@ impl Filter {
 #[derive(Default)]
 pub(crate) struct Filters {
     published: Vec<Filter>,
+    version: u64,
     /// Sessions, tables or addresses have changed since.
     outdated: bool,
 }
@@ -68,6 +69,11 @@ pub(crate) struct Filters {
 impl Filters {
     pub(crate) fn published(&self) -> &[Filter] {
         &self.published
+    }
+
+    /// How often they have become others.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// What they are made of has changed.
@@ -83,6 +89,7 @@ impl Filters {
     pub(crate) fn set(&mut self, wanted: Vec<Filter>) -> bool {
         let new = wanted != self.published;
         self.published = wanted;
+        self.version += u64::from(new);
         new
     }
 }

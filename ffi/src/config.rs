@@ -93,7 +93,8 @@ pub struct stbcam_config_t {
     pub emm_queue: u32,
     /// The most events that wait for the host. At most 65536; 0: 256.
     pub event_queue: u32,
-    /// Octets of the ring between a source and the card thread. 4100, which is room for the longest
+    /// Octets of the ring between a source and the card thread; ECMs have a second one of the same
+    /// size. A section takes 4 octets more than its length. 4100, which is room for the longest
     /// section, to 16777216; 0: 65536.
     pub section_ring: u32,
     /// 0.

@@ -99,6 +99,11 @@ pub(crate) fn json(context: &Context) -> String {
     );
     let _ = write!(
         out,
+        ",\"sections\":{{\"unwanted\":{},\"malformed\":{}}}",
+        stats.section_unwanted, stats.section_malformed
+    );
+    let _ = write!(
+        out,
         ",\"overflow\":{{\"sections\":{},\"events\":{}}}}}",
         stats.section_overflow, stats.event_overflow
     );

@@ -80,6 +80,9 @@ pub struct stbcam_stats_t {
     pub section_malformed: u64,
     /// Sections lost because a ring was full.
     pub section_overflow: u64,
+    /// Sections dropped because no filter of the library's asks for them: those of a demultiplexer
+    /// that filters less than it was asked to.
+    pub section_unwanted: u64,
     /// Events lost because nobody took them.
     pub event_overflow: u64,
     /// ECMs whose latency was measured, from the section's arrival to its control words.
@@ -130,6 +133,7 @@ pub(crate) fn counters(cam: &Cam) -> stbcam_stats_t {
                 ecm_line_received: line.ecm_received,
                 section_malformed: line.sections_malformed,
                 section_overflow: line.sections_lost,
+                section_unwanted: line.sections_unwanted,
                 reserved: 0,
             }
         };

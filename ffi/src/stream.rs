@@ -217,8 +217,9 @@ pub extern "C" fn stbcam_session_close(
 
 /// Offers one complete section, an ECM, an EMM or an offer. Never waits for the card.
 ///
-/// The library copies what it needs: `section` may be reused as soon as the call returns. What no
-/// filter asks for is ignored.
+/// The library copies what it needs: `section` may be reused as soon as the call returns. What
+/// none of its filters asks for is dropped and counted (`section_unwanted`): it takes no room from
+/// anything, and is no error. ECMs have a ring of their own and go to the card before all others.
 ///
 /// STBCAM_E_SECTION: its section_length is not its length; counted, and it reaches nobody.
 /// STBCAM_E_OVERFLOW: the card has not kept up; the section is lost, counted and told by
