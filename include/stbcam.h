@@ -658,8 +658,8 @@ typedef struct stbcam_config_t {
     /** The most sessions that are open at once. At most 255; 0: 16. */
     uint32_t max_sessions;
     /**
-     * The most EMMs of each addressing (to one card, to a group, to all) that wait for the card. At
-     * most 16384; 0: 64.
+     * The most EMMs of each addressing (to one card, to a group, to all) that wait for the card.
+     * At most 16384; 0: 64.
      */
     uint32_t emm_queue;
     /** The most events that wait for the host. At most 65536; 0: 256. */
@@ -670,8 +670,12 @@ typedef struct stbcam_config_t {
      * section, to 16777216; 0: 65536.
      */
     uint32_t section_ring;
-    /** 0. */
-    uint32_t reserved2;
+    /**
+     * How many section filters the box has for the library, of all sources: stbcam_filters never
+     * lists more. With fewer than it wants it widens them, and at last PIDs take turns
+     * (docs/spec/abi.md, Sections). At most 65535, more than it ever wants; 0: 65535.
+     */
+    uint32_t section_filters;
 } stbcam_config_t;
 
 /**
@@ -985,8 +989,27 @@ typedef struct stbcam_filter_t {
     uint8_t mask[16];
 } stbcam_filter_t;
 
+/** Section filters of one ECM stream, at most. */
+#define STBCAM_FILTERS_PER_ECM_STREAM 2
+/** Section filters of one EMM stream, at most: for a card that is in eight groups. */
+#define STBCAM_FILTERS_PER_EMM_STREAM 11
+
 /**
- * Lists the section filters that the library wants set now: of all sources, and no others.
+ * How many section filters the library wants at most, each as narrow as can be:
+ * STBCAM_FILTERS_PER_ECM_STREAM * ecm_streams + STBCAM_FILTERS_PER_EMM_STREAM * emm_streams, or
+ * UINT32_MAX if that is more. ecm_streams are those of all sessions (usually one for each, at
+ * most 16), emm_streams those of all sources (usually one for each, at most 256). A box that has
+ * so many for us leaves section_filters of the configuration 0. With ecm_streams + emm_streams
+ * nothing is missed either, but sections for others come along; with fewer, PIDs take turns.
+ *
+ * Threads: any, also from a callback.
+ */
+STBCAM_API uint32_t stbcam_filters_needed(uint32_t ecm_streams, uint32_t emm_streams);
+
+/**
+ * Lists the section filters that the library wants set now: of all sources, and no others. They
+ * are at most section_filters of the configuration, what matters most first: ECMs, EMMs to the
+ * card, to the box, to groups and all, offers.
  * *count says how many fit array, whose elements are elem_size apart, and becomes how many
  * there are.
  *
@@ -2074,6 +2097,8 @@ typedef struct stbcam_stats_t {
      * that filters less than it was asked to.
      */
     uint64_t section_unwanted;
+    /** Turns of PIDs that share the box's section filters: 0 as long as it has enough of them. */
+    uint64_t filter_turns;
     /** Events lost because nobody took them. */
     uint64_t event_overflow;
     /** ECMs whose latency was measured, from the section's arrival to its control words. */

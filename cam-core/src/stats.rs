@@ -63,6 +63,8 @@ macro_rules! engine_counters {
             emm_malformed: u64,
             /// Malformed tables: CAT, PMT.
             table_malformed: u64,
+            /// Turns of PIDs that share the box's section filters.
+            filter_turns: u64,
             /// ECMs whose latency was measured, from the section's arrival to its control words.
             ecm_latency_count: u64,
             /// Median latency of the last 1024, in microseconds.

@@ -11,6 +11,7 @@ mod carousel;
 mod channels;
 mod descrambler;
 mod emms;
+mod filters;
 mod forged;
 mod hot_path;
 mod moments;

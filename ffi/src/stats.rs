@@ -83,6 +83,8 @@ pub struct stbcam_stats_t {
     /// Sections dropped because no filter of the library's asks for them: those of a demultiplexer
     /// that filters less than it was asked to.
     pub section_unwanted: u64,
+    /// Turns of PIDs that share the box's section filters: 0 as long as it has enough of them.
+    pub filter_turns: u64,
     /// Events lost because nobody took them.
     pub event_overflow: u64,
     /// ECMs whose latency was measured, from the section's arrival to its control words.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which sections the engine has a use for, as the demultiplexers' threads see it, without waiting.
 //!
-//! The engine's side replaces the list; a demultiplexer's thread looks whether there is another one
-//! and has one of its own meanwhile. Where the list is being replaced in that very moment, everything
-//! passes: the engine looks at it again.
+//! The engine's side replaces the list; a demultiplexer's thread looks whether there is another
+//! one, and has a copy of its own meanwhile. Where the list is being replaced in that very moment,
+//! everything passes: the engine looks at it again.
 
 use cam_core::{Engine, Filter};
 use cam_types::Pid;
