@@ -673,17 +673,25 @@ typedef struct stbcam_config_t {
     int32_t log_level;
     /** The most sessions that are open at once. At most 255; 0: 16. */
     uint32_t max_sessions;
-    /** The most EMMs that wait for the card. At most 16384; 0: 64. */
+    /**
+     * The most EMMs of each addressing (to one card, to a group, to all) that wait for the card.
+     * At most 16384; 0: 64.
+     */
     uint32_t emm_queue;
     /** The most events that wait for the host. At most 65536; 0: 256. */
     uint32_t event_queue;
     /**
-     * Octets of the ring between a source and the card thread. 4100, which is room for the longest
+     * Octets of the ring between a source and the card thread; ECMs have a second one of the same
+     * size. A section takes 4 octets more than its length. 4100, which is room for the longest
      * section, to 16777216; 0: 65536.
      */
     uint32_t section_ring;
-    /** 0. */
-    uint32_t reserved2;
+    /**
+     * How many section filters the box has for the library, of all sources: stbcam_filters never
+     * lists more. With fewer than it wants it widens them, and at last PIDs take turns
+     * (docs/spec/abi.md, Sections). At most 65535, more than it ever wants; 0: 65535.
+     */
+    uint32_t section_filters;
 } stbcam_config_t;
 
 /**
@@ -952,8 +960,9 @@ STBCAM_API stbcam_result_t stbcam_session_close(stbcam_t *cam, stbcam_session_t 
 /**
  * Offers one complete section, an ECM, an EMM or an offer. Never waits for the card.
  *
- * The library copies what it needs: section may be reused as soon as the call returns. What no
- * filter asks for is ignored.
+ * The library copies what it needs: section may be reused as soon as the call returns. What
+ * none of its filters asks for is dropped and counted (section_unwanted): it takes no room from
+ * anything, and is no error. ECMs have a ring of their own and go to the card before all others.
  *
  * STBCAM_E_SECTION: its section_length is not its length; counted, and it reaches nobody.
  * STBCAM_E_OVERFLOW: the card has not kept up; the section is lost, counted and told by
@@ -996,8 +1005,27 @@ typedef struct stbcam_filter_t {
     uint8_t mask[16];
 } stbcam_filter_t;
 
+/** Section filters of one ECM stream, at most. */
+#define STBCAM_FILTERS_PER_ECM_STREAM 2
+/** Section filters of one EMM stream, at most: for a card that is in eight groups. */
+#define STBCAM_FILTERS_PER_EMM_STREAM 11
+
 /**
- * Lists the section filters that the library wants set now: of all sources, and no others.
+ * How many section filters the library wants at most, each as narrow as can be:
+ * STBCAM_FILTERS_PER_ECM_STREAM * ecm_streams + STBCAM_FILTERS_PER_EMM_STREAM * emm_streams, or
+ * UINT32_MAX if that is more. ecm_streams are those of all sessions (usually one for each, at
+ * most 16), emm_streams those of all sources (usually one for each, at most 256). A box that has
+ * so many for us leaves section_filters of the configuration 0. With ecm_streams + emm_streams
+ * nothing is missed either, but sections for others come along; with fewer, PIDs take turns.
+ *
+ * Threads: any, also from a callback.
+ */
+STBCAM_API uint32_t stbcam_filters_needed(uint32_t ecm_streams, uint32_t emm_streams);
+
+/**
+ * Lists the section filters that the library wants set now: of all sources, and no others. They
+ * are at most section_filters of the configuration, what matters most first: ECMs, EMMs to the
+ * card, to the box, to groups and all, offers.
  * *count says how many fit array, whose elements are elem_size apart, and becomes how many
  * there are.
  *
@@ -2087,7 +2115,7 @@ typedef struct stbcam_stats_t {
     uint64_t emm_refused[4];
     /** Not applicable yet. */
     uint64_t emm_later[4];
-    /** Dropped: the queue was full, or no card was there. */
+    /** Dropped: their queue was full, or no card was there. */
     uint64_t emm_dropped[4];
     /** Their answer was lost, and they were not asked again: the card may have carried them out. */
     uint64_t emm_unknown[4];
@@ -2099,6 +2127,13 @@ typedef struct stbcam_stats_t {
     uint64_t section_malformed;
     /** Sections lost because a ring was full. */
     uint64_t section_overflow;
+    /**
+     * Sections dropped because no filter of the library's asks for them: those of a demultiplexer
+     * that filters less than it was asked to.
+     */
+    uint64_t section_unwanted;
+    /** Turns of PIDs that share the box's section filters: 0 as long as it has enough of them. */
+    uint64_t filter_turns;
     /** Events lost because nobody took them. */
     uint64_t event_overflow;
     /** ECMs whose latency was measured, from the section's arrival to its control words. */

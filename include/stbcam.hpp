@@ -61,6 +61,12 @@ template <class Structure> constexpr Structure sized() noexcept
 inline std::uint32_t version() noexcept { return stbcam_version(); }
 inline const char *version_string() noexcept { return stbcam_version_string(); }
 inline std::uint64_t features() noexcept { return stbcam_features(); }
+inline constexpr std::uint32_t filters_per_ecm_stream = STBCAM_FILTERS_PER_ECM_STREAM;
+inline constexpr std::uint32_t filters_per_emm_stream = STBCAM_FILTERS_PER_EMM_STREAM;
+inline std::uint32_t filters_needed(std::uint32_t ecm_streams, std::uint32_t emm_streams) noexcept
+{
+    return stbcam_filters_needed(ecm_streams, emm_streams);
+}
 inline const char *text(Result result) noexcept { return stbcam_strerror(number(result)); }
 inline const char *text(Reason reason, const char *language = nullptr) noexcept
 {

@@ -127,6 +127,7 @@ pub use engine::Engine;
 pub use engine::ca_pmt::{CaEnable, CaPmtReply};
 pub use event::Event;
 pub use filter::Filter;
+pub use filter::published::FilterUse;
 pub use names::{SessionId, StoreId, Ticket, TxnId};
 pub use pin::outcome::{PinAnswer, PinOutcome};
 pub use purchase::error::PurchaseError;

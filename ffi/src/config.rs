@@ -88,15 +88,19 @@ pub struct stbcam_config_t {
     pub log_level: i32,
     /// The most sessions that are open at once. At most 255; 0: 16.
     pub max_sessions: u32,
-    /// The most EMMs that wait for the card. At most 16384; 0: 64.
+    /// The most EMMs of each addressing (to one card, to a group, to all) that wait for the card.
+    /// At most 16384; 0: 64.
     pub emm_queue: u32,
     /// The most events that wait for the host. At most 65536; 0: 256.
     pub event_queue: u32,
-    /// Octets of the ring between a source and the card thread. 4100, which is room for the longest
+    /// Octets of the ring between a source and the card thread; ECMs have a second one of the same
+    /// size. A section takes 4 octets more than its length. 4100, which is room for the longest
     /// section, to 16777216; 0: 65536.
     pub section_ring: u32,
-    /// 0.
-    pub reserved2: u32,
+    /// How many section filters the box has for the library, of all sources: `stbcam_filters` never
+    /// lists more. With fewer than it wants it widens them, and at last PIDs take turns
+    /// (docs/spec/abi.md, Sections). At most 65535, more than it ever wants; 0: 65535.
+    pub section_filters: u32,
 }
 
 // SAFETY: repr(C), starts with struct_size, and holds numbers, nullable pointers and an optional
@@ -156,7 +160,7 @@ const DEFAULTS: stbcam_config_t = stbcam_config_t {
     emm_queue: EMM_QUEUE.default,
     event_queue: EVENT_QUEUE.default,
     section_ring: SECTION_RING.default,
-    reserved2: 0,
+    section_filters: SECTION_FILTERS.default,
 };
 
 /// A number of the configuration: what it may be, and what 0 stands for.
@@ -176,6 +180,12 @@ const EMM_QUEUE: Number =
 const EVENT_QUEUE: Number = Number { name: "event_queue", allowed: 1..=65_536, default: 256 };
 const SECTION_RING: Number =
     Number { name: "section_ring", allowed: ring::LEAST as u32..=1 << 24, default: 65_536 };
+
+const SECTION_FILTERS: Number = Number {
+    name: "section_filters",
+    allowed: 1..=65_535,
+    default: Config::SECTION_FILTERS as u32,
+};
 
 impl Number {
     /// The number to go by.
@@ -250,11 +260,9 @@ unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
         let got = config.box_key_len;
         return Err(Error::argument(format!("box_key_len is {got}, expected 16, or 0 for 16")));
     }
-    for (name, reserved) in [("reserved", config.reserved.into()), ("reserved2", config.reserved2)]
-    {
-        if reserved != 0 {
-            return Err(Error::argument(format!("{name} is {reserved}, expected 0")));
-        }
+    if config.reserved != 0 {
+        let got = config.reserved;
+        return Err(Error::argument(format!("reserved is {got}, expected 0")));
     }
     let log_level = match config.log_level {
         0 => STBCAM_LOG_WARN,
@@ -271,11 +279,12 @@ unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
         ));
     }
     let card_timeout_ms = CARD_TIMEOUT_MS.of(config.card_timeout_ms)?;
-    let (max_sessions, emm_queue, event_queue, section_ring) = (
+    let (max_sessions, emm_queue, event_queue, section_ring, section_filters) = (
         MAX_SESSIONS.of(config.max_sessions)?,
         EMM_QUEUE.of(config.emm_queue)?,
         EVENT_QUEUE.of(config.event_queue)?,
         SECTION_RING.of(config.section_ring)?,
+        SECTION_FILTERS.of(config.section_filters)?,
     );
     let Some(box_key) = config.box_key.first_chunk::<16>() else {
         return Err(Error::argument("box_key is too short"));
@@ -326,6 +335,7 @@ unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
         emm_queue,
         event_queue,
         section_ring,
+        section_filters,
     })
 }
 

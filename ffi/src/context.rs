@@ -51,6 +51,7 @@ pub(crate) struct Settings {
     pub(crate) emm_queue: u32,
     pub(crate) event_queue: u32,
     pub(crate) section_ring: u32,
+    pub(crate) section_filters: u32,
 }
 
 /// Where the card is.
@@ -404,6 +405,7 @@ fn engine_config(settings: &Settings, detects: bool, storage: &mut dyn Storage) 
     }
     config.max_sessions = size(settings.max_sessions);
     config.emm_queue = size(settings.emm_queue);
+    config.section_filters = size(settings.section_filters);
     if detects {
         config.idle_poll = None;
     }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The EMM queue: whose a section is, whether it is known, and in which order the card gets it.
+//!
+//! Each addressing has room, memory and turns of its own: who has the key of all cards, or forges
+//! what is for all of them, keeps nothing out that is for this one.
 
-use crate::emm::duplicates::{Duplicates, Memory};
+use crate::emm::duplicates::{Digest, Duplicates, Memory};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use cam_types::{Instant, Pseudonym};
@@ -52,11 +55,31 @@ pub(crate) struct EmmQueue {
     /// It has introduced itself since it was put in: before that it may be another one, and what is
     /// for these groups is left to the carousel.
     introduced: bool,
-    queue: VecDeque<Vec<u8>>,
+    /// Unique, shared, global.
+    lanes: [Lane; LANES],
+    /// The lane whose turn it is.
+    turn: usize,
+    /// Sections that wait in a lane, at most.
     max_queue: usize,
-    sent: Option<Vec<u8>>,
+    sent: Option<Waiting>,
+    /// Its answer was lost: it goes before all others.
+    again: Option<Waiting>,
     lost: u8,
+}
+
+const LANES: usize = 3;
+
+/// What is addressed in one way.
+struct Lane {
+    queue: VecDeque<Waiting>,
     duplicates: Duplicates,
+}
+
+/// A section that is not judged yet.
+struct Waiting {
+    section: Vec<u8>,
+    digest: Digest,
+    lane: usize,
 }
 
 impl EmmQueue {
@@ -68,21 +91,21 @@ impl EmmQueue {
             card: None,
             groups: Vec::new(),
             introduced: false,
-            queue: VecDeque::new(),
+            lanes: [const { Lane { queue: VecDeque::new(), duplicates: Duplicates::new() } };
+                LANES],
+            turn: 0,
             max_queue,
             sent: None,
+            again: None,
             lost: 0,
-            duplicates: Duplicates::default(),
         }
     }
 
     /// It is another card than before: what waited and what is known is no use to it. Gives the
     /// section whose answer the former card owes for good.
     pub(crate) fn other_card(&mut self) -> Option<Vec<u8>> {
-        let unknown = self.take_lost();
-        self.duplicates.clear();
-        self.queue.clear();
-        unknown
+        self.lanes.iter_mut().for_each(|lane| lane.duplicates.clear());
+        self.nothing_waits()
     }
 
     /// The card that is there has this address, and these of groups.
@@ -96,16 +119,15 @@ impl EmmQueue {
     /// The card is gone: nothing is for it. Its memory stays, it may come back. Gives the section
     /// that it may have carried out: its answer was lost.
     pub(crate) fn card_gone(&mut self) -> Option<Vec<u8>> {
-        let unknown = self.take_lost();
-        self.queue.clear();
         self.introduced = false;
-        unknown
+        self.nothing_waits()
     }
 
-    /// The section that waits to be asked again because its answer was lost.
-    fn take_lost(&mut self) -> Option<Vec<u8>> {
-        let was_lost = core::mem::take(&mut self.lost) > 0 && self.sent.is_none();
-        was_lost.then(|| self.queue.pop_front()).flatten()
+    /// Gives the section that waited to be asked again because its answer was lost.
+    fn nothing_waits(&mut self) -> Option<Vec<u8>> {
+        self.lanes.iter_mut().for_each(|lane| lane.queue.clear());
+        self.lost = 0;
+        self.again.take().map(|waiting| waiting.section)
     }
 
     /// What addresses it: pseudonym and groups.
@@ -115,7 +137,11 @@ impl EmmQueue {
 
     /// The card was reset: what it refused may be tried once more.
     pub(crate) fn card_reset(&mut self) {
-        self.duplicates.forgive();
+        self.forgive();
+    }
+
+    fn forgive(&mut self) {
+        self.lanes.iter_mut().for_each(|lane| lane.duplicates.forgive());
     }
 
     /// A well-formed section came.
@@ -137,34 +163,49 @@ impl EmmQueue {
         if !ours {
             return Arrival::NotOurs;
         }
-        if self.queue.iter().any(|waiting| waiting == section)
-            || self.sent.as_deref() == Some(section)
-            || self.duplicates.knows(now, section)
+        let at = match to {
+            Address::Unique(_) => 0,
+            Address::Shared(_) => 1,
+            Address::Global => 2,
+        };
+        let digest = Digest::of(section);
+        let asked = [&self.sent, &self.again];
+        let is_asked = asked.into_iter().flatten().any(|waiting| waiting.digest == digest);
+        let Some(lane) = self.lanes.get_mut(at) else { return Arrival::Dropped };
+        if is_asked
+            || lane.queue.iter().any(|waiting| waiting.digest == digest)
+            || lane.duplicates.knows(now, &digest)
         {
             return Arrival::Duplicate;
         }
-        if self.queue.len() >= self.max_queue {
+        if lane.queue.len() >= self.max_queue {
             return Arrival::Dropped;
         }
-        self.duplicates.forget(section);
-        self.queue.push_back(section.to_vec());
+        lane.queue.push_back(Waiting { section: section.to_vec(), digest, lane: at });
         Arrival::Waits
     }
 
-    /// The next section for the card; then `answered` or `lost` must come.
+    /// The next section for the card; then `answered` or `lost` must come. Lanes take turns.
     pub(crate) fn take(&mut self) -> Option<&[u8]> {
-        self.sent = Some(self.queue.pop_front()?);
-        self.sent.as_deref()
+        let next = self.again.take().or_else(|| {
+            let mut turns = (0..LANES).map(|n| (self.turn + n) % LANES);
+            turns.find_map(|at| self.lanes.get_mut(at)?.queue.pop_front())
+        })?;
+        self.turn = (next.lane + 1) % LANES;
+        self.sent = Some(next);
+        self.sent()
     }
 
     /// The card has judged the section.
     pub(crate) fn answered(&mut self, now: Instant, memory: Memory, effect: Effect) {
         self.lost = 0;
-        let Some(section) = self.sent.take() else { return };
+        let Some(sent) = self.sent.take() else { return };
         if effect == Effect::Changed {
-            self.duplicates.forgive();
+            self.forgive();
         }
-        self.duplicates.remember(now, section, memory);
+        if let Some(lane) = self.lanes.get_mut(sent.lane) {
+            lane.duplicates.remember(now, sent.digest, memory);
+        }
     }
 
     /// The exchange got no answer. The card may have applied it: it is sent again, for the card's
@@ -175,20 +216,19 @@ impl EmmQueue {
             self.answered(now, Memory::Refused, Effect::None);
             return false;
         }
-        if let Some(section) = self.sent.take() {
-            self.queue.push_front(section);
-        }
+        self.again = self.sent.take();
         true
     }
 
     /// Whether a section waits for the card.
     pub(crate) fn backlog(&self) -> Backlog {
-        if self.queue.is_empty() { Backlog::Through } else { Backlog::Waiting }
+        let through = self.again.is_none() && self.lanes.iter().all(|lane| lane.queue.is_empty());
+        if through { Backlog::Through } else { Backlog::Waiting }
     }
 
     /// The section that the card works on.
     pub(crate) fn sent(&self) -> Option<&[u8]> {
-        self.sent.as_deref()
+        self.sent.as_ref().map(|waiting| waiting.section.as_slice())
     }
 }
 
@@ -239,7 +279,7 @@ mod tests {
     fn the_answer_decides_what_is_remembered() {
         let later = Instant::from_micros(2_000_000);
         for (memory, soon, after_a_while, after_reset) in [
-            (Memory::Done, Arrival::Duplicate, Arrival::Duplicate, Arrival::Duplicate),
+            (Memory::Applied, Arrival::Duplicate, Arrival::Duplicate, Arrival::Duplicate),
             (Memory::Refused, Arrival::Duplicate, Arrival::Duplicate, Arrival::Waits),
             (Memory::Later, Arrival::Duplicate, Arrival::Waits, Arrival::Waits),
         ] {
@@ -269,7 +309,7 @@ mod tests {
         queue.answered(NOW, Memory::Refused, Effect::None);
         queue.offer(NOW, Address::Global, &[2], Presence::There);
         queue.take();
-        queue.answered(NOW, Memory::Done, Effect::Changed);
+        queue.answered(NOW, Memory::Applied, Effect::Changed);
         assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Arrival::Waits);
         assert_eq!(queue.offer(NOW, Address::Global, &[2], Presence::There), Arrival::Duplicate);
     }
@@ -298,7 +338,7 @@ mod tests {
                 queue.take();
                 match lost {
                     true => assert!(queue.lost(NOW)),
-                    false => queue.answered(NOW, Memory::Done, Effect::None),
+                    false => queue.answered(NOW, Memory::Applied, Effect::None),
                 }
                 let unknown = match gone {
                     true => queue.card_gone(),
@@ -315,7 +355,7 @@ mod tests {
         let mut queue = queue();
         queue.offer(NOW, Address::Global, &[1], Presence::There);
         queue.take();
-        queue.answered(NOW, Memory::Done, Effect::Changed);
+        queue.answered(NOW, Memory::Applied, Effect::Changed);
         queue.other_card();
         assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Arrival::Waits);
     }

@@ -402,12 +402,13 @@ impl ModelCard {
 
     fn emm(&mut self, section: &[u8]) -> EmmResult {
         let Ok(emm) = Emm::parse(section) else { return EmmResult::refused(EmmDetail::MALFORMED) };
-        let Ok(body) = emm.open(&self.k_ind) else {
-            return EmmResult::refused(EmmDetail::AUTHENTICATION);
-        };
+        // The number goes before the seal (`docs/spec/emm.md` §2).
         if self.applied.contains(&emm.header.seq) {
             return EmmResult::DUPLICATE;
         }
+        let Ok(body) = emm.open(&self.k_ind) else {
+            return EmmResult::refused(EmmDetail::AUTHENTICATION);
+        };
         for command in &body.commands {
             match command {
                 EmmCommand::KeyDeliver(delivery) => {

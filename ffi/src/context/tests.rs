@@ -35,6 +35,7 @@ fn opened(name: &str, threaded: bool) -> (Arc<Context>, OwnedFd) {
         emm_queue: 4,
         event_queue: 64,
         section_ring: 4100,
+        section_filters: 4,
     });
     let _ = std::fs::remove_dir(state);
     (context.unwrap(), pty.master)

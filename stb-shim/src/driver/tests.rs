@@ -76,7 +76,7 @@ impl Reader for Lost {
 /// A driver whose events wait for the host, `events` at most.
 fn driver(events: usize) -> (Arc<Cam>, Driver) {
     let config = Config::new(StbId::new(*b"STB00001"), Key::new([0; 16]), Box::new(Zeros));
-    let cam = Arc::new(Cam::new(Engine::new(config), 4096, events).unwrap());
+    let cam = Arc::new(Cam::new(Engine::new(config), 65_536, events).unwrap());
     let opener: Box<Opener> = Box::new(|| Ok(Box::new(Lost)));
     let storage = Box::new(MemoryStorage::default());
     let policy = Lost.capabilities().policy();
@@ -150,4 +150,25 @@ fn what_was_lost_is_told_again() {
         other => panic!("{other:?}"),
     });
     assert_eq!(told.collect::<Vec<_>>(), expected);
+}
+
+/// Sections come faster than they are taken: the card is heard in between, and a flush waits for
+/// all of them.
+#[test]
+fn a_flood_of_sections_leaves_the_card_its_turns() {
+    let (cam, mut driver) = driver(16);
+    crate::cam::tests::tune(&cam, 0);
+    for _ in 0..600 {
+        crate::cam::tests::offer_emm(&cam).unwrap();
+    }
+    let ticket = cam.flush();
+    let mut turns = 0;
+    while cam.wait_flushed(ticket, Duration::ZERO).is_err() {
+        let due = driver.turn(Some(clock::now()));
+        assert!(due.is_some_and(|due| due <= clock::now()) || turns == 2, "turn {turns}");
+        turns += 1;
+        assert!(turns < 100, "never flushed");
+    }
+    assert!(turns > 2, "{turns} turns");
+    assert_eq!(cam.query(|engine| engine.stats().emm_in[3]), 600);
 }
