@@ -124,6 +124,7 @@ pub use engine::ca_pmt::{CaEnable, CaPmtReply};
 pub use event::Event;
 pub use filter::Filter;
 pub use names::{SessionId, StoreId, Ticket, TxnId};
+pub use pin::error::PinError;
 pub use pin::outcome::{PinAnswer, PinOutcome};
 pub use purchase::error::PurchaseError;
 pub use purchase::offer::{Offer, OfferId, OfferKind};

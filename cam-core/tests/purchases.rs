@@ -4,8 +4,8 @@
 use crate::rig::card::{Cut, ModelCard, PIN};
 use crate::rig::{Rig, air};
 use cam_core::{
-    AccessStatus, CardState, Event, Offer, OfferId, Outcome, PinAnswer, PinOutcome, PurchaseError,
-    Receipt, RequestId, SessionId, TxnId, TxnState,
+    AccessStatus, CardState, Event, Offer, OfferId, Outcome, PinAnswer, PinError, PinOutcome,
+    PurchaseError, Receipt, RequestId, SessionId, TxnId, TxnState,
 };
 use cam_types::{Fen, Pseudonym};
 use ecm_emm::card::{INS_ECM, INS_PURCHASE, INS_RIGHTS, INS_VERIFY, PurchaseResult};
@@ -404,7 +404,7 @@ fn an_ecm_does_not_wait_for_a_purchase() {
 fn a_pin_is_changed_by_whoever_knows_the_old_one() {
     let (mut rig, _, _) = at_the_cinema();
     let new = b"271828".as_slice();
-    assert_eq!(rig.engine.pin_change(rig.now, PIN, b"27"), Err(PurchaseError::PinFormat));
+    assert_eq!(rig.engine.pin_change(rig.now, PIN, b"27"), Err(PinError::Format));
     for (old, expected) in [
         (new, PinOutcome::Wrong { tries_left: 2 }),
         (PIN, PinOutcome::Right),
@@ -437,6 +437,6 @@ fn a_pin_is_verified_for_its_own_sake() {
     rig.run(2000);
     let answer = PinAnswer { ticket, outcome: PinOutcome::Failed };
     assert!(rig.take_events().contains(&Event::Pin(answer)));
-    assert_eq!(rig.engine.pin_verify(rig.now, PIN), Err(PurchaseError::NoCard));
+    assert_eq!(rig.engine.pin_verify(rig.now, PIN), Err(PinError::NoCard));
     assert_eq!(rig.engine.card().state, CardState::Absent);
 }

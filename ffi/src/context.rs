@@ -10,7 +10,7 @@ use crate::log::LogSink;
 use crate::result::{
     STBCAM_E_BUSY, STBCAM_E_NOMEM, STBCAM_E_PANIC, STBCAM_E_STATE, STBCAM_E_STORAGE,
 };
-use cam_core::{Config, Engine, Entropy, PinAnswer, PurchaseError, Ticket};
+use cam_core::{Config, Engine, Entropy, PinAnswer, PinError, Ticket};
 use cam_types::{CaSystemId, Instant, Key, StbId, TerminalId};
 use core::time::Duration;
 use iso7816::emv::Profile;
@@ -272,7 +272,7 @@ impl Context {
     /// Waits for what the card says of a PIN.
     pub(crate) fn pin_answer(
         &self,
-        ask: impl FnOnce(&mut Engine, Instant) -> core::result::Result<Ticket, PurchaseError>,
+        ask: impl FnOnce(&mut Engine, Instant) -> core::result::Result<Ticket, PinError>,
     ) -> Result<PinAnswer> {
         let ticket = self.cam.call(ask)?;
         self.wait(self.card_timeout, |limit| self.cam.wait_pin(ticket, limit))
