@@ -442,16 +442,14 @@ pub const STBCAM_UTC_RTC: i32 = 3;
 /// last call counts, whatever its `source`, which `stbcam_diag_json` tells with the time; with
 /// `STBCAM_UTC_UNKNOWN` the time is forgotten, and `utc_s` is not looked at.
 ///
-/// STBCAM_E_ARG: `source` is not one of `STBCAM_UTC_*`.
+/// STBCAM_E_ARG: `source` is not one of `STBCAM_UTC_*`. STBCAM_E_CLOCK: `utc_s` is below 1 or more
+/// than an event can tell; what was known stays.
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn stbcam_set_utc(cam: *mut stbcam_t, utc_s: i64, source: i32) -> stbcam_result_t {
     guard(cam, |context| match source {
-        STBCAM_UTC_UNKNOWN..=STBCAM_UTC_RTC => {
-            context.set_utc(utc_s, source);
-            Ok(())
-        }
+        STBCAM_UTC_UNKNOWN..=STBCAM_UTC_RTC => context.set_utc(utc_s, source),
         other => Err(Error::argument(format!("source {other} is not one of STBCAM_UTC_*"))),
     })
 }

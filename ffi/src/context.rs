@@ -8,7 +8,7 @@ use crate::host_reader::HostReader;
 use crate::host_storage::HostStorage;
 use crate::log::LogSink;
 use crate::result::{
-    STBCAM_E_BUSY, STBCAM_E_NOMEM, STBCAM_E_PANIC, STBCAM_E_STATE, STBCAM_E_STORAGE,
+    STBCAM_E_BUSY, STBCAM_E_CLOCK, STBCAM_E_NOMEM, STBCAM_E_PANIC, STBCAM_E_STATE, STBCAM_E_STORAGE,
 };
 use cam_core::{Config, Engine, Entropy, PinAnswer, PinError, Ticket};
 use cam_types::{CaSystemId, Instant, Key, StbId, TerminalId};
@@ -300,14 +300,25 @@ impl Context {
         }
     }
 
-    /// `source` is one of `STBCAM_UTC_*`.
-    pub(crate) fn set_utc(&self, utc_s: i64, source: i32) {
-        let utc_s = (source != Self::NO_SOURCE).then_some(utc_s);
+    /// The last second that can be counted in microseconds.
+    pub(crate) const UTC_MAX: i64 = i64::MAX / 1_000_000;
+
+    /// `source` is one of `STBCAM_UTC_*`. An event whose time is 0 is one from before the time was
+    /// known, so that second cannot be told.
+    pub(crate) fn set_utc(&self, utc_s: i64, source: i32) -> Result {
+        let known = source != Self::NO_SOURCE;
+        if known && !(1..=Self::UTC_MAX).contains(&utc_s) {
+            let text = format!(
+                "utc_s is {utc_s}, expected 1 to {}, or source STBCAM_UTC_UNKNOWN",
+                Self::UTC_MAX
+            );
+            return Err(Error::new(STBCAM_E_CLOCK, text));
+        }
         let now = i64::try_from(clock::now().as_micros()).unwrap_or(0);
-        let offset = utc_s.and_then(|utc| utc.checked_mul(1_000_000)?.checked_sub(now));
-        let source = offset.map_or(Self::NO_SOURCE, |_| source);
+        let offset = known.then(|| utc_s.saturating_mul(1_000_000).saturating_sub(now));
         self.utc_source.store(source, Ordering::Relaxed);
         self.utc_offset.store(offset.unwrap_or(Self::UTC_UNKNOWN), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Where the time comes from, one of `STBCAM_UTC_*`.

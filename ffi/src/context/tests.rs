@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::guard::{CONTEXTS, guard};
-use crate::result::{STBCAM_E_ARG, STBCAM_OK};
+use crate::result::{STBCAM_E_ARG, STBCAM_E_CLOCK, STBCAM_OK};
 use crate::types::stbcam_t;
 use nix::pty::openpty;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -96,6 +96,30 @@ fn refusals_name_the_parameter_and_what_it_had() {
     told(filters(null_mut()), "count is NULL");
     told(filters(&mut room), "array is NULL");
     told(init(), "config is NULL");
+    assert_eq!(crate::stbcam_close(cam), STBCAM_OK);
+}
+
+/// A time that nothing can be told by is refused, and the one that was known stays.
+#[test]
+fn a_time_that_makes_no_sense_is_refused() {
+    let (context, _port) = context("utc");
+    let cam: *mut stbcam_t = CONTEXTS.insert(context);
+    let utc = || CONTEXTS.get(cam).unwrap().utc(clock::now());
+    assert_eq!(crate::stbcam_set_utc(cam, 1_700_000_000, crate::STBCAM_UTC_RTC), STBCAM_OK);
+    let known = utc();
+    assert!(known >= 1_700_000_000);
+    for wrong in [i64::MIN, -5, 0, Context::UTC_MAX + 1, i64::MAX] {
+        let result = crate::stbcam_set_utc(cam, wrong, crate::STBCAM_UTC_NETWORK);
+        assert_eq!(result, STBCAM_E_CLOCK, "{wrong}");
+        let text = crate::error::last().text;
+        assert!(text.starts_with(&format!("utc_s is {wrong}, expected 1 to ")), "{text}");
+        assert!(utc() >= known, "{wrong}");
+    }
+    assert_eq!(crate::stbcam_set_utc(cam, Context::UTC_MAX, crate::STBCAM_UTC_RTC), STBCAM_OK);
+    assert_eq!(utc(), Context::UTC_MAX);
+    // What is not looked at is not refused.
+    assert_eq!(crate::stbcam_set_utc(cam, -5, crate::STBCAM_UTC_UNKNOWN), STBCAM_OK);
+    assert_eq!(utc(), 0);
     assert_eq!(crate::stbcam_close(cam), STBCAM_OK);
 }
 
