@@ -14,7 +14,7 @@ use crate::host::{
     stbcam_log_fn, stbcam_reader_ops_t, stbcam_storage_ops_t,
 };
 use crate::host_reader::HostReader;
-use crate::result::{STBCAM_E_STATE, STBCAM_E_STRUCT_SIZE, STBCAM_OK, stbcam_result_t};
+use crate::result::{STBCAM_E_STATE, STBCAM_OK, stbcam_result_t};
 use crate::size::{self, CStruct};
 use crate::text;
 use crate::types::stbcam_t;
@@ -129,13 +129,7 @@ pub unsafe extern "C" fn stbcam_config_init(
                 config.cast::<usize>().write(struct_size);
             }
         }
-        if struct_size < size_of::<stbcam_config_t>() {
-            let expected = size_of::<stbcam_config_t>();
-            return Err(Error::new(
-                STBCAM_E_STRUCT_SIZE,
-                format!("struct_size is {struct_size}, expected {expected} or a little more"),
-            ));
-        }
+        size::check_size::<stbcam_config_t>(struct_size, "struct_size")?;
         // SAFETY: as above.
         unsafe { size::put(config, "config", DEFAULTS) }
     })
@@ -349,7 +343,12 @@ unsafe fn reader(config: &stbcam_config_t, card_timeout_ms: u32) -> Result<Reade
         (false, false) => Err(Error::argument("reader and reader_ops are set, expected one")),
         (false, true) => {
             // SAFETY: the caller upholds this function's contract.
-            Ok(ReaderChoice::Url(unsafe { text::required(config.reader, "reader") }?))
+            let url = unsafe { text::optional(config.reader, "reader") }?.unwrap_or_default();
+            if url.is_empty() {
+                let text = "reader is empty, expected an address such as serial:/dev/ttyS1";
+                return Err(Error::argument(text));
+            }
+            Ok(ReaderChoice::Url(url))
         }
         (true, false) => {
             // SAFETY: as above.

@@ -365,8 +365,7 @@ fn size(number: u32) -> usize {
 /// The storage twice: as the host's table, if it is the host's, and as the library uses it.
 fn storage(settings: &Settings) -> Result<(Option<HostStorage>, Box<dyn Storage>)> {
     if let Some(ops) = settings.storage {
-        let host = HostStorage::new(ops)
-            .ok_or_else(|| Error::argument("a function of storage is missing"))?;
+        let host = HostStorage::new(ops)?;
         return Ok((Some(host.clone()), Box::new(host)));
     }
     let directory = settings.state_dir.as_deref().filter(|directory| !directory.is_empty());

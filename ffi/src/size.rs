@@ -20,7 +20,7 @@ pub(crate) unsafe trait CStruct: Copy {}
 /// Longer than any structure will ever be: what is longer was not initialised.
 const MAX: usize = 4096;
 
-fn check_size<T>(size: usize, what: &str) -> Result {
+pub(crate) fn check_size<T>(size: usize, what: &str) -> Result {
     if (size_of::<T>()..=MAX).contains(&size) {
         return Ok(());
     }
@@ -28,12 +28,12 @@ fn check_size<T>(size: usize, what: &str) -> Result {
     let expected = size_of::<T>();
     Err(Error::new(
         STBCAM_E_STRUCT_SIZE,
-        format!("{what} of {name} is {size}, expected {expected} or a little more"),
+        format!("{what} of {name} is {size}, expected {expected} to {MAX}"),
     ))
 }
 
 /// `name` is the caller's parameter.
-fn check_pointer<T>(pointer: *const T, name: &str) -> Result {
+pub(crate) fn check_pointer<T>(pointer: *const T, name: &str) -> Result {
     if pointer.is_null() {
         return Err(Error::new(STBCAM_E_ARG, format!("{name} is NULL")));
     }
