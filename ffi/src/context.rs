@@ -376,7 +376,11 @@ fn storage(settings: &Settings) -> Result<(Option<HostStorage>, Box<dyn Storage>
             ErrorKind::ResourceBusy => STBCAM_E_BUSY,
             _ => STBCAM_E_STORAGE,
         };
-        Error::system(code, &format!("state_dir '{directory}'"), &error)
+        let mut refused = Error::system(code, &format!("state_dir '{directory}'"), &error);
+        if error.raw_os_error().is_some() {
+            refused.text += ", expected a directory that this user can make and write to";
+        }
+        refused
     })?;
     Ok((None, Box::new(storage)))
 }

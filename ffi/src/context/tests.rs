@@ -17,12 +17,19 @@ fn opened(name: &str, threaded: bool) -> (Arc<Context>, OwnedFd) {
     let pty = openpty(None, None).unwrap();
     let path = nix::unistd::ttyname(&pty.slave).unwrap();
     let state = std::env::temp_dir().join(format!("stbcam-{name}-{}", std::process::id()));
-    let context = Context::open(Settings {
+    let reader = format!("serial:{}", path.display());
+    let context = Context::open(settings(reader, state.display().to_string(), threaded));
+    let _ = std::fs::remove_dir(state);
+    (context.unwrap(), pty.master)
+}
+
+fn settings(reader: String, state_dir: String, threaded: bool) -> Settings {
+    Settings {
         profile: Profile::Iso,
         threaded,
         card_timeout_ms: 5000,
-        reader: ReaderChoice::Url(format!("serial:{}", path.display())),
-        state_dir: Some(state.display().to_string()),
+        reader: ReaderChoice::Url(reader),
+        state_dir: Some(state_dir),
         language: None,
         ca_system_ids: Vec::new(),
         stb_id: *b"STB00001",
@@ -35,9 +42,18 @@ fn opened(name: &str, threaded: bool) -> (Arc<Context>, OwnedFd) {
         emm_queue: 4,
         event_queue: 64,
         section_ring: 4100,
-    });
-    let _ = std::fs::remove_dir(state);
-    (context.unwrap(), pty.master)
+    }
+}
+
+/// What the system says of a directory is no advice: what would work follows.
+#[test]
+fn a_directory_that_cannot_be_made_says_what_would_work() {
+    let settings = settings("serial:/dev/null".to_owned(), "/proc/stbcam".to_owned(), true);
+    let refused = Context::open(settings).err().unwrap();
+    assert_eq!((refused.code, refused.os_errno), (STBCAM_E_STORAGE, nix::libc::ENOENT));
+    assert!(refused.text.starts_with("state_dir '/proc/stbcam': "), "{}", refused.text);
+    let advice = "expected a directory that this user can make and write to";
+    assert!(refused.text.ends_with(advice), "{}", refused.text);
 }
 
 /// We would rather lose one context than the box: the others go on.
