@@ -55,8 +55,8 @@ pub struct stbcam_config_t {
     pub reader: *const c_char,
     /// The box's own card reader. NULL with `reader`.
     pub reader_ops: *const stbcam_reader_ops_t,
-    /// A directory of the library's own, made when it is not there: one for each context, and only
-    /// its owner can read it. Needed unless `storage` is set.
+    /// A directory of the library's own, made when it is not there, with those above it: one for
+    /// each context, and only its owner can read it. Needed unless `storage` is set.
     pub state_dir: *const c_char,
     /// The language of texts for the subscriber, BCP 47. NULL: "en", which is also what an unknown
     /// language gives.
