@@ -15,7 +15,7 @@ use cam_types::{CaSystemId, Instant, Key, StbId, TerminalId};
 use core::time::Duration;
 use iso7816::emv::Profile;
 use iso7816::line::{Level, Policy};
-use stb_shim::cam::Cam;
+use stb_shim::cam::{Cam, WaitEnded};
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, NoDescrambler};
 use stb_shim::driver::Driver;
@@ -282,7 +282,7 @@ impl Context {
     fn wait<T>(
         &self,
         timeout: Duration,
-        mut wait: impl FnMut(Duration) -> core::result::Result<T, stb_shim::cam::WaitEnded>,
+        mut wait: impl FnMut(Duration) -> core::result::Result<T, WaitEnded>,
     ) -> Result<T> {
         let Runner::Caller { driver, due } = &self.runner else {
             return Ok(wait(timeout)?);
@@ -294,6 +294,8 @@ impl Context {
             wait_elsewhere(&driver, due, next)?;
             match wait(Duration::ZERO) {
                 Ok(found) => return Ok(found),
+                // Whoever closes waits for the driver, which is ours until we leave.
+                Err(_) if self.cam.is_stopping() => return Err(WaitEnded::Stopped.into()),
                 Err(ended) if clock::now() >= deadline => return Err(ended.into()),
                 Err(_) => {}
             }

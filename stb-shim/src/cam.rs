@@ -250,7 +250,8 @@ impl Cam {
         self.events.close();
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
+    /// Somebody wants the card thread's loop to end.
+    pub fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 

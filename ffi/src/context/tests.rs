@@ -115,6 +115,31 @@ fn refusals_name_the_parameter_and_what_it_had() {
     assert_eq!(crate::stbcam_close(cam), STBCAM_OK);
 }
 
+/// Who does the card thread's work in a call that waits is let go when another thread closes, not
+/// when its own time is over.
+#[test]
+fn without_a_thread_closing_ends_a_call_that_waits() {
+    let (context, _port) = opened("ends", false);
+    let waiting = Arc::clone(&context);
+    let busy = |refused: Option<&Error>| refused.is_some_and(|it| it.code == STBCAM_E_BUSY);
+    let call = std::thread::spawn(move || {
+        loop {
+            // For an answer that never comes.
+            let ended: Result = waiting.wait(Duration::from_secs(10), |_| Err(WaitEnded::Timeout));
+            if !busy(ended.as_ref().err()) {
+                return ended;
+            }
+        }
+    });
+    // Until it has what a step needs.
+    while !busy(context.step(0).err().as_ref()) {
+        std::thread::yield_now();
+    }
+    context.close().unwrap();
+    let ended = call.join().unwrap().unwrap_err();
+    assert_eq!((ended.code, &*ended.text), (STBCAM_E_STATE, "the context is being closed"));
+}
+
 /// A time that nothing can be told by is refused, and the one that was known stays.
 #[test]
 fn a_time_that_makes_no_sense_is_refused() {
