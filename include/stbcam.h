@@ -712,7 +712,8 @@ STBCAM_API stbcam_result_t stbcam_open(const struct stbcam_config_t *config, stb
  * Closes a context: wipes the control words of every session (clear is called before this
  * returns), ends the card thread and takes the power off the card. The handle is stale from the
  * first moment; calls under way in other threads end with a result. NULL is closed already. Waits
- * at most card_timeout_ms for the card thread; no callback is called once this has returned.
+ * at most card_timeout_ms for the card thread, and for a callback that is running as long as it
+ * runs; no callback is called once this has returned.
  *
  * STBCAM_E_ARG: closed before. STBCAM_E_TIMEOUT: closed, but the card thread was still waiting for
  * its reader and ends by itself.
@@ -1556,8 +1557,9 @@ stbcam_result_t stbcam_pin_change(stbcam_t *cam,
  * A request id is one wish of the subscriber. stbcam_request_new gives it out; a host that wants
  * to know after a power cut what became of the wish keeps it, with offer and price, before
  * confirming. The same request id never pays twice: whoever is unsure begins again with the same
- * three, and gets the same purchase back as long as the storage or the card knows it. It is paid only while the library
- * that gave it out is open: after that it is asked after, and what was not paid needs a new id.
+ * three, and gets the same purchase back as long as the storage or the card knows it. It is paid
+ * only while the library that gave it out is open: after that it is asked after, and what was not
+ * paid needs a new id.
  */
 
 /** An amount: minor / 10^exponent of currency. */

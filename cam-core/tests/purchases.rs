@@ -159,8 +159,9 @@ fn the_same_request_changes_nothing() {
     assert_eq!(rig.card.debits, 1);
 }
 
-/// A request is one wish: another event under it is refused, whatever became of the first, or a host would take one receipt
-/// for two purchases. The same offer of another session, or of a later run, is the same wish.
+/// A request is one wish: another event under it is refused, whatever became of the first, or a
+/// host would take one receipt for two purchases. The same offer of another session, or of a later
+/// run, is the same wish.
 #[test]
 fn a_request_is_for_one_offer_only() {
     let (mut rig, _, offer) = at_the_cinema();

@@ -361,7 +361,8 @@ unsafe fn reader(config: &stbcam_config_t, card_timeout_ms: u32) -> Result<Reade
 /// Closes a context: wipes the control words of every session (`clear` is called before this
 /// returns), ends the card thread and takes the power off the card. The handle is stale from the
 /// first moment; calls under way in other threads end with a result. NULL is closed already. Waits
-/// at most `card_timeout_ms` for the card thread; no callback is called once this has returned.
+/// at most `card_timeout_ms` for the card thread, and for a callback that is running as long as it
+/// runs; no callback is called once this has returned.
 ///
 /// STBCAM_E_ARG: closed before. STBCAM_E_TIMEOUT: closed, but the card thread was still waiting for
 /// its reader and ends by itself.

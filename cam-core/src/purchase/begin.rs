@@ -19,8 +19,9 @@ impl Purchases {
         self.requests.give(clock, random).ok_or(PurchaseError::NumbersUsedUp)
     }
 
-    /// The same request id gives the same purchase back, whatever became of it, and none for another
-    /// offer. A request of an earlier run that nothing is known of here is asked after, and never paid.
+    /// The same request id gives the same purchase back, whatever became of it, and none for
+    /// another offer. A request of an earlier run that nothing is known of here is asked after,
+    /// and never paid.
     ///
     /// `on_air` is what now has the offer's name, `card` the card in session.
     pub(crate) fn begin(

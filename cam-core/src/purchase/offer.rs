@@ -60,7 +60,8 @@ impl OfferId {
         Self(u64::from(number) << 32 | u64::from(session.0 & 0x00FF_FFFF) << 8 | kind)
     }
 
-    /// Whether the other one sells the same: in another session of this run or another it has another number.
+    /// Whether the other one sells the same. Another session of it, in this run or another, has
+    /// another number.
     pub(crate) const fn sells_what(self, other: Self) -> bool {
         (self.0 ^ other.0) & !(0x00FF_FFFF << 8) == 0
     }
