@@ -241,7 +241,8 @@ typedef struct stbcam_error_t {
 
 /**
  * The details of the last call in the calling thread that was refused. A call that was not
- * refused does not change them. code is 0 when none was refused yet.
+ * refused does not change them, and neither does this one when it is. code is 0 when none was
+ * refused yet. A text that is too long has lost its middle.
  *
  * Threads: any, also from a callback.
  *
@@ -635,8 +636,8 @@ typedef struct stbcam_config_t {
     /** The box's own card reader. NULL with reader. */
     const stbcam_reader_ops_t *reader_ops;
     /**
-     * A directory of the library's own, made when it is not there: one for each context, and only
-     * its owner can read it. Needed unless storage is set.
+     * A directory of the library's own, made when it is not there, with those above it: one for
+     * each context, and only its owner can read it. Needed unless storage is set.
      */
     const char *state_dir;
     /**
@@ -735,7 +736,8 @@ STBCAM_API stbcam_result_t stbcam_open(const struct stbcam_config_t *config, stb
  * Closes a context: wipes the control words of every session (clear is called before this
  * returns), ends the card thread and takes the power off the card. The handle is stale from the
  * first moment; calls under way in other threads end with a result. NULL is closed already. Waits
- * at most card_timeout_ms for the card thread; no callback is called once this has returned.
+ * at most card_timeout_ms for the card thread, and for a callback that is running as long as it
+ * runs; no callback is called once this has returned.
  *
  * STBCAM_E_ARG: closed before. STBCAM_E_TIMEOUT: closed, but the card thread was still waiting for
  * its reader and ends by itself.
@@ -793,7 +795,8 @@ STBCAM_API int32_t stbcam_step_fd(stbcam_t *cam);
  * last call counts, whatever its source, which stbcam_diag_json tells with the time; with
  * STBCAM_UTC_UNKNOWN the time is forgotten, and utc_s is not looked at.
  *
- * STBCAM_E_ARG: source is not one of STBCAM_UTC_*.
+ * STBCAM_E_ARG: source is not one of STBCAM_UTC_*. STBCAM_E_CLOCK: utc_s is below 1 or more
+ * than an event can tell; what was known stays.
  *
  * Threads: any.
  */
@@ -1162,7 +1165,8 @@ typedef struct stbcam_event_t {
 STBCAM_API int32_t stbcam_event_fd(stbcam_t *cam);
 
 /**
- * Takes the oldest event; waits up to timeout_ms for one.
+ * Takes the oldest event; waits up to timeout_ms for one. Without a card thread events come of
+ * stbcam_step and nothing else, and this does not call it: give 0.
  *
  * STBCAM_E_AGAIN: there is none.
  *
@@ -1595,10 +1599,11 @@ stbcam_result_t stbcam_pin_change(stbcam_t *cam,
  * float. docs/spec/purchase.md tells the whole of it.
  *
  * A request id is one wish of the subscriber. stbcam_request_new gives it out; a host that wants
- * to know after a power cut what became of the wish keeps it before confirming. The same request
- * id never pays twice: whoever is unsure begins again with the same one, and gets the same
- * purchase back as long as the storage or the card knows it. It is paid only while the library
- * that gave it out is open: after that it is asked after, and what was not paid needs a new id.
+ * to know after a power cut what became of the wish keeps it, with offer and price, before
+ * confirming. The same request id never pays twice: whoever is unsure begins again with the same
+ * three, and gets the same purchase back as long as the storage or the card knows it. It is paid
+ * only while the library that gave it out is open: after that it is asked after, and what was not
+ * paid needs a new id.
  */
 
 /** An amount: minor / 10^exponent of currency. */
@@ -1800,13 +1805,13 @@ STBCAM_API stbcam_result_t stbcam_request_new(stbcam_t *cam, uint8_t *out);
 /**
  * Begins a purchase; no money moves. request_id is 16 octets of stbcam_request_new;
  * price_seen is what the subscriber was shown. *out names the purchase. The same request id
- * gives the same purchase back, whatever became of it. One that was given out before a restart,
- * and that the storage does not know, is looked for on the card (STBCAM_TXN_RECOVERING), and
- * never paid.
+ * gives the same purchase back, whatever became of it, and is refused for another offer. One that
+ * was given out before a restart, and that the storage does not know, is looked for on the card
+ * (STBCAM_TXN_RECOVERING), and never paid.
  *
  * STBCAM_E_ARG: the request id was not given out for this box. STBCAM_E_OFFER_EXPIRED: no such
  * offer now. STBCAM_E_PRICE_CHANGED: it costs something else. STBCAM_E_REQUEST_REUSED: the request
- * was for something else. STBCAM_E_REQUEST_FORGOTTEN: its number went to another request.
+ * was for another offer. STBCAM_E_REQUEST_FORGOTTEN: its number went to another request.
  * STBCAM_E_NO_CARD: the card must be asked, and there is none in session. STBCAM_E_FULL: too many
  * purchases are open. No money has moved by any of them.
  *
@@ -1967,7 +1972,8 @@ stbcam_result_t stbcam_soft_descrambler_scte52_iv(stbcam_soft_descrambler_t *des
  * half a crypto period between two calls is taken for a loss of signal, behind which the next ECM
  * or the start of a PES packet has to tell which key is on (docs/spec/abi.md).
  *
- * STBCAM_E_BUFFER: results for fewer packets than given; nothing was touched.
+ * STBCAM_E_BUFFER: results for fewer packets than given; nothing was touched. STBCAM_E_ARG:
+ * source is over 15.
  *
  * Threads: any, also while the card thread sets keys.
  *

@@ -13,6 +13,10 @@
 #ifndef STBCAM_HPP
 #define STBCAM_HPP
 
+#if __cplusplus < 201703L
+#error "stbcam.hpp needs C++17, such as -std=c++17; stbcam.h is for every C++ from C++11 on"
+#endif
+
 #include "stbcam-enums.hpp"
 
 #include <array>

@@ -129,6 +129,7 @@ pub use event::Event;
 pub use filter::Filter;
 pub use filter::published::FilterUse;
 pub use names::{SessionId, StoreId, Ticket, TxnId};
+pub use pin::error::PinError;
 pub use pin::outcome::{PinAnswer, PinOutcome};
 pub use purchase::error::PurchaseError;
 pub use purchase::offer::{Offer, OfferId, OfferKind};

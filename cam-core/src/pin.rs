@@ -4,10 +4,11 @@
 //! A PIN waits until its command goes to the card, and is wiped then. That of a purchase waits with
 //! the purchase.
 
+pub(crate) mod error;
 pub(crate) mod outcome;
 
 use crate::outbox::Outbox;
-use crate::{Event, PinAnswer, PinOutcome, PurchaseError, Ticket};
+use crate::{Event, PinAnswer, PinError, PinOutcome, Ticket};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use ecm_emm::card::{INS_CHANGE_PIN, INS_VERIFY, PinBlock};
@@ -21,12 +22,12 @@ pub(crate) enum PinRequest {
 
 impl PinRequest {
     /// ASCII digits.
-    pub(crate) fn verify(pin: &[u8]) -> Result<Self, PurchaseError> {
+    pub(crate) fn verify(pin: &[u8]) -> Result<Self, PinError> {
         Ok(Self::Verify(block(pin)?))
     }
 
     /// ASCII digits both.
-    pub(crate) fn change(old: &[u8], new: &[u8]) -> Result<Self, PurchaseError> {
+    pub(crate) fn change(old: &[u8], new: &[u8]) -> Result<Self, PinError> {
         Ok(Self::Change { old: block(old)?, new: block(new)? })
     }
 
@@ -46,8 +47,8 @@ impl PinRequest {
     }
 }
 
-fn block(digits: &[u8]) -> Result<PinBlock, PurchaseError> {
-    PinBlock::from_ascii(digits).map_err(|_| PurchaseError::PinFormat)
+fn block(digits: &[u8]) -> Result<PinBlock, PinError> {
+    PinBlock::from_ascii(digits).map_err(|_| PinError::Format)
 }
 
 /// The PINs that wait, in the order in which they came.
@@ -61,9 +62,9 @@ impl Pins {
     /// PINs that wait, at most.
     const MAX: usize = 4;
 
-    pub(crate) fn take(&mut self, request: PinRequest) -> Result<Ticket, PurchaseError> {
+    pub(crate) fn take(&mut self, request: PinRequest) -> Result<Ticket, PinError> {
         if self.waiting.len() >= Self::MAX {
-            return Err(PurchaseError::Full);
+            return Err(PinError::Full { max: Self::MAX });
         }
         self.tickets = self.tickets.wrapping_add(1);
         let ticket = Ticket(self.tickets);

@@ -55,8 +55,8 @@ pub struct stbcam_config_t {
     pub reader: *const c_char,
     /// The box's own card reader. NULL with `reader`.
     pub reader_ops: *const stbcam_reader_ops_t,
-    /// A directory of the library's own, made when it is not there: one for each context, and only
-    /// its owner can read it. Needed unless `storage` is set.
+    /// A directory of the library's own, made when it is not there, with those above it: one for
+    /// each context, and only its owner can read it. Needed unless `storage` is set.
     pub state_dir: *const c_char,
     /// The language of texts for the subscriber, BCP 47. NULL: "en", which is also what an unknown
     /// language gives.
@@ -350,7 +350,12 @@ unsafe fn reader(config: &stbcam_config_t, card_timeout_ms: u32) -> Result<Reade
         (false, false) => Err(Error::argument("reader and reader_ops are set, expected one")),
         (false, true) => {
             // SAFETY: the caller upholds this function's contract.
-            Ok(ReaderChoice::Url(unsafe { text::required(config.reader, "reader") }?))
+            let url = unsafe { text::optional(config.reader, "reader") }?.unwrap_or_default();
+            if url.is_empty() {
+                let text = "reader is empty, expected an address such as serial:/dev/ttyS1";
+                return Err(Error::argument(text));
+            }
+            Ok(ReaderChoice::Url(url))
         }
         (true, false) => {
             // SAFETY: as above.
@@ -363,7 +368,8 @@ unsafe fn reader(config: &stbcam_config_t, card_timeout_ms: u32) -> Result<Reade
 /// Closes a context: wipes the control words of every session (`clear` is called before this
 /// returns), ends the card thread and takes the power off the card. The handle is stale from the
 /// first moment; calls under way in other threads end with a result. NULL is closed already. Waits
-/// at most `card_timeout_ms` for the card thread; no callback is called once this has returned.
+/// at most `card_timeout_ms` for the card thread, and for a callback that is running as long as it
+/// runs; no callback is called once this has returned.
 ///
 /// STBCAM_E_ARG: closed before. STBCAM_E_TIMEOUT: closed, but the card thread was still waiting for
 /// its reader and ends by itself.
@@ -443,16 +449,14 @@ pub const STBCAM_UTC_RTC: i32 = 3;
 /// last call counts, whatever its `source`, which `stbcam_diag_json` tells with the time; with
 /// `STBCAM_UTC_UNKNOWN` the time is forgotten, and `utc_s` is not looked at.
 ///
-/// STBCAM_E_ARG: `source` is not one of `STBCAM_UTC_*`.
+/// STBCAM_E_ARG: `source` is not one of `STBCAM_UTC_*`. STBCAM_E_CLOCK: `utc_s` is below 1 or more
+/// than an event can tell; what was known stays.
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn stbcam_set_utc(cam: *mut stbcam_t, utc_s: i64, source: i32) -> stbcam_result_t {
     guard(cam, |context| match source {
-        STBCAM_UTC_UNKNOWN..=STBCAM_UTC_RTC => {
-            context.set_utc(utc_s, source);
-            Ok(())
-        }
+        STBCAM_UTC_UNKNOWN..=STBCAM_UTC_RTC => context.set_utc(utc_s, source),
         other => Err(Error::argument(format!("source {other} is not one of STBCAM_UTC_*"))),
     })
 }

@@ -17,6 +17,7 @@ use crate::result::{
     stbcam_result_t,
 };
 use crate::size;
+use crate::stream::check_source;
 use crate::text;
 use crate::types::{stbcam_session_t, stbcam_soft_descrambler_t};
 use cam_core::{Ecw, ScramblingMode, SessionId};
@@ -134,7 +135,8 @@ pub const STBCAM_PACKET_MALFORMED: u8 = 3;
 /// half a crypto period between two calls is taken for a loss of signal, behind which the next ECM
 /// or the start of a PES packet has to tell which key is on (docs/spec/abi.md).
 ///
-/// STBCAM_E_BUFFER: results for fewer packets than given; nothing was touched.
+/// STBCAM_E_BUFFER: results for fewer packets than given; nothing was touched. STBCAM_E_ARG:
+/// `source` is over 15.
 ///
 /// Threads: any, also while the card thread sets keys.
 ///
@@ -151,6 +153,7 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_packets(
     result_count: *mut usize,
 ) -> stbcam_result_t {
     guard_on(&DESCRAMBLERS, descrambler, |descrambler| {
+        check_source(source)?;
         // SAFETY: the caller upholds this function's contract; the check is the same as for
         // octets that are only read.
         let octets = unsafe { text::octets(packets, len, "packets") }?;
@@ -255,6 +258,7 @@ unsafe extern "C" fn set_cw(user: *mut c_void, cw: *const stbcam_cw_t) -> i32 {
         // SAFETY: a stbcam_cw_t or NULL by the table's contract.
         let cw = unsafe { size::take(cw, "cw") }?;
         known_flags(cw.flags, STBCAM_CW_IS_WRAPPED | STBCAM_CW_PREVIEW, "cw")?;
+        check_source(cw.source)?;
         // SAFETY: so many PIDs are readable by the table's contract.
         let fields = unsafe { text::numbers(cw.es_pids, cw.es_pid_count, "es_pids") }?;
         let mut pids = [Pid::NULL; text::MAX_NUMBERS];
@@ -294,4 +298,37 @@ unsafe extern "C" fn clear(user: *mut c_void, session: stbcam_session_t) {
         descrambler.clear(SessionId(session));
         Ok(())
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::STBCAM_E_ARG;
+    use core::ptr::null_mut;
+
+    /// Packets of a source that no session can have would stay scrambled for ever, unsaid.
+    #[test]
+    fn a_source_that_there_is_not_is_refused() {
+        let mut soft = null_mut();
+        // SAFETY: what is given is there.
+        assert_eq!(unsafe { stbcam_soft_descrambler_new([7; 16].as_ptr(), &mut soft) }, STBCAM_OK);
+        let mut packet = [0x47; PACKET];
+        for (source, result) in
+            [(0, STBCAM_OK), (15, STBCAM_OK), (16, STBCAM_E_ARG), (255, STBCAM_E_ARG)]
+        {
+            // SAFETY: as above; no results are wanted.
+            let got = unsafe {
+                stbcam_soft_descrambler_packets(
+                    soft,
+                    source,
+                    packet.as_mut_ptr(),
+                    packet.len(),
+                    null_mut(),
+                    null_mut(),
+                )
+            };
+            assert_eq!(got, result, "source {source}");
+        }
+        assert_eq!(stbcam_soft_descrambler_free(soft), STBCAM_OK);
+    }
 }

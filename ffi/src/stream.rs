@@ -336,7 +336,7 @@ fn c_filter(filter: &Filter) -> stbcam_filter_t {
     }
 }
 
-fn check_source(source: u8) -> crate::error::Result {
+pub(crate) fn check_source(source: u8) -> crate::error::Result {
     if usize::from(source) < stb_shim::cam::Cam::SOURCES {
         return Ok(());
     }

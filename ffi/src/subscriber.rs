@@ -90,7 +90,7 @@ unsafe fn finish(answer: &PinAnswer, known: Option<u8>, tries_left: *mut u32) ->
             u32::from(tries_left),
             Err(Error::new(
                 STBCAM_E_PIN_WRONG,
-                format!("the PIN is wrong, {tries_left} tries are left"),
+                format!("the PIN is wrong, tries left: {tries_left}"),
             )),
         ),
         PinOutcome::Blocked => (0, Err(Error::plain(STBCAM_E_PIN_BLOCKED))),
@@ -110,6 +110,17 @@ mod tests {
     use super::*;
     use cam_core::Ticket;
     use cam_types::StatusWord;
+
+    /// Money is spoken of where money could move, and nowhere else.
+    #[test]
+    fn a_pin_that_is_only_verified_is_no_purchase() {
+        use cam_core::PinError;
+        for error in [PinError::Format, PinError::NoCard, PinError::Full { max: 4 }] {
+            let text = Error::from(error).text;
+            assert!(!text.contains("money"), "{text}");
+        }
+        assert!(Error::from(PinError::Format).text.contains("4 to 12 ASCII digits"));
+    }
 
     #[test]
     fn what_the_card_says_of_a_pin_has_its_result() {

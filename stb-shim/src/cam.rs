@@ -262,7 +262,8 @@ impl Cam {
         self.events.close();
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
+    /// Somebody wants the card thread's loop to end.
+    pub fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 
@@ -321,7 +322,7 @@ impl Cam {
         let mut progress = self.progress();
         if progress.flush_done < ticket {
             progress.flush_done = ticket;
-            self.progressed.notify_all();
+            self.answered();
         }
     }
 
@@ -332,7 +333,14 @@ impl Cam {
             progress.pins.remove(0);
         }
         progress.pins.push(answer);
+        self.answered();
+    }
+
+    /// Whoever waits looks again: a thread of the host, or, when there is no card thread, the one
+    /// that is in a turn just now and would wait for the card with the answer in its hand.
+    fn answered(&self) {
         self.progressed.notify_all();
+        self.waker.wake();
     }
 
     /// What the engine wants done next; it is the caller's, and the engine free again.

@@ -241,7 +241,7 @@ static void operation(stbcam_t *cam)
     CHECK(stbcam_set_utc(cam, 1796126400, STBCAM_UTC_UNKNOWN), STBCAM_OK);
     CHECK(stbcam_diag_json(cam, json, sizeof json, &need), STBCAM_OK);
     CHECK_TRUE(strstr(json, "\"utc\":{\"source\":\"unknown\",\"now\":0}"));
-    CHECK(stbcam_set_utc(cam, INT64_MIN, STBCAM_UTC_RTC), STBCAM_OK);
+    CHECK(stbcam_set_utc(cam, INT64_MIN, STBCAM_UTC_RTC), STBCAM_E_CLOCK);
     CHECK(stbcam_set_utc(cam, 1796126400, STBCAM_UTC_RTC), STBCAM_OK);
     CHECK(stbcam_flush(cam, 5000), STBCAM_OK);
     CHECK_TRUE(stbcam_event_fd(cam) >= 0);

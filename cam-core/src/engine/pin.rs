@@ -4,29 +4,24 @@
 use crate::card::exchange::{Answer, Exchange};
 use crate::engine::Engine;
 use crate::pin::PinRequest;
-use crate::{AccessStatus, CardState, Event, PinAnswer, PinOutcome, PurchaseError, Ticket};
+use crate::{AccessStatus, CardState, Event, PinAnswer, PinError, PinOutcome, Ticket};
 use cam_types::Instant;
 
 impl Engine {
     /// Asks the card whether this PIN (ASCII digits) is right. The answer comes as [`Event::Pin`].
-    pub fn pin_verify(&mut self, now: Instant, pin: &[u8]) -> Result<Ticket, PurchaseError> {
+    pub fn pin_verify(&mut self, now: Instant, pin: &[u8]) -> Result<Ticket, PinError> {
         self.pin_request(now, PinRequest::verify(pin)?)
     }
 
     /// Gives the card another PIN (ASCII digits both). The answer comes as [`Event::Pin`]: whether
     /// the old one was right, and then the new one is the card's.
-    pub fn pin_change(
-        &mut self,
-        now: Instant,
-        old: &[u8],
-        new: &[u8],
-    ) -> Result<Ticket, PurchaseError> {
+    pub fn pin_change(&mut self, now: Instant, old: &[u8], new: &[u8]) -> Result<Ticket, PinError> {
         self.pin_request(now, PinRequest::change(old, new)?)
     }
 
-    fn pin_request(&mut self, now: Instant, request: PinRequest) -> Result<Ticket, PurchaseError> {
+    fn pin_request(&mut self, now: Instant, request: PinRequest) -> Result<Ticket, PinError> {
         if self.card.state != CardState::Ready {
-            return Err(PurchaseError::NoCard);
+            return Err(PinError::NoCard);
         }
         let ticket = self.pins.take(request)?;
         self.turn(now);

@@ -63,6 +63,12 @@ impl OfferId {
         Self(u64::from(number) << 32 | u64::from(session.0 & 0x00FF_FFFF) << 8 | kind)
     }
 
+    /// Whether the other one sells the same. Another session of it, in this run or another, has
+    /// another number.
+    pub(crate) const fn sells_what(self, other: Self) -> bool {
+        (self.0 ^ other.0) & !(0x00FF_FFFF << 8) == 0
+    }
+
     pub(crate) const fn session(self) -> SessionId {
         SessionId(self.0 as u32 >> 8)
     }
