@@ -5,6 +5,7 @@ pub mod attack;
 pub mod carousel;
 pub mod carriage;
 pub mod cli;
+pub mod coverage;
 pub mod cw_source;
 pub mod due;
 pub mod ecm;

@@ -7,6 +7,7 @@
 
 use crate::carousel::Carousel;
 use crate::carousel::entries::{CarouselError, Works};
+use crate::coverage::{self, Gap};
 use crate::ecm::{EcmError, EcmMaker};
 use crate::emm::Senders;
 use crate::files::FileError;
@@ -24,13 +25,17 @@ use ecm_emm::EncodeError;
 use ecm_emm::ca_descriptor::CaPrivate;
 use std::fmt;
 
-/// Packages `stream` in place, with the ECM of each crypto period on air during it.
+/// Packages `stream` in place, with the ECM of each crypto period on air during it. What boxes could
+/// not open all the time is refused.
 pub fn package(
     stream: &mut Stream,
     schedule: &Schedule,
     operator: &Operator,
 ) -> Result<Report, PackageError> {
-    package_with(stream, schedule, operator, &|moment: Moment<'_>| Some(moment.period))
+    let report =
+        package_with(stream, schedule, operator, &|moment: Moment<'_>| Some(moment.period))?;
+    coverage::check(&report, schedule)?;
+    Ok(report)
 }
 
 /// The same with ECMs on air as `on_air` says.
@@ -195,6 +200,8 @@ pub enum PackageError {
     PidTaken { field: &'static str, pid: Pid, packet: usize },
     /// Nowhere to put ECMs.
     NoNullPackets,
+    /// Too few null packets: boxes would be in the dark.
+    Dark { gap: Gap, bit_rate: u64 },
 }
 
 impl From<PsiError> for PackageError {
@@ -246,8 +253,12 @@ impl fmt::Display for PackageError {
                 write!(f, "{field} {pid} is taken in the source, first at packet {packet}")
             }
             Self::NoNullPackets => f.write_str(
-                "no null packets in the source: nowhere to put ECMs without moving other packets",
+                "no null packets in the source: nowhere to put ECMs. --bit-rate raises the rate and \
+                 makes room",
             ),
+            Self::Dark { gap, bit_rate } => {
+                write!(f, "{gap}: too few null packets there. --bit-rate {bit_rate} makes room")
+            }
         }
     }
 }

@@ -49,12 +49,14 @@ pub struct Nulls {
 }
 
 /// The CAT on air.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Cat {
     /// How many times it was sent.
     pub count: usize,
     /// The longest time between two.
     pub worst_interval_ms: f64,
+    /// When, from the schedule's start.
+    pub at_ms: Vec<i64>,
 }
 
 /// A scrambled service.
@@ -192,7 +194,11 @@ impl Report {
     /// The CAT on air.
     pub fn add_cat(&mut self, lane: &CatLane) {
         let at: Vec<i64> = lane.sent.iter().map(|&(_, at)| at).collect();
-        self.cat = Cat { count: at.len(), worst_interval_ms: intervals(&at).0 };
+        self.cat = Cat {
+            count: at.len(),
+            worst_interval_ms: intervals(&at).0,
+            at_ms: at.iter().copied().map(milliseconds).collect(),
+        };
     }
 
     /// A service on air.

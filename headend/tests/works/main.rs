@@ -5,8 +5,10 @@
 
 mod any_stream;
 mod command_line;
+mod coverage;
 mod demo;
 mod emm;
+mod made;
 mod support;
 mod tables;
 mod verify;
