@@ -25,5 +25,6 @@ pub mod sabotage;
 pub mod scrambler;
 pub mod sender;
 pub mod stream;
+pub mod table_lane;
 pub mod timebase;
 pub mod verify;

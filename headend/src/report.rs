@@ -5,7 +5,6 @@ use crate::carousel::Carousel;
 use crate::files::schedule::{self, Schedule};
 use crate::multiplex::{CatLane, EcmLane};
 use crate::period::Place;
-use crate::psi::Program;
 use crate::timebase::TICKS_PER_MS;
 use cam_types::{Parity, Pid};
 use serde::Serialize;
@@ -19,6 +18,9 @@ pub struct Report {
     pub bits_per_second: u64,
     /// The PID of the clock: its first PCR is time 0.
     pub clock_pid: u16,
+    /// Packets of the source with the first PCR of a clock that starts anew: time goes on there with
+    /// the packets.
+    pub clock_jumps: Vec<usize>,
     /// From the first PCR to the end.
     pub duration_ms: i64,
     /// The schedule's start, in seconds since 2000-01-01 UTC.
@@ -183,6 +185,7 @@ impl Report {
             packets,
             bits_per_second: place.time.bit_rate(),
             clock_pid: clock.value(),
+            clock_jumps: place.time.jumps().to_vec(),
             duration_ms: milliseconds(place.time.ticks(packets)),
             start: schedule.start.0.seconds(),
             crypto_period_s: schedule.crypto_period_s,
@@ -205,7 +208,7 @@ impl Report {
     pub fn add_service(
         &mut self,
         service: &schedule::Service,
-        program: &Program,
+        components: Vec<Pid>,
         lane: &EcmLane<'_>,
         tally: Tally,
         place: Place<'_>,
@@ -218,7 +221,7 @@ impl Report {
             name: service.name.clone(),
             service: service.service,
             algorithm: service.scrambling.to_string(),
-            pids: program.components.iter().map(|pid| pid.value()).collect(),
+            pids: components.into_iter().map(Pid::value).collect(),
             ecm_pid: service.ecm_pid.value(),
             scrambled: tally.scrambled,
             too_short: tally.too_short,

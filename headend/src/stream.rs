@@ -78,6 +78,16 @@ pub fn unit_start(packet: &Packet) -> bool {
     packet[1] & 0x40 != 0
 }
 
+/// transport_error_indicator: nothing in this packet can be relied on.
+pub fn damaged(packet: &Packet) -> bool {
+    packet[1] & 0x80 != 0
+}
+
+/// Says whether a section starts here.
+pub fn mark_unit_start(packet: &mut Packet, starts: bool) {
+    packet[1] = packet[1] & !0x40 | if starts { 0x40 } else { 0 };
+}
+
 /// transport_scrambling_control: 0 clear, 1 reserved, 2 even, 3 odd.
 pub fn scrambling_control(packet: &Packet) -> u8 {
     packet[3] >> 6
@@ -95,6 +105,21 @@ pub fn mark_scrambled(packet: &mut Packet, parity: Parity) {
 /// The continuity counter.
 pub fn continuity(packet: &Packet) -> u8 {
     packet[3] & 0x0F
+}
+
+/// Sets the continuity counter.
+pub fn count(packet: &mut Packet, continuity: u8) {
+    packet[3] = packet[3] & 0xF0 | continuity & 0x0F;
+}
+
+/// The packet is the one before it once more (ISO/IEC 13818-1 §2.4.3.3).
+pub fn repeats(packet: &Packet, last: &Packet) -> bool {
+    continuity(packet) == continuity(last) && payload(packet) == payload(last)
+}
+
+/// No packet is missing between the two, which both have a payload.
+pub fn follows(packet: &Packet, last: &Packet) -> bool {
+    continuity(packet) == (continuity(last) + 1) & 0x0F
 }
 
 /// adaptation_field_control says that there is a payload, be it empty.
@@ -122,6 +147,22 @@ pub fn payload(packet: &Packet) -> &[u8] {
 pub fn payload_mut(packet: &mut Packet) -> &mut [u8] {
     let start = payload_start(packet);
     packet.get_mut(start..).unwrap_or_default()
+}
+
+/// Takes the payload out and fills its room with adaptation field.
+pub fn keep_adaptation_field(packet: &mut Packet) {
+    let start = payload_start(packet);
+    packet.iter_mut().skip(start).for_each(|octet| *octet = 0xFF);
+    if start == HEADER + 1 {
+        packet[5] = 0; // it had no flags
+    }
+    packet[3] = packet[3] & 0xCF | 0x20;
+    packet[4] = (PACKET - HEADER - 1) as u8;
+}
+
+/// A packet of this PID whose payload is stuffing.
+pub fn empty_packet(pid: Pid) -> Packet {
+    section_packet(pid, 0, false, &[])
 }
 
 /// The programme clock reference in ticks of 27 MHz, and whether the packet announces that the

@@ -67,7 +67,7 @@ pub(crate) fn stream(next: impl IntoIterator<Item = Next>) -> Stream {
 fn write_pcr(packet: &mut Packet, ticks: u64) {
     let base = ticks / 300 % (1 << 33);
     packet[6..10].copy_from_slice(&u32::try_from(base >> 1).unwrap().to_be_bytes());
-    packet[10] = ((base & 1) as u8) << 7 | 0x7E | (ticks % 300 >> 8) as u8;
+    packet[10] = ((base & 1) as u8) << 7 | 0x7E | ((ticks % 300) >> 8) as u8;
     packet[11] = (ticks % 300) as u8;
 }
 
@@ -78,6 +78,28 @@ pub(crate) fn alone(number: u16, section: &[u8]) -> Vec<Next> {
     std::iter::once(Next::Sections(number, true, first))
         .chain(rest.chunks(184).map(|part| Next::Sections(number, false, part.to_vec())))
         .collect()
+}
+
+/// Sections one behind the other, as multiplexers pack them; the last packet is stuffed.
+pub(crate) fn packed(number: u16, sections: &[Vec<u8>]) -> Vec<Next> {
+    let all = sections.concat();
+    let mut starts: Vec<usize> = vec![0];
+    starts.extend(sections.iter().scan(0, |end, section| {
+        *end += section.len();
+        Some(*end)
+    }));
+    starts.pop();
+    let (mut at, mut next) = (0, Vec::new());
+    while at < all.len() {
+        // With a pointer_field there is one octet less.
+        let start = starts.iter().find(|&&start| (at..at + 183).contains(&start));
+        let end = (at + if start.is_some() { 183 } else { 184 }).min(all.len());
+        let pointer = start.map(|start| (start - at) as u8);
+        let octets = pointer.into_iter().chain(all[at..end].iter().copied()).collect();
+        next.push(Next::Sections(number, start.is_some(), octets));
+        at = end;
+    }
+    next
 }
 
 pub(crate) fn pat(programs: &[(u16, u16)]) -> Vec<u8> {
@@ -118,10 +140,12 @@ pub(crate) fn pmt(service: u16, version: u8, components: &[(u8, u16)], private: 
 /// A service of video and audio, with PAT and PMT each 100 ms, a PCR each 20 ms and these nulls.
 pub(crate) fn service(packets: usize, is_null: impl Fn(usize) -> bool) -> Vec<Next> {
     let table = pmt(1, 0, &[(0x1B, VIDEO), (0x0F, AUDIO)], 0);
-    service_with(packets, is_null, |_| alone(PMT, &table))
+    service_with(packets, is_null, |_| {
+        [alone(Pid::PAT.value(), &pat(&[(1, PMT)])), alone(PMT, &table)].concat()
+    })
 }
 
-/// The same with the PMT of each place.
+/// The same with these tables each 100 ms.
 pub(crate) fn service_with(
     packets: usize,
     is_null: impl Fn(usize) -> bool,
@@ -132,7 +156,6 @@ pub(crate) fn service_with(
     while next.len() < packets {
         let place = next.len();
         if place % 100 == 0 {
-            waiting.extend(alone(Pid::PAT.value(), &pat(&[(1, PMT)])));
             waiting.extend(tables(place));
         }
         next.push(match place {

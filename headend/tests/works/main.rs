@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
 mod any_stream;
+mod broadcasters;
 mod command_line;
 mod coverage;
 mod demo;
