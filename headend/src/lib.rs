@@ -12,6 +12,7 @@ pub mod ecm;
 pub mod emm;
 pub mod fault;
 pub mod files;
+pub mod framing;
 pub mod inspect;
 pub mod message;
 pub mod multiplex;

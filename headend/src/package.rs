@@ -50,6 +50,7 @@ pub fn package_with(
     operator: &Operator,
     on_air: &OnAir<'_>,
 ) -> Result<Report, PackageError> {
+    let framing = stream.framing().clone();
     let packets = stream.packets_mut();
     let (groups, time, clock) = survey(packets, schedule)?;
     let start = schedule.start.0;
@@ -100,6 +101,7 @@ pub fn package_with(
         scramble(packets, group, &lane.maker, &periods, tally)?;
     }
     let mut report = Report::new(schedule, place, packets.len(), clock, next_sequence);
+    report.framing = framing;
     report.nulls = nulls;
     report.add_cat(&multiplex.cat);
     for ((lane, tally), (group, service)) in

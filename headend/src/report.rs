@@ -3,6 +3,7 @@
 
 use crate::carousel::Carousel;
 use crate::files::schedule::{self, Schedule};
+use crate::framing::Framing;
 use crate::multiplex::{CatLane, EcmLane};
 use crate::period::Place;
 use crate::timebase::TICKS_PER_MS;
@@ -14,6 +15,8 @@ use serde::Serialize;
 pub struct Report {
     /// Packets of the stream.
     pub packets: usize,
+    /// How the packets lay in the source's file.
+    pub framing: Framing,
     /// Its bit rate.
     pub bits_per_second: u64,
     /// The PID of the clock: its first PCR is time 0.

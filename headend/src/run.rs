@@ -45,6 +45,31 @@ pub fn package(args: &cli::Package) -> Result<String, Error> {
         json.push(b'\n');
         write(path, &json)?;
     }
+    warn(&report, &schedule);
+    Ok(summary(&report))
+}
+
+/// What is not as it should be, and no reason to refuse.
+fn warn(report: &Report, schedule: &Schedule) {
+    let framing = &report.framing;
+    for (octets, end) in [(framing.head, "begins"), (framing.tail, "ends")] {
+        if octets > 0 {
+            log::warn!("the source {end} within a packet: {octets} octets of it are left out");
+        }
+    }
+    if let Some(first) = framing.repaired.first() {
+        let count = framing.repaired.len();
+        log::warn!("{count} packets without a sync octet have one again, first packet {first}");
+    }
+    for lost in &framing.lost {
+        log::warn!("{lost}");
+    }
+    for packet in &report.clock_jumps {
+        log::warn!("the clock starts anew at packet {packet}: time goes on with the packets");
+    }
+    for emm in report.emms.iter().filter(|emm| emm.packets.is_empty()) {
+        log::warn!("[[emm]] \"{}\" was never on air", emm.name);
+    }
     for service in &report.services {
         if service.ecm.worst_interval_ms > f64::from(schedule.ecm_period_ms) * 2.0 {
             log::warn!(
@@ -54,7 +79,6 @@ pub fn package(args: &cli::Package) -> Result<String, Error> {
             );
         }
     }
-    Ok(summary(&report))
 }
 
 fn summary(report: &Report) -> String {

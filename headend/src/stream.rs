@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The transport stream: packets of 188 octets, in a file.
+//! The transport stream: its packets of 188 octets.
 //!
 //! Normative references:
 //!  - ISO/IEC 13818-1 §2.4.3.2 to §2.4.3.5 (packet header, adaptation field, PCR)
@@ -7,6 +7,7 @@
 //! The packager never moves a packet, so a packet is named by its index from the start of the
 //! file, everywhere: in errors, in the report and in the schedule's consequences.
 
+use crate::framing::{self, Framing};
 use cam_types::transport::{PACKET, SYNC};
 use cam_types::{Parity, Pid};
 use std::fmt;
@@ -23,33 +24,25 @@ pub type Packet = [u8; PACKET];
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Stream {
     packets: Vec<Packet>,
+    framing: Framing,
 }
 
 impl Stream {
-    /// Reads a file and checks that it is a transport stream from its first octet to its last.
+    /// Reads a file of packets of 188, 192 or 204 octets.
     pub fn read(path: &Path) -> Result<Self, ReadError> {
         let octets = std::fs::read(path).map_err(|e| ReadError::File(path.to_owned(), e))?;
         Self::parse(&octets).map_err(|e| ReadError::Stream(path.to_owned(), e))
     }
 
-    /// Takes the packets apart. Every packet must start with the sync byte.
+    /// Takes the packets out, as they lie there.
     pub fn parse(octets: &[u8]) -> Result<Self, StreamError> {
-        let (packets, rest) = octets.as_chunks::<PACKET>();
-        for (packet, octets) in packets.iter().enumerate() {
-            let [sync, ..] = *octets;
-            if sync != SYNC {
-                return Err(StreamError::SyncLost { packet, offset: packet * PACKET, got: sync });
-            }
-        }
-        match rest.first() {
-            Some(&got) if got != SYNC => {
-                let packet = packets.len();
-                Err(StreamError::SyncLost { packet, offset: packet * PACKET, got })
-            }
-            Some(_) => Err(StreamError::Truncated { packets: packets.len(), octets: rest.len() }),
-            None if packets.is_empty() => Err(StreamError::Empty),
-            None => Ok(Self { packets: packets.to_vec() }),
-        }
+        let (packets, framing) = framing::packets(octets)?;
+        Ok(Self { packets, framing })
+    }
+
+    /// How the packets lay in the file.
+    pub const fn framing(&self) -> &Framing {
+        &self.framing
     }
 
     /// The packets, in order.
@@ -62,7 +55,7 @@ impl Stream {
         &mut self.packets
     }
 
-    /// The file's octets.
+    /// The packets' octets, 188 each.
     pub fn octets(&self) -> &[u8] {
         self.packets.as_flattened()
     }
@@ -243,19 +236,13 @@ impl Packetizer {
 pub enum StreamError {
     /// Nothing there.
     Empty,
-    /// A packet does not start with 47.
-    SyncLost {
-        /// Its index.
-        packet: usize,
-        /// Its first octet's place in the file.
-        offset: usize,
-        /// What stands there.
+    /// No sync octet each 188, 192 or 204 octets.
+    NoSync {
+        /// The first octet.
         got: u8,
     },
-    /// The last packet is not whole.
+    /// Less than a packet.
     Truncated {
-        /// Whole packets before it.
-        packets: usize,
         /// How many octets of it there are, 1 to 187.
         octets: usize,
     },
@@ -265,18 +252,14 @@ impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("empty file, expected a transport stream"),
-            Self::SyncLost { packet: 0, got, .. } => {
-                write!(f, "not a transport stream: starts with {got:02X}, expected sync byte 47")
+            Self::NoSync { got } => write!(
+                f,
+                "not a transport stream: starts with {got:02X}, and has no sync byte 47 each 188, \
+                 192 or 204 octets"
+            ),
+            Self::Truncated { octets } => {
+                write!(f, "truncated stream: {octets} octets, a packet has {PACKET}")
             }
-            Self::SyncLost { packet, offset, got } => write!(
-                f,
-                "sync lost: packet {packet} (offset {offset}) starts with {got:02X}, expected 47"
-            ),
-            Self::Truncated { packets, octets } => write!(
-                f,
-                "truncated stream: {octets} octets behind packet {packets}, expected {PACKET} \
-                 (or none)",
-            ),
         }
     }
 }
@@ -312,16 +295,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_transport_stream_is_refused_with_the_place() {
+    fn what_is_not_a_transport_stream_is_refused() {
         let good = [[SYNC; PACKET]; 3].concat();
-        let mut lost = good.clone();
-        lost[2 * PACKET] = 0x46;
         for (octets, error) in [
             (&[][..], StreamError::Empty),
-            (b"#!/bin/sh", StreamError::SyncLost { packet: 0, offset: 0, got: b'#' }),
-            (&lost, StreamError::SyncLost { packet: 2, offset: 376, got: 0x46 }),
-            (&good[..400], StreamError::Truncated { packets: 2, octets: 24 }),
-            (&good[..20], StreamError::Truncated { packets: 0, octets: 20 }),
+            (b"#!/bin/sh", StreamError::NoSync { got: b'#' }),
+            (&[0; 1000], StreamError::NoSync { got: 0 }),
+            (&good[..20], StreamError::Truncated { octets: 20 }),
         ] {
             assert_eq!(Stream::parse(octets), Err(error));
         }

@@ -236,7 +236,7 @@ proptest! {
         if let Ok(damaged) = Stream::parse(&octets) {
             let _ = headend::inspect::inspect(&damaged);
             if let Ok((result, _)) = packaged(&damaged, &support::schedule(), &[]) {
-                prop_assert_eq!(result.packets().len(), 300);
+                prop_assert!(result.packets().len() <= 300);
             }
         }
     }

@@ -9,6 +9,7 @@ mod command_line;
 mod coverage;
 mod demo;
 mod emm;
+mod framing;
 mod made;
 mod support;
 mod tables;
