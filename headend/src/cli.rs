@@ -122,6 +122,9 @@ pub struct Package {
     /// What was done, in numbers.
     #[arg(long, value_name = "JSON")]
     pub report: Option<PathBuf>,
+    /// Raise the rate to so many bits a second by null packets; without it the source's stays.
+    #[arg(long, value_name = "BITS")]
+    pub bit_rate: Option<u64>,
     /// Break one promise of the broadcast, for tests; may be given several times.
     #[arg(long = "fault", value_name = "NAME")]
     pub faults: Vec<Fault>,

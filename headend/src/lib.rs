@@ -20,6 +20,7 @@ pub mod package;
 pub mod pairing;
 pub mod period;
 pub mod psi;
+pub mod rate;
 pub mod report;
 pub mod run;
 pub mod sabotage;

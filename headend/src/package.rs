@@ -7,7 +7,7 @@
 //! or an EMM; nothing else changes.
 
 mod error;
-mod survey;
+pub(crate) mod survey;
 
 pub use error::PackageError;
 

@@ -51,6 +51,8 @@ pub struct Nulls {
     pub used: usize,
     /// Still there.
     pub left: usize,
+    /// How many of them the source did not have: a higher bit rate made them.
+    pub added: usize,
 }
 
 /// The CAT on air.

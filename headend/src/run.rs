@@ -14,6 +14,7 @@ use crate::message::kind::Occasion;
 use crate::package::PackageError;
 use crate::pairing;
 use crate::psi::PsiError;
+use crate::rate;
 use crate::report::Report;
 use crate::sabotage::{self, SabotageError};
 use crate::stream::{ReadError, Stream};
@@ -32,13 +33,19 @@ pub fn package(args: &cli::Package) -> Result<String, Error> {
     let schedule = Schedule::read(&args.schedule)?;
     let operator = Operator::read(&args.operator)?;
     let mut stream = Stream::read(&args.input)?;
-    let report = sabotage::package(&mut stream, &schedule, &operator, Faults(&args.faults))
+    let added = match args.bit_rate {
+        Some(bit_rate) => rate::raise(&mut stream, &schedule, bit_rate)
+            .map_err(|error| Error::Package(args.input.clone(), error.into()))?,
+        None => 0,
+    };
+    let mut report = sabotage::package(&mut stream, &schedule, &operator, Faults(&args.faults))
         .map_err(|error| match error {
             SabotageError::Package(PackageError::Emm(error)) => {
                 Error::Schedule(args.schedule.clone(), error)
             }
             error => Error::Package(args.input.clone(), error),
         })?;
+    report.nulls.added = added;
     write(&args.out, stream.octets())?;
     if let Some(path) = &args.report {
         let mut json = serde_json::to_vec_pretty(&report).map_err(Error::Report)?;

@@ -55,6 +55,11 @@ impl Stream {
         &mut self.packets
     }
 
+    /// Puts other packets in the place of those from the file.
+    pub fn replace(&mut self, packets: Vec<Packet>) {
+        self.packets = packets;
+    }
+
     /// The packets' octets, 188 each.
     pub fn octets(&self) -> &[u8] {
         self.packets.as_flattened()
@@ -169,6 +174,16 @@ pub fn pcr(packet: &Packet) -> Option<(u64, bool)> {
     let base = u64::from(u32::from_be_bytes([b0, b1, b2, b3])) << 1 | u64::from(b4 >> 7);
     let extension = u64::from(u16::from_be_bytes([b4 & 1, b5]));
     Some((base * 300 + extension, flags & 0x80 != 0))
+}
+
+/// Writes another PCR into a packet that has one.
+pub fn set_pcr(packet: &mut Packet, ticks: u64) {
+    let (base, extension) = (ticks / 300, ticks % 300);
+    // 33 bits, 6 reserved, 9 bits: what lies above was cut off by the counter's wrap.
+    let octets = ((base << 15) | 0x7E00 | extension).to_be_bytes();
+    if let Some(field) = packet.get_mut(6..12) {
+        field.iter_mut().zip(octets.into_iter().skip(2)).for_each(|(to, from)| *to = from);
+    }
 }
 
 /// A packet with one section, or a part of one, as its payload. `start` says that the section

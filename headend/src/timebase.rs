@@ -17,7 +17,7 @@ pub const TICKS_PER_SECOND: i64 = 27_000_000;
 /// Ticks in a millisecond.
 pub const TICKS_PER_MS: i64 = TICKS_PER_SECOND / 1000;
 /// The PCR counts 2^33 × 300 ticks, then starts again.
-const WRAP: i64 = (1 << 33) * 300;
+pub const WRAP: i64 = (1 << 33) * 300;
 /// Two PCRs lie at most 0.1 s apart in a good stream; beyond this the clock has jumped.
 const LONGEST_GAP: i64 = 5 * TICKS_PER_SECOND;
 
@@ -54,8 +54,7 @@ impl Timebase {
             }
             let Ok(ticks) = i64::try_from(ticks) else { continue };
             let step = last.filter(|(of, _)| *of == pid && !starts_anew);
-            let step = step.map(|(_, before)| (ticks - before).rem_euclid(WRAP));
-            let step = step.filter(|step| (1..=LONGEST_GAP).contains(step));
+            let step = step.and_then(|(_, before)| self::step(before, ticks));
             found.push(Mark { packet: index, step });
             last = Some((pid, ticks));
         }
@@ -96,19 +95,12 @@ impl Timebase {
 
     /// The time of packet `index`: negative before the first PCR.
     pub fn ticks(&self, index: usize) -> i64 {
-        self.between(index as u128, 1)
-    }
-
-    /// The time of a place between two packets: `index` in parts of a packet, `parts` of them each.
-    pub fn between(&self, index: u128, parts: u64) -> i64 {
-        let parts = u128::from(parts.max(1));
-        let after = self.marks.partition_point(|&(at, _)| (at as u128) * parts < index);
+        let after = self.marks.partition_point(|&(at, _)| at < index);
         // The pair of marks around the packet, or the nearest one: there are at least two marks.
         let right = after.clamp(1, self.marks.len() - 1);
         let ((from, start), (to, end)) = (self.marks[right - 1], self.marks[right]);
         // Packet indices of a file in memory are far below 2^63.
-        let (index, from, to) =
-            (index as i128, (from as u128 * parts) as i128, (to as u128 * parts) as i128);
+        let (index, from, to) = (index as i128, from as i128, to as i128);
         let passed = i128::from(end - start) * (index - from);
         // Rounded down, also before the start, so that the times of two packets never cross.
         start + passed.div_euclid(to - from) as i64
@@ -139,6 +131,11 @@ impl Timebase {
         u64::try_from(bits * TICKS_PER_SECOND.unsigned_abs() as u128 / u128::from(span.max(1)))
             .unwrap_or(u64::MAX)
     }
+}
+
+/// Ticks from one PCR to the next; none if the clock starts anew between the two.
+pub fn step(from: i64, to: i64) -> Option<i64> {
+    Some((to - from).rem_euclid(WRAP)).filter(|step| (1..=LONGEST_GAP).contains(step))
 }
 
 /// Ticks and packets of a step of the clock, unless it starts anew there.

@@ -31,8 +31,8 @@ pub enum PackageError {
     SharedComponent { pid: Pid, services: [u16; 2] },
     /// A PID that the broadcast needs is in the source.
     PidTaken { field: &'static str, pid: Pid, packet: usize, free: Option<Pid> },
-    /// Nowhere to put ECMs.
-    NoNullPackets,
+    /// A bit rate that is no higher than the source's, or far above it.
+    BitRate { wanted: u64, source: u64, most: u64 },
     /// Too few null packets: boxes would be in the dark.
     Dark { gap: Gap, bit_rate: u64 },
 }
@@ -88,9 +88,9 @@ impl fmt::Display for PackageError {
                 write!(f, "{field} {pid} is taken in the source, first at packet {packet}")?;
                 free.map_or(Ok(()), |free| write!(f, "; {free} is free"))
             }
-            Self::NoNullPackets => f.write_str(
-                "no null packets in the source: nowhere to put ECMs. --bit-rate raises the rate and \
-                 makes room",
+            Self::BitRate { wanted, source, most } => write!(
+                f,
+                "--bit-rate {wanted}: the source has {source} bit/s, expected more, up to {most}"
             ),
             Self::Dark { gap, bit_rate } => {
                 write!(f, "{gap}: too few null packets there. --bit-rate {bit_rate} makes room")

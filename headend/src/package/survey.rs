@@ -9,9 +9,9 @@ use crate::timebase::Timebase;
 use cam_types::Pid;
 
 /// The services of one table of the schedule: what is scrambled under one control word.
-pub(super) struct Group {
+pub(crate) struct Group {
     /// `service`, then those of `also`.
-    pub(super) programs: Vec<Program>,
+    pub(crate) programs: Vec<Program>,
     /// Components that stay in clear, because another service has them too.
     clear: Vec<Pid>,
 }
@@ -24,12 +24,12 @@ impl Group {
     }
 
     /// Whether a PID is scrambled at a packet.
-    pub(super) fn scrambles(&self, packet: usize, pid: Pid) -> bool {
+    pub(crate) fn scrambles(&self, packet: usize, pid: Pid) -> bool {
         !self.clear.contains(&pid) && self.programs.iter().any(|program| program.has(packet, pid))
     }
 
     /// All that is ever scrambled.
-    pub(super) fn components(&self) -> Vec<Pid> {
+    pub(crate) fn components(&self) -> Vec<Pid> {
         let mut pids = Vec::new();
         for pid in self.programs.iter().flat_map(Program::components) {
             if !pids.contains(&pid) && !self.clear.contains(&pid) {
@@ -41,7 +41,7 @@ impl Group {
 }
 
 /// The schedule's services in the source, its time, and the PID where the clock begins.
-pub(super) fn survey(
+pub(crate) fn survey(
     packets: &[Packet],
     schedule: &Schedule,
 ) -> Result<(Vec<Group>, Timebase, Pid), PackageError> {
@@ -106,9 +106,6 @@ fn check_free(packets: &[Packet], schedule: &Schedule) -> Result<(), PackageErro
             let free = candidates.find(|candidate| !used.contains(candidate));
             return Err(PackageError::PidTaken { field, pid, packet, free });
         }
-    }
-    if !packets.iter().any(|packet| stream::pid(packet) == Pid::NULL) {
-        return Err(PackageError::NoNullPackets);
     }
     Ok(())
 }

@@ -87,7 +87,7 @@ fn bad_streams_are_refused_with_the_place() {
         (fs::read(demo("schedule.toml")).unwrap(), "not a transport stream: starts with 23"),
         (source[..100].to_vec(), "truncated stream: 100 octets, a packet has 188"),
         (Vec::new(), "empty file"),
-        (no_nulls, "no null packets"),
+        (no_nulls, "service 1: no ECM on air from -0.007"),
         (taken, "emm_pid 0x0150 is taken in the source, first at packet 24"),
         (scrambled, "PID 0x0100 is scrambled in the source already, at packet 5"),
         (source[188 * 5..188 * 30].to_vec(), "no program association table"),

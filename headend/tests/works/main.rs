@@ -11,6 +11,7 @@ mod demo;
 mod emm;
 mod framing;
 mod made;
+mod rate;
 mod support;
 mod tables;
 mod verify;
