@@ -17,7 +17,7 @@ use std::fmt;
 pub enum PackageError {
     /// The source's tables.
     Psi(PsiError),
-    /// No PCR of a scheduled service.
+    /// No PCR at all.
     NoClock,
     /// The source's clock.
     Clock(ClockError),
@@ -71,7 +71,7 @@ impl fmt::Display for PackageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Psi(error) => error.fmt(f),
-            Self::NoClock => f.write_str("no PCR on the PCR PID of any scheduled service"),
+            Self::NoClock => f.write_str("no PCR in the source: no time base for the schedule"),
             Self::Clock(error) => error.fmt(f),
             Self::Ecm(error) => error.fmt(f),
             Self::Emm(error) => error.fmt(f),

@@ -58,7 +58,8 @@ pub(crate) fn survey(
     }
     check_free(packets, schedule)?;
     let (clock, program) = first_clock(packets, &groups).ok_or(PackageError::NoClock)?;
-    let time = Timebase::read(packets, |packet| program.pcr_pid(packet))?;
+    let pid_at = |packet| program.map_or(Some(clock), |program| program.pcr_pid(packet));
+    let time = Timebase::read(packets, pid_at)?;
     Ok((groups, time, clock))
 }
 
@@ -110,16 +111,18 @@ fn check_free(packets: &[Packet], schedule: &Schedule) -> Result<(), PackageErro
     Ok(())
 }
 
-/// The scheduled service whose clock comes first: its first PCR is the start.
-fn first_clock<'a>(packets: &[Packet], groups: &'a [Group]) -> Option<(Pid, &'a Program)> {
+/// The scheduled service whose clock comes first: its first PCR is the start. Where none of them has
+/// a clock, that of another service: the first one in the stream.
+fn first_clock<'a>(packets: &[Packet], groups: &'a [Group]) -> Option<(Pid, Option<&'a Program>)> {
     let programs = || groups.iter().flat_map(|group| &group.programs);
-    packets
-        .iter()
-        .enumerate()
-        .filter(|(_, packet)| stream::pcr(packet).is_some() && !stream::damaged(packet))
-        .find_map(|(index, packet)| {
-            let pid = stream::pid(packet);
-            let program = programs().find(|program| program.pcr_pid(index) == Some(pid))?;
-            Some((pid, program))
-        })
+    let pcrs = || {
+        let packets = packets.iter().enumerate();
+        packets.filter(|(_, packet)| stream::pcr(packet).is_some() && !stream::damaged(packet))
+    };
+    let ours = pcrs().find_map(|(index, packet)| {
+        let pid = stream::pid(packet);
+        let program = programs().find(|program| program.pcr_pid(index) == Some(pid))?;
+        Some((pid, Some(program)))
+    });
+    ours.or_else(|| pcrs().next().map(|(_, packet)| (stream::pid(packet), None)))
 }

@@ -290,6 +290,23 @@ fn a_clock_may_start_anew() {
     }
 }
 
+/// A service without a clock of its own goes by another's.
+#[test]
+fn a_service_without_a_pcr_goes_by_the_clock_of_another() {
+    let (ours, theirs) = (pmt(1, 0, &[(0x0F, AUDIO)], 0), pmt(2, 0, &[(0x1B, VIDEO)], 0));
+    let mut without = LongSection::parse(&ours).unwrap();
+    let data = [&[0xFF, 0xFF], &without.data[2..]].concat(); // PCR_PID
+    without.data = &data;
+    let mut table = Vec::new();
+    without.emit(&mut table).unwrap();
+    let source = stream(service_with(PACKETS, nulls, |_| {
+        let tables = [alone(PMT, &table), alone(PMT + 1, &theirs)].concat();
+        [alone(0, &pat(&[(1, PMT), (2, PMT + 1)])), tables].concat()
+    }));
+    let (_, report) = sound(&source, &schedule());
+    assert_eq!((report.clock_pid, report.services[0].crypto_periods.len()), (VIDEO, 3));
+}
+
 /// A packet that says of itself that it is damaged is read for nothing.
 #[test]
 fn damaged_packets_are_no_reason_to_refuse() {
