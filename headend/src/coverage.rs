@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whether the broadcast can be opened all the time: by a box that was there before, and by one that
-//! is switched on at any moment.
+//! Whether the broadcast can be opened all the time: by a box that was there before, and by one
+//! that is switched on at any moment.
 //!
 //! What a source has too few null packets for does not go on air. A little late is told; what would
 //! leave boxes in the dark is refused.
 
 use crate::files::schedule::Schedule;
-use crate::package::PackageError;
 use crate::report::Report;
 use crate::stream::Packetizer;
 use cam_types::transport::PACKET;
@@ -77,10 +76,28 @@ impl fmt::Display for Gap {
     }
 }
 
+/// A broadcast that leaves boxes in the dark.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Dark {
+    /// What is missing first.
+    pub gap: Gap,
+    /// A rate at which it would not be.
+    pub bit_rate: u64,
+}
+
+impl fmt::Display for Dark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { gap, bit_rate } = self;
+        write!(f, "{gap}: too few null packets there. --bit-rate {bit_rate} makes room")
+    }
+}
+
+impl std::error::Error for Dark {}
+
 /// Refuses a broadcast that leaves boxes in the dark.
-pub fn check(report: &Report, schedule: &Schedule) -> Result<(), PackageError> {
+pub fn check(report: &Report, schedule: &Schedule) -> Result<(), Dark> {
     let found = gap(report, schedule);
-    found.map_or(Ok(()), |gap| Err(PackageError::Dark { gap, bit_rate: enough(report, schedule) }))
+    found.map_or(Ok(()), |gap| Err(Dark { gap, bit_rate: enough(report, schedule) }))
 }
 
 fn gap(report: &Report, schedule: &Schedule) -> Option<Gap> {
@@ -112,7 +129,7 @@ fn silence(at: &[i64], from: i64, to: i64, limit: i64) -> Option<(i64, i64)> {
 }
 
 /// A rate with room for what the schedule wants and the PMTs' descriptors, and a quarter more.
-pub fn enough(report: &Report, schedule: &Schedule) -> u64 {
+fn enough(report: &Report, schedule: &Schedule) -> u64 {
     let services = schedule.service.len() as u64;
     let ecms = services * 1000 / u64::from(schedule.ecm_period_ms.max(1));
     let cats = 2 * 1000 / u64::from(schedule.cat_period_ms.max(1));

@@ -5,10 +5,9 @@
 //!  - ISO/IEC 13818-1 §2.4.3.2 (188 octets from a sync octet)
 //!  - ETSI EN 300 429 §6 (204: a Reed-Solomon code behind each packet)
 //!
-//! Recorders of discs write 192: four octets of arrival time before each packet. A file may be cut in
-//! the middle of a packet at either end. Only the packets are taken.
+//! Recorders of discs write 192: four octets of arrival time before each packet. A file may be cut
+//! in the middle of a packet at either end. Only the packets are taken.
 
-use crate::stream::{Packet, StreamError};
 use cam_types::transport::{PACKET, SYNC};
 use serde::Serialize;
 use std::fmt;
@@ -54,7 +53,7 @@ impl fmt::Display for Lost {
 }
 
 /// Takes the packets out of a file.
-pub fn packets(octets: &[u8]) -> Result<(Vec<Packet>, Framing), StreamError> {
+pub fn packets(octets: &[u8]) -> Result<(Vec<[u8; PACKET]>, Framing), StreamError> {
     let Some(&first) = octets.first() else { return Err(StreamError::Empty) };
     let (size, start, before) = grid(octets).ok_or(match octets.len() {
         len if len < PACKET && first == SYNC => StreamError::Truncated { octets: len },
@@ -62,7 +61,7 @@ pub fn packets(octets: &[u8]) -> Result<(Vec<Packet>, Framing), StreamError> {
     })?;
     let is_sync = |at: usize| octets.get(at) == Some(&SYNC);
     let mut framing = Framing { size, head: start.saturating_sub(before), ..Framing::default() };
-    let mut packets: Vec<Packet> = Vec::new();
+    let mut packets: Vec<[u8; PACKET]> = Vec::new();
     let mut at = start;
     while let Some(octets_of) = octets.get(at..).and_then(|rest| rest.first_chunk::<PACKET>()) {
         // A sync octet is damaged if the next two are in their places, as far as the file reaches.
@@ -122,3 +121,38 @@ fn again(octets: &[u8], from: usize, size: usize) -> Option<usize> {
         whole && places.peek().is_some() && places.all(|at| octets.get(at) == Some(&SYNC))
     })
 }
+
+/// Why octets are not a transport stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum StreamError {
+    /// Nothing there.
+    Empty,
+    /// No sync octet each 188, 192 or 204 octets.
+    NoSync {
+        /// The first octet.
+        got: u8,
+    },
+    /// Less than a packet.
+    Truncated {
+        /// How many octets of it there are, 1 to 187.
+        octets: usize,
+    },
+}
+
+impl fmt::Display for StreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("empty file, expected a transport stream"),
+            Self::NoSync { got } => write!(
+                f,
+                "not a transport stream: starts with {got:02X}, and has no sync byte 47 each 188, \
+                 192 or 204 octets"
+            ),
+            Self::Truncated { octets } => {
+                write!(f, "truncated stream: {octets} octets, a packet has {PACKET}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for StreamError {}

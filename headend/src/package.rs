@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The packager: a clear transport stream in, a scrambled broadcast out.
 //!
-//! Packet i of the result is packet i of the source. A PMT is rewritten in its own packets, and what
-//! does not fit follows in null packets; the SDT and the EIT are marked; a payload of a scheduled
-//! service is scrambled; a null packet, or one of the source's CAT, may become an ECM, a CAT, an offer
-//! or an EMM; nothing else changes.
+//! Packet i of the result is packet i of the source. A PMT is rewritten in its own packets, and
+//! what does not fit follows in null packets; the SDT and the EIT are marked; a payload of a
+//! scheduled service is scrambled; a null packet, or one of the source's CAT, may become an ECM, a
+//! CAT, an offer or an EMM; nothing else changes.
 
 mod error;
 pub(crate) mod survey;
@@ -30,8 +30,8 @@ use crate::table_lane::Slot;
 use cam_types::{ChannelId, OperatorId, Pid};
 use ecm_emm::ca_descriptor::CaPrivate;
 
-/// Packages `stream` in place, with the ECM of each crypto period on air during it. What boxes could
-/// not open all the time is refused.
+/// Packages `stream` in place, with the ECM of each crypto period on air during it. What boxes
+/// could not open all the time is refused.
 pub fn package(
     stream: &mut Stream,
     schedule: &Schedule,

@@ -4,8 +4,8 @@
 //! Normative references:
 //!  - ISO/IEC 13818-1 §2.4.2.2 (a PCR says when its octet arrives), §2.4.3.4 and §2.4.3.5
 //!
-//! A packet then comes at most one packet earlier than in the source. Its PCR is restamped by that, at
-//! the pace of its own clock; PTS and DTS stay, for the clock that they count by has not moved.
+//! A packet then comes at most one packet earlier than in the source. Its PCR is restamped by that,
+//! at the pace of its own clock; PTS and DTS stay, for the clock that they count by has not moved.
 
 use crate::files::schedule::Schedule;
 use crate::package::{PackageError, survey::survey};
@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 /// The result has at most so many times the source's octets.
 const MOST: u64 = 10;
 
-/// Raises the rate of a source to so many bits in a second, and says how many null packets that took.
+/// Raises the rate of a source to so many bits in a second, and says how many null packets that
+/// took.
 pub fn raise(
     stream: &mut Stream,
     schedule: &Schedule,
@@ -64,8 +65,8 @@ impl Spread {
         (index as u128 * self.added / self.of) as usize
     }
 
-    /// How far a packet of the source comes before its time: parts of a packet of the source, and how
-    /// many of them make one.
+    /// How far a packet of the source comes before its time: parts of a packet of the source, and
+    /// how many of them make one.
     fn early(self, index: usize) -> (i128, i128) {
         let parts = index as u128 * self.added % self.of;
         (parts as i128, (self.added + self.of) as i128)

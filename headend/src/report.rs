@@ -21,8 +21,8 @@ pub struct Report {
     pub bits_per_second: u64,
     /// The PID of the clock: its first PCR is time 0.
     pub clock_pid: u16,
-    /// Packets of the source with the first PCR of a clock that starts anew: time goes on there with
-    /// the packets.
+    /// Packets of the source with the first PCR of a clock that starts anew: time goes on there
+    /// with the packets.
     pub clock_jumps: Vec<usize>,
     /// From the first PCR to the end.
     pub duration_ms: i64,

@@ -7,7 +7,7 @@
 //! The packager never moves a packet, so a packet is named by its index from the start of the
 //! file, everywhere: in errors, in the report and in the schedule's consequences.
 
-use crate::framing::{self, Framing};
+use crate::framing::{self, Framing, StreamError};
 use cam_types::transport::{PACKET, SYNC};
 use cam_types::{Parity, Pid};
 use std::fmt;
@@ -245,41 +245,6 @@ impl Packetizer {
         section_packet(self.pid, continuity, part == 0, section.get(from..).unwrap_or_default())
     }
 }
-
-/// Why octets are not a transport stream.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum StreamError {
-    /// Nothing there.
-    Empty,
-    /// No sync octet each 188, 192 or 204 octets.
-    NoSync {
-        /// The first octet.
-        got: u8,
-    },
-    /// Less than a packet.
-    Truncated {
-        /// How many octets of it there are, 1 to 187.
-        octets: usize,
-    },
-}
-
-impl fmt::Display for StreamError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("empty file, expected a transport stream"),
-            Self::NoSync { got } => write!(
-                f,
-                "not a transport stream: starts with {got:02X}, and has no sync byte 47 each 188, \
-                 192 or 204 octets"
-            ),
-            Self::Truncated { octets } => {
-                write!(f, "truncated stream: {octets} octets, a packet has {PACKET}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for StreamError {}
 
 /// Why a file could not be taken as a transport stream.
 #[derive(Debug)]

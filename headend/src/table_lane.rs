@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A PID of tables whose sections are rewritten: they go out again in the PID's own packets, and what
-//! has become longer than those follows in null packets.
+//! A PID of tables whose sections are rewritten: they go out again in the PID's own packets, and
+//! what has become longer than those follows in null packets.
 //!
 //! Normative references:
 //!  - ISO/IEC 13818-1 §2.4.4.1 (pointer_field), §2.4.3.3 (continuity_counter)

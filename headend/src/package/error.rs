@@ -2,7 +2,7 @@
 //! Why a stream was not packaged.
 
 use crate::carousel::entries::CarouselError;
-use crate::coverage::Gap;
+use crate::coverage::Dark;
 use crate::ecm::EcmError;
 use crate::files::FileError;
 use crate::psi::PsiError;
@@ -34,12 +34,18 @@ pub enum PackageError {
     /// A bit rate that is no higher than the source's, or far above it.
     BitRate { wanted: u64, source: u64, most: u64 },
     /// Too few null packets: boxes would be in the dark.
-    Dark { gap: Gap, bit_rate: u64 },
+    Dark(Dark),
 }
 
 impl From<PsiError> for PackageError {
     fn from(error: PsiError) -> Self {
         Self::Psi(error)
+    }
+}
+
+impl From<Dark> for PackageError {
+    fn from(error: Dark) -> Self {
+        Self::Dark(error)
     }
 }
 
@@ -92,9 +98,7 @@ impl fmt::Display for PackageError {
                 f,
                 "--bit-rate {wanted}: the source has {source} bit/s, expected more, up to {most}"
             ),
-            Self::Dark { gap, bit_rate } => {
-                write!(f, "{gap}: too few null packets there. --bit-rate {bit_rate} makes room")
-            }
+            Self::Dark(error) => error.fmt(f),
         }
     }
 }

@@ -111,8 +111,8 @@ fn check_free(packets: &[Packet], schedule: &Schedule) -> Result<(), PackageErro
     Ok(())
 }
 
-/// The scheduled service whose clock comes first: its first PCR is the start. Where none of them has
-/// a clock, that of another service: the first one in the stream.
+/// The scheduled service whose clock comes first: its first PCR is the start. Where none of them
+/// has a clock, that of another service: the first one in the stream.
 fn first_clock<'a>(packets: &[Packet], groups: &'a [Group]) -> Option<(Pid, Option<&'a Program>)> {
     let programs = || groups.iter().flat_map(|group| &group.programs);
     let pcrs = || {

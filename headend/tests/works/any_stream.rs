@@ -175,7 +175,7 @@ proptest! {
         let (result, report) = match packaged(&source, &schedule(algorithm), &[]) {
             Ok(done) => done,
             // Chance has left too few null packets.
-            Err(SabotageError::Package(PackageError::Dark { .. })) => return Ok(()),
+            Err(SabotageError::Package(PackageError::Dark(_))) => return Ok(()),
             Err(error) => return Err(TestCaseError::fail(error.to_string())),
         };
         prop_assert_eq!(misplaced(&source, &result, &[PMT]), [0_usize; 0]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What broadcasters have: tables that change, that share their packets or their PID, that grow; a CAT;
-//! components of two services; a clock that starts anew; damaged packets.
+//! What broadcasters have: tables that change, that share their packets or their PID, that grow; a
+//! CAT; components of two services; a clock that starts anew; damaged packets.
 
 use crate::made::{
     AUDIO, Next, PMT, SCHEDULE, TICKS_PER_PACKET, VIDEO, alone, packed, pat, pmt, schedule,
@@ -145,8 +145,8 @@ fn a_pmt_need_not_begin_its_packet() {
     }
 }
 
-/// From 172 octets on the descriptors take one packet more at some lengths. The longest ones have no
-/// room for them in a section.
+/// From 172 octets on the descriptors take one packet more at some lengths. The longest ones have
+/// no room for them in a section.
 #[test]
 fn a_pmt_of_any_length_is_announced() {
     let bare = pmt(1, 0, PLAIN, 0).len();
@@ -334,8 +334,8 @@ fn a_pid_that_is_taken_is_told_with_one_that_is_free() {
     assert!(why.contains("ecm_pid 0x0140 is taken") && why.contains("0x0020 is free"), "{why}");
 }
 
-/// SDT and EIT say that a service is scrambled, of this stream and no other, in every section of the
-/// table, one version on.
+/// SDT and EIT say that a service is scrambled, of this stream and no other, in every section of
+/// the table, one version on.
 #[test]
 fn service_information_says_that_a_service_is_scrambled() {
     let long = |table_id, extension, number: (u8, u8), data: &[u8]| {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Sources made to measure: packets of 1 ms, a clock, components and tables where a test wants them.
+//! Sources made to measure: packets of 1 ms, a clock, components and tables where a test wants
+//! them.
 
 use crate::support::pid;
 use cam_types::Pid;

@@ -4,6 +4,7 @@
 use crate::made::{Next, TICKS_PER_PACKET, VIDEO, schedule, service, stream};
 use crate::support::{ecms, packaged, pid};
 use cam_types::Pid;
+use headend::coverage::Dark;
 use headend::package::PackageError;
 use headend::rate::raise;
 use headend::sabotage::SabotageError;
@@ -95,7 +96,7 @@ fn the_rate_that_a_refusal_names_makes_room() {
         [|_| false, |place| place < 1000 && place % 10 == 7, |place| place % 100 == 17];
     for is_null in starved {
         let source = stream(service(PACKETS, is_null));
-        let Err(SabotageError::Package(PackageError::Dark { bit_rate, .. })) =
+        let Err(SabotageError::Package(PackageError::Dark(Dark { bit_rate, .. }))) =
             packaged(&source, &schedule(), &[])
         else {
             panic!("not refused");
