@@ -121,8 +121,12 @@ fn gap(report: &Report, schedule: &Schedule) -> Option<Gap> {
     Some(Gap::Cat { from_ms, to_ms })
 }
 
-/// The first time between two neighbours, or one of them and an end, that is too long.
+/// The first time between two neighbours, or one of them and an end, that is too long; all of it
+/// where there is nothing.
 fn silence(at: &[i64], from: i64, to: i64, limit: i64) -> Option<(i64, i64)> {
+    if at.is_empty() {
+        return Some((from, to));
+    }
     let starts = std::iter::once(&from).chain(at);
     let ends = at.iter().chain(std::iter::once(&to));
     starts.zip(ends).map(|(a, b)| (*a, *b)).find(|(a, b)| b - a > limit)

@@ -17,6 +17,7 @@ use cam_types::Pid;
 use ecm_emm::pat::Pat;
 use ecm_emm::pmt::Pmt;
 use ecm_emm::section::LongSection;
+use std::collections::BTreeSet;
 
 /// A service as the source's tables describe it.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Program {
     pub pmt_pid: Pid,
     /// Its PMTs: at least one, in their order.
     versions: Vec<Version>,
+    /// The components of all of them.
+    components: BTreeSet<Pid>,
 }
 
 /// What a service is from one PMT to the next.
@@ -106,7 +109,9 @@ impl Program {
         if versions.is_empty() {
             return Err(damage.unwrap_or(PsiError::NoPmt { service, pmt_pid }));
         }
-        Ok(Self { service, pmt_pid, versions })
+        let all = versions.iter().flat_map(|version| version.components.iter().copied());
+        let components = all.collect();
+        Ok(Self { service, pmt_pid, versions, components })
     }
 
     /// What holds at a packet: the newest PMT that has begun, before the first one the first.
@@ -125,22 +130,13 @@ impl Program {
     /// end behind it.
     pub fn has(&self, packet: usize, pid: Pid) -> bool {
         let Some(version) = self.at(packet) else { return false };
-        if version.components.contains(&pid) {
-            return true;
-        }
-        !version.others.contains(&pid)
-            && self.versions.iter().any(|version| version.components.contains(&pid))
+        version.components.contains(&pid)
+            || self.components.contains(&pid) && !version.others.contains(&pid)
     }
 
     /// All its components that carry PES packets, from the first PMT to the last.
-    pub fn components(&self) -> Vec<Pid> {
-        let mut pids = Vec::new();
-        for &pid in self.versions.iter().flat_map(|version| &version.components) {
-            if !pids.contains(&pid) {
-                pids.push(pid);
-            }
-        }
-        pids
+    pub const fn components(&self) -> &BTreeSet<Pid> {
+        &self.components
     }
 }
 

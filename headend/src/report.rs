@@ -9,6 +9,7 @@ use crate::period::Place;
 use crate::timebase::TICKS_PER_MS;
 use cam_types::{Parity, Pid};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// What was packaged.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -213,7 +214,7 @@ impl Report {
     pub fn add_service(
         &mut self,
         service: &schedule::Service,
-        components: Vec<Pid>,
+        components: BTreeSet<Pid>,
         lane: &EcmLane<'_>,
         tally: Tally,
         place: Place<'_>,

@@ -7,6 +7,7 @@ use crate::psi::{self, Program};
 use crate::stream::{self, Packet};
 use crate::timebase::Timebase;
 use cam_types::Pid;
+use std::collections::BTreeSet;
 
 /// The services of one table of the schedule: what is scrambled under one control word.
 pub(crate) struct Group {
@@ -29,14 +30,9 @@ impl Group {
     }
 
     /// All that is ever scrambled.
-    pub(crate) fn components(&self) -> Vec<Pid> {
-        let mut pids = Vec::new();
-        for pid in self.programs.iter().flat_map(Program::components) {
-            if !pids.contains(&pid) && !self.clear.contains(&pid) {
-                pids.push(pid);
-            }
-        }
-        pids
+    pub(crate) fn components(&self) -> BTreeSet<Pid> {
+        let all = self.programs.iter().flat_map(Program::components).copied();
+        all.filter(|pid| !self.clear.contains(pid)).collect()
     }
 }
 
@@ -79,8 +75,7 @@ fn share(
         let foreign = |other: &&Program| service.numbers().all(|number| number != other.service);
         for other in others.iter().filter(foreign) {
             let theirs = other.components();
-            let shared: Vec<Pid> =
-                group.components().into_iter().filter(|pid| theirs.contains(pid)).collect();
+            let shared: Vec<Pid> = group.components().intersection(theirs).copied().collect();
             match (service.shared, shared.first()) {
                 (None, Some(&pid)) => {
                     let services = [service.service, other.service];

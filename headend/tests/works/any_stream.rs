@@ -235,6 +235,10 @@ proptest! {
         }
         if let Ok(damaged) = Stream::parse(&octets) {
             let _ = headend::inspect::inspect(&damaged);
+            let mut raised = damaged.clone();
+            if let Ok(added) = headend::rate::raise(&mut raised, &support::schedule(), 1_000_000) {
+                prop_assert_eq!(damaged.packets().len() + added, raised.packets().len());
+            }
             if let Ok((result, _)) = packaged(&damaged, &support::schedule(), &[]) {
                 prop_assert!(result.packets().len() <= 300);
             }

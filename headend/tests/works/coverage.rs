@@ -47,6 +47,21 @@ fn one_ecm_a_crypto_period_is_refused() {
     assert!(why.contains("service 1: no ECM"), "{why}");
 }
 
+/// A source shorter than any gap that would be too long: nothing on air is too little all the same.
+#[test]
+fn a_short_broadcast_has_an_ecm_and_a_cat_too() {
+    for (is_null, what) in [
+        (&(|_| false) as &dyn Fn(usize) -> bool, "no ECM"),
+        (&|place| place == 107, "no CAT"),
+        (&|place| place % 50 == 7, ""),
+    ] {
+        let source = made::stream(service(900, is_null));
+        let told = packaged(&source, &made::schedule(), &[]);
+        let told = told.map_or_else(|e| e.to_string(), |_| String::new());
+        assert!(told.contains(what) && told.is_empty() == what.is_empty(), "{what}: {told}");
+    }
+}
+
 /// The CAT says where EMMs are: enough null packets for the ECMs alone are not enough.
 #[test]
 fn a_broadcast_without_a_cat_is_refused() {
