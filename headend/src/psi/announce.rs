@@ -9,7 +9,7 @@
 //! descriptors behind those that were there. A damaged PMT and one that is not yet applicable stay
 //! as they are, and so does what else is on their PIDs.
 
-use super::{Program, PsiError, free_ca_mode, is_pmt_of};
+use super::{Program, PsiError, carries_pes, free_ca_mode, is_pmt_of};
 use crate::carriage::{self, Carried, Piece};
 use crate::files::schedule::{Schedule, Service};
 use crate::stream::Packet;
@@ -18,7 +18,7 @@ use cam_types::{CaSystemId, Pid};
 use ecm_emm::EncodeError;
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
 use ecm_emm::descriptor::{Descriptor, Descriptors};
-use ecm_emm::pmt::Pmt;
+use ecm_emm::pmt::{Pmt, Stream, Streams};
 use ecm_emm::section::LongSection;
 
 /// A service of the source that is scrambled, and what its PMT says of that.
@@ -84,16 +84,36 @@ impl Announced<'_> {
 
     fn section(&self, old: &[u8], schedule: &Schedule) -> Result<Vec<u8>, EncodeError> {
         let old = Pmt::parse(old).map_err(|_| EncodeError::Invalid("PMT"))?;
-        let mut descriptors = old.descriptors().octets().to_vec();
-        ca_descriptor(schedule, self.service.ecm_pid, self.private, &mut descriptors)?;
+        let ours =
+            |out: &mut Vec<u8>| ca_descriptor(schedule, self.service.ecm_pid, self.private, out);
+        let mut descriptors = Vec::new();
+        // The source is in clear: what it says of a scrambling mode is of another time.
+        let kept = old.descriptors.iter().filter(|d| d.tag != Descriptor::SCRAMBLING);
+        kept.map(|descriptor| descriptor.emit(&mut descriptors)).collect::<Result<(), _>>()?;
+        ours(&mut descriptors)?;
         let mode = [self.service.scrambling.mode().0];
         Descriptor { tag: Descriptor::SCRAMBLING, data: &mode }.emit(&mut descriptors)?;
-        let descriptors =
-            Descriptors::parse(&descriptors).map_err(|_| EncodeError::Invalid("descriptor"))?;
+
+        let mut streams = Vec::new();
+        for stream in old.streams() {
+            let mut own = stream.descriptors.octets().to_vec();
+            // They stand in place of the programme's.
+            let names_another = stream.descriptors.ca_descriptors().next().is_some();
+            if names_another && carries_pes(stream.stream_type) {
+                ours(&mut own)?;
+            }
+            Stream { descriptors: parsed(&own)?, ..stream }.emit(&mut streams)?;
+        }
+        let streams = Streams::parse(&streams).map_err(|_| EncodeError::Invalid("PMT"))?;
         let mut section = Vec::new();
-        Pmt { version: (old.version + 1) & 0x1F, descriptors, ..old }.emit(&mut section)?;
+        let version = (old.version + 1) & 0x1F;
+        Pmt { version, descriptors: parsed(&descriptors)?, streams, ..old }.emit(&mut section)?;
         Ok(section)
     }
+}
+
+fn parsed(octets: &[u8]) -> Result<Descriptors<'_>, EncodeError> {
+    Descriptors::parse(octets).map_err(|_| EncodeError::Invalid("descriptor"))
 }
 
 /// Appends our descriptor that names `pid`.

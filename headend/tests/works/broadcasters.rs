@@ -188,6 +188,39 @@ fn the_adaptation_field_of_a_table_stays() {
     assert_eq!(pmts(&result, 1).len(), fields);
 }
 
+/// What the source's PMT says of another scrambling: CA_descriptors of a component stand in place
+/// of the programme's, so ours is among them; two scrambling_descriptors are one too many.
+#[test]
+fn a_source_may_speak_of_another_scrambling() {
+    let foreign = [0x09, 4, 0x18, 0x63, 0xE3, 0x21];
+    let mut streams = Vec::new();
+    for (stream_type, number, octets) in
+        [(0x1B, VIDEO, &foreign[..]), (0x0F, AUDIO, &[]), (0x05, 0x0333, &foreign)]
+    {
+        let descriptors = Descriptors::parse(octets).unwrap();
+        let stream = ecm_emm::pmt::Stream { stream_type, pid: pid(number), descriptors };
+        stream.emit(&mut streams).unwrap();
+    }
+    let plain = pmt(1, 0, PLAIN, 0);
+    let table = Pmt {
+        descriptors: Descriptors::parse(&[0x65, 1, 0x02]).unwrap(),
+        streams: ecm_emm::pmt::Streams::parse(&streams).unwrap(),
+        ..Pmt::parse(&plain).unwrap()
+    };
+    let mut section = Vec::new();
+    table.emit(&mut section).unwrap();
+    let (result, _) = sound(&one(|_| alone(PMT, &section)), &schedule());
+    let on_air = pmts(&result, 1);
+    let pmt = Pmt::parse(&on_air[0]).unwrap();
+    assert_eq!(pmt.scrambling_mode().map(|mode| mode.0), Some(0x10));
+    let named = |descriptors: Descriptors<'_>| -> Vec<u16> {
+        descriptors.ca_descriptors().map(|descriptor| descriptor.pid.value()).collect()
+    };
+    assert_eq!(named(pmt.descriptors()), [0x140]);
+    let of_streams: Vec<_> = pmt.streams().map(|stream| named(stream.descriptors)).collect();
+    assert_eq!(of_streams, [vec![0x321, 0x140], vec![], vec![0x321]]);
+}
+
 fn cat(version: u8, descriptors: usize) -> Vec<u8> {
     let mut octets = Vec::new();
     for n in 0..descriptors {
