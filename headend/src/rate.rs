@@ -18,6 +18,9 @@ use std::collections::BTreeMap;
 /// The result has at most so many times the source's octets.
 const MOST: u64 = 10;
 
+/// From one PCR to the next (ISO/IEC 13818-1 §2.7.2).
+const LONGEST_STEP: i64 = TICKS_PER_SECOND / 10;
+
 /// Raises the rate of a source to so many bits in a second, and says how many null packets that
 /// took.
 pub fn raise(
@@ -47,6 +50,7 @@ pub fn raise(
     }
     raised.resize(packets.len() + spread.before(packets.len()), null);
     let added = raised.len() - packets.len();
+    clocks.repeat(&mut raised, spread);
     stream.replace(raised);
     Ok(added)
 }
@@ -92,6 +96,37 @@ impl Clocks {
         Self { marks, pace }
     }
 
+    /// A step that was no longer than a PCR may be may be so now, by less than a packet: a PCR of
+    /// its own in a null packet between the two halves it.
+    fn repeat(&self, raised: &mut [Packet], spread: Spread) {
+        for pair in self.marks.values().flat_map(|marks| marks.windows(2)) {
+            let [(from, before, _), (to, after, anew)] = *pair else { continue };
+            let [from, to] = [from, to].map(|index| index + spread.before(index));
+            let Some([first, last]) = raised.get(from).zip(raised.get(to)).map(|(a, b)| [*a, *b])
+            else {
+                continue;
+            };
+            let pcr = |of| stream::pcr(of).and_then(|(ticks, _)| i64::try_from(ticks).ok());
+            let (Some(start), Some(end)) = (pcr(&first), pcr(&last)) else { continue };
+            let long = |from, to| timebase::step(from, to).filter(|&step| step > LONGEST_STEP);
+            let Some(step) = long(start, end) else { continue };
+            if anew || long(before, after).is_some() {
+                continue;
+            }
+            let null = |at: &usize| raised.get(*at).is_some_and(|of| stream::pid(of) == Pid::NULL);
+            let middle = from + (to - from) / 2;
+            let Some(at) = (middle..to).chain(from..middle).find(null) else { continue };
+            let passed = i128::from(step) * (at - from) as i128 / (to - from) as i128;
+            let ticks = (i128::from(start) + passed).rem_euclid(timebase::WRAP.into());
+            let of_pid = |of: &&Packet| stream::pid(of) == stream::pid(&first);
+            let counter = raised.get(from..at).unwrap_or_default().iter().rfind(of_pid);
+            let counter = counter.map_or(0, stream::continuity);
+            if let (Some(packet), Ok(ticks)) = (raised.get_mut(at), u64::try_from(ticks)) {
+                *packet = stream::pcr_packet(stream::pid(&first), counter, ticks);
+            }
+        }
+    }
+
     /// The PCR of a packet at its new place.
     fn restamped(&self, index: usize, packet: &Packet, spread: Spread) -> Option<u64> {
         let marks = self.marks.get(&stream::pid(packet))?;
@@ -102,11 +137,21 @@ impl Clocks {
             let ticks = timebase::step(from, to).filter(|_| !anew)?;
             Some((i128::from(ticks), (b - a) as i128))
         };
-        // The packet moves towards the one before.
-        let before = at.checked_sub(1).and_then(step);
-        let (ticks_of, packets) = before.or_else(|| step(at)).unwrap_or((self.pace.into(), 1));
+        // The clock's paces around: the packet moves towards the one before. Where that pace has
+        // just changed and the one behind lasts, its own place on the latter's line is the better.
+        let [before, last] = [1, 2].map(|n| at.checked_sub(n).and_then(step));
+        let [behind, next] = [at, at + 1].map(step);
+        let lasts = same_pace(behind, next) && !same_pace(last, before);
+        let pace = if lasts { behind } else { before.or(behind) };
+        let (ticks_of, packets) = pace.unwrap_or((self.pace.into(), 1));
         let (early, parts) = spread.early(index);
         let early = i64::try_from(ticks_of * early / (packets * parts)).unwrap_or_default();
         u64::try_from((ticks - early).rem_euclid(timebase::WRAP)).ok()
     }
+}
+
+/// Two steps, each of ticks and packets, whose middle lies on their line, to half a microsecond.
+fn same_pace(first: Option<(i128, i128)>, second: Option<(i128, i128)>) -> bool {
+    let (Some((a, from)), Some((b, to))) = (first, second) else { return false };
+    (a * to - b * from).abs() <= 13 * (from + to)
 }

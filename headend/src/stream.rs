@@ -186,6 +186,16 @@ pub fn set_pcr(packet: &mut Packet, ticks: u64) {
     }
 }
 
+/// A packet with a PCR and no payload: its counter is the one before.
+pub fn pcr_packet(pid: Pid, continuity: u8, ticks: u64) -> Packet {
+    let mut packet = empty_packet(pid);
+    packet[3] = 0x20 | continuity & 0x0F;
+    packet[4] = (PACKET - HEADER - 1) as u8;
+    packet[5] = 0x10;
+    set_pcr(&mut packet, ticks);
+    packet
+}
+
 /// A packet with one section, or a part of one, as its payload. `start` says that the section
 /// begins here; the rest of the packet is stuffed with FF (ISO/IEC 13818-1 §2.4.4).
 fn section_packet(pid: Pid, continuity: u8, start: bool, part: &[u8]) -> Packet {

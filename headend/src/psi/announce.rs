@@ -88,8 +88,8 @@ impl Announced<'_> {
             |out: &mut Vec<u8>| ca_descriptor(schedule, self.service.ecm_pid, self.private, out);
         let mut descriptors = Vec::new();
         // The source is in clear: what it says of a scrambling mode is of another time.
-        let kept = old.descriptors.iter().filter(|d| d.tag != Descriptor::SCRAMBLING);
-        kept.map(|descriptor| descriptor.emit(&mut descriptors)).collect::<Result<(), _>>()?;
+        let mut kept = old.descriptors.iter().filter(|d| d.tag != Descriptor::SCRAMBLING);
+        kept.try_for_each(|descriptor| descriptor.emit(&mut descriptors))?;
         ours(&mut descriptors)?;
         let mode = [self.service.scrambling.mode().0];
         Descriptor { tag: Descriptor::SCRAMBLING, data: &mode }.emit(&mut descriptors)?;
