@@ -4,7 +4,7 @@
  *
  * The path to follow when reading:  main -> open_box -> play -> on_section -> print_event.
  */
-#define _FILE_OFFSET_BITS 64 /* as ts.c: what it writes is as long as what it reads */
+#define _FILE_OFFSET_BITS 64 /* as ts_file.c: what it writes is as long as what it reads */
 #define _POSIX_C_SOURCE 200809L
 #include "box.h"
 

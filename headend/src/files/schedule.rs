@@ -67,6 +67,11 @@ pub struct Service {
     pub name: String,
     /// program_number in the PAT.
     pub service: u16,
+    /// More services of the PAT under the same ECMs: such as share components with it.
+    #[serde(default)]
+    pub also: Vec<u16>,
+    /// What becomes of components that a service under other ECMs, or under none, has too.
+    pub shared: Option<Shared>,
     /// The channel in its ECMs.
     pub channel: u16,
     /// Which service key seals its ECMs.
@@ -111,7 +116,20 @@ const fn every_region() -> u16 {
     0xFFFF
 }
 
+/// What becomes of a component of two services.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Shared {
+    /// It stays in clear.
+    Clear,
+}
+
 impl Service {
+    /// All services under its ECMs, by program_number.
+    pub fn numbers(&self) -> impl Iterator<Item = u16> + '_ {
+        std::iter::once(self.service).chain(self.also.iter().copied())
+    }
+
     /// How much of its control words the scrambler uses: all of them if the file does not say.
     pub fn entropy(&self) -> Entropy {
         self.entropy.unwrap_or_default()
@@ -266,8 +284,14 @@ impl Schedule {
 
     fn check_service(&self, n: usize, service: &Service) -> Result<(), FileError> {
         let table = format!("[[service]] \"{}\"", service.name);
-        if self.service.iter().take(n).any(|other| other.service == service.service) {
-            return Err(self.error(&table, "service", "another table has this service"));
+        let mut numbers: Vec<u16> =
+            self.service.iter().take(n).flat_map(Service::numbers).collect();
+        for (place, number) in service.numbers().enumerate() {
+            if numbers.contains(&number) {
+                let field = if place == 0 { "service" } else { "also" };
+                return Err(self.error(&table, field, "another table has this service"));
+            }
+            numbers.push(number);
         }
         if service.slot > 15 {
             let what = format!("got {}, expected 0 to 15", service.slot);

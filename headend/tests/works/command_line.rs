@@ -75,8 +75,6 @@ fn bad_streams_are_refused_with_the_place() {
     let folder = Folder::new("streams");
     let source = fs::read(media()).unwrap();
     let (schedule, operator) = (demo("schedule.toml"), demo("operator.toml"));
-    let mut lost = source.clone();
-    lost[188 * 1000] = 0;
     let mut no_nulls = source.clone();
     let mut taken = source.clone();
     let mut scrambled = source.clone();
@@ -87,14 +85,13 @@ fn bad_streams_are_refused_with_the_place() {
     scrambled[188 * 5 + 3] |= 0x80;
     for (octets, expected) in [
         (fs::read(demo("schedule.toml")).unwrap(), "not a transport stream: starts with 23"),
-        (source[..188 * 10 + 100].to_vec(), "truncated stream: 100 octets behind packet 10"),
-        (lost, "sync lost: packet 1000 (offset 188000) starts with 00, expected 47"),
+        (source[..100].to_vec(), "truncated stream: 100 octets, a packet has 188"),
         (Vec::new(), "empty file"),
-        (no_nulls, "no null packets"),
+        (no_nulls, "service 1: no ECM on air from -0.007"),
         (taken, "emm_pid 0x0150 is taken in the source, first at packet 24"),
         (scrambled, "PID 0x0100 is scrambled in the source already, at packet 5"),
         (source[188 * 5..188 * 30].to_vec(), "no program association table"),
-        (source[..188 * 18].to_vec(), "fewer than two PCRs on PID 0x0102"),
+        (source[..188 * 18].to_vec(), "fewer than two PCRs that follow one another"),
     ] {
         let stream = folder.file("source.ts", octets);
         refused(&folder, &schedule, &operator, &stream, expected);

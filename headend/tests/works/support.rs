@@ -54,20 +54,22 @@ pub(crate) fn pid(number: u16) -> Pid {
     Pid::new(number).unwrap()
 }
 
-/// Packet i of the result is packet i of the source, and what is new stood on a null packet.
-pub(crate) fn misplaced(source: &Stream, result: &Stream, pmts: &[u16]) -> Vec<usize> {
+/// Packet i of the result is packet i of the source, and what is new stood on a null packet. Tables
+/// may differ.
+pub(crate) fn misplaced(source: &Stream, result: &Stream, tables: &[u16]) -> Vec<usize> {
     assert_eq!(source.packets().len(), result.packets().len());
     let moved = |(before, after): (&Packet, &Packet)| {
         let number = stream::pid(before).value();
-        if number == 0x1FFF {
+        if number == 0x1FFF || tables.contains(&number) {
             let new = stream::pid(after).value();
-            return !matches!(new, 0x1FFF | 0x0001 | 0x0140 | 0x0141 | 0x0150);
+            let ours = matches!(new, 0x1FFF | 0x0001 | 0x0140 | 0x0141 | 0x0150);
+            return !ours && !tables.contains(&new);
         }
         let payload = stream::payload_start(before);
         let same_header = before[..3] == after[..3]
             && before[3] & 0x3F == after[3] & 0x3F
             && before[4..payload] == after[4..payload];
-        let scrambled = stream::scrambling_control(after) >= 2 || pmts.contains(&number);
+        let scrambled = stream::scrambling_control(after) >= 2;
         !same_header || (!scrambled && before != after)
     };
     let pairs = source.packets().iter().zip(result.packets());
