@@ -2,7 +2,7 @@
 //! What follows the options in `--help`.
 mod money;
 
-pub(crate) use money::{CAPP, GATE, LOAD, PROVE, PURCHASE, TILL, WALLET};
+pub(crate) use money::{CAPP, GATE, LOAD, PROVE, PURCHASE, SETTLE, TILL, WALLET};
 
 use crate::secrets;
 use stb_shim::readers;

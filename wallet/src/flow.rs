@@ -75,6 +75,17 @@ pub struct Order {
     pub time: BcdTime,
 }
 
+/// What a card holds after a transaction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Held {
+    /// What it must.
+    AsExpected,
+    /// Something else: it has not taken or given what it was told to.
+    Other(Fen),
+    /// It does not show, or has left.
+    NotShown,
+}
+
 /// Why a flow ended before its commit. No money has moved.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -299,6 +310,25 @@ impl<'p> Purse<'p> {
         };
         let balance = Balance::with_overdraft(drawable, limit, overdrawn, own);
         Ok(balance.map_err(ReadError::Balance)?)
+    }
+
+    /// Whether the card holds what it must after a transaction. Codes prove what it was told to move,
+    /// not that it has reckoned right.
+    pub fn holds(&mut self, expected: Fen) -> Held {
+        let mut held = Held::NotShown;
+        // Whether INITIALIZE counts an overdraft limit in differs between cards.
+        let parts: &[Part] = match self.coding() {
+            BalanceCoding::Overdraft => &[Part::Drawable, Part::Own],
+            _ => &[Part::Drawable],
+        };
+        for part in parts {
+            match self.part(*part) {
+                Ok(amount) if amount == expected => return Held::AsExpected,
+                Ok(amount) if held == Held::NotShown => held = Held::Other(amount),
+                _ => {}
+            }
+        }
+        held
     }
 
     fn part(&mut self, part: Part) -> Result<Fen, FlowError> {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `stbcam wallet`: balance and log, load, purchase, compound purchase, proof and PIN change.
+mod settle;
+
 use crate::args::Common;
 use crate::failure::Failure;
 use crate::money::args::{Octets, PinArgs, PurseArgs, TerminalArgs, amount, octet, octets};
@@ -7,6 +9,7 @@ use crate::money::batch::Kiosk;
 use crate::money::card::{Card, CardKeys};
 use crate::money::pin;
 use crate::money::terminal::{Outcome, Terminal, open};
+use crate::money::verdict::WayOut;
 use crate::record::Record;
 use crate::record::money::{Balance, Logged, Proven, Settlement, Shown, mac};
 use crate::{help, hex};
@@ -37,6 +40,9 @@ pub(crate) enum Wallet {
     /// Ask the card what became of a transaction whose answer was lost
     #[command(after_long_help = help::PROVE)]
     Prove(ProveArgs),
+    /// Enter what the acquirer says of a transaction of which the card can tell no more
+    #[command(after_long_help = help::SETTLE)]
+    Settle(settle::SettleArgs),
     /// Give the card a new PIN
     PinChange(PinChangeArgs),
 }
@@ -130,8 +136,11 @@ pub(super) fn run(wallet: &Wallet, common: &Common) -> Result<(), Failure> {
         Wallet::Balance(purse) => {
             let mut card = Card::open(purse, common, CardKeys::AtHand)?;
             card.bring_up(purse.wait.into())?;
-            let (serial, balance) = card.ask(|purse| Ok((purse.serial(), purse.balance()?)))?;
-            Ok(common.out().say(&Record::Balance(Balance::new(serial, balance)))?)
+            let balance = card.ask(|purse| {
+                let (serial, coding) = (purse.serial(), purse.coding());
+                Ok(Balance::new(serial, purse.holding()?, coding))
+            })?;
+            Ok(common.out().say(&Record::Balance(balance))?)
         }
         Wallet::Log(purse) => {
             let mut card = Card::open(purse, common, CardKeys::AtHand)?;
@@ -146,6 +155,7 @@ pub(super) fn run(wallet: &Wallet, common: &Common) -> Result<(), Failure> {
         Wallet::Purchase(args) => purchase(args, common),
         Wallet::Capp(args) => compound(args, common),
         Wallet::Prove(args) => prove(args, common),
+        Wallet::Settle(args) => settle::run(args, common),
         Wallet::PinChange(args) => pin_change(args, common),
     }
 }
@@ -271,7 +281,7 @@ fn prove(args: &ProveArgs, common: &Common) -> Result<(), Failure> {
     };
     common.out().say(&Record::Settled(Settlement::new(serial, &settled)))?;
     match settled {
-        Upshot::Open(unsettled, why) => Err(open(&unsettled, &why)),
+        Upshot::Open(unsettled, why) => Err(open(&unsettled, &why, &WayOut::of_card(serial))),
         Upshot::Made(made) => {
             let mut met = Met::default();
             met.proved(&made);

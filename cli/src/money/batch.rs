@@ -3,7 +3,7 @@
 use super::journal::{Journal, Standing};
 use super::state::serial_text;
 use super::table::{Fields, Problem, text};
-use super::terminal::{Outcome, Terminal};
+use super::terminal::{Outcome, Terminal, next};
 use crate::args::Common;
 use crate::bench::Wait;
 use crate::failure::Failure;
@@ -243,7 +243,9 @@ impl<'a, 't> Kiosk<'a, 't> {
             Upshot::NotMade(_) => self.journal.not_loaded(&order.reference).map(|()| true),
             Upshot::Open(_, why) => {
                 self.came.insert(order.reference.clone(), Came::Unsettled);
-                self.say(order, "unsettled", None, None, Some(why.to_string()))?;
+                let way_out = self.journal.way_out(&order.reference);
+                let why = format!("{why}; {}", next(&why, &way_out));
+                self.say(order, "unsettled", None, None, Some(why))?;
                 Ok(false)
             }
         }

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the money commands say: balances, receipts, settlements, batches, passages of a gate.
 use crate::money::state::serial_text;
+use crate::money::verdict::Verdict;
 use cam_types::{Fen, TerminalSequence};
 use serde::{Serialize, Serializer};
 use std::fmt;
+use wallet::flow::Held;
 use wallet::flow::settle::Upshot;
 use wallet::formula::{tac_load, tac_purchase};
 use wallet::keys::TacKey;
 use wallet::load::LoadReceipt;
 use wallet::proof::{Made, Unsettled};
 use wallet::purchase::Receipt;
-use wallet::{LogRecord, Mac, Transaction, TransactionType};
+use wallet::{BalanceCoding, LogRecord, Mac, Transaction, TransactionType};
 
 /// The name of a type of transaction.
 pub(crate) const fn kind(kind: TransactionType) -> &'static str {
@@ -38,8 +40,14 @@ fn maybe_money<S: Serializer>(amount: &Option<Fen>, serializer: S) -> Result<S::
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Balance {
     pub serial: Option<String>,
+    /// What is the holder's own, less than nothing when it is overdrawn; null: the card does not
+    /// say.
+    pub balance: Option<String>,
+    /// What can be drawn.
     #[serde(serialize_with = "money")]
-    pub balance: Fen,
+    pub drawable: Fen,
+    /// The name of what the card means by a balance; null: not known, and read as PBOC has it.
+    pub coding: Option<&'static str>,
 }
 
 /// A record of the purse's log.
@@ -79,6 +87,11 @@ pub(crate) struct Paid {
     pub tac: Option<String>,
     pub tac_check: Checked,
     pub mac2: String,
+    /// What the card holds after it, by GET BALANCE.
+    pub balance_check: Checked,
+    /// The same, where it is not `after`.
+    #[serde(serialize_with = "maybe_money")]
+    pub held: Option<Fen>,
     /// What has settled it, where the card's answer was lost.
     pub settled_by: Option<String>,
     pub ms: f64,
@@ -97,11 +110,14 @@ pub(crate) struct Loaded {
     pub card_sequence: u16,
     pub tac: Option<String>,
     pub tac_check: Checked,
+    pub balance_check: Checked,
+    #[serde(serialize_with = "maybe_money")]
+    pub held: Option<Fen>,
     pub settled_by: Option<String>,
     pub ms: f64,
 }
 
-/// Whether a TAC is the card's.
+/// Whether a TAC is the card's, or its balance what it must be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Checked {
@@ -192,8 +208,18 @@ pub(crate) struct Passed {
 }
 
 impl Balance {
-    pub(crate) fn new(serial: Option<[u8; 10]>, balance: Fen) -> Self {
-        Self { serial: serial.map(|serial| serial_text(Some(serial))), balance }
+    pub(crate) fn new(
+        serial: Option<[u8; 10]>,
+        balance: wallet::balance::Balance,
+        coding: BalanceCoding,
+    ) -> Self {
+        let name = BalanceCoding::ALL.iter().find(|(_, known)| *known == coding);
+        Self {
+            serial: serial.map(|serial| serial_text(Some(serial))),
+            balance: balance.own.map(|own| own.to_string()),
+            drawable: balance.drawable,
+            coding: name.map(|(name, _)| *name),
+        }
     }
 }
 
@@ -219,6 +245,15 @@ impl Said {
 }
 
 impl Checked {
+    /// Whether the card holds what it must, and what it holds instead.
+    pub(crate) const fn balance(held: Held) -> (Self, Option<Fen>) {
+        match held {
+            Held::AsExpected => (Self::Right, None),
+            Held::Other(held) => (Self::Wrong, Some(held)),
+            Held::NotShown => (Self::NotShown, None),
+        }
+    }
+
     fn new(tac: Option<Mac>, expected: Option<Mac>) -> Self {
         match (tac, expected) {
             (None, _) => Self::NotShown,
@@ -279,6 +314,8 @@ impl Paid {
             tac: tac.map(mac),
             tac_check: Checked::new(tac, expected),
             mac2: "not shown".into(),
+            balance_check: Checked::NotShown,
+            held: None,
             settled_by: None,
             ms: 0.0,
         }
@@ -313,6 +350,8 @@ impl Loaded {
             card_sequence: u16::from_be_bytes(sequence),
             tac: tac.map(mac),
             tac_check: Checked::new(tac, expected),
+            balance_check: Checked::NotShown,
+            held: None,
             settled_by: None,
             ms: 0.0,
         }
@@ -345,10 +384,49 @@ impl Settlement {
     }
 }
 
+impl Settlement {
+    /// By somebody who says so.
+    pub(crate) fn judged(serial: Option<[u8; 10]>, open: &Unsettled, verdict: &Verdict) -> Self {
+        Self {
+            outcome: verdict.outcome(),
+            after: verdict.made.then_some(open.balance),
+            settled_by: Some(verdict.source()),
+            ..Self::open(serial, open)
+        }
+    }
+
+    /// What nobody has been asked about now.
+    pub(crate) fn open(serial: Option<[u8; 10]>, open: &Unsettled) -> Self {
+        Self {
+            serial: serial.map(|serial| serial_text(Some(serial))),
+            outcome: "open",
+            transaction: Said::new(&open.transaction),
+            after: None,
+            terminal_sequence: Some(open.terminal_sequence.value()),
+            settled_by: None,
+        }
+    }
+}
+
 impl fmt::Display for Balance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "balance {}", self.balance)?;
-        self.serial.as_ref().map_or(Ok(()), |serial| write!(f, "  card {serial}"))
+        let Self { serial, balance, drawable, coding } = self;
+        match balance {
+            Some(balance) if *balance == drawable.to_string() => write!(f, "balance {balance}")?,
+            Some(balance) => write!(f, "balance {balance}, {drawable} can be drawn")?,
+            None => write!(
+                f,
+                "{drawable} can be drawn; how much of it is an overdraft the card does not say"
+            )?,
+        }
+        serial.as_ref().map_or(Ok(()), |serial| write!(f, "  card {serial}"))?;
+        match coding {
+            Some(_) => Ok(()),
+            None => f.write_str(
+                "\n  what cards with this application's name mean by a balance is not known: read as PBOC \
+                 has it, or as --balance-coding says",
+            ),
+        }
     }
 }
 
@@ -384,10 +462,22 @@ fn codes(
     by.map_or(Ok(()), |by| write!(f, "\n  the answer was lost; settled by {by}"))
 }
 
-fn balances(f: &mut fmt::Formatter<'_>, before: Option<Fen>, after: Fen) -> fmt::Result {
+fn balances(
+    f: &mut fmt::Formatter<'_>,
+    before: Option<Fen>,
+    after: Fen,
+    held: Option<Fen>,
+) -> fmt::Result {
     match before {
         Some(before) => write!(f, "\n  balance {before} before, {after} after"),
         None => write!(f, "\n  balance {after} after"),
+    }?;
+    match held {
+        Some(held) => write!(
+            f,
+            "\n  but the card holds {held} now: it has reckoned wrongly; keep this for its issuer"
+        ),
+        None => Ok(()),
     }
 }
 
@@ -395,7 +485,7 @@ impl fmt::Display for Paid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { transaction, before, after, card_sequence, terminal_sequence, .. } = self;
         write!(f, "paid: {transaction}")?;
-        balances(f, *before, *after)?;
+        balances(f, *before, *after, self.held)?;
         write!(f, "\n  terminal's number {terminal_sequence}, card's {card_sequence} before")?;
         write!(f, "\n  MAC2 {}", self.mac2)?;
         codes(f, self.tac.as_ref(), self.tac_check, self.settled_by.as_ref())?;
@@ -407,7 +497,7 @@ impl fmt::Display for Loaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { transaction, before, after, card_sequence, .. } = self;
         write!(f, "loaded: {transaction}")?;
-        balances(f, *before, *after)?;
+        balances(f, *before, *after, self.held)?;
         write!(f, "\n  card's number {card_sequence} before")?;
         codes(f, self.tac.as_ref(), self.tac_check, self.settled_by.as_ref())?;
         write!(f, "\n  {:.1} ms", self.ms)
@@ -423,9 +513,13 @@ impl fmt::Display for Settlement {
                 write!(f, "settled: the {transaction} was made, balance {after} after it; by {by}")
             }
             ("not_made", _) => {
-                write!(f, "settled: the {transaction} was not made, no money has moved")
+                write!(f, "settled: the {transaction} was not made, no money has moved")?;
+                settled_by.as_ref().map_or(Ok(()), |by| write!(f, "; by {by}"))
             }
-            _ => write!(f, "not settled: the {transaction}, money may have moved: {by}"),
+            _ => {
+                write!(f, "not settled: the {transaction}, money may have moved")?;
+                settled_by.as_ref().map_or(Ok(()), |by| write!(f, ": {by}"))
+            }
         }
     }
 }
@@ -480,7 +574,7 @@ impl fmt::Display for Passed {
             "entry" => write!(f, "open: entry at station {station}")?,
             _ => write!(f, "open: exit at station {station} from station {from}, fare {fare}")?,
         }
-        balances(f, paid.before, paid.after)?;
+        balances(f, paid.before, paid.after, paid.held)?;
         codes(f, paid.tac.as_ref(), paid.tac_check, paid.settled_by.as_ref())?;
         write!(f, "\n  {:.1} ms", paid.ms)
     }
