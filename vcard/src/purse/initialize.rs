@@ -21,6 +21,11 @@ const KINDS: [TransactionType; 8] = [
     TransactionType::COMPOUND,
 ];
 
+/// What P1 and P2 of INITIALIZE begin.
+pub(super) fn kind_of(p1p2: [u8; 2]) -> Option<TransactionType> {
+    KINDS.into_iter().find(|kind| kind.initialize() == p1p2)
+}
+
 /// The only key index of each role.
 const KEY_INDEX: u8 = 1;
 
@@ -29,8 +34,7 @@ impl Purse<'_> {
     pub(super) fn initialize(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         self.ram.initialized = None;
         let [p1, p2] = [command.p1, command.p2];
-        let kind = KINDS.into_iter().find(|kind| kind.initialize() == [p1, p2]);
-        let kind = kind.ok_or(StatusWord::WRONG_P1P2)?;
+        let kind = kind_of([p1, p2]).ok_or(StatusWord::WRONG_P1P2)?;
         self.admit_to(kind.account())?;
         let order = self.order(kind, command)?;
         match kind {

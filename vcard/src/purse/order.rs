@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! An order that an INITIALIZE has brought, and that whoever it is for may authorise now.
 
-use super::record::Record;
+use super::record::Cache;
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
-use std::collections::BTreeMap;
 use wallet::keys::SessionKey;
 use wallet::{Transaction, TransactionType};
 
@@ -35,9 +34,8 @@ pub(super) enum Initialized {
     /// FOR PURCHASE, FOR CAPP PURCHASE or FOR CASH WITHDRAW: what a terminal authorises.
     Purchase {
         order: Order,
-        /// The records that the DEBIT will write, by number, if it is to write any. There are never
-        /// more than the file has places.
-        records: BTreeMap<u8, Record>,
+        /// The records that the DEBIT will write, if it is to write any.
+        records: Cache,
         /// The PIN had been verified.
         with_pin: bool,
     },
