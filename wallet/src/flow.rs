@@ -312,8 +312,8 @@ impl<'p> Purse<'p> {
         Ok(balance.map_err(ReadError::Balance)?)
     }
 
-    /// Whether the card holds what it must after a transaction. Codes prove what it was told to move,
-    /// not that it has reckoned right.
+    /// Whether the card holds what it must after a transaction. Codes prove what it was told to
+    /// move, not that it has reckoned right.
     pub fn holds(&mut self, expected: Fen) -> Held {
         let mut held = Held::NotShown;
         // Whether INITIALIZE counts an overdraft limit in differs between cards.

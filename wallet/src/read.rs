@@ -14,8 +14,8 @@ pub const fn balance_command(account: Account) -> [u8; 5] {
     Part::Drawable.command(account)
 }
 
-/// Reads the answer to GET BALANCE, as the card has sent it: [`BalanceCoding`](crate::BalanceCoding)
-/// says what of it is money.
+/// Reads the answer to GET BALANCE, as the card has sent it.
+/// [`BalanceCoding`](crate::BalanceCoding) says what of it is money.
 pub fn balance(response: &[u8]) -> Result<Fen, ReadError> {
     match *answer(response)? {
         [a, b, c, d] => Ok(Fen::from_be_bytes([a, b, c, d])),

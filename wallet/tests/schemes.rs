@@ -46,11 +46,11 @@ const SHENZHEN_FCI: &[u8] = &hex!("6F09 8407 5041592E535A54");
 const T_UNION: &[u8] = &hex!("A000000632010105");
 const T_UNION_FCI: &[u8] = &hex!("6F12 8410 A000000632010105 215053555A484F55");
 
-/// Sources: the wiki of the card reader Metrodroid (Shenzhen: bit 31 was set on every card that was
-/// met, its meaning is not known); the notes of the library CoreExtendedNFC (a card of Shanghai that
-/// answers 00000320 to P1 00 and 01 and holds nothing; balances are P1 00 less P1 01, of their low
-/// 31 bits); two wallets of Chinese makers (P1 02 is what is overdrawn, P1 03 the holder's own, and
-/// one of them is zero). The other numbers follow from these.
+/// Sources: the wiki of the card reader Metrodroid (Shenzhen: bit 31 was set on every card that
+/// was met, its meaning is not known); the notes of the library CoreExtendedNFC (a card of
+/// Shanghai that answers 00000320 to P1 00 and 01 and holds nothing; balances are P1 00 less P1
+/// 01, of their low 31 bits); two wallets of Chinese makers (P1 02 is what is overdrawn, P1 03
+/// the holder's own, and one of them is zero). The other numbers follow from these.
 #[test]
 fn a_balance_is_what_the_card_holds() {
     type Table = (&'static [u8], &'static [u8], &'static [(u8, u32)], u32, &'static str);

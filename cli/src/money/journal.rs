@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a kiosk has done of a batch, line by line in a file beside it: each intent before its
 //! CREDIT, each outcome after it. A line is durable before anything follows from it.
-use super::args::octets;
-use super::state::{Serial, serial_text};
+use super::state::{Serial, serial_of, serial_text};
 use super::terminal::Ledger;
 use super::verdict::{Verdict, WayOut};
 use crate::failure::Failure;
@@ -151,7 +150,7 @@ impl Journal {
         let Some(Standing::Intended { serial, .. }) = self.standing.get(reference) else {
             return None;
         };
-        Some((octets(serial).ok(), self.unsettled(reference)?))
+        Some((serial_of(serial), self.unsettled(reference)?))
     }
 
     /// The references of entries that are not settled.

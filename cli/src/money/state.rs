@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a terminal must not forget: its number, and transactions whose outcome only a card knows.
-use super::args::octets;
-use super::verdict::Verdict;
 use crate::failure::Failure;
+use crate::hex;
 use cam_types::{TerminalId, TerminalSequence};
 use stb_shim::storage::{DirectoryStorage, Storage as _};
 use std::fmt::Write as _;
@@ -28,6 +27,11 @@ pub(crate) fn serial_text(serial: Serial) -> String {
         let _ = write!(text, "{octet:02X}");
     }
     text
+}
+
+/// The serial number that such a text says.
+pub(crate) fn serial_of(text: &str) -> Option<[u8; 10]> {
+    hex::parse(text).ok()?.try_into().ok()
 }
 
 impl State {
@@ -111,7 +115,7 @@ impl State {
             let name = entry.map_err(at)?.file_name();
             match name.to_str().and_then(|name| name.strip_prefix(UNSETTLED)) {
                 Some(NO_SERIAL) => cards.push(None),
-                Some(serial) => cards.extend(octets::<10>(serial).ok().map(Some)),
+                Some(serial) => cards.extend(serial_of(serial).map(Some)),
                 None => {}
             }
         }
@@ -125,7 +129,8 @@ impl State {
         &mut self,
         card: Serial,
         open: &Unsettled,
-        verdict: &Verdict,
+        outcome: &str,
+        record: &[u8],
     ) -> Result<(), Failure> {
         let [high, low] = open.sequence;
         let Transaction { kind, date, time, .. } = &open.transaction;
@@ -139,7 +144,7 @@ impl State {
         if let Some(kept) = self.get(&key)? {
             let kept: serde_json::Value =
                 serde_json::from_slice(&kept).map_err(|_| self.damaged(&key))?;
-            if kept["outcome"] != verdict.outcome() {
+            if kept["outcome"] != outcome {
                 return Err(Failure::Usage(format!(
                     "{} says otherwise: {}; no money has moved",
                     self.storage.directory().join(&key).display(),
@@ -147,7 +152,7 @@ impl State {
                 )));
             }
         }
-        self.put(&key, &verdict.record(card, open)?)?;
+        self.put(&key, record)?;
         self.settled(card)
     }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A verdict on a transaction of which the card can tell no more: what it was, who says so, why, and
-//! when it was entered. It stays where it was entered.
+//! A verdict on a transaction of which the card can tell no more: what it was, who says so, why,
+//! and when it was entered. It stays where it was entered.
 use super::args::DateTime;
 use super::state::{Serial, serial_text};
 use crate::failure::Failure;
-use crate::record::money::Said;
+use crate::record::money::{Said, Settlement};
 use serde::Serialize;
 use wallet::proof::Unsettled;
 
@@ -95,9 +95,11 @@ impl Verdict {
         if self.made { "made" } else { "not_made" }
     }
 
-    /// What has settled it.
-    pub(crate) fn source(&self) -> String {
-        format!("the verdict of {}: {}", self.by, self.why)
+    /// What it makes of the transaction.
+    pub(crate) fn settlement(&self, card: Serial, open: &Unsettled) -> Settlement {
+        let after = self.made.then_some(open.balance);
+        let by = format!("the verdict of {}: {}", self.by, self.why);
+        Settlement::open(card, open).judged(self.outcome(), after, by)
     }
 
     /// The octets of the record, without anything secret.

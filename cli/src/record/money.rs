@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the money commands say: balances, receipts, settlements, batches, passages of a gate.
 use crate::money::state::serial_text;
-use crate::money::verdict::Verdict;
 use cam_types::{Fen, TerminalSequence};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -386,13 +385,9 @@ impl Settlement {
 
 impl Settlement {
     /// By somebody who says so.
-    pub(crate) fn judged(serial: Option<[u8; 10]>, open: &Unsettled, verdict: &Verdict) -> Self {
-        Self {
-            outcome: verdict.outcome(),
-            after: verdict.made.then_some(open.balance),
-            settled_by: Some(verdict.source()),
-            ..Self::open(serial, open)
-        }
+    #[must_use]
+    pub(crate) fn judged(self, outcome: &'static str, after: Option<Fen>, by: String) -> Self {
+        Self { outcome, after, settled_by: Some(by), ..self }
     }
 
     /// What nobody has been asked about now.

@@ -22,7 +22,8 @@ pub struct Initialize {
 impl Initialize {
     /// A session of level 33 with 8-octet challenges.
     ///
-    /// Key version 00 is whichever the card takes first. `host_challenge` must be random: it is what keeps an old session from being played back.
+    /// Key version 00 is whichever the card takes first. `host_challenge` must be random: it is
+    /// what keeps an old session from being played back.
     pub fn new(keys: StaticKeys, key_version: u8, host_challenge: [u8; 8]) -> Self {
         let mut challenge = [0; 16];
         challenge[..8].copy_from_slice(&host_challenge);

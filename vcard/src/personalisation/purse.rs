@@ -86,7 +86,7 @@ fn passbook(passbook: &mut Fields) -> Result<(Fen, OverdraftLimit), Problem> {
     Ok((balance, limit))
 }
 
-/// EF 0016: type1 staff1 name20 id_number id_type1; the number has room for 16, 18 or 32 characters.
+/// EF 0016: type1 staff1 name20 id_number id_type1; the number has 16, 18 or 32 characters.
 fn holder(holder: &mut Fields) -> Result<Holder, Problem> {
     let most = Holder::NUMBERS.into_iter().max().unwrap_or_default();
     let mut file = Vec::new();
@@ -105,7 +105,7 @@ fn holder(holder: &mut Fields) -> Result<Holder, Problem> {
     Holder::new(&file).ok_or_else(|| holder.wrong("id_number", "has a length that no file has"))
 }
 
-/// A record and its file: `tag` and `value`, or in a ring `content`, which only terminals understand.
+/// A record and its file: `tag` and `value`, or in a ring `content`.
 fn record(record: &mut Fields) -> Result<(RecordFileId, Record), Problem> {
     let sfi = record.optional("sfi", Fields::number)?.unwrap_or(Records::FIRST.sfi);
     let taken = [purse::APPLICATION, purse::HOLDER, purse::TRANSACTIONS];

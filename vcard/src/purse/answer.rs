@@ -2,7 +2,7 @@
 //! How long answers are: a terminal that wants less is told so before anything is done, since what
 //! it did not take would be lost.
 
-use super::initialize::kind_of;
+use super::order::kind_of;
 use iso7816::apdu::{Command, StatusWord};
 use wallet::TransactionType;
 use wallet::command::{

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! EF 0016: whose purse it is. Documents have numbers of 16, 18 or 32 characters, and the file is as
-//! long as its number makes it.
+//! EF 0016: whose purse it is. Documents have numbers of 16, 18 or 32 characters, and the file is
+//! as long as its number makes it.
 
 use crate::persist::Persist;
 use cam_types::{DecodeError, Reader};

@@ -3,28 +3,11 @@
 
 use super::Purse;
 use super::data::expect;
-use super::order::Order;
+use super::order::{Order, kind_of};
 use crate::stop::Stop;
 use cam_types::{Fen, Reader, TerminalId};
 use iso7816::apdu::{Command, StatusWord};
 use wallet::TransactionType;
-
-/// What there is an INITIALIZE for.
-const KINDS: [TransactionType; 8] = [
-    TransactionType::LOAD_ED,
-    TransactionType::LOAD,
-    TransactionType::UNLOAD,
-    TransactionType::CASH,
-    TransactionType::PURCHASE_ED,
-    TransactionType::PURCHASE,
-    TransactionType::OVERDRAFT,
-    TransactionType::COMPOUND,
-];
-
-/// What P1 and P2 of INITIALIZE begin.
-pub(super) fn kind_of(p1p2: [u8; 2]) -> Option<TransactionType> {
-    KINDS.into_iter().find(|kind| kind.initialize() == p1p2)
-}
 
 /// The only key index of each role.
 const KEY_INDEX: u8 = 1;

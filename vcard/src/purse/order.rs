@@ -27,6 +27,23 @@ impl Order {
     }
 }
 
+/// What there is an INITIALIZE for.
+const KINDS: [TransactionType; 8] = [
+    TransactionType::LOAD_ED,
+    TransactionType::LOAD,
+    TransactionType::UNLOAD,
+    TransactionType::CASH,
+    TransactionType::PURCHASE_ED,
+    TransactionType::PURCHASE,
+    TransactionType::OVERDRAFT,
+    TransactionType::COMPOUND,
+];
+
+/// What P1 and P2 of INITIALIZE begin.
+pub(super) fn kind_of(p1p2: [u8; 2]) -> Option<TransactionType> {
+    KINDS.into_iter().find(|kind| kind.initialize() == p1p2)
+}
+
 /// An INITIALIZE in force.
 pub(super) enum Initialized {
     /// FOR LOAD, FOR UNLOAD or FOR UPDATE: what a host authorises.

@@ -46,8 +46,9 @@ impl Purse<'_> {
         Ok(binary::read(file.octets(purse), offset, command.le)?)
     }
 
-    /// READ RECORD: one, or all from one on (ISO/IEC 7816-4). A record that was named by its tag, or
-    /// as the first, last, next or previous, is the current one afterwards; a number moves nothing.
+    /// READ RECORD: one, or all from one on (ISO/IEC 7816-4). A record that was named by its tag,
+    /// or as the first, last, next or previous, is the current one afterwards; a number moves
+    /// nothing.
     pub(super) fn read_record(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         let purse = self.store()?;
         let (file, name) = record_name(command.p1, command.p2, self.ram.current, purse)?;

@@ -187,8 +187,8 @@ pub(crate) enum Write {
     Push(u8, Record),
 }
 
-/// Records that wait for their DEBIT. Of two for one place the later counts, and a ring takes no more
-/// than it has places: there are never more than the files hold.
+/// Records that wait for their DEBIT. Of two for one place the later counts, and a ring takes no
+/// more than it has places: there are never more than the files hold.
 #[derive(Default)]
 pub(crate) struct Cache(Vec<Write>);
 

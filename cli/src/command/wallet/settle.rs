@@ -107,8 +107,9 @@ fn settle(
     let settlement = match verdict {
         None => Settlement::open(card, &unsettled),
         Some(verdict) => {
-            state.judged(card, &unsettled, verdict)?;
-            Settlement::judged(card, &unsettled, verdict)
+            let record = verdict.record(card, &unsettled)?;
+            state.judged(card, &unsettled, verdict.outcome(), &record)?;
+            verdict.settlement(card, &unsettled)
         }
     };
     Ok(common.out().say(&Record::Settled(settlement))?)
@@ -139,7 +140,7 @@ fn entry(
         None => Settlement::open(card, &unsettled),
         Some(verdict) => {
             journal.judged(reference, verdict)?;
-            Settlement::judged(card, &unsettled, verdict)
+            verdict.settlement(card, &unsettled)
         }
     };
     Ok(common.out().say(&Record::Settled(settlement))?)
