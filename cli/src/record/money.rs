@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the money commands say: balances, receipts, settlements, batches, passages of a gate.
+//! What the money commands say: receipts, settlements, the log, passages of a gate.
 use crate::money::state::serial_text;
 use cam_types::{Fen, TerminalSequence};
 use serde::{Serialize, Serializer};
@@ -11,7 +11,7 @@ use wallet::keys::TacKey;
 use wallet::load::LoadReceipt;
 use wallet::proof::{Made, Unsettled};
 use wallet::purchase::Receipt;
-use wallet::{BalanceCoding, LogRecord, Mac, Transaction, TransactionType};
+use wallet::{LogRecord, Mac, Transaction, TransactionType};
 
 /// The name of a type of transaction.
 pub(crate) const fn kind(kind: TransactionType) -> &'static str {
@@ -24,29 +24,18 @@ pub(crate) const fn kind(kind: TransactionType) -> &'static str {
 }
 
 /// An amount in JSON is text, as it is typed: 12.34.
-fn money<S: Serializer>(amount: &Fen, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn money<S: Serializer>(amount: &Fen, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(amount)
 }
 
-fn maybe_money<S: Serializer>(amount: &Option<Fen>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn maybe_money<S: Serializer>(
+    amount: &Option<Fen>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match amount {
         Some(amount) => serializer.collect_str(amount),
         None => serializer.serialize_none(),
     }
-}
-
-/// What is in the purse.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Balance {
-    pub serial: Option<String>,
-    /// What is the holder's own, less than nothing when it is overdrawn; null: the card does not
-    /// say.
-    pub balance: Option<String>,
-    /// What can be drawn.
-    #[serde(serialize_with = "money")]
-    pub drawable: Fen,
-    /// The name of what the card means by a balance; null: not known, and read as PBOC has it.
-    pub coding: Option<&'static str>,
 }
 
 /// A record of the purse's log.
@@ -157,43 +146,6 @@ pub(crate) struct Proven {
     pub tac: String,
 }
 
-/// An entry of a batch.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Entry {
-    pub reference: String,
-    pub serial: String,
-    #[serde(serialize_with = "money")]
-    pub amount: Fen,
-    pub outcome: &'static str,
-    #[serde(serialize_with = "maybe_money")]
-    pub after: Option<Fen>,
-    pub tac: Option<String>,
-    pub why: Option<String>,
-}
-
-/// A sum of many amounts, in fen, which 32 bits need not hold.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Sum(pub u64);
-
-impl Serialize for Sum {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// The sum of a batch.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
-pub(crate) struct Sums {
-    pub entries: usize,
-    pub loaded: usize,
-    pub loaded_sum: Sum,
-    pub earlier: usize,
-    pub refused: usize,
-    pub unsettled: usize,
-    pub unsettled_sum: Sum,
-    pub waiting: usize,
-}
-
 /// A gate that opens.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Passed {
@@ -204,22 +156,6 @@ pub(crate) struct Passed {
     pub fare: Fen,
     #[serde(flatten)]
     pub paid: Paid,
-}
-
-impl Balance {
-    pub(crate) fn new(
-        serial: Option<[u8; 10]>,
-        balance: wallet::balance::Balance,
-        coding: BalanceCoding,
-    ) -> Self {
-        let name = BalanceCoding::ALL.iter().find(|(_, known)| *known == coding);
-        Self {
-            serial: serial.map(|serial| serial_text(Some(serial))),
-            balance: balance.own.map(|own| own.to_string()),
-            drawable: balance.drawable,
-            coding: name.map(|(name, _)| *name),
-        }
-    }
 }
 
 impl Logged {
@@ -403,28 +339,6 @@ impl Settlement {
     }
 }
 
-impl fmt::Display for Balance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { serial, balance, drawable, coding } = self;
-        match balance {
-            Some(balance) if *balance == drawable.to_string() => write!(f, "balance {balance}")?,
-            Some(balance) => write!(f, "balance {balance}, {drawable} can be drawn")?,
-            None => write!(
-                f,
-                "{drawable} can be drawn; how much of it is an overdraft the card does not say"
-            )?,
-        }
-        serial.as_ref().map_or(Ok(()), |serial| write!(f, "  card {serial}"))?;
-        match coding {
-            Some(_) => Ok(()),
-            None => f.write_str(
-                "\n  what cards with this application's name mean by a balance is not known: read as PBOC \
-                 has it, or as --balance-coding says",
-            ),
-        }
-    }
-}
-
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, amount, terminal, date, time, .. } = self;
@@ -529,36 +443,6 @@ impl fmt::Display for Proven {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sequence, code, mac, tac } = self;
         write!(f, "proof of type {code}, sequence {sequence}: MAC {mac}, TAC {tac}")
-    }
-}
-
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reference, serial, amount, outcome, after, why, .. } = self;
-        let amount = amount.to_string();
-        write!(f, "{reference}  {serial}  {amount:>11}  {outcome}")?;
-        if let Some(after) = after {
-            write!(f, ", balance {after}")?;
-        }
-        why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
-    }
-}
-
-impl fmt::Display for Sum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
-    }
-}
-
-impl fmt::Display for Sums {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { entries, loaded, loaded_sum, earlier, refused, unsettled, .. } = self;
-        let (unsettled_sum, waiting) = (self.unsettled_sum, self.waiting);
-        write!(
-            f,
-            "{entries} entries: {loaded} loaded ({loaded_sum}), {earlier} of them before this run; {refused} refused, \
-             {unsettled} not settled ({unsettled_sum}), {waiting} waiting for their cards"
-        )
     }
 }
 
