@@ -332,7 +332,8 @@ impl Cos {
             }
             Selected::Purse => {
                 let interface = self.interface;
-                Purse { vault, ram: &mut self.purse, interface, random }.process(command)
+                let mut purse = Purse { vault, ram: &mut self.purse, interface, random };
+                purse::sabotage::process(&mut purse, command)
             }
         }
     }

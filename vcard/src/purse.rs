@@ -24,6 +24,7 @@ mod proof;
 mod purchase;
 mod read;
 pub(crate) mod record;
+pub(crate) mod sabotage;
 mod secure;
 pub(crate) mod sharing;
 pub(crate) mod store;

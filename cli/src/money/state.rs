@@ -67,7 +67,7 @@ impl State {
         terminal: TerminalId,
         wanted: Option<u32>,
     ) -> Result<TerminalSequence, Failure> {
-        let key = format!("sequence-{terminal}");
+        let key = format!("{SEQUENCE}{terminal}");
         let last = match self.get(&key)? {
             None => 0,
             Some(text) => number(&text).ok_or_else(|| self.damaged(&key))?,
@@ -177,13 +177,21 @@ impl State {
 
     fn damaged(&self, key: &str) -> Failure {
         let path = self.storage.directory().join(key);
+        let remedy = if key.starts_with(UNSETTLED) {
+            "when the acquirer has said what it was and what became of it, move it away"
+        } else if key.starts_with(SEQUENCE) {
+            "move it away and begin with --term-seq, over the number of the last receipt"
+        } else {
+            "move it away"
+        };
         Failure::Failed(format!(
-            "{}: not what was written there; no money has moved",
+            "{}: not what was written there: put back what was, or {remedy}; no money has moved",
             path.display()
         ))
     }
 }
 
+const SEQUENCE: &str = "sequence-";
 const UNSETTLED: &str = "unsettled-";
 const NO_SERIAL: &str = "no-serial";
 

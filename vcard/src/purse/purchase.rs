@@ -8,7 +8,6 @@ use super::key::{TRIPLE_DES, des_key};
 use super::order::{Initialized, Order};
 use super::record::Cache;
 use crate::context::Context;
-use crate::fault::Fault;
 use crate::stop::Stop;
 use cam_types::{Fen, Reader, TerminalSequence};
 use iso7816::apdu::{Command, StatusWord};
@@ -92,10 +91,6 @@ impl Purse<'_> {
             return Err(StatusWord::WRONG_MAC.into());
         }
         let mac2 = mac2_purchase(&session, amount);
-        let too_much = match self.vault.has(Fault::WrongSubtraction) {
-            true => Fen::new(1),
-            false => Fen::ZERO,
-        };
         let paid = self.vault.purchase(|objects| {
             let purse = objects.purse.get_mut(Context::PURSE)?;
             if !records.is_empty() {
@@ -105,13 +100,7 @@ impl Purse<'_> {
                 let sum = &mut purse.money.unverified.0;
                 *sum = sum.checked_add(amount).unwrap_or(Fen::new(u32::MAX));
             }
-            let paid = purse.pay(purchase, terminal_sequence, mac2)?;
-            if let Ok(account) = purse.money.account_mut(purchase.kind.account())
-                && let Some(left) = account.balance.0.checked_sub(too_much)
-            {
-                account.balance.0 = left;
-            }
-            Ok::<_, Stop>(paid)
+            Ok::<_, Stop>(purse.pay(purchase, terminal_sequence, mac2)?)
         })?;
         self.ram.initialized = None;
         Ok([paid.tac.0, mac2.0].concat())
