@@ -346,6 +346,26 @@ fn a_lost_load_is_settled_by_balance_and_log() {
     }
 }
 
+/// Neither file has an end on this card, and the questions have.
+#[test]
+fn an_inquiry_ends() {
+    let transaction = Transaction { kind: TransactionType::LOAD, ..unsettled().transaction };
+    let mut settlement = Settlement::Ask(Unsettled { transaction, ..unsettled() }.inquire());
+    let other = &hex!("0101 000000 00001000 02 001122334455 20161216 134700 9000")[..];
+    let mut questions = 0;
+    while let Settlement::Ask(inquiry) = settlement {
+        let answer = match inquiry.command()[1] {
+            0x5A => &hex!("9406")[..],
+            0x5C => &hex!("00000001 9000"),
+            _ => other,
+        };
+        settlement = inquiry.answer(Some(answer), |_| false);
+        questions += 1;
+    }
+    assert!(matches!(settlement, Settlement::MovedOn(_)), "{settlement:?}");
+    assert_eq!(questions, 3 + 2 * 255);
+}
+
 /// Two transactions of one second are told apart by their numbers.
 #[test]
 fn a_twin_in_the_log_is_another_transaction() {
