@@ -43,7 +43,8 @@ JSON (--json): one object a line. Its field \"event\" names it; octets are hexad
   latency   of (echo, atr, apdu), count, median_ms, worst_ms, line_ms (null: the reader's business)
   balance   balance (the holder's own; negative when overdrawn, null: the card does not say), drawable, coding
             (pboc, low31, overdraft; null: not known), serial. Amounts are text, as in \"12.34\"
-  logged    number, sequence, kind, type, amount, terminal, date, time
+  logged    file (18 the log, 1A loads of cards that log them apart), number, sequence, kind, type, amount,
+            terminal, date, time
   paid      serial, kind, type, amount, terminal, date, time, before, after, card_sequence (before it),
             terminal_sequence, tac, tac_check (right, wrong, no_key, not_shown), mac2, balance_check (of the
             balance after it, as GET BALANCE tells), held (where it is wrong), settled_by, ms

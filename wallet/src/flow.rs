@@ -348,8 +348,22 @@ impl<'p> Purse<'p> {
 
     /// The log, newest record first.
     pub fn log(&mut self) -> Result<Vec<LogRecord>, FlowError> {
+        self.logged(LogReading::LOG)
+    }
+
+    /// The loads that some cards log in a file of their own; none where it cannot be read, or is
+    /// for something else.
+    pub fn loads(&mut self) -> Result<Vec<LogRecord>, FlowError> {
+        match self.logged(LogReading::LOADS) {
+            Ok(records) => Ok(records),
+            Err(FlowError::Read(ReadError::Refused(_) | ReadError::Malformed(_))) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn logged(&mut self, sfi: u8) -> Result<Vec<LogRecord>, FlowError> {
         let mut records = Vec::new();
-        let mut reading = Some(LogReading::new());
+        let mut reading = Some(LogReading::of(sfi));
         while let Some(next) = reading {
             let answer = self.read(&next.command())?;
             let Some((record, rest)) = next.answer(&answer)? else { break };

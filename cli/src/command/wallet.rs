@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use wallet::compound::{RecordError, Update};
 use wallet::flow::settle::Upshot;
 use wallet::flow::{FlowError, Purse};
+use wallet::read::LogReading;
 use wallet::{Met, TransactionType};
 
 #[derive(Clone, Debug, Subcommand)]
@@ -27,7 +28,7 @@ pub(crate) enum Wallet {
     /// Print what is in the purse
     #[command(after_long_help = help::WALLET)]
     Balance(PurseArgs),
-    /// Print the purse's log, newest first
+    /// Print the purse's log, newest first, and loads that a card logs apart
     Log(PurseArgs),
     /// Give money to a card, or with --batch to many
     #[command(after_long_help = help::LOAD)]
@@ -146,9 +147,11 @@ pub(super) fn run(wallet: &Wallet, common: &Common) -> Result<(), Failure> {
         Wallet::Log(purse) => {
             let mut card = Card::open(purse, common, CardKeys::AtHand)?;
             card.bring_up(purse.wait.into())?;
-            let log = card.ask(|purse| purse.log())?;
-            for (number, record) in (1..).zip(&log) {
-                common.out().say(&Record::Logged(Logged::new(number, record)))?;
+            let (log, loads) = card.ask(|purse| Ok((purse.log()?, purse.loads()?)))?;
+            for (file, records) in [(LogReading::LOG, log), (LogReading::LOADS, loads)] {
+                for (number, record) in (1..).zip(&records) {
+                    common.out().say(&Record::Logged(Logged::new(file, number, record)))?;
+                }
             }
             Ok(())
         }

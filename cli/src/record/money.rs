@@ -41,6 +41,8 @@ pub(super) fn maybe_money<S: Serializer>(
 /// A record of the purse's log.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Logged {
+    /// The short identifier of the file, in hexadecimal.
+    pub file: String,
     pub number: usize,
     pub sequence: u16,
     #[serde(flatten)]
@@ -159,9 +161,10 @@ pub(crate) struct Passed {
 }
 
 impl Logged {
-    pub(crate) fn new(number: usize, record: &LogRecord) -> Self {
+    pub(crate) fn new(file: u8, number: usize, record: &LogRecord) -> Self {
         let LogRecord { sequence, transaction, .. } = record;
-        Self { number, sequence: *sequence, transaction: Said::new(transaction) }
+        let (file, transaction) = (format!("{file:02X}"), Said::new(transaction));
+        Self { file, number, sequence: *sequence, transaction }
     }
 }
 
@@ -348,12 +351,12 @@ impl fmt::Display for Said {
 
 impl fmt::Display for Logged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { number, sequence, transaction } = self;
+        let Self { file, number, sequence, transaction } = self;
         let Said { kind, amount, terminal, date, time, code } = transaction;
         let amount = amount.to_string();
         write!(
             f,
-            "{number:3}  {date} {time}  {amount:>11}  {kind} ({code})  terminal {terminal}  sequence {sequence}"
+            "{file} {number:3}  {date} {time}  {amount:>11}  {kind} ({code})  terminal {terminal}  sequence {sequence}"
         )
     }
 }
