@@ -226,3 +226,21 @@ fn secrets_stay_secret() {
         assert!(!plain.contains(&secret.to_lowercase()), "a secret is there");
     }
 }
+
+/// City cards log their loads in the file 1A, and only there.
+#[test]
+fn loads_that_are_logged_apart_are_shown() {
+    let rig = STBCAM.rig("wallet-loads");
+    let load = "0004 000000 000007D0 02 001122334455 20261201 080000".replace(' ', "");
+    let file = format!("\n[[purse.record]]\nsfi = 0x1A\ncontent = \"{load}\"\n");
+    rig.personalise("card", &format!("{}{file}", system_tests::stbcam::CARD));
+    let card = rig.serve();
+    rig.object(&card, &["wallet", "purchase", "--amount", "1.00"], "paid");
+    let output = rig.command(&["--json", "wallet", "log", "--reader", &card.url]).output().unwrap();
+    let log = String::from_utf8(output.stdout).unwrap();
+    let log: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said: Vec<_> = log.iter().map(|record| (&record["file"], &record["kind"])).collect();
+    assert_eq!(said, [(&"18".into(), &"purchase".into()), (&"1A".into(), &"load".into())]);
+    assert_eq!((&log[1]["amount"], &log[1]["sequence"]), (&"20.00".into(), &4.into()));
+}

@@ -3,14 +3,15 @@
 use super::journal::{Journal, Standing};
 use super::state::serial_text;
 use super::table::{Fields, Problem, text};
-use super::terminal::{Outcome, Terminal};
+use super::terminal::{Outcome, Terminal, next};
 use crate::args::Common;
 use crate::bench::Wait;
 use crate::failure::Failure;
 use crate::money::args::{PinArgs, amount, octets};
 use crate::money::pin;
 use crate::record::Record;
-use crate::record::money::{Entry, Settlement, Sums};
+use crate::record::batch::{Entry, Sums};
+use crate::record::money::Settlement;
 use cam_types::Fen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -243,7 +244,9 @@ impl<'a, 't> Kiosk<'a, 't> {
             Upshot::NotMade(_) => self.journal.not_loaded(&order.reference).map(|()| true),
             Upshot::Open(_, why) => {
                 self.came.insert(order.reference.clone(), Came::Unsettled);
-                self.say(order, "unsettled", None, None, Some(why.to_string()))?;
+                let way_out = self.journal.way_out(&order.reference);
+                let why = format!("{why}; {}", next(&why, &way_out));
+                self.say(order, "unsettled", None, None, Some(why))?;
                 Ok(false)
             }
         }

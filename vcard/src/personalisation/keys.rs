@@ -53,6 +53,7 @@ const ROLES: &[&str] = &[
     "pin-reload",
     "unload",
     "overdraft",
+    "external-authentication",
 ];
 
 impl KeyEntry {
@@ -119,7 +120,8 @@ impl KeyEntry {
             13 => KeyName::Fixed(FixedKey::Unblock),
             14 => KeyName::Fixed(FixedKey::Reload),
             15 => KeyName::Fixed(FixedKey::Unload),
-            _ => KeyName::Fixed(FixedKey::Overdraft),
+            16 => KeyName::Fixed(FixedKey::Overdraft),
+            _ => KeyName::Fixed(FixedKey::External),
         })
     }
 }

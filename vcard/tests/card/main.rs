@@ -16,6 +16,7 @@ mod psam;
 mod purchase;
 mod purse;
 mod purse_pin;
+mod readers;
 mod report;
 mod session;
 mod transcripts;

@@ -32,6 +32,8 @@ pub enum Unknown {
     Refused(Refusal),
     /// The card has made other transactions since, and its log shows it no more.
     MovedOn,
+    /// The card has made one transaction since, this or another, and does not show which.
+    NotShown,
 }
 
 impl fmt::Display for Unknown {
@@ -40,9 +42,21 @@ impl fmt::Display for Unknown {
             Self::NoAnswer => f.write_str("card did not answer; ask it again"),
             Self::Refused(refusal) => write!(f, "{refusal}"),
             Self::MovedOn => f.write_str(
-                "card has made other transactions since; the acquirer's records can tell",
+                "card has made other transactions since, and shows no more of this one; the acquirer's \
+                 records can tell",
+            ),
+            Self::NotShown => f.write_str(
+                "card stands as after this transaction or one other, and does not show which; the \
+                 acquirer's records can tell",
             ),
         }
+    }
+}
+
+impl Unknown {
+    /// Whether the card can tell no more, however often it is asked: somebody else has to.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::MovedOn | Self::NotShown)
     }
 }
 
@@ -74,6 +88,9 @@ impl Purse<'_> {
                 }
                 Settlement::MovedOn(unsettled) => {
                     return Upshot::Open(unsettled, Unknown::MovedOn);
+                }
+                Settlement::NotShown(unsettled) => {
+                    return Upshot::Open(unsettled, Unknown::NotShown);
                 }
             }
         }

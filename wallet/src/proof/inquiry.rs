@@ -2,6 +2,7 @@
 //! One inquiry after a lost answer, question by question: proof, counter or balance, log.
 
 use super::{Check, Evidence, Numbering, Proof, Settlement, Unsettled, prove_command};
+use crate::balance::BalanceCoding;
 use crate::read::{self, LogReading, ReadError};
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
@@ -157,8 +158,12 @@ impl Asked {
     fn balance(self, response: &[u8]) -> Settlement {
         let (before, after) = (self.unsettled.before(), self.unsettled.balance);
         match read::balance(response) {
-            Ok(balance) if before == Some(balance) => self.seek(Count::Same),
-            Ok(balance) => self.seek((balance == after).into()),
+            Ok(balance)
+                if before.is_some_and(|before| BalanceCoding::are_same(before, balance)) =>
+            {
+                self.seek(Count::Same)
+            }
+            Ok(balance) => self.seek(BalanceCoding::are_same(balance, after).into()),
             Err(error) => self.unread(error),
         }
     }
@@ -190,29 +195,59 @@ impl Asked {
     }
 
     fn log(self, reading: LogReading, response: &[u8]) -> Settlement {
+        let sfi = reading.sfi();
         match reading.answer(response) {
             Ok(Some((record, _))) if self.unsettled.is_logged_as(&record) => {
                 // Under the number before it may be a twin, whose proof has just turned out to be
                 // another's.
                 match self.heard.denied && record.sequence.to_be_bytes() == self.unsettled.sequence
                 {
-                    true => Settlement::MovedOn(self.unsettled),
+                    true => self.not_told(),
                     false => self.unsettled.made(Evidence::Log(self.heard.unchecked())),
                 }
             }
             Ok(Some((_, Some(next)))) => self.ask(Question::Log(next)),
-            Ok(_) if self.heard.count == Count::Same => {
-                Settlement::NotMade(self.unsettled.transaction)
+            Ok(_) => self.log_ended(sfi),
+            Err(error) => match error {
+                // Not every card has the file of loads, and on some it is for something else.
+                ReadError::Refused(Refusal { reason, .. })
+                    if sfi == LogReading::LOADS && reason != Reason::PinWanted =>
+                {
+                    self.log_ended(sfi)
+                }
+                ReadError::Malformed(_) if sfi == LogReading::LOADS && split(response).is_ok() => {
+                    self.log_ended(sfi)
+                }
+                error => self.unread(error),
+            },
+        }
+    }
+
+    /// The file does not show it. Loads may be in one of their own.
+    fn log_ended(self, sfi: u8) -> Settlement {
+        match self.heard.count {
+            _ if sfi == LogReading::LOG && self.unsettled.transaction.kind.is_load() => {
+                self.ask(Question::Log(LogReading::of(LogReading::LOADS)))
             }
-            Ok(_) => Settlement::MovedOn(self.unsettled),
-            Err(error) => self.unread(error),
+            Count::Same => Settlement::NotMade(self.unsettled.transaction),
+            Count::OneOn | Count::Further => self.not_told(),
+        }
+    }
+
+    /// Only what the card has shown is said.
+    fn not_told(self) -> Settlement {
+        match self.heard.count {
+            Count::Further => Settlement::MovedOn(self.unsettled),
+            Count::Same | Count::OneOn => Settlement::NotShown(self.unsettled),
         }
     }
 
     fn unread(self, error: ReadError) -> Settlement {
         match error {
             ReadError::Refused(refusal) => Settlement::Refused(self.unsettled, refusal),
-            ReadError::NoAnswer | ReadError::Malformed(_) => Settlement::NoAnswer(self.unsettled),
+            ReadError::NoAnswer | ReadError::Malformed(_) | ReadError::Balance(_) => {
+                Settlement::NoAnswer(self.unsettled)
+            }
         }
     }
 }
