@@ -16,7 +16,7 @@ const GENERAL: &str = "\
 Examples:
   What card is this?
     stbcam atr --explain --reader serial:/dev/ttyUSB0
-    stbcam atr --explain --hex '3B D6 18 FF 81 31 FE 15 53 54 42 43 41 4D 60'
+    stbcam atr --explain --hex '3B D6 18 FF 81 31 FE 25 53 54 42 43 41 4D 50'
   Select the conditional access application and ask it who it is, with a trace:
     stbcam apdu 00A4040008F05354424341530100 8032000000 --reader serial:/dev/ttyUSB0 --trace -
   Does the detect line work, and does the card survive being pulled?
