@@ -98,7 +98,7 @@ pub(super) fn vetoed(
         Some(AccessStatus::BLACKOUT)
     } else if !body.regions.contains(cas.region) {
         Some(AccessStatus::REGION)
-    } else if body.rating.0 > cas.rating_limit && !ram.rating_lifted {
+    } else if body.rating.0 > cas.rating_limit && !ram.pin.rating {
         Some(AccessStatus::RATING)
     } else {
         None

@@ -64,7 +64,7 @@ pub(super) fn pay(
     opened: &Opened,
     at: CasTime,
 ) -> Result<PurchaseAnswer, Stop> {
-    let pin_verified = std::mem::take(&mut ram.pin_verified);
+    let pin_verified = std::mem::take(&mut ram.pin.purchase);
     let shown = if pin_verified { Shown::Pin } else { Shown::Nothing };
     match check(vault, ram, request, opened, at, shown)? {
         Ok(offer) => debit(vault, ram, request, opened, &offer, at, shown),

@@ -18,12 +18,24 @@ pub struct CasRam {
     pub now: CasTime,
     /// The last TIME_SYNC.
     pub sync: CasTime,
-    /// The PIN is right, for one purchase.
-    pub pin_verified: bool,
-    /// The PIN was right: ratings do not veto.
-    pub rating_lifted: bool,
+    /// What a right PIN was shown for.
+    pub pin: PinUses,
     /// ECMs to be served before a signature is looked at again.
     pub signature_rest: u8,
+}
+
+/// What a PIN that was right is good for. One use gives nothing of the other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PinUses {
+    /// One purchase.
+    pub purchase: bool,
+    /// Ratings do not veto.
+    pub rating: bool,
+}
+
+impl PinUses {
+    /// No PIN was shown.
+    pub const NONE: Self = Self { purchase: false, rating: false };
 }
 
 /// What a time stands in, which says how far behind the clock it may be.
@@ -59,19 +71,12 @@ pub enum Moved {
 impl CasRam {
     /// After a reset.
     pub const fn new(clock: &Clock) -> Self {
-        Self {
-            now: clock.now(),
-            sync: clock.sync(),
-            pin_verified: false,
-            rating_lifted: false,
-            signature_rest: 0,
-        }
+        Self { now: clock.now(), sync: clock.sync(), pin: PinUses::NONE, signature_rest: 0 }
     }
 
     /// A session has ended.
     pub const fn end_session(&mut self) {
-        self.pin_verified = false;
-        self.rating_lifted = false;
+        self.pin = PinUses::NONE;
     }
 
     /// The latest time that the card is sure of.

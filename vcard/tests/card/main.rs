@@ -12,6 +12,7 @@ mod limits;
 mod maintenance;
 mod passbook;
 mod personalise;
+mod pin_uses;
 mod psam;
 mod purchase;
 mod purse;
