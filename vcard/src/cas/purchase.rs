@@ -197,9 +197,10 @@ fn debit(
         time,
         shown,
     };
+    // The sum of a day is not to be had again by a reset: the day is stored with it.
     let clock = {
         let cas = vault.objects().cas.get(Context::CAS)?;
-        ram.accept(opened.body.time, &cas.clock)
+        ram.accept(opened.body.time, &cas.clock) || shown == Shown::Nothing
     };
     let made = vault.purchase(|objects| {
         let paid = purse::capp_debit(objects, Context::CAS, &order)?

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a PIN is good for: one purchase or the rating, never both.
+//! What a PIN is good for, and what is good without one: one purchase or the rating, never both;
+//! and a sum a day, which no reset gives twice.
 
-use cam_types::{EventId, PackageId, StatusWord};
+use cam_types::{CasTime, EventId, Fen, PackageId, StatusWord};
 use ecm_emm::card::{
-    AccessStatus, INS_CHANGE_PIN, INS_VERIFY, PinAnswer, PinBlock, PurchaseResult, VERIFY_PURCHASE,
-    VERIFY_RATING,
+    AccessStatus, EmmResult, INS_CHANGE_PIN, INS_VERIFY, PinAnswer, PinBlock, PurchaseResult,
+    VERIFY_PURCHASE, VERIFY_RATING,
 };
 use ecm_emm::ecm::{Criteria, EcmBody, Rating};
+use ecm_emm::emm::EmmCommand;
 use gp::scp03::ScpError;
 use system_tests::demo::*;
 use vcard::nvm::RamStore;
@@ -96,4 +98,71 @@ fn a_wrong_pin_ends_both_uses() {
         assert!(!wrong(&mut card, &mut stb));
         assert_eq!(uses(&mut card, &mut stb, 3001), (false, false), "{n}");
     }
+}
+
+const PIN_FREE: [(&str, &str); 2] = [
+    ("pin_free_per_purchase = 0", "pin_free_per_purchase = 1200"),
+    ("pin_free_per_day = 0", "pin_free_per_day = 2400"),
+];
+
+/// Midnight of the card's day, UTC+8.
+const MIDNIGHT: CasTime = CasTime::new(NOON.seconds() + 4 * 3600);
+
+fn status_after_reset(card: &mut Card, section: &[u8]) -> AccessStatus {
+    Stb::open(card).ecm(card, section).status
+}
+
+fn without_pin(card: &mut Card, stb: &mut Stb, number: u32, time: CasTime) -> PurchaseResult {
+    let ppv = ppv(EventId::new(3000 + number), time);
+    let criteria = Criteria { ppv: Some(ppv), ..Criteria::default() };
+    let section = seal_ecm(CINEMA_SERVICE, &body(time, criteria));
+    stb.purchase(card, number, PRICE, &section).unwrap().result
+}
+
+/// T29: resets around midnight do not give the day's sum again: two purchases a day, and no more.
+#[test]
+fn the_sum_of_a_day_is_spent_once_around_midnight() {
+    let mut card = card_with(&PIN_FREE);
+    let mut stb = Stb::open(&mut card);
+    stb.ecm(&mut card, &news(MIDNIGHT.saturating_sub(600)));
+    let mut number = 0;
+    let mut paid = 0;
+    for _ in 0..5 {
+        card.power_on();
+        stb = Stb::open(&mut card);
+        for time in [MIDNIGHT.saturating_sub(60), MIDNIGHT.saturating_add(60)] {
+            for _ in 0..3 {
+                number += 1;
+                let result = without_pin(&mut card, &mut stb, number, time);
+                paid += u32::from(result == PurchaseResult::PAID);
+            }
+        }
+    }
+    assert_eq!(paid, 4);
+    // The clock was stored with it.
+    card.power_on();
+    let late = status_after_reset(&mut card, &news(MIDNIGHT.saturating_sub(541)));
+    assert_eq!(late, AccessStatus::CLOCK);
+}
+
+/// A card whose clock was wrong by a hundred days is set back: the sum is kept, for the day that it
+/// is now, and the next day begins with nothing spent.
+#[test]
+fn a_reset_of_the_clock_keeps_the_sum_of_the_day() {
+    let mut card = card_with(&PIN_FREE);
+    let mut stb = Stb::open(&mut card);
+    let far = NOON.saturating_add(100 * DAY);
+    assert_eq!(without_pin(&mut card, &mut stb, 1, far), PurchaseResult::PAID);
+    let reset = TO_CARD.seal(0, &[EmmCommand::TimeSync { time: NOON, reset: true }]);
+    assert_eq!(emm(&mut card, &reset), EmmResult::APPLIED);
+    for (number, time, expected) in [
+        (2, NOON, PurchaseResult::PAID),
+        (3, NOON, PurchaseResult::PIN_REQUIRED),
+        (4, NOON.saturating_add(DAY), PurchaseResult::PAID),
+        (5, NOON.saturating_add(DAY), PurchaseResult::PAID),
+        (6, NOON.saturating_add(DAY), PurchaseResult::PIN_REQUIRED),
+    ] {
+        assert_eq!(without_pin(&mut card, &mut stb, number, time), expected, "{number}");
+    }
+    assert_eq!(stb.wallet(&mut card).balance, Fen::new(10_000 - 4 * 1200));
 }
