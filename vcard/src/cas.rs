@@ -11,6 +11,7 @@ mod emm;
 mod held;
 mod info;
 pub(crate) mod log;
+pub(crate) mod previews;
 mod purchase;
 mod receipt;
 mod report;

@@ -2,6 +2,7 @@
 //! The decision: may this ECM's control words leave the card, and if not, why not and what can be
 //! bought.
 
+use super::previews::Preview;
 use super::rights::{Kind, Right};
 use super::store::CasStore;
 use super::time::CasRam;
@@ -59,7 +60,8 @@ pub(super) fn decide(
         return granted;
     }
     let mut decision = Decision::plain(missing(cas, slot, &body.criteria, at));
-    let preview = preview(cas, slot, body, at);
+    let preview =
+        body.criteria.ppv.map_or(Preview::NONE, |ppv| cas.previews.of(&ppv, body.time, at));
     decision.offer =
         offer(&body.criteria, at).map(|offer| Offer { preview_s: preview.left, ..offer });
     if let Some(offer) = &decision.offer {
@@ -174,27 +176,5 @@ const fn offer_of_slice(ppt: Ppt) -> Offer {
         start: CasTime::new(0),
         end: CasTime::new(0),
         slice_s: ppt.slice_s,
-    }
-}
-
-struct Preview {
-    left: u8,
-    begins: bool,
-    used: bool,
-}
-
-/// How much of the preview is left.
-fn preview(cas: &CasStore, slot: Slot, body: &EcmBody, at: CasTime) -> Preview {
-    let none = Preview { left: 0, begins: false, used: false };
-    let Some(ppv) = body.criteria.ppv.filter(|ppv| ppv.preview_s > 0 && at < ppv.end) else {
-        return none;
-    };
-    match cas.previews.began(slot, ppv.event) {
-        None => Preview { left: ppv.preview_s, begins: true, used: false },
-        Some(began) => {
-            let passed = at.seconds().saturating_sub(began.seconds());
-            let left = u32::from(ppv.preview_s).saturating_sub(passed);
-            Preview { left: u8::try_from(left).unwrap_or(0), begins: false, used: left == 0 }
-        }
     }
 }

@@ -9,7 +9,7 @@ use crate::purse::sharing as purse;
 use crate::stop::Stop;
 use crate::vault::Vault;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
-use cam_types::{CasTime, ChannelId, ControlWord, EventId, Key, Slot};
+use cam_types::{CasTime, ChannelId, ControlWord, Key, Slot};
 use ecm_emm::OpenError;
 use ecm_emm::card::{AccessStatus, EcmAnswer, PurchaseResult};
 use ecm_emm::ecm::{Cci, Ecm, EcmBody, EcmHeader, Rating};
@@ -139,10 +139,10 @@ fn remember(
     at: CasTime,
 ) -> Result<(), Stop> {
     let cas = vault.objects().cas.get(Context::CAS)?;
-    let clock = ram.accept(body.time, &cas.clock);
-    let first_use = first_use(cas, header);
     let preview = decision.begins_preview.then_some(body.criteria.ppv).flatten();
-    if !clock && !first_use && preview.is_none() {
+    // A preview's beginning is not to be undone by a reset: the clock is stored with it.
+    let clock = ram.accept(body.time, &cas.clock) || preview.is_some();
+    if !clock && !first_use(cas, header) {
         return Ok(());
     }
     vault.change(|objects| {
@@ -152,7 +152,7 @@ fn remember(
         }
         mark_used(cas, header);
         if let Some(ppv) = preview {
-            cas.previews.begin(header.slot, EventId::new(ppv.event.value()), at);
+            cas.previews.begin(&ppv, body.time, at);
         }
         Ok(())
     })

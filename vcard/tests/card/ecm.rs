@@ -300,7 +300,8 @@ fn a_preview_lasts_its_seconds_and_then_is_for_sale() {
         (0, AccessStatus::PREVIEW, 60),
         (59, AccessStatus::PREVIEW, 1),
         (60, AccessStatus::PURCHASABLE, 0),
-        (30, AccessStatus::PURCHASABLE, 0),
+        // The time of the ECM counts, not the card's.
+        (30, AccessStatus::PREVIEW, 30),
     ] {
         let answer = stb.ecm(&mut card, &ecm(NOON.saturating_add(second)));
         assert_eq!(answer.status, status, "{second}");

@@ -4,6 +4,7 @@
 
 mod capp;
 mod ecm;
+mod ecm_time;
 mod emm;
 mod files;
 mod fuzz;
