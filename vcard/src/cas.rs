@@ -5,6 +5,7 @@
 //!  - `docs/spec/card.md` (commands), `docs/spec/ecm.md`, `docs/spec/emm.md` (messages)
 
 mod access;
+mod bought;
 mod commands;
 mod ecm;
 mod emm;

@@ -5,7 +5,7 @@
 use super::previews::Preview;
 use super::rights::{Kind, Right};
 use super::store::CasStore;
-use super::time::CasRam;
+use super::time::{CasRam, When};
 use crate::purse::sharing::{NotPaid, Shown, Terms};
 use cam_types::{CasTime, Fen, Slot};
 use ecm_emm::card::{AccessStatus, EcmAnswer, Offer, OpenedBy};
@@ -43,25 +43,26 @@ impl Decision {
     }
 }
 
-/// Decides at `at`, the later of the ECM's time and the card's.
+/// Decides on an ECM.
 pub(super) fn decide(
     cas: &CasStore,
     ram: &CasRam,
     terms: &Terms,
     slot: Slot,
     body: &EcmBody,
-    at: CasTime,
+    when: When,
 ) -> Decision {
+    let at = when.at;
     if let Some(status) = vetoed(cas, ram, body, at) {
         let pin = if status == AccessStatus::RATING { EcmAnswer::PIN_NEEDED } else { 0 };
         return Decision { flags: pin, ..Decision::plain(status) };
     }
-    if let Some(granted) = granted(cas, slot, &body.criteria, at) {
+    if let Some(granted) = granted(cas, slot, &body.criteria, when) {
         return granted;
     }
-    let mut decision = Decision::plain(missing(cas, slot, &body.criteria, at));
+    let mut decision = Decision::plain(missing(cas, slot, &body.criteria, when));
     let preview =
-        body.criteria.ppv.map_or(Preview::NONE, |ppv| cas.previews.of(&ppv, body.time, at));
+        body.criteria.ppv.map_or(Preview::NONE, |ppv| cas.previews.of(&ppv, when.ecm, at));
     decision.offer =
         offer(&body.criteria, at).map(|offer| Offer { preview_s: preview.left, ..offer });
     if let Some(offer) = &decision.offer {
@@ -108,7 +109,8 @@ pub(super) fn vetoed(
 }
 
 /// The kind of right decides in this order; of one kind the right that lasts longest.
-fn granted(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> Option<Decision> {
+fn granted(cas: &CasStore, slot: Slot, criteria: &Criteria, when: When) -> Option<Decision> {
+    let at = when.at;
     if let Some(right) = cas.live_package(&criteria.packages, slot, at) {
         return Some(Decision::subscribed(right));
     }
@@ -120,7 +122,8 @@ fn granted(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> Opti
         let status = if same { AccessStatus::GRANTED_EVENT } else { AccessStatus::GRANTED_TIER };
         return Some(Decision::owned(status, right));
     }
-    let slice = criteria.ppt.and_then(|ppt| cas.live_event(Kind::Slice, ppt.event, 0, slot, at));
+    let slice =
+        criteria.ppt.and_then(|ppt| cas.live_event(Kind::Slice, ppt.event, 0, slot, when.ecm));
     if let Some(right) = slice {
         return Some(Decision::owned(AccessStatus::GRANTED_TIME, right));
     }
@@ -128,7 +131,7 @@ fn granted(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> Opti
 }
 
 /// Why the rights there are do not open it.
-fn missing(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> AccessStatus {
+fn missing(cas: &CasStore, slot: Slot, criteria: &Criteria, when: When) -> AccessStatus {
     let concerns = |right: &&Right| {
         !right.revoked
             && right.opens(slot)
@@ -138,6 +141,7 @@ fn missing(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> Acce
     };
     let mut status = AccessStatus::NO_RIGHT;
     for right in cas.rights().filter(concerns) {
+        let at = if right.kind == Kind::Slice as u8 { when.ecm } else { when.at };
         if at < right.start {
             return AccessStatus::NOT_YET_VALID;
         }

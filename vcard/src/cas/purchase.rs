@@ -9,7 +9,7 @@ use super::ecm::{self, Opened, mark_used};
 use super::log::Record;
 use super::rights::{Kind, Right};
 use super::store::CasStore;
-use super::time::{CasRam, Dated};
+use super::time::{CasRam, When};
 use crate::context::{Context, Violation};
 use crate::purse::sharing::{self as purse, NotPaid, Order, Shown};
 use crate::stop::Stop;
@@ -18,9 +18,6 @@ use cam_types::{CasTime, Fen};
 use ecm_emm::card::{
     AccessStatus, Offer, PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState,
 };
-
-/// A slice of time is owned as long as more than this is left of it.
-const SLICE_REST: u32 = 60;
 
 /// The PURCHASE command.
 pub(super) fn process(
@@ -45,14 +42,14 @@ pub(super) fn process(
         Ok(opened) => opened,
         Err(error) => return refuse(error.result()),
     };
-    let at = opened.body.time.max(ram.latest());
-    if let Some(record) = owned(cas, &opened, at) {
+    let when = ram.when(opened.body.time, opened.dated());
+    if let Some(record) = owned(cas, &opened, when) {
         return Ok(record
             .map_or(PurchaseAnswer::refusal(PurchaseResult::OWNED, balance), |record| {
                 answer(PurchaseResult::OWNED, record)
             }));
     }
-    pay(vault, ram, &request, &opened, at)
+    pay(vault, ram, &request, &opened, when)
 }
 
 /// What is neither known nor owned is paid, if nothing refuses. From here on the PIN is used up,
@@ -62,12 +59,12 @@ pub(super) fn pay(
     ram: &mut CasRam,
     request: &PurchaseRequest<'_>,
     opened: &Opened,
-    at: CasTime,
+    when: When,
 ) -> Result<PurchaseAnswer, Stop> {
     let pin_verified = std::mem::take(&mut ram.pin.purchase);
     let shown = if pin_verified { Shown::Pin } else { Shown::Nothing };
-    match check(vault, ram, request, opened, at, shown)? {
-        Ok(offer) => debit(vault, ram, request, opened, &offer, at, shown),
+    match check(vault, ram, request, opened, when.at, shown)? {
+        Ok(offer) => debit(vault, ram, request, opened, &offer, when, shown),
         Err(result) => Ok(PurchaseAnswer::refusal(result, balance(vault)?)),
     }
 }
@@ -77,7 +74,8 @@ fn balance(vault: &Vault) -> Result<Fen, Stop> {
 }
 
 /// The right is there: with its record, if the log still has it.
-fn owned<'a>(cas: &'a CasStore, opened: &Opened, at: CasTime) -> Option<Option<&'a Record>> {
+fn owned<'a>(cas: &'a CasStore, opened: &Opened, when: When) -> Option<Option<&'a Record>> {
+    let at = when.at;
     let (slot, criteria) = (opened.header.slot, &opened.body.criteria);
     let event = criteria
         .ppv
@@ -87,10 +85,7 @@ fn owned<'a>(cas: &'a CasStore, opened: &Opened, at: CasTime) -> Option<Option<&
     let slice = criteria
         .ppt
         .filter(|_| criteria.ppv.is_none())
-        .filter(|ppt| {
-            cas.live_event(Kind::Slice, ppt.event, 0, slot, at)
-                .is_some_and(|right| right.end > at.saturating_add(SLICE_REST))
-        })
+        .filter(|ppt| cas.owned_slice(ppt.event, slot, when).is_some())
         .map(|ppt| ppt.event);
     let event = event.or(slice)?;
     Some(cas.log.find(|record| record.event == event && record.state() == 1))
@@ -106,9 +101,8 @@ fn check(
     shown: Shown,
 ) -> Result<Result<Offer, PurchaseResult>, Stop> {
     let cas = vault.objects().cas.get(Context::CAS)?;
-    let (header, body) = (&opened.header, &opened.body);
-    let dated = if header.is_offer() { Dated::Offer } else { Dated::Ecm };
-    if !ram.is_fresh(body.time, dated) {
+    let body = &opened.body;
+    if !ram.is_fresh(body.time, opened.dated()) {
         return Ok(Err(PurchaseResult::CLOCK));
     }
     if body.criteria.ppv.is_some_and(|ppv| at >= ppv.end) {
@@ -185,10 +179,10 @@ fn debit(
     request: &PurchaseRequest<'_>,
     opened: &Opened,
     offer: &Offer,
-    at: CasTime,
+    when: When,
     shown: Shown,
 ) -> Result<PurchaseAnswer, Stop> {
-    let (date, time) = at.purse_date_time();
+    let (date, time) = when.at.purse_date_time();
     let order = Order {
         amount: offer.price,
         terminal: request.terminal,
@@ -210,8 +204,8 @@ fn debit(
             cas.store_clock(ram);
         }
         mark_used(cas, &opened.header);
-        let right = right(cas, opened, offer, at);
-        cas.keep_right(right, at).map_err(|_| Unmade::Refused(PurchaseResult::LOG_FULL))?;
+        let right = right(cas, opened, offer, when);
+        cas.keep_right(right, when.at).map_err(|_| Unmade::Refused(PurchaseResult::LOG_FULL))?;
         let record = Record {
             terminal_sequence: request.terminal_sequence,
             event: offer.event,
@@ -229,17 +223,14 @@ fn debit(
 }
 
 /// The right that the offer gives.
-fn right(cas: &CasStore, opened: &Opened, offer: &Offer, at: CasTime) -> Right {
+fn right(cas: &CasStore, opened: &Opened, offer: &Offer, when: When) -> Right {
     let slot = opened.header.slot;
     if offer.kind == Offer::PPV {
         let tier = opened.body.criteria.ppv.map_or(0, |ppv| ppv.tier);
         let right = Right::event(Kind::Event, offer.event, tier, slot.value(), offer.end);
         return Right { start: offer.start, ..right };
     }
-    let running = cas.live_event(Kind::Slice, offer.event, 0, slot, at);
-    let until = running.map_or(at, |right| right.end.max(at));
-    let end = until.saturating_add(offer.slice_s.into());
-    Right::event(Kind::Slice, offer.event, 0, slot.value(), end)
+    cas.paid_slice(offer.event, slot, offer.slice_s, when.ecm)
 }
 
 /// The stored record as an answer.

@@ -57,6 +57,16 @@ impl Dated {
     }
 }
 
+/// The moment at which a message is judged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct When {
+    /// The later of its time and the card's: by it rights are judged, but for slices of time.
+    pub at: CasTime,
+    /// The time of the ECM, in which previews and slices are counted. An offer may have waited: its
+    /// slice begins now.
+    pub ecm: CasTime,
+}
+
 /// A clock's next state, and whether it is worth a write.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Moved {
@@ -82,6 +92,12 @@ impl CasRam {
     /// The latest time that the card is sure of.
     pub fn latest(&self) -> CasTime {
         self.now.max(self.sync)
+    }
+
+    /// When a message of this time is judged.
+    pub fn when(&self, time: CasTime, dated: Dated) -> When {
+        let at = self.latest().max(time);
+        When { at, ecm: if dated == Dated::Offer { at } else { time } }
     }
 
     /// Is this time to be believed now?

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is counted in ECM time: a preview opens the ECMs of its seconds, and no others, wherever
-//! the card's clock stands.
+//! What is counted in ECM time: a preview and a slice of time open the ECMs of their seconds, and
+//! no others, wherever the card's clock stands.
 
 use cam_types::{CasTime, EventId};
-use ecm_emm::card::AccessStatus;
-use ecm_emm::ecm::{Criteria, Ppv};
+use ecm_emm::card::{AccessStatus, PurchaseResult};
+use ecm_emm::ecm::{ControlWords, Criteria, EcmBody, Ppt, Ppv};
 use system_tests::demo::*;
 use vcard::Card;
 
 fn after(seconds: u32) -> CasTime {
     NOON.saturating_add(seconds)
+}
+
+fn before(seconds: u32) -> CasTime {
+    NOON.saturating_sub(seconds)
 }
 
 /// An event of two hours with a preview of a minute.
@@ -144,4 +148,131 @@ fn a_preview_is_forgotten_only_when_it_cannot_come_again() {
         assert_eq!(status(&mut card, &mut stb, &ecm), AccessStatus::PREVIEW, "{event}");
     }
     assert_eq!(status(&mut card, &mut stb, &more(3032, 7 * DAY)), AccessStatus::PURCHASABLE);
+}
+
+const SLICE: u16 = 600;
+
+fn slice_body(time: CasTime) -> EcmBody {
+    let ppt = Some(Ppt { event: EVENT, price: PRICE, slice_s: SLICE });
+    body(time, Criteria { ppt, ..Criteria::default() })
+}
+
+fn slice_ecm(time: CasTime) -> Vec<u8> {
+    seal_ecm(CINEMA_SERVICE, &slice_body(time))
+}
+
+fn slice_offer(time: CasTime) -> Vec<u8> {
+    seal_ecm(CINEMA_SERVICE, &EcmBody { cw: ControlWords::None, ..slice_body(time) })
+}
+
+fn buy(card: &mut Card, stb: &mut Stb, sequence: u32, section: &[u8]) -> PurchaseResult {
+    stb.buy(card, sequence, section).unwrap().result
+}
+
+/// T8: a slice opens what it was paid for, and nothing that lies before it.
+#[test]
+fn a_slice_opens_no_recording() {
+    let mut card = card();
+    let mut stb = Stb::open(&mut card);
+    status(&mut card, &mut stb, &news(NOON));
+    assert_eq!(buy(&mut card, &mut stb, 1, &slice_ecm(after(3590))), PurchaseResult::PAID);
+    card.power_on();
+    let mut stb = Stb::open(&mut card);
+    let opened: Vec<u32> = (0..4300)
+        .step_by(5)
+        .filter(|second| stb.ecm(&mut card, &slice_ecm(after(*second))).ecw.is_some())
+        .collect();
+    assert_eq!((opened.first(), opened.last()), (Some(&3575), Some(&4185)));
+    assert_eq!(opened.len(), 1 + (4185 - 3575) / 5);
+}
+
+/// A slice that a slow multiplex sells opens the ECM that sold it, and lasts no shorter.
+#[test]
+fn a_slice_is_paid_in_the_time_of_its_ecm() {
+    let mut card = card();
+    let mut stb = Stb::open(&mut card);
+    status(&mut card, &mut stb, &news(after(61)));
+    assert_eq!(buy(&mut card, &mut stb, 1, &slice_ecm(NOON)), PurchaseResult::PAID);
+    for (time, expected) in [
+        (before(16), AccessStatus::PURCHASABLE),
+        (before(15), AccessStatus::GRANTED_TIME),
+        (NOON, AccessStatus::GRANTED_TIME),
+        (after(599), AccessStatus::GRANTED_TIME),
+        (after(600), AccessStatus::PURCHASABLE),
+    ] {
+        assert_eq!(status(&mut card, &mut stb, &slice_ecm(time)), expected, "{time:?}");
+    }
+}
+
+/// An offer waits: its slice begins when it is paid.
+#[test]
+fn the_slice_of_an_offer_begins_when_it_is_paid() {
+    let mut card = card();
+    let mut stb = Stb::open(&mut card);
+    status(&mut card, &mut stb, &news(after(1000)));
+    assert_eq!(buy(&mut card, &mut stb, 1, &slice_offer(NOON)), PurchaseResult::PAID);
+    for (second, expected) in [
+        (984, AccessStatus::PURCHASABLE),
+        (985, AccessStatus::GRANTED_TIME),
+        (1599, AccessStatus::GRANTED_TIME),
+        (1600, AccessStatus::PURCHASABLE),
+    ] {
+        assert_eq!(status(&mut card, &mut stb, &slice_ecm(after(second))), expected, "{second}");
+    }
+}
+
+/// A slice bought while one runs makes it longer; after a gap it begins anew, and the gap stays
+/// shut.
+#[test]
+fn a_slice_grows_or_begins_anew() {
+    let mut card = card();
+    let mut stb = Stb::open(&mut card);
+    for (n, second, expected) in [
+        (1, 0, PurchaseResult::PAID),
+        (2, 539, PurchaseResult::OWNED),
+        (3, 540, PurchaseResult::PAID),
+        // Its end, to the second: there is no gap.
+        (4, 1200, PurchaseResult::PAID),
+        (5, 2000, PurchaseResult::PAID),
+    ] {
+        assert_eq!(buy(&mut card, &mut stb, n, &slice_ecm(after(second))), expected, "{n}");
+    }
+    for (second, expected) in [
+        (1799, AccessStatus::PURCHASABLE),
+        (1984, AccessStatus::PURCHASABLE),
+        (1985, AccessStatus::GRANTED_TIME),
+        (2599, AccessStatus::GRANTED_TIME),
+        (2600, AccessStatus::PURCHASABLE),
+    ] {
+        assert_eq!(status(&mut card, &mut stb, &slice_ecm(after(second))), expected, "{second}");
+    }
+}
+
+/// A slice paid with an ECM from before a running one gives no second more than was paid for, and
+/// takes none away.
+#[test]
+fn a_slice_bought_backwards_is_no_cheaper() {
+    for (slice_s, second, opened) in [
+        // The two touch: one, as long as both.
+        (600, 1500, 1485..2700),
+        // They do not: two.
+        (300, 1300, 1285..1600),
+    ] {
+        let mut card = card();
+        let mut stb = Stb::open(&mut card);
+        let ecm = |second| {
+            let ppt = Some(Ppt { event: EVENT, price: PRICE, slice_s });
+            let criteria = Criteria { ppt, ..Criteria::default() };
+            seal_ecm(CINEMA_SERVICE, &body(after(second), criteria))
+        };
+        for (n, second) in [(1, 1900), (2, second)] {
+            assert_eq!(buy(&mut card, &mut stb, n, &ecm(second)), PurchaseResult::PAID, "{second}");
+        }
+        let running = 1885..1900 + u32::from(slice_s);
+        for second in (1300..2710).step_by(5) {
+            let expected = opened.contains(&second) || running.contains(&second);
+            let answer = stb.ecm(&mut card, &ecm(second));
+            assert_eq!(answer.ecw.is_some(), expected, "slices of {slice_s} at {second}");
+        }
+    }
 }
