@@ -144,6 +144,9 @@ pub struct Event {
     /// The price in yuan, as text.
     #[serde(deserialize_with = "amount")]
     pub price: Fen,
+    /// It is not for sale: cards that it is granted to (`ppv_grant`) open it. Its price is 0.
+    #[serde(default)]
+    pub grant_only: bool,
     /// Quality or window of the event.
     #[serde(default = "first_tier")]
     pub tier: u8,
@@ -287,9 +290,7 @@ impl Schedule {
             if free_from.is_none_or(|free| event.from_s < free) {
                 return Err(self.error(&table, "from_s", "the event before is still on air"));
             }
-            if event.price == Fen::ZERO {
-                return Err(self.error(&table, "price", "an event costs something"));
-            }
+            self.check_price(&table, event)?;
             if let Some(until) = event.until_s {
                 self.check_boundary(&table, "until_s", until)?;
                 if until <= event.from_s {
@@ -303,6 +304,22 @@ impl Schedule {
             free_from = event.until_s;
         }
         Ok(())
+    }
+
+    /// Nothing is sold for nothing.
+    fn check_price(&self, table: &str, event: &Event) -> Result<(), FileError> {
+        let (field, what) = match (event.grant_only, event.price == Fen::ZERO) {
+            (false, true) => (
+                "price",
+                "an event costs something; for one that is not sold write grant_only = true",
+            ),
+            (true, false) => ("price", "what is not sold has the price 0.00"),
+            (true, true) if event.offer_from_s.is_some() => {
+                ("offer_from_s", "what is not sold has no offer")
+            }
+            _ => return Ok(()),
+        };
+        Err(self.error(table, field, what))
     }
 
     /// Criteria change only where the control word does.

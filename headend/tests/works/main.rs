@@ -7,6 +7,7 @@ mod any_stream;
 mod command_line;
 mod demo;
 mod emm;
+mod refused;
 mod support;
 mod tables;
 mod verify;
