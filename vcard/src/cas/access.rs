@@ -63,8 +63,10 @@ pub(super) fn decide(
     let mut decision = Decision::plain(missing(cas, slot, &body.criteria, when));
     let preview =
         body.criteria.ppv.map_or(Preview::NONE, |ppv| cas.previews.of(&ppv, when.ecm, at));
-    decision.offer =
-        offer(&body.criteria, at).map(|offer| Offer { preview_s: preview.left, ..offer });
+    // What is owned and has not begun is not offered again.
+    decision.offer = Sold::by(&body.criteria, at)
+        .filter(|sold| cas.owned(sold, slot, when).is_none())
+        .map(|sold| Offer { preview_s: preview.left, ..sold.offer() });
     if let Some(offer) = &decision.offer {
         decision.status = match terms.check(offer.price, Shown::Pin) {
             _ if !cas.log.has_room() => AccessStatus::LOG_FULL,
@@ -152,11 +154,36 @@ fn missing(cas: &CasStore, slot: Slot, criteria: &Criteria, when: When) -> Acces
     status
 }
 
-/// What the criteria sell at this moment; an event before a slice of time.
-pub(super) fn offer(criteria: &Criteria, at: CasTime) -> Option<Offer> {
-    let event = criteria.ppv.filter(|ppv| at < ppv.end && ppv.price > Fen::ZERO);
-    let slice = criteria.ppt.filter(|ppt| ppt.price > Fen::ZERO);
-    event.map(offer_of_event).or_else(|| slice.map(offer_of_slice))
+/// What is for sale. It decides what the offer says, what is owned and what is paid.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Sold {
+    Event(Ppv),
+    Slice(Ppt),
+}
+
+impl Sold {
+    /// What the criteria sell at this moment: an event with a price before a slice of time.
+    pub(super) fn by(criteria: &Criteria, at: CasTime) -> Option<Self> {
+        let event = criteria.ppv.filter(|ppv| at < ppv.end && ppv.price > Fen::ZERO);
+        let slice = criteria.ppt.filter(|ppt| ppt.price > Fen::ZERO);
+        event.map(Self::Event).or(slice.map(Self::Slice))
+    }
+
+    /// As the answer to an ECM shows it.
+    pub(super) const fn offer(&self) -> Offer {
+        match self {
+            Self::Event(ppv) => offer_of_event(*ppv),
+            Self::Slice(ppt) => offer_of_slice(*ppt),
+        }
+    }
+
+    /// What it costs.
+    pub(super) const fn price(&self) -> Fen {
+        match self {
+            Self::Event(ppv) => ppv.price,
+            Self::Slice(ppt) => ppt.price,
+        }
+    }
 }
 
 const fn offer_of_event(ppv: Ppv) -> Offer {

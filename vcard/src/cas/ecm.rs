@@ -114,6 +114,13 @@ pub(super) fn process(
         return refuse(AccessStatus::EMM_NEEDED);
     }
     let when = ram.when(body.time, Dated::Ecm);
+    if let Some(ppv) = body.criteria.ppv.filter(|ppv| cas.overruns(ppv, header.slot, when.at)) {
+        vault.change(|objects| {
+            objects.cas.get_mut(Context::CAS)?.prolong(&ppv, header.slot, when.at);
+            Ok::<_, Stop>(())
+        })?;
+    }
+    let cas = vault.objects().cas.get(Context::CAS)?;
     let terms = purse::terms(vault.objects(), Context::CAS, when.at.purse_date_time().0)?;
     let decision = access::decide(cas, ram, &terms, header.slot, &body, when);
     remember(vault, ram, &header, &body, &decision, when)?;

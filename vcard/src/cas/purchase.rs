@@ -4,20 +4,18 @@
 //! The order of the checks is the order of `docs/spec/purchase.md`: a known request first, a right
 //! that is there second, everything that may refuse third, money last.
 
-use super::access::{self, offer};
+use super::access::{self, Sold};
 use super::ecm::{self, Opened, mark_used};
 use super::log::Record;
-use super::rights::{Kind, Right};
+use super::rights::Right;
 use super::store::CasStore;
 use super::time::{CasRam, When};
 use crate::context::{Context, Violation};
 use crate::purse::sharing::{self as purse, NotPaid, Order, Shown};
 use crate::stop::Stop;
 use crate::vault::Vault;
-use cam_types::{CasTime, Fen};
-use ecm_emm::card::{
-    AccessStatus, Offer, PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState,
-};
+use cam_types::{CasTime, EventId, Fen};
+use ecm_emm::card::{AccessStatus, PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState};
 
 /// The PURCHASE command.
 pub(super) fn process(
@@ -64,7 +62,7 @@ pub(super) fn pay(
     let pin_verified = std::mem::take(&mut ram.pin.purchase);
     let shown = if pin_verified { Shown::Pin } else { Shown::Nothing };
     match check(vault, ram, request, opened, when.at, shown)? {
-        Ok(offer) => debit(vault, ram, request, opened, &offer, when, shown),
+        Ok(sold) => debit(vault, ram, request, opened, &sold, when, shown),
         Err(result) => Ok(PurchaseAnswer::refusal(result, balance(vault)?)),
     }
 }
@@ -75,20 +73,9 @@ fn balance(vault: &Vault) -> Result<Fen, Stop> {
 
 /// The right is there: with its record, if the log still has it.
 fn owned<'a>(cas: &'a CasStore, opened: &Opened, when: When) -> Option<Option<&'a Record>> {
-    let at = when.at;
-    let (slot, criteria) = (opened.header.slot, &opened.body.criteria);
-    let event = criteria
-        .ppv
-        .filter(|ppv| cas.live_event(Kind::Event, ppv.event, ppv.tier, slot, at).is_some())
-        .map(|ppv| ppv.event);
-    // An event is sold before a slice of time, so a slice is looked at only without one.
-    let slice = criteria
-        .ppt
-        .filter(|_| criteria.ppv.is_none())
-        .filter(|ppt| cas.owned_slice(ppt.event, slot, when).is_some())
-        .map(|ppt| ppt.event);
-    let event = event.or(slice)?;
-    Some(cas.log.find(|record| record.event == event && record.state() == 1))
+    let sold = Sold::by(&opened.body.criteria, when.at)?;
+    let right = cas.owned(&sold, opened.header.slot, when)?;
+    Some(cas.log.find(|record| record.event.value() == right.id && record.state() == 1))
 }
 
 /// Everything that may refuse, in its order.
@@ -99,13 +86,14 @@ fn check(
     opened: &Opened,
     at: CasTime,
     shown: Shown,
-) -> Result<Result<Offer, PurchaseResult>, Stop> {
+) -> Result<Result<Sold, PurchaseResult>, Stop> {
     let cas = vault.objects().cas.get(Context::CAS)?;
     let body = &opened.body;
     if !ram.is_fresh(body.time, opened.dated()) {
         return Ok(Err(PurchaseResult::CLOCK));
     }
-    if body.criteria.ppv.is_some_and(|ppv| at >= ppv.end) {
+    let sold = Sold::by(&body.criteria, at);
+    if sold.is_none() && body.criteria.ppv.is_some_and(|ppv| at >= ppv.end) {
         return Ok(Err(PurchaseResult::WINDOW));
     }
     match access::vetoed(cas, ram, body, at) {
@@ -120,10 +108,10 @@ fn check(
     if body.emm_floor > cas.emm_level.0 {
         return Ok(Err(PurchaseResult::NO_OFFER));
     }
-    let Some(offer) = offer(&body.criteria, at) else {
+    let Some(sold) = sold else {
         return Ok(Err(PurchaseResult::NO_OFFER));
     };
-    if offer.price != request.expected_price {
+    if sold.price() != request.expected_price {
         return Ok(Err(PurchaseResult::PRICE));
     }
     let later_request = cas.log.find(|record| {
@@ -134,12 +122,12 @@ fn check(
         return Ok(Err(PurchaseResult::SEQUENCE));
     }
     let terms = purse::terms(vault.objects(), Context::CAS, at.purse_date_time().0)?;
-    let terms = terms.check(offer.price, shown);
+    let terms = terms.check(sold.price(), shown);
     Ok(match terms {
         Err(error @ (NotPaid::Blocked | NotPaid::Cap | NotPaid::Exhausted)) => Err(result(error)),
         _ if !cas.log.has_room() => Err(PurchaseResult::LOG_FULL),
         Err(error) => Err(result(error)),
-        Ok(()) => Ok(offer),
+        Ok(()) => Ok(sold),
     })
 }
 
@@ -178,13 +166,13 @@ fn debit(
     ram: &mut CasRam,
     request: &PurchaseRequest<'_>,
     opened: &Opened,
-    offer: &Offer,
+    sold: &Sold,
     when: When,
     shown: Shown,
 ) -> Result<PurchaseAnswer, Stop> {
     let (date, time) = when.at.purse_date_time();
     let order = Order {
-        amount: offer.price,
+        amount: sold.price(),
         terminal: request.terminal,
         terminal_sequence: request.terminal_sequence,
         date,
@@ -204,11 +192,15 @@ fn debit(
             cas.store_clock(ram);
         }
         mark_used(cas, &opened.header);
-        let right = right(cas, opened, offer, when);
+        let slot = opened.header.slot;
+        let right = match sold {
+            Sold::Event(ppv) => Right::paid_event(ppv, slot),
+            Sold::Slice(ppt) => cas.paid_slice(ppt, slot, when.ecm),
+        };
         cas.keep_right(right, when.at).map_err(|_| Unmade::Refused(PurchaseResult::LOG_FULL))?;
         let record = Record {
             terminal_sequence: request.terminal_sequence,
-            event: offer.event,
+            event: EventId::new(right.id),
             tier: right.tier,
             end: right.end,
             ..Record::new(&paid.record, paid.balance, paid.tac)
@@ -220,17 +212,6 @@ fn debit(
         Err(Unmade::Refused(result)) => Ok(PurchaseAnswer::refusal(result, balance(vault)?)),
         Err(Unmade::Stop(stop)) => Err(stop),
     }
-}
-
-/// The right that the offer gives.
-fn right(cas: &CasStore, opened: &Opened, offer: &Offer, when: When) -> Right {
-    let slot = opened.header.slot;
-    if offer.kind == Offer::PPV {
-        let tier = opened.body.criteria.ppv.map_or(0, |ppv| ppv.tier);
-        let right = Right::event(Kind::Event, offer.event, tier, slot.value(), offer.end);
-        return Right { start: offer.start, ..right };
-    }
-    cas.paid_slice(offer.event, slot, offer.slice_s, when.ecm)
 }
 
 /// The stored record as an answer.

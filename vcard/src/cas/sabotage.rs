@@ -4,8 +4,9 @@
 //!
 //! It stands around [`Cas`], below secure messaging, so that the application itself is the law.
 
+use super::access::Sold;
 use super::store::CasStore;
-use super::{Cas, access, ecm, purchase};
+use super::{Cas, ecm, purchase};
 use crate::context::Context;
 use crate::fault::Fault;
 use crate::firewall::Objects;
@@ -101,9 +102,9 @@ fn process_purchase(cas: &mut Cas<'_>, command: &Command<'_>) -> Result<Vec<u8>,
     let opened = opened.map(|opened| (cas.ram.when(opened.body.time, opened.dated()), opened));
     let mut data = Vec::new();
     if let (true, Ok((when, opened))) = (cas.vault.has(Fault::PriceIgnored), &opened)
-        && let Some(offer) = access::offer(&opened.body.criteria, when.at)
+        && let Some(sold) = Sold::by(&opened.body.criteria, when.at)
     {
-        request.expected_price = offer.price;
+        request.expected_price = sold.price();
     }
     let data = request.emit(&mut data).map_or(command.data, |()| &data);
     let honest = cas.process(&Command { data, ..*command })?;

@@ -11,6 +11,7 @@ mod fuzz;
 mod keys;
 mod limits;
 mod maintenance;
+mod owned;
 mod passbook;
 mod personalise;
 mod pin_uses;
