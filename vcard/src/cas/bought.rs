@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The rights that purchases make, and which of them stands against another purchase.
+//! The rights that purchases make, which of them stands against another purchase, and which a
+//! refund ends.
 
 use super::access::Sold;
+use super::log::Record;
 use super::rights::{Kind, Right};
 use super::store::CasStore;
 use super::time::When;
@@ -17,11 +19,16 @@ const REST: u32 = 60;
 /// Seconds behind the end that was bought to which an event may last longer.
 const OVERRUN: u32 = 86_400;
 
+/// How far the end of a bought event may move.
+fn horizon(end: CasTime) -> CasTime {
+    end.saturating_add(OVERRUN)
+}
+
 impl Right {
     /// The right after an event was paid.
     pub(super) fn paid_event(ppv: &Ppv, slot: Slot) -> Self {
         let right = Self::event(Kind::Event, ppv.event, ppv.tier, slot.value(), ppv.end);
-        Self { start: ppv.start, horizon: ppv.end.saturating_add(OVERRUN), ..right }
+        Self { start: ppv.start, horizon: horizon(ppv.end), ..right }
     }
 
     /// It is for this event or a better edition of it, and neither over nor given back.
@@ -41,7 +48,39 @@ impl Right {
     }
 }
 
+impl Record {
+    /// This right is what it paid for, or has it in it. What was granted nobody paid for; an event
+    /// that was bought anew, and a slice after a gap, are another record's.
+    pub(super) fn made(&self, right: &Right) -> bool {
+        let of_it = self.slot == Some(right.slot) && self.tier == right.tier;
+        let event = self.event.value();
+        of_it
+            && match self.slice_s {
+                None => right.is(Kind::Event, event) && right.horizon == horizon(self.end),
+                Some(_) => {
+                    right.is(Kind::Slice, event) && right.start.saturating_add(LEAD) < self.end
+                }
+            }
+    }
+}
+
 impl CasStore {
+    /// Ends what a purchase made that was given back: the right for its event, or of its slices of
+    /// time as much as it paid for, from the end.
+    pub(super) fn take_back(&mut self, record: &Record) {
+        let rights = self.rights.iter_mut().flatten().map(|checked| &mut checked.0);
+        // Of slices beside each other the last that it can be in.
+        let made = rights.filter(|right| !right.revoked && record.made(right));
+        let Some(right) = made.max_by_key(|right| right.start) else { return };
+        match record.slice_s {
+            None => right.revoked = true,
+            Some(slice_s) => {
+                right.end = right.end.saturating_sub(slice_s.into());
+                right.revoked = right.end <= right.start.saturating_add(LEAD);
+            }
+        }
+    }
+
     /// What stands against a purchase of what is sold: the event, whether it has begun or not, or
     /// enough of a slice of time.
     pub(super) fn owned(&self, sold: &Sold, slot: Slot, when: When) -> Option<&Right> {

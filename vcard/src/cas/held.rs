@@ -83,13 +83,4 @@ impl CasStore {
         *self.rights.get_mut(place).ok_or(Full)? = Some(Checked(new));
         Ok(())
     }
-
-    /// Ends the rights that an event has.
-    pub fn revoke_event(&mut self, event: EventId) {
-        for right in self.rights.iter_mut().flatten().map(|checked| &mut checked.0) {
-            if right.is(Kind::Event, event.value()) || right.is(Kind::Slice, event.value()) {
-                right.revoked = true;
-            }
-        }
-    }
 }

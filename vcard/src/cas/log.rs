@@ -28,8 +28,12 @@ pub struct Record {
     pub event: EventId,
     /// Which edition of it.
     pub tier: u8,
+    /// The service key slot that the right opens; of a load none.
+    pub slot: Option<u8>,
     /// When the right ends.
     pub end: CasTime,
+    /// How long the slice of time is that was bought; of an event none.
+    pub slice_s: Option<u16>,
     pub(super) state: u8,
     pub(super) tac: [u8; 4],
     /// The receipt, chained to the one before.
@@ -42,7 +46,9 @@ persist!(Record {
     balance: Fen,
     event: EventId,
     tier: u8,
+    slot: Option<u8>,
     end: CasTime,
+    slice_s: Option<u16>,
     state: u8,
     tac: [u8; 4],
     receipt: [u8; 8],
@@ -62,7 +68,9 @@ impl Record {
             balance,
             event: EventId::new(0),
             tier: 0,
+            slot: None,
             end: CasTime::new(0),
+            slice_s: None,
             state: State::Paid as u8,
             tac: tac.0,
             receipt: [0; 8],

@@ -6,7 +6,7 @@
 
 use super::access::{self, Sold};
 use super::ecm::{self, Opened, mark_used};
-use super::log::Record;
+use super::log::{Record, State};
 use super::rights::Right;
 use super::store::CasStore;
 use super::time::{CasRam, When};
@@ -75,7 +75,7 @@ fn balance(vault: &Vault) -> Result<Fen, Stop> {
 fn owned<'a>(cas: &'a CasStore, opened: &Opened, when: When) -> Option<Option<&'a Record>> {
     let sold = Sold::by(&opened.body.criteria, when.at)?;
     let right = cas.owned(&sold, opened.header.slot, when)?;
-    Some(cas.log.find(|record| record.event.value() == right.id && record.state() == 1))
+    Some(cas.log.find(|record| record.state() == State::Paid as u8 && record.made(right)))
 }
 
 /// Everything that may refuse, in its order.
@@ -193,16 +193,18 @@ fn debit(
         }
         mark_used(cas, &opened.header);
         let slot = opened.header.slot;
-        let right = match sold {
-            Sold::Event(ppv) => Right::paid_event(ppv, slot),
-            Sold::Slice(ppt) => cas.paid_slice(ppt, slot, when.ecm),
+        let (right, slice_s) = match sold {
+            Sold::Event(ppv) => (Right::paid_event(ppv, slot), None),
+            Sold::Slice(ppt) => (cas.paid_slice(ppt, slot, when.ecm), Some(ppt.slice_s)),
         };
         cas.keep_right(right, when.at).map_err(|_| Unmade::Refused(PurchaseResult::LOG_FULL))?;
         let record = Record {
             terminal_sequence: request.terminal_sequence,
             event: EventId::new(right.id),
             tier: right.tier,
+            slot: Some(right.slot),
             end: right.end,
+            slice_s,
             ..Record::new(&paid.record, paid.balance, paid.tac)
         };
         cas.append(record).map_err(|_| Unmade::Refused(PurchaseResult::NO_KEY))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What was paid is not paid again, and what was not paid is not had: which right a purchase makes,
-//! and which one stands against another purchase.
+//! which one stands against another purchase, and which one a refund ends.
 
-use cam_types::{CasTime, EventId, Fen};
+use cam_types::{CasTime, EventId, Fen, Slot};
 use ecm_emm::card::{
     AccessStatus, EmmResult, INS_RIGHTS, PurchaseAnswer, PurchaseResult, RIGHTS_ROWS, RightRow,
     RightsPage,
@@ -26,6 +26,11 @@ fn event(ppv: Ppv, time: CasTime) -> Vec<u8> {
 
 fn offer(ppv: Ppv, time: CasTime) -> Vec<u8> {
     seal_ecm(CINEMA_SERVICE, &EcmBody { cw: ControlWords::None, ..event_body(ppv, time) })
+}
+
+fn slice(time: CasTime) -> Vec<u8> {
+    let ppt = Some(Ppt { event: EVENT, price: PRICE, slice_s: 600 });
+    seal_ecm(CINEMA_SERVICE, &body(time, Criteria { ppt, ..Criteria::default() }))
 }
 
 fn buy(card: &mut Card, stb: &mut Stb, sequence: u32, section: &[u8]) -> PurchaseAnswer {
@@ -177,4 +182,89 @@ fn an_event_without_a_price_is_opened_by_a_grant_alone() {
     let grant = EmmCommand::PpvGrant { event: EVENT, tier: 1, end: after(3600) };
     assert_eq!(emm(&mut card, &TO_CARD.seal(1, &[grant])), EmmResult::APPLIED);
     assert_eq!(status(&mut card, &mut stb, &nothing), AccessStatus::GRANTED_EVENT);
+}
+
+/// T31: a refund ends the right that its purchase made: of several tiers, services and grants of
+/// one event only that.
+#[test]
+fn a_refund_ends_one_right() {
+    let mut card = card();
+    let mut stb = Stb::open(&mut card);
+    let tier = |tier| Ppv { tier, ..ppv(EVENT, NOON) };
+    let on_news = |tier| seal_ecm(NEWS, &event_body(Ppv { tier, ..ppv(EVENT, NOON) }, NOON));
+    let grant = EmmCommand::PpvGrant { event: EVENT, tier: 3, end: after(1800) };
+    let low = paid(&mut card, &mut stb, 1, &event(tier(1), NOON));
+    let high = paid(&mut card, &mut stb, 2, &event(tier(2), NOON));
+    let elsewhere = paid(&mut card, &mut stb, 3, &on_news(2));
+    paid(&mut card, &mut stb, 4, &slice(NOON));
+    assert_eq!(emm(&mut card, &TO_CARD.seal(1, &[grant])), EmmResult::APPLIED);
+    // What is owned is told by the record of the purchase that made it.
+    for (n, section, record) in [(5, event(tier(2), NOON), high), (6, on_news(2), elsewhere)] {
+        let again = buy(&mut card, &mut stb, n, &section);
+        assert_eq!(again, PurchaseAnswer { result: PurchaseResult::OWNED, ..record }, "{n}");
+    }
+    let open = |card: &mut Card, stb: &mut Stb, seconds: u32| {
+        let at = |ppv| event(ppv, after(seconds));
+        let on_news = |ppv| seal_ecm(NEWS, &event_body(ppv, after(seconds)));
+        [at(tier(1)), at(tier(2)), on_news(tier(2)), slice(after(seconds))]
+            .map(|section| stb.ecm(card, &section).ecw.is_some())
+    };
+    assert_eq!(open(&mut card, &mut stb, 0), [true; 4]);
+    refund(&mut card, 1, EVENT, high.offline_sequence);
+    let revoked: Vec<_> = rows(&mut card, &mut stb, RightRow::EVENT)
+        .into_iter()
+        .filter(|row| row.flags & 1 != 0)
+        .map(|row| (row.slot, row.tier))
+        .collect();
+    assert_eq!(revoked, [(Slot::new(2).value(), 2)]);
+    assert_eq!(open(&mut card, &mut stb, 0), [true; 4], "the grant opens both");
+    refund(&mut card, 2, EVENT, low.offline_sequence);
+    // The grant is over, the slice too.
+    assert_eq!(open(&mut card, &mut stb, 1800), [false, false, true, false]);
+}
+
+/// T31: an overrun that a refund follows is refunded with it; a purchase that came after it is not.
+#[test]
+fn a_refund_ends_the_overrun_and_no_later_purchase() {
+    let mut card = card();
+    let mut stb = Stb::open(&mut card);
+    let end = |seconds| Ppv { end: after(seconds), ..ppv(EVENT, NOON) };
+    let first = paid(&mut card, &mut stb, 1, &event(end(600), NOON));
+    // It ended, and its end was moved too late: bought again.
+    let second = paid(&mut card, &mut stb, 2, &event(end(1200), after(600)));
+    refund(&mut card, 1, EVENT, first.offline_sequence);
+    let granted = AccessStatus::GRANTED_EVENT;
+    assert_eq!(status(&mut card, &mut stb, &event(end(1800), after(700))), granted);
+    assert_eq!(status(&mut card, &mut stb, &event(end(1800), after(1700))), granted);
+    refund(&mut card, 2, EVENT, second.offline_sequence);
+    let sold = AccessStatus::PURCHASABLE;
+    assert_eq!(status(&mut card, &mut stb, &event(end(1800), after(1700))), sold);
+}
+
+/// T31: of slices a refund takes the one that was refunded from the end; of slices after a gap
+/// nothing for one before it.
+#[test]
+fn a_refunded_slice_is_taken_from_the_end() {
+    let mut card = card();
+    let mut stb = Stb::open(&mut card);
+    let opened = |card: &mut Card, stb: &mut Stb| {
+        let rows = rows(card, stb, RightRow::SLICE);
+        let rows: Vec<_> = rows.iter().filter(|row| row.flags & 1 == 0).collect();
+        rows.iter().map(|row| (row.start, row.end)).collect::<Vec<_>>()
+    };
+    let first = paid(&mut card, &mut stb, 1, &slice(after(15)));
+    let second = paid(&mut card, &mut stb, 2, &slice(after(600)));
+    assert_eq!(opened(&mut card, &mut stb), [(NOON, after(1215))]);
+    refund(&mut card, 1, EVENT, first.offline_sequence);
+    assert_eq!(opened(&mut card, &mut stb), [(NOON, after(615))]);
+    let third = paid(&mut card, &mut stb, 3, &slice(after(2000)));
+    refund(&mut card, 2, EVENT, second.offline_sequence);
+    assert_eq!(opened(&mut card, &mut stb), [(after(1985), after(2600))]);
+    refund(&mut card, 3, EVENT, third.offline_sequence);
+    assert_eq!(opened(&mut card, &mut stb), []);
+    let sold = AccessStatus::PURCHASABLE;
+    assert_eq!(status(&mut card, &mut stb, &slice(after(2000))), sold);
+    assert_eq!(stb.wallet(&mut card).balance, Fen::new(10_000));
+    paid(&mut card, &mut stb, 4, &slice(after(2000)));
+    assert_eq!(opened(&mut card, &mut stb), [(after(1985), after(2600))]);
 }
