@@ -2,7 +2,7 @@
 //! The schedule file: what goes on air, and when.
 
 use super::FileError;
-use super::fields::{SecretOctets, Utc, amount, section_pid};
+use super::fields::{SecretOctets, Utc, amount, from_1, section_pid};
 use super::{optional, required};
 use crate::cw_source::Entropy;
 use crate::message::Message;
@@ -75,6 +75,7 @@ pub struct Service {
     #[serde(deserialize_with = "section_pid")]
     pub ecm_pid: Pid,
     /// The generation of the service key, from the start.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u16,
     /// Later generations.
     #[serde(default)]
@@ -128,6 +129,7 @@ pub struct Rotation {
     /// From this crypto period's first moment.
     pub from_s: u32,
     /// The new generation.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u16,
 }
 
@@ -136,6 +138,7 @@ pub struct Rotation {
 #[serde(deny_unknown_fields)]
 pub struct Event {
     /// event_id: what an ECM and a purchase name it by.
+    #[serde(deserialize_with = "from_1")]
     pub id: u32,
     /// Its beginning, in seconds from the schedule's start.
     pub from_s: u32,

@@ -2,6 +2,7 @@
 //! What operator and schedule file must not say, refused by name.
 
 use crate::support::example;
+use headend::files::operator::Operator;
 use headend::files::schedule::Schedule;
 use std::path::Path;
 
@@ -28,5 +29,30 @@ fn an_event_without_a_price_is_only_granted() {
         for what in ["s.toml", "[[service]] \"Cinema\" event 2001", field, remedy] {
             assert!(error.contains(what), "{to}: {error}");
         }
+    }
+}
+
+/// T22, T30: what is numbered from 1 on has no 0.
+#[test]
+fn nothing_is_named_by_0() {
+    for (from, to) in [
+        ("id = 2001", "id = 0"),
+        ("epoch = 1\n", "epoch = 0\n"),
+        ("epoch = 2 }", "epoch = 0 }"),
+        (
+            "kind = \"key_deliver\"\ncard = \"0102030405060708\"\nslot = 1\nepoch = 2",
+            "kind = \"key_deliver\"\ncard = \"0102030405060708\"\nslot = 1\nepoch = 0",
+        ),
+    ] {
+        let error = schedule(from, to).unwrap_or_else(|| panic!("{to} is taken"));
+        assert!(error.contains("s.toml: line") && error.contains("numbers start at 1"), "{error}");
+    }
+    let path = example("demo/operator.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    for (n, _) in text.match_indices("epoch = 1\n") {
+        let (before, after) = text.split_at(n);
+        let text = format!("{before}{}", after.replacen("epoch = 1", "epoch = 0", 1));
+        let error = Operator::parse(&path, &text).unwrap_err().to_string();
+        assert!(error.contains("numbers start at 1"), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use super::log::Record;
 use super::rights::{Kind, Right};
 use super::store::CasStore;
 use super::time::When;
-use cam_types::{CasTime, Slot};
+use cam_types::{CasTime, EventId, Slot};
 use ecm_emm::ecm::{Ppt, Ppv};
 
 /// Seconds that a slice opens in front of the ECM that paid for it: the box may show a crypto period
@@ -53,7 +53,7 @@ impl Record {
     /// that was bought anew, and a slice after a gap, are another record's.
     pub(super) fn made(&self, right: &Right) -> bool {
         let of_it = self.slot == Some(right.slot) && self.tier == right.tier;
-        let event = self.event.value();
+        let Some(event) = self.event.map(EventId::value) else { return false };
         of_it
             && match self.slice_s {
                 None => right.is(Kind::Event, event) && right.horizon == horizon(self.end),

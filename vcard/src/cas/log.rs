@@ -24,8 +24,8 @@ pub struct Record {
     pub terminal_sequence: TerminalSequence,
     /// What the purse held afterwards.
     pub balance: Fen,
-    /// What was bought; 0 for a load.
-    pub event: EventId,
+    /// What was bought; of a load none.
+    pub event: Option<EventId>,
     /// Which edition of it.
     pub tier: u8,
     /// The service key slot that the right opens; of a load none.
@@ -44,7 +44,7 @@ persist!(Record {
     purse: [u8; LogRecord::LEN],
     terminal_sequence: TerminalSequence,
     balance: Fen,
-    event: EventId,
+    event: Option<EventId>,
     tier: u8,
     slot: Option<u8>,
     end: CasTime,
@@ -66,7 +66,7 @@ impl Record {
             purse: record,
             terminal_sequence: TerminalSequence::new(0),
             balance,
-            event: EventId::new(0),
+            event: None,
             tier: 0,
             slot: None,
             end: CasTime::new(0),
@@ -86,14 +86,13 @@ impl Record {
     pub fn is_of(&self, terminal: TerminalId, sequence: TerminalSequence) -> bool {
         self.terminal_sequence == sequence
             && self.log_record().is_some_and(|record| {
-                record.transaction.terminal == terminal && self.event != EventId::new(0)
+                record.transaction.terminal == terminal && self.event.is_some()
             })
     }
 
     /// It is a purchase with at least this offline sequence.
     fn is_from(&self, sequence: u16) -> bool {
-        self.event != EventId::new(0)
-            && self.log_record().is_some_and(|purse| purse.sequence >= sequence)
+        self.event.is_some() && self.log_record().is_some_and(|purse| purse.sequence >= sequence)
     }
 
     /// PAID or REFUNDED.
@@ -103,7 +102,12 @@ impl Record {
 
     /// As a report carries it.
     pub const fn reported(&self) -> ReportRecord {
-        let Self { purse, terminal_sequence, balance, event, tier, end, state, tac, .. } = *self;
+        let Self { purse, terminal_sequence, balance, tier, end, state, tac, .. } = *self;
+        // A report has 0 there, which is no event's number.
+        let event = match self.event {
+            Some(event) => event,
+            None => EventId::new(0),
+        };
         ReportRecord { purse, terminal_sequence, balance, event, tier, end, state, tac }
     }
 
@@ -167,7 +171,7 @@ impl PurchaseLog {
     /// A purchase was given back; `false` when it is not there, was less, or was given back before.
     pub fn refund(&mut self, event: EventId, sequence: u16, amount: Fen) -> Option<Record> {
         let record = self.ring.iter_mut().flatten().find(|record| {
-            record.event == event
+            record.event == Some(event)
                 && record.state == State::Paid as u8
                 && record.log_record().is_some_and(|purse| {
                     purse.sequence == sequence && amount <= purse.transaction.amount

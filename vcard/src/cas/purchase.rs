@@ -200,7 +200,7 @@ fn debit(
         cas.keep_right(right, when.at).map_err(|_| Unmade::Refused(PurchaseResult::LOG_FULL))?;
         let record = Record {
             terminal_sequence: request.terminal_sequence,
-            event: EventId::new(right.id),
+            event: Some(EventId::new(right.id)),
             tier: right.tier,
             slot: Some(right.slot),
             end: right.end,

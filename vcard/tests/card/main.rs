@@ -2,6 +2,7 @@
 //! The card as a box, a terminal and an attacker see it: dialogues through its one door.
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+mod absent;
 mod capp;
 mod ecm;
 mod ecm_time;
