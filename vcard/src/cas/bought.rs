@@ -10,8 +10,8 @@ use super::time::When;
 use cam_types::{CasTime, EventId, Slot};
 use ecm_emm::ecm::{Ppt, Ppv};
 
-/// Seconds that a slice opens in front of the ECM that paid for it: the box may show a crypto period
-/// that began a little earlier. More would make a slice cheaper.
+/// Seconds that a slice opens in front of the ECM that paid for it: the box may show a crypto
+/// period that began a little earlier. More would make a slice cheaper.
 const LEAD: u32 = 15;
 /// A slice is owned as long as more than this is left of it.
 const REST: u32 = 60;
