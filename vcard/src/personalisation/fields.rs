@@ -108,7 +108,7 @@ impl Fields {
     }
 
     /// A number that names something: there is no 0.
-    pub(super) fn from_1<T: TryFrom<i64> + Default + PartialEq>(
+    pub(super) fn counted<T: TryFrom<i64> + Default + PartialEq>(
         &mut self,
         name: &str,
     ) -> Result<T, Problem> {

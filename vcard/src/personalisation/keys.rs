@@ -94,7 +94,7 @@ impl KeyEntry {
         Ok(Self {
             name,
             suite,
-            epoch: Epoch::new(key.from_1("epoch")?),
+            epoch: Epoch::new(key.counted("epoch")?),
             not_before: key.optional("not_before", Fields::time)?.unwrap_or(CasTime::new(0)),
             material,
         })
