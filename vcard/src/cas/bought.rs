@@ -57,9 +57,8 @@ impl Record {
         of_it
             && match self.slice_s {
                 None => right.is(Kind::Event, event) && right.horizon == horizon(self.end),
-                Some(_) => {
-                    right.is(Kind::Slice, event) && right.start.saturating_add(LEAD) < self.end
-                }
+                // Slices that are added move the beginning to earlier times only.
+                Some(_) => right.is(Kind::Slice, event) && right.start <= self.start,
             }
     }
 }

@@ -30,6 +30,8 @@ pub struct Record {
     pub tier: u8,
     /// The service key slot that the right opens; of a load none.
     pub slot: Option<u8>,
+    /// When the right begins.
+    pub start: CasTime,
     /// When the right ends.
     pub end: CasTime,
     /// How long the slice of time is that was bought; of an event none.
@@ -47,6 +49,7 @@ persist!(Record {
     event: Option<EventId>,
     tier: u8,
     slot: Option<u8>,
+    start: CasTime,
     end: CasTime,
     slice_s: Option<u16>,
     state: u8,
@@ -69,6 +72,7 @@ impl Record {
             event: None,
             tier: 0,
             slot: None,
+            start: CasTime::new(0),
             end: CasTime::new(0),
             slice_s: None,
             state: State::Paid as u8,

@@ -203,6 +203,7 @@ fn debit(
             event: Some(EventId::new(right.id)),
             tier: right.tier,
             slot: Some(right.slot),
+            start: right.start,
             end: right.end,
             slice_s,
             ..Record::new(&paid.record, paid.balance, paid.tac)
