@@ -11,7 +11,7 @@ use crate::outbox::Outbox;
 use crate::{Event, PinAnswer, PinError, PinOutcome, Ticket};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use ecm_emm::card::{INS_CHANGE_PIN, INS_VERIFY, PinBlock};
+use ecm_emm::card::{INS_CHANGE_PIN, INS_VERIFY, PinBlock, VERIFY_RATING};
 use zeroize::Zeroizing;
 
 /// What the subscriber wants of the card's PIN.
@@ -35,6 +35,14 @@ impl PinRequest {
         match self {
             Self::Verify(_) => INS_VERIFY,
             Self::Change { .. } => INS_CHANGE_PIN,
+        }
+    }
+
+    /// P2 of the command. The PIN of a purchase goes out with the purchase; this one pays nothing.
+    pub(crate) const fn p2(&self) -> u8 {
+        match self {
+            Self::Verify(_) => VERIFY_RATING,
+            Self::Change { .. } => 0,
         }
     }
 

@@ -89,6 +89,7 @@ mod element;
 pub mod emm;
 mod error;
 pub mod keys;
+mod number;
 pub mod pat;
 pub mod pmt;
 pub mod report;

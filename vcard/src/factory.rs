@@ -2,7 +2,8 @@
 //! The factory: from a personalisation file to the objects of a fresh card.
 
 use crate::cas::log::PurchaseLog;
-use crate::cas::rights::{Previews, Right};
+use crate::cas::previews::Previews;
+use crate::cas::rights::Right;
 use crate::cas::store::{CasStore, Clock, Pairing, SignatureKey};
 use crate::firewall::Objects;
 use crate::isd::store::{FIRST_KVN, IssuerStore, KeySet};

@@ -93,7 +93,7 @@ pub(crate) fn status(vault: &Vault) -> Result<Status, Violation> {
         online_sequence: purse.money.purse.online_sequence.0,
         debits: u32::from(purse.money.purse.offline_sequence.0)
             + purse.money.passbook.as_ref().map_or(0, |it| it.offline_sequence.0.into()),
-        purchases: cas.log.newest_first().filter(|record| record.event.value() != 0).count(),
+        purchases: cas.log.newest_first().filter(|record| record.event.is_some()).count(),
         pin_tries: objects.pin.get(Context::ISSUER)?.tries(),
         page_writes: vault.page_writes(),
         commits: vault.commits(),
@@ -210,9 +210,9 @@ fn log(cas: &CasStore) -> Vec<String> {
         .newest_first()
         .filter_map(|record| {
             let purse = record.log_record()?;
-            let what = match record.event.value() {
-                0 => "loaded".to_owned(),
-                event => format!("event {event}"),
+            let what = match record.event {
+                None => "loaded".to_owned(),
+                Some(event) => format!("event {}", event.value()),
             };
             let state = if record.state() == State::Refunded as u8 { ", refunded" } else { "" };
             Some(format!(

@@ -34,13 +34,17 @@ impl Engine {
             return false;
         }
         let Some((ticket, request)) = self.pins.next() else { return false };
-        self.send(Exchange::Verify(ticket), request.ins(), 0, &request.data());
+        self.send(Exchange::Verify(ticket), request.ins(), request.p2(), &request.data());
         true
     }
 
     pub(crate) fn pin_answered(&mut self, ticket: Ticket, answer: Answer) {
         let outcome = self.pin_outcome(answer);
         self.out.event(Event::Pin(PinAnswer { ticket, outcome }));
+        if outcome == PinOutcome::Right {
+            // The card opens rated programmes from now on.
+            self.ask_again(|stream| stream.verdict().status == AccessStatus::RATING);
+        }
     }
 
     pub(crate) fn pin_lost(&mut self, ticket: Ticket) {
@@ -51,10 +55,6 @@ impl Engine {
     pub(crate) fn pin_outcome(&mut self, answer: Answer) -> PinOutcome {
         let (outcome, tries) = PinOutcome::of(answer, self.dialogue.data());
         self.card.pin_tries = tries.or(self.card.pin_tries);
-        if outcome == PinOutcome::Right {
-            // The card opens rated programmes from now on.
-            self.ask_again(|stream| stream.verdict().status == AccessStatus::RATING);
-        }
         outcome
     }
 

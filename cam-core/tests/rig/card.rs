@@ -254,7 +254,7 @@ impl ModelCard {
             }
             card::INS_RIGHTS if p2 == card::RIGHTS_WALLET => self.wallet().emit(&mut out),
             card::INS_RIGHTS => self.rights().emit(&mut out).unwrap(),
-            card::INS_VERIFY => self.verify(data)?.emit(&mut out),
+            card::INS_VERIFY => self.verify(p2, data)?.emit(&mut out),
             card::INS_CHANGE_PIN => self.change_pin(data)?.emit(&mut out),
             card::INS_PURCHASE => self.purchase(data)?.emit(&mut out),
             card::INS_REPORT => self.report_page(p1, data, &mut out),

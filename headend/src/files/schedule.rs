@@ -2,7 +2,7 @@
 //! The schedule file: what goes on air, and when.
 
 use super::FileError;
-use super::fields::{Octets, SecretOctets, Utc, amount, section_pid};
+use super::fields::{Octets, SecretOctets, Utc, amount, from_1, section_pid};
 use super::{optional, required};
 use crate::cw_source::Entropy;
 use crate::message::Message;
@@ -85,6 +85,7 @@ pub struct Service {
     #[serde(deserialize_with = "section_pid")]
     pub ecm_pid: Pid,
     /// The generation of the service key, from the start.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u16,
     /// Later generations.
     #[serde(default)]
@@ -153,6 +154,7 @@ pub struct Rotation {
     /// From this crypto period's first moment.
     pub from_s: u32,
     /// The new generation.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u16,
 }
 
@@ -161,6 +163,7 @@ pub struct Rotation {
 #[serde(deny_unknown_fields)]
 pub struct Event {
     /// event_id: what an ECM and a purchase name it by.
+    #[serde(deserialize_with = "from_1")]
     pub id: u32,
     /// Its beginning, in seconds from the schedule's start.
     pub from_s: u32,
@@ -169,6 +172,9 @@ pub struct Event {
     /// The price in yuan, as text.
     #[serde(deserialize_with = "amount")]
     pub price: Fen,
+    /// It is not for sale: cards that it is granted to (`ppv_grant`) open it. Its price is 0.
+    #[serde(default)]
+    pub grant_only: bool,
     /// Quality or window of the event.
     #[serde(default = "first_tier")]
     pub tier: u8,
@@ -327,9 +333,7 @@ impl Schedule {
             if free_from.is_none_or(|free| event.from_s < free) {
                 return Err(self.error(&table, "from_s", "the event before is still on air"));
             }
-            if event.price == Fen::ZERO {
-                return Err(self.error(&table, "price", "an event costs something"));
-            }
+            self.check_price(&table, event)?;
             if let Some(until) = event.until_s {
                 self.check_boundary(&table, "until_s", until)?;
                 if until <= event.from_s {
@@ -343,6 +347,22 @@ impl Schedule {
             free_from = event.until_s;
         }
         Ok(())
+    }
+
+    /// Nothing is sold for nothing.
+    fn check_price(&self, table: &str, event: &Event) -> Result<(), FileError> {
+        let (field, what) = match (event.grant_only, event.price == Fen::ZERO) {
+            (false, true) => (
+                "price",
+                "an event costs something; for one that is not sold write grant_only = true",
+            ),
+            (true, false) => ("price", "what is not sold has the price 0.00"),
+            (true, true) if event.offer_from_s.is_some() => {
+                ("offer_from_s", "what is not sold has no offer")
+            }
+            _ => return Ok(()),
+        };
+        Err(self.error(table, field, what))
     }
 
     /// Criteria change only where the control word does.

@@ -13,6 +13,7 @@ mod emm;
 mod framing;
 mod made;
 mod rate;
+mod refused;
 mod support;
 mod tables;
 mod verify;

@@ -82,6 +82,9 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
         if moved == Moved::Stored {
             vault.change(|objects| {
                 objects.cas.get_mut(Context::CAS)?.store_clock(ram);
+                if reset {
+                    purse::clock_reset(objects, Context::CAS, time.purse_date_time().0)?;
+                }
                 Ok::<_, Abort>(())
             })?;
         }

@@ -95,7 +95,7 @@ impl KeyEntry {
         Ok(Self {
             name,
             suite,
-            epoch: Epoch::new(key.number("epoch")?),
+            epoch: Epoch::new(key.counted("epoch")?),
             not_before: key.optional("not_before", Fields::time)?.unwrap_or(CasTime::new(0)),
             material,
         })

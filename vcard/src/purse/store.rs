@@ -117,9 +117,9 @@ pub struct Money {
     pub passbook: Option<Account>,
     /// Transactions ever logged.
     written: Guarded<u32>,
-    /// The day of the last programme paid without PIN.
+    /// The latest day on which a programme was paid without PIN; only a RESET takes it back.
     pub day: BcdDate,
-    /// What was paid for programmes without PIN on that day.
+    /// What was paid for programmes without PIN since that day began.
     pub spent: Guarded<Fen>,
     /// The numbers of top-ups; outlives every key.
     pub topups: Window,
@@ -309,9 +309,10 @@ impl PurseStore {
         (!is_over).then_some(balance)
     }
 
-    /// What was paid for programmes without PIN on this day.
+    /// What was paid for programmes without PIN on this day. The clock may fall back with a reset;
+    /// the day does not, so an earlier one has what was spent on the latest.
     pub fn spent_on(&self, date: BcdDate) -> Fen {
-        if self.money.day == date { self.money.spent.0 } else { Fen::ZERO }
+        if date > self.money.day { Fen::ZERO } else { self.money.spent.0 }
     }
 
     /// Suites allowed for keys of this role: bit n for suite n.

@@ -2,16 +2,20 @@
 //! The card as a box, a terminal and an attacker see it: dialogues through its one door.
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+mod absent;
 mod capp;
 mod ecm;
+mod ecm_time;
 mod emm;
 mod files;
 mod fuzz;
 mod keys;
 mod limits;
 mod maintenance;
+mod owned;
 mod passbook;
 mod personalise;
+mod pin_uses;
 mod psam;
 mod purchase;
 mod purse;
