@@ -48,6 +48,16 @@ fn a_preview_opens_no_recording() {
     assert_eq!(opened, [3590, 3600, 3610, 3620, 3630, 3640]);
 }
 
+/// T8: a preview that was forgotten with its event does not come again with late ECMs.
+#[test]
+fn an_event_that_is_over_begins_no_preview() {
+    let mut card = card();
+    let mut stb = Stb::open(&mut card);
+    status(&mut card, &mut stb, &news(after(7200)));
+    let ecm = preview_ecm(CINEMA_SERVICE, previewed(2001), after(7000));
+    assert_eq!(stb.ecm(&mut card, &ecm).ecw, None);
+}
+
 /// T8: the beginning of a preview is not undone by a reset, nor is the time at which it was.
 #[test]
 fn a_preview_stores_the_clock() {
