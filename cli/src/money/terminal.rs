@@ -325,10 +325,12 @@ impl Seams<'_> {
                 psam.as_mut().map(|psam| &mut **psam as &mut dyn Psam),
                 key,
             ) {
-                Upshot::Open(still, Unknown::NoAnswer) => unsettled = still,
                 Upshot::Open(still, because) => {
                     (unsettled, why) = (still, because);
-                    break;
+                    // Another reset may bring what noise has taken.
+                    if !matches!(why, Unknown::NoAnswer | Unknown::Malformed) {
+                        break;
+                    }
                 }
                 settled => return settled,
             }
@@ -357,13 +359,8 @@ pub(crate) fn open(unsettled: &Unsettled, why: &Unknown, way_out: &WayOut) -> Fa
         transaction.amount,
         transaction.date,
         transaction.time,
-        next(why, way_out)
+        way_out.next(why)
     ))
-}
-
-/// What to do next.
-pub(crate) fn next<'a>(why: &Unknown, way_out: &'a WayOut) -> &'a str {
-    if why.is_final() { &way_out.settle } else { &way_out.ask }
 }
 
 /// Milliseconds.
