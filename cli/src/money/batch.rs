@@ -262,7 +262,8 @@ impl<'a, 't> Kiosk<'a, 't> {
                 Ok(Outcome::Done(loaded)) => {
                     let came = Came::Loaded { earlier: false };
                     self.came.insert(order.reference.clone(), came);
-                    self.say(order, "loaded", Some(loaded.after), loaded.tac, None)?;
+                    let why = loaded.remark();
+                    self.say(order, "loaded", Some(loaded.after), loaded.tac, why)?;
                     return Ok(true);
                 }
                 Ok(Outcome::Earlier(settled)) => {
