@@ -359,7 +359,8 @@ fn a_balance_that_is_the_same_again_proves_nothing_behind_a_log_that_has_rolled_
     let end = &hex!("6A83")[..];
     let not_made = || Settlement::NotMade(transaction);
     let moved_on = || Settlement::MovedOn(unsettled());
-    let table: [(&str, Vec<&[u8]>, Vec<&[u8]>, Settlement); 8] = [
+    type Row<'a> = (&'a str, Vec<&'a [u8]>, Vec<&'a [u8]>, Settlement);
+    let table: [Row<'_>; 8] = [
         ("rolled over", vec![since; 10], vec![], moved_on()),
         ("not full", vec![since; 9], vec![], not_made()),
         ("reaches back", [vec![since; 9], vec![before]].concat(), vec![], not_made()),
