@@ -92,6 +92,28 @@ fn a_card_that_can_still_tell_is_asked() {
     assert!(listed[0]["note"].as_str().unwrap().contains("nothing is open"), "{listed:?}");
 }
 
+/// A load whose answer was lost, and all of it spent elsewhere: the balance is the one before, and
+/// the log has forgotten the load. A kiosk that took that for "not made" would give it twice.
+#[test]
+fn a_load_that_was_spent_is_not_given_twice() {
+    let rig = STBCAM.rig("settle-spent");
+    let mute: String = (2..=20).map(|reset| format!("command {reset}/1 mute\n")).collect();
+    // SELECT, VERIFY, INITIALIZE, CREDIT.
+    let card = rig.insert("card", Reader::Phoenix, &format!("command 1/4 mute\n{mute}"));
+    let load = ["wallet", "load", "--amount", "1.70", "--pin", "-"];
+    rig.refused(&card, &load, 4, &["is not settled"]);
+    drop(card);
+    let card = rig.serve();
+    for _ in 0..17 {
+        let other = ["wallet", "purchase", "--amount", "0.10", "--state", "elsewhere"];
+        rig.object(&card, &other, "paid");
+    }
+    assert_eq!(rig.balance(&card), "100.00");
+    rig.refused(&card, &load, 4, &["made other transactions since", "settle --serial"]);
+    settle(&rig, &["--serial", SERIAL, "--made"], 0);
+    assert_eq!(rig.object(&card, &load, "loaded")["after"], "101.70");
+}
+
 #[test]
 fn a_verdict_names_what_it_is_about() {
     let rig = STBCAM.rig("settle-refused");

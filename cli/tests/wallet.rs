@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
 use system_tests::stbcam::{PIN, PSAM, Reader, SERIAL, Stbcam, TERMINAL, find};
+use vcard::Fault;
 use vreader::inserted::Side;
 
 const STBCAM: Stbcam =
@@ -76,6 +77,21 @@ fn a_lost_answer_is_settled_at_once() {
 }
 
 /// Silence until the program gives up: the next run finds out, and nothing is paid twice.
+/// A card whose codes are right and whose balance is not: that is told beside the receipt, also
+/// where the card had to be asked what became of it.
+#[test]
+fn a_card_that_reckons_wrongly_is_told() {
+    for (name, script, settled) in [("answered", "", false), ("lost", "command 1/3 mute", true)] {
+        let rig = STBCAM.rig(&format!("wallet-wrong-{name}"));
+        let fault = Some(Fault::WrongSubtraction);
+        let card = rig.insert_faulty("card", Reader::Phoenix, script, fault);
+        let paid = rig.object(&card, &["wallet", "purchase", "--amount", "1.00"], "paid");
+        assert_eq!(!paid["settled_by"].is_null(), settled, "{paid}");
+        assert_eq!((&paid["after"], &paid["tac_check"]), (&"99.00".into(), &"right".into()));
+        assert_eq!((&paid["balance_check"], &paid["held"]), (&"wrong".into(), &"98.99".into()));
+    }
+}
+
 #[test]
 fn what_is_not_settled_survives() {
     for carried_out in [true, false] {

@@ -150,7 +150,10 @@ pub struct ClockError;
 
 impl fmt::Display for ClockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("fewer than two PCRs that follow one another: no time base for the schedule")
+        f.write_str(
+            "fewer than two PCRs that follow one another: no time base for the schedule; take a \
+             longer cut, a second has ten at least",
+        )
     }
 }
 

@@ -206,14 +206,15 @@ impl Cos {
         random: &mut Random,
         command: &Command<'_>,
     ) -> Result<Vec<u8>, Stop> {
-        let is_root = command.p1 == 0x00 && command.data == ROOT;
+        let is_root = command.p1 == 0x00 && (command.data == ROOT || command.data.is_empty());
         if self.selected == Selected::Purse && command.p1 == 0x00 && !is_root {
             return self.dispatch(vault, random, command, None);
         }
         let is_psam = psam::is_personalised(vault);
         let selected = match (command.p1, command.p2) {
             (0x04, 0x00 | NO_FCI) => Selected::by_aid(command.data),
-            (0x00, 0x00 | NO_FCI) if is_psam || is_root => Selected::by_file(command.data),
+            (0x00, 0x00 | NO_FCI) if is_root => Selected::by_file(&ROOT),
+            (0x00, 0x00 | NO_FCI) if is_psam => Selected::by_file(command.data),
             _ => return Err(StatusWord::WRONG_P1P2.into()),
         };
         let selected =

@@ -43,7 +43,7 @@ faults! {
     PriceIgnored = "price-ignored",
     /// A purchase takes its price twice.
     DoubleDebit = "double-debit",
-    /// A terminal's DEBIT takes one fen more than it was told to, and says nothing of it.
+    /// A terminal's DEBIT takes one fen too much, its CREDIT gives one too little, unsaid.
     WrongSubtraction = "wrong-subtraction",
     /// A repeated request and an owned event are debited again.
     RepeatDebit = "repeat-debit",

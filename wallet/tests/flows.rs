@@ -346,6 +346,42 @@ fn a_lost_load_is_settled_by_balance_and_log() {
     }
 }
 
+/// A load whose answer was lost, and as much spent since: the balance is the one before. That
+/// proves nothing where the log may have shown the load and shows it no more.
+#[test]
+fn a_balance_that_is_the_same_again_proves_nothing_behind_a_log_that_has_rolled_over() {
+    let transaction = Transaction { kind: TransactionType::LOAD, ..unsettled().transaction };
+    let unsettled = || Unsettled { transaction, ..unsettled() };
+    let since = &hex!("0105 000000 00000001 06 001122334455 20161216 134700 9000")[..];
+    let before = &hex!("0001 000000 00000001 06 001122334455 20161215 134700 9000")[..];
+    let load_since = &hex!("0105 000000 00000001 02 001122334455 20161216 134700 9000")[..];
+    let load_before = &hex!("0001 000000 00000001 02 001122334455 20161215 134700 9000")[..];
+    let end = &hex!("6A83")[..];
+    let not_made = || Settlement::NotMade(transaction);
+    let moved_on = || Settlement::MovedOn(unsettled());
+    type Row<'a> = (&'a str, Vec<&'a [u8]>, Vec<&'a [u8]>, Settlement);
+    let table: [Row<'_>; 8] = [
+        ("rolled over", vec![since; 10], vec![], moved_on()),
+        ("not full", vec![since; 9], vec![], not_made()),
+        ("reaches back", [vec![since; 9], vec![before]].concat(), vec![], not_made()),
+        ("the card's other file reaches back", vec![since; 16], vec![load_before], not_made()),
+        ("the other file is not full", vec![since; 16], vec![load_since; 9], not_made()),
+        ("the other file has rolled over", vec![before], vec![load_since; 10], moved_on()),
+        ("the other file has no loads", vec![since; 16], vec![before], moved_on()),
+        ("the other file has none, and is full", vec![before], vec![since; 16], not_made()),
+    ];
+    for (name, log, loads, expected) in table {
+        let answers = [&hex!("9406")[..], &hex!("9406"), &hex!("00001FFE 9000")];
+        let answers = [&answers[..], &log, &[end], &loads, &[end]].concat();
+        let mut settlement = Settlement::Ask(unsettled().inquire());
+        for answer in answers {
+            let Settlement::Ask(inquiry) = settlement else { panic!("{name}: settled too early") };
+            settlement = inquiry.answer(Some(answer), |_| false);
+        }
+        assert_eq!(settlement, expected, "{name}");
+    }
+}
+
 /// Neither file has an end on this card, and the questions have.
 #[test]
 fn an_inquiry_ends() {

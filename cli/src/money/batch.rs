@@ -3,7 +3,7 @@
 use super::journal::{Journal, Standing};
 use super::state::serial_text;
 use super::table::{Fields, Problem, text};
-use super::terminal::{Outcome, Terminal, next};
+use super::terminal::{Outcome, Terminal};
 use crate::args::Common;
 use crate::bench::Wait;
 use crate::failure::Failure;
@@ -245,7 +245,7 @@ impl<'a, 't> Kiosk<'a, 't> {
             Upshot::Open(_, why) => {
                 self.came.insert(order.reference.clone(), Came::Unsettled);
                 let way_out = self.journal.way_out(&order.reference);
-                let why = format!("{why}; {}", next(&why, &way_out));
+                let why = format!("{why}; {}", way_out.next(&why));
                 self.say(order, "unsettled", None, None, Some(why))?;
                 Ok(false)
             }
@@ -262,7 +262,8 @@ impl<'a, 't> Kiosk<'a, 't> {
                 Ok(Outcome::Done(loaded)) => {
                     let came = Came::Loaded { earlier: false };
                     self.came.insert(order.reference.clone(), came);
-                    self.say(order, "loaded", Some(loaded.after), loaded.tac, None)?;
+                    let why = loaded.remark();
+                    self.say(order, "loaded", Some(loaded.after), loaded.tac, why)?;
                     return Ok(true);
                 }
                 Ok(Outcome::Earlier(settled)) => {

@@ -16,7 +16,7 @@ use stb_shim::clock;
 use stb_shim::slot::SlotError;
 use stb_shim::sys::Waker;
 use wallet::flow::settle::{Unknown, Upshot};
-use wallet::flow::{FlowError, Order, Purse, Scheme};
+use wallet::flow::{FlowError, Held, Order, Purse, Scheme};
 use wallet::keys::TacKey;
 use wallet::load::Credit;
 use wallet::pin::Pin;
@@ -149,8 +149,13 @@ impl<'a> Terminal<'a> {
             }
             Debit::Unsettled(unsettled) => {
                 let seams = Seams { bench: &mut self.card.bench, never: &self.card.never, scheme };
-                match seams.settle(card, unsettled, Some(psam), key.as_ref()) {
-                    Upshot::Made(made) => (Paid::made(&made, key.as_ref()), since(start)),
+                let (upshot, held) = seams.settle(card, unsettled, Some(psam), key.as_ref());
+                match upshot {
+                    Upshot::Made(made) => {
+                        let (balance_check, held) = Checked::balance(held);
+                        let paid = Paid::made(&made, key.as_ref());
+                        (Paid { balance_check, held, ..paid }, since(start))
+                    }
                     Upshot::NotMade(_) => {
                         self.state.settled(card)?;
                         return Err(Failure::Failed(
@@ -217,8 +222,13 @@ impl<'a> Terminal<'a> {
             }
             Credit::Unsettled(unsettled) => {
                 let seams = Seams { bench: &mut self.card.bench, never: &self.card.never, scheme };
-                match seams.settle(card, unsettled, None, key.as_ref()) {
-                    Upshot::Made(made) => (Loaded::made(&made, key.as_ref()), since(start)),
+                let (upshot, held) = seams.settle(card, unsettled, None, key.as_ref());
+                match upshot {
+                    Upshot::Made(made) => {
+                        let (balance_check, held) = Checked::balance(held);
+                        let loaded = Loaded::made(&made, key.as_ref());
+                        (Loaded { balance_check, held, ..loaded }, since(start))
+                    }
                     Upshot::NotMade(_) => {
                         ledger.done(card, None)?;
                         return Err(Failure::Failed(
@@ -288,7 +298,8 @@ impl<'a> Terminal<'a> {
         let identity = self.card.ask(|purse| Ok(purse.identity().clone()))?;
         let key = self.keys.host.tac_key(&identity);
         let seams = Seams { bench: &mut self.card.bench, never: &self.card.never, scheme };
-        Ok(seams.settle(card, unsettled, None, key.as_ref()))
+        // Since then it may have been at other terminals: its balance proves nothing.
+        Ok(seams.settle(card, unsettled, None, key.as_ref()).0)
     }
 }
 
@@ -300,14 +311,15 @@ struct Seams<'a> {
 }
 
 impl Seams<'_> {
-    /// Resets the card and asks it, some times. Only the same card can tell.
+    /// Resets the card and asks it, some times. Only the same card can tell, and what it holds when
+    /// it has.
     fn settle(
         self,
         card: Serial,
         mut unsettled: Unsettled,
         mut psam: Option<&mut dyn Psam>,
         key: Option<&TacKey>,
-    ) -> Upshot {
+    ) -> (Upshot, Held) {
         let mut why = Unknown::NoAnswer;
         for _ in 0..QUESTIONS {
             match self.bench.activate() {
@@ -325,15 +337,21 @@ impl Seams<'_> {
                 psam.as_mut().map(|psam| &mut **psam as &mut dyn Psam),
                 key,
             ) {
-                Upshot::Open(still, Unknown::NoAnswer) => unsettled = still,
                 Upshot::Open(still, because) => {
                     (unsettled, why) = (still, because);
-                    break;
+                    // Another reset may bring what noise has taken.
+                    if !matches!(why, Unknown::NoAnswer | Unknown::Malformed) {
+                        break;
+                    }
                 }
-                settled => return settled,
+                Upshot::Made(made) => {
+                    let held = purse.holds(made.balance);
+                    return (Upshot::Made(made), held);
+                }
+                not_made => return (not_made, Held::NotShown),
             }
         }
-        Upshot::Open(unsettled, why)
+        (Upshot::Open(unsettled, why), Held::NotShown)
     }
 }
 
@@ -357,13 +375,8 @@ pub(crate) fn open(unsettled: &Unsettled, why: &Unknown, way_out: &WayOut) -> Fa
         transaction.amount,
         transaction.date,
         transaction.time,
-        next(why, way_out)
+        way_out.next(why)
     ))
-}
-
-/// What to do next.
-pub(crate) fn next<'a>(why: &Unknown, way_out: &'a WayOut) -> &'a str {
-    if why.is_final() { &way_out.settle } else { &way_out.ask }
 }
 
 /// Milliseconds.

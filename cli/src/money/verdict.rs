@@ -6,6 +6,7 @@ use super::state::{Serial, serial_text};
 use crate::failure::Failure;
 use crate::record::money::{Said, Settlement};
 use serde::Serialize;
+use wallet::flow::settle::Unknown;
 use wallet::proof::Unsettled;
 
 /// Who says what became of a transaction.
@@ -21,8 +22,8 @@ pub(crate) struct Verdict {
 /// What to do about a transaction that is open, while the card may tell and when it cannot.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct WayOut {
-    pub ask: String,
-    pub settle: String,
+    ask: String,
+    settle: String,
 }
 
 impl WayOut {
@@ -40,6 +41,15 @@ impl WayOut {
     pub(crate) fn of_entry(batch: &str, reference: &str) -> Self {
         let ask = "run the batch again with this card".into();
         Self { ask, settle: Self::settle(&format!("--batch {batch} --reference {reference}")) }
+    }
+
+    /// What to do next. No card may stay for ever with "ask it again".
+    pub(crate) fn next(&self, why: &Unknown) -> String {
+        let Self { ask, settle } = self;
+        match why.is_final() {
+            true => settle.clone(),
+            false => format!("{ask}; if it never can tell, {settle}"),
+        }
     }
 
     fn settle(which: &str) -> String {
@@ -121,6 +131,28 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cam_types::StatusWord;
+    use wallet::Refusal;
+    use wallet::refusal::Step;
+
+    /// A card that refuses each time is asked no oftener than its owner likes.
+    #[test]
+    fn every_reason_has_a_way_out() {
+        let refusal = Refusal::new(Step::Prove, StatusWord::APPLICATION_BLOCKED);
+        for way_out in [WayOut::of_card(None), WayOut::of_entry("batch.csv", "R1")] {
+            for (why, asks) in [
+                (Unknown::NoAnswer, true),
+                (Unknown::Malformed, true),
+                (Unknown::Refused(refusal), true),
+                (Unknown::MovedOn, false),
+                (Unknown::NotShown, false),
+            ] {
+                let next = way_out.next(&why);
+                assert_eq!(next.contains(&way_out.ask), asks, "{next}");
+                assert!(next.contains("`stbcam wallet settle --"), "{next}");
+            }
+        }
+    }
 
     #[test]
     fn words_are_a_line_without_secrets() {

@@ -261,6 +261,11 @@ impl Paid {
 }
 
 impl Loaded {
+    /// What is wrong with it, though it was made.
+    pub(crate) fn remark(&self) -> Option<String> {
+        self.held.map(reckoned_wrongly)
+    }
+
     pub(crate) fn receipt(receipt: &LoadReceipt, key: Option<&TacKey>) -> Self {
         let LoadReceipt { transaction, online_sequence, balance, tac } = receipt;
         Self::new(transaction, *online_sequence, *balance, Some(*tac), key)
@@ -384,13 +389,11 @@ fn balances(
         Some(before) => write!(f, "\n  balance {before} before, {after} after"),
         None => write!(f, "\n  balance {after} after"),
     }?;
-    match held {
-        Some(held) => write!(
-            f,
-            "\n  but the card holds {held} now: it has reckoned wrongly; keep this for its issuer"
-        ),
-        None => Ok(()),
-    }
+    held.map_or(Ok(()), |held| write!(f, "\n  but {}", reckoned_wrongly(held)))
+}
+
+fn reckoned_wrongly(held: Fen) -> String {
+    format!("the card holds {held} now: it has reckoned wrongly; keep this for its issuer")
 }
 
 impl fmt::Display for Paid {

@@ -77,12 +77,19 @@ impl fmt::Display for PackageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Psi(error) => error.fmt(f),
-            Self::NoClock => f.write_str("no PCR in the source: no time base for the schedule"),
+            Self::NoClock => f.write_str(
+                "no PCR in the source: no time base for the schedule; any service's will do, so take \
+                 a cut of the whole multiplex",
+            ),
             Self::Clock(error) => error.fmt(f),
             Self::Ecm(error) => error.fmt(f),
             Self::Emm(error) => error.fmt(f),
             Self::NoComponents { service } => {
-                write!(f, "service {service} has no component that carries PES packets")
+                write!(
+                    f,
+                    "service {service} has no component that carries PES packets, and sections are \
+                     never scrambled: take it out of the schedule"
+                )
             }
             Self::SharedComponent { pid, services: [a, b] } => write!(
                 f,

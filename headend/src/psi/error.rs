@@ -31,11 +31,16 @@ pub enum PsiError {
 impl fmt::Display for PsiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoPat => {
-                f.write_str("no program association table that is current on PID 0x0000")
-            }
+            Self::NoPat => f.write_str(
+                "no program association table that is current on PID 0x0000: begin the cut at \
+                     one, or take a longer one; half a second of a stream has several",
+            ),
             Self::NoService { service, services } => {
-                write!(f, "service {service} is not in the PAT, which names {services:?}")
+                write!(
+                    f,
+                    "service {service} is not in the PAT, which names {services:?}: `service` in the \
+                     schedule is one of these"
+                )
             }
             Self::PmtMoves { service, packet, places: [from, to] } => write!(
                 f,
@@ -43,10 +48,18 @@ impl fmt::Display for PsiError {
                  {packet}: cut the stream there and package the parts one by one"
             ),
             Self::NoPmt { service, pmt_pid } => {
-                write!(f, "no current PMT of service {service} on PID {pmt_pid}")
+                write!(
+                    f,
+                    "no current PMT of service {service} on PID {pmt_pid}: take a longer cut, or \
+                     another service; `headend inspect` tells which have one"
+                )
             }
             Self::Pmt { service, packet, error } => {
-                write!(f, "PMT of service {service} at packet {packet}: {error}")
+                write!(
+                    f,
+                    "PMT of service {service} at packet {packet}: {error}; put it right at its \
+                     multiplexer, or cut the stream around it"
+                )
             }
             Self::NewPmt { service, packet, error } => write!(
                 f,
@@ -54,7 +67,11 @@ impl fmt::Display for PsiError {
                  scrambling_descriptor: {error}; take descriptors out of the source's"
             ),
             Self::Scrambled { pid, packet } => {
-                write!(f, "PID {pid} is scrambled in the source already, at packet {packet}")
+                write!(
+                    f,
+                    "PID {pid} is scrambled in the source already, at packet {packet}: package the \
+                     stream from before its scrambler"
+                )
             }
             Self::Cat(error) => write!(f, "CAT: {error}"),
         }

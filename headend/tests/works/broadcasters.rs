@@ -359,6 +359,23 @@ fn damaged_packets_are_no_reason_to_refuse() {
     assert_eq!(result.packets().len(), PACKETS);
 }
 
+/// What no broadcast can be made of is refused with what would do.
+#[test]
+fn a_source_without_a_clock_or_components_is_told_what_would_do() {
+    let mut still = stream(service(PACKETS, nulls));
+    for of in still.packets_mut().iter_mut().filter(|of| packet::pcr(of).is_some()) {
+        of[5] &= !0x10; // PCR_flag
+    }
+    let sections = pmt(1, 0, &[(0x05, VIDEO)], 0);
+    for (source, parts) in [
+        (still, ["no PCR in the source", "any service's will do"]),
+        (one(|_| alone(PMT, &sections)), ["no component that carries PES", "out of the schedule"]),
+    ] {
+        let why = refusal(&source, &schedule());
+        assert!(parts.iter().all(|part| why.contains(part)), "{why}");
+    }
+}
+
 #[test]
 fn a_pid_that_is_taken_is_told_with_one_that_is_free() {
     let table = pmt(1, 0, PLAIN, 0);

@@ -89,9 +89,12 @@ fn bad_streams_are_refused_with_the_place() {
         (Vec::new(), "empty file"),
         (no_nulls, "service 1: no ECM on air from -0.007"),
         (taken, "emm_pid 0x0150 is taken in the source, first at packet 24"),
-        (scrambled, "PID 0x0100 is scrambled in the source already, at packet 5"),
-        (source[188 * 5..188 * 30].to_vec(), "no program association table"),
-        (source[..188 * 18].to_vec(), "fewer than two PCRs that follow one another"),
+        (
+            scrambled,
+            "PID 0x0100 is scrambled in the source already, at packet 5: package the stream from before",
+        ),
+        (source[188 * 5..188 * 30].to_vec(), "current on PID 0x0000: begin the cut at one"),
+        (source[..188 * 18].to_vec(), "no time base for the schedule; take a longer cut"),
     ] {
         let stream = folder.file("source.ts", octets);
         refused(&folder, &schedule, &operator, &stream, expected);
@@ -163,7 +166,7 @@ fn bad_schedules_are_refused_with_table_and_field() {
             "table [[service]] \"Cinema\", field `ecm_pid`: another stream",
         ),
         ("ecm_pid = 0x0141", "ecm_pid = 0x0100", "ecm_pid 0x0100 is taken in the source"),
-        ("service = 2\n", "service = 3\n", "service 3 is not in the PAT, which names [1, 2]"),
+        ("service = 2\n", "service = 3\n", "which names [1, 2]: `service` in the schedule is one"),
         ("of = \"renewal\"", "of = \"removal\"", "[[emm]] \"attack-replay\", field `of`"),
         (
             "floor = 2",

@@ -86,16 +86,24 @@ fn a_source_without_a_good_pmt_is_refused_by_what_is_wrong() {
     let mut damaged = old.clone();
     *damaged.last_mut().unwrap() ^= 1;
     for (section, everywhere, named) in [
-        (damaged, true, "checksum"),
-        (changed(&old, |section| section.current = false), true, "no current PMT of service 1"),
-        (changed(&old, |section| section.last_number = 1), false, "last_section_number"),
+        (damaged, true, &["checksum", "cut the stream around it"]),
+        (
+            changed(&old, |section| section.current = false),
+            true,
+            &["no current PMT of service 1", "take a longer cut, or another service"],
+        ),
+        (
+            changed(&old, |section| section.last_number = 1),
+            false,
+            &["last_section_number", "at its multiplexer"],
+        ),
     ] {
         let mut stream = clean.clone();
         for index in pmt_packets(&clean).into_iter().skip(if everywhere { 0 } else { 1 }) {
             replace(&mut stream, index, &section);
         }
         let why = packaged(&stream, &schedule(), &[]).map(|_| ()).unwrap_err().to_string();
-        assert!(why.contains(named), "{named}: {why}");
+        assert!(named.iter().all(|part| why.contains(part)), "{named:?}: {why}");
     }
 }
 

@@ -179,6 +179,12 @@ fn directories_and_selects() {
         let (fci, sw) = send(&mut card, &hex!("00A4000002 3F00 00"));
         assert_eq!((fci[0], sw), (0x6F, 0x9000));
         assert_eq!(send(&mut card, &hex!("00A4000002 0015 00")).1, 0x6A86);
+        // Without a name it is meant too (ISO/IEC 7816-4).
+        for root in [&hex!("00A4000000")[..], &hex!("00A40000"), &hex!("00A4000C")] {
+            assert_eq!(send(&mut card, &by_name).1, 0x9000);
+            assert_eq!(send(&mut card, root).1, 0x9000, "{root:02X?}");
+            assert_eq!(send(&mut card, &hex!("805C000204")).1 & 0xF000, 0x6000, "no purse");
+        }
     }
 }
 
