@@ -63,7 +63,7 @@ fn a_directory_that_the_system_refuses_has_its_errno() {
     let file = std::env::temp_dir().join(format!("stbcam-no-directory-{}", std::process::id()));
     let held = file.with_extension("held");
     std::fs::write(&file, b"").unwrap();
-    let holder = stb_shim::storage::DirectoryStorage::open(&held).unwrap();
+    let holder = DirectoryStorage::open(&held).unwrap();
     for (directory, code, errno) in [
         (&file, STBCAM_E_STORAGE, nix::libc::ENOTDIR),
         (&held, STBCAM_E_BUSY, nix::libc::EWOULDBLOCK),
