@@ -175,7 +175,7 @@ impl Error {
     /// The system refused `what`.
     pub(crate) fn system(code: stbcam_result_t, what: &str, error: &io::Error) -> Self {
         Self {
-            os_errno: error.raw_os_error().unwrap_or(0),
+            os_errno: stb_shim::storage::errno(error).unwrap_or(0),
             ..Self::new(code, format!("{what}: {error}"))
         }
     }

@@ -57,6 +57,27 @@ fn a_directory_that_cannot_be_made_says_what_would_work() {
     assert!(refused.text.ends_with(advice), "{}", refused.text);
 }
 
+/// In our words, but with the system's number.
+#[test]
+fn a_directory_that_the_system_refuses_has_its_errno() {
+    let file = std::env::temp_dir().join(format!("stbcam-no-directory-{}", std::process::id()));
+    let held = file.with_extension("held");
+    std::fs::write(&file, b"").unwrap();
+    let holder = DirectoryStorage::open(&held).unwrap();
+    for (directory, code, errno) in [
+        (&file, STBCAM_E_STORAGE, nix::libc::ENOTDIR),
+        (&held, STBCAM_E_BUSY, nix::libc::EWOULDBLOCK),
+    ] {
+        let directory = directory.to_str().unwrap().to_owned();
+        let settings = settings("serial:/dev/null".to_owned(), directory, true);
+        let refused = Context::open(settings).err().unwrap();
+        assert_eq!((refused.code, refused.os_errno), (code, errno), "{}", refused.text);
+    }
+    drop(holder);
+    std::fs::remove_file(file).unwrap();
+    std::fs::remove_dir(held).unwrap();
+}
+
 /// We would rather lose one context than the box: the others go on.
 #[test]
 fn a_panic_poisons_its_context_and_no_other() {
