@@ -100,33 +100,40 @@ impl Clocks {
         Self { marks, pace }
     }
 
-    /// A step that was no longer than a PCR may be may be so now, by less than a packet: a PCR of
-    /// its own in a null packet between the two halves it.
+    /// A step that was no longer than a PCR may be may be so now, by less than a packet: PCRs of
+    /// their own in null packets between the two, each in the last one that is in time.
     fn repeat(&self, raised: &mut [Packet], spread: Spread) {
         for pair in self.marks.values().flat_map(|marks| marks.windows(2)) {
             let [(from, before, _), (to, after, anew)] = *pair else { continue };
             let [from, to] = [from, to].map(|index| index + spread.before(index));
-            let Some([first, last]) = raised.get(from).zip(raised.get(to)).map(|(a, b)| [*a, *b])
-            else {
-                continue;
-            };
-            let pcr = |of| stream::pcr(of).and_then(|(ticks, _)| i64::try_from(ticks).ok());
-            let (Some(start), Some(end)) = (pcr(&first), pcr(&last)) else { continue };
-            let long = |from, to| timebase::step(from, to).filter(|&step| step > LONGEST_STEP);
-            let Some(step) = long(start, end) else { continue };
-            if anew || long(before, after).is_some() {
-                continue;
-            }
-            let null = |at: &usize| raised.get(*at).is_some_and(|of| stream::pid(of) == Pid::NULL);
-            let middle = from + (to - from) / 2;
-            let Some(at) = (middle..to).chain(from..middle).find(null) else { continue };
-            let passed = i128::from(step) * (at - from) as i128 / (to - from) as i128;
-            let ticks = (i128::from(start) + passed).rem_euclid(timebase::WRAP.into());
-            let of_pid = |of: &&Packet| stream::pid(of) == stream::pid(&first);
-            let counter = raised.get(from..at).unwrap_or_default().iter().rfind(of_pid);
-            let counter = counter.map_or(0, stream::continuity);
-            if let (Some(packet), Ok(ticks)) = (raised.get_mut(at), u64::try_from(ticks)) {
-                *packet = stream::pcr_packet(stream::pid(&first), counter, ticks);
+            let pcr = |at| raised.get(at).and_then(stream::pcr).map(|(ticks, _)| ticks);
+            let (Some(start), Some(end)) = (pcr(from), pcr(to)) else { continue };
+            let step =
+                |from, to| timebase::step(i64::try_from(from).ok()?, i64::try_from(to).ok()?);
+            let kept = timebase::step(before, after).is_some_and(|step| step <= LONGEST_STEP);
+            let Some(step) = step(start, end).filter(|_| kept && !anew) else { continue };
+            let passed = |at: usize| i128::from(step) * (at - from) as i128 / (to - from) as i128;
+            let in_time =
+                |since: usize, at: usize| passed(at) - passed(since) <= LONGEST_STEP.into();
+            let mut last = from;
+            while !in_time(last, to) {
+                let null =
+                    |at: &usize| raised.get(*at).is_some_and(|of| stream::pid(of) == Pid::NULL);
+                let Some(at) =
+                    (last + 1..to).filter(null).take_while(|&at| in_time(last, at)).last()
+                else {
+                    break;
+                };
+                let ticks = (i128::from(start) + passed(at)).rem_euclid(timebase::WRAP.into());
+                let of_pid =
+                    |of: &&Packet| raised.get(from).map(stream::pid) == Some(stream::pid(of));
+                let before = raised.get(from..at).unwrap_or_default().iter().rfind(of_pid).copied();
+                let (Some(before), Ok(ticks)) = (before, u64::try_from(ticks)) else { break };
+                if let Some(packet) = raised.get_mut(at) {
+                    let counter = stream::continuity(&before);
+                    *packet = stream::pcr_packet(stream::pid(&before), counter, ticks);
+                }
+                last = at;
             }
         }
     }

@@ -169,6 +169,37 @@ fn a_higher_rate_adds_no_error_of_a_pcr() {
     }
 }
 
+/// Four to seven packets from one PCR to the next, exactly 100 ms: the null packets between the two
+/// may lie near the ends, where one PCR more does not do. What is over 100 ms in the end has no
+/// room between.
+#[test]
+fn no_step_of_a_slow_stream_becomes_longer_than_a_pcr_may_be() {
+    let mut source = full();
+    let (mut next, mut ticks) = (0, 27_000_000);
+    let mut gaps = [4, 7, 6, 5, 7, 5].into_iter().cycle();
+    for (index, of) in source.packets_mut().iter_mut().enumerate() {
+        if packet::pid(of) != pid(VIDEO) {
+            continue;
+        }
+        of[3] |= 0x20;
+        of[4..6].copy_from_slice(&[7, 0]);
+        if index >= next {
+            of[5] = 0x10;
+            packet::set_pcr(of, ticks);
+            (next, ticks) = (index + gaps.next().unwrap(), ticks + 2_700_000);
+        }
+    }
+    let mean = 1504 * 27_000_000 * 6 / 2_700_000;
+    for rate in (mean * 21 / 20..mean * 2).step_by(1009) {
+        let (result, _) = raised(&source, rate);
+        for pair in clock(&result).windows(2).filter(|pair| pair[1].1 - pair[0].1 > 2_700_000) {
+            let between = &result.packets()[pair[0].0..pair[1].0];
+            assert!(between.iter().all(|of| packet::pid(of) != Pid::NULL), "{rate}: {pair:?}");
+        }
+        assert_eq!(crate::support::discontinuities(&result), [0_usize; 0]);
+    }
+}
+
 /// Each PID's clock by its own pace.
 #[test]
 fn every_clock_is_restamped() {
