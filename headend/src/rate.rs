@@ -151,7 +151,8 @@ impl Clocks {
     fn line(&self, marks: &[Mark], spread: Spread) -> Vec<(usize, u64)> {
         let step = |from: usize| {
             let &[(a, from, _), (b, to, anew)] = marks.get(from..from + 2)?.first_chunk()?;
-            let ticks = timebase::step(from, to).filter(|_| !anew)?;
+            let still = (from == to).then_some(0);
+            let ticks = still.or_else(|| timebase::step(from, to)).filter(|_| !anew)?;
             Some((i128::from(ticks), (b - a) as i128))
         };
         let on_line =
@@ -173,7 +174,8 @@ impl Clocks {
                 let end = (at + 1..).find(|&next| !on_line(next)).unwrap_or(at);
                 (from, to) = (place(at), place(end));
                 astray = early(behind) - earlier;
-                if at == 0 || !on_line(at - 1) {
+                let goes_on = before.is_none_or(|(ticks, _)| early(behind) < ticks);
+                if goes_on && (at == 0 || !on_line(at - 1)) {
                     (earlier, astray) = (earlier + astray, 0);
                 }
             } else if on_line(at) {

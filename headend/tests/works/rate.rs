@@ -200,6 +200,24 @@ fn no_step_of_a_slow_stream_becomes_longer_than_a_pcr_may_be() {
     }
 }
 
+/// A PCR that stands twice, or all but: what the clocks beside it are put back by is more than
+/// the step.
+#[test]
+fn no_clock_goes_back() {
+    let mut source = full();
+    let mut ticks = 27_000_000;
+    let clocks = source.packets_mut().iter_mut().filter(|of| packet::pcr(of).is_some());
+    for (of, count) in clocks.zip(0_u64..) {
+        packet::set_pcr(of, ticks);
+        ticks += [540_000, 540_000, 540_000, 0, 540_000, 540_000, 300][(count % 7) as usize];
+    }
+    for rate in (2_200_000..4_000_000).step_by(100_003) {
+        let (result, _) = raised(&source, rate);
+        let back = |pair: &&[(usize, u64)]| pair[1].1 < pair[0].1;
+        assert_eq!(clock(&result).windows(2).filter(back).count(), 0, "{rate}");
+    }
+}
+
 /// Each PID's clock by its own pace.
 #[test]
 fn every_clock_is_restamped() {
