@@ -32,6 +32,17 @@ fn one(tables: impl Fn(usize) -> Vec<Next>) -> Stream {
     }))
 }
 
+/// A service that begins in mid-stream is in a later PAT only.
+#[test]
+fn a_service_may_begin_in_mid_stream() {
+    let source = stream(service_with(PACKETS, nulls, |place| {
+        let named = if place < 300 { (2, 0x1F00) } else { (1, PMT) };
+        let components = [(0x1B, VIDEO), (0x0F, AUDIO)];
+        [alone(0, &pat(&[named])), alone(PMT, &pmt(1, 0, &components, 0))].concat()
+    }));
+    sound(&source, &schedule());
+}
+
 /// A source of changing rate: by its clock the first half is slow and the second one fast. Who
 /// counts its packets, as a modulator does, has a CAT as often as who reads its clock.
 #[test]
