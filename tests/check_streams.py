@@ -5,7 +5,7 @@
 The judges are those of check_broadcast.py, and the player with the virtual card. A stream that is refused is packaged once
 more at the bit rate that the refusal names.
 
-    check_streams.py [--bit-rate BITS] [--rows FILE] DIR STREAM…        DIR is a scratch folder
+    check_streams.py [--bit-rate BITS] DIR STREAM…        DIR is a scratch folder
 """
 
 import argparse
@@ -38,7 +38,6 @@ scrambling = "{scrambling}"
 ecm_pid = {ecm_pid}
 free = true
 """
-ROUNDS = 8  # refusals of one stream whose way out is taken
 
 
 # ---- the source -----------------------------------------------------------------------------------------------------------
@@ -176,31 +175,38 @@ def descrambled(packets, rows, keys):
     return out, set(owner), scrambled
 
 
+def opened(packets, listed, numbers, ecm_pid):
+    """Where a box that is on from the start has PAT, PMT and, behind them, an ECM."""
+    at = next((n for n, _ in ts.sections(packets, 0)), 0)
+    at = max(next((n for n, _ in ts.sections(packets, listed[number]) if n > at), 0) for number in numbers)
+    return next((n for n, _ in ts.sections(packets, ecm_pid) if n > at), 0)
+
+
 # ---- judging --------------------------------------------------------------------------------------------------------------
 
 
 def packaged(bench, path, packets, members, bit_rate):
-    """Packages it, and takes the way out that a refusal names: a bit rate, or a service that is left out."""
-    refusals, members = [], list(members)
-    for _ in range(ROUNDS):
+    """Packages it, at the bit rate that a refusal names where it is refused."""
+    refusals = []
+    for _ in range(2):
         run, result, rows = bench.package(path, packets, members, ("--bit-rate", bit_rate) if bit_rate else ())
         if run.returncode == 0:
-            return run, result, rows, members, bit_rate, refusals
+            return result, rows, bit_rate, refusals
         said = run.stderr.strip().splitlines()[-1] if run.stderr.strip() else f"status {run.returncode}"
         refusals.append(said)
         rate = re.search(r"--bit-rate (\d+)", said)
         if not rate or str(bit_rate) == rate[1]:
             break
         bit_rate = rate[1]
-    return None, None, None, members, bit_rate, refusals
+    return None, None, bit_rate, refusals
 
 
 def row(bench, path, keys, wanted):
     packets = [ts.Packet(data, n) for n, data in enumerate(framed(path.read_bytes()))]
     listed, found = services(packets)
-    members = groups(found)
+    members = groups(found) or [([min(listed, default=1)], set())]
     what = f"{len(packets)} packets, services {len(listed)}, with PES {len(found)}"
-    _, result, rows, members, bit_rate, refusals = packaged(bench, path, packets, members, wanted)
+    result, rows, bit_rate, refusals = packaged(bench, path, packets, members, wanted)
     for said in refusals:
         print(f"        {path.name}: refused: {said}")
     if result is None:
@@ -217,16 +223,20 @@ def row(bench, path, keys, wanted):
     now["PTS_error"] = tr101290.counts(b"".join(p.data for p in clear))["PTS_error"]
     more = tr101290.added(counts, now)
     run, played = bench.play(result, members)
-    shown, dark, differ = 0, 0, 0
+    known = {pid: at for (numbers, pids), (_, _, ecm_pid) in zip(members, rows)
+             for at in [opened(on_air, listed, numbers, ecm_pid)] for pid in pids}
+    shown, dark, differ, late = 0, 0, 0, 0
     for a, b in zip(clear, played):
         if a.pid in components and a.payload:
             dark += b.scrambling != 0
+            late += b.scrambling != 0 and a.index > known[a.pid]
             shown += b.scrambling == 0
             differ += b.scrambling == 0 and a.data != b.data
-    failed = [name for name, bad in (("wrong", wrong), ("tr101290", more), ("player", run.returncode or differ)) if bad]
+    player = run.returncode or differ or late
+    failed = [name for name, bad in (("wrong", wrong), ("tr101290", more), ("player", player)) if bad]
     return {"stream": path.name, "what": what, "bit_rate": bit_rate, "refused": refusals, "scrambled": scrambled, "wrong": wrong,
             "more": more, "errors": f"{sum(counts.values())}->{sum(now.values())}", "shown": shown, "dark": dark,
-            "differ": differ, "status": run.returncode, "said": run.stderr.strip()[-300:], "failed": failed}
+            "late": late, "differ": differ, "status": run.returncode, "said": run.stderr.strip()[-300:], "failed": failed}
 
 
 def has_payload(data):
