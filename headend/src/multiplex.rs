@@ -11,6 +11,7 @@ use crate::stream::{self, Packet, Packetizer};
 use crate::table_lane::{Slot, TableLane};
 use crate::timebase::{TICKS_PER_MS, TICKS_PER_SECOND};
 use cam_types::Pid;
+use cam_types::transport::PACKET;
 
 /// The ECM stream of one service.
 pub struct EcmLane<'a> {
@@ -127,18 +128,23 @@ pub struct CatLane {
     /// A CAT that is on air in part: its version, section and part.
     unfinished: Option<(usize, usize, usize)>,
     due: Due,
+    /// So many packets last a period at the mean rate.
+    apart: usize,
     packetizer: Packetizer,
     /// Where and when it was on air.
     pub sent: Vec<(usize, i64)>,
 }
 
 impl CatLane {
-    /// Due as often as the schedule says.
-    pub fn new(versions: Vec<CatVersion>, schedule: &Schedule) -> Self {
+    /// Due as often as the schedule says: by the clock, and by the packets at the stream's mean
+    /// rate, for where the rate changes receivers may go by either.
+    pub fn new(versions: Vec<CatVersion>, schedule: &Schedule, bit_rate: u64) -> Self {
+        let bits = u128::from(bit_rate) * u128::from(schedule.cat_period_ms) / 1000;
         Self {
             versions,
             unfinished: None,
             due: Due::always(i64::from(schedule.cat_period_ms) * TICKS_PER_MS),
+            apart: usize::try_from(bits.div_ceil(8 * PACKET as u128)).unwrap_or(usize::MAX),
             packetizer: Packetizer::new(Pid::CAT),
             sent: Vec::new(),
         }
@@ -148,8 +154,11 @@ impl CatLane {
         let (version, number, part) = match self.unfinished.take() {
             Some(next) => next,
             None => {
-                self.due.since(now)?;
-                self.due.sent(now);
+                if self.due.since(now).is_some() {
+                    self.due.sent(now);
+                } else {
+                    self.sent.last().filter(|(last, _)| packet - last >= self.apart)?;
+                }
                 self.sent.push((packet, now));
                 let begun = self.versions.partition_point(|version| version.from <= packet);
                 (begun.saturating_sub(1), 0, 0)

@@ -72,7 +72,8 @@ pub fn package_with(
     }
     let tables = announce::lanes(packets, schedule, &announced)?;
     let private = CaPrivate { operator: of_operator, suite: operator.suite, channel: None };
-    let cat = CatLane::new(psi::cat::versions(packets, schedule, private)?, schedule);
+    let versions = psi::cat::versions(packets, schedule, private)?;
+    let cat = CatLane::new(versions, schedule, time.bit_rate());
     let makers: Vec<&EcmMaker<'_>> = lanes.iter().map(|lane| &lane.maker).collect();
     let senders = Senders::new(operator);
     let works = Works { senders, ecms: &makers, periods: &periods, schedule };

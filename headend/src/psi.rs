@@ -47,22 +47,17 @@ struct Version {
     section: Vec<u8>,
 }
 
-/// The programmes of the first PAT that is current, from all its sections.
+/// The programmes of all PATs that are current: a service may begin in mid-stream.
 pub fn programs(packets: &[Packet]) -> Result<Vec<ecm_emm::pat::Program>, PsiError> {
     let carried = carriage::sections(packets, Pid::PAT);
     let mut pats = carried
         .iter()
         .filter_map(|carried| Pat::parse(&carried.section).ok())
         .filter(|pat| pat.current);
-    let first = pats.next().ok_or(PsiError::NoPat)?;
-    let mut seen = vec![first.number.0];
-    let mut programs = first.programs;
-    for pat in pats {
-        if pat.version == first.version && !seen.contains(&pat.number.0) {
-            seen.push(pat.number.0);
-            programs.extend(pat.programs);
-        }
-    }
+    let mut programs = pats.next().ok_or(PsiError::NoPat)?.programs;
+    let mut named: BTreeSet<u16> = programs.iter().map(|program| program.number).collect();
+    let later = pats.flat_map(|pat| pat.programs);
+    programs.extend(later.filter(|program| named.insert(program.number)));
     Ok(programs)
 }
 

@@ -38,12 +38,13 @@ pub fn raise(
     let spread = Spread { added: (bit_rate - source).into(), of: source.into() };
     let pace = TICKS_PER_SECOND.unsigned_abs() * PACKET as u64 * 8 / source;
     let clocks = Clocks::read(packets, pace);
+    let restamped = clocks.restamped(spread);
     let mut raised = Vec::with_capacity(spread.before(packets.len()) + packets.len());
     let null = stream::empty_packet(Pid::NULL);
     for (index, packet) in packets.iter().enumerate() {
         raised.resize(index + spread.before(index), null);
         let mut packet = *packet;
-        if let Some(ticks) = clocks.restamped(index, &packet, spread) {
+        if let Some(&ticks) = restamped.get(&index) {
             stream::set_pcr(&mut packet, ticks);
         }
         raised.push(packet);
@@ -77,9 +78,12 @@ impl Spread {
     }
 }
 
+/// A packet with a PCR, its ticks, and whether the clock starts anew there.
+type Mark = (usize, i64, bool);
+
 /// The PCRs of a source by PID.
 struct Clocks {
-    marks: BTreeMap<Pid, Vec<(usize, i64, bool)>>,
+    marks: BTreeMap<Pid, Vec<Mark>>,
     /// Ticks of a packet where a clock does not say.
     pace: u64,
 }
@@ -96,62 +100,96 @@ impl Clocks {
         Self { marks, pace }
     }
 
-    /// A step that was no longer than a PCR may be may be so now, by less than a packet: a PCR of
-    /// its own in a null packet between the two halves it.
+    /// A step that was no longer than a PCR may be may be so now, by less than a packet: PCRs of
+    /// their own in null packets between the two, each in the last one that is in time.
     fn repeat(&self, raised: &mut [Packet], spread: Spread) {
         for pair in self.marks.values().flat_map(|marks| marks.windows(2)) {
             let [(from, before, _), (to, after, anew)] = *pair else { continue };
             let [from, to] = [from, to].map(|index| index + spread.before(index));
-            let Some([first, last]) = raised.get(from).zip(raised.get(to)).map(|(a, b)| [*a, *b])
-            else {
-                continue;
-            };
-            let pcr = |of| stream::pcr(of).and_then(|(ticks, _)| i64::try_from(ticks).ok());
-            let (Some(start), Some(end)) = (pcr(&first), pcr(&last)) else { continue };
-            let long = |from, to| timebase::step(from, to).filter(|&step| step > LONGEST_STEP);
-            let Some(step) = long(start, end) else { continue };
-            if anew || long(before, after).is_some() {
-                continue;
-            }
-            let null = |at: &usize| raised.get(*at).is_some_and(|of| stream::pid(of) == Pid::NULL);
-            let middle = from + (to - from) / 2;
-            let Some(at) = (middle..to).chain(from..middle).find(null) else { continue };
-            let passed = i128::from(step) * (at - from) as i128 / (to - from) as i128;
-            let ticks = (i128::from(start) + passed).rem_euclid(timebase::WRAP.into());
-            let of_pid = |of: &&Packet| stream::pid(of) == stream::pid(&first);
-            let counter = raised.get(from..at).unwrap_or_default().iter().rfind(of_pid);
-            let counter = counter.map_or(0, stream::continuity);
-            if let (Some(packet), Ok(ticks)) = (raised.get_mut(at), u64::try_from(ticks)) {
-                *packet = stream::pcr_packet(stream::pid(&first), counter, ticks);
+            let pcr = |at| raised.get(at).and_then(stream::pcr).map(|(ticks, _)| ticks);
+            let (Some(start), Some(end)) = (pcr(from), pcr(to)) else { continue };
+            let step =
+                |from, to| timebase::step(i64::try_from(from).ok()?, i64::try_from(to).ok()?);
+            let kept = timebase::step(before, after).is_some_and(|step| step <= LONGEST_STEP);
+            let Some(step) = step(start, end).filter(|_| kept && !anew) else { continue };
+            let passed = |at: usize| i128::from(step) * (at - from) as i128 / (to - from) as i128;
+            let in_time =
+                |since: usize, at: usize| passed(at) - passed(since) <= LONGEST_STEP.into();
+            let mut last = from;
+            while !in_time(last, to) {
+                let null =
+                    |at: &usize| raised.get(*at).is_some_and(|of| stream::pid(of) == Pid::NULL);
+                let Some(at) =
+                    (last + 1..to).filter(null).take_while(|&at| in_time(last, at)).last()
+                else {
+                    break;
+                };
+                let ticks = (i128::from(start) + passed(at)).rem_euclid(timebase::WRAP.into());
+                let of_pid =
+                    |of: &&Packet| raised.get(from).map(stream::pid) == Some(stream::pid(of));
+                let before = raised.get(from..at).unwrap_or_default().iter().rfind(of_pid).copied();
+                let (Some(before), Ok(ticks)) = (before, u64::try_from(ticks)) else { break };
+                if let Some(packet) = raised.get_mut(at) {
+                    let counter = stream::continuity(&before);
+                    *packet = stream::pcr_packet(stream::pid(&before), counter, ticks);
+                }
+                last = at;
             }
         }
     }
 
-    /// The PCR of a packet at its new place.
-    fn restamped(&self, index: usize, packet: &Packet, spread: Spread) -> Option<u64> {
-        let marks = self.marks.get(&stream::pid(packet))?;
-        let at = marks.binary_search_by_key(&index, |&(index, ..)| index).ok()?;
-        let &(_, ticks, _) = marks.get(at)?;
+    /// The PCRs at their new places, by packet.
+    fn restamped(&self, spread: Spread) -> BTreeMap<usize, u64> {
+        let of_a_pid = |marks: &Vec<Mark>| self.line(marks, spread);
+        self.marks.values().flat_map(of_a_pid).collect()
+    }
+
+    /// A packet moves towards the one before, at the pace between the two. Where the pace has just
+    /// changed that is another line than the one of the PCRs behind, if they have one: a PCR that
+    /// need not keep to the old line goes over to theirs, else they make up for it, the next one by
+    /// the most and the last one, where the pace changes again, by nothing.
+    fn line(&self, marks: &[Mark], spread: Spread) -> Vec<(usize, u64)> {
         let step = |from: usize| {
-            let [(a, from, _), (b, to, anew)] = *marks.get(from..from + 2)?.first_chunk()?;
-            let ticks = timebase::step(from, to).filter(|_| !anew)?;
+            let &[(a, from, _), (b, to, anew)] = marks.get(from..from + 2)?.first_chunk()?;
+            let still = (from == to).then_some(0);
+            let ticks = still.or_else(|| timebase::step(from, to)).filter(|_| !anew)?;
             Some((i128::from(ticks), (b - a) as i128))
         };
-        // The clock's paces around: the packet moves towards the one before. Where that pace has
-        // just changed and the one behind lasts, its own place on the latter's line is the better.
-        let [before, last] = [1, 2].map(|n| at.checked_sub(n).and_then(step));
-        let [behind, next] = [at, at + 1].map(step);
-        let lasts = same_pace(behind, next) && !same_pace(last, before);
-        let pace = if lasts { behind } else { before.or(behind) };
-        let (ticks_of, packets) = pace.unwrap_or((self.pace.into(), 1));
-        let (early, parts) = spread.early(index);
-        let early = i64::try_from(ticks_of * early / (packets * parts)).unwrap_or_default();
-        u64::try_from((ticks - early).rem_euclid(timebase::WRAP)).ok()
+        let on_line =
+            |at: usize| at.checked_sub(1).is_some_and(|from| same_pace(step(from), step(at)));
+        let place =
+            |at: usize| marks.get(at).map_or(0, |&(index, ..)| index + spread.before(index));
+        let mut result = Vec::with_capacity(marks.len());
+        // From and to where, by how many ticks at first.
+        let (mut from, mut to, mut astray) = (0, 0, 0);
+        for (at, &(index, ticks, _)) in marks.iter().enumerate() {
+            let early = |pace: Option<(i128, i128)>| {
+                let (ticks, packets) = pace.unwrap_or((self.pace.into(), 1));
+                let (early, parts) = spread.early(index);
+                ticks * early / (packets * parts)
+            };
+            let [before, behind] = [at.checked_sub(1).and_then(step), step(at)];
+            let mut earlier = early(before.or(behind));
+            if !on_line(at) && on_line(at + 1) {
+                let end = (at + 1..).find(|&next| !on_line(next)).unwrap_or(at);
+                (from, to) = (place(at), place(end));
+                astray = early(behind) - earlier;
+                let goes_on = before.is_none_or(|(ticks, _)| early(behind) < ticks);
+                if goes_on && (at == 0 || !on_line(at - 1)) {
+                    (earlier, astray) = (earlier + astray, 0);
+                }
+            } else if on_line(at) {
+                earlier -= astray * (to - place(at)) as i128 / (to - from) as i128;
+            }
+            let moved = (i128::from(ticks) - earlier).rem_euclid(timebase::WRAP.into());
+            result.extend(u64::try_from(moved).map(|moved| (index, moved)));
+        }
+        result
     }
 }
 
 /// Two steps, each of ticks and packets, whose middle lies on their line, to half a microsecond.
 fn same_pace(first: Option<(i128, i128)>, second: Option<(i128, i128)>) -> bool {
     let (Some((a, from)), Some((b, to))) = (first, second) else { return false };
-    (a * to - b * from).abs() <= 13 * (from + to)
+    2 * (a * to - b * from).abs() <= 27 * (from + to)
 }

@@ -32,6 +32,39 @@ fn one(tables: impl Fn(usize) -> Vec<Next>) -> Stream {
     }))
 }
 
+/// A service that begins in mid-stream is in a later PAT only.
+#[test]
+fn a_service_may_begin_in_mid_stream() {
+    let source = stream(service_with(PACKETS, nulls, |place| {
+        let named = if place < 300 { (2, 0x1F00) } else { (1, PMT) };
+        let components = [(0x1B, VIDEO), (0x0F, AUDIO)];
+        [alone(0, &pat(&[named])), alone(PMT, &pmt(1, 0, &components, 0))].concat()
+    }));
+    sound(&source, &schedule());
+}
+
+/// A source of changing rate: by its clock the first half is slow and the second one fast. Who
+/// counts its packets, as a modulator does, has a CAT as often as who reads its clock.
+#[test]
+fn the_cat_comes_in_time_by_clock_and_by_place() {
+    let mut source = one(|_| alone(PMT, &pmt(1, 0, &[(0x1B, VIDEO), (0x0F, AUDIO)], 0)));
+    let mut ticks = 27_000_000;
+    for (index, of) in source.packets_mut().iter_mut().enumerate() {
+        if packet::pcr(of).is_some() {
+            packet::set_pcr(of, ticks);
+            ticks += if index < PACKETS / 2 { 900_000 } else { 180_000 };
+        }
+    }
+    let (result, report) = packaged(&source, &schedule(), &[]).map_err(|e| e.to_string()).unwrap();
+    let cats = result.packets().iter().enumerate().filter(|(_, of)| packet::pid(of) == Pid::CAT);
+    let places: Vec<usize> = cats.map(|(index, _)| index).collect();
+    // 400 ms at the mean of 1 ms a packet, and the next null packet behind it.
+    let most = places.windows(2).map(|two| two[1] - two[0]).max().unwrap();
+    assert!(most <= 400 + 20, "{most} packets");
+    let longest = report.cat.at_ms.windows(2).map(|two| two[1] - two[0]).max().unwrap();
+    assert!(longest <= 400 + 2 * 20, "{longest} ms");
+}
+
 /// Packages, and checks what holds whatever the source: counters follow, every component packet is
 /// where it was and scrambled as the ECMs say, the PMTs are good.
 fn sound(source: &Stream, schedule: &Schedule) -> (Stream, Report) {

@@ -120,40 +120,101 @@ fn a_rate_that_makes_no_room_is_refused_with_what_would() {
     }
 }
 
-/// How many PCRs lie over 500 ns off the line between their neighbours, and how many come over
-/// 100 ms behind the one before (TR 101 290 §5.2.2).
-fn errors(clock: &[(usize, u64)]) -> (usize, usize) {
-    let off = |three: &&[(usize, u64)]| {
+/// Which PCRs lie on the line between their neighbours, to 500 ns, and how many come over 100 ms
+/// behind the one before (TR 101 290 §5.2.2).
+fn on_line(clock: &[(usize, u64)]) -> (Vec<bool>, usize) {
+    let on = |three: &[(usize, u64)]| {
         let [whole, part] = [2, 1].map(|n| (three[n].1 - three[0].1) as f64);
         let share = (three[1].0 - three[0].0) as f64 / (three[2].0 - three[0].0) as f64;
-        (part - whole * share).abs() > 13.5
+        (part - whole * share).abs() <= 13.5
     };
     let late = |two: &&[(usize, u64)]| two[1].1 - two[0].1 > 2_700_000;
-    (clock.windows(3).filter(off).count(), clock.windows(2).filter(late).count())
+    (clock.windows(3).map(on).collect(), clock.windows(2).filter(late).count())
 }
 
-/// A rate that changes, and lasts for some pictures now and then; PCRs exactly 100 ms apart: no
-/// error more than in the source.
+/// A rate that changes, and lasts for some pictures now and then, or for two each time; PCRs
+/// exactly 100 ms apart: no error more than in the source.
 #[test]
 fn a_higher_rate_adds_no_error_of_a_pcr() {
-    for (irregular, ticks_of_regular) in [(4, 540_000), (0, 2_700_000)] {
+    let irregular = |count: u64| 200_000 + 97_003 * (count % 7);
+    let cases: [(u64, &dyn Fn(u64) -> u64); 4] = [
+        (540_000, &|count| if count % 10 < 4 { irregular(count) } else { 540_000 }),
+        (2_700_000, &|_| 2_700_000),
+        (450_000, &|count| irregular(count / 2)),
+        (450_000, &|count| irregular(count / 2 / 6 * 5 + (count / 2 % 6).min(4))),
+    ];
+    for (case, (regular, step)) in cases.into_iter().enumerate() {
         let mut source = full();
-        let (mut ticks, mut count) = (27_000_000, 0);
-        for of in source.packets_mut().iter_mut().filter(|of| packet::pcr(of).is_some()) {
+        let mut ticks = 27_000_000;
+        let clocks = source.packets_mut().iter_mut().filter(|of| packet::pcr(of).is_some());
+        for (of, count) in clocks.zip(0..) {
             packet::set_pcr(of, ticks);
-            let in_turn = count % (irregular + 6);
-            let step = if in_turn < irregular { 200_000 + 97_003 * (count % 7) } else { 0 };
-            ticks += if step == 0 { ticks_of_regular } else { step };
-            count += 1;
+            ticks += step(count);
         }
-        let before = errors(&clock(&source));
-        let rate = 1504 * 27_000_000 * 20 / ticks_of_regular;
+        let (before, late) = on_line(&clock(&source));
+        let rate = 1504 * 27_000_000 * 20 / regular;
         for rate in [rate * 107 / 100, rate * 3 / 2] {
             let (result, _) = raised(&source, rate);
-            let after = errors(&clock(&result));
-            assert!(after.0 <= before.0 && after.1 <= before.1, "{before:?} {after:?}");
+            let after = clock(&result);
             assert_eq!(crate::support::discontinuities(&result), [0_usize; 0]);
+            assert!(on_line(&after).1 <= late, "case {case}, {rate}");
+            if after.len() == before.len() + 2 {
+                let lost = before.iter().zip(on_line(&after).0).filter(|&(&was, is)| was && !is);
+                assert_eq!(lost.count(), 0, "case {case}, {rate}");
+            } else {
+                let off = |on: Vec<bool>| on.into_iter().filter(|on| !on).count();
+                assert!(off(on_line(&after).0) <= off(before.clone()), "case {case}, {rate}");
+            }
         }
+    }
+}
+
+/// Four to seven packets from one PCR to the next, exactly 100 ms: the null packets between the two
+/// may lie near the ends, where one PCR more does not do. What is over 100 ms in the end has no
+/// room between.
+#[test]
+fn no_step_of_a_slow_stream_becomes_longer_than_a_pcr_may_be() {
+    let mut source = full();
+    let (mut next, mut ticks) = (0, 27_000_000);
+    let mut gaps = [4, 7, 6, 5, 7, 5].into_iter().cycle();
+    for (index, of) in source.packets_mut().iter_mut().enumerate() {
+        if packet::pid(of) != pid(VIDEO) {
+            continue;
+        }
+        of[3] |= 0x20;
+        of[4..6].copy_from_slice(&[7, 0]);
+        if index >= next {
+            of[5] = 0x10;
+            packet::set_pcr(of, ticks);
+            (next, ticks) = (index + gaps.next().unwrap(), ticks + 2_700_000);
+        }
+    }
+    let mean = 1504 * 27_000_000 * 6 / 2_700_000;
+    for rate in (mean * 21 / 20..mean * 2).step_by(1009) {
+        let (result, _) = raised(&source, rate);
+        for pair in clock(&result).windows(2).filter(|pair| pair[1].1 - pair[0].1 > 2_700_000) {
+            let between = &result.packets()[pair[0].0..pair[1].0];
+            assert!(between.iter().all(|of| packet::pid(of) != Pid::NULL), "{rate}: {pair:?}");
+        }
+        assert_eq!(crate::support::discontinuities(&result), [0_usize; 0]);
+    }
+}
+
+/// A PCR that stands twice, or all but: what the clocks beside it are put back by is more than
+/// the step.
+#[test]
+fn no_clock_goes_back() {
+    let mut source = full();
+    let mut ticks = 27_000_000;
+    let clocks = source.packets_mut().iter_mut().filter(|of| packet::pcr(of).is_some());
+    for (of, count) in clocks.zip(0_u64..) {
+        packet::set_pcr(of, ticks);
+        ticks += [540_000, 540_000, 540_000, 0, 540_000, 540_000, 300][(count % 7) as usize];
+    }
+    for rate in (2_200_000..4_000_000).step_by(100_003) {
+        let (result, _) = raised(&source, rate);
+        let back = |pair: &&[(usize, u64)]| pair[1].1 < pair[0].1;
+        assert_eq!(clock(&result).windows(2).filter(back).count(), 0, "{rate}");
     }
 }
 
