@@ -43,13 +43,17 @@ pub(super) fn carry_out(
             keep(cas, *package, right, at)?
         }
         EmmCommand::Revoke { package, version } => {
-            let held = cas.package(*package).copied();
             let none = Right::package(*package, Right::ANY_SLOT, at, at);
-            let right = Right { version: *version, revoked: true, ..held.unwrap_or(none) };
-            keep(cas, *package, right, at)?
+            keep(cas, *package, Right { version: *version, revoked: true, ..none }, at)?
         }
         EmmCommand::PpvGrant { event, tier, end } => {
-            let right = Right::event(Kind::Event, *event, *tier, Right::ANY_SLOT, *end);
+            let granted = |held: &&Right| {
+                held.is(Kind::Event, event.value())
+                    && (held.tier, held.slot, held.revoked) == (*tier, Right::ANY_SLOT, false)
+            };
+            // It has no version: an older one may come later, and shortens nothing.
+            let end = cas.rights().find(granted).map_or(*end, |held| held.end.max(*end));
+            let right = Right::event(Kind::Event, *event, *tier, Right::ANY_SLOT, end);
             cas.keep_right(right, at).map_err(full)?;
             Effect::Applied
         }
@@ -131,44 +135,56 @@ const fn full(_: Full) -> EmmResult {
     EmmResult::refused(EmmDetail::FULL)
 }
 
-/// The last version wins; the same one again changes nothing.
-fn keep(cas: &mut CasStore, package: PackageId, right: Right, at: CasTime) -> Outcome {
-    match cas.package(package) {
-        Some(held) if held.version > right.version => Ok(Effect::Stale(EmmDetail::NONE)),
-        Some(held) if held.version == right.version && held.revoked == right.revoked => {
-            Ok(Effect::Applied)
-        }
-        // A grant and a revocation of one version: what takes away stands.
-        Some(held) if held.version == right.version && held.revoked => {
-            Ok(Effect::Stale(EmmDetail::NONE))
-        }
-        Some(held) => {
-            // The message does not name a slot; the row keeps the one that it has.
-            *held = Right { slot: held.slot, ..right };
-            Ok(Effect::Applied)
-        }
-        None => {
-            cas.keep_right(right, at).map_err(full)?;
-            Ok(Effect::Applied)
-        }
+/// Every row of the package, each by its own version; a package without a row gets one.
+fn keep(cas: &mut CasStore, package: PackageId, new: Right, at: CasTime) -> Outcome {
+    if let Some(effect) = cas.package(package).map(|held| replace(held, new)).reduce(Effect::or) {
+        return Ok(effect);
     }
+    cas.keep_right(new, at).map_err(full)?;
+    Ok(Effect::Applied)
 }
 
-/// A group's message moves the end of a right that is there, and no further than its horizon.
+/// The last version wins; the same one again changes nothing.
+fn replace(held: &mut Right, new: Right) -> Effect {
+    if held.version > new.version {
+        return Effect::Stale(EmmDetail::NONE);
+    }
+    if held.version == new.version {
+        // A grant and a revocation of one version: what takes away stands.
+        return match (held.revoked, new.revoked) {
+            (true, false) => Effect::Stale(EmmDetail::NONE),
+            (false, true) => revoke(held, new),
+            _ => Effect::Applied,
+        };
+    }
+    if new.revoked {
+        return revoke(held, new);
+    }
+    // The message does not name a slot; the row keeps the one that it has.
+    *held = Right { slot: held.slot, ..new };
+    Effect::Applied
+}
+
+const fn revoke(held: &mut Right, new: Right) -> Effect {
+    held.version = new.version;
+    held.revoked = true;
+    Effect::Applied
+}
+
+/// A group's message moves the end of the rights that are there, and no further than their horizon.
 fn extend(
     cas: &mut CasStore,
     package: PackageId,
     end: CasTime,
     horizon: Option<CasTime>,
 ) -> Effect {
-    match cas.package(package) {
-        Some(held) if !held.revoked => {
-            let limit = held.horizon.min(horizon.unwrap_or(held.horizon));
-            held.end = held.end.max(end.min(limit));
-            Effect::Applied
-        }
-        _ => Effect::Inapplicable,
+    let mut effect = Effect::Inapplicable;
+    for held in cas.package(package).filter(|held| !held.revoked) {
+        let limit = held.horizon.min(horizon.unwrap_or(held.horizon));
+        held.end = held.end.max(end.min(limit));
+        effect = Effect::Applied;
     }
+    effect
 }
 
 /// Every package of a bitmap.
@@ -183,11 +199,7 @@ fn packages(
     for (n, _) in (0..).zip(bits).filter(|(_, set)| *set) {
         let package = base.value().checked_add(n).map(PackageId::new);
         let package = package.ok_or(EmmResult::refused(EmmDetail::MALFORMED))?;
-        match each(cas, package)? {
-            Effect::Applied => total = Effect::Applied,
-            stale if total == Effect::Inapplicable => total = stale,
-            _ => {}
-        }
+        total = total.or(each(cas, package)?);
     }
     Ok(total)
 }

@@ -5,6 +5,7 @@
 mod capp;
 mod ecm;
 mod emm;
+mod every_row;
 mod files;
 mod fuzz;
 mod keys;
