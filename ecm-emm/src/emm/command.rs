@@ -69,7 +69,7 @@ commands! {
         version: u16,
     },
     /// A key for a generation that is not in use.
-    0x20 KEY_DELIVER from [Individual, Recovery, Wallet, WalletRecovery, Group]:
+    0x20 KEY_DELIVER from [Individual, Recovery, Wallet, WalletRecovery, SignedGroup]:
     KeyDeliver(delivery: KeyDelivery),
     /// Generations below `floor` are erased for good.
     0x21 KEY_ACTIVATE from [Individual, Recovery, Wallet, WalletRecovery, Operator]:

@@ -114,7 +114,8 @@ impl Kind for PpvGrant {
     }
 }
 
-/// A service key; the key itself stands in the operator file.
+/// A service key; the key itself stands in the operator file. For a group it is signed, and has no
+/// number.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyDeliver {
@@ -132,7 +133,11 @@ pub struct KeyDeliver {
 
 impl Kind for KeyDeliver {
     const NAME: &str = "key_deliver";
-    const FIELDS: &str = "card or group, slot, epoch, [not_before]";
+    const FIELDS: &str = "card or group (which needs [signing_key]), slot, epoch, [not_before]";
+
+    fn takes_number(&self) -> bool {
+        self.group.is_none()
+    }
 
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let sender = from.card_or_group(self.card, self.group)?;
@@ -146,7 +151,10 @@ impl Kind for KeyDeliver {
             kcv: key.kcv(),
             not_before: self.not_before.map_or(CasTime::new(0), |moment| moment.0),
         });
-        Ok(sender.section(on.sequence, &[command])?)
+        Ok(match self.group {
+            Some(_) => sender.signed_section(0, &[command], &from.signing_key()?)?,
+            None => sender.section(on.sequence, &[command])?,
+        })
     }
 }
 
@@ -237,7 +245,10 @@ pub struct TimeSync {
 impl Kind for TimeSync {
     const NAME: &str = "time_sync";
     const FIELDS: &str = "[card] (without: all cards, signed), [time], [reset]";
-    const TAKES_NUMBER: bool = false;
+
+    fn takes_number(&self) -> bool {
+        false
+    }
 
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let time = self.time.map_or(on.time, |time| time.0);
@@ -413,7 +424,10 @@ pub struct Pair {
 impl Kind for Pair {
     const NAME: &str = "pair";
     const FIELDS: &str = "card, box";
-    const TAKES_NUMBER: bool = false;
+
+    fn takes_number(&self) -> bool {
+        false
+    }
 
     fn section(&self, from: Senders<'_>, _: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         from.card_half(self.card, self.stb)
@@ -434,7 +448,10 @@ pub struct BoxPair {
 impl Kind for BoxPair {
     const NAME: &str = "box_pair";
     const FIELDS: &str = "card, box";
-    const TAKES_NUMBER: bool = false;
+
+    fn takes_number(&self) -> bool {
+        false
+    }
 
     fn section(&self, from: Senders<'_>, _: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         from.box_half(self.card, self.stb)
@@ -452,7 +469,10 @@ pub struct Raw {
 impl Kind for Raw {
     const NAME: &str = "raw";
     const FIELDS: &str = "file";
-    const TAKES_NUMBER: bool = false;
+
+    fn takes_number(&self) -> bool {
+        false
+    }
 
     fn section(&self, _: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let file = on.folder.join(&self.file);
