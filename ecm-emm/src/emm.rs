@@ -12,6 +12,7 @@ mod key_delivery;
 mod key_target;
 mod pairing;
 mod permission;
+mod reset;
 mod script;
 mod sender;
 mod signature;
@@ -24,6 +25,7 @@ pub use key_delivery::KeyDelivery;
 pub use key_target::KeyTarget;
 pub use pairing::Pairing;
 pub use permission::{may_deliver, permitted, role_permitted};
+pub use reset::{ResetNumber, TimeStep};
 pub use script::Script;
 pub use sender::Signing;
 pub use signature::{PublicKey, Signature, SignatureError, signature_domain};
@@ -207,8 +209,6 @@ impl EmmBody {
         self.signature.as_ref().is_some_and(|signature| signature.verify(key))
     }
 
-    fn split(
-        aad: &[u8],
     /// Its number is held against a window, and then in it. A group's lease asks none and sets
     /// none: it only moves an end forward, and whoever has the group's key could spend all
     /// numbers.
@@ -219,8 +219,10 @@ impl EmmBody {
         header.seq != 0 && !(header.role == Role::Group && self.commands.iter().all(lease))
     }
 
-        plain: &[u8],
+    fn split(
         address: Address,
+        aad: &[u8],
+        plain: &[u8],
     ) -> Result<(Vec<EmmCommand>, Option<Signature>), DecodeError> {
         let mut commands = Vec::new();
         let mut r = Reader::new(plain);
@@ -249,10 +251,10 @@ impl EmmBody {
         let time_sync = |command: &EmmCommand| matches!(command, EmmCommand::TimeSync { .. });
         match self.commands.as_slice() {
             [command] if time_sync(command) => seq == 0,
-            commands => seq != 0 && !commands.iter().any(time_sync),
-        }
             // Only keys are signed for a group.
             _ if header.role == Role::Group && self.signature.is_some() => seq == 0,
+            commands => seq != 0 && !commands.iter().any(time_sync),
+        }
     }
 }
 

@@ -86,6 +86,7 @@ fn cas(perso: &Personalisation) -> Result<CasStore, PersonalisationError> {
         emm_level: Guarded(perso.emm_level),
         clock: Clock::new(perso.now, perso.sync),
         suites: Table::filled(|| Guarded(ALL_SUITES)),
+        reset: perso.reset.map(|number| Guarded(number.value())),
         groups: Table::filled(|| None),
         own: KeyPair::empty(),
         recovery: KeyPair::empty(),

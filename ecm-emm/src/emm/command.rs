@@ -8,6 +8,7 @@ use super::field::{Emit, Read, bitmap, group_index, pairing_slots, wrapped};
 use super::key_delivery::KeyDelivery;
 use super::key_target::KeyTarget;
 use super::pairing::Pairing;
+use super::reset::{ResetNumber, TimeStep};
 use super::script::Script;
 use super::sender::Sender;
 use super::table::{commands, read};
@@ -99,7 +100,12 @@ commands! {
     },
     /// Forward only.
     0x24 EMM_LEVEL from [Individual, Recovery, Wallet, WalletRecovery, Operator]:
-    EmmLevel(level: u16),
+    EmmLevel {
+        /// The level reached.
+        level: u16,
+        /// Only once this RESET of the clock was taken.
+        after: Option<ResetNumber> = "reset number",
+    },
     /// The operator's public key.
     0x25 SIGKEY from [Recovery]:
     SigKey {
@@ -184,8 +190,8 @@ commands! {
     TimeSync {
         /// Now.
         time: CasTime,
-        /// Also backward.
-        reset: bool = "time flags",
+        /// Forward, or also backward.
+        step: TimeStep = "time flags",
     },
     /// The card joins a group.
     0x73 GROUP_ASSIGN from [Individual, Recovery]:

@@ -12,7 +12,7 @@ use crate::files::FileError;
 use crate::files::fields::{Octets, Pin, Utc, amount};
 use cam_types::{CasTime, Epoch, EventId, Fen, PackageId, Secret, Slot};
 use ecm_emm::EncodeError;
-use ecm_emm::emm::{EmmCommand, KeyDelivery, KeyTarget};
+use ecm_emm::emm::{EmmCommand, KeyDelivery, KeyTarget, ResetNumber, TimeStep};
 use ecm_emm::keys::KeyMaterial;
 use ecm_emm::section::CaSection;
 use ecm_emm::suite::WrappedKey;
@@ -209,23 +209,29 @@ impl Kind for KeyDestroy {
     }
 }
 
-/// Raises the level that ECMs may ask for (`emm_floor`).
+/// Raises the level that ECMs may ask for (`emm_floor`). Without `card` for all cards, signed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmmLevel {
     /// The card, by its number.
-    pub card: Octets<8>,
+    pub card: Option<Octets<8>>,
     /// The new level.
     pub level: u16,
+    /// Only a card that took the RESET of this number reaches it.
+    pub after_reset: Option<u16>,
 }
 
 impl Kind for EmmLevel {
     const NAME: &str = "emm_level";
-    const FIELDS: &str = "card, level";
+    const FIELDS: &str = "[card] (without: all cards, signed), level, [after_reset]";
 
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
-        let command = EmmCommand::EmmLevel(self.level);
-        Ok(from.card(self.card)?.section(on.sequence, &[command])?)
+        let after = self.after_reset.map(reset_number).transpose()?;
+        let command = EmmCommand::EmmLevel { level: self.level, after };
+        Ok(match self.card {
+            Some(card) => from.card(card)?.section(on.sequence, &[command])?,
+            None => from.all()?.signed_section(on.sequence, &[command], &from.signing_key()?)?,
+        })
     }
 }
 
@@ -237,9 +243,14 @@ pub struct TimeSync {
     pub card: Option<Octets<8>>,
     /// The time; by default the schedule's at the entry's first moment on air.
     pub time: Option<Utc>,
-    /// Also sets the card's own clock, written at once.
-    #[serde(default)]
-    pub reset: bool,
+    /// Also sets the card's own clock, backward too: the number of this RESET, one series for all
+    /// cards and each single one.
+    pub reset: Option<u16>,
+}
+
+/// A number of a RESET as an engineer writes it.
+fn reset_number(number: u16) -> Result<ResetNumber, EmmError> {
+    ResetNumber::new(number).ok_or(EmmError::ResetNumber)
 }
 
 impl Kind for TimeSync {
@@ -252,7 +263,11 @@ impl Kind for TimeSync {
 
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let time = self.time.map_or(on.time, |time| time.0);
-        let command = EmmCommand::TimeSync { time, reset: self.reset };
+        let step = match self.reset {
+            Some(number) => TimeStep::Reset(reset_number(number)?),
+            None => TimeStep::Forward,
+        };
+        let command = EmmCommand::TimeSync { time, step };
         Ok(match self.card {
             Some(card) => from.card(card)?.section(0, &[command])?,
             None => from.all()?.signed_section(0, &[command], &from.signing_key()?)?,

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::delivery;
 use crate::firewall::Objects;
 use crate::keyring::{Generation, KeyPair};
-use crate::message::{Abort, Carrier, Effect, Outcome, refused};
+use crate::message::{Abort, Carrier, Effect, Outcome, later, refused};
 use crate::pin;
 use cam_types::{CasTime, Key, PackageId};
 use ecm_emm::card::{EmmDetail, EmmResult, PinBlock, ReportRequest};
@@ -120,7 +120,13 @@ fn keys(cas: &mut CasStore, command: &EmmCommand, carrier: &Carrier) -> Outcome 
                 None => refused(EmmDetail::TARGET),
             }
         }
-        EmmCommand::EmmLevel(level) => Ok(delivery::level(&mut cas.emm_level.0, *level)),
+        EmmCommand::EmmLevel { level, after } => {
+            let waits = after.is_some_and(|number| !cas.was_reset(number));
+            if waits && *level > cas.emm_level.0 {
+                return Err(later(EmmDetail::RESET));
+            }
+            Ok(delivery::level(&mut cas.emm_level.0, *level))
+        }
         // SCRIPT: this version of the application does not have its domains administered over the
         // air.
         _ => refused(EmmDetail::UNKNOWN_TAG),

@@ -72,18 +72,20 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
         Err(error) => return Ok(EmmResult::refused(not_opened(error))),
     };
     let signed = body.signature.is_some();
-    if let [EmmCommand::TimeSync { time, reset }] = *body.commands.as_slice() {
-        let moved = ram.moves(time, reset, &cas.clock);
-        if moved == Moved::Not {
-            return Ok(STALE);
+    if let [EmmCommand::TimeSync { time, step }] = *body.commands.as_slice() {
+        let moved = ram.moves(time, step, cas);
+        match moved {
+            Moved::Not => return Ok(STALE),
+            Moved::Before => return Ok(EmmResult::DUPLICATE),
+            Moved::Volatile | Moved::Stored => {}
         }
         if signed {
             verify(cas, ram, &body)?;
         }
-        ram.synchronise(time, reset);
+        ram.synchronise(time, step);
         if moved == Moved::Stored {
             vault.change(|objects| {
-                objects.cas.get_mut(Context::CAS)?.store_clock(ram);
+                objects.cas.get_mut(Context::CAS)?.store_step(ram, step);
                 Ok::<_, Abort>(())
             })?;
         }

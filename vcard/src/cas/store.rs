@@ -7,7 +7,7 @@ use crate::keyring::KeyPair;
 use crate::persist::{Checked, Guarded, Table, persist};
 use cam_types::{CardId, CasTime, Key, OperatorId, Pseudonym, StbId};
 use ecm_emm::card::{CardInfo, PAIRING_SLOTS, ReportRequest};
-use ecm_emm::emm::{KeyTarget, Window};
+use ecm_emm::emm::{KeyTarget, ResetNumber, Window};
 use ecm_emm::keys::Role;
 
 /// Rows for rights.
@@ -137,6 +137,8 @@ persist!(CasStore {
     rating_limit: u8,
     emm_level: Guarded<u16>,
     clock: Clock,
+    /// The number of the last RESET of the clock.
+    pub reset: Option<Guarded<u16>>,
     suites: Table<Guarded<u16>, 7>,
     groups: Table<Option<u32>, GROUPS>,
     own: KeyPair,
@@ -178,6 +180,7 @@ impl CasStore {
         }
     }
 
+    reset: Option<Guarded<u16>>,
     /// The same, to change it.
     pub fn pair_mut(&mut self, target: KeyTarget) -> Option<&mut KeyPair> {
         match target {
@@ -211,3 +214,8 @@ impl CasStore {
         }
     }
 }
+    /// A RESET of the clock with this number, or a later one, was taken.
+    pub fn was_reset(&self, number: ResetNumber) -> bool {
+        self.reset.is_some_and(|last| last.0 >= number.value())
+    }
+

@@ -158,7 +158,11 @@ fn keys(purse: &mut PurseStore, command: &EmmCommand, carrier: &Carrier) -> Outc
                 _ => delivery::allow(allowed, *mask, &pairs),
             }
         }
-        EmmCommand::EmmLevel(level) => Ok(delivery::level(&mut purse.emm_level.0, *level)),
+        // The purse's domain has no clock that could be RESET.
+        EmmCommand::EmmLevel { after: Some(_), .. } => refused(EmmDetail::TARGET),
+        EmmCommand::EmmLevel { level, after: None } => {
+            Ok(delivery::level(&mut purse.emm_level.0, *level))
+        }
         EmmCommand::SigKey { .. } => refused(EmmDetail::TARGET),
         _ => refused(EmmDetail::UNKNOWN_TAG),
     }
