@@ -103,6 +103,8 @@ pub(crate) struct Carrier {
     pub key: SealKey,
     /// What it was derived for.
     pub context: KeyContext,
+    /// The number of the message.
+    pub number: u32,
 }
 
 impl Carrier {

@@ -23,7 +23,12 @@ pub(super) fn carry_out(
     carrier: &Carrier,
     at: CasTime,
 ) -> Result<Effect, Abort> {
+    let number = carrier.number;
     if let EmmCommand::PinReset { wrapped, .. } = command {
+        let set = objects.cas.get_mut(Context::CAS)?.set_by.pin.take(number);
+        if set != Effect::Applied {
+            return Ok(set);
+        }
         let block = pin_block(carrier.unwrap_short(*wrapped)?)?;
         pin::replace(objects, Context::CAS, &block)?;
         return Ok(Effect::Applied);
@@ -69,26 +74,25 @@ pub(super) fn carry_out(
         }
         EmmCommand::SigKey { epoch, key } => signature_key(cas, *epoch, *key)?,
         EmmCommand::Pair(pairing) => pair(cas, pairing, carrier)?,
-        EmmCommand::Unpair(slot) => {
-            let places = cas.pairings.iter_mut().enumerate();
-            for (_, place) in
-                places.filter(|(n, _)| slot.is_none_or(|slot| usize::from(slot) == *n))
-            {
-                *place = None;
-            }
-            Effect::Applied
-        }
+        EmmCommand::Unpair(slot) => unpair(cas, *slot, number),
         EmmCommand::CardState { blocked } => {
-            cas.blocked = *blocked;
-            Effect::Applied
+            let set = cas.set_by.state.take(number);
+            if set == Effect::Applied {
+                cas.blocked = *blocked;
+            }
+            set
         }
         EmmCommand::GroupAssign { index, group, suite, epoch, wrapped } => {
             let material = carrier.unwrap(wrapped)?;
-            join(cas, *index, *group, Generation::new(suite.number(), *epoch, material))?
+            let generation = Generation::new(suite.number(), *epoch, material);
+            join(cas, *index, *group, generation, number)?
         }
         EmmCommand::ReportRequest { nonce, from } => {
-            cas.report = Some(ReportRequest { nonce: *nonce, from: *from });
-            Effect::Applied
+            let set = cas.set_by.report.take(number);
+            if set == Effect::Applied {
+                cas.report = Some(ReportRequest { nonce: *nonce, from: *from });
+            }
+            set
         }
         EmmCommand::ReportAck(receipt) => match cas.acknowledge(*receipt) {
             Some(_) => Effect::Applied,
@@ -236,32 +240,57 @@ fn pair(cas: &mut CasStore, pairing: &ecm_emm::emm::Pairing, carrier: &Carrier) 
     if check != Ok(pairing.kcv) {
         return refused(EmmDetail::KCV);
     }
-    let place = cas.pairings.get_mut(pairing.slot.into());
-    let place = place.ok_or(EmmResult::refused(EmmDetail::TARGET))?;
+    let slot = usize::from(pairing.slot);
+    let (Some(place), Some(set_by)) =
+        (cas.pairings.get_mut(slot), cas.set_by.pairings.get_mut(slot))
+    else {
+        return refused(EmmDetail::TARGET);
+    };
+    let set = set_by.take(carrier.number);
+    if set != Effect::Applied {
+        return Ok(set);
+    }
     *place = Some(Pairing { stb: pairing.stb, k_pair: short(k_pair)?, k_cw });
     Ok(Effect::Applied)
 }
 
+/// UNPAIR: one slot or all of them, each unless a later message has set it.
+fn unpair(cas: &mut CasStore, slot: Option<u8>, number: u32) -> Effect {
+    let places = cas.pairings.iter_mut().zip(cas.set_by.pairings.iter_mut()).enumerate();
+    places
+        .filter(|(n, _)| slot.is_none_or(|slot| usize::from(slot) == *n))
+        .map(|(_, (place, set_by))| {
+            let set = set_by.take(number);
+            if set == Effect::Applied {
+                *place = None;
+            }
+            set
+        })
+        .fold(Effect::Inapplicable, Effect::or)
+}
+
 /// GROUP_ASSIGN: a group with its key; another group's keys go.
-fn join(cas: &mut CasStore, index: u8, group: u32, generation: Generation) -> Outcome {
+fn join(cas: &mut CasStore, index: u8, group: u32, generation: Generation, number: u32) -> Outcome {
     if cas.suites(Role::Group) >> generation.suite & 1 == 0 {
         return refused(EmmDetail::SUITE);
     }
     if generation.seal_key().is_none() {
         return refused(EmmDetail::SUITE);
     }
-    let target = EmmResult::refused(EmmDetail::TARGET);
-    let place = cas.groups.get_mut(index.into()).ok_or(target)?;
-    let moves = *place != Some(group);
-    *place = Some(group);
-    let pair = cas.group.get_mut(index.into()).ok_or(target)?;
-    if moves {
+    let n = usize::from(index);
+    let (Some(place), Some(pair), Some(set_by)) =
+        (cas.groups.get_mut(n), cas.group.get_mut(n), cas.set_by.groups.get_mut(n))
+    else {
+        return refused(EmmDetail::TARGET);
+    };
+    let set = set_by.take(number);
+    if set != Effect::Applied {
+        return Ok(set);
+    }
+    if place.replace(group) != Some(group) {
         *pair = KeyPair::empty();
     }
-    match pair.deliver(generation) {
-        Ok(_) => Ok(Effect::Applied),
-        Err(_) => Ok(Effect::Stale(EmmDetail::EPOCH)),
-    }
+    delivery::take(pair, KeyTarget::Group(index), generation)
 }
 
 /// The block of PIN_RESET: eight octets of PIN, eight of zeros.

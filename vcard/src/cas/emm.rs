@@ -101,9 +101,9 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
         }
     }
     let at = ram.latest();
+    let held = service_epochs(cas);
     vault.change(|objects| {
         let effects = body
-    let held = service_epochs(cas);
             .commands
             .iter()
             .map(|command| carry_out(objects, command, &carrier, at))
@@ -122,8 +122,6 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
     })
 }
 
-/// The number is new, or this is the answer.
-const fn number(check: WindowCheck) -> Result<(), EmmResult> {
 /// Whose window a message's number belongs to.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Numbers {
@@ -151,6 +149,8 @@ fn service_epochs(cas: &CasStore) -> Vec<Epoch> {
     pairs.flat_map(|pair| pair.iter().map(|generation| generation.epoch)).collect()
 }
 
+/// The number is new, or this is the answer.
+const fn number(check: WindowCheck) -> Result<(), EmmResult> {
     match check {
         WindowCheck::New => Ok(()),
         WindowCheck::Duplicate => Err(EmmResult::DUPLICATE),
@@ -189,7 +189,7 @@ fn carrier(cas: &CasStore, header: &EmmHeader) -> Result<(KeyTarget, Carrier), E
         return refuse(EmmDetail::SUITE);
     }
     let Some(key) = generation.seal_key() else { return refuse(EmmDetail::NO_KEY) };
-    Ok((target, Carrier { key, context: header.key_context() }))
+    Ok((target, Carrier { key, context: header.key_context(), number: header.seq }))
 }
 
 fn seen(cas: &CasStore, header: &EmmHeader, target: KeyTarget) -> Seen {
@@ -215,9 +215,9 @@ fn verify(cas: &CasStore, ram: &mut CasRam, body: &EmmBody) -> Result<(), EmmRes
     if PublicKey::from_octets(&signature.key).is_ok_and(|key| body.verify(&key)) {
         return Ok(());
     }
+    ram.signature_rest = SIGNATURE_REST;
     Err(EmmResult::refused(EmmDetail::SIGNATURE))
 }
-    ram.signature_rest = SIGNATURE_REST;
 
 /// The message is applied: its number is not taken again, its key is in use.
 fn mark(cas: &mut CasStore, header: &EmmHeader, target: KeyTarget, numbers: Numbers) {

@@ -6,6 +6,7 @@ use super::booked::NotBooked;
 use super::record::RecordFile;
 use crate::keyring::{Generation, KeyPair};
 use crate::persist::{Guarded, Paged, Persist, Table, persist};
+use crate::set_by::SetBy;
 use cam_types::{BcdDate, DecodeError, Fen, OperatorId, Pseudonym, Reader};
 use ecm_emm::emm::{KeyTarget, Window};
 use ecm_emm::keys::Role;
@@ -207,6 +208,8 @@ pub struct PurseStore {
     pub limits: Limits,
     /// The EMM level that it has reached; forward only.
     pub emm_level: Guarded<u16>,
+    /// The message that blocked the purse or freed it.
+    pub blocked_by: SetBy,
     /// Suites allowed, roles 21, 24 and 27.
     pub suites: Table<Guarded<u16>, 3>,
     /// DPK: purchases.
@@ -234,6 +237,7 @@ persist!(PurseStore {
     operator: OperatorId,
     limits: Limits,
     emm_level: Guarded<u16>,
+    blocked_by: SetBy,
     suites: Table<Guarded<u16>, 3>,
     purchase: KeyPair,
     load: KeyPair,
@@ -267,6 +271,7 @@ impl PurseStore {
             operator,
             limits: Limits::default(),
             emm_level: Guarded(0),
+            blocked_by: SetBy::default(),
             suites: Table::filled(|| Guarded(ALL_SUITES)),
             purchase: KeyPair::empty(),
             load: KeyPair::empty(),

@@ -93,3 +93,20 @@ fn an_older_grant_of_an_event_does_not_shorten_it() {
     let watched = stb.ecm(&mut card, &cinema(EVENT, NOON.saturating_add(120)));
     assert_eq!(watched.status, AccessStatus::GRANTED_EVENT);
 }
+
+/// T7: of a grant and a revocation of one version the revocation stands, whichever came first.
+#[test]
+fn a_revocation_stands_against_a_grant_of_its_version() {
+    let messages = [
+        TO_CARD.seal(1, &[grant(days(60), 3)]),
+        TO_CARD.seal(2, &[EmmCommand::Revoke { package: PACKAGE, version: 3 }]),
+    ];
+    for order in [[0, 1, 0], [1, 0, 1]] {
+        let mut card = card_with_two_rows();
+        info(&mut card);
+        for n in order {
+            emm(&mut card, &messages[n]);
+        }
+        assert_eq!(statuses(&mut card, NOON), SHUT, "{order:?}");
+    }
+}
