@@ -3,4 +3,5 @@
 
 pub(crate) mod duplicates;
 pub(crate) mod queue;
+mod resting;
 pub(crate) mod streams;

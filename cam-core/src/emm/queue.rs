@@ -2,6 +2,7 @@
 //! The EMM queue: whose a section is, whether it is known, and in which order the card gets it.
 
 use crate::emm::duplicates::{Duplicates, Memory};
+use crate::emm::resting::Resting;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use cam_types::{Instant, Pseudonym};
@@ -57,6 +58,7 @@ pub(crate) struct EmmQueue {
     sent: Option<Vec<u8>>,
     lost: u8,
     duplicates: Duplicates,
+    resting: Resting,
 }
 
 impl EmmQueue {
@@ -73,6 +75,7 @@ impl EmmQueue {
             sent: None,
             lost: 0,
             duplicates: Duplicates::default(),
+            resting: Resting::default(),
         }
     }
 
@@ -81,6 +84,7 @@ impl EmmQueue {
     pub(crate) fn other_card(&mut self) -> Option<Vec<u8>> {
         let unknown = self.take_lost();
         self.duplicates.clear();
+        self.resting.clear();
         self.queue.clear();
         unknown
     }
@@ -116,6 +120,12 @@ impl EmmQueue {
     /// The card was reset: what it refused may be tried once more.
     pub(crate) fn card_reset(&mut self) {
         self.duplicates.forgive();
+        self.resting.reset();
+    }
+
+    /// The card has judged an ECM in its session.
+    pub(crate) const fn ecm_judged(&mut self) {
+        self.resting.ecm();
     }
 
     /// A well-formed section came.
@@ -139,6 +149,7 @@ impl EmmQueue {
         }
         if self.queue.iter().any(|waiting| waiting == section)
             || self.sent.as_deref() == Some(section)
+            || self.resting.holds(section)
             || self.duplicates.knows(now, section)
         {
             return Arrival::Duplicate;
@@ -153,14 +164,32 @@ impl EmmQueue {
 
     /// The next section for the card; then `answered` or `lost` must come.
     pub(crate) fn take(&mut self) -> Option<&[u8]> {
-        self.sent = Some(self.queue.pop_front()?);
+        let rested = self.resting.due().map(<[u8]>::to_vec);
+        self.sent = Some(rested.or_else(|| self.queue.pop_front())?);
         self.sent.as_deref()
+    }
+
+    /// The card rests after a bad signature, and has not looked at the section: it is kept, and
+    /// asked for again by itself.
+    pub(crate) fn rests(&mut self, now: Instant) {
+        if self.sent.as_deref().is_some_and(|section| self.resting.keep(section)) {
+            self.lost = 0;
+            self.sent = None;
+        } else {
+            self.answered(now, Memory::Later, Effect::None);
+        }
+    }
+
+    /// The card has looked at a bad signature.
+    pub(crate) const fn bad_signature(&mut self) {
+        self.resting.begin();
     }
 
     /// The card has judged the section.
     pub(crate) fn answered(&mut self, now: Instant, memory: Memory, effect: Effect) {
         self.lost = 0;
         let Some(section) = self.sent.take() else { return };
+        self.resting.judged(&section);
         if effect == Effect::Changed {
             self.duplicates.forgive();
         }
@@ -183,7 +212,11 @@ impl EmmQueue {
 
     /// Whether a section waits for the card.
     pub(crate) fn backlog(&self) -> Backlog {
-        if self.queue.is_empty() { Backlog::Through } else { Backlog::Waiting }
+        if self.queue.is_empty() && self.resting.due().is_none() {
+            Backlog::Through
+        } else {
+            Backlog::Waiting
+        }
     }
 
     /// The section that the card works on.
