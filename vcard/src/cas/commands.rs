@@ -154,7 +154,7 @@ fn keep(cas: &mut CasStore, package: PackageId, new: Right, at: CasTime) -> Outc
     Ok(Effect::Applied)
 }
 
-/// The last version wins; the same one again changes nothing.
+/// The last version wins.
 fn replace(held: &mut Right, new: Right) -> Effect {
     if held.version > new.version {
         return Effect::Stale(EmmDetail::NONE);
@@ -164,7 +164,8 @@ fn replace(held: &mut Right, new: Right) -> Effect {
         return match (held.revoked, new.revoked) {
             (true, false) => Effect::Stale(EmmDetail::NONE),
             (false, true) => revoke(held, new),
-            _ => Effect::Applied,
+            (false, false) => widen(held, new),
+            (true, true) => Effect::Applied,
         };
     }
     if new.revoked {
@@ -172,6 +173,14 @@ fn replace(held: &mut Right, new: Right) -> Effect {
     }
     // The message does not name a slot; the row keeps the one that it has.
     *held = Right { slot: held.slot, ..new };
+    Effect::Applied
+}
+
+/// Two grants of one version: whichever came first, both hold. The same one again changes nothing.
+fn widen(held: &mut Right, new: Right) -> Effect {
+    held.start = held.start.min(new.start);
+    held.end = held.end.max(new.end);
+    held.horizon = held.horizon.max(new.horizon);
     Effect::Applied
 }
 

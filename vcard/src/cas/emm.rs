@@ -221,6 +221,9 @@ fn verify(cas: &CasStore, ram: &mut CasRam, body: &EmmBody) -> Result<(), EmmRes
 
 /// The message is applied: its number is not taken again, its key is in use.
 fn mark(cas: &mut CasStore, header: &EmmHeader, target: KeyTarget, numbers: Numbers) {
+    if numbers == Numbers::None {
+        return;
+    }
     if numbers == Numbers::Signature
         && let Some(signature) = &mut cas.signature
     {

@@ -335,6 +335,11 @@ pub(crate) fn signing_key() -> SigningKey {
 
 /// The demo's card with an operator's public key.
 pub(crate) fn card_with_signature() -> Card {
+    powered(Box::new(RamStore::new(&memory_with_signature())))
+}
+
+/// Its memory.
+pub(crate) fn memory_with_signature() -> Vec<u8> {
     let point = signing_key().verifying_key().to_sec1_point(false);
     let hex: String = point.as_bytes()[1..].iter().map(|octet| format!("{octet:02x}")).collect();
     let text = include_str!("../../../examples/demo/card.toml");
@@ -345,7 +350,7 @@ pub(crate) fn card_with_signature() -> Card {
     );
     let path = std::path::Path::new("card.toml");
     let perso = vcard::Personalisation::from_text(&more, path).unwrap_or_else(|e| panic!("{e}"));
-    powered(Box::new(RamStore::new(Card::personalise(&perso).unwrap().octets())))
+    Card::personalise(&perso).unwrap().octets().to_vec()
 }
 
 pub(crate) fn signed(seq: u32, commands: &[EmmCommand], with: &SigningKey) -> Vec<u8> {

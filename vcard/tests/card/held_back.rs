@@ -27,7 +27,7 @@ fn short(octets: [u8; 16]) -> [u8; 24] {
     wrap(octets).octets().try_into().unwrap()
 }
 
-fn pair(slot: u8) -> EmmCommand {
+pub(crate) fn pair(slot: u8) -> EmmCommand {
     EmmCommand::Pair(Pairing {
         slot,
         stb: StbId::new(*b"STB00002"),

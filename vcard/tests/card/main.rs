@@ -19,6 +19,7 @@ mod purchase;
 mod purse;
 mod purse_pin;
 mod report;
+mod search;
 mod session;
 mod shared_keys;
 mod transcripts;

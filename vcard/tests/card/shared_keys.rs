@@ -25,7 +25,7 @@ fn sign(digest: &[u8; 32], with: &SigningKey) -> [u8; 64] {
 }
 
 /// A group's KEY_DELIVER of News' key, signed with this key.
-fn group_delivery(deliveries: &[(u16, [u8; 16])], with: &SigningKey) -> Vec<u8> {
+pub(crate) fn group_delivery(deliveries: &[(u16, [u8; 16])], with: &SigningKey) -> Vec<u8> {
     let commands: Vec<_> = deliveries
         .iter()
         .map(|(epoch, key)| TO_GROUP.delivery(news_target(), *epoch, 2, *key))
