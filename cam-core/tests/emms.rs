@@ -296,6 +296,21 @@ fn only_the_session_refuses_for_good() {
     assert_eq!(stats.emm_applied[UNIQUE] + stats.emm_dup_card[UNIQUE], 1);
 }
 
+/// T4: nobody vouches for a bare status word: the message behind it is asked again.
+#[test]
+fn a_bare_status_word_refuses_nothing() {
+    for sw in [0x6A80, 0x6F00] {
+        let mut rig = ready();
+        rig.card.refuse = Some((INS_EMM, sw, 1));
+        for _ in 0..4 {
+            rig.section(air::EMM, &air::emm(1, &[air::grant(5)]));
+            rig.run(600);
+        }
+        let stats = rig.engine.stats();
+        assert_eq!((stats.emm_refused[UNIQUE], stats.emm_applied[UNIQUE]), (1, 1), "{sw:04X}");
+    }
+}
+
 #[test]
 fn malformed_emms_are_counted() {
     let mut rig = ready();

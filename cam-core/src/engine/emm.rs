@@ -57,8 +57,10 @@ impl Engine {
                 (&mut self.stats.emm_dup_card, Memory::Done)
             }
             Some(EmmOutcome::LATER) => (&mut self.stats.emm_later, Memory::Later),
-            // Who refuses outside the session may be anybody on the line.
-            _ if !self.dialogue.has_session() => (&mut self.stats.emm_refused, Memory::Later),
+            // A bare status word, and who refuses outside the session, may be anybody on the line.
+            refused if refused.is_none() || !self.dialogue.has_session() => {
+                (&mut self.stats.emm_refused, Memory::Later)
+            }
             _ => (&mut self.stats.emm_refused, Memory::Refused),
         };
         count(counter, kind);
