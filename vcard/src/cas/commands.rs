@@ -287,6 +287,10 @@ fn join(cas: &mut CasStore, index: u8, group: u32, generation: Generation, numbe
         return refused(EmmDetail::SUITE);
     }
     let n = usize::from(index);
+    // A message to the group would find the first of two places, and not the other's key.
+    if cas.groups.iter().enumerate().any(|(other, held)| other != n && *held == Some(group)) {
+        return Err(later(EmmDetail::TARGET));
+    }
     let (Some(place), Some(pair), Some(set_by)) =
         (cas.groups.get_mut(n), cas.group.get_mut(n), cas.set_by.groups.get_mut(n))
     else {

@@ -222,6 +222,29 @@ fn a_level_waits_for_its_reset() {
     assert_eq!(watched, AccessStatus::GRANTED_SUBSCRIPTION);
 }
 
+/// A group has one place: a message to it would find the first of two, with the other's key.
+#[test]
+fn a_group_is_joined_at_one_index() {
+    let mut card = card();
+    info(&mut card);
+    let there = EmmResult::new(EmmOutcome::LATER, EmmDetail::TARGET);
+    // Group 1 is at index 0 from the factory.
+    let second = TO_CARD.seal(2, &[join(1, [8; 16])]);
+    assert_eq!(emm(&mut card, &second), there);
+    let away = match join(5, [9; 16]) {
+        EmmCommand::GroupAssign { group, suite, epoch, wrapped, .. } => {
+            EmmCommand::GroupAssign { index: 0, group, suite, epoch, wrapped }
+        }
+        other => other,
+    };
+    assert_eq!(emm(&mut card, &TO_CARD.seal(3, &[away])), APPLIED);
+    assert_eq!(emm(&mut card, &second), APPLIED);
+    assert_eq!(info(&mut card).groups, [(0, 5), (1, 1)]);
+    let osd = [EmmCommand::Osd { id: 1, attributes: 0, text: "x".into() }];
+    let there = Sender { key: [8; 16], ..TO_GROUP };
+    assert_eq!(emm(&mut card, &there.seal(1, &osd)), APPLIED);
+}
+
 /// The report that is asked for, as CAS INFO tells it.
 #[test]
 fn the_last_request_stands() {
