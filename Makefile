@@ -9,6 +9,7 @@
 # make test-tear      the power cut at every write and every octet of what moves money; a table; part of `make test`
 # make test-defences  take every defence of the card line out and see its test fail; not part of `make test`
 # make bench-line   the card line's benchmarks: a table, and target/bench/line.json
+# make bench-descrambler  how fast the software descrambler is: a table; not part of `make test`
 # make bench-money  what money takes, in virtual time: a table, target/bench/money.json, and failure over a limit; part of `make test`
 # make fuzz       every fuzz target for SECONDS=60 each; needs a nightly compiler and cargo-fuzz; not part of `make test`
 # make library    the library alone, static and shared; with CARGO_BUILD_TARGET and CC for another processor (docs/porting.md)
@@ -26,7 +27,7 @@ METER  := --features system-tests/meter
 VENV   := target/venv/bin/python
 
 .PHONY: all rust demo check-demo test test-targets test-tear test-defences fuzz lint unit unit-programs unit-examples header \
-        c-test system-test pcsc-test pcsc-exchange bench-line bench-money abi-freeze tools clean
+        c-test system-test pcsc-test pcsc-exchange bench-line bench-descrambler bench-money abi-freeze tools clean
 
 .DEFAULT_GOAL := all
 
@@ -110,6 +111,9 @@ pcsc-exchange:
 bench-line: all tools
 	$(CARGO) build --release -p system-tests -p stb-shim -p stbcam-ffi --example paced --example exchange --example ecm
 	$(PYTHON) tests/bench/line.py $(BIN)
+
+bench-descrambler:
+	$(CARGO) run --quiet --release -p stb-shim --example descrambler
 
 bench-money:
 	mkdir -p target/bench

@@ -17,7 +17,7 @@ STBCAM_SONAME  := libstbcam.so.$(firstword $(subst ., ,$(STBCAM_VERSION)))
 STBCAM_TRIPLE  := $(patsubst %.json,%,$(notdir $(CARGO_BUILD_TARGET)))
 STBCAM_OUT     := target/$(if $(STBCAM_TRIPLE),$(STBCAM_TRIPLE)/)release
 STBCAM_BUILD   := --target-dir target --release
-STBCAM_SYMBOLS := $(shell sed -n 's/^ *\(stbcam_[a-z_]*\);$$/\1/p' ffi/stbcam.map)
+STBCAM_SYMBOLS := $(shell sed -n 's/^ *\(stbcam_[a-z0-9_]*\);$$/\1/p' ffi/stbcam.map)
 STBCAM_LIBS    := -lpthread -ldl -lm $(if $(filter pcsc,$(FEATURES)),-lpcsclite)
 STBCAM_SOURCES := Cargo.toml Cargo.lock $(shell find cam-types iso7816 gp ecm-emm wallet cam-core stb-shim ffi \
                   \( -name '*.rs' -o -name Cargo.toml \) -not -path '*/tests/*')

@@ -74,6 +74,8 @@ enum class Feature : std::uint64_t {
     ReaderPcsc = STBCAM_FEATURE_READER_PCSC,
     ReaderGempc = STBCAM_FEATURE_READER_GEMPC,
     ReaderIso7816 = STBCAM_FEATURE_READER_ISO7816,
+    SoftIdsa = STBCAM_FEATURE_SOFT_IDSA,
+    SoftScte52 = STBCAM_FEATURE_SOFT_SCTE52,
 };
 
 /** config.log_level, and level of the log. */
@@ -90,7 +92,9 @@ enum class LogLevel : std::int32_t {
 enum class Algorithm : std::uint8_t {
     Other = STBCAM_ALGO_OTHER,
     Csa = STBCAM_ALGO_CSA,
+    Scte52 = STBCAM_ALGO_SCTE52,
     Cissa = STBCAM_ALGO_CISSA,
+    Idsa = STBCAM_ALGO_IDSA,
 };
 
 /** A bit of parity_mask of control words. */

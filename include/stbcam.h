@@ -81,6 +81,10 @@ STBCAM_API const char *stbcam_version_string(void);
 #define STBCAM_FEATURE_READER_GEMPC 0x40
 /** UARTs in the kernel's ISO 7816 mode ("iso7816:"). */
 #define STBCAM_FEATURE_READER_ISO7816 0x80
+/** The software descrambler knows ATIS-0800006 (IDSA). */
+#define STBCAM_FEATURE_SOFT_IDSA 0x100
+/** The software descrambler knows SCTE 52. */
+#define STBCAM_FEATURE_SOFT_SCTE52 0x200
 
 /**
  * What the loaded library can do: a set of STBCAM_FEATURE_*.
@@ -237,7 +241,8 @@ typedef struct stbcam_error_t {
 
 /**
  * The details of the last call in the calling thread that was refused. A call that was not
- * refused does not change them. code is 0 when none was refused yet.
+ * refused does not change them, and neither does this one when it is. code is 0 when none was
+ * refused yet. A text that is too long has lost its middle.
  *
  * Threads: any, also from a callback.
  *
@@ -306,8 +311,20 @@ typedef void (*stbcam_log_fn)(void *user, int32_t level, const char *origin, con
 #define STBCAM_ALGO_OTHER 0
 /** DVB-CSA, 64-bit control words. */
 #define STBCAM_ALGO_CSA 1
+
+/**
+ * SCTE 52: DES in CBC, 64-bit control words, each payload ended as the standard ends it. Its
+ * initialisation vectors are constants of the network: whoever builds the box knows them.
+ */
+#define STBCAM_ALGO_SCTE52 2
 /** DVB-CISSA version 1, 128-bit control words, AES-128-CBC with a fixed IV. */
 #define STBCAM_ALGO_CISSA 5
+
+/**
+ * ATIS-0800006 (IDSA): AES-128 in CBC with an IV of zeros, 128-bit control words, each payload
+ * ended as SCTE 52 ends it.
+ */
+#define STBCAM_ALGO_IDSA 8
 
 /** even is set. */
 #define STBCAM_CW_EVEN 0x01
@@ -349,19 +366,19 @@ typedef struct stbcam_cw_t {
     /** One of STBCAM_ALGO_*. */
     uint8_t algo;
     /**
-     * scrambling_mode (EN 300 468) of the PMT's scrambling_descriptor. Where there is none, as in
-     * every CA_PMT, or its mode has control words of another length than the ECM's: 0x10,
-     * DVB-CISSA, for 16 octets, 0x02, DVB-CSA2, for 8.
+     * scrambling_mode (EN 300 468) of the PMT's scrambling_descriptor; 0xDE is SCTE 52, which has
+     * no number there. Where there is none, as in every CA_PMT, or its mode has control words of
+     * another length than the ECM's: 0x10, DVB-CISSA, for 16 octets, 0x02, DVB-CSA2, for 8.
      */
     uint8_t scrambling_mode;
     /** STBCAM_CW_EVEN and STBCAM_CW_ODD. */
     uint8_t parity_mask;
     /**
      * Octets that count in even and odd: 16. The first 8 of what leaves the key ladder are the
-     * control word of DVB-CSA.
+     * control word of DVB-CSA and of SCTE 52.
      */
     uint8_t key_len;
-    /** Octets that count in iv: 16 for CISSA, else 0. */
+    /** Octets that count in iv: 16 for CISSA and IDSA, else 0. */
     uint8_t iv_len;
     /** Copy control information, as the ECM carries it. */
     uint8_t copy_control;
@@ -619,8 +636,8 @@ typedef struct stbcam_config_t {
     /** The box's own card reader. NULL with reader. */
     const stbcam_reader_ops_t *reader_ops;
     /**
-     * A directory of the library's own, made when it is not there: one for each context, and only
-     * its owner can read it. Needed unless storage is set.
+     * A directory of the library's own, made when it is not there, with those above it: one for
+     * each context, and only its owner can read it. Needed unless storage is set.
      */
     const char *state_dir;
     /**
@@ -657,17 +674,25 @@ typedef struct stbcam_config_t {
     int32_t log_level;
     /** The most sessions that are open at once. At most 255; 0: 16. */
     uint32_t max_sessions;
-    /** The most EMMs that wait for the card. At most 16384; 0: 64. */
+    /**
+     * The most EMMs of each addressing (to one card, to a group, to all) that wait for the card.
+     * At most 16384; 0: 64.
+     */
     uint32_t emm_queue;
     /** The most events that wait for the host. At most 65536; 0: 256. */
     uint32_t event_queue;
     /**
-     * Octets of the ring between a source and the card thread. 4100, which is room for the longest
+     * Octets of the ring between a source and the card thread; ECMs have a second one of the same
+     * size. A section takes 4 octets more than its length. 4100, which is room for the longest
      * section, to 16777216; 0: 65536.
      */
     uint32_t section_ring;
-    /** 0. */
-    uint32_t reserved2;
+    /**
+     * How many section filters the box has for the library, of all sources: stbcam_filters never
+     * lists more. With fewer than it wants it widens them, and at last PIDs take turns
+     * (docs/spec/abi.md, Sections). At most 65535, more than it ever wants; 0: 65535.
+     */
+    uint32_t section_filters;
 } stbcam_config_t;
 
 /**
@@ -711,7 +736,8 @@ STBCAM_API stbcam_result_t stbcam_open(const struct stbcam_config_t *config, stb
  * Closes a context: wipes the control words of every session (clear is called before this
  * returns), ends the card thread and takes the power off the card. The handle is stale from the
  * first moment; calls under way in other threads end with a result. NULL is closed already. Waits
- * at most card_timeout_ms for the card thread; no callback is called once this has returned.
+ * at most card_timeout_ms for the card thread, and for a callback that is running as long as it
+ * runs; no callback is called once this has returned.
  *
  * STBCAM_E_ARG: closed before. STBCAM_E_TIMEOUT: closed, but the card thread was still waiting for
  * its reader and ends by itself.
@@ -769,7 +795,8 @@ STBCAM_API int32_t stbcam_step_fd(stbcam_t *cam);
  * last call counts, whatever its source, which stbcam_diag_json tells with the time; with
  * STBCAM_UTC_UNKNOWN the time is forgotten, and utc_s is not looked at.
  *
- * STBCAM_E_ARG: source is not one of STBCAM_UTC_*.
+ * STBCAM_E_ARG: source is not one of STBCAM_UTC_*. STBCAM_E_CLOCK: utc_s is below 1 or more
+ * than an event can tell; what was known stays.
  *
  * Threads: any.
  */
@@ -936,8 +963,9 @@ STBCAM_API stbcam_result_t stbcam_session_close(stbcam_t *cam, stbcam_session_t 
 /**
  * Offers one complete section, an ECM, an EMM or an offer. Never waits for the card.
  *
- * The library copies what it needs: section may be reused as soon as the call returns. What no
- * filter asks for is ignored.
+ * The library copies what it needs: section may be reused as soon as the call returns. What
+ * none of its filters asks for is dropped and counted (section_unwanted): it takes no room from
+ * anything, and is no error. ECMs have a ring of their own and go to the card before all others.
  *
  * STBCAM_E_SECTION: its section_length is not its length; counted, and it reaches nobody.
  * STBCAM_E_OVERFLOW: the card has not kept up; the section is lost, counted and told by
@@ -980,8 +1008,27 @@ typedef struct stbcam_filter_t {
     uint8_t mask[16];
 } stbcam_filter_t;
 
+/** Section filters of one ECM stream, at most. */
+#define STBCAM_FILTERS_PER_ECM_STREAM 2
+/** Section filters of one EMM stream, at most: for a card that is in eight groups. */
+#define STBCAM_FILTERS_PER_EMM_STREAM 11
+
 /**
- * Lists the section filters that the library wants set now: of all sources, and no others.
+ * How many section filters the library wants at most, each as narrow as can be:
+ * STBCAM_FILTERS_PER_ECM_STREAM * ecm_streams + STBCAM_FILTERS_PER_EMM_STREAM * emm_streams, or
+ * UINT32_MAX if that is more. ecm_streams are those of all sessions (usually one for each, at
+ * most 16), emm_streams those of all sources (usually one for each, at most 256). A box that has
+ * so many for us leaves section_filters of the configuration 0. With ecm_streams + emm_streams
+ * nothing is missed either, but sections for others come along; with fewer, PIDs take turns.
+ *
+ * Threads: any, also from a callback.
+ */
+STBCAM_API uint32_t stbcam_filters_needed(uint32_t ecm_streams, uint32_t emm_streams);
+
+/**
+ * Lists the section filters that the library wants set now: of all sources, and no others. They
+ * are at most section_filters of the configuration, what matters most first: ECMs, EMMs to the
+ * card, to the box, to groups and all, offers.
  * *count says how many fit array, whose elements are elem_size apart, and becomes how many
  * there are.
  *
@@ -1118,7 +1165,8 @@ typedef struct stbcam_event_t {
 STBCAM_API int32_t stbcam_event_fd(stbcam_t *cam);
 
 /**
- * Takes the oldest event; waits up to timeout_ms for one.
+ * Takes the oldest event; waits up to timeout_ms for one. Without a card thread events come of
+ * stbcam_step and nothing else, and this does not call it: give 0.
  *
  * STBCAM_E_AGAIN: there is none.
  *
@@ -1504,7 +1552,8 @@ STBCAM_API const char *stbcam_reason_text(int32_t reason, const char *language);
  * Asks the card whether this is its PIN, and waits for the answer, at most card_timeout_ms.
  * *tries_left is stored with STBCAM_OK, STBCAM_E_PIN_WRONG and STBCAM_E_PIN_BLOCKED, UINT32_MAX
  * when the card has not told it; it may be NULL. With STBCAM_OK the programmes that were refused
- * for their rating are asked about at once: STBCAM_EV_ACCESS follows.
+ * for their rating are asked about at once: STBCAM_EV_ACCESS follows. It pays nothing: the PIN of
+ * a purchase goes to stbcam_purchase_confirm, and lifts no rating.
  *
  * STBCAM_E_PIN_WRONG: tries are left. STBCAM_E_PIN_BLOCKED: none are. STBCAM_E_ARG: not 4 to 12
  * digits. STBCAM_E_NO_CARD: no card in session (STBCAM_E_CARD_UNKNOWN, _MUTE where there is one).
@@ -1551,10 +1600,11 @@ stbcam_result_t stbcam_pin_change(stbcam_t *cam,
  * float. docs/spec/purchase.md tells the whole of it.
  *
  * A request id is one wish of the subscriber. stbcam_request_new gives it out; a host that wants
- * to know after a power cut what became of the wish keeps it before confirming. The same request
- * id never pays twice: whoever is unsure begins again with the same one, and gets the same
- * purchase back as long as the storage or the card knows it. It is paid only while the library
- * that gave it out is open: after that it is asked after, and what was not paid needs a new id.
+ * to know after a power cut what became of the wish keeps it, with offer and price, before
+ * confirming. The same request id never pays twice: whoever is unsure begins again with the same
+ * three, and gets the same purchase back as long as the storage or the card knows it. It is paid
+ * only while the library that gave it out is open: after that it is asked after, and what was not
+ * paid needs a new id.
  */
 
 /** An amount: minor / 10^exponent of currency. */
@@ -1756,13 +1806,13 @@ STBCAM_API stbcam_result_t stbcam_request_new(stbcam_t *cam, uint8_t *out);
 /**
  * Begins a purchase; no money moves. request_id is 16 octets of stbcam_request_new;
  * price_seen is what the subscriber was shown. *out names the purchase. The same request id
- * gives the same purchase back, whatever became of it. One that was given out before a restart,
- * and that the storage does not know, is looked for on the card (STBCAM_TXN_RECOVERING), and
- * never paid.
+ * gives the same purchase back, whatever became of it, and is refused for another offer. One that
+ * was given out before a restart, and that the storage does not know, is looked for on the card
+ * (STBCAM_TXN_RECOVERING), and never paid.
  *
  * STBCAM_E_ARG: the request id was not given out for this box. STBCAM_E_OFFER_EXPIRED: no such
  * offer now. STBCAM_E_PRICE_CHANGED: it costs something else. STBCAM_E_REQUEST_REUSED: the request
- * was for something else. STBCAM_E_REQUEST_FORGOTTEN: its number went to another request.
+ * was for another offer. STBCAM_E_REQUEST_FORGOTTEN: its number went to another request.
  * STBCAM_E_NO_CARD: the card must be asked, and there is none in session. STBCAM_E_FULL: too many
  * purchases are open. No money has moved by any of them.
  *
@@ -1847,8 +1897,8 @@ stbcam_result_t stbcam_receipts(stbcam_t *cam,
 /* ---- 10. Software descrambler ------------------------------------------------------------------
  *
  * For boxes and hosts without one in hardware: it takes what set_cw carries, holds a software
- * key ladder, and descrambles transport packets in place (DVB-CSA, DVB-CISSA). Make one for
- * each context: keys go by session, and two contexts give out the same session numbers.
+ * key ladder, and descrambles transport packets in place (DVB-CSA, DVB-CISSA, IDSA, SCTE 52). Make
+ * one for each context: keys go by session, and two contexts give out the same session numbers.
  */
 
 /**
@@ -1870,8 +1920,8 @@ stbcam_result_t stbcam_soft_descrambler_new(const uint8_t *root_key,
 /**
  * Fills the table to put into stbcam_config_t. Its functions may be called by the host itself,
  * also from inside a callback of its own. set_cw answers STBCAM_E_UNSUPPORTED to a
- * scrambling_mode other than 0x01, 0x02 and 0x10, and STBCAM_E_STATE before load_ladder; details
- * are in stbcam_last_error of that thread, and in STBCAM_EV_HEALTH.
+ * scrambling_mode other than 0x01, 0x02, 0x10, 0x70 and 0xDE, and STBCAM_E_STATE before
+ * load_ladder; details are in stbcam_last_error of that thread, and in STBCAM_EV_HEALTH.
  *
  * Threads: any.
  *
@@ -1882,6 +1932,25 @@ stbcam_result_t stbcam_soft_descrambler_new(const uint8_t *root_key,
 STBCAM_API
 stbcam_result_t stbcam_soft_descrambler_ops(stbcam_soft_descrambler_t *descrambler,
                                             stbcam_descrambler_ops_t *ops);
+
+/**
+ * The initialisation vectors of the network's SCTE 52, 8 octets each, for control words that come
+ * after: call it right after stbcam_soft_descrambler_new. iv begins the chain of each payload.
+ * short_iv is for payloads of less than 8 octets; NULL, as in the edition of 2003: the same as
+ * iv. Without this call both are zeros. The copies are the library's own.
+ *
+ * STBCAM_E_ARG: iv is NULL.
+ *
+ * Threads: any.
+ *
+ * The caller promises:
+ *
+ * * iv points to 8 readable octets, short_iv too if it is not NULL.
+ */
+STBCAM_API
+stbcam_result_t stbcam_soft_descrambler_scte52_iv(stbcam_soft_descrambler_t *descrambler,
+                                                  const uint8_t *iv,
+                                                  const uint8_t *short_iv);
 
 /** The packet was not scrambled; it is untouched. */
 #define STBCAM_PACKET_CLEAR 0
@@ -1904,7 +1973,8 @@ stbcam_result_t stbcam_soft_descrambler_ops(stbcam_soft_descrambler_t *descrambl
  * half a crypto period between two calls is taken for a loss of signal, behind which the next ECM
  * or the start of a PES packet has to tell which key is on (docs/spec/abi.md).
  *
- * STBCAM_E_BUFFER: results for fewer packets than given; nothing was touched.
+ * STBCAM_E_BUFFER: results for fewer packets than given; nothing was touched. STBCAM_E_ARG:
+ * source is over 15.
  *
  * Threads: any, also while the card thread sets keys.
  *
@@ -2052,7 +2122,7 @@ typedef struct stbcam_stats_t {
     uint64_t emm_refused[4];
     /** Not applicable yet. */
     uint64_t emm_later[4];
-    /** Dropped: the queue was full, or no card was there. */
+    /** Dropped: their queue was full, or no card was there. */
     uint64_t emm_dropped[4];
     /** Their answer was lost, and they were not asked again: the card may have carried them out. */
     uint64_t emm_unknown[4];
@@ -2064,6 +2134,13 @@ typedef struct stbcam_stats_t {
     uint64_t section_malformed;
     /** Sections lost because a ring was full. */
     uint64_t section_overflow;
+    /**
+     * Sections dropped because no filter of the library's asks for them: those of a demultiplexer
+     * that filters less than it was asked to.
+     */
+    uint64_t section_unwanted;
+    /** Turns of PIDs that share the box's section filters: 0 as long as it has enough of them. */
+    uint64_t filter_turns;
     /** Events lost because nobody took them. */
     uint64_t event_overflow;
     /** ECMs whose latency was measured, from the section's arrival to its control words. */

@@ -13,6 +13,10 @@
 #ifndef STBCAM_HPP
 #define STBCAM_HPP
 
+#if __cplusplus < 201703L
+#error "stbcam.hpp needs C++17, such as -std=c++17; stbcam.h is for every C++ from C++11 on"
+#endif
+
 #include "stbcam-enums.hpp"
 
 #include <array>
@@ -61,6 +65,12 @@ template <class Structure> constexpr Structure sized() noexcept
 inline std::uint32_t version() noexcept { return stbcam_version(); }
 inline const char *version_string() noexcept { return stbcam_version_string(); }
 inline std::uint64_t features() noexcept { return stbcam_features(); }
+inline constexpr std::uint32_t filters_per_ecm_stream = STBCAM_FILTERS_PER_ECM_STREAM;
+inline constexpr std::uint32_t filters_per_emm_stream = STBCAM_FILTERS_PER_EMM_STREAM;
+inline std::uint32_t filters_needed(std::uint32_t ecm_streams, std::uint32_t emm_streams) noexcept
+{
+    return stbcam_filters_needed(ecm_streams, emm_streams);
+}
 inline const char *text(Result result) noexcept { return stbcam_strerror(number(result)); }
 inline const char *text(Reason reason, const char *language = nullptr) noexcept
 {
@@ -111,6 +121,11 @@ public:
     {
         out = sized<stbcam_descrambler_ops_t>();
         return as<Result>(stbcam_soft_descrambler_ops(handle_, &out));
+    }
+    /** short_iv may be nullptr: the same as iv. */
+    Result scte52_iv(const std::array<std::uint8_t, 8> &iv, const std::array<std::uint8_t, 8> *short_iv = nullptr) const noexcept
+    {
+        return as<Result>(stbcam_soft_descrambler_scte52_iv(handle_, iv.data(), short_iv ? short_iv->data() : nullptr));
     }
     /** results may be nullptr, for whoever does not want to know; else it has room for count. */
     Result packets(std::uint8_t source, std::uint8_t *octets, std::size_t len, Packet *results, std::size_t &count) const noexcept

@@ -115,6 +115,56 @@ class Cissa:
         return self._run("decryptor", cw, payload)
 
 
+class Dvs042:
+    """CBC by OpenSSL over the whole blocks; the residue XOR the encryption of the last scrambled block, or of the IV of
+    short payloads where there is none (ANSI/SCTE 52)."""
+
+    shortest = 1
+
+    def __init__(self, iv, short_iv):
+        self._iv, self._short = iv, short_iv
+
+    def _run(self, direction, cw, payload):
+        cipher, size, payload = self.cipher(cw), len(self._iv), bytes(payload)
+        whole = len(payload) // size * size
+        blocks = getattr(Cipher(cipher, modes.CBC(self._iv)), direction)().update(payload[:whole])
+        on_air = blocks if direction == "encryptor" else payload[:whole]
+        mask = Cipher(cipher, modes.ECB()).encryptor().update(on_air[-size:] or self._short)
+        return blocks + bytes(a ^ b for a, b in zip(payload[whole:], mask))
+
+    def scramble(self, cw, payload):
+        return self._run("encryptor", cw, payload)
+
+    def descramble(self, cw, payload):
+        return self._run("decryptor", cw, payload)
+
+
+class Scte52(Dvs042):
+    """DES, with the network's IVs."""
+
+    name = "SCTE-52"
+
+    def __init__(self, iv=bytes(8), short_iv=None):
+        super().__init__(iv, short_iv or iv)
+
+    @staticmethod
+    def cipher(cw):
+        return TripleDES(cw * 3)
+
+
+class Idsa(Dvs042):
+    """AES-128, with IVs of zeros (ATIS-0800006)."""
+
+    name = "ATIS-IDSA"
+
+    def __init__(self):
+        super().__init__(bytes(16), bytes(16))
+
+    @staticmethod
+    def cipher(cw):
+        return AES(cw)
+
+
 class Report:
     """A card's report of suite 2, opened (docs/spec/report.md)."""
 

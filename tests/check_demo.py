@@ -24,7 +24,7 @@ CAT_PID = 1
 LAG_S = 0.25  # seconds between a change and the first packet that shows it
 SILENCE_S = 1.0  # without an answer, and the keys of a card go (docs/spec/abi.md, Keys and a silent card)
 POLL_S = 0.3  # until an idle card is asked
-CIPHERS = {0x02: cas.Csa2, 0x10: cas.Cissa}
+CIPHERS = {0x02: cas.Csa2, 0x10: cas.Cissa, 0x70: cas.Idsa, 0xDE: cas.Scte52}
 
 passed = 0
 failures = []

@@ -64,12 +64,18 @@ def main():
     octets = lambda n: bytes(rng.randrange(256) for _ in range(n))  # noqa: E731
     pids = (ctypes.c_uint16 * 1)(ES_PID)
     cases = wrong = refused = 0
-    for algorithm, cipher, mode, width in ((1, cas.Csa2(), 0x02, 8), (5, cas.Cissa(), 0x10, 16)):
+    iv, short_iv = octets(8), octets(8)
+    ciphers = ((1, cas.Csa2(), 0x02, 8), (5, cas.Cissa(), 0x10, 16), (8, cas.Idsa(), 0x70, 16),
+               (2, cas.Scte52(), 0xDE, 8), (2, cas.Scte52(iv), 0xDE, 8), (2, cas.Scte52(iv, short_iv), 0xDE, 8))
+    ivs = {ciphers[4][1]: (iv, None), ciphers[5][1]: (iv, short_iv)}
+    for algorithm, cipher, mode, width in ciphers:
         for _ in range(40):
             k3, k2, k1 = octets(16), octets(16), octets(16)
             cws = [octets(width), octets(width)]
             soft = ctypes.c_void_p()
             assert library.stbcam_soft_descrambler_new(k3, ctypes.byref(soft)) == 0
+            if cipher in ivs:
+                assert library.stbcam_soft_descrambler_scte52_iv(soft, *ivs[cipher]) == 0
             ops = Ops(struct_size=ctypes.sizeof(Ops))
             assert library.stbcam_soft_descrambler_ops(soft, ctypes.byref(ops)) == 0
             ladder = Ladder(struct_size=ctypes.sizeof(Ladder), ek2=(ctypes.c_uint8 * 16)(*aes_encrypt(k3, k2)),

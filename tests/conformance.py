@@ -22,7 +22,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCS = [ROOT / "docs" / name for name in ("conformance/iso7816.md", "conformance/iso7816-t1.md", "field.md")]
+DOCS = [ROOT / "docs" / name for name in ("conformance/iso7816.md", "conformance/iso7816-t1.md", "field.md", "conformance/scrambling.md")]
 SECURITY = ROOT / "docs" / "security.md"
 COLUMNS = ("proved by", "proved against")
 # The crates whose folder does not say their name.

@@ -96,7 +96,7 @@ def script(name, *arguments):
 
 def wasted_characters_are_noticed():
     """check_line.py lets the least pass, and no more: a chain that need not be, an answer fetched in two parts."""
-    t1, t0 = "0 R\n0 R 3BD618FF8131FE1553544243414D60\n", "0 R\n0 R 3B00\n"
+    t1, t0 = "0 R\n0 R 3BD618FF8131FE2553544243414D50\n", "0 R\n0 R 3B00\n"
     header, data, answer = "8434000004", "01020304", "AABB9000"
     cases = {
         "t1-least": (t1, 0, f"T 00000A{header}{data}0000", f"C 000004{answer}00"),
@@ -125,7 +125,9 @@ def tests():
                script("check_damage.py", OUT / f"damage-{seed}", "--seed", str(seed)))
     yield "reduced control words against libdvbcsa", script("check_entropy.py", OUT / "entropy")
     yield "software descrambler against libdvbcsa and OpenSSL", script("check_descrambler.py")
+    yield "SCTE 52 and IDSA by the tables of ATSC, against OpenSSL", script("check_cable.py", OUT / "cable")
     yield "tables of tomorrow, damaged ones", script("check_tables.py", OUT / "tables")
+    yield "what broadcasters have", script("check_broadcast.py", OUT / "broadcast")
     yield "bad input", script("check_bad_input.py", OUT / "bad-input")
     yield "the README's C compiles", readme_compiles
     yield "wasted characters are noticed", wasted_characters_are_noticed

@@ -185,7 +185,7 @@ def long_recording():
     """The player takes a stream of more than 2 GiB: what it then misses is the box's file."""
     stream = CROSS / "long.ts"
     with open(stream, "wb") as file:
-        file.write(b"\x47")
+        file.write((b"\x47" + bytes(187)) * 8)
         file.truncate((2**31 // 188 + 1) * 188)
     told = subprocess.run([I686.out / "player", "--reader", "vpcd:127.0.0.1:1", "--box", "no-such-box", "--state", CROSS,
                            stream], capture_output=True, text=True, check=False)

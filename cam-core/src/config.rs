@@ -26,8 +26,10 @@ pub struct Config {
     pub terminal: TerminalId,
     /// Sessions that are open at once, at most.
     pub max_sessions: usize,
-    /// EMMs that wait for the card, at most.
+    /// EMMs of each addressing that wait for the card, at most.
     pub emm_queue: usize,
+    /// Section filters that the demultiplexers have for the engine, of all sources, at most.
+    pub section_filters: usize,
     /// Events that wait for the driver, at most: what many calls between two of its turns make.
     /// What is more is counted, but for the answers to what the host has asked.
     pub event_queue: usize,
@@ -46,6 +48,8 @@ impl Config {
     pub const MAX_SESSIONS: usize = 16;
     /// [`Config::emm_queue`] by default.
     pub const EMM_QUEUE: usize = 64;
+    /// [`Config::section_filters`] by default: more than are ever wanted.
+    pub const SECTION_FILTERS: usize = 65_535;
     /// [`Config::event_queue`] by default.
     pub const EVENT_QUEUE: usize = 4096;
     /// The idle poll period by default: keys must go within a second after the card is pulled.
@@ -62,6 +66,7 @@ impl Config {
             terminal: TerminalId::new(terminal),
             max_sessions: Self::MAX_SESSIONS,
             emm_queue: Self::EMM_QUEUE,
+            section_filters: Self::SECTION_FILTERS,
             event_queue: Self::EVENT_QUEUE,
             idle_poll: Some(Self::IDLE_POLL),
             entropy,

@@ -5,3 +5,4 @@ pub(crate) mod duplicates;
 pub(crate) mod queue;
 mod resting;
 pub(crate) mod streams;
+mod waiting;

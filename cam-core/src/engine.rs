@@ -31,7 +31,7 @@ use crate::card::refresh::Refresh;
 use crate::ecm::queue::EcmQueue;
 use crate::emm::queue::EmmQueue;
 use crate::emm::streams::EmmStreams;
-use crate::filter::Filters;
+use crate::filter::published::Filters;
 use crate::outbox::{Outbox, Todo};
 use crate::pin::Pins;
 use crate::purchase::Purchases;
@@ -39,8 +39,8 @@ use crate::report::Reports;
 use crate::session::Session;
 use crate::session::places::Sessions;
 use crate::{
-    Access, Card, Config, Filter, Input, Offer, Output, PurchaseError, Receipt, SessionId, Stats,
-    Transaction, TxnId,
+    Access, Card, Config, Filter, FilterUse, Input, Offer, Output, PurchaseError, Receipt,
+    SessionId, Stats, Transaction, TxnId,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -83,7 +83,7 @@ impl Engine {
             ecm: EcmQueue::new(),
             emm: EmmQueue::new(config.emm_queue),
             emm_streams: EmmStreams::default(),
-            filters: Filters::default(),
+            filters: Filters::new(config.section_filters),
             purchases: Purchases::load(&stored, config.box_key.clone(), config.terminal),
             pins: Pins::default(),
             reports: Reports::default(),
@@ -179,9 +179,25 @@ impl Engine {
         self.turn(now);
     }
 
-    /// The section filters wanted now.
+    /// The section filters that the demultiplexers are to have now: at most
+    /// [`Config::section_filters`], and what matters most first.
     pub fn filters(&self) -> &[Filter] {
         self.filters.published()
+    }
+
+    /// What the engine has a use for: a section that none of these passes may be dropped unseen.
+    pub fn wanted(&self) -> &[Filter] {
+        self.filters.wanted()
+    }
+
+    /// How the filters that are wanted and those of the box fit.
+    pub fn filter_use(&self) -> FilterUse {
+        self.filters.in_use()
+    }
+
+    /// Another number whenever [`Engine::wanted`] is another list.
+    pub fn wanted_version(&self) -> u64 {
+        self.filters.version()
     }
 
     /// The access of a session; `None` for an id that is not open.
@@ -242,8 +258,9 @@ impl Engine {
             self.withhold_keys();
         }
         self.publish_access(now);
-        self.publish_filters();
+        self.publish_filters(now);
         let of_sessions = self.sessions.iter().filter_map(|session| session.deadline(now));
-        self.deadline = of_sessions.chain(self.card_deadline()).min();
+        let own = [self.card_deadline(), self.filters.deadline()];
+        self.deadline = of_sessions.chain(own.into_iter().flatten()).min();
     }
 }

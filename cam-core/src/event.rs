@@ -104,6 +104,13 @@ pub enum Event {
         /// How many are served.
         served: usize,
     },
+    /// From now on PIDs take turns, for the box has fewer section filters than PIDs are wanted.
+    FiltersShort {
+        /// How many filters the box has.
+        limit: usize,
+        /// How many would be enough.
+        pids: usize,
+    },
     /// Events were lost because nobody took them.
     Overflow {
         /// How many.
@@ -133,7 +140,8 @@ impl Event {
             | Self::Pairing { .. }
             | Self::Acknowledged { .. }
             | Self::ModeDisagrees { .. }
-            | Self::EmmStreamsLeftOut { .. } => false,
+            | Self::EmmStreamsLeftOut { .. }
+            | Self::FiltersShort { .. } => false,
         }
     }
 

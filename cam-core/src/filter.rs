@@ -3,10 +3,16 @@
 //!
 //! Normative references:
 //!  - ETSI ETR 289 (table_ids of ECM and EMM), `docs/spec/emm.md`, 2 (addresses)
+//!  - `docs/spec/abi.md`, Section filters (their number)
+
+pub(crate) mod fit;
+pub(crate) mod published;
+pub(crate) mod turns;
 
 use alloc::vec::Vec;
 use cam_types::{Pid, Pseudonym, StbId};
 use ecm_emm::box_emm::BoxHeader;
+use ecm_emm::card::CardInfo;
 use ecm_emm::ecm::EcmHeader;
 use ecm_emm::emm::Address;
 
@@ -31,6 +37,11 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Filters of one ECM stream, at most: ECMs of both parities, offers.
+    pub const PER_ECM_STREAM: usize = 2;
+    /// Filters of one EMM stream, at most: to the card, to the box, to each of its groups, to all.
+    pub const PER_EMM_STREAM: usize = 3 + CardInfo::MAX_GROUPS;
+
     /// The section passes this filter. What the demultiplexer does in hardware, for tests and for
     /// hosts without one.
     pub fn passes(&self, section: &[u8]) -> bool {
@@ -42,6 +53,40 @@ impl Filter {
             .inspect(|_| count += 1)
             .all(|(octet, (want, mask))| (octet ^ want) & mask == 0);
         same && count == usize::from(self.depth)
+    }
+
+    /// Which filters come first: where there is room for some only, the first ones are the ones
+    /// to set.
+    pub(crate) fn rank(&self) -> u8 {
+        let [table_id, ..] = self.matching;
+        match table_id {
+            _ if self.urgent => 0,
+            Address::UNIQUE => 1,
+            BoxHeader::TABLE_ID => 2,
+            Address::SHARED | Address::GLOBAL => 3,
+            _ => 4,
+        }
+    }
+
+    /// The demultiplexer and the PID.
+    pub(crate) fn place(&self) -> Place {
+        (self.source, self.pid)
+    }
+
+    /// Passes what this one passes, and what the other one does: of the same place.
+    pub(crate) fn widen(&mut self, other: &Self) {
+        self.urgent |= other.urgent;
+        self.depth = self.depth.min(other.depth);
+        let octets = self.matching.iter_mut().zip(&mut self.mask);
+        let others = other.matching.iter().zip(&other.mask);
+        for (at, ((matching, mask), (match_too, mask_too))) in (0..).zip(octets.zip(others)) {
+            let counts = if at < self.depth { 0xFF } else { 0 };
+            *mask &= mask_too & !(*matching ^ match_too) & counts;
+            *matching &= *mask;
+        }
+        // An octet of which no bit is compared would only ask for its being there.
+        let compared = self.mask.iter().rposition(|mask| *mask != 0).map_or(0, |last| last + 1);
+        self.depth = compared.max(1) as u8;
     }
 
     fn new(source: u8, pid: Pid, table_id: u8, mask: u8, address: &[u8]) -> Self {
@@ -57,35 +102,8 @@ impl Filter {
     }
 }
 
-/// The filters as they were published last.
-#[derive(Default)]
-pub(crate) struct Filters {
-    published: Vec<Filter>,
-    /// Sessions, tables or addresses have changed since.
-    outdated: bool,
-}
-
-impl Filters {
-    pub(crate) fn published(&self) -> &[Filter] {
-        &self.published
-    }
-
-    /// What they are made of has changed.
-    pub(crate) fn outdated(&mut self) {
-        self.outdated = true;
-    }
-
-    pub(crate) fn take_outdated(&mut self) -> bool {
-        core::mem::take(&mut self.outdated)
-    }
-
-    /// Takes those wanted now. `true` when they are others.
-    pub(crate) fn set(&mut self, wanted: Vec<Filter>) -> bool {
-        let new = wanted != self.published;
-        self.published = wanted;
-        new
-    }
-}
+/// Where a filter is: the source, and the PID there.
+pub(crate) type Place = (u8, Pid);
 
 /// ECMs of both parities, and offers.
 pub(crate) fn ecm_filters(source: u8, pid: Pid, filters: &mut Vec<Filter>) {
@@ -122,6 +140,33 @@ fn push(filters: &mut Vec<Filter>, filter: Filter) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whatever passes one of two filters passes both of them made one.
+    #[test]
+    fn a_widened_filter_passes_what_each_did() {
+        let mut filters = Vec::new();
+        ecm_filters(0, Pid::CAT, &mut filters);
+        let card = Pseudonym::new([0x12, 2, 3, 4, 5, 6, 7, 8]);
+        let groups = [0x0102_0304, 0x0102_0305];
+        emm_filters(0, Pid::CAT, StbId::new([9; 8]), Some((card, &groups)), &mut filters);
+        let section = |filter: &Filter| {
+            let [table_id, address @ ..] = filter.matching;
+            [&[table_id, 0x70, 15][..], &address].concat()
+        };
+        for one in &filters {
+            for other in &filters {
+                let mut both = *one;
+                both.widen(other);
+                assert!(both.passes(&section(one)) && both.passes(&section(other)), "{both:?}");
+                assert_eq!(both.urgent, one.urgent || other.urgent);
+                assert!(both.depth <= one.depth.min(other.depth));
+            }
+        }
+        let [groups, rest] = [filters.get(4), filters.get(5)].map(Option::unwrap);
+        let mut both = *groups;
+        both.widen(rest);
+        assert_eq!(both.mask[..6], [0xFF, 0xFF, 0xFF, 0xFF, 0xFE, 0], "they differ in one bit");
+    }
 
     #[test]
     fn the_address_is_compared_from_octet_3_on() {

@@ -4,13 +4,14 @@
 //! A PIN waits until its command goes to the card, and is wiped then. That of a purchase waits with
 //! the purchase.
 
+pub(crate) mod error;
 pub(crate) mod outcome;
 
 use crate::outbox::Outbox;
-use crate::{Event, PinAnswer, PinOutcome, PurchaseError, Ticket};
+use crate::{Event, PinAnswer, PinError, PinOutcome, Ticket};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use ecm_emm::card::{INS_CHANGE_PIN, INS_VERIFY, PinBlock};
+use ecm_emm::card::{INS_CHANGE_PIN, INS_VERIFY, PinBlock, VERIFY_RATING};
 use zeroize::Zeroizing;
 
 /// What the subscriber wants of the card's PIN.
@@ -21,12 +22,12 @@ pub(crate) enum PinRequest {
 
 impl PinRequest {
     /// ASCII digits.
-    pub(crate) fn verify(pin: &[u8]) -> Result<Self, PurchaseError> {
+    pub(crate) fn verify(pin: &[u8]) -> Result<Self, PinError> {
         Ok(Self::Verify(block(pin)?))
     }
 
     /// ASCII digits both.
-    pub(crate) fn change(old: &[u8], new: &[u8]) -> Result<Self, PurchaseError> {
+    pub(crate) fn change(old: &[u8], new: &[u8]) -> Result<Self, PinError> {
         Ok(Self::Change { old: block(old)?, new: block(new)? })
     }
 
@@ -34,6 +35,14 @@ impl PinRequest {
         match self {
             Self::Verify(_) => INS_VERIFY,
             Self::Change { .. } => INS_CHANGE_PIN,
+        }
+    }
+
+    /// P2 of the command. The PIN of a purchase goes out with the purchase; this one pays nothing.
+    pub(crate) const fn p2(&self) -> u8 {
+        match self {
+            Self::Verify(_) => VERIFY_RATING,
+            Self::Change { .. } => 0,
         }
     }
 
@@ -46,8 +55,8 @@ impl PinRequest {
     }
 }
 
-fn block(digits: &[u8]) -> Result<PinBlock, PurchaseError> {
-    PinBlock::from_ascii(digits).map_err(|_| PurchaseError::PinFormat)
+fn block(digits: &[u8]) -> Result<PinBlock, PinError> {
+    PinBlock::from_ascii(digits).map_err(|_| PinError::Format)
 }
 
 /// The PINs that wait, in the order in which they came.
@@ -61,9 +70,9 @@ impl Pins {
     /// PINs that wait, at most.
     const MAX: usize = 4;
 
-    pub(crate) fn take(&mut self, request: PinRequest) -> Result<Ticket, PurchaseError> {
+    pub(crate) fn take(&mut self, request: PinRequest) -> Result<Ticket, PinError> {
         if self.waiting.len() >= Self::MAX {
-            return Err(PurchaseError::Full);
+            return Err(PinError::Full { max: Self::MAX });
         }
         self.tickets = self.tickets.wrapping_add(1);
         let ticket = Ticket(self.tickets);

@@ -79,7 +79,7 @@ impl Purchases {
     /// not introduced itself yet.
     pub(crate) fn settles(&self, offer: &Offer, card: Option<Pseudonym>) -> bool {
         let of = |entry: &Entry| {
-            entry.offer.names_what(offer.id) && card.is_none_or(|card| entry.card == card)
+            entry.offer.sells_what(offer.id) && card.is_none_or(|card| entry.card == card)
         };
         let entries = self.ledger.entries();
         entries.iter().any(|entry| of(entry) && entry.state() == TxnState::Settling)

@@ -54,7 +54,7 @@ macro_rules! engine_counters {
             emm_refused: [u64; 4],
             /// Not applicable yet; tried again on a later cycle.
             emm_later: [u64; 4],
-            /// Dropped: the queue was full, or no card was there.
+            /// Dropped: their queue was full, or no card was there.
             emm_dropped: [u64; 4],
             /// Their answer was lost, and they were not asked again: the card may have carried them
             /// out. On air they are asked again.
@@ -63,6 +63,8 @@ macro_rules! engine_counters {
             emm_malformed: u64,
             /// Malformed tables: CAT, PMT.
             table_malformed: u64,
+            /// Turns of PIDs that share the box's section filters.
+            filter_turns: u64,
             /// ECMs whose latency was measured, from the section's arrival to its control words.
             ecm_latency_count: u64,
             /// Median latency of the last 1024, in microseconds.

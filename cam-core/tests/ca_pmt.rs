@@ -395,7 +395,8 @@ fn a_new_list_needs_room_before_the_old_one_ends() {
             rig.take_events();
             let reply = give(&mut rig, &object(list, 9, OK));
             if listed == 0 {
-                assert!(reply.unwrap_err().contains("sessions are open"));
+                let refused = reply.unwrap_err();
+                assert!(refused.contains("sessions are open: close one"), "{refused}");
                 assert_eq!(rig.take_events(), []);
             } else {
                 sessions.push((9, reply.unwrap().session.unwrap()));

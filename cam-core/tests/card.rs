@@ -3,7 +3,7 @@
 
 use crate::rig::card::{CARD, ModelCard};
 use crate::rig::{Rig, air, config};
-use cam_core::{AccessState, AccessStatus, CardState, Event, Input, Remedy, SessionId};
+use cam_core::{AccessState, AccessStatus, Card, CardState, Event, Input, Remedy, SessionId};
 use cam_types::Pseudonym;
 use ecm_emm::card::{INS_ECM, INS_INFO, INS_RIGHTS};
 
@@ -126,21 +126,29 @@ fn a_lost_session_is_opened_again() {
 /// What keeps failing is left alone for longer and longer, and said so.
 #[test]
 fn failures_are_bounded() {
-    for sw in [0, 0x6988] {
+    // No answer at all, and one that ends the session: a card that answers is not absent.
+    let mute = (0, CardState::Absent, AccessStatus::MUTE_CARD);
+    let refuses = (0x6988, CardState::Unusable, AccessStatus::CARD_BUSY);
+    for (sw, told, why) in [mute, refuses] {
         let (mut rig, news) = watching();
         // The only thing that the card still does is to open sessions.
         rig.card.refuse = Some((INS_ECM, sw, usize::MAX));
         let channels = rig.engine.stats().channels;
+        let mut left_alone = 0;
         for period in 5..200 {
             rig.section(air::NEWS_ECM, &air::news_ecm(period));
             rig.run(300);
             if matches!(rig.engine.card().state, CardState::Absent | CardState::Unusable) {
+                let Card { state, reason, .. } = rig.engine.card();
+                assert_eq!((*state, *reason), (told, why), "{sw:04X}");
+                left_alone += 1;
                 assert!(!rig.has_ecw(news));
                 assert_eq!(rig.engine.access(news).unwrap().state, AccessState::Technical);
             }
         }
         let tries = rig.engine.stats().channels - channels;
         assert!((3..80).contains(&tries), "{tries} sessions in a minute");
+        assert!(left_alone > 10, "{left_alone}");
         rig.card.refuse = None;
         rig.run(25_000);
         rig.section(air::NEWS_ECM, &air::news_ecm(300));

@@ -84,7 +84,7 @@ fn a_replayed_emm_is_a_duplicate() {
     let mut rig = ready();
     let first = air::emm(1, &[osd()]);
     rig.section(air::EMM, &first);
-    for seq in 2..=140 {
+    for seq in 2..=1200 {
         rig.run(200);
         rig.section(air::EMM, &air::emm(seq, &[osd()]));
     }

@@ -4,8 +4,8 @@
 use crate::rig::card::{Cut, ModelCard, PIN};
 use crate::rig::{Rig, air};
 use cam_core::{
-    AccessStatus, CardState, Event, Offer, Outcome, PinAnswer, PinOutcome, PurchaseError, Receipt,
-    RequestId, SessionId, TxnId, TxnState,
+    AccessStatus, CardState, Event, Offer, OfferId, Outcome, PinAnswer, PinError, PinOutcome,
+    PurchaseError, Receipt, RequestId, SessionId, TxnId, TxnState,
 };
 use cam_types::{Fen, Pseudonym};
 use ecm_emm::card::{INS_ECM, INS_PURCHASE, INS_RIGHTS, INS_VERIFY, PurchaseResult};
@@ -156,6 +156,40 @@ fn the_same_request_changes_nothing() {
     confirm(&mut rig, txn, PIN).unwrap();
     rig.run(500);
     assert_eq!(paid(&outcomes(&mut rig)), receipt);
+    assert_eq!(rig.card.debits, 1);
+}
+
+/// A request is one wish: another event under it is refused, whatever became of the first, or a
+/// host would take one receipt for two purchases. The same offer of another session, or of a later
+/// run, is the same wish.
+#[test]
+fn a_request_is_for_one_offer_only() {
+    let (mut rig, _, offer) = at_the_cinema();
+    let txn = begin(&mut rig, &offer);
+    let request = request_of(&rig, txn);
+    let second = rig.open(&air::cinema());
+    rig.section(air::CINEMA_ECM, &air::cinema_ecm(5, 2001, 1200));
+    rig.run(500);
+    rig.take_events();
+    let same = rig.engine.offers(second).next().unwrap();
+    let refused = |rig: &mut Rig, step: &str| {
+        for (other, what) in [(1 << 32, "another event"), (3, "another kind")] {
+            let other = OfferId(offer.id.0 ^ other);
+            let begun = rig.engine.purchase_begin(rig.now, other, request, PRICE);
+            assert_eq!(begun, Err(PurchaseError::RequestReused), "{step}: {what}");
+        }
+    };
+    refused(&mut rig, "open");
+    assert_eq!(again(&mut rig, &same, request), txn);
+    confirm(&mut rig, txn, PIN).unwrap();
+    refused(&mut rig, "sent");
+    rig.run(500);
+    paid(&outcomes(&mut rig));
+    refused(&mut rig, "paid");
+    assert_eq!(again(&mut rig, &same, request), txn);
+    let mut rig = rig.restart();
+    refused(&mut rig, "of an earlier run");
+    again(&mut rig, &offer, request);
     assert_eq!(rig.card.debits, 1);
 }
 
@@ -371,7 +405,7 @@ fn an_ecm_does_not_wait_for_a_purchase() {
 fn a_pin_is_changed_by_whoever_knows_the_old_one() {
     let (mut rig, _, _) = at_the_cinema();
     let new = b"271828".as_slice();
-    assert_eq!(rig.engine.pin_change(rig.now, PIN, b"27"), Err(PurchaseError::PinFormat));
+    assert_eq!(rig.engine.pin_change(rig.now, PIN, b"27"), Err(PinError::Format));
     for (old, expected) in [
         (new, PinOutcome::Wrong { tries_left: 2 }),
         (PIN, PinOutcome::Right),
@@ -404,6 +438,6 @@ fn a_pin_is_verified_for_its_own_sake() {
     rig.run(2000);
     let answer = PinAnswer { ticket, outcome: PinOutcome::Failed };
     assert!(rig.take_events().contains(&Event::Pin(answer)));
-    assert_eq!(rig.engine.pin_verify(rig.now, PIN), Err(PurchaseError::NoCard));
+    assert_eq!(rig.engine.pin_verify(rig.now, PIN), Err(PinError::NoCard));
     assert_eq!(rig.engine.card().state, CardState::Absent);
 }

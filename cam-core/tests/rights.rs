@@ -66,9 +66,10 @@ fn a_rated_programme_opens_at_once_after_its_pin() {
     assert_eq!(rig.card.count(INS_ECM), 2);
 }
 
-/// The PIN that a purchase asks for lifts the rating as well.
+/// T29: the PIN of a purchase lifts no rating, and a PIN for the rating pays no purchase: the card
+/// hears what each was typed for.
 #[test]
-fn the_pin_of_a_purchase_opens_a_rated_programme() {
+fn the_pin_of_a_purchase_opens_no_rated_programme() {
     let mut rig = ready();
     rig.card.rating_limit = 9;
     let news = rig.open(&air::news());
@@ -80,6 +81,10 @@ fn the_pin_of_a_purchase_opens_a_rated_programme() {
     let request = rig.engine.request_new().unwrap();
     let txn = rig.engine.purchase_begin(rig.now, offer, request, Fen::new(1200)).unwrap();
     rig.engine.purchase_confirm(rig.now, txn, PIN).unwrap();
+    rig.drain();
+    rig.run(500);
+    assert!(!rig.has_ecw(news) && rig.has_ecw(cinema));
+    rig.engine.pin_verify(rig.now, PIN).unwrap();
     rig.drain();
     rig.run(500);
     assert!(rig.has_ecw(news) && rig.has_ecw(cinema));

@@ -262,11 +262,12 @@ fn filters_follow_sessions_and_the_card() {
     rig.run(1000);
     assert_eq!(
         wanted(&rig),
-        [(air::EMM, 0x8A, 9), (air::EMM, 0x82, 9), (air::EMM, 0x84, 5), (air::EMM, 0x86, 1)]
+        [(air::EMM, 0x82, 9), (air::EMM, 0x8A, 9), (air::EMM, 0x84, 5), (air::EMM, 0x86, 1)]
     );
     rig.take_events();
     let news = rig.open(&air::news());
-    assert_eq!(wanted(&rig)[..2], [(air::NEWS_ECM, 0x80, 1), (air::NEWS_ECM, 0x88, 1)]);
+    let [first, .., last] = wanted(&rig)[..] else { panic!("too few") };
+    assert_eq!([first, last], [(air::NEWS_ECM, 0x80, 1), (air::NEWS_ECM, 0x88, 1)]);
     assert!(rig.take_events().contains(&Event::Filters));
     assert!(rig.engine.filters().iter().any(|f| f.passes(&air::news_ecm(4))));
     rig.engine.session_close(rig.now, news).unwrap();

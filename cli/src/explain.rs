@@ -191,7 +191,7 @@ mod tests {
             ("TC1", &["N 255", "11 etu on T=1", "12 etu on T=0"]),
             ("TD1", &["T=1", "first"]),
             ("TA3", &["IFSC 254"]),
-            ("TB3", &["BWI 1", "CWI 5", "43 etu"]),
+            ("TB3", &["BWI 2", "CWI 5", "43 etu"]),
             ("historical", &["STBCAM"]),
             ("TCK", &["right"]),
         ] {

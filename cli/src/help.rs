@@ -2,7 +2,7 @@
 //! What follows the options in `--help`.
 mod money;
 
-pub(crate) use money::{CAPP, GATE, LOAD, PROVE, PURCHASE, TILL, WALLET};
+pub(crate) use money::{CAPP, GATE, LOAD, PROVE, PURCHASE, SETTLE, TILL, WALLET};
 
 use crate::secrets;
 use stb_shim::readers;
@@ -16,7 +16,7 @@ const GENERAL: &str = "\
 Examples:
   What card is this?
     stbcam atr --explain --reader serial:/dev/ttyUSB0
-    stbcam atr --explain --hex '3B D6 18 FF 81 31 FE 15 53 54 42 43 41 4D 60'
+    stbcam atr --explain --hex '3B D6 18 FF 81 31 FE 25 53 54 42 43 41 4D 50'
   Select the conditional access application and ask it who it is, with a trace:
     stbcam apdu 00A4040008F05354424341530100 8032000000 --reader serial:/dev/ttyUSB0 --trace -
   Does the detect line work, and does the card survive being pulled?
@@ -41,10 +41,13 @@ JSON (--json): one object a line. Its field \"event\" names it; octets are hexad
             seen), low_latency, latency_timer; null: not known, or nothing to know
   rate      f, d, ta1, wanted, made, error_percent, usable
   latency   of (echo, atr, apdu), count, median_ms, worst_ms, line_ms (null: the reader's business)
-  balance   balance, serial. Amounts are text, as in \"12.34\"
-  logged    number, sequence, kind, type, amount, terminal, date, time
+  balance   balance (the holder's own; negative when overdrawn, null: the card does not say), drawable, coding
+            (pboc, low31, overdraft; null: not known), serial. Amounts are text, as in \"12.34\"
+  logged    file (18 the log, 1A loads of cards that log them apart), number, sequence, kind, type, amount,
+            terminal, date, time
   paid      serial, kind, type, amount, terminal, date, time, before, after, card_sequence (before it),
-            terminal_sequence, tac, tac_check (right, wrong, no_key, not_shown), mac2, settled_by, ms
+            terminal_sequence, tac, tac_check (right, wrong, no_key, not_shown), mac2, balance_check (of the
+            balance after it, as GET BALANCE tells), held (where it is wrong), settled_by, ms
   loaded    the same without terminal_sequence and mac2
   passed    the same as paid; way, station, from, fare
   settled   outcome (made, not_made, open), serial, kind, type, amount, terminal, date, time, after,

@@ -11,3 +11,4 @@ pub(crate) mod port;
 pub(crate) mod state;
 pub(crate) mod table;
 pub(crate) mod terminal;
+pub(crate) mod verdict;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the program says: a line of text, or with `--json` an object.
+pub(crate) mod balance;
+pub(crate) mod batch;
 pub(crate) mod money;
 mod port;
 
@@ -40,7 +42,7 @@ pub(crate) enum Record {
     /// How long something takes.
     Latency(Latency),
     /// What is in the purse.
-    Balance(money::Balance),
+    Balance(balance::Balance),
     /// A record of the purse's log.
     Logged(money::Logged),
     /// Money taken.
@@ -54,9 +56,9 @@ pub(crate) enum Record {
     /// A proof that the card has shown.
     Proven(money::Proven),
     /// An entry of a batch.
-    Entry(money::Entry),
+    Entry(batch::Entry),
     /// The sum of a batch.
-    Batch(money::Sums),
+    Batch(batch::Sums),
     /// A gate that opens.
     Passed(money::Passed),
     /// Why something that could have been said is not.

@@ -66,7 +66,7 @@ fn the_card_tells_its_answer_to_reset() {
     let card = Small::new(PLACE, "atr", &vcard::atr::t1());
     let said = said(&["atr", "--explain", "--reader", &card.url()], 0);
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines[0], "3B D6 18 FF 81 31 FE 15 53 54 42 43 41 4D 60");
+    assert_eq!(lines[0], "3B D6 18 FF 81 31 FE 25 53 54 42 43 41 4D 50");
     assert!(lines[1].starts_with("T=1 at 115469 bit/s (372/12 at 3579545 Hz), 11 etu"), "{said}");
     assert_eq!(lines.len(), 2 + 10, "{said}");
     let objects = objects(&["atr", "--reader", &card.url()], 0);

@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use system_tests::slot::Served;
 use system_tests::stbcam::{PIN, Reader, Rig, SERIAL, Stbcam, find};
+use vcard::Fault;
 use vreader::inserted::Side;
 
 const STBCAM: Stbcam =
@@ -43,6 +44,18 @@ fn a_batch_is_loaded_once() {
     rig.refused(&card, &BATCH, 2, &["was begun as 20.00", "the batch says otherwise; no money"]);
     rig.file("batch.csv.journal", &journal.replacen("loaded", "unloaded", 1));
     rig.refused(&card, &BATCH, 1, &["line 2 is not what was written there; no money has moved"]);
+}
+
+/// What a card holds instead of what it must stands beside the entry that it was loaded by.
+#[test]
+fn a_card_that_reckons_wrongly_is_told() {
+    let rig = STBCAM.rig("kiosk-wrong");
+    let fault = Some(Fault::WrongSubtraction);
+    let card = rig.insert_faulty("card", Reader::Phoenix, "", fault);
+    let objects = rig.objects(&card, &BATCH, &format!("{PIN}\n"), 0);
+    let entry = find(&objects, "entry").unwrap();
+    assert_eq!((&entry["outcome"], &entry["after"]), (&"loaded".into(), &"120.00".into()));
+    assert!(entry["why"].as_str().unwrap_or_default().contains("holds 119.99"), "{entry}");
 }
 
 /// The answer to a CREDIT of the batch is lost, and the process with it.

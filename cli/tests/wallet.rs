@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
 use system_tests::stbcam::{PIN, PSAM, Reader, SERIAL, Stbcam, TERMINAL, find};
+use vcard::Fault;
 use vreader::inserted::Side;
 
 const STBCAM: Stbcam =
@@ -76,6 +77,21 @@ fn a_lost_answer_is_settled_at_once() {
 }
 
 /// Silence until the program gives up: the next run finds out, and nothing is paid twice.
+/// A card whose codes are right and whose balance is not: that is told beside the receipt, also
+/// where the card had to be asked what became of it.
+#[test]
+fn a_card_that_reckons_wrongly_is_told() {
+    for (name, script, settled) in [("answered", "", false), ("lost", "command 1/3 mute", true)] {
+        let rig = STBCAM.rig(&format!("wallet-wrong-{name}"));
+        let fault = Some(Fault::WrongSubtraction);
+        let card = rig.insert_faulty("card", Reader::Phoenix, script, fault);
+        let paid = rig.object(&card, &["wallet", "purchase", "--amount", "1.00"], "paid");
+        assert_eq!(!paid["settled_by"].is_null(), settled, "{paid}");
+        assert_eq!((&paid["after"], &paid["tac_check"]), (&"99.00".into(), &"right".into()));
+        assert_eq!((&paid["balance_check"], &paid["held"]), (&"wrong".into(), &"98.99".into()));
+    }
+}
+
 #[test]
 fn what_is_not_settled_survives() {
     for carried_out in [true, false] {
@@ -225,4 +241,22 @@ fn secrets_stay_secret() {
     for secret in keys.chain([PIN, "11119999", "4096271x"]) {
         assert!(!plain.contains(&secret.to_lowercase()), "a secret is there");
     }
+}
+
+/// City cards log their loads in the file 1A, and only there.
+#[test]
+fn loads_that_are_logged_apart_are_shown() {
+    let rig = STBCAM.rig("wallet-loads");
+    let load = "0004 000000 000007D0 02 001122334455 20261201 080000".replace(' ', "");
+    let file = format!("\n[[purse.record]]\nsfi = 0x1A\ncontent = \"{load}\"\n");
+    rig.personalise("card", &format!("{}{file}", system_tests::stbcam::CARD));
+    let card = rig.serve();
+    rig.object(&card, &["wallet", "purchase", "--amount", "1.00"], "paid");
+    let output = rig.command(&["--json", "wallet", "log", "--reader", &card.url]).output().unwrap();
+    let log = String::from_utf8(output.stdout).unwrap();
+    let log: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said: Vec<_> = log.iter().map(|record| (&record["file"], &record["kind"])).collect();
+    assert_eq!(said, [(&"18".into(), &"purchase".into()), (&"1A".into(), &"load".into())]);
+    assert_eq!((&log[1]["amount"], &log[1]["sequence"]), (&"20.00".into(), &4.into()));
 }

@@ -64,7 +64,7 @@ fn without_a_detect_line() {
     let mut watch = Watch::new(&card.url());
     watch.says("reader", "watching");
     let up = watch.says("card", "up");
-    assert_eq!(up["atr"], "3B D6 18 FF 81 31 FE 15 53 54 42 43 41 4D 60");
+    assert_eq!(up["atr"], "3B D6 18 FF 81 31 FE 25 53 54 42 43 41 4D 50");
     card.control("remove");
     watch.says("card", "mute");
     card.control("insert");

@@ -11,6 +11,7 @@ use crate::element;
 use crate::emm::MAX_EMM;
 use crate::error::{EncodeError, OpenError};
 use crate::keys::{KeyContext, Role};
+use crate::number::named;
 use crate::section::CaSection;
 use crate::suite::{SealKey, Suite, WrappedKey};
 use alloc::vec::Vec;
@@ -58,7 +59,7 @@ impl BoxHeader {
         if role != Role::Box.number() {
             return Err(DecodeError::Invalid { field: "key role", got: role.into() });
         }
-        let epoch = Epoch::from_be_bytes(*r.array("epoch")?);
+        let epoch = named(Epoch::from_be_bytes(*r.array("epoch")?), "epoch")?;
         Ok(Self { stb, suite, operator, epoch, seq: r.u32("seq")? })
     }
 

@@ -23,7 +23,8 @@ pub use report::{AckResult, ReportRequest};
 pub use rights::{RightRow, RightsPage, WalletInfo};
 pub use status::{AccessState, AccessStatus, Remedy};
 
-// VERIFY and CHANGE PIN are every card's, in name or number.
+// VERIFY and CHANGE PIN are every card's, in name or number; P2 of VERIFY is [`VERIFY_PURCHASE`] or
+// [`VERIFY_RATING`].
 pub use cam_types::interindustry::{INS_CHANGE_REFERENCE_DATA as INS_CHANGE_PIN, INS_VERIFY};
 
 /// CLA of a CAS command in clear.
@@ -51,6 +52,11 @@ pub const INS_ACK: u8 = 0x3E;
 pub const RIGHTS_ROWS: u8 = 0x00;
 /// P2 of RIGHTS: balance, sequences and limits.
 pub const RIGHTS_WALLET: u8 = 0x01;
+
+/// P2 of VERIFY: the PIN pays one purchase.
+pub const VERIFY_PURCHASE: u8 = 0x00;
+/// P2 of VERIFY: the PIN lifts the rating limit, until the session ends.
+pub const VERIFY_RATING: u8 = 0x01;
 
 /// Boxes that a card may be paired with: its pairing slots.
 pub const PAIRING_SLOTS: u8 = 4;

@@ -22,6 +22,8 @@ pub struct Descriptor<'a> {
 impl Descriptor<'_> {
     /// CA_descriptor.
     pub const CA: u8 = 0x09;
+    /// service_descriptor.
+    pub const SERVICE: u8 = 0x48;
     /// scrambling_descriptor.
     pub const SCRAMBLING: u8 = 0x65;
 

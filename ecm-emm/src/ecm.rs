@@ -11,6 +11,7 @@ pub use criteria::{Blackout, Cci, Criteria, Fingerprint, Ppt, Ppv, Rating, Regio
 
 use crate::error::{EncodeError, OpenError};
 use crate::keys::KeyContext;
+use crate::number::{check, named};
 use crate::section::CaSection;
 use crate::suite::{SealKey, Suite};
 use alloc::vec::Vec;
@@ -109,7 +110,7 @@ impl EcmHeader {
             suite,
             operator,
             slot: Slot::new(slot_and_flags >> 4),
-            epoch: Epoch::from_be_bytes(*r.array("epoch")?),
+            epoch: named(Epoch::from_be_bytes(*r.array("epoch")?), "epoch")?,
             cp_number: r.u32("cp_number")?,
         };
         if header.table_id() == table_id {
@@ -124,6 +125,7 @@ impl EcmHeader {
         if self.slot.value() > 15 {
             return Err(EncodeError::Invalid("slot"));
         }
+        check(self.epoch, "epoch")?;
         let data_len = Self::LEN - CaSection::HEADER_LEN + sealed_len;
         EncodeError::check("ECM", data_len + CaSection::HEADER_LEN, MAX_ECM)?;
         let flags = match self.kind {

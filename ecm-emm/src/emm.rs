@@ -34,6 +34,7 @@ pub use window::{Window, WindowCheck};
 use crate::element;
 use crate::error::{EncodeError, OpenError};
 use crate::keys::{KeyContext, Role};
+use crate::number::{check, named};
 use crate::section::CaSection;
 use crate::suite::{SealKey, Suite};
 use alloc::vec::Vec;
@@ -94,7 +95,7 @@ impl EmmHeader {
             suite: Suite::try_from(version & 0x0F)?,
             operator: OperatorId::from_be_bytes(*r.array("operator")?),
             role: Role::try_from(r.u8("key role")?)?,
-            epoch: Epoch::from_be_bytes(*r.array("epoch")?),
+            epoch: named(Epoch::from_be_bytes(*r.array("epoch")?), "epoch")?,
             seq: r.u32("seq")?,
         })
     }
@@ -103,6 +104,7 @@ impl EmmHeader {
     fn emit(&self, sealed_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let octets = self.aad_len() + sealed_len;
         EncodeError::check("EMM", octets, MAX_EMM)?;
+        check(self.epoch, "epoch")?;
         out.extend(CaSection::header(self.table_id(), octets - CaSection::HEADER_LEN)?);
         self.address.emit(out);
         out.push(Self::PROTOCOL << 4 | self.suite.number());

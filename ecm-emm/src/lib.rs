@@ -6,11 +6,13 @@
 //!
 //! - [`section`], [`descriptor`], [`pat`], [`pmt`], [`cat`], [`ca_descriptor`] and [`ca_pmt`] are
 //!   of ISO/IEC 13818-1 and EN 50221: where a programme's ECMs are, and the operator's EMMs.
+//! - [`sdt`] and [`vct`] have the names of services, where DVB rules and where ATSC and SCTE do.
 //! - [`ecm`] and [`emm`] are this system's messages to the card, [`box_emm`] those to the box,
 //!   [`report`] what the card tells the operator. Each has a header in clear and a sealed body.
 //! - [`suite`] seals and opens them and wraps keys inside them; [`keys`] says what a key is for and
 //!   derives a card's keys from a master's.
 //! - [`card`] is the data of the card's commands and answers.
+//! - [`scrambling`] names the ways of scrambling packets; [`dvs042`] is those that no crate has.
 //!
 //! A type that was parsed tells that its octets were well-formed and in range. Who sent it, only
 //! the holder of the key can say: [`ecm::Ecm::open`], [`emm::Emm::open`]. What parses emits back to
@@ -81,16 +83,20 @@ pub mod ca_pmt;
 pub mod card;
 pub mod cat;
 pub mod descriptor;
+pub mod dvs042;
 pub mod ecm;
 mod element;
 pub mod emm;
 mod error;
 pub mod keys;
+mod number;
 pub mod pat;
 pub mod pmt;
 pub mod report;
 pub mod scrambling;
+pub mod sdt;
 pub mod section;
 pub mod suite;
+pub mod vct;
 
 pub use error::{EncodeError, OpenError};

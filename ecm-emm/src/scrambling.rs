@@ -7,7 +7,8 @@
 //!
 //! Normative references:
 //!  - ETSI EN 300 468 §6.2.32 (scrambling_descriptor)
-//!  - ETSI ETR 289 (DVB-CSA), ETSI TS 103 127 (DVB-CISSA)
+//!  - ETSI ETR 289 (DVB-CSA), ETSI TS 103 127 (DVB-CISSA), ANSI/SCTE 52, ATIS-0800006 (IDSA)
+//!  - `docs/spec/scrambling.md`
 
 use crate::ecm::EcmKind;
 use core::fmt;
@@ -24,6 +25,11 @@ impl ScramblingMode {
     pub const CSA2: Self = Self(0x02);
     /// DVB-CISSA version 1.
     pub const CISSA: Self = Self(0x10);
+    /// ATIS-0800006, IDSA.
+    pub const IDSA: Self = Self(0x70);
+    /// SCTE 52. No standard gives it a number: this one is of those that EN 300 468 leaves to the
+    /// user.
+    pub const SCTE52: Self = Self(0xDE);
 
     /// What is known of a mode: the length of its control words, and how it is computed.
     const fn row(self) -> Option<(EcmKind, Option<Algorithm>)> {
@@ -33,8 +39,10 @@ impl ScramblingMode {
             // DVB-CSA3, which only chips know.
             Self(0x03..=0x05) => (EcmKind::Cw128, None),
             Self::CISSA => (EcmKind::Cw128, Some(Algorithm::Cissa)),
+            Self::IDSA => (EcmKind::Cw128, Some(Algorithm::Idsa)),
             // Later versions of DVB-CISSA; ATIS.
-            Self(0x11..=0x1F | 0x70..=0x7F) => (EcmKind::Cw128, None),
+            Self(0x11..=0x1F | 0x71..=0x7F) => (EcmKind::Cw128, None),
+            Self::SCTE52 => (EcmKind::Cw64, Some(Algorithm::Scte52)),
             _ => return None,
         })
     }
@@ -61,17 +69,26 @@ pub enum Algorithm {
     Csa2,
     /// DVB-CISSA version 1, control words of 128 bits.
     Cissa,
+    /// ATIS-0800006, control words of 128 bits.
+    Idsa,
+    /// SCTE 52, control words of 64 bits, of which DES looks at 56.
+    Scte52,
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Csa2, Self::Cissa, Self::Idsa, Self::Scte52];
     /// The initialisation vector of DVB-CISSA version 1: each packet's chain begins with it.
     pub const CISSA_IV: [u8; 16] = *b"DVBTMCPTAESCISSA";
 
-    /// Its name, the mode that signals it, the octets of its control words and of its blocks.
+    /// Its name, the mode that signals it, the octets of its control words and of the shortest
+    /// payload that it changes.
     const fn row(self) -> (&'static str, ScramblingMode, usize, usize) {
         match self {
             Self::Csa2 => ("DVB-CSA2", ScramblingMode::CSA2, 8, 8),
             Self::Cissa => ("DVB-CISSA", ScramblingMode::CISSA, 16, 16),
+            Self::Idsa => ("ATIS-IDSA", ScramblingMode::IDSA, 16, 1),
+            Self::Scte52 => ("SCTE-52", ScramblingMode::SCTE52, 8, 1),
         }
     }
 
@@ -85,8 +102,8 @@ impl Algorithm {
         self.row().2
     }
 
-    /// The shortest payload that the cipher changes.
-    pub const fn block(self) -> usize {
+    /// Octets of the shortest payload that it changes.
+    pub const fn shortest(self) -> usize {
         self.row().3
     }
 }

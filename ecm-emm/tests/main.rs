@@ -5,6 +5,7 @@
 mod box_emm;
 mod card;
 mod commands;
+mod dvs042;
 mod ecm;
 mod emm;
 mod permissions;
@@ -13,6 +14,7 @@ mod psi;
 mod reasons;
 mod report;
 mod samples;
+mod service_names;
 mod spec_table;
 mod transport;
 mod values;

@@ -14,7 +14,7 @@ use ecm_emm::ecm::{Ecm, EcmKind};
 use ecm_emm::emm::Emm;
 use ecm_emm::pat::{Pat, Program};
 use ecm_emm::pmt::{Pmt, Stream, Streams};
-use ecm_emm::scrambling::ScramblingMode;
+use ecm_emm::scrambling::{Algorithm, ScramblingMode};
 use ecm_emm::section::{CaSection, LongSection, sections};
 use hex_literal::hex;
 use proptest::prelude::*;
@@ -341,7 +341,8 @@ proptest! {
 /// What a mode says of its control words is what its algorithm takes.
 #[test]
 fn modes_and_algorithms_agree() {
-    let computed = [ScramblingMode::CSA1, ScramblingMode::CSA2, ScramblingMode::CISSA];
+    let computed = [0x01, 0x02, 0x10, 0x70, 0xDE].map(ScramblingMode);
+    assert!(Algorithm::ALL.iter().all(|algorithm| computed.contains(&algorithm.mode())));
     for mode in (0..=0xFF).map(ScramblingMode) {
         assert_eq!(mode.algorithm().is_some(), computed.contains(&mode), "{mode:?}");
         let Some(algorithm) = mode.algorithm() else { continue };
@@ -351,7 +352,8 @@ fn modes_and_algorithms_agree() {
             _ => (EcmKind::Cw128, EcmKind::Cw64),
         };
         assert_eq!(ScramblingMode::of(Some(mode), kind), mode);
-        assert_eq!(ScramblingMode::of(None, kind), algorithm.mode());
+        let default = if kind == EcmKind::Cw64 { Algorithm::Csa2 } else { Algorithm::Cissa };
+        assert_eq!(ScramblingMode::of(None, kind), default.mode());
         assert_ne!(ScramblingMode::of(Some(mode), others), mode);
     }
 }

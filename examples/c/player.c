@@ -4,7 +4,7 @@
  *
  * The path to follow when reading:  main -> open_box -> play -> on_section -> print_event.
  */
-#define _FILE_OFFSET_BITS 64 /* as ts.c: what it writes is as long as what it reads */
+#define _FILE_OFFSET_BITS 64 /* as ts_file.c: what it writes is as long as what it reads */
 #define _POSIX_C_SOURCE 200809L
 #include "box.h"
 
@@ -29,6 +29,7 @@ static const char usage[] =
     "                      play SECONDS, watch SID, stop SID, access SID, offer SID, request (a new id),\n"
     "                      buy SID FEN REQUEST [PIN], confirm REQUEST [PIN], pin PIN, wallet, receipts,\n"
     "                      report FILE NONCE (pages FILE.1, FILE.2 … for the head-end), ack FILE (its answer), stats, flush, quit\n"
+    "  --scte52-iv HEX     the network's initialisation vector of SCTE 52, 16 digits; 32 with the one of short payloads\n"
     "  --log FILE          the library's log, at level trace\n"
     "Events and answers are lines of JSON on stdout.\n";
 
@@ -302,7 +303,22 @@ static void on_log(void *user, int32_t level, const char *origin, const char *te
     fprintf(user, "%10.6f %-5s %s: %s\n", (double)monotonic_us() / 1e6, levels[level], origin, text);
 }
 
-static int open_box(box_t *box, const char *reader, const char *box_file, const char *state, FILE *log)
+/* The network's own, which no table carries. */
+static int set_ivs(box_t *box, const char *hex)
+{
+    uint8_t iv[16];
+    size_t digits = strlen(hex);
+
+    if ((digits != 16 && digits != 32) || hex_octets(hex, iv, digits / 2) != 0) {
+        fprintf(stderr, "player: --scte52-iv %s: expected 16 or 32 hexadecimal digits\n", hex);
+        return -1;
+    }
+    if (stbcam_soft_descrambler_scte52_iv(box->descrambler, iv, digits == 32 ? iv + 8 : NULL) != STBCAM_OK)
+        return fail("--scte52-iv");
+    return 0;
+}
+
+static int open_box(box_t *box, const char *reader, const char *box_file, const char *state, const char *ivs, FILE *log)
 {
     stbcam_config_t config;
     uint8_t ladder_key[16];
@@ -315,6 +331,8 @@ static int open_box(box_t *box, const char *reader, const char *box_file, const 
     if (stbcam_soft_descrambler_new(ladder_key, &box->descrambler) != STBCAM_OK ||
         stbcam_soft_descrambler_ops(box->descrambler, &descrambler) != STBCAM_OK)
         return fail("descrambler");
+    if (ivs && set_ivs(box, ivs) != 0)
+        return -1;
     config.reader = reader;
     config.state_dir = state;
     config.descrambler = &descrambler;
@@ -355,18 +373,19 @@ static int play_all(box_t *box)
 int main(int argc, char **argv)
 {
     static box_t box = {.paced = 1, .clock = {.pid = -1}};
-    const char *reader = NULL, *box_file = NULL, *state = NULL, *out = NULL, *log_name = NULL, *stream = NULL;
+    const char *reader = NULL, *box_file = NULL, *state = NULL, *out = NULL, *log_name = NULL, *ivs = NULL, *stream = NULL;
     int remote = 0, status = 1;
     FILE *log = NULL;
 
     for (int i = 1; i < argc; i++) {
         const char *option = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
-        const char **text = strcmp(option, "--reader") == 0  ? &reader
-                            : strcmp(option, "--box") == 0   ? &box_file
-                            : strcmp(option, "--state") == 0 ? &state
-                            : strcmp(option, "-o") == 0      ? &out
-                            : strcmp(option, "--log") == 0   ? &log_name
-                                                             : NULL;
+        const char **text = strcmp(option, "--reader") == 0      ? &reader
+                            : strcmp(option, "--box") == 0       ? &box_file
+                            : strcmp(option, "--state") == 0     ? &state
+                            : strcmp(option, "-o") == 0          ? &out
+                            : strcmp(option, "--scte52-iv") == 0 ? &ivs
+                            : strcmp(option, "--log") == 0       ? &log_name
+                                                                 : NULL;
         if (text && value) {
             *text = value;
             i++;
@@ -399,7 +418,7 @@ int main(int argc, char **argv)
         return 1;
     if ((log_name && !(log = fopen(log_name, "w"))) || (out && !(box.out = fopen(out, "wb")))) {
         fprintf(stderr, "player: %s: %s\n", log_name && !log ? log_name : out, strerror(errno));
-    } else if (open_box(&box, reader, box_file, state, log) == 0) {
+    } else if (open_box(&box, reader, box_file, state, ivs, log) == 0) {
         set_filters(&box);
         box.began_us = monotonic_us();
         for (int i = 0; i < box.service_count; i++)

@@ -376,6 +376,8 @@ static void tell_stats(box_t *box)
         {"emm_malformed", stats.emm_malformed},
         {"section_malformed", stats.section_malformed},
         {"section_overflow", stats.section_overflow},
+        {"section_unwanted", stats.section_unwanted},
+        {"filter_turns", stats.filter_turns},
         {"event_overflow", stats.event_overflow},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

@@ -1,60 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A recording is longer than 2 GiB, which off_t says of itself only on a machine of 64 bits. */
-#define _FILE_OFFSET_BITS 64
-#define _POSIX_C_SOURCE 200809L
 #include "ts.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/types.h>
-
-int ts_open(ts_file_t *ts, const char *name)
-{
-    ts->name = name;
-    ts->next = 0;
-    ts->file = fopen(name, "rb");
-    if (!ts->file) {
-        fprintf(stderr, "player: %s: %s\n", name, strerror(errno));
-        return -1;
-    }
-    int first = getc(ts->file);
-    off_t size = fseeko(ts->file, 0, SEEK_END) == 0 ? ftello(ts->file) : -1;
-    const char *wrong = NULL;
-    if (first != 0x47)
-        wrong = "does not begin with sync octet 0x47: not a transport stream";
-    else if (size < 0 || fseeko(ts->file, 0, SEEK_SET) != 0)
-        wrong = "cannot be read from its beginning: not a file";
-    if (wrong) {
-        fprintf(stderr, "player: %s: %s\n", name, wrong);
-    } else if (size % TS_PACKET) {
-        fprintf(stderr, "player: %s: truncated: packet %lld has %d of 188 octets\n", name,
-                (long long)(size / TS_PACKET), (int)(size % TS_PACKET));
-    } else {
-        return 0;
-    }
-    fclose(ts->file);
-    return -1;
-}
-
-int ts_read(ts_file_t *ts, uint8_t packet[TS_PACKET])
-{
-    size_t got = fread(packet, 1, TS_PACKET, ts->file);
-    if (got == 0 && !ferror(ts->file))
-        return 0;
-    if (got != TS_PACKET) {
-        fprintf(stderr, "player: %s: packet %lu: %s\n", ts->name, ts->next,
-                ferror(ts->file) ? strerror(errno) : "truncated");
-        return -1;
-    }
-    if (packet[0] != 0x47) {
-        fprintf(stderr, "player: %s: packet %lu begins with 0x%02X, not with sync octet 0x47\n", ts->name, ts->next,
-                packet[0]);
-        return -1;
-    }
-    ts->next++;
-    return 1;
-}
 
 /* The PCR of a packet (ISO/IEC 13818-1, 2.4.3.5); 0 when it has none. */
 static int pcr_of(const uint8_t *p, uint64_t *pcr)

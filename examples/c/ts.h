@@ -8,14 +8,17 @@
 
 enum { TS_PACKET = 188, TS_PIDS = 8192, TS_SECTION = 4096 };
 
-/* A file of packets of 188 octets. Every refusal is told on stderr, with the file and the place. */
+/* A file of packets of 188 octets, each alone, behind 4 octets (192) or before 16 (204); it may begin and end within one. What
+ * is refused, repaired and left out is told on stderr, with the file and the place. */
 typedef struct ts_file {
     FILE *file;
     const char *name;
     unsigned long next; /* index of the next packet */
+    uint64_t octets;    /* of the file */
+    int size;           /* octets from one packet to the next */
 } ts_file_t;
 
-int ts_open(ts_file_t *ts, const char *name);             /* 0, or -1: not there, not a transport stream, cut short */
+int ts_open(ts_file_t *ts, const char *name);             /* 0, or -1: not there, not a transport stream */
 int ts_read(ts_file_t *ts, uint8_t packet[TS_PACKET]);    /* 1, 0 at the end, -1 */
 
 /* Stream time from the PCR of the first PID that has one. */

@@ -5,6 +5,7 @@ from actors import SOURCE
 
 PACKET = 188
 NULL_PID = 0x1FFF
+SDT_PID = 0x0011  # free_CA_mode says there that the services are scrambled
 SHARE = {1: 0.80, 2: 0.40}
 
 
@@ -38,7 +39,7 @@ class Service:
     def __init__(self, described):
         self.number, self.name = described["service"], described["name"]
         self.algorithm, self.pids = described["algorithm"], set(described["pids"])
-        self.shortest = 16 if self.algorithm == "DVB-CISSA" else 8
+        self.shortest = {"DVB-CSA2": 8, "DVB-CISSA": 16, "ATIS-IDSA": 1, "SCTE-52": 1}[self.algorithm]
         self.total = self.scrambled = self.short = self.on_air_clear = self.descrambled = self.mismatched = 0
         self.clear = []
 
@@ -61,7 +62,7 @@ def compare(story):
     owner = {p: s for s in services for p in s.pids}
     source, air, result = (packets(p) for p in (SOURCE, story.out / "scrambled.ts", story.box.descrambled))
     moved = int(len(source) != len(air)) + int(len(air) != len(result))
-    rewritten = pmt_pids(source)
+    rewritten = {SDT_PID, *pmt_pids(source)}
     for index, (before, sent, seen) in enumerate(zip(source, air, result)):
         if pid(before) == NULL_PID:
             continue

@@ -55,8 +55,8 @@ pub struct stbcam_config_t {
     pub reader: *const c_char,
     /// The box's own card reader. NULL with `reader`.
     pub reader_ops: *const stbcam_reader_ops_t,
-    /// A directory of the library's own, made when it is not there: one for each context, and only
-    /// its owner can read it. Needed unless `storage` is set.
+    /// A directory of the library's own, made when it is not there, with those above it: one for
+    /// each context, and only its owner can read it. Needed unless `storage` is set.
     pub state_dir: *const c_char,
     /// The language of texts for the subscriber, BCP 47. NULL: "en", which is also what an unknown
     /// language gives.
@@ -88,15 +88,19 @@ pub struct stbcam_config_t {
     pub log_level: i32,
     /// The most sessions that are open at once. At most 255; 0: 16.
     pub max_sessions: u32,
-    /// The most EMMs that wait for the card. At most 16384; 0: 64.
+    /// The most EMMs of each addressing (to one card, to a group, to all) that wait for the card.
+    /// At most 16384; 0: 64.
     pub emm_queue: u32,
     /// The most events that wait for the host. At most 65536; 0: 256.
     pub event_queue: u32,
-    /// Octets of the ring between a source and the card thread. 4100, which is room for the longest
+    /// Octets of the ring between a source and the card thread; ECMs have a second one of the same
+    /// size. A section takes 4 octets more than its length. 4100, which is room for the longest
     /// section, to 16777216; 0: 65536.
     pub section_ring: u32,
-    /// 0.
-    pub reserved2: u32,
+    /// How many section filters the box has for the library, of all sources: `stbcam_filters` never
+    /// lists more. With fewer than it wants it widens them, and at last PIDs take turns
+    /// (docs/spec/abi.md, Sections). At most 65535, more than it ever wants; 0: 65535.
+    pub section_filters: u32,
 }
 
 // SAFETY: repr(C), starts with struct_size, and holds numbers, nullable pointers and an optional
@@ -156,7 +160,7 @@ const DEFAULTS: stbcam_config_t = stbcam_config_t {
     emm_queue: EMM_QUEUE.default,
     event_queue: EVENT_QUEUE.default,
     section_ring: SECTION_RING.default,
-    reserved2: 0,
+    section_filters: SECTION_FILTERS.default,
 };
 
 /// A number of the configuration: what it may be, and what 0 stands for.
@@ -176,6 +180,12 @@ const EMM_QUEUE: Number =
 const EVENT_QUEUE: Number = Number { name: "event_queue", allowed: 1..=65_536, default: 256 };
 const SECTION_RING: Number =
     Number { name: "section_ring", allowed: ring::LEAST as u32..=1 << 24, default: 65_536 };
+
+const SECTION_FILTERS: Number = Number {
+    name: "section_filters",
+    allowed: 1..=65_535,
+    default: Config::SECTION_FILTERS as u32,
+};
 
 impl Number {
     /// The number to go by.
@@ -250,11 +260,9 @@ unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
         let got = config.box_key_len;
         return Err(Error::argument(format!("box_key_len is {got}, expected 16, or 0 for 16")));
     }
-    for (name, reserved) in [("reserved", config.reserved.into()), ("reserved2", config.reserved2)]
-    {
-        if reserved != 0 {
-            return Err(Error::argument(format!("{name} is {reserved}, expected 0")));
-        }
+    if config.reserved != 0 {
+        let got = config.reserved;
+        return Err(Error::argument(format!("reserved is {got}, expected 0")));
     }
     let log_level = match config.log_level {
         0 => STBCAM_LOG_WARN,
@@ -271,11 +279,12 @@ unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
         ));
     }
     let card_timeout_ms = CARD_TIMEOUT_MS.of(config.card_timeout_ms)?;
-    let (max_sessions, emm_queue, event_queue, section_ring) = (
+    let (max_sessions, emm_queue, event_queue, section_ring, section_filters) = (
         MAX_SESSIONS.of(config.max_sessions)?,
         EMM_QUEUE.of(config.emm_queue)?,
         EVENT_QUEUE.of(config.event_queue)?,
         SECTION_RING.of(config.section_ring)?,
+        SECTION_FILTERS.of(config.section_filters)?,
     );
     let Some(box_key) = config.box_key.first_chunk::<16>() else {
         return Err(Error::argument("box_key is too short"));
@@ -326,6 +335,7 @@ unsafe fn settings(config: &stbcam_config_t) -> Result<Settings> {
         emm_queue,
         event_queue,
         section_ring,
+        section_filters,
     })
 }
 
@@ -340,7 +350,12 @@ unsafe fn reader(config: &stbcam_config_t, card_timeout_ms: u32) -> Result<Reade
         (false, false) => Err(Error::argument("reader and reader_ops are set, expected one")),
         (false, true) => {
             // SAFETY: the caller upholds this function's contract.
-            Ok(ReaderChoice::Url(unsafe { text::required(config.reader, "reader") }?))
+            let url = unsafe { text::optional(config.reader, "reader") }?.unwrap_or_default();
+            if url.is_empty() {
+                let text = "reader is empty, expected an address such as serial:/dev/ttyS1";
+                return Err(Error::argument(text));
+            }
+            Ok(ReaderChoice::Url(url))
         }
         (true, false) => {
             // SAFETY: as above.
@@ -353,7 +368,8 @@ unsafe fn reader(config: &stbcam_config_t, card_timeout_ms: u32) -> Result<Reade
 /// Closes a context: wipes the control words of every session (`clear` is called before this
 /// returns), ends the card thread and takes the power off the card. The handle is stale from the
 /// first moment; calls under way in other threads end with a result. NULL is closed already. Waits
-/// at most `card_timeout_ms` for the card thread; no callback is called once this has returned.
+/// at most `card_timeout_ms` for the card thread, and for a callback that is running as long as it
+/// runs; no callback is called once this has returned.
 ///
 /// STBCAM_E_ARG: closed before. STBCAM_E_TIMEOUT: closed, but the card thread was still waiting for
 /// its reader and ends by itself.
@@ -433,16 +449,14 @@ pub const STBCAM_UTC_RTC: i32 = 3;
 /// last call counts, whatever its `source`, which `stbcam_diag_json` tells with the time; with
 /// `STBCAM_UTC_UNKNOWN` the time is forgotten, and `utc_s` is not looked at.
 ///
-/// STBCAM_E_ARG: `source` is not one of `STBCAM_UTC_*`.
+/// STBCAM_E_ARG: `source` is not one of `STBCAM_UTC_*`. STBCAM_E_CLOCK: `utc_s` is below 1 or more
+/// than an event can tell; what was known stays.
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn stbcam_set_utc(cam: *mut stbcam_t, utc_s: i64, source: i32) -> stbcam_result_t {
     guard(cam, |context| match source {
-        STBCAM_UTC_UNKNOWN..=STBCAM_UTC_RTC => {
-            context.set_utc(utc_s, source);
-            Ok(())
-        }
+        STBCAM_UTC_UNKNOWN..=STBCAM_UTC_RTC => context.set_utc(utc_s, source),
         other => Err(Error::argument(format!("source {other} is not one of STBCAM_UTC_*"))),
     })
 }

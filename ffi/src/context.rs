@@ -8,14 +8,14 @@ use crate::host_reader::HostReader;
 use crate::host_storage::HostStorage;
 use crate::log::LogSink;
 use crate::result::{
-    STBCAM_E_BUSY, STBCAM_E_NOMEM, STBCAM_E_PANIC, STBCAM_E_STATE, STBCAM_E_STORAGE,
+    STBCAM_E_BUSY, STBCAM_E_CLOCK, STBCAM_E_NOMEM, STBCAM_E_PANIC, STBCAM_E_STATE, STBCAM_E_STORAGE,
 };
-use cam_core::{Config, Engine, Entropy, PinAnswer, PurchaseError, Ticket};
+use cam_core::{Config, Engine, Entropy, PinAnswer, PinError, Ticket};
 use cam_types::{CaSystemId, Instant, Key, StbId, TerminalId};
 use core::time::Duration;
 use iso7816::emv::Profile;
 use iso7816::line::{Level, Policy};
-use stb_shim::cam::Cam;
+use stb_shim::cam::{Cam, WaitEnded};
 use stb_shim::clock;
 use stb_shim::descrambler::{Descrambler, NoDescrambler};
 use stb_shim::driver::Driver;
@@ -51,6 +51,7 @@ pub(crate) struct Settings {
     pub(crate) emm_queue: u32,
     pub(crate) event_queue: u32,
     pub(crate) section_ring: u32,
+    pub(crate) section_filters: u32,
 }
 
 /// Where the card is.
@@ -272,7 +273,7 @@ impl Context {
     /// Waits for what the card says of a PIN.
     pub(crate) fn pin_answer(
         &self,
-        ask: impl FnOnce(&mut Engine, Instant) -> core::result::Result<Ticket, PurchaseError>,
+        ask: impl FnOnce(&mut Engine, Instant) -> core::result::Result<Ticket, PinError>,
     ) -> Result<PinAnswer> {
         let ticket = self.cam.call(ask)?;
         self.wait(self.card_timeout, |limit| self.cam.wait_pin(ticket, limit))
@@ -282,7 +283,7 @@ impl Context {
     fn wait<T>(
         &self,
         timeout: Duration,
-        mut wait: impl FnMut(Duration) -> core::result::Result<T, stb_shim::cam::WaitEnded>,
+        mut wait: impl FnMut(Duration) -> core::result::Result<T, WaitEnded>,
     ) -> Result<T> {
         let Runner::Caller { driver, due } = &self.runner else {
             return Ok(wait(timeout)?);
@@ -294,20 +295,33 @@ impl Context {
             wait_elsewhere(&driver, due, next)?;
             match wait(Duration::ZERO) {
                 Ok(found) => return Ok(found),
+                // Whoever closes waits for the driver, which is ours until we leave.
+                Err(_) if self.cam.is_stopping() => return Err(WaitEnded::Stopped.into()),
                 Err(ended) if clock::now() >= deadline => return Err(ended.into()),
                 Err(_) => {}
             }
         }
     }
 
-    /// `source` is one of `STBCAM_UTC_*`.
-    pub(crate) fn set_utc(&self, utc_s: i64, source: i32) {
-        let utc_s = (source != Self::NO_SOURCE).then_some(utc_s);
+    /// The last second that can be counted in microseconds.
+    pub(crate) const UTC_MAX: i64 = i64::MAX / 1_000_000;
+
+    /// `source` is one of `STBCAM_UTC_*`. An event whose time is 0 is one from before the time was
+    /// known, so that second cannot be told.
+    pub(crate) fn set_utc(&self, utc_s: i64, source: i32) -> Result {
+        let known = source != Self::NO_SOURCE;
+        if known && !(1..=Self::UTC_MAX).contains(&utc_s) {
+            let text = format!(
+                "utc_s is {utc_s}, expected 1 to {}, or source STBCAM_UTC_UNKNOWN",
+                Self::UTC_MAX
+            );
+            return Err(Error::new(STBCAM_E_CLOCK, text));
+        }
         let now = i64::try_from(clock::now().as_micros()).unwrap_or(0);
-        let offset = utc_s.and_then(|utc| utc.checked_mul(1_000_000)?.checked_sub(now));
-        let source = offset.map_or(Self::NO_SOURCE, |_| source);
+        let offset = known.then(|| utc_s.saturating_mul(1_000_000).saturating_sub(now));
         self.utc_source.store(source, Ordering::Relaxed);
         self.utc_offset.store(offset.unwrap_or(Self::UTC_UNKNOWN), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Where the time comes from, one of `STBCAM_UTC_*`.
@@ -354,8 +368,7 @@ fn size(number: u32) -> usize {
 /// The storage twice: as the host's table, if it is the host's, and as the library uses it.
 fn storage(settings: &Settings) -> Result<(Option<HostStorage>, Box<dyn Storage>)> {
     if let Some(ops) = settings.storage {
-        let host = HostStorage::new(ops)
-            .ok_or_else(|| Error::argument("a function of storage is missing"))?;
+        let host = HostStorage::new(ops)?;
         return Ok((Some(host.clone()), Box::new(host)));
     }
     let directory = settings.state_dir.as_deref().filter(|directory| !directory.is_empty());
@@ -366,7 +379,11 @@ fn storage(settings: &Settings) -> Result<(Option<HostStorage>, Box<dyn Storage>
             ErrorKind::ResourceBusy => STBCAM_E_BUSY,
             _ => STBCAM_E_STORAGE,
         };
-        Error::system(code, &format!("state_dir '{directory}'"), &error)
+        let mut refused = Error::system(code, &format!("state_dir '{directory}'"), &error);
+        if error.raw_os_error().is_some() {
+            refused.text += ", expected a directory that this user can make and write to";
+        }
+        refused
     })?;
     Ok((None, Box::new(storage)))
 }
@@ -404,6 +421,7 @@ fn engine_config(settings: &Settings, detects: bool, storage: &mut dyn Storage) 
     }
     config.max_sessions = size(settings.max_sessions);
     config.emm_queue = size(settings.emm_queue);
+    config.section_filters = size(settings.section_filters);
     if detects {
         config.idle_poll = None;
     }

@@ -15,9 +15,9 @@ pub(crate) fn json(context: &Context) -> String {
     // SAFETY: the text is static and ends with a zero.
     let version = unsafe { CStr::from_ptr(stbcam_version_string()) };
     let mut out = format!("{{\"stbcam\":\"{}\"", version.to_str().unwrap_or_default());
-    let (card, wallet, keys, filters) = cam.query(|engine| {
-        let keys = engine.key_versions().to_vec();
-        (engine.card().clone(), engine.wallet(), keys, engine.filters().to_vec())
+    let (card, wallet, keys, filters, filter_use) = cam.query(|engine| {
+        let (keys, filters) = (engine.key_versions().to_vec(), engine.filters().to_vec());
+        (engine.card().clone(), engine.wallet(), keys, filters, engine.filter_use())
     });
     // Writing to a String does not fail.
     let source = match context.utc_source() {
@@ -67,6 +67,11 @@ pub(crate) fn json(context: &Context) -> String {
     let stats = counters(cam);
     let _ = write!(
         out,
+        ",\"filter_use\":{{\"wanted\":{},\"pids\":{},\"set\":{},\"in_turns\":{},\"turns\":{}}}",
+        filter_use.wanted, filter_use.pids, filter_use.set, filter_use.in_turns, stats.filter_turns
+    );
+    let _ = write!(
+        out,
         ",\"ecm\":{{\"in\":{},\"dup\":{},\"sent\":{},\"refused\":{},\"malformed\":{},\
          \"p50_us\":{},\"p99_us\":{},\"max_us\":{}}}",
         stats.ecm_in,
@@ -96,6 +101,11 @@ pub(crate) fn json(context: &Context) -> String {
         out,
         ",\"line\":{{\"apdu\":{},\"failed\":{},\"resets\":{},\"sent\":{},\"received\":{}}}",
         stats.apdu, stats.apdu_failed, stats.resets, stats.line_sent, stats.line_received
+    );
+    let _ = write!(
+        out,
+        ",\"sections\":{{\"unwanted\":{},\"malformed\":{}}}",
+        stats.section_unwanted, stats.section_malformed
     );
     let _ = write!(
         out,

@@ -8,7 +8,7 @@ use crate::result::{
     STBCAM_E_SECTION, STBCAM_E_SEQUENCE, STBCAM_E_STATE, STBCAM_E_TIMEOUT, stbcam_result_t,
     text_of,
 };
-use cam_core::{PurchaseError, ReportError, SessionError, TxnState};
+use cam_core::{PinError, PurchaseError, ReportError, SessionError, TxnState};
 use core::cell::{Cell, RefCell};
 use stb_shim::cam::{SectionRefused, WaitEnded};
 use stb_shim::reader::ReaderError;
@@ -129,6 +129,18 @@ impl From<PurchaseError> for Error {
     }
 }
 
+impl From<PinError> for Error {
+    fn from(error: PinError) -> Self {
+        let code = match error {
+            PinError::Format => STBCAM_E_ARG,
+            PinError::NoCard => STBCAM_E_NO_CARD,
+            PinError::Full { .. } => STBCAM_E_FULL,
+            _ => STBCAM_E_STATE,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
 impl From<ReportError> for Error {
     fn from(error: ReportError) -> Self {
         let code = match error {
@@ -163,7 +175,7 @@ impl Error {
     /// The system refused `what`.
     pub(crate) fn system(code: stbcam_result_t, what: &str, error: &io::Error) -> Self {
         Self {
-            os_errno: error.raw_os_error().unwrap_or(0),
+            os_errno: stb_shim::storage::errno(error).unwrap_or(0),
             ..Self::new(code, format!("{what}: {error}"))
         }
     }

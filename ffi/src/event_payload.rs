@@ -200,6 +200,13 @@ fn of_engine(
             );
             stbcam_event_t { r#type: STBCAM_EV_HEALTH, ..base }
         }
+        Event::FiltersShort { limit, pids } => {
+            text = format!(
+                "section_filters is {limit}, and {pids} PIDs want one: they take turns, EMMs and new \
+                 control words come later than they could"
+            );
+            stbcam_event_t { r#type: STBCAM_EV_HEALTH, ..base }
+        }
         Event::Overflow { lost } => return overflow(base, (*lost).into()),
         // Taken by the call that asked.
         Event::Pin(_) => base,
@@ -232,6 +239,14 @@ mod tests {
         let (told, text) = of_engine(EMPTY, &event, None);
         assert_eq!((told.r#type, told.session), (STBCAM_EV_HEALTH, 0));
         assert!(text.contains("source 3") && text.contains("256"), "{text}");
+    }
+
+    #[test]
+    fn filters_that_are_too_few_are_told_with_both_numbers() {
+        let event = Event::FiltersShort { limit: 4, pids: 17 };
+        let (told, text) = of_engine(EMPTY, &event, None);
+        assert_eq!((told.r#type, told.session), (STBCAM_EV_HEALTH, 0));
+        assert!(text.contains("section_filters is 4, and 17 PIDs"), "{text}");
     }
 
     #[test]

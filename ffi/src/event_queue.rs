@@ -27,7 +27,8 @@ pub extern "C" fn stbcam_event_fd(cam: *mut stbcam_t) -> i32 {
     if result == STBCAM_OK { fd } else { result }
 }
 
-/// Takes the oldest event; waits up to `timeout_ms` for one.
+/// Takes the oldest event; waits up to `timeout_ms` for one. Without a card thread events come of
+/// `stbcam_step` and nothing else, and this does not call it: give 0.
 ///
 /// STBCAM_E_AGAIN: there is none.
 ///

@@ -37,8 +37,14 @@ pub const STBCAM_LOG_TRACE: i32 = 5;
 pub const STBCAM_ALGO_OTHER: u8 = 0;
 /// DVB-CSA, 64-bit control words.
 pub const STBCAM_ALGO_CSA: u8 = 1;
+/// SCTE 52: DES in CBC, 64-bit control words, each payload ended as the standard ends it. Its
+/// initialisation vectors are constants of the network: whoever builds the box knows them.
+pub const STBCAM_ALGO_SCTE52: u8 = 2;
 /// DVB-CISSA version 1, 128-bit control words, AES-128-CBC with a fixed IV.
 pub const STBCAM_ALGO_CISSA: u8 = 5;
+/// ATIS-0800006 (IDSA): AES-128 in CBC with an IV of zeros, 128-bit control words, each payload
+/// ended as SCTE 52 ends it.
+pub const STBCAM_ALGO_IDSA: u8 = 8;
 
 /// `even` is set.
 pub const STBCAM_CW_EVEN: u8 = 0x01;
@@ -73,16 +79,16 @@ pub struct stbcam_cw_t {
     pub source: u8,
     /// One of `STBCAM_ALGO_*`.
     pub algo: u8,
-    /// scrambling_mode (EN 300 468) of the PMT's scrambling_descriptor. Where there is none, as in
-    /// every CA_PMT, or its mode has control words of another length than the ECM's: 0x10,
-    /// DVB-CISSA, for 16 octets, 0x02, DVB-CSA2, for 8.
+    /// scrambling_mode (EN 300 468) of the PMT's scrambling_descriptor; 0xDE is SCTE 52, which has
+    /// no number there. Where there is none, as in every CA_PMT, or its mode has control words of
+    /// another length than the ECM's: 0x10, DVB-CISSA, for 16 octets, 0x02, DVB-CSA2, for 8.
     pub scrambling_mode: u8,
     /// `STBCAM_CW_EVEN` and `STBCAM_CW_ODD`.
     pub parity_mask: u8,
     /// Octets that count in `even` and `odd`: 16. The first 8 of what leaves the key ladder are the
-    /// control word of DVB-CSA.
+    /// control word of DVB-CSA and of SCTE 52.
     pub key_len: u8,
-    /// Octets that count in `iv`: 16 for CISSA, else 0.
+    /// Octets that count in `iv`: 16 for CISSA and IDSA, else 0.
     pub iv_len: u8,
     /// Copy control information, as the ECM carries it.
     pub copy_control: u8,

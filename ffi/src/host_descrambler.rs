@@ -5,9 +5,9 @@
 use crate::callback::callback;
 use crate::error::{self, Error};
 use crate::host::{
-    STBCAM_ALGO_CISSA, STBCAM_ALGO_CSA, STBCAM_ALGO_OTHER, STBCAM_CW_EVEN, STBCAM_CW_IS_WRAPPED,
-    STBCAM_CW_ODD, STBCAM_CW_PREVIEW, STBCAM_LADDER_CLEAR_ALLOWED, stbcam_cw_t,
-    stbcam_descrambler_ops_t, stbcam_ladder_t,
+    STBCAM_ALGO_CISSA, STBCAM_ALGO_CSA, STBCAM_ALGO_IDSA, STBCAM_ALGO_OTHER, STBCAM_ALGO_SCTE52,
+    STBCAM_CW_EVEN, STBCAM_CW_IS_WRAPPED, STBCAM_CW_ODD, STBCAM_CW_PREVIEW,
+    STBCAM_LADDER_CLEAR_ALLOWED, stbcam_cw_t, stbcam_descrambler_ops_t, stbcam_ladder_t,
 };
 use crate::result::known_text_of;
 use crate::size::CStruct;
@@ -159,6 +159,8 @@ fn c_cw(ecw: &Ecw<'_>, period_ms: u32, pids: &[u16]) -> stbcam_cw_t {
     let (algo, iv) = match ecw.mode.algorithm() {
         Some(Algorithm::Csa2) => (STBCAM_ALGO_CSA, None),
         Some(Algorithm::Cissa) => (STBCAM_ALGO_CISSA, Some(Algorithm::CISSA_IV)),
+        Some(Algorithm::Idsa) => (STBCAM_ALGO_IDSA, Some([0; 16])),
+        Some(Algorithm::Scte52) => (STBCAM_ALGO_SCTE52, None),
         None => (STBCAM_ALGO_OTHER, None),
     };
     let widened = |octets: &[u8; 16]| {
@@ -275,6 +277,24 @@ mod tests {
         }
     }
 
+    /// What a chip is told of each mode: which algorithm, and the IV that the mode alone decides.
+    #[test]
+    fn a_mode_is_told_by_its_algorithm_and_iv() {
+        for (mode, algo, iv_len, iv) in [
+            (0x01, 1, 0, [0; 16]),
+            (0x02, 1, 0, [0; 16]),
+            (0x03, 0, 0, [0; 16]),
+            (0x10, 5, 16, *b"DVBTMCPTAESCISSA"),
+            (0x70, 8, 16, [0; 16]),
+            (0x71, 0, 0, [0; 16]),
+            (0xDE, 2, 0, [0; 16]),
+        ] {
+            let cw = c_cw(&ecw(mode), 0, &[]);
+            let told = (cw.scrambling_mode, cw.algo, cw.iv_len, cw.iv, cw.key_len);
+            assert_eq!(told, (mode, algo, iv_len, iv, 16), "{mode:02X}");
+        }
+    }
+
     /// The software descrambler's reasons come through its table, with what would work.
     #[test]
     fn what_the_software_descrambler_answers() {
@@ -298,8 +318,8 @@ mod tests {
         assert!(why.contains("answered -5 (no pairing is loaded"), "{why}");
         ecw.mode = ScramblingMode(0x55);
         let Refused(why) = host.set_cw(&ecw, 0).unwrap_err();
-        assert!(why.contains("answered -9 (scrambling_mode 0x55 is neither"), "{why}");
-        assert!(why.contains("0x01, 0x02 and 0x10 work"), "{why}");
+        assert!(why.contains("answered -9 (scrambling_mode 0x55 is not one"), "{why}");
+        assert!(why.contains("0x01, 0x02, 0x10, 0x70 and 0xDE work"), "{why}");
         assert_eq!(crate::stbcam_soft_descrambler_free(soft), 0);
     }
 }

@@ -2,6 +2,7 @@
 //! The host's storage as the library's: its table of functions is let go when the context closes.
 
 use crate::callback::callback;
+use crate::error::{Error, Result};
 use crate::host::stbcam_storage_ops_t;
 use crate::size::CStruct;
 use stb_shim::storage::Storage;
@@ -29,10 +30,16 @@ impl HostStorage {
     /// More than anything that the library keeps.
     const MAX_LEN: usize = 1 << 20;
 
-    /// `None` when a function is missing.
-    pub(crate) fn new(ops: stbcam_storage_ops_t) -> Option<Self> {
-        let complete = ops.get.is_some() && ops.put_durable.is_some();
-        complete.then(|| Self(Arc::new(Mutex::new(StorageState { ops: Some(ops) }))))
+    /// Refused when a function is missing.
+    pub(crate) fn new(ops: stbcam_storage_ops_t) -> Result<Self> {
+        let missing = |name| Err(Error::argument(format!("storage.{name} is NULL")));
+        if ops.get.is_none() {
+            return missing("get");
+        }
+        if ops.put_durable.is_none() {
+            return missing("put_durable");
+        }
+        Ok(Self(Arc::new(Mutex::new(StorageState { ops: Some(ops) }))))
     }
 
     /// The host is not called any more once this has returned.

@@ -31,7 +31,8 @@ pub struct stbcam_error_t {
 unsafe impl CStruct for stbcam_error_t {}
 
 /// The details of the last call in the calling thread that was refused. A call that was not
-/// refused does not change them. `code` is 0 when none was refused yet.
+/// refused does not change them, and neither does this one when it is. `code` is 0 when none was
+/// refused yet. A `text` that is too long has lost its middle.
 ///
 /// Threads: any, also from a callback.
 ///

@@ -7,10 +7,11 @@
 //! float. docs/spec/purchase.md tells the whole of it.
 //!
 //! A request id is one wish of the subscriber. `stbcam_request_new` gives it out; a host that wants
-//! to know after a power cut what became of the wish keeps it before confirming. The same request
-//! id never pays twice: whoever is unsure begins again with the same one, and gets the same
-//! purchase back as long as the storage or the card knows it. It is paid only while the library
-//! that gave it out is open: after that it is asked after, and what was not paid needs a new id.
+//! to know after a power cut what became of the wish keeps it, with offer and price, before
+//! confirming. The same request id never pays twice: whoever is unsure begins again with the same
+//! three, and gets the same purchase back as long as the storage or the card knows it. It is paid
+//! only while the library that gave it out is open: after that it is asked after, and what was not
+//! paid needs a new id.
 
 use crate::error::{Error, Result};
 use crate::guard::guard;

@@ -116,13 +116,13 @@ pub unsafe extern "C" fn stbcam_request_new(cam: *mut stbcam_t, out: *mut u8) ->
 
 /// Begins a purchase; no money moves. `request_id` is 16 octets of `stbcam_request_new`;
 /// `price_seen` is what the subscriber was shown. `*out` names the purchase. The same request id
-/// gives the same purchase back, whatever became of it. One that was given out before a restart,
-/// and that the storage does not know, is looked for on the card (`STBCAM_TXN_RECOVERING`), and
-/// never paid.
+/// gives the same purchase back, whatever became of it, and is refused for another offer. One that
+/// was given out before a restart, and that the storage does not know, is looked for on the card
+/// (`STBCAM_TXN_RECOVERING`), and never paid.
 ///
 /// STBCAM_E_ARG: the request id was not given out for this box. STBCAM_E_OFFER_EXPIRED: no such
 /// offer now. STBCAM_E_PRICE_CHANGED: it costs something else. STBCAM_E_REQUEST_REUSED: the request
-/// was for something else. STBCAM_E_REQUEST_FORGOTTEN: its number went to another request.
+/// was for another offer. STBCAM_E_REQUEST_FORGOTTEN: its number went to another request.
 /// STBCAM_E_NO_CARD: the card must be asked, and there is none in session. STBCAM_E_FULL: too many
 /// purchases are open. No money has moved by any of them.
 ///

@@ -132,7 +132,7 @@ pub(crate) const fn known_text_of(result: stbcam_result_t) -> Option<&'static CS
         STBCAM_E_BUFFER => c"buffer is too small",
         STBCAM_E_STATE => c"not in this state",
         STBCAM_E_REENTRANT => c"called from inside a callback",
-        STBCAM_E_BUSY => c"another thread is doing this",
+        STBCAM_E_BUSY => c"in use by another thread or context",
         STBCAM_E_TIMEOUT => c"not done in time",
         STBCAM_E_UNSUPPORTED => c"not in this build",
         STBCAM_E_PANIC => c"a defect of the library was caught; close this context",

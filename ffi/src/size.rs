@@ -39,7 +39,7 @@ pub(crate) fn check_size<T: CStruct>(size: usize, what: &str) -> Result {
 }
 
 /// `name` is the caller's parameter.
-fn check_pointer<T>(pointer: *const T, name: &str) -> Result {
+pub(crate) fn check_pointer<T>(pointer: *const T, name: &str) -> Result {
     if pointer.is_null() {
         return Err(Error::new(STBCAM_E_ARG, format!("{name} is NULL")));
     }

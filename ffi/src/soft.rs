@@ -2,8 +2,8 @@
 //! 10. Software descrambler
 //!
 //! For boxes and hosts without one in hardware: it takes what `set_cw` carries, holds a software
-//! key ladder, and descrambles transport packets in place (DVB-CSA, DVB-CISSA). Make one for
-//! each context: keys go by session, and two contexts give out the same session numbers.
+//! key ladder, and descrambles transport packets in place (DVB-CSA, DVB-CISSA, IDSA, SCTE 52). Make
+//! one for each context: keys go by session, and two contexts give out the same session numbers.
 
 use crate::error::Error;
 use crate::guard::{guard_free, guard_on, stale};
@@ -17,6 +17,7 @@ use crate::result::{
     stbcam_result_t,
 };
 use crate::size;
+use crate::stream::check_source;
 use crate::text;
 use crate::types::{stbcam_session_t, stbcam_soft_descrambler_t};
 use cam_core::{Ecw, ScramblingMode, SessionId};
@@ -24,6 +25,7 @@ use cam_types::transport::PACKET;
 use cam_types::{Key, Parity, Pid};
 use core::ffi::c_void;
 use core::slice;
+use ecm_emm::dvs042::Scte52Ivs;
 use stb_shim::soft_descrambler::{KeyError, PacketResult, SoftDescrambler};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -58,8 +60,8 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_new(
 
 /// Fills the table to put into `stbcam_config_t`. Its functions may be called by the host itself,
 /// also from inside a callback of its own. `set_cw` answers STBCAM_E_UNSUPPORTED to a
-/// scrambling_mode other than 0x01, 0x02 and 0x10, and STBCAM_E_STATE before `load_ladder`; details
-/// are in `stbcam_last_error` of that thread, and in `STBCAM_EV_HEALTH`.
+/// scrambling_mode other than 0x01, 0x02, 0x10, 0x70 and 0xDE, and STBCAM_E_STATE before
+/// `load_ladder`; details are in `stbcam_last_error` of that thread, and in `STBCAM_EV_HEALTH`.
 ///
 /// Threads: any.
 ///
@@ -84,6 +86,38 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_ops(
     })
 }
 
+/// The initialisation vectors of the network's SCTE 52, 8 octets each, for control words that come
+/// after: call it right after `stbcam_soft_descrambler_new`. `iv` begins the chain of each payload.
+/// `short_iv` is for payloads of less than 8 octets; NULL, as in the edition of 2003: the same as
+/// `iv`. Without this call both are zeros. The copies are the library's own.
+///
+/// STBCAM_E_ARG: `iv` is NULL.
+///
+/// Threads: any.
+///
+/// # Safety
+///
+/// * `iv` points to 8 readable octets, `short_iv` too if it is not NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stbcam_soft_descrambler_scte52_iv(
+    descrambler: *mut stbcam_soft_descrambler_t,
+    iv: *const u8,
+    short_iv: *const u8,
+) -> stbcam_result_t {
+    guard_on(&DESCRAMBLERS, descrambler, |descrambler| {
+        // SAFETY: the caller upholds this function's contract.
+        let iv = unsafe { text::array(iv, "iv") }?;
+        let short = if short_iv.is_null() {
+            None
+        } else {
+            // SAFETY: as above.
+            Some(unsafe { text::array(short_iv, "short_iv") }?)
+        };
+        descrambler.set_scte52_ivs(Scte52Ivs::new(iv, short));
+        Ok(())
+    })
+}
+
 /// The packet was not scrambled; it is untouched.
 pub const STBCAM_PACKET_CLEAR: u8 = 0;
 /// It was scrambled and is now in clear; its transport_scrambling_control is 00.
@@ -101,7 +135,8 @@ pub const STBCAM_PACKET_MALFORMED: u8 = 3;
 /// half a crypto period between two calls is taken for a loss of signal, behind which the next ECM
 /// or the start of a PES packet has to tell which key is on (docs/spec/abi.md).
 ///
-/// STBCAM_E_BUFFER: results for fewer packets than given; nothing was touched.
+/// STBCAM_E_BUFFER: results for fewer packets than given; nothing was touched. STBCAM_E_ARG:
+/// `source` is over 15.
 ///
 /// Threads: any, also while the card thread sets keys.
 ///
@@ -118,6 +153,7 @@ pub unsafe extern "C" fn stbcam_soft_descrambler_packets(
     result_count: *mut usize,
 ) -> stbcam_result_t {
     guard_on(&DESCRAMBLERS, descrambler, |descrambler| {
+        check_source(source)?;
         // SAFETY: the caller upholds this function's contract; the check is the same as for
         // octets that are only read.
         let octets = unsafe { text::octets(packets, len, "packets") }?;
@@ -222,6 +258,7 @@ unsafe extern "C" fn set_cw(user: *mut c_void, cw: *const stbcam_cw_t) -> i32 {
         // SAFETY: a stbcam_cw_t or NULL by the table's contract.
         let cw = unsafe { size::take(cw, "cw") }?;
         known_flags(cw.flags, STBCAM_CW_IS_WRAPPED | STBCAM_CW_PREVIEW, "cw")?;
+        check_source(cw.source)?;
         // SAFETY: so many PIDs are readable by the table's contract.
         let fields = unsafe { text::numbers(cw.es_pids, cw.es_pid_count, "es_pids") }?;
         let mut pids = [Pid::NULL; text::MAX_NUMBERS];
@@ -261,4 +298,37 @@ unsafe extern "C" fn clear(user: *mut c_void, session: stbcam_session_t) {
         descrambler.clear(SessionId(session));
         Ok(())
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::STBCAM_E_ARG;
+    use core::ptr::null_mut;
+
+    /// Packets of a source that no session can have would stay scrambled for ever, unsaid.
+    #[test]
+    fn a_source_that_there_is_not_is_refused() {
+        let mut soft = null_mut();
+        // SAFETY: what is given is there.
+        assert_eq!(unsafe { stbcam_soft_descrambler_new([7; 16].as_ptr(), &mut soft) }, STBCAM_OK);
+        let mut packet = [0x47; PACKET];
+        for (source, result) in
+            [(0, STBCAM_OK), (15, STBCAM_OK), (16, STBCAM_E_ARG), (255, STBCAM_E_ARG)]
+        {
+            // SAFETY: as above; no results are wanted.
+            let got = unsafe {
+                stbcam_soft_descrambler_packets(
+                    soft,
+                    source,
+                    packet.as_mut_ptr(),
+                    packet.len(),
+                    null_mut(),
+                    null_mut(),
+                )
+            };
+            assert_eq!(got, result, "source {source}");
+        }
+        assert_eq!(stbcam_soft_descrambler_free(soft), STBCAM_OK);
+    }
 }

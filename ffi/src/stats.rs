@@ -68,7 +68,7 @@ pub struct stbcam_stats_t {
     pub emm_refused: [u64; 4],
     /// Not applicable yet.
     pub emm_later: [u64; 4],
-    /// Dropped: the queue was full, or no card was there.
+    /// Dropped: their queue was full, or no card was there.
     pub emm_dropped: [u64; 4],
     /// Their answer was lost, and they were not asked again: the card may have carried them out.
     pub emm_unknown: [u64; 4],
@@ -80,6 +80,11 @@ pub struct stbcam_stats_t {
     pub section_malformed: u64,
     /// Sections lost because a ring was full.
     pub section_overflow: u64,
+    /// Sections dropped because no filter of the library's asks for them: those of a demultiplexer
+    /// that filters less than it was asked to.
+    pub section_unwanted: u64,
+    /// Turns of PIDs that share the box's section filters: 0 as long as it has enough of them.
+    pub filter_turns: u64,
     /// Events lost because nobody took them.
     pub event_overflow: u64,
     /// ECMs whose latency was measured, from the section's arrival to its control words.
@@ -130,6 +135,7 @@ pub(crate) fn counters(cam: &Cam) -> stbcam_stats_t {
                 ecm_line_received: line.ecm_received,
                 section_malformed: line.sections_malformed,
                 section_overflow: line.sections_lost,
+                section_unwanted: line.sections_unwanted,
                 reserved: 0,
             }
         };

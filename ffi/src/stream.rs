@@ -217,8 +217,9 @@ pub extern "C" fn stbcam_session_close(
 
 /// Offers one complete section, an ECM, an EMM or an offer. Never waits for the card.
 ///
-/// The library copies what it needs: `section` may be reused as soon as the call returns. What no
-/// filter asks for is ignored.
+/// The library copies what it needs: `section` may be reused as soon as the call returns. What
+/// none of its filters asks for is dropped and counted (`section_unwanted`): it takes no room from
+/// anything, and is no error. ECMs have a ring of their own and go to the card before all others.
 ///
 /// STBCAM_E_SECTION: its section_length is not its length; counted, and it reaches nobody.
 /// STBCAM_E_OVERFLOW: the card has not kept up; the section is lost, counted and told by
@@ -273,7 +274,30 @@ pub struct stbcam_filter_t {
 // SAFETY: repr(C), starts with struct_size, numbers only.
 unsafe impl CStruct for stbcam_filter_t {}
 
-/// Lists the section filters that the library wants set now: of all sources, and no others.
+/// Section filters of one ECM stream, at most.
+pub const STBCAM_FILTERS_PER_ECM_STREAM: u32 = 2;
+const _: () = assert!(STBCAM_FILTERS_PER_ECM_STREAM as usize == Filter::PER_ECM_STREAM);
+/// Section filters of one EMM stream, at most: for a card that is in eight groups.
+pub const STBCAM_FILTERS_PER_EMM_STREAM: u32 = 11;
+const _: () = assert!(STBCAM_FILTERS_PER_EMM_STREAM as usize == Filter::PER_EMM_STREAM);
+
+/// How many section filters the library wants at most, each as narrow as can be:
+/// STBCAM_FILTERS_PER_ECM_STREAM * ecm_streams + STBCAM_FILTERS_PER_EMM_STREAM * emm_streams, or
+/// UINT32_MAX if that is more. `ecm_streams` are those of all sessions (usually one for each, at
+/// most 16), `emm_streams` those of all sources (usually one for each, at most 256). A box that has
+/// so many for us leaves `section_filters` of the configuration 0. With ecm_streams + emm_streams
+/// nothing is missed either, but sections for others come along; with fewer, PIDs take turns.
+///
+/// Threads: any, also from a callback.
+#[unsafe(no_mangle)]
+pub extern "C" fn stbcam_filters_needed(ecm_streams: u32, emm_streams: u32) -> u32 {
+    let ecms = ecm_streams.saturating_mul(STBCAM_FILTERS_PER_ECM_STREAM);
+    ecms.saturating_add(emm_streams.saturating_mul(STBCAM_FILTERS_PER_EMM_STREAM))
+}
+
+/// Lists the section filters that the library wants set now: of all sources, and no others. They
+/// are at most `section_filters` of the configuration, what matters most first: ECMs, EMMs to the
+/// card, to the box, to groups and all, offers.
 /// `*count` says how many fit `array`, whose elements are `elem_size` apart, and becomes how many
 /// there are.
 ///
@@ -312,7 +336,7 @@ fn c_filter(filter: &Filter) -> stbcam_filter_t {
     }
 }
 
-fn check_source(source: u8) -> crate::error::Result {
+pub(crate) fn check_source(source: u8) -> crate::error::Result {
     if usize::from(source) < stb_shim::cam::Cam::SOURCES {
         return Ok(());
     }

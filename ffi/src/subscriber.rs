@@ -18,7 +18,8 @@ use cam_core::{PinAnswer, PinOutcome};
 /// Asks the card whether this is its PIN, and waits for the answer, at most `card_timeout_ms`.
 /// `*tries_left` is stored with STBCAM_OK, STBCAM_E_PIN_WRONG and STBCAM_E_PIN_BLOCKED, UINT32_MAX
 /// when the card has not told it; it may be NULL. With STBCAM_OK the programmes that were refused
-/// for their rating are asked about at once: STBCAM_EV_ACCESS follows.
+/// for their rating are asked about at once: STBCAM_EV_ACCESS follows. It pays nothing: the PIN of
+/// a purchase goes to stbcam_purchase_confirm, and lifts no rating.
 ///
 /// STBCAM_E_PIN_WRONG: tries are left. STBCAM_E_PIN_BLOCKED: none are. STBCAM_E_ARG: not 4 to 12
 /// digits. STBCAM_E_NO_CARD: no card in session (STBCAM_E_CARD_UNKNOWN, _MUTE where there is one).
@@ -90,7 +91,7 @@ unsafe fn finish(answer: &PinAnswer, known: Option<u8>, tries_left: *mut u32) ->
             u32::from(tries_left),
             Err(Error::new(
                 STBCAM_E_PIN_WRONG,
-                format!("the PIN is wrong, {tries_left} tries are left"),
+                format!("the PIN is wrong, tries left: {tries_left}"),
             )),
         ),
         PinOutcome::Blocked => (0, Err(Error::plain(STBCAM_E_PIN_BLOCKED))),
@@ -110,6 +111,17 @@ mod tests {
     use super::*;
     use cam_core::Ticket;
     use cam_types::StatusWord;
+
+    /// Money is spoken of where money could move, and nowhere else.
+    #[test]
+    fn a_pin_that_is_only_verified_is_no_purchase() {
+        use cam_core::PinError;
+        for error in [PinError::Format, PinError::NoCard, PinError::Full { max: 4 }] {
+            let text = Error::from(error).text;
+            assert!(!text.contains("money"), "{text}");
+        }
+        assert!(Error::from(PinError::Format).text.contains("4 to 12 ASCII digits"));
+    }
 
     #[test]
     fn what_the_card_says_of_a_pin_has_its_result() {

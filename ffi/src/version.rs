@@ -53,14 +53,21 @@ pub const STBCAM_FEATURE_READER_PCSC: u64 = 0x20;
 pub const STBCAM_FEATURE_READER_GEMPC: u64 = 0x40;
 /// UARTs in the kernel's ISO 7816 mode ("iso7816:").
 pub const STBCAM_FEATURE_READER_ISO7816: u64 = 0x80;
+/// The software descrambler knows ATIS-0800006 (IDSA).
+pub const STBCAM_FEATURE_SOFT_IDSA: u64 = 0x100;
+/// The software descrambler knows SCTE 52.
+pub const STBCAM_FEATURE_SOFT_SCTE52: u64 = 0x200;
 
 /// What the loaded library can do: a set of `STBCAM_FEATURE_*`.
 ///
 /// Threads: any, also from a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn stbcam_features() -> u64 {
-    let software =
-        STBCAM_FEATURE_SOFT_DESCRAMBLER | STBCAM_FEATURE_SOFT_CSA2 | STBCAM_FEATURE_SOFT_CISSA;
+    let software = STBCAM_FEATURE_SOFT_DESCRAMBLER
+        | STBCAM_FEATURE_SOFT_CSA2
+        | STBCAM_FEATURE_SOFT_CISSA
+        | STBCAM_FEATURE_SOFT_IDSA
+        | STBCAM_FEATURE_SOFT_SCTE52;
     let readers = SCHEMES.iter().filter(|scheme| scheme.is_built());
     readers.fold(software, |features, scheme| features | scheme.feature())
 }

@@ -54,16 +54,18 @@ fn set_cw_of_the_software_descrambler() {
         es_pid_count: pids.len(),
     };
     let set = ops.set_cw.unwrap();
-    let mut allocated = |periods: core::ops::Range<u32>| {
+    let mut allocated = |mode: u8, periods: core::ops::Range<u32>| {
         let before = allocations::here();
         for period in periods {
-            cw.crypto_period = period;
+            (cw.scrambling_mode, cw.crypto_period) = (mode, period);
             // SAFETY: the PIDs outlive the call.
             assert_eq!(unsafe { set(ops.user, &raw const cw) }, 0);
         }
         allocations::here() - before
     };
-    assert!(allocated(0..10) > 0, "the counter counts");
-    assert_eq!(allocated(10..100), 0);
+    for mode in [0x02, 0x10, 0x70, 0xDE] {
+        assert!(allocated(mode, 0..10) > 0, "the counter counts");
+        assert_eq!(allocated(mode, 10..100), 0, "{mode:02X}");
+    }
     assert_eq!(stbcam_soft_descrambler_free(soft), STBCAM_OK);
 }

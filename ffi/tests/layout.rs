@@ -52,7 +52,7 @@ fn layout() -> Layout {
             struct_size, flags, card_timeout_ms, reader, reader_ops, state_dir, language,
             ca_system_ids, ca_system_id_count, stb_id, terminal_id, box_key_len, reserved, box_key,
             descrambler, storage, log, log_user, log_level, max_sessions, emm_queue, event_queue,
-            section_ring, reserved2,
+            section_ring, section_filters,
         }
         stbcam_filter_t { struct_size, pid, source, depth, urgent, reserved, r#match, mask }
         stbcam_ca_pmt_reply_t { struct_size, session, ca_enable, reserved }
@@ -92,7 +92,7 @@ fn layout() -> Layout {
             ecm_replaced, ecm_stale, ecm_refused, ecm_malformed, cw_out, cw_cleared, offer_in,
             emm_in, emm_not_ours, emm_dup, emm_dup_card, emm_applied, emm_refused, emm_later,
             emm_dropped, emm_unknown, emm_malformed, table_malformed, section_malformed, section_overflow,
-            event_overflow, ecm_latency_count, ecm_latency_p50_us, ecm_latency_p99_us,
+            section_unwanted, filter_turns, event_overflow, ecm_latency_count, ecm_latency_p50_us, ecm_latency_p99_us,
             ecm_latency_max_us, reserved,
         }
     );
@@ -167,7 +167,7 @@ fn sizes_of_the_first_version() {
         ("wallet", size_of::<stbcam_wallet_t>(), 64),
         ("offer", size_of::<stbcam_offer_t>(), 72),
         ("receipt", size_of::<stbcam_receipt_t>(), 168),
-        ("stats", size_of::<stbcam_stats_t>(), 520),
+        ("stats", size_of::<stbcam_stats_t>(), 536),
     ] {
         assert_eq!(size, first, "{name}");
     }

@@ -11,6 +11,8 @@ use ecm_emm::emm::Emm;
 use ecm_emm::pat::Pat;
 use ecm_emm::pmt::Pmt;
 use ecm_emm::report::{Report, ReportHeader};
+use ecm_emm::sdt::Sdt;
+use ecm_emm::vct::Vct;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|octets: &[u8]| {
@@ -26,4 +28,8 @@ fuzz_target!(|octets: &[u8]| {
     let _ = CardInfo::parse(octets);
     let _ = ReportHeader::parse(octets);
     let _ = Report::count_sealed(octets);
+    let _ = Vct::parse(octets);
+    if let Ok(sdt) = Sdt::parse(octets) {
+        sdt.services.iter().for_each(|service| drop(service.name()));
+    }
 });

@@ -108,13 +108,10 @@ pub enum ScpError {
     Refused(StatusWord),
     /// A message has the wrong length or form.
     Malformed(&'static str),
-    /// The card speaks another protocol or option: SCP number and `i`.
-    Unsupported {
-        /// 02 or 03.
-        scp: u8,
-        /// `i`, its option octet.
-        i: u8,
-    },
+    /// The card speaks another protocol: its SCP number. The answers of the others have no `i`.
+    OtherProtocol(u8),
+    /// The card speaks SCP03 with another option: `i`.
+    Option(u8),
     /// The card answered for another key version.
     KeyVersion {
         /// What it answered.
@@ -135,9 +132,10 @@ impl fmt::Display for ScpError {
         match self {
             Self::Refused(sw) => write!(f, "card refused the command ({sw})"),
             Self::Malformed(what) => write!(f, "malformed {what}"),
-            Self::Unsupported { scp, i } => {
-                write!(f, "card speaks SCP{scp:02X} i={i:02X}, expected SCP03 i=60 or i=70")
+            Self::OtherProtocol(scp) => {
+                write!(f, "card speaks SCP{scp:02X}, expected SCP03 i=60 or i=70")
             }
+            Self::Option(i) => write!(f, "card speaks SCP03 i={i:02X}, expected i=60 or i=70"),
             Self::KeyVersion { got, expected } => {
                 write!(f, "card answered for key version {got:02X}, expected {expected:02X}")
             }

@@ -3,6 +3,7 @@
 
 use cam_types::{Secret, StatusWord};
 use gp::scp03::{Initialize, Level, ScpError, Session, StaticKeys, card};
+use hex_literal::hex;
 use proptest::prelude::*;
 
 fn keys(seed: u8) -> StaticKeys {
@@ -57,9 +58,15 @@ fn an_answer_of_another_kind_is_refused() {
     let good = challenge.answer([0; 10], 0x3F);
     let refusal = |answer: &[u8]| Initialize::new(keys(1), 0x3F, [7; 8]).answer(answer).err();
     assert_eq!(refusal(&good), None);
-    let mut scp02 = good.clone();
-    scp02[11] = 0x02;
-    assert_eq!(refusal(&scp02), Some(ScpError::Unsupported { scp: 0x02, i: 0x60 }));
+    let mut option = good.clone();
+    option[12] = 0x20;
+    let told = |answer: &[u8]| refusal(answer).unwrap().to_string();
+    assert_eq!(told(&option), "card speaks SCP03 i=20, expected i=60 or i=70");
+    // Source: answer layout of GlobalPlatform 2.3, E.5.1.5: sequence2, challenge6, cryptogram8.
+    let scp02 = hex!("00010203040506070809 20 02 0003 A1A2A3A4A5A6 B1B2B3B4B5B6B7B8");
+    let scp01 = hex!("00010203040506070809 0D 01 A1A2A3A4A5A6A7A8 B1B2B3B4B5B6B7B8");
+    assert_eq!(told(&scp02), "card speaks SCP02, expected SCP03 i=60 or i=70");
+    assert_eq!(told(&scp01), "card speaks SCP01, expected SCP03 i=60 or i=70");
     let mut other_version = good.clone();
     other_version[10] = 0x3E;
     let expected = ScpError::KeyVersion { got: 0x3E, expected: 0x3F };
@@ -68,6 +75,19 @@ fn an_answer_of_another_kind_is_refused() {
         assert!(refusal(&good[..len]).is_some(), "{len}");
     }
     assert!(refusal(&[good.as_slice(), &[0]].concat()).is_some());
+}
+
+/// Key version 00 leaves the choice to the card, which names its key set in the answer.
+#[test]
+fn key_version_00_takes_the_cards_own() {
+    let challenge = card::Challenge::random(&keys(1), &[7; 8], &[9; 8]).unwrap();
+    let answer = challenge.answer([0; 10], 0x30);
+    let initialize = Initialize::new(keys(1), 0x00, [7; 8]);
+    assert_eq!(initialize.command()[2], 0x00);
+    assert_eq!(initialize.answer(&answer).err(), None);
+    // And it proves itself all the same.
+    let initialize = Initialize::new(keys(2), 0x00, [7; 8]);
+    assert_eq!(initialize.answer(&answer).err(), Some(ScpError::Authentication));
 }
 
 /// T18: what was recorded in one session opens no other.

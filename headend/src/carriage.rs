@@ -1,33 +1,70 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How packets carry sections: they are found with the packets that they begin in.
+//! How packets carry sections: they are found with the packets that they begin and end in.
 //!
 //! Normative references:
-//!  - ISO/IEC 13818-1 §2.4.4.1 (pointer_field), §2.4.4 (stuffing)
+//!  - ISO/IEC 13818-1 §2.4.4.1 (pointer_field), §2.4.4 (stuffing), §2.4.3.3 (continuity_counter,
+//!    a packet sent twice)
 
 use crate::stream::{self, Packet};
 use cam_types::Pid;
 
-/// A section and the packet that its first octet is in.
+/// A section, or the part of one that has arrived.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Carried {
-    /// The packet's place in the stream.
+    /// The packet that its first octet is in, by its place in the stream.
     pub packet: usize,
-    /// The whole section.
+    /// The packet that its last octet is in.
+    pub end: usize,
+    /// Its octets.
     pub section: Vec<u8>,
 }
 
 /// All whole sections on a PID, in their order.
 pub fn sections(packets: &[Packet], pid: Pid) -> Vec<Carried> {
+    pieces(packets, pid).into_iter().filter_map(Piece::whole).collect()
+}
+
+/// What is found on a PID of sections.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Piece {
+    /// A section.
+    Whole(Carried),
+    /// What begins like a section and is none when the next one begins: its length is wrong.
+    Torn(Carried),
+}
+
+impl Piece {
+    fn whole(self) -> Option<Carried> {
+        match self {
+            Self::Whole(carried) => Some(carried),
+            Self::Torn(_) => None,
+        }
+    }
+}
+
+/// All that is on a PID, in its order. What packets are missing of, and what damaged packets carry,
+/// is left out: no receiver takes it.
+pub fn pieces(packets: &[Packet], pid: Pid) -> Vec<Piece> {
     let mut found = Vec::new();
     let mut open: Option<Open> = None;
+    let mut last: Option<&Packet> = None;
     for (index, packet) in packets.iter().enumerate() {
-        if stream::pid(packet) != pid {
+        let carries = stream::pid(packet) == pid && stream::has_payload(packet);
+        if !carries || stream::damaged(packet) {
             continue;
+        }
+        if let Some(last) = last.replace(packet) {
+            if stream::repeats(packet, last) {
+                continue;
+            }
+            if !stream::follows(packet, last) {
+                open = None;
+            }
         }
         let payload = stream::payload(packet);
         if !stream::unit_start(packet) {
             if let Some(open) = &mut open {
-                open.take(payload, &mut found);
+                open.take(index, payload, &mut found);
             }
             continue;
         }
@@ -36,11 +73,12 @@ pub fn sections(packets: &[Packet], pid: Pid) -> Vec<Carried> {
             open = None;
             continue;
         };
-        if let Some(open) = &mut open {
-            open.take(end, &mut found);
+        if let Some(mut open) = open.take() {
+            open.take(index, end, &mut found);
+            open.tear(&mut found);
         }
-        let mut next = Open { packet: index, octets: Vec::new() };
-        next.take(start, &mut found);
+        let mut next = Open { packet: index, end: index, octets: Vec::new() };
+        next.take(index, start, &mut found);
         open = Some(next);
     }
     found
@@ -49,66 +87,37 @@ pub fn sections(packets: &[Packet], pid: Pid) -> Vec<Carried> {
 /// Sections that have started.
 struct Open {
     packet: usize,
+    end: usize,
     octets: Vec<u8>,
 }
 
 impl Open {
-    fn take(&mut self, octets: &[u8], found: &mut Vec<Carried>) {
+    fn take(&mut self, index: usize, octets: &[u8], found: &mut Vec<Piece>) {
+        if self.octets.is_empty() {
+            self.packet = index;
+        }
+        if !octets.is_empty() {
+            self.end = index;
+        }
         self.octets.extend_from_slice(octets);
-        let whole: usize = ecm_emm::section::sections(&self.octets)
-            .map(|section| {
-                found.push(Carried { packet: self.packet, section: section.to_vec() });
-                section.len()
-            })
-            .sum();
+        let mut whole = 0;
+        for section in ecm_emm::section::sections(&self.octets) {
+            let section = section.to_vec();
+            whole += section.len();
+            found.push(Piece::Whole(Carried { packet: self.packet, end: index, section }));
+            self.packet = index;
+        }
         self.octets.drain(..whole);
-    }
-}
-
-/// The packets from one payload_unit_start_indicator to the next, and what they carry.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Unit {
-    /// The packets; the first one has the indicator.
-    pub packets: Vec<usize>,
-    /// Their payloads behind the pointer_field.
-    pub octets: Vec<u8>,
-    /// The pointer_field.
-    pub pointer: u8,
-}
-
-/// The units on a PID. What comes before the first indicator belongs to none.
-pub fn units(packets: &[Packet], pid: Pid) -> Vec<Unit> {
-    let mut units: Vec<Unit> = Vec::new();
-    for (index, packet) in packets.iter().enumerate() {
-        if stream::pid(packet) != pid {
-            continue;
-        }
-        let mut payload = stream::payload(packet);
-        if stream::unit_start(packet) {
-            let Some((&pointer, rest)) = payload.split_first() else { continue };
-            units.push(Unit { pointer, ..Unit::default() });
-            payload = rest;
-        }
-        if let Some(unit) = units.last_mut()
-            && !payload.is_empty()
-        {
-            unit.packets.push(index);
-            unit.octets.extend_from_slice(payload);
+        // Stuffing up to the packet's end.
+        if self.octets.first() == Some(&0xFF) {
+            self.octets.clear();
         }
     }
-    units
-}
 
-impl Unit {
-    /// Puts another section into the unit's packets; `section` must not be longer than `octets`.
-    pub fn replace(&self, packets: &mut [Packet], section: &[u8]) {
-        let mut octets = section.iter().copied();
-        for (place, &index) in self.packets.iter().enumerate() {
-            let Some(packet) = packets.get_mut(index) else { continue };
-            let behind_pointer = usize::from(place == 0);
-            for octet in stream::payload_mut(packet).iter_mut().skip(behind_pointer) {
-                *octet = octets.next().unwrap_or(0xFF);
-            }
+    fn tear(self, found: &mut Vec<Piece>) {
+        if !self.octets.is_empty() {
+            let Self { packet, end, octets } = self;
+            found.push(Piece::Torn(Carried { packet, end, section: octets }));
         }
     }
 }
@@ -118,16 +127,26 @@ mod tests {
     use super::*;
     use crate::stream::Packetizer;
 
+    const PID: u16 = 0x150;
+
     fn section(len: usize) -> Vec<u8> {
         let length = u8::try_from(len - 3).unwrap();
         [0x82, 0x70, length].into_iter().chain((3..len).map(|n| n as u8)).collect()
     }
 
+    fn pid() -> Pid {
+        Pid::new(PID).unwrap()
+    }
+
+    fn found(packets: &[Packet]) -> Vec<(usize, usize, usize)> {
+        let found = sections(packets, pid()).into_iter();
+        found.map(|c| (c.packet, c.end, c.section.len())).collect()
+    }
+
     #[test]
     fn sections_come_back_out_of_their_packets() {
-        let pid = Pid::new(0x150).unwrap();
         let other = Pid::new(0x151).unwrap();
-        let (mut ours, mut theirs) = (Packetizer::new(pid), Packetizer::new(other));
+        let (mut ours, mut theirs) = (Packetizer::new(pid()), Packetizer::new(other));
         let (long, short) = (section(250), section(40));
         let packets = [
             ours.packet(&long, 1), // its start is not in the file
@@ -137,40 +156,48 @@ mod tests {
             ours.packet(&short, 0),
             ours.packet(&long, 0), // its end is not in the file
         ];
-        let carried = |packet, section: &Vec<u8>| Carried { packet, section: section.clone() };
-        assert_eq!(sections(&packets, pid), [carried(1, &long), carried(4, &short)]);
-        assert_eq!(sections(&packets, other), [carried(2, &short)]);
-        let units = units(&packets, pid);
-        assert_eq!(
-            units.iter().map(|unit| &unit.packets[..]).collect::<Vec<_>>(),
-            [&[1, 3][..], &[4], &[5]]
-        );
+        assert_eq!(found(&packets), [(1, 3, 250), (4, 4, 40)]);
+        let theirs = Carried { packet: 2, end: 2, section: short };
+        assert_eq!(sections(&packets, other), [theirs]);
     }
 
     #[test]
     fn a_pointer_field_parts_the_end_of_one_section_from_the_start_of_the_next() {
-        let pid = Pid::new(0x150).unwrap();
         let (first, second) = (section(200), section(30));
-        let mut packetizer = Packetizer::new(pid);
+        let mut packetizer = Packetizer::new(pid());
         let head = packetizer.packet(&first, 0);
         let mut tail = packetizer.packet(&[], 0);
         let joined = [&[17][..], &first[183..], &second, &second].concat();
         tail[4..4 + joined.len()].copy_from_slice(&joined);
-        let found = sections(&[head, tail], pid);
-        assert_eq!(found.iter().map(|c| c.packet).collect::<Vec<_>>(), [0, 1, 1]);
-        assert_eq!(found[0].section, first);
-        assert_eq!(found[2].section, second);
+        assert_eq!(found(&[head, tail]), [(0, 1, 200), (1, 1, 30), (1, 1, 30)]);
+    }
+
+    /// A packet that is sent twice is one; a lost one costs its section, and a damaged one too.
+    #[test]
+    fn what_a_receiver_leaves_out_is_left_out() {
+        let long = section(250);
+        let mut packetizer = Packetizer::new(pid());
+        let parts: Vec<Packet> = (0..6).map(|n| packetizer.packet(&long, n & 1)).collect();
+        let mut damaged = parts[1];
+        damaged[1] |= 0x80;
+        for (packets, expected) in [
+            (vec![parts[0], parts[0], parts[1], parts[1]], vec![(0, 2, 250)]),
+            (vec![parts[0], parts[3], parts[4], parts[5]], vec![(2, 3, 250)]),
+            (vec![parts[0], damaged, parts[2], parts[3]], vec![(2, 3, 250)]),
+            (vec![parts[0], damaged, parts[1]], vec![(0, 2, 250)]),
+        ] {
+            assert_eq!(found(&packets), expected);
+        }
     }
 
     #[test]
-    fn a_unit_takes_a_section_of_the_same_room() {
-        let pid = Pid::new(0x150).unwrap();
-        let mut packetizer = Packetizer::new(pid);
-        let old = section(250);
-        let mut packets = [packetizer.packet(&old, 0), packetizer.packet(&old, 1)];
-        let new = section(200);
-        units(&packets, pid)[0].replace(&mut packets, &new);
-        assert_eq!(sections(&packets, pid), [Carried { packet: 0, section: new }]);
-        assert!(packets[1][4 + 17..].iter().all(|&octet| octet == 0xFF));
+    fn a_section_with_a_wrong_length_is_torn_by_the_next() {
+        let mut wrong = section(40);
+        wrong[1] = 0x7F;
+        let mut packetizer = Packetizer::new(pid());
+        let packets = [packetizer.packet(&wrong, 0), packetizer.packet(&section(30), 0)];
+        let pieces = pieces(&packets, pid());
+        assert!(matches!(&pieces[..], [Piece::Torn(torn), Piece::Whole(whole)]
+            if torn.section.len() == 183 && (torn.end, whole.packet) == (0, 1)));
     }
 }

@@ -53,14 +53,25 @@ pub enum Command {
 const PACKAGE: &str = "\
 Package a clear transport stream by a schedule.
 
-Packet i of the result is packet i of the source: PMTs are rewritten in their own packets (one
-version on, with CA_descriptor and scrambling_descriptor), payloads of the scheduled services are
-scrambled, and ECMs, CAT, offers and EMMs take the place of null packets, in this order. Nothing else
-changes. An ECM of each service falls due every ecm_period_ms and takes the first null packet after
-it; it carries the current control word and the next one. The first PCR is the schedule's start.
+The source has packets of 188, 192 or 204 octets and may begin and end within one; the result has 188.
+Packet i of the result is packet i of the source: PMTs are rewritten in their own packets (one version
+on, with CA_descriptor and scrambling_descriptor), SDT and EIT say free_CA_mode, payloads of the
+scheduled services are scrambled, and what PMTs have grown by, ECMs, CAT, offers and EMMs take the
+place of null packets, in this order. A CAT of the source is joined. Nothing else changes. An ECM of
+each service falls due every ecm_period_ms and takes the first null packet after it; it carries the
+current control word and the next one. The first PCR is the schedule's start.
 
-A payload shorter than a cipher block (8 octets for DVB-CSA2, 16 for DVB-CISSA) stays in clear by
-rule; its packet carries the mark of its crypto period all the same.
+Where null packets are too few for a card to open the broadcast all the time (1 s without an ECM, 2 s
+without a CAT, a control word less than 1 s ahead) nothing is written, and the place is named with a
+rate that has room. --bit-rate raises the rate to it by null packets, and restamps PCRs.
+
+A component of two services is refused, unless both are under one ECM (`also = [2]` in the table of the
+first) or it is left in clear (`shared = \"clear\"`).
+
+A payload shorter than a block of DVB-CSA2 (8 octets) or DVB-CISSA (16) stays in clear by rule; its
+packet carries the mark of its crypto period all the same. SCTE 52 and IDSA (`scrambling = \"scte52\"`,
+`\"idsa\"`) leave nothing in clear. The initialisation vectors of SCTE 52 are the network's: `scte52_iv`
+and, for payloads shorter than a block, `scte52_short_iv` in the schedule; without them they are zero.
 
 Control words come from the operating system's random numbers, or from `seed` in the schedule for
 runs that repeat. They are neither printed nor reported. `entropy = \"reduced\"` of a DVB-CSA2 service
@@ -72,11 +83,12 @@ const PACKAGE_EXAMPLES: &str = "\
 Examples:
   headend package --schedule schedule.toml --operator operator.toml \\
       --in clear.ts --out scrambled.ts --report report.json
+  headend package … --bit-rate 5200000
   headend package … --fault lost-key-update --fault no-replay
 
-The report (JSON): packets, services (scrambled, too_short, crypto_periods with packets and the lead
-of the next control word, ECM places and intervals), emms with their packets, cat, nulls used and
-left, next_sequence for the operator file.";
+The report (JSON): packets, framing (what was cut off, repaired and lost), clock_jumps, services (scrambled, too_short, crypto_periods with packets and the lead
+of the next control word, ECM places and intervals), emms with their packets, cat, nulls used,
+left and added, next_sequence for the operator file.";
 
 const EMM: &str = "\
 Make one EMM as a file.
@@ -122,6 +134,9 @@ pub struct Package {
     /// What was done, in numbers.
     #[arg(long, value_name = "JSON")]
     pub report: Option<PathBuf>,
+    /// Raise the rate to so many bits a second by null packets; without it the source's stays.
+    #[arg(long, value_name = "BITS")]
+    pub bit_rate: Option<u64>,
     /// Break one promise of the broadcast, for tests; may be given several times.
     #[arg(long = "fault", value_name = "NAME")]
     pub faults: Vec<Fault>,

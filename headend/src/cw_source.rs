@@ -21,7 +21,7 @@ pub enum CwSource {
 }
 
 impl CwSource {
-    /// The control word of a service in a crypto period. CSA2 takes 8 octets of it.
+    /// The control word of a service in a crypto period. CSA2 and SCTE 52 take 8 octets of it.
     pub fn draw(
         &self,
         service: u16,
@@ -126,9 +126,11 @@ mod tests {
     }
 
     #[test]
-    fn csa2_cws_have_64_bits() {
-        let cw = CwSource::System.draw(1, 1, Algorithm::Csa2).unwrap();
-        assert_eq!(cw.expose()[8..], [0; 8]);
-        assert!(cw != CwSource::System.draw(1, 1, Algorithm::Csa2).unwrap());
+    fn cws_of_csa2_and_scte_52_have_64_bits() {
+        for algorithm in [Algorithm::Csa2, Algorithm::Scte52] {
+            let cw = CwSource::System.draw(1, 1, algorithm).unwrap();
+            assert_eq!(cw.expose()[8..], [0; 8]);
+            assert!(cw != CwSource::System.draw(1, 1, algorithm).unwrap());
+        }
     }
 }

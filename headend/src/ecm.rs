@@ -62,12 +62,16 @@ pub fn by_parity(
         Parity::Odd => (next, current),
     };
     match algorithm {
-        Algorithm::Csa2 => ControlWords::Cw64 { even: half(even), odd: half(odd) },
-        Algorithm::Cissa => ControlWords::Cw128 { even: even.clone(), odd: odd.clone() },
+        Algorithm::Csa2 | Algorithm::Scte52 => {
+            ControlWords::Cw64 { even: half(even), odd: half(odd) }
+        }
+        Algorithm::Cissa | Algorithm::Idsa => {
+            ControlWords::Cw128 { even: even.clone(), odd: odd.clone() }
+        }
     }
 }
 
-/// The 64 bits of a control word that CSA2 uses.
+/// The 64 bits of a control word that CSA2 and SCTE 52 use.
 fn half(cw: &ControlWord) -> Secret<8> {
     let mut octets = Zeroizing::new([0; 8]);
     octets.copy_from_slice(&cw.expose()[..8]);
@@ -109,6 +113,8 @@ pub(crate) mod tests {
             (8, Algorithm::Cissa, EcmHeader::EVEN, 1),
             (9, Algorithm::Cissa, EcmHeader::ODD, 2),
             (9, Algorithm::Csa2, EcmHeader::ODD, 2),
+            (8, Algorithm::Idsa, EcmHeader::EVEN, 1),
+            (9, Algorithm::Scte52, EcmHeader::ODD, 2),
         ] {
             let input = input(cp_number, algorithm);
             let section = compose(&input).unwrap();

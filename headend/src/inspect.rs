@@ -4,6 +4,7 @@
 use crate::carriage::{self, Carried};
 use crate::psi::{self, PsiError};
 use crate::stream::{self, Packet, Stream};
+use crate::stream_type;
 use cam_types::Pid;
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
 use ecm_emm::cat::Cat;
@@ -11,7 +12,9 @@ use ecm_emm::descriptor::Descriptors;
 use ecm_emm::ecm::Ecm;
 use ecm_emm::emm::Emm;
 use ecm_emm::pmt::Pmt;
+use ecm_emm::sdt::Sdt;
 use ecm_emm::suite::Suite;
+use ecm_emm::vct::{Channel, Vct};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
@@ -39,28 +42,65 @@ fn write(packets: &[Packet], programs: &[ecm_emm::pat::Program], text: &mut Stri
         }
         None => writeln!(text, "CAT: none")?,
     }
+    let names = names(packets);
     for program in programs.iter().filter(|program| program.number != 0) {
-        service(packets, *program, text)?;
+        let name = names.get(&program.number).map_or("", String::as_str);
+        service(packets, *program, name, text)?;
     }
     Ok(())
 }
 
-fn service(packets: &[Packet], program: ecm_emm::pat::Program, text: &mut String) -> fmt::Result {
+/// What services are called, each behind a space: by the SDT, else by the VCT.
+fn names(packets: &[Packet]) -> BTreeMap<u16, String> {
+    let mut names = BTreeMap::new();
+    for carried in carriage::sections(packets, Sdt::PID) {
+        let Ok(sdt) = Sdt::parse(&carried.section) else { continue };
+        for service in sdt.services.iter().filter(|_| sdt.current) {
+            if let Some(name) = service.name() {
+                names.entry(service.service_id).or_insert(format!(" {name:?}"));
+            }
+        }
+    }
+    for carried in carriage::sections(packets, Vct::PID) {
+        let Ok(vct) = Vct::parse(&carried.section) else { continue };
+        // It names other multiplexes' channels, too.
+        let ours = |channel: &&Channel<'_>| {
+            vct.current && channel.transport_stream_id == vct.transport_stream_id
+        };
+        for channel in vct.channels.iter().filter(ours) {
+            names
+                .entry(channel.program_number)
+                .or_insert_with(|| format!(" {:?} ({})", channel.short_name, channel.number));
+        }
+    }
+    names
+}
+
+fn service(
+    packets: &[Packet],
+    program: ecm_emm::pat::Program,
+    name: &str,
+    text: &mut String,
+) -> fmt::Result {
     let sections = carriage::sections(packets, program.pid);
     let pmt = sections
         .iter()
         .filter_map(|carried| Pmt::parse(&carried.section).ok())
         .find(|pmt| pmt.program_number == program.number && pmt.current);
     let Some(pmt) = pmt else {
-        return writeln!(text, "service {}: no current PMT on PID {}", program.number, program.pid);
+        let (number, pid) = (program.number, program.pid);
+        return writeln!(text, "service {number}{name}: no current PMT on PID {pid}");
     };
     let mode = match pmt.scrambling_mode() {
-        Some(mode) => format!("scrambling mode {:02X}", mode.0),
+        Some(mode) => match mode.algorithm() {
+            Some(algorithm) => format!("scrambling mode {:02X} ({algorithm})", mode.0),
+            None => format!("scrambling mode {:02X}", mode.0),
+        },
         None => "no scrambling_descriptor".to_owned(),
     };
     writeln!(
         text,
-        "service {}: PMT PID {} version {}, PCR PID {}, {mode}",
+        "service {}{name}: PMT PID {} version {}, PCR PID {}, {mode}",
         program.number, program.pid, pmt.version, pmt.pcr_pid
     )?;
     ecm_streams(packets, pmt.descriptors(), text)?;
@@ -72,11 +112,11 @@ fn service(packets: &[Packet], program: ecm_emm::pat::Program, text: &mut String
             }
         }
         let [clear, reserved, even, odd] = marks;
-        write!(
-            text,
-            "  PID {} type {:02X}: {even} even, {odd} odd, {clear} clear",
-            component.pid, component.stream_type
-        )?;
+        write!(text, "  PID {} type {:02X}", component.pid, component.stream_type)?;
+        if let Some(name) = stream_type::name(component.stream_type) {
+            write!(text, " ({name})")?;
+        }
+        write!(text, ": {even} even, {odd} odd, {clear} clear")?;
         if reserved != 0 {
             write!(text, ", {reserved} with the reserved mark")?;
         }

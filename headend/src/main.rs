@@ -2,13 +2,14 @@
 //! `headend`: packages a clear transport stream, makes EMMs and pairings, shows what is on air.
 
 use clap::Parser;
+use env_logger::Env;
 use headend::cli::{Cli, Command, Keys};
 use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    env_logger::init();
+    env_logger::Builder::from_env(Env::default().default_filter_or("warn")).init();
     let done = match cli.command {
         Command::Package(package) => headend::run::package(&package),
         Command::Keys(Keys::Pair(pair)) => headend::run::pair(&pair),

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What goes into the null packets: ECMs first, then the CAT, offers and EMMs.
+//! What goes into the null packets: what tables have grown by, ECMs, the CAT, offers and EMMs.
 
 use crate::carousel::{Carousel, Lane};
 use crate::due::Due;
 use crate::ecm::{EcmError, EcmMaker};
 use crate::files::schedule::{Event, Schedule, Service};
 use crate::period::Periods;
-use crate::stream::{Packet, Packetizer};
+use crate::psi::cat::CatVersion;
+use crate::stream::{self, Packet, Packetizer};
+use crate::table_lane::{Slot, TableLane};
 use crate::timebase::{TICKS_PER_MS, TICKS_PER_SECOND};
 use cam_types::Pid;
 
@@ -121,7 +123,9 @@ impl<'a> EcmLane<'a> {
 
 /// The CAT, over and over.
 pub struct CatLane {
-    section: Vec<u8>,
+    versions: Vec<CatVersion>,
+    /// A CAT that is on air in part: its version, section and part.
+    unfinished: Option<(usize, usize, usize)>,
     due: Due,
     packetizer: Packetizer,
     /// Where and when it was on air.
@@ -130,9 +134,10 @@ pub struct CatLane {
 
 impl CatLane {
     /// Due as often as the schedule says.
-    pub fn new(section: Vec<u8>, schedule: &Schedule) -> Self {
+    pub fn new(versions: Vec<CatVersion>, schedule: &Schedule) -> Self {
         Self {
-            section,
+            versions,
+            unfinished: None,
             due: Due::always(i64::from(schedule.cat_period_ms) * TICKS_PER_MS),
             packetizer: Packetizer::new(Pid::CAT),
             sent: Vec::new(),
@@ -140,15 +145,31 @@ impl CatLane {
     }
 
     fn take(&mut self, now: i64, packet: usize) -> Option<Packet> {
-        self.due.since(now)?;
-        self.due.sent(now);
-        self.sent.push((packet, now));
-        Some(self.packetizer.packet(&self.section, 0))
+        let (version, number, part) = match self.unfinished.take() {
+            Some(next) => next,
+            None => {
+                self.due.since(now)?;
+                self.due.sent(now);
+                self.sent.push((packet, now));
+                let begun = self.versions.partition_point(|version| version.from <= packet);
+                (begun.saturating_sub(1), 0, 0)
+            }
+        };
+        let sections = &self.versions.get(version)?.sections;
+        let section = sections.get(number)?;
+        if part + 1 < Packetizer::packets(section.len()) {
+            self.unfinished = Some((version, number, part + 1));
+        } else if number + 1 < sections.len() {
+            self.unfinished = Some((version, number + 1, 0));
+        }
+        Some(self.packetizer.packet(section, part))
     }
 }
 
 /// Everything that waits for null packets.
 pub struct Multiplex<'a> {
+    /// Tables of the source that change.
+    pub tables: Vec<TableLane>,
     /// The services' ECMs, in the schedule's order.
     pub ecms: Vec<EcmLane<'a>>,
     /// The CAT, which says where the EMMs are.
@@ -159,23 +180,38 @@ pub struct Multiplex<'a> {
 }
 
 impl<'a> Multiplex<'a> {
-    /// ECMs come before the CAT, and both before the carousel on `emm_pid`.
+    /// What is left of a table comes first, then ECMs, the CAT, and the carousel on `emm_pid`.
     pub const fn new(
+        tables: Vec<TableLane>,
         ecms: Vec<EcmLane<'a>>,
         cat: CatLane,
         carousel: Carousel,
         emm_pid: Pid,
     ) -> Self {
-        Self { ecms, cat, carousel, emm: Packetizer::new(emm_pid) }
+        Self { tables, ecms, cat, carousel, emm: Packetizer::new(emm_pid) }
     }
 
-    /// What takes the place of null packet `packet`, if anything is due.
+    /// What becomes of a packet of the source: a table's is filled anew, a null packet and one that
+    /// is needed no more are free. `None` leaves all others as they are.
+    pub fn slot(&mut self, index: usize, source: &Packet) -> Option<Slot> {
+        let pid = stream::pid(source);
+        if pid == Pid::NULL || pid == Pid::CAT && !stream::damaged(source) {
+            return Some(Slot::Free);
+        }
+        let lane = self.tables.iter_mut().find(|lane| lane.pid() == pid)?;
+        Some(lane.own(index, source))
+    }
+
+    /// What takes the place of the free packet `packet`, if anything is due.
     pub fn take(
         &mut self,
         now: i64,
         packet: usize,
         periods: &Periods,
     ) -> Result<Option<Packet>, EcmError> {
+        if let Some(taken) = self.tables.iter_mut().find_map(|lane| lane.behind(packet)) {
+            return Ok(Some(taken));
+        }
         for lane in &mut self.ecms {
             if let Some(taken) = lane.ecm(now, packet, periods)? {
                 return Ok(Some(taken));

@@ -1,26 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The tables: which packets belong to a service, and how the broadcast announces its scrambling.
+//! The source's tables: which packets belong to a service, and when.
 //!
 //! Normative references:
-//!  - ISO/IEC 13818-1 §2.4.4 (PAT, CAT, PMT), §2.6.16 (CA_descriptor)
-//!  - ETSI EN 300 468 §6.2 (scrambling_descriptor)
-//!
-//! The PAT stays as it is. Each PMT is rewritten in its own packets: one version on, with our
-//! descriptors behind those that were there. A damaged PMT and one that is not yet applicable stay
-//! as they are.
+//!  - ISO/IEC 13818-1 §2.4.4 (PAT, CAT, PMT)
 
-use crate::carriage::{self, Unit};
-use crate::files::schedule::{self, Schedule};
+pub mod announce;
+pub mod cat;
+mod error;
+pub mod free_ca_mode;
+
+pub use error::PsiError;
+
+use crate::carriage;
 use crate::stream::{self, Packet};
-use cam_types::{CaSystemId, DecodeError, Pid};
-use ecm_emm::EncodeError;
-use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
-use ecm_emm::cat::Cat;
-use ecm_emm::descriptor::{Descriptor, Descriptors};
+use crate::stream_type::carries_pes;
+use cam_types::Pid;
 use ecm_emm::pat::Pat;
 use ecm_emm::pmt::Pmt;
 use ecm_emm::section::LongSection;
-use std::fmt;
+use std::collections::BTreeSet;
 
 /// A service as the source's tables describe it.
 #[derive(Clone, Debug)]
@@ -29,11 +27,23 @@ pub struct Program {
     pub service: u16,
     /// Where its PMT is, as the PAT says.
     pub pmt_pid: Pid,
+    /// Its PMTs: at least one, in their order.
+    versions: Vec<Version>,
+    /// The components of all of them.
+    components: BTreeSet<Pid>,
+}
+
+/// What a service is from one PMT to the next.
+#[derive(Clone, Debug)]
+struct Version {
+    /// The packet that its PMT begins in.
+    from: usize,
     /// The PID of its clock.
-    pub pcr_pid: Pid,
-    /// The PIDs of its components that are scrambled: those that carry PES packets.
-    pub components: Vec<Pid>,
-    units: Vec<Unit>,
+    pcr_pid: Pid,
+    /// PIDs of components that carry PES packets: those that are scrambled.
+    components: Vec<Pid>,
+    /// PIDs of the others.
+    others: Vec<Pid>,
     section: Vec<u8>,
 }
 
@@ -57,8 +67,7 @@ pub fn programs(packets: &[Packet]) -> Result<Vec<ecm_emm::pat::Program>, PsiErr
 }
 
 impl Program {
-    /// Finds a service. Its PMT must be the same from the first packet to the last; damaged ones,
-    /// and those that are not yet applicable, are passed by.
+    /// Finds a service. Damaged PMTs, and those that are not yet applicable, are passed by.
     pub fn find(packets: &[Packet], service: u16) -> Result<Self, PsiError> {
         let programs = programs(packets)?;
         let services: Vec<u16> = programs.iter().map(|program| program.number).collect();
@@ -66,136 +75,97 @@ impl Program {
             return Err(PsiError::NoService { service, services });
         };
         let pmt_pid = program.pid;
-        if programs.iter().filter(|other| other.pid == pmt_pid).count() > 1 {
-            return Err(PsiError::SharedPmt { service, pmt_pid });
-        }
-        let mut units = Vec::new();
-        let mut known: Option<Vec<u8>> = None;
+        check_place(packets, service, pmt_pid)?;
+        let mut versions: Vec<Version> = Vec::new();
         let mut damage = None;
-        for unit in carriage::units(packets, pmt_pid) {
-            let packet = unit.packets.first().copied().unwrap_or_default();
-            if unit.pointer != 0 {
-                return Err(PsiError::PmtLayout { service, packet });
+        for carried in carriage::sections(packets, pmt_pid) {
+            let packet = carried.packet;
+            let failed = |error| PsiError::Pmt { service, packet, error };
+            match LongSection::parse(&carried.section) {
+                Ok(section) if is_pmt_of(service, &section) => {}
+                // Another table or not yet applicable: no receiver takes it for the service's PMT.
+                Ok(_) => continue,
+                Err(error) => {
+                    damage = damage.or(Some(failed(error)));
+                    continue;
+                }
             }
-            let found: Vec<&[u8]> = ecm_emm::section::sections(&unit.octets).collect();
-            let mut ours = found.iter().filter(|section| {
-                let section = LongSection::parse(section)
-                    .inspect_err(|error| damage = damage.take().or(Some((packet, *error))));
-                section.is_ok_and(|section| is_pmt_of(service, &section))
+            if versions.last().is_some_and(|last| last.section == carried.section) {
+                continue;
+            }
+            let pmt = Pmt::parse(&carried.section).map_err(failed)?;
+            let (components, others): (Vec<_>, Vec<_>) =
+                pmt.streams().partition(|stream| carries_pes(stream.stream_type));
+            let pids = |streams: Vec<ecm_emm::pmt::Stream<'_>>| {
+                streams.into_iter().map(|stream| stream.pid).collect()
+            };
+            versions.push(Version {
+                from: packet,
+                pcr_pid: pmt.pcr_pid,
+                components: pids(components),
+                others: pids(others),
+                section: carried.section,
             });
-            // Damaged, another table or not yet applicable: no receiver takes it for the service's
-            // PMT.
-            let Some(&section) = ours.next() else { continue };
-            if found.len() != 1 {
-                return Err(PsiError::PmtLayout { service, packet });
-            }
-            Pmt::parse(section).map_err(|error| PsiError::Pmt { service, packet, error })?;
-            if known.as_ref().is_some_and(|known| known != section) {
-                return Err(PsiError::PmtChanges { service, packet });
-            }
-            known = Some(section.to_vec());
-            units.push(unit);
         }
-        let section = known.ok_or(match damage {
-            Some((packet, error)) => PsiError::Pmt { service, packet, error },
-            None => PsiError::NoPmt { service, pmt_pid },
-        })?;
-        let pmt = Pmt::parse(&section).map_err(|error| PsiError::Pmt {
-            service,
-            packet: units
-                .first()
-                .and_then(|unit| unit.packets.first())
-                .copied()
-                .unwrap_or_default(),
-            error,
-        })?;
-        let components =
-            pmt.streams().filter(|s| carries_pes(s.stream_type)).map(|s| s.pid).collect();
-        Ok(Self { service, pmt_pid, pcr_pid: pmt.pcr_pid, components, units, section })
+        if versions.is_empty() {
+            return Err(damage.unwrap_or(PsiError::NoPmt { service, pmt_pid }));
+        }
+        let all = versions.iter().flat_map(|version| version.components.iter().copied());
+        let components = all.collect();
+        Ok(Self { service, pmt_pid, versions, components })
     }
 
-    /// Rewrites every PMT of the service in place.
-    pub fn announce(
-        &self,
-        packets: &mut [Packet],
-        schedule: &Schedule,
-        service: &schedule::Service,
-        private: CaPrivate,
-    ) -> Result<(), PsiError> {
-        let section = self
-            .announced(schedule, service, private)
-            .map_err(|error| PsiError::NewPmt { service: self.service, error })?;
-        for unit in &self.units {
-            if section.len() > unit.octets.len() {
-                return Err(PsiError::PmtTooLong {
-                    service: self.service,
-                    packet: unit.packets.first().copied().unwrap_or_default(),
-                    needed: section.len(),
-                    room: unit.octets.len(),
-                });
-            }
-        }
-        for unit in &self.units {
-            unit.replace(packets, &section);
-        }
-        Ok(())
+    /// What holds at a packet: the newest PMT that has begun, before the first one the first.
+    fn at(&self, packet: usize) -> Option<&Version> {
+        let begun = self.versions.partition_point(|version| version.from <= packet);
+        self.versions.get(begun.saturating_sub(1))
     }
 
-    fn announced(
-        &self,
-        schedule: &Schedule,
-        service: &schedule::Service,
-        private: CaPrivate,
-    ) -> Result<Vec<u8>, EncodeError> {
-        let old = Pmt::parse(&self.section).map_err(|_| EncodeError::Invalid("PMT"))?;
-        let mut descriptors = old.descriptors().octets().to_vec();
-        ca_descriptor(schedule, service.ecm_pid, private, &mut descriptors)?;
-        let mode = [service.scrambling.mode().0];
-        Descriptor { tag: Descriptor::SCRAMBLING, data: &mode }.emit(&mut descriptors)?;
-        let descriptors =
-            Descriptors::parse(&descriptors).map_err(|_| EncodeError::Invalid("descriptor"))?;
-        let mut section = Vec::new();
-        Pmt { version: (old.version + 1) & 0x1F, descriptors, ..old }.emit(&mut section)?;
-        Ok(section)
+    /// The PID of its clock at a packet.
+    pub fn pcr_pid(&self, packet: usize) -> Option<Pid> {
+        self.at(packet).map(|version| version.pcr_pid)
     }
+
+    /// Whether a PID is a component that carries PES packets: by the PMT that holds at this packet,
+    /// or, where that one does not name it, by any other. A component may begin before its PMT and
+    /// end behind it.
+    pub fn has(&self, packet: usize, pid: Pid) -> bool {
+        let Some(version) = self.at(packet) else { return false };
+        version.components.contains(&pid)
+            || self.components.contains(&pid) && !version.others.contains(&pid)
+    }
+
+    /// All its components that carry PES packets, from the first PMT to the last.
+    pub const fn components(&self) -> &BTreeSet<Pid> {
+        &self.components
+    }
+}
+
+/// Refuses a PAT that sends the service's PMT elsewhere in mid-stream.
+fn check_place(packets: &[Packet], service: u16, pmt_pid: Pid) -> Result<(), PsiError> {
+    for carried in carriage::sections(packets, Pid::PAT) {
+        let Ok(pat) = Pat::parse(&carried.section) else { continue };
+        let moved = pat.programs.iter().find(|p| p.number == service && p.pid != pmt_pid);
+        if let (true, Some(to)) = (pat.current, moved) {
+            let places = [pmt_pid, to.pid];
+            return Err(PsiError::PmtMoves { service, packet: carried.packet, places });
+        }
+    }
+    Ok(())
 }
 
 fn is_pmt_of(service: u16, section: &LongSection<'_>) -> bool {
     section.table_id == Pmt::TABLE_ID && section.extension == service && section.current
 }
 
-/// The CAT that names our EMM stream.
-pub fn cat(schedule: &Schedule, private: CaPrivate) -> Result<Vec<u8>, EncodeError> {
-    let mut descriptors = Vec::new();
-    ca_descriptor(schedule, schedule.emm_pid, private, &mut descriptors)?;
-    let descriptors =
-        Descriptors::parse(&descriptors).map_err(|_| EncodeError::Invalid("descriptor"))?;
-    let mut section = Vec::new();
-    Cat { version: 0, current: true, number: (0, 0), descriptors }.emit(&mut section)?;
-    Ok(section)
-}
-
-fn ca_descriptor(
-    schedule: &Schedule,
-    pid: Pid,
-    private: CaPrivate,
-    out: &mut Vec<u8>,
-) -> Result<(), EncodeError> {
-    let system = CaSystemId::new(schedule.ca_system_id);
-    CaDescriptor { system, pid, private: &private.octets() }.emit(out)
-}
-
-/// Components of these types carry sections, or nothing for the PES layer: they stay in clear
-/// (ISO/IEC 13818-1 table 2-34).
-const fn carries_pes(stream_type: u8) -> bool {
-    !matches!(stream_type, 0x05 | 0x08 | 0x0A..=0x0E | 0x13 | 0x14 | 0x16..=0x19 | 0x86)
-}
-
 /// Refuses a component that is scrambled already, at either level (ETSI ETR 289 §5.1: never both).
-pub fn check_clear(packets: &[Packet], components: &[Pid]) -> Result<(), PsiError> {
+pub fn check_clear(
+    packets: &[Packet],
+    is_component: impl Fn(usize, Pid) -> bool,
+) -> Result<(), PsiError> {
     for (index, packet) in packets.iter().enumerate() {
         let pid = stream::pid(packet);
-        if !components.contains(&pid) {
+        if stream::damaged(packet) || pid == Pid::NULL || !is_component(index, pid) {
             continue;
         }
         let pes_scrambled = stream::unit_start(packet)
@@ -212,73 +182,3 @@ pub fn check_clear(packets: &[Packet], components: &[Pid]) -> Result<(), PsiErro
 const fn has_pes_flags(stream_id: u8) -> bool {
     !matches!(stream_id, 0xBC | 0xBE | 0xBF | 0xF0..=0xF2 | 0xF8 | 0xFF)
 }
-
-/// Why the source's tables do not serve.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-#[expect(missing_docs, reason = "the fields are named after what the text shows")]
-pub enum PsiError {
-    /// No good PAT section that is current on PID 0.
-    NoPat,
-    /// The PAT does not name the service.
-    NoService { service: u16, services: Vec<u16> },
-    /// Two services share one PMT PID.
-    SharedPmt { service: u16, pmt_pid: Pid },
-    /// The PID named by the PAT carries no current PMT of the service.
-    NoPmt { service: u16, pmt_pid: Pid },
-    /// A PMT that does not start its packet, or shares it.
-    PmtLayout { service: u16, packet: usize },
-    /// A PMT that cannot be read.
-    Pmt { service: u16, packet: usize, error: DecodeError },
-    /// A PMT that differs from those before it.
-    PmtChanges { service: u16, packet: usize },
-    /// The rewritten PMT cannot be built.
-    NewPmt { service: u16, error: EncodeError },
-    /// The rewritten PMT does not fit where the old one stood.
-    PmtTooLong { service: u16, packet: usize, needed: usize, room: usize },
-    /// A component is scrambled in the source.
-    Scrambled { pid: Pid, packet: usize },
-}
-
-impl fmt::Display for PsiError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoPat => {
-                f.write_str("no program association table that is current on PID 0x0000")
-            }
-            Self::NoService { service, services } => {
-                write!(f, "service {service} is not in the PAT, which names {services:?}")
-            }
-            Self::SharedPmt { service, pmt_pid } => {
-                write!(f, "PMT of service {service}: PID {pmt_pid} carries another service's too")
-            }
-            Self::NoPmt { service, pmt_pid } => {
-                write!(f, "no current PMT of service {service} on PID {pmt_pid}")
-            }
-            Self::PmtLayout { service, packet } => write!(
-                f,
-                "PMT of service {service} at packet {packet} does not stand alone behind its \
-                 packet's start: it cannot be rewritten in place"
-            ),
-            Self::Pmt { service, packet, error } => {
-                write!(f, "PMT of service {service} at packet {packet}: {error}")
-            }
-            Self::PmtChanges { service, packet } => write!(
-                f,
-                "PMT of service {service} changes at packet {packet}: cut the stream there and \
-                 package the parts one by one"
-            ),
-            Self::NewPmt { service, error } => write!(f, "PMT of service {service}: {error}"),
-            Self::PmtTooLong { service, packet, needed, room } => write!(
-                f,
-                "PMT of service {service} needs {needed} octets with its CA_descriptor, the \
-                 packets of the one at packet {packet} hold {room}"
-            ),
-            Self::Scrambled { pid, packet } => {
-                write!(f, "PID {pid} is scrambled in the source already, at packet {packet}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for PsiError {}

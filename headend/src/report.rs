@@ -3,22 +3,28 @@
 
 use crate::carousel::Carousel;
 use crate::files::schedule::{self, Schedule};
+use crate::framing::Framing;
 use crate::multiplex::{CatLane, EcmLane};
 use crate::period::Place;
-use crate::psi::Program;
 use crate::timebase::TICKS_PER_MS;
 use cam_types::{Parity, Pid};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// What was packaged.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// Packets of the stream.
     pub packets: usize,
+    /// How the packets lay in the source's file.
+    pub framing: Framing,
     /// Its bit rate.
     pub bits_per_second: u64,
     /// The PID of the clock: its first PCR is time 0.
     pub clock_pid: u16,
+    /// Packets of the source with the first PCR of a clock that starts anew: time goes on there
+    /// with the packets.
+    pub clock_jumps: Vec<usize>,
     /// From the first PCR to the end.
     pub duration_ms: i64,
     /// The schedule's start, in seconds since 2000-01-01 UTC.
@@ -46,15 +52,19 @@ pub struct Nulls {
     pub used: usize,
     /// Still there.
     pub left: usize,
+    /// How many of them the source did not have: a higher bit rate made them.
+    pub added: usize,
 }
 
 /// The CAT on air.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Cat {
     /// How many times it was sent.
     pub count: usize,
     /// The longest time between two.
     pub worst_interval_ms: f64,
+    /// When, from the schedule's start.
+    pub at_ms: Vec<i64>,
 }
 
 /// A scrambled service.
@@ -64,7 +74,7 @@ pub struct Service {
     pub name: String,
     /// program_number.
     pub service: u16,
-    /// "DVB-CSA2" or "DVB-CISSA".
+    /// "DVB-CSA2", "DVB-CISSA", "ATIS-IDSA" or "SCTE-52".
     pub algorithm: String,
     /// PIDs of its components.
     pub pids: Vec<u16>,
@@ -72,7 +82,7 @@ pub struct Service {
     pub ecm_pid: u16,
     /// Packets with a scrambled payload.
     pub scrambled: usize,
-    /// Packets whose payload is too short for a block: in clear by rule.
+    /// Packets whose payload is shorter than the algorithm scrambles: in clear by rule.
     pub too_short: usize,
     /// Packets without a payload.
     pub no_payload: usize,
@@ -181,6 +191,7 @@ impl Report {
             packets,
             bits_per_second: place.time.bit_rate(),
             clock_pid: clock.value(),
+            clock_jumps: place.time.jumps().to_vec(),
             duration_ms: milliseconds(place.time.ticks(packets)),
             start: schedule.start.0.seconds(),
             crypto_period_s: schedule.crypto_period_s,
@@ -192,14 +203,18 @@ impl Report {
     /// The CAT on air.
     pub fn add_cat(&mut self, lane: &CatLane) {
         let at: Vec<i64> = lane.sent.iter().map(|&(_, at)| at).collect();
-        self.cat = Cat { count: at.len(), worst_interval_ms: intervals(&at).0 };
+        self.cat = Cat {
+            count: at.len(),
+            worst_interval_ms: intervals(&at).0,
+            at_ms: at.iter().copied().map(milliseconds).collect(),
+        };
     }
 
     /// A service on air.
     pub fn add_service(
         &mut self,
         service: &schedule::Service,
-        program: &Program,
+        components: BTreeSet<Pid>,
         lane: &EcmLane<'_>,
         tally: Tally,
         place: Place<'_>,
@@ -212,7 +227,7 @@ impl Report {
             name: service.name.clone(),
             service: service.service,
             algorithm: service.scrambling.to_string(),
-            pids: program.components.iter().map(|pid| pid.value()).collect(),
+            pids: components.into_iter().map(Pid::value).collect(),
             ecm_pid: service.ecm_pid.value(),
             scrambled: tally.scrambled,
             too_short: tally.too_short,

@@ -14,6 +14,7 @@ use crate::message::kind::Occasion;
 use crate::package::PackageError;
 use crate::pairing;
 use crate::psi::PsiError;
+use crate::rate;
 use crate::report::Report;
 use crate::sabotage::{self, SabotageError};
 use crate::stream::{ReadError, Stream};
@@ -32,18 +33,49 @@ pub fn package(args: &cli::Package) -> Result<String, Error> {
     let schedule = Schedule::read(&args.schedule)?;
     let operator = Operator::read(&args.operator)?;
     let mut stream = Stream::read(&args.input)?;
-    let report = sabotage::package(&mut stream, &schedule, &operator, Faults(&args.faults))
+    let added = match args.bit_rate {
+        Some(bit_rate) => rate::raise(&mut stream, &schedule, bit_rate)
+            .map_err(|error| Error::Package(args.input.clone(), error.into()))?,
+        None => 0,
+    };
+    let mut report = sabotage::package(&mut stream, &schedule, &operator, Faults(&args.faults))
         .map_err(|error| match error {
             SabotageError::Package(PackageError::Emm(error)) => {
                 Error::Schedule(args.schedule.clone(), error)
             }
             error => Error::Package(args.input.clone(), error),
         })?;
+    report.nulls.added = added;
     write(&args.out, stream.octets())?;
     if let Some(path) = &args.report {
         let mut json = serde_json::to_vec_pretty(&report).map_err(Error::Report)?;
         json.push(b'\n');
         write(path, &json)?;
+    }
+    warn(&report, &schedule);
+    Ok(summary(&report))
+}
+
+/// What is not as it should be, and no reason to refuse.
+fn warn(report: &Report, schedule: &Schedule) {
+    let framing = &report.framing;
+    for (octets, end) in [(framing.head, "begins"), (framing.tail, "ends")] {
+        if octets > 0 {
+            log::warn!("the source {end} within a packet: {octets} octets of it are left out");
+        }
+    }
+    if let Some(first) = framing.repaired.first() {
+        let count = framing.repaired.len();
+        log::warn!("{count} packets without a sync octet have one again, first packet {first}");
+    }
+    for lost in &framing.lost {
+        log::warn!("{lost}");
+    }
+    for packet in &report.clock_jumps {
+        log::warn!("the clock starts anew at packet {packet}: time goes on with the packets");
+    }
+    for emm in report.emms.iter().filter(|emm| emm.packets.is_empty()) {
+        log::warn!("[[emm]] \"{}\" was never on air", emm.name);
     }
     for service in &report.services {
         if service.ecm.worst_interval_ms > f64::from(schedule.ecm_period_ms) * 2.0 {
@@ -54,7 +86,6 @@ pub fn package(args: &cli::Package) -> Result<String, Error> {
             );
         }
     }
-    Ok(summary(&report))
 }
 
 fn summary(report: &Report) -> String {

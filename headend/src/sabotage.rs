@@ -17,6 +17,7 @@ use crate::report::{Report, Service};
 use crate::scrambler::{Algorithm, Scrambler};
 use crate::stream::{self, Packet, Stream};
 use cam_types::{Fen, Parity};
+use ecm_emm::dvs042::Scte52Ivs;
 use std::fmt;
 
 /// The crypto period, counted from 0, that is broken where a fault breaks one.
@@ -136,7 +137,7 @@ fn wrong_cw(
 ) -> Result<(), EcmError> {
     let Some(period) = service.crypto_periods.get_mut(THIRD) else { return Ok(()) };
     let cw = CwSource::System.draw(service.service, period.number, Algorithm::Cissa)?;
-    let scrambler = Scrambler::new(Algorithm::Cissa, &cw);
+    let scrambler = Scrambler::new(Algorithm::Cissa, &cw, &Scte52Ivs::default());
     let parity = Parity::of_crypto_period(period.number);
     for place in period.first_packet..=period.last_packet {
         if let (Some(source), Some(packet)) = (source.get(place), packets.get_mut(place))
@@ -161,7 +162,7 @@ fn leave_clear(
     let Some(period) = service.crypto_periods.get(THIRD) else { return };
     let scrambled = |packet: &Packet| {
         service.pids.contains(&stream::pid(packet).value())
-            && stream::payload(packet).len() >= algorithm.block()
+            && stream::payload(packet).len() >= algorithm.shortest()
     };
     let pairs = source.iter().zip(packets).skip(period.first_packet);
     let mut third = pairs.take(period.last_packet + 1 - period.first_packet);

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Scrambling of payloads: DVB-CSA2 and DVB-CISSA version 1.
+//! Scrambling of payloads: DVB-CSA2, DVB-CISSA version 1, IDSA and SCTE 52.
 //!
 //! Normative references:
 //!  - ETSI ETR 289 §5.1 (what is scrambled, transport_scrambling_control)
 //!  - ETSI TS 103 127 (CISSA: AES-128 in CBC, fixed IV, whole blocks, residue in clear)
+//!  - `docs/spec/scrambling.md`
 //!
-//! A payload shorter than the cipher's block stays as it is. Its packet carries the mark of the
-//! crypto period all the same, as scramblers in the field do: a descrambler leaves such a payload
-//! alone and clears the mark.
+//! A payload shorter than a block of CSA2 or CISSA stays as it is. Its packet carries the mark of
+//! the crypto period all the same, as scramblers in the field do: a descrambler leaves such a
+//! payload alone and clears the mark.
 
 use crate::stream::{self, Packet};
 use aes::Aes128;
 use aes::cipher::{BlockModeEncrypt, InnerIvInit, KeyInit};
 use cam_types::{ControlWord, Parity};
+use ecm_emm::dvs042::{Idsa, Scte52, Scte52Ivs};
 
 pub use ecm_emm::scrambling::Algorithm;
 
@@ -22,6 +24,10 @@ pub enum Scrambler {
     Csa2(dvb_csa::ControlWord),
     /// With its round keys.
     Cissa(Box<Aes128>),
+    /// With its round keys.
+    Idsa(Box<Idsa>),
+    /// With its round keys and the network's initialisation vectors.
+    Scte52(Scte52),
 }
 
 /// What became of a packet.
@@ -29,7 +35,7 @@ pub enum Scrambler {
 pub enum Scrambled {
     /// Its payload is scrambled.
     Yes,
-    /// Its payload is shorter than a block and stays in clear by rule.
+    /// Its payload is shorter than the algorithm scrambles, and stays in clear by rule.
     TooShort,
     /// It has no payload at all, and no mark.
     NoPayload,
@@ -37,8 +43,8 @@ pub enum Scrambled {
 
 impl Scrambler {
     /// CSA2 takes the first 64 bits of the control word as they are: whoever drew it has reduced
-    /// it, or not ([`crate::cw_source::Entropy`]).
-    pub fn new(algorithm: Algorithm, cw: &ControlWord) -> Self {
+    /// it, or not ([`crate::cw_source::Entropy`]). `ivs` are for SCTE 52 alone.
+    pub fn new(algorithm: Algorithm, cw: &ControlWord, ivs: &Scte52Ivs) -> Self {
         let octets = cw.expose();
         match algorithm {
             Algorithm::Csa2 => {
@@ -46,6 +52,8 @@ impl Scrambler {
                 Self::Csa2(dvb_csa::ControlWord::from_bytes([a, b, c, d, e, f, g, h]))
             }
             Algorithm::Cissa => Self::Cissa(Box::new(Aes128::new(octets.into()))),
+            Algorithm::Idsa => Self::Idsa(Box::new(Idsa::idsa(cw))),
+            Algorithm::Scte52 => Self::Scte52(Scte52::scte52(cw, ivs)),
         }
     }
 
@@ -61,6 +69,8 @@ impl Scrambler {
                     chain.encrypt_block(block.into());
                 }
             }
+            Self::Idsa(idsa) => idsa.scramble(payload),
+            Self::Scte52(scte52) => scte52.scramble(payload),
         }
     }
 
@@ -73,11 +83,16 @@ impl Scrambler {
         }
         self.payload(payload);
         stream::mark_scrambled(packet, parity);
-        let block = match self {
-            Self::Csa2(_) => Algorithm::Csa2.block(),
-            Self::Cissa(_) => Algorithm::Cissa.block(),
-        };
-        if octets < block { Scrambled::TooShort } else { Scrambled::Yes }
+        if octets < self.algorithm().shortest() { Scrambled::TooShort } else { Scrambled::Yes }
+    }
+
+    const fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Csa2(_) => Algorithm::Csa2,
+            Self::Cissa(_) => Algorithm::Cissa,
+            Self::Idsa(_) => Algorithm::Idsa,
+            Self::Scte52(_) => Algorithm::Scte52,
+        }
     }
 }
 
@@ -87,7 +102,8 @@ mod tests {
     use cam_types::transport::PACKET;
 
     /// Source: `tests/vectors/scrambling.txt`: libdvbcsa 1.1.0 of Debian 12 by way of ctypes, and
-    /// OpenSSL `enc -aes-128-cbc -nopad` over the whole blocks with the residue appended.
+    /// OpenSSL `enc -aes-128-cbc -nopad` over the whole blocks with the residue appended; OpenSSL
+    /// through Python's cryptography for the others.
     const VECTORS: &str = include_str!("../tests/vectors/scrambling.txt");
 
     fn octets(hex: &str) -> Vec<u8> {
@@ -98,29 +114,30 @@ mod tests {
 
     #[test]
     fn payloads_scramble_as_independent_implementations_say() {
-        let mut rows = [0; 2];
+        let names = ["csa2", "cissa", "idsa", "scte52"];
+        let mut rows = [0; 4];
         for line in VECTORS.lines().filter(|line| !line.starts_with('#')) {
             let [name, key, clear, scrambled] =
                 line.split_whitespace().collect::<Vec<_>>().try_into().unwrap();
-            let algorithm = match name {
-                "csa2" => Algorithm::Csa2,
-                "cissa" => Algorithm::Cissa,
-                other => panic!("{other}"),
-            };
-            rows[usize::from(algorithm == Algorithm::Cissa)] += 1;
+            let place = names.iter().position(|known| *known == name).unwrap();
+            rows[place] += 1;
+            let algorithm = Algorithm::ALL[place];
             let mut cw = [0; 16];
             cw[..algorithm.cw_len()].copy_from_slice(&octets(key));
             let mut payload = octets(clear);
-            Scrambler::new(algorithm, &ControlWord::new(cw)).payload(&mut payload);
+            let ivs = Scte52Ivs::default();
+            Scrambler::new(algorithm, &ControlWord::new(cw), &ivs).payload(&mut payload);
             assert_eq!(payload, octets(scrambled), "{name} {} octets", payload.len());
         }
-        assert_eq!(rows, [60, 60]);
+        assert_eq!(rows, [60; 4]);
     }
 
+    /// Each packet of a payload carries the mark, and what the algorithm does not scramble stays.
     #[test]
     fn short_payloads_stay_in_clear_under_the_mark() {
-        for algorithm in [Algorithm::Csa2, Algorithm::Cissa] {
-            let scrambler = Scrambler::new(algorithm, &ControlWord::new([7; 16]));
+        for algorithm in Algorithm::ALL {
+            let cw = ControlWord::new([7; 16]);
+            let scrambler = Scrambler::new(algorithm, &cw, &Scte52Ivs::default());
             for octets in 0..=184 {
                 let mut packet = [0x55; PACKET];
                 packet[..4].copy_from_slice(&[0x47, 0x01, 0x00, 0x35]);
@@ -133,7 +150,7 @@ mod tests {
                 let start = stream::payload_start(&before);
                 let expected = match octets {
                     0 => Scrambled::NoPayload,
-                    n if n < algorithm.block() => Scrambled::TooShort,
+                    n if n < algorithm.shortest() => Scrambled::TooShort,
                     _ => Scrambled::Yes,
                 };
                 assert_eq!(result, expected, "{algorithm} {octets}");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The transport stream: packets of 188 octets, in a file.
+//! The transport stream: its packets of 188 octets.
 //!
 //! Normative references:
 //!  - ISO/IEC 13818-1 §2.4.3.2 to §2.4.3.5 (packet header, adaptation field, PCR)
@@ -7,6 +7,7 @@
 //! The packager never moves a packet, so a packet is named by its index from the start of the
 //! file, everywhere: in errors, in the report and in the schedule's consequences.
 
+use crate::framing::{self, Framing, StreamError};
 use cam_types::transport::{PACKET, SYNC};
 use cam_types::{Parity, Pid};
 use std::fmt;
@@ -23,33 +24,25 @@ pub type Packet = [u8; PACKET];
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Stream {
     packets: Vec<Packet>,
+    framing: Framing,
 }
 
 impl Stream {
-    /// Reads a file and checks that it is a transport stream from its first octet to its last.
+    /// Reads a file of packets of 188, 192 or 204 octets.
     pub fn read(path: &Path) -> Result<Self, ReadError> {
         let octets = std::fs::read(path).map_err(|e| ReadError::File(path.to_owned(), e))?;
         Self::parse(&octets).map_err(|e| ReadError::Stream(path.to_owned(), e))
     }
 
-    /// Takes the packets apart. Every packet must start with the sync byte.
+    /// Takes the packets out, as they lie there.
     pub fn parse(octets: &[u8]) -> Result<Self, StreamError> {
-        let (packets, rest) = octets.as_chunks::<PACKET>();
-        for (packet, octets) in packets.iter().enumerate() {
-            let [sync, ..] = *octets;
-            if sync != SYNC {
-                return Err(StreamError::SyncLost { packet, offset: packet * PACKET, got: sync });
-            }
-        }
-        match rest.first() {
-            Some(&got) if got != SYNC => {
-                let packet = packets.len();
-                Err(StreamError::SyncLost { packet, offset: packet * PACKET, got })
-            }
-            Some(_) => Err(StreamError::Truncated { packets: packets.len(), octets: rest.len() }),
-            None if packets.is_empty() => Err(StreamError::Empty),
-            None => Ok(Self { packets: packets.to_vec() }),
-        }
+        let (packets, framing) = framing::packets(octets)?;
+        Ok(Self { packets, framing })
+    }
+
+    /// How the packets lay in the file.
+    pub const fn framing(&self) -> &Framing {
+        &self.framing
     }
 
     /// The packets, in order.
@@ -62,7 +55,12 @@ impl Stream {
         &mut self.packets
     }
 
-    /// The file's octets.
+    /// Puts other packets in the place of those from the file.
+    pub fn replace(&mut self, packets: Vec<Packet>) {
+        self.packets = packets;
+    }
+
+    /// The packets' octets, 188 each.
     pub fn octets(&self) -> &[u8] {
         self.packets.as_flattened()
     }
@@ -76,6 +74,16 @@ pub fn pid(packet: &Packet) -> Pid {
 /// payload_unit_start_indicator: a section or a PES packet starts here.
 pub fn unit_start(packet: &Packet) -> bool {
     packet[1] & 0x40 != 0
+}
+
+/// transport_error_indicator: nothing in this packet can be relied on.
+pub fn damaged(packet: &Packet) -> bool {
+    packet[1] & 0x80 != 0
+}
+
+/// Says whether a section starts here.
+pub fn mark_unit_start(packet: &mut Packet, starts: bool) {
+    packet[1] = packet[1] & !0x40 | if starts { 0x40 } else { 0 };
 }
 
 /// transport_scrambling_control: 0 clear, 1 reserved, 2 even, 3 odd.
@@ -95,6 +103,21 @@ pub fn mark_scrambled(packet: &mut Packet, parity: Parity) {
 /// The continuity counter.
 pub fn continuity(packet: &Packet) -> u8 {
     packet[3] & 0x0F
+}
+
+/// Sets the continuity counter.
+pub fn count(packet: &mut Packet, continuity: u8) {
+    packet[3] = packet[3] & 0xF0 | continuity & 0x0F;
+}
+
+/// The packet is the one before it once more (ISO/IEC 13818-1 §2.4.3.3).
+pub fn repeats(packet: &Packet, last: &Packet) -> bool {
+    continuity(packet) == continuity(last) && payload(packet) == payload(last)
+}
+
+/// No packet is missing between the two, which both have a payload.
+pub fn follows(packet: &Packet, last: &Packet) -> bool {
+    continuity(packet) == (continuity(last) + 1) & 0x0F
 }
 
 /// adaptation_field_control says that there is a payload, be it empty.
@@ -124,6 +147,22 @@ pub fn payload_mut(packet: &mut Packet) -> &mut [u8] {
     packet.get_mut(start..).unwrap_or_default()
 }
 
+/// Takes the payload out and fills its room with adaptation field.
+pub fn keep_adaptation_field(packet: &mut Packet) {
+    let start = payload_start(packet);
+    packet.iter_mut().skip(start).for_each(|octet| *octet = 0xFF);
+    if start == HEADER + 1 {
+        packet[5] = 0; // it had no flags
+    }
+    packet[3] = packet[3] & 0xCF | 0x20;
+    packet[4] = (PACKET - HEADER - 1) as u8;
+}
+
+/// A packet of this PID whose payload is stuffing.
+pub fn empty_packet(pid: Pid) -> Packet {
+    section_packet(pid, 0, false, &[])
+}
+
 /// The programme clock reference in ticks of 27 MHz, and whether the packet announces that the
 /// clock starts anew here (discontinuity_indicator).
 pub fn pcr(packet: &Packet) -> Option<(u64, bool)> {
@@ -135,6 +174,26 @@ pub fn pcr(packet: &Packet) -> Option<(u64, bool)> {
     let base = u64::from(u32::from_be_bytes([b0, b1, b2, b3])) << 1 | u64::from(b4 >> 7);
     let extension = u64::from(u16::from_be_bytes([b4 & 1, b5]));
     Some((base * 300 + extension, flags & 0x80 != 0))
+}
+
+/// Writes another PCR into a packet that has one.
+pub fn set_pcr(packet: &mut Packet, ticks: u64) {
+    let (base, extension) = (ticks / 300, ticks % 300);
+    // 33 bits, 6 reserved, 9 bits: what lies above was cut off by the counter's wrap.
+    let octets = ((base << 15) | 0x7E00 | extension).to_be_bytes();
+    if let Some(field) = packet.get_mut(6..12) {
+        field.iter_mut().zip(octets.into_iter().skip(2)).for_each(|(to, from)| *to = from);
+    }
+}
+
+/// A packet with a PCR and no payload: its counter is the one before.
+pub fn pcr_packet(pid: Pid, continuity: u8, ticks: u64) -> Packet {
+    let mut packet = empty_packet(pid);
+    packet[3] = 0x20 | continuity & 0x0F;
+    packet[4] = (PACKET - HEADER - 1) as u8;
+    packet[5] = 0x10;
+    set_pcr(&mut packet, ticks);
+    packet
 }
 
 /// A packet with one section, or a part of one, as its payload. `start` says that the section
@@ -197,51 +256,6 @@ impl Packetizer {
     }
 }
 
-/// Why octets are not a transport stream.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum StreamError {
-    /// Nothing there.
-    Empty,
-    /// A packet does not start with 47.
-    SyncLost {
-        /// Its index.
-        packet: usize,
-        /// Its first octet's place in the file.
-        offset: usize,
-        /// What stands there.
-        got: u8,
-    },
-    /// The last packet is not whole.
-    Truncated {
-        /// Whole packets before it.
-        packets: usize,
-        /// How many octets of it there are, 1 to 187.
-        octets: usize,
-    },
-}
-
-impl fmt::Display for StreamError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("empty file, expected a transport stream"),
-            Self::SyncLost { packet: 0, got, .. } => {
-                write!(f, "not a transport stream: starts with {got:02X}, expected sync byte 47")
-            }
-            Self::SyncLost { packet, offset, got } => write!(
-                f,
-                "sync lost: packet {packet} (offset {offset}) starts with {got:02X}, expected 47"
-            ),
-            Self::Truncated { packets, octets } => write!(
-                f,
-                "truncated stream: {octets} octets behind packet {packets}, expected {PACKET} \
-                 (or none)",
-            ),
-        }
-    }
-}
-
-impl std::error::Error for StreamError {}
-
 /// Why a file could not be taken as a transport stream.
 #[derive(Debug)]
 pub enum ReadError {
@@ -271,16 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_transport_stream_is_refused_with_the_place() {
+    fn what_is_not_a_transport_stream_is_refused() {
         let good = [[SYNC; PACKET]; 3].concat();
-        let mut lost = good.clone();
-        lost[2 * PACKET] = 0x46;
         for (octets, error) in [
             (&[][..], StreamError::Empty),
-            (b"#!/bin/sh", StreamError::SyncLost { packet: 0, offset: 0, got: b'#' }),
-            (&lost, StreamError::SyncLost { packet: 2, offset: 376, got: 0x46 }),
-            (&good[..400], StreamError::Truncated { packets: 2, octets: 24 }),
-            (&good[..20], StreamError::Truncated { packets: 0, octets: 20 }),
+            (b"#!/bin/sh", StreamError::NoSync { got: b'#' }),
+            (&[0; 1000], StreamError::NoSync { got: 0 }),
+            (&good[..20], StreamError::Truncated { octets: 20 }),
         ] {
             assert_eq!(Stream::parse(octets), Err(error));
         }

@@ -17,7 +17,7 @@ pub const TICKS_PER_SECOND: i64 = 27_000_000;
 /// Ticks in a millisecond.
 pub const TICKS_PER_MS: i64 = TICKS_PER_SECOND / 1000;
 /// The PCR counts 2^33 × 300 ticks, then starts again.
-const WRAP: i64 = (1 << 33) * 300;
+pub const WRAP: i64 = (1 << 33) * 300;
 /// Two PCRs lie at most 0.1 s apart in a good stream; beyond this the clock has jumped.
 const LONGEST_GAP: i64 = 5 * TICKS_PER_SECOND;
 
@@ -26,34 +26,71 @@ const LONGEST_GAP: i64 = 5 * TICKS_PER_SECOND;
 pub struct Timebase {
     /// Packet index and time of every PCR; at least two, both strictly rising.
     marks: Vec<(usize, i64)>,
+    /// The packets with the first PCR of a new clock.
+    jumps: Vec<usize>,
+}
+
+/// A PCR of the clock.
+struct Mark {
+    packet: usize,
+    /// Ticks since the one before; none where the clock starts anew between the two.
+    step: Option<i64>,
 }
 
 impl Timebase {
-    /// Reads the clock that PID `clock` carries.
-    pub fn read(packets: &[Packet], clock: Pid) -> Result<Self, ClockError> {
-        let mut marks: Vec<(usize, i64)> = Vec::new();
-        let mut last_pcr = 0;
+    /// Reads the clock whose PID `clock` says for each packet. Where it starts anew, told by
+    /// discontinuity_indicator or not, time goes on with the packets, as fast as before.
+    pub fn read(
+        packets: &[Packet],
+        clock: impl Fn(usize) -> Option<Pid>,
+    ) -> Result<Self, ClockError> {
+        let mut found: Vec<Mark> = Vec::new();
+        let mut last: Option<(Pid, i64)> = None;
         for (index, packet) in packets.iter().enumerate() {
-            if stream::pid(packet) != clock {
+            let pid = stream::pid(packet);
+            let Some((ticks, starts_anew)) = stream::pcr(packet) else { continue };
+            if clock(index) != Some(pid) || stream::damaged(packet) {
                 continue;
             }
-            let Some((ticks, starts_anew)) = stream::pcr(packet) else { continue };
             let Ok(ticks) = i64::try_from(ticks) else { continue };
-            if let Some(&(_, time)) = marks.last() {
-                let step = (ticks - last_pcr).rem_euclid(WRAP);
-                if starts_anew || step == 0 || step > LONGEST_GAP {
-                    return Err(ClockError::Jumps { clock, packet: index });
+            let step = last.filter(|(of, _)| *of == pid && !starts_anew);
+            let step = step.and_then(|(_, before)| self::step(before, ticks));
+            found.push(Mark { packet: index, step });
+            last = Some((pid, ticks));
+        }
+        Self::of(&found).ok_or(ClockError)
+    }
+
+    fn of(found: &[Mark]) -> Option<Self> {
+        // Ticks and packets of the nearest good step: the one before, for the first ones the first.
+        let good = found.windows(2).filter_map(pace);
+        let mut pace_now = good.clone().next()?;
+        let mut time = 0;
+        let mut marks = vec![(found.first()?.packet, 0)];
+        let mut jumps = Vec::new();
+        for pair in found.windows(2) {
+            let [from, to] = pair else { continue };
+            let step = match pace(pair) {
+                Some(now) => {
+                    pace_now = now;
+                    now.0
                 }
-                marks.push((index, time + step));
-            } else {
-                marks.push((index, 0));
-            }
-            last_pcr = ticks;
+                None => {
+                    jumps.push(to.packet);
+                    let packets = (to.packet - from.packet) as i128;
+                    let ticks = i128::from(pace_now.0) * packets / pace_now.1 as i128;
+                    i64::try_from(ticks).ok()?.max(1)
+                }
+            };
+            time += step;
+            marks.push((to.packet, time));
         }
-        if marks.len() < 2 {
-            return Err(ClockError::None { clock });
-        }
-        Ok(Self { marks })
+        Some(Self { marks, jumps })
+    }
+
+    /// The packets with the first PCR of a new clock.
+    pub fn jumps(&self) -> &[usize] {
+        &self.jumps
     }
 
     /// The time of packet `index`: negative before the first PCR.
@@ -96,35 +133,27 @@ impl Timebase {
     }
 }
 
-/// Why the stream says no time.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ClockError {
-    /// Fewer than two PCRs.
-    None {
-        /// Where they should be.
-        clock: Pid,
-    },
-    /// The clock starts anew, runs back or leaps inside the file.
-    Jumps {
-        /// Where its PCRs are.
-        clock: Pid,
-        /// The packet with the first PCR after the jump.
-        packet: usize,
-    },
+/// Ticks from one PCR to the next; none if the clock starts anew between the two.
+pub fn step(from: i64, to: i64) -> Option<i64> {
+    Some((to - from).rem_euclid(WRAP)).filter(|step| (1..=LONGEST_GAP).contains(step))
 }
+
+/// Ticks and packets of a step of the clock, unless it starts anew there.
+fn pace(pair: &[Mark]) -> Option<(i64, usize)> {
+    let [from, to] = pair else { return None };
+    Some((to.step?, to.packet - from.packet))
+}
+
+/// Fewer than two PCRs that follow one another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ClockError;
 
 impl fmt::Display for ClockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None { clock } => {
-                write!(f, "fewer than two PCRs on PID {clock}: no time base for the schedule")
-            }
-            Self::Jumps { clock, packet } => write!(
-                f,
-                "PCR on PID {clock} jumps at packet {packet}: cut the stream there and package \
-                 the parts one by one"
-            ),
-        }
+        f.write_str(
+            "fewer than two PCRs that follow one another: no time base for the schedule; take a \
+             longer cut, a second has ten at least",
+        )
     }
 }
 
@@ -156,7 +185,7 @@ mod tests {
     fn timebase(pcrs: &[Option<u64>]) -> Result<Timebase, ClockError> {
         let packets: Vec<Packet> =
             pcrs.iter().map(|pcr| pcr.map_or_else(null_packet, pcr_packet)).collect();
-        Timebase::read(&packets, Pid::new(CLOCK).unwrap())
+        Timebase::read(&packets, |_| Pid::new(CLOCK))
     }
 
     #[test]
@@ -180,21 +209,42 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumps_is_refused_with_the_packet() {
-        let clock = Pid::new(CLOCK).unwrap();
-        assert_eq!(timebase(&[Some(5), None]).unwrap_err(), ClockError::None { clock });
-        for (pcrs, packet) in [
-            (&[Some(500), Some(400)][..], 1),
-            (&[Some(0), Some(1), None, Some(6 * 27_000_000)], 3),
-            (&[Some(7), Some(7)], 1),
-        ] {
-            assert_eq!(timebase(pcrs).unwrap_err(), ClockError::Jumps { clock, packet });
+    fn without_two_pcrs_there_is_no_time() {
+        assert_eq!(timebase(&[Some(5), None]).unwrap_err(), ClockError);
+        assert_eq!(timebase(&[Some(500), Some(400), Some(400)]).unwrap_err(), ClockError);
+    }
+
+    /// Back, on the spot, far ahead, announced: time goes on as fast as before.
+    #[test]
+    fn time_goes_on_where_the_clock_starts_anew() {
+        let end = 6 * 27_000_000;
+        for second in [400, 700, end] {
+            let pcrs = [500, 700, second, second + 200].map(Some);
+            let time = timebase(&pcrs).unwrap();
+            assert_eq!([0, 1, 2, 3].map(|index| time.ticks(index)), [0, 200, 400, 600]);
+            assert_eq!(time.jumps(), [2]);
         }
-        let mut anew = [pcr_packet(0), pcr_packet(10)];
-        anew[1][5] |= 0x80;
-        assert_eq!(
-            Timebase::read(&anew, clock).unwrap_err(),
-            ClockError::Jumps { clock, packet: 1 }
-        );
+        // Before the first step there is none but the one behind.
+        let time = timebase(&[Some(500), None, Some(400), Some(430)]).unwrap();
+        assert_eq!([0, 1, 2, 3].map(|index| time.ticks(index)), [0, 30, 60, 90]);
+        let mut anew = [0, 10, 20, 30].map(pcr_packet);
+        anew[2][5] |= 0x80;
+        let time = Timebase::read(&anew, |_| Pid::new(CLOCK)).unwrap();
+        assert_eq!((time.ticks(3), time.jumps()), (30, &[2][..]));
+    }
+
+    /// A PMT may name another PID for the clock; a damaged packet says nothing.
+    #[test]
+    fn the_clock_may_move_to_another_pid() {
+        let mut packets = [0, 10, 1_000, 1_010].map(pcr_packet);
+        for packet in &mut packets[2..] {
+            packet[2] = 1;
+        }
+        let clock = |index| Pid::new(if index < 2 { CLOCK } else { CLOCK + 1 });
+        let time = Timebase::read(&packets, clock).unwrap();
+        assert_eq!((time.ticks(2), time.ticks(3)), (10 + 10, 30));
+        packets[1] = pcr_packet(9_000);
+        packets[1][1] |= 0x80;
+        assert_eq!(Timebase::read(&packets[..3], |_| Pid::new(CLOCK)).unwrap_err(), ClockError);
     }
 }

@@ -12,9 +12,10 @@ mod warnings;
 
 pub use warnings::AtrWarnings;
 
-use crate::etu::{Convention, clock_rate_conversion, rate_adjustment};
+use crate::etu::{Convention, LineParams, clock_rate_conversion, rate_adjustment};
 use crate::t1::{Edc, INITIAL_IFS, T1Params};
 use core::fmt;
+use core::time::Duration;
 
 /// What an answer to reset says, checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -317,6 +318,14 @@ impl Atr {
     /// WI of TC2, 10 by default.
     pub const fn wi(&self) -> u8 {
         self.wi
+    }
+
+    /// How long this T lets the card be silent on this line: BWT of T=1, WT of every other one.
+    pub fn waiting_time(&self, protocol: u8, line: &LineParams) -> Duration {
+        match protocol {
+            1 => line.bwt(self.t1.bwi),
+            _ => line.wt(self.wi, self.rate().0),
+        }
     }
 
     /// What the card says about T=1.

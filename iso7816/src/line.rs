@@ -43,6 +43,8 @@ const ATTEMPTS: u8 = 3;
 const WIRE: usize = 2 + T14::MAX_COMMAND;
 /// Exchanges in a row that may fail before a slower rate is tried.
 const FAILURES_AT_RATE: u8 = 2;
+/// Waiting times of the card that an exchange has in any case: one for each attempt of T=1.
+const LIMIT_IN_WAITS: u32 = 3;
 
 /// One card on one reader. It owns no port and no clock: octets and time come in through
 /// [`CardLine::handle_input`], and everything it wants done comes out of
@@ -230,8 +232,15 @@ impl CardLine {
         if !matches!(self.state, State::Ready) || !self.probes() {
             return self.refuse(Cause::NotReady);
         }
-        self.state = State::Probing { end: now.after(self.policy.exchange_limit) };
+        self.state = State::Probing { end: now.after(self.limit()) };
         self.t1.probe(now);
+    }
+
+    /// [`Policy::exchange_limit`], where the card's waiting time does not ask for more.
+    fn limit(&self) -> Duration {
+        let wait = self.atr.map(|atr| atr.waiting_time(self.protocol, &self.params));
+        let waits = wait.map_or(Duration::ZERO, |wait| wait.saturating_mul(LIMIT_IN_WAITS));
+        self.policy.exchange_limit.max(waits)
     }
 
     fn refuse(&mut self, cause: Cause) {
@@ -256,7 +265,7 @@ impl CardLine {
         if let Err(why) = checked {
             return self.refuse(Cause::Command(why));
         }
-        let end = now.after(self.policy.exchange_limit);
+        let end = now.after(self.limit());
         let silent = patience.map(|patience| now.after(patience));
         self.state = State::Exchange(Exchange { end, patience, silent, heard: true, sent: false });
         self.carry(now, apdu);

@@ -25,7 +25,7 @@ const LEAD: u8 = 0x01;
 const SUM: u8 = 0x3F;
 /// Octets of an answer before its data; the last is the length.
 const HEADER: usize = 8;
-/// How long a card may think: the slowest known command takes half of it.
+/// How long a card may think, unless its WT is longer: the slowest known command takes half of it.
 const THINKING: Duration = Duration::from_secs(5);
 /// Silence in etu after which an answer is believed to be the end.
 const SILENCE: u64 = 24;
@@ -171,7 +171,8 @@ impl T14 {
             self.tx_len += 1;
         }
         self.state = State::Receiving;
-        let wait = self.line.sending(self.tx_len).saturating_add(THINKING);
+        let thinking = THINKING.max(self.wt.saturating_add(self.latency));
+        let wait = self.line.sending(self.tx_len).saturating_add(thinking);
         self.deadline = Some(now.after(wait));
         self.out = Out::Transmit;
     }

@@ -157,9 +157,9 @@ fn other_stacks_take_a_wrong_number_for_an_acknowledgement() {
 #[test]
 fn other_stacks_overflow_on_a_huge_waiting_time() {
     let policy = Policy { ifsd: 32, ..Policy::new(USUAL_CLOCK_HZ) };
-    let limit = policy.exchange_limit;
     let mut rig = Rig::up(policy, &with_tck(&hex!("3B 80 81 31 FE 9D")));
     let bwt = rig.line.params().bwt(9);
+    let limit = policy.exchange_limit.max(bwt * 3);
     assert!(bwt * 255 > Duration::from_micros(u32::MAX.into()));
     rig.command(&hex!("80320000"));
     assert!(matches!(rig.next(), Some(Event::Transmit(_))));

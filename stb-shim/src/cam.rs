@@ -6,21 +6,26 @@
 
 use crate::clock;
 use crate::events::{EventQueue, Notice};
-use crate::ring::{OfferError, SectionReceiver, SectionSender, section_ring};
+use crate::ring::OfferError;
+use crate::source::{Lane, Offered, Source};
 use crate::sys::Waker;
 use crate::taken::Taken;
+use crate::wanted::Wanted;
 use cam_core::{Engine, Input, Output, PinAnswer, Ticket};
 use cam_types::{Instant, Pid};
 use ecm_emm::section::MAX_SECTION;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// One card reader, one card, any number of sessions: what every thread may use.
 pub struct Cam {
     engine: Mutex<Engine>,
     sources: [OnceLock<Source>; Cam::SOURCES],
+    /// The source whose turn it is.
+    turn: AtomicUsize,
+    wanted: Wanted,
     ring_octets: usize,
     waker: Waker,
     events: EventQueue,
@@ -39,6 +44,7 @@ pub(crate) struct Counters {
     pub(crate) ecm_line_received: AtomicU64,
     pub(crate) sections_lost: AtomicU64,
     pub(crate) sections_malformed: AtomicU64,
+    pub(crate) sections_unwanted: AtomicU64,
 }
 
 /// A snapshot of what the card thread counts.
@@ -56,13 +62,8 @@ pub struct LineStats {
     pub sections_lost: u64,
     /// Sections refused because their section_length is not their length.
     pub sections_malformed: u64,
-}
-
-/// The ring of one demultiplexer, and what did not fit into it.
-struct Source {
-    sender: Mutex<SectionSender>,
-    receiver: Mutex<SectionReceiver>,
-    lost: AtomicU64,
+    /// Sections dropped because no filter of the library's asks for them.
+    pub sections_unwanted: u64,
 }
 
 #[derive(Default)]
@@ -111,11 +112,13 @@ impl Cam {
     /// The number of sources: demultiplexers or tuners.
     pub const SOURCES: usize = 16;
 
-    /// The shared part around an engine: rings of `ring_octets` a source, a queue of `events`.
+    /// The shared part around an engine: two rings of `ring_octets` a source, a queue of `events`.
     pub fn new(engine: Engine, ring_octets: usize, events: usize) -> io::Result<Self> {
         Ok(Self {
             engine: Mutex::new(engine),
             sources: [const { OnceLock::new() }; Self::SOURCES],
+            turn: AtomicUsize::new(0),
+            wanted: Wanted::default(),
             ring_octets,
             waker: Waker::new()?,
             events: EventQueue::new(events)?,
@@ -126,32 +129,32 @@ impl Cam {
         })
     }
 
-    /// Puts a section into the ring of its source. Never waits.
+    /// Puts a section into a ring of its source, or drops it when the engine has no use for it.
+    /// Never waits.
     pub fn section(&self, source: u8, pid: Pid, section: &[u8]) -> Result<(), SectionRefused> {
-        let ring = self.sources.get(usize::from(source)).ok_or(SectionRefused::Source(source))?;
+        let place = self.sources.get(usize::from(source)).ok_or(SectionRefused::Source(source))?;
         let (expected, got) = (length_of(section), section.len());
         if expected != got {
             self.counters.sections_malformed.fetch_add(1, Ordering::Relaxed);
             return Err(SectionRefused::Malformed { expected, got });
         }
-        let ring = ring.get_or_init(|| Source::new(self.ring_octets));
-        let mut sender = match ring.sender.try_lock() {
-            Ok(sender) => sender,
-            Err(TryLockError::Poisoned(sender)) => sender.into_inner(),
-            Err(TryLockError::WouldBlock) => return Err(SectionRefused::Busy),
-        };
-        match sender.offer(pid, section) {
-            Ok(()) => {
+        let place = place.get_or_init(|| Source::new(source, self.ring_octets));
+        match place.offer(&self.wanted, pid, section) {
+            Offered::Taken => {
                 self.waker.wake();
                 Ok(())
             }
-            Err(OfferError::Full) => {
-                ring.lost.fetch_add(1, Ordering::Relaxed);
+            Offered::Unwanted => {
+                self.counters.sections_unwanted.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Offered::Busy => Err(SectionRefused::Busy),
+            Offered::Not(OfferError::Full) => {
                 self.counters.sections_lost.fetch_add(1, Ordering::Relaxed);
                 self.waker.wake();
                 Err(SectionRefused::Overflow)
             }
-            Err(OfferError::TooLong) => {
+            Offered::Not(OfferError::TooLong) => {
                 self.counters.sections_malformed.fetch_add(1, Ordering::Relaxed);
                 Err(SectionRefused::TooLong { limit: MAX_SECTION, got })
             }
@@ -160,8 +163,16 @@ impl Cam {
 
     /// Calls the engine, and has the card thread do what the engine wants done.
     pub fn call<T>(&self, call: impl FnOnce(&mut Engine, Instant) -> T) -> T {
-        let answer = call(&mut self.engine(), clock::now());
+        let answer = self.with_engine(call);
         self.waker.wake();
+        answer
+    }
+
+    /// What the engine has a use for is known to the demultiplexers' threads before this returns.
+    fn with_engine<T>(&self, call: impl FnOnce(&mut Engine, Instant) -> T) -> T {
+        let mut engine = self.engine();
+        let answer = call(&mut engine, clock::now());
+        self.wanted.follow(&engine);
         answer
     }
 
@@ -192,6 +203,7 @@ impl Cam {
             ecm_received: of(&self.counters.ecm_line_received),
             sections_lost: of(&self.counters.sections_lost),
             sections_malformed: of(&self.counters.sections_malformed),
+            sections_unwanted: of(&self.counters.sections_unwanted),
         }
     }
 
@@ -250,7 +262,8 @@ impl Cam {
         self.events.close();
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
+    /// Somebody wants the card thread's loop to end.
+    pub fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 
@@ -267,22 +280,28 @@ impl Cam {
 
     /// Gives the engine an input, at the time that it is now.
     pub(crate) fn input(&self, input: Input<'_>) {
-        self.engine().handle_input(clock::now(), input);
+        self.with_engine(|engine, now| engine.handle_input(now, input));
     }
 
-    /// Moves the next section out of any ring.
+    /// Moves the next section out of any ring: ECMs first, sources in turn.
     pub(crate) fn next_section(&self, section: &mut Vec<u8>) -> Option<(u8, Pid)> {
-        self.sources.iter().zip(0u8..).find_map(|(ring, source)| {
-            let receiver = &ring.get()?.receiver;
-            let mut receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
-            receiver.take(section).map(|pid| (source, pid))
+        [Lane::Urgent, Lane::Ordinary].into_iter().find_map(|lane| {
+            let turn = self.turn.load(Ordering::Relaxed);
+            let (before, from) = self.sources.split_at_checked(turn).unwrap_or_default();
+            let sources = (turn..).zip(from).chain((0..).zip(before));
+            let mut sources = sources.filter_map(|(number, source)| Some((number, source.get()?)));
+            sources.find_map(|(number, source)| {
+                let pid = source.take(lane, section)?;
+                self.turn.store((number + 1) % Self::SOURCES, Ordering::Relaxed);
+                Some((number as u8, pid))
+            })
         })
     }
 
     /// Tells of sections that were lost since the last time.
     pub(crate) fn report_lost_sections(&self) {
-        for (ring, source) in self.sources.iter().zip(0u8..) {
-            let count = ring.get().map_or(0, |ring| ring.lost.swap(0, Ordering::Relaxed));
+        for (place, source) in self.sources.iter().zip(0u8..) {
+            let count = place.get().map_or(0, Source::take_lost);
             if count > 0 {
                 log::warn!("{count} sections of source {source} lost: the card did not keep up");
                 self.notify(Notice::SectionsLost { source, count });
@@ -303,7 +322,7 @@ impl Cam {
         let mut progress = self.progress();
         if progress.flush_done < ticket {
             progress.flush_done = ticket;
-            self.progressed.notify_all();
+            self.answered();
         }
     }
 
@@ -314,7 +333,14 @@ impl Cam {
             progress.pins.remove(0);
         }
         progress.pins.push(answer);
+        self.answered();
+    }
+
+    /// Whoever waits looks again: a thread of the host, or, when there is no card thread, the one
+    /// that is in a turn just now and would wait for the card with the answer in its hand.
+    fn answered(&self) {
         self.progressed.notify_all();
+        self.waker.wake();
     }
 
     /// What the engine wants done next; it is the caller's, and the engine free again.
@@ -342,9 +368,5 @@ fn length_of(section: &[u8]) -> usize {
     }
 }
 
-impl Source {
-    fn new(octets: usize) -> Self {
-        let (sender, receiver) = section_ring(octets);
-        Self { sender: Mutex::new(sender), receiver: Mutex::new(receiver), lost: AtomicU64::new(0) }
-    }
-}
+#[cfg(test)]
+pub(crate) mod tests;

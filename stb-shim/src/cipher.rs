@@ -1,27 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The two scrambling algorithms, as applied to the payload of one transport packet.
+//! The scrambling algorithms, as applied to the payload of one transport packet.
 //!
 //! Normative references:
 //!  - ETSI ETR 289 (DVB-CSA: support in the transport stream)
 //!  - ETSI TS 103 127 (DVB-CISSA version 1)
-//!  - `docs/spec/abi.md`, "Software descrambler"
+//!  - `docs/spec/scrambling.md`; `docs/spec/abi.md`, "Software descrambler"
 
 use aes::Aes128;
 use aes::cipher::{Array, BlockModeDecrypt, InnerIvInit, KeyInit};
 use cam_types::ControlWord;
+use ecm_emm::dvs042::{Idsa, Scte52, Scte52Ivs};
 use ecm_emm::scrambling::Algorithm;
 
-/// One control word, ready for packets. Its key schedule wipes itself when dropped.
-#[expect(clippy::large_enum_variant, reason = "a control word takes nothing from the heap")]
+/// One control word, ready for packets. It takes nothing from the heap, and its key schedule wipes
+/// itself when dropped.
 pub(crate) enum PayloadCipher {
     Csa2(dvb_csa::ControlWord),
     Cissa(Aes128),
+    Idsa(Idsa),
+    Scte52(Scte52),
 }
 
 impl PayloadCipher {
     /// CSA2 takes the first eight octets as they are: reducing the entropy of a control word is
     /// the scrambler's custom, not the cipher's.
-    pub(crate) fn new(algorithm: Algorithm, cw: &ControlWord) -> Self {
+    pub(crate) fn new(algorithm: Algorithm, cw: &ControlWord, ivs: &Scte52Ivs) -> Self {
         let octets = cw.expose();
         match algorithm {
             Algorithm::Csa2 => {
@@ -30,11 +33,13 @@ impl PayloadCipher {
                 Self::Csa2(dvb_csa::ControlWord::from_bytes(*first))
             }
             Algorithm::Cissa => Self::Cissa(Aes128::new(&Array::from(*octets))),
+            Algorithm::Idsa => Self::Idsa(Idsa::idsa(cw)),
+            Algorithm::Scte52 => Self::Scte52(Scte52::scte52(cw, ivs)),
         }
     }
 
-    /// Descrambles the payload of one packet in place. A payload shorter than one cipher block
-    /// was never scrambled; of a CISSA payload whole blocks only.
+    /// Descrambles the payload of one packet in place. A payload shorter than a block of CSA or
+    /// CISSA was never scrambled; of a CISSA payload whole blocks only.
     pub(crate) fn descramble(&self, payload: &mut [u8]) {
         match self {
             Self::Csa2(cw) => dvb_csa::descramble(cw, payload),
@@ -43,6 +48,8 @@ impl PayloadCipher {
                 let iv = Array::from(Algorithm::CISSA_IV);
                 cbc::Decryptor::<&Aes128>::inner_iv_init(key, &iv).decrypt_blocks(blocks);
             }
+            Self::Idsa(idsa) => idsa.descramble(payload),
+            Self::Scte52(scte52) => scte52.descramble(payload),
         }
     }
 }
@@ -72,6 +79,8 @@ mod tests {
             let algorithm = match fields.next() {
                 Some("csa2") => Algorithm::Csa2,
                 Some("cissa") => Algorithm::Cissa,
+                Some("idsa") => Algorithm::Idsa,
+                Some("scte52") => Algorithm::Scte52,
                 other => panic!("{other:?} is no algorithm"),
             };
             let mut cw = octets(fields.next().unwrap());
@@ -79,10 +88,10 @@ mod tests {
             let mut payload = octets(fields.next().unwrap());
             let clear = octets(fields.next().unwrap());
             let cw = ControlWord::new(cw.try_into().unwrap());
-            PayloadCipher::new(algorithm, &cw).descramble(&mut payload);
+            PayloadCipher::new(algorithm, &cw, &Scte52Ivs::default()).descramble(&mut payload);
             assert_eq!(payload, clear, "{line}");
             seen += 1;
         }
-        assert_eq!(seen, 2 * 22, "lengths 0 to 184 of both algorithms");
+        assert_eq!(seen, Algorithm::ALL.len() * 22, "lengths 0 to 184 of each algorithm");
     }
 }

@@ -87,15 +87,18 @@ mod tests {
             |ecw: &Ecw<'_>| Descrambler::set_cw(&mut software, ecw, 0).map_err(|Refused(why)| why);
         let why = set(&ecw).unwrap_err();
         assert!(why.contains("no pairing"), "{why}");
-        for mode in [0x00, 0x03, 0x11, 0xFF] {
+        for mode in [0x00, 0x03, 0x11, 0x71, 0xDD, 0xFF] {
             ecw.mode = ScramblingMode(mode);
             let why = set(&ecw).unwrap_err();
-            assert!(why.contains(&format!("0x{mode:02X} ")) && why.contains("0x10"), "{why}");
+            assert!(
+                why.contains(&format!("0x{mode:02X} ")) && why.contains("0x10, 0x70 and 0xDE"),
+                "{why}"
+            );
         }
         let (ek2, ek1) = (Key::new([2; 16]), Key::new([1; 16]));
         let keys = LadderKeys { pairing_slot: 0, ek2: &ek2, ek1: &ek1, clear_allowed: false };
         assert_eq!(Descrambler::load_ladder(&mut software, &keys), Ok(()));
-        for mode in [ScramblingMode::CSA1, ScramblingMode::CSA2, ScramblingMode::CISSA] {
+        for mode in [0x01, 0x02, 0x10, 0x70, 0xDE].map(ScramblingMode) {
             ecw.mode = mode;
             assert_eq!(Descrambler::set_cw(&mut software, &ecw, 0), Ok(()));
         }

@@ -70,7 +70,16 @@ enum Exchange {
     Probe,
 }
 
+/// Whether the rings are empty.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Sections {
+    Taken,
+    MoreWait,
+}
+
 impl Driver {
+    /// Sections that are taken in one turn, at most.
+    const SECTIONS: usize = 256;
     /// How often a detect line is looked at.
     const LOOK_PERIOD: Duration = Duration::from_millis(100);
     /// How soon the waker is looked at again while the reader itself is gone.
@@ -126,16 +135,22 @@ impl Driver {
     pub fn turn(&mut self, until: Option<Instant>) -> Option<Instant> {
         let flush = self.cam.flush_wanted();
         self.look_for_card();
-        self.take_sections();
+        let sections = self.take_sections();
         self.work();
-        if self.exchange == Exchange::Idle && !self.lost {
-            self.cam.flush_done(flush);
-        }
-        let deadline = earliest([until, self.next_deadline()]);
+        let deadline = match sections {
+            Sections::Taken => {
+                if self.exchange == Exchange::Idle && !self.lost {
+                    self.cam.flush_done(flush);
+                }
+                earliest([until, self.next_deadline()])
+            }
+            // The card is heard in between.
+            Sections::MoreWait => Some(clock::now()),
+        };
         let interrupted = self.listen(deadline);
         self.keep_time();
         self.work();
-        if interrupted {
+        if interrupted || sections == Sections::MoreWait {
             // Whatever another thread has brought is taken at the beginning of a turn.
             return Some(clock::now());
         }
@@ -165,12 +180,17 @@ impl Driver {
         self.slot.detects()
     }
 
-    fn take_sections(&mut self) {
+    /// Takes what is in the rings, but no more than would keep the card waiting.
+    fn take_sections(&mut self) -> Sections {
         self.cam.report_lost_sections();
-        while let Some((source, pid)) = self.cam.next_section(&mut self.section) {
+        for _ in 0..Self::SECTIONS {
+            let Some((source, pid)) = self.cam.next_section(&mut self.section) else {
+                return Sections::Taken;
+            };
             self.cam.input(Input::Section { source, pid, octets: &self.section });
             self.work();
         }
+        Sections::MoreWait
     }
 
     /// Does everything that the engine wants done now.

@@ -14,11 +14,15 @@ use crate::ladder::Ladder;
 use cam_core::{Ecw, ScramblingMode, SessionId};
 use cam_types::transport::{PACKET, SYNC};
 use cam_types::{ControlWord, Instant, Key, Parity, Pid};
+use ecm_emm::dvs042::Scte52Ivs;
 use ecm_emm::scrambling::Algorithm;
 use follower::{Follower, Renewed, Sight};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// packet_start_code_prefix of a PES packet (ISO/IEC 13818-1 §2.4.3.7).
+const START_CODE: [u8; 3] = [0x00, 0x00, 0x01];
 
 /// What became of one packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,6 +45,7 @@ pub struct SoftDescrambler {
 
 struct State {
     ladder: Ladder,
+    scte52: Scte52Ivs,
     slots: Vec<Slot>,
 }
 
@@ -64,7 +69,13 @@ struct HeldKey {
 impl SoftDescrambler {
     /// A descrambler whose key ladder has this root key.
     pub fn new(root: &Key) -> Self {
-        Self { state: Mutex::new(State { ladder: Ladder::new(root), slots: Vec::new() }) }
+        let (ladder, scte52) = (Ladder::new(root), Scte52Ivs::default());
+        Self { state: Mutex::new(State { ladder, scte52, slots: Vec::new() }) }
+    }
+
+    /// The initialisation vectors of the network's SCTE 52, for control words that come after.
+    pub fn set_scte52_ivs(&self, ivs: Scte52Ivs) {
+        self.state().scte52 = ivs;
     }
 
     /// Loads the two encrypted keys of a pairing. Control words that came before stay.
@@ -139,7 +150,8 @@ impl fmt::Display for KeyError {
             }
             Self::Mode(mode) => write!(
                 f,
-                "scrambling_mode 0x{:02X} is neither CSA nor CISSA version 1; 0x01, 0x02 and 0x10 work",
+                "scrambling_mode 0x{:02X} is not one of the software descrambler's; 0x01, 0x02, 0x10, \
+                 0x70 and 0xDE work",
                 mode.0
             ),
         }
@@ -164,8 +176,9 @@ impl State {
             Parity::Even => [even, odd],
             Parity::Odd => [odd, even],
         };
+        let ivs = self.scte52;
         let slot = self.slot(now, ecw, algorithm);
-        slot.answered(now, number, both);
+        slot.answered(now, number, both, &ivs);
         slot.follower.set_period(period);
         slot.follower.set_pids(ecw.es_pids);
         Ok(())
@@ -223,7 +236,7 @@ impl State {
 
 impl Slot {
     /// The control words of a crypto period and the one after it have come.
-    fn answered(&mut self, now: Instant, number: u32, cws: [ControlWord; 2]) {
+    fn answered(&mut self, now: Instant, number: u32, cws: [ControlWord; 2], ivs: &Scte52Ivs) {
         let [current, _] = &cws;
         let held = self.keys.iter().find(|(period, _)| *period == number);
         let renewed = if held.is_some_and(|(_, key)| key.cw == *current) {
@@ -236,7 +249,7 @@ impl Slot {
         let has_former = self.follower.held().any(|held| held == former);
         self.keys.retain(|(period, _)| has_former && *period == former);
         for (period, cw) in [number, number.wrapping_add(1)].into_iter().zip(cws) {
-            let cipher = PayloadCipher::new(self.algorithm, &cw);
+            let cipher = PayloadCipher::new(self.algorithm, &cw, ivs);
             self.keys.push((period, HeldKey { cw, cipher }));
         }
     }
@@ -253,16 +266,17 @@ impl Slot {
         let Self { keys, follower, algorithm, .. } = self;
         let cipher =
             |of: u32| keys.iter().find(|(period, _)| *period == of).map(|(_, key)| &key.cipher);
-        let starts = payload
-            .as_deref()
-            .filter(|payload| layout.unit_start && payload.len() >= algorithm.block());
+        // One that is scrambled, and long enough to show a start code.
+        let least = algorithm.shortest().max(START_CODE.len());
+        let starts =
+            payload.as_deref().filter(|payload| layout.unit_start && payload.len() >= least);
         let mut tried = [0; PACKET];
         let mut probe = |period: u32| {
             let (Some(cipher), Some(payload)) = (cipher(period), starts) else { return false };
             let Some(tried) = tried.get_mut(..payload.len()) else { return false };
             tried.copy_from_slice(payload);
             cipher.descramble(tried);
-            tried.starts_with(&[0x00, 0x00, 0x01])
+            tried.starts_with(&START_CODE)
         };
         let probe: Option<follower::Probe<'_>> = match starts {
             Some(_) => Some(&mut probe),

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -56,16 +57,16 @@ impl DirectoryStorage {
             opened => opened,
         };
         let held = held.map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::ENOTDIR) => told(error.kind(), "is no directory, expected one"),
+            Some(why @ Errno::ENOTDIR) => refused(why, "is no directory, expected one"),
             _ => error,
         })?;
         match held.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(told(
-                    io::ErrorKind::ResourceBusy,
-                    "another context or process uses it, expected a directory for each",
-                ));
+                let why = "another context or process uses it, expected a directory for each";
+                let errno = Some(Errno::EWOULDBLOCK as i32);
+                let refusal = Refusal { errno, why: why.to_owned() };
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, refusal));
             }
             // NFS has no locks on directories, and a box that boots from it must work.
             Err(TryLockError::Error(why)) => {
@@ -105,7 +106,9 @@ impl DirectoryStorage {
         match unlinkat(&self.held, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) => Ok(true),
             Err(Errno::ENOENT) => Ok(false),
-            Err(Errno::EISDIR) => Err(not_a_file(&format!("{name} is a directory"))),
+            Err(why @ Errno::EISDIR) => {
+                Err(refused(why, &format!("{name} is a directory, {EXPECTED}")))
+            }
             Err(why) => Err(why.into()),
         }
     }
@@ -179,15 +182,39 @@ fn regular(seen: &FileStat) -> io::Result<()> {
         SFlag::S_IFSOCK => "is a socket",
         _ => "is a device",
     };
-    Err(not_a_file(what))
+    Err(not_ours(format!("{what}, {EXPECTED}")))
 }
 
-fn not_a_file(what: &str) -> io::Error {
-    told(io::ErrorKind::InvalidData, &format!("{what}, {EXPECTED}"))
+/// No system call has refused it: we do.
+fn not_ours(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, Refusal { errno: None, why })
 }
 
-fn told(kind: io::ErrorKind, why: &str) -> io::Error {
-    io::Error::new(kind, why.to_owned())
+/// A system call has refused it, and this says it better.
+fn refused(errno: Errno, why: &str) -> io::Error {
+    let refusal = Refusal { errno: Some(errno as i32), why: why.to_owned() };
+    io::Error::new(io::Error::from(errno).kind(), refusal)
+}
+
+/// A refusal in our words; the system's number stays with it, where there is one.
+#[derive(Debug)]
+struct Refusal {
+    errno: Option<i32>,
+    why: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// The number of the system call that has refused, whoever has worded it.
+pub fn errno(error: &io::Error) -> Option<i32> {
+    let ours = error.get_ref().and_then(|inner| inner.downcast_ref::<Refusal>());
+    ours.map_or_else(|| error.raw_os_error(), |ours| ours.errno)
 }
 
 impl Storage for DirectoryStorage {
@@ -213,7 +240,7 @@ impl Storage for DirectoryStorage {
         file.take(Self::MAX_LEN + 1).read_to_end(&mut octets)?;
         if octets.len() as u64 > Self::MAX_LEN {
             let why = format!("is longer than {} octets, which no row of ours is", Self::MAX_LEN);
-            return Err(told(io::ErrorKind::InvalidData, &why));
+            return Err(not_ours(why));
         }
         Ok(Some(octets))
     }

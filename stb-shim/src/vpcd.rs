@@ -17,8 +17,8 @@ use crate::reader::{Capabilities, Presence, Reader, ReaderError, Received, What}
 use crate::sys::Waker;
 use crate::url::{Url, UrlError};
 use cam_types::Instant;
-use iso7816::atr::Atr;
-use iso7816::etu::LineParams;
+use iso7816::atr::{Atr, AtrPolicy};
+use iso7816::etu::{LineParams, USUAL_CLOCK_HZ};
 use iso7816::line::{Gone, Level, Reset};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -38,7 +38,8 @@ struct Limits {
     message: Duration,
     /// For the answer to reset.
     atr: Duration,
-    /// For the answer to a command: vpcd's cards cannot ask for more time.
+    /// For the answer to a command: vpcd's cards cannot ask for more time, but by the waiting time
+    /// in their answer to reset.
     answer: Duration,
 }
 
@@ -48,6 +49,14 @@ impl Limits {
         atr: Duration::from_secs(1),
         answer: Duration::from_secs(10),
     };
+
+    /// The card has said how long it may take.
+    fn answered(&mut self, octets: &[u8]) {
+        let atr = Atr::parse(octets, AtrPolicy::TOLERANT).ok();
+        let line = LineParams::initial(USUAL_CLOCK_HZ);
+        let wait = atr.map(|atr| atr.waiting_time(atr.first_protocol(), &line));
+        self.answer = Self::USUAL.answer.max(wait.unwrap_or_default());
+    }
 }
 
 /// What the client has to say next.
@@ -251,6 +260,9 @@ impl VpcdReader {
         let Some(client) = &mut self.client else { return Received::default() };
         let message = client.message();
         let octets = message.len();
+        if matches!(what, What::AnswerToReset { .. }) {
+            self.limits.answered(message);
+        }
         self.received += octets as u64;
         let received = match buf.get_mut(..octets) {
             Some(place) => {

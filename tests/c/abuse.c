@@ -154,6 +154,7 @@ static void opening(void)
     REFUSED(config.max_sessions = 256, STBCAM_E_ARG, "max_sessions is 256, expected 1 to 255");
     REFUSED(config.event_queue = UINT32_MAX, STBCAM_E_ARG, "event_queue");
     REFUSED(config.section_ring = 1, STBCAM_E_ARG, "section_ring");
+    REFUSED(config.section_filters = 65536, STBCAM_E_ARG, "section_filters");
     REFUSED(config.box_key_len = 15, STBCAM_E_ARG, "box_key_len");
     REFUSED(config.flags = 0x80, STBCAM_E_ARG, "flags");
     REFUSED((config.flags = STBCAM_CONFIG_EMV, config.reader = "vpcd:127.0.0.1:0"), STBCAM_E_ARG, "serial:, iso7816:");
@@ -318,6 +319,7 @@ int main(int argc, char **argv)
     closing();
     callbacks();
     sessions();
+    demux();
     forked();
     if (master >= 0)
         close(master);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the two halves of the abuse test share. */
+/* What the parts of the abuse test share. */
 #ifndef ABUSE_H
 #define ABUSE_H
 
@@ -27,5 +27,11 @@ const char *last_text(void);
 void good_config(stbcam_config_t *config);
 
 void sessions(void); /* sessions.c */
+/* Makes the last four octets of a section its CRC again. */
+void seal(uint8_t *section, size_t len);
+/* The PMT of programme 1: our CA_descriptor (ECM PID 0x0140, operator 0x1201, suite 2), one video stream. */
+size_t pmt(uint8_t *section);
+
+void demux(void); /* demux.c */
 
 #endif

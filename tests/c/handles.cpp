@@ -142,6 +142,9 @@ void a_descrambler_is_freed_once()
     second = std::move(first);
     stbcam_descrambler_ops_t ops;
     EXPECT(second.ops(ops) == stbcam::Result::Ok && ops.set_cw != nullptr);
+    const std::array<std::uint8_t, 8> iv = {1};
+    EXPECT(second.scte52_iv(iv) == stbcam::Result::Ok && second.scte52_iv(iv, &iv) == stbcam::Result::Ok);
+    EXPECT(first.scte52_iv(iv) == stbcam::Result::Arg);
     std::uint8_t packet[188] = {0x47, 0x1F, 0xFF, 0x10};
     stbcam::Packet result = stbcam::Packet::Malformed;
     std::size_t count = 1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The player's demultiplexer and clock (examples/c/ts.c) on a damaged stream: nothing of a damaged packet is taken for
- * a section or for the time, and what comes behind it is taken again. */
+ * a section or for the time, and what comes behind it is taken again. Its files (examples/c/ts_file.c): packets of every
+ * size, cut anywhere, with octets lost. */
 #include "../../examples/c/ts.h"
 
 #include <stdlib.h>
@@ -200,8 +201,84 @@ static void clocks(void)
     CHECK("time beside a first PCR on another PID", worst_error(0, 0, 0, 1) > 41, 0);
 }
 
-int main(void)
+/* ---- files --------------------------------------------------------------------------------------- */
+
+enum { PACKETS = 40, HIT = 20 };
+
+/* A file of packets with so many octets before and behind each, changed in one way; what is read of it. */
+typedef struct {
+    const char *name;
+    size_t before, behind, head, tail; /* octets; head and tail are cut off */
+    int damaged;                       /* the packet without its sync octet, else -1 */
+    long missing;                      /* octets that are missing in packet HIT; too many when negative */
+    int first, found;                  /* the first packet that is read, and how many are */
+} framing_t;
+
+static const framing_t framings[] = {
+    {"188", 0, 0, 0, 0, -1, 0, 0, PACKETS},
+    {"192", 4, 0, 0, 0, -1, 0, 0, PACKETS},
+    {"204", 0, 16, 0, 0, -1, 0, 0, PACKETS},
+    {"188, cut at both ends", 0, 0, 100, 57, -1, 0, 1, PACKETS - 2},
+    {"192, cut at both ends", 4, 0, 100, 57, -1, 0, 1, PACKETS - 2},
+    {"192, cut within the first octets", 4, 0, 2, 0, -1, 0, 0, PACKETS},
+    {"204, cut at both ends", 0, 16, 100, 57, -1, 0, 1, PACKETS - 2},
+    {"204, cut within the last octets", 0, 16, 0, 16, -1, 0, 0, PACKETS},
+    {"188, the first sync octet", 0, 0, 0, 0, 0, 0, 0, PACKETS},
+    {"192, a sync octet", 4, 0, 0, 0, 7, 0, 0, PACKETS},
+    {"204, the last sync octet", 0, 16, 0, 0, PACKETS - 1, 0, 0, PACKETS},
+    {"188, an octet is missing", 0, 0, 0, 0, -1, 1, 0, PACKETS},
+    {"192, octets are missing", 4, 0, 0, 0, -1, 30, 0, PACKETS},
+    {"204, octets too many", 0, 16, 0, 0, -1, -7, 0, PACKETS},
+};
+
+static void framing(const char *name)
 {
+    for (size_t row = 0; row < sizeof framings / sizeof framings[0]; row++) {
+        const framing_t *f = &framings[row];
+        static uint8_t file[PACKETS * 204 + 204];
+        size_t size = f->before + TS_PACKET + f->behind, len = 0;
+        for (int n = 0; n < PACKETS; n++) {
+            uint8_t one[204];
+            memset(one, n, sizeof one);
+            one[f->before] = n == f->damaged ? 0x46 : 0x47;
+            memcpy(file + len, one, size);
+            len += size;
+            if (n == HIT && f->missing < 0) {
+                memset(file + len, 0, (size_t)-f->missing);
+                len += (size_t)-f->missing;
+            } else if (n == HIT) {
+                len -= (size_t)f->missing;
+            }
+        }
+        FILE *made = fopen(name, "wb");
+        if (!made || fwrite(file + f->head, len - f->head - f->tail, 1, made) != 1) {
+            CHECK("a file to write", 0, 1);
+            return;
+        }
+        fclose(made);
+        ts_file_t ts;
+        uint8_t packet[TS_PACKET];
+        int found = 0, others = 0, more = -1;
+        int opened = ts_open(&ts, name);
+        CHECK(f->name, opened, 0);
+        if (opened != 0)
+            continue;
+        while ((more = ts_read(&ts, packet)) == 1) {
+            int n = f->first + found++;
+            others += packet[0] != 0x47 || (packet[TS_PACKET / 2] != n && n != HIT);
+        }
+        fclose(ts.file);
+        CHECK(f->name, more, 0);
+        CHECK(f->name, found, f->found);
+        CHECK(f->name, ts.next, (unsigned long)f->found);
+        CHECK(f->name, others, 0);
+    }
+    remove(name);
+}
+
+int main(int argc, char **argv)
+{
+    framing(argc > 1 ? argv[1] : "framing.ts");
     sections();
     strangers();
     clocks();

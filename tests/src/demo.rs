@@ -10,7 +10,7 @@ use cam_types::{
 use ecm_emm::box_emm::{self, BoxCommand, BoxHeader, BoxPairing};
 use ecm_emm::card::{
     CardInfo, EcmAnswer, EmmResult, INS_ECM, INS_EMM, INS_INFO, INS_PURCHASE, INS_RIGHTS,
-    INS_VERIFY, PinAnswer, PinBlock, PurchaseAnswer, PurchaseRequest, WalletInfo,
+    INS_VERIFY, PinAnswer, PinBlock, PurchaseAnswer, PurchaseRequest, VERIFY_PURCHASE, WalletInfo,
 };
 use ecm_emm::ecm::{
     Cci, ControlWords, Criteria, EcmBody, EcmHeader, EcmKind, Ppv, Rating, Regions,
@@ -166,9 +166,20 @@ impl Stb {
         EcmAnswer::parse(&self.send(card, INS_ECM, 0, section).unwrap()).unwrap()
     }
 
+    /// For one purchase.
     pub fn verify(&mut self, card: &mut Card, pin: &[u8]) -> Result<PinAnswer, Failed> {
+        self.verify_for(card, VERIFY_PURCHASE, pin)
+    }
+
+    /// For what P2 says.
+    pub fn verify_for(
+        &mut self,
+        card: &mut Card,
+        purpose: u8,
+        pin: &[u8],
+    ) -> Result<PinAnswer, Failed> {
         let block = PinBlock::from_ascii(pin).unwrap();
-        let answer = self.send(card, INS_VERIFY, 0, block.expose())?;
+        let answer = self.send(card, INS_VERIFY, purpose, block.expose())?;
         Ok(PinAnswer::parse(&answer).unwrap())
     }
 

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use vcard::nvm::{NvmError, StoreError};
 use vcard::personalisation::Personalisation;
-use vcard::{Card, CardError, Durability};
+use vcard::{Card, CardError, Durability, Fault};
 use vreader::inserted::{Inserted, Side};
 use vreader::serve::{Options, VpcdOptions, VpcdServer};
 
@@ -83,8 +83,23 @@ impl Rig {
 
     /// A card in a reader where things go wrong.
     pub fn insert(&self, name: &str, reader: Reader, script: &str) -> Served {
+        self.insert_faulty(name, reader, script, None)
+    }
+
+    /// The same of a card that does something wrong.
+    pub fn insert_faulty(
+        &self,
+        name: &str,
+        reader: Reader,
+        script: &str,
+        fault: Option<Fault>,
+    ) -> Served {
         let memory = self.folder.join(format!("{name}.nvm"));
-        let open = move || Inserted::new(open_card(&memory), &memory);
+        let open = move || {
+            let mut card = open_card(&memory);
+            fault.into_iter().for_each(|fault| card.set_fault(fault));
+            Inserted::new(card, &memory)
+        };
         let script = script.parse().unwrap();
         match reader {
             Reader::Phoenix => {

@@ -38,7 +38,8 @@ pub struct Profile {
 
 impl Profile {
     /// T=1, direct convention, up to 9600 etu × 2.33 (TA1 18), no extra guard time, IFSC 254,
-    /// BWI 1 (200 ms), CWI 5, LRC.
+    /// BWI 2, CWI 5, LRC. 400 ms: a machine that is busy for a moment has no card that is gone, and
+    /// two of them are less than the second after which keys go.
     pub fn t1() -> Self {
         Self {
             convention: Convention::Direct,
@@ -48,7 +49,7 @@ impl Profile {
             specific: false,
             wi: 2,
             ifsc: 254,
-            bwi: 1,
+            bwi: 2,
             cwi: 5,
             edc: Edc::Lrc,
             historical: NAME.to_vec(),

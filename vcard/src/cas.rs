@@ -5,12 +5,14 @@
 //!  - `docs/spec/card.md` (commands), `docs/spec/ecm.md`, `docs/spec/emm.md` (messages)
 
 mod access;
+mod bought;
 mod commands;
 mod ecm;
 mod emm;
 mod held;
 mod info;
 pub(crate) mod log;
+pub(crate) mod previews;
 mod purchase;
 mod receipt;
 mod report;
@@ -29,9 +31,10 @@ use crate::vault::Vault;
 use cam_types::ChannelId;
 use ecm_emm::card::{
     INS_ACK, INS_CHANGE_PIN, INS_ECM, INS_EMM, INS_INFO, INS_PURCHASE, INS_REPORT, INS_RIGHTS,
-    INS_VERIFY, PinAnswer, PinBlock, RIGHTS_ROWS, RIGHTS_WALLET,
+    INS_VERIFY, PinAnswer, PinBlock, RIGHTS_ROWS, RIGHTS_WALLET, VERIFY_PURCHASE, VERIFY_RATING,
 };
 use iso7816::apdu::{Command, StatusWord};
+use time::PinUses;
 
 /// The application at work on one command.
 pub(crate) struct Cas<'a> {
@@ -75,7 +78,7 @@ impl Cas<'_> {
             None => return Err(StatusWord::UNKNOWN_INS.into()),
         };
         match command.ins {
-            INS_VERIFY => self.verify(command.data)?.emit(&mut out),
+            INS_VERIFY => self.verify(command)?.emit(&mut out),
             INS_CHANGE_PIN => self.change_pin(command.data)?.emit(&mut out),
             INS_ECM => {
                 let expected = ChannelId::from_be_bytes([command.p1, command.p2]);
@@ -96,20 +99,31 @@ impl Cas<'_> {
         Ok(out)
     }
 
-    fn verify(&mut self, data: &[u8]) -> Result<PinAnswer, Stop> {
-        self.ram.pin_verified = false;
-        let block = block(data)?;
+    /// VERIFY: for one purchase, or for the rating. Whatever is not right ends both.
+    fn verify(&mut self, command: &Command<'_>) -> Result<PinAnswer, Stop> {
+        let before = std::mem::replace(&mut self.ram.pin, PinUses::NONE);
+        let shown = match (command.p1, command.p2) {
+            (0, VERIFY_PURCHASE) => PinUses { purchase: true, ..before },
+            (0, VERIFY_RATING) => PinUses { rating: true, ..before },
+            _ => return Err(StatusWord::WRONG_P1P2.into()),
+        };
+        let block = block(command.data)?;
         let verdict = pin::verify(self.vault, Context::CAS, &block)?;
-        self.ram.pin_verified = verdict == Verdict::Right;
-        self.ram.rating_lifted |= self.ram.pin_verified;
+        if verdict == Verdict::Right {
+            self.ram.pin = shown;
+        }
         self.answer(verdict)
     }
 
     /// CHANGE PIN: old block, new block.
     fn change_pin(&mut self, data: &[u8]) -> Result<PinAnswer, Stop> {
+        let before = std::mem::replace(&mut self.ram.pin, PinUses::NONE);
         let (old, new) = data.split_at_checked(8).ok_or(StatusWord::WRONG_DATA)?;
         let (old, new) = (block(old)?, block(new)?);
         let verdict = pin::change(self.vault, Context::CAS, &old, &new)?;
+        if verdict == Verdict::Right {
+            self.ram.pin = before;
+        }
         self.answer(verdict)
     }
 

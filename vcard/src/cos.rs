@@ -7,19 +7,21 @@
 //!  - `docs/spec/card.md`
 
 mod channel;
+mod directory;
 
 use crate::cas::{Cas, CasRam, sabotage};
 use crate::context::Context;
 use crate::interface::Interface;
 use crate::isd;
 use crate::psam::{self, Psam, PsamRam};
-use crate::purse::{self, Purse, PurseRam};
+use crate::purse::{self, NO_FCI, Purse, PurseRam};
 use crate::random::Random;
 use crate::stop::Stop;
 use crate::vault::Vault;
 use cam_types::Aid;
 use cam_types::interindustry::{INS_READ_BINARY, INS_SELECT};
 use channel::Channel;
+use directory::Directory;
 use ecm_emm::card::INS_EMM;
 use gp::scp03::{INS_EXTERNAL_AUTHENTICATE, INS_INITIALIZE_UPDATE};
 use iso7816::apdu::{Command, StatusWord};
@@ -31,7 +33,12 @@ enum Selected {
     Cas,
     Purse,
     Psam,
+    /// The list of applications: by contacts (PSE) or over the antenna (PPSE).
+    Directory(Directory),
 }
+
+/// The identifier of the root (MF).
+const ROOT: [u8; 2] = [0x3F, 0x00];
 
 impl Selected {
     fn by_aid(aid: &[u8]) -> Option<Self> {
@@ -43,14 +50,14 @@ impl Selected {
             aid if aid == Aid::CAS.octets() => Some(Self::Cas),
             aid if aid == Aid::PURSE.octets() => Some(Self::Purse),
             aid if aid == Aid::PSAM.octets() => Some(Self::Psam),
-            _ => None,
+            name => Directory::by_name(name).map(Self::Directory),
         }
     }
 
-    /// By the identifier of a secure module's file.
+    /// By the identifier of the root, or of a secure module's file.
     fn by_file(id: &[u8]) -> Option<Self> {
         match id {
-            [0x3F, 0x00] => Some(Self::Issuer),
+            id if id == ROOT => Some(Self::Issuer),
             id if id == psam::FILE => Some(Self::Psam),
             _ => None,
         }
@@ -60,7 +67,7 @@ impl Selected {
     const fn is_on(self, is_psam: bool) -> bool {
         match self {
             Self::Issuer => true,
-            Self::Cas | Self::Purse => !is_psam,
+            Self::Cas | Self::Purse | Self::Directory(_) => !is_psam,
             Self::Psam => is_psam,
         }
     }
@@ -70,27 +77,29 @@ impl Selected {
         matches!(self, Self::Issuer | Self::Cas)
     }
 
-    const fn aid(self) -> Aid {
+    const fn name(self) -> &'static [u8] {
         match self {
-            Self::Issuer => Aid::ISSUER,
-            Self::Cas => Aid::CAS,
-            Self::Purse => Aid::PURSE,
-            Self::Psam => Aid::PSAM,
+            Self::Issuer => Aid::ISSUER.octets(),
+            Self::Cas => Aid::CAS.octets(),
+            Self::Purse => Aid::PURSE.octets(),
+            Self::Psam => Aid::PSAM.octets(),
+            Self::Directory(directory) => directory.name(),
         }
     }
 
     /// File control information: the answer to SELECT.
     fn fci(self, vault: &Vault) -> Result<Vec<u8>, Stop> {
-        let aid = self.aid().octets();
+        let name = self.name();
         // The issuer's tells the largest command; the others are named.
         let proprietary = match self {
             Self::Issuer => vec![0x9F, 0x65, 0x01, 0xFF],
             Self::Cas => b"\x50\x03CAS".to_vec(),
             Self::Psam => b"\x50\x04PSAM".to_vec(),
             Self::Purse => purse::application_fci(vault.objects().purse.get(Context::PURSE)?),
+            Self::Directory(directory) => directory.proprietary(),
         };
-        let mut body = vec![0x84, aid.len() as u8];
-        body.extend_from_slice(aid);
+        let mut body = vec![0x84, name.len() as u8];
+        body.extend_from_slice(name);
         body.extend([0xA5, proprietary.len() as u8]);
         body.extend(proprietary);
         let mut fci = vec![0x6F, body.len() as u8];
@@ -132,7 +141,23 @@ impl Cos {
     ) -> Result<Vec<u8>, Stop> {
         match self.answer(vault, random, apdu) {
             Err(Stop::Status(sw)) => Ok(sw.to_be_bytes().to_vec()),
-            other => other,
+            Ok(response) => Ok(self.within_ne(apdu, response)),
+            lost => lost,
+        }
+    }
+
+    /// Never more data than was asked for: of what does not fit, the length alone. Commands that
+    /// change something have looked before. A secured answer is as long as its MAC makes it.
+    fn within_ne(&self, apdu: &[u8], response: Vec<u8>) -> Vec<u8> {
+        let asked = Command::parse(apdu).ok().and_then(|command| {
+            let secured = command.cla & 0x04 != 0 && self.selected.has_channel();
+            command.le.filter(|_| !secured)
+        });
+        match (asked, response.len().checked_sub(2)) {
+            (Some(le), Some(length)) if length > le.into() => {
+                StatusWord::with_right_length(length).to_be_bytes().to_vec()
+            }
+            _ => response,
         }
     }
 
@@ -150,7 +175,8 @@ impl Cos {
         if (command.cla, command.ins) == (0x00, INS_SELECT) {
             return self.select(vault, random, &command).map(ok);
         }
-        if self.interface == Interface::Contactless && self.selected != Selected::Purse {
+        let is_open = matches!(self.selected, Selected::Purse | Selected::Directory(_));
+        if self.interface == Interface::Contactless && !is_open {
             return Err(StatusWord::CONDITIONS.into());
         }
         if self.selected != Selected::Issuer {
@@ -180,13 +206,15 @@ impl Cos {
         random: &mut Random,
         command: &Command<'_>,
     ) -> Result<Vec<u8>, Stop> {
-        if self.selected == Selected::Purse && command.p1 == 0x00 {
+        let is_root = command.p1 == 0x00 && (command.data == ROOT || command.data.is_empty());
+        if self.selected == Selected::Purse && command.p1 == 0x00 && !is_root {
             return self.dispatch(vault, random, command, None);
         }
         let is_psam = psam::is_personalised(vault);
         let selected = match (command.p1, command.p2) {
-            (0x04, 0x00) => Selected::by_aid(command.data),
-            (0x00, 0x00) if is_psam => Selected::by_file(command.data),
+            (0x04, 0x00 | NO_FCI) => Selected::by_aid(command.data),
+            (0x00, 0x00 | NO_FCI) if is_root => Selected::by_file(&ROOT),
+            (0x00, 0x00 | NO_FCI) if is_psam => Selected::by_file(command.data),
             _ => return Err(StatusWord::WRONG_P1P2.into()),
         };
         let selected =
@@ -198,7 +226,10 @@ impl Cos {
         self.purse = PurseRam::default();
         self.psam = PsamRam::default();
         self.selected = selected;
-        selected.fci(vault)
+        match command.p2 {
+            NO_FCI => Ok(Vec::new()),
+            _ => selected.fci(vault),
+        }
     }
 
     /// CARD BLOCK leaves the issuer's domain alone.
@@ -289,6 +320,7 @@ impl Cos {
             }
             Selected::Issuer => isd::process(vault, command),
             Selected::Psam => Psam { vault, ram: &mut self.psam }.process(command),
+            Selected::Directory(directory) => Ok(directory.process(command)?),
             Selected::Cas => {
                 let mut cas = Cas { vault, ram: &mut self.cas, pairing };
                 let answer = sabotage::process(&mut cas, command);
@@ -301,7 +333,8 @@ impl Cos {
             }
             Selected::Purse => {
                 let interface = self.interface;
-                Purse { vault, ram: &mut self.purse, interface, random }.process(command)
+                let mut purse = Purse { vault, ram: &mut self.purse, interface, random };
+                purse::sabotage::process(&mut purse, command)
             }
         }
     }

@@ -2,7 +2,8 @@
 //! The factory: from a personalisation file to the objects of a fresh card.
 
 use crate::cas::log::PurchaseLog;
-use crate::cas::rights::{Previews, Right};
+use crate::cas::previews::Previews;
+use crate::cas::rights::Right;
 use crate::cas::store::{CasStore, Clock, Pairing, Setters, SignatureKey};
 use crate::firewall::Objects;
 use crate::isd::store::{FIRST_KVN, IssuerStore, KeySet};
@@ -11,7 +12,7 @@ use crate::persist::{Checked, Guarded, Table};
 use crate::personalisation::{KeyName, Personalisation, PersonalisationError};
 use crate::pin::store::Pin;
 use crate::purse::account::Account;
-use crate::purse::record::RecordFile;
+use crate::purse::record::{Form, Records};
 use crate::purse::store::{ALL_SUITES, PurseStore};
 use cam_types::Key;
 use ecm_emm::emm::{PublicKey, Window};
@@ -135,13 +136,25 @@ fn purse(perso: &Personalisation) -> Result<PurseStore, PersonalisationError> {
     purse.money.passbook =
         given.passbook.map(|(balance, overdraft)| Account::new(balance, overdraft));
     purse.limits = given.limits;
-    for (number, record) in (1..).zip(&given.records) {
-        let error = |why| Err(perso.error(&format!("purse.record[{number}].tag"), why));
-        if purse.records.number_of(record.tag()).is_some() {
-            return error("a record of this tag is there already".to_owned());
+    purse.code = given.code;
+    for (number, (file, record)) in (1..).zip(&given.records) {
+        let error = |field: &str, why: &str| {
+            Err(perso.error(&format!("purse.record[{number}].{field}"), why.to_owned()))
+        };
+        let sfi = file.sfi;
+        if purse.records.of(sfi).next().is_some() && purse.records.file(sfi) != Some(*file) {
+            return error("sfi", "a file has either tags and values or contents");
         }
-        if !purse.records.put(number, record.clone()) {
-            return error(format!("a purse has room for {} records", RecordFile::RECORDS));
+        for (_, other) in purse.records.of(sfi) {
+            if file.form == Form::Tlv && other.tag() == record.tag() {
+                return error("tag", "a record of this tag is there already");
+            }
+            if file.form == Form::Ring && other.octets().len() != record.octets().len() {
+                return error("content", "the contents of a file are of one length");
+            }
+        }
+        if !purse.records.add(*file, record.clone()) {
+            return error("sfi", &format!("a purse has room for {} records", Records::PLACES));
         }
     }
     Ok(purse)

@@ -43,6 +43,8 @@ faults! {
     PriceIgnored = "price-ignored",
     /// A purchase takes its price twice.
     DoubleDebit = "double-debit",
+    /// A terminal's DEBIT takes one fen too much, its CREDIT gives one too little, unsaid.
+    WrongSubtraction = "wrong-subtraction",
     /// A repeated request and an owned event are debited again.
     RepeatDebit = "repeat-debit",
     /// A receipt shows one fen too much left.

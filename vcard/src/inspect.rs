@@ -6,7 +6,7 @@ use crate::cas::store::CasStore;
 use crate::context::{Context, Violation};
 use crate::keyring::KeyPair;
 use crate::psam::store::PsamStore;
-use crate::purse::record::RecordFile;
+use crate::purse::record::Record;
 use crate::purse::store::{FixedKey, PurseStore};
 use crate::vault::Vault;
 use cam_types::{CardId, CasTime, Fen, OperatorId, Pseudonym, TerminalId, TerminalSequence};
@@ -21,6 +21,8 @@ pub struct Status {
     pub offline_sequence: u16,
     /// Loads so far.
     pub online_sequence: u16,
+    /// Debits so far: programmes, purchases and gates, of purse and passbook.
+    pub debits: u32,
     /// Programme purchases in the card's log.
     pub purchases: usize,
     /// PIN tries left.
@@ -89,7 +91,9 @@ pub(crate) fn status(vault: &Vault) -> Result<Status, Violation> {
         balance: purse.money.purse.balance.0,
         offline_sequence: purse.money.purse.offline_sequence.0,
         online_sequence: purse.money.purse.online_sequence.0,
-        purchases: cas.log.newest_first().filter(|record| record.event.value() != 0).count(),
+        debits: u32::from(purse.money.purse.offline_sequence.0)
+            + purse.money.passbook.as_ref().map_or(0, |it| it.offline_sequence.0.into()),
+        purchases: cas.log.newest_first().filter(|record| record.event.is_some()).count(),
         pin_tries: objects.pin.get(Context::ISSUER)?.tries(),
         page_writes: vault.page_writes(),
         commits: vault.commits(),
@@ -186,9 +190,14 @@ fn keys(cas: &CasStore, purse: &PurseStore) -> Vec<String> {
     ] {
         add(name.to_owned(), pair);
     }
-    for (name, key) in
-        [("DAMK", FixedKey::Maintenance), ("DPUK", FixedKey::Unblock), ("DRPK", FixedKey::Reload)]
-    {
+    for (name, key) in [
+        ("DAMK", FixedKey::Maintenance),
+        ("DPUK", FixedKey::Unblock),
+        ("DRPK", FixedKey::Reload),
+        ("DULK", FixedKey::Unload),
+        ("DUK", FixedKey::Overdraft),
+        ("DACK", FixedKey::External),
+    ] {
         if let Some(generation) = purse.fixed(key) {
             lines.push(format!("{name}: epoch {}, suite {}", generation.epoch, generation.suite));
         }
@@ -201,9 +210,9 @@ fn log(cas: &CasStore) -> Vec<String> {
         .newest_first()
         .filter_map(|record| {
             let purse = record.log_record()?;
-            let what = match record.event.value() {
-                0 => "loaded".to_owned(),
-                event => format!("event {event}"),
+            let what = match record.event {
+                None => "loaded".to_owned(),
+                Some(event) => format!("event {}", event.value()),
             };
             let state = if record.state() == State::Refunded as u8 { ", refunded" } else { "" };
             Some(format!(
@@ -233,14 +242,11 @@ fn transactions(purse: &PurseStore) -> Vec<String> {
 }
 
 fn records(purse: &PurseStore) -> Vec<String> {
-    (1..=RecordFile::RECORDS as u8)
-        .filter_map(|number| Some((number, purse.records.get(number)?)))
-        .map(|(number, record)| {
-            let octets: String =
-                record.octets().iter().map(|octet| format!("{octet:02X}")).collect();
-            format!("{number}: {octets}")
-        })
-        .collect()
+    let line = |(sfi, record): (u8, &Record)| {
+        let octets: String = record.octets().iter().map(|octet| format!("{octet:02X}")).collect();
+        format!("{sfi:02X}: {octets}")
+    };
+    purse.records.all().map(line).collect()
 }
 
 /// A day in the purse's time zone; the end of time as such.

@@ -174,7 +174,7 @@ impl Personalisation {
             })?,
             keys: file.tables("key", KeyEntry::read)?,
             signature: file
-                .optional_table("signature", |s| Ok((s.number("epoch")?, s.octets("key")?)))?,
+                .optional_table("signature", |s| Ok((s.counted("epoch")?, s.octets("key")?)))?,
             key_sets: file.tables("key_set", |set| {
                 let kvn: u8 = set.number("kvn")?;
                 if !(0x30..=0x32).contains(&kvn) {

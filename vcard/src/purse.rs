@@ -5,10 +5,13 @@
 //!  - `docs/spec/purse.md` (PBOC electronic purse, and where cards differ)
 
 pub(crate) mod account;
+mod answer;
 mod booked;
 mod data;
 mod emm;
 mod file;
+mod gate;
+pub(crate) mod holder;
 mod initialize;
 mod key;
 mod ledger;
@@ -21,27 +24,30 @@ mod proof;
 mod purchase;
 mod read;
 pub(crate) mod record;
+pub(crate) mod sabotage;
 mod secure;
 pub(crate) mod sharing;
 pub(crate) mod store;
 mod tac;
 
-pub(crate) use file::application_fci;
+pub(crate) use file::{APPLICATION, HOLDER, TRANSACTIONS, application_fci};
+pub(crate) use read::NO_FCI;
 
 use crate::interface::Interface;
 use crate::random::Random;
 use crate::stop::Stop;
 use crate::vault::Vault;
 use cam_types::interindustry::{
-    INS_GET_CHALLENGE, INS_READ_BINARY, INS_READ_RECORD, INS_SELECT, INS_UPDATE_BINARY,
-    INS_UPDATE_RECORD, INS_VERIFY,
+    INS_GET_CHALLENGE, INS_GET_DATA, INS_READ_BINARY, INS_READ_RECORD, INS_SELECT,
+    INS_UPDATE_BINARY, INS_UPDATE_RECORD, INS_VERIFY,
 };
 use file::File;
 use iso7816::apdu::{Command, StatusWord};
 use order::Initialized;
 use wallet::command::{
-    INS_BALANCE, INS_BLOCK, INS_BLOCK_CARD, INS_CHANGE_PIN, INS_CREDIT, INS_DEBIT, INS_INITIALIZE,
-    INS_PROVE, INS_UNBLOCK, INS_UNBLOCK_PIN, INS_UPDATE_CAPP_CACHE, INS_UPDATE_OVERDRAFT_LIMIT,
+    INS_BALANCE, INS_BLOCK, INS_BLOCK_CARD, INS_CHANGE_PIN, INS_CREDIT, INS_DEBIT,
+    INS_EXTERNAL_AUTHENTICATE, INS_INITIALIZE, INS_PROVE, INS_UNBLOCK, INS_UNBLOCK_PIN,
+    INS_UPDATE_CAPP_CACHE, INS_UPDATE_OVERDRAFT_LIMIT,
 };
 
 /// What the purse knows until it is deselected or loses its power.
@@ -49,6 +55,8 @@ use wallet::command::{
 pub(crate) struct PurseRam {
     initialized: Option<Initialized>,
     current: Option<File>,
+    /// The place of the current record in it.
+    record: Option<usize>,
     challenge: Option<[u8; 8]>,
     pin_verified: bool,
 }
@@ -69,9 +77,12 @@ impl Purse<'_> {
     /// One command.
     pub(crate) fn process(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         self.admit(command)?;
+        answer::fits(command)?;
         match (command.cla, command.ins) {
             (0x00, INS_VERIFY) => self.verify(command),
             (0x00, INS_GET_CHALLENGE) => self.challenge(command),
+            (0x00, INS_EXTERNAL_AUTHENTICATE) => self.external_authenticate(command),
+            (0x80, INS_GET_DATA) => self.authentication_code(command),
             (0x00, INS_SELECT) => self.select_file(command),
             (0x00, INS_READ_BINARY) => self.read_binary(command),
             (0x00, INS_READ_RECORD) => self.read_record(command),

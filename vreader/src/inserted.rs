@@ -84,7 +84,7 @@ impl Os for Inserted {
         map.insert("balance".into(), status.balance.fen().into());
         map.insert("offline_sequence".into(), status.offline_sequence.into());
         map.insert("online_sequence".into(), status.online_sequence.into());
-        map.insert("transactions".into(), status.purchases.into());
+        map.insert("transactions".into(), status.debits.into());
         map.insert("pin_tries".into(), status.pin_tries.into());
         map.insert("commits".into(), status.commits.into());
         map.insert("page_writes".into(), status.page_writes.into());

@@ -13,6 +13,8 @@ pub const INS_UNBLOCK: u8 = 0x18;
 pub const INS_BLOCK: u8 = 0x1E;
 /// PIN UNBLOCK.
 pub const INS_UNBLOCK_PIN: u8 = 0x24;
+/// EXTERNAL AUTHENTICATE: a terminal proves that it holds the card's key.
+pub const INS_EXTERNAL_AUTHENTICATE: u8 = 0x82;
 /// INITIALIZE FOR, whatever P1 says.
 pub const INS_INITIALIZE: u8 = 0x50;
 /// CREDIT FOR LOAD.

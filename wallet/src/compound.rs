@@ -33,6 +33,7 @@
 //! }
 //! ```
 
+use crate::balance::BalanceCoding;
 use crate::command::INS_UPDATE_CAPP_CACHE;
 use crate::psam::{CardIdentity, Psam};
 use crate::purchase::{self, Debiting, Purchase, PurchaseError};
@@ -76,7 +77,14 @@ pub struct Update {
 impl CompoundPurchase {
     /// A compound purchase under the key `key_index`; `amount` may be zero.
     pub const fn new(key_index: u8, amount: Fen, terminal: TerminalId) -> Self {
-        Self(Purchase { key_index, amount, terminal, kind: TransactionType::COMPOUND })
+        let (kind, coding) = (TransactionType::COMPOUND, BalanceCoding::Pboc);
+        Self(Purchase { key_index, amount, terminal, kind, coding })
+    }
+
+    /// The same with a card whose balances mean this.
+    #[must_use]
+    pub fn coded(self, coding: BalanceCoding) -> Self {
+        Self(self.0.coded(coding))
     }
 
     /// The same, if it is not over `limit`.

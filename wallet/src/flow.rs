@@ -18,6 +18,7 @@ pub mod host;
 pub mod settle;
 pub mod till;
 
+use crate::balance::{Balance, BalanceCoding, Part};
 use crate::card::{ApplicationData, AuthenticationCode, IdentityError};
 use crate::compound::{RecordError, Update};
 use crate::load::LoadError;
@@ -72,6 +73,17 @@ pub struct Order {
     pub date: BcdDate,
     /// The terminal's time.
     pub time: BcdTime,
+}
+
+/// What a card holds after a transaction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Held {
+    /// What it must.
+    AsExpected,
+    /// Something else: it has not taken or given what it was told to.
+    Other(Fen),
+    /// It does not show, or has left.
+    NotShown,
 }
 
 /// Why a flow ended before its commit. No money has moved.
@@ -178,13 +190,16 @@ impl FlowError {
     pub const fn is_refusal(&self) -> bool {
         match self {
             Self::Select(SelectError::NoAnswer | SelectError::Malformed(_))
-            | Self::Read(ReadError::NoAnswer | ReadError::Malformed(_))
+            | Self::Read(ReadError::NoAnswer | ReadError::Malformed(_) | ReadError::Balance(_))
             | Self::Pin(PinAnswer::Lost)
-            | Self::Load(LoadError::NoAnswer | LoadError::Malformed(_)) => false,
+            | Self::Load(LoadError::NoAnswer | LoadError::Malformed(_) | LoadError::Balance(_)) => {
+                false
+            }
             Self::Purchase(error) => !matches!(
                 error,
                 PurchaseError::NoAnswer
                     | PurchaseError::Malformed(_)
+                    | PurchaseError::Balance(_)
                     | PurchaseError::Sam(SamError::NoAnswer | SamError::Malformed(_))
             ),
             _ => true,
@@ -206,7 +221,9 @@ impl<'p> Purse<'p> {
             Some(application) => Some(application),
             None => Self::application(port)?,
         };
-        let profile = scheme.profile;
+        let coding = BalanceCoding::of(&selected.aid);
+        let profile =
+            Profile { balance: scheme.profile.balance.or(Some(coding)), ..scheme.profile };
         let code = match profile.authentication_code {
             true => Some(Self::code(port)?),
             false => None,
@@ -269,16 +286,84 @@ impl<'p> Purse<'p> {
         Ok(self.port.transmit(command).ok_or(ReadError::NoAnswer)?)
     }
 
-    /// GET BALANCE.
+    /// What the card means by a balance.
+    pub fn coding(&self) -> BalanceCoding {
+        self.profile.coding()
+    }
+
+    /// What can be drawn, by one GET BALANCE.
     pub fn balance(&mut self) -> Result<Fen, FlowError> {
-        let answer = self.read(&read::balance_command(Account::Purse))?;
-        Ok(read::balance(&answer)?)
+        self.part(Part::Drawable)
+    }
+
+    /// What the purse holds: as many GET BALANCE as the scheme's cards want.
+    pub fn holding(&mut self) -> Result<Balance, FlowError> {
+        let drawable = self.balance()?;
+        if self.coding() != BalanceCoding::Overdraft {
+            return Ok(Balance::without_overdraft(drawable));
+        }
+        let limit = self.part_if_told(Part::Limit)?;
+        let own = self.part_if_told(Part::Own)?;
+        let overdrawn = match limit {
+            Some(_) => None,
+            None => self.part_if_told(Part::Overdrawn)?,
+        };
+        let balance = Balance::with_overdraft(drawable, limit, overdrawn, own);
+        Ok(balance.map_err(ReadError::Balance)?)
+    }
+
+    /// Whether the card holds what it must after a transaction. Codes prove what it was told to
+    /// move, not that it has reckoned right.
+    pub fn holds(&mut self, expected: Fen) -> Held {
+        let mut held = Held::NotShown;
+        // Whether INITIALIZE counts an overdraft limit in differs between cards.
+        let parts: &[Part] = match self.coding() {
+            BalanceCoding::Overdraft => &[Part::Drawable, Part::Own],
+            _ => &[Part::Drawable],
+        };
+        for part in parts {
+            match self.part(*part) {
+                Ok(amount) if amount == expected => return Held::AsExpected,
+                Ok(amount) if held == Held::NotShown => held = Held::Other(amount),
+                _ => {}
+            }
+        }
+        held
+    }
+
+    fn part(&mut self, part: Part) -> Result<Fen, FlowError> {
+        let answer = self.read(&part.command(Account::Purse))?;
+        let sent = read::balance(&answer)?;
+        Ok(self.coding().money(sent).map_err(ReadError::Balance)?)
+    }
+
+    /// A part of the balance that not every card of the scheme tells.
+    fn part_if_told(&mut self, part: Part) -> Result<Option<Fen>, FlowError> {
+        match self.part(part) {
+            Ok(amount) => Ok(Some(amount)),
+            Err(FlowError::Read(ReadError::Refused(_))) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The log, newest record first.
     pub fn log(&mut self) -> Result<Vec<LogRecord>, FlowError> {
+        self.logged(LogReading::LOG)
+    }
+
+    /// The loads that some cards log in a file of their own; none where it cannot be read, or is
+    /// for something else.
+    pub fn loads(&mut self) -> Result<Vec<LogRecord>, FlowError> {
+        match self.logged(LogReading::LOADS) {
+            Ok(records) => Ok(records),
+            Err(FlowError::Read(ReadError::Refused(_) | ReadError::Malformed(_))) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn logged(&mut self, sfi: u8) -> Result<Vec<LogRecord>, FlowError> {
         let mut records = Vec::new();
-        let mut reading = Some(LogReading::new());
+        let mut reading = Some(LogReading::of(sfi));
         while let Some(next) = reading {
             let answer = self.read(&next.command())?;
             let Some((record, rest)) = next.answer(&answer)? else { break };

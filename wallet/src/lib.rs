@@ -73,6 +73,7 @@
 
 extern crate alloc;
 
+pub mod balance;
 pub mod card;
 pub mod cipher;
 pub mod command;
@@ -101,6 +102,7 @@ pub mod select;
 mod transaction;
 mod unsettled;
 
+pub use balance::BalanceCoding;
 pub use mac::Mac;
 pub use met::Met;
 pub use profile::Profile;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Load (圈存): INITIALIZE FOR LOAD, the host's MAC2, CREDIT FOR LOAD.
 
+use crate::balance::{BalanceCoding, BalanceError};
 use crate::command::{INS_CREDIT, INS_INITIALIZE};
 use crate::commit::{self, Commit};
 use crate::formula::{mac1_load, tac_load};
@@ -25,6 +26,7 @@ pub struct Load {
     pub(crate) kind: TransactionType,
     /// The most that the purse may hold.
     pub(crate) maximum: Fen,
+    pub(crate) coding: BalanceCoding,
 }
 
 /// A load that the card has agreed to; the host's turn.
@@ -34,6 +36,8 @@ pub struct Initialized {
     load: Load,
     /// The card's balance.
     pub balance: Fen,
+    /// The same as the card has sent it, and made MAC1 over.
+    sent: Fen,
     /// The balance after the transaction.
     pub(crate) sum: Fen,
     /// The card's online sequence.
@@ -94,6 +98,8 @@ pub enum LoadError {
     NoAnswer,
     /// The card's answer is not an answer to this command.
     Malformed(DecodeError),
+    /// The card's balance cannot be told.
+    Balance(BalanceError),
     /// There is nothing to load.
     AmountZero,
     /// More than the purse may hold.
@@ -113,6 +119,7 @@ impl fmt::Display for LoadError {
             Self::Refused(why) => write!(f, "{why}"),
             Self::NoAnswer => f.write_str("card did not answer"),
             Self::Malformed(error) => write!(f, "the card's answer: {error}"),
+            Self::Balance(error) => write!(f, "{error}"),
             Self::AmountZero => f.write_str("amount 0.00: there is nothing to load"),
             Self::OverMaximum { balance, amount, maximum } => {
                 write!(
@@ -142,7 +149,14 @@ impl Load {
         if amount == Fen::ZERO {
             return Err(LoadError::AmountZero);
         }
-        Ok(Self { key_index, amount, terminal, kind, maximum: Fen::new(u32::MAX) })
+        let (maximum, coding) = (Fen::new(u32::MAX), BalanceCoding::Pboc);
+        Ok(Self { key_index, amount, terminal, kind, maximum, coding })
+    }
+
+    /// The same into a card whose balances mean this.
+    #[must_use]
+    pub fn coded(self, coding: BalanceCoding) -> Self {
+        Self { coding, ..self }
     }
 
     /// The same, into a purse that may hold no more than `maximum`.
@@ -172,8 +186,9 @@ impl Load {
             return Err(LoadError::Refused(Refusal::new(Step::InitializeLoad, sw)));
         }
         let mut initialized = Initialized::parse(self, data).map_err(LoadError::Malformed)?;
-        let Load { amount, maximum, .. } = initialized.load;
-        let balance = initialized.balance;
+        let Load { amount, maximum, coding, .. } = initialized.load;
+        let balance = coding.money(initialized.sent).map_err(LoadError::Balance)?;
+        initialized.balance = balance;
         initialized.sum = balance
             .checked_add(amount)
             .filter(|sum| *sum <= maximum)
@@ -185,9 +200,11 @@ impl Load {
 impl Initialized {
     pub(crate) fn parse(load: Load, data: &[u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::new(data);
+        let sent = Fen::from_be_bytes(*r.array("balance")?);
         let initialized = Self {
             load,
-            balance: Fen::from_be_bytes(*r.array("balance")?),
+            balance: sent,
+            sent,
             sum: Fen::ZERO,
             online_sequence: *r.array("online sequence")?,
             key_version: r.u8("key version")?,
@@ -206,7 +223,7 @@ impl Initialized {
 
     pub(crate) fn is_of(&self, session: &SessionKey) -> bool {
         let Load { amount, kind, terminal, .. } = self.load;
-        self.mac1 == mac1_load(session, self.balance, amount, kind, terminal)
+        self.mac1 == mac1_load(session, self.sent, amount, kind, terminal)
     }
 
     /// What the host makes MAC2 over.

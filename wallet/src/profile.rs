@@ -4,6 +4,7 @@
 //! What shows in the card's answers is not here: status words, numbers of proofs and log records
 //! are understood either way.
 
+use crate::balance::BalanceCoding;
 use crate::card::{ApplicationData, AuthenticationCode, IdentityError, Level};
 use crate::compound::CompoundPurchase;
 use crate::load::{Load, LoadError};
@@ -21,6 +22,8 @@ pub struct Profile {
     pub authentication_code: bool,
     /// What secure messaging starts from.
     pub challenge: ChallengeLength,
+    /// What its cards mean by a balance; `None` where the application's name tells.
+    pub balance: Option<BalanceCoding>,
     /// The most that a purse may hold.
     pub maximum: Fen,
     /// The most that one purchase may take.
@@ -33,6 +36,7 @@ impl Profile {
         levels: &[Level::Serial],
         authentication_code: false,
         challenge: ChallengeLength::Four,
+        balance: None,
         maximum: Fen::new(u32::MAX),
         limit: Fen::new(u32::MAX),
     };
@@ -51,6 +55,11 @@ impl Profile {
         ("campus", Self::CAMPUS),
         ("area", Self::AREA),
     ];
+
+    /// What the cards mean by a balance, as far as it has been told.
+    pub fn coding(&self) -> BalanceCoding {
+        self.balance.unwrap_or_default()
+    }
 
     /// What the PSAM has to know of this card. `uid` is what the reader of a contactless card
     /// knows.
@@ -80,7 +89,7 @@ impl Profile {
         amount: Fen,
         terminal: TerminalId,
     ) -> Result<Purchase, PurchaseError> {
-        Purchase::new(key_index, amount, terminal)?.within(self.limit)
+        Purchase::new(key_index, amount, terminal)?.coded(self.coding()).within(self.limit)
     }
 
     /// A compound purchase within the limit.
@@ -90,7 +99,7 @@ impl Profile {
         amount: Fen,
         terminal: TerminalId,
     ) -> Result<CompoundPurchase, PurchaseError> {
-        CompoundPurchase::new(key_index, amount, terminal).within(self.limit)
+        CompoundPurchase::new(key_index, amount, terminal).coded(self.coding()).within(self.limit)
     }
 
     /// A load within what the purse may hold.
@@ -100,6 +109,6 @@ impl Profile {
         amount: Fen,
         terminal: TerminalId,
     ) -> Result<Load, LoadError> {
-        Load::new(key_index, amount, terminal)?.within(self.maximum)
+        Load::new(key_index, amount, terminal)?.coded(self.coding()).within(self.maximum)
     }
 }

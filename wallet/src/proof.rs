@@ -14,6 +14,7 @@ mod inquiry;
 pub use crate::unsettled::Unsettled;
 pub use inquiry::Inquiry;
 
+use crate::balance::BalanceCoding;
 use crate::command::INS_PROVE;
 use crate::mac::Mac;
 use crate::overdraft_limit::OverdraftLimit;
@@ -133,6 +134,9 @@ pub enum Settlement {
     /// The card has made other transactions since, and its log does not show this one: the acquirer
     /// can tell.
     MovedOn(Unsettled),
+    /// Counter and balance stand where this one or one other transaction would have left them, and
+    /// the log shows neither: the acquirer can tell.
+    NotShown(Unsettled),
 }
 
 impl Unsettled {
@@ -218,7 +222,9 @@ impl Unsettled {
     fn purchase(&self) -> Purchase {
         let Transaction { amount, kind, terminal, .. } = self.transaction;
         let amount = amount.min(Fen::new(1));
-        Purchase { key_index: self.key_index, amount, terminal, kind }
+        // What the counter says does not depend on what a balance means.
+        let coding = BalanceCoding::Pboc;
+        Purchase { key_index: self.key_index, amount, terminal, kind, coding }
     }
 
     const fn unload(&self) -> Unload {

@@ -4,6 +4,7 @@
 //! Whatever else takes money from the card goes the same way under another type: `compound` adds
 //! its records in between.
 
+use crate::balance::{BalanceCoding, BalanceError};
 use crate::command::{INS_DEBIT, INS_INITIALIZE};
 use crate::commit::{self, Commit};
 use crate::mac::Mac;
@@ -25,6 +26,7 @@ pub struct Purchase {
     pub(crate) amount: Fen,
     pub(crate) terminal: TerminalId,
     pub(crate) kind: TransactionType,
+    pub(crate) coding: BalanceCoding,
 }
 
 /// A purchase that the card can pay; the PSAM's turn.
@@ -103,6 +105,8 @@ pub enum PurchaseError {
     NoAnswer,
     /// The card's answer is not an answer to this command.
     Malformed(DecodeError),
+    /// The card's balance cannot be told.
+    Balance(BalanceError),
     /// There is nothing to pay.
     AmountZero,
     /// More than the terminal may take.
@@ -125,6 +129,7 @@ impl fmt::Display for PurchaseError {
             Self::Refused(why) => write!(f, "{why}"),
             Self::NoAnswer => f.write_str("card did not answer"),
             Self::Malformed(error) => write!(f, "the card's answer: {error}"),
+            Self::Balance(error) => write!(f, "{error}"),
             Self::AmountZero => {
                 f.write_str("amount 0.00: only a compound purchase may be of nothing")
             }
@@ -154,7 +159,13 @@ impl Purchase {
         if amount == Fen::ZERO {
             return Err(PurchaseError::AmountZero);
         }
-        Ok(Self { key_index, amount, terminal, kind })
+        Ok(Self { key_index, amount, terminal, kind, coding: BalanceCoding::Pboc })
+    }
+
+    /// The same with a card whose balances mean this.
+    #[must_use]
+    pub fn coded(self, coding: BalanceCoding) -> Self {
+        Self { coding, ..self }
     }
 
     /// The same, if it is not over `limit`.
@@ -191,7 +202,9 @@ impl Purchase {
     pub(crate) fn answered(self, response: &[u8]) -> Result<Initialized, PurchaseError> {
         match split(response).map_err(PurchaseError::Malformed)? {
             (data, StatusWord::OK) => {
-                Initialized::parse(self, data).map_err(PurchaseError::Malformed)
+                let card = Initialized::parse(self, data).map_err(PurchaseError::Malformed)?;
+                let balance = card.purchase.coding.money(card.balance);
+                Ok(Initialized { balance: balance.map_err(PurchaseError::Balance)?, ..card })
             }
             (_, sw) => Err(PurchaseError::Refused(Refusal::new(Step::InitializeDebit, sw))),
         }

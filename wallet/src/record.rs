@@ -43,8 +43,13 @@ impl LogRecord {
         out.extend_from_slice(&self.transaction.octets());
     }
 
-    /// READ RECORD for the record `number`, 1 being the newest.
+    /// READ RECORD for the record `number` of the log, 1 being the newest.
     pub const fn read_command(number: u8) -> [u8; 5] {
-        [0x00, INS_READ_RECORD, number, 0xC4, Self::LEN as u8]
+        Self::read_command_of(0x18, number)
+    }
+
+    /// The same of the file `sfi`.
+    pub const fn read_command_of(sfi: u8, number: u8) -> [u8; 5] {
+        [0x00, INS_READ_RECORD, number, sfi << 3 | 0x04, Self::LEN as u8]
     }
 }

@@ -87,6 +87,10 @@ impl Select {
                 refusal => SelectError::Refused(refusal),
             });
         }
+        // Some cards select and say no more. Its name is taken to be the one that was asked for.
+        if data.is_empty() {
+            return Ok(Selected { aid: self.aid, application: None });
+        }
         let selected = Selected::parse(data).map_err(SelectError::Malformed)?;
         if selected.aid.starts_with(&self.aid) {
             Ok(selected)

@@ -246,7 +246,7 @@ fn a_lost_answer_is_settled_on_every_kind_of_card() {
     let other = &hex!("0101 000000 00001000 06 001122334455 20161216 134700 9000")[..];
     let end = &hex!("6A83")[..];
     let not_made = || Settlement::NotMade(unsettled().transaction);
-    let moved_on = || Settlement::MovedOn(unsettled());
+    let not_shown = || Settlement::NotShown(unsettled());
     let refused = |step, status| Settlement::Refused(unsettled(), Refusal::new(step, status));
     let wanted = StatusWord::SECURITY_STATUS;
     let table: &[(&str, &[&[u8]], Settlement)] = &[
@@ -272,8 +272,13 @@ fn a_lost_answer_is_settled_on_every_kind_of_card() {
         ("made, and emptied since", &[none, none, empty, other, record], made(Evidence::Log(None))),
         ("made, and used up since", &[none, none, spent, record], made(Evidence::Log(None))),
         // The same price at the same gate, at another time.
-        ("not made, another at the price", &[none, bare_previous, one_on, other, end], moved_on()),
-        ("no log", &[evaded, evaded, one_on, end], moved_on()),
+        ("not made, another at the price", &[none, bare_previous, one_on, other, end], not_shown()),
+        ("no log", &[evaded, evaded, one_on, end], not_shown()),
+        (
+            "the log has rolled over it",
+            &[none, none, further, other, end],
+            Settlement::MovedOn(unsettled()),
+        ),
         ("a log behind the PIN", &[none, none, one_on, &hex!("6982")], refused(Step::Read, wanted)),
         ("blocked", &[&hex!("6A81")], refused(Step::Prove, StatusWord::APPLICATION_BLOCKED)),
         (
@@ -305,11 +310,12 @@ fn a_lost_load_is_settled_by_balance_and_log() {
         let transaction = Transaction { kind: TransactionType::LOAD, ..unsettled().transaction };
         Unsettled { transaction, ..unsettled() }
     };
-    let questions: [&[u8]; 4] = [
+    let questions: [&[u8]; 5] = [
         &hex!("80 5A 00 02 02 0100 08"),
         &hex!("80 5A 00 02 02 00FF 08"),
         &hex!("80 5C 00 02 04"),
         &hex!("00 B2 01 C4 17"),
+        &hex!("00 B2 01 D4 17"),
     ];
     let (none, end) = (&hex!("9406")[..], &hex!("6A83")[..]);
     let record = &hex!("0100 000000 00000001 02 001122334455 20161216 134600 9000")[..];
@@ -319,13 +325,81 @@ fn a_lost_load_is_settled_by_balance_and_log() {
     for balance in [same, one_on, further] {
         let settlement = settle(unsettled(), &questions, &[none, none, balance, record]);
         assert!(is_made(&settlement), "{settlement:?}");
-        let settlement = settle(unsettled(), &questions, &[none, none, balance, end]);
-        let expected = match balance == same {
-            true => Settlement::NotMade(unsettled().transaction),
-            false => Settlement::MovedOn(unsettled()),
-        };
-        assert_eq!(settlement, expected);
+        // Some cards have their loads in a file of its own; on others it is something else.
+        let settlement = settle(unsettled(), &questions, &[none, none, balance, end, record]);
+        assert!(is_made(&settlement), "{settlement:?}");
+        for no_loads in [end, &hex!("6A82"), &hex!("6981"), &hex!("6C80"), &hex!("0102 9000")] {
+            let answers = [none, none, balance, end, no_loads];
+            let settlement = settle(unsettled(), &questions, &answers);
+            let expected = match balance {
+                balance if balance == same => Settlement::NotMade(unsettled().transaction),
+                balance if balance == one_on => Settlement::NotShown(unsettled()),
+                _ => Settlement::MovedOn(unsettled()),
+            };
+            assert_eq!(settlement, expected);
+        }
+        let settlement =
+            settle(unsettled(), &questions, &[none, none, balance, end, &hex!("6982")]);
+        assert!(matches!(settlement, Settlement::Refused(..)), "{settlement:?}");
+        let settlement = settle(unsettled(), &questions, &[none, none, balance, end, &hex!("90")]);
+        assert_eq!(settlement, Settlement::NoAnswer(unsettled()));
     }
+}
+
+/// A load whose answer was lost, and as much spent since: the balance is the one before. That
+/// proves nothing where the log may have shown the load and shows it no more.
+#[test]
+fn a_balance_that_is_the_same_again_proves_nothing_behind_a_log_that_has_rolled_over() {
+    let transaction = Transaction { kind: TransactionType::LOAD, ..unsettled().transaction };
+    let unsettled = || Unsettled { transaction, ..unsettled() };
+    let since = &hex!("0105 000000 00000001 06 001122334455 20161216 134700 9000")[..];
+    let before = &hex!("0001 000000 00000001 06 001122334455 20161215 134700 9000")[..];
+    let load_since = &hex!("0105 000000 00000001 02 001122334455 20161216 134700 9000")[..];
+    let load_before = &hex!("0001 000000 00000001 02 001122334455 20161215 134700 9000")[..];
+    let end = &hex!("6A83")[..];
+    let not_made = || Settlement::NotMade(transaction);
+    let moved_on = || Settlement::MovedOn(unsettled());
+    type Row<'a> = (&'a str, Vec<&'a [u8]>, Vec<&'a [u8]>, Settlement);
+    let table: [Row<'_>; 8] = [
+        ("rolled over", vec![since; 10], vec![], moved_on()),
+        ("not full", vec![since; 9], vec![], not_made()),
+        ("reaches back", [vec![since; 9], vec![before]].concat(), vec![], not_made()),
+        ("the card's other file reaches back", vec![since; 16], vec![load_before], not_made()),
+        ("the other file is not full", vec![since; 16], vec![load_since; 9], not_made()),
+        ("the other file has rolled over", vec![before], vec![load_since; 10], moved_on()),
+        ("the other file has no loads", vec![since; 16], vec![before], moved_on()),
+        ("the other file has none, and is full", vec![before], vec![since; 16], not_made()),
+    ];
+    for (name, log, loads, expected) in table {
+        let answers = [&hex!("9406")[..], &hex!("9406"), &hex!("00001FFE 9000")];
+        let answers = [&answers[..], &log, &[end], &loads, &[end]].concat();
+        let mut settlement = Settlement::Ask(unsettled().inquire());
+        for answer in answers {
+            let Settlement::Ask(inquiry) = settlement else { panic!("{name}: settled too early") };
+            settlement = inquiry.answer(Some(answer), |_| false);
+        }
+        assert_eq!(settlement, expected, "{name}");
+    }
+}
+
+/// Neither file has an end on this card, and the questions have.
+#[test]
+fn an_inquiry_ends() {
+    let transaction = Transaction { kind: TransactionType::LOAD, ..unsettled().transaction };
+    let mut settlement = Settlement::Ask(Unsettled { transaction, ..unsettled() }.inquire());
+    let other = &hex!("0101 000000 00001000 02 001122334455 20161216 134700 9000")[..];
+    let mut questions = 0;
+    while let Settlement::Ask(inquiry) = settlement {
+        let answer = match inquiry.command()[1] {
+            0x5A => &hex!("9406")[..],
+            0x5C => &hex!("00000001 9000"),
+            _ => other,
+        };
+        settlement = inquiry.answer(Some(answer), |_| false);
+        questions += 1;
+    }
+    assert!(matches!(settlement, Settlement::MovedOn(_)), "{settlement:?}");
+    assert_eq!(questions, 3 + 2 * 255);
 }
 
 /// Two transactions of one second are told apart by their numbers.
@@ -361,7 +435,7 @@ fn the_balance_settles_behind_the_pin() {
         (same, end, not_made),
         (same, record, made(Evidence::Log(None))),
         (less, record, made(Evidence::Log(None))),
-        (less, end, Settlement::MovedOn(unsettled())),
+        (less, end, Settlement::NotShown(unsettled())),
     ] {
         let answers = [none, none, wanted, balance, log];
         assert_eq!(settle(unsettled(), &questions, &answers), expected);

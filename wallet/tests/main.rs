@@ -14,6 +14,7 @@ mod psam_card;
 mod public_vectors;
 mod read;
 mod refusals;
+mod schemes;
 mod secure_messaging;
 mod terminal;
 mod transcripts;

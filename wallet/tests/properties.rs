@@ -219,7 +219,7 @@ proptest! {
                 prop_assert!(last.len() == 17 && last[4..6] == hex!("00FE"));
             }
             Settlement::Ask(_) => prop_assert!(false, "questions without end"),
-            Settlement::NoAnswer(kept) | Settlement::Refused(kept, _) | Settlement::MovedOn(kept) => {
+            Settlement::NoAnswer(kept) | Settlement::Refused(kept, _) | Settlement::MovedOn(kept) | Settlement::NotShown(kept) => {
                 prop_assert_eq!(kept, unsettled());
             }
         }

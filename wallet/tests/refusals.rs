@@ -143,7 +143,7 @@ fn errors_say_what_happened_to_the_money() {
         ),
         (Box::new(select(&hex!("6A81"))), "purse is blocked (SW=6A81)"),
         (
-            Box::new(select(&hex!("9000"))),
+            Box::new(select(&hex!("7000 9000"))),
             "the card's answer to SELECT: FCI template is missing or cut short",
         ),
     ];

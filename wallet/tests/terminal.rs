@@ -9,7 +9,7 @@ use wallet::flow::gate::{Gate, PassageError, State, TransitRecord};
 use wallet::flow::host::{Diversified, Host, HostError};
 use wallet::flow::settle::{Unknown, Upshot};
 use wallet::flow::till::{Side, Till, TillError};
-use wallet::flow::{FlowError, Order, Purse, Scheme};
+use wallet::flow::{FlowError, Held, Order, Purse, Scheme};
 use wallet::formula::{mac1_load, mac2_load, mac2_purchase, tac_load, tac_purchase};
 use wallet::keys::{LoadKey, PurchaseKey, SessionKey, TacKey};
 use wallet::load::{Credit, LoadError};
@@ -51,6 +51,8 @@ struct Card {
     initialized: Option<(Transaction, SessionKey, Vec<u8>)>,
     verified: bool,
     commands: Vec<u8>,
+    /// What a DEBIT takes that nobody has ordered.
+    too_much: u32,
 }
 
 impl Card {
@@ -69,6 +71,7 @@ impl Card {
             initialized: None,
             verified: false,
             commands: Vec::new(),
+            too_much: 0,
         }
     }
 
@@ -129,7 +132,7 @@ impl Card {
         let session = key.session(hex!("584633C9"), self.offline.to_be_bytes(), number);
         let tac = tac_purchase(&TacKey::new(Secret::new(DTK)).fold(), &transaction, number);
         let mac2 = mac2_purchase(&session, transaction.amount);
-        self.balance -= transaction.amount.fen();
+        self.balance -= transaction.amount.fen() + self.too_much;
         if !record.is_empty() {
             self.transit = record;
         }
@@ -372,6 +375,19 @@ fn a_card_that_has_moved_on_is_settled_by_its_log() {
             Upshot::Open(_, Unknown::MovedOn) => assert!(!expected),
             other => panic!("{other:?}"),
         }
+    }
+}
+
+/// TAC and MAC2 are over what the card was told to take. What it has taken shows in its balance.
+#[test]
+fn a_card_that_reckons_wrongly_is_noticed() {
+    for (too_much, expected) in [(0, Held::AsExpected), (1, Held::Other(Fen::new(8_765)))] {
+        let mut card = Card { too_much, ..Card::new() };
+        let mut purse = Purse::open(&mut card, &SCHEME).unwrap();
+        let mut psam = psam();
+        let debiting = purse.purchase(&order(1234), &mut psam).unwrap();
+        let Debit::Paid(receipt) = purse.debit(debiting, &mut psam) else { panic!("not paid") };
+        assert_eq!(purse.holds(receipt.balance), expected);
     }
 }
 

@@ -11,6 +11,8 @@ pub(crate) struct Air {
     /// The last gaps between ECMs: the longest but one is the repetition time, so that neither one
     /// outage teaches a long one nor what comes behind each ECM a short one.
     gaps: [Duration; 4],
+    /// Since when no filter reaches the stream: what nobody listens to is not silent.
+    out_of_reach: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -38,6 +40,19 @@ impl Air {
         }
     }
 
+    /// From now on nothing can be heard.
+    pub(crate) fn out_of_reach(&mut self, now: Instant) {
+        self.out_of_reach.get_or_insert(now);
+    }
+
+    /// A filter reaches the stream. The time without one does not count.
+    pub(crate) fn reached(&mut self, now: Instant) {
+        let Some(left) = self.out_of_reach.take() else { return };
+        if let Last::Opened(since) | Last::Heard(since) = &mut self.last {
+            *since = since.after(now.since(left.max(*since)));
+        }
+    }
+
     /// An ECM came.
     pub(crate) fn heard(&mut self, now: Instant) {
         if let Last::Heard(before) = self.last {
@@ -51,14 +66,16 @@ impl Air {
         self.last = Last::Heard(now);
     }
 
-    /// When it is a silence, if nothing comes: after three seconds or three repetition times.
+    /// When it is a silence, if nothing comes: after three seconds or three repetition times that
+    /// somebody listened.
     pub(crate) fn silent_at(&self) -> Option<Instant> {
         let since = match self.last {
             Last::Unknown => return None,
             Last::Opened(since) | Last::Heard(since) => since,
         };
         let silence = self.repetition().saturating_mul(Self::REPETITIONS);
-        Some(since.after(Self::LEAST.max(silence)))
+        let at = since.after(Self::LEAST.max(silence));
+        self.out_of_reach.is_none_or(|left| at <= left).then_some(at)
     }
 
     /// The repetition time; 0 before it is known.
@@ -99,5 +116,24 @@ mod tests {
             air.listen(at(99_999_999));
             assert_eq!(air.silent_at(), Some(at(silent)), "{name}");
         }
+    }
+
+    /// A filter that is there for one second in five hears no silence but in its own time.
+    #[test]
+    fn what_nobody_listens_to_is_not_silent() {
+        let mut air = Air::default();
+        air.listen(at(0));
+        for turn in 0..2 {
+            air.reached(at(5000 * turn));
+            air.heard(at(5000 * turn + 500));
+            air.out_of_reach(at(5000 * turn + 1000));
+            assert_eq!(air.silent_at(), None);
+        }
+        air.reached(at(10_000));
+        assert_eq!(air.silent_at(), Some(at(12_500)), "half a second was listened");
+        air.out_of_reach(at(11_000));
+        air.reached(at(15_000));
+        air.out_of_reach(at(17_000));
+        assert_eq!(air.silent_at(), Some(at(16_500)), "it stays silent");
     }
 }

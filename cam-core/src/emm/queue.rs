@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The EMM queue: whose a section is, whether it is known, and in which order the card gets it.
+//!
+//! Each addressing has room, memory and turns of its own: who has the key of all cards, or forges
+//! what is for all of them, keeps nothing out that is for this one. What a resting card put off is
+//! in no lane: it goes first when the rest is over, whatever it is addressed to.
 
 use crate::emm::duplicates::{Duplicates, Memory};
 use crate::emm::resting::Resting;
+use crate::emm::waiting::Waiting;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use cam_types::{Instant, Pseudonym};
@@ -53,12 +58,26 @@ pub(crate) struct EmmQueue {
     /// It has introduced itself since it was put in: before that it may be another one, and what is
     /// for these groups is left to the carousel.
     introduced: bool,
-    queue: VecDeque<Vec<u8>>,
-    max_queue: usize,
-    sent: Option<Vec<u8>>,
-    lost: u8,
-    duplicates: Duplicates,
+    /// Unique, shared, global.
+    lanes: [Lane; LANES],
+    /// The lane whose turn it is.
+    turn: usize,
+    /// What the card put off, of all lanes.
     resting: Resting,
+    /// Sections that wait in a lane, at most.
+    max_queue: usize,
+    sent: Option<Waiting>,
+    /// Its answer was lost: it goes before all others.
+    again: Option<Waiting>,
+    lost: u8,
+}
+
+const LANES: usize = 3;
+
+/// What is addressed in one way.
+struct Lane {
+    queue: VecDeque<Waiting>,
+    duplicates: Duplicates,
 }
 
 impl EmmQueue {
@@ -70,23 +89,23 @@ impl EmmQueue {
             card: None,
             groups: Vec::new(),
             introduced: false,
-            queue: VecDeque::new(),
+            lanes: [const { Lane { queue: VecDeque::new(), duplicates: Duplicates::new() } };
+                LANES],
+            turn: 0,
+            resting: Resting::default(),
             max_queue,
             sent: None,
+            again: None,
             lost: 0,
-            duplicates: Duplicates::default(),
-            resting: Resting::default(),
         }
     }
 
     /// It is another card than before: what waited and what is known is no use to it. Gives the
     /// section whose answer the former card owes for good.
     pub(crate) fn other_card(&mut self) -> Option<Vec<u8>> {
-        let unknown = self.take_lost();
-        self.duplicates.clear();
+        self.lanes.iter_mut().for_each(|lane| lane.duplicates.clear());
         self.resting.clear();
-        self.queue.clear();
-        unknown
+        self.nothing_waits()
     }
 
     /// The card that is there has this address, and these of groups.
@@ -100,16 +119,17 @@ impl EmmQueue {
     /// The card is gone: nothing is for it. Its memory stays, it may come back. Gives the section
     /// that it may have carried out: its answer was lost.
     pub(crate) fn card_gone(&mut self) -> Option<Vec<u8>> {
-        let unknown = self.take_lost();
-        self.queue.clear();
         self.introduced = false;
-        unknown
+        self.nothing_waits()
     }
 
-    /// The section that waits to be asked again because its answer was lost.
-    fn take_lost(&mut self) -> Option<Vec<u8>> {
-        let was_lost = core::mem::take(&mut self.lost) > 0 && self.sent.is_none();
-        was_lost.then(|| self.queue.pop_front()).flatten()
+    /// Gives the section that waited to be asked again because its answer was lost.
+    fn nothing_waits(&mut self) -> Option<Vec<u8>> {
+        self.lanes.iter_mut().for_each(|lane| lane.queue.clear());
+        self.lost = 0;
+        let unknown = self.again.take()?;
+        self.resting.judged(&unknown.digest);
+        Some(unknown.section)
     }
 
     /// What addresses it: pseudonym and groups.
@@ -119,13 +139,17 @@ impl EmmQueue {
 
     /// The card was reset: what it refused may be tried once more.
     pub(crate) fn card_reset(&mut self) {
-        self.duplicates.forgive();
+        self.forgive();
         self.resting.reset();
     }
 
     /// The card has judged an ECM in its session.
     pub(crate) const fn ecm_judged(&mut self) {
         self.resting.ecm();
+    }
+
+    fn forgive(&mut self) {
+        self.lanes.iter_mut().for_each(|lane| lane.duplicates.forgive());
     }
 
     /// A well-formed section came.
@@ -147,32 +171,46 @@ impl EmmQueue {
         if !ours {
             return Arrival::NotOurs;
         }
-        if self.queue.iter().any(|waiting| waiting == section)
-            || self.sent.as_deref() == Some(section)
-            || self.resting.holds(section)
-            || self.duplicates.knows(now, section)
+        let at = match to {
+            Address::Unique(_) => 0,
+            Address::Shared(_) => 1,
+            Address::Global => 2,
+        };
+        let new = Waiting::new(section, at);
+        let asked = [&self.sent, &self.again];
+        let is_asked = asked.into_iter().flatten().any(|waiting| waiting.digest == new.digest);
+        let Some(lane) = self.lanes.get_mut(at) else { return Arrival::Dropped };
+        if is_asked
+            || self.resting.holds(&new.digest)
+            || lane.queue.iter().any(|waiting| waiting.digest == new.digest)
+            || lane.duplicates.knows(now, &new.digest)
         {
             return Arrival::Duplicate;
         }
-        if self.queue.len() >= self.max_queue {
+        if lane.queue.len() >= self.max_queue {
             return Arrival::Dropped;
         }
-        self.duplicates.forget(section);
-        self.queue.push_back(section.to_vec());
+        lane.queue.push_back(new);
         Arrival::Waits
     }
 
-    /// The next section for the card; then `answered` or `lost` must come.
+    /// The next section for the card; then `answered`, `rests` or `lost` must come. Lanes take
+    /// turns.
     pub(crate) fn take(&mut self) -> Option<&[u8]> {
-        let rested = self.resting.due().map(<[u8]>::to_vec);
-        self.sent = Some(rested.or_else(|| self.queue.pop_front())?);
-        self.sent.as_deref()
+        let first = self.again.take().or_else(|| self.resting.due().cloned());
+        let next = first.or_else(|| {
+            let mut turns = (0..LANES).map(|n| (self.turn + n) % LANES);
+            turns.find_map(|at| self.lanes.get_mut(at)?.queue.pop_front())
+        })?;
+        self.turn = (next.lane + 1) % LANES;
+        self.sent = Some(next);
+        self.sent()
     }
 
     /// The card rests after a bad signature, and has not looked at the section: it is kept, and
     /// asked for again by itself.
     pub(crate) fn rests(&mut self, now: Instant) {
-        if self.sent.as_deref().is_some_and(|section| self.resting.keep(section)) {
+        if self.sent.as_ref().is_some_and(|sent| self.resting.keep(sent)) {
             self.lost = 0;
             self.sent = None;
         } else {
@@ -188,12 +226,14 @@ impl EmmQueue {
     /// The card has judged the section.
     pub(crate) fn answered(&mut self, now: Instant, memory: Memory, effect: Effect) {
         self.lost = 0;
-        let Some(section) = self.sent.take() else { return };
-        self.resting.judged(&section);
+        let Some(sent) = self.sent.take() else { return };
+        self.resting.judged(&sent.digest);
         if effect == Effect::Changed {
-            self.duplicates.forgive();
+            self.forgive();
         }
-        self.duplicates.remember(now, section, memory);
+        if let Some(lane) = self.lanes.get_mut(sent.lane) {
+            lane.duplicates.remember(now, sent.digest, memory);
+        }
     }
 
     /// The exchange got no answer. The card may have applied it: it is sent again, for the card's
@@ -204,24 +244,21 @@ impl EmmQueue {
             self.answered(now, Memory::Refused, Effect::None);
             return false;
         }
-        if let Some(section) = self.sent.take() {
-            self.queue.push_front(section);
-        }
+        self.again = self.sent.take();
         true
     }
 
     /// Whether a section waits for the card.
     pub(crate) fn backlog(&self) -> Backlog {
-        if self.queue.is_empty() && self.resting.due().is_none() {
-            Backlog::Through
-        } else {
-            Backlog::Waiting
-        }
+        let through = self.again.is_none()
+            && self.resting.due().is_none()
+            && self.lanes.iter().all(|lane| lane.queue.is_empty());
+        if through { Backlog::Through } else { Backlog::Waiting }
     }
 
     /// The section that the card works on.
     pub(crate) fn sent(&self) -> Option<&[u8]> {
-        self.sent.as_deref()
+        self.sent.as_ref().map(|waiting| waiting.section.as_slice())
     }
 }
 
@@ -272,7 +309,7 @@ mod tests {
     fn the_answer_decides_what_is_remembered() {
         let later = Instant::from_micros(2_000_000);
         for (memory, soon, after_a_while, after_reset) in [
-            (Memory::Done, Arrival::Duplicate, Arrival::Duplicate, Arrival::Duplicate),
+            (Memory::Applied, Arrival::Duplicate, Arrival::Duplicate, Arrival::Duplicate),
             (Memory::Refused, Arrival::Duplicate, Arrival::Duplicate, Arrival::Waits),
             (Memory::Later, Arrival::Duplicate, Arrival::Waits, Arrival::Waits),
         ] {
@@ -302,7 +339,7 @@ mod tests {
         queue.answered(NOW, Memory::Refused, Effect::None);
         queue.offer(NOW, Address::Global, &[2], Presence::There);
         queue.take();
-        queue.answered(NOW, Memory::Done, Effect::Changed);
+        queue.answered(NOW, Memory::Applied, Effect::Changed);
         assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Arrival::Waits);
         assert_eq!(queue.offer(NOW, Address::Global, &[2], Presence::There), Arrival::Duplicate);
     }
@@ -331,7 +368,7 @@ mod tests {
                 queue.take();
                 match lost {
                     true => assert!(queue.lost(NOW)),
-                    false => queue.answered(NOW, Memory::Done, Effect::None),
+                    false => queue.answered(NOW, Memory::Applied, Effect::None),
                 }
                 let unknown = match gone {
                     true => queue.card_gone(),
@@ -348,8 +385,58 @@ mod tests {
         let mut queue = queue();
         queue.offer(NOW, Address::Global, &[1], Presence::There);
         queue.take();
-        queue.answered(NOW, Memory::Done, Effect::Changed);
+        queue.answered(NOW, Memory::Applied, Effect::Changed);
         queue.other_card();
         assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Arrival::Waits);
+    }
+
+    /// A rested section of the lane of all cards, whose rest is over.
+    fn rested() -> EmmQueue {
+        let mut queue = queue();
+        queue.offer(NOW, Address::Global, &[1], Presence::There);
+        queue.take();
+        queue.rests(NOW);
+        assert_eq!(queue.backlog(), Backlog::Through);
+        queue.card_reset();
+        assert_eq!(queue.backlog(), Backlog::Waiting);
+        queue
+    }
+
+    /// What was put off goes before all lanes, and what was lost before that.
+    #[test]
+    fn what_rested_goes_before_the_lanes() {
+        let mut queue = rested();
+        queue.offer(NOW, Address::Unique(CARD), &[2], Presence::There);
+        assert_eq!(queue.take(), Some(&[1][..]));
+        assert!(queue.lost(NOW));
+        assert_eq!(queue.take(), Some(&[1][..]));
+        queue.answered(NOW, Memory::Applied, Effect::None);
+        assert_eq!(queue.take(), Some(&[2][..]), "asked once");
+        assert_eq!(queue.backlog(), Backlog::Through);
+    }
+
+    /// It is remembered where its lane looks for it.
+    #[test]
+    fn what_rested_keeps_its_lane() {
+        let mut queue = rested();
+        assert_eq!(
+            queue.offer(NOW, Address::Global, &[1], Presence::There),
+            Arrival::Duplicate,
+            "it is waiting"
+        );
+        queue.take();
+        queue.answered(NOW, Memory::Applied, Effect::None);
+        assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Arrival::Duplicate);
+    }
+
+    /// It was told as unknown: it does not come again by itself.
+    #[test]
+    fn what_rested_and_was_lost_is_told_once() {
+        let mut queue = rested();
+        queue.take();
+        assert!(queue.lost(NOW));
+        assert_eq!(queue.card_gone(), Some([1].to_vec()));
+        queue.card_reset();
+        assert_eq!(queue.take(), None);
     }
 }

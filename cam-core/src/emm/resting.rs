@@ -5,13 +5,14 @@
 //! every look if the genuine message waited for its next turn in the carousel: so it is kept, and
 //! goes first.
 
+use crate::emm::duplicates::Digest;
+use crate::emm::waiting::Waiting;
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Resting {
-    waiting: VecDeque<Vec<u8>>,
+    waiting: VecDeque<Waiting>,
     /// ECMs that the card has judged since it began to rest; `None` while it does not.
     served: Option<u8>,
 }
@@ -29,24 +30,24 @@ impl Resting {
 
     /// The card would not look at this message. One that it was asked again stays the one that has
     /// waited longest. `false`: there is no room.
-    pub(crate) fn keep(&mut self, section: &[u8]) -> bool {
+    pub(crate) fn keep(&mut self, section: &Waiting) -> bool {
         // It rests longer than we knew.
         if self.is_over() || self.served.is_none() {
             self.begin();
         }
-        if self.holds(section) {
+        if self.holds(&section.digest) {
             return true;
         }
         if self.waiting.len() >= Self::PLACES {
             return false;
         }
-        self.waiting.push_back(section.to_vec());
+        self.waiting.push_back(section.clone());
         true
     }
 
     /// The card has judged this message.
-    pub(crate) fn judged(&mut self, section: &[u8]) {
-        self.waiting.retain(|waiting| waiting != section);
+    pub(crate) fn judged(&mut self, section: &Digest) {
+        self.waiting.retain(|waiting| waiting.digest != *section);
     }
 
     /// The card has judged an ECM.
@@ -58,12 +59,12 @@ impl Resting {
 
     /// The message that has waited longest, when it is time to ask for it again. It keeps its place
     /// until the card has judged it.
-    pub(crate) fn due(&self) -> Option<&[u8]> {
-        self.waiting.front().filter(|_| self.is_over()).map(Vec::as_slice)
+    pub(crate) fn due(&self) -> Option<&Waiting> {
+        self.waiting.front().filter(|_| self.is_over())
     }
 
-    pub(crate) fn holds(&self, section: &[u8]) -> bool {
-        self.waiting.iter().any(|waiting| waiting == section)
+    pub(crate) fn holds(&self, section: &Digest) -> bool {
+        self.waiting.iter().any(|waiting| waiting.digest == *section)
     }
 
     /// A reset: the card looks at once.
@@ -85,6 +86,10 @@ impl Resting {
 mod tests {
     use super::*;
 
+    fn section(number: u8) -> Waiting {
+        Waiting::new(&[number], 0)
+    }
+
     fn serve(resting: &mut Resting, ecms: u8) {
         (0..ecms).for_each(|_| resting.ecm());
     }
@@ -93,30 +98,32 @@ mod tests {
     fn the_one_that_waited_longest_goes_first() {
         let mut resting = Resting::default();
         resting.begin();
-        assert!(resting.keep(&[1]) && resting.keep(&[2]) && resting.keep(&[1]));
+        assert!(
+            resting.keep(&section(1)) && resting.keep(&section(2)) && resting.keep(&section(1))
+        );
         serve(&mut resting, 7);
         assert_eq!(resting.due(), None);
         serve(&mut resting, 1);
-        assert_eq!(resting.due(), Some(&[1][..]));
+        assert_eq!(resting.due(), Some(&section(1)));
         // A forgery was looked at in between: nobody loses the place.
-        assert!(resting.keep(&[1]));
+        assert!(resting.keep(&section(1)));
         assert_eq!(resting.due(), None);
         serve(&mut resting, 8);
-        assert_eq!(resting.due(), Some(&[1][..]));
-        resting.judged(&[1]);
-        assert_eq!(resting.due(), Some(&[2][..]));
+        assert_eq!(resting.due(), Some(&section(1)));
+        resting.judged(&section(1).digest);
+        assert_eq!(resting.due(), Some(&section(2)));
     }
 
     #[test]
     fn there_are_sixteen_places() {
         let mut resting = Resting::default();
         for n in 0..16 {
-            assert!(resting.keep(&[n]), "{n}");
+            assert!(resting.keep(&section(n)), "{n}");
         }
-        assert!(!resting.keep(&[16]) && resting.keep(&[15]));
-        assert!(!resting.holds(&[16]));
+        assert!(!resting.keep(&section(16)) && resting.keep(&section(15)));
+        assert!(!resting.holds(&section(16).digest));
         resting.reset();
-        assert_eq!(resting.due(), Some(&[0][..]));
+        assert_eq!(resting.due(), Some(&section(0)));
         resting.clear();
         serve(&mut resting, 8);
         assert_eq!(resting.due(), None);

@@ -52,9 +52,9 @@ impl Engine {
         let told = self.dialogue.told(answer);
         let result = told.and_then(|data| EmmResult::parse(data).ok());
         let (counter, memory) = match result.map(|result| result.outcome) {
-            Some(EmmOutcome::APPLIED) => (&mut self.stats.emm_applied, Memory::Done),
+            Some(EmmOutcome::APPLIED) => (&mut self.stats.emm_applied, Memory::Applied),
             Some(EmmOutcome::DUPLICATE | EmmOutcome::STALE) => {
-                (&mut self.stats.emm_dup_card, Memory::Done)
+                (&mut self.stats.emm_dup_card, Memory::Numbered)
             }
             Some(EmmOutcome::LATER) => (&mut self.stats.emm_later, Memory::Later),
             // A bare status word, and who refuses outside the session, may be anybody on the line.

@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::filter::{ecm_filters, emm_filters};
 use crate::{Event, Filter};
 use alloc::vec::Vec;
+use cam_types::Instant;
 use ecm_emm::cat::Cat;
 
 impl Engine {
@@ -27,10 +28,38 @@ impl Engine {
         self.filters.outdated();
     }
 
-    /// Tells when other filters are wanted.
-    pub(crate) fn publish_filters(&mut self) {
-        if self.filters.take_outdated() && self.filters.set(self.wanted_filters()) {
+    /// Tells when the box is to have other filters.
+    pub(crate) fn publish_filters(&mut self, now: Instant) {
+        let outdated = self.filters.take_outdated();
+        let change = match outdated {
+            true => self.filters.want(now, self.wanted_filters()),
+            false => self.filters.keep_turns(now),
+        };
+        self.stats.filter_turns += u64::from(change.turn);
+        if change.short {
+            let (limit, pids) = (self.filters.limit(), self.filters.in_use().pids);
+            log::warn!("{pids} PIDs take turns with {limit} section filters");
+            self.out.event(Event::FiltersShort { limit, pids });
+        }
+        if change.others {
             self.out.event(Event::Filters);
+        }
+        if outdated || change.others {
+            self.listen_where_filters_are(now);
+        }
+    }
+
+    /// A stream that no filter reaches for the moment is not silent.
+    fn listen_where_filters_are(&mut self, now: Instant) {
+        let Self { sessions, filters, .. } = self;
+        for session in sessions.iter_mut() {
+            let source = session.source();
+            for stream in session.streams_mut() {
+                match filters.reaches((source, stream.plan().ecm_pid)) {
+                    true => stream.reached(now),
+                    false => stream.out_of_reach(now),
+                }
+            }
         }
     }
 

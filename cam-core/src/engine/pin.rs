@@ -4,29 +4,24 @@
 use crate::card::exchange::{Answer, Exchange};
 use crate::engine::Engine;
 use crate::pin::PinRequest;
-use crate::{AccessStatus, CardState, Event, PinAnswer, PinOutcome, PurchaseError, Ticket};
+use crate::{AccessStatus, CardState, Event, PinAnswer, PinError, PinOutcome, Ticket};
 use cam_types::Instant;
 
 impl Engine {
     /// Asks the card whether this PIN (ASCII digits) is right. The answer comes as [`Event::Pin`].
-    pub fn pin_verify(&mut self, now: Instant, pin: &[u8]) -> Result<Ticket, PurchaseError> {
+    pub fn pin_verify(&mut self, now: Instant, pin: &[u8]) -> Result<Ticket, PinError> {
         self.pin_request(now, PinRequest::verify(pin)?)
     }
 
     /// Gives the card another PIN (ASCII digits both). The answer comes as [`Event::Pin`]: whether
     /// the old one was right, and then the new one is the card's.
-    pub fn pin_change(
-        &mut self,
-        now: Instant,
-        old: &[u8],
-        new: &[u8],
-    ) -> Result<Ticket, PurchaseError> {
+    pub fn pin_change(&mut self, now: Instant, old: &[u8], new: &[u8]) -> Result<Ticket, PinError> {
         self.pin_request(now, PinRequest::change(old, new)?)
     }
 
-    fn pin_request(&mut self, now: Instant, request: PinRequest) -> Result<Ticket, PurchaseError> {
+    fn pin_request(&mut self, now: Instant, request: PinRequest) -> Result<Ticket, PinError> {
         if self.card.state != CardState::Ready {
-            return Err(PurchaseError::NoCard);
+            return Err(PinError::NoCard);
         }
         let ticket = self.pins.take(request)?;
         self.turn(now);
@@ -39,13 +34,17 @@ impl Engine {
             return false;
         }
         let Some((ticket, request)) = self.pins.next() else { return false };
-        self.send(Exchange::Verify(ticket), request.ins(), 0, &request.data());
+        self.send(Exchange::Verify(ticket), request.ins(), request.p2(), &request.data());
         true
     }
 
     pub(crate) fn pin_answered(&mut self, ticket: Ticket, answer: Answer) {
         let outcome = self.pin_outcome(answer);
         self.out.event(Event::Pin(PinAnswer { ticket, outcome }));
+        if outcome == PinOutcome::Right {
+            // The card opens rated programmes from now on.
+            self.ask_again(|stream| stream.verdict().status == AccessStatus::RATING);
+        }
     }
 
     pub(crate) fn pin_lost(&mut self, ticket: Ticket) {
@@ -56,10 +55,6 @@ impl Engine {
     pub(crate) fn pin_outcome(&mut self, answer: Answer) -> PinOutcome {
         let (outcome, tries) = PinOutcome::of(answer, self.dialogue.data());
         self.card.pin_tries = tries.or(self.card.pin_tries);
-        if outcome == PinOutcome::Right {
-            // The card opens rated programmes from now on.
-            self.ask_again(|stream| stream.verdict().status == AccessStatus::RATING);
-        }
         outcome
     }
 

@@ -10,7 +10,7 @@ use crate::purchase::settle::Upshot;
 use crate::session::places::Sessions;
 use crate::{CardState, OfferId, PurchaseError, RequestId, TxnId};
 use cam_types::{Fen, Instant, Pseudonym};
-use ecm_emm::card::{INS_PURCHASE, INS_RIGHTS, INS_VERIFY, RIGHTS_WALLET};
+use ecm_emm::card::{INS_PURCHASE, INS_RIGHTS, INS_VERIFY, RIGHTS_WALLET, VERIFY_PURCHASE};
 
 impl Engine {
     /// A name for one wish to buy. Its purchase has one number of this terminal from now on.
@@ -88,7 +88,7 @@ impl Engine {
                 self.send(Exchange::Balance, INS_RIGHTS, RIGHTS_WALLET, &[]);
             }
             Some(Errand::Verify(txn, pin)) => {
-                self.send(Exchange::VerifyFor(txn), INS_VERIFY, 0, pin.expose());
+                self.send(Exchange::VerifyFor(txn), INS_VERIFY, VERIFY_PURCHASE, pin.expose());
             }
             Some(Errand::Pay(txn, data)) => {
                 self.send(Exchange::Purchase(txn), INS_PURCHASE, 0, &data);

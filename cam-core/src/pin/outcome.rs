@@ -21,7 +21,7 @@ pub struct PinAnswer {
 pub enum PinOutcome {
     /// The card takes it.
     Right,
-    /// It is wrong; so many tries are left.
+    /// It is wrong; so many tries are left, one at least.
     Wrong {
         /// Before the card blocks it.
         tries_left: u8,
@@ -42,6 +42,7 @@ impl PinOutcome {
         match answer {
             Ok(StatusWord::OK) => match card::PinAnswer::parse(data) {
                 Ok(card::PinAnswer { right: true, tries }) => (Self::Right, Some(tries)),
+                Ok(card::PinAnswer { tries: 0, .. }) => (Self::Blocked, Some(0)),
                 Ok(card::PinAnswer { tries, .. }) => {
                     (Self::Wrong { tries_left: tries }, Some(tries))
                 }
@@ -64,6 +65,8 @@ mod tests {
         for (answer, data, outcome) in [
             (Ok(StatusWord::OK), &[0, 3][..], PinOutcome::Right),
             (Ok(StatusWord::OK), &[1, 2], PinOutcome::Wrong { tries_left: 2 }),
+            // The last try was this one.
+            (Ok(StatusWord::OK), &[1, 0], PinOutcome::Blocked),
             (Ok(StatusWord::OK), &[0], PinOutcome::Unreadable),
             (Ok(StatusWord::OK), &[9, 9, 9], PinOutcome::Unreadable),
             (Ok(refused), &[], PinOutcome::Refused(refused)),

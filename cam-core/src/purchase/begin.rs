@@ -19,8 +19,9 @@ impl Purchases {
         self.requests.give(clock, random).ok_or(PurchaseError::NumbersUsedUp)
     }
 
-    /// The same request id gives the same purchase back, whatever became of it. A request of an
-    /// earlier run that nothing is known of here is asked after, and never paid.
+    /// The same request id gives the same purchase back, whatever became of it, and none for
+    /// another offer. A request of an earlier run that nothing is known of here is asked after,
+    /// and never paid.
     ///
     /// `on_air` is what now has the offer's name, `card` the card in session.
     pub(crate) fn begin(
@@ -34,7 +35,11 @@ impl Purchases {
         if !self.requests.are_ours(&request) {
             return Err(PurchaseError::ForeignRequest);
         }
-        if let Some(entry) = self.ledger.of_request(&request)
+        let known = self.ledger.of_request(&request);
+        if known.as_ref().is_some_and(|entry| !entry.offer.sells_what(offer)) {
+            return Err(PurchaseError::RequestReused);
+        }
+        if let Some(entry) = known
             && matches!(entry.step, Step::LeftOpen)
         {
             // A copy of the storage may be older than what became of it.
@@ -78,9 +83,6 @@ impl Purchases {
         let entry = self.ledger.of_txn_mut(txn).ok_or(PurchaseError::NoTransaction)?;
         price::compare(Some(entry.price), price_seen)?;
         if let Some((offer, section)) = on_air {
-            if offer.event != entry.event {
-                return Err(PurchaseError::RequestReused);
-            }
             entry.offer = offer.id;
             entry.take_section(section);
         }

@@ -51,7 +51,7 @@ impl fmt::Display for PurchaseError {
             }
             Self::State(state) => write!(f, "the purchase is {state:?}"),
             Self::RequestReused => {
-                f.write_str("the request id belongs to another offer; no money has moved")
+                f.write_str("the request id belongs to another offer; ask for a new one")
             }
             Self::ForeignRequest => {
                 f.write_str("the request id was not given out for this box; ask for a new one")

@@ -414,4 +414,27 @@ mod tests {
         assert!(ledger.of_txn(open).is_none(), "at last what is open makes room, too");
         assert!(begin(&mut ledger, 255).is_none());
     }
+
+    /// Only the purse that was to pay tells by its count that it has not: another card's may be the
+    /// same by chance.
+    #[test]
+    fn the_counts_of_another_card_say_nothing() {
+        let mut ledger = Ledger::load(&[]);
+        let entry = begin(&mut ledger, 100).unwrap();
+        let (card, other) = (Pseudonym::new([3; 8]), Pseudonym::new([4; 8]));
+        let before = Counts { offline: 5, online: 2 };
+        (entry.card, entry.counts) = (card, Some(before));
+        assert!(entry.is_unpaid_by(Some(card), Some(before)));
+        assert!(entry.is_unpaid_by(Some(card), Some(Counts { online: 3, ..before })));
+        for (card, now) in [
+            (Some(card), Some(Counts { offline: 6, ..before })),
+            (Some(card), None),
+            (Some(other), Some(before)),
+            (None, Some(before)),
+        ] {
+            assert!(!entry.is_unpaid_by(card, now), "{card:?}");
+        }
+        entry.counts = None;
+        assert!(!entry.is_unpaid_by(Some(card), Some(before)));
+    }
 }

@@ -50,7 +50,7 @@ pub struct Offer {
 }
 
 impl OfferId {
-    /// The bits that tell the session. A number is given out again by each run of the box.
+    /// The bits that tell the session.
     const SESSION: u64 = 0xFFFF_FF00;
 
     /// Event (or the number of an offer section), session and kind.
@@ -63,13 +63,14 @@ impl OfferId {
         Self(u64::from(number) << 32 | u64::from(session.0 & 0x00FF_FFFF) << 8 | kind)
     }
 
-    pub(crate) const fn session(self) -> SessionId {
-        SessionId(self.0 as u32 >> 8)
+    /// Whether the other one sells the same. Another session of it, in this run or another, has
+    /// another number.
+    pub(crate) const fn sells_what(self, other: Self) -> bool {
+        (self.0 ^ other.0) & !Self::SESSION == 0
     }
 
-    /// Both name the same event, slice or offer section, in whatever session.
-    pub(crate) const fn names_what(self, other: Self) -> bool {
-        self.0 & !Self::SESSION == other.0 & !Self::SESSION
+    pub(crate) const fn session(self) -> SessionId {
+        SessionId(self.0 as u32 >> 8)
     }
 }
 

@@ -35,7 +35,9 @@ impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => f.write_str("no open session has this id"),
-            Self::Full { max } => write!(f, "all {max} sessions are open"),
+            Self::Full { max } => {
+                write!(f, "all {max} sessions are open: close one, or allow more (max_sessions)")
+            }
             Self::Table(why) => write!(f, "malformed: {why}"),
             Self::Next => f.write_str(
                 "current_next_indicator is 0, the table is not yet applicable: \

@@ -308,6 +308,16 @@ impl Stream {
         self.air.heard(now);
     }
 
+    /// No filter of the box's reaches it for the moment.
+    pub(crate) fn out_of_reach(&mut self, now: Instant) {
+        self.air.out_of_reach(now);
+    }
+
+    /// A filter of the box's reaches it.
+    pub(crate) fn reached(&mut self, now: Instant) {
+        self.air.reached(now);
+    }
+
     /// From now on ECMs are expected.
     pub(crate) fn listen(&mut self, now: Instant) {
         self.air.listen(now);

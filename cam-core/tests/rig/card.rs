@@ -261,7 +261,7 @@ impl ModelCard {
             }
             card::INS_RIGHTS if p2 == card::RIGHTS_WALLET => self.wallet().emit(&mut out),
             card::INS_RIGHTS => self.rights().emit(&mut out).unwrap(),
-            card::INS_VERIFY => self.verify(data)?.emit(&mut out),
+            card::INS_VERIFY => self.verify(p2, data)?.emit(&mut out),
             card::INS_CHANGE_PIN => self.change_pin(data)?.emit(&mut out),
             card::INS_PURCHASE => self.purchase(data)?.emit(&mut out),
             card::INS_REPORT => self.report_page(p1, data, &mut out),
@@ -410,6 +410,14 @@ impl ModelCard {
 
     fn emm(&mut self, section: &[u8]) -> EmmResult {
         let Ok(emm) = Emm::parse(section) else { return EmmResult::refused(EmmDetail::MALFORMED) };
+        // The number goes before the seal (`docs/spec/emm.md` §2).
+        if self.applied.contains(&emm.header.seq) {
+            return EmmResult::DUPLICATE;
+        }
+        let Ok(body) = emm.open(&self.k_ind) else {
+            return EmmResult::refused(EmmDetail::AUTHENTICATION);
+        };
+        // The signature goes behind the seal, where the card has seen that there is one.
         match self.signed.get(section) {
             Some(_) if self.rest > 0 => {
                 return EmmResult::new(EmmOutcome::LATER, EmmDetail::BUSY);
@@ -419,12 +427,6 @@ impl ModelCard {
                 return EmmResult::refused(EmmDetail::SIGNATURE);
             }
             Some(true) | None => {}
-        }
-        let Ok(body) = emm.open(&self.k_ind) else {
-            return EmmResult::refused(EmmDetail::AUTHENTICATION);
-        };
-        if self.applied.contains(&emm.header.seq) {
-            return EmmResult::DUPLICATE;
         }
         for command in &body.commands {
             match command {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `stbcam wallet`: balance and log, load, purchase, compound purchase, proof and PIN change.
+mod settle;
+
 use crate::args::Common;
 use crate::failure::Failure;
 use crate::money::args::{Octets, PinArgs, PurseArgs, TerminalArgs, amount, octet, octets};
@@ -7,8 +9,10 @@ use crate::money::batch::Kiosk;
 use crate::money::card::{Card, CardKeys};
 use crate::money::pin;
 use crate::money::terminal::{Outcome, Terminal, open};
+use crate::money::verdict::WayOut;
 use crate::record::Record;
-use crate::record::money::{Balance, Logged, Proven, Settlement, Shown, mac};
+use crate::record::balance::Balance;
+use crate::record::money::{Logged, Proven, Settlement, Shown, mac};
 use crate::{help, hex};
 use cam_types::Fen;
 use clap::{Args, Subcommand};
@@ -16,6 +20,7 @@ use std::path::PathBuf;
 use wallet::compound::{RecordError, Update};
 use wallet::flow::settle::Upshot;
 use wallet::flow::{FlowError, Purse};
+use wallet::read::LogReading;
 use wallet::{Met, TransactionType};
 
 #[derive(Clone, Debug, Subcommand)]
@@ -23,7 +28,7 @@ pub(crate) enum Wallet {
     /// Print what is in the purse
     #[command(after_long_help = help::WALLET)]
     Balance(PurseArgs),
-    /// Print the purse's log, newest first
+    /// Print the purse's log, newest first, and loads that a card logs apart
     Log(PurseArgs),
     /// Give money to a card, or with --batch to many
     #[command(after_long_help = help::LOAD)]
@@ -37,6 +42,9 @@ pub(crate) enum Wallet {
     /// Ask the card what became of a transaction whose answer was lost
     #[command(after_long_help = help::PROVE)]
     Prove(ProveArgs),
+    /// Enter what the acquirer says of a transaction of which the card can tell no more
+    #[command(after_long_help = help::SETTLE)]
+    Settle(settle::SettleArgs),
     /// Give the card a new PIN
     PinChange(PinChangeArgs),
 }
@@ -130,15 +138,20 @@ pub(super) fn run(wallet: &Wallet, common: &Common) -> Result<(), Failure> {
         Wallet::Balance(purse) => {
             let mut card = Card::open(purse, common, CardKeys::AtHand)?;
             card.bring_up(purse.wait.into())?;
-            let (serial, balance) = card.ask(|purse| Ok((purse.serial(), purse.balance()?)))?;
-            Ok(common.out().say(&Record::Balance(Balance::new(serial, balance)))?)
+            let balance = card.ask(|purse| {
+                let (serial, coding) = (purse.serial(), purse.coding());
+                Ok(Balance::new(serial, purse.holding()?, coding))
+            })?;
+            Ok(common.out().say(&Record::Balance(balance))?)
         }
         Wallet::Log(purse) => {
             let mut card = Card::open(purse, common, CardKeys::AtHand)?;
             card.bring_up(purse.wait.into())?;
-            let log = card.ask(|purse| purse.log())?;
-            for (number, record) in (1..).zip(&log) {
-                common.out().say(&Record::Logged(Logged::new(number, record)))?;
+            let (log, loads) = card.ask(|purse| Ok((purse.log()?, purse.loads()?)))?;
+            for (file, records) in [(LogReading::LOG, log), (LogReading::LOADS, loads)] {
+                for (number, record) in (1..).zip(&records) {
+                    common.out().say(&Record::Logged(Logged::new(file, number, record)))?;
+                }
             }
             Ok(())
         }
@@ -146,6 +159,7 @@ pub(super) fn run(wallet: &Wallet, common: &Common) -> Result<(), Failure> {
         Wallet::Purchase(args) => purchase(args, common),
         Wallet::Capp(args) => compound(args, common),
         Wallet::Prove(args) => prove(args, common),
+        Wallet::Settle(args) => settle::run(args, common),
         Wallet::PinChange(args) => pin_change(args, common),
     }
 }
@@ -271,7 +285,7 @@ fn prove(args: &ProveArgs, common: &Common) -> Result<(), Failure> {
     };
     common.out().say(&Record::Settled(Settlement::new(serial, &settled)))?;
     match settled {
-        Upshot::Open(unsettled, why) => Err(open(&unsettled, &why)),
+        Upshot::Open(unsettled, why) => Err(open(&unsettled, &why, &WayOut::of_card(serial))),
         Upshot::Made(made) => {
             let mut met = Met::default();
             met.proved(&made);

@@ -27,6 +27,7 @@ Commands and what they need:
   purchase       keys of role purchase, or a PSAM; over the card's own limits the PIN
   capp           the same, and the records
   prove          the state directory of the terminal that has something to settle
+  settle         the same directory, and who says so; no card
   pin-change     both PINs
 
 Keys (--keys FILE), in TOML; no message ever shows a value of it:
@@ -37,7 +38,8 @@ Keys (--keys FILE), in TOML; no message ever shows a value of it:
 
 Before money may move the transaction is written to the state directory (--state), and taken off it when
 its outcome is known. When an answer is lost, the card is reset and asked at once. When that does not help
-the exit status is 4: put the card back and ask with `prove`. Any later transaction with that card asks it
+the exit status is 4: put the card back and ask with `prove`; where the card can tell no more, enter what the
+acquirer says with `settle`. Any later transaction with that card asks it
 first, tells what had become of the earlier one, and ends with status 5.
 
 Exit status: 0 done; 1 failed; 2 wrong command line, file or PIN as typed; 3 refused by card, PSAM, host or
@@ -89,7 +91,21 @@ Examples (`stbcam wallet --help` says how to come by the card):
 
 Without --sequence: what is in the state directory for this card is settled. The card is asked for its proof
 under the number after the transaction, then under the one before; MAC or TAC must check. Where neither can,
-its counter, its balance and its log decide, or the transaction stays not settled (exit status 4).";
+its counter, its balance and its log decide, or the transaction stays not settled (exit status 4). When the
+card can tell no more, the message says so, and `stbcam wallet settle` takes the acquirer's word.";
+
+pub(crate) const SETTLE: &str = "\
+Examples: what is open, and the acquirer's word on it
+  stbcam wallet settle --keys target/bench/keys.toml
+  stbcam wallet settle --serial 90000000000000004711 --not-made --by 'acquirer, desk 4' \\
+      --why 'not in the clearing of 2026-12-01' --keys target/bench/keys.toml
+
+For a transaction of which its card can tell no more: it has moved on, or it is lost. Ask the card first
+(`prove`). No card is needed, and none is told: --made and --not-made move no money, they say what has
+moved. Who, why and when stay in the state directory (verdict-…), or for an entry of a batch in its journal;
+say no PIN there and no key. What is settled so is not asked again.
+
+Without --made and --not-made: what is open. Exit status 2: nothing is open there, and what is.";
 
 pub(crate) const GATE: &str = "\
 Examples (`stbcam wallet --help` says how to come by the card):

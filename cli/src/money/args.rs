@@ -7,8 +7,8 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 use std::time::SystemTime;
-use wallet::Profile;
 use wallet::flow::till::Side;
+use wallet::{BalanceCoding, Profile};
 
 /// A purse at a reader.
 #[derive(Args, Clone, Debug)]
@@ -28,6 +28,13 @@ pub(crate) struct PurseArgs {
     /// the card's answers need not be told: status words and numbers are understood either way.
     #[arg(long, value_name = "NAME", default_value = "pboc", value_parser = profile())]
     pub profile: Profile,
+    /// What the card's balances mean, instead of what its application's name tells
+    ///
+    /// pboc: 32 bits of money. low31: bit 31 is no money (Shenzhen, PAY.SZT). overdraft: the same,
+    /// and an overdraft limit counted in (T-Union, A000000632010105). Of other names none is known:
+    /// 31 bits are money, and with bit 31 set the balance is not told.
+    #[arg(long, value_name = "NAME", value_parser = coding())]
+    pub balance_coding: Option<BalanceCoding>,
     /// The contactless chip's number, 4 octets, for --profile campus
     #[arg(long, value_name = "HEX", value_parser = octets::<4>)]
     pub uid: Option<[u8; 4]>,
@@ -98,12 +105,15 @@ pub(crate) type DateTime = (BcdDate, BcdTime);
 impl TerminalArgs {
     /// The date and time of a transaction that begins now.
     pub(crate) fn date_time(&self) -> DateTime {
-        self.datetime.unwrap_or_else(|| {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-            CasTime::from_unix(seconds).unwrap_or_default().purse_date_time()
-        })
+        self.datetime.unwrap_or_else(now)
     }
+}
+
+/// Date and time of this moment.
+pub(crate) fn now() -> DateTime {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    CasTime::from_unix(seconds).unwrap_or_default().purse_date_time()
 }
 
 /// An amount, as in 12.34.
@@ -148,6 +158,13 @@ fn profile() -> impl TypedValueParser<Value = Profile> {
     PossibleValuesParser::new(Profile::ALL.map(|(name, _)| name)).map(|wanted| {
         let found = Profile::ALL.iter().find(|(name, _)| *name == wanted);
         found.map_or(Profile::PBOC, |(_, profile)| *profile)
+    })
+}
+
+fn coding() -> impl TypedValueParser<Value = BalanceCoding> {
+    PossibleValuesParser::new(BalanceCoding::ALL.map(|(name, _)| name)).map(|wanted| {
+        let found = BalanceCoding::ALL.iter().find(|(name, _)| *name == wanted);
+        found.map_or(BalanceCoding::Unknown, |(_, coding)| *coding)
     })
 }
 

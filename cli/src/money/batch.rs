@@ -10,7 +10,8 @@ use crate::failure::Failure;
 use crate::money::args::{PinArgs, amount, octets};
 use crate::money::pin;
 use crate::record::Record;
-use crate::record::money::{Entry, Settlement, Sums};
+use crate::record::batch::{Entry, Sums};
+use crate::record::money::Settlement;
 use cam_types::Fen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -243,7 +244,9 @@ impl<'a, 't> Kiosk<'a, 't> {
             Upshot::NotMade(_) => self.journal.not_loaded(&order.reference).map(|()| true),
             Upshot::Open(_, why) => {
                 self.came.insert(order.reference.clone(), Came::Unsettled);
-                self.say(order, "unsettled", None, None, Some(why.to_string()))?;
+                let way_out = self.journal.way_out(&order.reference);
+                let why = format!("{why}; {}", way_out.next(&why));
+                self.say(order, "unsettled", None, None, Some(why))?;
                 Ok(false)
             }
         }
@@ -259,7 +262,8 @@ impl<'a, 't> Kiosk<'a, 't> {
                 Ok(Outcome::Done(loaded)) => {
                     let came = Came::Loaded { earlier: false };
                     self.came.insert(order.reference.clone(), came);
-                    self.say(order, "loaded", Some(loaded.after), loaded.tac, None)?;
+                    let why = loaded.remark();
+                    self.say(order, "loaded", Some(loaded.after), loaded.tac, why)?;
                     return Ok(true);
                 }
                 Ok(Outcome::Earlier(settled)) => {

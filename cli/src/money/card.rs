@@ -42,7 +42,8 @@ impl<'a> Card<'a> {
             CardKeys::FromMasters => args.profile.levels,
             CardKeys::AtHand => &[],
         };
-        Ok(Self { args, bench, never, profile: Profile { levels, ..args.profile } })
+        let profile = Profile { levels, balance: args.balance_coding, ..args.profile };
+        Ok(Self { args, bench, never, profile })
     }
 
     /// What one transaction may take, and what a purse may hold.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a kiosk has done of a batch, line by line in a file beside it: each intent before its
 //! CREDIT, each outcome after it. A line is durable before anything follows from it.
-use super::state::{Serial, serial_text};
+use super::state::{Serial, serial_of, serial_text};
 use super::terminal::Ledger;
+use super::verdict::{Verdict, WayOut};
 use crate::failure::Failure;
 use crate::hex;
 use crate::record::money::Loaded;
@@ -37,6 +38,7 @@ enum Line {
     Intent { reference: String, serial: String, amount: String, intent: String },
     Loaded { reference: String, after: Option<String>, tac: Option<String> },
     NotLoaded { reference: String },
+    Verdict { reference: String, made: bool, by: String, why: String, entered: String },
 }
 
 /// More than any batch makes.
@@ -45,9 +47,7 @@ const MAX_LEN: u64 = 64 << 20;
 impl Journal {
     /// Opens the journal beside the batch file, or begins one.
     pub(crate) fn open(batch: &Path) -> Result<Self, Failure> {
-        let mut path = batch.as_os_str().to_owned();
-        path.push(".journal");
-        let path = PathBuf::from(path);
+        let path = Self::path(batch);
         let at = |why: &dyn std::fmt::Display| {
             Failure::Failed(format!("{}: {why}; no money has moved", path.display()))
         };
@@ -94,6 +94,17 @@ impl Journal {
         Ok(Self { file, path, standing })
     }
 
+    /// Whether there is one beside this batch.
+    pub(crate) fn is_beside(batch: &Path) -> bool {
+        Self::path(batch).exists()
+    }
+
+    fn path(batch: &Path) -> PathBuf {
+        let mut path = batch.as_os_str().to_owned();
+        path.push(".journal");
+        PathBuf::from(path)
+    }
+
     /// Where this entry stands; `None` when no CREDIT was ever sent for it, or the card has not
     /// taken it.
     pub(crate) fn standing(&self, reference: &str) -> Option<&Standing> {
@@ -126,6 +137,32 @@ impl Journal {
     /// The card has not taken this entry.
     pub(crate) fn not_loaded(&mut self, reference: &str) -> Result<(), Failure> {
         self.write(Line::NotLoaded { reference: reference.into() })
+    }
+
+    /// Somebody has said what became of this entry.
+    pub(crate) fn judged(&mut self, reference: &str, verdict: &Verdict) -> Result<(), Failure> {
+        let Verdict { made, by, why, entered } = verdict.clone();
+        self.write(Line::Verdict { reference: reference.into(), made, by, why, entered })
+    }
+
+    /// The card and the intent of an entry that is not settled.
+    pub(crate) fn open_entry(&self, reference: &str) -> Option<(Serial, Unsettled)> {
+        let Some(Standing::Intended { serial, .. }) = self.standing.get(reference) else {
+            return None;
+        };
+        Some((serial_of(serial), self.unsettled(reference)?))
+    }
+
+    /// The references of entries that are not settled.
+    pub(crate) fn open_entries(&self) -> impl Iterator<Item = &str> {
+        let open = |standing: &Standing| matches!(standing, Standing::Intended { .. });
+        self.standing.iter().filter(move |(_, standing)| open(standing)).map(|(name, _)| &**name)
+    }
+
+    /// What to do about an entry that is open.
+    pub(crate) fn way_out(&self, reference: &str) -> WayOut {
+        let batch = self.path.with_extension("");
+        WayOut::of_entry(&batch.display().to_string(), reference)
     }
 
     fn write(&mut self, line: Line) -> Result<(), Failure> {
@@ -162,7 +199,10 @@ impl Line {
                 }
                 _ => false,
             },
-            Self::NotLoaded { reference } => {
+            Self::Verdict { reference, made: true, .. } => {
+                Self::Loaded { reference, after: None, tac: None }.follow(standing)
+            }
+            Self::NotLoaded { reference } | Self::Verdict { reference, .. } => {
                 matches!(standing.remove(&reference), Some(Standing::Intended { .. }))
             }
         }
@@ -184,6 +224,10 @@ impl Ledger for EntryLedger<'_> {
             amount: self.amount.into(),
             intent: intent.iter().map(|octet| format!("{octet:02X}")).collect(),
         })
+    }
+
+    fn way_out(&self, _: Serial) -> WayOut {
+        self.journal.way_out(self.reference)
     }
 
     fn done(&mut self, _: Serial, outcome: Option<&Loaded>) -> Result<(), Failure> {

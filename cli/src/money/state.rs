@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a terminal must not forget: its number, and transactions whose outcome only a card knows.
 use crate::failure::Failure;
+use crate::hex;
 use cam_types::{TerminalId, TerminalSequence};
 use stb_shim::storage::{DirectoryStorage, Storage as _};
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
+use wallet::Transaction;
 use wallet::proof::Unsettled;
 
 /// A directory with one small file for each thing, for one process at a time. Each is durable
@@ -25,6 +27,11 @@ pub(crate) fn serial_text(serial: Serial) -> String {
         let _ = write!(text, "{octet:02X}");
     }
     text
+}
+
+/// The serial number that such a text says.
+pub(crate) fn serial_of(text: &str) -> Option<[u8; 10]> {
+    hex::parse(text).ok()?.try_into().ok()
 }
 
 impl State {
@@ -60,7 +67,7 @@ impl State {
         terminal: TerminalId,
         wanted: Option<u32>,
     ) -> Result<TerminalSequence, Failure> {
-        let key = format!("sequence-{terminal}");
+        let key = format!("{SEQUENCE}{terminal}");
         let last = match self.get(&key)? {
             None => 0,
             Some(text) => number(&text).ok_or_else(|| self.damaged(&key))?,
@@ -97,6 +104,58 @@ impl State {
         }
     }
 
+    /// Every card with something that is not settled.
+    pub(crate) fn open_cards(&self) -> Result<Vec<Serial>, Failure> {
+        let directory = self.storage.directory();
+        let at = |error: io::Error| {
+            Failure::Failed(format!("{}: {error}; no money has moved", directory.display()))
+        };
+        let mut cards = Vec::new();
+        for entry in std::fs::read_dir(directory).map_err(at)? {
+            let name = entry.map_err(at)?.file_name();
+            match name.to_str().and_then(|name| name.strip_prefix(UNSETTLED)) {
+                Some(NO_SERIAL) => cards.push(None),
+                Some(serial) => cards.extend(serial_of(serial).map(Some)),
+                None => {}
+            }
+        }
+        cards.sort_unstable();
+        Ok(cards)
+    }
+
+    /// Somebody has said what became of it: that stays, and then the transaction is settled. Cut in
+    /// between, the same can be said again, but nothing else.
+    pub(crate) fn judged(
+        &mut self,
+        card: Serial,
+        open: &Unsettled,
+        outcome: &str,
+        record: &[u8],
+    ) -> Result<(), Failure> {
+        let [high, low] = open.sequence;
+        let Transaction { kind, date, time, .. } = &open.transaction;
+        let key = format!(
+            "verdict-{}-{high:02X}{low:02X}-{:02X}-{}{}",
+            key_part(card),
+            kind.0,
+            digits(&date.0),
+            digits(&time.0)
+        );
+        if let Some(kept) = self.get(&key)? {
+            let kept: serde_json::Value =
+                serde_json::from_slice(&kept).map_err(|_| self.damaged(&key))?;
+            if kept["outcome"] != outcome {
+                return Err(Failure::Usage(format!(
+                    "{} says otherwise: {}; no money has moved",
+                    self.storage.directory().join(&key).display(),
+                    kept["outcome"].as_str().unwrap_or("something else")
+                )));
+            }
+        }
+        self.put(&key, record)?;
+        self.settled(card)
+    }
+
     /// The outcome is known and has been said.
     pub(crate) fn settled(&mut self, card: Serial) -> Result<(), Failure> {
         let key = unsettled_key(card);
@@ -118,18 +177,34 @@ impl State {
 
     fn damaged(&self, key: &str) -> Failure {
         let path = self.storage.directory().join(key);
+        let remedy = if key.starts_with(UNSETTLED) {
+            "when the acquirer has said what it was and what became of it, move it away"
+        } else if key.starts_with(SEQUENCE) {
+            "move it away and begin with --term-seq, over the number of the last receipt"
+        } else {
+            "move it away"
+        };
         Failure::Failed(format!(
-            "{}: not what was written there; no money has moved",
+            "{}: not what was written there: put back what was, or {remedy}; no money has moved",
             path.display()
         ))
     }
 }
 
+const SEQUENCE: &str = "sequence-";
+const UNSETTLED: &str = "unsettled-";
+const NO_SERIAL: &str = "no-serial";
+
 fn unsettled_key(card: Serial) -> String {
-    match card {
-        Some(_) => format!("unsettled-{}", serial_text(card)),
-        None => "unsettled-no-serial".into(),
-    }
+    format!("{UNSETTLED}{}", key_part(card))
+}
+
+fn key_part(card: Serial) -> String {
+    card.map_or_else(|| NO_SERIAL.into(), |_| serial_text(card))
+}
+
+fn digits(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02X}")).collect()
 }
 
 fn number(text: &[u8]) -> Option<u32> {

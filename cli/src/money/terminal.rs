@@ -5,17 +5,18 @@ use super::card::{Card, CardKeys, failure};
 use super::keys::Keys;
 use super::port::{OwnPort, Port};
 use super::state::{Serial, State, serial_text};
+use super::verdict::WayOut;
 use crate::args::Common;
 use crate::bench::{Bench, Wait};
 use crate::failure::Failure;
 use crate::record::Record;
-use crate::record::money::{Loaded, Paid};
-use cam_types::{Fen, TerminalId, TerminalSequence};
+use crate::record::money::{Checked, Loaded, Paid};
+use cam_types::{Fen, Instant, TerminalId, TerminalSequence};
 use stb_shim::clock;
 use stb_shim::slot::SlotError;
 use stb_shim::sys::Waker;
 use wallet::flow::settle::{Unknown, Upshot};
-use wallet::flow::{FlowError, Order, Purse, Scheme};
+use wallet::flow::{FlowError, Held, Order, Purse, Scheme};
 use wallet::keys::TacKey;
 use wallet::load::Credit;
 use wallet::pin::Pin;
@@ -39,6 +40,8 @@ pub(crate) struct Terminal<'a> {
 pub(crate) trait Ledger {
     /// Durable when it returns.
     fn intend(&mut self, card: Serial, intent: &[u8]) -> Result<(), Failure>;
+    /// What to do when it stays open.
+    fn way_out(&self, card: Serial) -> WayOut;
     /// No money has moved, or it has and `outcome` says so.
     fn done(&mut self, card: Serial, outcome: Option<&Loaded>) -> Result<(), Failure>;
 }
@@ -46,6 +49,10 @@ pub(crate) trait Ledger {
 impl Ledger for State {
     fn intend(&mut self, card: Serial, intent: &[u8]) -> Result<(), Failure> {
         Self::intend(self, card, intent)
+    }
+
+    fn way_out(&self, card: Serial) -> WayOut {
+        WayOut::of_card(card)
     }
 
     fn done(&mut self, card: Serial, _: Option<&Loaded>) -> Result<(), Failure> {
@@ -129,16 +136,26 @@ impl<'a> Terminal<'a> {
         self.state.intend(card, &debiting.intent())?;
         let before = debiting.balance().checked_add(debiting.transaction().amount);
         self.last = Some((debiting.card_sequence(), *debiting.transaction()));
-        let paid = match purse.debit(debiting, psam) {
-            Debit::Paid(receipt) => Paid::receipt(&receipt, key.as_ref()),
+        let (paid, ms) = match purse.debit(debiting, psam) {
+            Debit::Paid(receipt) => {
+                let ms = since(start);
+                let (balance_check, held) = Checked::balance(purse.holds(receipt.balance));
+                let paid = Paid::receipt(&receipt, key.as_ref());
+                (Paid { balance_check, held, ..paid }, ms)
+            }
             Debit::Refused(refusal) => {
                 self.state.settled(card)?;
                 return Err(Failure::Declined(format!("{refusal}; no money has moved")));
             }
             Debit::Unsettled(unsettled) => {
                 let seams = Seams { bench: &mut self.card.bench, never: &self.card.never, scheme };
-                match seams.settle(card, unsettled, Some(psam), key.as_ref()) {
-                    Upshot::Made(made) => Paid::made(&made, key.as_ref()),
+                let (upshot, held) = seams.settle(card, unsettled, Some(psam), key.as_ref());
+                match upshot {
+                    Upshot::Made(made) => {
+                        let (balance_check, held) = Checked::balance(held);
+                        let paid = Paid::made(&made, key.as_ref());
+                        (Paid { balance_check, held, ..paid }, since(start))
+                    }
                     Upshot::NotMade(_) => {
                         self.state.settled(card)?;
                         return Err(Failure::Failed(
@@ -146,12 +163,13 @@ impl<'a> Terminal<'a> {
                                 .into(),
                         ));
                     }
-                    Upshot::Open(unsettled, why) => return Err(open(&unsettled, &why)),
+                    Upshot::Open(unsettled, why) => {
+                        return Err(open(&unsettled, &why, &WayOut::of_card(card)));
+                    }
                 }
             }
         };
         self.state.settled(card)?;
-        let ms = clock::now().since(start).as_micros() as f64 / 1000.0;
         let serial = card.map(|card| serial_text(Some(card)));
         Ok(Outcome::Done((Paid { serial, before, ms, ..paid }, extra)))
     }
@@ -191,16 +209,26 @@ impl<'a> Terminal<'a> {
         ledger.intend(card, &crediting.intent())?;
         let before = crediting.balance().checked_sub(amount);
         self.last = Some((crediting.card_sequence(), *crediting.transaction()));
-        let loaded = match purse.credit(crediting, host) {
-            Credit::Loaded(receipt) => Loaded::receipt(&receipt, key.as_ref()),
+        let (loaded, ms) = match purse.credit(crediting, host) {
+            Credit::Loaded(receipt) => {
+                let ms = since(start);
+                let (balance_check, held) = Checked::balance(purse.holds(receipt.balance));
+                let loaded = Loaded::receipt(&receipt, key.as_ref());
+                (Loaded { balance_check, held, ..loaded }, ms)
+            }
             Credit::Refused(refusal) => {
                 ledger.done(card, None)?;
                 return Err(Failure::Declined(format!("{refusal}; no money has moved")));
             }
             Credit::Unsettled(unsettled) => {
                 let seams = Seams { bench: &mut self.card.bench, never: &self.card.never, scheme };
-                match seams.settle(card, unsettled, None, key.as_ref()) {
-                    Upshot::Made(made) => Loaded::made(&made, key.as_ref()),
+                let (upshot, held) = seams.settle(card, unsettled, None, key.as_ref());
+                match upshot {
+                    Upshot::Made(made) => {
+                        let (balance_check, held) = Checked::balance(held);
+                        let loaded = Loaded::made(&made, key.as_ref());
+                        (Loaded { balance_check, held, ..loaded }, since(start))
+                    }
                     Upshot::NotMade(_) => {
                         ledger.done(card, None)?;
                         return Err(Failure::Failed(
@@ -208,11 +236,12 @@ impl<'a> Terminal<'a> {
                                 .into(),
                         ));
                     }
-                    Upshot::Open(unsettled, why) => return Err(open(&unsettled, &why)),
+                    Upshot::Open(unsettled, why) => {
+                        return Err(open(&unsettled, &why, &ledger.way_out(card)));
+                    }
                 }
             }
         };
-        let ms = clock::now().since(start).as_micros() as f64 / 1000.0;
         let serial = card.map(|card| serial_text(Some(card)));
         let loaded = Loaded { serial, before, ms, ..loaded };
         ledger.done(card, Some(&loaded))?;
@@ -269,7 +298,8 @@ impl<'a> Terminal<'a> {
         let identity = self.card.ask(|purse| Ok(purse.identity().clone()))?;
         let key = self.keys.host.tac_key(&identity);
         let seams = Seams { bench: &mut self.card.bench, never: &self.card.never, scheme };
-        Ok(seams.settle(card, unsettled, None, key.as_ref()))
+        // Since then it may have been at other terminals: its balance proves nothing.
+        Ok(seams.settle(card, unsettled, None, key.as_ref()).0)
     }
 }
 
@@ -281,14 +311,15 @@ struct Seams<'a> {
 }
 
 impl Seams<'_> {
-    /// Resets the card and asks it, some times. Only the same card can tell.
+    /// Resets the card and asks it, some times. Only the same card can tell, and what it holds when
+    /// it has.
     fn settle(
         self,
         card: Serial,
         mut unsettled: Unsettled,
         mut psam: Option<&mut dyn Psam>,
         key: Option<&TacKey>,
-    ) -> Upshot {
+    ) -> (Upshot, Held) {
         let mut why = Unknown::NoAnswer;
         for _ in 0..QUESTIONS {
             match self.bench.activate() {
@@ -306,22 +337,28 @@ impl Seams<'_> {
                 psam.as_mut().map(|psam| &mut **psam as &mut dyn Psam),
                 key,
             ) {
-                Upshot::Open(still, Unknown::NoAnswer) => unsettled = still,
                 Upshot::Open(still, because) => {
                     (unsettled, why) = (still, because);
-                    break;
+                    // Another reset may bring what noise has taken.
+                    if !matches!(why, Unknown::NoAnswer | Unknown::Malformed) {
+                        break;
+                    }
                 }
-                settled => return settled,
+                Upshot::Made(made) => {
+                    let held = purse.holds(made.balance);
+                    return (Upshot::Made(made), held);
+                }
+                not_made => return (not_made, Held::NotShown),
             }
         }
-        Upshot::Open(unsettled, why)
+        (Upshot::Open(unsettled, why), Held::NotShown)
     }
 }
 
 /// What an earlier transaction has come to. Only what is known is forgotten.
 fn earlier<T>(state: &mut State, card: Serial, settled: Upshot) -> Result<Outcome<T>, Failure> {
     match settled {
-        Upshot::Open(unsettled, why) => Err(open(&unsettled, &why)),
+        Upshot::Open(unsettled, why) => Err(open(&unsettled, &why, &WayOut::of_card(card))),
         settled => {
             state.settled(card)?;
             Ok(Outcome::Earlier(settled))
@@ -330,15 +367,21 @@ fn earlier<T>(state: &mut State, card: Serial, settled: Upshot) -> Result<Outcom
 }
 
 /// The outcome is not known.
-pub(crate) fn open(unsettled: &Unsettled, why: &Unknown) -> Failure {
+pub(crate) fn open(unsettled: &Unsettled, why: &Unknown, way_out: &WayOut) -> Failure {
     let transaction = &unsettled.transaction;
     Failure::Unsettled(format!(
-        "{} of {} at {} {} is not settled, money may have moved: {why}; put the card back, `stbcam wallet prove` asks it",
+        "{} of {} at {} {} is not settled, money may have moved: {why}; {}",
         crate::record::money::kind(transaction.kind),
         transaction.amount,
         transaction.date,
-        transaction.time
+        transaction.time,
+        way_out.next(why)
     ))
+}
+
+/// Milliseconds.
+fn since(start: Instant) -> f64 {
+    clock::now().since(start).as_micros() as f64 / 1000.0
 }
 
 fn no_terminal() -> Failure {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the money commands say: balances, receipts, settlements, batches, passages of a gate.
+//! What the money commands say: receipts, settlements, the log, passages of a gate.
 use crate::money::state::serial_text;
 use cam_types::{Fen, TerminalSequence};
 use serde::{Serialize, Serializer};
 use std::fmt;
+use wallet::flow::Held;
 use wallet::flow::settle::Upshot;
 use wallet::formula::{tac_load, tac_purchase};
 use wallet::keys::TacKey;
@@ -23,28 +24,25 @@ pub(crate) const fn kind(kind: TransactionType) -> &'static str {
 }
 
 /// An amount in JSON is text, as it is typed: 12.34.
-fn money<S: Serializer>(amount: &Fen, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn money<S: Serializer>(amount: &Fen, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(amount)
 }
 
-fn maybe_money<S: Serializer>(amount: &Option<Fen>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn maybe_money<S: Serializer>(
+    amount: &Option<Fen>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match amount {
         Some(amount) => serializer.collect_str(amount),
         None => serializer.serialize_none(),
     }
 }
 
-/// What is in the purse.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Balance {
-    pub serial: Option<String>,
-    #[serde(serialize_with = "money")]
-    pub balance: Fen,
-}
-
 /// A record of the purse's log.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Logged {
+    /// The short identifier of the file, in hexadecimal.
+    pub file: String,
     pub number: usize,
     pub sequence: u16,
     #[serde(flatten)]
@@ -79,6 +77,11 @@ pub(crate) struct Paid {
     pub tac: Option<String>,
     pub tac_check: Checked,
     pub mac2: String,
+    /// What the card holds after it, by GET BALANCE.
+    pub balance_check: Checked,
+    /// The same, where it is not `after`.
+    #[serde(serialize_with = "maybe_money")]
+    pub held: Option<Fen>,
     /// What has settled it, where the card's answer was lost.
     pub settled_by: Option<String>,
     pub ms: f64,
@@ -97,11 +100,14 @@ pub(crate) struct Loaded {
     pub card_sequence: u16,
     pub tac: Option<String>,
     pub tac_check: Checked,
+    pub balance_check: Checked,
+    #[serde(serialize_with = "maybe_money")]
+    pub held: Option<Fen>,
     pub settled_by: Option<String>,
     pub ms: f64,
 }
 
-/// Whether a TAC is the card's.
+/// Whether a TAC is the card's, or its balance what it must be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Checked {
@@ -142,43 +148,6 @@ pub(crate) struct Proven {
     pub tac: String,
 }
 
-/// An entry of a batch.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Entry {
-    pub reference: String,
-    pub serial: String,
-    #[serde(serialize_with = "money")]
-    pub amount: Fen,
-    pub outcome: &'static str,
-    #[serde(serialize_with = "maybe_money")]
-    pub after: Option<Fen>,
-    pub tac: Option<String>,
-    pub why: Option<String>,
-}
-
-/// A sum of many amounts, in fen, which 32 bits need not hold.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Sum(pub u64);
-
-impl Serialize for Sum {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// The sum of a batch.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
-pub(crate) struct Sums {
-    pub entries: usize,
-    pub loaded: usize,
-    pub loaded_sum: Sum,
-    pub earlier: usize,
-    pub refused: usize,
-    pub unsettled: usize,
-    pub unsettled_sum: Sum,
-    pub waiting: usize,
-}
-
 /// A gate that opens.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Passed {
@@ -191,16 +160,11 @@ pub(crate) struct Passed {
     pub paid: Paid,
 }
 
-impl Balance {
-    pub(crate) fn new(serial: Option<[u8; 10]>, balance: Fen) -> Self {
-        Self { serial: serial.map(|serial| serial_text(Some(serial))), balance }
-    }
-}
-
 impl Logged {
-    pub(crate) fn new(number: usize, record: &LogRecord) -> Self {
+    pub(crate) fn new(file: u8, number: usize, record: &LogRecord) -> Self {
         let LogRecord { sequence, transaction, .. } = record;
-        Self { number, sequence: *sequence, transaction: Said::new(transaction) }
+        let (file, transaction) = (format!("{file:02X}"), Said::new(transaction));
+        Self { file, number, sequence: *sequence, transaction }
     }
 }
 
@@ -219,6 +183,15 @@ impl Said {
 }
 
 impl Checked {
+    /// Whether the card holds what it must, and what it holds instead.
+    pub(crate) const fn balance(held: Held) -> (Self, Option<Fen>) {
+        match held {
+            Held::AsExpected => (Self::Right, None),
+            Held::Other(held) => (Self::Wrong, Some(held)),
+            Held::NotShown => (Self::NotShown, None),
+        }
+    }
+
     fn new(tac: Option<Mac>, expected: Option<Mac>) -> Self {
         match (tac, expected) {
             (None, _) => Self::NotShown,
@@ -279,6 +252,8 @@ impl Paid {
             tac: tac.map(mac),
             tac_check: Checked::new(tac, expected),
             mac2: "not shown".into(),
+            balance_check: Checked::NotShown,
+            held: None,
             settled_by: None,
             ms: 0.0,
         }
@@ -286,6 +261,11 @@ impl Paid {
 }
 
 impl Loaded {
+    /// What is wrong with it, though it was made.
+    pub(crate) fn remark(&self) -> Option<String> {
+        self.held.map(reckoned_wrongly)
+    }
+
     pub(crate) fn receipt(receipt: &LoadReceipt, key: Option<&TacKey>) -> Self {
         let LoadReceipt { transaction, online_sequence, balance, tac } = receipt;
         Self::new(transaction, *online_sequence, *balance, Some(*tac), key)
@@ -313,6 +293,8 @@ impl Loaded {
             card_sequence: u16::from_be_bytes(sequence),
             tac: tac.map(mac),
             tac_check: Checked::new(tac, expected),
+            balance_check: Checked::NotShown,
+            held: None,
             settled_by: None,
             ms: 0.0,
         }
@@ -345,10 +327,23 @@ impl Settlement {
     }
 }
 
-impl fmt::Display for Balance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "balance {}", self.balance)?;
-        self.serial.as_ref().map_or(Ok(()), |serial| write!(f, "  card {serial}"))
+impl Settlement {
+    /// By somebody who says so.
+    #[must_use]
+    pub(crate) fn judged(self, outcome: &'static str, after: Option<Fen>, by: String) -> Self {
+        Self { outcome, after, settled_by: Some(by), ..self }
+    }
+
+    /// What nobody has been asked about now.
+    pub(crate) fn open(serial: Option<[u8; 10]>, open: &Unsettled) -> Self {
+        Self {
+            serial: serial.map(|serial| serial_text(Some(serial))),
+            outcome: "open",
+            transaction: Said::new(&open.transaction),
+            after: None,
+            terminal_sequence: Some(open.terminal_sequence.value()),
+            settled_by: None,
+        }
     }
 }
 
@@ -361,12 +356,12 @@ impl fmt::Display for Said {
 
 impl fmt::Display for Logged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { number, sequence, transaction } = self;
+        let Self { file, number, sequence, transaction } = self;
         let Said { kind, amount, terminal, date, time, code } = transaction;
         let amount = amount.to_string();
         write!(
             f,
-            "{number:3}  {date} {time}  {amount:>11}  {kind} ({code})  terminal {terminal}  sequence {sequence}"
+            "{file} {number:3}  {date} {time}  {amount:>11}  {kind} ({code})  terminal {terminal}  sequence {sequence}"
         )
     }
 }
@@ -384,18 +379,28 @@ fn codes(
     by.map_or(Ok(()), |by| write!(f, "\n  the answer was lost; settled by {by}"))
 }
 
-fn balances(f: &mut fmt::Formatter<'_>, before: Option<Fen>, after: Fen) -> fmt::Result {
+fn balances(
+    f: &mut fmt::Formatter<'_>,
+    before: Option<Fen>,
+    after: Fen,
+    held: Option<Fen>,
+) -> fmt::Result {
     match before {
         Some(before) => write!(f, "\n  balance {before} before, {after} after"),
         None => write!(f, "\n  balance {after} after"),
-    }
+    }?;
+    held.map_or(Ok(()), |held| write!(f, "\n  but {}", reckoned_wrongly(held)))
+}
+
+fn reckoned_wrongly(held: Fen) -> String {
+    format!("the card holds {held} now: it has reckoned wrongly; keep this for its issuer")
 }
 
 impl fmt::Display for Paid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { transaction, before, after, card_sequence, terminal_sequence, .. } = self;
         write!(f, "paid: {transaction}")?;
-        balances(f, *before, *after)?;
+        balances(f, *before, *after, self.held)?;
         write!(f, "\n  terminal's number {terminal_sequence}, card's {card_sequence} before")?;
         write!(f, "\n  MAC2 {}", self.mac2)?;
         codes(f, self.tac.as_ref(), self.tac_check, self.settled_by.as_ref())?;
@@ -407,7 +412,7 @@ impl fmt::Display for Loaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { transaction, before, after, card_sequence, .. } = self;
         write!(f, "loaded: {transaction}")?;
-        balances(f, *before, *after)?;
+        balances(f, *before, *after, self.held)?;
         write!(f, "\n  card's number {card_sequence} before")?;
         codes(f, self.tac.as_ref(), self.tac_check, self.settled_by.as_ref())?;
         write!(f, "\n  {:.1} ms", self.ms)
@@ -423,9 +428,13 @@ impl fmt::Display for Settlement {
                 write!(f, "settled: the {transaction} was made, balance {after} after it; by {by}")
             }
             ("not_made", _) => {
-                write!(f, "settled: the {transaction} was not made, no money has moved")
+                write!(f, "settled: the {transaction} was not made, no money has moved")?;
+                settled_by.as_ref().map_or(Ok(()), |by| write!(f, "; by {by}"))
             }
-            _ => write!(f, "not settled: the {transaction}, money may have moved: {by}"),
+            _ => {
+                write!(f, "not settled: the {transaction}, money may have moved")?;
+                settled_by.as_ref().map_or(Ok(()), |by| write!(f, ": {by}"))
+            }
         }
     }
 }
@@ -443,36 +452,6 @@ impl fmt::Display for Proven {
     }
 }
 
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reference, serial, amount, outcome, after, why, .. } = self;
-        let amount = amount.to_string();
-        write!(f, "{reference}  {serial}  {amount:>11}  {outcome}")?;
-        if let Some(after) = after {
-            write!(f, ", balance {after}")?;
-        }
-        why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
-    }
-}
-
-impl fmt::Display for Sum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
-    }
-}
-
-impl fmt::Display for Sums {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { entries, loaded, loaded_sum, earlier, refused, unsettled, .. } = self;
-        let (unsettled_sum, waiting) = (self.unsettled_sum, self.waiting);
-        write!(
-            f,
-            "{entries} entries: {loaded} loaded ({loaded_sum}), {earlier} of them before this run; {refused} refused, \
-             {unsettled} not settled ({unsettled_sum}), {waiting} waiting for their cards"
-        )
-    }
-}
-
 impl fmt::Display for Passed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { way, station, from, fare, paid } = self;
@@ -480,7 +459,7 @@ impl fmt::Display for Passed {
             "entry" => write!(f, "open: entry at station {station}")?,
             _ => write!(f, "open: exit at station {station} from station {from}, fare {fare}")?,
         }
-        balances(f, paid.before, paid.after)?;
+        balances(f, paid.before, paid.after, paid.held)?;
         codes(f, paid.tac.as_ref(), paid.tac_check, paid.settled_by.as_ref())?;
         write!(f, "\n  {:.1} ms", paid.ms)
     }

@@ -7,6 +7,7 @@
 
 use crate::element;
 use crate::error::EncodeError;
+use crate::number::{check, named};
 use alloc::vec::Vec;
 use cam_types::{CasTime, DecodeError, Epoch, EventId, Fen, PackageId, Reader};
 
@@ -195,6 +196,7 @@ impl Criteria {
                 Self::FINGERPRINT => criteria.fingerprint = Some(Fingerprint::read(&mut value)?),
                 Self::NEXT_EPOCH => {
                     let epoch = Epoch::from_be_bytes(*value.array("next epoch")?);
+                    let epoch = named(epoch, "next epoch")?;
                     let at = CasTime::from_be_bytes(*value.array("next epoch's time")?);
                     criteria.next_epoch = Some((epoch, at));
                 }
@@ -232,6 +234,7 @@ impl Criteria {
             out.extend(fingerprint.octets());
         }
         if let Some((epoch, at)) = self.next_epoch {
+            check(epoch, "next epoch")?;
             out.extend([Self::NEXT_EPOCH, 6]);
             out.extend(epoch.to_be_bytes());
             out.extend(at.to_be_bytes());
@@ -243,7 +246,7 @@ impl Criteria {
 impl Ppv {
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let ppv = Self {
-            event: EventId::from_be_bytes(*r.array("PPV event")?),
+            event: named(EventId::from_be_bytes(*r.array("PPV event")?), "PPV event")?,
             price: Fen::from_be_bytes(*r.array("PPV price")?),
             tier: r.u8("PPV tier")?,
             start: CasTime::from_be_bytes(*r.array("PPV start")?),
@@ -261,6 +264,7 @@ impl Ppv {
         if self.start >= self.end {
             return Err(EncodeError::Invalid("PPV end"));
         }
+        check(self.event, "PPV event")?;
         out.extend([Criteria::PPV, 18]);
         out.extend(self.event.to_be_bytes());
         out.extend(self.price.to_be_bytes());
@@ -275,7 +279,7 @@ impl Ppv {
 impl Ppt {
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let ppt = Self {
-            event: EventId::from_be_bytes(*r.array("PPT event")?),
+            event: named(EventId::from_be_bytes(*r.array("PPT event")?), "PPT event")?,
             price: Fen::from_be_bytes(*r.array("PPT price")?),
             slice_s: r.u16("PPT slice")?,
         };
@@ -290,6 +294,7 @@ impl Ppt {
         if self.slice_s < Self::MIN_SLICE_S {
             return Err(EncodeError::Invalid("PPT slice"));
         }
+        check(self.event, "PPT event")?;
         out.extend([Criteria::PPT, 10]);
         out.extend(self.event.to_be_bytes());
         out.extend(self.price.to_be_bytes());

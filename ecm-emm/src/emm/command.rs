@@ -4,7 +4,9 @@
 //! Normative references:
 //!  - `docs/spec/emm.md`, table of commands
 
-use super::field::{Emit, Read, bitmap, group_index, pairing_slots, wrapped};
+use super::field::{
+    Emit, Read, bitmap, floor, group_index, pairing_slots, signature_epoch, topup_number, wrapped,
+};
 use super::key_delivery::KeyDelivery;
 use super::key_target::KeyTarget;
 use super::pairing::Pairing;
@@ -80,7 +82,7 @@ commands! {
         /// The generation in use from now on.
         epoch: Epoch,
         /// The lowest one that may still be used.
-        floor: Epoch,
+        floor: Epoch => floor,
     },
     /// One generation is erased.
     0x22 KEY_DESTROY from [Individual, Recovery, Wallet, WalletRecovery, Operator]:
@@ -110,7 +112,7 @@ commands! {
     0x25 SIGKEY from [Recovery]:
     SigKey {
         /// Its generation.
-        epoch: u8,
+        epoch: u8 => signature_epoch,
         /// x ‖ y of a point of P-256.
         key: [u8; 64] = "public key",
     },
@@ -118,7 +120,7 @@ commands! {
     0x30 WALLET_TOPUP from [Wallet]:
     Topup {
         /// The wallet's own number against repetition.
-        number: u16 = "top-up number",
+        number: u16 => topup_number,
         /// How much.
         amount: Fen,
         /// For the purse's log.

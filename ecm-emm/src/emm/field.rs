@@ -5,6 +5,7 @@ use super::key_target::KeyTarget;
 use crate::card::{CardInfo, PAIRING_SLOTS};
 use crate::ecm::Fingerprint;
 use crate::keys::Role;
+use crate::number::named;
 use crate::suite::{Suite, WrappedKey};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -40,7 +41,25 @@ macro_rules! big_endian {
     )* };
 }
 
-big_endian!(u8, u16, u32, CasTime, Epoch, EventId, Fen, PackageId);
+big_endian!(u8, u16, u32, CasTime, Fen, PackageId);
+
+macro_rules! names {
+    ($($Number:ty),*) => { $(
+        impl Read for $Number {
+            fn read(r: &mut Reader<'_>, name: &'static str) -> Result<Self, DecodeError> {
+                named(Self::from_be_bytes(*r.array(name)?), name)
+            }
+        }
+
+        impl Emit for $Number {
+            fn emit(&self, out: &mut Vec<u8>) {
+                out.extend(self.to_be_bytes());
+            }
+        }
+    )* };
+}
+
+names!(Epoch, EventId);
 
 impl<const N: usize> Read for [u8; N] {
     fn read(r: &mut Reader<'_>, name: &'static str) -> Result<Self, DecodeError> {
@@ -222,6 +241,21 @@ fn checked_slot(slot: u8) -> Result<u8, DecodeError> {
     } else {
         Err(DecodeError::Invalid { field: "pairing slot", got: slot.into() })
     }
+}
+
+/// The floor of a key's generations, which names none: 0 is below all of them.
+pub(super) fn floor(r: &mut Reader<'_>) -> Result<Epoch, DecodeError> {
+    Ok(Epoch::from_be_bytes(*r.array("floor")?))
+}
+
+/// The number of a top-up.
+pub(super) fn topup_number(r: &mut Reader<'_>) -> Result<u16, DecodeError> {
+    named(r.u16("top-up number")?, "top-up number")
+}
+
+/// The generation of the operator's public key.
+pub(super) fn signature_epoch(r: &mut Reader<'_>) -> Result<u8, DecodeError> {
+    named(r.u8("epoch")?, "epoch")
 }
 
 /// One of the card's groups.

@@ -29,9 +29,10 @@ fn zeros_are_the_defaults() {
     filled.state_dir = zeros().state_dir;
     let (zeros, filled) = (checked(&zeros()).unwrap(), checked(&filled).unwrap());
     let numbers = |of: &Settings| {
-        [of.card_timeout_ms, of.max_sessions, of.emm_queue, of.event_queue, of.section_ring]
+        let queues = [of.emm_queue, of.event_queue, of.section_ring, of.section_filters];
+        (of.card_timeout_ms, of.max_sessions, queues)
     };
-    assert_eq!(numbers(&zeros), [5000, 16, 64, 256, 65_536]);
+    assert_eq!(numbers(&zeros), (5000, 16, [64, 256, 65_536, 65_535]));
     assert_eq!(numbers(&zeros), numbers(&filled));
     assert_eq!(zeros.threaded, filled.threaded);
     assert_eq!(zeros.ca_system_ids, filled.ca_system_ids);
@@ -41,12 +42,13 @@ fn zeros_are_the_defaults() {
 #[test]
 fn numbers_are_taken_as_they_are_or_refused() {
     type Member = fn(&mut stbcam_config_t) -> &mut u32;
-    let table: [(Member, &str, u32, u32, u32); 5] = [
+    let table: [(Member, &str, u32, u32, u32); 6] = [
         (|c| &mut c.card_timeout_ms, "card_timeout_ms", 1, 600_000, 5000),
         (|c| &mut c.max_sessions, "max_sessions", 1, 255, 16),
         (|c| &mut c.emm_queue, "emm_queue", 1, 16_384, 64),
         (|c| &mut c.event_queue, "event_queue", 1, 65_536, 256),
         (|c| &mut c.section_ring, "section_ring", 4100, 1 << 24, 65_536),
+        (|c| &mut c.section_filters, "section_filters", 1, 65_535, 65_535),
     ];
     for (member, name, least, most, default) in table {
         let with = |number| {
@@ -68,11 +70,10 @@ fn numbers_are_taken_as_they_are_or_refused() {
 fn what_has_no_meaning_is_refused_by_name() {
     static OURS: [u16; 1] = [0x4AF0];
     type Change = fn(&mut stbcam_config_t);
-    let table: [(Change, &str); 6] = [
+    let table: [(Change, &str); 5] = [
         (|c| c.log_level = 6, "log_level is 6, expected"),
         (|c| c.log_level = -2, "log_level is -2, expected"),
         (|c| c.reserved = 1, "reserved is 1, expected 0"),
-        (|c| c.reserved2 = 2, "reserved2 is 2, expected 0"),
         (|c| c.box_key_len = 32, "box_key_len is 32, expected 16"),
         (|c| c.ca_system_ids = OURS.as_ptr(), "ca_system_id_count is 0 with ca_system_ids set"),
     ];

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::guard::{CONTEXTS, guard};
-use crate::result::{STBCAM_E_ARG, STBCAM_OK};
+use crate::result::{STBCAM_E_ARG, STBCAM_E_CLOCK, STBCAM_OK};
 use crate::types::stbcam_t;
 use nix::pty::openpty;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -17,12 +17,19 @@ fn opened(name: &str, threaded: bool) -> (Arc<Context>, OwnedFd) {
     let pty = openpty(None, None).unwrap();
     let path = nix::unistd::ttyname(&pty.slave).unwrap();
     let state = std::env::temp_dir().join(format!("stbcam-{name}-{}", std::process::id()));
-    let context = Context::open(Settings {
+    let reader = format!("serial:{}", path.display());
+    let context = Context::open(settings(reader, state.display().to_string(), threaded));
+    let _ = std::fs::remove_dir(state);
+    (context.unwrap(), pty.master)
+}
+
+fn settings(reader: String, state_dir: String, threaded: bool) -> Settings {
+    Settings {
         profile: Profile::Iso,
         threaded,
         card_timeout_ms: 5000,
-        reader: ReaderChoice::Url(format!("serial:{}", path.display())),
-        state_dir: Some(state.display().to_string()),
+        reader: ReaderChoice::Url(reader),
+        state_dir: Some(state_dir),
         language: None,
         ca_system_ids: Vec::new(),
         stb_id: *b"STB00001",
@@ -35,9 +42,40 @@ fn opened(name: &str, threaded: bool) -> (Arc<Context>, OwnedFd) {
         emm_queue: 4,
         event_queue: 64,
         section_ring: 4100,
-    });
-    let _ = std::fs::remove_dir(state);
-    (context.unwrap(), pty.master)
+        section_filters: 4,
+    }
+}
+
+/// What the system says of a directory is no advice: what would work follows.
+#[test]
+fn a_directory_that_cannot_be_made_says_what_would_work() {
+    let settings = settings("serial:/dev/null".to_owned(), "/proc/stbcam".to_owned(), true);
+    let refused = Context::open(settings).err().unwrap();
+    assert_eq!((refused.code, refused.os_errno), (STBCAM_E_STORAGE, nix::libc::ENOENT));
+    assert!(refused.text.starts_with("state_dir '/proc/stbcam': "), "{}", refused.text);
+    let advice = "expected a directory that this user can make and write to";
+    assert!(refused.text.ends_with(advice), "{}", refused.text);
+}
+
+/// In our words, but with the system's number.
+#[test]
+fn a_directory_that_the_system_refuses_has_its_errno() {
+    let file = std::env::temp_dir().join(format!("stbcam-no-directory-{}", std::process::id()));
+    let held = file.with_extension("held");
+    std::fs::write(&file, b"").unwrap();
+    let holder = DirectoryStorage::open(&held).unwrap();
+    for (directory, code, errno) in [
+        (&file, STBCAM_E_STORAGE, nix::libc::ENOTDIR),
+        (&held, STBCAM_E_BUSY, nix::libc::EWOULDBLOCK),
+    ] {
+        let directory = directory.to_str().unwrap().to_owned();
+        let settings = settings("serial:/dev/null".to_owned(), directory, true);
+        let refused = Context::open(settings).err().unwrap();
+        assert_eq!((refused.code, refused.os_errno), (code, errno), "{}", refused.text);
+    }
+    drop(holder);
+    std::fs::remove_file(file).unwrap();
+    std::fs::remove_dir(held).unwrap();
 }
 
 /// We would rather lose one context than the box: the others go on.
@@ -96,6 +134,55 @@ fn refusals_name_the_parameter_and_what_it_had() {
     told(filters(null_mut()), "count is NULL");
     told(filters(&mut room), "array is NULL");
     told(init(), "config is NULL");
+    assert_eq!(crate::stbcam_close(cam), STBCAM_OK);
+}
+
+/// Who does the card thread's work in a call that waits is let go when another thread closes, not
+/// when its own time is over.
+#[test]
+fn without_a_thread_closing_ends_a_call_that_waits() {
+    let (context, _port) = opened("ends", false);
+    let waiting = Arc::clone(&context);
+    let busy = |refused: Option<&Error>| refused.is_some_and(|it| it.code == STBCAM_E_BUSY);
+    let call = std::thread::spawn(move || {
+        loop {
+            // For an answer that never comes.
+            let ended: Result = waiting.wait(Duration::from_secs(10), |_| Err(WaitEnded::Timeout));
+            if !busy(ended.as_ref().err()) {
+                return ended;
+            }
+        }
+    });
+    // Until it has what a step needs.
+    while !busy(context.step(0).err().as_ref()) {
+        std::thread::yield_now();
+    }
+    context.close().unwrap();
+    let ended = call.join().unwrap().unwrap_err();
+    assert_eq!((ended.code, &*ended.text), (STBCAM_E_STATE, "the context is being closed"));
+}
+
+/// A time that nothing can be told by is refused, and the one that was known stays.
+#[test]
+fn a_time_that_makes_no_sense_is_refused() {
+    let (context, _port) = context("utc");
+    let cam: *mut stbcam_t = CONTEXTS.insert(context);
+    let utc = || CONTEXTS.get(cam).unwrap().utc(clock::now());
+    assert_eq!(crate::stbcam_set_utc(cam, 1_700_000_000, crate::STBCAM_UTC_RTC), STBCAM_OK);
+    let known = utc();
+    assert!(known >= 1_700_000_000);
+    for wrong in [i64::MIN, -5, 0, Context::UTC_MAX + 1, i64::MAX] {
+        let result = crate::stbcam_set_utc(cam, wrong, crate::STBCAM_UTC_NETWORK);
+        assert_eq!(result, STBCAM_E_CLOCK, "{wrong}");
+        let text = crate::error::last().text;
+        assert!(text.starts_with(&format!("utc_s is {wrong}, expected 1 to ")), "{text}");
+        assert!(utc() >= known, "{wrong}");
+    }
+    assert_eq!(crate::stbcam_set_utc(cam, Context::UTC_MAX, crate::STBCAM_UTC_RTC), STBCAM_OK);
+    assert_eq!(utc(), Context::UTC_MAX);
+    // What is not looked at is not refused.
+    assert_eq!(crate::stbcam_set_utc(cam, -5, crate::STBCAM_UTC_UNKNOWN), STBCAM_OK);
+    assert_eq!(utc(), 0);
     assert_eq!(crate::stbcam_close(cam), STBCAM_OK);
 }
 

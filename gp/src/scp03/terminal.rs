@@ -22,7 +22,8 @@ pub struct Initialize {
 impl Initialize {
     /// A session of level 33 with 8-octet challenges.
     ///
-    /// `host_challenge` must be random: it is what keeps an old session from being played back.
+    /// Key version 00 is whichever the card takes first. `host_challenge` must be random: it is
+    /// what keeps an old session from being played back.
     pub fn new(keys: StaticKeys, key_version: u8, host_challenge: [u8; 8]) -> Self {
         let mut challenge = [0; 16];
         challenge[..8].copy_from_slice(&host_challenge);
@@ -64,17 +65,22 @@ impl Initialize {
         r.bytes(10, "key diversification data").map_err(malformed)?;
         let key_version = r.u8("key version").map_err(malformed)?;
         let scp = r.u8("SCP number").map_err(malformed)?;
+        // What follows is laid out in another way by every other protocol.
+        if scp != 0x03 {
+            return Err(ScpError::OtherProtocol(scp));
+        }
         let i = r.u8("SCP option").map_err(malformed)?;
         let challenge = r.bytes(len, "card challenge").map_err(malformed)?;
         let cryptogram = r.bytes(len, "card cryptogram").map_err(malformed)?;
-        if scp != 0x03 || i & !0x10 != 0x60 {
-            return Err(ScpError::Unsupported { scp, i });
+        if i & !0x10 != 0x60 {
+            return Err(ScpError::Option(i));
         }
         if i & 0x10 != 0 {
             r.bytes(3, "sequence counter").map_err(malformed)?;
         }
         r.finish("answer to INITIALIZE UPDATE").map_err(malformed)?;
-        if key_version != self.key_version {
+        // 00 leaves the choice to the card.
+        if self.key_version != 0 && key_version != self.key_version {
             return Err(ScpError::KeyVersion { got: key_version, expected: self.key_version });
         }
         let challenges = Challenges::new(self.challenge(), challenge)

@@ -2,7 +2,7 @@
 //! The keys of one card that reports are verified with.
 
 use super::FileError;
-use super::fields::KeyField;
+use super::fields::{KeyField, from_1};
 use cam_types::{CardId, Epoch, Key, OperatorId};
 use cmac::{Cmac, KeyInit, Mac as _};
 use ecm_emm::keys::{KeyContext, Role, card_key, constant};
@@ -55,6 +55,7 @@ pub struct CardKey {
     /// What it is for.
     pub role: KeyRole,
     /// Its generation.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u16,
     /// How it seals: 2, 3 or 5.
     pub suite: u8,

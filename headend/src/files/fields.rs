@@ -205,6 +205,18 @@ pub fn amount<'de, D: Deserializer<'de>>(from: D) -> Result<Fen, D::Error> {
     String::deserialize(from)?.parse().map_err(D::Error::custom)
 }
 
+/// A number that names something: there is no 0.
+pub fn from_1<'de, T, D>(from: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default + PartialEq,
+    D: Deserializer<'de>,
+{
+    match T::deserialize(from)? {
+        number if number == T::default() => Err(D::Error::custom("numbers start at 1, got 0")),
+        number => Ok(number),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

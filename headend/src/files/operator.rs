@@ -3,7 +3,7 @@
 
 use super::FileError;
 use super::card_key::{CardKey, CardKeys};
-use super::fields::{KeyField, Octets, SecretOctets};
+use super::fields::{KeyField, Octets, SecretOctets, from_1};
 use cam_types::{CardId, OperatorId};
 use ecm_emm::suite::SealKey;
 use serde::Deserialize;
@@ -52,6 +52,7 @@ pub struct ServiceKey {
     /// 0 to 15.
     pub slot: u8,
     /// The generation.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u16,
     /// How it seals: 2, 3 or 5.
     pub suite: u8,
@@ -68,6 +69,7 @@ pub struct GroupKey {
     /// The group's address.
     pub group: Octets<4>,
     /// The generation.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u16,
     /// How it seals: 2, 3 or 5.
     pub suite: u8,
@@ -80,6 +82,7 @@ pub struct GroupKey {
 #[serde(deny_unknown_fields)]
 pub struct GlobalKey {
     /// The generation.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u16,
     /// How it seals: 2, 3 or 5.
     pub suite: u8,
@@ -92,6 +95,7 @@ pub struct GlobalKey {
 #[serde(deny_unknown_fields)]
 pub struct SigningKey {
     /// The generation.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u8,
     /// The private scalar of P-256.
     pub key: SecretOctets<32>,
@@ -106,6 +110,7 @@ pub struct Card {
     /// What it is called on the air.
     pub pseudonym: Octets<8>,
     /// The generation of its own key.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u16,
     /// Its other keys, where they are not derived from the master key.
     #[serde(default)]
@@ -119,6 +124,7 @@ pub struct Stb {
     /// Its number.
     pub stb_id: Octets<8>,
     /// The generation of its message key.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u16,
     /// The suite of that key.
     pub suite: u8,

@@ -2,12 +2,13 @@
 //! The schedule file: what goes on air, and when.
 
 use super::FileError;
-use super::fields::{SecretOctets, Utc, amount, section_pid};
+use super::fields::{Octets, SecretOctets, Utc, amount, from_1, section_pid};
 use super::{optional, required};
 use crate::cw_source::Entropy;
 use crate::message::Message;
 use crate::scrambler::Algorithm;
 use cam_types::{Fen, Pid};
+use ecm_emm::dvs042::Scte52Ivs;
 use serde::Deserialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,10 @@ pub struct Schedule {
     /// Where EMMs go.
     #[serde(deserialize_with = "section_pid")]
     pub emm_pid: Pid,
+    /// The initialisation vector of the network's SCTE 52; without it, zero.
+    scte52_iv: Option<Octets<8>>,
+    /// The one for payloads shorter than a block; without it, the same.
+    scte52_short_iv: Option<Octets<8>>,
     /// Control words come from this instead of the system's random numbers: only for tests.
     pub seed: Option<SecretOctets<16>>,
     /// The services to scramble.
@@ -62,6 +67,11 @@ pub struct Service {
     pub name: String,
     /// program_number in the PAT.
     pub service: u16,
+    /// More services of the PAT under the same ECMs: such as share components with it.
+    #[serde(default)]
+    pub also: Vec<u16>,
+    /// What becomes of components that a service under other ECMs, or under none, has too.
+    pub shared: Option<Shared>,
     /// The channel in its ECMs.
     pub channel: u16,
     /// Which service key seals its ECMs.
@@ -75,6 +85,7 @@ pub struct Service {
     #[serde(deserialize_with = "section_pid")]
     pub ecm_pid: Pid,
     /// The generation of the service key, from the start.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u16,
     /// Later generations.
     #[serde(default)]
@@ -106,7 +117,20 @@ const fn every_region() -> u16 {
     0xFFFF
 }
 
+/// What becomes of a component of two services.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Shared {
+    /// It stays in clear.
+    Clear,
+}
+
 impl Service {
+    /// All services under its ECMs, by program_number.
+    pub fn numbers(&self) -> impl Iterator<Item = u16> + '_ {
+        std::iter::once(self.service).chain(self.also.iter().copied())
+    }
+
     /// How much of its control words the scrambler uses: all of them if the file does not say.
     pub fn entropy(&self) -> Entropy {
         self.entropy.unwrap_or_default()
@@ -119,6 +143,8 @@ impl Service {
 enum Scrambling {
     Csa2,
     Cissa,
+    Idsa,
+    Scte52,
 }
 
 /// A change of the service key.
@@ -128,6 +154,7 @@ pub struct Rotation {
     /// From this crypto period's first moment.
     pub from_s: u32,
     /// The new generation.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u16,
 }
 
@@ -136,6 +163,7 @@ pub struct Rotation {
 #[serde(deny_unknown_fields)]
 pub struct Event {
     /// event_id: what an ECM and a purchase name it by.
+    #[serde(deserialize_with = "from_1")]
     pub id: u32,
     /// Its beginning, in seconds from the schedule's start.
     pub from_s: u32,
@@ -144,6 +172,9 @@ pub struct Event {
     /// The price in yuan, as text.
     #[serde(deserialize_with = "amount")]
     pub price: Fen,
+    /// It is not for sale: cards that it is granted to (`ppv_grant`) open it. Its price is 0.
+    #[serde(default)]
+    pub grant_only: bool,
     /// Quality or window of the event.
     #[serde(default = "first_tier")]
     pub tier: u8,
@@ -209,6 +240,11 @@ impl Schedule {
         Ok(schedule)
     }
 
+    /// The initialisation vectors of the network's SCTE 52.
+    pub fn scte52_ivs(&self) -> Scte52Ivs {
+        Scte52Ivs::new(self.scte52_iv.unwrap_or_default().0, self.scte52_short_iv.map(|iv| iv.0))
+    }
+
     /// What is wrong with a field, with the path of this file, for whoever wrote it.
     pub fn error(&self, table: &str, field: &str, what: impl fmt::Display) -> FileError {
         FileError::field(&self.path, table, field, what)
@@ -230,6 +266,10 @@ impl Schedule {
                         crypto_period_s";
             return Err(self.error("", "start", what));
         }
+        if self.scte52_short_iv.is_some() && self.scte52_iv.is_none() {
+            let what = "stands beside scte52_iv, which is missing; one of zeros is written out";
+            return Err(self.error("", "scte52_short_iv", what));
+        }
         if self.service.is_empty() {
             return Err(self.error("", "service", "no service to scramble"));
         }
@@ -250,8 +290,14 @@ impl Schedule {
 
     fn check_service(&self, n: usize, service: &Service) -> Result<(), FileError> {
         let table = format!("[[service]] \"{}\"", service.name);
-        if self.service.iter().take(n).any(|other| other.service == service.service) {
-            return Err(self.error(&table, "service", "another table has this service"));
+        let mut numbers: Vec<u16> =
+            self.service.iter().take(n).flat_map(Service::numbers).collect();
+        for (place, number) in service.numbers().enumerate() {
+            if numbers.contains(&number) {
+                let field = if place == 0 { "service" } else { "also" };
+                return Err(self.error(&table, field, "another table has this service"));
+            }
+            numbers.push(number);
         }
         if service.slot > 15 {
             let what = format!("got {}, expected 0 to 15", service.slot);
@@ -287,9 +333,7 @@ impl Schedule {
             if free_from.is_none_or(|free| event.from_s < free) {
                 return Err(self.error(&table, "from_s", "the event before is still on air"));
             }
-            if event.price == Fen::ZERO {
-                return Err(self.error(&table, "price", "an event costs something"));
-            }
+            self.check_price(&table, event)?;
             if let Some(until) = event.until_s {
                 self.check_boundary(&table, "until_s", until)?;
                 if until <= event.from_s {
@@ -303,6 +347,22 @@ impl Schedule {
             free_from = event.until_s;
         }
         Ok(())
+    }
+
+    /// Nothing is sold for nothing.
+    fn check_price(&self, table: &str, event: &Event) -> Result<(), FileError> {
+        let (field, what) = match (event.grant_only, event.price == Fen::ZERO) {
+            (false, true) => (
+                "price",
+                "an event costs something; for one that is not sold write grant_only = true",
+            ),
+            (true, false) => ("price", "what is not sold has the price 0.00"),
+            (true, true) if event.offer_from_s.is_some() => {
+                ("offer_from_s", "what is not sold has no offer")
+            }
+            _ => return Ok(()),
+        };
+        Err(self.error(table, field, what))
     }
 
     /// Criteria change only where the control word does.

@@ -9,7 +9,7 @@ use super::attacks::{ForgeEcm, ForgeEmm, Replay};
 use super::kind::{Kind, Occasion, messages};
 use crate::emm::{EmmError, Senders};
 use crate::files::FileError;
-use crate::files::fields::{Octets, Pin, Utc, amount};
+use crate::files::fields::{Octets, Pin, Utc, amount, from_1};
 use cam_types::{CasTime, Epoch, EventId, Fen, PackageId, Secret, Slot};
 use ecm_emm::EncodeError;
 use ecm_emm::emm::{EmmCommand, KeyDelivery, KeyTarget, ResetNumber, TimeStep};
@@ -96,6 +96,7 @@ pub struct PpvGrant {
     /// The card, by its number.
     pub card: Octets<8>,
     /// The event, by its number.
+    #[serde(deserialize_with = "from_1")]
     pub event: u32,
     /// Quality or window of the event.
     pub tier: u8,
@@ -126,6 +127,7 @@ pub struct KeyDeliver {
     /// The service key's slot.
     pub slot: u8,
     /// Its generation.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u16,
     /// No ECM before this moment opens with it.
     pub not_before: Option<Utc>,
@@ -167,6 +169,7 @@ pub struct KeyActivate {
     /// The service key's slot.
     pub slot: u8,
     /// The generation in use.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u16,
     /// The oldest one kept.
     pub floor: u16,
@@ -195,6 +198,7 @@ pub struct KeyDestroy {
     /// The service key's slot.
     pub slot: u8,
     /// The generation that goes.
+    #[serde(deserialize_with = "from_1")]
     pub epoch: u16,
 }
 
@@ -372,6 +376,7 @@ pub struct Refund {
     /// The card, by its number.
     pub card: Octets<8>,
     /// The event, by its number.
+    #[serde(deserialize_with = "from_1")]
     pub event: u32,
     /// The purse's offline sequence of the purchase.
     pub sequence: u16,

@@ -4,9 +4,16 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
 mod any_stream;
+mod broadcasters;
+mod cable;
 mod command_line;
+mod coverage;
 mod demo;
 mod emm;
+mod framing;
+mod made;
+mod rate;
+mod refused;
 mod support;
 mod tables;
 mod verify;

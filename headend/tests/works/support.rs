@@ -2,6 +2,7 @@
 //! The demo's files, small streams made to measure, and the rules that every result keeps.
 
 use cam_types::{ControlWord, Pid};
+use ecm_emm::dvs042::Scte52Ivs;
 use ecm_emm::ecm::{ControlWords, Ecm, EcmBody};
 use headend::carriage;
 use headend::fault::{Fault, Faults};
@@ -53,20 +54,22 @@ pub(crate) fn pid(number: u16) -> Pid {
     Pid::new(number).unwrap()
 }
 
-/// Packet i of the result is packet i of the source, and what is new stood on a null packet.
-pub(crate) fn misplaced(source: &Stream, result: &Stream, pmts: &[u16]) -> Vec<usize> {
+/// Packet i of the result is packet i of the source, and what is new stood on a null packet. Tables
+/// may differ.
+pub(crate) fn misplaced(source: &Stream, result: &Stream, tables: &[u16]) -> Vec<usize> {
     assert_eq!(source.packets().len(), result.packets().len());
     let moved = |(before, after): (&Packet, &Packet)| {
         let number = stream::pid(before).value();
-        if number == 0x1FFF {
+        if number == 0x1FFF || tables.contains(&number) {
             let new = stream::pid(after).value();
-            return !matches!(new, 0x1FFF | 0x0001 | 0x0140 | 0x0141 | 0x0150);
+            let ours = matches!(new, 0x1FFF | 0x0001 | 0x0140 | 0x0141 | 0x0150);
+            return !ours && !tables.contains(&new);
         }
         let payload = stream::payload_start(before);
         let same_header = before[..3] == after[..3]
             && before[3] & 0x3F == after[3] & 0x3F
             && before[4..payload] == after[4..payload];
-        let scrambled = stream::scrambling_control(after) >= 2 || pmts.contains(&number);
+        let scrambled = stream::scrambling_control(after) >= 2;
         !same_header || (!scrambled && before != after)
     };
     let pairs = source.packets().iter().zip(result.packets());
@@ -148,7 +151,7 @@ pub(crate) fn scrambled_as_announced(
     let (mut right, mut wrong) = (0, 0);
     for period in periods {
         let Some(cw) = cws.get(&period.number) else { continue };
-        let scrambler = Scrambler::new(algorithm, cw);
+        let scrambler = Scrambler::new(algorithm, cw, &Scte52Ivs::default());
         let parity = cam_types::Parity::of_crypto_period(period.number);
         for index in period.first_packet..=period.last_packet {
             let mut packet = source.packets()[index];

@@ -9,7 +9,6 @@ use crate::emv::{self, Profile};
 use crate::etu::{Convention, LineParams, rate_codes};
 use crate::pps::{Agreed, Pps, PpsError};
 use cam_types::Instant;
-use core::time::Duration;
 
 /// Longest gap between two characters of PPS, in etu.
 const INITIAL_WT: u64 = 9600;
@@ -436,11 +435,11 @@ impl CardLine {
         }
         log::debug!("card line: T={protocol} at {} bit/s", params.baud());
         self.protocol = protocol;
-        let wt: Duration = params.wt(atr.wi(), atr.rate().0);
+        let wt = atr.waiting_time(protocol, &params);
         match protocol {
             1 => {
                 self.t1.reset(params, atr.t1());
-                self.state = State::Announcing { end: now.after(self.policy.exchange_limit) };
+                self.state = State::Announcing { end: now.after(self.limit()) };
                 self.t1.announce(now);
             }
             14 => {

@@ -134,7 +134,8 @@ pub struct Policy {
     pub latency: Duration,
     /// How long the first character of the answer to reset may take.
     pub atr_start: Duration,
-    /// No exchange takes longer, however often the card asks for time.
+    /// No exchange takes longer, however often the card asks for time; or three times the card's WT
+    /// or BWT where that is longer, for no card is given up before it has passed.
     pub exchange_limit: Duration,
     /// The highest bit rate that the reader can run.
     pub max_baud: u32,

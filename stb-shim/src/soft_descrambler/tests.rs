@@ -6,6 +6,7 @@ use aes::Aes128;
 use aes::cipher::{
     Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeEncrypt, KeyInit, KeyIvInit,
 };
+use ecm_emm::dvs042::{Idsa, Scte52};
 
 const ROOT: [u8; 16] = [0x11; 16];
 const EK2: [u8; 16] = [0x22; 16];
@@ -63,6 +64,7 @@ fn pes(pid: u16) -> [u8; 188] {
 /// A box with a clock of its own.
 struct Rig {
     descrambler: SoftDescrambler,
+    mode: ScramblingMode,
     now: Instant,
 }
 
@@ -73,7 +75,7 @@ impl Rig {
     fn new() -> Self {
         let descrambler = SoftDescrambler::new(&Key::new(ROOT));
         descrambler.load_ladder(&Key::new(EK2), &Key::new(EK1));
-        Self { descrambler, now: Instant::from_micros(1_000_000) }
+        Self { descrambler, mode: ScramblingMode::CISSA, now: Instant::from_micros(1_000_000) }
     }
 
     /// The ECWs that the ECM of `period` brings: its own and the next one's.
@@ -88,7 +90,7 @@ impl Rig {
             source: 0,
             ecm_pid: Pid::from_field(0x140),
             es_pids: &[Pid::from_field(VIDEO), Pid::from_field(AUDIO)],
-            mode: ScramblingMode::CISSA,
+            mode: self.mode,
             crypto_period: period,
             parity: Parity::of_crypto_period(period),
             even: &even,
@@ -130,6 +132,41 @@ impl Rig {
             self.play(VIDEO, period)
         });
         results.collect()
+    }
+}
+
+/// SCTE 52 and IDSA leave no payload in clear, however short, and a start of a PES packet that is
+/// shorter than a start code is none that should show it. The IVs of SCTE 52 are those that were
+/// set before the control words came.
+#[test]
+fn payloads_of_any_length_come_out_of_scte_52_and_idsa() {
+    let ivs = Scte52Ivs::new([0x81; 8], Some([0x18; 8]));
+    for mode in [ScramblingMode::SCTE52, ScramblingMode::IDSA] {
+        let mut rig = Rig::new();
+        rig.mode = mode;
+        rig.provide(1, 8).unwrap();
+        rig.descrambler.set_scte52_ivs(ivs);
+        rig.provide(1, 10).unwrap();
+        let cw = ControlWord::new(cw(10));
+        let (scte52, idsa) = (Scte52::scte52(&cw, &ivs), Idsa::idsa(&cw));
+        for octets in (1..=184).rev().chain([1; 4]).chain([2; 4]).chain([184]) {
+            let mut sent = pes(VIDEO);
+            let start = 188 - octets;
+            if start > 4 {
+                sent[3] |= 0x20;
+                sent[4] = start as u8 - 5;
+                sent[start..][..octets.min(4)].copy_from_slice(&[0, 0, 1, 0xE0][..octets.min(4)]);
+            }
+            let mut packet = sent;
+            packet[3] |= 0x80;
+            match mode {
+                ScramblingMode::IDSA => idsa.scramble(&mut packet[start..]),
+                _ => scte52.scramble(&mut packet[start..]),
+            }
+            let result = rig.take(0, &mut packet);
+            assert_eq!(result, PacketResult::Descrambled, "{mode:?} {octets}");
+            assert_eq!(packet, sent, "{mode:?} {octets}");
+        }
     }
 }
 

@@ -275,6 +275,31 @@ fn a_client_that_reads_nothing_is_shown_out() {
     assert!(error.contains("65536 octets, a message has 65535 at most"), "{error}");
 }
 
+/// WI 250 and BWI 9: a card that may take longer than usual has that time, the next one has not.
+#[test]
+fn a_card_has_its_own_waiting_time() {
+    let t0: &[u8] = &[0x3B, 0x80, 0x40, 0xFA];
+    let t1: &[u8] = &[0x3B, 0x80, 0x81, 0x31, 0xFE, 0x95, 0x5B];
+    for (atr, seconds) in [(t0, 24), (t1, 51), (&ATR[..], 10), (&[0x3B], 10)] {
+        let mut slot = Slot::new();
+        slot.reader.limits.answer = Duration::from_secs(60);
+        let card = slot.insert(move |stream| {
+            expect(stream, &COLD);
+            say(stream, atr);
+            expect(stream, &message(&COMMAND));
+        });
+        slot.reader.activate(Reset::Cold).unwrap();
+        slot.receive().unwrap();
+        let before = clock::now();
+        slot.reader.send(&COMMAND).unwrap();
+        let Expected::Answer(due) = slot.reader.expected else { panic!("{atr:02X?}") };
+        let given = due.since(before);
+        assert!(given >= Duration::from_secs(seconds), "{atr:02X?}: {given:?}");
+        assert!(given < Duration::from_secs(seconds + 3), "{atr:02X?}: {given:?}");
+        card.join().unwrap();
+    }
+}
+
 /// The answer to a command that was given up comes before the answer to reset, or never.
 #[test]
 fn a_late_answer_answers_nothing_else() {

@@ -344,6 +344,7 @@ fn random_histories_agree_on_every_fen() {
 fn a_card_that_is_wrong_about_money_is_found() {
     for fault in [
         Fault::DoubleDebit,
+        Fault::WrongSubtraction,
         Fault::RepeatDebit,
         Fault::ForgetCommit,
         Fault::NoJournal,

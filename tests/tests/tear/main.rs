@@ -19,6 +19,7 @@ mod operation;
 mod pin;
 mod programme;
 mod purse;
+mod rights;
 mod rough;
 
 use exhaust::{Case, Journal, every_octet, every_write};

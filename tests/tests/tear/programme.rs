@@ -28,7 +28,7 @@ impl SetTopBox {
         open.finish(StatusWord::from_be_bytes(*sw)).ok().map(Self)
     }
 
-    fn send(&mut self, desk: &mut dyn Desk, ins: u8, data: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn send(&mut self, desk: &mut dyn Desk, ins: u8, data: &[u8]) -> Option<Vec<u8>> {
         let mut apdu = Vec::new();
         self.0.wrap(0x80, ins, 0, 0, data, &mut apdu).unwrap();
         let response = desk.transmit(&apdu)?;

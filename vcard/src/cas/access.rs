@@ -2,9 +2,10 @@
 //! The decision: may this ECM's control words leave the card, and if not, why not and what can be
 //! bought.
 
+use super::previews::Preview;
 use super::rights::{Kind, Right};
 use super::store::CasStore;
-use super::time::CasRam;
+use super::time::{CasRam, When};
 use crate::purse::sharing::{NotPaid, Shown, Terms};
 use cam_types::{CasTime, Fen, Slot};
 use ecm_emm::card::{AccessStatus, EcmAnswer, Offer, OpenedBy};
@@ -42,26 +43,30 @@ impl Decision {
     }
 }
 
-/// Decides at `at`, the later of the ECM's time and the card's.
+/// Decides on an ECM.
 pub(super) fn decide(
     cas: &CasStore,
     ram: &CasRam,
     terms: &Terms,
     slot: Slot,
     body: &EcmBody,
-    at: CasTime,
+    when: When,
 ) -> Decision {
+    let at = when.at;
     if let Some(status) = vetoed(cas, ram, body, at) {
         let pin = if status == AccessStatus::RATING { EcmAnswer::PIN_NEEDED } else { 0 };
         return Decision { flags: pin, ..Decision::plain(status) };
     }
-    if let Some(granted) = granted(cas, slot, &body.criteria, at) {
+    if let Some(granted) = granted(cas, slot, &body.criteria, when) {
         return granted;
     }
-    let mut decision = Decision::plain(missing(cas, slot, &body.criteria, at));
-    let preview = preview(cas, slot, body, at);
-    decision.offer =
-        offer(&body.criteria, at).map(|offer| Offer { preview_s: preview.left, ..offer });
+    let mut decision = Decision::plain(missing(cas, slot, &body.criteria, when));
+    let preview =
+        body.criteria.ppv.map_or(Preview::NONE, |ppv| cas.previews.of(&ppv, when.ecm, at));
+    // What is owned and has not begun is not offered again.
+    decision.offer = Sold::by(&body.criteria, at)
+        .filter(|sold| cas.owned(sold, slot, when).is_none())
+        .map(|sold| Offer { preview_s: preview.left, ..sold.offer() });
     if let Some(offer) = &decision.offer {
         decision.status = match terms.check(offer.price, Shown::Pin) {
             _ if !cas.log.has_room() => AccessStatus::LOG_FULL,
@@ -98,7 +103,7 @@ pub(super) fn vetoed(
         Some(AccessStatus::BLACKOUT)
     } else if !body.regions.contains(cas.region) {
         Some(AccessStatus::REGION)
-    } else if body.rating.0 > cas.rating_limit && !ram.rating_lifted {
+    } else if body.rating.0 > cas.rating_limit && !ram.pin.rating {
         Some(AccessStatus::RATING)
     } else {
         None
@@ -106,7 +111,8 @@ pub(super) fn vetoed(
 }
 
 /// The kind of right decides in this order; of one kind the right that lasts longest.
-fn granted(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> Option<Decision> {
+fn granted(cas: &CasStore, slot: Slot, criteria: &Criteria, when: When) -> Option<Decision> {
+    let at = when.at;
     if let Some(right) = cas.live_package(&criteria.packages, slot, at) {
         return Some(Decision::subscribed(right));
     }
@@ -118,7 +124,8 @@ fn granted(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> Opti
         let status = if same { AccessStatus::GRANTED_EVENT } else { AccessStatus::GRANTED_TIER };
         return Some(Decision::owned(status, right));
     }
-    let slice = criteria.ppt.and_then(|ppt| cas.live_event(Kind::Slice, ppt.event, 0, slot, at));
+    let slice =
+        criteria.ppt.and_then(|ppt| cas.live_event(Kind::Slice, ppt.event, 0, slot, when.ecm));
     if let Some(right) = slice {
         return Some(Decision::owned(AccessStatus::GRANTED_TIME, right));
     }
@@ -126,7 +133,7 @@ fn granted(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> Opti
 }
 
 /// Why the rights there are do not open it.
-fn missing(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> AccessStatus {
+fn missing(cas: &CasStore, slot: Slot, criteria: &Criteria, when: When) -> AccessStatus {
     let concerns = |right: &&Right| {
         !right.revoked
             && right.opens(slot)
@@ -136,6 +143,7 @@ fn missing(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> Acce
     };
     let mut status = AccessStatus::NO_RIGHT;
     for right in cas.rights().filter(concerns) {
+        let at = if right.kind == Kind::Slice as u8 { when.ecm } else { when.at };
         if at < right.start {
             return AccessStatus::NOT_YET_VALID;
         }
@@ -146,11 +154,36 @@ fn missing(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> Acce
     status
 }
 
-/// What the criteria sell at this moment; an event before a slice of time.
-pub(super) fn offer(criteria: &Criteria, at: CasTime) -> Option<Offer> {
-    let event = criteria.ppv.filter(|ppv| at < ppv.end && ppv.price > Fen::ZERO);
-    let slice = criteria.ppt.filter(|ppt| ppt.price > Fen::ZERO);
-    event.map(offer_of_event).or_else(|| slice.map(offer_of_slice))
+/// What is for sale. It decides what the offer says, what is owned and what is paid.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Sold {
+    Event(Ppv),
+    Slice(Ppt),
+}
+
+impl Sold {
+    /// What the criteria sell at this moment: an event with a price before a slice of time.
+    pub(super) fn by(criteria: &Criteria, at: CasTime) -> Option<Self> {
+        let event = criteria.ppv.filter(|ppv| at < ppv.end && ppv.price > Fen::ZERO);
+        let slice = criteria.ppt.filter(|ppt| ppt.price > Fen::ZERO);
+        event.map(Self::Event).or(slice.map(Self::Slice))
+    }
+
+    /// As the answer to an ECM shows it.
+    pub(super) const fn offer(&self) -> Offer {
+        match self {
+            Self::Event(ppv) => offer_of_event(*ppv),
+            Self::Slice(ppt) => offer_of_slice(*ppt),
+        }
+    }
+
+    /// What it costs.
+    pub(super) const fn price(&self) -> Fen {
+        match self {
+            Self::Event(ppv) => ppv.price,
+            Self::Slice(ppt) => ppt.price,
+        }
+    }
 }
 
 const fn offer_of_event(ppv: Ppv) -> Offer {
@@ -174,27 +207,5 @@ const fn offer_of_slice(ppt: Ppt) -> Offer {
         start: CasTime::new(0),
         end: CasTime::new(0),
         slice_s: ppt.slice_s,
-    }
-}
-
-struct Preview {
-    left: u8,
-    begins: bool,
-    used: bool,
-}
-
-/// How much of the preview is left.
-fn preview(cas: &CasStore, slot: Slot, body: &EcmBody, at: CasTime) -> Preview {
-    let none = Preview { left: 0, begins: false, used: false };
-    let Some(ppv) = body.criteria.ppv.filter(|ppv| ppv.preview_s > 0 && at < ppv.end) else {
-        return none;
-    };
-    match cas.previews.began(slot, ppv.event) {
-        None => Preview { left: ppv.preview_s, begins: true, used: false },
-        Some(began) => {
-            let passed = at.seconds().saturating_sub(began.seconds());
-            let left = u32::from(ppv.preview_s).saturating_sub(passed);
-            Preview { left: u8::try_from(left).unwrap_or(0), begins: false, used: left == 0 }
-        }
     }
 }

@@ -3,13 +3,13 @@
 
 use super::access::{self, Decision};
 use super::store::CasStore;
-use super::time::{CasRam, Dated};
+use super::time::{CasRam, Dated, When};
 use crate::context::Context;
 use crate::purse::sharing as purse;
 use crate::stop::Stop;
 use crate::vault::Vault;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
-use cam_types::{CasTime, ChannelId, ControlWord, EventId, Key, Slot};
+use cam_types::{ChannelId, ControlWord, Key, Slot};
 use ecm_emm::OpenError;
 use ecm_emm::card::{AccessStatus, EcmAnswer, PurchaseResult};
 use ecm_emm::ecm::{Cci, Ecm, EcmBody, EcmHeader, Rating};
@@ -32,6 +32,13 @@ pub(super) enum NotOpened {
     UnknownOperator,
     NoKey,
     NotAuthentic,
+}
+
+impl Opened {
+    /// What its time stands in.
+    pub(super) const fn dated(&self) -> Dated {
+        if self.header.is_offer() { Dated::Offer } else { Dated::Ecm }
+    }
 }
 
 impl NotOpened {
@@ -106,10 +113,17 @@ pub(super) fn process(
     if body.emm_floor > cas.emm_level.0 {
         return refuse(AccessStatus::EMM_NEEDED);
     }
-    let at = body.time.max(ram.latest());
-    let terms = purse::terms(vault.objects(), Context::CAS, at.purse_date_time().0)?;
-    let decision = access::decide(cas, ram, &terms, header.slot, &body, at);
-    remember(vault, ram, &header, &body, &decision, at)?;
+    let when = ram.when(body.time, Dated::Ecm);
+    if let Some(ppv) = body.criteria.ppv.filter(|ppv| cas.overruns(ppv, header.slot, when.at)) {
+        vault.change(|objects| {
+            objects.cas.get_mut(Context::CAS)?.prolong(&ppv, header.slot, when.at);
+            Ok::<_, Stop>(())
+        })?;
+    }
+    let cas = vault.objects().cas.get(Context::CAS)?;
+    let terms = purse::terms(vault.objects(), Context::CAS, when.at.purse_date_time().0)?;
+    let decision = access::decide(cas, ram, &terms, header.slot, &body, when);
+    remember(vault, ram, &header, &body, &decision, when)?;
     let ecw = if decision.status.has_ecw() {
         let cas = vault.objects().cas.get(Context::CAS)?;
         let paired = cas.pairings.get(pairing).and_then(Option::as_ref);
@@ -136,13 +150,13 @@ fn remember(
     header: &EcmHeader,
     body: &EcmBody,
     decision: &Decision,
-    at: CasTime,
+    when: When,
 ) -> Result<(), Stop> {
     let cas = vault.objects().cas.get(Context::CAS)?;
-    let clock = ram.accept(body.time, &cas.clock);
-    let first_use = first_use(cas, header);
     let preview = decision.begins_preview.then_some(body.criteria.ppv).flatten();
-    if !clock && !first_use && preview.is_none() {
+    // A preview's beginning is not to be undone by a reset: the clock is stored with it.
+    let clock = ram.accept(body.time, &cas.clock) || preview.is_some();
+    if !clock && !first_use(cas, header) {
         return Ok(());
     }
     vault.change(|objects| {
@@ -152,7 +166,7 @@ fn remember(
         }
         mark_used(cas, header);
         if let Some(ppv) = preview {
-            cas.previews.begin(header.slot, EventId::new(ppv.event.value()), at);
+            cas.previews.begin(&ppv, when.ecm, when.at);
         }
         Ok(())
     })

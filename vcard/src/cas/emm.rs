@@ -15,7 +15,8 @@ use crate::vault::Vault;
 use cam_types::Epoch;
 use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
 use ecm_emm::emm::{
-    Address, Emm, EmmBody, EmmCommand, EmmHeader, KeyTarget, PublicKey, WindowCheck, role_permitted,
+    Address, Emm, EmmBody, EmmCommand, EmmHeader, KeyTarget, PublicKey, TimeStep, WindowCheck,
+    role_permitted,
 };
 use ecm_emm::keys::Role;
 
@@ -86,6 +87,9 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
         if moved == Moved::Stored {
             vault.change(|objects| {
                 objects.cas.get_mut(Context::CAS)?.store_step(ram, step);
+                if matches!(step, TimeStep::Reset(_)) {
+                    purse::clock_reset(objects, Context::CAS, time.purse_date_time().0)?;
+                }
                 Ok::<_, Abort>(())
             })?;
         }

@@ -60,31 +60,28 @@ impl CasStore {
     }
 
     /// Keeps a right, in the row of the one that it takes the place of or in a free one. A row of
-    /// an event that ended before `at` is free.
+    /// an event that ended before `at` is free. A slice of time takes the place of what it covers,
+    /// and of what is over.
     pub fn keep_right(&mut self, new: Right, at: CasTime) -> Result<(), Full> {
-        let same = |right: &Right| {
+        let ended = |right: &Right| right.kind != Kind::Package as u8 && right.end <= at;
+        let of_the_same = |right: &Right| {
             right.kind == new.kind
                 && right.id == new.id
                 && right.tier == new.tier
                 && right.slot == new.slot
         };
-        let ended = |right: &Right| right.kind != Kind::Package as u8 && right.end <= at;
-        let find =
-            |wanted: &dyn Fn(&Option<Checked<Right>>) -> bool| self.rights.iter().position(wanted);
-        let place = find(&|row| row.as_ref().is_some_and(|right| same(&right.0)))
-            .or_else(|| find(&|row| row.is_none()))
-            .or_else(|| find(&|row| row.as_ref().is_some_and(|right| ended(&right.0))))
+        let covered = |right: &Right| {
+            right.kind != Kind::Slice as u8 || (new.start <= right.start && right.end <= new.end)
+        };
+        let find = |wanted: &dyn Fn(&Right) -> bool| {
+            self.rights.iter().position(|row| row.as_ref().is_some_and(|right| wanted(&right.0)))
+        };
+        let place = find(&|right| of_the_same(right) && covered(right))
+            .or_else(|| find(&|right| of_the_same(right) && (right.revoked || ended(right))))
+            .or_else(|| self.rights.iter().position(Option::is_none))
+            .or_else(|| find(&ended))
             .ok_or(Full)?;
         *self.rights.get_mut(place).ok_or(Full)? = Some(Checked(new));
         Ok(())
-    }
-
-    /// Ends the rights that an event has.
-    pub fn revoke_event(&mut self, event: EventId) {
-        for right in self.rights.iter_mut().flatten().map(|checked| &mut checked.0) {
-            if right.is(Kind::Event, event.value()) || right.is(Kind::Slice, event.value()) {
-                right.revoked = true;
-            }
-        }
     }
 }

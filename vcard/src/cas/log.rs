@@ -24,12 +24,18 @@ pub struct Record {
     pub terminal_sequence: TerminalSequence,
     /// What the purse held afterwards.
     pub balance: Fen,
-    /// What was bought; 0 for a load.
-    pub event: EventId,
+    /// What was bought; of a load none.
+    pub event: Option<EventId>,
     /// Which edition of it.
     pub tier: u8,
+    /// The service key slot that the right opens; of a load none.
+    pub slot: Option<u8>,
+    /// When the right begins.
+    pub start: CasTime,
     /// When the right ends.
     pub end: CasTime,
+    /// How long the slice of time is that was bought; of an event none.
+    pub slice_s: Option<u16>,
     pub(super) state: u8,
     pub(super) tac: [u8; 4],
     /// The receipt, chained to the one before.
@@ -40,9 +46,12 @@ persist!(Record {
     purse: [u8; LogRecord::LEN],
     terminal_sequence: TerminalSequence,
     balance: Fen,
-    event: EventId,
+    event: Option<EventId>,
     tier: u8,
+    slot: Option<u8>,
+    start: CasTime,
     end: CasTime,
+    slice_s: Option<u16>,
     state: u8,
     tac: [u8; 4],
     receipt: [u8; 8],
@@ -60,9 +69,12 @@ impl Record {
             purse: record,
             terminal_sequence: TerminalSequence::new(0),
             balance,
-            event: EventId::new(0),
+            event: None,
             tier: 0,
+            slot: None,
+            start: CasTime::new(0),
             end: CasTime::new(0),
+            slice_s: None,
             state: State::Paid as u8,
             tac: tac.0,
             receipt: [0; 8],
@@ -78,14 +90,13 @@ impl Record {
     pub fn is_of(&self, terminal: TerminalId, sequence: TerminalSequence) -> bool {
         self.terminal_sequence == sequence
             && self.log_record().is_some_and(|record| {
-                record.transaction.terminal == terminal && self.event != EventId::new(0)
+                record.transaction.terminal == terminal && self.event.is_some()
             })
     }
 
     /// It is a purchase with at least this offline sequence.
     fn is_from(&self, sequence: u16) -> bool {
-        self.event != EventId::new(0)
-            && self.log_record().is_some_and(|purse| purse.sequence >= sequence)
+        self.event.is_some() && self.log_record().is_some_and(|purse| purse.sequence >= sequence)
     }
 
     /// PAID or REFUNDED.
@@ -95,7 +106,12 @@ impl Record {
 
     /// As a report carries it.
     pub const fn reported(&self) -> ReportRecord {
-        let Self { purse, terminal_sequence, balance, event, tier, end, state, tac, .. } = *self;
+        let Self { purse, terminal_sequence, balance, tier, end, state, tac, .. } = *self;
+        // A report has 0 there, which is no event's number.
+        let event = match self.event {
+            Some(event) => event,
+            None => EventId::new(0),
+        };
         ReportRecord { purse, terminal_sequence, balance, event, tier, end, state, tac }
     }
 
@@ -159,7 +175,7 @@ impl PurchaseLog {
     /// A purchase was given back; `false` when it is not there, was less, or was given back before.
     pub fn refund(&mut self, event: EventId, sequence: u16, amount: Fen) -> Option<Record> {
         let record = self.ring.iter_mut().flatten().find(|record| {
-            record.event == event
+            record.event == Some(event)
                 && record.state == State::Paid as u8
                 && record.log_record().is_some_and(|purse| {
                     purse.sequence == sequence && amount <= purse.transaction.amount

@@ -4,23 +4,18 @@
 //! The order of the checks is the order of `docs/spec/purchase.md`: a known request first, a right
 //! that is there second, everything that may refuse third, money last.
 
-use super::access::{self, offer};
+use super::access::{self, Sold};
 use super::ecm::{self, Opened, mark_used};
-use super::log::Record;
-use super::rights::{Kind, Right};
+use super::log::{Record, State};
+use super::rights::Right;
 use super::store::CasStore;
-use super::time::{CasRam, Dated};
+use super::time::{CasRam, When};
 use crate::context::{Context, Violation};
 use crate::purse::sharing::{self as purse, NotPaid, Order, Shown};
 use crate::stop::Stop;
 use crate::vault::Vault;
-use cam_types::{CasTime, Fen};
-use ecm_emm::card::{
-    AccessStatus, Offer, PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState,
-};
-
-/// A slice of time is owned as long as more than this is left of it.
-const SLICE_REST: u32 = 60;
+use cam_types::{CasTime, EventId, Fen};
+use ecm_emm::card::{AccessStatus, PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState};
 
 /// The PURCHASE command.
 pub(super) fn process(
@@ -45,14 +40,14 @@ pub(super) fn process(
         Ok(opened) => opened,
         Err(error) => return refuse(error.result()),
     };
-    let at = opened.body.time.max(ram.latest());
-    if let Some(record) = owned(cas, &opened, at) {
+    let when = ram.when(opened.body.time, opened.dated());
+    if let Some(record) = owned(cas, &opened, when) {
         return Ok(record
             .map_or(PurchaseAnswer::refusal(PurchaseResult::OWNED, balance), |record| {
                 answer(PurchaseResult::OWNED, record)
             }));
     }
-    pay(vault, ram, &request, &opened, at)
+    pay(vault, ram, &request, &opened, when)
 }
 
 /// What is neither known nor owned is paid, if nothing refuses. From here on the PIN is used up,
@@ -62,12 +57,12 @@ pub(super) fn pay(
     ram: &mut CasRam,
     request: &PurchaseRequest<'_>,
     opened: &Opened,
-    at: CasTime,
+    when: When,
 ) -> Result<PurchaseAnswer, Stop> {
-    let pin_verified = std::mem::take(&mut ram.pin_verified);
+    let pin_verified = std::mem::take(&mut ram.pin.purchase);
     let shown = if pin_verified { Shown::Pin } else { Shown::Nothing };
-    match check(vault, ram, request, opened, at, shown)? {
-        Ok(offer) => debit(vault, ram, request, opened, &offer, at, shown),
+    match check(vault, ram, request, opened, when.at, shown)? {
+        Ok(sold) => debit(vault, ram, request, opened, &sold, when, shown),
         Err(result) => Ok(PurchaseAnswer::refusal(result, balance(vault)?)),
     }
 }
@@ -77,23 +72,10 @@ fn balance(vault: &Vault) -> Result<Fen, Stop> {
 }
 
 /// The right is there: with its record, if the log still has it.
-fn owned<'a>(cas: &'a CasStore, opened: &Opened, at: CasTime) -> Option<Option<&'a Record>> {
-    let (slot, criteria) = (opened.header.slot, &opened.body.criteria);
-    let event = criteria
-        .ppv
-        .filter(|ppv| cas.live_event(Kind::Event, ppv.event, ppv.tier, slot, at).is_some())
-        .map(|ppv| ppv.event);
-    // An event is sold before a slice of time, so a slice is looked at only without one.
-    let slice = criteria
-        .ppt
-        .filter(|_| criteria.ppv.is_none())
-        .filter(|ppt| {
-            cas.live_event(Kind::Slice, ppt.event, 0, slot, at)
-                .is_some_and(|right| right.end > at.saturating_add(SLICE_REST))
-        })
-        .map(|ppt| ppt.event);
-    let event = event.or(slice)?;
-    Some(cas.log.find(|record| record.event == event && record.state() == 1))
+fn owned<'a>(cas: &'a CasStore, opened: &Opened, when: When) -> Option<Option<&'a Record>> {
+    let sold = Sold::by(&opened.body.criteria, when.at)?;
+    let right = cas.owned(&sold, opened.header.slot, when)?;
+    Some(cas.log.find(|record| record.state() == State::Paid as u8 && record.made(right)))
 }
 
 /// Everything that may refuse, in its order.
@@ -104,14 +86,14 @@ fn check(
     opened: &Opened,
     at: CasTime,
     shown: Shown,
-) -> Result<Result<Offer, PurchaseResult>, Stop> {
+) -> Result<Result<Sold, PurchaseResult>, Stop> {
     let cas = vault.objects().cas.get(Context::CAS)?;
-    let (header, body) = (&opened.header, &opened.body);
-    let dated = if header.is_offer() { Dated::Offer } else { Dated::Ecm };
-    if !ram.is_fresh(body.time, dated) {
+    let body = &opened.body;
+    if !ram.is_fresh(body.time, opened.dated()) {
         return Ok(Err(PurchaseResult::CLOCK));
     }
-    if body.criteria.ppv.is_some_and(|ppv| at >= ppv.end) {
+    let sold = Sold::by(&body.criteria, at);
+    if sold.is_none() && body.criteria.ppv.is_some_and(|ppv| at >= ppv.end) {
         return Ok(Err(PurchaseResult::WINDOW));
     }
     match access::vetoed(cas, ram, body, at) {
@@ -126,10 +108,10 @@ fn check(
     if body.emm_floor > cas.emm_level.0 {
         return Ok(Err(PurchaseResult::NO_OFFER));
     }
-    let Some(offer) = offer(&body.criteria, at) else {
+    let Some(sold) = sold else {
         return Ok(Err(PurchaseResult::NO_OFFER));
     };
-    if offer.price != request.expected_price {
+    if sold.price() != request.expected_price {
         return Ok(Err(PurchaseResult::PRICE));
     }
     let later_request = cas.log.find(|record| {
@@ -140,12 +122,12 @@ fn check(
         return Ok(Err(PurchaseResult::SEQUENCE));
     }
     let terms = purse::terms(vault.objects(), Context::CAS, at.purse_date_time().0)?;
-    let terms = terms.check(offer.price, shown);
+    let terms = terms.check(sold.price(), shown);
     Ok(match terms {
         Err(error @ (NotPaid::Blocked | NotPaid::Cap | NotPaid::Exhausted)) => Err(result(error)),
         _ if !cas.log.has_room() => Err(PurchaseResult::LOG_FULL),
         Err(error) => Err(result(error)),
-        Ok(()) => Ok(offer),
+        Ok(()) => Ok(sold),
     })
 }
 
@@ -184,22 +166,23 @@ fn debit(
     ram: &mut CasRam,
     request: &PurchaseRequest<'_>,
     opened: &Opened,
-    offer: &Offer,
-    at: CasTime,
+    sold: &Sold,
+    when: When,
     shown: Shown,
 ) -> Result<PurchaseAnswer, Stop> {
-    let (date, time) = at.purse_date_time();
+    let (date, time) = when.at.purse_date_time();
     let order = Order {
-        amount: offer.price,
+        amount: sold.price(),
         terminal: request.terminal,
         terminal_sequence: request.terminal_sequence,
         date,
         time,
         shown,
     };
+    // The sum of a day is not to be had again by a reset: the day is stored with it.
     let clock = {
         let cas = vault.objects().cas.get(Context::CAS)?;
-        ram.accept(opened.body.time, &cas.clock)
+        ram.accept(opened.body.time, &cas.clock) || shown == Shown::Nothing
     };
     let made = vault.purchase(|objects| {
         let paid = purse::capp_debit(objects, Context::CAS, &order)?
@@ -209,13 +192,20 @@ fn debit(
             cas.store_clock(ram);
         }
         mark_used(cas, &opened.header);
-        let right = right(cas, opened, offer, at);
-        cas.keep_right(right, at).map_err(|_| Unmade::Refused(PurchaseResult::LOG_FULL))?;
+        let slot = opened.header.slot;
+        let (right, slice_s) = match sold {
+            Sold::Event(ppv) => (Right::paid_event(ppv, slot), None),
+            Sold::Slice(ppt) => (cas.paid_slice(ppt, slot, when.ecm), Some(ppt.slice_s)),
+        };
+        cas.keep_right(right, when.at).map_err(|_| Unmade::Refused(PurchaseResult::LOG_FULL))?;
         let record = Record {
             terminal_sequence: request.terminal_sequence,
-            event: offer.event,
+            event: Some(EventId::new(right.id)),
             tier: right.tier,
+            slot: Some(right.slot),
+            start: right.start,
             end: right.end,
+            slice_s,
             ..Record::new(&paid.record, paid.balance, paid.tac)
         };
         cas.append(record).map_err(|_| Unmade::Refused(PurchaseResult::NO_KEY))
@@ -225,20 +215,6 @@ fn debit(
         Err(Unmade::Refused(result)) => Ok(PurchaseAnswer::refusal(result, balance(vault)?)),
         Err(Unmade::Stop(stop)) => Err(stop),
     }
-}
-
-/// The right that the offer gives.
-fn right(cas: &CasStore, opened: &Opened, offer: &Offer, at: CasTime) -> Right {
-    let slot = opened.header.slot;
-    if offer.kind == Offer::PPV {
-        let tier = opened.body.criteria.ppv.map_or(0, |ppv| ppv.tier);
-        let right = Right::event(Kind::Event, offer.event, tier, slot.value(), offer.end);
-        return Right { start: offer.start, ..right };
-    }
-    let running = cas.live_event(Kind::Slice, offer.event, 0, slot, at);
-    let until = running.map_or(at, |right| right.end.max(at));
-    let end = until.saturating_add(offer.slice_s.into());
-    Right::event(Kind::Slice, offer.event, 0, slot.value(), end)
 }
 
 /// The stored record as an answer.

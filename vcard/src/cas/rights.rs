@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Rights: packages, events and slices of time; and the previews that have begun.
+//! Rights: packages, events and slices of time.
 
-use crate::persist::{Table, persist};
+use crate::persist::persist;
 use cam_types::{CasTime, EventId, PackageId, Slot};
 use ecm_emm::card::{OpenedBy, RightRow};
 
@@ -125,53 +125,5 @@ impl Right {
             3 => "time of event",
             _ => "unknown",
         }
-    }
-}
-
-/// One preview: an event of a slot, and when it began.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Preview {
-    slot: u8,
-    event: u32,
-    began: CasTime,
-}
-
-persist!(Preview { slot: u8, event: u32, began: CasTime });
-
-/// The last previews, the oldest making room.
-#[derive(Clone)]
-pub struct Previews {
-    next: u8,
-    rows: Table<Option<Preview>, { Self::ROWS }>,
-}
-
-persist!(Previews {
-    next: u8,
-    rows: Table<Option<Preview>, { Previews::ROWS }>,
-});
-
-impl Previews {
-    const ROWS: usize = 32;
-
-    /// No preview has begun.
-    pub fn empty() -> Self {
-        Self { next: 0, rows: Table::filled(|| None) }
-    }
-
-    /// When the preview of this event began.
-    pub fn began(&self, slot: Slot, event: EventId) -> Option<CasTime> {
-        self.rows
-            .iter()
-            .flatten()
-            .find(|row| row.slot == slot.value() && row.event == event.value())
-            .map(|row| row.began)
-    }
-
-    /// The preview of this event begins.
-    pub fn begin(&mut self, slot: Slot, event: EventId, at: CasTime) {
-        if let Some(row) = self.rows.get_mut(self.next.into()) {
-            *row = Some(Preview { slot: slot.value(), event: event.value(), began: at });
-        }
-        self.next = (self.next + 1) % Self::ROWS as u8;
     }
 }

@@ -4,8 +4,9 @@
 //!
 //! It stands around [`Cas`], below secure messaging, so that the application itself is the law.
 
+use super::access::Sold;
 use super::store::CasStore;
-use super::{Cas, access, ecm, purchase};
+use super::{Cas, ecm, purchase};
 use crate::context::Context;
 use crate::fault::Fault;
 use crate::firewall::Objects;
@@ -98,12 +99,12 @@ fn process_purchase(cas: &mut Cas<'_>, command: &Command<'_>) -> Result<Vec<u8>,
     };
     let store = cas.vault.objects().cas.get(Context::CAS)?;
     let opened = ecm::open(store, request.section);
-    let opened = opened.map(|opened| (opened.body.time.max(cas.ram.latest()), opened));
+    let opened = opened.map(|opened| (cas.ram.when(opened.body.time, opened.dated()), opened));
     let mut data = Vec::new();
-    if let (true, Ok((at, opened))) = (cas.vault.has(Fault::PriceIgnored), &opened)
-        && let Some(offer) = access::offer(&opened.body.criteria, *at)
+    if let (true, Ok((when, opened))) = (cas.vault.has(Fault::PriceIgnored), &opened)
+        && let Some(sold) = Sold::by(&opened.body.criteria, when.at)
     {
-        request.expected_price = offer.price;
+        request.expected_price = sold.price();
     }
     let data = request.emit(&mut data).map_or(command.data, |()| &data);
     let honest = cas.process(&Command { data, ..*command })?;
@@ -113,8 +114,8 @@ fn process_purchase(cas: &mut Cas<'_>, command: &Command<'_>) -> Result<Vec<u8>,
         let balance = purse::wallet_info(cas.vault.objects(), Context::CAS)?.balance;
         answer = PurchaseAnswer::refusal(PurchaseResult::NONE, balance);
     }
-    if let (true, Ok((at, opened))) = (cas.vault.has(Fault::RepeatDebit) && had, &opened) {
-        answer = purchase::pay(cas.vault, cas.ram, &request, opened, *at)?;
+    if let (true, Ok((when, opened))) = (cas.vault.has(Fault::RepeatDebit) && had, &opened) {
+        answer = purchase::pay(cas.vault, cas.ram, &request, opened, *when)?;
     }
     if answer.result == PurchaseResult::PAID {
         if cas.vault.has(Fault::DoubleDebit) {

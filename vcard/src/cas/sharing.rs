@@ -32,7 +32,7 @@ pub(crate) fn revoke(
     caller.is_one_of(CLIENTS)?;
     let cas = objects.cas.get_mut(Context::CAS)?;
     let Some(record) = cas.log.refund(event, sequence, amount) else { return Ok(None) };
-    cas.revoke_event(event);
+    cas.take_back(&record);
     Ok(record.log_record().map(|purse| Revoked {
         terminal: purse.transaction.terminal,
         terminal_sequence: record.terminal_sequence,

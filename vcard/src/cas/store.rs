@@ -2,7 +2,8 @@
 //! What the conditional access application keeps.
 
 use super::log::PurchaseLog;
-use super::rights::{Previews, Right};
+use super::previews::Previews;
+use super::rights::Right;
 use crate::keyring::KeyPair;
 use crate::persist::{Checked, Guarded, Table, persist};
 use crate::set_by::SetBy;

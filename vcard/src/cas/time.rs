@@ -20,12 +20,24 @@ pub struct CasRam {
     pub now: CasTime,
     /// The last TIME_SYNC.
     pub sync: CasTime,
-    /// The PIN is right, for one purchase.
-    pub pin_verified: bool,
-    /// The PIN was right: ratings do not veto.
-    pub rating_lifted: bool,
+    /// What a right PIN was shown for.
+    pub pin: PinUses,
     /// ECMs to be served before a signature is looked at again.
     pub signature_rest: u8,
+}
+
+/// What a PIN that was right is good for. One use gives nothing of the other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PinUses {
+    /// One purchase.
+    pub purchase: bool,
+    /// Ratings do not veto.
+    pub rating: bool,
+}
+
+impl PinUses {
+    /// No PIN was shown.
+    pub const NONE: Self = Self { purchase: false, rating: false };
 }
 
 /// What a time stands in, which says how far behind the clock it may be.
@@ -47,6 +59,16 @@ impl Dated {
     }
 }
 
+/// The moment at which a message is judged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct When {
+    /// The later of its time and the card's: by it rights are judged, but for slices of time.
+    pub at: CasTime,
+    /// The time of the ECM, in which previews and slices are counted. An offer may have waited: its
+    /// slice begins now.
+    pub ecm: CasTime,
+}
+
 /// A clock's next state, and whether it is worth a write.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Moved {
@@ -63,24 +85,23 @@ pub enum Moved {
 impl CasRam {
     /// After a reset.
     pub const fn new(clock: &Clock) -> Self {
-        Self {
-            now: clock.now(),
-            sync: clock.sync(),
-            pin_verified: false,
-            rating_lifted: false,
-            signature_rest: 0,
-        }
+        Self { now: clock.now(), sync: clock.sync(), pin: PinUses::NONE, signature_rest: 0 }
     }
 
     /// A session has ended.
     pub const fn end_session(&mut self) {
-        self.pin_verified = false;
-        self.rating_lifted = false;
+        self.pin = PinUses::NONE;
     }
 
     /// The latest time that the card is sure of.
     pub fn latest(&self) -> CasTime {
         self.now.max(self.sync)
+    }
+
+    /// When a message of this time is judged.
+    pub fn when(&self, time: CasTime, dated: Dated) -> When {
+        let at = self.latest().max(time);
+        When { at, ecm: if dated == Dated::Offer { at } else { time } }
     }
 
     /// Is this time to be believed now?

@@ -84,6 +84,9 @@ fn objects_and_methods_are_their_owners_and_clients() {
             purse::capp_debit(&mut v.objects().clone(), c, &order()).is_ok()
         }),
         ("purse.terms", &["cas"], |v, c| purse::terms(v.objects(), c, BcdDate::default()).is_ok()),
+        ("purse.clock_reset", &["cas"], |v, c| {
+            purse::clock_reset(&mut v.objects().clone(), c, BcdDate::default()).is_ok()
+        }),
         ("purse.wallet_info", &["cas"], |v, c| purse::wallet_info(v.objects(), c).is_ok()),
         ("purse.pin_verified", &["issuer"], |v, c| {
             purse::pin_verified(&mut v.objects().clone(), c).is_ok()

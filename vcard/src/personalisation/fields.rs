@@ -107,6 +107,17 @@ impl Fields {
         }
     }
 
+    /// A number that names something: there is no 0.
+    pub(super) fn counted<T: TryFrom<i64> + Default + PartialEq>(
+        &mut self,
+        name: &str,
+    ) -> Result<T, Problem> {
+        match self.number(name)? {
+            number if number == T::default() => Err(self.wrong(name, "is 0, counted from 1")),
+            number => Ok(number),
+        }
+    }
+
     /// A number from 0 to `limit`.
     pub(super) fn at_most(&mut self, name: &str, limit: u8) -> Result<u8, Problem> {
         match self.number(name)? {

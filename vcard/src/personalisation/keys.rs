@@ -53,6 +53,7 @@ const ROLES: &[&str] = &[
     "pin-reload",
     "unload",
     "overdraft",
+    "external-authentication",
 ];
 
 impl KeyEntry {
@@ -94,7 +95,7 @@ impl KeyEntry {
         Ok(Self {
             name,
             suite,
-            epoch: Epoch::new(key.number("epoch")?),
+            epoch: Epoch::new(key.counted("epoch")?),
             not_before: key.optional("not_before", Fields::time)?.unwrap_or(CasTime::new(0)),
             material,
         })
@@ -119,7 +120,8 @@ impl KeyEntry {
             13 => KeyName::Fixed(FixedKey::Unblock),
             14 => KeyName::Fixed(FixedKey::Reload),
             15 => KeyName::Fixed(FixedKey::Unload),
-            _ => KeyName::Fixed(FixedKey::Overdraft),
+            16 => KeyName::Fixed(FixedKey::Overdraft),
+            _ => KeyName::Fixed(FixedKey::External),
         })
     }
 }

@@ -2,8 +2,10 @@
 //! The purse's part of a personalisation file.
 
 use super::fields::{Fields, Problem};
-use crate::purse::record::Record;
-use crate::purse::store::{APPLICATION, HOLDER, Limits};
+use crate::purse;
+use crate::purse::holder::Holder;
+use crate::purse::record::{Form, Record, RecordFileId, Records};
+use crate::purse::store::{APPLICATION, Limits};
 use cam_types::{BcdDate, Fen};
 use wallet::passbook::OverdraftLimit;
 
@@ -12,15 +14,17 @@ pub struct PursePersonalisation {
     /// EF 0015.
     pub application: [u8; APPLICATION],
     /// EF 0016.
-    pub holder: [u8; HOLDER],
+    pub holder: Holder,
+    /// What the card gives to terminals that have MAC1 cover it (MOHURD).
+    pub code: Option<[u8; 9]>,
     /// What is in it.
     pub balance: Fen,
     /// The passbook beside it: what can be drawn, and how much of that is overdraft.
     pub passbook: Option<(Fen, OverdraftLimit)>,
     /// How much may go without the PIN, cost at once, and be in it.
     pub limits: Limits,
-    /// Records for compound purchases, `tag1 len1 value`, in their order in the file.
-    pub records: Vec<Record>,
+    /// Records for compound purchases with their files, in their order in the file.
+    pub records: Vec<(RecordFileId, Record)>,
 }
 
 impl PursePersonalisation {
@@ -31,7 +35,8 @@ impl PursePersonalisation {
         let passbook = purse.optional_table("passbook", passbook)?;
         Ok(Self {
             application: application(purse, passbook.is_some())?,
-            holder: purse.optional_table("holder", holder)?.unwrap_or([0; HOLDER]),
+            holder: purse.optional_table("holder", holder)?.unwrap_or(Holder::nobody()),
+            code: purse.optional("authentication_code", Fields::octets)?,
             balance: purse.money("balance")?,
             passbook,
             limits: Limits {
@@ -81,30 +86,50 @@ fn passbook(passbook: &mut Fields) -> Result<(Fen, OverdraftLimit), Problem> {
     Ok((balance, limit))
 }
 
-/// EF 0016: type1 staff1 name20 id_number16 id_type1.
-fn holder(holder: &mut Fields) -> Result<[u8; HOLDER], Problem> {
-    let mut file = Vec::with_capacity(HOLDER);
+/// EF 0016: type1 staff1 name20 id_number id_type1; the number has 16, 18 or 32 characters.
+fn holder(holder: &mut Fields) -> Result<Holder, Problem> {
+    let most = Holder::NUMBERS.into_iter().max().unwrap_or_default();
+    let mut file = Vec::new();
     for name in ["card_type", "staff"] {
         file.push(holder.optional(name, Fields::number)?.unwrap_or(0));
     }
-    for (name, len) in [("name", 20), ("id_number", 16)] {
+    let name = holder.optional("name", |f, n| f.text_of(n, 20))?.unwrap_or_default();
+    let number = holder.optional("id_number", |f, n| f.text_of(n, most))?.unwrap_or_default();
+    let room = Holder::NUMBERS.into_iter().find(|room| number.len() <= *room).unwrap_or(most);
+    for (text, len) in [(name, 20), (number, room)] {
         let end = file.len() + len;
-        file.extend(holder.optional(name, |f, n| f.text_of(n, len))?.unwrap_or_default().bytes());
+        file.extend(text.bytes());
         file.resize(end, 0);
     }
     file.push(holder.optional("id_type", Fields::number)?.unwrap_or(0));
-    let mut octets = [0; HOLDER];
-    octets.iter_mut().zip(file).for_each(|(to, from)| *to = from);
-    Ok(octets)
+    Holder::new(&file).ok_or_else(|| holder.wrong("id_number", "has a length that no file has"))
 }
 
-/// A record of the purse's record file.
-fn record(record: &mut Fields) -> Result<Record, Problem> {
-    let tag = record.number("tag")?;
-    let value = record.hexadecimal("value")?;
-    let mut octets = vec![tag, value.len() as u8];
-    octets.extend(value);
+/// A record and its file: `tag` and `value`, or in a ring `content`.
+fn record(record: &mut Fields) -> Result<(RecordFileId, Record), Problem> {
+    let sfi = record.optional("sfi", Fields::number)?.unwrap_or(Records::FIRST.sfi);
+    let taken = [purse::APPLICATION, purse::HOLDER, purse::TRANSACTIONS];
+    if !(0x01..=0x1E).contains(&sfi) || taken.contains(&sfi) {
+        return Err(record.wrong("sfi", "expected 0x01 to 0x1E, and not 0x15, 0x16 or 0x18"));
+    }
+    let content = record.optional("content", Fields::hexadecimal)?;
     let most = Record::MAX - 2;
-    Record::parse(&octets)
-        .map_err(|_| record.wrong("value", format!("a record's value has at most {most} octets")))
+    let (form, name, octets, expected) = match content {
+        Some(content) => {
+            let expected = format!("a record has 1 to {} octets", Record::MAX);
+            (Form::Ring, "content", content, expected)
+        }
+        None => {
+            let tag: u8 = record.number("tag")?;
+            if tag == 0 {
+                return Err(record.wrong("tag", "is 0, which names no record"));
+            }
+            let value = record.hexadecimal("value")?;
+            let mut octets = vec![tag, value.len() as u8];
+            octets.extend(value);
+            (Form::Tlv, "value", octets, format!("a record's value has at most {most} octets"))
+        }
+    };
+    let parsed = Record::parse(form, &octets).map_err(|_| record.wrong(name, expected))?;
+    Ok((RecordFileId { sfi, form }, parsed))
 }

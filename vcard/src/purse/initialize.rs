@@ -3,23 +3,11 @@
 
 use super::Purse;
 use super::data::expect;
-use super::order::Order;
+use super::order::{Order, kind_of};
 use crate::stop::Stop;
 use cam_types::{Fen, Reader, TerminalId};
 use iso7816::apdu::{Command, StatusWord};
 use wallet::TransactionType;
-
-/// What there is an INITIALIZE for.
-const KINDS: [TransactionType; 8] = [
-    TransactionType::LOAD_ED,
-    TransactionType::LOAD,
-    TransactionType::UNLOAD,
-    TransactionType::CASH,
-    TransactionType::PURCHASE_ED,
-    TransactionType::PURCHASE,
-    TransactionType::OVERDRAFT,
-    TransactionType::COMPOUND,
-];
 
 /// The only key index of each role.
 const KEY_INDEX: u8 = 1;
@@ -29,8 +17,7 @@ impl Purse<'_> {
     pub(super) fn initialize(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         self.ram.initialized = None;
         let [p1, p2] = [command.p1, command.p2];
-        let kind = KINDS.into_iter().find(|kind| kind.initialize() == [p1, p2]);
-        let kind = kind.ok_or(StatusWord::WRONG_P1P2)?;
+        let kind = kind_of([p1, p2]).ok_or(StatusWord::WRONG_P1P2)?;
         self.admit_to(kind.account())?;
         let order = self.order(kind, command)?;
         match kind {

@@ -27,7 +27,8 @@ impl Purse<'_> {
     }
 
     pub(super) fn update_binary(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
-        let (file, offset) = binary_name(command.p1, command.p2, self.ram.current)?;
+        let purse = self.vault.objects().purse.get(Context::PURSE)?;
+        let (file, offset) = binary_name(command.p1, command.p2, self.ram.current, purse)?;
         let data = self.protected(command, FixedKey::Maintenance)?;
         self.carry_out_at_home(|purse| {
             let rest = file.octets_mut(purse).get_mut(offset..).filter(|rest| !rest.is_empty());
@@ -40,13 +41,13 @@ impl Purse<'_> {
         })
     }
 
-    /// UPDATE RECORD of the record file.
+    /// UPDATE RECORD of a record file.
     pub(super) fn update_record(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
-        let (file, name) = record_name(command.p1, command.p2, self.ram.current)?;
+        let purse = self.vault.objects().purse.get(Context::PURSE)?;
+        let (file, name) = record_name(command.p1, command.p2, self.ram.current, purse)?;
         let data = self.protected(command, FixedKey::Maintenance)?;
         self.carry_out_at_home(|purse| {
-            let (number, record) = file.replacement(purse, name, data)?;
-            purse.records.put(number, record);
+            file.replacement(purse, name, data)?.carry_out(&mut purse.records);
             Ok(())
         })
     }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! An order that an INITIALIZE has brought, and that whoever it is for may authorise now.
 
-use super::record::Record;
+use super::record::Cache;
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
-use std::collections::BTreeMap;
 use wallet::keys::SessionKey;
 use wallet::{Transaction, TransactionType};
 
@@ -28,6 +27,23 @@ impl Order {
     }
 }
 
+/// What there is an INITIALIZE for.
+const KINDS: [TransactionType; 8] = [
+    TransactionType::LOAD_ED,
+    TransactionType::LOAD,
+    TransactionType::UNLOAD,
+    TransactionType::CASH,
+    TransactionType::PURCHASE_ED,
+    TransactionType::PURCHASE,
+    TransactionType::OVERDRAFT,
+    TransactionType::COMPOUND,
+];
+
+/// What P1 and P2 of INITIALIZE begin.
+pub(super) fn kind_of(p1p2: [u8; 2]) -> Option<TransactionType> {
+    KINDS.into_iter().find(|kind| kind.initialize() == p1p2)
+}
+
 /// An INITIALIZE in force.
 pub(super) enum Initialized {
     /// FOR LOAD, FOR UNLOAD or FOR UPDATE: what a host authorises.
@@ -35,9 +51,8 @@ pub(super) enum Initialized {
     /// FOR PURCHASE, FOR CAPP PURCHASE or FOR CASH WITHDRAW: what a terminal authorises.
     Purchase {
         order: Order,
-        /// The records that the DEBIT will write, by number, if it is to write any. There are never
-        /// more than the file has places.
-        records: BTreeMap<u8, Record>,
+        /// The records that the DEBIT will write, if it is to write any.
+        records: Cache,
         /// The PIN had been verified.
         with_pin: bool,
     },

@@ -62,7 +62,7 @@ impl Purse<'_> {
         if mac2_load(session, &unload) != mac(&mut r)? {
             return Err(StatusWord::WRONG_MAC.into());
         }
-        let mac3 = self.vault.change(|objects| {
+        let mac3 = self.vault.purchase(|objects| {
             Ok::<_, Stop>(objects.purse.get_mut(Context::PURSE)?.unload(unload, session)?)
         })?;
         self.ram.initialized = None;

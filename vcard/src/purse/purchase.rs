@@ -6,13 +6,13 @@ use super::data::{date_time, expect, mac};
 use super::file::record_name;
 use super::key::{TRIPLE_DES, des_key};
 use super::order::{Initialized, Order};
+use super::record::Cache;
 use crate::context::Context;
 use crate::stop::Stop;
 use cam_types::{Fen, Reader, TerminalSequence};
 use iso7816::apdu::{Command, StatusWord};
-use std::collections::BTreeMap;
 use wallet::TransactionType;
-use wallet::formula::{mac1_purchase, mac2_purchase};
+use wallet::formula::{mac1_purchase_input, mac2_purchase};
 use wallet::keys::PurchaseKey;
 
 impl Purse<'_> {
@@ -43,7 +43,7 @@ impl Purse<'_> {
         out.extend([version, TRIPLE_DES]);
         out.extend(order.random);
         self.ram.initialized =
-            Some(Initialized::Purchase { order, records: BTreeMap::new(), with_pin });
+            Some(Initialized::Purchase { order, records: Cache::default(), with_pin });
         Ok(out)
     }
 
@@ -56,10 +56,10 @@ impl Purse<'_> {
         if order.kind != TransactionType::COMPOUND {
             return Err(StatusWord::NOT_INITIALIZED.into());
         }
-        let (file, name) = record_name(command.p1, command.p2, current)?;
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
-        let (number, record) = file.replacement(purse, name, command.data)?;
-        records.insert(number, record);
+        let (file, name) = record_name(command.p1, command.p2, current, purse)?;
+        let write = file.replacement(purse, name, command.data)?;
+        records.add(write, &purse.records)?;
         Ok(Vec::new())
     }
 
@@ -85,14 +85,16 @@ impl Purse<'_> {
         let (key, _) = des_key(purse.purchase.oldest())?;
         let sequence = purse.money.account(order.kind.account())?.offline_sequence.0.to_be_bytes();
         let session = PurchaseKey::new(key).session(random, sequence, terminal_sequence);
-        if mac1_purchase(&session, &purchase) != mac(&mut r)? {
+        let mut input = mac1_purchase_input(&purchase);
+        input.extend(purse.code.iter().flatten());
+        if session.mac(&input) != mac(&mut r)? {
             return Err(StatusWord::WRONG_MAC.into());
         }
         let mac2 = mac2_purchase(&session, amount);
-        let paid = self.vault.change(|objects| {
+        let paid = self.vault.purchase(|objects| {
             let purse = objects.purse.get_mut(Context::PURSE)?;
-            for (number, record) in records {
-                purse.records.put(*number, record.clone());
+            if !records.is_empty() {
+                records.write(&mut purse.records);
             }
             if !with_pin {
                 let sum = &mut purse.money.unverified.0;

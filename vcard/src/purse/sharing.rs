@@ -141,7 +141,7 @@ fn debit(purse: &mut PurseStore, order: &Order) -> Result<Booked, NotPaid> {
     };
     if order.shown == Shown::Nothing {
         let before = purse.spent_on(order.date);
-        purse.money.day = order.date;
+        purse.money.day = order.date.max(purse.money.day);
         purse.money.spent = Guarded(before.checked_add(order.amount).ok_or(NotPaid::Cap)?);
     }
     Ok(purse.pay(transaction, order.terminal_sequence, NO_MAC)?)
@@ -152,6 +152,19 @@ fn debit(purse: &mut PurseStore, order: &Order) -> Result<Booked, NotPaid> {
 pub(crate) fn pin_verified(objects: &mut Objects, caller: Context) -> Result<(), Violation> {
     caller.is_one_of(&[Aid::ISSUER])?;
     objects.purse.get_mut(Context::PURSE)?.money.unverified = Guarded(Fen::ZERO);
+    Ok(())
+}
+
+/// The operator has set the clock, to this day: a later one was a mistake. What was spent stays
+/// spent.
+pub(crate) fn clock_reset(
+    objects: &mut Objects,
+    caller: Context,
+    date: BcdDate,
+) -> Result<(), Violation> {
+    caller.is_one_of(CLIENTS)?;
+    let money = &mut objects.purse.get_mut(Context::PURSE)?.money;
+    money.day = money.day.min(date);
     Ok(())
 }
 

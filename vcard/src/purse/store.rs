@@ -3,7 +3,8 @@
 
 use super::account::Account;
 use super::booked::NotBooked;
-use super::record::RecordFile;
+use super::holder::Holder;
+use super::record::Records;
 use crate::keyring::{Generation, KeyPair};
 use crate::persist::{Guarded, Paged, Persist, Table, persist};
 use crate::set_by::SetBy;
@@ -20,9 +21,6 @@ pub(crate) const LOG: usize = 16;
 
 /// Octets of EF 0015: issuer8 type1 version1 serial10 start4 expiry4 discretionary2.
 pub(crate) const APPLICATION: usize = ApplicationData::LEN;
-
-/// Octets of EF 0016: type1 staff1 name20 id_number16 id_type1.
-pub(crate) const HOLDER: usize = 39;
 
 /// One transaction: the log's record and what proves it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -102,11 +100,13 @@ pub enum FixedKey {
     Unload,
     /// DUK: the passbook's overdraft limit.
     Overdraft,
+    /// DACK: EXTERNAL AUTHENTICATE.
+    External,
 }
 
 impl FixedKey {
     /// How many there are.
-    const COUNT: usize = 5;
+    const COUNT: usize = 6;
 }
 
 /// What moves with money: one page, so that a transaction writes it and the log's, and no other.
@@ -118,9 +118,9 @@ pub struct Money {
     pub passbook: Option<Account>,
     /// Transactions ever logged.
     written: Guarded<u32>,
-    /// The day of the last programme paid without PIN.
+    /// The latest day on which a programme was paid without PIN; only a RESET takes it back.
     pub day: BcdDate,
-    /// What was paid for programmes without PIN on that day.
+    /// What was paid for programmes without PIN since that day began.
     pub spent: Guarded<Fen>,
     /// The numbers of top-ups; outlives every key.
     pub topups: Window,
@@ -195,11 +195,13 @@ pub struct PurseStore {
     pub money: Paged<Money>,
     log: Paged<Table<Option<Entry>, LOG>>,
     /// What compound purchases write.
-    pub records: Paged<RecordFile>,
+    pub records: Paged<Records>,
     /// EF 0015, with the purse's number.
     pub application: [u8; APPLICATION],
     /// EF 0016: whose purse it is.
-    pub holder: [u8; HOLDER],
+    pub holder: Holder,
+    /// What a card of the MOHURD profile gives to terminals; MAC1 covers it.
+    pub code: Option<[u8; 9]>,
     /// What the card is called on the air, to know one's own messages.
     pub pseudonym: Pseudonym,
     /// Whose card it is.
@@ -230,9 +232,10 @@ pub struct PurseStore {
 persist!(PurseStore {
     money: Paged<Money>,
     log: Paged<Table<Option<Entry>, LOG>>,
-    records: Paged<RecordFile>,
+    records: Paged<Records>,
     application: [u8; APPLICATION],
-    holder: [u8; HOLDER],
+    holder: Holder,
+    code: Option<[u8; 9]>,
     pseudonym: Pseudonym,
     operator: OperatorId,
     limits: Limits,
@@ -264,9 +267,10 @@ impl PurseStore {
                 failures: Guarded(0),
             }),
             log: Paged::new(Table::filled(|| None)),
-            records: Paged::new(RecordFile::empty()),
+            records: Paged::new(Records::empty()),
             application: [0; APPLICATION],
-            holder: [0; HOLDER],
+            holder: Holder::nobody(),
+            code: None,
             pseudonym,
             operator,
             limits: Limits::default(),
@@ -310,9 +314,10 @@ impl PurseStore {
         (!is_over).then_some(balance)
     }
 
-    /// What was paid for programmes without PIN on this day.
+    /// What was paid for programmes without PIN on this day. The clock may fall back with a reset;
+    /// the day does not, so an earlier one has what was spent on the latest.
     pub fn spent_on(&self, date: BcdDate) -> Fen {
-        if self.money.day == date { self.money.spent.0 } else { Fen::ZERO }
+        if date > self.money.day { Fen::ZERO } else { self.money.spent.0 }
     }
 
     /// Suites allowed for keys of this role: bit n for suite n.

@@ -4,7 +4,9 @@
 use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};
 use cam_types::{Aid, CasTime, EventId, Fen, PackageId};
-use ecm_emm::card::{AccessStatus, EcmAnswer, EmmResult, INS_ECM, Offer, OpenedBy, RightRow};
+use ecm_emm::card::{
+    AccessStatus, EcmAnswer, EmmResult, INS_ECM, Offer, OpenedBy, RightRow, VERIFY_RATING,
+};
 use ecm_emm::ecm::{Blackout, Criteria, EcmBody, Ppt, Ppv, Rating, Regions};
 use ecm_emm::emm::EmmCommand;
 use system_tests::demo::*;
@@ -178,7 +180,7 @@ fn a_rating_wants_the_pin() {
     let rated = seal_ecm(NEWS, &EcmBody { rating: Rating(10), ..body(NOON, subscription()) });
     let answer = stb.ecm(&mut card, &rated);
     assert_eq!((answer.status, answer.flags), (AccessStatus::RATING, EcmAnswer::PIN_NEEDED));
-    assert!(stb.verify(&mut card, PIN).unwrap().right);
+    assert!(stb.verify_for(&mut card, VERIFY_RATING, PIN).unwrap().right);
     assert_eq!(stb.ecm(&mut card, &rated).status, AccessStatus::GRANTED_SUBSCRIPTION);
     let mut stb = Stb::open(&mut card);
     assert_eq!(stb.ecm(&mut card, &rated).status, AccessStatus::RATING);
@@ -303,7 +305,8 @@ fn a_preview_lasts_its_seconds_and_then_is_for_sale() {
         (0, AccessStatus::PREVIEW, 60),
         (59, AccessStatus::PREVIEW, 1),
         (60, AccessStatus::PURCHASABLE, 0),
-        (30, AccessStatus::PURCHASABLE, 0),
+        // The time of the ECM counts, not the card's.
+        (30, AccessStatus::PREVIEW, 30),
     ] {
         let answer = stb.ecm(&mut card, &ecm(NOON.saturating_add(second)));
         assert_eq!(answer.status, status, "{second}");

@@ -246,7 +246,7 @@ fn an_offer_is_bought_before_the_event_begins() {
     let paid = stb.buy(&mut card, 1, &cinema_offer(EVENT, early)).unwrap();
     assert_eq!(paid.result, PurchaseResult::PAID);
     let before = stb.ecm(&mut card, &cinema(EVENT, early)).status;
-    assert_eq!(before, AccessStatus::PURCHASABLE, "the right begins with the event");
+    assert_eq!(before, AccessStatus::NOT_YET_VALID, "the right begins with the event");
     assert_eq!(stb.ecm(&mut card, &cinema(EVENT, NOON)).status, AccessStatus::GRANTED_EVENT);
 }
 

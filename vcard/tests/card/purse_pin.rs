@@ -53,6 +53,39 @@ fn the_holder_changes_the_pin() {
     assert_eq!(stb.verify(&mut card, PIN).unwrap().tries, 2);
 }
 
+/// What ends the verified state, and what leaves it: EF 0016 wants it.
+#[test]
+fn what_ends_the_verified_state() {
+    let purse_by_name = [&hex!("00A4040009")[..], Aid::PURSE.octets()].concat();
+    let kept: [&[u8]; 5] = [
+        &hex!("00A4000002 0017"),
+        &hex!("805001020B 01 00000001 001122334455"),
+        &hex!("805401000F 00000001 20261201 200000 00000000"),
+        &hex!("0084000004"),
+        &hex!("80FF0000"),
+    ];
+    let ended: [&[u8]; 6] = [
+        &hex!("00A4000002 3F00"),
+        &purse_by_name,
+        &hex!("0020000002 1111"),
+        &hex!("0020000001 11"),
+        &hex!("805E010005 1111 FF 1234"),
+        &hex!("0020000100"),
+    ];
+    for (command, is_kept) in
+        kept.map(|command| (command, true)).into_iter().chain(ended.map(|command| (command, false)))
+    {
+        let mut card = purse();
+        assert_eq!(verify(&mut card, "40962718"), PinAnswer::Right);
+        send(&mut card, command);
+        if command == hex!("00A4000002 3F00") {
+            select(&mut card, Aid::PURSE.octets());
+        }
+        let expected = if is_kept { 0x9000 } else { 0x6982 };
+        assert_eq!(send(&mut card, &hex!("00B0960000")).1, expected, "{command:02X?}");
+    }
+}
+
 /// A wrong old PIN costs a try, and ends what the right one had allowed.
 #[test]
 fn a_wrong_old_pin_costs_a_try() {

@@ -92,7 +92,7 @@ struct Reset {
     atr: Option<Octets>,
     /// The transmission protocol that the answer to reset offers
     ///
-    /// t1: T=1, TA1 18, IFSC 254, BWI 1, CWI 5, LRC. t0: T=0, TA1 18, WI 2.
+    /// t1: T=1, TA1 18, IFSC 254, BWI 2, CWI 5, LRC. t0: T=0, TA1 18, WI 2.
     #[arg(long, value_enum)]
     protocol: Option<Protocol>,
     /// TS

@@ -28,21 +28,38 @@ pub enum Upshot {
 pub enum Unknown {
     /// The card did not answer.
     NoAnswer,
+    /// What the card answered is no answer to the question.
+    Malformed,
     /// The card refused to say.
     Refused(Refusal),
     /// The card has made other transactions since, and its log shows it no more.
     MovedOn,
+    /// The card has made one transaction since, this or another, and does not show which.
+    NotShown,
 }
 
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoAnswer => f.write_str("card did not answer; ask it again"),
+            Self::Malformed => f.write_str("card's answer cannot be read"),
             Self::Refused(refusal) => write!(f, "{refusal}"),
             Self::MovedOn => f.write_str(
-                "card has made other transactions since; the acquirer's records can tell",
+                "card has made other transactions since, and shows no more of this one; the acquirer's \
+                 records can tell",
+            ),
+            Self::NotShown => f.write_str(
+                "card stands as after this transaction or one other, and does not show which; the \
+                 acquirer's records can tell",
             ),
         }
+    }
+}
+
+impl Unknown {
+    /// Whether the card can tell no more, however often it is asked: somebody else has to.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::MovedOn | Self::NotShown)
     }
 }
 
@@ -67,13 +84,17 @@ impl Purse<'_> {
                 Settlement::Made(made) => return Upshot::Made(made),
                 Settlement::NotMade(transaction) => return Upshot::NotMade(transaction),
                 Settlement::NoAnswer(unsettled) => {
-                    return Upshot::Open(unsettled, Unknown::NoAnswer);
+                    let why = answer.map_or(Unknown::NoAnswer, |_| Unknown::Malformed);
+                    return Upshot::Open(unsettled, why);
                 }
                 Settlement::Refused(unsettled, refusal) => {
                     return Upshot::Open(unsettled, Unknown::Refused(refusal));
                 }
                 Settlement::MovedOn(unsettled) => {
                     return Upshot::Open(unsettled, Unknown::MovedOn);
+                }
+                Settlement::NotShown(unsettled) => {
+                    return Upshot::Open(unsettled, Unknown::NotShown);
                 }
             }
         }
@@ -117,12 +138,15 @@ fn whose(proof: &Proof, tac: Option<Mac>, psam: Option<&mut (dyn Psam + '_)>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cam_types::{BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
+    use crate::Profile;
+    use crate::flow::Scheme;
+    use crate::port::CardPort;
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+    use cam_types::{Aid, BcdDate, BcdTime, Fen, Secret, TerminalId, TerminalSequence};
 
-    /// The TAC of an update is that of `tests/passbook.rs`.
-    #[test]
-    fn the_passbooks_own_are_told_by_their_own_codes() {
-        let unsettled = |kind, amount| Unsettled {
+    fn unsettled(kind: TransactionType, amount: u32) -> Unsettled {
+        Unsettled {
             transaction: Transaction {
                 amount: Fen::new(amount),
                 kind,
@@ -134,7 +158,43 @@ mod tests {
             sequence: [0x00, 0x07],
             key_index: 1,
             balance: Fen::new(0x1E00),
-        };
+        }
+    }
+
+    /// A card that answers GET TRANSACTION PROVE so.
+    struct Odd(Option<&'static [u8]>);
+
+    impl CardPort for Odd {
+        fn transmit(&mut self, command: &[u8]) -> Option<Vec<u8>> {
+            match command.get(1)? {
+                0xA4 => Some([0x90, 0x00].to_vec()),
+                0x5A => self.0.map(<[u8]>::to_vec),
+                _ => Some([0x6A, 0x82].to_vec()),
+            }
+        }
+    }
+
+    /// What is no answer to the question is not told as silence.
+    #[test]
+    fn an_answer_that_cannot_be_read_is_told_as_such() {
+        let profile = Profile { levels: &[], ..Profile::PBOC };
+        let scheme = Scheme { aid: Aid::PURSE.octets(), profile, uid: None };
+        for (answer, expected, text) in [
+            (None, Unknown::NoAnswer, "did not answer"),
+            (Some(&[0x12, 0x34, 0x90, 0x00][..]), Unknown::Malformed, "cannot be read"),
+        ] {
+            let mut card = Odd(answer);
+            let mut purse = Purse::open(&mut card, &scheme).unwrap();
+            let settled = purse.settle(unsettled(TransactionType::PURCHASE, 1), None, None);
+            let Upshot::Open(_, why) = settled else { panic!("{settled:?}") };
+            assert_eq!(why, expected);
+            assert!(why.to_string().contains(text) && !why.is_final(), "{why}");
+        }
+    }
+
+    /// The TAC of an update is that of `tests/passbook.rs`.
+    #[test]
+    fn the_passbooks_own_are_told_by_their_own_codes() {
         let dtk = 0x1357_9BDF_0246_8ACE_1122_4466_88AA_CCEE_u128.to_be_bytes();
         let key = TacKey::new(Secret::new(dtk));
         let update = tac(&unsettled(TransactionType::OVERDRAFT, 0x300), &key);

@@ -4,6 +4,7 @@
 //! PROVE has shown it.
 
 use super::PassbookError;
+use crate::balance::BalanceCoding;
 use crate::command::INS_DEBIT;
 use crate::commit::{self, Commit};
 use crate::formula::mac3_unload;
@@ -70,7 +71,7 @@ impl Unload {
 
     pub(crate) const fn of(key_index: u8, amount: Fen, terminal: TerminalId) -> Self {
         let (kind, maximum) = (TransactionType::UNLOAD, Fen::new(u32::MAX));
-        Self(Load { key_index, amount, terminal, kind, maximum })
+        Self(Load { key_index, amount, terminal, kind, maximum, coding: BalanceCoding::Pboc })
     }
 
     /// INITIALIZE FOR UNLOAD.

@@ -2,9 +2,11 @@
 //! One inquiry after a lost answer, question by question: proof, counter or balance, log.
 
 use super::{Check, Evidence, Numbering, Proof, Settlement, Unsettled, prove_command};
+use crate::balance::BalanceCoding;
 use crate::read::{self, LogReading, ReadError};
 use crate::refusal::{Reason, Refusal, Step};
 use crate::response::split;
+use crate::transaction::Transaction;
 use alloc::vec::Vec;
 use cam_types::StatusWord;
 
@@ -43,6 +45,32 @@ struct Heard {
     /// The proof under the number before is another transaction's.
     denied: bool,
     count: Count,
+    log: Shown,
+    /// The loads in the file of their own.
+    loads: Shown,
+}
+
+/// What a file of the log has shown of others.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Shown {
+    records: u16,
+    /// One of them was made before this transaction.
+    older: bool,
+}
+
+impl Shown {
+    /// The least that a log has room for (PBOC).
+    const FEWEST: u16 = 10;
+
+    fn add(&mut self, record: &Transaction, ours: &Transaction) {
+        self.records += 1;
+        self.older |= (record.date, record.time) < (ours.date, ours.time);
+    }
+
+    /// Whether it may have shown this transaction before, and shows it no more.
+    const fn has_rolled_over(self) -> bool {
+        self.records >= Self::FEWEST && !self.older
+    }
 }
 
 /// What the counter says, or for a load the balance.
@@ -65,6 +93,14 @@ impl Heard {
     /// the number after.
     fn unchecked(self) -> Option<Proof> {
         self.after.or(self.before).filter(|_| self.count == Count::OneOn)
+    }
+
+    /// Whether the file that this transaction would be in has rolled over.
+    const fn has_rolled_over(self) -> bool {
+        match self.loads.records {
+            0 => self.log.has_rolled_over(),
+            _ => self.loads.has_rolled_over(),
+        }
     }
 }
 
@@ -153,12 +189,17 @@ impl Asked {
         self.ask(question)
     }
 
-    /// A balance may be the same again by chance, so the log is read in any case.
+    /// A balance may be the same again, by chance or because somebody saw to it, so the log is read
+    /// in any case.
     fn balance(self, response: &[u8]) -> Settlement {
         let (before, after) = (self.unsettled.before(), self.unsettled.balance);
         match read::balance(response) {
-            Ok(balance) if before == Some(balance) => self.seek(Count::Same),
-            Ok(balance) => self.seek((balance == after).into()),
+            Ok(balance)
+                if before.is_some_and(|before| BalanceCoding::are_same(before, balance)) =>
+            {
+                self.seek(Count::Same)
+            }
+            Ok(balance) => self.seek(BalanceCoding::are_same(balance, after).into()),
             Err(error) => self.unread(error),
         }
     }
@@ -189,30 +230,75 @@ impl Asked {
         self.ask(Question::Log(LogReading::new()))
     }
 
-    fn log(self, reading: LogReading, response: &[u8]) -> Settlement {
+    fn log(mut self, reading: LogReading, response: &[u8]) -> Settlement {
+        let sfi = reading.sfi();
         match reading.answer(response) {
             Ok(Some((record, _))) if self.unsettled.is_logged_as(&record) => {
                 // Under the number before it may be a twin, whose proof has just turned out to be
                 // another's.
                 match self.heard.denied && record.sequence.to_be_bytes() == self.unsettled.sequence
                 {
-                    true => Settlement::MovedOn(self.unsettled),
+                    true => self.not_told(),
                     false => self.unsettled.made(Evidence::Log(self.heard.unchecked())),
                 }
             }
-            Ok(Some((_, Some(next)))) => self.ask(Question::Log(next)),
-            Ok(_) if self.heard.count == Count::Same => {
-                Settlement::NotMade(self.unsettled.transaction)
+            Ok(Some((record, next))) => {
+                let ours = &self.unsettled.transaction;
+                match sfi {
+                    LogReading::LOG => self.heard.log.add(&record.transaction, ours),
+                    _ if record.transaction.kind.is_load() => {
+                        self.heard.loads.add(&record.transaction, ours);
+                    }
+                    _ => {}
+                }
+                match next {
+                    Some(next) => self.ask(Question::Log(next)),
+                    None => self.log_ended(sfi),
+                }
             }
-            Ok(_) => Settlement::MovedOn(self.unsettled),
-            Err(error) => self.unread(error),
+            Ok(None) => self.log_ended(sfi),
+            Err(error) => match error {
+                // Not every card has the file of loads, and on some it is for something else.
+                ReadError::Refused(Refusal { reason, .. })
+                    if sfi == LogReading::LOADS && reason != Reason::PinWanted =>
+                {
+                    self.log_ended(sfi)
+                }
+                ReadError::Malformed(_) if sfi == LogReading::LOADS && split(response).is_ok() => {
+                    self.log_ended(sfi)
+                }
+                error => self.unread(error),
+            },
+        }
+    }
+
+    /// The file does not show it. Loads may be in one of their own.
+    fn log_ended(self, sfi: u8) -> Settlement {
+        match self.heard.count {
+            _ if sfi == LogReading::LOG && self.unsettled.transaction.kind.is_load() => {
+                self.ask(Question::Log(LogReading::of(LogReading::LOADS)))
+            }
+            // Who loads and spends as much has the balance of before, and in the end its log.
+            Count::Same if self.heard.has_rolled_over() => Settlement::MovedOn(self.unsettled),
+            Count::Same => Settlement::NotMade(self.unsettled.transaction),
+            Count::OneOn | Count::Further => self.not_told(),
+        }
+    }
+
+    /// Only what the card has shown is said.
+    fn not_told(self) -> Settlement {
+        match self.heard.count {
+            Count::Further => Settlement::MovedOn(self.unsettled),
+            Count::Same | Count::OneOn => Settlement::NotShown(self.unsettled),
         }
     }
 
     fn unread(self, error: ReadError) -> Settlement {
         match error {
             ReadError::Refused(refusal) => Settlement::Refused(self.unsettled, refusal),
-            ReadError::NoAnswer | ReadError::Malformed(_) => Settlement::NoAnswer(self.unsettled),
+            ReadError::NoAnswer | ReadError::Malformed(_) | ReadError::Balance(_) => {
+                Settlement::NoAnswer(self.unsettled)
+            }
         }
     }
 }

@@ -3,7 +3,8 @@
 
 use super::{Cut, ModelCard};
 use ecm_emm::card::{
-    PinAnswer, PinBlock, PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState, WalletInfo,
+    PinAnswer, PinBlock, PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState,
+    VERIFY_PURCHASE, VERIFY_RATING, WalletInfo,
 };
 
 impl ModelCard {
@@ -15,27 +16,37 @@ impl ModelCard {
         }
     }
 
-    pub(super) fn verify(&mut self, data: &[u8]) -> Result<PinAnswer, u16> {
+    pub(super) fn verify(&mut self, p2: u8, data: &[u8]) -> Result<PinAnswer, u16> {
+        let right = self.compare(data)?;
+        match p2 {
+            VERIFY_PURCHASE => self.verified = right,
+            VERIFY_RATING => self.rating_lifted = right,
+            _ => return Err(0x6A86),
+        }
+        Ok(PinAnswer { right, tries: self.tries })
+    }
+
+    fn compare(&mut self, data: &[u8]) -> Result<bool, u16> {
         if self.tries == 0 {
             return Err(0x6983);
         }
         let pin =
             PinBlock::parse(data.try_into().map_err(|_| 0x6700_u16)?).map_err(|_| 0x6A80_u16)?;
         let right = pin == self.pin;
-        self.verified = right;
-        self.rating_lifted |= right;
+        self.verified &= right;
+        self.rating_lifted &= right;
         self.tries = if right { 3 } else { self.tries - 1 };
-        Ok(PinAnswer { right, tries: self.tries })
+        Ok(right)
     }
 
     pub(super) fn change_pin(&mut self, data: &[u8]) -> Result<PinAnswer, u16> {
         let (old, new) = data.split_at_checked(8).ok_or(0x6700_u16)?;
-        let answer = self.verify(old)?;
-        if answer.right {
+        let right = self.compare(old)?;
+        if right {
             let new = new.try_into().map_err(|_| 0x6700_u16)?;
             self.pin = PinBlock::parse(new).map_err(|_| 0x6A80_u16)?;
         }
-        Ok(answer)
+        Ok(PinAnswer { right, tries: self.tries })
     }
 
     pub(super) fn purchase(&mut self, data: &[u8]) -> Result<PurchaseAnswer, u16> {
