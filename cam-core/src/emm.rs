@@ -3,4 +3,6 @@
 
 pub(crate) mod duplicates;
 pub(crate) mod queue;
+mod resting;
 pub(crate) mod streams;
+mod waiting;

@@ -166,7 +166,7 @@ impl World {
                 let period = u32::from(which / 8);
                 let (pid, mut octets) = match which % 8 {
                     0 | 1 => (air::NEWS_ECM, air::news_ecm(period)),
-                    2 | 3 => (air::CINEMA_ECM, air::cinema_ecm(period, period / 4, 100)),
+                    2 | 3 => (air::CINEMA_ECM, air::cinema_ecm(period, 1 + period / 4, 100)),
                     4 => (air::CINEMA_ECM, air::offer(period, 9, 100)),
                     5 => (air::EMM, air::emm(period + 1, &[air::grant(which.into())])),
                     6 => (air::EMM, air::deliver(period + 1, 2, which)),

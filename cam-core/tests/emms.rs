@@ -225,6 +225,92 @@ fn elements_of_a_newer_card_are_passed_over() {
     }
 }
 
+/// T4: forged signatures on air all the time, as many as somebody likes: the genuine message is in
+/// the card before a second look was wasted on them, though the carousel brings it only once.
+#[test]
+fn a_genuine_signature_is_looked_at_after_eight_ecms() {
+    let mut rig = ready();
+    rig.open(&air::news());
+    let genuine = air::emm_to(Address::Global, 7, &[osd()]);
+    rig.card.signed.insert(genuine.clone(), true);
+    let mut forgeries = (100..).map(|n| air::emm_to(Address::Global, n, &[osd()]));
+    let mut forge = |rig: &mut Rig| {
+        let forgery = forgeries.next().unwrap();
+        rig.card.signed.insert(forgery.clone(), false);
+        rig.section(air::EMM, &forgery);
+        rig.run(300);
+    };
+    forge(&mut rig);
+    rig.section(air::EMM, &genuine);
+    rig.run(300);
+    let stats = rig.engine.stats();
+    assert_eq!((stats.emm_refused[GLOBAL], stats.emm_later[GLOBAL]), (1, 1));
+    for period in 4..12 {
+        assert_eq!(rig.engine.stats().emm_applied[GLOBAL], 0, "{period}");
+        // Known, it does not go to the card with every cycle of the carousel.
+        rig.section(air::EMM, &genuine);
+        forge(&mut rig);
+        rig.section(air::NEWS_ECM, &air::news_ecm(period));
+        rig.run(2000);
+    }
+    assert_eq!(rig.engine.stats().emm_applied[GLOBAL], 1, "before those that wait behind it");
+    assert_eq!(rig.engine.stats().emm_refused[GLOBAL], 2, "the next look is the next one's");
+}
+
+/// A signed message that the card would not look at is looked at behind a reset.
+#[test]
+fn a_reset_ends_the_rest() {
+    let mut rig = ready();
+    let [forgery, genuine] = [6, 7].map(|n| air::emm_to(Address::Global, n, &[osd()]));
+    rig.card.signed.extend([(forgery.clone(), false), (genuine.clone(), true)]);
+    for section in [&forgery, &genuine] {
+        rig.section(air::EMM, section);
+        rig.run(300);
+    }
+    assert_eq!(rig.engine.stats().emm_later[GLOBAL], 1);
+    rig.engine.card_reset(rig.now);
+    rig.run(1000);
+    assert_eq!(rig.engine.stats().emm_applied[GLOBAL], 1);
+}
+
+/// T4: what is refused outside the session is asked again: anybody on the line can refuse.
+#[test]
+fn only_the_session_refuses_for_good() {
+    let mut rig = ready();
+    rig.card.pairing_slots = 0;
+    rig.engine.card_reset(rig.now);
+    rig.run(1000);
+    assert_eq!(rig.engine.card().state, CardState::Unpaired);
+    rig.card.elements = &[0x55];
+    let grant = air::emm(1, &[air::grant(5)]);
+    rig.section(air::EMM, &grant);
+    rig.run(500);
+    rig.section(air::EMM, &grant);
+    rig.run(500);
+    assert_eq!(rig.engine.stats().emm_refused[UNIQUE], 1, "not at every repetition");
+    rig.card.elements = &[];
+    rig.run(1000);
+    rig.section(air::EMM, &grant);
+    rig.run(500);
+    let stats = rig.engine.stats();
+    assert_eq!(stats.emm_applied[UNIQUE] + stats.emm_dup_card[UNIQUE], 1);
+}
+
+/// T4: nobody vouches for a bare status word: the message behind it is asked again.
+#[test]
+fn a_bare_status_word_refuses_nothing() {
+    for sw in [0x6A80, 0x6F00] {
+        let mut rig = ready();
+        rig.card.refuse = Some((INS_EMM, sw, 1));
+        for _ in 0..4 {
+            rig.section(air::EMM, &air::emm(1, &[air::grant(5)]));
+            rig.run(600);
+        }
+        let stats = rig.engine.stats();
+        assert_eq!((stats.emm_refused[UNIQUE], stats.emm_applied[UNIQUE]), (1, 1), "{sw:04X}");
+    }
+}
+
 #[test]
 fn malformed_emms_are_counted() {
     let mut rig = ready();

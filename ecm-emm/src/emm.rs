@@ -12,6 +12,7 @@ mod key_delivery;
 mod key_target;
 mod pairing;
 mod permission;
+mod reset;
 mod script;
 mod sender;
 mod signature;
@@ -24,9 +25,10 @@ pub use key_delivery::KeyDelivery;
 pub use key_target::KeyTarget;
 pub use pairing::Pairing;
 pub use permission::{may_deliver, permitted, role_permitted};
+pub use reset::{ResetNumber, TimeStep};
 pub use script::Script;
 pub use sender::Signing;
-pub use signature::{PublicKey, SIGNATURE_DOMAIN, Signature, SignatureError};
+pub use signature::{PublicKey, Signature, SignatureError, signature_domain};
 pub use window::{Window, WindowCheck};
 
 use crate::element;
@@ -55,7 +57,8 @@ pub struct EmmHeader {
     pub role: Role,
     /// The generation of that key.
     pub epoch: Epoch,
-    /// Its number in the window of that generation; 0 only for TIME_SYNC.
+    /// Its number in the window of that generation; 0 only for TIME_SYNC and for keys that come by
+    /// EMM-S.
     pub seq: u32,
 }
 
@@ -180,9 +183,9 @@ impl EmmBody {
     /// Takes the plaintext behind this header.
     ///
     /// Every command must be permitted to the header's role; TIME_SYNC is alone and has number 0,
-    /// which nothing else has.
+    /// which beside it only a group's signed keys have.
     pub fn parse(header: &EmmHeader, aad: &[u8], plain: &[u8]) -> Result<Self, OpenError> {
-        let (commands, signature) = Self::split(aad, plain)?;
+        let (commands, signature) = Self::split(header.address, aad, plain)?;
         let signed = signature.is_some();
         let signing = if signed { Signing::Signed } else { Signing::Unsigned };
         let permitted_here = |tag| permitted(header.role, header.table_id(), signing, tag);
@@ -196,7 +199,7 @@ impl EmmBody {
             }
         }
         let body = Self { commands, signature };
-        if body.number_fits(header.seq) {
+        if body.number_fits(header) {
             Ok(body)
         } else {
             Err(DecodeError::Invalid { field: "seq", got: header.seq }.into())
@@ -208,7 +211,18 @@ impl EmmBody {
         self.signature.as_ref().is_some_and(|signature| signature.verify(key))
     }
 
+    /// Its number is held against a window, and then in it. A group's lease asks none and sets
+    /// none: it only moves an end forward, and whoever has the group's key could spend all
+    /// numbers.
+    pub fn asks_window(&self, header: &EmmHeader) -> bool {
+        let lease = |command: &EmmCommand| {
+            matches!(command, EmmCommand::Grant { .. } | EmmCommand::Bitmap { .. })
+        };
+        header.seq != 0 && !(header.role == Role::Group && self.commands.iter().all(lease))
+    }
+
     fn split(
+        address: Address,
         aad: &[u8],
         plain: &[u8],
     ) -> Result<(Vec<EmmCommand>, Option<Signature>), DecodeError> {
@@ -219,7 +233,7 @@ impl EmmBody {
             let (tag, value) =
                 element::read(&mut r, ["command tag", "command length", "command value"])?;
             if tag == Signature::TAG {
-                let signature = Signature::parse(aad, signed, value)?;
+                let signature = Signature::parse(address, aad, signed, value)?;
                 r.finish("signature")?;
                 return match commands.is_empty() {
                     true => Err(DecodeError::Missing("command")),
@@ -234,10 +248,13 @@ impl EmmBody {
         Ok((commands, None))
     }
 
-    fn number_fits(&self, seq: u32) -> bool {
+    fn number_fits(&self, header: &EmmHeader) -> bool {
+        let seq = header.seq;
         let time_sync = |command: &EmmCommand| matches!(command, EmmCommand::TimeSync { .. });
         match self.commands.as_slice() {
             [command] if time_sync(command) => seq == 0,
+            // Only keys are signed for a group.
+            _ if header.role == Role::Group && self.signature.is_some() => seq == 0,
             commands => seq != 0 && !commands.iter().any(time_sync),
         }
     }
@@ -255,7 +272,9 @@ pub fn seal(
     seal_plain(header, commands, None::<fn(&[u8; 32]) -> [u8; 64]>, key, out)
 }
 
-/// Appends a signed EMM-G. `sign` gets the SHA-256 that ECDSA-P256 is to sign and gives r ‖ s.
+/// Appends a signed EMM-G, or signed keys for a group.
+///
+/// `sign` gets the SHA-256 that ECDSA-P256 is to sign and gives r ‖ s.
 pub fn seal_signed(
     header: &EmmHeader,
     commands: &[EmmCommand],
@@ -284,7 +303,7 @@ fn seal_plain(
     let mut aad = Vec::with_capacity(header.aad_len());
     header.emit(Suite::TAG_LEN + plain.len() + signature_len, &mut aad)?;
     if let Some(sign) = sign {
-        let signature = sign(&Signature::digest(&aad, &plain));
+        let signature = sign(&Signature::digest(header.address, &aad, &plain));
         plain.extend([Signature::TAG, 64]);
         plain.extend(signature);
     }

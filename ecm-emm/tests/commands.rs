@@ -8,6 +8,7 @@ use cam_types::{
 use ecm_emm::ecm::Fingerprint;
 use ecm_emm::emm::{
     Address, Emm, EmmCommand, EmmHeader, KeyDelivery, KeyTarget, Pairing, PublicKey, Script,
+    TimeStep,
 };
 use ecm_emm::keys::Role;
 use ecm_emm::suite::{Suite, WrappedKey};
@@ -47,7 +48,7 @@ pub(crate) fn every_command() -> Vec<EmmCommand> {
         EmmCommand::KeyActivate { target, epoch, floor: epoch },
         EmmCommand::KeyDestroy { target, epoch },
         EmmCommand::SuiteAllow { role: Role::Service, mask: 4 },
-        EmmCommand::EmmLevel(1),
+        EmmCommand::EmmLevel { level: 1, after: None },
         EmmCommand::SigKey { epoch: 1, key: [0; 64] },
         EmmCommand::Topup {
             number: 1,
@@ -71,7 +72,7 @@ pub(crate) fn every_command() -> Vec<EmmCommand> {
         EmmCommand::Fingerprint(Fingerprint { flags: 0, seconds: 1 }),
         EmmCommand::CardState { blocked: true },
         EmmCommand::ReportRequest { nonce: [0; 8], from: 0 },
-        EmmCommand::TimeSync { time: end, reset: false },
+        EmmCommand::TimeSync { time: end, step: TimeStep::Forward },
         EmmCommand::GroupAssign {
             index: 0,
             group: 1,

@@ -6,8 +6,8 @@ use crate::values::{epoch, event, fen, key, octets, operator, package, relabelle
 use cam_types::{BcdDate, BcdTime, Epoch, OperatorId, Pseudonym, StbId, TerminalId};
 use ecm_emm::ecm::Fingerprint;
 use ecm_emm::emm::{
-    Address, Emm, EmmBody, EmmCommand, EmmHeader, KeyDelivery, KeyTarget, MAX_EMM, Pairing, Script,
-    seal, seal_signed, tag,
+    Address, Emm, EmmBody, EmmCommand, EmmHeader, KeyDelivery, KeyTarget, MAX_EMM, Pairing,
+    ResetNumber, Script, TimeStep, seal, seal_signed, tag,
 };
 use ecm_emm::keys::Role;
 use ecm_emm::suite::{Suite, WrappedKey};
@@ -16,6 +16,10 @@ use proptest::prelude::*;
 
 fn target() -> impl Strategy<Value = KeyTarget> {
     any::<u8>().prop_filter_map("a key", |octet| KeyTarget::parse(octet).ok())
+}
+
+fn reset() -> impl Strategy<Value = ResetNumber> {
+    any::<u16>().prop_filter_map("a number", ResetNumber::new)
 }
 
 fn delivery() -> impl Strategy<Value = KeyDelivery> {
@@ -65,7 +69,8 @@ fn keys() -> impl Strategy<Value = EmmCommand> {
         }),
         (target(), epoch()).prop_map(|(target, epoch)| EmmCommand::KeyDestroy { target, epoch }),
         any::<u16>().prop_map(|mask| EmmCommand::SuiteAllow { role: Role::Service, mask }),
-        any::<u16>().prop_map(EmmCommand::EmmLevel),
+        (any::<u16>(), prop::option::of(reset()))
+            .prop_map(|(level, after)| EmmCommand::EmmLevel { level, after }),
         (any::<u8>(), octets(64))
             .prop_map(|(epoch, key)| EmmCommand::SigKey { epoch, key: key.try_into().unwrap() }),
         (0..8_u8, any::<u32>(), suite(), epoch(), octets(40)).prop_map(
@@ -117,7 +122,10 @@ fn others() -> impl Strategy<Value = EmmCommand> {
             .prop_map(|(flags, seconds)| EmmCommand::Fingerprint(Fingerprint { flags, seconds })),
         any::<bool>().prop_map(|blocked| EmmCommand::CardState { blocked }),
         any::<([u8; 8], u16)>().prop_map(|(nonce, from)| EmmCommand::ReportRequest { nonce, from }),
-        (time(), any::<bool>()).prop_map(|(time, reset)| EmmCommand::TimeSync { time, reset }),
+        (time(), prop::option::of(reset())).prop_map(|(time, reset)| {
+            let step = reset.map_or(TimeStep::Forward, TimeStep::Reset);
+            EmmCommand::TimeSync { time, step }
+        }),
         any::<[u8; 8]>().prop_map(EmmCommand::ReportAck),
         (any::<(u8, [u8; 3], [u8; 8], [u8; 8])>(), prop::collection::vec(octets(1..40), 0..4))
             .prop_map(|((target, sequence, host_challenge, host_cryptogram), apdus)| {
@@ -220,7 +228,13 @@ fn every_flipped_bit() {
 fn every_other_length() {
     let mut good = Vec::new();
     let key = key(Suite::Cmac128, 1);
-    seal(&unique(Role::Individual), &[EmmCommand::EmmLevel(1)], &key, &mut good).unwrap();
+    seal(
+        &unique(Role::Individual),
+        &[EmmCommand::EmmLevel { level: 1, after: None }],
+        &key,
+        &mut good,
+    )
+    .unwrap();
     let opens = |section: &[u8]| Emm::parse(section).is_ok_and(|emm| emm.open(&key).is_ok());
     assert!(opens(&good));
     for len in (0..=MAX_EMM + 10).filter(|len| *len != good.len()) {
@@ -282,7 +296,13 @@ fn sizes() {
 fn keys_do_not_mix() {
     let mut good = Vec::new();
     let header = unique(Role::Individual);
-    seal(&header, &[EmmCommand::EmmLevel(1)], &key(Suite::Cmac128, 1), &mut good).unwrap();
+    seal(
+        &header,
+        &[EmmCommand::EmmLevel { level: 1, after: None }],
+        &key(Suite::Cmac128, 1),
+        &mut good,
+    )
+    .unwrap();
     let emm = Emm::parse(&good).unwrap();
     assert_eq!(emm.open(&key(Suite::Hmac, 1)), Err(OpenError::Suite));
     for other in [

@@ -6,8 +6,8 @@ use crate::spec_table::{SENDERS, rows};
 use crate::values::key;
 use cam_types::{CasTime, DecodeError, Epoch, Pseudonym};
 use ecm_emm::emm::{
-    Address, Emm, EmmCommand, EmmHeader, KeyTarget, PublicKey, Signing, may_deliver, permitted,
-    role_permitted, seal, seal_signed, tag,
+    Address, Emm, EmmCommand, EmmHeader, KeyTarget, PublicKey, Signing, TimeStep, may_deliver,
+    permitted, role_permitted, seal, seal_signed, tag,
 };
 use ecm_emm::keys::Role;
 use ecm_emm::{EncodeError, OpenError};
@@ -114,8 +114,9 @@ fn bodies_that_no_card_takes() {
         Emm::parse(&forged(header, plain)).unwrap().open(&key(header.suite, 1))
     };
     let individual = unique(Role::Individual);
-    let level = plaintext(&[EmmCommand::EmmLevel(1)]);
-    let sync = plaintext(&[EmmCommand::TimeSync { time: CasTime::new(1), reset: false }]);
+    let level = plaintext(&[EmmCommand::EmmLevel { level: 1, after: None }]);
+    let sync =
+        plaintext(&[EmmCommand::TimeSync { time: CasTime::new(1), step: TimeStep::Forward }]);
     let zero = EmmHeader { seq: 0, ..individual };
     assert!(open(&individual, &level).is_ok());
     assert!(open(&zero, &sync).is_ok());
@@ -160,7 +161,7 @@ fn the_operators_signature() {
     assert!(PublicKey::from_octets(&[0xFF; 64]).is_err());
     let global = header(Address::Global, Role::Global, 9);
     let key = key(global.suite, 1);
-    let commands = [EmmCommand::EmmLevel(3)];
+    let commands = [EmmCommand::EmmLevel { level: 3, after: None }];
     let mut section = Vec::new();
     seal_signed(&global, &commands, sign, &key, &mut section).unwrap();
     let body = Emm::parse(&section).unwrap().open(&key).unwrap();
@@ -170,9 +171,12 @@ fn the_operators_signature() {
     // Who holds only K_glb: the signature of one message under another.
     let signature = body.signature.as_ref().unwrap().octets;
     for (header, commands) in [
-        (global, [EmmCommand::EmmLevel(4)]),
-        (EmmHeader { seq: 10, ..global }, [EmmCommand::EmmLevel(3)]),
-        (EmmHeader { epoch: Epoch::new(2), ..global }, [EmmCommand::EmmLevel(3)]),
+        (global, [EmmCommand::EmmLevel { level: 4, after: None }]),
+        (EmmHeader { seq: 10, ..global }, [EmmCommand::EmmLevel { level: 3, after: None }]),
+        (
+            EmmHeader { epoch: Epoch::new(2), ..global },
+            [EmmCommand::EmmLevel { level: 3, after: None }],
+        ),
     ] {
         let mut copied = Vec::new();
         seal_signed(&header, &commands, |_| signature, &key, &mut copied).unwrap();

@@ -9,12 +9,13 @@ use ecm_emm::keys::Role;
 const SPEC: &str = include_str!("../../docs/spec/emm.md");
 
 /// The columns behind the command, in their order.
-pub(crate) const SENDERS: [(Role, u8, Signing); 7] = [
+pub(crate) const SENDERS: [(Role, u8, Signing); 8] = [
     (Role::Individual, Address::UNIQUE, Signing::Unsigned),
     (Role::Recovery, Address::UNIQUE, Signing::Unsigned),
     (Role::Wallet, Address::UNIQUE, Signing::Unsigned),
     (Role::WalletRecovery, Address::UNIQUE, Signing::Unsigned),
     (Role::Group, Address::SHARED, Signing::Unsigned),
+    (Role::Group, Address::SHARED, Signing::Signed),
     (Role::Global, Address::GLOBAL, Signing::Unsigned),
     (Role::Global, Address::GLOBAL, Signing::Signed),
 ];
@@ -33,7 +34,7 @@ pub(crate) fn rows() -> Vec<Row> {
     let mut lines = section.lines().filter(|line| line.starts_with('|'));
     assert_eq!(
         lines.next().unwrap(),
-        "| tag | command and value | 11 | 14 | 21 | 24 | 12 | 13 | 13 signed |"
+        "| tag | command and value | 11 | 14 | 21 | 24 | 12 | 12 signed | 13 | 13 signed |"
     );
     lines
         .skip(1)

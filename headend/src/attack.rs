@@ -15,7 +15,8 @@ pub fn replay(of: &str, earlier: &[Item]) -> Option<(Vec<u8>, Lane)> {
 
 /// The header of this sender's EMM, and random octets where seal and command should be.
 pub fn forged_emm(sender: &Sender, sequence: u32) -> Result<Vec<u8>, EmmError> {
-    let mut section = sender.section(sequence, &[EmmCommand::EmmLevel(0)])?;
+    let mut section =
+        sender.section(sequence, &[EmmCommand::EmmLevel { level: 0, after: None }])?;
     garble(section.get_mut(sender.header(sequence).aad_len()..).unwrap_or_default())?;
     Ok(section)
 }

@@ -49,7 +49,7 @@ impl Sender {
         Ok(section)
     }
 
-    /// The same for all cards, with the operator's signature.
+    /// The same with the operator's signature: for all cards, or keys for a group, with number 0.
     pub fn signed_section(
         &self,
         sequence: u32,

@@ -133,7 +133,7 @@ mod tests {
     fn profiles() {
         let bare = |profile: Profile| Profile { historical: Vec::new(), ..profile }.emit();
         let table: &[(Vec<u8>, &[u8])] = &[
-            (t1(), &hex!("3B D6 18 FF 81 31 FE 15 53544243414D 60")),
+            (t1(), &hex!("3B D6 18 FF 81 31 FE 25 53544243414D 50")),
             (t0(), &hex!("3B 96 18 40 02 53544243414D")),
             (contactless(), &hex!("3B 86 80 01 53544243414D 0D")),
             (
@@ -142,7 +142,7 @@ mod tests {
             ),
             (
                 bare(Profile { edc: Edc::Crc, guard: 0, ifsc: 32, ..Profile::t1() }),
-                &hex!("3B 90 18 81 71 20 15 01 4C"),
+                &hex!("3B 90 18 81 71 20 25 01 7C"),
             ),
             (
                 bare(Profile { convention: Convention::Inverse, guard: 3, wi: 9, ..Profile::t0() }),

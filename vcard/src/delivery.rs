@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Key management by EMM, alike in every domain that has keys: deliver, activate, destroy, narrow.
 
-use crate::keyring::{Generation, KeyPair, NotTaken};
+use crate::keyring::{Full, Generation, KeyPair, NotTaken};
 use crate::message::{Carrier, Effect, Outcome, later, refused};
 use cam_types::Epoch;
 use ecm_emm::card::EmmDetail;
@@ -37,14 +37,21 @@ pub(crate) fn deliver(
     let generation = Generation {
         usage: delivery.usage,
         not_before: delivery.not_before,
-        unique: carrier.context.role != Role::Group,
         ..Generation::new(delivery.suite, delivery.epoch, material)
     };
-    match pair.deliver(generation) {
+    take(pair, delivery.target, generation)
+}
+
+/// A generation comes in. A key that opens messages has a window for each generation, which a new
+/// one begins anew: what was held once, or skipped, is not taken again.
+pub(crate) fn take(pair: &mut KeyPair, target: KeyTarget, new: Generation) -> Outcome {
+    if target.opens_messages() && pair.is_past(new.epoch) {
+        return Ok(Effect::Stale(EmmDetail::EPOCH));
+    }
+    match pair.deliver(new) {
         Ok(_) => Ok(Effect::Applied),
-        Err(NotTaken::BelowFloor) => Ok(Effect::Stale(EmmDetail::EPOCH)),
-        Err(NotTaken::NotTheirs) => refused(EmmDetail::PERMISSION),
-        Err(NotTaken::InUse) => refused(EmmDetail::EPOCH),
+        Err(NotTaken::Old) => Ok(Effect::Stale(EmmDetail::EPOCH)),
+        Err(NotTaken::Another) => refused(EmmDetail::EPOCH),
     }
 }
 
@@ -80,8 +87,15 @@ pub(crate) fn destroy(
     if carrier.epoch_in(target) == Some(epoch) {
         return refused(EmmDetail::TARGET);
     }
-    pair.destroy(epoch);
-    Ok(Effect::Applied)
+    // Of a key that opens messages the highest generation says that this one is past.
+    if target.opens_messages() && (pair.is_past(epoch) || pair.get(epoch).is_some()) {
+        pair.erase(epoch);
+        return Ok(Effect::Applied);
+    }
+    match pair.destroy(epoch) {
+        Ok(()) => Ok(Effect::Applied),
+        Err(Full) => refused(EmmDetail::FULL),
+    }
 }
 
 /// SUITE_ALLOW: `allowed` is narrowed to `mask`, once every key of the role has a generation left.

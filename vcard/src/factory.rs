@@ -4,7 +4,7 @@
 use crate::cas::log::PurchaseLog;
 use crate::cas::previews::Previews;
 use crate::cas::rights::Right;
-use crate::cas::store::{CasStore, Clock, Pairing, SignatureKey};
+use crate::cas::store::{CasStore, Clock, Pairing, Setters, SignatureKey};
 use crate::firewall::Objects;
 use crate::isd::store::{FIRST_KVN, IssuerStore, KeySet};
 use crate::keyring::KeyPair;
@@ -81,11 +81,13 @@ fn cas(perso: &Personalisation) -> Result<CasStore, PersonalisationError> {
         pseudonym: perso.pseudonym,
         operator: perso.operator,
         blocked: perso.blocked,
+        set_by: Setters::new(),
         expires: perso.expires,
         region: perso.region,
         rating_limit: perso.rating_limit,
         emm_level: Guarded(perso.emm_level),
         clock: Clock::new(perso.now, perso.sync),
+        reset: perso.reset.map(|number| Guarded(number.value())),
         suites: Table::filled(|| Guarded(ALL_SUITES)),
         groups: Table::filled(|| None),
         own: KeyPair::empty(),

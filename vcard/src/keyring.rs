@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Keys in two generations: one in use, one delivered for later.
 
-use crate::persist::persist;
+use crate::persist::{Table, persist};
 use cam_types::{CasTime, Epoch};
 use ecm_emm::emm::Window;
 use ecm_emm::keys::KeyMaterial;
@@ -22,8 +22,6 @@ pub struct Generation {
     pub not_before: CasTime,
     /// It has opened a message.
     pub used: bool,
-    /// It came by a message to this card alone, or from the factory.
-    pub unique: bool,
     /// The EMM numbers seen under it.
     pub window: Window,
 }
@@ -35,7 +33,6 @@ persist!(Generation {
     usage: u8,
     not_before: CasTime,
     used: bool,
-    unique: bool,
     window: Window,
 });
 
@@ -49,7 +46,6 @@ impl Generation {
             usage: 0,
             not_before: CasTime::new(0),
             used: false,
-            unique: true,
             window: Window::default(),
         }
     }
@@ -63,36 +59,50 @@ impl Generation {
 /// Why a key was not taken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NotTaken {
-    /// Its generation is below the floor: it was destroyed, or skipped for good.
-    BelowFloor,
-    /// The place is not the sender's to overwrite, or the generation too far ahead.
-    NotTheirs,
-    /// Another key of this generation is in use.
-    InUse,
+    /// Its generation is below the floor or below both that are held, or it was destroyed.
+    Old,
+    /// Another key of this generation is held.
+    Another,
 }
+
+/// No place is left to remember a destroyed generation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Full;
 
 /// A key with its two generations and the floor under them.
 #[derive(Clone)]
 pub struct KeyPair {
     /// Generations below are gone for good.
     pub floor: Epoch,
+    /// The highest generation that was ever held.
+    highest: Option<Epoch>,
+    /// Generations not below the floor that were destroyed.
+    destroyed: Table<Option<Epoch>, { Self::DESTROYED }>,
     first: Option<Generation>,
     second: Option<Generation>,
 }
 
 persist!(KeyPair {
     floor: Epoch,
+    highest: Option<Epoch>,
+    destroyed: Table<Option<Epoch>, { KeyPair::DESTROYED }>,
     first: Option<Generation>,
     second: Option<Generation>,
 });
 
 impl KeyPair {
-    /// How far ahead of the newest generation a group may deliver.
-    const SHARED_REACH: u16 = 8;
+    /// Destroyed generations that are remembered: as many as are held.
+    const DESTROYED: usize = 2;
 
     /// A key of which nothing has been delivered yet.
-    pub const fn empty() -> Self {
-        Self { floor: Epoch::new(0), first: None, second: None }
+    pub fn empty() -> Self {
+        Self {
+            floor: Epoch::new(0),
+            highest: None,
+            destroyed: Table::filled(|| None),
+            first: None,
+            second: None,
+        }
     }
 
     /// The generations held, in no order.
@@ -134,33 +144,26 @@ impl KeyPair {
         self.iter().any(|generation| mask >> generation.suite & 1 == 1)
     }
 
-    /// Takes a generation in; `false` when it was held already.
-    ///
-    /// Into an empty place, else over the generation that is not the newest used one.
+    /// This generation was held, or one above it was, and it is not held now.
+    pub fn is_past(&self, epoch: Epoch) -> bool {
+        self.get(epoch).is_none() && self.highest.is_some_and(|highest| epoch <= highest)
+    }
+
+    /// Takes a generation in; `false` when it was held already. The two highest stay, whoever
+    /// brought them and whatever was used.
     pub fn deliver(&mut self, new: Generation) -> Result<bool, NotTaken> {
-        if new.epoch < self.floor {
-            return Err(NotTaken::BelowFloor);
+        if let Some(held) = self.get(new.epoch) {
+            let same = held.suite == new.suite && held.material == new.material;
+            return if same { Ok(false) } else { Err(NotTaken::Another) };
         }
-        if let Some(held) = self.iter().find(|held| held.epoch == new.epoch) {
-            if held.suite == new.suite && held.material == new.material {
-                return Ok(false);
-            }
-            if held.used {
-                return Err(NotTaken::InUse);
-            }
+        let full = self.first.is_some() && self.second.is_some();
+        let below_both = full && self.iter().all(|held| held.epoch > new.epoch);
+        let destroyed = self.destroyed.iter().flatten().any(|gone| *gone == new.epoch);
+        if new.epoch < self.floor || below_both || destroyed {
+            return Err(NotTaken::Old);
         }
-        if !new.unique {
-            let reach = self.newest().map(|g| g.epoch.value().saturating_add(Self::SHARED_REACH));
-            if reach.is_none_or(|reach| new.epoch.value() > reach) {
-                return Err(NotTaken::NotTheirs);
-            }
-        }
-        let keep = self.active().map(|generation| generation.epoch);
-        let place = self.place(new.epoch, keep);
-        if !new.unique && place.as_ref().is_some_and(|old| old.unique) {
-            return Err(NotTaken::NotTheirs);
-        }
-        *place = Some(new);
+        self.highest = self.highest.max(Some(new.epoch));
+        *self.place() = Some(new);
         Ok(true)
     }
 
@@ -171,30 +174,32 @@ impl KeyPair {
             for place in [&mut self.first, &mut self.second] {
                 place.take_if(|generation| generation.epoch < floor);
             }
+            for gone in self.destroyed.iter_mut() {
+                gone.take_if(|gone| *gone < floor);
+            }
         }
     }
 
-    /// Erases one generation; `false` when it was not held.
-    pub fn destroy(&mut self, epoch: Epoch) -> bool {
-        [&mut self.first, &mut self.second]
-            .into_iter()
-            .any(|place| place.take_if(|generation| generation.epoch == epoch).is_some())
+    /// Erases one generation, which does not come back. No floor moves.
+    pub fn destroy(&mut self, epoch: Epoch) -> Result<(), Full> {
+        self.erase(epoch);
+        if epoch < self.floor || self.destroyed.iter().flatten().any(|gone| *gone == epoch) {
+            return Ok(());
+        }
+        *self.destroyed.iter_mut().find(|place| place.is_none()).ok_or(Full)? = Some(epoch);
+        Ok(())
     }
 
-    /// Where a generation goes: over its own number, into an empty place, else over the one that is
-    /// not `keep`, the older of two that might both go.
-    fn place(&mut self, epoch: Epoch, keep: Option<Epoch>) -> &mut Option<Generation> {
+    /// Erases one generation.
+    pub fn erase(&mut self, epoch: Epoch) {
+        for place in [&mut self.first, &mut self.second] {
+            place.take_if(|generation| generation.epoch == epoch);
+        }
+    }
+
+    /// Where a generation goes: into an empty place, else over the older one.
+    fn place(&mut self) -> &mut Option<Generation> {
         let number = |place: &Option<Generation>| place.as_ref().map(|g| g.epoch);
-        let (first, second) = (number(&self.first), number(&self.second));
-        let takes_first = if first == Some(epoch) || second == Some(epoch) {
-            first == Some(epoch)
-        } else if first.is_none() || second.is_none() {
-            first.is_none()
-        } else if keep.is_some() && (first == keep || second == keep) {
-            second == keep
-        } else {
-            first < second
-        };
-        if takes_first { &mut self.first } else { &mut self.second }
+        if number(&self.first) <= number(&self.second) { &mut self.first } else { &mut self.second }
     }
 }

@@ -27,6 +27,7 @@ mod pin;
 mod psam;
 mod purse;
 mod random;
+mod set_by;
 mod stop;
 mod vault;
 

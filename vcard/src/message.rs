@@ -22,6 +22,17 @@ pub(crate) enum Effect {
     Inapplicable,
 }
 
+impl Effect {
+    /// The effect of two that a command has in different places.
+    pub(crate) fn or(self, other: Self) -> Self {
+        match self {
+            Self::Applied => self,
+            Self::Stale(_) if other != Self::Applied => self,
+            _ => other,
+        }
+    }
+}
+
 /// An effect, or the reason why the whole message is not applied.
 pub(crate) type Outcome = Result<Effect, EmmResult>;
 
@@ -92,6 +103,8 @@ pub(crate) struct Carrier {
     pub key: SealKey,
     /// What it was derived for.
     pub context: KeyContext,
+    /// The number of the message.
+    pub number: u32,
 }
 
 impl Carrier {

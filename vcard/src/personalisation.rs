@@ -13,6 +13,7 @@ use crate::cas::rights::Right;
 use crate::psam::store::PsamStore;
 use cam_types::{CardId, CasTime, Key, OperatorId, PackageId, Pseudonym, Secret, StbId};
 use ecm_emm::card::PinBlock;
+use ecm_emm::emm::ResetNumber;
 use fields::{Fields, Problem};
 use gp::scp03::StaticKeys;
 pub use keys::{KeyEntry, KeyName};
@@ -43,6 +44,8 @@ pub struct Personalisation {
     pub now: CasTime,
     /// The last TIME_SYNC.
     pub sync: CasTime,
+    /// The last RESET of the clock, if there was one before the card was made.
+    pub reset: Option<ResetNumber>,
     /// The holder's PIN.
     pub pin: PinBlock,
     /// Wrong PINs in a row before it is blocked.
@@ -143,8 +146,13 @@ impl Personalisation {
     }
 
     fn card(mut file: Fields, path: &Path) -> Result<Self, Problem> {
-        let (now, sync) =
-            file.table("clock", |clock| Ok((clock.time("now")?, clock.time("sync")?)))?;
+        let (now, sync, reset) = file.table("clock", |clock| {
+            let reset = clock.optional("reset", |clock, name| {
+                let number = ResetNumber::new(clock.number(name)?);
+                number.ok_or_else(|| clock.wrong(name, "numbers of a RESET start at 1"))
+            })?;
+            Ok((clock.time("now")?, clock.time("sync")?, reset))
+        })?;
         let perso = Self {
             card_id: CardId::new(file.octets("card_id")?),
             pseudonym: Pseudonym::new(file.octets("pseudonym")?),
@@ -157,6 +165,7 @@ impl Personalisation {
             emm_level: file.optional("emm_level", Fields::number)?.unwrap_or(0),
             now,
             sync,
+            reset,
             pin: file.pin("pin")?,
             pin_tries: file.optional("pin_tries", |f, name| f.at_most(name, 15))?.unwrap_or(3),
             groups: file.tables("group", |group| {

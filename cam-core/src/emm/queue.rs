@@ -2,9 +2,12 @@
 //! The EMM queue: whose a section is, whether it is known, and in which order the card gets it.
 //!
 //! Each addressing has room, memory and turns of its own: who has the key of all cards, or forges
-//! what is for all of them, keeps nothing out that is for this one.
+//! what is for all of them, keeps nothing out that is for this one. What a resting card put off is
+//! in no lane: it goes first when the rest is over, whatever it is addressed to.
 
-use crate::emm::duplicates::{Digest, Duplicates, Memory};
+use crate::emm::duplicates::{Duplicates, Memory};
+use crate::emm::resting::Resting;
+use crate::emm::waiting::Waiting;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use cam_types::{Instant, Pseudonym};
@@ -59,6 +62,8 @@ pub(crate) struct EmmQueue {
     lanes: [Lane; LANES],
     /// The lane whose turn it is.
     turn: usize,
+    /// What the card put off, of all lanes.
+    resting: Resting,
     /// Sections that wait in a lane, at most.
     max_queue: usize,
     sent: Option<Waiting>,
@@ -75,13 +80,6 @@ struct Lane {
     duplicates: Duplicates,
 }
 
-/// A section that is not judged yet.
-struct Waiting {
-    section: Vec<u8>,
-    digest: Digest,
-    lane: usize,
-}
-
 impl EmmQueue {
     /// A section is sent again at most this often when the card fell silent at it.
     const MAX_LOST: u8 = 2;
@@ -94,6 +92,7 @@ impl EmmQueue {
             lanes: [const { Lane { queue: VecDeque::new(), duplicates: Duplicates::new() } };
                 LANES],
             turn: 0,
+            resting: Resting::default(),
             max_queue,
             sent: None,
             again: None,
@@ -105,6 +104,7 @@ impl EmmQueue {
     /// section whose answer the former card owes for good.
     pub(crate) fn other_card(&mut self) -> Option<Vec<u8>> {
         self.lanes.iter_mut().for_each(|lane| lane.duplicates.clear());
+        self.resting.clear();
         self.nothing_waits()
     }
 
@@ -127,7 +127,9 @@ impl EmmQueue {
     fn nothing_waits(&mut self) -> Option<Vec<u8>> {
         self.lanes.iter_mut().for_each(|lane| lane.queue.clear());
         self.lost = 0;
-        self.again.take().map(|waiting| waiting.section)
+        let unknown = self.again.take()?;
+        self.resting.judged(&unknown.digest);
+        Some(unknown.section)
     }
 
     /// What addresses it: pseudonym and groups.
@@ -138,6 +140,12 @@ impl EmmQueue {
     /// The card was reset: what it refused may be tried once more.
     pub(crate) fn card_reset(&mut self) {
         self.forgive();
+        self.resting.reset();
+    }
+
+    /// The card has judged an ECM in its session.
+    pub(crate) const fn ecm_judged(&mut self) {
+        self.resting.ecm();
     }
 
     fn forgive(&mut self) {
@@ -168,26 +176,29 @@ impl EmmQueue {
             Address::Shared(_) => 1,
             Address::Global => 2,
         };
-        let digest = Digest::of(section);
+        let new = Waiting::new(section, at);
         let asked = [&self.sent, &self.again];
-        let is_asked = asked.into_iter().flatten().any(|waiting| waiting.digest == digest);
+        let is_asked = asked.into_iter().flatten().any(|waiting| waiting.digest == new.digest);
         let Some(lane) = self.lanes.get_mut(at) else { return Arrival::Dropped };
         if is_asked
-            || lane.queue.iter().any(|waiting| waiting.digest == digest)
-            || lane.duplicates.knows(now, &digest)
+            || self.resting.holds(&new.digest)
+            || lane.queue.iter().any(|waiting| waiting.digest == new.digest)
+            || lane.duplicates.knows(now, &new.digest)
         {
             return Arrival::Duplicate;
         }
         if lane.queue.len() >= self.max_queue {
             return Arrival::Dropped;
         }
-        lane.queue.push_back(Waiting { section: section.to_vec(), digest, lane: at });
+        lane.queue.push_back(new);
         Arrival::Waits
     }
 
-    /// The next section for the card; then `answered` or `lost` must come. Lanes take turns.
+    /// The next section for the card; then `answered`, `rests` or `lost` must come. Lanes take
+    /// turns.
     pub(crate) fn take(&mut self) -> Option<&[u8]> {
-        let next = self.again.take().or_else(|| {
+        let first = self.again.take().or_else(|| self.resting.due().cloned());
+        let next = first.or_else(|| {
             let mut turns = (0..LANES).map(|n| (self.turn + n) % LANES);
             turns.find_map(|at| self.lanes.get_mut(at)?.queue.pop_front())
         })?;
@@ -196,10 +207,27 @@ impl EmmQueue {
         self.sent()
     }
 
+    /// The card rests after a bad signature, and has not looked at the section: it is kept, and
+    /// asked for again by itself.
+    pub(crate) fn rests(&mut self, now: Instant) {
+        if self.sent.as_ref().is_some_and(|sent| self.resting.keep(sent)) {
+            self.lost = 0;
+            self.sent = None;
+        } else {
+            self.answered(now, Memory::Later, Effect::None);
+        }
+    }
+
+    /// The card has looked at a bad signature.
+    pub(crate) const fn bad_signature(&mut self) {
+        self.resting.begin();
+    }
+
     /// The card has judged the section.
     pub(crate) fn answered(&mut self, now: Instant, memory: Memory, effect: Effect) {
         self.lost = 0;
         let Some(sent) = self.sent.take() else { return };
+        self.resting.judged(&sent.digest);
         if effect == Effect::Changed {
             self.forgive();
         }
@@ -222,7 +250,9 @@ impl EmmQueue {
 
     /// Whether a section waits for the card.
     pub(crate) fn backlog(&self) -> Backlog {
-        let through = self.again.is_none() && self.lanes.iter().all(|lane| lane.queue.is_empty());
+        let through = self.again.is_none()
+            && self.resting.due().is_none()
+            && self.lanes.iter().all(|lane| lane.queue.is_empty());
         if through { Backlog::Through } else { Backlog::Waiting }
     }
 
@@ -358,5 +388,55 @@ mod tests {
         queue.answered(NOW, Memory::Applied, Effect::Changed);
         queue.other_card();
         assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Arrival::Waits);
+    }
+
+    /// A rested section of the lane of all cards, whose rest is over.
+    fn rested() -> EmmQueue {
+        let mut queue = queue();
+        queue.offer(NOW, Address::Global, &[1], Presence::There);
+        queue.take();
+        queue.rests(NOW);
+        assert_eq!(queue.backlog(), Backlog::Through);
+        queue.card_reset();
+        assert_eq!(queue.backlog(), Backlog::Waiting);
+        queue
+    }
+
+    /// What was put off goes before all lanes, and what was lost before that.
+    #[test]
+    fn what_rested_goes_before_the_lanes() {
+        let mut queue = rested();
+        queue.offer(NOW, Address::Unique(CARD), &[2], Presence::There);
+        assert_eq!(queue.take(), Some(&[1][..]));
+        assert!(queue.lost(NOW));
+        assert_eq!(queue.take(), Some(&[1][..]));
+        queue.answered(NOW, Memory::Applied, Effect::None);
+        assert_eq!(queue.take(), Some(&[2][..]), "asked once");
+        assert_eq!(queue.backlog(), Backlog::Through);
+    }
+
+    /// It is remembered where its lane looks for it.
+    #[test]
+    fn what_rested_keeps_its_lane() {
+        let mut queue = rested();
+        assert_eq!(
+            queue.offer(NOW, Address::Global, &[1], Presence::There),
+            Arrival::Duplicate,
+            "it is waiting"
+        );
+        queue.take();
+        queue.answered(NOW, Memory::Applied, Effect::None);
+        assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Arrival::Duplicate);
+    }
+
+    /// It was told as unknown: it does not come again by itself.
+    #[test]
+    fn what_rested_and_was_lost_is_told_once() {
+        let mut queue = rested();
+        queue.take();
+        assert!(queue.lost(NOW));
+        assert_eq!(queue.card_gone(), Some([1].to_vec()));
+        queue.card_reset();
+        assert_eq!(queue.take(), None);
     }
 }

@@ -113,6 +113,7 @@ impl Engine {
             Err(_) => return self.ecm_unanswered(now, AccessStatus::CARD_BUSY),
         };
         self.set_sw(sw);
+        self.emm.ecm_judged();
         match EcmAnswer::parse(self.dialogue.data()) {
             Ok(answer) if is_about_the_ecm(answer.status) => self.ecm_refused(now, answer.status),
             Ok(answer) => self.ecm_judged(now, &answer, sw),

@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::{CardState, Event};
 use cam_types::{Instant, Pseudonym};
 use ecm_emm::box_emm::BoxHeader;
-use ecm_emm::card::{EmmOutcome, EmmResult};
+use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
 use ecm_emm::emm::{Address, Emm};
 
 /// The places of the addressings in the counters of [`crate::Stats`].
@@ -57,6 +57,10 @@ impl Engine {
                 (&mut self.stats.emm_dup_card, Memory::Numbered)
             }
             Some(EmmOutcome::LATER) => (&mut self.stats.emm_later, Memory::Later),
+            // A bare status word, and who refuses outside the session, may be anybody on the line.
+            refused if refused.is_none() || !self.dialogue.has_session() => {
+                (&mut self.stats.emm_refused, Memory::Later)
+            }
             _ => (&mut self.stats.emm_refused, Memory::Refused),
         };
         count(counter, kind);
@@ -66,7 +70,15 @@ impl Engine {
         }
         let applied = result.is_some_and(|result| result.outcome == EmmOutcome::APPLIED);
         let effect = if applied { Effect::Changed } else { Effect::None };
-        self.emm.answered(now, memory, effect);
+        match result.map(|result| result.detail) {
+            Some(EmmDetail::BUSY) if memory == Memory::Later => self.emm.rests(now),
+            detail => {
+                if detail == Some(EmmDetail::SIGNATURE) {
+                    self.emm.bad_signature();
+                }
+                self.emm.answered(now, memory, effect);
+            }
+        }
         if applied {
             self.card_changed(now);
         }

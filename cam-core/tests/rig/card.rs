@@ -79,6 +79,10 @@ pub(crate) struct ModelCard {
     /// The next so many commands with this INS get this status word instead of an answer; 0000
     /// stands for silence.
     pub refuse: Option<(u8, u16, usize)>,
+    /// Sections that end in a signature, and whether that holds.
+    pub signed: BTreeMap<Vec<u8>, bool>,
+    /// ECMs before it looks at a signature again.
+    rest: u8,
     /// What it says behind its answers to ECMs and EMMs: it is a newer card.
     pub elements: &'static [u8],
     /// INS of every command, as the card understood it.
@@ -124,6 +128,8 @@ impl ModelCard {
             dead: false,
             cut: None,
             refuse: None,
+            signed: BTreeMap::new(),
+            rest: 0,
             elements: &[],
             seen: Vec::new(),
             judged: Vec::new(),
@@ -137,6 +143,7 @@ impl ModelCard {
         self.dead = false;
         self.selected = false;
         self.challenge = None;
+        self.rest = 0;
         self.end_session();
     }
 
@@ -339,6 +346,7 @@ impl ModelCard {
 
     fn ecm(&mut self, expected: u16, section: &[u8]) -> Result<EcmAnswer, u16> {
         let refusal = |status| Ok(EcmAnswer::refusal(status, Cci(0), Rating(0)));
+        self.rest = self.rest.saturating_sub(1);
         let (slot, epoch, body) = match self.open(section) {
             Ok(opened) => opened,
             Err(status) => return refusal(status),
@@ -409,6 +417,17 @@ impl ModelCard {
         let Ok(body) = emm.open(&self.k_ind) else {
             return EmmResult::refused(EmmDetail::AUTHENTICATION);
         };
+        // The signature goes behind the seal, where the card has seen that there is one.
+        match self.signed.get(section) {
+            Some(_) if self.rest > 0 => {
+                return EmmResult::new(EmmOutcome::LATER, EmmDetail::BUSY);
+            }
+            Some(false) => {
+                self.rest = 8;
+                return EmmResult::refused(EmmDetail::SIGNATURE);
+            }
+            Some(true) | None => {}
+        }
         for command in &body.commands {
             match command {
                 EmmCommand::KeyDeliver(delivery) => {

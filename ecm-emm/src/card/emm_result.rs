@@ -135,4 +135,8 @@ details! {
     SIGNATURE = 0x0C, "signature";
     /// The key, slot or domain that it names cannot be its target.
     TARGET = 0x0D, "target";
+    /// A bad signature came a short while ago: no other is looked at yet.
+    BUSY = 0x0E, "resting after a bad signature";
+    /// A RESET of the clock that it waits for has not been taken.
+    RESET = 0x0F, "a RESET of the clock is missing";
 }

@@ -10,6 +10,7 @@ use super::field::{
 use super::key_delivery::KeyDelivery;
 use super::key_target::KeyTarget;
 use super::pairing::Pairing;
+use super::reset::{ResetNumber, TimeStep};
 use super::script::Script;
 use super::sender::Sender;
 use super::table::{commands, read};
@@ -71,7 +72,7 @@ commands! {
         version: u16,
     },
     /// A key for a generation that is not in use.
-    0x20 KEY_DELIVER from [Individual, Recovery, Wallet, WalletRecovery, Group]:
+    0x20 KEY_DELIVER from [Individual, Recovery, Wallet, WalletRecovery, SignedGroup]:
     KeyDeliver(delivery: KeyDelivery),
     /// Generations below `floor` are erased for good.
     0x21 KEY_ACTIVATE from [Individual, Recovery, Wallet, WalletRecovery, Operator]:
@@ -101,7 +102,12 @@ commands! {
     },
     /// Forward only.
     0x24 EMM_LEVEL from [Individual, Recovery, Wallet, WalletRecovery, Operator]:
-    EmmLevel(level: u16),
+    EmmLevel {
+        /// The level reached.
+        level: u16,
+        /// Only once this RESET of the clock was taken.
+        after: Option<ResetNumber> = "reset number",
+    },
     /// The operator's public key.
     0x25 SIGKEY from [Recovery]:
     SigKey {
@@ -186,8 +192,8 @@ commands! {
     TimeSync {
         /// Now.
         time: CasTime,
-        /// Also backward.
-        reset: bool = "time flags",
+        /// Forward, or also backward.
+        step: TimeStep = "time flags",
     },
     /// The card joins a group.
     0x73 GROUP_ASSIGN from [Individual, Recovery]:

@@ -64,6 +64,11 @@ impl KeyTarget {
         }
     }
 
+    /// Messages to the card are sealed under it: its generations have windows.
+    pub const fn opens_messages(self) -> bool {
+        matches!(self, Self::Own | Self::Group(_) | Self::Global | Self::OwnRecovery)
+    }
+
     /// The role of the key, as seen from the domain that `sender` belongs to; `None` for the PBOC
     /// keys, which have none.
     pub const fn role(self, sender: Role) -> Option<Role> {

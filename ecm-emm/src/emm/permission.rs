@@ -15,7 +15,9 @@ pub const fn role_permitted(role: Role, table_id: u8) -> bool {
 /// The command with this tag may stand in such a message.
 pub const fn permitted(role: Role, table_id: u8, signing: Signing, tag: u8) -> bool {
     match (Sender::of(role, table_id, signing), tag) {
-        (Some(sender), Signature::TAG) => matches!(sender, Sender::Operator),
+        (Some(sender), Signature::TAG) => {
+            matches!(sender, Sender::Operator | Sender::SignedGroup)
+        }
         (Some(sender), tag) => EmmCommand::may_come_from(sender, tag),
         (None, _) => false,
     }

@@ -17,6 +17,8 @@ pub(super) enum Sender {
     WalletRecovery,
     /// Role 12: a group's key.
     Group,
+    /// Role 12 with the operator's signature.
+    SignedGroup,
     /// Role 13: the key of all cards, without a signature.
     Global,
     /// Role 13 with the operator's signature.
@@ -34,6 +36,7 @@ impl Sender {
                 Some(Self::WalletRecovery)
             }
             (Address::SHARED, Role::Group, Signing::Unsigned) => Some(Self::Group),
+            (Address::SHARED, Role::Group, Signing::Signed) => Some(Self::SignedGroup),
             (Address::GLOBAL, Role::Global, Signing::Unsigned) => Some(Self::Global),
             (Address::GLOBAL, Role::Global, Signing::Signed) => Some(Self::Operator),
             _ => None,

@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The operator's signature on EMM-G.
+//! The operator's signature on EMM-G, and on the keys that come by EMM-S.
 //!
 //! Normative references:
 //!  - FIPS 186-5 (ECDSA with P-256 and SHA-256)
 //!  - `docs/spec/emm.md`, section on signed messages
 
+use super::address::Address;
 use cam_types::DecodeError;
 use core::fmt;
 use p256::ecdsa::VerifyingKey;
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use sha2::{Digest, Sha256};
 
-/// What every signed text begins with, so that it can be nothing else.
-pub const SIGNATURE_DOMAIN: &[u8] = b"STBCAM-G1";
+/// What every signed text begins with, so that it can be nothing else: what is signed for a group
+/// is not signed for all, nor the other way round.
+pub const fn signature_domain(address: Address) -> &'static [u8] {
+    match address {
+        Address::Shared(_) => b"STBCAM-S1",
+        Address::Unique(_) | Address::Global => b"STBCAM-G1",
+    }
+}
 
 /// A signature with the digest of what it signs.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,16 +36,21 @@ impl Signature {
     /// Octets of the whole element.
     pub(super) const EMITTED_LEN: usize = 66;
 
-    pub(super) fn parse(aad: &[u8], signed: &[u8], value: &[u8]) -> Result<Self, DecodeError> {
+    pub(super) fn parse(
+        address: Address,
+        aad: &[u8],
+        signed: &[u8],
+        value: &[u8],
+    ) -> Result<Self, DecodeError> {
         let invalid = DecodeError::Invalid { field: "signature length", got: value.len() as u32 };
         let octets = value.try_into().map_err(|_| invalid)?;
-        Ok(Self { octets, digest: Self::digest(aad, signed) })
+        Ok(Self { octets, digest: Self::digest(address, aad, signed) })
     }
 
     /// What ECDSA signs.
-    pub(super) fn digest(aad: &[u8], signed: &[u8]) -> [u8; 32] {
+    pub(super) fn digest(address: Address, aad: &[u8], signed: &[u8]) -> [u8; 32] {
         Sha256::new()
-            .chain_update(SIGNATURE_DOMAIN)
+            .chain_update(signature_domain(address))
             .chain_update(aad)
             .chain_update(signed)
             .finalize()

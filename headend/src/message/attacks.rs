@@ -17,7 +17,10 @@ pub struct Replay {
 impl Kind for Replay {
     const NAME: &str = "replay";
     const FIELDS: &str = "of";
-    const TAKES_NUMBER: bool = false;
+
+    fn takes_number(&self) -> bool {
+        false
+    }
 
     fn section(&self, _: Senders<'_>, _: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         Err(EmmError::Attack)
@@ -52,7 +55,10 @@ pub struct ForgeEcm {
 impl Kind for ForgeEcm {
     const NAME: &str = "forge_ecm";
     const FIELDS: &str = "service";
-    const TAKES_NUMBER: bool = false;
+
+    fn takes_number(&self) -> bool {
+        false
+    }
 
     fn section(&self, _: Senders<'_>, _: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         Err(EmmError::Attack)

@@ -13,7 +13,9 @@ pub trait Kind: DeserializeOwned {
     /// The fields, for `headend emm --help`; what may be left out in brackets.
     const FIELDS: &'static str;
     /// It is sealed with a number of its own, and not one that stands elsewhere or is 0.
-    const TAKES_NUMBER: bool = true;
+    fn takes_number(&self) -> bool {
+        true
+    }
 
     /// The message as a section. What an attacker sends is not made here.
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError>;
@@ -59,10 +61,10 @@ macro_rules! messages {
             }
 
             /// It is sealed with a number of its own.
-            pub const fn takes_number(&self) -> bool {
+            pub fn takes_number(&self) -> bool {
                 match self {
-                    $(Self::$Kind(_) => $Kind::TAKES_NUMBER,)*
-                    $(Self::$OfSchedule(_) => $OfSchedule::TAKES_NUMBER,)*
+                    $(Self::$Kind(message) => message.takes_number(),)*
+                    $(Self::$OfSchedule(message) => message.takes_number(),)*
                 }
             }
 

@@ -12,7 +12,7 @@ use crate::files::FileError;
 use crate::files::fields::{Octets, Pin, Utc, amount, from_1};
 use cam_types::{CasTime, Epoch, EventId, Fen, PackageId, Secret, Slot};
 use ecm_emm::EncodeError;
-use ecm_emm::emm::{EmmCommand, KeyDelivery, KeyTarget};
+use ecm_emm::emm::{EmmCommand, KeyDelivery, KeyTarget, ResetNumber, TimeStep};
 use ecm_emm::keys::KeyMaterial;
 use ecm_emm::section::CaSection;
 use ecm_emm::suite::WrappedKey;
@@ -115,7 +115,8 @@ impl Kind for PpvGrant {
     }
 }
 
-/// A service key; the key itself stands in the operator file.
+/// A service key; the key itself stands in the operator file. For a group it is signed, and has no
+/// number.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyDeliver {
@@ -134,7 +135,11 @@ pub struct KeyDeliver {
 
 impl Kind for KeyDeliver {
     const NAME: &str = "key_deliver";
-    const FIELDS: &str = "card or group, slot, epoch, [not_before]";
+    const FIELDS: &str = "card or group (which needs [signing_key]), slot, epoch, [not_before]";
+
+    fn takes_number(&self) -> bool {
+        self.group.is_none()
+    }
 
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let sender = from.card_or_group(self.card, self.group)?;
@@ -148,7 +153,10 @@ impl Kind for KeyDeliver {
             kcv: key.kcv(),
             not_before: self.not_before.map_or(CasTime::new(0), |moment| moment.0),
         });
-        Ok(sender.section(on.sequence, &[command])?)
+        Ok(match self.group {
+            Some(_) => sender.signed_section(0, &[command], &from.signing_key()?)?,
+            None => sender.section(on.sequence, &[command])?,
+        })
     }
 }
 
@@ -205,23 +213,29 @@ impl Kind for KeyDestroy {
     }
 }
 
-/// Raises the level that ECMs may ask for (`emm_floor`).
+/// Raises the level that ECMs may ask for (`emm_floor`). Without `card` for all cards, signed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmmLevel {
     /// The card, by its number.
-    pub card: Octets<8>,
+    pub card: Option<Octets<8>>,
     /// The new level.
     pub level: u16,
+    /// Only a card that took the RESET of this number reaches it.
+    pub after_reset: Option<u16>,
 }
 
 impl Kind for EmmLevel {
     const NAME: &str = "emm_level";
-    const FIELDS: &str = "card, level";
+    const FIELDS: &str = "[card] (without: all cards, signed), level, [after_reset]";
 
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
-        let command = EmmCommand::EmmLevel(self.level);
-        Ok(from.card(self.card)?.section(on.sequence, &[command])?)
+        let after = self.after_reset.map(reset_number).transpose()?;
+        let command = EmmCommand::EmmLevel { level: self.level, after };
+        Ok(match self.card {
+            Some(card) => from.card(card)?.section(on.sequence, &[command])?,
+            None => from.all()?.signed_section(on.sequence, &[command], &from.signing_key()?)?,
+        })
     }
 }
 
@@ -233,19 +247,31 @@ pub struct TimeSync {
     pub card: Option<Octets<8>>,
     /// The time; by default the schedule's at the entry's first moment on air.
     pub time: Option<Utc>,
-    /// Also sets the card's own clock, written at once.
-    #[serde(default)]
-    pub reset: bool,
+    /// Also sets the card's own clock, backward too: the number of this RESET, one series for all
+    /// cards and each single one.
+    pub reset: Option<u16>,
+}
+
+/// A number of a RESET as an engineer writes it.
+fn reset_number(number: u16) -> Result<ResetNumber, EmmError> {
+    ResetNumber::new(number).ok_or(EmmError::ResetNumber)
 }
 
 impl Kind for TimeSync {
     const NAME: &str = "time_sync";
     const FIELDS: &str = "[card] (without: all cards, signed), [time], [reset]";
-    const TAKES_NUMBER: bool = false;
+
+    fn takes_number(&self) -> bool {
+        false
+    }
 
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let time = self.time.map_or(on.time, |time| time.0);
-        let command = EmmCommand::TimeSync { time, reset: self.reset };
+        let step = match self.reset {
+            Some(number) => TimeStep::Reset(reset_number(number)?),
+            None => TimeStep::Forward,
+        };
+        let command = EmmCommand::TimeSync { time, step };
         Ok(match self.card {
             Some(card) => from.card(card)?.section(0, &[command])?,
             None => from.all()?.signed_section(0, &[command], &from.signing_key()?)?,
@@ -418,7 +444,10 @@ pub struct Pair {
 impl Kind for Pair {
     const NAME: &str = "pair";
     const FIELDS: &str = "card, box";
-    const TAKES_NUMBER: bool = false;
+
+    fn takes_number(&self) -> bool {
+        false
+    }
 
     fn section(&self, from: Senders<'_>, _: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         from.card_half(self.card, self.stb)
@@ -439,7 +468,10 @@ pub struct BoxPair {
 impl Kind for BoxPair {
     const NAME: &str = "box_pair";
     const FIELDS: &str = "card, box";
-    const TAKES_NUMBER: bool = false;
+
+    fn takes_number(&self) -> bool {
+        false
+    }
 
     fn section(&self, from: Senders<'_>, _: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         from.box_half(self.card, self.stb)
@@ -457,7 +489,10 @@ pub struct Raw {
 impl Kind for Raw {
     const NAME: &str = "raw";
     const FIELDS: &str = "file";
-    const TAKES_NUMBER: bool = false;
+
+    fn takes_number(&self) -> bool {
+        false
+    }
 
     fn section(&self, _: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let file = on.folder.join(&self.file);

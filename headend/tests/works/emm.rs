@@ -4,7 +4,9 @@
 use crate::support;
 use cam_types::{CardId, Epoch, OperatorId, Pseudonym, StbId};
 use ecm_emm::box_emm::{BoxCommand, BoxEmm};
-use ecm_emm::emm::{Address, Emm, EmmBody, EmmCommand, KeyTarget, PublicKey};
+use ecm_emm::emm::{
+    Address, Emm, EmmBody, EmmCommand, KeyTarget, PublicKey, ResetNumber, TimeStep,
+};
 use ecm_emm::keys::{KeyMaterial, Role, card_key};
 use ecm_emm::suite::{SealKey, Suite, WrappedKey};
 use headend::emm::{EmmError, Senders};
@@ -50,7 +52,8 @@ fn a_message_is_made_of_plain_values() {
         epoch: Epoch::new(1),
         key: k_ind(),
     };
-    let commands = [EmmCommand::EmmLevel(3), EmmCommand::CardState { blocked: true }];
+    let commands =
+        [EmmCommand::EmmLevel { level: 3, after: None }, EmmCommand::CardState { blocked: true }];
     let section = sender.section(9, &commands).unwrap();
     assert_eq!(Emm::parse(&section).unwrap().header, sender.header(9));
     assert_eq!(opened(&section, &k_ind()).commands, commands);
@@ -143,18 +146,10 @@ fn groups_and_all_cards_have_keys_of_their_own() {
 
 #[test]
 fn a_time_for_all_cards_is_signed() {
-    let text = std::fs::read_to_string(support::example("demo/operator.toml")).unwrap();
-    let signing = "[signing_key]\nepoch = 1\n\
-                   key = \"c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721\"\n";
-    let operator = Operator::parse(Path::new("o.toml"), &format!("{text}\n{signing}")).unwrap();
+    let (operator, public) = signing_operator();
     let section = make(&operator, "kind=\"time_sync\"\ntime=2026-12-01T12:00:00Z").unwrap();
     let body = opened(&section, &seal_key(&hex!("505152535455565758595a5b5c5d5e5f")));
-    // Source: RFC 6979, A.2.5: the public key of this private key.
-    let public = PublicKey::from_octets(&hex!(
-        "60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6"
-        "7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299"
-    ));
-    assert!(body.verify(&public.unwrap()));
+    assert!(body.verify(&public));
     assert_eq!(
         make(&support::operator(), "kind=\"time_sync\"\ntime=2026-12-01T12:00:00Z"),
         Err(EmmError::Missing("[signing_key]"))
@@ -224,4 +219,63 @@ fn both_halves_of_a_pairing_say_the_same() {
     };
     let k2 = decrypt(&hex!("707172737475767778797a7b7c7d7e7f"), pairing.ek2);
     assert_eq!(decrypt(&k2, pairing.ek1)[..], k_cw);
+}
+
+fn signing_operator() -> (Operator, PublicKey) {
+    let text = std::fs::read_to_string(support::example("demo/operator.toml")).unwrap();
+    let signing = "[signing_key]\nepoch = 1\n\
+                   key = \"c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721\"\n";
+    let operator = Operator::parse(Path::new("o.toml"), &format!("{text}\n{signing}")).unwrap();
+    // Source: RFC 6979, A.2.5: the public key of this private key.
+    let public = PublicKey::from_octets(&hex!(
+        "60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6"
+        "7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299"
+    ));
+    (operator, public.unwrap())
+}
+
+/// T4: a key for a group goes signed and without a number, or it is not made.
+#[test]
+fn a_groups_key_is_signed() {
+    let text = "kind=\"key_deliver\"\ngroup=\"00000001\"\nslot=1\nepoch=2\n";
+    let (operator, public) = signing_operator();
+    let section = make(&operator, text).unwrap();
+    assert_eq!(section.len(), 137);
+    let emm = Emm::parse(&section).unwrap();
+    assert_eq!((emm.header.address, emm.header.seq), (Address::Shared(1), 0));
+    let k_grp = seal_key(&hex!("404142434445464748494a4b4c4d4e4f"));
+    assert!(opened(&section, &k_grp).verify(&public));
+    let message = Message::parse(Path::new("m.toml"), text).unwrap();
+    assert!(!message.takes_number());
+    assert_eq!(make(&support::operator(), text), Err(EmmError::Missing("[signing_key]")));
+}
+
+/// T35: a RESET goes out with its number, and a level that waits for it with the same.
+#[test]
+fn a_reset_and_the_level_behind_it_have_a_number() {
+    let (operator, public) = signing_operator();
+    let k_glb = seal_key(&hex!("505152535455565758595a5b5c5d5e5f"));
+    let number = ResetNumber::new(3).unwrap();
+    for (text, expected) in [
+        (
+            "kind=\"time_sync\"\ntime=2026-12-01T12:00:00Z\nreset=3\n",
+            EmmCommand::TimeSync {
+                time: cam_types::CasTime::new(849_441_600),
+                step: TimeStep::Reset(number),
+            },
+        ),
+        (
+            "kind=\"emm_level\"\nlevel=4\nafter_reset=3\n",
+            EmmCommand::EmmLevel { level: 4, after: Some(number) },
+        ),
+    ] {
+        let body = opened(&make(&operator, text).unwrap(), &k_glb);
+        assert_eq!(body.commands, std::slice::from_ref(&expected), "{text}");
+        assert!(body.verify(&public), "{text}");
+        let body = opened(&make(&operator, &format!("{text}{CARD}")).unwrap(), &k_ind());
+        assert_eq!(body.commands, [expected], "{text}");
+        let zero = text.replace("reset=3", "reset=0");
+        let error = make(&operator, &zero).unwrap_err().to_string();
+        assert_eq!(error, "a RESET of the clock has number 0, numbers start at 1");
+    }
 }

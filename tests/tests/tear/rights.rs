@@ -8,7 +8,7 @@ use crate::programme::SetTopBox;
 use cam_types::{CasTime, EventId};
 use ecm_emm::card::{AccessStatus, INS_ECM, INS_RIGHTS, PurchaseResult, RIGHTS_ROWS, RightsPage};
 use ecm_emm::ecm::{Criteria, Ppv};
-use ecm_emm::emm::EmmCommand;
+use ecm_emm::emm::{EmmCommand, ResetNumber, TimeStep};
 use system_tests::demo::*;
 use system_tests::desk::Desk;
 use system_tests::memory::Memory;
@@ -120,7 +120,8 @@ fn a_torn_reset_of_the_clock_takes_the_day_with_it() {
         let far = NOON.saturating_add(100 * DAY);
         assert_eq!(buy(card, stb, 1, far), PurchaseResult::PAID);
     });
-    let reset = TO_CARD.seal(0, &[EmmCommand::TimeSync { time: NOON, reset: true }]);
+    let step = TimeStep::Reset(ResetNumber::new(1).unwrap());
+    let reset = TO_CARD.seal(0, &[EmmCommand::TimeSync { time: NOON, step }]);
     tear("a reset of the clock", before, &|desk| send_once(desk, &reset), &|card| {
         let mut stb = Stb::open(card);
         let clock = stb.ecm(card, &news(NOON)).status;

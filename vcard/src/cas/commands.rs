@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::delivery;
 use crate::firewall::Objects;
 use crate::keyring::{Generation, KeyPair};
-use crate::message::{Abort, Carrier, Effect, Outcome, refused};
+use crate::message::{Abort, Carrier, Effect, Outcome, later, refused};
 use crate::pin;
 use cam_types::{CasTime, Key, PackageId};
 use ecm_emm::card::{EmmDetail, EmmResult, PinBlock, ReportRequest};
@@ -23,7 +23,12 @@ pub(super) fn carry_out(
     carrier: &Carrier,
     at: CasTime,
 ) -> Result<Effect, Abort> {
+    let number = carrier.number;
     if let EmmCommand::PinReset { wrapped, .. } = command {
+        let set = objects.cas.get_mut(Context::CAS)?.set_by.pin.take(number);
+        if set != Effect::Applied {
+            return Ok(set);
+        }
         let block = pin_block(carrier.unwrap_short(*wrapped)?)?;
         pin::replace(objects, Context::CAS, &block)?;
         return Ok(Effect::Applied);
@@ -43,13 +48,17 @@ pub(super) fn carry_out(
             keep(cas, *package, right, at)?
         }
         EmmCommand::Revoke { package, version } => {
-            let held = cas.package(*package).copied();
             let none = Right::package(*package, Right::ANY_SLOT, at, at);
-            let right = Right { version: *version, revoked: true, ..held.unwrap_or(none) };
-            keep(cas, *package, right, at)?
+            keep(cas, *package, Right { version: *version, revoked: true, ..none }, at)?
         }
         EmmCommand::PpvGrant { event, tier, end } => {
-            let right = Right::event(Kind::Event, *event, *tier, Right::ANY_SLOT, *end);
+            let granted = |held: &&Right| {
+                held.is(Kind::Event, event.value())
+                    && (held.tier, held.slot, held.revoked) == (*tier, Right::ANY_SLOT, false)
+            };
+            // It has no version: an older one may come later, and shortens nothing.
+            let end = cas.rights().find(granted).map_or(*end, |held| held.end.max(*end));
+            let right = Right::event(Kind::Event, *event, *tier, Right::ANY_SLOT, end);
             cas.keep_right(right, at).map_err(full)?;
             Effect::Applied
         }
@@ -65,26 +74,25 @@ pub(super) fn carry_out(
         }
         EmmCommand::SigKey { epoch, key } => signature_key(cas, *epoch, *key)?,
         EmmCommand::Pair(pairing) => pair(cas, pairing, carrier)?,
-        EmmCommand::Unpair(slot) => {
-            let places = cas.pairings.iter_mut().enumerate();
-            for (_, place) in
-                places.filter(|(n, _)| slot.is_none_or(|slot| usize::from(slot) == *n))
-            {
-                *place = None;
-            }
-            Effect::Applied
-        }
+        EmmCommand::Unpair(slot) => unpair(cas, *slot, number),
         EmmCommand::CardState { blocked } => {
-            cas.blocked = *blocked;
-            Effect::Applied
+            let set = cas.set_by.state.take(number);
+            if set == Effect::Applied {
+                cas.blocked = *blocked;
+            }
+            set
         }
         EmmCommand::GroupAssign { index, group, suite, epoch, wrapped } => {
             let material = carrier.unwrap(wrapped)?;
-            join(cas, *index, *group, Generation::new(suite.number(), *epoch, material))?
+            let generation = Generation::new(suite.number(), *epoch, material);
+            join(cas, *index, *group, generation, number)?
         }
         EmmCommand::ReportRequest { nonce, from } => {
-            cas.report = Some(ReportRequest { nonce: *nonce, from: *from });
-            Effect::Applied
+            let set = cas.set_by.report.take(number);
+            if set == Effect::Applied {
+                cas.report = Some(ReportRequest { nonce: *nonce, from: *from });
+            }
+            set
         }
         EmmCommand::ReportAck(receipt) => match cas.acknowledge(*receipt) {
             Some(_) => Effect::Applied,
@@ -116,7 +124,13 @@ fn keys(cas: &mut CasStore, command: &EmmCommand, carrier: &Carrier) -> Outcome 
                 None => refused(EmmDetail::TARGET),
             }
         }
-        EmmCommand::EmmLevel(level) => Ok(delivery::level(&mut cas.emm_level.0, *level)),
+        EmmCommand::EmmLevel { level, after } => {
+            let waits = after.is_some_and(|number| !cas.was_reset(number));
+            if waits && *level > cas.emm_level.0 {
+                return Err(later(EmmDetail::RESET));
+            }
+            Ok(delivery::level(&mut cas.emm_level.0, *level))
+        }
         // SCRIPT: this version of the application does not have its domains administered over the
         // air.
         _ => refused(EmmDetail::UNKNOWN_TAG),
@@ -131,44 +145,65 @@ const fn full(_: Full) -> EmmResult {
     EmmResult::refused(EmmDetail::FULL)
 }
 
-/// The last version wins; the same one again changes nothing.
-fn keep(cas: &mut CasStore, package: PackageId, right: Right, at: CasTime) -> Outcome {
-    match cas.package(package) {
-        Some(held) if held.version > right.version => Ok(Effect::Stale(EmmDetail::NONE)),
-        Some(held) if held.version == right.version && held.revoked == right.revoked => {
-            Ok(Effect::Applied)
-        }
-        // A grant and a revocation of one version: what takes away stands.
-        Some(held) if held.version == right.version && held.revoked => {
-            Ok(Effect::Stale(EmmDetail::NONE))
-        }
-        Some(held) => {
-            // The message does not name a slot; the row keeps the one that it has.
-            *held = Right { slot: held.slot, ..right };
-            Ok(Effect::Applied)
-        }
-        None => {
-            cas.keep_right(right, at).map_err(full)?;
-            Ok(Effect::Applied)
-        }
+/// Every row of the package, each by its own version; a package without a row gets one.
+fn keep(cas: &mut CasStore, package: PackageId, new: Right, at: CasTime) -> Outcome {
+    if let Some(effect) = cas.package(package).map(|held| replace(held, new)).reduce(Effect::or) {
+        return Ok(effect);
     }
+    cas.keep_right(new, at).map_err(full)?;
+    Ok(Effect::Applied)
 }
 
-/// A group's message moves the end of a right that is there, and no further than its horizon.
+/// The last version wins.
+fn replace(held: &mut Right, new: Right) -> Effect {
+    if held.version > new.version {
+        return Effect::Stale(EmmDetail::NONE);
+    }
+    if held.version == new.version {
+        // A grant and a revocation of one version: what takes away stands.
+        return match (held.revoked, new.revoked) {
+            (true, false) => Effect::Stale(EmmDetail::NONE),
+            (false, true) => revoke(held, new),
+            (false, false) => widen(held, new),
+            (true, true) => Effect::Applied,
+        };
+    }
+    if new.revoked {
+        return revoke(held, new);
+    }
+    // The message does not name a slot; the row keeps the one that it has.
+    *held = Right { slot: held.slot, ..new };
+    Effect::Applied
+}
+
+/// Two grants of one version: whichever came first, both hold. The same one again changes nothing.
+fn widen(held: &mut Right, new: Right) -> Effect {
+    held.start = held.start.min(new.start);
+    held.end = held.end.max(new.end);
+    held.horizon = held.horizon.max(new.horizon);
+    Effect::Applied
+}
+
+const fn revoke(held: &mut Right, new: Right) -> Effect {
+    held.version = new.version;
+    held.revoked = true;
+    Effect::Applied
+}
+
+/// A group's message moves the end of the rights that are there, and no further than their horizon.
 fn extend(
     cas: &mut CasStore,
     package: PackageId,
     end: CasTime,
     horizon: Option<CasTime>,
 ) -> Effect {
-    match cas.package(package) {
-        Some(held) if !held.revoked => {
-            let limit = held.horizon.min(horizon.unwrap_or(held.horizon));
-            held.end = held.end.max(end.min(limit));
-            Effect::Applied
-        }
-        _ => Effect::Inapplicable,
+    let mut effect = Effect::Inapplicable;
+    for held in cas.package(package).filter(|held| !held.revoked) {
+        let limit = held.horizon.min(horizon.unwrap_or(held.horizon));
+        held.end = held.end.max(end.min(limit));
+        effect = Effect::Applied;
     }
+    effect
 }
 
 /// Every package of a bitmap.
@@ -183,11 +218,7 @@ fn packages(
     for (n, _) in (0..).zip(bits).filter(|(_, set)| *set) {
         let package = base.value().checked_add(n).map(PackageId::new);
         let package = package.ok_or(EmmResult::refused(EmmDetail::MALFORMED))?;
-        match each(cas, package)? {
-            Effect::Applied => total = Effect::Applied,
-            stale if total == Effect::Inapplicable => total = stale,
-            _ => {}
-        }
+        total = total.or(each(cas, package)?);
     }
     Ok(total)
 }
@@ -218,32 +249,61 @@ fn pair(cas: &mut CasStore, pairing: &ecm_emm::emm::Pairing, carrier: &Carrier) 
     if check != Ok(pairing.kcv) {
         return refused(EmmDetail::KCV);
     }
-    let place = cas.pairings.get_mut(pairing.slot.into());
-    let place = place.ok_or(EmmResult::refused(EmmDetail::TARGET))?;
+    let slot = usize::from(pairing.slot);
+    let (Some(place), Some(set_by)) =
+        (cas.pairings.get_mut(slot), cas.set_by.pairings.get_mut(slot))
+    else {
+        return refused(EmmDetail::TARGET);
+    };
+    let set = set_by.take(carrier.number);
+    if set != Effect::Applied {
+        return Ok(set);
+    }
     *place = Some(Pairing { stb: pairing.stb, k_pair: short(k_pair)?, k_cw });
     Ok(Effect::Applied)
 }
 
+/// UNPAIR: one slot or all of them, each unless a later message has set it.
+fn unpair(cas: &mut CasStore, slot: Option<u8>, number: u32) -> Effect {
+    let places = cas.pairings.iter_mut().zip(cas.set_by.pairings.iter_mut()).enumerate();
+    places
+        .filter(|(n, _)| slot.is_none_or(|slot| usize::from(slot) == *n))
+        .map(|(_, (place, set_by))| {
+            let set = set_by.take(number);
+            if set == Effect::Applied {
+                *place = None;
+            }
+            set
+        })
+        .fold(Effect::Inapplicable, Effect::or)
+}
+
 /// GROUP_ASSIGN: a group with its key; another group's keys go.
-fn join(cas: &mut CasStore, index: u8, group: u32, generation: Generation) -> Outcome {
+fn join(cas: &mut CasStore, index: u8, group: u32, generation: Generation, number: u32) -> Outcome {
     if cas.suites(Role::Group) >> generation.suite & 1 == 0 {
         return refused(EmmDetail::SUITE);
     }
     if generation.seal_key().is_none() {
         return refused(EmmDetail::SUITE);
     }
-    let target = EmmResult::refused(EmmDetail::TARGET);
-    let place = cas.groups.get_mut(index.into()).ok_or(target)?;
-    let moves = *place != Some(group);
-    *place = Some(group);
-    let pair = cas.group.get_mut(index.into()).ok_or(target)?;
-    if moves {
+    let n = usize::from(index);
+    // A message to the group would find the first of two places, and not the other's key.
+    if cas.groups.iter().enumerate().any(|(other, held)| other != n && *held == Some(group)) {
+        return Err(later(EmmDetail::TARGET));
+    }
+    let (Some(place), Some(pair), Some(set_by)) =
+        (cas.groups.get_mut(n), cas.group.get_mut(n), cas.set_by.groups.get_mut(n))
+    else {
+        return refused(EmmDetail::TARGET);
+    };
+    let set = set_by.take(number);
+    if set != Effect::Applied {
+        return Ok(set);
+    }
+    if place.replace(group) != Some(group) {
         *pair = KeyPair::empty();
     }
-    match pair.deliver(generation) {
-        Ok(_) => Ok(Effect::Applied),
-        Err(_) => Ok(Effect::Stale(EmmDetail::EPOCH)),
-    }
+    delivery::take(pair, KeyTarget::Group(index), generation)
 }
 
 /// The block of PIN_RESET: eight octets of PIN, eight of zeros.

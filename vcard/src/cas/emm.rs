@@ -8,13 +8,15 @@ use super::commands::carry_out;
 use super::store::CasStore;
 use super::time::{CasRam, Moved};
 use crate::context::Context;
-use crate::message::{Abort, Carrier, not_opened, total};
+use crate::message::{Abort, Carrier, later, not_opened, total};
 use crate::purse::sharing as purse;
 use crate::stop::Stop;
 use crate::vault::Vault;
+use cam_types::Epoch;
 use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
 use ecm_emm::emm::{
-    Address, Emm, EmmBody, EmmCommand, EmmHeader, KeyTarget, PublicKey, WindowCheck, role_permitted,
+    Address, Emm, EmmBody, EmmCommand, EmmHeader, KeyTarget, PublicKey, TimeStep, WindowCheck,
+    role_permitted,
 };
 use ecm_emm::keys::Role;
 
@@ -53,8 +55,9 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
     let cas = vault.objects().cas.get(Context::CAS)?;
     let (target, carrier) = carrier(cas, &header)?;
     let seen = seen(cas, &header, target);
-    // TIME_SYNC alone has no number. Of a message to all only the body tells whose number counts.
+    // Of a message to all only the body tells whose number counts, of one to a group whether any.
     let possible = header.seq == 0
+        || header.role == Role::Group
         || seen.plain == WindowCheck::New
         || (header.address == Address::Global && seen.signed == WindowCheck::New);
     if !possible {
@@ -70,19 +73,21 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
         Err(error) => return Ok(EmmResult::refused(not_opened(error))),
     };
     let signed = body.signature.is_some();
-    if let [EmmCommand::TimeSync { time, reset }] = *body.commands.as_slice() {
-        let moved = ram.moves(time, reset, &cas.clock);
-        if moved == Moved::Not {
-            return Ok(STALE);
+    if let [EmmCommand::TimeSync { time, step }] = *body.commands.as_slice() {
+        let moved = ram.moves(time, step, cas);
+        match moved {
+            Moved::Not => return Ok(STALE),
+            Moved::Before => return Ok(EmmResult::DUPLICATE),
+            Moved::Volatile | Moved::Stored => {}
         }
         if signed {
             verify(cas, ram, &body)?;
         }
-        ram.synchronise(time, reset);
+        ram.synchronise(time, step);
         if moved == Moved::Stored {
             vault.change(|objects| {
-                objects.cas.get_mut(Context::CAS)?.store_clock(ram);
-                if reset {
+                objects.cas.get_mut(Context::CAS)?.store_step(ram, step);
+                if matches!(step, TimeStep::Reset(_)) {
                     purse::clock_reset(objects, Context::CAS, time.purse_date_time().0)?;
                 }
                 Ok::<_, Abort>(())
@@ -90,11 +95,17 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
         }
         return Ok(EmmResult::APPLIED);
     }
-    number(if signed { seen.signed } else { seen.plain })?;
-    if signed {
-        verify(cas, ram, &body)?;
+    let numbers = Numbers::of(&body, &header);
+    match numbers {
+        Numbers::None => {}
+        Numbers::Key => number(seen.plain)?,
+        Numbers::Signature => {
+            number(seen.signed)?;
+            verify(cas, ram, &body)?;
+        }
     }
     let at = ram.latest();
+    let held = service_epochs(cas);
     vault.change(|objects| {
         let effects = body
             .commands
@@ -105,9 +116,41 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
         if result != EmmResult::APPLIED {
             return Err(result.into());
         }
-        mark(objects.cas.get_mut(Context::CAS)?, &header, target, signed);
+        let cas = objects.cas.get_mut(Context::CAS)?;
+        // Signed keys for a group: what is held already costs no look at the signature.
+        if signed && numbers == Numbers::None && service_epochs(cas) != held {
+            verify(cas, ram, &body)?;
+        }
+        mark(cas, &header, target, numbers);
         Ok(result)
     })
+}
+
+/// Whose window a message's number belongs to.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Numbers {
+    /// Nobody's: it asks none and sets none.
+    None,
+    /// That of the key that seals it.
+    Key,
+    /// That of the operator's signatures.
+    Signature,
+}
+
+impl Numbers {
+    fn of(body: &EmmBody, header: &EmmHeader) -> Self {
+        match (body.asks_window(header), body.signature.is_some()) {
+            (false, _) => Self::None,
+            (true, false) => Self::Key,
+            (true, true) => Self::Signature,
+        }
+    }
+}
+
+/// The generations of all service keys. A delivery that changes anything changes them.
+fn service_epochs(cas: &CasStore) -> Vec<Epoch> {
+    let pairs = cas.service.iter();
+    pairs.flat_map(|pair| pair.iter().map(|generation| generation.epoch)).collect()
 }
 
 /// The number is new, or this is the answer.
@@ -150,7 +193,7 @@ fn carrier(cas: &CasStore, header: &EmmHeader) -> Result<(KeyTarget, Carrier), E
         return refuse(EmmDetail::SUITE);
     }
     let Some(key) = generation.seal_key() else { return refuse(EmmDetail::NO_KEY) };
-    Ok((target, Carrier { key, context: header.key_context() }))
+    Ok((target, Carrier { key, context: header.key_context(), number: header.seq }))
 }
 
 fn seen(cas: &CasStore, header: &EmmHeader, target: KeyTarget) -> Seen {
@@ -165,30 +208,34 @@ fn seen(cas: &CasStore, header: &EmmHeader, target: KeyTarget) -> Seen {
 }
 
 /// The operator's signature holds, or this is the answer. A bad one is not followed by another look
-/// before some ECMs were served: looking is slow.
+/// before some ECMs were served: looking is slow. What comes meanwhile is asked again later.
 fn verify(cas: &CasStore, ram: &mut CasRam, body: &EmmBody) -> Result<(), EmmResult> {
     let Some(signature) = &cas.signature else {
         return Err(EmmResult::refused(EmmDetail::NO_KEY));
     };
-    let holds = ram.signature_rest == 0
-        && PublicKey::from_octets(&signature.key).is_ok_and(|key| body.verify(&key));
-    if holds {
+    if ram.signature_rest > 0 {
+        return Err(later(EmmDetail::BUSY));
+    }
+    if PublicKey::from_octets(&signature.key).is_ok_and(|key| body.verify(&key)) {
         return Ok(());
     }
-    if ram.signature_rest == 0 {
-        ram.signature_rest = SIGNATURE_REST;
-    }
+    ram.signature_rest = SIGNATURE_REST;
     Err(EmmResult::refused(EmmDetail::SIGNATURE))
 }
 
 /// The message is applied: its number is not taken again, its key is in use.
-fn mark(cas: &mut CasStore, header: &EmmHeader, target: KeyTarget, signed: bool) {
-    if signed && let Some(signature) = &mut cas.signature {
+fn mark(cas: &mut CasStore, header: &EmmHeader, target: KeyTarget, numbers: Numbers) {
+    if numbers == Numbers::None {
+        return;
+    }
+    if numbers == Numbers::Signature
+        && let Some(signature) = &mut cas.signature
+    {
         signature.window.set(header.seq);
     }
     if let Some(generation) = cas.pair_mut(target).and_then(|pair| pair.get_mut(header.epoch)) {
         generation.used = true;
-        if !signed {
+        if numbers == Numbers::Key {
             generation.window.set(header.seq);
         }
     }

@@ -16,14 +16,15 @@ impl CasStore {
         self.rights.iter().flatten().map(|checked| &checked.0)
     }
 
-    /// The right for a package, live or not.
-    pub fn package(&mut self, id: PackageId) -> Option<&mut Right> {
+    /// Every right for a package, live or not: one for each slot that the factory gave it, else
+    /// one.
+    pub fn package(&mut self, id: PackageId) -> impl Iterator<Item = &mut Right> {
         let id = u32::from(id.value());
         self.rights
             .iter_mut()
             .flatten()
             .map(|checked| &mut checked.0)
-            .find(|right| right.is(Kind::Package, id))
+            .filter(move |right| right.is(Kind::Package, id))
     }
 
     /// The right for one of these packages that opens this slot now; of several the one that lasts

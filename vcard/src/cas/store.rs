@@ -6,9 +6,10 @@ use super::previews::Previews;
 use super::rights::Right;
 use crate::keyring::KeyPair;
 use crate::persist::{Checked, Guarded, Table, persist};
+use crate::set_by::SetBy;
 use cam_types::{CardId, CasTime, Key, OperatorId, Pseudonym, StbId};
 use ecm_emm::card::{CardInfo, PAIRING_SLOTS, ReportRequest};
-use ecm_emm::emm::{KeyTarget, Window};
+use ecm_emm::emm::{KeyTarget, ResetNumber, Window};
 use ecm_emm::keys::Role;
 
 /// Rows for rights.
@@ -75,6 +76,43 @@ pub struct Pairing {
 
 persist!(Pairing { stb: StbId, k_pair: Key, k_cw: Key });
 
+/// The numbers of the messages that set what a later message takes back. Of roles 11 and 14, which
+/// number from one series.
+#[derive(Clone)]
+pub struct Setters {
+    /// CARD_STATE.
+    pub state: SetBy,
+    /// PIN_RESET.
+    pub pin: SetBy,
+    /// REPORT_REQUEST.
+    pub report: SetBy,
+    /// GROUP_ASSIGN, by index.
+    pub groups: Table<SetBy, GROUPS>,
+    /// PAIR and UNPAIR, by pairing slot.
+    pub pairings: Table<SetBy, PAIRINGS>,
+}
+
+persist!(Setters {
+    state: SetBy,
+    pin: SetBy,
+    report: SetBy,
+    groups: Table<SetBy, GROUPS>,
+    pairings: Table<SetBy, PAIRINGS>,
+});
+
+impl Setters {
+    /// All as the factory made it.
+    pub fn new() -> Self {
+        Self {
+            state: SetBy::default(),
+            pin: SetBy::default(),
+            report: SetBy::default(),
+            groups: Table::filled(SetBy::default),
+            pairings: Table::filled(SetBy::default),
+        }
+    }
+}
+
 persist!(ReportRequest { nonce: [u8; 8], from: u16 });
 
 /// Everything that lasts in the conditional access application.
@@ -88,6 +126,8 @@ pub struct CasStore {
     pub operator: OperatorId,
     /// The card serves no longer.
     pub blocked: bool,
+    /// What set what a later message takes back.
+    pub set_by: Setters,
     /// The end of the card's own life.
     pub expires: CasTime,
     /// Where the card lives, 0 to 15.
@@ -98,6 +138,8 @@ pub struct CasStore {
     pub emm_level: Guarded<u16>,
     /// The card's time.
     pub clock: Clock,
+    /// The number of the last RESET of the clock.
+    pub reset: Option<Guarded<u16>>,
     /// Suites allowed, roles 11 to 17.
     pub suites: Table<Guarded<u16>, 7>,
     /// Group addresses.
@@ -133,11 +175,13 @@ persist!(CasStore {
     pseudonym: Pseudonym,
     operator: OperatorId,
     blocked: bool,
+    set_by: Setters,
     expires: CasTime,
     region: u8,
     rating_limit: u8,
     emm_level: Guarded<u16>,
     clock: Clock,
+    reset: Option<Guarded<u16>>,
     suites: Table<Guarded<u16>, 7>,
     groups: Table<Option<u32>, GROUPS>,
     own: KeyPair,
@@ -203,6 +247,11 @@ impl CasStore {
             Role::Service => self.service.iter().collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// A RESET of the clock with this number, or a later one, was taken.
+    pub fn was_reset(&self, number: ResetNumber) -> bool {
+        self.reset.is_some_and(|last| last.0 >= number.value())
     }
 
     fn suites_place(&self, role: Role) -> Option<usize> {

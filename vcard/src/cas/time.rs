@@ -2,7 +2,9 @@
 //! The card's clock: it moves by authenticated time only, and forward.
 
 use super::store::{CasStore, Clock};
+use crate::persist::Guarded;
 use cam_types::CasTime;
+use ecm_emm::emm::TimeStep;
 
 /// Seconds that anything may be ahead of the last TIME_SYNC.
 const FUTURE: u32 = 200 * 86_400;
@@ -72,6 +74,8 @@ pub struct When {
 pub enum Moved {
     /// Not: it is older than what the card has.
     Not,
+    /// Not again: this RESET was taken.
+    Before,
     /// In RAM only.
     Volatile,
     /// To be stored.
@@ -112,21 +116,27 @@ impl CasRam {
         self.now >= stored.now().saturating_add(STORE_NOW)
     }
 
-    /// What a TIME_SYNC would do.
-    pub fn moves(&self, time: CasTime, reset: bool, stored: &Clock) -> Moved {
-        if time <= self.sync {
-            Moved::Not
-        } else if reset || time >= stored.sync().saturating_add(STORE_SYNC) {
-            Moved::Stored
-        } else {
-            Moved::Volatile
+    /// What a TIME_SYNC would do. A RESET goes by its number and not by its time: one that was held
+    /// back has a time that may lie ahead of the clock.
+    pub fn moves(&self, time: CasTime, step: TimeStep, cas: &CasStore) -> Moved {
+        match step {
+            TimeStep::Reset(number) => match cas.reset {
+                Some(last) if last.0 > number.value() => Moved::Not,
+                Some(last) if last.0 == number.value() => Moved::Before,
+                _ => Moved::Stored,
+            },
+            TimeStep::Forward if time <= self.sync => Moved::Not,
+            TimeStep::Forward if time >= cas.clock.sync().saturating_add(STORE_SYNC) => {
+                Moved::Stored
+            }
+            TimeStep::Forward => Moved::Volatile,
         }
     }
 
     /// A TIME_SYNC was accepted.
-    pub fn synchronise(&mut self, time: CasTime, reset: bool) {
+    pub fn synchronise(&mut self, time: CasTime, step: TimeStep) {
         self.sync = time;
-        self.now = if reset { time } else { self.now.max(time) };
+        self.now = if step == TimeStep::Forward { self.now.max(time) } else { time };
     }
 }
 
@@ -134,5 +144,13 @@ impl CasStore {
     /// Stores the clock as it is.
     pub const fn store_clock(&mut self, ram: &CasRam) {
         self.clock = Clock::new(ram.now, ram.sync);
+    }
+
+    /// The same behind a TIME_SYNC, with the number of a RESET.
+    pub const fn store_step(&mut self, ram: &CasRam, step: TimeStep) {
+        self.store_clock(ram);
+        if let TimeStep::Reset(number) = step {
+            self.reset = Some(Guarded(number.value()));
+        }
     }
 }

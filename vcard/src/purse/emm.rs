@@ -88,7 +88,7 @@ fn carrier(purse: &PurseStore, header: &EmmHeader) -> Result<Result<Carrier, Emm
     }
     let Some(key) = generation.seal_key() else { return refuse(EmmDetail::NO_KEY) };
     Ok(match generation.window.check(header.seq) {
-        WindowCheck::New => Ok(Carrier { key, context: header.key_context() }),
+        WindowCheck::New => Ok(Carrier { key, context: header.key_context(), number: header.seq }),
         WindowCheck::Duplicate => Err(EmmResult::DUPLICATE),
         WindowCheck::Stale => Err(EmmResult::new(EmmOutcome::STALE, EmmDetail::NONE)),
     })
@@ -121,13 +121,14 @@ fn carry_out(
 fn keys(purse: &mut PurseStore, command: &EmmCommand, carrier: &Carrier) -> Outcome {
     match command {
         EmmCommand::WalletBlock { blocked } => {
-            let state = if *blocked { State::Blocked } else { State::Active };
-            match &mut purse.money.state {
-                State::Ended if *blocked => {}
-                State::Ended => return refused(EmmDetail::PERMISSION),
-                held => *held = state,
+            if purse.money.state == State::Ended && !*blocked {
+                return refused(EmmDetail::PERMISSION);
             }
-            Ok(Effect::Applied)
+            let set = purse.blocked_by.take(carrier.number);
+            if set == Effect::Applied && purse.money.state != State::Ended {
+                purse.money.state = if *blocked { State::Blocked } else { State::Active };
+            }
+            Ok(set)
         }
         EmmCommand::KeyDeliver(delivery) => {
             let role = delivery.target.role(carrier.context.role);
@@ -158,7 +159,11 @@ fn keys(purse: &mut PurseStore, command: &EmmCommand, carrier: &Carrier) -> Outc
                 _ => delivery::allow(allowed, *mask, &pairs),
             }
         }
-        EmmCommand::EmmLevel(level) => Ok(delivery::level(&mut purse.emm_level.0, *level)),
+        // The purse's domain has no clock that could be RESET.
+        EmmCommand::EmmLevel { after: Some(_), .. } => refused(EmmDetail::TARGET),
+        EmmCommand::EmmLevel { level, after: None } => {
+            Ok(delivery::level(&mut purse.emm_level.0, *level))
+        }
         EmmCommand::SigKey { .. } => refused(EmmDetail::TARGET),
         _ => refused(EmmDetail::UNKNOWN_TAG),
     }

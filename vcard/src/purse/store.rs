@@ -7,6 +7,7 @@ use super::holder::Holder;
 use super::record::Records;
 use crate::keyring::{Generation, KeyPair};
 use crate::persist::{Guarded, Paged, Persist, Table, persist};
+use crate::set_by::SetBy;
 use cam_types::{BcdDate, DecodeError, Fen, OperatorId, Pseudonym, Reader};
 use ecm_emm::emm::{KeyTarget, Window};
 use ecm_emm::keys::Role;
@@ -209,6 +210,8 @@ pub struct PurseStore {
     pub limits: Limits,
     /// The EMM level that it has reached; forward only.
     pub emm_level: Guarded<u16>,
+    /// The message that blocked the purse or freed it.
+    pub blocked_by: SetBy,
     /// Suites allowed, roles 21, 24 and 27.
     pub suites: Table<Guarded<u16>, 3>,
     /// DPK: purchases.
@@ -237,6 +240,7 @@ persist!(PurseStore {
     operator: OperatorId,
     limits: Limits,
     emm_level: Guarded<u16>,
+    blocked_by: SetBy,
     suites: Table<Guarded<u16>, 3>,
     purchase: KeyPair,
     load: KeyPair,
@@ -271,6 +275,7 @@ impl PurseStore {
             operator,
             limits: Limits::default(),
             emm_level: Guarded(0),
+            blocked_by: SetBy::default(),
             suites: Table::filled(|| Guarded(ALL_SUITES)),
             purchase: KeyPair::empty(),
             load: KeyPair::empty(),

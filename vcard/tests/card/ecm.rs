@@ -213,7 +213,12 @@ fn what_is_not_an_ecm_of_this_card_is_refused() {
         ("nothing", &[], AccessStatus::MALFORMED_ECM),
         (
             "an EMM",
-            &TO_CARD.seal(1, &[].into_iter().chain([EmmCommand::EmmLevel(1)]).collect::<Vec<_>>()),
+            &TO_CARD.seal(
+                1,
+                &[].into_iter()
+                    .chain([EmmCommand::EmmLevel { level: 1, after: None }])
+                    .collect::<Vec<_>>(),
+            ),
             AccessStatus::MALFORMED_ECM,
         ),
     ];

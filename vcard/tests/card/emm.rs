@@ -3,7 +3,7 @@
 
 use cam_types::{CasTime, Epoch, EventId, PackageId, Pseudonym};
 use ecm_emm::card::{AccessStatus, EmmDetail, EmmOutcome, EmmResult};
-use ecm_emm::emm::{self, Address, EmmCommand, KeyDelivery};
+use ecm_emm::emm::{self, Address, EmmCommand, KeyDelivery, ResetNumber, TimeStep};
 use ecm_emm::keys::{KeyMaterial, Role};
 use hex_literal::hex;
 use p256::ecdsa::SigningKey;
@@ -190,7 +190,7 @@ fn permission_is_the_roles_not_the_tables() {
         grant(2, NOON, 1),
         EmmCommand::Revoke { package: PackageId::new(1), version: 9 },
         EmmCommand::PpvGrant { event: EventId::new(1), tier: 1, end: NOON },
-        EmmCommand::EmmLevel(7),
+        EmmCommand::EmmLevel { level: 7, after: None },
         EmmCommand::CardState { blocked: true },
         EmmCommand::Unpair(None),
         EmmCommand::KeyDestroy { target: news_target(), epoch: Epoch::new(1) },
@@ -200,7 +200,7 @@ fn permission_is_the_roles_not_the_tables() {
             floor: Epoch::new(1),
         },
         EmmCommand::SuiteAllow { role: Role::Service, mask: 0 },
-        EmmCommand::TimeSync { time: NOON.saturating_add(DAY), reset: true },
+        EmmCommand::TimeSync { time: NOON.saturating_add(DAY), step: reset(1) },
         EmmCommand::WalletBlock { blocked: true },
     ];
     for sender in [TO_GROUP, TO_ALL] {
@@ -244,8 +244,8 @@ fn levels_states_groups_and_events() {
     let mut card = card();
     info(&mut card);
     for (n, command, expected) in [
-        (1, EmmCommand::EmmLevel(3), APPLIED),
-        (2, EmmCommand::EmmLevel(2), stale(EmmDetail::NONE)),
+        (1, EmmCommand::EmmLevel { level: 3, after: None }, APPLIED),
+        (2, EmmCommand::EmmLevel { level: 2, after: None }, stale(EmmDetail::NONE)),
         (3, EmmCommand::PpvGrant { event: EVENT, tier: 1, end: NOON.saturating_add(60) }, APPLIED),
         (4, EmmCommand::CardState { blocked: true }, APPLIED),
     ] {
@@ -301,8 +301,9 @@ fn a_new_pin_comes_wrapped() {
 fn time_is_synchronised() {
     let mut card = card();
     info(&mut card);
-    let sync = |time| TO_CARD.seal(0, &[EmmCommand::TimeSync { time, reset: false }]);
-    let reset = |time| TO_CARD.seal(0, &[EmmCommand::TimeSync { time, reset: true }]);
+    let sync = |time| TO_CARD.seal(0, &[EmmCommand::TimeSync { time, step: TimeStep::Forward }]);
+    let reset =
+        |time, number| TO_CARD.seal(0, &[EmmCommand::TimeSync { time, step: reset(number) }]);
     let day = |n: u32| NOON.saturating_add(n * DAY);
     assert_eq!(emm(&mut card, &sync(CasTime::new(1))), stale(EmmDetail::NONE));
     let commits = card.status().commits;
@@ -316,19 +317,29 @@ fn time_is_synchronised() {
     assert_eq!(status(&mut card, &news(day(2))), AccessStatus::CLOCK);
     info(&mut card);
     assert_eq!(emm(&mut card, &sync(day(2))), APPLIED);
-    assert_eq!(emm(&mut card, &reset(day(3))), APPLIED);
-    assert_eq!(emm(&mut card, &reset(day(3))), stale(EmmDetail::NONE));
+    assert_eq!(emm(&mut card, &reset(day(3), 1)), APPLIED);
+    assert_eq!(emm(&mut card, &reset(day(3), 1)), DUPLICATE);
     assert_eq!(status(&mut card, &news(day(3))), AccessStatus::GRANTED_SUBSCRIPTION);
     card.power_on();
     assert_eq!(info(&mut card).sync, day(3));
 }
 
-fn signing_key() -> SigningKey {
+/// The RESET of this number.
+pub(crate) fn reset(number: u16) -> TimeStep {
+    TimeStep::Reset(ResetNumber::new(number).unwrap())
+}
+
+pub(crate) fn signing_key() -> SigningKey {
     SigningKey::from_slice(&[0x42; 32]).unwrap()
 }
 
 /// The demo's card with an operator's public key.
-fn card_with_signature() -> Card {
+pub(crate) fn card_with_signature() -> Card {
+    powered(Box::new(RamStore::new(&memory_with_signature())))
+}
+
+/// Its memory.
+pub(crate) fn memory_with_signature() -> Vec<u8> {
     let point = signing_key().verifying_key().to_sec1_point(false);
     let hex: String = point.as_bytes()[1..].iter().map(|octet| format!("{octet:02x}")).collect();
     let text = include_str!("../../../examples/demo/card.toml");
@@ -339,10 +350,10 @@ fn card_with_signature() -> Card {
     );
     let path = std::path::Path::new("card.toml");
     let perso = vcard::Personalisation::from_text(&more, path).unwrap_or_else(|e| panic!("{e}"));
-    powered(Box::new(RamStore::new(Card::personalise(&perso).unwrap().octets())))
+    Card::personalise(&perso).unwrap().octets().to_vec()
 }
 
-fn signed(seq: u32, commands: &[EmmCommand], with: &SigningKey) -> Vec<u8> {
+pub(crate) fn signed(seq: u32, commands: &[EmmCommand], with: &SigningKey) -> Vec<u8> {
     let mut section = Vec::new();
     let sign = |digest: &[u8; 32]| {
         let signature: p256::ecdsa::Signature = with.sign_prehash(digest).unwrap();
@@ -361,7 +372,7 @@ fn signed_messages_have_their_own_window() {
     // A forger with K_glb burns the highest number of the unsigned window.
     let osd = [EmmCommand::Osd { id: 1, attributes: 0, text: "buy".into() }];
     assert_eq!(emm(&mut card, &TO_ALL.seal(u32::MAX, &osd)), APPLIED);
-    let level = |n| [EmmCommand::EmmLevel(n)];
+    let level = |n| [EmmCommand::EmmLevel { level: n, after: None }];
     let section = signed(5, &level(1), &signing_key());
     assert_eq!(emm(&mut card, &section), APPLIED);
     assert_eq!(emm(&mut card, &section), DUPLICATE);
@@ -371,7 +382,8 @@ fn signed_messages_have_their_own_window() {
     let forger = SigningKey::from_slice(&[0x43; 32]).unwrap();
     let signature = refused(EmmDetail::SIGNATURE);
     assert_eq!(emm(&mut card, &signed(6, &level(9), &forger)), signature);
-    assert_eq!(emm(&mut card, &signed(6, &level(2), &signing_key())), signature);
+    let busy = later(EmmDetail::BUSY);
+    assert_eq!(emm(&mut card, &signed(6, &level(2), &signing_key())), busy);
     let mut stb = Stb::open(&mut card);
     for _ in 0..8 {
         stb.ecm(&mut card, &news(NOON));
@@ -379,7 +391,7 @@ fn signed_messages_have_their_own_window() {
     assert_eq!(emm(&mut card, &signed(6, &level(2), &signing_key())), APPLIED);
     assert_eq!(info(&mut card).operators[0].emm_level, 2);
     let time = NOON.saturating_add(DAY);
-    let sync = signed(0, &[EmmCommand::TimeSync { time, reset: false }], &signing_key());
+    let sync = signed(0, &[EmmCommand::TimeSync { time, step: TimeStep::Forward }], &signing_key());
     assert_eq!(emm(&mut card, &sync), APPLIED);
     assert_eq!(info(&mut card).sync, time);
 }

@@ -73,7 +73,6 @@ fn keys_are_delivered_within_bounds() {
         TO_CARD.delivery(target, 2, suite, new).emit(&mut plain).unwrap();
         raw(TO_CARD, 1, &plain)
     };
-    let group = |epoch| TO_GROUP.seal(1, &[TO_GROUP.delivery(news_target(), epoch, 2, new)]);
     let foreign = {
         let delivery = TO_GROUP.key_delivery(news_target(), 2, 2, new);
         TO_CARD.seal(1, &[EmmCommand::KeyDeliver(delivery)])
@@ -84,20 +83,11 @@ fn keys_are_delivered_within_bounds() {
         ("a suite of another length", own(news_target(), 3), refused(EmmDetail::MALFORMED)),
         ("the purse's suite", own(news_target(), 1), refused(EmmDetail::MALFORMED)),
         ("wrapped for another message's key", foreign, refused(EmmDetail::AUTHENTICATION)),
-        ("by the group", group(2), APPLIED),
-        ("by the group, too far ahead", group(10), refused(EmmDetail::PERMISSION)),
     ] {
         let mut card = card();
         info(&mut card);
         assert_eq!(emm(&mut card, &section), expected, "{name}");
     }
-    // The group does not overwrite what came to the card alone.
-    let mut card = card();
-    info(&mut card);
-    let unique = TO_CARD.delivery(news_target(), 2, 2, NEWS_2);
-    assert_eq!(emm(&mut card, &TO_CARD.seal(1, &[unique])), APPLIED);
-    assert_eq!(emm(&mut card, &group(2)), refused(EmmDetail::PERMISSION));
-    assert_eq!(emm(&mut card, &group(3)), refused(EmmDetail::PERMISSION));
 }
 
 /// T21: what is barred stays barred, and a key that is needed is not barred away.
@@ -113,4 +103,66 @@ fn suites_only_narrow() {
     assert_eq!(info(&mut card).operators[0].suites_allowed, 0b00_0100);
     let delivery = TO_CARD.delivery(news_target(), 2, 5, NEWS_2);
     assert_eq!(emm(&mut card, &TO_CARD.seal(4, &[delivery])), refused(EmmDetail::SUITE));
+}
+
+/// T6, T22: a key that opens messages comes back neither destroyed nor below one that was held: its
+/// window would be empty.
+#[test]
+fn a_destroyed_generation_does_not_come_back() {
+    let mut card = card();
+    info(&mut card);
+    let target = KeyTarget::Group(0);
+    let new = [0x61; 16];
+    let deliver = |seq, epoch, key| TO_CARD.seal(seq, &[TO_CARD.delivery(target, epoch, 2, key)]);
+    let destroy = |seq, target, epoch| {
+        TO_CARD.seal(seq, &[EmmCommand::KeyDestroy { target, epoch: Epoch::new(epoch) }])
+    };
+    assert_eq!(emm(&mut card, &deliver(1, 2, new)), APPLIED);
+    let second = Sender { epoch: 2, key: new, ..TO_GROUP };
+    let osd = [EmmCommand::Osd { id: 1, attributes: 0, text: "x".into() }];
+    let recorded = second.seal(5, &osd);
+    assert_eq!(emm(&mut card, &recorded), APPLIED);
+    assert_eq!(emm(&mut card, &destroy(2, target, 2)), APPLIED);
+    assert_eq!(emm(&mut card, &deliver(3, 2, new)), stale(EmmDetail::EPOCH));
+    assert_eq!(emm(&mut card, &recorded), refused(EmmDetail::NO_KEY));
+    // No floor has moved: the first generation works, and the next one is taken.
+    assert_eq!(emm(&mut card, &TO_GROUP.seal(1, &osd)), APPLIED);
+    assert_eq!(emm(&mut card, &deliver(4, 4, [0x64; 16])), APPLIED);
+    assert_eq!(emm(&mut card, &deliver(5, 3, [0x63; 16])), stale(EmmDetail::EPOCH));
+    assert_eq!(emm(&mut card, &deliver(6, 1, K_GRP)), APPLIED, "held and equal");
+    card.power_on();
+    info(&mut card);
+    assert_eq!(emm(&mut card, &deliver(7, 2, new)), stale(EmmDetail::EPOCH));
+}
+
+/// T7, T22: a service key that was destroyed does not come back by the message that once brought
+/// it, held back or recorded; and no key above or below it is lost by that.
+#[test]
+fn a_destroyed_service_key_stays_away() {
+    let deliver = |seq, epoch| {
+        TO_CARD.seal(seq, &[TO_CARD.delivery(news_target(), epoch, 2, [epoch as u8; 16])])
+    };
+    let destroy = |seq, epoch| {
+        let epoch = Epoch::new(epoch);
+        TO_CARD.seal(seq, &[EmmCommand::KeyDestroy { target: news_target(), epoch }])
+    };
+    let mut card = card();
+    info(&mut card);
+    // The delivery was held back, its withdrawal was not.
+    assert_eq!(emm(&mut card, &destroy(2, 9)), APPLIED);
+    assert_eq!(emm(&mut card, &deliver(1, 9)), stale(EmmDetail::EPOCH));
+    for (seq, epoch) in [(3, 2), (4, 10)] {
+        assert_eq!(emm(&mut card, &deliver(seq, epoch)), APPLIED, "{epoch}");
+    }
+    assert_eq!(emm(&mut card, &destroy(5, 10)), APPLIED);
+    assert_eq!(emm(&mut card, &deliver(6, 10)), stale(EmmDetail::EPOCH));
+    // The card remembers two; a third is made to go by a floor.
+    assert_eq!(emm(&mut card, &destroy(7, 3)), refused(EmmDetail::FULL));
+    let (epoch, floor) = (Epoch::new(11), Epoch::new(11));
+    assert_eq!(emm(&mut card, &deliver(8, 11)), APPLIED);
+    let activate = EmmCommand::KeyActivate { target: news_target(), epoch, floor };
+    assert_eq!(emm(&mut card, &TO_CARD.seal(9, &[activate])), APPLIED);
+    assert_eq!(emm(&mut card, &destroy(7, 3)), APPLIED, "below the floor it is gone for good");
+    assert_eq!(emm(&mut card, &destroy(10, 12)), APPLIED);
+    assert_eq!(info(&mut card).slots[0].key.newest, Epoch::new(11));
 }

@@ -95,7 +95,8 @@ fn a_card_lives_in_its_file() {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("a-card-in-a-file");
     std::fs::create_dir_all(&directory).unwrap();
     let (emm_file, memory) = (directory.join("level.emm"), directory.join("card.nvm"));
-    std::fs::write(&emm_file, TO_CARD.seal(9, &[EmmCommand::EmmLevel(4)])).unwrap();
+    std::fs::write(&emm_file, TO_CARD.seal(9, &[EmmCommand::EmmLevel { level: 4, after: None }]))
+        .unwrap();
     let toml = directory.join("card.toml");
     std::fs::write(&toml, format!("factory_emm = [\"level.emm\"]\n{DEMO}")).unwrap();
     let perso = Personalisation::from_file(&toml).unwrap_or_else(|e| panic!("{e}"));
@@ -107,7 +108,12 @@ fn a_card_lives_in_its_file() {
     assert!(busy.to_string().contains("another process"), "{busy}");
     card.power_on();
     assert_eq!(info(&mut card).operators[0].emm_level, 4);
-    assert_eq!(emm(&mut card, &TO_CARD.seal(10, &[EmmCommand::EmmLevel(5)])).outcome.0, 0);
+    assert_eq!(
+        emm(&mut card, &TO_CARD.seal(10, &[EmmCommand::EmmLevel { level: 5, after: None }]))
+            .outcome
+            .0,
+        0
+    );
     drop(card);
     let mut card = Card::open_file(&memory, Durability::Host).unwrap();
     let inspection = card.inspect().unwrap();

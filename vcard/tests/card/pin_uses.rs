@@ -8,7 +8,7 @@ use ecm_emm::card::{
     VERIFY_PURCHASE, VERIFY_RATING,
 };
 use ecm_emm::ecm::{Criteria, EcmBody, Rating};
-use ecm_emm::emm::EmmCommand;
+use ecm_emm::emm::{EmmCommand, ResetNumber, TimeStep};
 use gp::scp03::ScpError;
 use system_tests::demo::*;
 use vcard::nvm::RamStore;
@@ -153,7 +153,8 @@ fn a_reset_of_the_clock_keeps_the_sum_of_the_day() {
     let mut stb = Stb::open(&mut card);
     let far = NOON.saturating_add(100 * DAY);
     assert_eq!(without_pin(&mut card, &mut stb, 1, far), PurchaseResult::PAID);
-    let reset = TO_CARD.seal(0, &[EmmCommand::TimeSync { time: NOON, reset: true }]);
+    let step = TimeStep::Reset(ResetNumber::new(1).unwrap());
+    let reset = TO_CARD.seal(0, &[EmmCommand::TimeSync { time: NOON, step }]);
     assert_eq!(emm(&mut card, &reset), EmmResult::APPLIED);
     for (number, time, expected) in [
         (2, NOON, PurchaseResult::PAID),

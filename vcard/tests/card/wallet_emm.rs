@@ -122,7 +122,8 @@ fn neither_domain_speaks_for_the_other() {
     // The CAS key on a wallet message, and the other way round.
     let forged = Sender { key: K_IND, ..TO_PURSE }.seal(1, &[topup(1, 500)]);
     assert_eq!(emm(&mut card, &forged), EmmResult::refused(EmmDetail::AUTHENTICATION));
-    let forged = Sender { key: K_WAL, ..TO_CARD }.seal(1, &[EmmCommand::EmmLevel(1)]);
+    let forged =
+        Sender { key: K_WAL, ..TO_CARD }.seal(1, &[EmmCommand::EmmLevel { level: 1, after: None }]);
     assert_eq!(emm(&mut card, &forged), EmmResult::refused(EmmDetail::AUTHENTICATION));
     let elsewhere = cam_types::Pseudonym::new([0; 8]);
     let elsewhere = Sender { address: ecm_emm::emm::Address::Unique(elsewhere), ..TO_PURSE };
