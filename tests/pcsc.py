@@ -41,7 +41,7 @@ SELECT_PURSE = "00A4040009A0000000038698070100"
 CAS = "6F 11 84 08 F0 53 54 42 43 41 53 01"
 PURSE = "6F 35 84 09 A0 00 00 00 03 86 98 07 01"
 NAME = "53:54:42:43:41:4d"
-T1_ATR = f"3b:d6:18:ff:81:31:fe:15:{NAME}:60"
+T1_ATR = f"3b:d6:18:ff:81:31:fe:25:{NAME}:50"
 # An octet of the first answer after ATR, PPS and IFS arrives damaged, one of a later command is lost.
 FAULTS = {"card 30 damage": "Damage", "terminal 150 lose": "Lose", "command 2 wtx 3": "Wtx"}
 
