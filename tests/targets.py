@@ -149,7 +149,7 @@ def static(target):
 
 def programs(out, compiler, options=()):
     link = [f"-L{out}", "-lstbcam", "-lpthread", f"-Wl,-rpath,{(ROOT / out).resolve()}", *options]
-    for name, *sources in (("reader",), ("abuse", "tests/c/sessions.c")):
+    for name, *sources in (("reader",), ("abuse", "tests/c/sessions.c", "tests/c/demux.c")):
         run(f"library-{out.parent.name}", compiler, *C_FLAGS, f"tests/c/{name}.c", *sources, "-o", out / name, *link)
 
 
