@@ -224,6 +224,18 @@ static void confirm(box_t *box, stbcam_txn_t txn, const uint8_t *digits, int32_t
     CHECK(box->last[STBCAM_EV_PURCHASE].arg, result);
 }
 
+/* By members: what lies between them is nobody's. */
+static int same_receipt(const stbcam_receipt_t *a, const stbcam_receipt_t *b)
+{
+    return a->txn == b->txn && a->state == b->state && memcmp(a->request_id, b->request_id, 16) == 0 &&
+           a->offer_id == b->offer_id && a->event_id == b->event_id && a->flags == b->flags &&
+           a->price_seen.minor == b->price_seen.minor && a->paid.minor == b->paid.minor &&
+           a->balance_before.minor == b->balance_before.minor && a->balance_after.minor == b->balance_after.minor &&
+           a->utc_s == b->utc_s && memcmp(a->card_time, b->card_time, sizeof a->card_time) == 0 &&
+           a->terminal_seq == b->terminal_seq && memcmp(a->terminal_id, b->terminal_id, 6) == 0 && a->card_seq == b->card_seq &&
+           memcmp(a->tac, b->tac, 4) == 0 && memcmp(a->chain, b->chain, 8) == 0 && a->card_result == b->card_result;
+}
+
 static void purchase(box_t *box)
 {
     struct {
@@ -278,7 +290,7 @@ static void purchase(box_t *box)
     count = 4;
     CHECK(stbcam_receipts(box->cam, &cursor, receipts.it, sizeof receipts.it[0], &count), STBCAM_OK);
     INTACT(receipts);
-    CHECK_TRUE(count == 1 && cursor == 1 && memcmp(&receipts.it[0], &paid, sizeof paid) == 0);
+    CHECK_TRUE(count == 1 && cursor == 1 && same_receipt(&receipts.it[0], &paid));
     CHECK(stbcam_receipts(box->cam, &cursor, receipts.it, sizeof receipts.it[0], &count), STBCAM_OK);
     CHECK(count, 0);
 }
