@@ -1552,7 +1552,8 @@ STBCAM_API const char *stbcam_reason_text(int32_t reason, const char *language);
  * Asks the card whether this is its PIN, and waits for the answer, at most card_timeout_ms.
  * *tries_left is stored with STBCAM_OK, STBCAM_E_PIN_WRONG and STBCAM_E_PIN_BLOCKED, UINT32_MAX
  * when the card has not told it; it may be NULL. With STBCAM_OK the programmes that were refused
- * for their rating are asked about at once: STBCAM_EV_ACCESS follows.
+ * for their rating are asked about at once: STBCAM_EV_ACCESS follows. It pays nothing: the PIN of
+ * a purchase goes to stbcam_purchase_confirm, and lifts no rating.
  *
  * STBCAM_E_PIN_WRONG: tries are left. STBCAM_E_PIN_BLOCKED: none are. STBCAM_E_ARG: not 4 to 12
  * digits. STBCAM_E_NO_CARD: no card in session (STBCAM_E_CARD_UNKNOWN, _MUTE where there is one).
