@@ -96,6 +96,14 @@ impl Memory {
         matches!(std::mem::take(&mut self.0.lock().unwrap().fuse), Fuse::Blown)
     }
 
+    /// Turns bits of an octet over, behind the card's back.
+    pub fn flip(&self, octet: usize, bits: u8) {
+        let mut chip = self.0.lock().unwrap();
+        let mut octets = chip.pages.octets();
+        octets[octet] ^= bits;
+        chip.pages = RamStore::new(&octets);
+    }
+
     pub fn octets(&self) -> Vec<u8> {
         self.0.lock().unwrap().pages.octets()
     }

@@ -41,6 +41,8 @@ pub enum CardError {
     Memory(NvmError),
     /// The memory holds something that no card of ours wrote.
     Damaged(DecodeError),
+    /// The memory is that of a card of another version.
+    Layout([u8; 4]),
 }
 
 impl fmt::Display for CardError {
@@ -48,6 +50,12 @@ impl fmt::Display for CardError {
         match self {
             Self::Memory(error) => write!(f, "{error}"),
             Self::Damaged(what) => write!(f, "the memory is damaged: {what}"),
+            Self::Layout(found) => write!(
+                f,
+                "memory of layout {}, this card's is {}",
+                found.escape_ascii(),
+                vault::LAYOUT.escape_ascii()
+            ),
         }
     }
 }
@@ -73,6 +81,7 @@ impl From<Unusable> for CardError {
         match unusable {
             Unusable::Memory(error) => Self::Memory(error),
             Unusable::Damaged(error) => Self::Damaged(error),
+            Unusable::Layout(found) => Self::Layout(found),
         }
     }
 }

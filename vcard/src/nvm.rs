@@ -8,10 +8,12 @@
 //! destroys its neighbours.
 
 mod file;
+pub(crate) mod home;
 mod journal;
 mod ram;
 
 pub use file::{Durability, FileStore};
+pub(crate) use home::BODY;
 pub use journal::Nvm;
 pub use ram::RamStore;
 

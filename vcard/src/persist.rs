@@ -4,7 +4,7 @@
 //! Presence is one of two octets with no bit in common, counters and money carry their complement:
 //! a flipped bit shows, and never turns into a right.
 
-use crate::nvm::PAGE;
+use crate::nvm::BODY;
 use cam_types::{
     BcdDate, BcdTime, CardId, CasTime, DecodeError, Epoch, EventId, Fen, OperatorId, Pseudonym,
     Reader, Secret, StbId, TerminalId, TerminalSequence,
@@ -318,7 +318,7 @@ impl<T> std::ops::DerefMut for Paged<T> {
 }
 
 impl<T: Persist> Persist for Paged<T> {
-    const LEN: usize = T::LEN.next_multiple_of(PAGE);
+    const LEN: usize = T::LEN.next_multiple_of(BODY);
 
     fn store(&self, out: &mut Vec<u8>) {
         let end = out.len() + Self::LEN;

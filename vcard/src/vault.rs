@@ -5,7 +5,7 @@ use crate::cas::store::CasStore;
 use crate::fault::Fault;
 use crate::firewall::Objects;
 use crate::isd::store::IssuerStore;
-use crate::nvm::{Cut, Nvm, NvmError, PAGE, PageStore};
+use crate::nvm::{BODY, Cut, Nvm, NvmError, PAGE, PageStore, home};
 use crate::persist::Persist;
 use crate::pin::store::Pin;
 use crate::psam::store::PsamStore;
@@ -14,11 +14,11 @@ use crate::stop::Stop;
 use cam_types::{DecodeError, Reader};
 
 /// Version of the layout, in front of everything.
-const LAYOUT: [u8; 4] = *b"SCV5";
+pub(crate) const LAYOUT: [u8; 4] = *b"SCV6";
 
 /// Pages of one store.
 const fn pages(len: usize) -> usize {
-    len.div_ceil(PAGE)
+    len.div_ceil(BODY)
 }
 
 /// Pages of all objects; every store begins on a page of its own, so that no page has two owners.
@@ -31,26 +31,41 @@ pub(crate) const HOME_PAGES: usize = pages(LAYOUT.len() + IssuerStore::LEN)
 /// The home pages of these objects.
 pub(crate) fn store(objects: &Objects) -> Vec<u8> {
     let (issuer, pin, cas, purse, psam) = objects.stores();
-    let mut out = Vec::with_capacity(HOME_PAGES * PAGE);
+    let mut out = Vec::with_capacity(HOME_PAGES * BODY);
     out.extend_from_slice(&LAYOUT);
     issuer.store(&mut out);
     on_next_page(&mut out, pin);
     on_next_page(&mut out, cas);
     on_next_page(&mut out, purse);
     on_next_page(&mut out, psam);
-    out.resize(HOME_PAGES * PAGE, 0);
-    out
+    out.resize(HOME_PAGES * BODY, 0);
+    home::pages(&out)
 }
 
 fn on_next_page(out: &mut Vec<u8>, part: &impl Persist) {
-    out.resize(out.len().next_multiple_of(PAGE), 0);
+    out.resize(out.len().next_multiple_of(BODY), 0);
     part.store(out);
 }
 
 /// The objects in these home pages.
-fn load(home: &[u8]) -> Result<Objects, DecodeError> {
-    let mut r = Reader::new(home);
-    let mut part = |len: usize| r.bytes(pages(len) * PAGE, "store").map(Reader::new);
+fn load(home: &[u8]) -> Result<Objects, Unusable> {
+    another_layout(home)?;
+    Ok(objects(&home::octets(home)?)?)
+}
+
+/// The pages are those of another version of this program.
+fn another_layout(home: &[u8]) -> Result<(), Unusable> {
+    match home.first_chunk::<4>() {
+        Some(layout @ [b'S', b'C', b'V', b'0'..=b'9']) if *layout != LAYOUT => {
+            Err(Unusable::Layout(*layout))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn objects(octets: &[u8]) -> Result<Objects, DecodeError> {
+    let mut r = Reader::new(octets);
+    let mut part = |len: usize| r.bytes(pages(len) * BODY, "store").map(Reader::new);
     let mut first = part(LAYOUT.len() + IssuerStore::LEN)?;
     if *first.array("layout")? != LAYOUT {
         return Err(DecodeError::Checksum("layout version"));
@@ -79,6 +94,14 @@ pub enum Unusable {
     Memory(NvmError),
     /// What it holds cannot be.
     Damaged(DecodeError),
+    /// It is that of another version of this program.
+    Layout([u8; 4]),
+}
+
+impl From<DecodeError> for Unusable {
+    fn from(error: DecodeError) -> Self {
+        Self::Damaged(error)
+    }
 }
 
 impl From<NvmError> for Unusable {
@@ -89,17 +112,22 @@ impl From<NvmError> for Unusable {
 
 impl Vault {
     /// Boots the memory and reads the objects.
-    pub(crate) fn open(store: Box<dyn PageStore>) -> Result<Self, Unusable> {
+    pub(crate) fn open(mut store: Box<dyn PageStore>) -> Result<Self, Unusable> {
+        let mut first = [0; PAGE];
+        if store.pages() != Nvm::pages(HOME_PAGES) && store.read(Nvm::pages(0), &mut first).is_ok()
+        {
+            another_layout(&first)?;
+        }
         let mut nvm = Nvm::new(store, HOME_PAGES)?;
         nvm.boot()?;
-        let objects = load(nvm.home()).map_err(Unusable::Damaged)?;
+        let objects = load(nvm.home())?;
         Ok(Self { nvm, objects, faults: Vec::new(), armed: None })
     }
 
     /// Boots again, as after a reset: interrupted transactions are finished or forgotten.
     pub(crate) fn boot(&mut self) -> Result<(), Unusable> {
         self.nvm.boot()?;
-        self.objects = load(self.nvm.home()).map_err(Unusable::Damaged)?;
+        self.objects = load(self.nvm.home())?;
         Ok(())
     }
 

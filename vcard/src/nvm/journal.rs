@@ -42,9 +42,14 @@ impl Nvm {
         octets
     }
 
+    /// Pages of a memory with this many home pages.
+    pub(crate) const fn pages(home_pages: usize) -> usize {
+        1 + Self::JOURNAL_PAGES + home_pages
+    }
+
     /// Opens a memory of `home_pages`. Nothing is read before [`Nvm::boot`].
     pub fn new(store: Box<dyn PageStore>, home_pages: usize) -> Result<Self, NvmError> {
-        let expected = 1 + Self::JOURNAL_PAGES + home_pages;
+        let expected = Self::pages(home_pages);
         if store.pages() != expected || home_pages > Self::MAX_HOME_PAGES {
             return Err(NvmError::WrongSize { pages: store.pages(), expected });
         }

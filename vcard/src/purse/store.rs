@@ -6,6 +6,7 @@ use super::booked::NotBooked;
 use super::holder::Holder;
 use super::record::Records;
 use crate::keyring::{Generation, KeyPair};
+use crate::nvm::BODY;
 use crate::persist::{Guarded, Paged, Persist, Table, persist};
 use crate::set_by::SetBy;
 use cam_types::{BcdDate, DecodeError, Fen, OperatorId, Pseudonym, Reader};
@@ -30,7 +31,24 @@ pub struct Entry {
     tac: [u8; 4],
 }
 
-persist!(Entry { record: [u8; LogRecord::LEN], mac: [u8; 4], tac: [u8; 4] });
+/// Three to a page, and none across two: a transaction changes one page of the log.
+impl Persist for Entry {
+    const LEN: usize = BODY / 3 - 1;
+
+    fn store(&self, out: &mut Vec<u8>) {
+        let end = out.len() + Self::LEN;
+        self.record.store(out);
+        self.mac.store(out);
+        self.tac.store(out);
+        out.resize(end, 0);
+    }
+
+    fn load(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(r.bytes(Self::LEN, "transaction")?);
+        let (record, mac) = (Persist::load(&mut r)?, Persist::load(&mut r)?);
+        Ok(Self { record, mac, tac: Persist::load(&mut r)? })
+    }
+}
 
 impl Entry {
     /// As READ RECORD shows it.

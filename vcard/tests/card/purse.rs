@@ -218,7 +218,7 @@ fn a_programme_shows_in_the_purse() {
 }
 
 /// What moves with money lies together: a page of it and a page of the log, each once into the
-/// journal and once home, and the commit page. Four records of the log share a page.
+/// journal and once home, and the commit page. Three records of the log share a page.
 #[test]
 fn money_moves_in_five_page_writes() {
     let mut card = purse();
