@@ -4,6 +4,7 @@
 
 mod absent;
 mod capp;
+mod channels;
 mod ecm;
 mod ecm_time;
 mod emm;
