@@ -16,6 +16,7 @@ mod keys;
 mod limits;
 mod maintenance;
 mod owned;
+mod pairings;
 mod passbook;
 mod personalise;
 mod pin_uses;
