@@ -151,8 +151,7 @@ fn a_server_stays_at_18_channels_in_20_seconds() {
     let mut home = Home::new();
     home.drain(1, 0);
     let mut when: BTreeMap<u32, Vec<u16>> = BTreeMap::new();
-    let mut next = KEPT + AFTER_A_RESET + 1;
-    for second in (2..400).step_by(2) {
+    for (next, second) in (KEPT + AFTER_A_RESET + 1..).zip((2..400).step_by(2)) {
         // Seven that are asked for again and again, and one place through which all others go.
         let round = [next - 1].into_iter().chain(25..=31).chain([next, next + 1]);
         for channel in round {
@@ -160,7 +159,6 @@ fn a_server_stays_at_18_channels_in_20_seconds() {
                 when.entry(second).or_default().push(channel);
             }
         }
-        next += 1;
     }
     let most = (20..380).map(|start| {
         let window = when.range(start..start + 20).flat_map(|(_, channels)| channels);

@@ -11,6 +11,7 @@ mod emm;
 mod every_row;
 mod files;
 mod fuzz;
+mod guesses;
 mod held_back;
 mod keys;
 mod limits;
