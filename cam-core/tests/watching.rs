@@ -385,11 +385,11 @@ fn a_card_without_room_for_a_channel_is_asked_again() {
     assert_eq!(asked, [100, 2100, 4200]);
     assert_eq!(access(&rig, news), (AccessState::Granted, AccessStatus::GRANTED_SUBSCRIPTION));
     assert!(rig.has_ecw(news));
-    let told = rig.take_events().into_iter().filter_map(|event| match event {
+    let mut told = rig.take_events().into_iter().filter_map(|event| match event {
         Event::Access { session, access, .. } if session == news => Some(access.reason),
         _ => None,
     });
-    assert_eq!(told.last(), Some(AccessStatus::GRANTED_SUBSCRIPTION));
+    assert_eq!(told.next_back(), Some(AccessStatus::GRANTED_SUBSCRIPTION));
 }
 
 /// T2: the ECM of the next crypto period is asked at once: a token may have come with its time.
