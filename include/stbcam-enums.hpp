@@ -247,6 +247,7 @@ enum class Reason : std::int32_t {
     Descrambler = STBCAM_REASON_DESCRAMBLER,
     TooManyStreams = STBCAM_REASON_TOO_MANY_STREAMS,
     PairingUnreadable = STBCAM_REASON_PAIRING_UNREADABLE,
+    Channels = STBCAM_REASON_CHANNELS,
     CardReady = STBCAM_REASON_CARD_READY,
     Clear = STBCAM_REASON_CLEAR,
 };

@@ -1525,6 +1525,8 @@ stbcam_result_t stbcam_service_keys(stbcam_t *cam,
  * was made for, or the row is damaged.
  */
 #define STBCAM_REASON_PAIRING_UNREADABLE 0x4E
+/** The card opens more channels than one household watches: it is asked again every two seconds. */
+#define STBCAM_REASON_CHANNELS 0x53
 /** The card is in session: of STBCAM_EV_CARD and stbcam_card alone. */
 #define STBCAM_REASON_CARD_READY 0x7E
 /** Not scrambled. */

@@ -359,3 +359,52 @@ fn an_event_queue_that_nobody_empties_is_bounded() {
     assert!(rig.events.len() <= 5);
     assert!(matches!(rig.events.last(), Some((_, Event::Overflow { lost })) if *lost > 90));
 }
+
+/// T2: a card that serves as many channels as it may is asked again every two seconds, and the
+/// subscriber sees why; nothing goes to it between.
+#[test]
+fn a_card_without_room_for_a_channel_is_asked_again() {
+    let mut rig = Rig::ready();
+    rig.card.no_room = 2;
+    let news = rig.open(&air::news());
+    let start = rig.now;
+    let mut asked = Vec::new();
+    for _ in 0..60 {
+        let before = rig.card.count(INS_ECM);
+        rig.section(air::NEWS_ECM, &air::news_ecm(4));
+        rig.run(100);
+        if rig.card.count(INS_ECM) > before {
+            asked.push(rig.now.since(start).as_millis());
+        }
+        if rig.card.no_room > 0 {
+            let shown = rig.engine.access(news).unwrap();
+            assert_eq!((shown.state, shown.reason), (AccessState::Denied, AccessStatus::CHANNELS));
+            assert_eq!((shown.remedy, shown.crypto_period), (Remedy::Wait, None));
+        }
+    }
+    assert_eq!(asked, [100, 2100, 4200]);
+    assert_eq!(access(&rig, news), (AccessState::Granted, AccessStatus::GRANTED_SUBSCRIPTION));
+    assert!(rig.has_ecw(news));
+    let mut told = rig.take_events().into_iter().filter_map(|event| match event {
+        Event::Access { session, access, .. } if session == news => Some(access.reason),
+        _ => None,
+    });
+    assert_eq!(told.next_back(), Some(AccessStatus::GRANTED_SUBSCRIPTION));
+}
+
+/// T2: the ECM of the next crypto period is asked at once: a token may have come with its time.
+#[test]
+fn the_next_period_is_asked_at_once_where_the_card_had_no_room() {
+    let mut rig = Rig::ready();
+    rig.card.no_room = 1;
+    let news = rig.open(&air::news());
+    rig.section(air::NEWS_ECM, &air::news_ecm(4));
+    rig.run(500);
+    assert_eq!(access(&rig, news).1, AccessStatus::CHANNELS);
+    rig.section(air::NEWS_ECM, &air::news_ecm(5));
+    rig.run(200);
+    assert_eq!(access(&rig, news).1, AccessStatus::GRANTED_SUBSCRIPTION);
+    let sent = rig.card.count(INS_ECM);
+    rig.run(5000);
+    assert_eq!(rig.card.count(INS_ECM), sent, "what is answered is asked no more");
+}

@@ -40,7 +40,7 @@ static const char *reason_name(int reason)
     NAME(CLOCK, "clock"); NAME(READER_FAULT, "reader_fault"); NAME(OUTCOME_UNKNOWN, "outcome_unknown");
     NAME(CHANNEL_MISMATCH, "channel_mismatch"); NAME(FOREIGN_SYSTEM, "foreign_system");
     NAME(NO_ECM, "no_ecm"); NAME(DESCRAMBLER, "descrambler"); NAME(TOO_MANY_STREAMS, "too_many_streams");
-    NAME(PAIRING_UNREADABLE, "pairing_unreadable"); NAME(CARD_READY, "card_ready"); NAME(CLEAR, "clear");
+    NAME(PAIRING_UNREADABLE, "pairing_unreadable"); NAME(CHANNELS, "channels"); NAME(CARD_READY, "card_ready"); NAME(CLEAR, "clear");
     default: return "other";
     }
 #undef NAME

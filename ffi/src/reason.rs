@@ -96,6 +96,8 @@ pub const STBCAM_REASON_TOO_MANY_STREAMS: i32 = 0x4D;
 /// What the box has stored of its pairing does not open: `config.box_key` is not the key that it
 /// was made for, or the row is damaged.
 pub const STBCAM_REASON_PAIRING_UNREADABLE: i32 = 0x4E;
+/// The card opens more channels than one household watches: it is asked again every two seconds.
+pub const STBCAM_REASON_CHANNELS: i32 = 0x53;
 /// The card is in session: of `STBCAM_EV_CARD` and `stbcam_card` alone.
 pub const STBCAM_REASON_CARD_READY: i32 = 0x7E;
 /// Not scrambled.

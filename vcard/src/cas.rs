@@ -6,6 +6,7 @@
 
 mod access;
 mod bought;
+mod channels;
 mod commands;
 mod ecm;
 mod emm;

@@ -85,6 +85,7 @@ fn cas(perso: &Personalisation) -> Result<CasStore, PersonalisationError> {
         expires: perso.expires,
         region: perso.region,
         rating_limit: perso.rating_limit,
+        channels: perso.channels,
         emm_level: Guarded(perso.emm_level),
         clock: Clock::new(perso.now, perso.sync),
         reset: perso.reset.map(|number| Guarded(number.value())),

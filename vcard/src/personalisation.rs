@@ -38,6 +38,8 @@ pub struct Personalisation {
     pub region: u8,
     /// Ratings above want the PIN.
     pub rating_limit: u8,
+    /// Channels that it keeps open at once.
+    pub channels: u8,
     /// The EMM level that it has reached.
     pub emm_level: u16,
     /// The card's time when it leaves the factory.
@@ -162,6 +164,7 @@ impl Personalisation {
             expires: file.optional("expires", Fields::time)?.unwrap_or(CasTime::new(u32::MAX)),
             region: file.optional("region", |f, name| f.at_most(name, 15))?.unwrap_or(0),
             rating_limit: file.optional("rating_limit", Fields::number)?.unwrap_or(u8::MAX),
+            channels: file.optional("channels", channels)?.unwrap_or(8),
             emm_level: file.optional("emm_level", Fields::number)?.unwrap_or(0),
             now,
             sync,
@@ -211,5 +214,13 @@ impl Personalisation {
         };
         file.finish()?;
         Ok(perso)
+    }
+}
+
+/// How many channels a card keeps: one at least.
+fn channels(file: &mut Fields, name: &str) -> Result<u8, Problem> {
+    match file.at_most(name, 64)? {
+        0 => Err(file.wrong(name, "is 0, counted from 1")),
+        kept => Ok(kept),
     }
 }

@@ -140,13 +140,17 @@ impl Psam<'_> {
         Ok([sequence.to_be_bytes(), mac1.0].concat())
     }
 
-    /// CREDIT_SAM_FOR_PURCHASE. Every wrong MAC2 costs a try, in memory before the answer.
+    /// CREDIT_SAM_FOR_PURCHASE. Every MAC2 costs a try, in memory before it is compared; a right
+    /// one gives all back.
     fn credit_sam_for_purchase(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         zero_p1p2(command)?;
         let mac2 = Mac(<[u8; 4]>::try_from(command.data).map_err(|_| StatusWord::WRONG_LENGTH)?);
+        if self.ram.started.is_none() {
+            return Err(StatusWord::NOT_INITIALIZED.into());
+        }
+        self.change(|psam| psam.tries.0 = psam.tries.0.saturating_sub(1))?;
         let (session, amount) = self.ram.started.as_ref().ok_or(StatusWord::NOT_INITIALIZED)?;
         if mac2_purchase(session, *amount) != mac2 {
-            self.change(|psam| psam.tries.0 = psam.tries.0.saturating_sub(1))?;
             return Err(StatusWord::WRONG_MAC.into());
         }
         self.change(PsamStore::restore_tries)?;

@@ -11,6 +11,7 @@ mod data;
 mod emm;
 mod file;
 mod gate;
+pub(crate) mod guesses;
 pub(crate) mod holder;
 mod initialize;
 mod key;

@@ -230,6 +230,7 @@ mod tests {
             (Reason::UNKNOWN_OPERATOR, NoRight),
             (Reason::FOREIGN_SYSTEM, NoRight),
             (Reason::CARD_BLOCKED, NoRight),
+            (Reason::CHANNELS, NoRight),
             (Reason::NO_CARD, Technical),
             (Reason::NO_KEY, Technical),
             (Reason::DESCRAMBLER, Technical),

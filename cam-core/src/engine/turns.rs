@@ -17,6 +17,7 @@ use ecm_emm::card::{INS_ECM, INS_RIGHTS, RIGHTS_WALLET};
 
 impl Engine {
     pub(crate) fn pump_ready(&mut self, now: Instant) {
+        self.sessions.streams_mut().for_each(|stream| stream.ask_again_when_due(now));
         if self.ecm.begin_round(now, self.emm.backlog()) {
             self.ask_again(|stream| !stream.is_followed(now));
         }

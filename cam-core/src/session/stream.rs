@@ -27,6 +27,8 @@ pub(crate) struct Stream {
     held: Held,
     /// The card's answer to the ECM that is kept.
     verdict: Verdict,
+    /// The card has no room for the channel: then it is asked again.
+    again: Option<Instant>,
     /// The card's last status word, whatever it was for.
     sw: StatusWord,
     /// A section that is no authentic ECM, unless the kept one is still on air.
@@ -83,6 +85,8 @@ impl Stream {
     const DOUBT_REPETITIONS: u32 = 2;
     /// Keys that were refused are handed over again so much later at the earliest.
     const AGAIN: Duration = Duration::from_secs(1);
+    /// The card has room for a channel more after so long, at the earliest.
+    const CHANNELS: Duration = Duration::from_secs(2);
 
     pub(crate) fn new(plan: StreamPlan) -> Self {
         Self {
@@ -92,6 +96,7 @@ impl Stream {
             keys: None,
             held: Held::Nothing,
             verdict: Verdict::NONE,
+            again: None,
             sw: StatusWord::default(),
             doubt: None,
             offer: None,
@@ -251,9 +256,9 @@ impl Stream {
 
     /// When `status` will change by itself.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let [doubt, silence] = [self.doubt_matters_at(), self.air.silent_at()];
+        let all = [self.doubt_matters_at(), self.air.silent_at(), self.again];
         let mut next = None;
-        for at in [doubt, silence].into_iter().flatten() {
+        for at in all.into_iter().flatten() {
             if at > now && next.is_none_or(|next| at < next) {
                 next = Some(at);
             }
@@ -295,6 +300,7 @@ impl Stream {
     /// The card is gone: what it said is void, what it was asked stays.
     pub(crate) fn forget_card(&mut self) {
         self.verdict = Verdict::NONE;
+        self.again = None;
         self.doubt = None;
         self.sw = StatusWord::default();
         self.offer = None;
@@ -367,6 +373,13 @@ impl Stream {
         self.choice.replay();
     }
 
+    /// The card had no room for the channel, and may have it by now.
+    pub(crate) fn ask_again_when_due(&mut self, now: Instant) {
+        if self.again.take_if(|at| now >= *at).is_some() {
+            self.ask_again();
+        }
+    }
+
     /// The card's answer to the question came with this status word.
     pub(crate) fn answered(&mut self, question: Question<'_>, sw: StatusWord) {
         if self.asks(question) {
@@ -415,6 +428,8 @@ impl Stream {
         let accepted = self.choice.accepted(now, section, told.crypto_period);
         let had_keys = self.keys.is_some();
         self.take(session, told, section);
+        let waits = told.verdict.status == AccessStatus::CHANNELS;
+        self.again = waits.then(|| now.after(Self::CHANNELS));
         Some(Judged { accepted, lost_keys: had_keys && self.keys.is_none() })
     }
 

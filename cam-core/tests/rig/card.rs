@@ -89,6 +89,8 @@ pub(crate) struct ModelCard {
     pub seen: Vec<u8>,
     /// Every ECM that was judged, and how.
     pub judged: Vec<(Vec<u8>, AccessStatus)>,
+    /// It has no room for another channel so many times.
+    pub no_room: usize,
     /// A card of another system.
     pub foreign: bool,
     /// Records to be reported.
@@ -128,6 +130,7 @@ impl ModelCard {
             dead: false,
             cut: None,
             refuse: None,
+            no_room: 0,
             signed: BTreeMap::new(),
             rest: 0,
             elements: &[],
@@ -380,6 +383,10 @@ impl ModelCard {
         } else {
             AccessStatus::NO_RIGHT
         };
+        if status.has_ecw() && self.no_room > 0 {
+            self.no_room -= 1;
+            return Ok(EcmAnswer::refusal(AccessStatus::CHANNELS, body.cci, body.rating));
+        }
         let (even, odd) = body.cw.blocks().ok_or(0x6985_u16)?;
         Ok(EcmAnswer {
             status,

@@ -168,6 +168,9 @@ statuses! {
     /// damaged. Told by the box, never by a card.
     PAIRING_UNREADABLE = 0x4E, "the box's pairing does not open", Technician,
         [c"this box cannot read its pairing with the card", c"机顶盒无法读取配对信息"];
+    /// The card serves as many channels as one household watches: a token comes in two seconds.
+    CHANNELS = 0x53, "too many channels", Wait,
+        [c"too many channels at once: one moment please", c"同时收看的频道过多,请稍候"];
     /// The card is in session: a reason of the card's state, never of a session's access. Told by
     /// the box, never by a card.
     CARD_READY = 0x7E, "card ready", None,
@@ -279,7 +282,7 @@ impl AccessState {
             0x01..=0x0F => Self::Granted,
             0x10..=0x1F => Self::Preview,
             0x20..=0x2F => Self::Purchasable,
-            0x30..=0x3F => Self::Denied,
+            0x30..=0x3F | 0x50..=0x5F => Self::Denied,
             0x7F => Self::Clear,
             _ => Self::Technical,
         }

@@ -10,6 +10,7 @@
 
 mod account;
 mod exhaust;
+mod guesses;
 mod histories;
 mod journal;
 mod keys;

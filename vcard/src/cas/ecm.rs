@@ -114,15 +114,29 @@ pub(super) fn process(
         return refuse(AccessStatus::EMM_NEEDED);
     }
     let when = ram.when(body.time, Dated::Ecm);
-    if let Some(ppv) = body.criteria.ppv.filter(|ppv| cas.overruns(ppv, header.slot, when.at)) {
+    let overrun = body.criteria.ppv.filter(|ppv| cas.overruns(ppv, header.slot, when.at));
+    // What the card would hold then; nothing is changed before it is sure to be served.
+    let prolonged = overrun.map(|ppv| {
+        let mut cas = cas.clone();
+        cas.prolong(&ppv, header.slot, when.at);
+        cas
+    });
+    let terms = purse::terms(vault.objects(), Context::CAS, when.at.purse_date_time().0)?;
+    let next = prolonged.as_ref().unwrap_or(cas);
+    let decision = access::decide(next, ram, &terms, header.slot, &body, when);
+    if decision.status.has_ecw() {
+        let keeps = cas.channels;
+        let Some(admitted) = ram.channels.admit(keeps, body.channel, when.at) else {
+            return Ok(EcmAnswer::refusal(AccessStatus::CHANNELS, body.cci, body.rating));
+        };
+        ram.channels.opened(keeps, admitted);
+    }
+    if let Some(prolonged) = prolonged {
         vault.change(|objects| {
-            objects.cas.get_mut(Context::CAS)?.prolong(&ppv, header.slot, when.at);
+            *objects.cas.get_mut(Context::CAS)? = prolonged;
             Ok::<_, Stop>(())
         })?;
     }
-    let cas = vault.objects().cas.get(Context::CAS)?;
-    let terms = purse::terms(vault.objects(), Context::CAS, when.at.purse_date_time().0)?;
-    let decision = access::decide(cas, ram, &terms, header.slot, &body, when);
     remember(vault, ram, &header, &body, &decision, when)?;
     let ecw = if decision.status.has_ecw() {
         let cas = vault.objects().cas.get(Context::CAS)?;

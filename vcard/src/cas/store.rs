@@ -134,6 +134,8 @@ pub struct CasStore {
     pub region: u8,
     /// Ratings above want the PIN.
     pub rating_limit: u8,
+    /// Channels that it keeps open without a token.
+    pub channels: u8,
     /// The EMM level that it has reached, which ECMs may ask for; forward only.
     pub emm_level: Guarded<u16>,
     /// The card's time.
@@ -179,6 +181,7 @@ persist!(CasStore {
     expires: CasTime,
     region: u8,
     rating_limit: u8,
+    channels: u8,
     emm_level: Guarded<u16>,
     clock: Clock,
     reset: Option<Guarded<u16>>,

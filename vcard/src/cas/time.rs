@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The card's clock: it moves by authenticated time only, and forward.
 
+use super::channels::Channels;
 use super::store::{CasStore, Clock};
 use crate::persist::Guarded;
 use cam_types::CasTime;
@@ -24,6 +25,8 @@ pub struct CasRam {
     pub pin: PinUses,
     /// ECMs to be served before a signature is looked at again.
     pub signature_rest: u8,
+    /// What was opened last.
+    pub channels: Channels,
 }
 
 /// What a PIN that was right is good for. One use gives nothing of the other.
@@ -85,7 +88,13 @@ pub enum Moved {
 impl CasRam {
     /// After a reset.
     pub const fn new(clock: &Clock) -> Self {
-        Self { now: clock.now(), sync: clock.sync(), pin: PinUses::NONE, signature_rest: 0 }
+        Self {
+            now: clock.now(),
+            sync: clock.sync(),
+            pin: PinUses::NONE,
+            signature_rest: 0,
+            channels: Channels::new(),
+        }
     }
 
     /// A session has ended.
@@ -136,7 +145,12 @@ impl CasRam {
     /// A TIME_SYNC was accepted.
     pub fn synchronise(&mut self, time: CasTime, step: TimeStep) {
         self.sync = time;
-        self.now = if step == TimeStep::Forward { self.now.max(time) } else { time };
+        if step == TimeStep::Forward {
+            self.now = self.now.max(time);
+        } else {
+            self.now = time;
+            self.channels.clock_reset();
+        }
     }
 }
 

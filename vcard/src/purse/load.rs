@@ -33,6 +33,7 @@ impl Purse<'_> {
         if purse.balance_with(which, order.amount).is_none() {
             return Err(StatusWord::CONDITIONS.into());
         }
+        self.admit_host()?;
         let (key, version) = des_key(purse.load.oldest())?;
         let session = LoadKey::new(key).session(order.random, sequence.0.to_be_bytes());
         let answer = host_challenge(account, &session, version, &order);
@@ -43,32 +44,58 @@ impl Purse<'_> {
     pub(super) fn credit_for_load(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, 0x00, 0x00, 11)?;
         let kinds = [TransactionType::LOAD, TransactionType::LOAD_ED];
-        let (session, order) = self.ram.authorised_by_host(&kinds)?;
         let mut r = Reader::new(command.data);
-        let (date, time) = date_time(&mut r)?;
+        let ((date, time), mac2) = (date_time(&mut r)?, mac(&mut r)?);
+        let (session, order) = self.try_host(&kinds)?;
         let load = order.at(date, time);
-        if mac2_load(session, &load) != mac(&mut r)? {
+        if mac2_load(&session, &load) != mac2 {
             return Err(StatusWord::WRONG_MAC.into());
         }
+        let side = self.interface;
         let loaded = self.vault.change(|objects| {
-            Ok::<_, Stop>(objects.purse.get_mut(Context::PURSE)?.receive(load)?)
+            let purse = objects.purse.get_mut(Context::PURSE)?;
+            purse.money.guesses.give_back(side);
+            Ok::<_, Stop>(purse.receive(load)?)
         })?;
-        self.ram.initialized = None;
         Ok(loaded.tac.0.to_vec())
+    }
+
+    /// Goes on only while this side has a try for a host.
+    pub(super) fn admit_host(&self) -> Result<(), Stop> {
+        let guesses = self.vault.objects().purse.get(Context::PURSE)?.money.guesses;
+        if guesses.are_spent(self.interface) {
+            return Err(StatusWord::CONDITIONS.into());
+        }
+        Ok(())
+    }
+
+    /// The INITIALIZE in force, if it was for one of these and a host is to authorise it. It ends
+    /// here, and the try is in memory before anything is compared.
+    pub(super) fn try_host(
+        &mut self,
+        kinds: &[TransactionType],
+    ) -> Result<(SessionKey, Order), Stop> {
+        let taken = self.ram.take_for_host(kinds).ok_or(StatusWord::NOT_INITIALIZED)?;
+        let side = self.interface;
+        self.vault.change(|objects| {
+            objects.purse.get_mut(Context::PURSE)?.money.guesses.count(side);
+            Ok::<_, Stop>(())
+        })?;
+        Ok(taken)
     }
 }
 
 impl PurseRam {
-    /// The INITIALIZE in force, if it was for one of these and a host is to authorise it.
-    pub(super) fn authorised_by_host(
-        &self,
+    /// The INITIALIZE in force, if it was for one of these and a host is to authorise it. It is in
+    /// force no longer.
+    pub(super) fn take_for_host(
+        &mut self,
         kinds: &[TransactionType],
-    ) -> Result<(&SessionKey, &Order), Stop> {
-        match &self.initialized {
-            Some(Initialized::Host { session, order }) if kinds.contains(&order.kind) => {
-                Ok((session, order))
-            }
-            _ => Err(StatusWord::NOT_INITIALIZED.into()),
+    ) -> Option<(SessionKey, Order)> {
+        let fits = |it: &mut Initialized| matches!(it, Initialized::Host { order, .. } if kinds.contains(&order.kind));
+        match self.initialized.take_if(fits) {
+            Some(Initialized::Host { session, order }) => Some((session, order)),
+            _ => None,
         }
     }
 }

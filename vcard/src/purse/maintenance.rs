@@ -4,6 +4,7 @@
 use super::Purse;
 use super::data::expect;
 use super::file::{binary_name, record_name};
+use super::guesses::Guesses;
 use super::store::{FixedKey, State};
 use crate::context::Context;
 use crate::isd;
@@ -67,11 +68,17 @@ impl Purse<'_> {
     /// APPLICATION UNBLOCK.
     pub(super) fn unblock(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, 0x00, 0x00, 4)?;
-        if self.vault.objects().purse.get(Context::PURSE)?.money.state == State::Active {
+        let money = &self.vault.objects().purse.get(Context::PURSE)?.money;
+        if money.state == State::Active && !money.guesses.end_at_contacts() {
             return Err(StatusWord::CONDITIONS.into());
         }
         self.protected(command, FixedKey::Maintenance)?;
-        self.enter(State::Active)
+        self.ram.initialized = None;
+        self.carry_out_at_home(|purse| {
+            purse.money.state = State::Active;
+            purse.money.guesses = Guesses::default();
+            Ok(())
+        })
     }
 
     /// CARD BLOCK: nothing but the issuer's domain is left of the card.

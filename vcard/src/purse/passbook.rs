@@ -46,6 +46,7 @@ impl Purse<'_> {
         }
         let sequence = account.online_sequence;
         next(sequence)?;
+        self.admit_host()?;
         let (key, version) = des_key(purse.fixed(FixedKey::Unload))?;
         let session = UnloadKey::new(key).session(order.random, sequence.0.to_be_bytes());
         let answer = host_challenge(account, &session, version, &order);
@@ -55,17 +56,19 @@ impl Purse<'_> {
 
     pub(super) fn debit_for_unload(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, 0x03, 0x00, 11)?;
-        let (session, order) = self.ram.authorised_by_host(&[TransactionType::UNLOAD])?;
         let mut r = Reader::new(command.data);
-        let (date, time) = date_time(&mut r)?;
+        let ((date, time), mac2) = (date_time(&mut r)?, mac(&mut r)?);
+        let (session, order) = self.try_host(&[TransactionType::UNLOAD])?;
         let unload = order.at(date, time);
-        if mac2_load(session, &unload) != mac(&mut r)? {
+        if mac2_load(&session, &unload) != mac2 {
             return Err(StatusWord::WRONG_MAC.into());
         }
+        let side = self.interface;
         let mac3 = self.vault.purchase(|objects| {
-            Ok::<_, Stop>(objects.purse.get_mut(Context::PURSE)?.unload(unload, session)?)
+            let purse = objects.purse.get_mut(Context::PURSE)?;
+            purse.money.guesses.give_back(side);
+            Ok::<_, Stop>(purse.unload(unload, &session)?)
         })?;
-        self.ram.initialized = None;
         Ok(mac3.0.to_vec())
     }
 
@@ -74,6 +77,7 @@ impl Purse<'_> {
         let account = purse.money.account(Account::Passbook)?;
         let sequence = account.online_sequence;
         next(sequence)?;
+        self.admit_host()?;
         let (key, version) = des_key(purse.fixed(FixedKey::Overdraft))?;
         let session = OverdraftKey::new(key).session(order.random, sequence.0.to_be_bytes());
         let (balance, limit) = (account.balance.0, account.overdraft());
@@ -95,19 +99,21 @@ impl Purse<'_> {
         command: &Command<'_>,
     ) -> Result<Vec<u8>, Stop> {
         expect(command, 0x00, 0x00, 14)?;
-        let (session, order) = self.ram.authorised_by_host(&[TransactionType::OVERDRAFT])?;
         let mut r = Reader::new(command.data);
         let limit = r.array("overdraft limit").map_err(|_| StatusWord::WRONG_LENGTH)?;
-        let (date, time) = date_time(&mut r)?;
+        let ((date, time), mac2) = (date_time(&mut r)?, mac(&mut r)?);
+        let (session, order) = self.try_host(&[TransactionType::OVERDRAFT])?;
         let amount = OverdraftLimit::from_be_bytes(*limit).fen();
         let update = Transaction { amount, ..order.at(date, time) };
-        if mac2_overdraft(session, &update) != mac(&mut r)? {
+        if mac2_overdraft(&session, &update) != mac2 {
             return Err(StatusWord::WRONG_MAC.into());
         }
+        let side = self.interface;
         let updated = self.vault.change(|objects| {
-            Ok::<_, Stop>(objects.purse.get_mut(Context::PURSE)?.limit_overdraft(update)?)
+            let purse = objects.purse.get_mut(Context::PURSE)?;
+            purse.money.guesses.give_back(side);
+            Ok::<_, Stop>(purse.limit_overdraft(update)?)
         })?;
-        self.ram.initialized = None;
         Ok(updated.tac.0.to_vec())
     }
 }

@@ -60,10 +60,13 @@ impl Purse<'_> {
         }
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
         let (key, _) = des_key(purse.fixed(FixedKey::Reload))?;
+        let before = self.try_mac()?;
         if ReloadKey::new(&key).mac(new) != Mac(*mac) {
             let answer = StatusWord::WRONG_MAC;
             return Err(self.wrong_mac(answer)?.into());
         }
+        // It may be a recorded one: it gives back its own try and no more.
+        self.set_cost(before)?;
         self.set_pin(&block)
     }
 

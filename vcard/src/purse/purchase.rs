@@ -67,19 +67,25 @@ impl Purse<'_> {
     /// nothing does.
     pub(super) fn debit_for_purchase(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
         expect(command, 0x01, 0x00, 15)?;
-        let Some(Initialized::Purchase { order, records, with_pin }) = &self.ram.initialized else {
+        let fits = |it: &mut Initialized| match it {
+            Initialized::Purchase { order, records, .. } => {
+                order.kind != TransactionType::COMPOUND || !records.is_empty()
+            }
+            Initialized::Host { .. } => false,
+        };
+        // Whatever comes of it, it is in force no longer: each MAC1 is at another session key.
+        let Some(Initialized::Purchase { order, records, with_pin }) =
+            self.ram.initialized.take_if(fits)
+        else {
             return Err(StatusWord::NOT_INITIALIZED.into());
         };
-        if order.kind == TransactionType::COMPOUND && records.is_empty() {
-            return Err(StatusWord::NOT_INITIALIZED.into());
-        }
         let mut r = Reader::new(command.data);
         let terminal_sequence = r.array("terminal sequence");
         let terminal_sequence = TerminalSequence::from_be_bytes(
             *terminal_sequence.map_err(|_| StatusWord::WRONG_LENGTH)?,
         );
         let (date, time) = date_time(&mut r)?;
-        let Order { amount, random, .. } = *order;
+        let Order { amount, random, .. } = order;
         let purchase = order.at(date, time);
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
         let (key, _) = des_key(purse.purchase.oldest())?;
@@ -102,7 +108,6 @@ impl Purse<'_> {
             }
             Ok::<_, Stop>(purse.pay(purchase, terminal_sequence, mac2)?)
         })?;
-        self.ram.initialized = None;
         Ok([paid.tac.0, mac2.0].concat())
     }
 }

@@ -16,8 +16,12 @@ use iso7816::apdu::{Command, StatusWord};
 use wallet::Mac;
 use wallet::secure_messaging::{Challenge, SecureKey};
 
-/// Wrong MACs in a row that end the purse.
-const FAILURES: u8 = 3;
+/// What a try costs before its MAC is compared; and one that is cut there, in the end.
+const TRY: u8 = 1;
+/// What a wrong one costs in all.
+const WRONG: u8 = 5;
+/// At this the purse ends: three wrong ones in a row, or fifteen cut ones.
+const END: u8 = 15;
 
 impl Purse<'_> {
     /// GET CHALLENGE: 4 or 8 octets, for the next protected command.
@@ -51,11 +55,12 @@ impl Purse<'_> {
         let mut covered = vec![command.cla, command.ins, command.p1, command.p2];
         covered.push(command.data.len() as u8);
         covered.extend_from_slice(data);
-        if key.mac(Challenge::new(challenge), &covered) == Mac(*mac) {
-            Ok(data)
-        } else {
-            Err(self.wrong_mac(StatusWord::SECURE_MESSAGING)?.into())
+        self.try_mac()?;
+        if key.mac(Challenge::new(challenge), &covered) != Mac(*mac) {
+            return Err(self.wrong_mac(StatusWord::SECURE_MESSAGING)?.into());
         }
+        self.set_cost(0)?;
+        Ok(data)
     }
 
     /// One of the keys that stay, for secure messaging.
@@ -72,15 +77,12 @@ impl Purse<'_> {
         }
     }
 
-    /// What a protected command orders, and no wrong MAC is left to count.
+    /// What a protected command orders.
     pub(super) fn carry_out(
         &mut self,
         change: impl FnOnce(&mut Objects) -> Result<(), Stop>,
     ) -> Result<Vec<u8>, Stop> {
-        self.vault.change(|objects| {
-            objects.purse.get_mut(Context::PURSE)?.money.failures.0 = 0;
-            change(objects)
-        })?;
+        self.vault.change(change)?;
         Ok(Vec::new())
     }
 
@@ -92,18 +94,40 @@ impl Purse<'_> {
         self.carry_out(|objects| change(objects.purse.get_mut(Context::PURSE)?))
     }
 
-    /// A MAC was wrong: the answer to it, once it is counted.
+    /// A MAC is to be compared: the try is in memory before. What was there before it.
     ///
-    /// Counted after the comparison, unlike the PIN: a guess in four thousand millions is no
-    /// danger, but a purse must not end because honest commands were cut.
+    /// A try that is cut costs less than a wrong one, so that a bad contact ends no honest purse.
+    pub(super) fn try_mac(&mut self) -> Result<u8, Stop> {
+        let before = self.vault.objects().purse.get(Context::PURSE)?.money.failures.0;
+        if before >= END {
+            return Err(self.end()?.into());
+        }
+        self.set_cost(before.saturating_add(TRY))?;
+        Ok(before)
+    }
+
+    /// It was wrong: the answer to it.
     pub(super) fn wrong_mac(&mut self, answer: StatusWord) -> Result<StatusWord, Stop> {
+        let tried = self.vault.objects().purse.get(Context::PURSE)?.money.failures.0;
+        let cost = tried.saturating_add(WRONG - TRY);
+        if cost >= END {
+            return self.end();
+        }
+        self.set_cost(cost)?;
+        Ok(answer)
+    }
+
+    /// What tries have cost so far.
+    pub(super) fn set_cost(&mut self, cost: u8) -> Result<(), Stop> {
         self.vault.change(|objects| {
-            let money = &mut objects.purse.get_mut(Context::PURSE)?.money;
-            money.failures.0 = money.failures.0.saturating_add(1);
-            if money.failures.0 < FAILURES {
-                return Ok::<_, Stop>(answer);
-            }
-            money.state = State::Ended;
+            objects.purse.get_mut(Context::PURSE)?.money.failures.0 = cost;
+            Ok(())
+        })
+    }
+
+    fn end(&mut self) -> Result<StatusWord, Stop> {
+        self.vault.change(|objects| {
+            objects.purse.get_mut(Context::PURSE)?.money.state = State::Ended;
             Ok(StatusWord::BLOCKED_FOR_GOOD)
         })
     }

@@ -148,10 +148,12 @@ fn debit(purse: &mut PurseStore, order: &Order) -> Result<Booked, NotPaid> {
 }
 
 /// The holder has shown the PIN at the contacts, to whichever application: terminals may take small
-/// amounts again.
+/// amounts again, and hosts load over the antenna.
 pub(crate) fn pin_verified(objects: &mut Objects, caller: Context) -> Result<(), Violation> {
     caller.is_one_of(&[Aid::ISSUER])?;
-    objects.purse.get_mut(Context::PURSE)?.money.unverified = Guarded(Fen::ZERO);
+    let money = &mut objects.purse.get_mut(Context::PURSE)?.money;
+    money.unverified = Guarded(Fen::ZERO);
+    money.guesses.pin_verified();
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 use super::account::Account;
 use super::booked::NotBooked;
+use super::guesses::Guesses;
 use super::holder::Holder;
 use super::record::Records;
 use crate::keyring::{Generation, KeyPair};
@@ -146,8 +147,10 @@ pub struct Money {
     pub unverified: Guarded<Fen>,
     /// Whether the purse works.
     pub state: State,
-    /// Wrong MACs of protected commands in a row.
+    /// What tries of protected commands have cost since the last right MAC.
     pub failures: Guarded<u8>,
+    /// Tries of a host's MAC2.
+    pub guesses: Guesses,
 }
 
 persist!(Money {
@@ -160,6 +163,7 @@ persist!(Money {
     unverified: Guarded<Fen>,
     state: State,
     failures: Guarded<u8>,
+    guesses: Guesses,
 });
 
 impl Money {
@@ -283,6 +287,7 @@ impl PurseStore {
                 unverified: Guarded(Fen::ZERO),
                 state: State::Active,
                 failures: Guarded(0),
+                guesses: Guesses::default(),
             }),
             log: Paged::new(Table::filled(|| None)),
             records: Paged::new(Records::empty()),

@@ -90,7 +90,8 @@ proptest! {
         prop_assert_eq!(after.offline_sequence, before.offline_sequence);
         prop_assert_eq!(after.online_sequence, before.online_sequence);
         if contactless {
-            prop_assert_eq!(after.page_writes, before.page_writes);
+            // The tries of a host's MAC2, as often as there are any.
+            prop_assert!(after.page_writes - before.page_writes <= 15 * 3);
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod absent;
 mod capp;
+mod channels;
 mod ecm;
 mod ecm_time;
 mod emm;
@@ -11,11 +12,13 @@ mod every_row;
 mod files;
 mod flips;
 mod fuzz;
+mod guesses;
 mod held_back;
 mod keys;
 mod limits;
 mod maintenance;
 mod owned;
+mod pairings;
 mod passbook;
 mod personalise;
 mod pin_uses;

@@ -56,7 +56,8 @@ fn a_file_changes_under_the_maintenance_key() {
     }
 }
 
-/// One row for each refusal of a protected command; none changes anything.
+/// One row for each refusal of a protected command; none changes anything. The try of a MAC that is
+/// compared is in memory before, and given back.
 #[test]
 fn refusals() {
     let table: &[(&str, [u8; 4], &[u8], u16)] = &[
@@ -77,10 +78,14 @@ fn refusals() {
     ];
     for (name, header, data, sw) in table {
         let mut card = purse();
-        let writes = card.status().page_writes;
+        let before = look(&mut card);
         let iv = challenge(&mut card, ChallengeLength::Four);
         assert_eq!(send(&mut card, &damk().secure(iv, *header, data)).1, *sw, "{name}");
-        assert_eq!(card.status().page_writes, writes, "{name}");
+        assert_eq!(look(&mut card), before, "{name}");
+        // Nor is anything left of its try: it takes three wrong ones to end the purse.
+        for expected in [0x6988, 0x6988, 0x9303] {
+            assert_eq!(forged(&mut card, Order::Block), expected, "{name}");
+        }
     }
     for (name, apdu, sw) in [
         ("a file in clear", &hex!("00D6951C0155")[..], 0x6982),
@@ -96,6 +101,13 @@ fn refusals() {
     let mut card = purse();
     challenge(&mut card, ChallengeLength::Four);
     assert_eq!(send(&mut card, &hex!("04D6951C03 000000")).1, 0x6700, "no room for a MAC");
+}
+
+/// What maintenance could change.
+fn look(card: &mut Card) -> [Vec<String>; 2] {
+    let inspection = card.inspect().unwrap();
+    let file = send(card, &hex!("00B0950000")).0;
+    [inspection.records, vec![inspection.purse, format!("{file:02X?}")]]
 }
 
 #[test]

@@ -8,7 +8,7 @@ use hex_literal::hex;
 use proptest::prelude::*;
 use std::path::Path;
 use system_tests::demo::*;
-use system_tests::memory::{CONTENTS, Cut, Memory};
+use system_tests::memory::{CONTENTS, Cut, Memory, Torn};
 use vcard::nvm::RamStore;
 use vcard::{Card, Personalisation};
 use wallet::port::CardPort;
@@ -420,4 +420,32 @@ proptest! {
             prop_assert!(!response.ends_with(&[0x6F, 0x00]));
         }
     }
+}
+
+/// T15: the try is in memory before MAC2 is compared: a cut in the first write is as dear for the
+/// right one as for a guess, and none behind it is free.
+#[test]
+fn no_cut_saves_a_guess_of_mac2() {
+    let image = memory_of(DEMO);
+    for mac2 in [hex!("00000000"), hex!("B30B352F")] {
+        let memory = Memory::new(&image);
+        let mut card = powered(memory.store());
+        send(&mut card, &hex!("00A4000002 1001 00"));
+        send(&mut card, &INIT);
+        memory.arm(Cut { after: 0, torn: Torn::Old });
+        let credit = [&hex!("8072000004")[..], &mac2].concat();
+        assert!(card.transmit(&credit).is_err(), "{mac2:02X?}");
+    }
+    let memory = Memory::new(&image);
+    for _ in 0..10 {
+        let mut card = powered(memory.store());
+        send(&mut card, &hex!("00A4000002 1001 00"));
+        assert_eq!(send(&mut card, &INIT).1, 0x9000);
+        memory.arm(Cut { after: 2, torn: Torn::Old });
+        let _ = card.transmit(&hex!("8072000004 00000000"));
+        memory.mend();
+    }
+    let mut card = powered(memory.store());
+    send(&mut card, &hex!("00A4000002 1001 00"));
+    assert_eq!(send(&mut card, &INIT).1, 0x6A81);
 }

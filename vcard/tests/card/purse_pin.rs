@@ -14,7 +14,7 @@ fn dpuk() -> SecureKey {
     SecureKey::Double(Secret::new(hex!("4a4b4c4d4e4f50515253545556575859")))
 }
 
-fn drpk() -> ReloadKey {
+pub(crate) fn drpk() -> ReloadKey {
     ReloadKey::new(&Key::new(hex!("6a6b6c6d6e6f70717273747576777879")))
 }
 
