@@ -14,7 +14,7 @@ use crate::stop::Stop;
 use cam_types::{DecodeError, Reader};
 
 /// Version of the layout, in front of everything.
-const LAYOUT: [u8; 4] = *b"SCV5";
+const LAYOUT: [u8; 4] = *b"SCV6";
 
 /// Pages of one store.
 const fn pages(len: usize) -> usize {

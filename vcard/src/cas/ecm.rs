@@ -126,8 +126,7 @@ pub(super) fn process(
     remember(vault, ram, &header, &body, &decision, when)?;
     let ecw = if decision.status.has_ecw() {
         let cas = vault.objects().cas.get(Context::CAS)?;
-        let paired = cas.pairings.get(pairing).and_then(Option::as_ref);
-        let k_cw = &paired.ok_or(StatusWord::SECURITY_STATUS)?.k_cw;
+        let k_cw = &cas.pairing(pairing).ok_or(StatusWord::SECURITY_STATUS)?.k_cw;
         Some((encrypt(k_cw, &even), encrypt(k_cw, &odd)))
     } else {
         None

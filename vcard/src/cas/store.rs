@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the conditional access application keeps.
 
+use super::barred::Barred;
 use super::log::PurchaseLog;
 use super::previews::Previews;
 use super::rights::Right;
@@ -168,6 +169,8 @@ pub struct CasStore {
     pub log: PurchaseLog,
     /// The report that was asked for over the air and not acknowledged.
     pub report: Option<ReportRequest>,
+    /// The boxes that it does not work with, whatever it is paired with.
+    pub barred: Barred,
 }
 
 persist!(CasStore {
@@ -196,6 +199,7 @@ persist!(CasStore {
     previews: Previews,
     log: PurchaseLog,
     report: Option<ReportRequest>,
+    barred: Barred,
 });
 
 impl CasStore {

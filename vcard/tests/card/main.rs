@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 mod absent;
+mod barred;
 mod capp;
 mod ecm;
 mod ecm_time;
