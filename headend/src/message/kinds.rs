@@ -12,6 +12,7 @@ use crate::files::FileError;
 use crate::files::fields::{Octets, Pin, Utc, amount, from_1};
 use cam_types::{CasTime, Epoch, EventId, Fen, PackageId, Secret, Slot, StbId};
 use ecm_emm::EncodeError;
+use ecm_emm::card::PAIRING_SLOTS;
 use ecm_emm::emm::{EmmCommand, KeyDelivery, KeyTarget, ResetNumber, TimeStep};
 use ecm_emm::keys::KeyMaterial;
 use ecm_emm::section::CaSection;
@@ -26,7 +27,7 @@ messages! {
     TimeSync PinReset CardState
     ReportRequest ReportAck Refund
     Osd
-    Pair BoxPair BoxBar;
+    Pair Unpair BoxPair BoxUnpair BoxBar;
     in a schedule also Raw Replay ForgeEmm ForgeEcm
 }
 
@@ -451,6 +452,48 @@ impl Kind for Pair {
 
     fn section(&self, from: Senders<'_>, _: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         from.card_half(self.card, self.stb)
+    }
+}
+
+/// Takes a card's pairings away.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unpair {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// The pairing slot; without it all of them.
+    pub slot: Option<u8>,
+}
+
+impl Kind for Unpair {
+    const NAME: &str = "unpair";
+    const FIELDS: &str = "card, [slot] (without: all)";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        if self.slot.is_some_and(|slot| slot >= PAIRING_SLOTS) {
+            return Err(EncodeError::Invalid("pairing slot").into());
+        }
+        Ok(from.card(self.card)?.section(on.sequence, &[EmmCommand::Unpair(self.slot)])?)
+    }
+}
+
+/// Takes a box's pairing with a card away.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoxUnpair {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// The box, by its number.
+    #[serde(rename = "box")]
+    pub stb: Octets<8>,
+}
+
+impl Kind for BoxUnpair {
+    const NAME: &str = "box_unpair";
+    const FIELDS: &str = "card, box";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        from.box_withdrawn(self.card, self.stb, on.sequence)
     }
 }
 

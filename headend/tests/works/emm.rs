@@ -69,6 +69,8 @@ fn the_card_reads_what_was_written() {
         ("kind=\"key_destroy\"\nslot=1\nepoch=1", 0x22, 77),
         ("kind=\"emm_level\"\nlevel=4", 0x24, 77),
         ("kind=\"box_bar\"\nbox=\"5354423030303031\"\nbarred=true\nnumber=1", 0x52, 77),
+        ("kind=\"unpair\"", 0x51, 77),
+        ("kind=\"unpair\"\nslot=3", 0x51, 77),
         ("kind=\"time_sync\"", 0x72, 0),
         ("kind=\"card_state\"\nblocked=true", 0x70, 77),
         ("kind=\"report_request\"\nnonce=\"0102030405060708\"", 0x71, 77),
