@@ -28,5 +28,6 @@ mod report;
 mod search;
 mod session;
 mod shared_keys;
+mod small_steps;
 mod transcripts;
 mod wallet_emm;
