@@ -9,7 +9,7 @@ use cam_core::{
     Absence, Access, AccessState, CardState, Config, Engine, Event, Handover, Input, Offer,
     Outcome, Output, RequestId, SessionId, SignOfLife, StoreId, TxnId, TxnState,
 };
-use cam_types::{CaSystemId, Fen, Instant, Key, Pid, Pseudonym, StbId};
+use cam_types::{CaSystemId, CasTime, Fen, Instant, Key, Pid, Pseudonym, StbId};
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
 use ecm_emm::card::INS_PURCHASE;
 use ecm_emm::cat::Cat;
@@ -119,6 +119,8 @@ pub struct Stb {
     outcomes: Vec<Outcome>,
     /// Events of reports and acknowledgements.
     pub reports: Vec<Event>,
+    /// Until when a message has to come, as events of terms have told it.
+    pub updates: Vec<Option<CasTime>>,
     cinema: Option<SessionId>,
 }
 
@@ -165,6 +167,7 @@ impl Stb {
             wait: None,
             outcomes: Vec::new(),
             reports: Vec::new(),
+            updates: Vec::new(),
             cinema: None,
         };
         let pmt = tables::pmt(2, ECM_PID, VIDEO_PID, None);
@@ -385,6 +388,7 @@ impl Stb {
                     }
                     self.stores.push(id);
                 }
+                Output::Event(Event::Terms { access, .. }) => self.updates.push(access.update_by),
                 Output::Event(Event::Purchase { outcome, .. }) => self.outcomes.push(outcome),
                 Output::Event(event @ (Event::Report { .. } | Event::Acknowledged { .. })) => {
                     self.reports.push(event);

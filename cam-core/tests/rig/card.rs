@@ -405,6 +405,7 @@ impl ModelCard {
                 }),
                 _ => None,
             },
+            update_by: None,
         })
     }
 

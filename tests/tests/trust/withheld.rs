@@ -72,3 +72,52 @@ fn without_messages_the_picture_ends_at_the_floor() {
     stb.emm_for(&TO_CARD.seal(2, &[EmmCommand::EmmLevel { level: 1, after: None }]), 2000);
     assert_eq!((stb.access().state, stb.access().reason), GRANTED);
 }
+
+/// T5: the host hears of a floor a week before, by its access and by an event; it hears of it no
+/// more once the message came, and the floor finds the picture running. Whoever kept the message
+/// away has it until the floor, and again with the message.
+#[test]
+fn a_floor_is_told_a_week_before() {
+    let floor = day(9);
+    let mut stb = leased();
+    let announce = |stb: &mut Stb, second: u32| {
+        let criteria = Criteria {
+            packages: vec![PackageId::new(2)],
+            floor_ahead: Some((2, floor)),
+            ..Criteria::default()
+        };
+        let body = demo::body(day(2).saturating_add(second), criteria);
+        stb.section(&demo::seal_period(demo::CINEMA_SERVICE, 100 + 2 * second, &body));
+        (stb.access().reason, stb.access().update_by)
+    };
+    assert_eq!(air(&mut stb, 1, 0), GRANTED);
+    assert_eq!(stb.access().update_by, None);
+    stb.updates.clear();
+    assert_eq!(announce(&mut stb, 0), (AccessStatus::GRANTED_SUBSCRIPTION, Some(floor)));
+    assert_eq!(announce(&mut stb, 5), (AccessStatus::GRANTED_SUBSCRIPTION, Some(floor)));
+    assert_eq!(stb.updates, [Some(floor)], "told once");
+    let level = TO_CARD.seal(2, &[EmmCommand::EmmLevel { level: 2, after: None }]);
+    for withheld in [false, true] {
+        if withheld {
+            stb = leased();
+            announce(&mut stb, 0);
+        } else {
+            stb.emm_for(&level, 2000);
+            assert_eq!(stb.updates, [Some(floor), None], "and taken back");
+        }
+        let section = {
+            let criteria = Criteria { packages: vec![PackageId::new(2)], ..Criteria::default() };
+            let body = EcmBody { emm_floor: 2, ..demo::body(floor, criteria) };
+            demo::seal_period(demo::CINEMA_SERVICE, 900, &body)
+        };
+        stb.section(&section);
+        let expected = if withheld { NEEDED } else { GRANTED };
+        assert_eq!((stb.access().state, stb.access().reason), expected);
+        assert_eq!(stb.access().update_by, None);
+        if withheld {
+            assert_eq!(stb.access().remedy, cam_core::Remedy::Emm);
+            stb.emm_for(&level, 2000);
+            assert_eq!((stb.access().state, stb.access().reason), GRANTED, "without zapping");
+        }
+    }
+}

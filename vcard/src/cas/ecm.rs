@@ -110,7 +110,7 @@ pub(super) fn process(
     if !ram.is_fresh(body.time, Dated::Ecm) {
         return refuse(AccessStatus::CLOCK);
     }
-    if body.emm_floor > cas.emm_level.0 {
+    if !cas.reaches(body.emm_floor) {
         return refuse(AccessStatus::EMM_NEEDED);
     }
     let when = ram.when(body.time, Dated::Ecm);
@@ -124,8 +124,8 @@ pub(super) fn process(
     let terms = purse::terms(vault.objects(), Context::CAS, when.at.purse_date_time().0)?;
     let decision = access::decide(cas, ram, &terms, header.slot, &body, when);
     remember(vault, ram, &header, &body, &decision, when)?;
+    let cas = vault.objects().cas.get(Context::CAS)?;
     let ecw = if decision.status.has_ecw() {
-        let cas = vault.objects().cas.get(Context::CAS)?;
         let k_cw = &cas.pairing(pairing).ok_or(StatusWord::SECURITY_STATUS)?.k_cw;
         Some((encrypt(k_cw, &even), encrypt(k_cw, &odd)))
     } else {
@@ -139,6 +139,7 @@ pub(super) fn process(
         ecw,
         offer: decision.offer,
         opened_by: decision.opened_by,
+        update_by: cas.update_needed(&body).filter(|_| decision.status.has_ecw()),
     })
 }
 

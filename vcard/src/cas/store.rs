@@ -10,6 +10,7 @@ use crate::persist::{Checked, Guarded, Table, persist};
 use crate::set_by::SetBy;
 use cam_types::{CardId, CasTime, Key, OperatorId, Pseudonym, StbId};
 use ecm_emm::card::{CardInfo, PAIRING_SLOTS, ReportRequest};
+use ecm_emm::ecm::EcmBody;
 use ecm_emm::emm::{KeyTarget, ResetNumber, Window};
 use ecm_emm::keys::Role;
 
@@ -256,6 +257,16 @@ impl CasStore {
     /// A RESET of the clock with this number, or a later one, was taken.
     pub fn was_reset(&self, number: ResetNumber) -> bool {
         self.reset.is_some_and(|last| last.0 >= number.value())
+    }
+
+    /// The card has the EMM level that an ECM asks for.
+    pub fn reaches(&self, level: u16) -> bool {
+        level <= self.emm_level.0
+    }
+
+    /// From when on ECMs like this one ask for more than the card has reached.
+    pub fn update_needed(&self, body: &EcmBody) -> Option<CasTime> {
+        body.criteria.floor_ahead.filter(|(level, _)| !self.reaches(*level)).map(|(_, at)| at)
     }
 
     fn suites_place(&self, role: Role) -> Option<usize> {

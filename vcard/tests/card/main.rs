@@ -10,6 +10,7 @@ mod ecm_time;
 mod emm;
 mod every_row;
 mod files;
+mod floors;
 mod fuzz;
 mod held_back;
 mod keys;
