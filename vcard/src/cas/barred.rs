@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Boxes that the operator has listed out, each with the number of the decision.
 
-use super::held::Full;
-use super::store::{CasStore, Pairing};
+use crate::message::{Effect, Outcome, refused};
 use crate::persist::{Checked, Guarded, Table, persist};
 use cam_types::StbId;
+use ecm_emm::card::EmmDetail;
 
 /// Boxes that a card has decisions about.
 const ROWS: usize = 32;
@@ -38,17 +38,20 @@ impl Barred {
         self.rows.iter().flatten().any(|row| row.0.stb == stb && row.0.barred)
     }
 
-    /// A decision about a box; false when a later one is known, or a bar of the same number.
-    pub fn decide(&mut self, stb: StbId, number: u32, barred: bool) -> Result<bool, Full> {
+    /// A decision about a box: stale when a later one is known, or a bar of the same number.
+    pub(crate) fn decide(&mut self, stb: StbId, number: u32, barred: bool) -> Outcome {
         let decision = Decision { stb, number: Guarded(number), barred };
         let held = self.rows.iter().position(|row| row.is_some_and(|row| row.0.stb == stb));
-        let row = self.rows.get_mut(held.or_else(|| self.vacant()).ok_or(Full)?).ok_or(Full)?;
+        let place = held.or_else(|| self.vacant());
+        let Some(row) = place.and_then(|place| self.rows.get_mut(place)) else {
+            return refused(EmmDetail::FULL);
+        };
         let last = row.filter(|last| last.0.stb == stb).map(|Checked(last)| last);
         if last.is_some_and(|last| (last.number, last.barred) > (decision.number, barred)) {
-            return Ok(false);
+            return Ok(Effect::Stale(EmmDetail::NONE));
         }
         *row = Some(Checked(decision));
-        Ok(true)
+        Ok(Effect::Applied)
     }
 
     /// A free row, else that of the oldest lift: no bar is ever dropped.
@@ -60,14 +63,5 @@ impl Barred {
             let lifted = rows.filter(|(_, decision)| !decision.barred);
             lifted.min_by_key(|(_, decision)| decision.number).map(|(n, _)| n)
         })
-    }
-}
-
-impl CasStore {
-    /// The pairing in a slot, unless its box is listed out: whoever asks who may work with the card
-    /// asks here.
-    pub fn pairing(&self, slot: usize) -> Option<&Pairing> {
-        let pairing = self.pairings.get(slot)?.as_ref()?;
-        (!self.barred.has(pairing.stb)).then_some(pairing)
     }
 }

@@ -75,12 +75,7 @@ pub(super) fn carry_out(
         EmmCommand::SigKey { epoch, key } => signature_key(cas, *epoch, *key)?,
         EmmCommand::Pair(pairing) => pair(cas, pairing, carrier)?,
         EmmCommand::Unpair(slot) => unpair(cas, *slot, number),
-        EmmCommand::BoxBar { number, barred, stb } => {
-            match cas.barred.decide(*stb, *number, *barred).map_err(full)? {
-                true => Effect::Applied,
-                false => Effect::Stale(EmmDetail::NONE),
-            }
-        }
+        EmmCommand::BoxBar { number, barred, stb } => cas.barred.decide(*stb, *number, *barred)?,
         EmmCommand::CardState { blocked } => {
             let set = cas.set_by.state.take(number);
             if set == Effect::Applied {

@@ -259,6 +259,13 @@ impl CasStore {
         self.reset.is_some_and(|last| last.0 >= number.value())
     }
 
+    /// The pairing in a slot, unless its box is listed out: whoever asks who may work with the card
+    /// asks here.
+    pub fn pairing(&self, slot: usize) -> Option<&Pairing> {
+        let pairing = self.pairings.get(slot)?.as_ref()?;
+        (!self.barred.has(pairing.stb)).then_some(pairing)
+    }
+
     /// The card has the EMM level that an ECM asks for.
     pub fn reaches(&self, level: u16) -> bool {
         level <= self.emm_level.0
