@@ -30,7 +30,8 @@ fn codings(number: [u8; 8]) -> Vec<(&'static str, Vec<u8>)> {
     let inverted: Vec<u8> = number.iter().map(|octet| !octet).collect();
     let decimal = u64::from_be_bytes(number).to_string();
     let padded = if decimal.len() % 2 == 1 { format!("0{decimal}") } else { decimal.clone() };
-    let bcd = padded.as_bytes().chunks(2).map(|two| (two[0] - b'0') << 4 | two[1] - b'0').collect();
+    let bcd =
+        padded.as_bytes().chunks(2).map(|two| ((two[0] - b'0') << 4) | (two[1] - b'0')).collect();
     let wide = lower.bytes().flat_map(|octet| [0, octet]).collect();
     let spaced: Vec<String> = number.iter().map(|octet| format!("{octet:02X}")).collect();
     let base64 = base64(&number);
@@ -85,7 +86,7 @@ fn the_air_does_not_say_the_card_number() {
         let payload = stream::payload(packet);
         carried.entry(stream::pid(packet).value()).or_default().extend(payload);
     }
-    assert_eq!(found(CARD, &broadcast.octets()), [""; 0]);
+    assert_eq!(found(CARD, broadcast.octets()), [""; 0]);
     for (pid, octets) in &carried {
         assert_eq!(found(CARD, octets), [""; 0], "PID {pid:04X}");
     }
