@@ -1115,7 +1115,8 @@ stbcam_result_t stbcam_filters(stbcam_t *cam,
 /**
  * What may be done with a session's programme has changed: session, code the rating, flags
  * the copy control information, arg 1 when the card wants the PIN, amount the end of the right
- * that opened it, in seconds of the Unix epoch, 0 for none. It stands beside STBCAM_EV_ACCESS,
+ * that opened it, in seconds of the Unix epoch, 0 for none, id until when the operator's message
+ * has to come, or 0 (update_by_utc of stbcam_access_t). It stands beside STBCAM_EV_ACCESS,
  * which says whether it may be watched.
  */
 #define STBCAM_EV_TERMS 21
@@ -1257,6 +1258,12 @@ typedef struct stbcam_access_t {
      * right opened it (free, a preview, refused), or the card does not tell it.
      */
     int64_t expires_utc;
+    /**
+     * It opens until this moment, in seconds of the Unix epoch, and from then on only if the
+     * operator's message has reached the card before (STBCAM_REASON_EMM_NEEDED, remedy
+     * STBCAM_REMEDY_EMM): the subscriber is to leave the box on. 0 where nothing is missing.
+     */
+    int64_t update_by_utc;
 } stbcam_access_t;
 
 /**

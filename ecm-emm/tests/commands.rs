@@ -68,6 +68,7 @@ pub(crate) fn every_command() -> Vec<EmmCommand> {
             kcv: [0; 3],
         }),
         EmmCommand::Unpair(None),
+        EmmCommand::BoxBar { number: 1, barred: true, stb: StbId::new([0; 8]) },
         EmmCommand::Osd { id: 1, attributes: 0, text: String::from("a") },
         EmmCommand::Fingerprint(Fingerprint { flags: 0, seconds: 1 }),
         EmmCommand::CardState { blocked: true },

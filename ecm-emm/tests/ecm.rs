@@ -44,16 +44,20 @@ fn criteria() -> impl Strategy<Value = Criteria> {
         prop::option::of(any::<u16>().prop_map(Blackout)),
         prop::option::of(any::<(u8, u8)>()),
         prop::option::of((epoch(), time())),
+        prop::option::of((1_u16.., time())),
     )
-        .prop_map(|(packages, ppv, free, ppt, blackout, fingerprint, next_epoch)| Criteria {
-            packages,
-            ppv,
-            free,
-            ppt: ppt.map(|(event, price, slice_s)| Ppt { event, price, slice_s }),
-            blackout,
-            fingerprint: fingerprint.map(|(flags, seconds)| Fingerprint { flags, seconds }),
-            next_epoch,
-        })
+        .prop_map(
+            |(packages, ppv, free, ppt, blackout, fingerprint, next_epoch, floor_ahead)| Criteria {
+                packages,
+                ppv,
+                free,
+                ppt: ppt.map(|(event, price, slice_s)| Ppt { event, price, slice_s }),
+                blackout,
+                fingerprint: fingerprint.map(|(flags, seconds)| Fingerprint { flags, seconds }),
+                next_epoch,
+                floor_ahead,
+            },
+        )
 }
 
 fn body() -> impl Strategy<Value = EcmBody> {

@@ -116,6 +116,9 @@ fn others() -> impl Strategy<Value = EmmCommand> {
             })
         ),
         prop::option::of(0..4_u8).prop_map(EmmCommand::Unpair),
+        (1_u32.., any::<(bool, [u8; 8])>()).prop_map(|(number, (barred, stb))| {
+            EmmCommand::BoxBar { number, barred, stb: StbId::new(stb) }
+        }),
         (any::<u16>(), any::<u8>(), "\\PC{0,30}")
             .prop_map(|(id, attributes, text)| EmmCommand::Osd { id, attributes, text }),
         any::<(u8, u8)>()

@@ -170,6 +170,8 @@ void print_event(box_t *box, const stbcam_event_t *event)
         printf(",\"service\":%u,\"rating\":%ld,\"copy_control\":%lu,\"pin_needed\":%s,\"expires_utc\":%lld",
                service ? (unsigned)service->sid : 0, (long)event->code, (unsigned long)event->flags,
                event->arg ? "true" : "false", (long long)event->amount);
+        if (event->id)
+            printf(",\"update_by_utc\":%llu", (unsigned long long)event->id);
         end_line();
         break;
     case STBCAM_EV_OFFER:

@@ -81,10 +81,16 @@ pub struct stbcam_access_t {
     /// seconds of the Unix epoch. Of several rights it is the one that lasts longest. 0 where no
     /// right opened it (free, a preview, refused), or the card does not tell it.
     pub expires_utc: i64,
+    /// It opens until this moment, in seconds of the Unix epoch, and from then on only if the
+    /// operator's message has reached the card before (`STBCAM_REASON_EMM_NEEDED`, remedy
+    /// `STBCAM_REMEDY_EMM`): the subscriber is to leave the box on. 0 where nothing is missing.
+    pub update_by_utc: i64,
 }
 
 // SAFETY: repr(C), starts with struct_size, numbers only.
-unsafe impl CStruct for stbcam_access_t {}
+unsafe impl CStruct for stbcam_access_t {
+    const FIRST: usize = core::mem::offset_of!(stbcam_access_t, update_by_utc);
+}
 
 /// The access of a session now.
 ///
@@ -122,6 +128,7 @@ pub unsafe extern "C" fn stbcam_access(
             offers: access.offers.into(),
             reserved: 0,
             expires_utc: access.expires.map_or(0, |end| end.to_unix()),
+            update_by_utc: access.update_by.map_or(0, |at| at.to_unix()),
         };
         // SAFETY: the caller upholds this function's contract.
         unsafe { size::put(out, "out", value) }

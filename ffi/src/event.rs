@@ -53,7 +53,8 @@ pub const STBCAM_EV_REPORT: u32 = 20;
 
 /// What may be done with a session's programme has changed: `session`, `code` the rating, `flags`
 /// the copy control information, `arg` 1 when the card wants the PIN, `amount` the end of the right
-/// that opened it, in seconds of the Unix epoch, 0 for none. It stands beside `STBCAM_EV_ACCESS`,
+/// that opened it, in seconds of the Unix epoch, 0 for none, `id` until when the operator's message
+/// has to come, or 0 (`update_by_utc` of stbcam_access_t). It stands beside `STBCAM_EV_ACCESS`,
 /// which says whether it may be watched.
 pub const STBCAM_EV_TERMS: u32 = 21;
 

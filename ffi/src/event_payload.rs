@@ -104,6 +104,7 @@ fn of_engine(
             flags: access.cci.into(),
             arg: access.pin_needed.into(),
             amount: access.expires.map_or(0, |end| end.to_unix()),
+            id: access.update_by.map_or(0, |at| at.to_unix().unsigned_abs()),
             ..base
         },
         Event::Filters => stbcam_event_t { r#type: STBCAM_EV_FILTERS, ..base },

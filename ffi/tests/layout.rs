@@ -63,6 +63,7 @@ fn layout() -> Layout {
         stbcam_access_t {
             struct_size, state, reason, remedy, flags, sw, ca_system_id, operator_id, copy_control,
             rating, crypto_period, has_keys, offers, reserved, expires_utc,
+            update_by_utc,
         }
         stbcam_card_t {
             struct_size, state, reason, clock_utc, address, operator_id, sw, atr, atr_len, protocol,
@@ -159,7 +160,7 @@ fn sizes_of_the_first_version() {
         ("filter", size_of::<stbcam_filter_t>(), 48),
         ("ca_pmt_reply", size_of::<stbcam_ca_pmt_reply_t>(), 16),
         ("event", size_of::<stbcam_event_t>(), 88),
-        ("access", size_of::<stbcam_access_t>(), 56),
+        ("access", size_of::<stbcam_access_t>(), 64),
         ("card", size_of::<stbcam_card_t>(), 80),
         ("entitlement", size_of::<stbcam_entitlement_t>(), 40),
         ("service_key", size_of::<stbcam_service_key_t>(), 16),

@@ -8,7 +8,7 @@ use crate::cw_source::RandomError;
 use crate::files::FileError;
 use crate::files::card_key::KeyRole;
 use crate::files::fields::Octets;
-use crate::files::operator::{Operator, Pairing};
+use crate::files::operator::{Card, Operator, Pairing, Stb};
 use crate::pairing::{self, PairingError};
 use crate::sender::Sender;
 use cam_types::{CardId, Epoch, OperatorId, Pseudonym, StbId};
@@ -115,13 +115,29 @@ impl<'a> Senders<'a> {
     /// The box's half.
     pub fn box_half(&self, card: Octets<8>, stb: Octets<8>) -> Result<Vec<u8>, EmmError> {
         let pairing = self.pairing(card, stb)?;
+        let (card, stb) = self.card_and_box(card, stb)?;
+        Ok(pairing::box_half(self.operator, stb, card, pairing)?)
+    }
+
+    /// The box's half taken back.
+    pub fn box_withdrawn(
+        &self,
+        card: Octets<8>,
+        stb: Octets<8>,
+        sequence: u32,
+    ) -> Result<Vec<u8>, EmmError> {
+        let (card, stb) = self.card_and_box(card, stb)?;
+        Ok(pairing::withdrawn(self.operator, stb, card, sequence)?)
+    }
+
+    fn card_and_box(&self, card: Octets<8>, stb: Octets<8>) -> Result<(&Card, &Stb), EmmError> {
         let Some(stb) = self.operator.stb(stb) else {
             return Err(EmmError::Unknown("[[box]]", StbId::new(stb.0).to_string()));
         };
         let Some(card) = self.operator.card(card) else {
             return Err(EmmError::Unknown("[[card]]", CardId::new(card.0).to_string()));
         };
-        Ok(pairing::box_half(self.operator, stb, card, pairing)?)
+        Ok((card, stb))
     }
 
     /// A service key, to be delivered.

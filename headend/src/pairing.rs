@@ -48,14 +48,7 @@ pub fn box_half(
     card: &Card,
     pairing: &Pairing,
 ) -> Result<Vec<u8>, PairingError> {
-    let k_box = operator.seal_key("[[box]]", stb.suite, &stb.box_key)?;
-    let header = BoxHeader {
-        stb: StbId::new(pairing.stb.0),
-        suite: k_box.suite(),
-        operator: OperatorId::new(operator.operator),
-        epoch: Epoch::new(stb.epoch),
-        seq: pairing.sequence,
-    };
+    let (header, k_box) = sealing(operator, stb, pairing.sequence)?;
     let k_pair = KeyMaterial::Bits128(pairing.k_pair.0.clone());
     let WrappedKey::Short(wrapped) = k_box.wrap(&header.key_context(), &k_pair) else {
         return Err(PairingError::Key);
@@ -73,6 +66,33 @@ pub fn box_half(
     let mut section = Vec::new();
     box_emm::seal(&header, &[command], &k_box, &mut section)?;
     Ok(section)
+}
+
+/// The box's half taken back: table 8A with BOX_UNPAIR.
+pub fn withdrawn(
+    operator: &Operator,
+    stb: &Stb,
+    card: &Card,
+    sequence: u32,
+) -> Result<Vec<u8>, PairingError> {
+    let (header, k_box) = sealing(operator, stb, sequence)?;
+    let command = BoxCommand::Unpair(Pseudonym::new(card.pseudonym.0));
+    let mut section = Vec::new();
+    box_emm::seal(&header, &[command], &k_box, &mut section)?;
+    Ok(section)
+}
+
+/// Header and key of a message to a box.
+fn sealing(operator: &Operator, stb: &Stb, seq: u32) -> Result<(BoxHeader, SealKey), PairingError> {
+    let k_box = operator.seal_key("[[box]]", stb.suite, &stb.box_key)?;
+    let header = BoxHeader {
+        stb: StbId::new(stb.stb_id.0),
+        suite: k_box.suite(),
+        operator: OperatorId::new(operator.operator),
+        epoch: Epoch::new(stb.epoch),
+        seq,
+    };
+    Ok((header, k_box))
 }
 
 /// The key check value of K_pair.

@@ -9,7 +9,7 @@ use cam_core::{
     Absence, Access, AccessState, CardState, Config, Engine, Event, Handover, Input, Offer,
     Outcome, Output, RequestId, SessionId, SignOfLife, StoreId, TxnId, TxnState,
 };
-use cam_types::{CaSystemId, Fen, Instant, Key, Pid, Pseudonym, StbId};
+use cam_types::{CaSystemId, CasTime, Fen, Instant, Key, Pid, Pseudonym, StbId};
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
 use ecm_emm::card::INS_PURCHASE;
 use ecm_emm::cat::Cat;
@@ -61,6 +61,8 @@ pub struct Home {
     pub stb: StbId,
     pub slot: u8,
     pub k_pair: [u8; 16],
+    /// The box's own key, under which its half came.
+    pub k_box: [u8; 16],
 }
 
 impl Home {
@@ -70,8 +72,9 @@ impl Home {
     }
 }
 
-pub const LIVING_ROOM: Home = Home { stb: STB, slot: 0, k_pair: K_PAIR };
-pub const BEDROOM: Home = Home { stb: StbId::new(*b"STB00002"), slot: 1, k_pair: [0x77; 16] };
+pub const LIVING_ROOM: Home = Home { stb: STB, slot: 0, k_pair: K_PAIR, k_box: BOX_KEY };
+pub const BEDROOM: Home =
+    Home { stb: StbId::new(*b"STB00002"), slot: 1, k_pair: [0x77; 16], k_box: BOX_KEY };
 
 /// Another card, which the boxes are paired with as well.
 pub const VISITOR: Pseudonym = Pseudonym::new([0xA1, 0xB2, 0xC3, 0xD4, 0xE5, 0xF6, 0x07, 0x99]);
@@ -95,6 +98,10 @@ pub struct Stb {
     pub storage: BTreeMap<String, Vec<u8>>,
     pub store: Store,
     pub fate: Option<Fate>,
+    /// What the chip's ladder was loaded with: EK2 and EK1.
+    pub ladder: Option<[[u8; 16]; 2]>,
+    /// The even ECW that the descrambler has.
+    pub ecw: Option<[u8; 16]>,
     /// The INS that the fate waits for.
     pub fated: u8,
     /// The power is off.
@@ -112,6 +119,8 @@ pub struct Stb {
     outcomes: Vec<Outcome>,
     /// Events of reports and acknowledgements.
     pub reports: Vec<Event>,
+    /// Until when a message has to come, as events of terms have told it.
+    pub updates: Vec<Option<CasTime>>,
     cinema: Option<SessionId>,
 }
 
@@ -119,6 +128,11 @@ impl Stb {
     pub fn new(home: Home, card: Card) -> Self {
         let visitor = Home { slot: home.slot + 2, ..home };
         let storage = BTreeMap::from([home.pairing(PSEUDONYM), visitor.pairing(VISITOR)]);
+        Self::with_storage(home, storage, card)
+    }
+
+    /// With what the factory put into the storage, if anything.
+    pub fn with_storage(home: Home, storage: BTreeMap<String, Vec<u8>>, card: Card) -> Self {
         Self::on(home, 1, storage, Some(card), Instant::from_micros(1_000_000))
     }
 
@@ -129,7 +143,7 @@ impl Stb {
         slot: Option<Card>,
         now: Instant,
     ) -> Self {
-        let mut config = Config::new(home.stb, Key::new(BOX_KEY), Box::new(Counting(seed)));
+        let mut config = Config::new(home.stb, Key::new(home.k_box), Box::new(Counting(seed)));
         config.stored = storage.clone().into_iter().collect();
         let mut stb = Self {
             home,
@@ -140,6 +154,8 @@ impl Stb {
             storage,
             store: Store::Works,
             fate: None,
+            ladder: None,
+            ecw: None,
             fated: INS_PURCHASE,
             dead: false,
             chip: None,
@@ -151,6 +167,7 @@ impl Stb {
             wait: None,
             outcomes: Vec::new(),
             reports: Vec::new(),
+            updates: Vec::new(),
             cinema: None,
         };
         let pmt = tables::pmt(2, ECM_PID, VIDEO_PID, None);
@@ -347,7 +364,12 @@ impl Stb {
                     let taken = Input::Cw { session, ecm_pid, handover };
                     self.engine.handle_input(self.now, taken);
                 }
+                Output::LoadLadder { ek2, ek1, .. } => {
+                    self.ladder = Some([*ek2.expose(), *ek1.expose()]);
+                }
+                Output::ClearCw { .. } => self.ecw = None,
                 Output::SetCw(ecw) => {
+                    self.ecw = Some(*ecw.even);
                     self.handed.push((ecw.session, ecw.ecm_pid));
                 }
                 Output::ActivateCard => {
@@ -366,6 +388,7 @@ impl Stb {
                     }
                     self.stores.push(id);
                 }
+                Output::Event(Event::Terms { access, .. }) => self.updates.push(access.update_by),
                 Output::Event(Event::Purchase { outcome, .. }) => self.outcomes.push(outcome),
                 Output::Event(event @ (Event::Report { .. } | Event::Acknowledged { .. })) => {
                     self.reports.push(event);

@@ -5,6 +5,7 @@
 //!  - `docs/spec/card.md` (commands), `docs/spec/ecm.md`, `docs/spec/emm.md` (messages)
 
 mod access;
+pub(crate) mod barred;
 mod bought;
 mod channels;
 mod commands;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The factory: from a personalisation file to the objects of a fresh card.
 
+use crate::cas::barred::Barred;
 use crate::cas::log::PurchaseLog;
 use crate::cas::previews::Previews;
 use crate::cas::rights::Right;
@@ -103,6 +104,7 @@ fn cas(perso: &Personalisation) -> Result<CasStore, PersonalisationError> {
         previews: Previews::empty(),
         log: PurchaseLog::empty(),
         report: None,
+        barred: Barred::none(),
     };
     for (index, group) in &perso.groups {
         if let Some(place) = cas.groups.get_mut(usize::from(*index)) {

@@ -116,7 +116,9 @@ pub(crate) fn inspect(vault: &Vault) -> Result<Inspection, Violation> {
         pairings: (0..)
             .zip(cas.pairings.iter())
             .filter_map(|(slot, pairing): (usize, _)| {
-                Some(format!("slot {slot}: box {}", pairing.as_ref()?.stb))
+                let stb = pairing.as_ref()?.stb;
+                let barred = if cas.barred.has(stb) { ", barred" } else { "" };
+                Some(format!("slot {slot}: box {stb}{barred}"))
             })
             .collect(),
         log: log(cas),

@@ -31,6 +31,9 @@ pub struct Access {
     pub pin_needed: bool,
     /// The end of the right that granted, if the card has told it.
     pub expires: Option<CasTime>,
+    /// It opens until then, and from then on only if the card had an EMM before: the remedy is the
+    /// one of [`AccessStatus::EMM_NEEDED`].
+    pub update_by: Option<CasTime>,
     /// How many offers [`crate::Engine::offers`] has for the session.
     pub offers: u8,
     /// The crypto period of the keys in use, if there are any.
@@ -52,6 +55,7 @@ pub(crate) struct Terms {
     rating: u8,
     pin_needed: bool,
     expires: Option<CasTime>,
+    update_by: Option<CasTime>,
 }
 
 impl Access {
@@ -61,8 +65,8 @@ impl Access {
     }
 
     pub(crate) const fn terms(&self) -> Terms {
-        let Self { cci, rating, pin_needed, expires, .. } = *self;
-        Terms { cci, rating, pin_needed, expires }
+        let Self { cci, rating, pin_needed, expires, update_by, .. } = *self;
+        Terms { cci, rating, pin_needed, expires, update_by }
     }
 
     /// An access with nothing but its reason.
@@ -78,6 +82,7 @@ impl Access {
             rating: 0,
             pin_needed: false,
             expires: None,
+            update_by: None,
             offers: 0,
             crypto_period: None,
         }

@@ -47,6 +47,7 @@ pub(crate) fn session_access(
         access.rating = verdict.rating;
         access.pin_needed = verdict.pin_needed;
         access.expires = verdict.expires;
+        access.update_by = verdict.update_by;
         if verdict.pin_needed {
             access.remedy = reason.remedy_with_pin();
         }

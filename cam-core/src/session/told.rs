@@ -16,11 +16,19 @@ pub(crate) struct Verdict {
     pub(crate) pin_needed: bool,
     /// When the right ends that opened it.
     pub(crate) expires: Option<CasTime>,
+    /// An EMM has to come before this moment.
+    pub(crate) update_by: Option<CasTime>,
 }
 
 impl Verdict {
-    pub(crate) const NONE: Self =
-        Self { status: AccessStatus::PENDING, cci: 0, rating: 0, pin_needed: false, expires: None };
+    pub(crate) const NONE: Self = Self {
+        status: AccessStatus::PENDING,
+        cci: 0,
+        rating: 0,
+        pin_needed: false,
+        expires: None,
+        update_by: None,
+    };
 }
 
 /// What the card said of an authentic ECM, for every stream that has it.
@@ -52,6 +60,7 @@ impl Told {
             rating: answer.rating.0,
             pin_needed,
             expires: answer.opened_by.map(|right| right.end),
+            update_by: answer.update_by,
         };
         // An event that is bought is none to be sold; a further slice is.
         let owned = flag(answer, EcmAnswer::OWNED);

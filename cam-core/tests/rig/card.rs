@@ -412,6 +412,7 @@ impl ModelCard {
                 }),
                 _ => None,
             },
+            update_by: None,
         })
     }
 

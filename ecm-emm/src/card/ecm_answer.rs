@@ -10,7 +10,8 @@ use crate::element;
 use alloc::vec::Vec;
 use cam_types::{CasTime, DecodeError, EventId, Fen, Reader};
 
-/// What the card says to an ECM: 4, 24, 36, 47 or 56 octets; more where a newer card adds elements.
+/// What the card says to an ECM: 4, 24, 36, 47 or 56 octets, 6 more
+/// with [`EcmAnswer::update_by`]; more where a newer card adds elements.
 ///
 /// What it gives out are ECWs, encrypted for the box's key ladder; they are no control words.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,6 +30,8 @@ pub struct EcmAnswer {
     pub offer: Option<Offer>,
     /// The right that opened it.
     pub opened_by: Option<OpenedBy>,
+    /// UPDATE_NEEDED: from this moment on it opens no more, unless an EMM comes before.
+    pub update_by: Option<CasTime>,
 }
 
 impl EcmAnswer {
@@ -41,7 +44,7 @@ impl EcmAnswer {
     /// Flag: to buy it the subscriber's PIN is needed.
     pub const PIN_NEEDED: u8 = 0x08;
 
-    /// Flag: elements follow. Set from `opened_by` when the answer is written.
+    /// Flag: elements follow. Set from them when the answer is written.
     pub const ELEMENTS: u8 = 0x10;
 
     const FLAGS: u8 = 0x1F;
@@ -50,7 +53,16 @@ impl EcmAnswer {
 
     /// A refusal without ECWs or offer.
     pub const fn refusal(status: AccessStatus, cci: Cci, rating: Rating) -> Self {
-        Self { status, flags: 0, cci, rating, ecw: None, offer: None, opened_by: None }
+        Self {
+            status,
+            flags: 0,
+            cci,
+            rating,
+            ecw: None,
+            offer: None,
+            opened_by: None,
+            update_by: None,
+        }
     }
 
     /// Takes the whole answer without its status word.
@@ -71,15 +83,18 @@ impl EcmAnswer {
         let has_offer = flags & Self::OFFER != 0;
         let offer = if has_offer { Some(Offer::read(&mut r)?) } else { None };
         let has_elements = flags & Self::ELEMENTS != 0;
-        let opened_by = if has_elements { read_elements(&mut r)? } else { None };
+        let (opened_by, update_by) =
+            if has_elements { read_elements(&mut r)? } else { (None, None) };
         r.finish("ECM answer")?;
-        Ok(Self { status, flags: flags & !Self::DERIVED, cci, rating, ecw, offer, opened_by })
+        let flags = flags & !Self::DERIVED;
+        Ok(Self { status, flags, cci, rating, ecw, offer, opened_by, update_by })
     }
 
     /// Appends the answer. ECWs are written only when the status has them.
     pub fn emit(&self, out: &mut Vec<u8>) {
         let offer_flag = if self.offer.is_some() { Self::OFFER } else { 0 };
-        let elements_flag = if self.opened_by.is_some() { Self::ELEMENTS } else { 0 };
+        let has_elements = self.opened_by.is_some() || self.update_by.is_some();
+        let elements_flag = if has_elements { Self::ELEMENTS } else { 0 };
         let flags = self.flags & Self::FLAGS & !Self::DERIVED | offer_flag | elements_flag;
         out.extend([self.status.0, flags, self.cci.0, self.rating.0]);
         if self.status.has_ecw() {
@@ -93,28 +108,44 @@ impl EcmAnswer {
         if let Some(opened_by) = &self.opened_by {
             opened_by.emit(out);
         }
+        if let Some(at) = self.update_by {
+            out.extend([UPDATE_NEEDED, 4]);
+            out.extend(at.to_be_bytes());
+        }
     }
 }
 
+/// The element that says until when an EMM has to come.
+const UPDATE_NEEDED: u8 = 0x15;
+
 /// Elements `tag1 len1 value` to the end of the answer, at least one. One that is not known is
 /// passed over, so that a newer card can say more.
-fn read_elements(r: &mut Reader<'_>) -> Result<Option<OpenedBy>, DecodeError> {
-    let mut opened_by = None;
+fn read_elements(r: &mut Reader<'_>) -> Result<(Option<OpenedBy>, Option<CasTime>), DecodeError> {
+    let (mut opened_by, mut update_by) = (None, None);
     loop {
         let (tag, value) = element::read(
             r,
             ["element of an ECM answer", "length of an element", "value of an element"],
         )?;
         let mut value = Reader::new(value);
-        if tag == OpenedBy::TAG {
-            if opened_by.replace(OpenedBy::read(&mut value)?).is_some() {
-                let field = "repeated element of an ECM answer";
-                return Err(DecodeError::Invalid { field, got: tag.into() });
+        let repeated = match tag {
+            OpenedBy::TAG => opened_by.replace(OpenedBy::read(&mut value)?).is_some(),
+            UPDATE_NEEDED => {
+                let at = CasTime::from_be_bytes(*value.array("UPDATE_NEEDED")?);
+                update_by.replace(at).is_some()
             }
-            value.finish("OPENED_BY")?;
+            _ => {
+                value.rest();
+                false
+            }
+        };
+        if repeated {
+            let field = "repeated element of an ECM answer";
+            return Err(DecodeError::Invalid { field, got: tag.into() });
         }
+        value.finish("element of an ECM answer")?;
         if r.is_empty() {
-            return Ok(opened_by);
+            return Ok((opened_by, update_by));
         }
     }
 }

@@ -139,4 +139,6 @@ details! {
     BUSY = 0x0E, "resting after a bad signature";
     /// A RESET of the clock that it waits for has not been taken.
     RESET = 0x0F, "a RESET of the clock is missing";
+    /// It pairs with a box that is listed out.
+    BARRED = 0x10, "the box is barred";
 }

@@ -152,6 +152,8 @@ pub struct Criteria {
     pub fingerprint: Option<Fingerprint>,
     /// The next generation of the service key and when it will be in use.
     pub next_epoch: Option<(Epoch, CasTime)>,
+    /// The EMM level that ECMs will ask for, and from when on.
+    pub floor_ahead: Option<(u16, CasTime)>,
 }
 
 impl Criteria {
@@ -162,6 +164,7 @@ impl Criteria {
     const BLACKOUT: u8 = 0x05;
     const FINGERPRINT: u8 = 0x06;
     const NEXT_EPOCH: u8 = 0x08;
+    const FLOOR_AHEAD: u8 = 0x0E;
     /// A card that does not know the tag must refuse the ECM.
     const CRITICAL: u8 = 0x80;
 
@@ -200,6 +203,11 @@ impl Criteria {
                     let at = CasTime::from_be_bytes(*value.array("next epoch's time")?);
                     criteria.next_epoch = Some((epoch, at));
                 }
+                Self::FLOOR_AHEAD => {
+                    let level = named(value.u16("floor ahead")?, "floor ahead")?;
+                    let at = CasTime::from_be_bytes(*value.array("time of the floor ahead")?);
+                    criteria.floor_ahead = Some((level, at));
+                }
                 _ if tag & Self::CRITICAL != 0 => return Err(DecodeError::Unknown { tag }),
                 _ => value = Reader::new(&[]),
             }
@@ -237,6 +245,12 @@ impl Criteria {
             check(epoch, "next epoch")?;
             out.extend([Self::NEXT_EPOCH, 6]);
             out.extend(epoch.to_be_bytes());
+            out.extend(at.to_be_bytes());
+        }
+        if let Some((level, at)) = self.floor_ahead {
+            check(level, "floor ahead")?;
+            out.extend([Self::FLOOR_AHEAD, 6]);
+            out.extend(level.to_be_bytes());
             out.extend(at.to_be_bytes());
         }
         Ok(())

@@ -5,7 +5,8 @@
 //!  - `docs/spec/emm.md`, table of commands
 
 use super::field::{
-    Emit, Read, bitmap, floor, group_index, pairing_slots, signature_epoch, topup_number, wrapped,
+    Emit, Read, bar_number, bitmap, floor, group_index, pairing_slots, signature_epoch,
+    topup_number, wrapped,
 };
 use super::key_delivery::KeyDelivery;
 use super::key_target::KeyTarget;
@@ -21,7 +22,8 @@ use crate::suite::{Suite, WrappedKey};
 use alloc::string::String;
 use alloc::vec::Vec;
 use cam_types::{
-    BcdDate, BcdTime, CasTime, DecodeError, Epoch, EventId, Fen, PackageId, Reader, TerminalId,
+    BcdDate, BcdTime, CasTime, DecodeError, Epoch, EventId, Fen, PackageId, Reader, StbId,
+    TerminalId,
 };
 
 // `docs/spec/emm.md` §3, row by row; `table.rs` says what stands where.
@@ -160,6 +162,16 @@ commands! {
     /// A pairing slot is emptied; `None` (FF) all of them.
     0x51 UNPAIR from [Individual, Recovery]:
     Unpair(slot: Option<u8> => pairing_slots),
+    /// A box is listed out: no card of the operator works with it, until it is lifted.
+    0x52 BOX_BAR from [Individual, Recovery, Operator]:
+    BoxBar {
+        /// The decision's number, in one series of the operator: of each box the last one stands.
+        number: u32 => bar_number,
+        /// Listed out, or no longer.
+        barred: bool = "bar mode",
+        /// The box.
+        stb: StbId = "box",
+    },
     /// A message to the subscriber.
     0x60 OSD from [Individual, Recovery, Group, Global, Operator]:
     Osd {

@@ -10,7 +10,8 @@ use crate::suite::{Suite, WrappedKey};
 use alloc::string::String;
 use alloc::vec::Vec;
 use cam_types::{
-    BcdDate, BcdTime, CasTime, DecodeError, Epoch, EventId, Fen, PackageId, Reader, TerminalId,
+    BcdDate, BcdTime, CasTime, DecodeError, Epoch, EventId, Fen, PackageId, Reader, StbId,
+    TerminalId,
 };
 
 /// What tells where it ends, or ends with the value.
@@ -104,6 +105,18 @@ impl Read for TerminalId {
 }
 
 impl Emit for TerminalId {
+    fn emit(&self, out: &mut Vec<u8>) {
+        self.octets().emit(out);
+    }
+}
+
+impl Read for StbId {
+    fn read(r: &mut Reader<'_>, name: &'static str) -> Result<Self, DecodeError> {
+        Read::read(r, name).map(Self::new)
+    }
+}
+
+impl Emit for StbId {
     fn emit(&self, out: &mut Vec<u8>) {
         self.octets().emit(out);
     }
@@ -251,6 +264,11 @@ pub(super) fn floor(r: &mut Reader<'_>) -> Result<Epoch, DecodeError> {
 /// The number of a top-up.
 pub(super) fn topup_number(r: &mut Reader<'_>) -> Result<u16, DecodeError> {
     named(r.u16("top-up number")?, "top-up number")
+}
+
+/// The number of a decision about a box.
+pub(super) fn bar_number(r: &mut Reader<'_>) -> Result<u32, DecodeError> {
+    named(r.u32("bar number")?, "bar number")
 }
 
 /// The generation of the operator's public key.

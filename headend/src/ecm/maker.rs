@@ -9,7 +9,7 @@ use super::{EcmInput, by_parity, compose};
 use crate::cw_source::{CwSource, RandomError};
 use crate::files::FileError;
 use crate::files::operator::Operator;
-use crate::files::schedule::{Event, Schedule, Service};
+use crate::files::schedule::{Event, NextFloor, Schedule, Service};
 use crate::period::Periods;
 use crate::scrambler::Algorithm;
 use cam_types::{CasTime, ChannelId, ControlWord, Epoch, EventId, OperatorId, PackageId, Slot};
@@ -109,7 +109,7 @@ impl<'a> EcmMaker<'a> {
                 cci: Cci(service.cci),
                 rating: Rating(service.rating),
                 regions: Regions(service.region),
-                emm_floor: service.emm_floor,
+                emm_floor: self.emm_floor(period),
                 cw,
                 criteria,
             },
@@ -132,7 +132,21 @@ impl<'a> EcmMaker<'a> {
             ppv: event.map(|event| self.ppv(event)),
             free: self.service.free,
             next_epoch: next.map(|r| (Epoch::new(r.epoch), self.moment(r.from_s))),
+            floor_ahead: self.floor_ahead(period).map(|floor| (floor.level, floor.from.0)),
             ..Criteria::default()
+        }
+    }
+
+    /// The floor that comes after a crypto period.
+    fn floor_ahead(&self, period: usize) -> Option<&'a NextFloor> {
+        let now = self.moment(self.periods.start_s(period));
+        self.service.next_floor.as_ref().filter(|floor| now < floor.from.0)
+    }
+
+    fn emm_floor(&self, period: usize) -> u16 {
+        match &self.service.next_floor {
+            Some(floor) if self.floor_ahead(period).is_none() => floor.level,
+            _ => self.service.emm_floor,
         }
     }
 

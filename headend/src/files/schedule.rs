@@ -111,6 +111,28 @@ pub struct Service {
     /// The EMM level that a card must have reached.
     #[serde(default)]
     pub emm_floor: u16,
+    /// The level that it will ask for next.
+    pub next_floor: Option<NextFloor>,
+}
+
+/// The next EMM level that a service asks for: its ECMs say so before.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NextFloor {
+    /// Above `emm_floor`.
+    pub level: u16,
+    /// From this crypto period's first moment; it may lie behind the end of the stream.
+    pub from: Utc,
+    /// When the level's `emm_level` went on air for the first time.
+    pub level_on_air: Utc,
+    /// Less than a week between the two: only for tests.
+    #[serde(default)]
+    pub without_grace: bool,
+}
+
+impl NextFloor {
+    /// How long a card may have been without EMMs before it goes dark.
+    const GRACE_S: u32 = 7 * 86_400;
 }
 
 const fn every_region() -> u16 {
@@ -317,6 +339,9 @@ impl Schedule {
         if service.packages.len() > 16 {
             return Err(self.error(&table, "packages", "at most 16 fit one ECM"));
         }
+        if let Some(floor) = &service.next_floor {
+            self.check_floor(&table, service.emm_floor, floor)?;
+        }
         let mut before = 0;
         for (m, rotation) in service.rotation.iter().enumerate() {
             let table = format!("{table} rotation {}", m + 1);
@@ -345,6 +370,29 @@ impl Schedule {
                 return Err(self.error(&table, "offer_from_s", what));
             }
             free_from = event.until_s;
+        }
+        Ok(())
+    }
+
+    /// Who had the box off for some days is not in the dark for it.
+    fn check_floor(&self, table: &str, now: u16, next: &NextFloor) -> Result<(), FileError> {
+        let error = |field, what: String| Err(self.error(table, field, what));
+        if next.level <= now {
+            let what = format!("got {}, expected more than emm_floor ({now})", next.level);
+            return error("next_floor.level", what);
+        }
+        if !next.from.0.seconds().is_multiple_of(self.crypto_period_s) {
+            let what = "crypto periods are counted from 2000: from a multiple of crypto_period_s";
+            return error("next_floor.from", what.to_owned());
+        }
+        let earliest = next.level_on_air.0.saturating_add(NextFloor::GRACE_S);
+        if next.from.0 < earliest && !next.without_grace {
+            let what = format!(
+                "7 days after the level's EMM went on air, at the earliest {} s later; a test \
+                 writes without_grace = true",
+                earliest.seconds() - next.from.0.seconds()
+            );
+            return error("next_floor.from", what);
         }
         Ok(())
     }

@@ -10,8 +10,9 @@ use super::kind::{Kind, Occasion, messages};
 use crate::emm::{EmmError, Senders};
 use crate::files::FileError;
 use crate::files::fields::{Octets, Pin, Utc, amount, from_1};
-use cam_types::{CasTime, Epoch, EventId, Fen, PackageId, Secret, Slot};
+use cam_types::{CasTime, Epoch, EventId, Fen, PackageId, Secret, Slot, StbId};
 use ecm_emm::EncodeError;
+use ecm_emm::card::PAIRING_SLOTS;
 use ecm_emm::emm::{EmmCommand, KeyDelivery, KeyTarget, ResetNumber, TimeStep};
 use ecm_emm::keys::KeyMaterial;
 use ecm_emm::section::CaSection;
@@ -26,7 +27,7 @@ messages! {
     TimeSync PinReset CardState
     ReportRequest ReportAck Refund
     Osd
-    Pair BoxPair;
+    Pair Unpair BoxPair BoxUnpair BoxBar;
     in a schedule also Raw Replay ForgeEmm ForgeEcm
 }
 
@@ -454,6 +455,48 @@ impl Kind for Pair {
     }
 }
 
+/// Takes a card's pairings away.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unpair {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// The pairing slot; without it all of them.
+    pub slot: Option<u8>,
+}
+
+impl Kind for Unpair {
+    const NAME: &str = "unpair";
+    const FIELDS: &str = "card, [slot] (without: all)";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        if self.slot.is_some_and(|slot| slot >= PAIRING_SLOTS) {
+            return Err(EncodeError::Invalid("pairing slot").into());
+        }
+        Ok(from.card(self.card)?.section(on.sequence, &[EmmCommand::Unpair(self.slot)])?)
+    }
+}
+
+/// Takes a box's pairing with a card away.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoxUnpair {
+    /// The card, by its number.
+    pub card: Octets<8>,
+    /// The box, by its number.
+    #[serde(rename = "box")]
+    pub stb: Octets<8>,
+}
+
+impl Kind for BoxUnpair {
+    const NAME: &str = "box_unpair";
+    const FIELDS: &str = "card, box";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        from.box_withdrawn(self.card, self.stb, on.sequence)
+    }
+}
+
 /// Pairs a box with a card: the box's half.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -475,6 +518,36 @@ impl Kind for BoxPair {
 
     fn section(&self, from: Senders<'_>, _: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         from.box_half(self.card, self.stb)
+    }
+}
+
+/// Lists a box out, or lifts that. Without `card` it goes to all cards, signed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoxBar {
+    /// The card, by its number.
+    pub card: Option<Octets<8>>,
+    /// The box, by its number.
+    #[serde(rename = "box")]
+    pub stb: Octets<8>,
+    /// No card works with it from now on; `false` lifts that.
+    pub barred: bool,
+    /// The decision's number: one series for all boxes, whether told to one card or to all.
+    #[serde(deserialize_with = "from_1")]
+    pub number: u32,
+}
+
+impl Kind for BoxBar {
+    const NAME: &str = "box_bar";
+    const FIELDS: &str = "[card] (without: all cards, signed), box, barred, number";
+
+    fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
+        let (number, stb) = (self.number, StbId::new(self.stb.0));
+        let command = [EmmCommand::BoxBar { number, barred: self.barred, stb }];
+        Ok(match self.card {
+            Some(card) => from.card(card)?.section(on.sequence, &command)?,
+            None => from.all()?.signed_section(on.sequence, &command, &from.signing_key()?)?,
+        })
     }
 }
 

@@ -134,6 +134,26 @@ fn crypto_periods_change_for_all_pids_at_one_packet() {
     }
 }
 
+/// T5: a floor is announced in every ECM before its crypto period, and asked for from there on.
+#[test]
+fn a_floor_is_announced_and_then_asked_for() {
+    let floor = "next_floor = { level = 4, from = 2026-12-01T12:00:15Z, \
+                 level_on_air = 2026-11-24T12:00:15Z }";
+    let schedule =
+        schedule_with("name = \"News\"", &format!("name = \"News\"\nemm_floor = 3\n{floor}"));
+    let (result, _) = packaged(&source(), &schedule, &[]).unwrap();
+    let (news, _) = ecms(&result, ECM_PIDS[0]);
+    let mut seen = [0, 0];
+    for ecm in &news {
+        let period = ecm.cp_number - 169_888_320;
+        let ahead = ecm.body.criteria.floor_ahead.map(|(level, at)| (level, at.seconds()));
+        let expected = if period < 3 { (3, Some((4, 849_441_615))) } else { (4, None) };
+        assert_eq!((ecm.body.emm_floor, ahead), expected, "period {period}");
+        seen[usize::from(period >= 3)] += 1;
+    }
+    assert!(seen.iter().all(|n| *n > 10), "{seen:?}");
+}
+
 #[test]
 fn ecms_follow_the_schedule() {
     let (_, result, _) = demo(&[]);

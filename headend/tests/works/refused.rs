@@ -56,3 +56,29 @@ fn nothing_is_named_by_0() {
         assert!(error.contains("numbers start at 1"), "{error}");
     }
 }
+
+/// T5: nobody is in the dark for a few days' holiday: a floor within a week of its level's EMM is
+/// refused, with what would work.
+#[test]
+fn a_floor_without_grace_is_refused() {
+    let news = "name = \"News\"";
+    let with = |floor: &str| format!("{news}\nemm_floor = 3\nnext_floor = {{ {floor} }}");
+    let on_air = "from = 2026-12-08T12:00:00Z, level_on_air = 2026-12-01T12:00:00Z";
+    let early = "from = 2026-12-08T11:59:55Z, level_on_air = 2026-12-01T12:00:00Z";
+    assert_eq!(schedule(news, &with(&format!("level = 4, {on_air}"))), None);
+    assert_eq!(schedule(news, &with(&format!("level = 4, {early}, without_grace = true"))), None);
+    for (floor, place, what) in [
+        (format!("level = 4, {early}"), "next_floor.from", "at the earliest 5 s later"),
+        (format!("level = 4, {early}, without_grace = false"), "next_floor.from", "7 days"),
+        (format!("level = 3, {on_air}"), "next_floor.level", "more than emm_floor (3)"),
+        (
+            "level = 4, from = 2026-12-09T12:00:01Z, level_on_air = 2026-12-01T12:00:00Z".into(),
+            "next_floor.from",
+            "crypto_period_s",
+        ),
+    ] {
+        let error = schedule(news, &with(&floor)).unwrap();
+        assert!(error.contains("News") && error.contains(place), "{error}");
+        assert!(error.contains(what), "{error}");
+    }
+}

@@ -399,6 +399,7 @@ static void without_a_thread(const char *vcard, const char *folder, const factor
     stbcam_access_t news = access_of(&box, box.news);
     CHECK_TRUE(news.reason == STBCAM_REASON_GRANTED_SUBSCRIPTION && news.has_keys == 1 && news.ca_system_id == 0x4AF0);
     CHECK_TRUE(news.remedy == STBCAM_REMEDY_NONE && news.operator_id == 0x1201 && news.expires_utc > UTC && news.sw == 0x9000);
+    CHECK(news.update_by_utc, 0); /* no level is announced */
     CHECK(access_of(&box, box.cinema).remedy, STBCAM_REMEDY_PIN); /* as the price wants it */
     rights(&box, 0);
     purchase(&box);

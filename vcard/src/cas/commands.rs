@@ -75,6 +75,7 @@ pub(super) fn carry_out(
         EmmCommand::SigKey { epoch, key } => signature_key(cas, *epoch, *key)?,
         EmmCommand::Pair(pairing) => pair(cas, pairing, carrier)?,
         EmmCommand::Unpair(slot) => unpair(cas, *slot, number),
+        EmmCommand::BoxBar { number, barred, stb } => cas.barred.decide(*stb, *number, *barred)?,
         EmmCommand::CardState { blocked } => {
             let set = cas.set_by.state.take(number);
             if set == Effect::Applied {
@@ -239,6 +240,9 @@ fn signature_key(cas: &mut CasStore, epoch: u8, key: [u8; 64]) -> Outcome {
 }
 
 fn pair(cas: &mut CasStore, pairing: &ecm_emm::emm::Pairing, carrier: &Carrier) -> Outcome {
+    if cas.barred.has(pairing.stb) {
+        return refused(EmmDetail::BARRED);
+    }
     let short = |material: KeyMaterial| {
         let key = material.bits128().map(|key| Key::new(*key.expose()));
         key.ok_or(EmmResult::refused(EmmDetail::MALFORMED))

@@ -110,7 +110,7 @@ pub(super) fn process(
     if !ram.is_fresh(body.time, Dated::Ecm) {
         return refuse(AccessStatus::CLOCK);
     }
-    if body.emm_floor > cas.emm_level.0 {
+    if !cas.reaches(body.emm_floor) {
         return refuse(AccessStatus::EMM_NEEDED);
     }
     let when = ram.when(body.time, Dated::Ecm);
@@ -138,10 +138,9 @@ pub(super) fn process(
         })?;
     }
     remember(vault, ram, &header, &body, &decision, when)?;
+    let cas = vault.objects().cas.get(Context::CAS)?;
     let ecw = if decision.status.has_ecw() {
-        let cas = vault.objects().cas.get(Context::CAS)?;
-        let paired = cas.pairings.get(pairing).and_then(Option::as_ref);
-        let k_cw = &paired.ok_or(StatusWord::SECURITY_STATUS)?.k_cw;
+        let k_cw = &cas.pairing(pairing).ok_or(StatusWord::SECURITY_STATUS)?.k_cw;
         Some((encrypt(k_cw, &even), encrypt(k_cw, &odd)))
     } else {
         None
@@ -154,6 +153,7 @@ pub(super) fn process(
         ecw,
         offer: decision.offer,
         opened_by: decision.opened_by,
+        update_by: cas.update_needed(&body).filter(|_| decision.status.has_ecw()),
     })
 }
 

@@ -10,7 +10,9 @@ use crate::purse::sharing as purse;
 use crate::stop::Stop;
 use crate::vault::Vault;
 use cam_types::{CasTime, Epoch};
-use ecm_emm::card::{CardInfo, KeyInfo, OperatorInfo, RightsPage, SlotInfo, WindowInfo};
+use ecm_emm::card::{
+    CardInfo, KeyInfo, OperatorInfo, PAIRING_SLOTS, RightsPage, SlotInfo, WindowInfo,
+};
 use ecm_emm::keys::Role;
 use iso7816::apdu::StatusWord;
 
@@ -29,9 +31,9 @@ pub(super) fn info(vault: &Vault, ram: &CasRam, out: &mut Vec<u8>) -> Result<(),
 }
 
 fn card_info(cas: &CasStore, now: CasTime, sync: CasTime, pin_tries: u8) -> CardInfo {
-    let pairing_slots = (0..)
-        .zip(cas.pairings.iter())
-        .fold(0, |mask, (slot, pairing)| if pairing.is_some() { mask | 1 << slot } else { mask });
+    let pairing_slots = (0..PAIRING_SLOTS)
+        .filter(|slot| cas.pairing((*slot).into()).is_some())
+        .fold(0, |mask, slot| mask | 1 << slot);
     CardInfo {
         version: VERSION,
         pseudonym: cas.pseudonym,

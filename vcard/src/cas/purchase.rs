@@ -105,7 +105,7 @@ fn check(
         // What could not be watched is not sold.
         Some(_) => return Ok(Err(PurchaseResult::NO_OFFER)),
     }
-    if body.emm_floor > cas.emm_level.0 {
+    if !cas.reaches(body.emm_floor) {
         return Ok(Err(PurchaseResult::NO_OFFER));
     }
     let Some(sold) = sold else {

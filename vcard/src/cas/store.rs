@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the conditional access application keeps.
 
+use super::barred::Barred;
 use super::log::PurchaseLog;
 use super::previews::Previews;
 use super::rights::Right;
@@ -9,6 +10,7 @@ use crate::persist::{Checked, Guarded, Table, persist};
 use crate::set_by::SetBy;
 use cam_types::{CardId, CasTime, Key, OperatorId, Pseudonym, StbId};
 use ecm_emm::card::{CardInfo, PAIRING_SLOTS, ReportRequest};
+use ecm_emm::ecm::EcmBody;
 use ecm_emm::emm::{KeyTarget, ResetNumber, Window};
 use ecm_emm::keys::Role;
 
@@ -170,6 +172,8 @@ pub struct CasStore {
     pub log: PurchaseLog,
     /// The report that was asked for over the air and not acknowledged.
     pub report: Option<ReportRequest>,
+    /// The boxes that it does not work with, whatever it is paired with.
+    pub barred: Barred,
 }
 
 persist!(CasStore {
@@ -199,6 +203,7 @@ persist!(CasStore {
     previews: Previews,
     log: PurchaseLog,
     report: Option<ReportRequest>,
+    barred: Barred,
 });
 
 impl CasStore {
@@ -255,6 +260,23 @@ impl CasStore {
     /// A RESET of the clock with this number, or a later one, was taken.
     pub fn was_reset(&self, number: ResetNumber) -> bool {
         self.reset.is_some_and(|last| last.0 >= number.value())
+    }
+
+    /// The pairing in a slot, unless its box is listed out: whoever asks who may work with the card
+    /// asks here.
+    pub fn pairing(&self, slot: usize) -> Option<&Pairing> {
+        let pairing = self.pairings.get(slot)?.as_ref()?;
+        (!self.barred.has(pairing.stb)).then_some(pairing)
+    }
+
+    /// The card has the EMM level that an ECM asks for.
+    pub fn reaches(&self, level: u16) -> bool {
+        level <= self.emm_level.0
+    }
+
+    /// From when on ECMs like this one ask for more than the card has reached.
+    pub fn update_needed(&self, body: &EcmBody) -> Option<CasTime> {
+        body.criteria.floor_ahead.filter(|(level, _)| !self.reaches(*level)).map(|(_, at)| at)
     }
 
     fn suites_place(&self, role: Role) -> Option<usize> {

@@ -66,8 +66,7 @@ pub(super) fn challenge_pairing(
         .ok_or(StatusWord::REFERENCE_NOT_FOUND)?;
     let slot = usize::from(slot);
     let cas = vault.objects().cas.get(Context::CAS)?;
-    let Pairing { stb, k_pair, .. } =
-        cas.pairings.get(slot).and_then(Option::as_ref).ok_or(StatusWord::REFERENCE_NOT_FOUND)?;
+    let Pairing { stb, k_pair, .. } = cas.pairing(slot).ok_or(StatusWord::REFERENCE_NOT_FOUND)?;
     let mut card_challenge = [0; 8];
     random.fill(&mut card_challenge);
     let keys = pairing_keys(k_pair, *stb);
@@ -142,7 +141,7 @@ impl Channel {
             Peer::Administrator { .. } => true,
             Peer::Box { slot, stb, k_pair } => {
                 let cas = vault.objects().cas.get(Context::CAS).ok();
-                let held = cas.and_then(|cas| cas.pairings.get(*slot)?.as_ref());
+                let held = cas.and_then(|cas| cas.pairing(*slot));
                 held.is_some_and(|held| held.stb == *stb && held.k_pair == *k_pair)
             }
         }

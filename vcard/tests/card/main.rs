@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 mod absent;
+mod barred;
 mod capp;
 mod channels;
 mod ecm;
@@ -11,6 +12,7 @@ mod emm;
 mod every_row;
 mod files;
 mod flips;
+mod floors;
 mod fuzz;
 mod guesses;
 mod held_back;
@@ -31,5 +33,6 @@ mod report;
 mod search;
 mod session;
 mod shared_keys;
+mod small_steps;
 mod transcripts;
 mod wallet_emm;
