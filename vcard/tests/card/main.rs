@@ -25,6 +25,7 @@ mod purse_pin;
 mod readers;
 mod report;
 mod search;
+mod sequences;
 mod session;
 mod shared_keys;
 mod transcripts;
