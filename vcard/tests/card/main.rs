@@ -9,6 +9,7 @@ mod ecm_time;
 mod emm;
 mod every_row;
 mod files;
+mod forged;
 mod fuzz;
 mod held_back;
 mod keys;
