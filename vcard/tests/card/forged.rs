@@ -19,7 +19,7 @@ const BEGINNINGS: [&[u8]; 3] = [&[], &[0x15, 0x00, 0x04], &[0, 0, 0, 0, 1, 2, 0,
 
 /// The command with this tag, of the first value that the parser takes; a key is wrapped as it
 /// should be.
-fn sample(sender: Sender, tag: u8) -> Vec<u8> {
+pub(crate) fn sample(sender: Sender, tag: u8) -> Vec<u8> {
     // What is old or does not open is answered before a signature is looked at.
     let good = match tag {
         tag::KEY_DELIVER => Some(sender.delivery(news_target(), 2, 2, NEWS_2)),
