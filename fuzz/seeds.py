@@ -80,6 +80,10 @@ SEEDS = {
               + said("FE8000003B00", "FD80CA000001", "FE820000", "FE8000009000", "5002")],
     "script": [b"card 30 damage\nterminal 150-152 lose\n# x\ncommand 2 wtx 3 2", b"command 2/7-9 wrong edc 2\nhost 3 unplug 50"],
     "sections": [octets(s) for s in SECTIONS],
+    "ecm_plain": [bytes([first]) + octets("0101" + "32A17340" + "0F00FFFF0000" + "01020304050607081112131415161718")
+                  for first in (0, 4, 12)],
+    "emm_plain": [bytes([first, 1]) + octets(command) for first in range(6)
+                  for command in ("60040001 0041", "2402 0003", "700101", "3104 00000001", "1004 0001 0001")],
     "purse": [bytes([which]) + said(*answers) for which, answers in PURSE],
 }
 

@@ -16,6 +16,7 @@ pub mod memory;
 pub mod money;
 pub mod paced_box;
 pub mod paced_line;
+pub mod plain;
 pub mod served;
 pub mod slot;
 pub mod small;

@@ -136,6 +136,12 @@ impl Card {
         Ok(Self { vault: Vault::open(store)?, random, cos: None })
     }
 
+    /// The same card at the same moment, session and PIN included, over a copy of its pages: for
+    /// who searches everything that may come next.
+    pub fn twin(&self, store: Box<dyn PageStore>, random: Random) -> Self {
+        Self { vault: self.vault.twin(store), random, cos: self.cos.clone() }
+    }
+
     /// A card over a memory file. It is without power.
     pub fn open_file(path: &Path, durability: Durability) -> Result<Self, CardError> {
         let store = FileStore::open(path, durability).map_err(StoreError::from);

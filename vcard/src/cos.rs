@@ -109,6 +109,7 @@ impl Selected {
 }
 
 /// The operating system of a powered card: everything that a reset ends.
+#[derive(Clone)]
 pub(crate) struct Cos {
     interface: Interface,
     selected: Selected,

@@ -32,7 +32,7 @@ use wallet::{Mac, Transaction, TransactionType};
 pub(crate) const FILE: [u8; 2] = [0x10, 0x01];
 
 /// What the module knows until it is deselected or loses its power.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct PsamRam {
     /// The code of a MOHURD card, for the next purchase.
     code: Option<[u8; 9]>,

@@ -52,7 +52,7 @@ use wallet::command::{
 };
 
 /// What the purse knows until it is deselected or loses its power.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct PurseRam {
     initialized: Option<Initialized>,
     current: Option<File>,

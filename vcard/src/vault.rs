@@ -124,6 +124,12 @@ impl Vault {
         Ok(Self { nvm, objects, faults: Vec::new(), armed: None })
     }
 
+    /// The same objects over a copy of their memory.
+    pub(crate) fn twin(&self, store: Box<dyn PageStore>) -> Self {
+        let (objects, faults) = (self.objects.clone(), self.faults.clone());
+        Self { nvm: self.nvm.twin(store), objects, faults, armed: self.armed }
+    }
+
     /// Boots again, as after a reset: interrupted transactions are finished or forgotten.
     pub(crate) fn boot(&mut self) -> Result<(), Unusable> {
         self.nvm.boot()?;

@@ -11,7 +11,8 @@ use zeroize::Zeroize;
 const CARD_CHALLENGE: u8 = 0x02;
 
 /// The card after INITIALIZE UPDATE: it has answered with a challenge and waits for the terminal
-/// to prove itself.
+/// to prove itself. It is cloned with an emulated card only, which is twinned.
+#[derive(Clone)]
 pub struct Challenge {
     channel: Channel,
     challenges: Challenges,
@@ -84,6 +85,7 @@ impl Challenge {
 }
 
 /// An open session: commands come in verified, answers go out protected.
+#[derive(Clone)]
 pub struct Session {
     channel: Channel,
     level: Level,

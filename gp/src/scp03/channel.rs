@@ -79,6 +79,7 @@ impl Tag {
 }
 
 /// Session keys, the MAC chain and the encryption counter.
+#[derive(Clone)]
 pub(super) struct Channel {
     enc: Aes128,
     mac: Cmac<Aes128>,

@@ -14,6 +14,7 @@ const MOST: u32 = 64;
 const SECONDS: u32 = 2;
 
 /// What was opened last, and how many others may be. Nothing of it outlives a reset.
+#[derive(Clone)]
 pub struct Channels {
     /// The one opened last stands last.
     kept: Vec<ChannelId>,

@@ -16,6 +16,7 @@ const STORE_SYNC: u32 = 86_400;
 
 /// What the conditional access application knows until the card loses its power; PIN and rating
 /// until the session ends.
+#[derive(Clone)]
 pub struct CasRam {
     /// The latest authenticated time.
     pub now: CasTime,

@@ -25,7 +25,7 @@ pub(super) enum Peer {
 }
 
 /// The secure channel of the selected application.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) enum Channel {
     /// There is none: commands come in clear.
     #[default]
@@ -37,6 +37,7 @@ pub(super) enum Channel {
 }
 
 /// A channel both of whose ends have proved that they hold the keys.
+#[derive(Clone)]
 pub(super) struct Open {
     peer: Peer,
     /// Session keys, and the counter and chained MAC that keep commands in their order.

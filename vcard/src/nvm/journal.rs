@@ -64,6 +64,11 @@ impl Nvm {
         })
     }
 
+    /// The same memory at the same moment, over a copy of its pages.
+    pub fn twin(&self, store: Box<dyn PageStore>) -> Self {
+        Self { store, home: self.home.clone(), due: self.due.clone(), ..*self }
+    }
+
     /// Finishes a transaction that the last power cut interrupted, then reads the home pages.
     pub fn boot(&mut self) -> Result<(), NvmError> {
         self.due.clear();

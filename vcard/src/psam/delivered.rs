@@ -8,6 +8,7 @@ use iso7816::apdu::StatusWord;
 use wallet::cipher::{Block, des_decrypt, des_encrypt, triple_des_encrypt};
 
 /// A card's key, until the calculation with it is over.
+#[derive(Clone)]
 pub(super) struct Delivered {
     purpose: KeyUse,
     key: Key,

@@ -45,6 +45,7 @@ pub(super) fn kind_of(p1p2: [u8; 2]) -> Option<TransactionType> {
 }
 
 /// An INITIALIZE in force.
+#[derive(Clone)]
 pub(super) enum Initialized {
     /// FOR LOAD, FOR UNLOAD or FOR UPDATE: what a host authorises.
     Host { session: SessionKey, order: Order },

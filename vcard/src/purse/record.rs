@@ -189,7 +189,7 @@ pub(crate) enum Write {
 
 /// Records that wait for their DEBIT. Of two for one place the later counts, and a ring takes no
 /// more than it has places: there are never more than the files hold.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Cache(Vec<Write>);
 
 impl Cache {

@@ -3,6 +3,7 @@
 //! T24).
 
 use cam_types::Aid;
+use hex_literal::hex;
 use proptest::prelude::*;
 use system_tests::demo::*;
 use vcard::Interface;
@@ -65,6 +66,38 @@ proptest! {
         prop_assert_eq!(card.inspect().unwrap().rights, rights);
         prop_assert_eq!(card.status().balance.fen(), 10_000);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// T24: whatever stands behind a genuine seal; an ECM is bought too. Beside it `fuzz/`.
+    #[test]
+    fn any_plaintext_of_an_ecm(
+        first: u8,
+        beginning in prop_oneof![Just(Vec::new()), Just(genuine_ecm())],
+        rest in prop::collection::vec(any::<u8>(), 0..100),
+        flip: Option<(prop::sample::Index, u8)>,
+    ) {
+        system_tests::plain::ecm(&altered(&[first], beginning, rest, flip));
+    }
+
+    /// T24: the same of an EMM, under every key that the card has; one that is signed is signed
+    /// well. What is refused or put off changes no page.
+    #[test]
+    fn any_plaintext_of_an_emm(
+        first: u8,
+        seq in 0..3_u8,
+        beginning in prop::sample::select(genuine_emms()),
+        rest in prop_oneof![Just(Vec::new()), prop::collection::vec(any::<u8>(), 0..60)],
+        flip: Option<(prop::sample::Index, u8)>,
+    ) {
+        system_tests::plain::emm(&altered(&[first, seq], beginning, rest, flip));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// Commands of the purse in any order, their parameters and lengths right or nearly so: all its
     /// machines are reached, and without a right MAC nothing moves.
@@ -94,6 +127,35 @@ proptest! {
             prop_assert!(after.page_writes - before.page_writes <= 15 * 3);
         }
     }
+}
+
+fn altered(
+    head: &[u8],
+    mut plain: Vec<u8>,
+    rest: Vec<u8>,
+    flip: Option<(prop::sample::Index, u8)>,
+) -> Vec<u8> {
+    plain.extend(rest);
+    if let Some((place, mask)) = flip
+        && !plain.is_empty()
+    {
+        *place.get_mut(&mut plain) ^= mask;
+    }
+    [head, &plain].concat()
+}
+
+/// What the demo's cinema says, with control words of 8 octets.
+fn genuine_ecm() -> Vec<u8> {
+    let mut plain = hex!("0101").to_vec();
+    plain.extend(NOON.to_be_bytes());
+    plain.extend(hex!("0F00 FFFF 0000 0102030405060708 1112131415161718"));
+    plain
+}
+
+/// A command of every kind: its tag, and a value as long as the parser takes.
+fn genuine_emms() -> Vec<Vec<u8>> {
+    let of = |(tag, _): &(u8, &str)| crate::forged::sample(TO_CARD, *tag);
+    ecm_emm::emm::tag::ALL.iter().map(of).chain([Vec::new()]).collect()
 }
 
 /// The headers of all commands of the purse, with the length of their data.
