@@ -30,8 +30,7 @@ const LIES: [Lie; 5] =
     [Lie::Silence, Lie::Bare(0x6982), Lie::Bare(0x6A80), Lie::Bare(0x9000), Lie::Damaged];
 
 /// What an hour may cost at most; a line of 9,600 bit/s carries some 15,000 commands in it. What is
-/// on air here asks 720 times by itself. An hour in which no ECM is answered costs some 2,200, one in
-/// which nothing but the card's reset is, some 180 resets.
+/// on air here asks 720 times by itself.
 const COMMANDS: usize = 6000;
 const RESETS: usize = 500;
 const EVENTS: usize = 4000;
