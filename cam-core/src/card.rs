@@ -85,6 +85,14 @@ impl Card {
         if self.reason == AccessStatus::CARD_READY { AccessStatus::PENDING } else { self.reason }
     }
 
+    /// What another card has said of itself.
+    pub(crate) fn forget_told(&mut self) {
+        self.operator = None;
+        self.blocked = false;
+        self.pin_tries = None;
+        self.now = None;
+    }
+
     /// Why a card in session stands as it does.
     pub(crate) const fn session_reason(&self) -> AccessStatus {
         if self.blocked { AccessStatus::CARD_BLOCKED } else { AccessStatus::CARD_READY }

@@ -33,6 +33,7 @@ use crate::emm::queue::EmmQueue;
 use crate::emm::streams::EmmStreams;
 use crate::filter::published::Filters;
 use crate::outbox::{Outbox, Todo};
+use crate::pause::Pause;
 use crate::pin::Pins;
 use crate::purchase::Purchases;
 use crate::report::Reports;
@@ -64,6 +65,10 @@ pub struct Engine {
     pins: Pins,
     reports: Reports,
     key_versions: KeyVersions,
+    /// Before it ends no pairing is tried once more.
+    pairing_pause: Pause,
+    /// When an unpaired card is asked once more who it is: somebody else may have answered.
+    another_look: Instant,
     stats: Stats,
     /// When the engine wants to be called again.
     deadline: Option<Instant>,
@@ -88,6 +93,8 @@ impl Engine {
             pins: Pins::default(),
             reports: Reports::default(),
             key_versions: KeyVersions::default(),
+            pairing_pause: Pause::default(),
+            another_look: Instant::default(),
             stats: Stats::default(),
             deadline: None,
             config,

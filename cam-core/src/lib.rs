@@ -109,6 +109,7 @@ mod event;
 mod filter;
 mod names;
 mod outbox;
+mod pause;
 mod pin;
 mod purchase;
 mod report;

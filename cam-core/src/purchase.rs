@@ -24,6 +24,7 @@ mod row;
 pub(crate) mod settle;
 
 use crate::outbox::Outbox;
+use crate::pause::Pause;
 use crate::purchase::ledger::{Entry, Ledger};
 use crate::purchase::purse::Purse;
 use crate::purchase::request::Requests;
@@ -31,26 +32,34 @@ use crate::{Offer, Outcome, PurchaseError, Receipt, Transaction, TxnId, TxnState
 use alloc::string::String;
 use alloc::vec::Vec;
 use cam_types::{Instant, Key, Pseudonym, TerminalId};
-use ecm_emm::card::WalletInfo;
+use ecm_emm::card::{HighestNumber, WalletInfo};
 
 /// The purchases of this box, and the purse that they are paid from.
 pub(crate) struct Purchases {
     ledger: Ledger,
     requests: Requests,
     purse: Purse,
-    /// Before this moment a purchase is not asked after again.
-    settle_after: Instant,
+    /// The highest number of this terminal in the card's log, as this session has told it.
+    highest: Option<HighestNumber>,
+    /// Before it ends no purchase is asked after again.
+    settling: Pause,
+    /// Before it ends nothing that was paid is asked about.
+    reviewing: Pause,
 }
 
 impl Purchases {
     /// From what the storage has under [`Self::keys`]; `key` and `terminal` are the box's.
     pub(crate) fn load(stored: &[(String, Vec<u8>)], key: Key, terminal: TerminalId) -> Self {
-        let ledger = Ledger::load(stored);
+        let mut ledger = Ledger::load(stored);
+        let requests = Requests::new(key, terminal);
+        ledger.keep(|entry| requests.are_for(&entry.request, entry.card));
         Self {
-            requests: Requests::new(key, terminal, ledger.next_sequence()),
+            requests,
             ledger,
             purse: Purse::default(),
-            settle_after: Instant::default(),
+            highest: None,
+            settling: Pause::default(),
+            reviewing: Pause::default(),
         }
     }
 
@@ -96,14 +105,36 @@ impl Purchases {
         self.purse.wallet()
     }
 
-    /// The answer to the reading of the purse; `None` when the card would not tell.
-    pub(crate) fn purse_told(&mut self, told: Option<&[u8]>, out: &mut Outbox) {
+    /// The answer to the reading of the purse; `None` when there is none that counts.
+    pub(crate) fn purse_told(&mut self, now: Instant, told: Option<WalletInfo>, out: &mut Outbox) {
+        let before = self.purse.last_counts();
         self.purse.told(told, out);
+        let counted = before.zip(self.purse.last_counts());
+        if counted.is_some_and(|(before, now)| before.online != now.online) {
+            // Each credit has everything asked about: not more often than loads are made.
+            self.reviewing.failed(now);
+        }
+    }
+
+    /// The answer to it is lost.
+    pub(crate) fn purse_lost(&mut self, now: Instant) {
+        self.settling.failed(now);
+    }
+
+    /// The highest number of this terminal in the card's log.
+    pub(crate) fn number_told(&mut self, highest: HighestNumber) {
+        self.highest = Some(highest);
+    }
+
+    /// It is to be read.
+    pub(crate) const fn number_is_unread(&self) -> bool {
+        self.highest.is_none()
     }
 
     /// A session with the card begins: what its purse has counted is to be read again.
     pub(crate) fn session_begins(&mut self) {
         self.purse.stale();
+        self.highest = None;
     }
 
     /// It is another card than before.

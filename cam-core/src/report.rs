@@ -6,7 +6,9 @@
 
 use crate::Event;
 use crate::outbox::Outbox;
+use crate::pause::Pause;
 use alloc::vec::Vec;
+use cam_types::Instant;
 use core::fmt;
 use ecm_emm::card::{AckResult, ReportRequest};
 use ecm_emm::report::{Ack, Report};
@@ -20,8 +22,11 @@ pub(crate) struct Reports {
     pages: Vec<Vec<u8>>,
     /// Of the request that they answer.
     nonce: [u8; 8],
-    /// The request over the air that was answered last.
+    /// The request over the air that was answered last, or is asked for again.
     answered: Option<ReportRequest>,
+    /// The same, when the card has not given it yet.
+    again: Option<ReportRequest>,
+    pause: Pause,
     ack: Option<Waiting>,
 }
 
@@ -48,6 +53,7 @@ impl Reports {
         self.wanted = None;
         self.reading = None;
         self.answered = None;
+        self.again = None;
         self.ack = None;
     }
 
@@ -62,12 +68,18 @@ impl Reports {
         if request.is_some() && request != self.answered && request != reading {
             self.wanted = request;
         }
+        if request != self.answered {
+            self.again = None;
+        }
         self.answered = request;
     }
 
     /// The page to be read next: of the report that is being read, or the first of one that is
     /// wanted.
-    pub(crate) fn next(&mut self) -> Option<(u8, ReportRequest)> {
+    pub(crate) fn next(&mut self, now: Instant) -> Option<(u8, ReportRequest)> {
+        if self.wanted.is_none() && self.reading.is_none() && self.pause.is_over(now) {
+            self.wanted = self.again.take();
+        }
         if let Some(request) = self.wanted.take() {
             self.reading = Some(Reading { request, pages: Vec::new(), tries: 0 });
         }
@@ -76,7 +88,7 @@ impl Reports {
     }
 
     /// The page that was asked for; `None` when the card gave none.
-    pub(crate) fn told(&mut self, page: Option<&[u8]>, out: &mut Outbox) {
+    pub(crate) fn told(&mut self, now: Instant, page: Option<&[u8]>, out: &mut Outbox) {
         let Some(mut reading) = self.reading.take() else { return };
         let nonce = reading.request.nonce;
         let counted = page.and_then(|page| Some((page, Report::count_sealed(page)?)));
@@ -91,24 +103,40 @@ impl Reports {
                 reading.pages.reverse();
                 self.pages = reading.pages;
                 self.nonce = nonce;
+                self.pause.forget();
                 out.event(Event::Report { nonce, pages });
             }
-            _ => {
-                log::warn!("the card does not report");
-                out.event(Event::Report { nonce, pages: 0 });
-            }
+            _ => self.failed(now, reading.request, out),
         }
     }
 
+    /// There is no report: the operator's is asked for again, and told of once.
+    fn failed(&mut self, now: Instant, request: ReportRequest, out: &mut Outbox) {
+        log::warn!("the card does not report");
+        let of_operator = self.answered == Some(request);
+        if of_operator {
+            self.again = Some(request);
+            self.pause.failed(now);
+        }
+        if !of_operator || self.pause.is_first() {
+            out.event(Event::Report { nonce: request.nonce, pages: 0 });
+        }
+    }
+
+    /// When the operator's report is asked for again.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.again.map(|_| self.pause.ends())
+    }
+
     /// Begins again with the first page: what was bought meanwhile belongs to the report.
-    pub(crate) fn lost(&mut self, out: &mut Outbox) {
+    pub(crate) fn lost(&mut self, now: Instant, out: &mut Outbox) {
         let Some(mut reading) = self.reading.take() else { return };
         reading.tries += 1;
         reading.pages.clear();
         if reading.tries < Self::MAX_TRIES {
             self.reading = Some(reading);
         } else {
-            out.event(Event::Report { nonce: reading.request.nonce, pages: 0 });
+            self.failed(now, reading.request, out);
         }
     }
 

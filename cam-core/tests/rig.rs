@@ -98,6 +98,7 @@ impl Rig {
     pub(crate) fn ready_from(first: Instant) -> Self {
         let mut rig = Self::from(first, config(air::stored_pairing()));
         rig.run(1000);
+        rig.rest();
         assert_eq!(rig.engine.card().state, CardState::Ready);
         rig
     }

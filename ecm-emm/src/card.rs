@@ -20,7 +20,7 @@ pub use info::{CardInfo, KeyInfo, OperatorInfo, SlotInfo, WindowInfo};
 pub use pin::{PinAnswer, PinBlock, PinError};
 pub use purchase::{PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState};
 pub use report::{AckResult, ReportRequest};
-pub use rights::{RightRow, RightsPage, WalletInfo};
+pub use rights::{HighestNumber, RightRow, RightsPage, WalletInfo};
 pub use status::{AccessState, AccessStatus, Remedy};
 
 // VERIFY and CHANGE PIN are every card's, in name or number; P2 of VERIFY is [`VERIFY_PURCHASE`] or
@@ -40,7 +40,7 @@ pub const INS_ECM: u8 = 0x34;
 pub const INS_EMM: u8 = 0x36;
 /// PURCHASE.
 pub const INS_PURCHASE: u8 = 0x38;
-/// RIGHTS; P2 is [`RIGHTS_ROWS`] or [`RIGHTS_WALLET`].
+/// RIGHTS; P2 is [`RIGHTS_ROWS`], [`RIGHTS_WALLET`] or [`RIGHTS_NUMBER`].
 pub const INS_RIGHTS: u8 = 0x3A;
 
 /// REPORT; P1 is the page.
@@ -52,6 +52,8 @@ pub const INS_ACK: u8 = 0x3E;
 pub const RIGHTS_ROWS: u8 = 0x00;
 /// P2 of RIGHTS: balance, sequences and limits.
 pub const RIGHTS_WALLET: u8 = 0x01;
+/// P2 of RIGHTS: the highest number of a terminal in the log.
+pub const RIGHTS_NUMBER: u8 = 0x02;
 
 /// P2 of VERIFY: the PIN pays one purchase.
 pub const VERIFY_PURCHASE: u8 = 0x00;

@@ -4,10 +4,10 @@
 use crate::values::{epoch, event, fen, octets, operator, time};
 use cam_types::{BcdDate, BcdTime, Fen, Pseudonym, TerminalId, TerminalSequence};
 use ecm_emm::card::{
-    AccessState, AccessStatus, CardInfo, EcmAnswer, EmmDetail, EmmOutcome, EmmResult, KeyInfo,
-    Offer, OpenedBy, OperatorInfo, PinAnswer, PinBlock, PinError, PurchaseAnswer, PurchaseRequest,
-    PurchaseResult, PurchaseState, Remedy, ReportRequest, RightRow, RightsPage, SlotInfo,
-    WalletInfo, WindowInfo, pairing_key_version,
+    AccessState, AccessStatus, CardInfo, EcmAnswer, EmmDetail, EmmOutcome, EmmResult,
+    HighestNumber, KeyInfo, Offer, OpenedBy, OperatorInfo, PinAnswer, PinBlock, PinError,
+    PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState, Remedy, ReportRequest,
+    RightRow, RightsPage, SlotInfo, WalletInfo, WindowInfo, pairing_key_version,
 };
 use ecm_emm::ecm::{Cci, Rating};
 use hex_literal::hex;
@@ -162,6 +162,14 @@ proptest! {
         wallet.emit(&mut out);
         prop_assert_eq!(out.len(), WalletInfo::LEN);
         prop_assert_eq!(WalletInfo::parse(&out), Ok(wallet));
+        for known in [None, Some(TerminalSequence::new(balance.fen()))] {
+            let mut out = Vec::new();
+            HighestNumber(known).emit(&mut out);
+            prop_assert_eq!(out.len(), HighestNumber::LEN);
+            prop_assert_eq!(HighestNumber::parse(&out), Ok(HighestNumber(known)));
+            out[0] += 2;
+            prop_assert!(HighestNumber::parse(&out).is_err());
+        }
     }
 
     /// A newer card says more, before or behind what is known: an older box passes over it.

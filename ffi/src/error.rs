@@ -2,11 +2,11 @@
 //! Refusals on their way to the caller: one result, and its details for `stbcam_last_error`.
 
 use crate::result::{
-    STBCAM_E_ARG, STBCAM_E_BUSY, STBCAM_E_FULL, STBCAM_E_NO_CARD, STBCAM_E_NO_READER,
-    STBCAM_E_NO_SESSION, STBCAM_E_NO_TXN, STBCAM_E_OFFER_EXPIRED, STBCAM_E_OUTCOME_UNKNOWN,
-    STBCAM_E_OVERFLOW, STBCAM_E_PRICE_CHANGED, STBCAM_E_REQUEST_FORGOTTEN, STBCAM_E_REQUEST_REUSED,
-    STBCAM_E_SECTION, STBCAM_E_SEQUENCE, STBCAM_E_STATE, STBCAM_E_TIMEOUT, stbcam_result_t,
-    text_of,
+    STBCAM_E_AGAIN, STBCAM_E_ARG, STBCAM_E_BUSY, STBCAM_E_FULL, STBCAM_E_NO_CARD,
+    STBCAM_E_NO_READER, STBCAM_E_NO_SESSION, STBCAM_E_NO_TXN, STBCAM_E_OFFER_EXPIRED,
+    STBCAM_E_OUTCOME_UNKNOWN, STBCAM_E_OVERFLOW, STBCAM_E_PRICE_CHANGED,
+    STBCAM_E_REQUEST_FORGOTTEN, STBCAM_E_REQUEST_REUSED, STBCAM_E_SECTION, STBCAM_E_SEQUENCE,
+    STBCAM_E_STATE, STBCAM_E_TIMEOUT, stbcam_result_t, text_of,
 };
 use cam_core::{PinError, PurchaseError, ReportError, SessionError, TxnState};
 use core::cell::{Cell, RefCell};
@@ -122,6 +122,7 @@ impl From<PurchaseError> for Error {
             PurchaseError::NumbersUsedUp => STBCAM_E_SEQUENCE,
             PurchaseError::PinFormat | PurchaseError::ForeignRequest => STBCAM_E_ARG,
             PurchaseError::NoCard => STBCAM_E_NO_CARD,
+            PurchaseError::Unread => STBCAM_E_AGAIN,
             PurchaseError::Full => STBCAM_E_FULL,
             _ => STBCAM_E_STATE,
         };

@@ -33,7 +33,8 @@ use crate::vault::Vault;
 use cam_types::ChannelId;
 use ecm_emm::card::{
     INS_ACK, INS_CHANGE_PIN, INS_ECM, INS_EMM, INS_INFO, INS_PURCHASE, INS_REPORT, INS_RIGHTS,
-    INS_VERIFY, PinAnswer, PinBlock, RIGHTS_ROWS, RIGHTS_WALLET, VERIFY_PURCHASE, VERIFY_RATING,
+    INS_VERIFY, PinAnswer, PinBlock, RIGHTS_NUMBER, RIGHTS_ROWS, RIGHTS_WALLET, VERIFY_PURCHASE,
+    VERIFY_RATING,
 };
 use iso7816::apdu::{Command, StatusWord};
 use time::PinUses;
@@ -93,6 +94,7 @@ impl Cas<'_> {
             INS_RIGHTS => match (command.p2, command.data) {
                 (RIGHTS_ROWS, [index]) => info::rights(self.vault, *index, &mut out)?,
                 (RIGHTS_WALLET, _) => info::wallet(self.vault, &mut out)?,
+                (RIGHTS_NUMBER, data) => info::highest_number(self.vault, data, &mut out)?,
                 (RIGHTS_ROWS, _) => return Err(StatusWord::WRONG_DATA.into()),
                 _ => return Err(StatusWord::WRONG_P1P2.into()),
             },

@@ -152,7 +152,7 @@ impl CardDialogue {
 
     /// There is no card. Gives the moment when the reader is tried again, if it is.
     pub(crate) fn absent(&mut self, now: Instant, why: Absence) -> Option<Instant> {
-        self.setbacks.absent(why, self.polls()).map(|after| now.after(after))
+        self.setbacks.absent(now, why, self.polls()).map(|after| now.after(after))
     }
 
     /// The card is left alone, until then.
@@ -164,7 +164,7 @@ impl CardDialogue {
     /// Something was lost. Gives the moment until which a card that keeps failing is left alone.
     pub(crate) fn failed(&mut self, now: Instant) -> Option<Instant> {
         self.close_channel();
-        self.setbacks.met().then(|| now.after(self.setbacks.wait()))
+        self.setbacks.met(now).then(|| now.after(self.setbacks.wait()))
     }
 }
 
@@ -229,8 +229,8 @@ impl CardDialogue {
     }
 
     /// A pairing did not open a channel. `true` if it is tried again.
-    pub(crate) fn pairs_again(&mut self) -> bool {
-        let again = !self.setbacks.met();
+    pub(crate) fn pairs_again(&mut self, now: Instant) -> bool {
+        let again = !self.setbacks.met(now);
         if !again {
             self.setbacks.forget();
         }

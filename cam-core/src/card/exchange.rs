@@ -20,6 +20,8 @@ pub(crate) enum Exchange {
     Ecm,
     Emm,
     Rights,
+    /// The highest number of this terminal in the card's log.
+    Number,
     Balance,
     /// VERIFY for its own sake.
     Verify(Ticket),

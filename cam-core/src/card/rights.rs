@@ -63,9 +63,4 @@ impl Rights {
         self.fresh.clear();
         new
     }
-
-    /// The card would not tell: it is not asked for this page again.
-    pub(crate) fn not_told(&mut self) {
-        self.next = None;
-    }
 }

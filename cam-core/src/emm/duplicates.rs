@@ -24,17 +24,20 @@ pub(crate) enum Memory {
     Numbered,
     /// Refused: until the card is reset or another EMM is applied.
     Refused,
-    /// Not applicable yet: until another EMM is applied, or a second has passed.
+    /// Not applicable yet, or nobody vouches for the answer: until another EMM is applied, or some
+    /// time has passed.
     Later,
+    /// The card fell silent at it: until some time has passed, whatever is reset.
+    Silent,
 }
 
 /// What a section is known by: SHA-256, cut. Sections are no secrets.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Digest([u8; 15]);
+pub(crate) struct Digest([u8; 14]);
 
 impl Digest {
     pub(crate) fn of(section: &[u8]) -> Self {
-        let mut cut = [0; 15];
+        let mut cut = [0; 14];
         cut.iter_mut().zip(Sha256::digest(section)).for_each(|(to, from)| *to = from);
         Self(cut)
     }
@@ -63,19 +66,26 @@ impl Duplicates {
 
     /// The card has judged the section.
     pub(crate) fn remember(&mut self, now: Instant, section: Digest, memory: Memory) {
-        self.rooms().into_iter().for_each(|room| room.forget(&section));
-        let (room, mark) = match memory {
-            Memory::Applied => (&mut self.applied, Mark::Once),
-            Memory::Numbered => (&mut self.numbered, Mark::Once),
-            Memory::Refused => (&mut self.not_done, Mark::Once),
-            Memory::Later => (&mut self.not_done, Mark::Later),
+        let before = self.rooms().into_iter().filter_map(|room| room.forget(&section)).last();
+        let (room, mark) = match (memory, before) {
+            (Memory::Applied, _) => (&mut self.applied, Mark::Once),
+            (Memory::Numbered, _) => (&mut self.numbered, Mark::Once),
+            (Memory::Refused, _) => (&mut self.not_done, Mark::Once),
+            (Memory::Later, Some(Mark::Later(n))) => {
+                (&mut self.not_done, Mark::Later((n + 1).min(Mark::LATEST)))
+            }
+            (Memory::Later, _) => (&mut self.not_done, Mark::Later(0)),
+            (Memory::Silent, Some(Mark::Silent(n))) => {
+                (&mut self.not_done, Mark::Silent((n + 1).min(Mark::MOST_SILENT)))
+            }
+            (Memory::Silent, _) => (&mut self.not_done, Mark::Silent(0)),
         };
         room.remember(Known { section, mark, at: now });
     }
 
     /// What the card did not apply may be possible now.
     pub(crate) fn forgive(&mut self) {
-        self.not_done.known.clear();
+        self.not_done.known.retain(|known| matches!(known.mark, Mark::Silent(_)));
     }
 
     /// Another card judges for itself.
@@ -115,13 +125,31 @@ enum Mark {
     Once,
     /// It was heard since the card has judged it.
     Repeated,
-    Later,
+    /// Not now: the pause has doubled so often.
+    Later(u8),
+    /// The same, of one at which the card fell silent.
+    Silent(u8),
+}
+
+impl Mark {
+    const RETRY: Duration = Duration::from_secs(1);
+    const LATEST: u8 = 4;
+    const SILENT_RETRY: Duration = Duration::from_secs(8);
+    const MOST_SILENT: u8 = 6;
+
+    /// How long the card is not asked; of what it has judged, as long as it is known.
+    fn pause(self) -> Option<Duration> {
+        match self {
+            Self::Once | Self::Repeated => None,
+            Self::Later(n) => Some(Self::RETRY * (1 << n)),
+            Self::Silent(n) => Some(Self::SILENT_RETRY * (1 << n)),
+        }
+    }
 }
 
 impl Room {
     /// A carousel of 1,024 for one card, and what takes the place of some of them meanwhile.
     const MAX: usize = 1024 + 128;
-    const RETRY: Duration = Duration::from_secs(1);
     /// A section that was not heard for so long is no part of a carousel any more.
     const OFF_AIR: Duration = Duration::from_secs(3600);
     // As the specification says of the memory in all.
@@ -138,17 +166,15 @@ impl Room {
     fn knows(&mut self, now: Instant, section: &Digest) -> bool {
         let known = self.place(section).ok().and_then(|at| self.known.get_mut(at));
         let Some(known) = known else { return false };
-        if known.mark == Mark::Later {
-            return now.since(known.at) < Self::RETRY;
+        if let Some(pause) = known.mark.pause() {
+            return now.since(known.at) < pause;
         }
         (known.mark, known.at) = (Mark::Repeated, now);
         true
     }
 
-    fn forget(&mut self, section: &Digest) {
-        if let Ok(at) = self.place(section) {
-            self.known.remove(at);
-        }
+    fn forget(&mut self, section: &Digest) -> Option<Mark> {
+        self.place(section).ok().map(|at| self.known.remove(at).mark)
     }
 
     fn remember(&mut self, new: Known) {

@@ -67,6 +67,8 @@ pub(crate) struct EmmQueue {
     /// Sections that wait in a lane, at most.
     max_queue: usize,
     sent: Option<Waiting>,
+    /// Something is held back that was said of outside the session.
+    said_in_clear: bool,
     /// Its answer was lost: it goes before all others.
     again: Option<Waiting>,
     lost: u8,
@@ -95,6 +97,7 @@ impl EmmQueue {
             resting: Resting::default(),
             max_queue,
             sent: None,
+            said_in_clear: false,
             again: None,
             lost: 0,
         }
@@ -141,6 +144,19 @@ impl EmmQueue {
     pub(crate) fn card_reset(&mut self) {
         self.forgive();
         self.resting.reset();
+    }
+
+    /// A session begins: what was said before it nobody vouches for.
+    pub(crate) fn session_begins(&mut self) {
+        if core::mem::take(&mut self.said_in_clear) {
+            self.forgive();
+        }
+    }
+
+    /// Nobody vouches for what is said of the section: it is held back, and not for long.
+    pub(crate) fn answered_in_clear(&mut self, now: Instant) {
+        self.said_in_clear = true;
+        self.answered(now, Memory::Later, Effect::None);
     }
 
     /// The card has judged an ECM in its session.
@@ -241,7 +257,7 @@ impl EmmQueue {
     pub(crate) fn lost(&mut self, now: Instant) -> bool {
         self.lost += 1;
         if self.lost > Self::MAX_LOST {
-            self.answered(now, Memory::Refused, Effect::None);
+            self.answered(now, Memory::Silent, Effect::None);
             return false;
         }
         self.again = self.sent.take();

@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::outbox::Todo;
 use crate::{Absence, Card, CardState, Event, SignOfLife};
 use cam_types::Instant;
+use core::time::Duration;
 use ecm_emm::card::{AccessStatus, pairing_key_version};
 use gp::scp03::{Initialize, ScpError};
 
@@ -19,6 +20,9 @@ use gp::scp03::{Initialize, ScpError};
 const MAX_ATR: usize = 33;
 
 impl Engine {
+    /// An unpaired card is asked who it is every so often.
+    pub(crate) const LOOK: Duration = Duration::from_secs(20);
+
     pub(crate) fn card_present(&mut self) {
         if self.dialogue.card_came() {
             self.activate();
@@ -155,6 +159,7 @@ impl Engine {
         self.wipe_all();
         self.forget_pins();
         self.dialogue.unpaired();
+        self.another_look = now.after(Self::LOOK);
         self.set_card(CardState::Unpaired, reason);
         self.pump(now);
     }
@@ -178,9 +183,12 @@ impl Engine {
 
     fn pairing_failed(&mut self, now: Instant, why: ScpError) {
         log::warn!("the pairing does not open a session with the card: {why}");
-        if self.dialogue.pairs_again() {
+        self.pairing_pause.failed(now);
+        if self.dialogue.pairs_again(now) {
             self.end_session(now);
         } else {
+            // Whoever sits on the line can refuse: it is tried again.
+            self.refresh.pair();
             self.unpaired(now);
         }
     }
@@ -188,11 +196,14 @@ impl Engine {
     fn ready(&mut self) {
         self.forget_withheld_keys();
         self.purchases.session_begins();
+        self.emm.session_begins();
+        self.pairing_pause.forget();
+        self.card.now = None;
         self.stats.channels += 1;
         self.card.pairing_slot = self.pairings.current().map(Pairing::slot);
         self.pairings.ladder_loads();
         self.out.push(Todo::Ladder);
-        self.refresh.state();
+        self.refresh.session_begins();
         self.ecm.session_begins();
         self.ask_again(|_| true);
         self.set_card(CardState::Ready, self.card.session_reason());
@@ -218,10 +229,16 @@ impl Engine {
     pub(crate) fn card_deadline(&self) -> Option<Instant> {
         let session = self.dialogue.is_free().then(|| {
             let round = self.ecm.round_due(self.emm.backlog());
-            self.settle_due().into_iter().chain(round).min()
+            let readings = [self.refresh.due(), self.reports.due(), self.settle_due(), round];
+            readings.into_iter().flatten().min()
         });
-        let silence = self.dialogue.silent_at();
-        self.dialogue.deadline().into_iter().chain(session.flatten()).chain(silence).min()
+        let unpaired = self.card.state == CardState::Unpaired && !self.dialogue.is_busy();
+        let unpaired = unpaired.then(|| {
+            let pairing = self.refresh.wants_pair().then(|| self.pairing_pause.ends());
+            pairing.map_or(self.another_look, |at| at.min(self.another_look))
+        });
+        let own = [session.flatten(), self.dialogue.silent_at(), unpaired];
+        self.dialogue.deadline().into_iter().chain(own.into_iter().flatten()).min()
     }
 }
 

@@ -57,11 +57,8 @@ impl Engine {
                 (&mut self.stats.emm_dup_card, Memory::Numbered)
             }
             Some(EmmOutcome::LATER) => (&mut self.stats.emm_later, Memory::Later),
-            // A bare status word, and who refuses outside the session, may be anybody on the line.
-            refused if refused.is_none() || !self.dialogue.has_session() => {
-                (&mut self.stats.emm_refused, Memory::Later)
-            }
-            _ => (&mut self.stats.emm_refused, Memory::Refused),
+            Some(_) => (&mut self.stats.emm_refused, Memory::Refused),
+            None => (&mut self.stats.emm_refused, Memory::Later),
         };
         count(counter, kind);
         match result {
@@ -71,6 +68,8 @@ impl Engine {
         let applied = result.is_some_and(|result| result.outcome == EmmOutcome::APPLIED);
         let effect = if applied { Effect::Changed } else { Effect::None };
         match result.map(|result| result.detail) {
+            // Who answers outside the session may be anybody on the line: it is counted.
+            _ if !self.dialogue.has_session() => self.emm.answered_in_clear(now),
             Some(EmmDetail::BUSY) if memory == Memory::Later => self.emm.rests(now),
             detail => {
                 if detail == Some(EmmDetail::SIGNATURE) {

@@ -4,6 +4,7 @@
 
 use crate::card::dialogue::Next;
 use crate::card::exchange::{Exchange, Trouble};
+use crate::card::refresh::Part;
 use crate::engine::Engine;
 use crate::outbox::Todo;
 use crate::{Outcome, Probed, SignOfLife};
@@ -29,9 +30,10 @@ impl Engine {
     }
 
     fn pump_unpaired(&mut self, now: Instant) {
-        if self.refresh.take_info() {
+        if self.refresh.take_info() || now >= self.another_look {
+            self.another_look = now.after(Self::LOOK);
             self.send(Exchange::Info, INS_INFO, 0, &[]);
-        } else if self.refresh.take_pair() {
+        } else if self.pairing_pause.is_over(now) && self.refresh.take_pair() {
             self.pair(now);
         } else if !self.send_emm() && !self.send_ack() {
             self.ask_sign_of_life(now, |engine| engine.send(Exchange::Info, INS_INFO, 0, &[]));
@@ -108,17 +110,18 @@ impl Engine {
         match exchange {
             Exchange::Step(step) => self.proceed(now, step, answer),
             Exchange::Probe => {}
-            Exchange::Info => self.info_answered(answer),
+            Exchange::Info => self.info_answered(now, answer),
             Exchange::Ecm => self.ecm_answered(now, answer),
             Exchange::Emm => self.emm_answered(now, answer),
-            Exchange::Rights => self.rights_answered(answer),
-            Exchange::Balance => self.balance_answered(answer),
+            Exchange::Rights => self.rights_answered(now, answer),
+            Exchange::Number => self.number_answered(now, answer),
+            Exchange::Balance => self.balance_answered(now, answer),
             Exchange::Verify(ticket) => self.pin_answered(ticket, answer),
             Exchange::VerifyFor(txn) => self.purchase_pin_answered(txn, answer),
             Exchange::Purchase(txn) => self.purchase_answered(now, txn, answer),
             Exchange::Query(txn) => self.query_answered(now, txn, answer),
             Exchange::Review(txn) => self.review_answered(now, txn, answer),
-            Exchange::Report => self.report_answered(answer),
+            Exchange::Report => self.report_answered(now, answer),
             Exchange::Ack => self.ack_answered(answer),
         }
     }
@@ -137,21 +140,24 @@ impl Engine {
             Exchange::Emm => {
                 self.emm_lost(now);
             }
-            Exchange::Info => self.refresh.info(),
-            Exchange::Report => self.reports.lost(&mut self.out),
+            Exchange::Info => self.refresh.failed(now, Part::Info),
+            Exchange::Number => self.refresh.failed(now, Part::Number),
+            Exchange::Rights => self.refresh.failed(now, Part::Rights),
+            Exchange::Balance => {
+                self.refresh.failed(now, Part::Balance);
+                self.purchases.purse_lost(now);
+            }
+            Exchange::Report => self.reports.lost(now, &mut self.out),
             Exchange::Ack => self.reports.ack_lost(&mut self.out),
             Exchange::Verify(ticket) => self.pin_lost(ticket),
             Exchange::VerifyFor(txn) => {
                 self.purchases.reopen(txn, Outcome::PinRequired, &mut self.out);
             }
             Exchange::Purchase(txn) | Exchange::Query(txn) => {
-                self.purchases.unsettled(txn, &mut self.out);
+                self.purchases.unsettled(now, txn, &mut self.out);
             }
-            Exchange::Step(_)
-            | Exchange::Probe
-            | Exchange::Rights
-            | Exchange::Balance
-            | Exchange::Review(_) => {}
+            Exchange::Review(_) => self.purchases.review_lost(now),
+            Exchange::Step(_) | Exchange::Probe => {}
         }
     }
 }

@@ -3,6 +3,7 @@
 //! back, and what follows for the rest of the engine. The law is in the room `purchase/`.
 
 use crate::card::exchange::{Answer, Exchange, Trouble};
+use crate::card::refresh::Part;
 use crate::engine::Engine;
 use crate::purchase::offer::OnAir;
 use crate::purchase::pay::Errand;
@@ -10,16 +11,18 @@ use crate::purchase::settle::Upshot;
 use crate::session::places::Sessions;
 use crate::{CardState, OfferId, PurchaseError, RequestId, TxnId};
 use cam_types::{Fen, Instant, Pseudonym};
-use ecm_emm::card::{INS_PURCHASE, INS_RIGHTS, INS_VERIFY, RIGHTS_WALLET, VERIFY_PURCHASE};
+use ecm_emm::card::{
+    INS_PURCHASE, INS_RIGHTS, INS_VERIFY, RIGHTS_WALLET, VERIFY_PURCHASE, WalletInfo,
+};
 
 impl Engine {
     /// A name for one wish to buy. Its purchase has one number of this terminal from now on.
     pub fn request_new(&mut self) -> Result<RequestId, PurchaseError> {
-        let clock = self.card.now.filter(|_| self.card.state == CardState::Ready);
-        let clock = clock.ok_or(PurchaseError::NoCard)?;
+        let card = self.card_in_session().ok_or(PurchaseError::NoCard)?;
+        let clock = self.card.now.ok_or(PurchaseError::Unread)?;
         let mut random = [0; 2];
         self.config.entropy.fill(&mut random);
-        self.purchases.request(clock, random)
+        self.purchases.request(card, clock, random)
     }
 
     /// Begins a purchase. The same request id gives the same purchase back, whatever became of it,
@@ -74,9 +77,9 @@ impl Engine {
     }
 
     /// Whether what was paid has been refunded.
-    pub(crate) fn send_review(&mut self) -> bool {
+    pub(crate) fn send_review(&mut self, now: Instant) -> bool {
         let Some(card) = self.dialogue.card() else { return false };
-        let errand = self.purchases.next_review(card);
+        let errand = self.purchases.next_review(now, card);
         self.send_for_purchase(errand)
     }
 
@@ -128,11 +131,14 @@ impl Engine {
 
     pub(crate) fn review_answered(&mut self, now: Instant, txn: TxnId, answer: Answer) {
         let told = self.dialogue.told(answer);
-        let upshot = self.purchases.review_answered(txn, told, &mut self.out);
+        let upshot = self.purchases.review_answered(now, txn, told, &mut self.out);
         self.purchase_moved(now, upshot);
     }
 
     fn purchase_moved(&mut self, now: Instant, upshot: Upshot) {
+        if self.purchases.number_is_unread() {
+            self.refresh.number();
+        }
         match upshot {
             Upshot::Nothing => {}
             Upshot::Changed => self.refresh.state(),
@@ -144,8 +150,13 @@ impl Engine {
         }
     }
 
-    pub(crate) fn balance_answered(&mut self, answer: Answer) {
-        self.purchases.purse_told(self.dialogue.told(answer), &mut self.out);
+    pub(crate) fn balance_answered(&mut self, now: Instant, answer: Answer) {
+        let told = self.dialogue.told(answer).and_then(|data| WalletInfo::parse(data).ok());
+        match told {
+            Some(_) => self.refresh.answered(Part::Balance),
+            None => self.refresh.failed(now, Part::Balance),
+        }
+        self.purchases.purse_told(now, told, &mut self.out);
     }
 }
 

@@ -58,20 +58,22 @@ impl Engine {
     }
 
     /// Asks for a page of a report. `false`: none is wanted.
-    pub(crate) fn send_report(&mut self) -> bool {
-        let Some((page, request)) = self.reports.next() else { return false };
+    pub(crate) fn send_report(&mut self, now: Instant) -> bool {
+        let Some((page, request)) = self.reports.next(now) else { return false };
         let mut data = Vec::with_capacity(ReportRequest::LEN);
         request.emit(&mut data);
         self.send_with(Exchange::Report, INS_REPORT, [page, 0], &data);
         true
     }
 
-    pub(crate) fn report_answered(&mut self, answer: Answer) {
-        self.reports.told(self.dialogue.told(answer), &mut self.out);
+    pub(crate) fn report_answered(&mut self, now: Instant, answer: Answer) {
+        self.reports.told(now, self.dialogue.told(answer), &mut self.out);
     }
 
     pub(crate) fn ack_answered(&mut self, answer: Answer) {
-        let result = self.reports.ack_told(self.dialogue.told(answer), &mut self.out);
+        // Nobody vouches for what is said outside the session.
+        let told = self.dialogue.told(answer).filter(|_| self.dialogue.has_session());
+        let result = self.reports.ack_told(told, &mut self.out);
         if result.is_some_and(AckResult::is_taken) {
             self.refresh.info();
         }

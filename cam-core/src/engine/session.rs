@@ -75,7 +75,8 @@ impl Engine {
     }
 
     pub(crate) fn publish_offers(&mut self) {
-        let sale = Sale::by(self.card.state);
+        let told = self.card.now.is_some() && !self.purchases.number_is_unread();
+        let sale = Sale::by(self.card.state, told);
         for session in self.sessions.iter_mut() {
             session.sell(sale, &mut self.out);
         }

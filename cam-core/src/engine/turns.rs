@@ -26,9 +26,10 @@ impl Engine {
                 self.send_ecm(now)
                     || self.send_purse(now)
                     || self.send_pin()
+                    || self.send_introduction(now)
                     || self.send_emm()
                     || self.send_ack()
-                    || self.send_report()
+                    || self.send_report(now)
                     || self.send_reading(now)
             }
             // What is read back would pass for a card that works: its turn comes behind ECMs.
@@ -37,12 +38,13 @@ impl Engine {
                     || self.send_pin()
                     || self.send_emm()
                     || self.send_ack()
-                    || self.send_report()
+                    || self.send_report(now)
                     || self.send_ecm(now)
             }
             Yields::Forged => {
                 self.send_purse(now)
                     || self.send_pin()
+                    || self.send_introduction(now)
                     || self.send_yielded(now)
                     || self.send_ecm(now)
             }
@@ -62,12 +64,12 @@ impl Engine {
     }
 
     fn send_behind_emms(&mut self, now: Instant) -> bool {
-        self.send_ack() || self.send_report() || self.send_reading(now)
+        self.send_ack() || self.send_report(now) || self.send_reading(now)
     }
 
     /// What is read back, and the sign of life.
     fn send_reading(&mut self, now: Instant) -> bool {
-        if self.send_refresh() || self.send_review() {
+        if self.send_refresh(now) || self.send_review(now) {
             return true;
         }
         // Reading the balance costs the session nothing and the card no write.

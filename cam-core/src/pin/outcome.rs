@@ -48,7 +48,8 @@ impl PinOutcome {
                 }
                 Err(_) => (Self::Unreadable, None),
             },
-            Err(ScpError::Refused(StatusWord::PIN_BLOCKED)) => (Self::Blocked, Some(0)),
+            // Shown, and not kept: nobody vouches for it.
+            Err(ScpError::Refused(StatusWord::PIN_BLOCKED)) => (Self::Blocked, None),
             Ok(sw) | Err(ScpError::Refused(sw)) => (Self::Refused(sw), None),
             Err(_) => (Self::Failed, None),
         }

@@ -8,15 +8,20 @@ use crate::purchase::offer::OnAir;
 use crate::purchase::price;
 use crate::{OfferId, PurchaseError, RequestId, TxnId, TxnState};
 use cam_types::{CasTime, Fen, Pseudonym};
+use ecm_emm::card::HighestNumber;
 
 impl Purchases {
-    /// A name for one wish to buy; `clock` is the card's.
+    /// A name for one wish to buy with this card; `clock` is what it has said in this session.
     pub(crate) fn request(
         &mut self,
+        card: Pseudonym,
         clock: CasTime,
         random: [u8; 2],
     ) -> Result<RequestId, PurchaseError> {
-        self.requests.give(clock, random).ok_or(PurchaseError::NumbersUsedUp)
+        let HighestNumber(highest) = self.highest.ok_or(PurchaseError::Unread)?;
+        let stored = self.ledger.next_sequence(card);
+        let given = self.requests.give(card, stored, clock, highest, random);
+        given.ok_or(PurchaseError::NumbersUsedUp)
     }
 
     /// The same request id gives the same purchase back, whatever became of it, and none for
@@ -32,8 +37,12 @@ impl Purchases {
         on_air: Option<OnAir<'_>>,
         card: Option<Pseudonym>,
     ) -> Result<TxnId, PurchaseError> {
-        if !self.requests.are_ours(&request) {
-            return Err(PurchaseError::ForeignRequest);
+        let known = self.ledger.of_request(&request);
+        if known.is_none() {
+            let card = card.ok_or(PurchaseError::NoCard)?;
+            if !self.requests.are_for(&request, card) {
+                return Err(PurchaseError::ForeignRequest);
+            }
         }
         let known = self.ledger.of_request(&request);
         if known.as_ref().is_some_and(|entry| !entry.offer.sells_what(offer)) {
@@ -50,11 +59,11 @@ impl Purchases {
         }
         match self.ledger.of_request(&request).map(|entry| (entry.id, entry.state())) {
             Some((txn, TxnState::Open)) => self.begin_again(txn, price_seen, on_air),
-            Some((txn, TxnState::Forgotten)) => {
-                self.ask_after(txn, card.ok_or(PurchaseError::NoCard)?)
-            }
+            Some((txn, TxnState::Forgotten)) => self.ask_after(txn, card),
             Some((txn, _)) => Ok(txn),
-            None if self.requests.is_fresh(&request) => self.begin_new(request, price_seen, on_air),
+            None if self.requests.is_fresh(&request) => {
+                self.begin_new(request, card, price_seen, on_air)
+            }
             None => self.begin_old(request, offer, price_seen, card),
         }
     }
@@ -62,12 +71,14 @@ impl Purchases {
     fn begin_new(
         &mut self,
         request: RequestId,
+        card: Option<Pseudonym>,
         price_seen: Fen,
         on_air: Option<OnAir<'_>>,
     ) -> Result<TxnId, PurchaseError> {
+        let card = card.ok_or(PurchaseError::NoCard)?;
         let (offer, section) = on_air.ok_or(PurchaseError::NoOffer)?;
         price::compare(offer.price, price_seen)?;
-        let begun = self.ledger.begin(request, offer.id, offer.event, price_seen, section);
+        let begun = self.ledger.begin(request, card, offer.id, offer.event, price_seen, section);
         let txn = begun.ok_or(PurchaseError::Full)?.id;
         self.requests.used(&request);
         Ok(txn)
@@ -99,18 +110,21 @@ impl Purchases {
     ) -> Result<TxnId, PurchaseError> {
         let card = card.ok_or(PurchaseError::NoCard)?;
         // The storage was lost between the two: what the card says under this pair is the other's.
-        let pair = |entry: &Entry| entry.request.pair() == request.pair();
+        let pair = |entry: &Entry| entry.card == card && entry.request.pair() == request.pair();
         if self.ledger.entries().iter().any(pair) {
             return Err(PurchaseError::Forgotten);
         }
-        let begun = self.ledger.begin(request, offer, None, price_seen, &[]);
+        let begun = self.ledger.begin(request, card, offer, None, price_seen, &[]);
         let txn = begun.ok_or(PurchaseError::Full)?.id;
-        self.ask_after(txn, card)
+        self.ask_after(txn, Some(card))
     }
 
-    fn ask_after(&mut self, txn: TxnId, card: Pseudonym) -> Result<TxnId, PurchaseError> {
+    /// Its own card is asked.
+    fn ask_after(&mut self, txn: TxnId, card: Option<Pseudonym>) -> Result<TxnId, PurchaseError> {
         let entry = self.ledger.of_txn_mut(txn).ok_or(PurchaseError::NoTransaction)?;
-        entry.card = card;
+        if card != Some(entry.card) {
+            return Err(PurchaseError::NoCard);
+        }
         entry.step = Step::Settle;
         Ok(txn)
     }

@@ -24,7 +24,7 @@ pub enum PurchaseError {
     State(TxnState),
     /// The request was for something else.
     RequestReused,
-    /// The request id was not given out for this box.
+    /// The request id was not given out for this box and the card in session.
     ForeignRequest,
     /// Neither storage nor card can know the request: its number went to another one.
     Forgotten,
@@ -32,8 +32,10 @@ pub enum PurchaseError {
     NumbersUsedUp,
     /// The PIN is not 4 to 12 digits.
     PinFormat,
-    /// No card in session.
+    /// The card that it is for is not in session.
     NoCard,
+    /// The card in session has not yet said what a request's number needs.
+    Unread,
     /// Too many purchases are open or unsettled.
     Full,
 }
@@ -54,7 +56,9 @@ impl fmt::Display for PurchaseError {
                 f.write_str("the request id belongs to another offer; ask for a new one")
             }
             Self::ForeignRequest => {
-                f.write_str("the request id was not given out for this box; ask for a new one")
+                f.write_str(
+                    "the request id was not given out for this box and card; ask for a new one",
+                )
             }
             Self::Forgotten => f.write_str(
                 "the request's number went to another one; nothing is debited for it, ask for a new id",
@@ -63,7 +67,12 @@ impl fmt::Display for PurchaseError {
                 f.write_str("the terminal has given out its last number; no money has moved")
             }
             Self::PinFormat => f.write_str("a PIN is 4 to 12 digits; no money has moved"),
-            Self::NoCard => f.write_str("no card in session; no money has moved"),
+            Self::NoCard => {
+                f.write_str("the card that it is for is not in session; no money has moved")
+            }
+            Self::Unread => {
+                f.write_str("the card has not told its clock and numbers yet; ask again")
+            }
             Self::Full => {
                 f.write_str("too many purchases are open or unsettled; no money has moved")
             }

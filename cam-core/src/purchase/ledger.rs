@@ -50,7 +50,7 @@ pub(super) struct Entry {
     pub(super) price: Fen,
     /// The authentic ECM or offer. Empty: a request of an earlier run, which is never paid.
     pub(super) section: Vec<u8>,
-    /// The card that PURCHASE was sent to.
+    /// The card that its request is for.
     pub(super) card: Pseudonym,
     /// What its purse had counted before that; once paid, when the card was asked last.
     pub(super) counts: Option<Counts>,
@@ -100,15 +100,29 @@ impl Ledger {
         format!("purchase.{place:02}")
     }
 
-    /// The number above all that the rows know.
-    pub(super) fn next_sequence(&self) -> u32 {
-        self.entries.iter().map(Entry::number).max().map_or(0, |highest| highest.saturating_add(1))
+    /// The number above all that the rows know of this card.
+    pub(super) fn next_sequence(&self, card: Pseudonym) -> u32 {
+        let of_card = self.entries.iter().filter(|entry| entry.card == card);
+        of_card.map(Entry::number).max().map_or(0, |highest| highest.saturating_add(1))
+    }
+
+    /// Passes over rows that this is not true of.
+    pub(super) fn keep(&mut self, whole: impl Fn(&Entry) -> bool) {
+        self.entries.retain(|entry| {
+            let keep = whole(entry);
+            if !keep {
+                let key = Self::key(entry.place);
+                log::warn!("stored purchase {key} is passed over: its request is not its card's");
+            }
+            keep
+        });
     }
 
     /// A new purchase; `None` when no place is free and nothing old may be forgotten.
     pub(super) fn begin(
         &mut self,
         request: RequestId,
+        card: Pseudonym,
         offer: OfferId,
         event: Option<EventId>,
         price: Fen,
@@ -129,7 +143,7 @@ impl Ledger {
             event,
             price,
             section: section.to_vec(),
-            card: Pseudonym::default(),
+            card,
             counts: None,
             step: Step::Open,
             result: 0,
@@ -294,17 +308,19 @@ mod tests {
     use super::*;
     use crate::purchase::request::Requests;
     use alloc::vec;
-    use cam_types::{BcdDate, BcdTime, CasTime, Key, TerminalId};
+    use cam_types::{BcdDate, BcdTime, CasTime, DecodeError, Key, TerminalId};
+
+    const CARD: Pseudonym = Pseudonym::new([3; 8]);
 
     fn request(number: u32) -> RequestId {
         let terminal = TerminalId::new(*b"000001");
-        let mut requests = Requests::new(Key::new([0x60; 16]), terminal, number);
-        requests.give(CasTime::new(0), [7, 7]).unwrap()
+        let mut requests = Requests::new(Key::new([0x60; 16]), terminal);
+        requests.give(CARD, number, CasTime::new(0), None, [7, 7]).unwrap()
     }
 
     fn begin(ledger: &mut Ledger, number: u32) -> Option<&mut Entry> {
         let event = Some(EventId::new(2001));
-        ledger.begin(request(number), OfferId(7), event, Fen::new(1200), &[0x80])
+        ledger.begin(request(number), CARD, OfferId(7), event, Fen::new(1200), &[0x80])
     }
 
     fn receipt() -> Receipt {
@@ -338,14 +354,14 @@ mod tests {
         ] {
             let mut ledger = Ledger::load(&[]);
             let entry = begin(&mut ledger, 100).unwrap();
-            entry.card = Pseudonym::new([3; 8]);
             entry.counts = Some(Counts { offline: 5, online: 2 });
             entry.step = step;
             entry.receipt = receipt;
             let stored = vec![(entry.row_key(), entry.row())];
             let (transaction, counts) = (entry.transaction(), entry.counts);
             let mut again = Ledger::load(&stored);
-            assert_eq!(again.next_sequence(), 101);
+            assert_eq!(again.next_sequence(CARD), 101);
+            assert_eq!(again.next_sequence(Pseudonym::new([4; 8])), 0);
             let entry = again.of_request(&request(100)).unwrap();
             assert_eq!((entry.transaction(), entry.counts), (transaction, counts));
             assert!(!entry.is_of_this_run());
@@ -389,6 +405,9 @@ mod tests {
             let stored = vec![(entry.row_key(), whole[..len].to_vec())];
             assert!(Ledger::load(&stored).entries().is_empty(), "{len} octets");
         }
+        let earlier = [&[2], &whole[1..]].concat();
+        let why = Entry::parse(&earlier, TxnId(1), 0).err();
+        assert_eq!(why, Some(DecodeError::Invalid { field: "version", got: 2 }), "by its name");
         let stored = vec![("purchase.01".into(), vec![9; 90])];
         assert!(Ledger::load(&stored).entries().is_empty());
     }
@@ -405,7 +424,7 @@ mod tests {
         }
         assert!(ledger.of_txn(unsettled).is_some() && ledger.of_txn(open).is_some());
         assert_eq!(ledger.entries().len(), Ledger::ROWS);
-        assert_eq!(ledger.next_sequence(), 100, "the highest number stays");
+        assert_eq!(ledger.next_sequence(CARD), 100, "the highest number stays");
         for n in 100..100 + Ledger::ROWS as u32 {
             if let Some(entry) = begin(&mut ledger, n) {
                 entry.step = Step::Settle;
@@ -421,9 +440,9 @@ mod tests {
     fn the_counts_of_another_card_say_nothing() {
         let mut ledger = Ledger::load(&[]);
         let entry = begin(&mut ledger, 100).unwrap();
-        let (card, other) = (Pseudonym::new([3; 8]), Pseudonym::new([4; 8]));
+        let (card, other) = (CARD, Pseudonym::new([4; 8]));
         let before = Counts { offline: 5, online: 2 };
-        (entry.card, entry.counts) = (card, Some(before));
+        entry.counts = Some(before);
         assert!(entry.is_unpaid_by(Some(card), Some(before)));
         assert!(entry.is_unpaid_by(Some(card), Some(Counts { online: 3, ..before })));
         for (card, now) in [

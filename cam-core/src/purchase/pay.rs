@@ -53,7 +53,7 @@ impl Purchases {
                 return Ok(());
             }
         }
-        let card = card.ok_or(PurchaseError::NoCard)?;
+        let card = card.filter(|card| *card == entry.card).ok_or(PurchaseError::NoCard)?;
         // What is on air now is better than what was on air when it began: its time is fresh.
         if let Some((_, section)) = on_air {
             entry.take_section(section);
@@ -89,32 +89,40 @@ impl Purchases {
         card: Pseudonym,
         out: &mut Outbox,
     ) -> Option<Errand> {
-        if now >= self.settle_after
+        if self.settling.is_over(now)
             && let Some(entry) = self.ledger.find(|entry| entry.must_be_settled_by(card))
         {
             if self.purse.is_unread() {
                 return Some(Errand::ReadPurse);
             }
+            if entry.counts.is_some() && self.purse.counts().is_none() {
+                // Without them NONE proves nothing, and who sits on the line can keep them back.
+                self.purse.stale();
+                self.settling.failed(now);
+                return None;
+            }
             entry.step = Step::Settling;
             return Some(Errand::Query(entry.id, query(entry)));
         }
         if let Some(entry) = self.ledger.find(|entry| matches!(entry.step, Step::Pay)) {
-            let txn = entry.id;
             if entry.card != card {
                 // Stored for another card, and never sent.
+                let txn = entry.id;
                 self.reopen(txn, Outcome::CardGone, out);
                 return None;
             }
+            let txn = entry.id;
             entry.step = Step::Paying;
             return Some(Errand::Pay(txn, command(entry, 0, &entry.section)));
         }
         if self.hold_the_card() {
             return None;
         }
-        let entry = self.ledger.find(|entry| matches!(entry.step, Step::Confirmed(_)))?;
+        let confirmed = |entry: &Entry| matches!(entry.step, Step::Confirmed(_));
+        let entry = self.ledger.find(|entry| confirmed(entry) && entry.card == card)?;
         // What the purse has counted is part of settling a lost answer.
         if !self.purse.has_answered() {
-            return Some(Errand::ReadPurse);
+            return self.settling.is_over(now).then_some(Errand::ReadPurse);
         }
         let txn = entry.id;
         match core::mem::replace(&mut entry.step, Step::Verifying) {
@@ -149,7 +157,9 @@ impl Purchases {
     /// before the card hears of it.
     fn store_before_paying(&mut self, txn: TxnId, card: Pseudonym, out: &mut Outbox) {
         let Some(entry) = self.ledger.of_txn_mut(txn) else { return };
-        entry.card = card;
+        if entry.card != card {
+            return self.reopen(txn, Outcome::CardGone, out);
+        }
         // Read some time ago, the counters are too low if anything: that errs on the safe side.
         entry.counts = self.purse.last_counts();
         entry.result = 0;

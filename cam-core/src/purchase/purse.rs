@@ -20,20 +20,16 @@ enum PurseAnswer {
     #[default]
     NotRead,
     Read,
-    /// The card would not tell.
+    /// It was not told: nobody vouches that the card would not.
     Refused,
 }
 
 impl Purse {
-    pub(super) fn told(&mut self, told: Option<&[u8]>, out: &mut Outbox) {
+    pub(super) fn told(&mut self, told: Option<WalletInfo>, out: &mut Outbox) {
         self.answer = PurseAnswer::Refused;
-        let Some(told) = told else { return };
-        let wallet = match WalletInfo::parse(told) {
-            Ok(wallet) => wallet,
-            Err(why) => {
-                log::warn!("the card's balance is not readable: {why}");
-                return;
-            }
+        let Some(wallet) = told else {
+            log::warn!("the card's balance is not readable");
+            return;
         };
         self.answer = PurseAnswer::Read;
         if self.wallet != Some(wallet) {
@@ -73,11 +69,6 @@ impl Purse {
     /// What it had counted when it was read last.
     pub(super) fn last_counts(&self) -> Option<Counts> {
         self.wallet.as_ref().map(Counts::of)
-    }
-
-    /// It has given out its last number: whatever the terminal's is, it is refused.
-    pub(super) fn is_used_up(&self) -> bool {
-        self.wallet.is_some_and(|wallet| wallet.offline_sequence == u16::MAX)
     }
 }
 

@@ -11,7 +11,8 @@ use cam_types::{
     BcdDate, BcdTime, DecodeError, EventId, Fen, Pseudonym, Reader, TerminalId, TerminalSequence,
 };
 
-const VERSION: u8 = 2;
+/// 2 had request ids that named no card.
+const VERSION: u8 = 3;
 
 const SENT: u8 = 1;
 const PAID: u8 = 3;

@@ -7,7 +7,6 @@ use crate::purchase::Purchases;
 use crate::purchase::ledger::{Entry, Step};
 use crate::{Event, Outcome, Receipt, TxnId};
 use cam_types::{Instant, Pseudonym};
-use core::time::Duration;
 use ecm_emm::card::{PurchaseAnswer, PurchaseResult, PurchaseState};
 
 /// What an answer about a purchase means beyond it.
@@ -24,9 +23,6 @@ pub(crate) enum Upshot {
 }
 
 impl Purchases {
-    /// A card that does not say what became of a purchase is asked again after so long.
-    const ASK_AGAIN: Duration = Duration::from_secs(5);
-
     /// The answer to PURCHASE; `None` when it is none that counts.
     pub(crate) fn purchase_answered(
         &mut self,
@@ -41,7 +37,7 @@ impl Purchases {
             }
             // Whatever else comes after PURCHASE was sent: only the card knows.
             _ => {
-                self.unsettled(txn, out);
+                self.unsettled(now, txn, out);
                 Upshot::Untrusted
             }
         }
@@ -55,34 +51,43 @@ impl Purchases {
         told: Option<&[u8]>,
         out: &mut Outbox,
     ) -> Upshot {
-        match said(told) {
-            Some(said) if said.result == PurchaseResult::NONE => self.not_known(txn, &said, out),
-            Some(said) => return self.conclude(now, txn, &said, out),
-            None => self.ask_later(now, txn, out),
+        let Some(said) = said(told) else {
+            self.unsettled(now, txn, out);
+            return Upshot::Nothing;
+        };
+        if said.result == PurchaseResult::NONE {
+            self.settling.forget();
+            self.not_known(txn, &said, out);
+            return Upshot::Nothing;
         }
-        Upshot::Nothing
+        self.conclude(now, txn, &said, out)
     }
 
     /// When a question that got no answer is asked again.
     pub(crate) fn settle_due(&self, card: Pseudonym) -> Option<Instant> {
-        let waits = self.ledger.entries().iter().any(|entry| entry.must_be_settled_by(card));
-        waits.then_some(self.settle_after)
+        let entries = self.ledger.entries();
+        let settles = entries.iter().any(|entry| entry.must_be_settled_by(card));
+        let reads = !self.purse.has_answered()
+            && entries.iter().any(|entry| matches!(entry.step, Step::Confirmed(_)));
+        let reviews = self
+            .purse
+            .counts()
+            .is_some_and(|purse| entries.iter().any(|entry| entry.may_be_refunded(card, purse)));
+        let settling = (settles || reads).then(|| self.settling.ends());
+        settling.into_iter().chain(reviews.then(|| self.reviewing.ends())).min()
     }
 
-    /// The answer to PURCHASE or QUERY is lost.
-    pub(crate) fn unsettled(&mut self, txn: TxnId, out: &mut Outbox) {
+    /// The answer to PURCHASE or QUERY is lost, or none that counts: the card is asked, and asked
+    /// again, in its own time and never less than that.
+    pub(crate) fn unsettled(&mut self, now: Instant, txn: TxnId, out: &mut Outbox) {
         let Some(entry) = self.ledger.of_txn_mut(txn) else { return };
         let first = matches!(entry.step, Step::Paying);
         entry.step = Step::Settle;
         if first {
             out.event(Event::Purchase { txn, outcome: Outcome::Settling });
+        } else {
+            self.settling.failed(now);
         }
-    }
-
-    /// The card is asked again, in its own time.
-    fn ask_later(&mut self, now: Instant, txn: TxnId, out: &mut Outbox) {
-        self.settle_after = now.after(Self::ASK_AGAIN);
-        self.unsettled(txn, out);
     }
 
     /// The card has no record of it. That is proof as long as its log reaches back so far.
@@ -149,17 +154,18 @@ impl Purchases {
             }
             result if result.is_refusal() => {
                 entry.step = Step::Refused;
-                if result == PurchaseResult::SEQUENCE && !self.purse.is_used_up() {
-                    self.requests.later_is_known(entry.request.sequence());
+                if result == PurchaseResult::SEQUENCE {
+                    self.highest = None;
                 }
                 Outcome::Refused { result: result.0, balance: Some(said.balance) }
             }
             // A result that this version does not know.
             _ => {
-                self.ask_later(now, txn, out);
+                self.unsettled(now, txn, out);
                 return Upshot::Nothing;
             }
         };
+        self.settling.forget();
         self.ended(txn, outcome, out);
         match outcome {
             Outcome::Paid(_) | Outcome::Owned(_) => Upshot::Bought,

@@ -11,16 +11,18 @@ use core::mem;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Sale {
     Open,
-    /// The card is being started again: what was told stands, nothing new is.
+    /// The card is being started again, or has not said yet what a request needs: what was told
+    /// stands, nothing new is.
     Paused,
     Closed,
 }
 
 impl Sale {
-    pub(crate) const fn by(card: CardState) -> Self {
+    /// `told`: the card in session has said what a request needs.
+    pub(crate) const fn by(card: CardState, told: bool) -> Self {
         match card {
-            CardState::Ready => Self::Open,
-            CardState::Starting => Self::Paused,
+            CardState::Ready if told => Self::Open,
+            CardState::Ready | CardState::Starting => Self::Paused,
             CardState::Absent | CardState::Unusable | CardState::Unpaired => Self::Closed,
         }
     }

@@ -79,6 +79,12 @@ pub(crate) struct ModelCard {
     /// The next so many commands with this INS get this status word instead of an answer; 0000
     /// stands for silence.
     pub refuse: Option<(u8, u16, usize)>,
+    /// What somebody on the line answers in the card's place to this INS outside a session.
+    pub in_clear: Option<(u8, Vec<u8>)>,
+    /// The INS whose answers are damaged on their way: an octet in front of the status word.
+    pub damaged: Option<u8>,
+    /// The card's clock.
+    pub now: CasTime,
     /// Sections that end in a signature, and whether that holds.
     pub signed: BTreeMap<Vec<u8>, bool>,
     /// ECMs before it looks at a signature again.
@@ -131,6 +137,9 @@ impl ModelCard {
             cut: None,
             refuse: None,
             no_room: 0,
+            in_clear: None,
+            damaged: None,
+            now: CasTime::new(0),
             signed: BTreeMap::new(),
             rest: 0,
             elements: &[],
@@ -162,6 +171,14 @@ impl ModelCard {
 
     /// `None`: not one character.
     pub(crate) fn transmit(&mut self, apdu: &[u8]) -> Option<Vec<u8>> {
+        let mut answer = self.answer(apdu)?;
+        if self.damaged.is_some() && self.damaged == apdu.get(1).copied() {
+            answer.iter_mut().rev().skip(2).take(1).for_each(|octet| *octet ^= 1);
+        }
+        Some(answer)
+    }
+
+    fn answer(&mut self, apdu: &[u8]) -> Option<Vec<u8>> {
         if self.dead {
             return None;
         }
@@ -178,6 +195,9 @@ impl ModelCard {
         }
         let header = [*cla, *ins, *p1, *p2];
         if *cla & 0x04 == 0 {
+            if let Some((_, answer)) = self.in_clear.as_ref().filter(|(of, _)| of == ins) {
+                return Some(answer.clone());
+            }
             let answer = self.plain_command(header, data);
             return Some(match answer {
                 Ok(mut data) => {
@@ -263,6 +283,7 @@ impl ModelCard {
                 out.extend(self.elements);
             }
             card::INS_RIGHTS if p2 == card::RIGHTS_WALLET => self.wallet().emit(&mut out),
+            card::INS_RIGHTS if p2 == card::RIGHTS_NUMBER => self.highest(data).emit(&mut out),
             card::INS_RIGHTS => self.rights().emit(&mut out).unwrap(),
             card::INS_VERIFY => self.verify(p2, data)?.emit(&mut out),
             card::INS_CHANGE_PIN => self.change_pin(data)?.emit(&mut out),
@@ -332,6 +353,7 @@ impl ModelCard {
             groups: vec![(0, GROUP)],
             slots: slots.collect(),
             report: self.report,
+            now: self.now,
             ..CardInfo::default()
         }
     }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! RIGHTS: what the card's subscriber may watch, page by page, and the purse's balance.
+//! RIGHTS: what the card's subscriber may watch, page by page, the purse's balance, and the highest
+//! number that the log knows of a terminal.
 //!
 //! Normative references:
 //!  - `docs/spec/card.md`, 3
 
 use crate::error::EncodeError;
 use alloc::vec::Vec;
-use cam_types::{CasTime, DecodeError, Fen, Reader};
+use cam_types::{CasTime, DecodeError, Fen, Reader, TerminalSequence};
 
 /// A page of the card's rights: count1 next1 rows.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -136,5 +137,36 @@ impl WalletInfo {
         out.extend(self.online_sequence.to_be_bytes());
         out.extend(self.pin_free_per_purchase.to_be_bytes());
         out.extend(self.pin_free_per_day.to_be_bytes());
+    }
+}
+
+/// What RIGHTS says of a terminal: the highest number of its purchases in the log, 5 octets.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct HighestNumber(pub Option<TerminalSequence>);
+
+impl HighestNumber {
+    /// Octets on the wire.
+    pub const LEN: usize = 5;
+
+    /// Takes the whole answer without its status word.
+    pub fn parse(data: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(data);
+        let known = r.u8("whether the terminal is known")?;
+        let number = TerminalSequence::from_be_bytes(*r.array("highest number")?);
+        r.finish("highest number of a terminal")?;
+        match known {
+            0 => Ok(Self(None)),
+            1 => Ok(Self(Some(number))),
+            other => Err(DecodeError::Invalid {
+                field: "whether the terminal is known",
+                got: other.into(),
+            }),
+        }
+    }
+
+    /// Appends the answer.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        out.push(self.0.is_some().into());
+        out.extend(self.0.unwrap_or_default().to_be_bytes());
     }
 }

@@ -1802,7 +1802,10 @@ typedef struct stbcam_receipt_t {
  * of its purchase inside: numbers are paid in the order in which they were given out, and one that
  * was overtaken is refused (STBCAM_E_SEQUENCE).
  *
- * STBCAM_E_NO_CARD: no card in session. STBCAM_E_SEQUENCE: the terminal has no number left.
+ * It is for the card in session, and no other's. Ask when an offer is there.
+ *
+ * STBCAM_E_NO_CARD: no card in session. STBCAM_E_AGAIN: it has not told its clock and numbers yet,
+ * which takes it two commands. STBCAM_E_SEQUENCE: the terminal has no number left with this card.
  *
  * Threads: any.
  *

@@ -165,6 +165,8 @@ fn two_wishes_at_once_pay_once() {
         let (_, one) = stb.wish(&offer, PRICE);
         let (_, other) = stb.wish(&offer, PRICE);
         let (first, second) = if first_is_first { (one, other) } else { (other, one) };
+        // No sign of life is on the line.
+        stb.run(100);
         stb.engine_confirm(first, demo::PIN);
         stb.engine_confirm(second, demo::PIN);
         stb.run(10_000);

@@ -9,9 +9,10 @@ use crate::pin;
 use crate::purse::sharing as purse;
 use crate::stop::Stop;
 use crate::vault::Vault;
-use cam_types::{CasTime, Epoch};
+use cam_types::{CasTime, Epoch, TerminalId};
 use ecm_emm::card::{
-    CardInfo, KeyInfo, OperatorInfo, PAIRING_SLOTS, RightsPage, SlotInfo, WindowInfo,
+    CardInfo, HighestNumber, KeyInfo, OperatorInfo, PAIRING_SLOTS, RightsPage, SlotInfo,
+    WindowInfo,
 };
 use ecm_emm::keys::Role;
 use iso7816::apdu::StatusWord;
@@ -114,5 +115,13 @@ pub(super) fn rights(vault: &Vault, index: u8, out: &mut Vec<u8>) -> Result<(), 
 /// RIGHTS, the purse's side.
 pub(super) fn wallet(vault: &Vault, out: &mut Vec<u8>) -> Result<(), Stop> {
     purse::wallet_info(vault.objects(), Context::CAS)?.emit(out);
+    Ok(())
+}
+
+/// RIGHTS, the log's side: the highest number of a terminal's purchases in it.
+pub(super) fn highest_number(vault: &Vault, data: &[u8], out: &mut Vec<u8>) -> Result<(), Stop> {
+    let terminal = TerminalId::new(data.try_into().map_err(|_| StatusWord::WRONG_DATA)?);
+    let cas = vault.objects().cas.get(Context::CAS)?;
+    HighestNumber(cas.log.highest_of(terminal)).emit(out);
     Ok(())
 }

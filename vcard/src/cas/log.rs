@@ -88,10 +88,12 @@ impl Record {
 
     /// It is the purchase of this terminal with this number.
     pub fn is_of(&self, terminal: TerminalId, sequence: TerminalSequence) -> bool {
-        self.terminal_sequence == sequence
-            && self.log_record().is_some_and(|record| {
-                record.transaction.terminal == terminal && self.event.is_some()
-            })
+        self.terminal_sequence == sequence && self.is_bought_at(terminal)
+    }
+
+    fn is_bought_at(&self, terminal: TerminalId) -> bool {
+        let purse = self.log_record();
+        self.event.is_some() && purse.is_some_and(|purse| purse.transaction.terminal == terminal)
     }
 
     /// It is a purchase with at least this offline sequence.
@@ -170,6 +172,12 @@ impl PurchaseLog {
     /// The newest record that this is true of.
     pub fn find(&self, wanted: impl Fn(&Record) -> bool) -> Option<&Record> {
         self.newest_first().find(|record| wanted(record))
+    }
+
+    /// The highest number of this terminal's purchases.
+    pub fn highest_of(&self, terminal: TerminalId) -> Option<TerminalSequence> {
+        let bought = self.newest_first().filter(|record| record.is_bought_at(terminal));
+        bought.map(|record| record.terminal_sequence).max()
     }
 
     /// A purchase was given back; `false` when it is not there, was less, or was given back before.

@@ -114,11 +114,7 @@ fn check(
     if sold.price() != request.expected_price {
         return Ok(Err(PurchaseResult::PRICE));
     }
-    let later_request = cas.log.find(|record| {
-        record.terminal_sequence > request.terminal_sequence
-            && record.is_of(request.terminal, record.terminal_sequence)
-    });
-    if later_request.is_some() {
+    if cas.log.highest_of(request.terminal) > Some(request.terminal_sequence) {
         return Ok(Err(PurchaseResult::SEQUENCE));
     }
     let terms = purse::terms(vault.objects(), Context::CAS, at.purse_date_time().0)?;

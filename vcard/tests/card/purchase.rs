@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The PURCHASE command: paid once, refused with a reason, or settled by asking again.
 
-use cam_types::{CasTime, EventId, Fen, Key, OperatorId};
+use cam_types::{CasTime, EventId, Fen, Key, OperatorId, TerminalSequence};
 use cmac::{Cmac, Mac as _};
-use ecm_emm::card::{AccessStatus, EcmAnswer, INS_PURCHASE, PurchaseResult, PurchaseState};
+use ecm_emm::card::{
+    AccessStatus, EcmAnswer, HighestNumber, INS_PURCHASE, INS_RIGHTS, PurchaseResult,
+    PurchaseState, RIGHTS_NUMBER,
+};
 use ecm_emm::ecm::{Criteria, EcmBody, Ppt, Ppv};
 use ecm_emm::emm::EmmCommand;
 use ecm_emm::keys::{KeyContext, Role, constant};
@@ -46,6 +49,34 @@ fn the_right_pin_buys_the_event_once() {
     assert_eq!(card.status().commits, commits);
 }
 
+/// T29: a box learns in the session which number of its own the log holds, and no other terminal's.
+#[test]
+fn the_log_tells_the_highest_number_of_a_terminal() {
+    let mut card = card();
+    let mut stb = Stb::open(&mut card);
+    let highest = |stb: &mut Stb, card: &mut Card, terminal: &[u8]| {
+        stb.send(card, INS_RIGHTS, RIGHTS_NUMBER, terminal)
+            .map(|data| HighestNumber::parse(&data).unwrap().0.map(TerminalSequence::value))
+    };
+    assert_eq!(highest(&mut stb, &mut card, TERMINAL.octets()), Ok(None));
+    for (n, event) in [(7, EVENT), (0xFFFF_FFF0, EventId::new(2002))] {
+        assert_eq!(
+            stb.buy(&mut card, n, &cinema(event, NOON)).unwrap().result,
+            PurchaseResult::PAID
+        );
+        let commits = card.status().commits;
+        assert_eq!(highest(&mut stb, &mut card, TERMINAL.octets()), Ok(Some(n)));
+        assert_eq!(highest(&mut stb, &mut card, b"000000"), Ok(None));
+        assert_eq!(card.status().commits, commits);
+    }
+    for (data, sw) in [(&[][..], 0x6A80), (&TERMINAL.octets()[..5], 0x6A80), (&[0; 7], 0x6A80)] {
+        assert_eq!(highest(&mut stb, &mut card, data), Err(Failed::Status(sw)));
+    }
+    let mut clear = vec![0x80, INS_RIGHTS, 0, RIGHTS_NUMBER, 6];
+    clear.extend(TERMINAL.octets());
+    assert_eq!(send(&mut card, &clear).1, 0x6982);
+}
+
 /// The transaction code is PBOC's, the receipt is chained: both recompute outside of the card.
 #[test]
 fn code_and_receipt_recompute() {
@@ -62,7 +93,7 @@ fn code_and_receipt_recompute() {
             time: paid.time,
         };
         let dtk = TacKey::new(Key::new(hex!("13579bdf02468ace1122446688aaccee")));
-        let sequence = cam_types::TerminalSequence::new(n);
+        let sequence = TerminalSequence::new(n);
         assert_eq!(Mac(paid.tac), tac_purchase(&dtk.fold(), &transaction, sequence));
 
         let context = KeyContext::new(Role::Receipt, OPERATOR, cam_types::Epoch::new(1));

@@ -3,8 +3,8 @@
 
 use super::{Cut, ModelCard};
 use ecm_emm::card::{
-    PinAnswer, PinBlock, PurchaseAnswer, PurchaseRequest, PurchaseResult, PurchaseState,
-    VERIFY_PURCHASE, VERIFY_RATING, WalletInfo,
+    HighestNumber, PinAnswer, PinBlock, PurchaseAnswer, PurchaseRequest, PurchaseResult,
+    PurchaseState, VERIFY_PURCHASE, VERIFY_RATING, WalletInfo,
 };
 
 impl ModelCard {
@@ -14,6 +14,11 @@ impl ModelCard {
             offline_sequence: self.debits as u16,
             ..WalletInfo::default()
         }
+    }
+
+    pub(super) fn highest(&self, terminal: &[u8]) -> HighestNumber {
+        let of = self.log.keys().filter(|(of, _)| of.octets() == terminal);
+        HighestNumber(of.map(|(_, number)| *number).max())
     }
 
     pub(super) fn verify(&mut self, p2: u8, data: &[u8]) -> Result<PinAnswer, u16> {
