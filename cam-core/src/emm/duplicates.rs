@@ -22,10 +22,14 @@ pub(crate) enum Memory {
     Applied,
     /// A duplicate or too old, by its number alone: the card has not looked at its seal.
     Numbered,
+    /// Not authentic, by seal or signature: until the card is reset.
+    Forged,
     /// Refused: until the card is reset or another EMM is applied.
     Refused,
     /// Not applicable yet: until another EMM is applied, or a second has passed.
     Later,
+    /// Refused by nobody knows whom: the same.
+    Unvouched,
 }
 
 /// What a section is known by: SHA-256, cut. Sections are no secrets.
@@ -37,6 +41,10 @@ impl Digest {
         let mut cut = [0; 15];
         cut.iter_mut().zip(Sha256::digest(section)).for_each(|(to, from)| *to = from);
         Self(cut)
+    }
+
+    pub(crate) const fn octets(&self) -> &[u8; 15] {
+        &self.0
     }
 }
 
@@ -67,14 +75,20 @@ impl Duplicates {
         let (room, mark) = match memory {
             Memory::Applied => (&mut self.applied, Mark::Once),
             Memory::Numbered => (&mut self.numbered, Mark::Once),
+            Memory::Forged => (&mut self.not_done, Mark::Forged),
             Memory::Refused => (&mut self.not_done, Mark::Once),
-            Memory::Later => (&mut self.not_done, Mark::Later),
+            Memory::Later | Memory::Unvouched => (&mut self.not_done, Mark::Later),
         };
         room.remember(Known { section, mark, at: now });
     }
 
-    /// What the card did not apply may be possible now.
+    /// What the card did not apply may be possible now, unless it is forged.
     pub(crate) fn forgive(&mut self) {
+        self.not_done.known.retain(|known| known.mark.is_forged());
+    }
+
+    /// The card was reset: what it did not apply may be tried once more.
+    pub(crate) fn reset(&mut self) {
         self.not_done.known.clear();
     }
 
@@ -116,6 +130,20 @@ enum Mark {
     /// It was heard since the card has judged it.
     Repeated,
     Later,
+    /// Nothing makes it good.
+    Forged,
+    /// The same, and it was heard since.
+    ForgedRepeated,
+}
+
+impl Mark {
+    const fn is_forged(self) -> bool {
+        matches!(self, Self::Forged | Self::ForgedRepeated)
+    }
+
+    const fn is_repeated(self) -> bool {
+        matches!(self, Self::Repeated | Self::ForgedRepeated)
+    }
 }
 
 impl Room {
@@ -141,7 +169,9 @@ impl Room {
         if known.mark == Mark::Later {
             return now.since(known.at) < Self::RETRY;
         }
-        (known.mark, known.at) = (Mark::Repeated, now);
+        let forged = known.mark.is_forged();
+        known.mark = if forged { Mark::ForgedRepeated } else { Mark::Repeated };
+        known.at = now;
         true
     }
 
@@ -158,7 +188,7 @@ impl Room {
         if self.known.len() >= Self::MAX {
             let gives_way = |known: &Known| {
                 let stays = self.gives_way == GivesWay::HeardOnce
-                    && known.mark == Mark::Repeated
+                    && known.mark.is_repeated()
                     && new.at.since(known.at) < Self::OFF_AIR;
                 (stays, known.at)
             };

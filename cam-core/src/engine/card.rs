@@ -215,10 +215,11 @@ impl Engine {
     }
 
     /// When the engine must look at the card again by itself.
-    pub(crate) fn card_deadline(&self) -> Option<Instant> {
+    pub(crate) fn card_deadline(&self, now: Instant) -> Option<Instant> {
         let session = self.dialogue.is_free().then(|| {
-            let round = self.ecm.round_due(self.emm.backlog());
-            self.settle_due().into_iter().chain(round).min()
+            let round = self.ecm.round_due(self.emm.backlog(now));
+            let held = self.hold.look().or_else(|| self.emm.pause(now));
+            self.settle_due().into_iter().chain(round).chain(held).min()
         });
         let silence = self.dialogue.silent_at();
         self.dialogue.deadline().into_iter().chain(session.flatten()).chain(silence).min()
