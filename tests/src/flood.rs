@@ -4,12 +4,12 @@
 //! Every service has its crypto period of ten seconds, and its ECM ten times a second.
 
 use crate::demo::{
-    DAY, K_GLB, NEWS, NOON, Sender, TO_ALL, TO_CARD, TO_GROUP, body, file, key, powered, raw,
-    seal_period, subscription,
+    DAY, EVENT, K_GLB, NEWS, NOON, PIN, PRICE, Sender, TO_ALL, TO_CARD, TO_GROUP, body, cinema,
+    file, key, powered, raw, seal_period, subscription,
 };
 use crate::paced_box::PacedBox;
 use crate::tables;
-use cam_core::{SessionId, Stats};
+use cam_core::{SessionId, Stats, TxnState};
 use cam_types::{Instant, PackageId, Pid};
 use ecm_emm::ecm::Ecm;
 use ecm_emm::emm::{self, EmmCommand};
@@ -235,6 +235,41 @@ pub fn quiet(services: u16, periods: u32) -> Vec<Duration> {
     let from = flood.stb.line.now();
     flood.periods(periods + 1, |_, _| {});
     flood.latencies(from)
+}
+
+/// A purchase of the event in Cinema, with the right PIN, while somebody sends an EMM in each tick
+/// (or not): how long it takes from the subscriber's word to the receipt.
+pub fn purchase(mut forge: impl FnMut(u32) -> Option<Vec<u8>>) -> Duration {
+    let mut flood = Flood::new(1);
+    let pid = Pid::from_field(0x160);
+    let pmt = tables::pmt(9, pid, Pid::from_field(0x161), None);
+    let session = flood.stb.engine.session_open(flood.stb.line.now(), 0, &pmt).unwrap();
+    flood.stb.called();
+    let ecm = cinema(EVENT, NOON.saturating_add(60));
+    let mut air = |flood: &mut Flood, n: u32| {
+        if let Some(section) = forge(n) {
+            flood.stb.section(EMM_PID, &section);
+        }
+        if n.is_multiple_of(10) {
+            flood.stb.section(pid, &ecm);
+        }
+    };
+    flood.periods(2, &mut air);
+    let engine = &mut flood.stb.engine;
+    let offer = engine.offers(session).next().unwrap();
+    let request = engine.request_new().unwrap();
+    let now = flood.stb.line.now();
+    let txn = engine.purchase_begin(now, offer.id, request, PRICE).unwrap();
+    engine.purchase_confirm(now, txn, PIN).unwrap();
+    flood.stb.called();
+    let mut took = None;
+    flood.periods(1, |flood, n| {
+        if took.is_none() && flood.stb.engine.purchase(txn).unwrap().state == TxnState::Paid {
+            took = Some(flood.stb.line.now().since(now));
+        }
+        air(flood, 2 * PERIOD + n);
+    });
+    took.expect("paid within ten seconds")
 }
 
 /// What EMMs did to a box.

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 use std::time::Duration;
-use system_tests::flood::{Flood, Forger, Junk, forged_ecm, p99, quiet, under_emms};
+use system_tests::flood::{Flood, Forger, Junk, forged_ecm, p99, purchase, quiet, under_emms};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -93,4 +93,14 @@ fn forged_ecms_behind_the_genuine_ones_cost_one_exchange() {
     // The forgery that is on the line, and the genuine one behind it.
     let bound = 2 * p99(&quiet(1, 10)) + Duration::from_millis(100);
     assert!(p99(&latencies) < bound, "{:?} against {bound:?}", p99(&latencies));
+}
+
+/// The subscriber buys while somebody keeps the card asked: one exchange more on the line for each
+/// of the purchase's own, at most.
+#[test]
+fn a_purchase_is_made_within_seconds() {
+    let alone = purchase(|_| None);
+    let mut forger = Forger::new(Junk::Unique);
+    let took = purchase(|n| Some(forger.section(n / 20)));
+    assert!(took < alone + S && took < 3 * S, "{took:?}, alone {alone:?}");
 }
