@@ -5,7 +5,7 @@
 # make test       every check; installs what it needs (Debian packages as root, PyPI)
 # make test-targets   the crates and C programs on i686, armv7 and aarch64, and at every time after boot that a counter could
 #                     end in; a compiler for them is installed (Debian packages, as root)
-# make bench-floods what floods do to a box, in virtual time: a table, target/bench/floods.json, and failure over a limit; two minutes,
+# make bench-floods what floods do to a box, in virtual time: a table, target/bench/floods.json, and failure over a limit; minutes,
 #                 not part of `make test`, whose test `floods` has the same limits
 # make abi-freeze copy the header into tests/abi/VERSION, whose ABI is kept; a released one only with AGAIN=again
 # make test-tear      the power cut at every write and every octet of what moves money; a table; part of `make test`
