@@ -5,6 +5,8 @@
 # make test       every check; installs what it needs (Debian packages as root, PyPI)
 # make test-targets   the crates and C programs on i686, armv7 and aarch64, and at every time after boot that a counter could
 #                     end in; a compiler for them is installed (Debian packages, as root)
+# make bench-floods what floods do to a box, in virtual time: a table, target/bench/floods.json, and failure over a limit; minutes,
+#                 not part of `make test`, whose test `floods` has the same limits
 # make abi-freeze copy the header into tests/abi/VERSION, whose ABI is kept; a released one only with AGAIN=again
 # make test-tear      the power cut at every write and every octet of what moves money; a table; part of `make test`
 # make test-defences  take every defence of the card line out and see its test fail; not part of `make test`
@@ -27,7 +29,7 @@ METER  := --features system-tests/meter
 VENV   := target/venv/bin/python
 
 .PHONY: all rust demo check-demo test test-targets test-tear test-defences fuzz lint unit unit-programs unit-examples header \
-        c-test system-test pcsc-test pcsc-exchange bench-line bench-descrambler bench-money abi-freeze tools clean
+        c-test system-test pcsc-test pcsc-exchange bench-line bench-descrambler bench-money bench-floods abi-freeze tools clean
 
 .DEFAULT_GOAL := all
 
@@ -119,6 +121,10 @@ bench-money:
 	mkdir -p target/bench
 	$(CARGO) test --quiet --workspace $(METER) --no-run
 	target/debug/examples/money target/bench/money.json
+
+bench-floods:
+	mkdir -p target/bench
+	$(CARGO) run --quiet --release -p system-tests --example floods target/bench/floods.json
 
 abi-freeze:
 	$(PYTHON) tests/check_abi.py freeze $(AGAIN)

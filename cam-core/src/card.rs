@@ -5,6 +5,7 @@
 pub(crate) mod dialogue;
 pub(crate) mod exchange;
 pub(crate) mod key_versions;
+pub(crate) mod pace;
 pub(crate) mod pairing;
 pub(crate) mod refresh;
 mod rights;

@@ -5,6 +5,8 @@
 
 pub(crate) mod air;
 pub(crate) mod choice;
+pub(crate) mod due;
+pub(crate) mod hold;
 mod latency;
 pub(crate) mod memory;
 pub(crate) mod question;

@@ -28,6 +28,7 @@ use crate::card::dialogue::CardDialogue;
 use crate::card::key_versions::KeyVersions;
 use crate::card::pairing::{Pairing, Pairings};
 use crate::card::refresh::Refresh;
+use crate::ecm::hold::Hold;
 use crate::ecm::queue::EcmQueue;
 use crate::emm::queue::EmmQueue;
 use crate::emm::streams::EmmStreams;
@@ -59,6 +60,7 @@ pub struct Engine {
     sessions: Sessions,
     ecm: EcmQueue,
     emm: EmmQueue,
+    hold: Hold,
     emm_streams: EmmStreams,
     filters: Filters,
     purchases: Purchases,
@@ -78,6 +80,8 @@ impl Engine {
     /// An engine that waits for a card. With [`Config::idle_poll`] its first output asks for one.
     pub fn new(mut config: Config) -> Self {
         let stored = core::mem::take(&mut config.stored);
+        let mut seed = [0; 8];
+        config.entropy.fill(&mut seed);
         let mut engine = Self {
             out: Outbox::new(config.event_queue),
             dialogue: CardDialogue::new(config.idle_poll),
@@ -86,7 +90,8 @@ impl Engine {
             pairings: Pairings::load(&stored, &config.box_key, config.stb_id),
             sessions: Sessions::new(config.max_sessions),
             ecm: EcmQueue::new(),
-            emm: EmmQueue::new(config.emm_queue),
+            emm: EmmQueue::new(config.emm_queue, u64::from_be_bytes(seed)),
+            hold: Hold::default(),
             emm_streams: EmmStreams::default(),
             filters: Filters::new(config.section_filters),
             purchases: Purchases::load(&stored, config.box_key.clone(), config.terminal),
@@ -260,6 +265,7 @@ impl Engine {
     /// published.
     pub(crate) fn turn(&mut self, now: Instant) {
         self.pump(now);
+        self.dialogue.clock(now);
         self.publish_offers();
         if self.dialogue.falls_silent(now) {
             self.withhold_keys();
@@ -267,7 +273,7 @@ impl Engine {
         self.publish_access(now);
         self.publish_filters(now);
         let of_sessions = self.sessions.iter().filter_map(|session| session.deadline(now));
-        let own = [self.card_deadline(), self.filters.deadline()];
+        let own = [self.card_deadline(now), self.filters.deadline()];
         self.deadline = of_sessions.chain(own.into_iter().flatten()).min();
     }
 }

@@ -11,6 +11,7 @@ pub mod card_thread;
 pub mod demo;
 pub mod desk;
 pub mod entropy;
+pub mod flood;
 pub mod memory;
 #[cfg(feature = "meter")]
 pub mod money;

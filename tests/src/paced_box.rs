@@ -12,8 +12,8 @@ use iso7816::line;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
-use vcard::Card;
 use vcard::atr::Profile;
+use vcard::{Card, Status};
 
 const ECM_PID: Pid = Pid::from_field(0x141);
 const VIDEO_PID: Pid = Pid::from_field(0x101);
@@ -31,6 +31,8 @@ pub struct PacedBox {
     pub asked: (usize, usize),
     /// What the box makes use of, where the line can do it.
     pub sign_of_life: SignOfLife,
+    /// Control words that the descrambler was handed: when, for which stream and crypto period.
+    pub given: Vec<(Instant, Pid, u32)>,
     card: Rc<RefCell<Card>>,
     wait: Option<Instant>,
     probing: bool,
@@ -39,9 +41,14 @@ pub struct PacedBox {
 impl PacedBox {
     /// A box that is switched on, with this answer to reset of its card.
     pub fn new(profile: &Profile) -> Self {
+        Self::with(profile, card())
+    }
+
+    /// The same with another card than the demo's.
+    pub fn with(profile: &Profile, card: Card) -> Self {
         let mut config = Config::new(STB, Key::new(BOX_KEY), Box::new(Counting(1)));
         config.stored = vec![box_pairing(STB, 0, K_PAIR, PSEUDONYM)];
-        let card = Rc::new(RefCell::new(card()));
+        let card = Rc::new(RefCell::new(card));
         let os = card.clone();
         let line =
             PacedLine::new(profile.emit(), move |apdu| os.borrow_mut().transmit(apdu).unwrap());
@@ -56,6 +63,7 @@ impl PacedBox {
             resets: 0,
             asked: (0, 0),
             sign_of_life: SignOfLife::Probe,
+            given: Vec::new(),
             card,
             wait: None,
             probing: false,
@@ -66,6 +74,26 @@ impl PacedBox {
     pub fn ecm(&mut self, seconds: u32) {
         let ecm = news(NOON.saturating_add(seconds));
         self.input(Input::Section { source: 0, pid: ECM_PID, octets: &ecm });
+    }
+
+    /// A section comes on this PID.
+    pub fn section(&mut self, pid: Pid, octets: &[u8]) {
+        self.input(Input::Section { source: 0, pid, octets });
+    }
+
+    /// The CAT comes.
+    pub fn cat(&mut self, section: &[u8]) {
+        self.input(Input::Cat { source: 0, section });
+    }
+
+    /// Does what the engine wants after a call of the test's own.
+    pub fn called(&mut self) {
+        self.drain();
+    }
+
+    /// What the card's memory says.
+    pub fn card(&self) -> Status {
+        self.card.borrow().status()
     }
 
     /// The card loses its power, and with it its session: it is mute until the next reset.
@@ -151,6 +179,7 @@ impl PacedBox {
                 Output::SetCw(ecw) => {
                     let (session, ecm_pid) = (ecw.session, ecw.ecm_pid);
                     self.keyed = true;
+                    self.given.push((self.line.now(), ecm_pid, ecw.crypto_period));
                     let handover = Handover::Taken;
                     let taken = Input::Cw { session, ecm_pid, handover };
                     self.engine.handle_input(self.line.now(), taken);

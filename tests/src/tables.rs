@@ -4,6 +4,7 @@
 use crate::demo::OPERATOR;
 use cam_types::{CaSystemId, Pid};
 use ecm_emm::ca_descriptor::{CaDescriptor, CaPrivate};
+use ecm_emm::cat::Cat;
 use ecm_emm::descriptor::{Descriptor, Descriptors};
 use ecm_emm::pmt::{Pmt, Stream, Streams};
 use ecm_emm::scrambling::ScramblingMode;
@@ -31,5 +32,18 @@ pub fn pmt(number: u16, ecm_pid: Pid, video: Pid, mode: Option<ScramblingMode>) 
     };
     let mut section = Vec::new();
     pmt.emit(&mut section).unwrap();
+    section
+}
+
+/// A CAT that names the PID of the card's operator's EMMs.
+pub fn cat(emm_pid: Pid) -> Vec<u8> {
+    let private = CaPrivate { operator: OPERATOR, suite: 2, channel: None }.octets();
+    let mut descriptors = Vec::new();
+    let system = CaSystemId::DEFAULT;
+    CaDescriptor { system, pid: emm_pid, private: &private }.emit(&mut descriptors).unwrap();
+    let descriptors = Descriptors::parse(&descriptors).unwrap();
+    let cat = Cat { version: 0, current: true, number: (0, 0), descriptors };
+    let mut section = Vec::new();
+    cat.emit(&mut section).unwrap();
     section
 }

@@ -16,6 +16,7 @@
 mod idle;
 
 use crate::card::exchange::{Answer, Exchange, Step};
+use crate::card::pace::Pace;
 use crate::card::setbacks::Setbacks;
 use crate::card::silence::Silence;
 use crate::{Absence, SignOfLife};
@@ -47,7 +48,10 @@ pub(crate) struct CardDialogue {
     sign_of_life: SignOfLife,
     /// The last sign of life may have been another card's.
     doubtful: bool,
+    /// The next one lets an ECM go first that is due, until then.
+    held: Option<Instant>,
     silence: Silence,
+    pace: Pace,
 }
 
 impl CardDialogue {
@@ -68,7 +72,9 @@ impl CardDialogue {
             poll,
             sign_of_life: SignOfLife::default(),
             doubtful: false,
+            held: None,
             silence: Silence::default(),
+            pace: Pace::default(),
         }
     }
 
@@ -100,7 +106,7 @@ impl CardDialogue {
         match self.link {
             Link::Absent { retry } => retry,
             Link::Up(Stage::Unusable) if self.flight.is_none() => Some(self.another_look()),
-            Link::Up(_) if self.flight.is_none() => self.poll_at(),
+            Link::Up(_) if self.flight.is_none() => self.poll_at().max(self.held),
             Link::Activating | Link::Up(_) => None,
         }
     }
@@ -147,6 +153,7 @@ impl CardDialogue {
         self.sign_of_life = sign_of_life;
         self.doubtful = false;
         self.silence.card_reset();
+        self.pace.card_reset();
         self.select_anew();
     }
 
@@ -365,6 +372,7 @@ impl CardDialogue {
 
     fn fly(&mut self, exchange: Exchange) {
         self.flight = Some(Flight::Asked(exchange));
+        self.held = None;
         self.silence.begin();
     }
 
@@ -380,6 +388,7 @@ impl CardDialogue {
     /// The exchange on the line will get no answer. Gives what it was for.
     pub(crate) fn drop_flight(&mut self, now: Instant) -> Option<Exchange> {
         let flight = self.flight.take()?;
+        self.pace.over();
         self.last_exchange = now;
         self.silence.begin();
         match flight {
@@ -392,6 +401,9 @@ impl CardDialogue {
     /// that comes too late is for nobody.
     pub(crate) fn answered(&mut self, now: Instant, response: &[u8]) -> Option<(Exchange, Answer)> {
         self.silence.answered(now);
+        if let Some(Flight::Asked(exchange)) = &self.flight {
+            self.pace.answered(now, exchange, self.command.len() + response.len());
+        }
         let exchange = self.drop_flight(now)?;
         let answer = self.unwrap(response);
         match answer {
@@ -434,6 +446,18 @@ impl CardDialogue {
             }
             Err(_) => true,
         }
+    }
+
+    /// What follows every input: the time of a command that has just gone out begins.
+    pub(crate) fn clock(&mut self, now: Instant) {
+        if self.flight.is_some() {
+            self.pace.out(now);
+        }
+    }
+
+    /// How long exchanges take.
+    pub(crate) const fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// The data of the last answer.

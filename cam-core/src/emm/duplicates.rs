@@ -22,11 +22,15 @@ pub(crate) enum Memory {
     Applied,
     /// A duplicate or too old, by its number alone: the card has not looked at its seal.
     Numbered,
+    /// Not authentic, by seal or signature: until the card is reset.
+    Forged,
     /// Refused: until the card is reset or another EMM is applied.
     Refused,
     /// Not applicable yet, or nobody vouches for the answer: until another EMM is applied, or some
     /// time has passed.
     Later,
+    /// Said by nobody knows whom: the same, until a session opens.
+    Unvouched,
     /// The card fell silent at it: until some time has passed, whatever is reset.
     Silent,
 }
@@ -40,6 +44,10 @@ impl Digest {
         let mut cut = [0; 14];
         cut.iter_mut().zip(Sha256::digest(section)).for_each(|(to, from)| *to = from);
         Self(cut)
+    }
+
+    pub(crate) const fn octets(&self) -> &[u8; 14] {
+        &self.0
     }
 }
 
@@ -70,11 +78,12 @@ impl Duplicates {
         let (room, mark) = match (memory, before) {
             (Memory::Applied, _) => (&mut self.applied, Mark::Once),
             (Memory::Numbered, _) => (&mut self.numbered, Mark::Once),
+            (Memory::Forged, _) => (&mut self.not_done, Mark::Forged),
             (Memory::Refused, _) => (&mut self.not_done, Mark::Once),
-            (Memory::Later, Some(Mark::Later(n))) => {
+            (Memory::Later | Memory::Unvouched, Some(Mark::Later(n))) => {
                 (&mut self.not_done, Mark::Later((n + 1).min(Mark::LATEST)))
             }
-            (Memory::Later, _) => (&mut self.not_done, Mark::Later(0)),
+            (Memory::Later | Memory::Unvouched, _) => (&mut self.not_done, Mark::Later(0)),
             (Memory::Silent, Some(Mark::Silent(n))) => {
                 (&mut self.not_done, Mark::Silent((n + 1).min(Mark::MOST_SILENT)))
             }
@@ -83,9 +92,15 @@ impl Duplicates {
         room.remember(Known { section, mark, at: now });
     }
 
-    /// What the card did not apply may be possible now.
+    /// What the card did not apply may be possible now, unless it is forged.
     pub(crate) fn forgive(&mut self) {
-        self.not_done.known.retain(|known| matches!(known.mark, Mark::Silent(_)));
+        self.not_done.known.retain(|known| known.mark.is_forged() || known.mark.is_silent());
+    }
+
+    /// The card was reset: what it did not apply may be tried once more, unless that is what it was
+    /// reset for.
+    pub(crate) fn reset(&mut self) {
+        self.not_done.known.retain(|known| known.mark.is_silent());
     }
 
     /// Another card judges for itself.
@@ -129,6 +144,10 @@ enum Mark {
     Later(u8),
     /// The same, of one at which the card fell silent.
     Silent(u8),
+    /// Nothing makes it good.
+    Forged,
+    /// The same, and it was heard since.
+    ForgedRepeated,
 }
 
 impl Mark {
@@ -140,10 +159,22 @@ impl Mark {
     /// How long the card is not asked; of what it has judged, as long as it is known.
     fn pause(self) -> Option<Duration> {
         match self {
-            Self::Once | Self::Repeated => None,
+            Self::Once | Self::Repeated | Self::Forged | Self::ForgedRepeated => None,
             Self::Later(n) => Some(Self::RETRY * (1 << n)),
             Self::Silent(n) => Some(Self::SILENT_RETRY * (1 << n)),
         }
+    }
+
+    const fn is_silent(self) -> bool {
+        matches!(self, Self::Silent(_))
+    }
+
+    const fn is_forged(self) -> bool {
+        matches!(self, Self::Forged | Self::ForgedRepeated)
+    }
+
+    const fn is_repeated(self) -> bool {
+        matches!(self, Self::Repeated | Self::ForgedRepeated)
     }
 }
 
@@ -169,7 +200,9 @@ impl Room {
         if let Some(pause) = known.mark.pause() {
             return now.since(known.at) < pause;
         }
-        (known.mark, known.at) = (Mark::Repeated, now);
+        let forged = known.mark.is_forged();
+        known.mark = if forged { Mark::ForgedRepeated } else { Mark::Repeated };
+        known.at = now;
         true
     }
 
@@ -184,7 +217,7 @@ impl Room {
         if self.known.len() >= Self::MAX {
             let gives_way = |known: &Known| {
                 let stays = self.gives_way == GivesWay::HeardOnce
-                    && known.mark == Mark::Repeated
+                    && known.mark.is_repeated()
                     && new.at.since(known.at) < Self::OFF_AIR;
                 (stays, known.at)
             };

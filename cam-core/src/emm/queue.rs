@@ -5,26 +5,13 @@
 //! what is for all of them, keeps nothing out that is for this one. What a resting card put off is
 //! in no lane: it goes first when the rest is over, whatever it is addressed to.
 
-use crate::emm::duplicates::{Duplicates, Memory};
+use crate::emm::duplicates::Memory;
+use crate::emm::lane::{Arrival, Lane};
 use crate::emm::resting::Resting;
 use crate::emm::waiting::Waiting;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use cam_types::{Instant, Pseudonym};
 use ecm_emm::emm::Address;
-
-/// What a section was.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Arrival {
-    /// For somebody else.
-    NotOurs,
-    /// Known, or waiting already.
-    Duplicate,
-    /// It waits for the card.
-    Waits,
-    /// There is no room, or no card whose it could be.
-    Dropped,
-}
 
 /// What an EMM did to the card.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,27 +59,31 @@ pub(crate) struct EmmQueue {
     /// Its answer was lost: it goes before all others.
     again: Option<Waiting>,
     lost: u8,
+    /// The last one was forged.
+    gives_way: bool,
 }
 
 const LANES: usize = 3;
 
-/// What is addressed in one way.
-struct Lane {
-    queue: VecDeque<Waiting>,
-    duplicates: Duplicates,
+/// Where the next section is.
+#[derive(Clone, Copy)]
+enum Next {
+    Again,
+    Rested,
+    Lane(usize, usize),
 }
 
 impl EmmQueue {
     /// A section is sent again at most this often when the card fell silent at it.
     const MAX_LOST: u8 = 2;
 
-    pub(crate) fn new(max_queue: usize) -> Self {
+    /// `seed`: a random number, which no sender knows.
+    pub(crate) fn new(max_queue: usize, seed: u64) -> Self {
         Self {
             card: None,
             groups: Vec::new(),
             introduced: false,
-            lanes: [const { Lane { queue: VecDeque::new(), duplicates: Duplicates::new() } };
-                LANES],
+            lanes: [(); LANES].map(|()| Lane::new(seed)),
             turn: 0,
             resting: Resting::default(),
             max_queue,
@@ -100,13 +91,14 @@ impl EmmQueue {
             said_in_clear: false,
             again: None,
             lost: 0,
+            gives_way: false,
         }
     }
 
     /// It is another card than before: what waited and what is known is no use to it. Gives the
     /// section whose answer the former card owes for good.
     pub(crate) fn other_card(&mut self) -> Option<Vec<u8>> {
-        self.lanes.iter_mut().for_each(|lane| lane.duplicates.clear());
+        self.lanes.iter_mut().for_each(Lane::other_card);
         self.resting.clear();
         self.nothing_waits()
     }
@@ -128,7 +120,7 @@ impl EmmQueue {
 
     /// Gives the section that waited to be asked again because its answer was lost.
     fn nothing_waits(&mut self) -> Option<Vec<u8>> {
-        self.lanes.iter_mut().for_each(|lane| lane.queue.clear());
+        self.lanes.iter_mut().for_each(Lane::nothing_waits);
         self.lost = 0;
         let unknown = self.again.take()?;
         self.resting.judged(&unknown.digest);
@@ -142,7 +134,7 @@ impl EmmQueue {
 
     /// The card was reset: what it refused may be tried once more.
     pub(crate) fn card_reset(&mut self) {
-        self.forgive();
+        self.lanes.iter_mut().for_each(Lane::reset);
         self.resting.reset();
     }
 
@@ -156,7 +148,7 @@ impl EmmQueue {
     /// Nobody vouches for what is said of the section: it is held back, and not for long.
     pub(crate) fn answered_in_clear(&mut self, now: Instant) {
         self.said_in_clear = true;
-        self.answered(now, Memory::Later, Effect::None);
+        self.answered(now, Memory::Unvouched, Effect::None);
     }
 
     /// The card has judged an ECM in its session.
@@ -165,7 +157,7 @@ impl EmmQueue {
     }
 
     fn forgive(&mut self) {
-        self.lanes.iter_mut().for_each(|lane| lane.duplicates.forgive());
+        self.lanes.iter_mut().for_each(Lane::forgive);
     }
 
     /// A well-formed section came.
@@ -192,32 +184,51 @@ impl EmmQueue {
             Address::Shared(_) => 1,
             Address::Global => 2,
         };
-        let new = Waiting::new(section, at);
+        let mut new = Waiting::new(section, at);
         let asked = [&self.sent, &self.again];
         let is_asked = asked.into_iter().flatten().any(|waiting| waiting.digest == new.digest);
         let Some(lane) = self.lanes.get_mut(at) else { return Arrival::Dropped };
-        if is_asked
-            || self.resting.holds(&new.digest)
-            || lane.queue.iter().any(|waiting| waiting.digest == new.digest)
-            || lane.duplicates.knows(now, &new.digest)
-        {
+        new.heard = lane.note(now, &new.digest);
+        if is_asked || self.resting.heard(&new) {
             return Arrival::Duplicate;
         }
-        if lane.queue.len() >= self.max_queue {
-            return Arrival::Dropped;
+        lane.offer(now, new, self.max_queue)
+    }
+
+    fn next(&self, now: Instant) -> Option<Next> {
+        if self.again.is_some() {
+            return Some(Next::Again);
         }
-        lane.queue.push_back(new);
-        Arrival::Waits
+        if self.resting.due().is_some() {
+            return Some(Next::Rested);
+        }
+        let mut turns = (0..LANES).map(|n| (self.turn + n) % LANES);
+        turns.find_map(|lane| Some(Next::Lane(lane, self.lanes.get(lane)?.next(now)?)))
+    }
+
+    /// How many octets the next section for the card has, if one may go now.
+    pub(crate) fn octets(&self, now: Instant) -> Option<usize> {
+        let next = match self.next(now)? {
+            Next::Again => self.again.as_ref(),
+            Next::Rested => self.resting.due(),
+            Next::Lane(lane, at) => self.lanes.get(lane)?.at(at),
+        };
+        next.map(|waiting| waiting.section.len())
+    }
+
+    /// When one may go of those that a pause keeps.
+    pub(crate) fn pause(&self, now: Instant) -> Option<Instant> {
+        self.lanes.iter().filter_map(|lane| lane.pause(now)).min()
     }
 
     /// The next section for the card; then `answered`, `rests` or `lost` must come. Lanes take
     /// turns.
-    pub(crate) fn take(&mut self) -> Option<&[u8]> {
-        let first = self.again.take().or_else(|| self.resting.due().cloned());
-        let next = first.or_else(|| {
-            let mut turns = (0..LANES).map(|n| (self.turn + n) % LANES);
-            turns.find_map(|at| self.lanes.get_mut(at)?.queue.pop_front())
-        })?;
+    pub(crate) fn take(&mut self, now: Instant) -> Option<&[u8]> {
+        let next = match self.next(now)? {
+            Next::Again => self.again.take(),
+            Next::Rested => self.resting.due().cloned(),
+            Next::Lane(lane, at) => self.lanes.get_mut(lane)?.take(at),
+        }?;
         self.turn = (next.lane + 1) % LANES;
         self.sent = Some(next);
         self.sent()
@@ -247,8 +258,9 @@ impl EmmQueue {
         if effect == Effect::Changed {
             self.forgive();
         }
+        self.gives_way = memory == Memory::Forged;
         if let Some(lane) = self.lanes.get_mut(sent.lane) {
-            lane.duplicates.remember(now, sent.digest, memory);
+            lane.judged(now, sent.digest, memory);
         }
     }
 
@@ -264,12 +276,14 @@ impl EmmQueue {
         true
     }
 
-    /// Whether a section waits for the card.
-    pub(crate) fn backlog(&self) -> Backlog {
-        let through = self.again.is_none()
-            && self.resting.due().is_none()
-            && self.lanes.iter().all(|lane| lane.queue.is_empty());
-        if through { Backlog::Through } else { Backlog::Waiting }
+    /// Whether a section waits for the card that may go now.
+    pub(crate) fn backlog(&self, now: Instant) -> Backlog {
+        if self.next(now).is_none() { Backlog::Through } else { Backlog::Waiting }
+    }
+
+    /// The last one was forged: what comes behind EMMs goes first. Asked once, it is answered.
+    pub(crate) fn gives_way(&mut self) -> bool {
+        core::mem::take(&mut self.gives_way)
     }
 
     /// The section that the card works on.
@@ -287,7 +301,7 @@ mod tests {
     const NOW: Instant = Instant::from_micros(0);
 
     fn queue() -> EmmQueue {
-        let mut queue = EmmQueue::new(2);
+        let mut queue = EmmQueue::new(2, 7);
         queue.addressed(CARD, [GROUP].into_iter());
         queue
     }
@@ -317,7 +331,7 @@ mod tests {
         ] {
             assert_eq!(queue.offer(NOW, Address::Global, &section, Presence::There), arrival);
         }
-        assert_eq!(queue.take(), Some(&[1][..]));
+        assert_eq!(queue.take(NOW), Some(&[1][..]));
     }
 
     /// Applied EMMs stay known over a reset, refused ones and those for later do not.
@@ -327,12 +341,13 @@ mod tests {
         for (memory, soon, after_a_while, after_reset) in [
             (Memory::Applied, Arrival::Duplicate, Arrival::Duplicate, Arrival::Duplicate),
             (Memory::Refused, Arrival::Duplicate, Arrival::Duplicate, Arrival::Waits),
+            (Memory::Forged, Arrival::Duplicate, Arrival::Duplicate, Arrival::Waits),
             (Memory::Later, Arrival::Duplicate, Arrival::Waits, Arrival::Waits),
         ] {
             let judged = || {
                 let mut queue = queue();
                 queue.offer(NOW, Address::Global, &[1], Presence::There);
-                queue.take();
+                queue.take(NOW);
                 queue.answered(NOW, memory, Effect::None);
                 queue
             };
@@ -351,10 +366,10 @@ mod tests {
     fn an_applied_emm_gives_the_others_another_chance() {
         let mut queue = queue();
         queue.offer(NOW, Address::Global, &[1], Presence::There);
-        queue.take();
+        queue.take(NOW);
         queue.answered(NOW, Memory::Refused, Effect::None);
         queue.offer(NOW, Address::Global, &[2], Presence::There);
-        queue.take();
+        queue.take(NOW);
         queue.answered(NOW, Memory::Applied, Effect::Changed);
         assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Arrival::Waits);
         assert_eq!(queue.offer(NOW, Address::Global, &[2], Presence::There), Arrival::Duplicate);
@@ -366,12 +381,12 @@ mod tests {
         queue.offer(NOW, Address::Global, &[1], Presence::There);
         queue.offer(NOW, Address::Global, &[2], Presence::There);
         for _ in 0..2 {
-            assert_eq!(queue.take(), Some(&[1][..]));
+            assert_eq!(queue.take(NOW), Some(&[1][..]));
             assert!(queue.lost(NOW));
         }
-        queue.take();
+        queue.take(NOW);
         assert!(!queue.lost(NOW));
-        assert_eq!(queue.take(), Some(&[2][..]));
+        assert_eq!(queue.take(NOW), Some(&[2][..]));
     }
 
     #[test]
@@ -381,7 +396,7 @@ mod tests {
                 let mut queue = queue();
                 queue.offer(NOW, Address::Global, &[1], Presence::There);
                 queue.offer(NOW, Address::Global, &[2], Presence::There);
-                queue.take();
+                queue.take(NOW);
                 match lost {
                     true => assert!(queue.lost(NOW)),
                     false => queue.answered(NOW, Memory::Applied, Effect::None),
@@ -400,7 +415,7 @@ mod tests {
     fn another_card_starts_without_memory() {
         let mut queue = queue();
         queue.offer(NOW, Address::Global, &[1], Presence::There);
-        queue.take();
+        queue.take(NOW);
         queue.answered(NOW, Memory::Applied, Effect::Changed);
         queue.other_card();
         assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Arrival::Waits);
@@ -410,11 +425,11 @@ mod tests {
     fn rested() -> EmmQueue {
         let mut queue = queue();
         queue.offer(NOW, Address::Global, &[1], Presence::There);
-        queue.take();
+        queue.take(NOW);
         queue.rests(NOW);
-        assert_eq!(queue.backlog(), Backlog::Through);
+        assert_eq!(queue.backlog(NOW), Backlog::Through);
         queue.card_reset();
-        assert_eq!(queue.backlog(), Backlog::Waiting);
+        assert_eq!(queue.backlog(NOW), Backlog::Waiting);
         queue
     }
 
@@ -423,12 +438,12 @@ mod tests {
     fn what_rested_goes_before_the_lanes() {
         let mut queue = rested();
         queue.offer(NOW, Address::Unique(CARD), &[2], Presence::There);
-        assert_eq!(queue.take(), Some(&[1][..]));
+        assert_eq!(queue.take(NOW), Some(&[1][..]));
         assert!(queue.lost(NOW));
-        assert_eq!(queue.take(), Some(&[1][..]));
+        assert_eq!(queue.take(NOW), Some(&[1][..]));
         queue.answered(NOW, Memory::Applied, Effect::None);
-        assert_eq!(queue.take(), Some(&[2][..]), "asked once");
-        assert_eq!(queue.backlog(), Backlog::Through);
+        assert_eq!(queue.take(NOW), Some(&[2][..]), "asked once");
+        assert_eq!(queue.backlog(NOW), Backlog::Through);
     }
 
     /// It is remembered where its lane looks for it.
@@ -440,7 +455,7 @@ mod tests {
             Arrival::Duplicate,
             "it is waiting"
         );
-        queue.take();
+        queue.take(NOW);
         queue.answered(NOW, Memory::Applied, Effect::None);
         assert_eq!(queue.offer(NOW, Address::Global, &[1], Presence::There), Arrival::Duplicate);
     }
@@ -449,10 +464,10 @@ mod tests {
     #[test]
     fn what_rested_and_was_lost_is_told_once() {
         let mut queue = rested();
-        queue.take();
+        queue.take(NOW);
         assert!(queue.lost(NOW));
         assert_eq!(queue.card_gone(), Some([1].to_vec()));
         queue.card_reset();
-        assert_eq!(queue.take(), None);
+        assert_eq!(queue.take(NOW), None);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! It looks again when it has served some ECMs. Whoever floods it with bad signatures would win
 //! every look if the genuine message waited for its next turn in the carousel: so it is kept, and
-//! goes first.
+//! goes first. Each addressing has places of its own.
 
 use crate::emm::duplicates::Digest;
 use crate::emm::waiting::Waiting;
@@ -18,7 +18,8 @@ pub(crate) struct Resting {
 }
 
 impl Resting {
-    /// Messages that are kept; one more is left to the carousel.
+    /// Messages of one addressing that are kept. One more takes the place of one that was on air
+    /// less often, or is left to the carousel.
     const PLACES: usize = 16;
     /// ECMs that a card serves before it looks at a signature again (`docs/spec/emm.md` 6).
     const ECMS: u8 = 8;
@@ -38,8 +39,13 @@ impl Resting {
         if self.holds(&section.digest) {
             return true;
         }
-        if self.waiting.len() >= Self::PLACES {
-            return false;
+        let ours = self.waiting.iter().enumerate().filter(|(_, it)| it.lane == section.lane);
+        if ours.clone().count() >= Self::PLACES {
+            let least = ours.rev().min_by_key(|(_, it)| it.heard);
+            let Some((at, _)) = least.filter(|(_, it)| it.heard < section.heard) else {
+                return false;
+            };
+            self.waiting.remove(at);
         }
         self.waiting.push_back(section.clone());
         true
@@ -57,14 +63,21 @@ impl Resting {
         }
     }
 
-    /// The message that has waited longest, when it is time to ask for it again. It keeps its place
-    /// until the card has judged it.
+    /// The message that was on air most often, of equals the one that has waited longest, when it
+    /// is time to ask for it again. It keeps its place until the card has judged it.
     pub(crate) fn due(&self) -> Option<&Waiting> {
-        self.waiting.front().filter(|_| self.is_over())
+        let most = self.waiting.iter().rev().max_by_key(|waiting| waiting.heard);
+        most.filter(|_| self.is_over())
     }
 
     pub(crate) fn holds(&self, section: &Digest) -> bool {
         self.waiting.iter().any(|waiting| waiting.digest == *section)
+    }
+
+    /// It is on air. `true` if it is kept here.
+    pub(crate) fn heard(&mut self, section: &Waiting) -> bool {
+        let kept = self.waiting.iter_mut().find(|waiting| waiting.digest == section.digest);
+        kept.map(|kept| kept.heard = kept.heard.max(section.heard)).is_some()
     }
 
     /// A reset: the card looks at once.
@@ -115,15 +128,23 @@ mod tests {
     }
 
     #[test]
-    fn there_are_sixteen_places() {
+    fn each_addressing_has_sixteen_places() {
         let mut resting = Resting::default();
         for n in 0..16 {
             assert!(resting.keep(&section(n)), "{n}");
         }
         assert!(!resting.keep(&section(16)) && resting.keep(&section(15)));
         assert!(!resting.holds(&section(16).digest));
+        let shared = Waiting::new(&[99], 1);
+        assert!(resting.keep(&shared), "another addressing has its own");
+        let repeated = Waiting { heard: 2, ..section(17) };
+        assert!(resting.keep(&repeated), "it takes the place of what came once");
+        assert!(!resting.holds(&section(15).digest));
         resting.reset();
-        assert_eq!(resting.due(), Some(&section(0)));
+        assert_eq!(resting.due(), Some(&repeated));
+        resting.judged(&repeated.digest);
+        assert!(resting.heard(&Waiting { heard: 3, ..section(5) }));
+        assert_eq!(resting.due().map(|due| due.section[0]), Some(5));
         resting.clear();
         serve(&mut resting, 8);
         assert_eq!(resting.due(), None);

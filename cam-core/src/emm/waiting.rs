@@ -12,10 +12,12 @@ pub(crate) struct Waiting {
     pub digest: Digest,
     /// The lane of its addressing, in which its answer is remembered.
     pub lane: usize,
+    /// In how many seconds it was heard.
+    pub heard: u8,
 }
 
 impl Waiting {
     pub(crate) fn new(section: &[u8], lane: usize) -> Self {
-        Self { section: section.to_vec(), digest: Digest::of(section), lane }
+        Self { section: section.to_vec(), digest: Digest::of(section), lane, heard: 1 }
     }
 }

@@ -226,11 +226,15 @@ impl Engine {
     }
 
     /// When the engine must look at the card again by itself.
-    pub(crate) fn card_deadline(&self) -> Option<Instant> {
+    pub(crate) fn card_deadline(&self, now: Instant) -> Option<Instant> {
         let session = self.dialogue.is_free().then(|| {
-            let round = self.ecm.round_due(self.emm.backlog());
-            let readings = [self.refresh.due(), self.reports.due(), self.settle_due(), round];
-            readings.into_iter().flatten().min()
+            let round = self.ecm.round_due(self.emm.backlog(now));
+            let held = self.hold.look();
+            // What is read back waits for the gap too.
+            let readings = [self.refresh.due(), self.reports.due()].into_iter().flatten();
+            let readings = readings.map(|at| held.map_or(at, |look| at.max(look)));
+            let held = held.or_else(|| self.emm.pause(now));
+            readings.chain(self.settle_due()).chain(round).chain(held).min()
         });
         let unpaired = self.card.state == CardState::Unpaired && !self.dialogue.is_busy();
         let unpaired = unpaired.then(|| {

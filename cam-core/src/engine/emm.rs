@@ -4,7 +4,8 @@
 use crate::card::exchange::Answer;
 use crate::card::pairing::News;
 use crate::emm::duplicates::Memory;
-use crate::emm::queue::{Arrival, Effect, Presence};
+use crate::emm::lane::Arrival;
+use crate::emm::queue::{Effect, Presence};
 use crate::engine::Engine;
 use crate::{CardState, Event};
 use cam_types::{Instant, Pseudonym};
@@ -41,7 +42,7 @@ impl Engine {
         let counter = match self.emm.offer(now, address, section, presence) {
             Arrival::NotOurs => &mut self.stats.emm_not_ours,
             Arrival::Duplicate => &mut self.stats.emm_dup,
-            Arrival::Dropped => &mut self.stats.emm_dropped,
+            Arrival::Dropped | Arrival::Replaces => &mut self.stats.emm_dropped,
             Arrival::Waits => return,
         };
         count(counter, kind);
@@ -57,8 +58,12 @@ impl Engine {
                 (&mut self.stats.emm_dup_card, Memory::Numbered)
             }
             Some(EmmOutcome::LATER) => (&mut self.stats.emm_later, Memory::Later),
+            Some(_) if result.is_some_and(is_forged) => {
+                (&mut self.stats.emm_refused, Memory::Forged)
+            }
             Some(_) => (&mut self.stats.emm_refused, Memory::Refused),
-            None => (&mut self.stats.emm_refused, Memory::Later),
+            // A bare status word may be anybody's on the line.
+            None => (&mut self.stats.emm_refused, Memory::Unvouched),
         };
         count(counter, kind);
         match result {
@@ -131,6 +136,11 @@ impl Engine {
             self.end_session(now);
         }
     }
+}
+
+/// Nobody with the right keys has made it.
+fn is_forged(result: EmmResult) -> bool {
+    matches!(result.detail, EmmDetail::AUTHENTICATION | EmmDetail::SIGNATURE)
 }
 
 /// By table_id.

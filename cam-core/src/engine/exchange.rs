@@ -35,7 +35,7 @@ impl Engine {
             self.send(Exchange::Info, INS_INFO, 0, &[]);
         } else if self.pairing_pause.is_over(now) && self.refresh.take_pair() {
             self.pair(now);
-        } else if !self.send_emm() && !self.send_ack() {
+        } else if !self.send_emm(now) && !self.send_ack() {
             self.ask_sign_of_life(now, |engine| engine.send(Exchange::Info, INS_INFO, 0, &[]));
         }
     }
@@ -65,8 +65,8 @@ impl Engine {
         }
     }
 
-    pub(crate) fn send_emm(&mut self) -> bool {
-        let Some(section) = self.emm.take() else { return false };
+    pub(crate) fn send_emm(&mut self, now: Instant) -> bool {
+        let Some(section) = self.emm.take(now) else { return false };
         self.dialogue.ask(Exchange::Emm, INS_EMM, [0; 2], section);
         self.launched();
         true

@@ -4,6 +4,7 @@
 
 use crate::ecm::air::Air;
 use crate::ecm::choice::{Accepted, Arrival, EcmChoice, Tries};
+use crate::ecm::due::Due;
 use crate::ecm::memory::{EcmMemory, Refusal, Until};
 use crate::ecm::question::Question;
 use crate::outbox::{Outbox, Todo};
@@ -22,6 +23,7 @@ pub(crate) struct Stream {
     plan: StreamPlan,
     choice: EcmChoice,
     air: Air,
+    due: Due,
     keys: Option<Keys>,
     /// What the descrambler made of them.
     held: Held,
@@ -93,6 +95,7 @@ impl Stream {
             plan,
             choice: EcmChoice::new(),
             air: Air::default(),
+            due: Due::default(),
             keys: None,
             held: Held::Nothing,
             verdict: Verdict::NONE,
@@ -348,6 +351,12 @@ impl Stream {
         arrival
     }
 
+    /// The end of the time in which the next ECM may come, if something that begins now and takes
+    /// so long is not over before.
+    pub(crate) fn due(&self, now: Instant, takes: Duration) -> Option<Instant> {
+        self.due.meets(now, takes, self.air.repetition())
+    }
+
     /// Where its sections wait for the card, and the channel that is expected of them.
     pub(crate) fn choice(&mut self) -> (&mut EcmChoice, Option<ChannelId>) {
         (&mut self.choice, self.plan.channel)
@@ -426,6 +435,9 @@ impl Stream {
         }
         let section = question.section;
         let accepted = self.choice.accepted(now, section, told.crypto_period);
+        if let Some(since) = accepted.since {
+            self.due.came(told.crypto_period, since);
+        }
         let had_keys = self.keys.is_some();
         self.take(session, told, section);
         let waits = told.verdict.status == AccessStatus::CHANNELS;

@@ -290,6 +290,26 @@ fn ecms_and_sessions_write_nothing() {
     assert_eq!(card.status().commits, commits + 2);
 }
 
+/// T19: beside the clock once an hour neither ECMs nor sessions write, however many.
+#[test]
+fn thousands_of_ecms_and_sessions_write_the_clock_alone() {
+    let mut card = card();
+    let mut stb = Stb::open(&mut card);
+    stb.ecm(&mut card, &news(NOON));
+    let before = card.status();
+    for hour in 0..2 {
+        for n in 0..10_000 {
+            stb.ecm(&mut card, &news(NOON.saturating_add(3600 * hour + n % 3600)));
+            if n % 5 == 0 {
+                stb = Stb::open(&mut card);
+            }
+        }
+        // The first ECM of the second hour has moved it.
+        assert_eq!(card.status().commits, before.commits + u64::from(hour), "hour {hour}");
+    }
+    assert!(card.status().page_writes <= before.page_writes + 4);
+}
+
 #[test]
 fn a_preview_lasts_its_seconds_and_then_is_for_sale() {
     let mut card = card();

@@ -19,6 +19,14 @@ impl CardDialogue {
         self.poll_at().filter(|at| now >= *at).map(|_| self.sign_of_life)
     }
 
+    /// A sign of life that is due lets an ECM go first that comes by then, but for no longer than
+    /// another idle poll period. `true` while it does; one that is doubted waits for nothing.
+    pub(crate) fn lets_pass(&mut self, now: Instant, due: Option<Instant>) -> bool {
+        let latest = self.poll_at().zip(self.poll).map(|(at, idle)| at.after(idle));
+        self.held = due.min(latest).filter(|until| now < *until && !self.doubtful);
+        self.held.is_some()
+    }
+
     /// The card is asked for a sign of life by no command.
     pub(crate) fn probe(&mut self) {
         self.fly(Exchange::Probe);
