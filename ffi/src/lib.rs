@@ -38,7 +38,7 @@ mod text;
 mod types;
 mod version;
 
-/// What the library gives back to the heap is wiped. A test that counts has an allocator of its own.
+/// What is given back to the heap is wiped. A test that counts has an allocator of its own.
 #[cfg(not(feature = "counted"))]
 #[global_allocator]
 static ALLOCATOR: stb_shim::residue::WipingAllocator = stb_shim::residue::WipingAllocator;

@@ -3,7 +3,7 @@
 //! registers, and in memory that was given back to the heap.
 //!
 //! A key that moves leaves its old place as it was, and a compiler spills round keys where it
-//! likes. `docs/spec/abi.md`, Secrets in memory.
+//! likes. `docs/spec/abi.md`, Promises.
 #![expect(unsafe_code, reason = "the stack below, registers and the heap have no safe door")]
 
 use core::arch::asm;
@@ -13,10 +13,20 @@ use std::alloc::{GlobalAlloc, Layout, System};
 /// More than any call chain of the library that sees a secret takes from the stack.
 const DEPTH: usize = 32 * 1024;
 
+/// The same for opening, which makes and moves the largest structures.
+const DEEP: usize = 64 * 1024;
+
 /// Runs `body` in a frame of its own, and wipes that frame and those below it.
 pub fn behind<R>(body: impl FnOnce() -> R) -> R {
     let result = apart(body);
     wipe();
+    result
+}
+
+/// The same for opening.
+pub fn deep_behind<R>(body: impl FnOnce() -> R) -> R {
+    let result = apart(body);
+    below::<DEEP>();
     result
 }
 
@@ -26,10 +36,14 @@ fn apart<R>(body: impl FnOnce() -> R) -> R {
 }
 
 /// Wipes the stack below the caller, and the registers that a cipher works in.
-#[inline(never)]
 pub fn wipe() {
-    let mut below = core::mem::MaybeUninit::<[u8; DEPTH]>::uninit();
-    zero(below.as_mut_ptr().cast(), DEPTH);
+    below::<DEPTH>();
+}
+
+#[inline(never)]
+fn below<const LEN: usize>() {
+    let mut stack = core::mem::MaybeUninit::<[u8; LEN]>::uninit();
+    zero(stack.as_mut_ptr().cast(), LEN);
     registers();
 }
 

@@ -113,12 +113,13 @@ static stbcam_result_t buy(void)
     uint8_t request[16], pin[12];
     size_t len = from_hex(line + 4, pin, sizeof pin, MASK);
     for (size_t s = 0; s < session_count; s++) {
-        stbcam_offer_t offer = {.struct_size = sizeof offer};
-        size_t count = 1;
+        stbcam_offer_t offers[16] = {{.struct_size = sizeof offers[0]}}, offer;
+        size_t count = 16;
         stbcam_txn_t txn = 0;
         stbcam_receipt_t receipt = {.struct_size = sizeof receipt};
-        if (stbcam_offers(cam, sessions[s], &offer, sizeof offer, &count) != STBCAM_OK || count == 0)
+        if (stbcam_offers(cam, sessions[s], offers, sizeof offers[0], &count) != STBCAM_OK || count == 0)
             continue;
+        offer = offers[0];
         result = stbcam_request_new(cam, request);
         if (result == STBCAM_OK)
             result = stbcam_purchase_begin(cam, offer.offer_id, request, &offer.price, &txn);
