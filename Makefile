@@ -25,7 +25,7 @@ PYTHON ?= python3
 SECONDS ?= 60
 CFLAGS ?= -O2
 # Tests are built to count the blocks of the ciphers too, so that what money takes is no build of its own.
-METER  := --features system-tests/meter
+METER  := --features system-tests/meter,stbcam-ffi/counted
 VENV   := target/venv/bin/python
 
 .PHONY: all rust demo check-demo test test-targets test-tear test-defences fuzz lint unit unit-programs unit-examples header \

@@ -128,6 +128,7 @@ def tests():
     yield "SCTE 52 and IDSA by the tables of ATSC, against OpenSSL", script("check_cable.py", OUT / "cable")
     yield "tables of tomorrow, damaged ones", script("check_tables.py", OUT / "tables")
     yield "what broadcasters have", script("check_broadcast.py", OUT / "broadcast")
+    yield "no secret in a box's memory", script("check_memory.py", OUT / "memory")
     yield "bad input", script("check_bad_input.py", OUT / "bad-input")
     yield "the README's C compiles", readme_compiles
     yield "wasted characters are noticed", wasted_characters_are_noticed

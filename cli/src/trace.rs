@@ -7,8 +7,9 @@ use iso7816::line::Reset;
 use serde::Serialize;
 use stb_shim::clock;
 use stb_shim::slot::Seen;
-use std::fs::File;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
 /// A trace under way.
 pub(crate) struct Trace {
@@ -66,7 +67,7 @@ impl Trace {
     /// A trace to this file, or with `-` to standard output.
     pub(crate) fn to(path: &str, json: bool) -> io::Result<Self> {
         let sink: Box<dyn Write + Send> =
-            if path == "-" { Box::new(io::stdout()) } else { Box::new(File::create(path)?) };
+            if path == "-" { Box::new(io::stdout()) } else { Box::new(owners(path)?) };
         Ok(Self::new(sink, json))
     }
 
@@ -143,6 +144,16 @@ impl Trace {
     }
 }
 
+/// A file that its owner alone can read, also where one of that name was everybody's. What is no
+/// file, such as a terminal, stays as it is.
+fn owners(path: &str) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    if file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
 /// To the microsecond.
 pub(crate) fn seconds(time: std::time::Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e6
@@ -168,6 +179,18 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    /// T1: also where a file of that name was everybody's.
+    #[test]
+    fn a_trace_is_its_owners() {
+        let path = std::env::temp_dir().join(format!("stbcam-trace-{}", std::process::id()));
+        std::fs::write(&path, "older").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        Trace::to(path.to_str().unwrap(), TEXT).unwrap();
+        let mode = path.metadata().unwrap().permissions().mode();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     const TEXT: bool = false;

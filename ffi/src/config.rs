@@ -23,6 +23,7 @@ use core::ffi::{c_char, c_void};
 use core::ops::RangeInclusive;
 use core::ptr;
 use iso7816::emv::Profile;
+use stb_shim::residue;
 use stb_shim::ring;
 use std::os::fd::AsRawFd;
 use zeroize::Zeroize;
@@ -226,7 +227,7 @@ pub unsafe extern "C" fn stbcam_open(
     config: *const stbcam_config_t,
     out: *mut *mut stbcam_t,
 ) -> stbcam_result_t {
-    guard_free(|| {
+    let open = || {
         size::needed(out, "out")?;
         // SAFETY: not NULL and aligned; writable by the caller's contract.
         unsafe { out.write(ptr::null_mut()) };
@@ -239,7 +240,8 @@ pub unsafe extern "C" fn stbcam_open(
         // SAFETY: as above.
         unsafe { out.write(CONTEXTS.insert(context)) };
         Ok(())
-    })
+    };
+    guard_free(|| residue::deep_behind(open))
 }
 
 /// Reads what a configuration points to.

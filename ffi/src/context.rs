@@ -430,12 +430,14 @@ fn engine_config(settings: &Settings, detects: bool, storage: &mut dyn Storage) 
 }
 
 fn spawn(
-    mut driver: Driver,
+    driver: Driver,
     cam: &Arc<Cam>,
     poisoned: &Arc<AtomicBool>,
     log: Option<Arc<LogSink>>,
 ) -> Result<JoinHandle<()>> {
     let (cam, poisoned) = (Arc::clone(cam), Arc::clone(poisoned));
+    // On the heap: each move of the driver itself would leave a copy on a stack.
+    let mut driver = Box::new(driver);
     let body = move || {
         let _log = LogSink::enter(log.as_ref());
         if catch_unwind(AssertUnwindSafe(|| driver.run())).is_err() {

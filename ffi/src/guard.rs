@@ -11,6 +11,7 @@ use crate::result::{
     STBCAM_E_STATE, STBCAM_OK, stbcam_result_t,
 };
 use cam_core::{AccessStatus, CardState};
+use stb_shim::residue;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,11 +24,13 @@ static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 /// Runs the body of a function that needs no context.
 pub(crate) fn guard_free(body: impl FnOnce() -> Result) -> stbcam_result_t {
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        not_reentrant()?;
-        own_process()?;
-        body()
-    }));
+    let outcome = residue::behind(|| {
+        catch_unwind(AssertUnwindSafe(|| {
+            not_reentrant()?;
+            own_process()?;
+            body()
+        }))
+    });
     finish(outcome)
 }
 

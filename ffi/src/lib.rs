@@ -38,6 +38,11 @@ mod text;
 mod types;
 mod version;
 
+/// What is given back to the heap is wiped. A test that counts has an allocator of its own.
+#[cfg(not(feature = "counted"))]
+#[global_allocator]
+static ALLOCATOR: stb_shim::residue::WipingAllocator = stb_shim::residue::WipingAllocator;
+
 pub use access::*;
 pub use config::*;
 pub use event::*;

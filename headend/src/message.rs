@@ -80,7 +80,7 @@ mod tests {
             "start" | "end" | "horizon" | "not_before" | "time" => {
                 Value::Datetime("2027-01-01T00:00:00Z".parse().unwrap())
             }
-            "blocked" => true.into(),
+            "barred" | "blocked" => true.into(),
             "pin" => "1234".into(),
             "amount" => "1.00".into(),
             "text" | "file" | "of" => "x".into(),

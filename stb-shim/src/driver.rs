@@ -9,6 +9,7 @@ use crate::events::Notice;
 use crate::period::PeriodMeter;
 use crate::reader::{Opener, Presence, Reader, ReaderError};
 use crate::refusals::{Handed, News, Refusals};
+use crate::residue;
 use crate::slot::{Slot, Step};
 use crate::storage::Storage;
 use crate::taken::Taken;
@@ -124,7 +125,7 @@ impl Driver {
     pub fn run(&mut self) {
         clock::wait_exactly();
         while !self.cam.is_stopping() {
-            self.turn(None);
+            residue::behind(|| self.turn(None));
         }
         self.shut_down();
     }
@@ -147,6 +148,7 @@ impl Driver {
             // The card is heard in between.
             Sections::MoreWait => Some(clock::now()),
         };
+        residue::wipe();
         let interrupted = self.listen(deadline);
         self.keep_time();
         self.work();
@@ -195,6 +197,10 @@ impl Driver {
 
     /// Does everything that the engine wants done now.
     fn work(&mut self) {
+        residue::behind(|| self.work_apart());
+    }
+
+    fn work_apart(&mut self) {
         let mut taken = mem::take(&mut self.taken);
         loop {
             match self.cam.take_output(&mut taken) {

@@ -2,7 +2,7 @@
 //! What touches the box: card reader, section rings, card thread, storage, and, for boxes and
 //! hosts without one in hardware, a key ladder and a descrambler in software.
 //!
-//! `unsafe` lives in `sys` alone.
+//! `unsafe` lives in `sys` and `residue` alone.
 #![deny(unsafe_code)]
 
 pub mod cam;
@@ -22,6 +22,7 @@ mod port;
 pub mod reader;
 pub mod readers;
 mod refusals;
+pub mod residue;
 pub mod ring;
 pub mod serial;
 pub mod slot;

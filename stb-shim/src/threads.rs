@@ -5,6 +5,7 @@
 //! ours that did not block them would be given them in its place: a handler of the host would run
 //! on the card thread, in the middle of an exchange, or the default action would end the box.
 
+use crate::residue;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use std::io;
 use std::thread::{self, JoinHandle};
@@ -18,7 +19,7 @@ where
     // A thread begins with the signals of the one that makes it, so that there is no moment in
     // which a signal could still come.
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || residue::behind(body));
     before.thread_set_mask()?;
     thread
 }

@@ -6,8 +6,9 @@
 //! began to send, `R` without octets the reset line becoming active.
 
 use cam_types::Instant;
-use std::fs::File;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 /// Who put octets on the line.
@@ -29,9 +30,15 @@ pub struct Recorder<W: Write> {
 }
 
 impl Recorder<File> {
-    /// Begins a recording in a new file; an older one of that name is overwritten.
+    /// Begins a recording in a new file that its owner alone can read; an older one of that name is
+    /// overwritten, and nobody else can read it from then on.
     pub fn create(path: &Path, now: Instant) -> io::Result<Self> {
-        Ok(Self::new(File::create(path)?, now))
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        if file.metadata()?.is_file() {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+        }
+        Ok(Self::new(file, now))
     }
 }
 
@@ -70,6 +77,18 @@ impl<W: Write> Recorder<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// T1: also where a file of that name was everybody's.
+    #[test]
+    fn a_recording_is_its_owners() {
+        let path = std::env::temp_dir().join(format!("stbcam-record-{}", std::process::id()));
+        std::fs::write(&path, "older").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        Recorder::create(&path, Instant::default()).unwrap();
+        let mode = path.metadata().unwrap().permissions().mode();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 
     #[test]
     fn lines() {

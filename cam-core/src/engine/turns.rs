@@ -42,7 +42,8 @@ impl Engine {
             Yields::Unanswered => {
                 self.send_purse(now)
                     || self.send_pin()
-                    || self.send_in_a_gap(now, |engine| engine.send_emm(now) || engine.send_own(now))
+                    || self
+                        .send_in_a_gap(now, |engine| engine.send_emm(now) || engine.send_own(now))
                     || self.send_ecm(now)
             }
             Yields::Forged => {
@@ -67,8 +68,8 @@ impl Engine {
         })
     }
 
-    /// What the card says once in a session goes first; what is behind EMMs before them, once, after
-    /// one that was forged.
+    /// What the card says once in a session goes first. What is behind EMMs goes before them, once,
+    /// after one that was forged.
     fn send_emms_and_behind(&mut self, now: Instant) -> bool {
         self.send_in_a_gap(now, |engine| {
             engine.send_introduction(now)

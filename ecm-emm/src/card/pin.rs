@@ -4,6 +4,7 @@
 //! Normative references:
 //!  - ISO 9564-1 (format 2), `docs/spec/card.md`, 3.4
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cam_types::{DecodeError, Reader, Secret};
 use core::fmt;
@@ -11,9 +12,10 @@ use zeroize::Zeroize;
 
 /// A PIN as VERIFY carries it: ISO 9564-1 format 2, `2n`, n digits, filled with F.
 ///
-/// Never printed, compared in constant time, wiped when dropped.
+/// Never printed, compared in constant time, wiped when dropped. It stays where it was made: what
+/// waits in a queue or moves is a handle, which leaves no digit behind.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct PinBlock(Secret<8>);
+pub struct PinBlock(Box<Secret<8>>);
 
 impl PinBlock {
     /// The shortest PIN.
@@ -40,7 +42,7 @@ impl PinBlock {
         {
             *slot = (last & 0x0F) << 4 | 0x0F;
         }
-        let pin = Self(Secret::new(block));
+        let pin = Self(Box::new(Secret::new(block)));
         block.zeroize();
         Ok(pin)
     }
@@ -57,11 +59,15 @@ impl PinBlock {
         }
         let digits = (2..2 + len).all(|index| nibble(index) <= 9);
         let filler = (2 + len..16).all(|index| nibble(index) == 0x0F);
-        if digits && filler { Ok(Self(Secret::new(*octets))) } else { Err(PinError::NotADigit) }
+        if digits && filler {
+            Ok(Self(Box::new(Secret::new(*octets))))
+        } else {
+            Err(PinError::NotADigit)
+        }
     }
 
     /// The block, for a protected command or the card's own memory.
-    pub const fn expose(&self) -> &[u8; 8] {
+    pub fn expose(&self) -> &[u8; 8] {
         self.0.expose()
     }
 }

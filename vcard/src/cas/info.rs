@@ -11,8 +11,7 @@ use crate::stop::Stop;
 use crate::vault::Vault;
 use cam_types::{CasTime, Epoch, TerminalId};
 use ecm_emm::card::{
-    CardInfo, HighestNumber, KeyInfo, OperatorInfo, PAIRING_SLOTS, RightsPage, SlotInfo,
-    WindowInfo,
+    CardInfo, HighestNumber, KeyInfo, OperatorInfo, PAIRING_SLOTS, RightsPage, SlotInfo, WindowInfo,
 };
 use ecm_emm::keys::Role;
 use iso7816::apdu::StatusWord;

@@ -2,9 +2,9 @@
 //! A card's memory in a file, so that a virtual card outlives its process.
 
 use super::{PAGE, Page, PageStore, StoreError};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// How long a write must live.
@@ -39,6 +39,7 @@ impl FileStore {
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
+        narrow(&file)?;
         let octets = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
         Ok(Self { file, pages: octets / PAGE, durability })
     }
@@ -50,6 +51,7 @@ impl FileStore {
         let beside = Path::new(&beside);
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(beside)?;
+        narrow(&file)?;
         file.write_all(octets)?;
         file.sync_all()?;
         std::fs::rename(beside, path)
@@ -62,6 +64,14 @@ impl FileStore {
             Err(StoreError::NoSuchPage(index))
         }
     }
+}
+
+/// It holds the card's keys: whoever could read it before cannot from now on.
+fn narrow(file: &File) -> io::Result<()> {
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(())
 }
 
 impl PageStore for FileStore {

@@ -21,7 +21,7 @@ persist!(Pin {
 
 impl Pin {
     /// A PIN with all its tries.
-    pub const fn new(block: &PinBlock, limit: u8) -> Self {
+    pub fn new(block: &PinBlock, limit: u8) -> Self {
         Self { block: Secret::new(*block.expose()), tries: Guarded(limit), limit: Guarded(limit) }
     }
 
