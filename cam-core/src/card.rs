@@ -94,6 +94,11 @@ impl Card {
         self.now = None;
     }
 
+    /// Whether it has said in a session what it is.
+    pub(crate) const fn is_told(&self) -> bool {
+        self.pin_tries.is_some()
+    }
+
     /// Why a card in session stands as it does.
     pub(crate) const fn session_reason(&self) -> AccessStatus {
         if self.blocked { AccessStatus::CARD_BLOCKED } else { AccessStatus::CARD_READY }

@@ -79,16 +79,21 @@ fn what_is_said_in_clear_is_not_told() {
     rig.card.now = NOON;
     rig.card.in_clear = Some((INS_INFO, forged_info(CARD)));
     while rig.engine.card().state != CardState::Ready {
+        let card = rig.engine.card();
+        assert_eq!((card.now, card.pin_tries, card.operator), (None, None, None));
+        assert_eq!(rig.engine.request_new(), Err(PurchaseError::NoCard));
+        assert!(rig.engine.key_versions().is_empty());
         rig.run(1);
     }
     let card = rig.engine.card();
-    assert_eq!((card.now, card.pin_tries, card.operator), (None, None, None));
-    assert_eq!(rig.engine.request_new(), Err(PurchaseError::Unread));
-    assert!(rig.engine.key_versions().is_empty());
-    rig.run(1000);
-    let card = rig.engine.card();
-    assert_eq!(card.reason, AccessStatus::CARD_READY);
     assert_eq!((card.now, card.pin_tries, card.operator), (Some(NOON), Some(3), Some(OPERATOR)));
+    assert_eq!(
+        rig.engine.request_new(),
+        Err(PurchaseError::Unread),
+        "its log's number is not read"
+    );
+    rig.run(1000);
+    assert_eq!(rig.engine.card().reason, AccessStatus::CARD_READY);
     let active = rig.engine.key_versions().iter().map(|slot| slot.key.active);
     assert_eq!(active.collect::<Vec<_>>(), [Epoch::new(1); 2]);
     assert_eq!(rig.card.count(INS_REPORT), 0);

@@ -206,14 +206,14 @@ impl Engine {
         self.refresh.session_begins();
         self.ecm.session_begins();
         self.ask_again(|_| true);
-        self.set_card(CardState::Ready, self.card.session_reason());
+        if self.card.is_told() {
+            self.session_told();
+        }
     }
 
-    /// The card says in its session whether the operator has blocked it.
-    pub(crate) fn card_reason_told(&mut self) {
-        if self.card.state == CardState::Ready {
-            self.set_card(CardState::Ready, self.card.session_reason());
-        }
+    /// The card has said in its session what it is, and whether the operator has blocked it.
+    pub(crate) fn session_told(&mut self) {
+        self.set_card(CardState::Ready, self.card.session_reason());
     }
 
     pub(crate) fn set_card(&mut self, state: CardState, reason: AccessStatus) {

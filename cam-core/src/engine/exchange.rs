@@ -25,6 +25,7 @@ impl Engine {
             Next::Introduction => self.send(Exchange::Info, INS_INFO, 0, &[]),
             Next::Channel => self.pair(now),
             Next::Unpaired => self.pump_unpaired(now),
+            Next::Session if self.asks_what_it_is(now) => {}
             Next::Session => self.pump_ready(now),
         }
     }

@@ -73,7 +73,7 @@ impl Engine {
             now: Some(info.now),
             ..core::mem::take(&mut self.card)
         };
-        self.card_reason_told();
+        self.session_told();
         self.key_versions.told(&info.slots, |slot, epoch| {
             self.out.event(Event::KeyRotated { slot, epoch });
         });

@@ -2,16 +2,29 @@
 //! What is read back from the card: what it says of itself, its log's number, balance and rights
 //! (`card/refresh.rs`).
 
-use crate::Event;
 use crate::card::exchange::{Answer, Exchange};
 use crate::card::refresh::{Part, Reading};
 use crate::engine::Engine;
+use crate::{CardState, Event};
 use cam_types::Instant;
 use ecm_emm::card::{
     HighestNumber, INS_INFO, INS_RIGHTS, RIGHTS_NUMBER, RIGHTS_ROWS, RIGHTS_WALLET, RightsPage,
 };
 
 impl Engine {
+    /// A card that is new says in its session what it is before the host is told that it is ready.
+    /// One that does not say it is ready all the same.
+    pub(crate) fn asks_what_it_is(&mut self, now: Instant) -> bool {
+        if self.card.state != CardState::Starting {
+            return false;
+        }
+        let reading = self.refresh.take(now, Part::Info);
+        if reading.is_none() {
+            self.session_told();
+        }
+        self.send_reading_of(reading)
+    }
+
     /// What the card has to say once in each session, before it is handed EMMs: a carousel does
     /// not keep the subscriber from buying.
     pub(crate) fn send_introduction(&mut self, now: Instant) -> bool {

@@ -56,8 +56,8 @@ fn debits(rows: &mut Vec<Row>, what: &str, Bought { purchase, .. }: &Bought) {
 /// What passes before the first control words, from three moments on.
 fn first_keys(rows: &mut Vec<Row>, what: &str, bought: &Bought, limit: Option<u64>) {
     let Bought { session, purchase } = bought;
-    // SELECT and CAS INFO say which card it is.
-    let fresh = [&session[2..], purchase].concat();
+    // SELECT and CAS INFO say which card it is; behind them a card that is new says what it is.
+    let fresh = [&session[2..4], purchase].concat();
     let all = [&session[..], purchase].concat();
     for channel in [SLOWEST, SLOWEST_T0, FAST] {
         let mut row = |name: &str, exchanges: &[Exchange], limit| {

@@ -43,7 +43,7 @@ impl Programme {
 /// What a box and its card said to each other.
 pub struct Bought {
     /// From the card's answer to reset until it is ready: SELECT, CAS INFO, INITIALIZE UPDATE,
-    /// EXTERNAL AUTHENTICATE.
+    /// EXTERNAL AUTHENTICATE, and CAS INFO once more in the session of a card that is new.
     pub session: Vec<Exchange>,
     /// VERIFY, PURCHASE and the ECM that gives the first control words.
     pub purchase: Vec<Exchange>,
