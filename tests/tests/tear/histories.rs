@@ -133,7 +133,7 @@ impl History {
         self.desk.reset();
         self.desk.disturb(&mut self.dice);
         let outcome = attempt(&mut self.desk);
-        self.desk.restore(&mut self.dice);
+        self.desk.restore(&mut self.dice)?;
         self.desk.interface = interface[1];
         let (made, end) = match outcome {
             Attempt::Made => (true, "made"),
@@ -142,7 +142,7 @@ impl History {
                 self.desk.reset();
                 self.desk.disturb(&mut self.dice);
                 let settled = settle(&mut self.desk, &lost);
-                let disturbed = self.desk.restore(&mut self.dice);
+                let disturbed = self.desk.restore(&mut self.dice)?;
                 match settled {
                     Ok(true) => break (true, "settled as made"),
                     Ok(false) => break (false, "settled as not made"),
@@ -259,7 +259,7 @@ impl History {
         self.desk.reset();
         self.desk.disturb(&mut self.dice);
         send_once(&mut self.desk, &section);
-        self.desk.restore(&mut self.dice);
+        self.desk.restore(&mut self.dice)?;
         *self.counts.entry(("replayed message", "nothing moved")).or_default() += 1;
         Ok(false)
     }
@@ -274,7 +274,7 @@ impl History {
         self.desk.reset();
         self.desk.disturb(&mut self.dice);
         let outcome = evening.attempt(&mut self.desk);
-        self.desk.restore(&mut self.dice);
+        self.desk.restore(&mut self.dice)?;
         *self.counts.entry(("repeated request", "nothing moved")).or_default() += 1;
         match outcome {
             Attempt::Made => Err("a repeated request was paid again".to_owned()),
@@ -289,7 +289,7 @@ impl History {
         self.desk.reset();
         self.desk.disturb(&mut self.dice);
         let outcome = verify(&mut self.desk, pin);
-        self.desk.restore(&mut self.dice);
+        self.desk.restore(&mut self.dice)?;
         let left = self.desk.card.status().pin_tries;
         let end = if outcome == Attempt::Made { "told" } else { "not told" };
         *self.counts.entry((name, end)).or_default() += 1;

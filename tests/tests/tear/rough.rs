@@ -4,6 +4,7 @@
 use system_tests::demo::{counting, memory};
 use system_tests::desk::Desk;
 use system_tests::memory::{CONTENTS, Cut, Memory};
+use vcard::card::CardError;
 use vcard::{Card, Fault, Interface};
 use wallet::port::CardPort;
 
@@ -35,15 +36,16 @@ impl Rough {
         let memory = Memory::new(&memory());
         let card = Card::with_random(memory.store(), counting()).unwrap();
         let mut rough = Self { memory, card, fault, interface: Interface::Contact, answers: None };
-        rough.again();
+        rough.again().unwrap();
         rough
     }
 
-    fn again(&mut self) {
-        self.card = Card::with_random(self.memory.store(), counting()).unwrap();
+    fn again(&mut self) -> Result<(), CardError> {
+        self.card = Card::with_random(self.memory.store(), counting())?;
         if let Some(fault) = self.fault {
             self.card.set_fault(fault);
         }
+        Ok(())
     }
 
     /// Something that will go wrong, or not.
@@ -59,8 +61,9 @@ impl Rough {
         self.memory.arm(Cut { after: dice.roll(12), torn: CONTENTS[dice.roll(CONTENTS.len())] });
     }
 
-    /// Line and power are back, the power perhaps not at once. Whether anything had gone wrong.
-    pub(crate) fn restore(&mut self, dice: &mut Dice) -> bool {
+    /// Line and power are back, the power perhaps not at once. Whether anything had gone
+    /// wrong. A card that is silent from then on is an error.
+    pub(crate) fn restore(&mut self, dice: &mut Dice) -> Result<bool, String> {
         let lost = self.answers.take() == Some(0);
         let cut = self.memory.mend();
         if cut {
@@ -69,9 +72,9 @@ impl Rough {
                 drop(Card::with_random(self.memory.store(), counting()));
                 self.memory.mend();
             }
-            self.again();
+            self.again().map_err(|why| format!("the card does not start: {why}"))?;
         }
-        lost || cut
+        Ok(lost || cut)
     }
 }
 
