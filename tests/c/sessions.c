@@ -198,8 +198,8 @@ static void money(stbcam_t *cam)
     CHECK(stbcam_request_new(cam, NULL), STBCAM_E_ARG);
     CHECK(stbcam_request_new(cam, id), STBCAM_E_NO_CARD);
     CHECK_TRUE(id[0] == 1);
-    /* The host's own invention names no request, and no purchase begins by it. */
-    CHECK(stbcam_purchase_begin(cam, 99, id, &price, &txn), STBCAM_E_ARG);
+    /* Whether an id names a request is seen with the card that it was given out for. */
+    CHECK(stbcam_purchase_begin(cam, 99, id, &price, &txn), STBCAM_E_NO_CARD);
     price.minor = -1;
     CHECK(stbcam_purchase_begin(cam, 99, id, &price, &txn), STBCAM_E_ARG);
     price.minor = 1LL << 32;
