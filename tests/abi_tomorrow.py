@@ -52,7 +52,7 @@ def grown(name, text):
         last = re.findall(r"^(STBCAM_[\d.]+) \{", text, re.M)[-1]
         text += f"STBCAM_{MAJOR}.{MINOR + 1} {{\n  global:\n    {FUNCTION};\n}} {last};\n"
     elif name.endswith("/Cargo.toml"):
-        text = re.sub(r"^\[(?:dev-dependencies|\[test\])\]\n(?:[^\[].*\n|\n)*", "", text, flags=re.M)  # those are not here
+        text = re.sub(r"^\[(?:dev-dependencies|\[test\])\]\n(?:[^\[\n].*\n|\n)*", "", text, flags=re.M)  # those are not here
     elif name == "Cargo.toml":
         text = re.sub(r"^members = \[.*\]$", f"members = {list(FOLDERS)}".replace("'", '"'), text, flags=re.M)
         text = re.sub(r"^exclude = .*\n", "", text, flags=re.M)
