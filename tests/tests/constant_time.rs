@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A refusal takes the same instructions wherever what was presented is wrong.
 //!
-//! Callgrind counts (Debian's `valgrind`; `make tools` installs it). The program `refusals` presents
-//! and says what, callgrind writes a file for each presentation.
+//! Callgrind counts (Debian's `valgrind`; `make tools` installs it). The program `refusals`
+//! presents and says what, callgrind writes a file for each presentation.
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 /// The longest line of a cache that copying is laid out for.
 const STEP: usize = 64;
-/// What the counted attempts need together is a small part of it; what is not touched costs nothing.
+/// The counted attempts need a small part of it; what is not touched costs nothing.
 const LEN: usize = 1 << 30;
 
 /// Copying looks at where a page ends.

@@ -4,6 +4,10 @@
 //! Each attempt begins with a card of its own, out of the same memory: what the one before left
 //! behind shows in no count. The first two are no product: an exit at the first difference, and
 //! what `==` makes of slices. Who counts or times has to find the first one.
+//!
+//! A seal (SIV) is no comparison of fixed octets: under another tag the same body opens to another
+//! plaintext, which has another tag all through, so that an exit at the first difference would not
+//! show there. What its kinds hold is that the rest of a refusal does not depend on the place.
 
 use crate::attempts::{Attempt, Place};
 use cam_types::{Aid, BcdDate, BcdTime, Epoch, Fen, Key, Secret, TerminalId, TerminalSequence};

@@ -3,10 +3,11 @@
 //!
 //! Two classes, wrong at the first place and wrong at the last, drawn at random before each
 //! presentation. The statistic t is computed over all times and over those below each of a hundred
-//! thresholds, which close up towards the longest: what the machine did in between makes long tails
-//! and hides small differences. The largest |t| counts.
+//! thresholds, which close up towards the longest: what the machine did in between makes long
+//! tails and hides small differences. The largest |t| counts.
 //!
-//! Normative reference: Reparaz, Balasch, Verbauwhede, "Dude, is my code constant time?", DATE 2017.
+//! Normative reference: Reparaz, Balasch, Verbauwhede, "Dude, is my code constant time?",
+//! DATE 2017.
 
 use crate::attempts::{Place, presented};
 use crate::kinds::{KINDS, Kind, PLANTED};
