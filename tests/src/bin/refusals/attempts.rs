@@ -19,10 +19,13 @@ impl Place {
     }
 }
 
+/// Whether an answer says that what was presented is right.
+type Judge = Box<dyn FnOnce(&[u8]) -> bool>;
+
 /// Something made ready to be presented once.
 pub(crate) struct Attempt {
     present: Box<dyn FnMut() -> Vec<u8>>,
-    pub(crate) accepted: Box<dyn FnOnce(&[u8]) -> bool>,
+    pub(crate) accepted: Judge,
 }
 
 impl Attempt {
