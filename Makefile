@@ -12,6 +12,7 @@
 # make test-defences  take every defence of the card line out and see its test fail; not part of `make test`
 # make bench-line   the card line's benchmarks: a table, and target/bench/line.json
 # make bench-descrambler  how fast the software descrambler is: a table; not part of `make test`
+# make bench-ct   whether the time of a refusal tells where it is wrong: a table, and failure where it does; not part of `make test`
 # make bench-money  what money takes, in virtual time: a table, target/bench/money.json, and failure over a limit; part of `make test`
 # make fuzz       every fuzz target for SECONDS=60 each; needs a nightly compiler and cargo-fuzz; not part of `make test`
 # make library    the library alone, static and shared; with CARGO_BUILD_TARGET and CC for another processor (docs/porting.md)
@@ -29,7 +30,8 @@ METER  := --features system-tests/meter,stbcam-ffi/counted
 VENV   := target/venv/bin/python
 
 .PHONY: all rust demo check-demo test test-targets test-tear test-defences fuzz lint unit unit-programs unit-examples header \
-        c-test system-test pcsc-test pcsc-exchange bench-line bench-descrambler bench-money bench-floods abi-freeze tools clean
+        c-test system-test pcsc-test pcsc-exchange bench-line bench-descrambler bench-ct bench-money bench-floods \
+        abi-freeze tools clean
 
 .DEFAULT_GOAL := all
 
@@ -116,6 +118,9 @@ bench-line: all tools
 
 bench-descrambler:
 	$(CARGO) run --quiet --release -p stb-shim --example descrambler
+
+bench-ct:
+	$(CARGO) run --quiet --release -p system-tests --bin refusals -- welch
 
 bench-money:
 	mkdir -p target/bench

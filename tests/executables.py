@@ -30,8 +30,9 @@ def names_to_come(metadata, prefix):
             for package in json.loads(metadata)["packages"] for target in package["targets"] if target["test"]]
 
 
-def test_jobs(said, prefix, packages=None, env=None):
-    """A job for each executable, in the folder of its package as cargo would run it; of these packages only."""
+def test_jobs(said, prefix, packages=None, env=None, needs=None):
+    """A job for each executable, in the folder of its package as cargo would run it; of these packages only. `needs` has the
+    names of jobs that a target comes after."""
     for line in said.splitlines():
         built = json.loads(line)
         if built.get("reason") != "compiler-artifact" or not built["executable"] or not built["profile"]["test"]:
@@ -39,5 +40,6 @@ def test_jobs(said, prefix, packages=None, env=None):
         folder, target = Path(built["manifest_path"]).parent, built["target"]
         if packages and folder.name not in packages:
             continue
-        yield Job(job_name(prefix, folder, target), (built["executable"],), cwd=folder, told=in_words, limit_s=900,
+        behind = (needs or {}).get(target["name"], ())
+        yield Job(job_name(prefix, folder, target), (built["executable"],), behind, cwd=folder, told=in_words, limit_s=900,
                   env={"CARGO_MANIFEST_DIR": str(folder), **(env or {})})

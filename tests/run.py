@@ -30,6 +30,8 @@ PROGRAMS = "C programs are built"
 C_PROGRAMS = ("header", "abuse", "abuse-valgrind", "abuse-static", "handles", "reader", "reader-valgrind", "ts", "symbols")
 # Of tests/check_abi.py, with what they take; the last one builds a library.
 ABI_PARTS = {"header": 3, "symbols": 1, "program": 3, "tomorrow": 40}
+# Test programs that start a tool.
+NEEDS = {"constant_time": (TOOLS,)}
 BUILD = {"lane": "debug", "limit_s": 1800}
 # Longer than the rest, as long as nobody has measured them.
 LONG = {"what make installs": 15, "what broadcasters have": 20, "demo": 10, "a card killed": 20, "the checker": 16, "break": 6}
@@ -46,7 +48,7 @@ def metadata():
 
 def jobs(groups):
     if "unit" in groups:
-        yield Job(TESTS, **make("unit-programs", then=lambda said: test_jobs(said, "unit"), **BUILD))
+        yield Job(TESTS, **make("unit-programs", then=lambda said: test_jobs(said, "unit", needs=NEEDS), **BUILD))
         yield Job("unit: examples in documentation", **make("unit-examples", told=in_words, **BUILD))
     if "money" in groups:
         yield Job("money: what it takes", **make("bench-money", **BUILD))
@@ -54,7 +56,7 @@ def jobs(groups):
         yield Job("lint", **make("lint", **BUILD))
     if {"c", "system", "pcsc"} & set(groups):
         yield Job(RELEASE, **make("all", lane="release", limit_s=1800))
-    if {"c", "system"} & set(groups):
+    if {"unit", "c", "system"} & set(groups):
         yield Job(TOOLS, **make("tools", lane="tools", limit_s=1800))
     if "c" in groups:
         folder = ROOT / "tests" / "c"
