@@ -14,6 +14,7 @@ mod framing;
 mod made;
 mod rate;
 mod refused;
+mod reporting;
 mod support;
 mod tables;
 mod verify;
