@@ -10,9 +10,11 @@ use ecm_emm::keys::KeyMaterial;
 use ecm_emm::report::{Report, ReportHeader, ReportRecord};
 use ecm_emm::suite::{SealKey, Suite};
 use headend::files::fields::Octets;
+use headend::files::issued::Issued;
 use headend::verify::state::State;
 use headend::verify::{Carried, Ground, Verdict, verify};
 use hex_literal::hex;
+use std::path::Path;
 use wallet::formula::{tac_load_input, tac_purchase_input};
 use wallet::keys::TacKey;
 use wallet::{LogRecord, Transaction, TransactionType};
@@ -20,6 +22,8 @@ use wallet::{LogRecord, Transaction, TransactionType};
 pub(crate) const NONCE: [u8; 8] = hex!("a0a1a2a3a4a5a6a7");
 pub(crate) const CARD: CardId = CardId::new(hex!("0102030405060708"));
 pub(crate) const PSEUDONYM: Octets<8> = Octets(hex!("a1b2c3d4e5f60718"));
+/// Who sells top-ups.
+pub(crate) const AGENT: [u8; 6] = hex!("a9e000000001");
 /// Events of the demo's schedule with their prices.
 pub(crate) const EVENTS: [(u32, u32); 3] = [(2001, 1200), (2002, 850), (2003, 1500)];
 
@@ -47,13 +51,14 @@ pub(crate) struct Model {
     /// The receipt in front of the first record.
     pub(crate) base: [u8; 8],
     pub(crate) records: Vec<ReportRecord>,
+    /// The card's time; each transaction takes a second.
     pub(crate) time: u32,
 }
 
 impl Model {
     pub(crate) fn new() -> Self {
         let (base, chain) = ([0; 8], [0; 8]);
-        Self { balance: 10_000, offline: 0, online: 0, chain, base, records: Vec::new(), time: 9 }
+        Self { balance: 10_000, offline: 0, online: 0, chain, base, records: Vec::new(), time: 0 }
     }
 
     /// The demo's card after its three purchases and a top-up in between.
@@ -66,13 +71,18 @@ impl Model {
         card
     }
 
+    fn bcd(seconds: u32) -> BcdTime {
+        let of = |n: u32| (n / 10 * 16 + n % 10) as u8;
+        BcdTime([of(seconds / 3600 % 24), of(seconds / 60 % 60), of(seconds % 60)])
+    }
+
     pub(crate) fn transaction(&self, amount: u32, kind: TransactionType) -> Transaction {
         Transaction {
             amount: Fen::new(amount),
             kind,
             terminal: TerminalId::new(hex!("530000000001")),
             date: BcdDate(hex!("20261201")),
-            time: BcdTime([0x20, 0x00, self.records.len() as u8]),
+            time: Self::bcd(self.time),
         }
     }
 
@@ -89,14 +99,49 @@ impl Model {
         self.append(self.offline, transaction, number, EventId::new(event), tac);
     }
 
+    /// A purchase at a till, which leaves no record.
+    pub(crate) fn till(&mut self, amount: u32) {
+        self.balance -= amount;
+        self.offline += 1;
+    }
+
+    /// A load at a host, which leaves none either.
+    pub(crate) fn host(&mut self, amount: u32) {
+        self.balance += amount;
+        self.online += 1;
+    }
+
+    /// A top-up over the air, numbered as the purse counts it.
     pub(crate) fn load(&mut self, amount: u32) {
+        let number = TerminalSequence::new(u32::from(self.online) + 1);
+        self.credit(amount, number, TerminalId::new(AGENT));
+    }
+
+    /// A top-up whose number the purse does not judge by.
+    pub(crate) fn repeat_load(&mut self, amount: u32, number: u32) {
+        self.credit(amount, TerminalSequence::new(number), TerminalId::new(AGENT));
+    }
+
+    /// The purchase with this offline sequence is given back.
+    pub(crate) fn refund(&mut self, sequence: u16) {
+        let record = self.records.iter_mut().find(|record| {
+            let purse = LogRecord::parse(&record.purse).unwrap();
+            record.event.value() != 0 && purse.sequence == sequence
+        });
+        let record = record.unwrap();
+        record.state = 2;
+        let (number, purse) = (record.terminal_sequence, LogRecord::parse(&record.purse).unwrap());
+        self.credit(purse.transaction.amount.fen(), number, purse.transaction.terminal);
+    }
+
+    fn credit(&mut self, amount: u32, number: TerminalSequence, terminal: TerminalId) {
         self.balance += amount;
         let before = self.online.to_be_bytes();
         self.online += 1;
-        let transaction = self.transaction(amount, TransactionType::LOAD);
+        let transaction =
+            Transaction { terminal, ..self.transaction(amount, TransactionType::LOAD) };
         let input = tac_load_input(Fen::new(self.balance), before, &transaction);
         let tac = Self::dtk().fold().mac(&input).0;
-        let number = TerminalSequence::new(self.online.into());
         self.append(self.online, transaction, number, EventId::new(0), tac);
     }
 
@@ -122,6 +167,7 @@ impl Model {
         };
         self.chain = record.receipt(&k_rcp(), &header().key_context(), CARD, self.chain);
         self.records.push(record);
+        self.time += 1;
     }
 
     /// Makes the chain fit the records again, as a card could that cheats itself.
@@ -135,6 +181,15 @@ impl Model {
     pub(crate) fn forget(&mut self) {
         self.base = self.chain;
         self.records.clear();
+    }
+
+    /// The same, but for the last records.
+    pub(crate) fn forget_but(&mut self, count: usize) {
+        let last = self.records.split_off(self.records.len() - count);
+        self.rechain();
+        self.forget();
+        self.records = last;
+        self.rechain();
     }
 
     pub(crate) fn page(&self, n: usize) -> Report {
@@ -170,10 +225,40 @@ pub(crate) fn sealed(reports: &[Report]) -> Vec<Carried> {
     reports.iter().enumerate().map(seal).collect()
 }
 
+/// What was given out: three top-ups of 5.00, and these refunds (event, sequence, amount).
+pub(crate) fn issued(refunds: &[(u32, u16, u32)]) -> Issued {
+    let card = format!("card = \"{}\"\n", Octets(*CARD.octets()));
+    let agent = Octets(AGENT);
+    let topup = |number| {
+        format!("[[topup]]\n{card}number = {number}\namount = \"5.00\"\nagent = \"{agent}\"\n")
+    };
+    let refund = |(event, sequence, amount): &(u32, u16, u32)| {
+        let amount = Fen::new(*amount);
+        format!("[[refund]]\n{card}event = {event}\nsequence = {sequence}\namount = \"{amount}\"\n")
+    };
+    let text: String = (1..=3).map(topup).chain(refunds.iter().map(refund)).collect();
+    Issued::parse(Path::new("issued.toml"), &text, &support::operator()).unwrap()
+}
+
 pub(crate) fn judge(reports: &[Carried], state: &State) -> Verdict {
+    judge_with(reports, state, &issued(&[(2001, 1, 1200)]), &[])
+}
+
+pub(crate) fn judge_with(
+    reports: &[Carried],
+    state: &State,
+    issued: &Issued,
+    accept_gap: &[Octets<8>],
+) -> Verdict {
     let (operator, schedule) = (support::operator(), support::schedule());
-    let ground =
-        Ground { operator: &operator, nonce: NONCE, state: Some(state), schedule: Some(&schedule) };
+    let ground = Ground {
+        operator: &operator,
+        nonce: NONCE,
+        state: Some(state),
+        schedule: Some(&schedule),
+        issued: Some(issued),
+        accept_gap,
+    };
     verify(reports, ground).unwrap()
 }
 
