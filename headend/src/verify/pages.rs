@@ -81,8 +81,8 @@ pub(super) fn named(report: &Carried, place: usize) -> String {
     format!("{}, record {}", report.name, place + 1)
 }
 
-/// Why the page does not belong where it is: it does not begin where the one before ended. Where the
-/// first one begins is another question, but it is not where one of the others ends.
+/// Why the page does not belong where it is: it does not begin where the one before ended. Where
+/// the first one begins is another question, but it is not where one of the others ends.
 fn misplaced(
     number: usize,
     expected: Option<Receipt>,

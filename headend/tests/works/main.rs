@@ -13,6 +13,7 @@ mod emm;
 mod forks;
 mod framing;
 mod gaps;
+mod histories;
 mod incoming;
 mod made;
 mod rate;

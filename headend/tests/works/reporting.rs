@@ -51,14 +51,24 @@ pub(crate) struct Model {
     /// The receipt in front of the first record.
     pub(crate) base: [u8; 8],
     pub(crate) records: Vec<ReportRecord>,
+    /// Records that were acknowledged.
+    pub(crate) forgotten: Vec<ReportRecord>,
     /// The card's time; each transaction takes a second.
     pub(crate) time: u32,
 }
 
 impl Model {
     pub(crate) fn new() -> Self {
-        let (base, chain) = ([0; 8], [0; 8]);
-        Self { balance: 10_000, offline: 0, online: 0, chain, base, records: Vec::new(), time: 0 }
+        Self {
+            balance: 10_000,
+            offline: 0,
+            online: 0,
+            chain: [0; 8],
+            base: [0; 8],
+            records: Vec::new(),
+            forgotten: Vec::new(),
+            time: 0,
+        }
     }
 
     /// The demo's card after its three purchases and a top-up in between.
@@ -180,7 +190,18 @@ impl Model {
     /// What was acknowledged goes.
     pub(crate) fn forget(&mut self) {
         self.base = self.chain;
-        self.records.clear();
+        self.forgotten.append(&mut self.records);
+    }
+
+    /// As it answers when it is asked for so many acknowledged records too.
+    pub(crate) fn recalled(&self, count: usize) -> Self {
+        let mut card = self.clone();
+        let records = card.forgotten.split_off(card.forgotten.len().saturating_sub(count));
+        card.records.splice(..0, records);
+        card.base = card.forgotten.iter().fold([0; 8], |chain, record| {
+            record.receipt(&k_rcp(), &header().key_context(), CARD, chain)
+        });
+        card
     }
 
     /// The same, but for the last records.
@@ -225,8 +246,8 @@ pub(crate) fn sealed(reports: &[Report]) -> Vec<Carried> {
     reports.iter().enumerate().map(seal).collect()
 }
 
-/// What was given out: three top-ups of 5.00, and these refunds (event, sequence, amount).
-pub(crate) fn issued(refunds: &[(u32, u16, u32)]) -> Issued {
+/// What was given out: so many top-ups of 5.00, and these refunds (event, sequence, amount).
+pub(crate) fn issued_of(topups: u32, refunds: &[(u32, u16, u32)]) -> Issued {
     let card = format!("card = \"{}\"\n", Octets(*CARD.octets()));
     let agent = Octets(AGENT);
     let topup = |number| {
@@ -236,8 +257,13 @@ pub(crate) fn issued(refunds: &[(u32, u16, u32)]) -> Issued {
         let amount = Fen::new(*amount);
         format!("[[refund]]\n{card}event = {event}\nsequence = {sequence}\namount = \"{amount}\"\n")
     };
-    let text: String = (1..=3).map(topup).chain(refunds.iter().map(refund)).collect();
+    let text: String = (1..=topups).map(topup).chain(refunds.iter().map(refund)).collect();
     Issued::parse(Path::new("issued.toml"), &text, &support::operator()).unwrap()
+}
+
+/// The same with three top-ups.
+pub(crate) fn issued(refunds: &[(u32, u16, u32)]) -> Issued {
+    issued_of(3, refunds)
 }
 
 pub(crate) fn judge(reports: &[Carried], state: &State) -> Verdict {
