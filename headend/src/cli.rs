@@ -157,8 +157,8 @@ Make both halves of a pairing as files: the same two sections as on air.
   DIR/box-pair.section  table 8A with BOX_PAIR, for the box
 
 The keys come from the operator file's [[pairing]] of this card and box. Without one they are drawn
-at random, numbered next_sequence, and DIR/pairing.toml holds the table to add to the operator file;
-it holds keys, and only its owner may read it.";
+at random, numbered next_sequence, and DIR/pairing.toml holds the table to add to the operator file,
+whose next_sequence then goes up by one; it holds keys, and only its owner may read it.";
 
 const PAIR_EXAMPLE: &str = "\
 Example:

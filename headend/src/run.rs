@@ -126,7 +126,7 @@ pub fn pair(args: &cli::Pair) -> Result<String, Error> {
             let sequence = operator.next_sequence;
             let drawn = pairing::draw(args.card, args.stb, args.slot, sequence);
             let (pairing, table) = drawn.map_err(EmmError::Random)?;
-            operator.pairing.push(pairing);
+            operator.add(pairing)?;
             Some(table)
         }
     };
@@ -143,7 +143,11 @@ pub fn pair(args: &cli::Pair) -> Result<String, Error> {
     if let Some(table) = drawn {
         let path = args.out.join("pairing.toml");
         write_secret(&path, table.as_bytes())?;
-        text += &format!("{}: new keys, to be added to the operator file\n", path.display());
+        text += &format!(
+            "{}: new keys, to be added to the operator file, with next_sequence = {}\n",
+            path.display(),
+            operator.next_sequence
+        );
     }
     Ok(text)
 }
