@@ -40,6 +40,14 @@ def expect(name, command, *patterns):
         print(f"         status {run.returncode}, missing {missing}\n{said[-800:]}")
 
 
+def nothing_made(name, *paths):
+    """What was refused has left nothing behind."""
+    global passed, failed
+    there = [path.name for path in paths if path.exists()]
+    passed, failed = passed + (not there), failed + bool(there)
+    print(f"{'FAILED ' if there else 'ok     '} {name}: {', '.join(there) or 'nothing is there'}")
+
+
 def changed(original, path, pattern, replacement):
     text = original.read_text()
     new = re.sub(pattern, replacement, text, count=1, flags=re.M)
@@ -128,12 +136,28 @@ def main():
            "o1.toml", "line", "key", "30 characters, expected 32")
     expect("head-end: a service that is not there",
            package(changed(schedule, out / "s4.toml", r"^service *= *2", "service = 7"), SOURCE, out), "service 7", "PAT")
+    expect("head-end: event 0", package(changed(schedule, out / "s5.toml", r"^id *= *2001", "id = 0"), SOURCE, out),
+           "s5.toml", "id", "start at 1")
+    expect("head-end: a pairing with a number of others",
+           [*package(schedule, SOURCE, out)[:4], "--operator",
+            changed(DEMO / "operator.toml", out / "o2.toml", r"^sequence *= *1$", "sequence = 10"), "--in", SOURCE, "--out",
+            out / "x.ts"], "o2.toml", "pairing", "sequence", "next_sequence")
+    half = out / "cards.json"
+    half.write_text('{ "format": 2, "cards": { "a1b2c3d4')
+    expect("head-end: half of what was verified",
+           [BIN / "headend", "verify-report", "--operator", DEMO / "operator.toml", "--previous", half, "--ack", out / "x.ack",
+            empty], "cards.json", "cut short")
+    nothing_made("head-end: no broadcast, no acknowledgement", out / "x.ts", out / "x.ack")
     expect("card: short key",
            [BIN / "vcard", "personalise", "--memory", out / "x.nvm", "--from",
             changed(card, out / "c1.toml", r'^(value *= *")..', r"\1")], "c1.toml", "key", "15|16|30|32")
     expect("card: unknown field",
            [BIN / "vcard", "personalise", "--memory", out / "x.nvm", "--from",
             changed(card, out / "c2.toml", r"^pin_tries", "pin_trys")], "c2.toml", "pin_trys")
+    expect("card: no tries of its PIN",
+           [BIN / "vcard", "personalise", "--memory", out / "x.nvm", "--from",
+            changed(card, out / "c3.toml", r"^pin_tries *=.*", "pin_tries = 0")], "c3.toml", "pin_tries", "counted from 1")
+    nothing_made("card: no card was made", out / "x.nvm")
     expect("card: no memory file", [BIN / "vcard", "serve", "--memory", out / "none.nvm", "--link", out / "t"], "none.nvm")
     garbage = out / "garbage.nvm"
     garbage.write_bytes(os.urandom(5000))

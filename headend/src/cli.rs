@@ -157,8 +157,8 @@ Make both halves of a pairing as files: the same two sections as on air.
   DIR/box-pair.section  table 8A with BOX_PAIR, for the box
 
 The keys come from the operator file's [[pairing]] of this card and box. Without one they are drawn
-at random, numbered next_sequence, and DIR/pairing.toml holds the table to add to the operator file;
-it holds keys, and only its owner may read it.";
+at random, numbered next_sequence, and DIR/pairing.toml holds the table to add to the operator file,
+whose next_sequence then goes up by one; it holds keys, and only its owner may read it.";
 
 const PAIR_EXAMPLE: &str = "\
 Example:
@@ -208,20 +208,36 @@ Verify what a card reports of its purchases.
 Every page must be authentic and answer the request with this nonce; the pages must follow one another,
 and their records must lead from receipt to receipt. Each record's transaction code must be the
 purse's, sequences must rise, no request may appear twice, balances must add up where the purse's
-sequences show that nothing is missing, and every event must have cost what the schedule says.
+sequences show that nothing is missing, and every event must have cost what the schedule says. Money
+that came in must have been given out: top-ups and refunds stand in --issued. Loads at hosts leave no
+record; their numbers are listed, for comparison with the hosts' records.
 
 The card's keys are derived from the operator file's master key, or stand in [[card.key]] tables.
-With --previous the file remembers how far each card was verified, and moves on only when there is
-no finding. Without it the beginning of the report is not checked.
+With --previous the file remembers what was verified of each card, and moves on only when there is
+no finding. A report has to go on from there. One that begins earlier and leads past it is a fork: the
+card's memory was put back, or two cards have it; it is never acknowledged. One that begins at records
+that nobody knows here is a gap, as after a backup of the file: --accept-gap takes it, once its
+reason is known. Without --previous the beginning is not checked, and nothing is acknowledged.
 
 The exit status is 0 when the report holds; else 1, and every finding names its record.";
 
 const VERIFY_EXAMPLES: &str = "\
 Example:
-  headend verify-report --operator operator.toml --schedule schedule.toml --previous cards.json \\
-      --nonce 00112233445566aa --ack ack.bin report-1.bin report-2.bin
+  headend verify-report --operator operator.toml --schedule schedule.toml --issued issued.toml \\
+      --previous cards.json --nonce 00112233445566aa --ack ack.bin report-1.bin report-2.bin
+What was issued, in yuan; a refund names the purchase by event and offline sequence:
+  [[topup]]
+  card = \"0102030405060708\"
+  number = 1
+  amount = \"50.00\"
+  agent = \"a00000000001\"
+  [[refund]]
+  card = \"0102030405060708\"
+  event = 2001
+  sequence = 3
+  amount = \"12.00\"
 The box takes ack.bin to the card; over the air the same is:
-  printf 'kind = \"report_ack\"\\ncard = \"0102030405060708\"\\nreceipt = \"…\"\\n' > ack.toml
+  printf 'kind = \"report_ack\"\ncard = \"0102030405060708\"\nreceipt = \"…\"\n' > ack.toml
   headend emm --operator operator.toml --message ack.toml --out ack.emm";
 
 /// Arguments of `verify-report`.
@@ -236,11 +252,18 @@ pub struct VerifyReport {
     /// The nonce of the request, 16 hexadecimal digits.
     #[arg(long, value_name = "HEX", default_value = "0000000000000000")]
     pub nonce: Octets<8>,
-    /// How far each card was verified; written when the report holds, made if it is not there.
+    /// What was verified of each card; written when the report holds, made if it is not there.
     #[arg(long, value_name = "JSON")]
     pub previous: Option<PathBuf>,
+    /// Top-ups and refunds that were given out; without it there were none.
+    #[arg(long, value_name = "TOML")]
+    pub issued: Option<PathBuf>,
+    /// A card's number: records of it may be missing in front of the report; may be given several
+    /// times.
+    #[arg(long, value_name = "CARD", requires = "previous")]
+    pub accept_gap: Vec<Octets<8>>,
     /// The acknowledgement, written when the report holds.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "previous")]
     pub ack: Option<PathBuf>,
     /// The report's pages, in their order.
     #[arg(required = true, value_name = "REPORT")]

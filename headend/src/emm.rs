@@ -169,8 +169,6 @@ pub enum EmmError {
     Unknown(&'static str, String),
     /// Neither card nor group, or both.
     Address,
-    /// A RESET of the clock has the number 0.
-    ResetNumber,
     /// It cannot be encoded.
     Encode(EncodeError),
     /// A file is wrong.
@@ -215,9 +213,6 @@ impl fmt::Display for EmmError {
                 write!(f, "the operator file has no {table} for {which}")
             }
             Self::Address => f.write_str("name either `card` or `group`"),
-            Self::ResetNumber => {
-                f.write_str("a RESET of the clock has number 0, numbers start at 1")
-            }
             Self::Encode(error) => error.fmt(f),
             Self::File(error) => error.fmt(f),
             Self::Random(error) => error.fmt(f),

@@ -7,6 +7,7 @@
 
 pub mod card_key;
 pub mod fields;
+pub mod issued;
 pub mod operator;
 pub mod schedule;
 

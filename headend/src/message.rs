@@ -3,6 +3,7 @@
 //! `headend emm`. A kind of message is one type in `kinds.rs`.
 
 pub mod attacks;
+mod check;
 pub mod kind;
 pub mod kinds;
 
@@ -34,13 +35,15 @@ impl Message {
         let tagged = Table::from_iter([(kind, Value::Table(table))]);
         // Read from text once more, because only then an error knows its field.
         let text = Zeroizing::new(tagged.to_string());
-        toml::from_str(&text).map_err(|error| {
+        let message: Self = toml::from_str(&text).map_err(|error| {
             let what = files::without_values(error.message());
             match error.span().and_then(|span| files::field(files::line(&text, span.start).1)) {
                 Some(field) => format!("field `{field}`: {what}"),
                 None => what,
             }
-        })
+        })?;
+        message.check()?;
+        Ok(message)
     }
 }
 
@@ -77,7 +80,8 @@ mod tests {
         match field {
             "card" | "box" | "nonce" | "receipt" => "0102030405060708".into(),
             "group" => "00000001".into(),
-            "start" | "end" | "horizon" | "not_before" | "time" => {
+            "end" | "horizon" => Value::Datetime("2027-01-02T00:00:00Z".parse().unwrap()),
+            "start" | "not_before" | "time" => {
                 Value::Datetime("2027-01-01T00:00:00Z".parse().unwrap())
             }
             "barred" | "blocked" => true.into(),

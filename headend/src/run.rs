@@ -6,6 +6,7 @@ use crate::cli;
 use crate::emm::{EmmError, Senders};
 use crate::fault::Faults;
 use crate::files::FileError;
+use crate::files::issued::Issued;
 use crate::files::operator::Operator;
 use crate::files::schedule::Schedule;
 use crate::inspect;
@@ -18,7 +19,7 @@ use crate::rate;
 use crate::report::Report;
 use crate::sabotage::{self, SabotageError};
 use crate::stream::{ReadError, Stream};
-use crate::verify::state::State;
+use crate::verify::state::{Alone, State};
 use crate::verify::{self, Carried, Ground, VerifyError};
 use cam_types::CasTime;
 use std::fmt;
@@ -125,7 +126,7 @@ pub fn pair(args: &cli::Pair) -> Result<String, Error> {
             let sequence = operator.next_sequence;
             let drawn = pairing::draw(args.card, args.stb, args.slot, sequence);
             let (pairing, table) = drawn.map_err(EmmError::Random)?;
-            operator.pairing.push(pairing);
+            operator.add(pairing)?;
             Some(table)
         }
     };
@@ -142,7 +143,11 @@ pub fn pair(args: &cli::Pair) -> Result<String, Error> {
     if let Some(table) = drawn {
         let path = args.out.join("pairing.toml");
         write_secret(&path, table.as_bytes())?;
-        text += &format!("{}: new keys, to be added to the operator file\n", path.display());
+        text += &format!(
+            "{}: new keys, to be added to the operator file, with next_sequence = {}\n",
+            path.display(),
+            operator.next_sequence
+        );
     }
     Ok(text)
 }
@@ -166,7 +171,9 @@ pub fn emm(args: &cli::Emm) -> Result<String, Error> {
 pub fn verify_report(args: &cli::VerifyReport) -> Result<String, Error> {
     let operator = Operator::read(&args.operator)?;
     let schedule = args.schedule.as_deref().map(Schedule::read).transpose()?;
-    let mut state = args.previous.as_deref().map(State::read).transpose()?;
+    let issued = args.issued.as_deref().map(|path| Issued::read(path, &operator)).transpose()?;
+    let _alone = args.previous.as_deref().map(Alone::with).transpose()?;
+    let state = args.previous.as_deref().map(State::read).transpose()?;
     let mut reports = Vec::new();
     for path in &args.reports {
         let octets = verify::read(path).map_err(|error| Error::ReadReport(path.clone(), error))?;
@@ -177,20 +184,24 @@ pub fn verify_report(args: &cli::VerifyReport) -> Result<String, Error> {
         nonce: args.nonce.0,
         state: state.as_ref(),
         schedule: schedule.as_ref(),
+        issued: issued.as_ref(),
+        accept_gap: &args.accept_gap,
     };
     let verdict = verify::verify(&reports, ground)?;
     if !verdict.findings.is_empty() {
         return Err(Error::Findings(verdict.text, verdict.findings));
     }
-    let chain = verdict.state.chain;
+    let (Some(proven), Some(path), Some(mut state)) = (verdict.proven, &args.previous, state)
+    else {
+        return Ok(format!("{}the report holds\n", verdict.text));
+    };
+    let chain = proven.state.chain;
     // First: what the card is told to forget must be known here. Without its acknowledgement the
     // card reports the same records again, and they are known.
-    if let (Some(path), Some(state)) = (&args.previous, &mut state) {
-        state.keep(verdict.pseudonym, verdict.state);
-        state.write(path).map_err(|error| Error::Write(path.clone(), error))?;
-    }
+    state.keep(verdict.pseudonym, proven.state);
+    state.write(path).map_err(|error| Error::Write(path.clone(), error))?;
     if let Some(path) = &args.ack {
-        write(path, &verdict.ack)?;
+        write(path, &proven.ack)?;
     }
     Ok(format!("{}the report holds, up to receipt {chain}\n", verdict.text))
 }

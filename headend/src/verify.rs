@@ -5,6 +5,8 @@
 //!  - `docs/spec/report.md` §4
 
 mod carried;
+mod history;
+mod incoming;
 mod ledger;
 mod pages;
 mod record;
@@ -15,12 +17,15 @@ pub use carried::{Carried, read};
 use crate::files::FileError;
 use crate::files::card_key::{CardKeys, KeyRole, NoKey};
 use crate::files::fields::Octets;
+use crate::files::issued::Issued;
 use crate::files::operator::Operator;
 use crate::files::schedule::Schedule;
 use cam_types::CardId;
 use ecm_emm::report::{Ack, Report, ReportHeader};
+use history::Standing;
+use incoming::Incoming;
 use ledger::Ledger;
-use pages::Pages;
+use pages::{Chain, named};
 use record::Checker;
 use state::{CardState, State};
 use std::fmt;
@@ -32,10 +37,15 @@ pub struct Ground<'a> {
     pub operator: &'a Operator,
     /// The nonce of the request.
     pub nonce: [u8; 8],
-    /// What was verified before; without it the first report begins anywhere.
+    /// What was verified before; without it the first report begins anywhere, and nothing is
+    /// acknowledged.
     pub state: Option<&'a State>,
     /// Events and prices.
     pub schedule: Option<&'a Schedule>,
+    /// Top-ups and refunds; without it there were none.
+    pub issued: Option<&'a Issued>,
+    /// Cards, by their numbers, of which records may be missing between two reports.
+    pub accept_gap: &'a [Octets<8>],
 }
 
 /// A report that holds, or what is wrong with it.
@@ -47,9 +57,16 @@ pub struct Verdict {
     pub findings: Vec<String>,
     /// Whose report it is.
     pub pseudonym: Octets<8>,
-    /// Where its state stands now.
+    /// What follows from a report that holds, when it is known what was before.
+    pub proven: Option<Proven>,
+}
+
+/// What follows from a report that holds.
+#[derive(Debug)]
+pub struct Proven {
+    /// Where the card stands now.
     pub state: CardState,
-    /// The acknowledgement for the card.
+    /// The acknowledgement for it. First the state must be kept.
     pub ack: Vec<u8>,
 }
 
@@ -67,38 +84,94 @@ pub fn verify(reports: &[Carried], ground: Ground<'_>) -> Result<Verdict, Verify
     let card =
         card.ok_or_else(|| VerifyError::Card(first.name.clone(), header.pseudonym.to_string()))?;
     let keys = operator.card_keys(card)?;
-    let known = ground.state.map(|state| state.card(pseudonym));
     let mut findings = Vec::new();
     let opened = open(reports, &header, &keys, ground.nonce, &mut findings)?;
-    let mut pages = Pages::new(CardId::new(card.card_id.0), known);
-    let mut checker = Checker::new(&keys, ground.schedule, known);
-    let mut ledger = Ledger::new(known);
-    for (number, (report, page)) in opened.iter().enumerate() {
-        let links = pages.take(number, &opened, header.epoch, &keys, &mut findings)?;
-        for (place, record) in page.records.iter().enumerate() {
-            let name = format!("{}, record {}", report.name, place + 1);
-            let receipt = links.as_ref().and_then(|links| links.get(place).copied());
-            if receipt.is_some_and(|receipt| known.is_some_and(|known| known.has(receipt))) {
-                ledger.known += 1;
-                continue;
-            }
-            checker.check(&name, record, &mut findings);
-            ledger.add(&name, record);
+    let id = CardId::new(card.card_id.0);
+    let chain = Chain::follow(&opened, id, header.epoch, &keys, &mut findings)?;
+    // Pages that do not follow one another stand to nothing that was before.
+    let known = ground.state.filter(|_| findings.is_empty()).map(|state| state.card(pseudonym));
+    let standing = known.map(|known| history::stand(known, &opened, &chain, &mut findings));
+    let mut told = String::new();
+    if standing == Some(Standing::Gap) {
+        let gap = format!(
+            "{}: a gap: records are missing before receipt {}; they were acknowledged, and are not known here",
+            first.name,
+            Octets(chain.before)
+        );
+        match ground.accept_gap.contains(&card.card_id) {
+            true => told += &format!("{gap}; accepted\n"),
+            false => findings.push(gap),
         }
     }
-    pages.end(&opened, &mut findings);
+    let mut checker = Checker::new(&keys, ground.schedule);
+    let mut ledger = Ledger::new(known, ledger_ground(standing));
+    let all = opened.iter().flat_map(|(_, page)| &page.records);
+    let mut incoming = Incoming::new(card.card_id, ground.issued, known, all);
+    let mut links = chain.links.iter().enumerate();
+    for (report, page) in &opened {
+        for (place, record) in page.records.iter().enumerate() {
+            let name = named(report, place);
+            if let (Some(known), Some((place, link))) = (known, links.next())
+                && (standing.is_some_and(|standing| standing.knows(place))
+                    || known.record(link.receipt).is_some())
+            {
+                ledger.known += 1;
+                checker.pass(record);
+                if known.record(link.receipt).is_some_and(|was| was.state != record.state) {
+                    let what = incoming.given_back(record);
+                    findings.extend(what.map(|what| format!("{name}: {what}")));
+                }
+                continue;
+            }
+            checker.check(&name, page, record, &mut findings);
+            ledger.add(&name, record);
+            let what = match record::is_load(record) {
+                true => incoming.load(record),
+                false => incoming.given_back(record),
+            };
+            findings.extend(what.map(|what| format!("{name}: {what}")));
+        }
+    }
     let mut text = format!("card {}: {} of {}\n", header.pseudonym, ledger, plural(reports.len()));
+    text += &told;
+    let mut proven = None;
     if let Some((_, last)) = opened.last() {
         ledger.end(last, &mut findings, &mut text);
+        if let (Some(known), Some(standing)) = (known, standing) {
+            if last.time.seconds() < known.time {
+                text += "the card's time is earlier than in the last report: after a RESET\n";
+            }
+            let state = CardState {
+                topups: incoming.come,
+                refunds: incoming.used,
+                ..history::after(known, standing, &chain, last)
+            };
+            let ack = acknowledgement(&chain, &header, &keys)?;
+            proven = findings.is_empty().then_some(Proven { state, ack });
+        }
     }
-    let mut ack = Vec::new();
+    Ok(Verdict { text, findings, pseudonym, proven })
+}
+
+const fn ledger_ground(standing: Option<Standing>) -> ledger::Ground {
+    match standing {
+        Some(Standing::GoesOn(_)) => ledger::Ground::Whole,
+        Some(Standing::Gap) => ledger::Ground::Sequences,
+        Some(Standing::Fork) | None => ledger::Ground::None,
+    }
+}
+
+/// For the card: its records up to the end of the report have arrived.
+fn acknowledgement(
+    chain: &Chain<'_>,
+    header: &ReportHeader,
+    keys: &CardKeys,
+) -> Result<Vec<u8>, NoKey> {
     let (role, epoch) = (KeyRole::Receipt, header.epoch.value());
     let key = keys.seal_key(role, epoch)?;
-    Ack { chain: pages.chain() }
-        .seal(&header, &key, &mut ack)
-        .map_err(|_| NoKey { role, epoch })?;
-    let state = pages.state(opened.last().map(|(_, page)| page));
-    Ok(Verdict { text, findings, pseudonym, state, ack })
+    let mut ack = Vec::new();
+    Ack { chain: chain.after }.seal(header, &key, &mut ack).map_err(|_| NoKey { role, epoch })?;
+    Ok(ack)
 }
 
 /// The pages that are authentic, of this card, and answers to this request.

@@ -14,7 +14,7 @@ use crate::psam::store::PsamStore;
 use cam_types::{CardId, CasTime, Key, OperatorId, PackageId, Pseudonym, Secret, StbId};
 use ecm_emm::card::PinBlock;
 use ecm_emm::emm::ResetNumber;
-use fields::{Fields, Problem};
+use fields::{Fields, Problem, once};
 use gp::scp03::StaticKeys;
 pub use keys::{KeyEntry, KeyName};
 pub use purse::PursePersonalisation;
@@ -141,9 +141,14 @@ impl Personalisation {
             Some(1) => {
                 let psam = psam::read(&mut file)?;
                 file.finish()?;
-                Ok(Self { psam: Some(psam), ..Self::card(Fields::parse(psam::NO_CARD)?, path)? })
+                let nothing = Self::card(Fields::parse(psam::NO_CARD)?, path)?;
+                Ok(Self { psam: Some(psam), ..nothing })
             }
-            _ => Self::card(file, path),
+            _ => {
+                let card = Self::card(file, path)?;
+                card.check()?;
+                Ok(card)
+            }
         }
     }
 
@@ -214,6 +219,43 @@ impl Personalisation {
         };
         file.finish()?;
         Ok(perso)
+    }
+    /// What the file says twice or against itself: each field alone is as it should be, and no card
+    /// could be what all of them say.
+    fn check(&self) -> Result<(), Problem> {
+        let wrong = |field: &str, why: &str| Err(Problem::field(field, why.to_owned()));
+        if self.pin_tries == 0 {
+            return wrong("pin_tries", "is 0, counted from 1");
+        }
+        if self.sync > self.now {
+            return wrong("clock.sync", "is later than `now`");
+        }
+        if self.expires <= self.now {
+            return wrong("expires", "expected a time after `clock.now`");
+        }
+        let pairings = self.pairings.iter().map(|pairing| pairing.slot);
+        once(pairings, "pairing", "slot", "another pairing has this slot")?;
+        let groups = || self.groups.iter();
+        once(groups().map(|group| group.0), "group", "index", "another group has this index")?;
+        once(groups().map(|group| group.1), "group", "address", "another index has this address")?;
+        let sets = self.key_sets.iter().map(|set| set.0);
+        once(sets, "key_set", "kvn", "another set has this version")?;
+        let rights = self.rights.iter().map(|right| (right.package, right.slot));
+        once(rights, "right", "package", "this package has a right of this slot already")?;
+        // The purse's number is for everybody to read, and the pseudonym is on the air.
+        let (card, pseudonym) = (self.card_id.octets(), self.pseudonym.octets());
+        let purse_has =
+            |number: &[u8; 8]| self.purse.serial().windows(number.len()).any(|part| part == number);
+        if pseudonym == card {
+            return wrong("pseudonym", "is the card's number");
+        }
+        if purse_has(card) {
+            return wrong("purse.serial", "has the card's number in it");
+        }
+        if purse_has(pseudonym) {
+            return wrong("purse.serial", "has the pseudonym in it");
+        }
+        Ok(())
     }
 }
 

@@ -176,6 +176,9 @@ impl Operator {
     fn check(&self) -> Result<(), FileError> {
         let suite = |table: &str, suite, key: &KeyField| self.seal_key(table, suite, key).map(drop);
         suite("", self.suite, &self.master_key)?;
+        if self.next_sequence == 0 {
+            return Err(self.error("", "next_sequence", "numbers start at 1"));
+        }
         for (n, key) in self.service_key.iter().enumerate() {
             let table = format!("[[service_key]] {}", n + 1);
             suite(&table, key.suite, &key.key)?;
@@ -189,15 +192,45 @@ impl Operator {
             let table = format!("[[group_key]] {}", n + 1);
             suite(&table, key.suite, &key.key)?;
             self.check_at_most(&table, "index", key.index, 7)?;
+            for other in self.group_key.iter().take(n).filter(|other| other.group == key.group) {
+                if other.index != key.index {
+                    return Err(self.error(&table, "index", "this group has another index"));
+                }
+                if other.epoch == key.epoch {
+                    return Err(self.error(&table, "epoch", "this group has this epoch already"));
+                }
+            }
         }
         if let Some(key) = &self.global_key {
             suite("[global_key]", key.suite, &key.key)?;
         }
-        for card in &self.card {
+        for (n, card) in self.card.iter().enumerate() {
+            let table = format!("[[card]] {}", n + 1);
+            let earlier = || self.card.iter().take(n);
+            if earlier().any(|other| other.card_id == card.card_id) {
+                return Err(self.error(&table, "card_id", "another card has it"));
+            }
+            if earlier().any(|other| other.pseudonym == card.pseudonym) {
+                return Err(self.error(&table, "pseudonym", "another card has it"));
+            }
+            if card.pseudonym == card.card_id {
+                return Err(self.error(&table, "pseudonym", "is the card's number"));
+            }
+            for (m, key) in card.key.iter().enumerate() {
+                let twin = |other: &CardKey| (other.role, other.epoch) == (key.role, key.epoch);
+                if card.key.iter().take(m).any(twin) {
+                    let table = format!("[[card.key]] {}", m + 1);
+                    return Err(self.error(&table, "epoch", "this role has this epoch already"));
+                }
+            }
             self.card_keys(card)?;
         }
         for (n, stb) in self.stb.iter().enumerate() {
-            suite(&format!("[[box]] {}", n + 1), stb.suite, &stb.box_key)?;
+            let table = format!("[[box]] {}", n + 1);
+            suite(&table, stb.suite, &stb.box_key)?;
+            if self.stb.iter().take(n).any(|other| other.stb_id == stb.stb_id) {
+                return Err(self.error(&table, "stb_id", "another box has it"));
+            }
         }
         for (n, pairing) in self.pairing.iter().enumerate() {
             let table = format!("[[pairing]] {}", n + 1);
@@ -205,11 +238,55 @@ impl Operator {
             if pairing.sequence == 0 {
                 return Err(self.error(&table, "sequence", "numbers start at 1"));
             }
-        }
-        if self.next_sequence == 0 {
-            return Err(self.error("", "next_sequence", "numbers start at 1"));
+            self.check_pairing(&table, pairing, self.pairing.iter().take(n))?;
         }
         Ok(())
+    }
+
+    /// A pairing against what else the file has, and those before it.
+    fn check_pairing<'a>(
+        &self,
+        table: &str,
+        pairing: &Pairing,
+        earlier: impl Iterator<Item = &'a Pairing>,
+    ) -> Result<(), FileError> {
+        if self.card(pairing.card).is_none() {
+            return Err(self.error(table, "card", "names no [[card]]"));
+        }
+        if self.stb(pairing.stb).is_none() {
+            return Err(self.error(table, "box", "names no [[box]]"));
+        }
+        for other in earlier {
+            let (card, stb) = (other.card == pairing.card, other.stb == pairing.stb);
+            let (field, what) = match other {
+                _ if card && stb => ("box", format!("this card has it in slot {}", other.slot)),
+                _ if card && other.slot == pairing.slot => {
+                    ("slot", "this card has another box in it".to_owned())
+                }
+                _ if (card || stb) && other.sequence == pairing.sequence => {
+                    let who = if card { "card" } else { "box" };
+                    ("sequence", format!("this {who} has a pairing of this number already"))
+                }
+                _ => continue,
+            };
+            return Err(self.error(table, field, what));
+        }
+        if pairing.sequence >= self.next_sequence {
+            let what = "next_sequence would give it out again: raise that above it";
+            return Err(self.error(table, "sequence", what));
+        }
+        Ok(())
+    }
+
+    /// Takes in a pairing that was drawn, with the next number.
+    pub fn add(&mut self, pairing: Pairing) -> Result<(), FileError> {
+        let next = pairing
+            .sequence
+            .checked_add(1)
+            .ok_or_else(|| self.error("", "next_sequence", "no number is left for a pairing"))?;
+        self.next_sequence = self.next_sequence.max(next);
+        self.pairing.push(pairing);
+        self.check()
     }
 
     fn check_at_most(&self, table: &str, field: &str, got: u8, most: u8) -> Result<(), FileError> {

@@ -307,7 +307,7 @@ impl Schedule {
         for (n, entry) in self.emm.iter().enumerate() {
             self.check_entry(n, entry)?;
         }
-        Ok(())
+        self.check_prices()
     }
 
     fn check_service(&self, n: usize, service: &Service) -> Result<(), FileError> {
@@ -320,6 +320,22 @@ impl Schedule {
                 return Err(self.error(&table, field, "another table has this service"));
             }
             numbers.push(number);
+        }
+        let earlier = || self.service.iter().take(n);
+        if earlier().any(|other| other.name == service.name) {
+            return Err(self.error(&table, "name", "another table has it"));
+        }
+        if earlier().any(|other| other.channel == service.channel) {
+            return Err(self.error(&table, "channel", "another table has it"));
+        }
+        if service.region == 0 {
+            return Err(self.error(&table, "region", "0 is nowhere"));
+        }
+        let twice = |(n, package): (usize, &u16)| {
+            service.packages.iter().take(n).any(|other| other == package).then_some(*package)
+        };
+        if let Some(package) = service.packages.iter().enumerate().find_map(twice) {
+            return Err(self.error(&table, "packages", format!("{package} stands in it twice")));
         }
         if service.slot > 15 {
             let what = format!("got {}, expected 0 to 15", service.slot);
@@ -342,14 +358,18 @@ impl Schedule {
         if let Some(floor) = &service.next_floor {
             self.check_floor(&table, service.emm_floor, floor)?;
         }
-        let mut before = 0;
+        let (mut before, mut epoch) = (0, service.epoch);
         for (m, rotation) in service.rotation.iter().enumerate() {
             let table = format!("{table} rotation {}", m + 1);
             self.check_boundary(&table, "from_s", rotation.from_s)?;
             if rotation.from_s <= before {
                 return Err(self.error(&table, "from_s", "rotations follow one another"));
             }
-            before = rotation.from_s;
+            if rotation.epoch <= epoch {
+                let what = format!("generations count up, {epoch} is on air before");
+                return Err(self.error(&table, "epoch", what));
+            }
+            (before, epoch) = (rotation.from_s, rotation.epoch);
         }
         let mut free_from = Some(0);
         for event in &service.event {
@@ -393,6 +413,25 @@ impl Schedule {
                 earliest.seconds() - next.from.0.seconds()
             );
             return error("next_floor.from", what);
+        }
+        Ok(())
+    }
+
+    /// An edition of an event costs the same wherever it is: a report has only its number.
+    fn check_prices(&self) -> Result<(), FileError> {
+        let mut sold: Vec<&Event> = Vec::new();
+        for service in &self.service {
+            for event in &service.event {
+                let same = |other: &&&Event| (other.id, other.tier) == (event.id, event.tier);
+                if let Some(other) = sold.iter().find(same)
+                    && other.price != event.price
+                {
+                    let table = format!("[[service]] \"{}\" event {}", service.name, event.id);
+                    let what = format!("another table sells it for {}", other.price);
+                    return Err(self.error(&table, "price", what));
+                }
+                sold.push(event);
+            }
         }
         Ok(())
     }

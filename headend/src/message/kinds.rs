@@ -17,7 +17,7 @@ use ecm_emm::emm::{EmmCommand, KeyDelivery, KeyTarget, ResetNumber, TimeStep};
 use ecm_emm::keys::KeyMaterial;
 use ecm_emm::section::CaSection;
 use ecm_emm::suite::WrappedKey;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
@@ -223,7 +223,8 @@ pub struct EmmLevel {
     /// The new level.
     pub level: u16,
     /// Only a card that took the RESET of this number reaches it.
-    pub after_reset: Option<u16>,
+    #[serde(default, deserialize_with = "reset_number")]
+    pub after_reset: Option<ResetNumber>,
 }
 
 impl Kind for EmmLevel {
@@ -231,8 +232,7 @@ impl Kind for EmmLevel {
     const FIELDS: &str = "[card] (without: all cards, signed), level, [after_reset]";
 
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
-        let after = self.after_reset.map(reset_number).transpose()?;
-        let command = EmmCommand::EmmLevel { level: self.level, after };
+        let command = EmmCommand::EmmLevel { level: self.level, after: self.after_reset };
         Ok(match self.card {
             Some(card) => from.card(card)?.section(on.sequence, &[command])?,
             None => from.all()?.signed_section(on.sequence, &[command], &from.signing_key()?)?,
@@ -250,12 +250,13 @@ pub struct TimeSync {
     pub time: Option<Utc>,
     /// Also sets the card's own clock, backward too: the number of this RESET, one series for all
     /// cards and each single one.
-    pub reset: Option<u16>,
+    #[serde(default, deserialize_with = "reset_number")]
+    pub reset: Option<ResetNumber>,
 }
 
 /// A number of a RESET as an engineer writes it.
-fn reset_number(number: u16) -> Result<ResetNumber, EmmError> {
-    ResetNumber::new(number).ok_or(EmmError::ResetNumber)
+fn reset_number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ResetNumber>, D::Error> {
+    from_1(from).map(ResetNumber::new)
 }
 
 impl Kind for TimeSync {
@@ -269,7 +270,7 @@ impl Kind for TimeSync {
     fn section(&self, from: Senders<'_>, on: Occasion<'_>) -> Result<Vec<u8>, EmmError> {
         let time = self.time.map_or(on.time, |time| time.0);
         let step = match self.reset {
-            Some(number) => TimeStep::Reset(reset_number(number)?),
+            Some(number) => TimeStep::Reset(number),
             None => TimeStep::Forward,
         };
         let command = EmmCommand::TimeSync { time, step };
@@ -380,6 +381,7 @@ pub struct Refund {
     #[serde(deserialize_with = "from_1")]
     pub event: u32,
     /// The purse's offline sequence of the purchase.
+    #[serde(deserialize_with = "from_1")]
     pub sequence: u16,
     /// At most what was paid, in yuan as text.
     #[serde(deserialize_with = "amount")]

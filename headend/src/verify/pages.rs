@@ -2,9 +2,7 @@
 //! The chain: pages that follow each other, and records that lead through each page.
 
 use super::carried::Carried;
-use super::state::CardState;
 use crate::files::card_key::{CardKeys, KeyRole, NoKey};
-use crate::files::fields::Octets;
 use cam_types::{CardId, Epoch};
 use ecm_emm::keys::KeyContext;
 use ecm_emm::report::{Report, ReportRecord};
@@ -12,130 +10,123 @@ use ecm_emm::suite::SealKey;
 
 type Receipt = [u8; 8];
 
-/// How far the chain has been followed.
-pub(super) struct Pages<'a> {
-    card: CardId,
-    known: Option<&'a CardState>,
-    /// The receipt that the next page must begin with; `None` before the first one.
-    chain: Option<Receipt>,
-    /// Receipts of new records, oldest first.
-    receipts: Vec<Receipt>,
+/// A record, and the receipt that it leads to.
+pub(super) struct Link<'a> {
+    pub(super) name: String,
+    pub(super) record: &'a ReportRecord,
+    pub(super) receipt: Receipt,
 }
 
-impl<'a> Pages<'a> {
-    pub(super) const fn new(card: CardId, known: Option<&'a CardState>) -> Self {
-        Self { card, known, chain: None, receipts: Vec::new() }
-    }
+/// The pages' records, one behind the other.
+#[derive(Default)]
+pub(super) struct Chain<'a> {
+    /// The receipt that the first page begins at.
+    pub(super) before: Receipt,
+    /// The records of pages that lead from their beginning to their end.
+    pub(super) links: Vec<Link<'a>>,
+    /// The receipt that the last page ends at.
+    pub(super) after: Receipt,
+}
 
-    /// The next page. Its receipts, when its records lead from its beginning to its end.
-    pub(super) fn take(
-        &mut self,
-        number: usize,
-        opened: &[(&Carried, Report)],
+impl<'a> Chain<'a> {
+    /// Follows the pages.
+    pub(super) fn follow(
+        opened: &'a [(&Carried, Report)],
+        card: CardId,
         epoch: Epoch,
         keys: &CardKeys,
         findings: &mut Vec<String>,
-    ) -> Result<Option<Vec<Receipt>>, NoKey> {
-        let Some((report, page)) = opened.get(number) else { return Ok(None) };
-        if let Some(what) = self.misplaced(number, opened) {
-            findings.push(format!("{}: {what}", report.name));
+    ) -> Result<Self, NoKey> {
+        let mut chain = Self::default();
+        for (number, (report, page)) in opened.iter().enumerate() {
+            let earlier = number.checked_sub(1).and_then(|before| opened.get(before));
+            findings.extend(misplaced(number, earlier.map(|_| chain.after), opened));
+            match earlier {
+                Some((_, earlier)) => {
+                    let what = fallen(earlier, page);
+                    findings.extend(what.map(|what| format!("{}: {what}", report.name)));
+                }
+                None => chain.before = page.chain_before,
+            }
+            match receipts(page, card, epoch, keys)? {
+                Some(receipts) => {
+                    let link = |(place, (record, receipt))| {
+                        Link { name: named(report, place), record, receipt }
+                    };
+                    let records = page.records.iter().zip(receipts).enumerate();
+                    chain.links.extend(records.map(link));
+                }
+                None => findings.push(format!(
+                    "{}: its {} records do not lead from receipt {} to {}: one was removed, altered, \
+                     added or moved",
+                    report.name,
+                    page.records.len(),
+                    hex(page.chain_before),
+                    hex(page.chain_after)
+                )),
+            }
+            chain.after = page.chain_after;
         }
-        let links = links(page, self.card, epoch, keys)?;
-        match &links {
-            Some(links) => self.receipts.extend(
-                links.iter().filter(|link| !self.known.is_some_and(|known| known.has(**link))),
-            ),
-            None => findings.push(format!(
-                "{}: its {} records do not lead from receipt {} to {}: one was removed, altered, added \
-                 or moved",
-                report.name,
-                page.records.len(),
-                hex(page.chain_before),
-                hex(page.chain_after)
-            )),
-        }
-        self.chain = Some(page.chain_after);
-        Ok(links)
-    }
-
-    /// Why the page does not belong where it is.
-    fn misplaced(&self, number: usize, opened: &[(&Carried, Report)]) -> Option<String> {
-        let (_, page) = opened.get(number)?;
-        let expected = match (self.chain, self.known) {
-            (Some(chain), _) => chain,
-            (None, None) => return None,
-            (None, Some(known)) if known.has(page.chain_before) => return None,
-            (None, Some(known)) => known.chain.0,
-        };
-        if page.chain_before == expected {
-            return None;
-        }
-        let earlier = opened.iter().take(number);
-        let twin = earlier.clone().find(|(_, other)| {
-            other.chain_before == page.chain_before && other.records == page.records
-        });
-        if let Some((twin, _)) = twin {
-            return Some(format!("repeated: its records came with {}", twin.name));
-        }
-        let before = opened.iter().enumerate().find(|(n, (_, other))| {
-            *n != number && other.chain_after == page.chain_before && !other.records.is_empty()
-        });
-        if let Some((_, (before, _))) = before {
-            return Some(format!("out of order: it belongs behind {}", before.name));
-        }
-        Some(format!(
-            "records are missing before it: it begins at receipt {}, expected {}",
-            hex(page.chain_before),
-            hex(expected)
-        ))
-    }
-
-    /// The pages are all there, and they reach further than what was verified before.
-    pub(super) fn end(&self, opened: &[(&Carried, Report)], findings: &mut Vec<String>) {
         if let Some((last, page)) = opened.last()
             && page.records.len() == Report::MAX_RECORDS
         {
             findings.push(format!("{}: it is full, so another page must follow", last.name));
         }
-        let Some(known) = self.known else { return };
-        let Some((last, page)) = opened.last() else { return };
-        if page.chain_after != known.chain.0 && known.has(page.chain_after) {
-            findings.push(format!(
-                "{}: an old report: it ends at receipt {}, before the last one verified, {}",
-                last.name,
-                hex(page.chain_after),
-                hex(known.chain.0)
-            ));
-        } else if page.time.seconds() < known.time {
-            findings.push(format!("{}: an old report: the card's time is earlier", last.name));
-        }
-    }
-
-    /// Where the chain has come to.
-    pub(super) fn chain(&self) -> Receipt {
-        self.chain.unwrap_or_default()
-    }
-
-    /// What is known of the card after these pages.
-    pub(super) fn state(&self, last: Option<&Report>) -> CardState {
-        let mut state = self.known.cloned().unwrap_or_default();
-        if let Some(last) = last {
-            state.chain = Octets(self.chain());
-            state.offline_sequence = last.offline_sequence;
-            state.online_sequence = last.online_sequence;
-            state.balance = Some(last.balance.fen());
-            state.time = last.time.seconds();
-        }
-        state.receipts.extend(self.receipts.iter().map(|receipt| Octets(*receipt)));
-        let surplus = state.receipts.len().saturating_sub(CardState::RECEIPTS);
-        state.receipts.drain(..surplus);
-        state
+        Ok(chain)
     }
 }
 
-/// The receipts of a page's records. The generation of the key may have changed between two of
-/// them.
-fn links(
+/// What a record is called in texts.
+pub(super) fn named(report: &Carried, place: usize) -> String {
+    format!("{}, record {}", report.name, place + 1)
+}
+
+/// Why the page does not belong where it is: it does not begin where the one before ended. Where
+/// the first one begins is another question, but it is not where one of the others ends.
+fn misplaced(
+    number: usize,
+    expected: Option<Receipt>,
+    opened: &[(&Carried, Report)],
+) -> Option<String> {
+    let (report, page) = opened.get(number)?;
+    if expected == Some(page.chain_before) {
+        return None;
+    }
+    let twin = opened.iter().take(number).find(|(_, other)| {
+        other.chain_before == page.chain_before && other.records == page.records
+    });
+    if let Some((twin, _)) = twin {
+        return Some(format!("{}: repeated: its records came with {}", report.name, twin.name));
+    }
+    let before = opened.iter().enumerate().find(|(n, (_, other))| {
+        *n != number && other.chain_after == page.chain_before && !other.records.is_empty()
+    });
+    if let Some((_, (before, _))) = before {
+        return Some(format!("{}: out of order: it belongs behind {}", report.name, before.name));
+    }
+    let expected = expected?;
+    Some(format!(
+        "{}: records are missing before it: it begins at receipt {}, expected {}",
+        report.name,
+        hex(page.chain_before),
+        hex(expected)
+    ))
+}
+
+/// Why the purse of a page cannot be that of the page before, a moment later.
+fn fallen(earlier: &Report, page: &Report) -> Option<&'static str> {
+    let was = (earlier.offline_sequence, earlier.online_sequence);
+    let now = (page.offline_sequence, page.online_sequence);
+    if now.0 < was.0 || now.1 < was.1 {
+        return Some("a sequence of the purse is lower than on the page before");
+    }
+    (now == was && page.balance != earlier.balance)
+        .then_some("the purse's balance is not that of the page before, while its sequences stand")
+}
+
+/// The receipts of a page's records, when they lead from its beginning to its end. The generation
+/// of the key may have changed between two of them.
+fn receipts(
     page: &Report,
     card: CardId,
     epoch: Epoch,
@@ -169,6 +160,6 @@ fn links(
     Ok(None)
 }
 
-fn hex(octets: Receipt) -> String {
+pub(super) fn hex(octets: Receipt) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }

@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One record: who made its code, whether it comes in its turn, and what it should have cost.
 
-use super::state::CardState;
 use crate::files::card_key::CardKeys;
 use crate::files::schedule::Schedule;
 use cam_types::{EventId, TerminalId, TerminalSequence};
-use ecm_emm::report::ReportRecord;
+use ecm_emm::report::{Report, ReportRecord};
 use std::collections::BTreeSet;
 use wallet::formula::{tac_load_input, tac_purchase_input};
 use wallet::{LogRecord, TransactionType};
 
+/// The state of what was paid or loaded.
+const PAID: u8 = 1;
 /// The state of a purchase that was given back.
-const REFUNDED: u8 = 2;
+pub(super) const REFUNDED: u8 = 2;
+
+/// A record of money that came in.
+pub(super) fn is_load(record: &ReportRecord) -> bool {
+    record.event == EventId::new(0)
+}
 
 /// Checks records, one after another.
 pub(super) struct Checker<'a> {
@@ -23,17 +29,29 @@ pub(super) struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(
-        keys: &'a CardKeys,
-        schedule: Option<&'a Schedule>,
-        known: Option<&CardState>,
-    ) -> Self {
-        let (offline, online) =
-            (known.map(|known| known.offline_sequence), known.map(|known| known.online_sequence));
-        Self { keys, schedule, offline, online, requests: BTreeSet::new() }
+    pub(super) const fn new(keys: &'a CardKeys, schedule: Option<&'a Schedule>) -> Self {
+        Self { keys, schedule, offline: None, online: None, requests: BTreeSet::new() }
     }
 
-    pub(super) fn check(&mut self, name: &str, record: &ReportRecord, findings: &mut Vec<String>) {
+    /// A record that was checked when it came first: what comes behind it is another.
+    pub(super) fn pass(&mut self, record: &ReportRecord) {
+        let Ok(purse) = LogRecord::parse(&record.purse) else { return };
+        let last = if is_load(record) { &mut self.online } else { &mut self.offline };
+        *last = Some(purse.sequence);
+        if !is_load(record) {
+            let terminal = purse.transaction.terminal;
+            self.requests.insert((*terminal.octets(), record.terminal_sequence.value()));
+        }
+    }
+
+    /// A new record of this page.
+    pub(super) fn check(
+        &mut self,
+        name: &str,
+        page: &Report,
+        record: &ReportRecord,
+        findings: &mut Vec<String>,
+    ) {
         let purse = match LogRecord::parse(&record.purse) {
             Ok(purse) => purse,
             Err(why) => {
@@ -43,7 +61,7 @@ impl<'a> Checker<'a> {
         };
         let name = format!("{name} ({})", told(record, &purse));
         let kind = purse.transaction.kind;
-        let event = record.event != EventId::new(0);
+        let event = !is_load(record);
         match (kind, event) {
             (TransactionType::COMPOUND, true) | (TransactionType::LOAD, false) => {}
             _ => {
@@ -51,8 +69,9 @@ impl<'a> Checker<'a> {
                 return;
             }
         }
-        if !matches!(record.state, 1 | 2) {
-            findings.push(format!("{name}: state {:02x}, expected 01 or 02", record.state));
+        if record.state != PAID && !(event && record.state == REFUNDED) {
+            let expected = if event { "01 or 02" } else { "01" };
+            findings.push(format!("{name}: state {:02x}, expected {expected}", record.state));
         }
         let fields = if event {
             tac_purchase_input(&purse.transaction, record.terminal_sequence)
@@ -63,8 +82,16 @@ impl<'a> Checker<'a> {
         if !self.keys.made_tac(&fields, record.tac) {
             findings.push(format!("{name}: the TAC is not the purse's: the record was altered"));
         }
-        let (last, which) =
-            if event { (&mut self.offline, "offline") } else { (&mut self.online, "online") };
+        let (last, which, counted) = match event {
+            true => (&mut self.offline, "offline", page.offline_sequence),
+            false => (&mut self.online, "online", page.online_sequence),
+        };
+        if purse.sequence > counted {
+            findings.push(format!(
+                "{name}: {which} sequence {}, above what the purse has counted, {counted}",
+                purse.sequence
+            ));
+        }
         match last.replace(purse.sequence) {
             Some(before) if before >= purse.sequence => findings.push(format!(
                 "{name}: {which} sequence {} behind {before}: repeated or moved",
@@ -102,9 +129,16 @@ impl<'a> Checker<'a> {
     ) {
         // What was given back since is done with, whatever it cost.
         let Some(schedule) = self.schedule.filter(|_| record.state != REFUNDED) else { return };
-        let mut events = schedule.service.iter().flat_map(|service| &service.event);
+        let events = || {
+            let events = schedule.service.iter().flat_map(|service| &service.event);
+            events.filter(|event| event.id == record.event.value())
+        };
         let paid = purse.transaction.amount;
-        match events.find(|event| event.id == record.event.value()).map(|event| event.price) {
+        match events().find(|event| event.tier == record.tier).map(|event| event.price) {
+            None if events().next().is_some() => {
+                let tier = record.tier;
+                findings.push(format!("{name}: the schedule has no tier {tier} of this event"));
+            }
             None => findings.push(format!("{name}: the schedule has no such event")),
             Some(price) if paid < price => findings.push(format!(
                 "{name}: underpaid, the schedule says {price}; give it back and end the right: headend emm \

@@ -302,6 +302,16 @@ fn pairings_come_from_the_operator_file_or_are_drawn() {
     let other = pair(&operator, "5354423030303031", "1", &known);
     assert!(text(&other.stderr).contains("slot 0, but --slot 1"), "{}", text(&other.stderr));
 
+    // A slot that another box has.
+    let box_2 = "[[box]]\nstb_id = \"5354423030303032\"\nepoch = 1\nsuite = 2\n\
+                 box_key = \"0f0e0d0c0b0a09080706050403020100\"\n\
+                 ladder_key = \"f0e0d0c0b0a090807060504030201000\"\n\n";
+    let with_box_2 = fs::read_to_string(&operator).unwrap() + box_2;
+    let two = folder.file("two.toml", with_box_2);
+    let output = pair(&two, "5354423030303032", "0", &folder.path("never"));
+    assert!(text(&output.stderr).contains("field `slot`: this card has another box in it"));
+    assert!(!Path::new(&folder.path("never")).exists());
+
     // A box without a pairing: drawn, and the same again once the table is in the operator file.
     let more = fs::read_to_string(&operator).unwrap().replace(
         "[[pairing]]",
@@ -318,7 +328,12 @@ fn pairings_come_from_the_operator_file_or_are_drawn() {
         &fs::metadata(format!("{drawn}/pairing.toml")).unwrap().permissions(),
     );
     assert_eq!(mode & 0o777, 0o600);
-    let third = folder.file("third.toml", format!("{more}\n{table}"));
+    assert!(text(&output.stdout).contains("with next_sequence = 11\n"), "{}", text(&output.stdout));
+    let taken = folder.file("taken.toml", format!("{more}\n{table}"));
+    let output = pair(&taken, "5354423030303032", "1", &folder.path("never"));
+    assert!(text(&output.stderr).contains("next_sequence would give it out again"));
+    let next = more.replace("next_sequence = 10", "next_sequence = 11");
+    let third = folder.file("third.toml", format!("{next}\n{table}"));
     let again = folder.path("again");
     assert!(pair(&third, "5354423030303032", "1", &again).status.success());
     for file in ["card-pair.emm", "box-pair.section"] {

@@ -269,6 +269,24 @@ impl Fields {
     }
 }
 
+/// Each value stands in one of the tables; the second one that has it is named.
+pub(super) fn once<T: PartialEq>(
+    values: impl Iterator<Item = T>,
+    table: &str,
+    field: &str,
+    why: &str,
+) -> Result<(), Problem> {
+    let mut seen = Vec::new();
+    for value in values {
+        if seen.contains(&value) {
+            let path = format!("{table}[{}].{field}", seen.len() + 1);
+            return Err(Problem::field(&path, why.to_owned()));
+        }
+        seen.push(value);
+    }
+    Ok(())
+}
+
 /// Seconds of the Unix epoch; `None` when it is not a whole moment in UTC.
 fn seconds(moment: &toml::value::Datetime) -> Option<i64> {
     let (date, time) = (moment.date?, moment.time?);

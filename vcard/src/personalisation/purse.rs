@@ -28,12 +28,17 @@ pub struct PursePersonalisation {
 }
 
 impl PursePersonalisation {
+    /// The number that everybody may read.
+    pub(super) fn serial(&self) -> &[u8] {
+        self.application.get(10..20).unwrap_or_default()
+    }
+
     pub(super) fn read(purse: &mut Fields) -> Result<Self, Problem> {
         let money = |purse: &mut Fields, name| {
             Ok::<_, Problem>(purse.optional(name, Fields::money)?.unwrap_or(Fen::ZERO))
         };
         let passbook = purse.optional_table("passbook", passbook)?;
-        Ok(Self {
+        let this = Self {
             application: application(purse, passbook.is_some())?,
             holder: purse.optional_table("holder", holder)?.unwrap_or(Holder::nobody()),
             code: purse.optional("authentication_code", Fields::octets)?,
@@ -49,7 +54,19 @@ impl PursePersonalisation {
                 terminal_total: purse.optional("terminal_pin_free_total", Fields::money)?,
             },
             records: purse.tables("record", record)?,
-        })
+        };
+        let limits = &this.limits;
+        if limits.balance != Fen::ZERO && this.balance > limits.balance {
+            return Err(purse.wrong("balance", "is over `balance_limit`"));
+        }
+        if limits.pin_free_per_purchase > limits.pin_free_per_day {
+            return Err(purse.wrong("pin_free_per_purchase", "is over `pin_free_per_day`"));
+        }
+        if limits.terminal_total.is_some_and(|all| limits.terminal_per_purchase > Some(all)) {
+            let why = "is over `terminal_pin_free_total`";
+            return Err(purse.wrong("terminal_pin_free_per_purchase", why));
+        }
+        Ok(this)
     }
 }
 
@@ -61,6 +78,9 @@ fn application(purse: &mut Fields, has_passbook: bool) -> Result<[u8; APPLICATIO
         purse.optional("valid_from", Fields::date)?.unwrap_or(BcdDate([0x20, 0x00, 0x01, 0x01]));
     let expiry =
         purse.optional("valid_until", Fields::date)?.unwrap_or(BcdDate([0x20, 0x99, 0x12, 0x31]));
+    if expiry < start {
+        return Err(purse.wrong("valid_until", "is before `valid_from`"));
+    }
     let kind = if has_passbook { PURSE_AND_PASSBOOK } else { PURSE_TYPE };
     let mut file = [0; APPLICATION];
     let fields = [&issuer[..], &[kind, PURSE_VERSION], &serial, &start.0, &expiry.0];

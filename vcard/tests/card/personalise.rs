@@ -79,6 +79,89 @@ fn errors_name_file_and_field() {
     assert!(missing.err().unwrap().to_string().starts_with("/nonexistent/card.toml: No such file"));
 }
 
+/// What says a thing twice or contradicts itself makes no card, and the field is named.
+#[test]
+fn what_contradicts_itself_makes_no_card() {
+    let with = |from: &str, to: &str| {
+        assert!(DEMO.contains(from), "{from}");
+        DEMO.replacen(from, to, 1)
+    };
+    let and = |more: &str| format!("{DEMO}\n{more}");
+    let pairing = |slot: u8, stb: u8| {
+        let (stb, key) = (digits(&[stb; 8]), digits(&[7; 16]));
+        format!(
+            "[[pairing]]\nslot = {slot}\nstb_id = \"{stb}\"\nk_pair = \"{key}\"\nk_cw = \"{key}\"\n"
+        )
+    };
+    let group =
+        |index: u8, address: &str| format!("[[group]]\nindex = {index}\naddress = \"{address}\"\n");
+    let set = |kvn: u8| {
+        let key = digits(&[8; 16]);
+        format!("[[key_set]]\nkvn = {kvn}\nenc = \"{key}\"\nmac = \"{key}\"\ndek = \"{key}\"\n")
+    };
+    let right = "[[right]]\npackage = 1\nslot = 1\nstart = 2028-01-01T00:00:00Z\n\
+                 end = 2029-01-01T00:00:00Z\n";
+    let limits = |limits: &str| with("balance = 10000", &format!("balance = 10000\n{limits}"));
+    let pin_free = "pin_free_per_purchase = 0\npin_free_per_day = 0";
+    // What lies just beside each of them makes a card.
+    for text in [
+        and(&(pairing(0, 1) + &pairing(3, 2))),
+        and(&(group(1, "00000002") + &group(7, "00000003"))),
+        and(&(set(0x31) + &set(0x32))),
+        and(&right.replace("slot = 1", "slot = 2")),
+        with("pin_tries = 3", "pin_tries = 1"),
+        limits("balance_limit = 10000"),
+        limits("balance_limit = 0"),
+        with("valid_until = 2036-12-31", "valid_until = 2026-01-01"),
+        with(pin_free, "pin_free_per_purchase = 5\npin_free_per_day = 5"),
+    ] {
+        assert_eq!(refused(&text), "", "{text}");
+    }
+    for (text, expected) in [
+        (and(&(pairing(0, 1) + &pairing(0, 2))), "pairing[2].slot: another pairing has this slot"),
+        (and(&group(0, "00000002")), "group[2].index: another group has this index"),
+        (and(&group(1, "00000001")), "group[2].address: another index has this address"),
+        (and(&set(0x30)), "key_set[2].kvn: another set has this version"),
+        (and(right), "right[2].package: this package has a right of this slot already"),
+        (with("pin_tries = 3", "pin_tries = 0"), "pin_tries: is 0, counted from 1"),
+        (
+            with("sync = 2026-11-30T00:00:00Z", "sync = 2026-11-30T00:00:01Z"),
+            "clock.sync: is later than `now`",
+        ),
+        (
+            with("state =", "expires = 2026-11-30T00:00:00Z\nstate ="),
+            "expires: expected a time after `clock.now`",
+        ),
+        (
+            with("valid_until = 2036-12-31", "valid_until = 2025-12-31"),
+            "purse.valid_until: is before `valid_from`",
+        ),
+        (limits("balance_limit = 9999"), "purse.balance: is over `balance_limit`"),
+        (
+            with(pin_free, "pin_free_per_purchase = 6\npin_free_per_day = 5"),
+            "purse.pin_free_per_purchase: is over `pin_free_per_day`",
+        ),
+        (
+            with("terminal_pin_free_per_purchase = 5000", "terminal_pin_free_per_purchase = 20001"),
+            "purse.terminal_pin_free_per_purchase: is over `terminal_pin_free_total`",
+        ),
+        (with("a1b2c3d4e5f60718", "0102030405060708"), "pseudonym: is the card's number"),
+        (
+            with("90000000000000004711", "01020304050607084711"),
+            "purse.serial: has the card's number in it",
+        ),
+        (with("90000000000000004711", "90a1b2c3d4e5f6071811"), "purse.serial: has the pseudonym"),
+    ] {
+        let error = refused(&text);
+        let expected = format!("somewhere/card.toml: {expected}");
+        assert!(error.starts_with(&expected), "{error}\nexpected: {expected}");
+    }
+}
+
+fn digits(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
 /// The demo's K_ind is the operator's master key derived for this card.
 #[test]
 fn the_demo_card_has_the_key_that_the_head_end_derives() {

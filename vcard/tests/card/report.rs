@@ -321,7 +321,7 @@ fn a_card_full_of_keys_introduces_itself() {
     };
     let mut text = file("");
     for index in 1..8 {
-        text += &format!("[[group]]\nindex = {index}\naddress = \"0000000{index}\"\n");
+        text += &format!("[[group]]\nindex = {index}\naddress = \"000000f{index}\"\n");
         text += &key("group", index, 0x10 + index);
     }
     for index in (0..16).filter(|index| !matches!(index, 1 | 2)) {
