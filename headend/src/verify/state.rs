@@ -6,8 +6,9 @@ use crate::files::fields::Octets;
 use ecm_emm::report::ReportRecord;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 /// The file: cards by their pseudonyms.
@@ -71,16 +72,38 @@ impl State {
         self.cards.insert(pseudonym.to_string(), state);
     }
 
-    /// Writes the file: beside, synced, renamed. A power cut leaves the old one or the new one.
+    /// Writes the file, its owner's alone: beside, synced, renamed. A power cut leaves the old one
+    /// or the new one.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut json = serde_json::to_vec_pretty(self)?;
         json.push(b'\n');
         let beside = path.with_added_extension("new");
-        let mut file = File::create(&beside)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
         file.write_all(&json)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T1: also where this file, or one that a power cut left beside it, was everybody's.
+    #[test]
+    fn what_is_known_of_cards_is_its_owners() {
+        let path = std::env::temp_dir().join(format!("stbcam-cards-{}", std::process::id()));
+        for wide in [&path, &path.with_added_extension("new")] {
+            fs::write(wide, "{}").unwrap();
+            fs::set_permissions(wide, Permissions::from_mode(0o666)).unwrap();
+        }
+        State::default().write(&path).unwrap();
+        let mode = path.metadata().unwrap().permissions().mode();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }
