@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+//! Dialogues and what is shown of them.
 use super::*;
 use crate::record::Recorder;
 use cam_types::Instant;
