@@ -30,8 +30,9 @@ pub fn deep_behind<R>(body: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Runs `body` in a frame of its own, which the next wipe of the caller's reaches.
 #[inline(never)]
-fn apart<R>(body: impl FnOnce() -> R) -> R {
+pub fn apart<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
