@@ -7,6 +7,9 @@
 //! `..`: `docs/spec/card.md`, section 4.
 
 mod mask;
+mod party;
+
+pub use party::Party;
 
 use cam_types::Instant;
 use mask::Mask;
@@ -14,17 +17,6 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
-
-/// Who put octets on the line.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Party {
-    /// Terminal to card.
-    Terminal,
-    /// Card to terminal.
-    Card,
-    /// The reset line, and the answer to it.
-    Reset,
-}
 
 /// A file that receives a line of text for everything that happens on the card line.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! to reset and PPS say the protocol, the protocol says which octets are a command's. Where it
 //! cannot tell, it hides.
 
-use super::Party;
+use super::party::Party;
 use cam_types::interindustry::carries_secret_in_clear;
 use iso7816::atr::{Atr, AtrPolicy};
 use iso7816::t1::Edc;
