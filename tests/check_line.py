@@ -65,7 +65,7 @@ def lives(path):
     life = None
     for line in path.read_text().splitlines():
         seconds, side, octets = (*line.split(), "")[:3]
-        octets = bytes.fromhex(octets)
+        octets = bytes.fromhex(octets.replace("..", "00"))  # hidden ones took their time, too
         if side == "R" and not octets:
             if life and life.characters:
                 yield life.digest()

@@ -112,7 +112,7 @@ def crate_tests(target):
     """Builds the tests of the crates. Without the examples in documentation: this rustdoc calls a crate failed whose only
     example must not compile."""
     command = [CARGO, "test", *target.cargo_options, "--no-run", "--quiet", "--tests", "--message-format=json-render-diagnostics",
-               *(word for crate in CRATES for word in ("-p", crate))]
+               "--features", "stbcam-ffi/counted", *(word for crate in CRATES for word in ("-p", crate))]
     return command, target.env
 
 

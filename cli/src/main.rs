@@ -13,6 +13,7 @@ mod failure;
 mod help;
 mod hex;
 mod money;
+mod owners;
 mod record;
 mod secrets;
 mod status;

@@ -1,35 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which commands may carry a PIN or a key, and how they are shown.
+//! How commands are shown that may carry a PIN or a key.
 //!
 //! Heads up: not even secure messaging lets a command pass as it is. It may protect by a MAC alone,
 //! and the class does not tell.
 use crate::hex;
+use cam_types::interindustry::{MAY_CARRY_SECRETS, may_carry_secret};
 use iso7816::apdu::Lengths;
-
-/// Commands whose data field is never shown.
-const SECRET: &[(u8, &str)] = &[
-    (0x20, "VERIFY"),
-    (0x21, "VERIFY"),
-    (0x24, "CHANGE REFERENCE DATA"),
-    (0x25, "CHANGE REFERENCE DATA"),
-    (0x26, "DISABLE VERIFICATION REQUIREMENT"),
-    (0x28, "ENABLE VERIFICATION REQUIREMENT"),
-    (0x2A, "PERFORM SECURITY OPERATION"),
-    (0x2C, "RESET RETRY COUNTER"),
-    (0x2D, "RESET RETRY COUNTER"),
-    (0x5E, "RELOAD or CHANGE PIN"),
-    (0xC2, "ENVELOPE, whatever is inside"),
-    (0xC3, "ENVELOPE, whatever is inside"),
-    (0xD4, "WRITE KEY"),
-    (0xD8, "PUT KEY"),
-    (0xDA, "PUT DATA"),
-    (0xDB, "PUT DATA"),
-    (0xE2, "STORE DATA"),
-];
 
 /// Whether the command may carry a secret.
 pub(crate) fn may_carry(apdu: &[u8]) -> bool {
-    apdu.get(1).is_some_and(|ins| SECRET.iter().any(|(secret, _)| secret == ins))
+    apdu.get(1).is_some_and(|ins| may_carry_secret(*ins))
 }
 
 /// The command as it may be shown: of one that may carry a secret `..` for every octet of data.
@@ -57,7 +37,7 @@ pub(crate) fn hidden(octets: usize) -> String {
 /// The commands that may carry a secret, a line each, for `--help`.
 pub(crate) fn list() -> String {
     let mut text = String::new();
-    for (ins, name) in SECRET {
+    for (ins, name) in MAY_CARRY_SECRETS {
         text.push_str(&format!("  {ins:02X}  {name}\n"));
     }
     text

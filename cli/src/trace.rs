@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The trace: everything that passes between terminal and card, with times, without secrets.
-use crate::{hex, secrets};
+use crate::{hex, owners, secrets};
 use cam_types::Instant;
 use iso7816::etu::Convention;
 use iso7816::line::Reset;
 use serde::Serialize;
 use stb_shim::clock;
 use stb_shim::slot::Seen;
-use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
 /// A trace under way.
 pub(crate) struct Trace {
@@ -67,7 +65,7 @@ impl Trace {
     /// A trace to this file, or with `-` to standard output.
     pub(crate) fn to(path: &str, json: bool) -> io::Result<Self> {
         let sink: Box<dyn Write + Send> =
-            if path == "-" { Box::new(io::stdout()) } else { Box::new(owners(path)?) };
+            if path == "-" { Box::new(io::stdout()) } else { Box::new(owners::create(path)?) };
         Ok(Self::new(sink, json))
     }
 
@@ -144,16 +142,6 @@ impl Trace {
     }
 }
 
-/// A file that its owner alone can read, also where one of that name was everybody's. What is no
-/// file, such as a terminal, stays as it is.
-fn owners(path: &str) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    if file.metadata()?.is_file() {
-        file.set_permissions(Permissions::from_mode(0o600))?;
-    }
-    Ok(file)
-}
-
 /// To the microsecond.
 pub(crate) fn seconds(time: std::time::Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e6
@@ -165,6 +153,8 @@ mod tests {
     use hex_literal::hex;
     use iso7816::etu::LineParams;
     use iso7816::etu::USUAL_CLOCK_HZ;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 

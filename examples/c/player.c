@@ -28,7 +28,7 @@ static const char usage[] =
     "  --remote            take commands on stdin, one a line:\n"
     "                      play SECONDS, watch SID, stop SID, access SID, offer SID, request (a new id),\n"
     "                      buy SID FEN REQUEST [PIN], confirm REQUEST [PIN], pin PIN, wallet, receipts,\n"
-    "                      report FILE NONCE (pages FILE.1, FILE.2 … for the head-end), ack FILE (its answer), stats, flush, quit\n"
+    "                      report FILE NONCE (pages FILE.1, FILE.2 … for the head-end), ack FILE (its answer), stats, diag, flush, quit\n"
     "  --scte52-iv HEX     the network's initialisation vector of SCTE 52, 16 digits; 32 with the one of short payloads\n"
     "  --log FILE          the library's log, at level trace\n"
     "Events and answers are lines of JSON on stdout.\n";

@@ -339,6 +339,18 @@ static unsigned long long sum(const uint64_t of[4])
     return of[0] + of[1] + of[2] + of[3];
 }
 
+/* A line of the field engineer's: the library's own JSON, in an answer. */
+static void tell_diag(box_t *box)
+{
+    char json[8192];
+    size_t need = 0;
+    stbcam_result_t result = stbcam_diag_json(box->cam, json, sizeof json, &need);
+    answer("diag", result);
+    if (result == STBCAM_OK)
+        printf(",\"diag\":%s", json);
+    end_line();
+}
+
 static void tell_stats(box_t *box)
 {
     stbcam_stats_t stats = {.struct_size = sizeof stats};
@@ -467,6 +479,8 @@ static int command(box_t *box, char *line)
         end_line();
     } else if (strcmp(verb, "stats") == 0) {
         tell_stats(box);
+    } else if (strcmp(verb, "diag") == 0) {
+        tell_diag(box);
     } else if (strcmp(verb, "flush") == 0) {
         stbcam_result_t result = stbcam_flush(box->cam, 10000);
         take_events(box);

@@ -31,6 +31,13 @@ WIPED_S = 1.5  # from the pulled card to the last key: it is asked for a sign of
 UNDER_WAY = ("OK", "OUTCOME_UNKNOWN")  # what the library answers when events of a purchase follow
 
 
+def owners(path, text):
+    """A file with keys in it is its owner's alone."""
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
 class Story:
     """The steps in order. `at` is stream time in seconds."""
 
@@ -85,14 +92,14 @@ class Story:
         """The card's file with the pairing EMM made a moment ago."""
         text = (HERE / "card.toml").read_text()
         path = self.out / "card.toml"
-        path.write_text(f'factory_emm = ["{pairing / "card-pair.emm"}"]\n{text}')
+        owners(path, f'factory_emm = ["{pairing / "card-pair.emm"}"]\n{text}')
         return path
 
     def box_file(self):
         """What the factory of the box wrote into it."""
         box = self.operator["box"][0]
         path = self.out / "box.txt"
-        path.write_text("".join(f"{name} {box[name]}\n" for name in ("stb_id", "box_key", "ladder_key")))
+        owners(path, "".join(f"{name} {box[name]}\n" for name in ("stb_id", "box_key", "ladder_key")))
         return path
 
     # ---- words and waiting -----------------------------------------------------------------------
@@ -142,6 +149,7 @@ class Story:
         if self.planted:
             self.box.order("buy", NEWS, 1, self.planted)
         self.stats = self.box.order("stats")
+        (self.out / "diag.json").write_text(json.dumps(self.box.order("diag")) + "\n")
         self.card_status = self.card.order("status")
         self.report_purchases()
         status = self.box.close()

@@ -24,26 +24,37 @@ static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 /// Runs the body of a function that needs no context.
 pub(crate) fn guard_free(body: impl FnOnce() -> Result) -> stbcam_result_t {
-    let outcome = residue::behind(|| {
-        catch_unwind(AssertUnwindSafe(|| {
-            not_reentrant()?;
-            own_process()?;
-            body()
-        }))
-    });
-    finish(outcome)
+    finish(residue::behind(|| caught(body)))
 }
 
 /// Runs the body of a function on an open context. A panic inside poisons the context.
 pub(crate) fn guard<H>(handle: *const H, body: impl FnOnce(&Context) -> Result) -> stbcam_result_t {
-    guard_on(&CONTEXTS, handle, |context| {
-        context.check()?;
-        let _log = LogSink::enter(context.log());
-        let outcome = AssertUnwindSafe(|| body(context).map_err(|error| of_card(error, context)));
-        catch_unwind(outcome).unwrap_or_else(|_| {
-            context.poison();
-            Err(Error::plain(STBCAM_E_PANIC))
-        })
+    guard_on(&CONTEXTS, handle, |context| on_context(context, body))
+}
+
+/// The same for a function that comes often and sees no secret: nothing is wiped behind it.
+pub(crate) fn guard_public<H>(
+    handle: *const H,
+    body: impl FnOnce(&Context) -> Result,
+) -> stbcam_result_t {
+    finish(caught(|| on_context(&*open(&CONTEXTS, handle)?, body)))
+}
+
+fn caught(body: impl FnOnce() -> Result) -> std::thread::Result<Result> {
+    catch_unwind(AssertUnwindSafe(|| {
+        not_reentrant()?;
+        own_process()?;
+        body()
+    }))
+}
+
+fn on_context(context: &Context, body: impl FnOnce(&Context) -> Result) -> Result {
+    context.check()?;
+    let _log = LogSink::enter(context.log());
+    let outcome = AssertUnwindSafe(|| body(context).map_err(|error| of_card(error, context)));
+    catch_unwind(outcome).unwrap_or_else(|_| {
+        context.poison();
+        Err(Error::plain(STBCAM_E_PANIC))
     })
 }
 
@@ -76,10 +87,11 @@ pub(crate) fn guard_on<T, H>(
     handle: *const H,
     body: impl FnOnce(&T) -> Result,
 ) -> stbcam_result_t {
-    guard_free(|| {
-        let value: Arc<T> = registry.get(handle).ok_or_else(|| stale(handle))?;
-        body(&value)
-    })
+    guard_free(|| body(&*open(registry, handle)?))
+}
+
+fn open<T, H>(registry: &Registry<T>, handle: *const H) -> Result<Arc<T>> {
+    registry.get(handle).ok_or_else(|| stale(handle))
 }
 
 /// The refusal of a handle that is not open.

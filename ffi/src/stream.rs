@@ -7,7 +7,7 @@
 //! the same PID are told apart.
 
 use crate::error::{Error, no_source};
-use crate::guard::guard;
+use crate::guard::{guard, guard_public};
 use crate::result::{STBCAM_E_SECTION, STBCAM_OK, stbcam_result_t};
 use crate::size::{self, CStruct};
 use crate::text;
@@ -238,7 +238,7 @@ pub unsafe extern "C" fn stbcam_section(
     section: *const u8,
     len: usize,
 ) -> stbcam_result_t {
-    guard(cam, |context| {
+    guard_public(cam, |context| {
         let pid = Pid::new(pid)
             .ok_or_else(|| Error::argument(format!("pid 0x{pid:X} is wider than 13 bits")))?;
         // SAFETY: the caller upholds this function's contract.

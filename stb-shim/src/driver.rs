@@ -131,7 +131,8 @@ impl Driver {
     }
 
     /// Does what there is to do, then waits for characters of the card, for something new from
-    /// another thread or for `until`, and takes it. Returns when there is to be another turn at the
+    /// another thread or for `until`, and takes it; what it leaves on the stack its caller wipes
+    /// ([`residue::behind`]). Returns when there is to be another turn at the
     /// latest, if nothing happens before.
     pub fn turn(&mut self, until: Option<Instant>) -> Option<Instant> {
         let flush = self.cam.flush_wanted();
@@ -148,7 +149,10 @@ impl Driver {
             // The card is heard in between.
             Sections::MoreWait => Some(clock::now()),
         };
-        residue::wipe();
+        // Nothing lies about while it waits; behind a turn its caller wipes.
+        if deadline.is_none_or(|deadline| deadline > clock::now()) {
+            residue::wipe();
+        }
         let interrupted = self.listen(deadline);
         self.keep_time();
         self.work();
@@ -197,7 +201,7 @@ impl Driver {
 
     /// Does everything that the engine wants done now.
     fn work(&mut self) {
-        residue::behind(|| self.work_apart());
+        residue::apart(|| self.work_apart());
     }
 
     fn work_apart(&mut self) {

@@ -21,7 +21,8 @@ OUT = ROOT / "target" / "bench"
 STORY = ROOT / "examples" / "demo" / "story.py"
 TIMEOUT_S = 600
 RESET_GOAL_MS, RATIO_GOAL, THE_RATIO = 100, 0.5, "gempc: / pcscd, T=1"
-ECM_GOAL = 26_500
+# With one wipe of the stack, whose octets callgrind counts one by one.
+ECM_GOAL = 26_500 + 32_768
 LINE, WAY = ("terminal_input", "terminal_output"), ("an_ecm", "the_card")
 
 

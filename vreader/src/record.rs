@@ -3,30 +3,27 @@
 //!
 //! One line each: seconds since the recording began, who, octets in hexadecimal:
 //! `T` terminal to card, `C` card to terminal, `R` with octets an answer to reset that the card
-//! began to send, `R` without octets the reset line becoming active.
+//! began to send, `R` without octets the reset line becoming active. An octet that is not shown is
+//! `..`: `docs/spec/card.md`, section 4.
+
+mod mask;
+mod party;
+
+pub use party::Party;
 
 use cam_types::Instant;
+use mask::Mask;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
-
-/// Who put octets on the line.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Party {
-    /// Terminal to card.
-    Terminal,
-    /// Card to terminal.
-    Card,
-    /// The reset line, and the answer to it.
-    Reset,
-}
 
 /// A file that receives a line of text for everything that happens on the card line.
 #[derive(Debug)]
 pub struct Recorder<W: Write> {
     out: W,
     begin: Instant,
+    mask: Mask,
 }
 
 impl Recorder<File> {
@@ -43,9 +40,16 @@ impl Recorder<File> {
 }
 
 impl<W: Write> Recorder<W> {
-    /// Begins a recording.
+    /// Begins a recording of a line.
     pub const fn new(out: W, now: Instant) -> Self {
-        Self { out, begin: now }
+        Self { out, begin: now, mask: Mask::line() }
+    }
+
+    /// The same where no characters pass but whole commands and responses.
+    #[must_use]
+    pub fn of_commands(mut self) -> Self {
+        self.mask = Mask::Commands;
+        self
     }
 
     /// What was written to.
@@ -62,10 +66,11 @@ impl<W: Write> Recorder<W> {
             Party::Reset => 'R',
         };
         let mut line = format!("{}.{:06} {letter}", micros / 1_000_000, micros % 1_000_000);
+        let hidden = self.mask.hides(party, octets);
         if !octets.is_empty() {
             line.push(' ');
-            for octet in octets {
-                line.push_str(&format!("{octet:02X}"));
+            for (octet, hidden) in octets.iter().zip(hidden) {
+                line.push_str(&if hidden { "..".to_owned() } else { format!("{octet:02X}") });
             }
         }
         line.push('\n');

@@ -6,12 +6,12 @@ use super::terminal::Ledger;
 use super::verdict::{Verdict, WayOut};
 use crate::failure::Failure;
 use crate::hex;
+use crate::owners;
 use crate::record::money::Loaded;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use wallet::proof::Unsettled;
 
@@ -51,13 +51,7 @@ impl Journal {
         let at = |why: &dyn std::fmt::Display| {
             Failure::Failed(format!("{}: {why}; no money has moved", path.display()))
         };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|error| at(&error))?;
+        let mut file = owners::append(&path).map_err(|error| at(&error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -239,5 +233,25 @@ impl Ledger for EntryLedger<'_> {
             ),
             None => self.journal.not_loaded(self.reference),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    /// T1: also where a journal of that name was everybody's.
+    #[test]
+    fn a_journal_is_its_owners() {
+        let batch = std::env::temp_dir().join(format!("stbcam-batch-{}", std::process::id()));
+        let path = Journal::path(&batch);
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        assert!(Journal::open(&batch).is_ok());
+        let mode = path.metadata().unwrap().permissions().mode();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -191,6 +191,8 @@ fn a_time_that_makes_no_sense_is_refused() {
 fn the_card_thread_takes_no_signal() {
     use std::fs::{read_dir, read_to_string};
     let (context, _port) = context("signals");
+    // A thread gives itself its name before it does anything: who has answered has one.
+    context.cam.wait_flushed(context.cam.flush(), Duration::from_secs(10)).unwrap();
     let mut seen = 0;
     for task in read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path()) {
         // Threads of other tests come and go meanwhile.

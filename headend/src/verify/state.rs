@@ -119,7 +119,8 @@ impl State {
         self.cards.insert(pseudonym, state);
     }
 
-    /// Writes the file: beside, synced, renamed. A power cut leaves the old one or the new one.
+    /// Writes the file, its owner's alone: beside, synced, renamed. A power cut leaves the old one
+    /// or the new one.
     pub fn write(self, path: &Path) -> io::Result<()> {
         let check = check(&self.cards)?;
         let mut json =
@@ -161,4 +162,25 @@ impl Alone {
 
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    /// T1: also where this file, or one that a power cut left beside it, was everybody's.
+    #[test]
+    fn what_is_known_of_cards_is_its_owners() {
+        let path = std::env::temp_dir().join(format!("stbcam-cards-{}", std::process::id()));
+        for wide in [&path, &path.with_added_extension("new")] {
+            fs::write(wide, "{}").unwrap();
+            fs::set_permissions(wide, Permissions::from_mode(0o666)).unwrap();
+        }
+        State::default().write(&path).unwrap();
+        let mode = path.metadata().unwrap().permissions().mode();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 }

@@ -63,7 +63,8 @@ pub(super) struct Serve {
     ///
     /// One line each: seconds, a letter, hexadecimal. T: terminal to card. C: card to terminal.
     /// R with octets: answer to reset. R alone: the reset line becomes active. Octets are noted as
-    /// their sender sent them, before a script gets at them.
+    /// their sender sent them, before a script gets at them. `..` is an octet of a PIN, or of
+    /// another command's data that may be one, in clear.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Unix socket that takes control commands, one a line (see `vcard --help`)

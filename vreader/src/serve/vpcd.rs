@@ -79,7 +79,8 @@ impl VpcdServer {
         if let Some(error) = misfit {
             return Err(ServeError::Script(error));
         }
-        let recorder = recorder(options.record.as_deref())?;
+        let recorder = recorder(options.record.as_deref())?
+            .map(|(recorder, path)| (recorder.of_commands(), path));
         let control = match &options.control {
             Some(path) => Some(Control::create(path).map_err(io("control socket", path))?),
             None => None,
