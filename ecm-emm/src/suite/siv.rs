@@ -54,7 +54,7 @@ where
 fn double(block: Block) -> Block {
     let number = u128::from_be_bytes(block);
     // In constant time: the bit that falls out, times the polynomial.
-    ((number << 1) ^ (number >> 127) * 0x87).to_be_bytes()
+    ((number << 1) ^ ((number >> 127) * 0x87)).to_be_bytes()
 }
 
 fn xor(a: Block, b: Block) -> Block {
