@@ -46,6 +46,7 @@ mod fen;
 mod id;
 mod instant;
 pub mod interindustry;
+mod judge;
 #[cfg(feature = "meter")]
 pub mod meter;
 mod reader;
@@ -61,6 +62,7 @@ pub use id::{
     Slot, StbId, TerminalId, TerminalSequence,
 };
 pub use instant::Instant;
+pub use judge::Judge;
 pub use reader::{DecodeError, Reader};
 pub use secret::{ControlWord, Key, Secret};
 pub use status_word::StatusWord;

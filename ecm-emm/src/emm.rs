@@ -186,24 +186,28 @@ impl EmmBody {
     /// which beside it only a group's signed keys have.
     pub fn parse(header: &EmmHeader, aad: &[u8], plain: &[u8]) -> Result<Self, OpenError> {
         let (commands, signature) = Self::split(header.address, aad, plain)?;
-        let signed = signature.is_some();
-        let signing = if signed { Signing::Signed } else { Signing::Unsigned };
-        let permitted_here = |tag| permitted(header.role, header.table_id(), signing, tag);
-        if signed && !permitted_here(Signature::TAG) {
+        let body = Self { commands, signature };
+        if !body.is_permitted(header) {
             return Err(OpenError::Permission);
         }
-        for command in &commands {
-            let targets = command.key_target().is_none_or(|t| may_deliver(header.role, t));
-            if !permitted_here(command.tag()) || !targets || (signed && command.needs_unsigned()) {
-                return Err(OpenError::Permission);
-            }
-        }
-        let body = Self { commands, signature };
         if body.number_fits(header) {
             Ok(body)
         } else {
             Err(DecodeError::Invalid { field: "seq", got: header.seq }.into())
         }
+    }
+
+    /// All that it says may be said by the header's role: what [`EmmBody::parse`] wants, for who
+    /// asks again.
+    pub fn is_permitted(&self, header: &EmmHeader) -> bool {
+        let signed = self.signature.is_some();
+        let signing = if signed { Signing::Signed } else { Signing::Unsigned };
+        let permitted_here = |tag| permitted(header.role, header.table_id(), signing, tag);
+        (!signed || permitted_here(Signature::TAG))
+            && self.commands.iter().all(|command| {
+                let targets = command.key_target().is_none_or(|t| may_deliver(header.role, t));
+                permitted_here(command.tag()) && targets && !(signed && command.needs_unsigned())
+            })
     }
 
     /// Checks the operator's signature. `false` for a message without one.

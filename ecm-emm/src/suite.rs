@@ -5,16 +5,18 @@
 //!  - RFC 5297 (AES-SIV), RFC 4493 (AES-CMAC), RFC 2104 (HMAC), RFC 5649 (AES-KWP)
 //!  - `docs/spec/ecm.md`, section on suites
 
+mod siv;
+
 use crate::error::OpenError;
 use crate::keys::constant;
 use crate::keys::context::KeyContext;
 use crate::keys::material::KeyMaterial;
-use aes::cipher::{BlockCipherEncrypt, InnerIvInit, StreamCipherCore};
+use aes::cipher::BlockCipherEncrypt;
 use aes_kw::AesKwp;
 use aes_siv::siv::CmacSiv;
 use alloc::vec::Vec;
-use cam_types::{DecodeError, Key};
-use cmac::{KeyInit, Mac};
+use cam_types::{DecodeError, Judge, Key};
+use cmac::{Cmac, KeyInit, Mac};
 use core::fmt;
 use gp::cipher::{Aes128, Aes256};
 use hmac::Hmac;
@@ -72,6 +74,7 @@ impl TryFrom<u8> for Suite {
 pub struct SealKey {
     suite: Suite,
     material: KeyMaterial,
+    judge: Judge,
 }
 
 impl SealKey {
@@ -79,10 +82,16 @@ impl SealKey {
     pub fn new(suite: Suite, material: KeyMaterial) -> Result<Self, KeyLengthError> {
         let got = material.expose().len();
         if got == suite.key_len() {
-            Ok(Self { suite, material })
+            Ok(Self { suite, material, judge: Judge::ONCE })
         } else {
             Err(KeyLengthError { suite, got })
         }
+    }
+
+    /// The same key, whose tags this judge compares.
+    #[must_use]
+    pub fn judged_by(self, judge: Judge) -> Self {
+        Self { judge, ..self }
     }
 
     /// The suite that this key belongs to.
@@ -130,7 +139,7 @@ impl SealKey {
             Suite::Hmac => {
                 let keys = self.derive::<48>(purpose, &context.octets());
                 let tag = hmac_tag(&keys, aad, body);
-                hmac_keystream(&keys, tag, body);
+                siv::keystream::<Aes128>(keys.split_at(32).1, tag, body);
                 tag.into()
             }
         };
@@ -163,24 +172,26 @@ impl SealKey {
         let (tag, body) =
             sealed.split_first_chunk::<16>().ok_or(DecodeError::Missing("authentication tag"))?;
         plain.extend_from_slice(body);
-        let authentic = match self.suite {
+        let expected = match self.suite {
             Suite::Cmac128 => {
                 let key = self.derive::<32>(purpose, &context.octets());
-                let mut siv = CmacSiv::<Aes128>::new((&*key).into());
-                siv.decrypt_inout_detached([aad], plain.as_mut_slice().into(), tag.into()).is_ok()
+                let (mac, cipher) = key.split_at(16);
+                siv::keystream::<Aes128>(cipher, *tag, plain);
+                siv::s2v::<Cmac<Aes128>>(mac, aad, plain)
             }
             Suite::Cmac256 => {
                 let key = self.derive::<64>(purpose, &context.octets());
-                let mut siv = CmacSiv::<Aes256>::new((&*key).into());
-                siv.decrypt_inout_detached([aad], plain.as_mut_slice().into(), tag.into()).is_ok()
+                let (mac, cipher) = key.split_at(32);
+                siv::keystream::<Aes256>(cipher, *tag, plain);
+                siv::s2v::<Cmac<Aes256>>(mac, aad, plain)
             }
             Suite::Hmac => {
                 let keys = self.derive::<48>(purpose, &context.octets());
-                hmac_keystream(&keys, *tag, plain);
-                hmac_tag(&keys, aad, plain).ct_eq(tag).into()
+                siv::keystream::<Aes128>(keys.split_at(32).1, *tag, plain);
+                hmac_tag(&keys, aad, plain)
             }
         };
-        if authentic {
+        if self.judge.finds(|| expected.ct_eq(tag).into()) {
             Ok(())
         } else {
             plain.zeroize();
@@ -273,7 +284,8 @@ impl SealKey {
             }
             Suite::Cmac256 => KeyMaterial::from_slice(&*self.derive::<32>(constant, context)),
         };
-        Self { suite: self.suite, material: material.expect("16 or 32 octets were derived") }
+        let material = material.expect("16 or 32 octets were derived");
+        Self { suite: self.suite, material, judge: self.judge }
     }
 
     fn derive<const N: usize>(&self, constant: u8, context: &[u8]) -> Zeroizing<[u8; N]> {
@@ -362,17 +374,6 @@ fn hmac_tag(keys: &[u8; 48], aad: &[u8], plain: &[u8]) -> [u8; 16] {
         .finalize();
     let [tag, _] = split_mac(mac.into_bytes().into());
     tag
-}
-
-/// AES-128-CTR from the tag, two bits cleared as RFC 5297 §2.5 does.
-fn hmac_keystream(keys: &[u8; 48], tag: [u8; 16], body: &mut [u8]) {
-    let (_, key) = keys.split_last_chunk::<16>().expect("48 octets end in a key of 16");
-    let mut counter = tag;
-    counter[8] &= 0x7F;
-    counter[12] &= 0x7F;
-    let cipher = Aes128::new(key.into());
-    ctr::CtrCore::<Aes128, ctr::flavors::Ctr128BE>::inner_iv_init(cipher, &counter.into())
-        .apply_keystream_partial(body.into());
 }
 
 fn split_mac(mac: [u8; 32]) -> [[u8; 16]; 2] {

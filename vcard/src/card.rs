@@ -3,6 +3,7 @@
 
 use crate::atr;
 use crate::cos::Cos;
+use crate::decide::{Glitch, Watch};
 use crate::factory;
 use crate::fault::Fault;
 use crate::inspect::{self, Inspection, Status};
@@ -25,12 +26,14 @@ pub struct Card {
     random: Random,
     /// The operating system, while there is power.
     cos: Option<Cos>,
+    watch: Watch,
 }
 
 /// The memory of a fresh card.
 pub struct Image(Vec<u8>);
 
-/// The power went away inside a command. The card is mute until [`Card::power_on`].
+/// The power went away inside a command, or a check has contradicted itself. The card is mute until
+/// [`Card::power_on`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PowerLost;
 
@@ -133,13 +136,13 @@ impl Card {
 
     /// The same, with random numbers of one's own: for tests, which want the same ones every time.
     pub fn with_random(store: Box<dyn PageStore>, random: Random) -> Result<Self, CardError> {
-        Ok(Self { vault: Vault::open(store)?, random, cos: None })
+        Ok(Self { vault: Vault::open(store)?, random, cos: None, watch: Watch::default() })
     }
 
     /// The same card at the same moment, session and PIN included, over a copy of its pages: for
     /// who searches everything that may come next.
     pub fn twin(&self, store: Box<dyn PageStore>, random: Random) -> Self {
-        Self { vault: self.vault.twin(store), random, cos: self.cos.clone() }
+        Self { vault: self.vault.twin(store), random, cos: self.cos.clone(), watch: self.watch }
     }
 
     /// A card over a memory file. It is without power.
@@ -156,7 +159,13 @@ impl Card {
 
     /// The same on one of the two interfaces.
     pub fn power_on_at(&mut self, interface: Interface) -> Vec<u8> {
-        self.cos = self.vault.boot().ok().and_then(|()| Cos::new(&self.vault, interface).ok());
+        let Self { vault, watch, .. } = self;
+        watch.reset();
+        let booted = watch.over(|| {
+            vault.boot().ok()?;
+            Cos::new(vault, interface).ok()
+        });
+        self.cos = booted.filter(|_| !watch.is_alarmed());
         if self.cos.is_some() { atr::t1() } else { Vec::new() }
     }
 
@@ -178,10 +187,11 @@ impl Card {
     pub fn answer(&mut self, apdu: &[u8]) -> Result<Vec<u8>, PowerLost> {
         self.bring_home();
         let cos = self.cos.as_mut().ok_or(PowerLost)?;
-        match cos.transmit(&mut self.vault, &mut self.random, apdu) {
-            Ok(response) => Ok(response),
-            Err(Stop::Status(sw)) => Ok(sw.to_be_bytes().to_vec()),
-            Err(Stop::PowerLost) => {
+        let (vault, random) = (&mut self.vault, &mut self.random);
+        match self.watch.over(|| cos.transmit(vault, random, apdu)) {
+            Ok(response) if !self.watch.is_alarmed() => Ok(response),
+            Err(Stop::Status(sw)) if !self.watch.is_alarmed() => Ok(sw.to_be_bytes().to_vec()),
+            _ => {
                 self.cos = None;
                 Err(PowerLost)
             }
@@ -204,6 +214,17 @@ impl Card {
     /// Misbehaves from now on.
     pub fn set_fault(&mut self, fault: Fault) {
         self.vault.add_fault(fault);
+    }
+
+    /// One glitch: it hits the evaluation of a check that decides, or the reading of volatile
+    /// memory, that has this number from here on. Of a reset, too.
+    pub const fn glitch(&mut self, number: u32, glitch: Glitch) {
+        self.watch.order(number, glitch);
+    }
+
+    /// Evaluations and readings that a glitch could have hit since the last [`Card::glitch`].
+    pub const fn glitchable(&self) -> (u32, u32) {
+        self.watch.counted()
     }
 
     /// Money and counters, for whoever looks from outside.

@@ -27,6 +27,7 @@ mod time;
 pub(crate) use time::CasRam;
 
 use crate::context::Context;
+use crate::decide::{Twice, decide};
 use crate::pin::{self, Verdict};
 use crate::stop::Stop;
 use crate::vault::Vault;
@@ -75,7 +76,7 @@ impl Cas<'_> {
             command.ins,
             INS_VERIFY | INS_CHANGE_PIN | INS_ECM | INS_PURCHASE | INS_RIGHTS | INS_REPORT
         );
-        let slot = match self.pairing {
+        let slot = match self.pairing.filter(|_| decide(|| self.pairing.is_some())) {
             Some(slot) => slot,
             None if known => return Err(StatusWord::SECURITY_STATUS.into()),
             None => return Err(StatusWord::UNKNOWN_INS.into()),
@@ -105,15 +106,15 @@ impl Cas<'_> {
 
     /// VERIFY: for one purchase, or for the rating. Whatever is not right ends both.
     fn verify(&mut self, command: &Command<'_>) -> Result<PinAnswer, Stop> {
-        let before = std::mem::replace(&mut self.ram.pin, PinUses::NONE);
+        let before = std::mem::take(&mut self.ram.pin);
         let shown = match (command.p1, command.p2) {
-            (0, VERIFY_PURCHASE) => PinUses { purchase: true, ..before },
-            (0, VERIFY_RATING) => PinUses { rating: true, ..before },
+            (0, VERIFY_PURCHASE) => PinUses { purchase: Twice::new(true), ..before },
+            (0, VERIFY_RATING) => PinUses { rating: Twice::new(true), ..before },
             _ => return Err(StatusWord::WRONG_P1P2.into()),
         };
         let block = block(command.data)?;
         let verdict = pin::verify(self.vault, Context::CAS, &block)?;
-        if verdict == Verdict::Right {
+        if decide(|| verdict == Verdict::Right) {
             self.ram.pin = shown;
         }
         self.answer(verdict)
@@ -121,11 +122,11 @@ impl Cas<'_> {
 
     /// CHANGE PIN: old block, new block.
     fn change_pin(&mut self, data: &[u8]) -> Result<PinAnswer, Stop> {
-        let before = std::mem::replace(&mut self.ram.pin, PinUses::NONE);
+        let before = std::mem::take(&mut self.ram.pin);
         let (old, new) = data.split_at_checked(8).ok_or(StatusWord::WRONG_DATA)?;
         let (old, new) = (block(old)?, block(new)?);
         let verdict = pin::change(self.vault, Context::CAS, &old, &new)?;
-        if verdict == Verdict::Right {
+        if decide(|| verdict == Verdict::Right) {
             self.ram.pin = before;
         }
         self.answer(verdict)

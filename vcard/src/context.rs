@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! On whose behalf code runs, which is what the firewall and every shareable interface look at.
 
+use crate::decide::decide;
 use cam_types::Aid;
 
 /// On whose behalf code runs.
@@ -24,10 +25,8 @@ impl Context {
 
     /// Goes on only when the caller is one of `allowed`.
     pub fn is_one_of(self, allowed: &[Aid]) -> Result<(), Violation> {
-        match self {
-            Self::Application(aid) if allowed.contains(&aid) => Ok(()),
-            _ => Err(Violation),
-        }
+        let is = || matches!(self, Self::Application(aid) if allowed.contains(&aid));
+        if decide(is) { Ok(()) } else { Err(Violation) }
     }
 }
 

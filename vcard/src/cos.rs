@@ -11,6 +11,7 @@ mod directory;
 
 use crate::cas::{Cas, CasRam, sabotage};
 use crate::context::Context;
+use crate::decide::{Twice, decide};
 use crate::interface::Interface;
 use crate::isd;
 use crate::psam::{self, Psam, PsamRam};
@@ -111,7 +112,7 @@ impl Selected {
 /// The operating system of a powered card: everything that a reset ends.
 #[derive(Clone)]
 pub(crate) struct Cos {
-    interface: Interface,
+    interface: Twice<Interface>,
     selected: Selected,
     channel: Channel,
     cas: CasRam,
@@ -124,7 +125,7 @@ impl Cos {
     pub(crate) fn new(vault: &Vault, interface: Interface) -> Result<Self, Stop> {
         let cas = vault.objects().cas.get(Context::CAS)?;
         Ok(Self {
-            interface,
+            interface: Twice::new(interface),
             selected: Selected::Issuer,
             channel: Channel::Closed,
             cas: CasRam::new(&cas.clock),
@@ -177,7 +178,7 @@ impl Cos {
             return self.select(vault, random, &command).map(ok);
         }
         let is_open = matches!(self.selected, Selected::Purse | Selected::Directory(_));
-        if self.interface == Interface::Contactless && !is_open {
+        if !decide(|| self.interface.get() == Interface::Contact || is_open) {
             return Err(StatusWord::CONDITIONS.into());
         }
         if self.selected != Selected::Issuer {
@@ -219,7 +220,7 @@ impl Cos {
             _ => return Err(StatusWord::WRONG_P1P2.into()),
         };
         let selected =
-            selected.filter(|selected| selected.is_on(is_psam)).ok_or(StatusWord::NOT_FOUND)?;
+            selected.filter(|it| decide(|| it.is_on(is_psam))).ok_or(StatusWord::NOT_FOUND)?;
         if selected != Selected::Issuer {
             Self::not_locked(vault)?;
         }
@@ -236,7 +237,7 @@ impl Cos {
     /// CARD BLOCK leaves the issuer's domain alone.
     fn not_locked(vault: &Vault) -> Result<(), Stop> {
         let locked = vault.objects().issuer.get(Context::ISSUER)?.locked;
-        if locked { Err(StatusWord::APPLICATION_BLOCKED.into()) } else { Ok(()) }
+        if decide(|| !locked) { Ok(()) } else { Err(StatusWord::APPLICATION_BLOCKED.into()) }
     }
 
     fn end_session(&mut self) {
@@ -285,7 +286,10 @@ impl Cos {
         let pairing = open.pairing();
         let mut data = zeroize::Zeroizing::new(Vec::new());
         let header = [command.cla, command.ins, command.p1, command.p2];
-        if open.session.unwrap(header, command.data, &mut data).is_err() {
+        let level = open.level.get();
+        if !decide(|| u32::from(open.session.level().value()) == level)
+            || open.session.unwrap(header, command.data, &mut data).is_err()
+        {
             self.end_session();
             return Err(StatusWord::SECURE_MESSAGING.into());
         }
@@ -293,7 +297,7 @@ impl Cos {
         let (answer, sw) = match self.dispatch(vault, random, &plain, pairing) {
             Ok(answer) => (answer, StatusWord::OK),
             Err(Stop::Status(sw)) => (Vec::new(), sw),
-            Err(Stop::PowerLost) => return Err(Stop::PowerLost),
+            Err(stop) => return Err(stop),
         };
         let mut out = Vec::new();
         let wrapped = match &mut self.channel {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Key management by EMM, alike in every domain that has keys: deliver, activate, destroy, narrow.
 
+use crate::decide::decide;
 use crate::keyring::{Full, Generation, KeyPair, NotTaken};
 use crate::message::{Carrier, Effect, Outcome, later, refused};
 use cam_types::Epoch;
@@ -25,13 +26,14 @@ pub(crate) fn deliver(
         (Some(Role::Recovery | Role::WalletRecovery), Ok(suite)) if suite != Suite::Cmac256 => {
             return refused(EmmDetail::SUITE);
         }
-        (Some(_), Ok(suite)) if allowed >> delivery.suite & 1 == 1 => {
+        (Some(_), Ok(suite)) if decide(|| allowed >> delivery.suite & 1 == 1) => {
             SealKey::new(suite, material.clone())
         }
         _ => return refused(EmmDetail::SUITE),
     };
     let Ok(key) = check else { return refused(EmmDetail::SUITE) };
-    if key.kcv() != delivery.kcv {
+    let check = key.kcv();
+    if !decide(|| check == delivery.kcv) {
         return refused(EmmDetail::KCV);
     }
     let generation = Generation {
@@ -45,7 +47,7 @@ pub(crate) fn deliver(
 /// A generation comes in. A key that opens messages has a window for each generation, which a new
 /// one begins anew: what was held once, or skipped, is not taken again.
 pub(crate) fn take(pair: &mut KeyPair, target: KeyTarget, new: Generation) -> Outcome {
-    if target.opens_messages() && pair.is_past(new.epoch) {
+    if !decide(|| !target.opens_messages() || !pair.is_past(new.epoch)) {
         return Ok(Effect::Stale(EmmDetail::EPOCH));
     }
     match pair.deliver(new) {
@@ -113,8 +115,8 @@ pub(crate) fn allow(allowed: &mut u16, mask: u16, pairs: &[KeyPair]) -> Outcome 
 }
 
 /// EMM_LEVEL: forward only.
-pub(crate) const fn level(held: &mut u16, level: u16) -> Effect {
-    if level < *held {
+pub(crate) fn level(held: &mut u16, level: u16) -> Effect {
+    if !decide(|| level >= *held) {
         return Effect::Stale(EmmDetail::NONE);
     }
     *held = level;

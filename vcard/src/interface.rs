@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The two sides of a dual-interface card: contacts and antenna.
 
+use crate::decide::Bits;
+
 /// Which side of the card a command comes from. One is active per power-up.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Interface {
@@ -9,4 +11,17 @@ pub enum Interface {
     Contact,
     /// ISO/IEC 14443: the purse only.
     Contactless,
+}
+
+impl Bits for Interface {
+    fn bits(self) -> u32 {
+        match self {
+            Self::Contact => 0xA5,
+            Self::Contactless => 0x5A,
+        }
+    }
+
+    fn of(bits: u32) -> Self {
+        if bits == Self::Contact.bits() { Self::Contact } else { Self::Contactless }
+    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Keys in two generations: one in use, one delivered for later.
 
+use crate::decide::{JUDGE, decide};
 use crate::persist::{Table, persist};
 use cam_types::{CasTime, Epoch};
 use ecm_emm::emm::Window;
@@ -52,7 +53,8 @@ impl Generation {
 
     /// The key for messages; `None` for a key of the purse.
     pub fn seal_key(&self) -> Option<SealKey> {
-        SealKey::new(Suite::try_from(self.suite).ok()?, self.material.clone()).ok()
+        let key = SealKey::new(Suite::try_from(self.suite).ok()?, self.material.clone()).ok()?;
+        Some(key.judged_by(JUDGE))
     }
 }
 
@@ -112,7 +114,8 @@ impl KeyPair {
 
     /// The generation of this number, unless it is below the floor.
     pub fn get(&self, epoch: Epoch) -> Option<&Generation> {
-        self.iter().find(|generation| generation.epoch == epoch && epoch >= self.floor)
+        let held = self.iter().find(|generation| generation.epoch == epoch);
+        held.filter(|_| decide(|| epoch >= self.floor))
     }
 
     /// The same, to mark it.
@@ -158,8 +161,8 @@ impl KeyPair {
         }
         let full = self.first.is_some() && self.second.is_some();
         let below_both = full && self.iter().all(|held| held.epoch > new.epoch);
-        let destroyed = self.destroyed.iter().flatten().any(|gone| *gone == new.epoch);
-        if new.epoch < self.floor || below_both || destroyed {
+        let destroyed = || self.destroyed.iter().flatten().any(|gone| *gone == new.epoch);
+        if !decide(|| new.epoch >= self.floor && !below_both && !destroyed()) {
             return Err(NotTaken::Old);
         }
         self.highest = self.highest.max(Some(new.epoch));

@@ -11,6 +11,7 @@ pub mod card;
 mod cas;
 pub mod context;
 mod cos;
+mod decide;
 mod delivery;
 mod factory;
 pub mod fault;
@@ -32,6 +33,7 @@ mod stop;
 mod vault;
 
 pub use card::{Card, CardError, Image, PowerLost};
+pub use decide::Glitch;
 pub use fault::Fault;
 pub use inspect::{Inspection, PsamInspection, Status};
 pub use interface::Interface;

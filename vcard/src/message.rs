@@ -3,11 +3,12 @@
 //! and how it ends. Alike in every application that takes messages.
 
 use crate::context::Violation;
+use crate::decide::decide;
 use crate::stop::Stop;
 use cam_types::{DecodeError, Epoch};
 use ecm_emm::OpenError;
 use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
-use ecm_emm::emm::KeyTarget;
+use ecm_emm::emm::{KeyTarget, WindowCheck};
 use ecm_emm::keys::{KeyContext, KeyMaterial};
 use ecm_emm::suite::{SealKey, WrappedKey};
 
@@ -36,6 +37,9 @@ impl Effect {
 /// An effect, or the reason why the whole message is not applied.
 pub(crate) type Outcome = Result<Effect, EmmResult>;
 
+/// Something newer stands, or the number is too old to tell.
+pub(crate) const STALE: EmmResult = EmmResult::new(EmmOutcome::STALE, EmmDetail::NONE);
+
 /// Not yet; the carousel will bring it again.
 pub(crate) const fn later(detail: EmmDetail) -> EmmResult {
     EmmResult::new(EmmOutcome::LATER, detail)
@@ -58,6 +62,15 @@ pub(crate) fn total(effects: &[Effect]) -> EmmResult {
         EmmResult::new(EmmOutcome::STALE, detail)
     } else {
         later(EmmDetail::NOT_FOUND)
+    }
+}
+
+/// The number is new, or this is the answer.
+pub(crate) fn number(check: WindowCheck) -> Result<(), EmmResult> {
+    match check {
+        _ if decide(|| check == WindowCheck::New) => Ok(()),
+        WindowCheck::Duplicate => Err(EmmResult::DUPLICATE),
+        _ => Err(STALE),
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod store;
 
 use crate::binary;
 use crate::context::Context;
+use crate::decide::decide;
 use crate::persist::Guarded;
 use crate::stop::Stop;
 use crate::vault::Vault;
@@ -79,7 +80,8 @@ fn wrong_length(_: DecodeError) -> Stop {
 impl Psam<'_> {
     /// One command.
     pub(crate) fn process(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
-        if store(self.vault)?.tries.0 == 0 {
+        let tries = store(self.vault)?.tries.0;
+        if !decide(|| tries > 0) {
             return Err(StatusWord::APPLICATION_BLOCKED.into());
         }
         match (command.cla, command.ins) {
@@ -150,7 +152,8 @@ impl Psam<'_> {
         }
         self.change(|psam| psam.tries.0 = psam.tries.0.saturating_sub(1))?;
         let (session, amount) = self.ram.started.as_ref().ok_or(StatusWord::NOT_INITIALIZED)?;
-        if mac2_purchase(session, *amount) != mac2 {
+        let expected = mac2_purchase(session, *amount);
+        if !decide(|| expected == mac2) {
             return Err(StatusWord::WRONG_MAC.into());
         }
         self.change(PsamStore::restore_tries)?;

@@ -34,6 +34,7 @@ mod tac;
 pub(crate) use file::{APPLICATION, HOLDER, TRANSACTIONS, application_fci};
 pub(crate) use read::NO_FCI;
 
+use crate::decide::Twice;
 use crate::interface::Interface;
 use crate::random::Random;
 use crate::stop::Stop;
@@ -59,7 +60,7 @@ pub(crate) struct PurseRam {
     /// The place of the current record in it.
     record: Option<usize>,
     challenge: Option<[u8; 8]>,
-    pin_verified: bool,
+    pin_verified: Twice<bool>,
 }
 
 /// The purse at work on one command.
@@ -69,7 +70,7 @@ pub(crate) struct Purse<'a> {
     /// What ends with a reset or the SELECT of an application.
     pub ram: &'a mut PurseRam,
     /// Where the command came from.
-    pub interface: Interface,
+    pub interface: Twice<Interface>,
     /// The card's random numbers.
     pub random: &'a mut Random,
 }

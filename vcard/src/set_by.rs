@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! State that a message sets and another one takes back: an older message does not bring it back.
 
+use crate::decide::decide;
 use crate::message::Effect;
 use crate::persist::{Guarded, persist};
 use ecm_emm::card::EmmDetail;
@@ -20,7 +21,7 @@ impl SetBy {
     /// The message of this number sets it: [`Effect::Stale`], and it is not to be touched, when a
     /// later one has.
     pub(crate) fn take(&mut self, number: u32) -> Effect {
-        if self.number.is_some_and(|held| held.0 > number) {
+        if !decide(|| self.number.is_none_or(|held| held.0 <= number)) {
             return Effect::Stale(EmmDetail::NONE);
         }
         self.number = Some(Guarded(number));

@@ -12,6 +12,8 @@ pub(crate) enum Stop {
     Status(StatusWord),
     /// The power went away.
     PowerLost,
+    /// A check has contradicted itself.
+    Alarm,
 }
 
 impl From<StatusWord> for Stop {

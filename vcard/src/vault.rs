@@ -2,6 +2,7 @@
 //! All that lasts on the card: objects in memory, changed by transactions only.
 
 use crate::cas::store::CasStore;
+use crate::decide;
 use crate::fault::Fault;
 use crate::firewall::Objects;
 use crate::isd::store::IssuerStore;
@@ -214,6 +215,9 @@ impl Vault {
     }
 
     fn commit(&mut self, next: Objects, cut: Option<Cut>) -> Result<(), Stop> {
+        if decide::is_alarmed() {
+            return Err(Stop::Alarm);
+        }
         self.nvm.commit(&store(&next), cut)?;
         self.objects = next;
         Ok(())

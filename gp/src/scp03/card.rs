@@ -5,7 +5,7 @@ use super::channel::{Challenges, Channel};
 use super::{INS_EXTERNAL_AUTHENTICATE, Level, ScpError, StaticKeys, status_is_protected};
 use crate::kdf_cmac;
 use alloc::vec::Vec;
-use cam_types::StatusWord;
+use cam_types::{Judge, StatusWord};
 use zeroize::Zeroize;
 
 const CARD_CHALLENGE: u8 = 0x02;
@@ -18,6 +18,7 @@ pub struct Challenge {
     challenges: Challenges,
     /// The sequence counter, in the option with pseudo-random challenges (i=70).
     sequence: Option<[u8; 3]>,
+    judge: Judge,
 }
 
 impl Challenge {
@@ -29,7 +30,8 @@ impl Challenge {
     ) -> Result<Self, ScpError> {
         let challenges = Challenges::new(host_challenge, card_challenge)
             .ok_or(ScpError::Malformed("host challenge"))?;
-        Ok(Self { channel: Channel::new(keys, &challenges)?, challenges, sequence: None })
+        let channel = Channel::new(keys, &challenges)?;
+        Ok(Self { channel, challenges, sequence: None, judge: Judge::ONCE })
     }
 
     /// Option i=70: the challenge comes from the sequence counter, which must never repeat, and the
@@ -51,6 +53,12 @@ impl Challenge {
             .map_err(|_| ScpError::Malformed("host challenge"))?;
         let opened = Self::random(keys, host_challenge, challenge)?;
         Ok(Self { sequence: Some(sequence), ..opened })
+    }
+
+    /// The same, whose cryptograms and MACs this judge compares; so it does the session's.
+    #[must_use]
+    pub fn judged_by(self, judge: Judge) -> Self {
+        Self { judge, ..self }
     }
 
     /// The data of the answer to INITIALIZE UPDATE.
@@ -78,9 +86,9 @@ impl Challenge {
         let (cryptogram, mac) =
             data.split_at_checked(len).ok_or(ScpError::Malformed("host cryptogram"))?;
         let expected_mac = self.channel.command_mac(header, cryptogram)?;
-        expected_mac.verify(mac)?;
-        self.channel.host_cryptogram().verify(cryptogram)?;
-        Ok(Session { channel: self.channel, level, over: false })
+        expected_mac.verify(mac, self.judge)?;
+        self.channel.host_cryptogram().verify(cryptogram, self.judge)?;
+        Ok(Session { channel: self.channel, level, over: false, judge: self.judge })
     }
 }
 
@@ -90,6 +98,7 @@ pub struct Session {
     channel: Channel,
     level: Level,
     over: bool,
+    judge: Judge,
 }
 
 impl Session {
@@ -158,7 +167,7 @@ impl Session {
             .checked_sub(self.channel.mode.octets())
             .ok_or(ScpError::Malformed("command without MAC"))?;
         let (body, mac) = data.split_at_checked(body_len).unwrap_or((data, &[]));
-        self.channel.command_mac(header, body)?.verify(mac)?;
+        self.channel.command_mac(header, body)?.verify(mac, self.judge)?;
         self.channel.next_command();
         out.extend_from_slice(body);
         if self.level.encrypts_command(body) {
@@ -181,7 +190,7 @@ mod tests {
         let challenges = Challenges::new(&[7; 8], &[9; 8]).unwrap();
         let mut host = Channel::new(&keys, &challenges).unwrap();
         let channel = Channel::new(&keys, &challenges).unwrap();
-        let mut card = Session { channel, level: Level::FULL, over: false };
+        let mut card = Session { channel, level: Level::FULL, over: false, judge: Judge::ONCE };
         host.next_command();
         let header = [0x84, 0x32, 0, 0];
         let mut data = Vec::new();

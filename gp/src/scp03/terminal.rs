@@ -7,7 +7,7 @@ use super::{
     status_is_protected,
 };
 use alloc::vec::Vec;
-use cam_types::{Reader, StatusWord};
+use cam_types::{Judge, Reader, StatusWord};
 use zeroize::Zeroize;
 
 /// A session about to be opened: INITIALIZE UPDATE.
@@ -86,7 +86,7 @@ impl Initialize {
         let challenges = Challenges::new(self.challenge(), challenge)
             .ok_or(ScpError::Malformed("card challenge"))?;
         let mut channel = Channel::new(&self.keys, &challenges)?;
-        channel.card_cryptogram().verify(cryptogram)?;
+        channel.card_cryptogram().verify(cryptogram, Judge::ONCE)?;
         let header = [0x84, INS_EXTERNAL_AUTHENTICATE, self.level.value(), 0x00];
         let host = channel.host_cryptogram();
         let mac = channel.command_mac(header, host.octets())?;
@@ -216,7 +216,7 @@ impl Session {
             .checked_sub(self.channel.mode.octets())
             .ok_or(ScpError::Malformed("response: no MAC"))?;
         let (data, mac) = body.split_at_checked(data_len).unwrap_or((body, &[]));
-        self.channel.response_mac(data, sw).verify(mac)?;
+        self.channel.response_mac(data, sw).verify(mac, Judge::ONCE)?;
         out.extend_from_slice(data);
         if self.level.encrypts_response(data) {
             self.channel.decrypt_response(out)?;

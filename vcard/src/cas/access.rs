@@ -6,6 +6,7 @@ use super::previews::Preview;
 use super::rights::{Kind, Right};
 use super::store::CasStore;
 use super::time::{CasRam, When};
+use crate::decide::decide;
 use crate::purse::sharing::{NotPaid, Shown, Terms};
 use cam_types::{CasTime, Fen, Slot};
 use ecm_emm::card::{AccessStatus, EcmAnswer, Offer, OpenedBy};
@@ -43,8 +44,8 @@ impl Decision {
     }
 }
 
-/// Decides on an ECM.
-pub(super) fn decide(
+/// The decision on an ECM.
+pub(super) fn decision(
     cas: &CasStore,
     ram: &CasRam,
     terms: &Terms,
@@ -78,7 +79,7 @@ pub(super) fn decide(
             decision.flags |= EcmAnswer::PIN_NEEDED;
         }
     }
-    if preview.left > 0 {
+    if decide(|| preview.left > 0) {
         decision.status = AccessStatus::PREVIEW;
         decision.flags |= EcmAnswer::PREVIEW;
         decision.begins_preview = preview.begins;
@@ -95,15 +96,16 @@ pub(super) fn vetoed(
     body: &EcmBody,
     at: CasTime,
 ) -> Option<AccessStatus> {
-    if cas.blocked {
+    let blackout = body.criteria.blackout;
+    if !decide(|| !cas.blocked) {
         Some(AccessStatus::CARD_BLOCKED)
-    } else if at >= cas.expires {
+    } else if !decide(|| at < cas.expires) {
         Some(AccessStatus::CARD_EXPIRED)
-    } else if body.criteria.blackout.is_some_and(|blackout| blackout.contains(cas.region)) {
+    } else if !decide(|| blackout.is_none_or(|blackout| !blackout.contains(cas.region))) {
         Some(AccessStatus::BLACKOUT)
-    } else if !body.regions.contains(cas.region) {
+    } else if !decide(|| body.regions.contains(cas.region)) {
         Some(AccessStatus::REGION)
-    } else if body.rating.0 > cas.rating_limit && !ram.pin.rating {
+    } else if !decide(|| body.rating.0 <= cas.rating_limit || ram.pin.rating.get()) {
         Some(AccessStatus::RATING)
     } else {
         None
@@ -129,7 +131,7 @@ fn granted(cas: &CasStore, slot: Slot, criteria: &Criteria, when: When) -> Optio
     if let Some(right) = slice {
         return Some(Decision::owned(AccessStatus::GRANTED_TIME, right));
     }
-    criteria.free.then_some(Decision::plain(AccessStatus::GRANTED_FREE))
+    decide(|| criteria.free).then_some(Decision::plain(AccessStatus::GRANTED_FREE))
 }
 
 /// Why the rights there are do not open it.

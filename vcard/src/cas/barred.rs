@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Boxes that the operator has listed out, each with the number of the decision.
 
+use crate::decide::decide;
 use crate::message::{Effect, Outcome, refused};
 use crate::persist::{Checked, Guarded, Table, persist};
 use cam_types::StbId;
@@ -47,7 +48,8 @@ impl Barred {
             return refused(EmmDetail::FULL);
         };
         let last = row.filter(|last| last.0.stb == stb).map(|Checked(last)| last);
-        if last.is_some_and(|last| (last.number, last.barred) > (decision.number, barred)) {
+        let new = (decision.number, barred);
+        if !decide(|| last.is_none_or(|last| (last.number, last.barred) <= new)) {
             return Ok(Effect::Stale(EmmDetail::NONE));
         }
         *row = Some(Checked(decision));

@@ -7,6 +7,7 @@ use super::log::Record;
 use super::rights::{Kind, Right};
 use super::store::CasStore;
 use super::time::When;
+use crate::decide::decide;
 use cam_types::{CasTime, EventId, Slot};
 use ecm_emm::ecm::{Ppt, Ppv};
 
@@ -44,7 +45,8 @@ impl Right {
     /// bought ends when its message said.
     fn overrun(&self, ppv: &Ppv, slot: Slot, at: CasTime) -> Option<CasTime> {
         let end = ppv.end.min(self.horizon);
-        (self.is_of(ppv, slot, at) && end > self.end).then_some(end)
+        let lasts = || self.is_of(ppv, slot, at) && end > self.end;
+        (lasts() && decide(lasts)).then_some(end)
     }
 }
 

@@ -4,6 +4,7 @@
 //! Normative references:
 //!  - `docs/spec/card.md`, 3.1, Channels
 
+use crate::decide::{Twice, decide};
 use cam_types::{CasTime, ChannelId};
 
 /// Tokens after a reset.
@@ -18,7 +19,7 @@ const SECONDS: u32 = 2;
 pub struct Channels {
     /// The one opened last stands last.
     kept: Vec<ChannelId>,
-    tokens: u32,
+    tokens: Twice<u32>,
     /// Until when the seconds have been counted; none before the first channel.
     counted: Option<CasTime>,
 }
@@ -35,8 +36,8 @@ pub struct Admitted {
 
 impl Channels {
     /// After a reset.
-    pub const fn new() -> Self {
-        Self { kept: Vec::new(), tokens: AT_RESET, counted: None }
+    pub fn new() -> Self {
+        Self { kept: Vec::new(), tokens: Twice::new(AT_RESET), counted: None }
     }
 
     /// Whether a card that keeps so many may open this channel, when its clock shows `now`. A
@@ -44,11 +45,12 @@ impl Channels {
     pub fn admit(&mut self, keeps: u8, channel: ChannelId, now: CasTime) -> Option<Admitted> {
         let counted = *self.counted.get_or_insert(now);
         let earned = now.seconds().saturating_sub(counted.seconds()) / SECONDS;
-        let tokens = self.tokens.saturating_add(earned).min(MOST);
+        let tokens = self.tokens.get().saturating_add(earned).min(MOST);
         // A second that brought no token yet counts on.
         let counted = counted.saturating_add(earned.saturating_mul(SECONDS));
-        let costs_nothing = self.kept.contains(&channel) || self.kept.len() < keeps.into();
-        let tokens = if costs_nothing { tokens } else { tokens.checked_sub(1)? };
+        let costs_nothing = || self.kept.contains(&channel) || self.kept.len() < keeps.into();
+        let price = u32::from(!decide(costs_nothing));
+        let tokens = tokens.checked_sub(price).filter(|_| decide(|| tokens >= price))?;
         Some(Admitted { channel, tokens, counted })
     }
 
@@ -60,7 +62,8 @@ impl Channels {
             self.kept.remove(0);
         }
         self.kept.push(channel);
-        (self.tokens, self.counted) = (tokens, Some(counted));
+        self.tokens.set(tokens);
+        self.counted = Some(counted);
     }
 
     /// The operator has set the clock: the step is worth nothing.

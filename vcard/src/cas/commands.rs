@@ -5,6 +5,7 @@ use super::held::Full;
 use super::rights::{Kind, Right};
 use super::store::{CasStore, Pairing, SignatureKey};
 use crate::context::Context;
+use crate::decide::decide;
 use crate::delivery;
 use crate::firewall::Objects;
 use crate::keyring::{Generation, KeyPair};
@@ -127,7 +128,7 @@ fn keys(cas: &mut CasStore, command: &EmmCommand, carrier: &Carrier) -> Outcome 
         }
         EmmCommand::EmmLevel { level, after } => {
             let waits = after.is_some_and(|number| !cas.was_reset(number));
-            if waits && *level > cas.emm_level.0 {
+            if !decide(|| !waits || *level <= cas.emm_level.0) {
                 return Err(later(EmmDetail::RESET));
             }
             Ok(delivery::level(&mut cas.emm_level.0, *level))
@@ -157,10 +158,10 @@ fn keep(cas: &mut CasStore, package: PackageId, new: Right, at: CasTime) -> Outc
 
 /// The last version wins.
 fn replace(held: &mut Right, new: Right) -> Effect {
-    if held.version > new.version {
+    if !decide(|| held.version <= new.version) {
         return Effect::Stale(EmmDetail::NONE);
     }
-    if held.version == new.version {
+    if !decide(|| held.version < new.version) {
         // A grant and a revocation of one version: what takes away stands.
         return match (held.revoked, new.revoked) {
             (true, false) => Effect::Stale(EmmDetail::NONE),
@@ -199,9 +200,13 @@ fn extend(
     horizon: Option<CasTime>,
 ) -> Effect {
     let mut effect = Effect::Inapplicable;
-    for held in cas.package(package).filter(|held| !held.revoked) {
+    for held in cas.package(package).filter(|held| decide(|| !held.revoked)) {
         let limit = held.horizon.min(horizon.unwrap_or(held.horizon));
-        held.end = held.end.max(end.min(limit));
+        let longer = end.min(limit).max(held.end);
+        if !decide(|| longer <= limit || longer == held.end) {
+            return effect;
+        }
+        held.end = longer;
         effect = Effect::Applied;
     }
     effect
@@ -229,7 +234,7 @@ fn signature_key(cas: &mut CasStore, epoch: u8, key: [u8; 64]) -> Outcome {
         return refused(EmmDetail::MALFORMED);
     }
     match &cas.signature {
-        Some(held) if held.epoch > epoch => Ok(Effect::Stale(EmmDetail::EPOCH)),
+        Some(held) if !decide(|| held.epoch <= epoch) => Ok(Effect::Stale(EmmDetail::EPOCH)),
         Some(held) if held.epoch == epoch && held.key == key => Ok(Effect::Applied),
         Some(held) if held.epoch == epoch => refused(EmmDetail::EPOCH),
         _ => {
@@ -240,7 +245,7 @@ fn signature_key(cas: &mut CasStore, epoch: u8, key: [u8; 64]) -> Outcome {
 }
 
 fn pair(cas: &mut CasStore, pairing: &ecm_emm::emm::Pairing, carrier: &Carrier) -> Outcome {
-    if cas.barred.has(pairing.stb) {
+    if !decide(|| !cas.barred.has(pairing.stb)) {
         return refused(EmmDetail::BARRED);
     }
     let short = |material: KeyMaterial| {
@@ -250,7 +255,7 @@ fn pair(cas: &mut CasStore, pairing: &ecm_emm::emm::Pairing, carrier: &Carrier) 
     let k_pair = carrier.unwrap_short(pairing.k_pair)?;
     let k_cw = short(carrier.unwrap_short(pairing.k_cw)?)?;
     let check = SealKey::new(Suite::Cmac128, k_pair.clone()).map(|key| key.kcv());
-    if check != Ok(pairing.kcv) {
+    if !decide(|| check == Ok(pairing.kcv)) {
         return refused(EmmDetail::KCV);
     }
     let slot = usize::from(pairing.slot);
@@ -284,7 +289,7 @@ fn unpair(cas: &mut CasStore, slot: Option<u8>, number: u32) -> Effect {
 
 /// GROUP_ASSIGN: a group with its key; another group's keys go.
 fn join(cas: &mut CasStore, index: u8, group: u32, generation: Generation, number: u32) -> Outcome {
-    if cas.suites(Role::Group) >> generation.suite & 1 == 0 {
+    if !decide(|| cas.suites(Role::Group) >> generation.suite & 1 == 1) {
         return refused(EmmDetail::SUITE);
     }
     if generation.seal_key().is_none() {

@@ -5,6 +5,7 @@ use super::access::{self, Decision};
 use super::store::CasStore;
 use super::time::{CasRam, Dated, When};
 use crate::context::Context;
+use crate::decide::decide;
 use crate::purse::sharing as purse;
 use crate::stop::Stop;
 use crate::vault::Vault;
@@ -65,21 +66,21 @@ impl NotOpened {
 pub(super) fn open(cas: &CasStore, section: &[u8]) -> Result<Opened, NotOpened> {
     let ecm = Ecm::parse(section).map_err(|_| NotOpened::Malformed)?;
     let header = ecm.header;
-    if header.operator != cas.operator {
+    if !decide(|| header.operator == cas.operator) {
         return Err(NotOpened::UnknownOperator);
     }
     let generation = cas
         .service
         .get(header.slot.value().into())
         .and_then(|pair| pair.get(header.epoch))
-        .filter(|generation| cas.suites(Role::Service) >> generation.suite & 1 == 1)
+        .filter(|held| decide(|| cas.suites(Role::Service) >> held.suite & 1 == 1))
         .ok_or(NotOpened::NoKey)?;
     let key = generation.seal_key().ok_or(NotOpened::NoKey)?;
     let body = ecm.open(&key).map_err(|error| match error {
         OpenError::Authentication | OpenError::Suite => NotOpened::NotAuthentic,
         _ => NotOpened::Malformed,
     })?;
-    if body.time < generation.not_before {
+    if !decide(|| body.time >= generation.not_before) {
         return Err(NotOpened::NoKey);
     }
     Ok(Opened { header, body })
@@ -104,7 +105,7 @@ pub(super) fn process(
     let Some((even, odd)) = body.cw.blocks() else {
         return refuse(AccessStatus::REFUSED_ECM);
     };
-    if expected != ChannelId::new(0) && expected != body.channel {
+    if !decide(|| expected == ChannelId::new(0) || expected == body.channel) {
         return refuse(AccessStatus::CHANNEL_MISMATCH);
     }
     if !ram.is_fresh(body.time, Dated::Ecm) {
@@ -123,8 +124,9 @@ pub(super) fn process(
     });
     let terms = purse::terms(vault.objects(), Context::CAS, when.at.purse_date_time().0)?;
     let next = prolonged.as_ref().unwrap_or(cas);
-    let decision = access::decide(next, ram, &terms, header.slot, &body, when);
-    if decision.status.has_ecw() {
+    let decision = access::decision(next, ram, &terms, header.slot, &body, when);
+    let opens = || decision.status.has_ecw();
+    if decide(opens) {
         let keeps = cas.channels;
         let Some(admitted) = ram.channels.admit(keeps, body.channel, when.at) else {
             return Ok(EcmAnswer::refusal(AccessStatus::CHANNELS, body.cci, body.rating));
@@ -139,7 +141,7 @@ pub(super) fn process(
     }
     remember(vault, ram, &header, &body, &decision, when)?;
     let cas = vault.objects().cas.get(Context::CAS)?;
-    let ecw = if decision.status.has_ecw() {
+    let ecw = if decide(opens) {
         let k_cw = &cas.pairing(pairing).ok_or(StatusWord::SECURITY_STATUS)?.k_cw;
         Some((encrypt(k_cw, &even), encrypt(k_cw, &odd)))
     } else {
@@ -153,7 +155,7 @@ pub(super) fn process(
         ecw,
         offer: decision.offer,
         opened_by: decision.opened_by,
-        update_by: cas.update_needed(&body).filter(|_| decision.status.has_ecw()),
+        update_by: cas.update_needed(&body).filter(|_| opens()),
     })
 }
 

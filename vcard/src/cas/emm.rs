@@ -8,12 +8,13 @@ use super::commands::carry_out;
 use super::store::CasStore;
 use super::time::{CasRam, Moved};
 use crate::context::Context;
-use crate::message::{Abort, Carrier, later, not_opened, total};
+use crate::decide::decide;
+use crate::message::{Abort, Carrier, STALE, later, not_opened, number, total};
 use crate::purse::sharing as purse;
 use crate::stop::Stop;
 use crate::vault::Vault;
 use cam_types::Epoch;
-use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
+use ecm_emm::card::{EmmDetail, EmmResult};
 use ecm_emm::emm::{
     Address, Emm, EmmBody, EmmCommand, EmmHeader, KeyTarget, PublicKey, TimeStep, WindowCheck,
     role_permitted,
@@ -22,8 +23,6 @@ use ecm_emm::keys::Role;
 
 /// ECMs to be served after a bad signature before the next one is looked at.
 const SIGNATURE_REST: u8 = 8;
-
-const STALE: EmmResult = EmmResult::new(EmmOutcome::STALE, EmmDetail::NONE);
 
 /// One message, with or without a session.
 pub(super) fn process(
@@ -72,6 +71,9 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
         Ok(body) => body,
         Err(error) => return Ok(EmmResult::refused(not_opened(error))),
     };
+    if !decide(|| body.is_permitted(&header)) {
+        return Ok(EmmResult::refused(EmmDetail::PERMISSION));
+    }
     let signed = body.signature.is_some();
     if let [EmmCommand::TimeSync { time, step }] = *body.commands.as_slice() {
         let moved = ram.moves(time, step, cas);
@@ -80,7 +82,7 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
             Moved::Before => return Ok(EmmResult::DUPLICATE),
             Moved::Volatile | Moved::Stored => {}
         }
-        if signed {
+        if !decide(|| !signed) {
             verify(cas, ram, &body)?;
         }
         ram.synchronise(time, step);
@@ -118,7 +120,8 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
         }
         let cas = objects.cas.get_mut(Context::CAS)?;
         // Signed keys for a group: what is held already costs no look at the signature.
-        if signed && numbers == Numbers::None && service_epochs(cas) != held {
+        let is_old = || !signed || numbers != Numbers::None || service_epochs(cas) == held;
+        if !decide(is_old) {
             verify(cas, ram, &body)?;
         }
         mark(cas, &header, target, numbers);
@@ -139,10 +142,10 @@ enum Numbers {
 
 impl Numbers {
     fn of(body: &EmmBody, header: &EmmHeader) -> Self {
-        match (body.asks_window(header), body.signature.is_some()) {
-            (false, _) => Self::None,
-            (true, false) => Self::Key,
-            (true, true) => Self::Signature,
+        match (decide(|| !body.asks_window(header)), decide(|| body.signature.is_none())) {
+            (true, _) => Self::None,
+            (false, true) => Self::Key,
+            (false, false) => Self::Signature,
         }
     }
 }
@@ -153,43 +156,35 @@ fn service_epochs(cas: &CasStore) -> Vec<Epoch> {
     pairs.flat_map(|pair| pair.iter().map(|generation| generation.epoch)).collect()
 }
 
-/// The number is new, or this is the answer.
-const fn number(check: WindowCheck) -> Result<(), EmmResult> {
-    match check {
-        WindowCheck::New => Ok(()),
-        WindowCheck::Duplicate => Err(EmmResult::DUPLICATE),
-        WindowCheck::Stale => Err(STALE),
-    }
-}
-
 /// The key of a message that is for this card, or the answer.
 fn carrier(cas: &CasStore, header: &EmmHeader) -> Result<(KeyTarget, Carrier), EmmResult> {
     let refuse = |detail| Err(EmmResult::refused(detail));
-    if !role_permitted(header.role, header.table_id()) {
+    if !decide(|| role_permitted(header.role, header.table_id())) {
         return refuse(EmmDetail::PERMISSION);
     }
-    if header.operator != cas.operator {
+    if !decide(|| header.operator == cas.operator) {
         return refuse(EmmDetail::ADDRESS);
     }
     let target = match header.address {
-        Address::Unique(pseudonym) if pseudonym == cas.pseudonym => match header.role {
+        Address::Unique(name) if decide(|| name == cas.pseudonym) => match header.role {
             Role::Recovery => KeyTarget::OwnRecovery,
             _ => KeyTarget::Own,
         },
         Address::Unique(_) => return refuse(EmmDetail::ADDRESS),
         Address::Shared(group) => {
             let held = (0..).zip(cas.groups.iter()).find(|(_, held)| **held == Some(group));
+            let held = held.filter(|(_, held)| decide(|| **held == Some(group)));
             let Some((index, _)) = held else { return refuse(EmmDetail::ADDRESS) };
             KeyTarget::Group(index)
         }
         Address::Global => KeyTarget::Global,
     };
     let Some(pair) = cas.pair(target) else { return refuse(EmmDetail::NO_KEY) };
-    if header.epoch < pair.floor {
+    if !decide(|| header.epoch >= pair.floor) {
         return refuse(EmmDetail::EPOCH);
     }
     let Some(generation) = pair.get(header.epoch) else { return refuse(EmmDetail::NO_KEY) };
-    if cas.suites(header.role) >> generation.suite & 1 == 0 {
+    if !decide(|| cas.suites(header.role) >> generation.suite & 1 == 1) {
         return refuse(EmmDetail::SUITE);
     }
     let Some(key) = generation.seal_key() else { return refuse(EmmDetail::NO_KEY) };
@@ -213,10 +208,11 @@ fn verify(cas: &CasStore, ram: &mut CasRam, body: &EmmBody) -> Result<(), EmmRes
     let Some(signature) = &cas.signature else {
         return Err(EmmResult::refused(EmmDetail::NO_KEY));
     };
-    if ram.signature_rest > 0 {
+    if !decide(|| ram.signature_rest == 0) {
         return Err(later(EmmDetail::BUSY));
     }
-    if PublicKey::from_octets(&signature.key).is_ok_and(|key| body.verify(&key)) {
+    let key = PublicKey::from_octets(&signature.key);
+    if decide(|| key.as_ref().is_ok_and(|key| body.verify(key))) {
         return Ok(());
     }
     ram.signature_rest = SIGNATURE_REST;

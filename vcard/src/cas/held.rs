@@ -3,6 +3,7 @@
 
 use super::rights::{Kind, Right};
 use super::store::CasStore;
+use crate::decide::decide;
 use crate::persist::Checked;
 use cam_types::{CasTime, EventId, PackageId, Slot};
 
@@ -30,13 +31,13 @@ impl CasStore {
     /// The right for one of these packages that opens this slot now; of several the one that lasts
     /// longest.
     pub fn live_package(&self, packages: &[PackageId], slot: Slot, at: CasTime) -> Option<&Right> {
-        self.rights()
-            .filter(|right| {
-                packages.iter().any(|package| right.is(Kind::Package, package.value().into()))
-                    && right.opens(slot)
-                    && right.is_live(at)
-            })
-            .max_by_key(|right| right.end)
+        let opens = |right: &Right| {
+            packages.iter().any(|package| right.is(Kind::Package, package.value().into()))
+                && right.opens(slot)
+                && right.is_live(at)
+        };
+        let found = self.rights().filter(|right| opens(right)).max_by_key(|right| right.end);
+        found.filter(|right| decide(|| opens(right)))
     }
 
     /// The right for an event of this slot, if it is live and of this tier or a higher one; of
@@ -49,14 +50,15 @@ impl CasStore {
         slot: Slot,
         at: CasTime,
     ) -> Option<&Right> {
-        self.rights()
-            .filter(|right| {
-                right.is(kind, event.value())
-                    && right.tier >= tier
-                    && right.opens(slot)
-                    && right.is_live(at)
-            })
-            .max_by_key(|right| (right.end, right.tier == tier))
+        let opens = |right: &Right| {
+            right.is(kind, event.value())
+                && right.tier >= tier
+                && right.opens(slot)
+                && right.is_live(at)
+        };
+        let found = self.rights().filter(|right| opens(right));
+        let found = found.max_by_key(|right| (right.end, right.tier == tier));
+        found.filter(|right| decide(|| opens(right)))
     }
 
     /// Keeps a right, in the row of the one that it takes the place of or in a free one. A row of

@@ -22,7 +22,7 @@ const VERSION: u16 = 0x0101;
 pub(super) fn info(vault: &Vault, ram: &CasRam, out: &mut Vec<u8>) -> Result<(), Stop> {
     let cas = vault.objects().cas.get(Context::CAS)?;
     let tries = pin::tries(vault, Context::CAS)?;
-    let mut info = card_info(cas, ram.latest(), ram.sync, tries);
+    let mut info = card_info(cas, ram.latest(), ram.sync(), tries);
     // A card full of keys shows the windows that fit, its own first: they help the head-end only.
     while info.emit(out).is_err() {
         info.windows.pop().ok_or(StatusWord::NOT_FOUND)?;

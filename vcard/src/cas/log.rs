@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The log of purchases, loads and refunds, chained by receipts.
 
+use crate::decide::decide;
 use crate::persist::{Guarded, Table, persist};
 use cam_types::{CasTime, EventId, Fen, TerminalId, TerminalSequence};
 use ecm_emm::report::ReportRecord;
@@ -160,8 +161,8 @@ impl PurchaseLog {
     }
 
     /// There is room: the place of the next record is free or its record acknowledged.
-    pub const fn has_room(&self) -> bool {
-        self.written.0 - self.acknowledged.0 < Self::RECORDS as u32
+    pub fn has_room(&self) -> bool {
+        decide(|| self.written.0 - self.acknowledged.0 < Self::RECORDS as u32)
     }
 
     /// All records, the newest first.
@@ -182,13 +183,17 @@ impl PurchaseLog {
 
     /// A purchase was given back; `false` when it is not there, was less, or was given back before.
     pub fn refund(&mut self, event: EventId, sequence: u16, amount: Fen) -> Option<Record> {
-        let record = self.ring.iter_mut().flatten().find(|record| {
+        let is_it = |record: &Record| {
             record.event == Some(event)
                 && record.state == State::Paid as u8
                 && record.log_record().is_some_and(|purse| {
                     purse.sequence == sequence && amount <= purse.transaction.amount
                 })
-        })?;
+        };
+        let record = self.ring.iter_mut().flatten().find(|record| is_it(record))?;
+        if !decide(|| is_it(record)) {
+            return None;
+        }
         record.state = State::Refunded as u8;
         Some(*record)
     }

@@ -5,6 +5,7 @@
 //! it, and no others, wherever the card's clock stands. So neither a reset nor a recording gives
 //! more, and the clock of another multiplex takes nothing away.
 
+use crate::decide::decide;
 use crate::persist::{Table, persist};
 use cam_types::{CasTime, EventId};
 use ecm_emm::ecm::Ppv;
@@ -63,11 +64,12 @@ impl Previews {
         if let Some(begun) = self.rows.iter().flatten().find(|row| row.event == ppv.event) {
             let passed = time.seconds().checked_sub(begun.from.seconds());
             let left = passed.and_then(|passed| ppv.preview_s.checked_sub(passed.try_into().ok()?));
-            let left = left.unwrap_or(0);
+            let left = left.filter(|left| decide(|| *left > 0)).unwrap_or(0);
             return Preview { left, begins: false, used: left == 0 };
         }
         // An event that is over may have been forgotten.
-        if at < ppv.end && self.rows.iter().any(|row| Self::is_free(row.as_ref(), at)) {
+        let free = || self.rows.iter().any(|row| Self::is_free(row.as_ref(), at));
+        if decide(|| at < ppv.end && free()) {
             Preview { left: ppv.preview_s, begins: true, used: false }
         } else {
             Preview::NONE

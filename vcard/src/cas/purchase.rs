@@ -11,6 +11,7 @@ use super::rights::Right;
 use super::store::CasStore;
 use super::time::{CasRam, When};
 use crate::context::{Context, Violation};
+use crate::decide::decide;
 use crate::purse::sharing::{self as purse, NotPaid, Order, Shown};
 use crate::stop::Stop;
 use crate::vault::Vault;
@@ -29,9 +30,12 @@ pub(super) fn process(
         return refuse(PurchaseResult::MALFORMED);
     };
     let cas = vault.objects().cas.get(Context::CAS)?;
-    let known = cas.log.find(|record| record.is_of(request.terminal, request.terminal_sequence));
-    if let Some(record) = known {
-        return Ok(answer(PurchaseResult::DONE, record));
+    let is_it = |record: &Record| record.is_of(request.terminal, request.terminal_sequence);
+    if !decide(|| cas.log.find(is_it).is_none()) {
+        let known = cas.log.find(is_it);
+        return known.map_or(refuse(PurchaseResult::NONE), |record| {
+            Ok(answer(PurchaseResult::DONE, record))
+        });
     }
     if request.is_query() {
         return refuse(PurchaseResult::NONE);
@@ -41,8 +45,9 @@ pub(super) fn process(
         Err(error) => return refuse(error.result()),
     };
     let when = ram.when(opened.body.time, opened.dated());
-    if let Some(record) = owned(cas, &opened, when) {
-        return Ok(record
+    if !decide(|| owned(cas, &opened, when).is_none()) {
+        return Ok(owned(cas, &opened, when)
+            .flatten()
             .map_or(PurchaseAnswer::refusal(PurchaseResult::OWNED, balance), |record| {
                 answer(PurchaseResult::OWNED, record)
             }));
@@ -59,8 +64,8 @@ pub(super) fn pay(
     opened: &Opened,
     when: When,
 ) -> Result<PurchaseAnswer, Stop> {
-    let pin_verified = std::mem::take(&mut ram.pin.purchase);
-    let shown = if pin_verified { Shown::Pin } else { Shown::Nothing };
+    let pin = std::mem::take(&mut ram.pin.purchase);
+    let shown = if decide(|| pin.get()) { Shown::Pin } else { Shown::Nothing };
     match check(vault, ram, request, opened, when.at, shown)? {
         Ok(sold) => debit(vault, ram, request, opened, &sold, when, shown),
         Err(result) => Ok(PurchaseAnswer::refusal(result, balance(vault)?)),
@@ -93,7 +98,7 @@ fn check(
         return Ok(Err(PurchaseResult::CLOCK));
     }
     let sold = Sold::by(&body.criteria, at);
-    if sold.is_none() && body.criteria.ppv.is_some_and(|ppv| at >= ppv.end) {
+    if !decide(|| sold.is_some() || body.criteria.ppv.is_none_or(|ppv| at < ppv.end)) {
         return Ok(Err(PurchaseResult::WINDOW));
     }
     match access::vetoed(cas, ram, body, at) {
@@ -108,13 +113,15 @@ fn check(
     if !cas.reaches(body.emm_floor) {
         return Ok(Err(PurchaseResult::NO_OFFER));
     }
-    let Some(sold) = sold else {
+    // What costs nothing is not sold.
+    let Some(sold) = sold.filter(|sold| decide(|| sold.price() > Fen::ZERO)) else {
         return Ok(Err(PurchaseResult::NO_OFFER));
     };
-    if sold.price() != request.expected_price {
+    if !decide(|| sold.price() == request.expected_price) {
         return Ok(Err(PurchaseResult::PRICE));
     }
-    if cas.log.highest_of(request.terminal) > Some(request.terminal_sequence) {
+    let highest = cas.log.highest_of(request.terminal);
+    if !decide(|| highest <= Some(request.terminal_sequence)) {
         return Ok(Err(PurchaseResult::SEQUENCE));
     }
     let terms = purse::terms(vault.objects(), Context::CAS, at.purse_date_time().0)?;

@@ -8,6 +8,7 @@
 use super::store::CasStore;
 use super::time::CasRam;
 use crate::context::Context;
+use crate::decide::decide;
 use crate::purse::sharing as purse;
 use crate::stop::Stop;
 use crate::vault::Vault;
@@ -74,7 +75,7 @@ fn open(cas: &CasStore, data: &[u8]) -> Result<Ack, AckResult> {
     if data.len() != Ack::LEN {
         return Err(AckResult::MALFORMED);
     }
-    if (header.operator, header.pseudonym) != (cas.operator, cas.pseudonym) {
+    if !decide(|| (header.operator, header.pseudonym) == (cas.operator, cas.pseudonym)) {
         return Err(AckResult::ADDRESS);
     }
     let generation = cas.receipt.get(header.epoch).ok_or(AckResult::NO_KEY)?;

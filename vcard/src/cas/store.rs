@@ -5,6 +5,7 @@ use super::barred::Barred;
 use super::log::PurchaseLog;
 use super::previews::Previews;
 use super::rights::Right;
+use crate::decide::decide;
 use crate::keyring::KeyPair;
 use crate::persist::{Checked, Guarded, Table, persist};
 use crate::set_by::SetBy;
@@ -259,19 +260,19 @@ impl CasStore {
 
     /// A RESET of the clock with this number, or a later one, was taken.
     pub fn was_reset(&self, number: ResetNumber) -> bool {
-        self.reset.is_some_and(|last| last.0 >= number.value())
+        decide(|| self.reset.is_some_and(|last| last.0 >= number.value()))
     }
 
     /// The pairing in a slot, unless its box is listed out: whoever asks who may work with the card
     /// asks here.
     pub fn pairing(&self, slot: usize) -> Option<&Pairing> {
         let pairing = self.pairings.get(slot)?.as_ref()?;
-        (!self.barred.has(pairing.stb)).then_some(pairing)
+        decide(|| !self.barred.has(pairing.stb)).then_some(pairing)
     }
 
     /// The card has the EMM level that an ECM asks for.
     pub fn reaches(&self, level: u16) -> bool {
-        level <= self.emm_level.0
+        decide(|| level <= self.emm_level.0)
     }
 
     /// From when on ECMs like this one ask for more than the card has reached.

@@ -3,6 +3,7 @@
 
 use super::channels::Channels;
 use super::store::{CasStore, Clock};
+use crate::decide::{Bits, Twice, decide};
 use crate::persist::Guarded;
 use cam_types::CasTime;
 use ecm_emm::emm::TimeStep;
@@ -19,9 +20,9 @@ const STORE_SYNC: u32 = 86_400;
 #[derive(Clone)]
 pub struct CasRam {
     /// The latest authenticated time.
-    pub now: CasTime,
+    now: Twice<CasTime>,
     /// The last TIME_SYNC.
-    pub sync: CasTime,
+    sync: Twice<CasTime>,
     /// What a right PIN was shown for.
     pub pin: PinUses,
     /// ECMs to be served before a signature is looked at again.
@@ -31,17 +32,12 @@ pub struct CasRam {
 }
 
 /// What a PIN that was right is good for. One use gives nothing of the other.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Default)]
 pub struct PinUses {
     /// One purchase.
-    pub purchase: bool,
+    pub(super) purchase: Twice<bool>,
     /// Ratings do not veto.
-    pub rating: bool,
-}
-
-impl PinUses {
-    /// No PIN was shown.
-    pub const NONE: Self = Self { purchase: false, rating: false };
+    pub(super) rating: Twice<bool>,
 }
 
 /// What a time stands in, which says how far behind the clock it may be.
@@ -73,6 +69,16 @@ pub struct When {
     pub ecm: CasTime,
 }
 
+impl Bits for CasTime {
+    fn bits(self) -> u32 {
+        self.seconds()
+    }
+
+    fn of(bits: u32) -> Self {
+        Self::new(bits)
+    }
+}
+
 /// A clock's next state, and whether it is worth a write.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Moved {
@@ -88,24 +94,29 @@ pub enum Moved {
 
 impl CasRam {
     /// After a reset.
-    pub const fn new(clock: &Clock) -> Self {
+    pub fn new(clock: &Clock) -> Self {
         Self {
-            now: clock.now(),
-            sync: clock.sync(),
-            pin: PinUses::NONE,
+            now: Twice::new(clock.now()),
+            sync: Twice::new(clock.sync()),
+            pin: PinUses::default(),
             signature_rest: 0,
             channels: Channels::new(),
         }
     }
 
     /// A session has ended.
-    pub const fn end_session(&mut self) {
-        self.pin = PinUses::NONE;
+    pub fn end_session(&mut self) {
+        self.pin = PinUses::default();
     }
 
     /// The latest time that the card is sure of.
     pub fn latest(&self) -> CasTime {
-        self.now.max(self.sync)
+        self.now.get().max(self.sync())
+    }
+
+    /// The time of the last TIME_SYNC.
+    pub fn sync(&self) -> CasTime {
+        self.sync.get()
     }
 
     /// When a message of this time is judged.
@@ -117,25 +128,29 @@ impl CasRam {
     /// Is this time to be believed now?
     pub fn is_fresh(&self, time: CasTime, dated: Dated) -> bool {
         let oldest = self.latest().saturating_sub(dated.past());
-        oldest <= time && time <= self.sync.saturating_add(FUTURE)
+        decide(|| oldest <= time && time <= self.sync().saturating_add(FUTURE))
     }
 
     /// A message of this time was accepted. `true`: the clock is to be stored.
     pub fn accept(&mut self, time: CasTime, stored: &Clock) -> bool {
-        self.now = self.latest().max(time);
-        self.now >= stored.now().saturating_add(STORE_NOW)
+        let now = self.latest().max(time);
+        self.now.set(now);
+        now >= stored.now().saturating_add(STORE_NOW)
     }
 
     /// What a TIME_SYNC would do. A RESET goes by its number and not by its time: one that was held
     /// back has a time that may lie ahead of the clock.
     pub fn moves(&self, time: CasTime, step: TimeStep, cas: &CasStore) -> Moved {
         match step {
-            TimeStep::Reset(number) => match cas.reset {
-                Some(last) if last.0 > number.value() => Moved::Not,
-                Some(last) if last.0 == number.value() => Moved::Before,
-                _ => Moved::Stored,
-            },
-            TimeStep::Forward if time <= self.sync => Moved::Not,
+            TimeStep::Reset(number) => {
+                let last = cas.reset.map(|last| last.0);
+                match decide(|| last.is_none_or(|last| last < number.value())) {
+                    true => Moved::Stored,
+                    false if last == Some(number.value()) => Moved::Before,
+                    false => Moved::Not,
+                }
+            }
+            TimeStep::Forward if !decide(|| time > self.sync()) => Moved::Not,
             TimeStep::Forward if time >= cas.clock.sync().saturating_add(STORE_SYNC) => {
                 Moved::Stored
             }
@@ -145,11 +160,11 @@ impl CasRam {
 
     /// A TIME_SYNC was accepted.
     pub fn synchronise(&mut self, time: CasTime, step: TimeStep) {
-        self.sync = time;
+        self.sync.set(time);
         if step == TimeStep::Forward {
-            self.now = self.now.max(time);
+            self.now.set(self.now.get().max(time));
         } else {
-            self.now = time;
+            self.now.set(time);
             self.channels.clock_reset();
         }
     }
@@ -157,12 +172,12 @@ impl CasRam {
 
 impl CasStore {
     /// Stores the clock as it is.
-    pub const fn store_clock(&mut self, ram: &CasRam) {
-        self.clock = Clock::new(ram.now, ram.sync);
+    pub fn store_clock(&mut self, ram: &CasRam) {
+        self.clock = Clock::new(ram.now.get(), ram.sync());
     }
 
     /// The same behind a TIME_SYNC, with the number of a RESET.
-    pub const fn store_step(&mut self, ram: &CasRam, step: TimeStep) {
+    pub fn store_step(&mut self, ram: &CasRam, step: TimeStep) {
         self.store_clock(ram);
         if let TimeStep::Reset(number) = step {
             self.reset = Some(Guarded(number.value()));

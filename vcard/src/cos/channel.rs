@@ -3,6 +3,7 @@
 
 use crate::cas::store::Pairing;
 use crate::context::Context;
+use crate::decide::{JUDGE, Twice, decide};
 use crate::isd;
 use crate::isd::store::FIRST_KVN;
 use crate::random::Random;
@@ -40,15 +41,18 @@ pub(super) enum Channel {
 #[derive(Clone)]
 pub(super) struct Open {
     peer: Peer,
+    /// The level to which the other end has opened it.
+    pub level: Twice<u32>,
+    slot: Twice<u32>,
     /// Session keys, and the counter and chained MAC that keep commands in their order.
     pub session: Session,
 }
 
 impl Open {
     /// The pairing slot, if it is a box's channel.
-    pub(super) const fn pairing(&self) -> Option<usize> {
+    pub(super) fn pairing(&self) -> Option<usize> {
         match self.peer {
-            Peer::Box { slot, .. } => Some(slot),
+            Peer::Box { .. } => Some(self.slot.get() as usize),
             Peer::Administrator { .. } => None,
         }
     }
@@ -72,7 +76,8 @@ pub(super) fn challenge_pairing(
     random.fill(&mut card_challenge);
     let keys = pairing_keys(k_pair, *stb);
     let challenge = Challenge::random(&keys, command.data, &card_challenge)
-        .map_err(|_| StatusWord::WRONG_DATA)?;
+        .map_err(|_| StatusWord::WRONG_DATA)?
+        .judged_by(JUDGE);
     let answer = challenge.answer([0; 10], command.p1);
     let peer = Peer::Box { slot, stb: *stb, k_pair: k_pair.clone() };
     Ok((Channel::Challenged(peer, challenge), answer))
@@ -90,7 +95,8 @@ pub(super) fn challenge_issuer(
     let sequence = set.sequence().ok_or(StatusWord::CONDITIONS)?;
     let challenge =
         Challenge::pseudo_random(&set.keys(), command.data, sequence, Aid::ISSUER.octets())
-            .map_err(|_| StatusWord::WRONG_DATA)?;
+            .map_err(|_| StatusWord::WRONG_DATA)?
+            .judged_by(JUDGE);
     let mut diversification = [0; 10];
     let card = vault.objects().issuer.get(Context::ISSUER)?.card;
     diversification.iter_mut().zip(card.octets()).for_each(|(to, from)| *to = *from);
@@ -119,7 +125,7 @@ impl Channel {
             return Err(StatusWord::CONDITIONS.into());
         };
         // A box works under full protection or not at all.
-        if matches!(peer, Peer::Box { .. }) && command.p1 != LEVEL_33 {
+        if !decide(|| !matches!(peer, Peer::Box { .. }) || command.p1 == LEVEL_33) {
             return Err(StatusWord::SECURITY_STATUS.into());
         }
         let header = [command.cla, command.ins, command.p1, command.p2];
@@ -132,7 +138,12 @@ impl Channel {
         if let Peer::Administrator { kvn } = peer {
             isd::count_session(vault, kvn)?;
         }
-        Ok(Self::Open(Open { peer, session }))
+        let slot = match peer {
+            Peer::Box { slot, .. } => slot as u32,
+            Peer::Administrator { .. } => u32::MAX,
+        };
+        let level = Twice::new(command.p1.into());
+        Ok(Self::Open(Open { peer, level, slot: Twice::new(slot), session }))
     }
 
     /// What it was opened under still stands.
@@ -143,7 +154,7 @@ impl Channel {
             Peer::Box { slot, stb, k_pair } => {
                 let cas = vault.objects().cas.get(Context::CAS).ok();
                 let held = cas.and_then(|cas| cas.pairing(*slot));
-                held.is_some_and(|held| held.stb == *stb && held.k_pair == *k_pair)
+                decide(|| held.is_some_and(|held| held.stb == *stb && held.k_pair == *k_pair))
             }
         }
     }

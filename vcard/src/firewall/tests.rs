@@ -4,6 +4,7 @@
 use super::*;
 use crate::cas::log::Record;
 use crate::cas::sharing as cas;
+use crate::decide::{Glitch, Watch};
 use crate::factory;
 use crate::isd;
 use crate::nvm::{Nvm, RamStore};
@@ -60,49 +61,71 @@ fn record() -> Record {
     Record::new(&record, Fen::new(1), Mac([0; 4]))
 }
 
+type Reach = fn(&mut Vault, Context) -> bool;
+
+/// Every object and every shareable method, and who may reach it.
+const REACHES: &[(&str, &[&str], Reach)] = &[
+    ("issuer's store", &["issuer"], |v, c| v.objects().issuer.get(c).is_ok()),
+    ("PIN", &["issuer"], |v, c| v.objects().pin.get(c).is_ok()),
+    ("CAS store", &["cas"], |v, c| v.objects().cas.get(c).is_ok()),
+    ("purse store", &["purse"], |v, c| v.objects().purse.get(c).is_ok()),
+    ("PIN.verify", &["cas", "purse"], |v, c| {
+        pin::verify(v, c, &PinBlock::from_ascii(b"40962718").unwrap()).is_ok()
+    }),
+    ("PIN.change", &["cas", "purse"], |v, c| {
+        let block = PinBlock::from_ascii(b"40962718").unwrap();
+        pin::change(v, c, &block, &block).is_ok()
+    }),
+    ("PIN.tries", &["cas", "purse"], |v, c| pin::tries(v, c).is_ok()),
+    ("PIN.replace", &["cas", "purse"], |v, c| {
+        let block = PinBlock::from_ascii(b"40962718").unwrap();
+        pin::replace(&mut v.objects().clone(), c, &block).is_ok()
+    }),
+    ("purse.capp_debit", &["cas"], |v, c| {
+        purse::capp_debit(&mut v.objects().clone(), c, &order()).is_ok()
+    }),
+    ("purse.terms", &["cas"], |v, c| purse::terms(v.objects(), c, BcdDate::default()).is_ok()),
+    ("purse.clock_reset", &["cas"], |v, c| {
+        purse::clock_reset(&mut v.objects().clone(), c, BcdDate::default()).is_ok()
+    }),
+    ("purse.wallet_info", &["cas"], |v, c| purse::wallet_info(v.objects(), c).is_ok()),
+    ("purse.pin_verified", &["issuer"], |v, c| {
+        purse::pin_verified(&mut v.objects().clone(), c).is_ok()
+    }),
+    ("issuer.lock", &["purse"], |v, c| isd::lock(&mut v.objects().clone(), c).is_ok()),
+    ("purse.wallet_emm", &["cas"], |v, c| purse::wallet_emm(v, c, &[]).is_ok()),
+    ("cas.revoke", &["purse"], |v, c| {
+        cas::revoke(&mut v.objects().clone(), c, EventId::new(1), 1, Fen::new(1)).is_ok()
+    }),
+    ("cas.append", &["purse"], |v, c| cas::append(&mut v.objects().clone(), c, record()).is_ok()),
+];
 #[test]
 fn objects_and_methods_are_their_owners_and_clients() {
-    type Reach = fn(&mut Vault, Context) -> bool;
-    let table: &[(&str, &[&str], Reach)] = &[
-        ("issuer's store", &["issuer"], |v, c| v.objects().issuer.get(c).is_ok()),
-        ("PIN", &["issuer"], |v, c| v.objects().pin.get(c).is_ok()),
-        ("CAS store", &["cas"], |v, c| v.objects().cas.get(c).is_ok()),
-        ("purse store", &["purse"], |v, c| v.objects().purse.get(c).is_ok()),
-        ("PIN.verify", &["cas", "purse"], |v, c| {
-            pin::verify(v, c, &PinBlock::from_ascii(b"40962718").unwrap()).is_ok()
-        }),
-        ("PIN.change", &["cas", "purse"], |v, c| {
-            let block = PinBlock::from_ascii(b"40962718").unwrap();
-            pin::change(v, c, &block, &block).is_ok()
-        }),
-        ("PIN.tries", &["cas", "purse"], |v, c| pin::tries(v, c).is_ok()),
-        ("PIN.replace", &["cas", "purse"], |v, c| {
-            let block = PinBlock::from_ascii(b"40962718").unwrap();
-            pin::replace(&mut v.objects().clone(), c, &block).is_ok()
-        }),
-        ("purse.capp_debit", &["cas"], |v, c| {
-            purse::capp_debit(&mut v.objects().clone(), c, &order()).is_ok()
-        }),
-        ("purse.terms", &["cas"], |v, c| purse::terms(v.objects(), c, BcdDate::default()).is_ok()),
-        ("purse.clock_reset", &["cas"], |v, c| {
-            purse::clock_reset(&mut v.objects().clone(), c, BcdDate::default()).is_ok()
-        }),
-        ("purse.wallet_info", &["cas"], |v, c| purse::wallet_info(v.objects(), c).is_ok()),
-        ("purse.pin_verified", &["issuer"], |v, c| {
-            purse::pin_verified(&mut v.objects().clone(), c).is_ok()
-        }),
-        ("issuer.lock", &["purse"], |v, c| isd::lock(&mut v.objects().clone(), c).is_ok()),
-        ("purse.wallet_emm", &["cas"], |v, c| purse::wallet_emm(v, c, &[]).is_ok()),
-        ("cas.revoke", &["purse"], |v, c| {
-            cas::revoke(&mut v.objects().clone(), c, EventId::new(1), 1, Fen::new(1)).is_ok()
-        }),
-        ("cas.append", &["purse"], |v, c| {
-            cas::append(&mut v.objects().clone(), c, record()).is_ok()
-        }),
-    ];
-    for (object, allowed, reach) in table {
+    for (object, allowed, reach) in REACHES {
         for (name, caller) in CALLERS {
             assert_eq!(reach(&mut vault(), *caller), allowed.contains(name), "{name} → {object}");
+        }
+    }
+}
+
+/// T25: nor does one look at the caller that goes wrong; two would.
+#[test]
+fn no_glitch_lets_a_stranger_in() {
+    let mut vault = vault();
+    let mut watch = Watch::default();
+    for (object, allowed, reach) in REACHES {
+        for (name, caller) in CALLERS.iter().filter(|(name, _)| !allowed.contains(name)) {
+            for glitch in [Glitch::Inverted, Glitch::Skipped] {
+                for number in 1..=2 {
+                    watch.order(number, glitch);
+                    let reached = watch.over(|| reach(&mut vault, *caller));
+                    let at = format!("{name} → {object}, {glitch:?} at {number}");
+                    assert!(!reached && watch.is_alarmed(), "{at}");
+                }
+            }
+            watch.order(1, Glitch::Both);
+            let answer = watch.over(|| reach(&mut vault, *caller));
+            assert!(answer || watch.counted().0 > 2, "{name} → {object}: the look decides");
         }
     }
 }

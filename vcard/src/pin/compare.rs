@@ -4,6 +4,7 @@
 //! The counter goes down in memory before the PIN is compared, so that a cut saves no try (T15).
 
 use crate::context::Context;
+use crate::decide::decide;
 use crate::persist::Guarded;
 use crate::purse::sharing as purse;
 use crate::stop::Stop;
@@ -27,14 +28,16 @@ pub(super) fn compare(
     block: &PinBlock,
     new: Option<&PinBlock>,
 ) -> Result<Verdict, Stop> {
-    let Some(left) = vault.objects().pin.get(Context::ISSUER)?.tries().checked_sub(1) else {
+    let tries = vault.objects().pin.get(Context::ISSUER)?.tries();
+    let Some(left) = tries.checked_sub(1).filter(|_| decide(|| tries > 0)) else {
         return Ok(Verdict::Blocked);
     };
     vault.change(|objects| {
         objects.pin.get_mut(Context::ISSUER)?.tries = Guarded(left);
         Ok::<_, Stop>(())
     })?;
-    if !vault.objects().pin.get(Context::ISSUER)?.is(block) {
+    let pin = vault.objects().pin.get(Context::ISSUER)?;
+    if !decide(|| pin.is(block)) {
         return Ok(Verdict::Wrong(left));
     }
     accept(vault, new)

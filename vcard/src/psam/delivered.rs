@@ -2,6 +2,7 @@
 //! A key that INIT_FOR_DESCRYPT has brought, and what DES CRYPT calculates with it.
 
 use super::store::KeyUse;
+use crate::decide::decide;
 use crate::stop::Stop;
 use cam_types::{Key, Secret};
 use iso7816::apdu::StatusWord;
@@ -31,7 +32,7 @@ impl Delivered {
 
     /// Two-key triple DES, each block for itself.
     pub(super) fn encrypt(self, blocks: &[Block]) -> Result<(Self, Vec<u8>), Stop> {
-        if !self.purpose.encrypts() || self.chained.is_some() {
+        if !decide(|| self.purpose.encrypts() && self.chained.is_none()) {
             return Err(StatusWord::CONDITIONS.into());
         }
         let cipher =
@@ -42,7 +43,8 @@ impl Delivered {
     /// ISO/IEC 9797-1 algorithm 3: DES-CBC under the left half, the last block through the right
     /// one.
     pub(super) fn mac(mut self, mode: u8, blocks: &[Block]) -> Result<(Self, Vec<u8>), Stop> {
-        if !self.purpose.makes_macs() || (mode & VECTOR != 0 && self.chained.is_some()) {
+        let is_late = mode & VECTOR != 0 && self.chained.is_some();
+        if !decide(|| self.purpose.makes_macs() && !is_late) {
             return Err(StatusWord::CONDITIONS.into());
         }
         let (vector, blocks) = match (blocks, mode & VECTOR) {

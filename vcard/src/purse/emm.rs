@@ -7,13 +7,14 @@ use super::store::{PurseStore, State};
 use crate::cas::log::Record;
 use crate::cas::sharing as cas;
 use crate::context::Context;
+use crate::decide::decide;
 use crate::delivery;
 use crate::firewall::Objects;
-use crate::message::{Abort, Carrier, Effect, Outcome, later, not_opened, refused, total};
+use crate::message::{Abort, Carrier, Effect, Outcome, later, not_opened, number, refused, total};
 use crate::stop::Stop;
 use crate::vault::Vault;
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId, TerminalSequence};
-use ecm_emm::card::{EmmDetail, EmmOutcome, EmmResult};
+use ecm_emm::card::{EmmDetail, EmmResult};
 use ecm_emm::emm::{Address, Emm, EmmCommand, EmmHeader, KeyTarget, WindowCheck, role_permitted};
 use ecm_emm::keys::Role;
 use wallet::{Transaction, TransactionType};
@@ -49,6 +50,9 @@ fn apply(vault: &mut Vault, emm: &Emm<'_>) -> Result<EmmResult, Abort> {
         Ok(body) => body,
         Err(error) => return Ok(EmmResult::refused(not_opened(error))),
     };
+    if !decide(|| body.is_permitted(&header)) {
+        return Ok(EmmResult::refused(EmmDetail::PERMISSION));
+    }
     vault.change(|objects| {
         let effects = body
             .commands
@@ -72,26 +76,27 @@ fn apply(vault: &mut Vault, emm: &Emm<'_>) -> Result<EmmResult, Abort> {
 /// The key of a message that is for this purse and new, or the answer.
 fn carrier(purse: &PurseStore, header: &EmmHeader) -> Result<Result<Carrier, EmmResult>, Abort> {
     let refuse = |detail| Ok(Err(EmmResult::refused(detail)));
-    if !header.role.is_wallet() || !role_permitted(header.role, header.table_id()) {
+    if !decide(|| header.role.is_wallet() && role_permitted(header.role, header.table_id())) {
         return refuse(EmmDetail::PERMISSION);
     }
-    if header.operator != purse.operator || header.address != Address::Unique(purse.pseudonym) {
+    let address = (purse.operator, Address::Unique(purse.pseudonym));
+    if !decide(|| (header.operator, header.address) == address) {
         return refuse(EmmDetail::ADDRESS);
     }
     let pair = if header.role == Role::Wallet { &purse.own } else { &purse.recovery };
-    if header.epoch < pair.floor {
+    if !decide(|| header.epoch >= pair.floor) {
         return refuse(EmmDetail::EPOCH);
     }
     let Some(generation) = pair.get(header.epoch) else { return refuse(EmmDetail::NO_KEY) };
-    if purse.suites(header.role) >> generation.suite & 1 == 0 {
+    if !decide(|| purse.suites(header.role) >> generation.suite & 1 == 1) {
         return refuse(EmmDetail::SUITE);
     }
     let Some(key) = generation.seal_key() else { return refuse(EmmDetail::NO_KEY) };
-    Ok(match generation.window.check(header.seq) {
-        WindowCheck::New => Ok(Carrier { key, context: header.key_context(), number: header.seq }),
-        WindowCheck::Duplicate => Err(EmmResult::DUPLICATE),
-        WindowCheck::Stale => Err(EmmResult::new(EmmOutcome::STALE, EmmDetail::NONE)),
-    })
+    Ok(number(generation.window.check(header.seq)).map(|()| Carrier {
+        key,
+        context: header.key_context(),
+        number: header.seq,
+    }))
 }
 
 fn carry_out(
@@ -121,7 +126,8 @@ fn carry_out(
 fn keys(purse: &mut PurseStore, command: &EmmCommand, carrier: &Carrier) -> Outcome {
     match command {
         EmmCommand::WalletBlock { blocked } => {
-            if purse.money.state == State::Ended && !*blocked {
+            let state = purse.money.state;
+            if !decide(|| state != State::Ended || *blocked) {
                 return refused(EmmDetail::PERMISSION);
             }
             let set = purse.blocked_by.take(carrier.number);
@@ -184,10 +190,11 @@ fn top_up(
     agent: TerminalId,
 ) -> Result<Effect, Abort> {
     let purse = objects.purse.get_mut(Context::PURSE)?;
-    match purse.money.topups.check(number.into()) {
-        WindowCheck::New => purse.money.topups.set(number.into()),
+    let seen = purse.money.topups.check(number.into());
+    match seen {
+        _ if decide(|| seen == WindowCheck::New) => purse.money.topups.set(number.into()),
         WindowCheck::Duplicate => return Err(EmmResult::DUPLICATE.into()),
-        WindowCheck::Stale => return Ok(Effect::Stale(EmmDetail::NONE)),
+        _ => return Ok(Effect::Stale(EmmDetail::NONE)),
     }
     credit(objects, amount, at, agent, TerminalSequence::new(number.into()))
 }

@@ -7,6 +7,7 @@ use super::data::expect;
 use super::key::des_key;
 use super::store::FixedKey;
 use crate::context::Context;
+use crate::decide::decide;
 use crate::stop::Stop;
 use cam_types::Secret;
 use iso7816::apdu::{Command, StatusWord};
@@ -39,7 +40,9 @@ impl Purse<'_> {
         let answer = <[u8; 8]>::try_from(command.data).map_err(|_| StatusWord::WRONG_LENGTH)?;
         let challenge = self.ram.challenge.take().ok_or(StatusWord::CONDITIONS)?;
         // Secrets compare in constant time.
-        if Secret::new(triple_des_encrypt(&key, challenge)) == Secret::new(answer) {
+        let (expected, answer) =
+            (Secret::new(triple_des_encrypt(&key, challenge)), Secret::new(answer));
+        if decide(|| expected == answer) {
             Ok(Vec::new())
         } else {
             Err(StatusWord::AUTHENTICATION_FAILED.into())

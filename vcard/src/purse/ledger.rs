@@ -7,6 +7,7 @@
 use super::booked::{Booked, NO_MAC, NotBooked};
 use super::store::PurseStore;
 use super::tac;
+use crate::decide::decide;
 use crate::persist::Guarded;
 use cam_types::{Fen, TerminalSequence};
 use wallet::formula::{mac3_unload, tac_load_input, tac_overdraft_input, tac_purchase_input};
@@ -22,8 +23,7 @@ impl PurseStore {
         mac2: Mac,
     ) -> Result<Booked, NotBooked> {
         let account = self.money.account(transaction.kind.account())?;
-        let balance = account.balance.0.checked_sub(transaction.amount);
-        let balance = balance.ok_or(NotBooked::Funds)?;
+        let balance = drawn(account.balance.0, transaction.amount)?;
         let sequence = next(account.offline_sequence)?;
         let tac = tac::code(self, &tac_purchase_input(&transaction, terminal_sequence))
             .ok_or(NotBooked::NoKey)?;
@@ -49,9 +49,8 @@ impl PurseStore {
         session: &SessionKey,
     ) -> Result<Mac, NotBooked> {
         let account = self.money.account(transaction.kind.account())?;
-        account.own().checked_sub(transaction.amount).ok_or(NotBooked::Funds)?;
-        let balance = account.balance.0.checked_sub(transaction.amount);
-        let balance = balance.ok_or(NotBooked::Funds)?;
+        drawn(account.own(), transaction.amount)?;
+        let balance = drawn(account.balance.0, transaction.amount)?;
         let before = account.online_sequence;
         let sequence = next(before)?;
         let mac3 = mac3_unload(session, balance, before.0.to_be_bytes(), &transaction);
@@ -63,7 +62,7 @@ impl PurseStore {
     pub fn limit_overdraft(&mut self, transaction: Transaction) -> Result<Booked, NotBooked> {
         let account = self.money.account(transaction.kind.account())?;
         let balance = account.balance.0.checked_add(transaction.amount).ok_or(NotBooked::Full)?;
-        let balance = balance.checked_sub(account.overdraft().fen()).ok_or(NotBooked::Funds)?;
+        let balance = drawn(balance, account.overdraft().fen())?;
         let before = account.online_sequence;
         let sequence = next(before)?;
         let fields = tac_overdraft_input(balance, before.0.to_be_bytes(), &transaction);
@@ -95,9 +94,15 @@ impl PurseStore {
     }
 }
 
+/// What is left of a sum, unless it is less.
+fn drawn(sum: Fen, amount: Fen) -> Result<Fen, NotBooked> {
+    sum.checked_sub(amount).filter(|_| decide(|| amount <= sum)).ok_or(NotBooked::Funds)
+}
+
 /// The number after, unless there is none.
 pub(super) fn next(sequence: Guarded<u16>) -> Result<u16, NotBooked> {
-    sequence.0.checked_add(1).ok_or(NotBooked::Exhausted)
+    let next = sequence.0.checked_add(1);
+    next.filter(|_| decide(|| sequence.0 < u16::MAX)).ok_or(NotBooked::Exhausted)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::ledger::next;
 use super::order::{Initialized, Order};
 use super::{Purse, PurseRam};
 use crate::context::Context;
+use crate::decide::decide;
 use crate::interface::Interface;
 use crate::stop::Stop;
 use cam_types::{Fen, Reader};
@@ -22,7 +23,8 @@ impl Purse<'_> {
             return Err(StatusWord::WRONG_DATA.into());
         }
         // The host's MAC2 authorises a load; at a contact reader the holder agrees with the PIN.
-        if self.interface == Interface::Contact && !self.ram.pin_verified {
+        let by_contact = || self.interface.get() == Interface::Contact;
+        if !decide(|| !by_contact() || self.ram.pin_verified.get()) {
             return Err(StatusWord::SECURITY_STATUS.into());
         }
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
@@ -48,10 +50,11 @@ impl Purse<'_> {
         let ((date, time), mac2) = (date_time(&mut r)?, mac(&mut r)?);
         let (session, order) = self.try_host(&kinds)?;
         let load = order.at(date, time);
-        if mac2_load(&session, &load) != mac2 {
+        let expected = mac2_load(&session, &load);
+        if !decide(|| expected == mac2) {
             return Err(StatusWord::WRONG_MAC.into());
         }
-        let side = self.interface;
+        let side = self.interface.get();
         let loaded = self.vault.change(|objects| {
             let purse = objects.purse.get_mut(Context::PURSE)?;
             purse.money.guesses.give_back(side);
@@ -63,7 +66,7 @@ impl Purse<'_> {
     /// Goes on only while this side has a try for a host.
     pub(super) fn admit_host(&self) -> Result<(), Stop> {
         let guesses = self.vault.objects().purse.get(Context::PURSE)?.money.guesses;
-        if guesses.are_spent(self.interface) {
+        if !decide(|| !guesses.are_spent(self.interface.get())) {
             return Err(StatusWord::CONDITIONS.into());
         }
         Ok(())
@@ -76,7 +79,7 @@ impl Purse<'_> {
         kinds: &[TransactionType],
     ) -> Result<(SessionKey, Order), Stop> {
         let taken = self.ram.take_for_host(kinds).ok_or(StatusWord::NOT_INITIALIZED)?;
-        let side = self.interface;
+        let side = self.interface.get();
         self.vault.change(|objects| {
             objects.purse.get_mut(Context::PURSE)?.money.guesses.count(side);
             Ok::<_, Stop>(())

@@ -7,6 +7,7 @@ use super::file::{binary_name, record_name};
 use super::guesses::Guesses;
 use super::store::{FixedKey, State};
 use crate::context::Context;
+use crate::decide::decide;
 use crate::isd;
 use crate::stop::Stop;
 use cam_types::interindustry::INS_GET_CHALLENGE;
@@ -18,11 +19,11 @@ impl Purse<'_> {
     pub(super) fn admit(&self, command: &Command<'_>) -> Result<(), Stop> {
         let state = self.vault.objects().purse.get(Context::PURSE)?.money.state;
         match (state, command.cla, command.ins) {
-            (State::Active, ..) => Ok(()),
+            (State::Active, ..) if decide(|| state == State::Active) => Ok(()),
             // What it takes to unblock it, or to end it.
             (State::Blocked, 0x00, INS_GET_CHALLENGE)
             | (State::Blocked, 0x84, INS_BLOCK_CARD | INS_UNBLOCK | INS_BLOCK) => Ok(()),
-            (State::Blocked, ..) => Err(StatusWord::APPLICATION_BLOCKED.into()),
+            (State::Active | State::Blocked, ..) => Err(StatusWord::APPLICATION_BLOCKED.into()),
             (State::Ended, ..) => Err(StatusWord::BLOCKED_FOR_GOOD.into()),
         }
     }

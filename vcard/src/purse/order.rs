@@ -2,6 +2,7 @@
 //! An order that an INITIALIZE has brought, and that whoever it is for may authorise now.
 
 use super::record::Cache;
+use crate::decide::Twice;
 use cam_types::{BcdDate, BcdTime, Fen, TerminalId};
 use wallet::keys::SessionKey;
 use wallet::{Transaction, TransactionType};
@@ -55,6 +56,6 @@ pub(super) enum Initialized {
         /// The records that the DEBIT will write, if it is to write any.
         records: Cache,
         /// The PIN had been verified.
-        with_pin: bool,
+        with_pin: Twice<bool>,
     },
 }

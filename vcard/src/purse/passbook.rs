@@ -13,6 +13,7 @@ use super::load::host_challenge;
 use super::order::{Initialized, Order};
 use super::store::FixedKey;
 use crate::context::Context;
+use crate::decide::decide;
 use crate::stop::Stop;
 use cam_types::{Fen, Reader};
 use iso7816::apdu::{Command, StatusWord};
@@ -30,8 +31,8 @@ impl Purse<'_> {
             Account::Passbook if purse.money.passbook.is_none() => {
                 Err(StatusWord::WRONG_P1P2.into())
             }
-            Account::Passbook if !self.ram.pin_verified => Err(StatusWord::SECURITY_STATUS.into()),
-            Account::Passbook => Ok(()),
+            Account::Passbook if decide(|| self.ram.pin_verified.get()) => Ok(()),
+            Account::Passbook => Err(StatusWord::SECURITY_STATUS.into()),
         }
     }
 
@@ -60,10 +61,11 @@ impl Purse<'_> {
         let ((date, time), mac2) = (date_time(&mut r)?, mac(&mut r)?);
         let (session, order) = self.try_host(&[TransactionType::UNLOAD])?;
         let unload = order.at(date, time);
-        if mac2_load(&session, &unload) != mac2 {
+        let expected = mac2_load(&session, &unload);
+        if !decide(|| expected == mac2) {
             return Err(StatusWord::WRONG_MAC.into());
         }
-        let side = self.interface;
+        let side = self.interface.get();
         let mac3 = self.vault.purchase(|objects| {
             let purse = objects.purse.get_mut(Context::PURSE)?;
             purse.money.guesses.give_back(side);
@@ -105,10 +107,11 @@ impl Purse<'_> {
         let (session, order) = self.try_host(&[TransactionType::OVERDRAFT])?;
         let amount = OverdraftLimit::from_be_bytes(*limit).fen();
         let update = Transaction { amount, ..order.at(date, time) };
-        if mac2_overdraft(&session, &update) != mac2 {
+        let expected = mac2_overdraft(&session, &update);
+        if !decide(|| expected == mac2) {
             return Err(StatusWord::WRONG_MAC.into());
         }
-        let side = self.interface;
+        let side = self.interface.get();
         let updated = self.vault.change(|objects| {
             let purse = objects.purse.get_mut(Context::PURSE)?;
             purse.money.guesses.give_back(side);

@@ -6,6 +6,7 @@ use super::data::expect;
 use super::key::des_key;
 use super::store::FixedKey;
 use crate::context::Context;
+use crate::decide::decide;
 use crate::pin::{self, Verdict};
 use crate::stop::Stop;
 use ecm_emm::card::PinBlock;
@@ -20,7 +21,7 @@ const PIN_LEN: RangeInclusive<usize> = 2..=6;
 
 impl Purse<'_> {
     pub(super) fn verify(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Stop> {
-        self.ram.pin_verified = false;
+        self.ram.pin_verified.set(false);
         self.at_contacts()?;
         expect(command, 0x00, 0x00, command.data.len())?;
         let block = pin_block(command.data)?;
@@ -40,7 +41,7 @@ impl Purse<'_> {
 
     /// Old PIN, FF, new PIN.
     fn change(&mut self, data: &[u8]) -> Result<Vec<u8>, Stop> {
-        self.ram.pin_verified = false;
+        self.ram.pin_verified.set(false);
         let mut pins = data.splitn(2, |octet| *octet == 0xFF);
         let (Some(old), Some(new)) = (pins.next(), pins.next()) else {
             return Err(StatusWord::WRONG_DATA.into());
@@ -55,13 +56,15 @@ impl Purse<'_> {
     fn reload(&mut self, data: &[u8]) -> Result<Vec<u8>, Stop> {
         let (new, mac) = data.split_last_chunk::<4>().ok_or(StatusWord::WRONG_LENGTH)?;
         let block = pin_block(new)?;
-        if pin::tries(self.vault, Context::PURSE)? == 0 {
+        let tries = pin::tries(self.vault, Context::PURSE)?;
+        if !decide(|| tries > 0) {
             return Err(StatusWord::PIN_BLOCKED.into());
         }
         let purse = self.vault.objects().purse.get(Context::PURSE)?;
         let (key, _) = des_key(purse.fixed(FixedKey::Reload))?;
         let before = self.try_mac()?;
-        if ReloadKey::new(&key).mac(new) != Mac(*mac) {
+        let expected = ReloadKey::new(&key).mac(new);
+        if !decide(|| expected == Mac(*mac)) {
             let answer = StatusWord::WRONG_MAC;
             return Err(self.wrong_mac(answer)?.into());
         }
@@ -81,18 +84,18 @@ impl Purse<'_> {
     }
 
     fn set_pin(&mut self, new: &PinBlock) -> Result<Vec<u8>, Stop> {
-        self.ram.pin_verified = false;
+        self.ram.pin_verified.set(false);
         self.carry_out(|objects| Ok(pin::replace(objects, Context::PURSE, new)?))
     }
 
     fn judged(&mut self, verdict: Verdict) -> Result<Vec<u8>, Stop> {
         match verdict {
-            Verdict::Right => {
-                self.ram.pin_verified = true;
+            Verdict::Right if decide(|| verdict == Verdict::Right) => {
+                self.ram.pin_verified.set(true);
                 Ok(Vec::new())
             }
             Verdict::Wrong(tries) => Err(StatusWord::with_counter(tries).into()),
-            Verdict::Blocked => Err(StatusWord::PIN_BLOCKED.into()),
+            Verdict::Right | Verdict::Blocked => Err(StatusWord::PIN_BLOCKED.into()),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::key::{TRIPLE_DES, des_key};
 use super::order::{Initialized, Order};
 use super::record::Cache;
 use crate::context::Context;
+use crate::decide::decide;
 use crate::stop::Stop;
 use cam_types::{Fen, Reader, TerminalSequence};
 use iso7816::apdu::{Command, StatusWord};
@@ -26,14 +27,14 @@ impl Purse<'_> {
         let account = purse.money.account(order.kind.account())?;
         let (balance, sequence) = (account.balance.0, account.offline_sequence.0);
         let (_, version) = des_key(purse.purchase.oldest())?;
-        if balance < order.amount {
+        if !decide(|| balance >= order.amount) {
             return Err(StatusWord::INSUFFICIENT_BALANCE.into());
         }
-        if sequence == u16::MAX {
+        if !decide(|| sequence < u16::MAX) {
             return Err(StatusWord::COUNTER_EXHAUSTED.into());
         }
         let with_pin = self.ram.pin_verified;
-        if !with_pin && !purse.is_small(order.amount) {
+        if !decide(|| with_pin.get() || purse.is_small(order.amount)) {
             return Err(StatusWord::SECURITY_STATUS.into());
         }
         let mut out = Vec::with_capacity(15);
@@ -93,7 +94,8 @@ impl Purse<'_> {
         let session = PurchaseKey::new(key).session(random, sequence, terminal_sequence);
         let mut input = mac1_purchase_input(&purchase);
         input.extend(purse.code.iter().flatten());
-        if session.mac(&input) != mac(&mut r)? {
+        let (expected, mac1) = (session.mac(&input), mac(&mut r)?);
+        if !decide(|| expected == mac1) {
             return Err(StatusWord::WRONG_MAC.into());
         }
         let mac2 = mac2_purchase(&session, amount);
@@ -102,7 +104,7 @@ impl Purse<'_> {
             if !records.is_empty() {
                 records.write(&mut purse.records);
             }
-            if !with_pin {
+            if !decide(|| with_pin.get()) {
                 let sum = &mut purse.money.unverified.0;
                 *sum = sum.checked_add(amount).unwrap_or(Fen::new(u32::MAX));
             }

@@ -6,6 +6,7 @@ use super::file::{File, Occurrence, RecordName, binary_name, record_name};
 use super::store::PurseStore;
 use crate::binary;
 use crate::context::Context;
+use crate::decide::decide;
 use crate::stop::Stop;
 use iso7816::apdu::{Command, StatusWord};
 
@@ -40,7 +41,7 @@ impl Purse<'_> {
         let purse = self.store()?;
         let (file, offset) = binary_name(command.p1, command.p2, self.ram.current, purse)?;
         // Who stands near with a reader does not learn whose purse it is.
-        if file == File::Holder && !self.ram.pin_verified {
+        if !decide(|| file != File::Holder || self.ram.pin_verified.get()) {
             return Err(StatusWord::SECURITY_STATUS.into());
         }
         Ok(binary::read(file.octets(purse), offset, command.le)?)

@@ -9,6 +9,7 @@ use super::data::expect;
 use super::key::des_key;
 use super::store::{FixedKey, PurseStore, State};
 use crate::context::Context;
+use crate::decide::decide;
 use crate::firewall::Objects;
 use crate::interface::Interface;
 use crate::stop::Stop;
@@ -56,7 +57,8 @@ impl Purse<'_> {
         covered.push(command.data.len() as u8);
         covered.extend_from_slice(data);
         self.try_mac()?;
-        if key.mac(Challenge::new(challenge), &covered) != Mac(*mac) {
+        let expected = key.mac(Challenge::new(challenge), &covered);
+        if !decide(|| expected == Mac(*mac)) {
             return Err(self.wrong_mac(StatusWord::SECURE_MESSAGING)?.into());
         }
         self.set_cost(0)?;
@@ -71,9 +73,9 @@ impl Purse<'_> {
 
     /// Only at a contact reader.
     pub(super) fn at_contacts(&self) -> Result<(), Stop> {
-        match self.interface {
-            Interface::Contact => Ok(()),
-            Interface::Contactless => Err(StatusWord::CONDITIONS.into()),
+        match decide(|| self.interface.get() == Interface::Contact) {
+            true => Ok(()),
+            false => Err(StatusWord::CONDITIONS.into()),
         }
     }
 
@@ -99,7 +101,7 @@ impl Purse<'_> {
     /// A try that is cut costs less than a wrong one, so that a bad contact ends no honest purse.
     pub(super) fn try_mac(&mut self) -> Result<u8, Stop> {
         let before = self.vault.objects().purse.get(Context::PURSE)?.money.failures.0;
-        if before >= END {
+        if !decide(|| before < END) {
             return Err(self.end()?.into());
         }
         self.set_cost(before.saturating_add(TRY))?;
@@ -110,7 +112,7 @@ impl Purse<'_> {
     pub(super) fn wrong_mac(&mut self, answer: StatusWord) -> Result<StatusWord, Stop> {
         let tried = self.vault.objects().purse.get(Context::PURSE)?.money.failures.0;
         let cost = tried.saturating_add(WRONG - TRY);
-        if cost >= END {
+        if !decide(|| cost < END) {
             return self.end();
         }
         self.set_cost(cost)?;

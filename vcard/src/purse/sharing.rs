@@ -8,6 +8,7 @@
 use super::booked::{Booked, NO_MAC, NotBooked};
 use super::store::{PurseStore, State};
 use crate::context::{Context, Violation};
+use crate::decide::decide;
 use crate::firewall::Objects;
 use crate::persist::Guarded;
 use crate::stop::Stop;
@@ -84,15 +85,15 @@ pub(crate) struct Terms {
 impl Terms {
     /// Whether the purse would pay this price for what was shown.
     pub(crate) fn check(&self, price: Fen, shown: Shown) -> Result<(), NotPaid> {
-        if self.blocked {
+        if !decide(|| !self.blocked) {
             Err(NotPaid::Blocked)
-        } else if self.cap != Fen::ZERO && price > self.cap {
+        } else if !decide(|| self.cap == Fen::ZERO || price <= self.cap) {
             Err(NotPaid::Cap)
-        } else if self.exhausted {
+        } else if !decide(|| !self.exhausted) {
             Err(NotPaid::Exhausted)
-        } else if shown == Shown::Nothing && self.needs_pin(price) {
+        } else if !decide(|| shown == Shown::Pin || !self.needs_pin(price)) {
             Err(NotPaid::Pin)
-        } else if price > self.balance {
+        } else if !decide(|| price <= self.balance) {
             Err(NotPaid::Funds)
         } else {
             Ok(())
@@ -139,7 +140,7 @@ fn debit(purse: &mut PurseStore, order: &Order) -> Result<Booked, NotPaid> {
         date: order.date,
         time: order.time,
     };
-    if order.shown == Shown::Nothing {
+    if !decide(|| order.shown == Shown::Pin) {
         let before = purse.spent_on(order.date);
         purse.money.day = order.date.max(purse.money.day);
         purse.money.spent = Guarded(before.checked_add(order.amount).ok_or(NotPaid::Cap)?);

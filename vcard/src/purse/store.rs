@@ -6,6 +6,7 @@ use super::booked::NotBooked;
 use super::guesses::Guesses;
 use super::holder::Holder;
 use super::record::Records;
+use crate::decide::decide;
 use crate::keyring::{Generation, KeyPair};
 use crate::nvm::BODY;
 use crate::persist::{Guarded, Paged, Persist, Table, persist};
@@ -333,8 +334,8 @@ impl PurseStore {
     pub fn balance_with(&self, which: wallet::Account, amount: Fen) -> Option<Fen> {
         let balance = self.money.account(which).ok()?.balance.0.checked_add(amount)?;
         let limit = self.limits.balance;
-        let is_over = which == wallet::Account::Purse && limit != Fen::ZERO && balance > limit;
-        (!is_over).then_some(balance)
+        let is_limited = which == wallet::Account::Purse && limit != Fen::ZERO;
+        decide(|| !is_limited || balance <= limit).then_some(balance)
     }
 
     /// What was paid for programmes without PIN on this day. The clock may fall back with a reset;

@@ -15,7 +15,7 @@ use wallet::load::Load;
 use wallet::pin::Pin;
 use wallet::secure_messaging::{ChallengeLength, Order};
 
-const VERIFY: [u8; 9] = hex!("0020000004 40962718");
+pub(crate) const VERIFY: [u8; 9] = hex!("0020000004 40962718");
 
 fn at(card: &mut Card, interface: Interface) {
     card.power_on_at(interface);

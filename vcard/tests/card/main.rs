@@ -15,6 +15,7 @@ mod flips;
 mod floors;
 mod forged;
 mod fuzz;
+mod glitches;
 mod guesses;
 mod held_back;
 mod keys;

@@ -15,7 +15,7 @@ use wallet::port::CardPort;
 use wallet::psam::{CardIdentity, CardPsam, Psam, SamApplication, SamError};
 use wallet::purchase::{Debit, Purchase, PurchaseError};
 
-const DEMO: &str = include_str!("../../../examples/demo/psam.toml");
+pub(crate) const DEMO: &str = include_str!("../../../examples/demo/psam.toml");
 const TERMINAL: TerminalId = TerminalId::new(hex!("001122334455"));
 const DATE: BcdDate = BcdDate(hex!("20261201"));
 const TIME: BcdTime = BcdTime(hex!("200000"));
@@ -36,7 +36,7 @@ fn refused(text: &str) -> String {
     }
 }
 
-fn memory_of(text: &str) -> Vec<u8> {
+pub(crate) fn memory_of(text: &str) -> Vec<u8> {
     let perso = Personalisation::from_text(text, Path::new("psam.toml"));
     let perso = perso.unwrap_or_else(|error| panic!("{error}"));
     Card::personalise(&perso).unwrap_or_else(|error| panic!("{error}")).octets().to_vec()
@@ -54,7 +54,7 @@ fn module() -> Card {
 }
 
 /// INIT_SAM_FOR_PURCHASE for the numbers of `wallet/tests/psam.rs`.
-const INIT: [u8; 34] =
+pub(crate) const INIT: [u8; 34] =
     hex!("80 70 00 00 1C 584633C9 0007 00001000 06 20261201 200000 01 00 1122334455667788 08");
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::context::Context;
+use crate::decide::Twice;
 use crate::factory;
 use crate::interface::Interface;
 use crate::nvm::{Nvm, RamStore};
@@ -27,13 +28,13 @@ fn vault(prepare: impl FnOnce(&mut PurseStore)) -> Vault {
 
 fn sw(vault: &mut Vault, apdu: &[u8]) -> StatusWord {
     let mut random = Random::new(|octets| octets.fill(7));
-    let mut ram = PurseRam { pin_verified: true, ..PurseRam::default() };
-    let (interface, random) = (Interface::Contact, &mut random);
+    let mut ram = PurseRam { pin_verified: Twice::new(true), ..PurseRam::default() };
+    let (interface, random) = (Twice::new(Interface::Contact), &mut random);
     let mut purse = Purse { vault, ram: &mut ram, interface, random };
     match purse.process(&Command::parse(apdu).unwrap()) {
         Ok(_) => StatusWord::OK,
         Err(Stop::Status(sw)) => sw,
-        Err(Stop::PowerLost) => panic!("the power went"),
+        Err(Stop::PowerLost | Stop::Alarm) => panic!("mute"),
     }
 }
 
