@@ -7,8 +7,10 @@ these columns. The lines 1 to 50 and, in section 5.7, the scenarios 1 to 48 all 
 crate, the path of its file and modules, and its function: `iso7816::tests::line::removed_and_reader_lost`,
 `iso7816::etu::tests::conventions`; a program by its path: `tests/check_tables.py`, `tests/c/ts.c`.
 
-The threats T1 to T38 of docs/security.md all have to be there. What no test holds is said by `not yet:` or `silicon only:` and
-what it is, there alone. A test whose doc comment cites a threat (`/// T3, T23: …`, or in parentheses) stands in its row.
+The threats T1 to T38 of docs/security.md all have to be there, and each names an entry of tests/defences.toml, which
+takes the defence out: its test stands in the threat's row, and what it changes stands in its file once. What no test
+holds is said by `not yet:` or `silicon only:` and what it is, there alone. A test whose doc comment cites a threat
+(`/// T3, T23: …`, or in parentheses) stands in its row.
 
 Before anything else the check is shown documents that are wrong, and has to say so.
 
@@ -24,9 +26,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = [ROOT / "docs" / name for name in ("conformance/iso7816.md", "conformance/iso7816-t1.md", "field.md", "conformance/scrambling.md")]
 SECURITY = ROOT / "docs" / "security.md"
+DEFENCES = ROOT / "tests" / "defences.toml"
 COLUMNS = ("proved by", "proved against")
 # The crates whose folder does not say their name.
 NAMES = {"tests": "system-tests"}
+# And of those the ones that a test's name does not have either.
+CRATES = {"stbcam-ffi": "ffi"}
 LINES, SCENARIOS = range(1, 51), range(1, 49)
 # What the second document is about.
 T1_LINES = range(37, 51)
@@ -153,6 +158,41 @@ def security_complaints(text, existing, cited):
                     for threat in threats if test not in NAMED.findall(dict(rows).get(threat, "")))
 
 
+def taken_out(text):
+    """(threat, entries) of the table of docs/security.md that says which defences are taken out."""
+    table = text.partition("| threat | entries of `tests/defences.toml` |\n")[2].partition("\n\n")[0]
+    return re.findall(r"^\| (T\d+) \| (.+) \|$", table, re.M)
+
+
+def defence_complaints(text, entries):
+    """What is wrong with what docs/security.md says of defences that are taken out."""
+    rows = {label: NAMED.findall(said[COLUMNS[0]]) for _, label, said in claims(text)}
+    by_name = {entry["name"]: entry for entry in entries}
+    named = taken_out(text)
+    labels = [label for label, _ in named]
+    yield from (f"threat {threat} names its defences {labels.count(threat)} times" for threat in THREATS if labels.count(threat) != 1)
+    for label, cell in named:
+        if OPEN.match(cell):
+            continue
+        for name in cell.split("; "):
+            if name not in by_name:
+                yield f"threat {label}: no entry of tests/defences.toml: {name}"
+                continue
+            crate, test = CRATES.get(by_name[name]["crate"], by_name[name]["crate"]).replace("-", "_"), by_name[name]["test"]
+            if not any(proof.startswith(f"{crate}::") and proof.endswith(f"::{test}") for proof in rows.get(label, [])):
+                yield f"threat {label}: {name}: its test {test} is not in the threat's row"
+
+
+def misfits(entries, read):
+    """Entries of tests/defences.toml that take out what is not there, or not once."""
+    for entry in entries:
+        for find, _, *file in [(entry["find"], None), *entry.get("also", [])]:
+            name = file[0] if file else entry["file"]
+            count = read(name).count(find)
+            if count != 1:
+                yield f"tests/defences.toml: {entry['name']}: {name} has what it takes out {count} times, not once"
+
+
 def blind_spots(texts, existing):
     """Wrong documents that the check would let pass."""
     first = texts[0]
@@ -198,6 +238,21 @@ def blind_spots(texts, existing):
             yield what
     if list(security_complaints(head + "".join(["| T1 | it | `not yet:` all |\n", *rows[1:]]), {"c::a"}, cited)):
         yield "a threat that may be open"
+    entries = [{"name": "n", "crate": "c", "test": "a", "file": "f", "find": "x"}, {"name": "m", "crate": "c", "test": "b"}]
+    outs = [f"| {threat} | n |\n" for threat in THREATS]
+    table = head + "".join(rows) + "\n| threat | entries of `tests/defences.toml` |\n|---|---|\n"
+    if list(defence_complaints(table + "".join([*outs[:-1], "| T38 | `silicon only:` it |\n"]), entries)):
+        yield "a threat whose defence is the chip's"
+    wrong = {
+        "a threat that names no defence": outs[1:],
+        "a defence that does not exist": ["| T1 | n; o |\n", *outs[1:]],
+        "a defence whose test is not in the row": ["| T1 | n; m |\n", *outs[1:]],
+    }
+    for what, lines in wrong.items():
+        if len(list(defence_complaints(table + "".join(lines), entries))) != 1:
+            yield what
+    if [len(list(misfits(entries[:1], lambda _, text=text: text))) for text in ("", "x", "xx")] != [1, 0, 1]:
+        yield "a defence that is not there"
 
 
 def main():
@@ -208,6 +263,9 @@ def main():
     problems += complaints(texts, existing)
     security = SECURITY.read_text() if SECURITY.exists() else ""
     problems += security_complaints(security, existing, cited)
+    entries = tomllib.loads(DEFENCES.read_text())["defence"]
+    problems += defence_complaints(security, entries)
+    problems += misfits(entries, lambda name: (ROOT / name).read_text())
     for problem in problems:
         print(f"docs: {problem}", file=sys.stderr)
     rows = [row for text in [*texts, security] if text is not None for row in claims(text)]
