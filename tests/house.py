@@ -7,6 +7,7 @@
   there is no mod.rs, no `#[path]` and no `include!`; no `allow(dead_code)`; imports are one block; comment lines have at
   most 100 columns, but for a table or a drawing between ``` and ```.
 - A structure of cam-core has all of its fields open to the rest of the crate, or none: it is a value, or it has state.
+- No file has the marks of a merge that was not finished.
 - No file is called util, common or helpers.
 - Markdown and all sources but Rust have lines of at most 140 columns. Markdown's code and its rows of tables, which cannot be
   broken, are left out; of manifests only comments count.
@@ -173,8 +174,14 @@ def paths(name, text, names):
                 yield f"line {at}: names {path}, which is not there"
 
 
+def merged(_, text):
+    """What git leaves where two changes meet."""
+    yield from (f"line {at}: a merge was not finished" for at, line in enumerate(text.split("\n"), 1)
+                if re.match(r"(<{7}|>{7}) ", line))
+
+
 def complaints(name, text, read, names):
-    for check in (licence, rust, code, imports, fields, subject, columns, markdown):
+    for check in (licence, rust, code, imports, fields, subject, columns, markdown, merged):
         yield from check(name, text)
     yield from examples(name, text, read)
     yield from paths(name, text, names)
@@ -241,6 +248,7 @@ BAD = {
     "a file without a subject": ("x/util.rs", GOOD["a.rs"]),
     "a folder without a subject": ("tests/common/card.rs", GOOD["a.rs"]),
     "a long line of Markdown": ("d.md", "x" * 141 + "\n"),
+    "a merge that was not finished": ("d.md", "<<<<<<< a\nb\n=======\nc\n>>>>>>> d\n"),
     "an example that is not in its file": (GUIDE, "`a.rs`:\n```rust\nmod c;\n```\n"),
     "a file that is gone": ("README.md", "It is in `x/y/gone.rs`.\n"),
     "a file that is gone, by the end of its path": (GUIDE, "It is in `y/gone.rs`.\n"),
