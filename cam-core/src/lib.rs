@@ -43,7 +43,7 @@
 //! let mut engine = Engine::new(config);
 //! let now = Instant::from_micros(0);
 //! let info = CardInfo {
-//!     version: 0x0101,
+//!     version: 0x0102,
 //!     pseudonym: Pseudonym::new([0xA1; 8]),
 //!     operators: vec![OperatorInfo {
 //!         operator: OperatorId::new(0x1201),

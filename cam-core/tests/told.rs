@@ -18,7 +18,7 @@ const NOON: CasTime = CasTime::new(849_441_600);
 fn forged_info(card: Pseudonym) -> Vec<u8> {
     let key = KeyInfo { active: Epoch::new(7), newest: Epoch::new(7), floor: Epoch::new(7) };
     let info = CardInfo {
-        version: 0x0101,
+        version: 0x0102,
         pseudonym: card,
         blocked: true,
         pairing_slots: 1,

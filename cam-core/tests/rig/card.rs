@@ -340,7 +340,7 @@ impl ModelCard {
             SlotInfo { slot: *slot, suite: 2, key }
         });
         CardInfo {
-            version: 0x0101,
+            version: 0x0102,
             pseudonym: self.pseudonym,
             pairing_slots: self.pairing_slots,
             pin_tries: self.tries,

@@ -15,7 +15,7 @@ use cam_types::{CasTime, DecodeError, Epoch, OperatorId, Pseudonym, Reader};
 /// Everything in it may be known without a session: no rights, no money, no key.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct CardInfo {
-    /// Version of the CAS application, 0101.
+    /// Version of the CAS application: 0102, as its messages are those of version 1.2.
     pub version: u16,
     /// What the card is called on the air.
     pub pseudonym: Pseudonym,

@@ -17,7 +17,7 @@ use ecm_emm::keys::Role;
 use iso7816::apdu::StatusWord;
 
 /// Version of this application.
-const VERSION: u16 = 0x0101;
+const VERSION: u16 = 0x0102;
 
 pub(super) fn info(vault: &Vault, ram: &CasRam, out: &mut Vec<u8>) -> Result<(), Stop> {
     let cas = vault.objects().cas.get(Context::CAS)?;
