@@ -27,26 +27,42 @@ const OTHER: [u8; 8] = *b"STB00002";
 /// The same box but for its number.
 const OTHER_HOME: Home = Home { stb: StbId::new(OTHER), slot: 0, ..HOME };
 
-/// The demo's operator with six more boxes, each in a pairing with the card: four have a slot, the
-/// fifth and sixth come into those of the first two.
-fn operator() -> Operator {
-    let mut text = include_str!("../../../examples/demo/operator.toml").to_owned();
+/// The demo's operator with five more boxes. Three have a slot of the card beside its own box; the
+/// fifth and sixth come into the slots of the first two, in whose place their pairings stand in the
+/// file.
+fn operator(newest: u8) -> Operator {
+    let demo = include_str!("../../../examples/demo/operator.toml");
+    let (text, own_pairing) = demo.split_at(demo.find("[[pairing]]").unwrap());
+    let mut text = text.to_owned();
     let signing = "key = \"4242424242424242424242424242424242424242424242424242424242424242\"";
     text += &format!("\n[signing_key]\nepoch = 1\n{signing}\n");
+    let slot = |n: u8| (n - 1) % 4;
+    if slot(newest) != 0 || newest == 1 {
+        text += own_pairing;
+    }
     for n in 2..=6 {
         let id = format!("53544230303030{:02x}", b'0' + n);
         text += &format!(
             "[[box]]\nstb_id = \"{id}\"\nepoch = 1\nsuite = 2\n\
              box_key = \"606162636465666768696a6b6c6d6e6f\"\n\
-             ladder_key = \"707172737475767778797a7b7c7d7e7f\"\n\
-             [[pairing]]\ncard = \"0102030405060708\"\nbox = \"{id}\"\nslot = {}\n\
-             sequence = {n}\nk_pair = \"{n:02x}{}\"\nk_cw = \"{n:02x}{}\"\n",
-            (n - 1) % 4,
-            "a1".repeat(15),
-            "b1".repeat(15),
+             ladder_key = \"707172737475767778797a7b7c7d7e7f\"\n",
         );
+        if n == newest || n <= 4 && slot(n) != slot(newest) {
+            text += &format!(
+                "[[pairing]]\ncard = \"0102030405060708\"\nbox = \"{id}\"\nslot = {}\n\
+                 sequence = {n}\nk_pair = \"{n:02x}{}\"\nk_cw = \"{n:02x}{}\"\n",
+                slot(n),
+                "a1".repeat(15),
+                "b1".repeat(15),
+            );
+        }
     }
     Operator::parse(Path::new("operator.toml"), &text).unwrap()
+}
+
+/// The operator when this box was paired last.
+fn operator_of(stb: [u8; 8]) -> Operator {
+    operator(stb[7] - b'0')
 }
 
 /// A message of the head-end.
@@ -55,7 +71,7 @@ fn message(number: u32, text: &str) -> Vec<u8> {
     let text = if text.contains("all") { text.replace("all", "") } else { format!("{text}{card}") };
     let message = Message::parse(Path::new("message.toml"), &text).unwrap();
     let occasion = Occasion { sequence: number, time: CasTime::new(1), folder: Path::new("") };
-    message.section(Senders::new(&operator()), occasion).unwrap()
+    message.section(Senders::new(&operator(1)), occasion).unwrap()
 }
 
 fn box_line(stb: [u8; 8]) -> String {
@@ -63,11 +79,11 @@ fn box_line(stb: [u8; 8]) -> String {
 }
 
 fn card_half(stb: [u8; 8]) -> Vec<u8> {
-    Senders::new(&operator()).card_half(Octets(CARD), Octets(stb)).unwrap()
+    Senders::new(&operator_of(stb)).card_half(Octets(CARD), Octets(stb)).unwrap()
 }
 
 fn box_half(stb: [u8; 8]) -> Vec<u8> {
-    Senders::new(&operator()).box_half(Octets(CARD), Octets(stb)).unwrap()
+    Senders::new(&operator_of(stb)).box_half(Octets(CARD), Octets(stb)).unwrap()
 }
 
 /// The demo's card as it leaves the factory: with these messages, and with no pairing else.
@@ -88,7 +104,7 @@ fn card(factory: &[Vec<u8>]) -> Card {
 
 /// The public half of the operator's key, as a card's file has it.
 fn p256_public() -> String {
-    let key = Senders::new(&operator()).signing_key().unwrap();
+    let key = Senders::new(&operator(1)).signing_key().unwrap();
     let point = key.verifying_key().to_sec1_point(false);
     point.as_bytes()[1..].iter().map(|octet| format!("{octet:02x}")).collect()
 }
