@@ -52,27 +52,31 @@ def copy_tree():
             path.unlink()
 
 
-def cargo_test(crate, test):
-    """How many tests of this name passed, and how many failed."""
-    command = ["cargo", "test", "--quiet", "--tests", "--package", crate, "--target-dir", str(SCRATCH / "build"), "--", "--exact", test]
-    told = subprocess.run(command, cwd=SCRATCH / "tree", capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    said = told.stdout + told.stderr
-    if "could not compile" in said:
-        raise DefenceError("does not compile:\n" + "\n".join(re.findall(r"^error.*", said, re.M)[:4]))
-    ran = [tuple(map(int, counts)) for counts in re.findall(r"(\d+) passed; (\d+) failed", said)]
-    # A test binary that dies has no closing line, and has failed all the same.
-    died = told.returncode != 0 and "signal" in said
-    return sum(p for p, _ in ran), sum(f for _, f in ran) + died
+def cargo_test(crate, *arguments):
+    """What is said of a crate's tests, in the scratch copy."""
+    command = ["cargo", "test", "--package", crate, "--target-dir", str(SCRATCH / "build"), *arguments]
+    told = subprocess.run(command, cwd=SCRATCH / "tree", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT_S,
+                          check=False)
+    if "could not compile" in told.stdout:
+        raise DefenceError("does not compile:\n" + "\n".join(re.findall(r"^error.*", told.stdout, re.M)[:4]))
+    return told.stdout, told.returncode
 
 
-def try_out(entry, passed_before):
+def before(crate, tests):
+    """Which of these tests pass with their defences in place, by the target that has them: as `--test card`, or `--lib`."""
+    said, _ = cargo_test(crate, "--tests", "--no-fail-fast", "--", "--exact", *tests)
+    passed = {}
+    for program in re.split(r"^ +Running ", said, flags=re.M)[1:]:
+        test = re.match(r"tests/([^/. ]+)", program)
+        option = ("--test", test.group(1)) if test else ("--lib",) if program.startswith("unittests src/lib.rs") else ("--bins",)
+        passed.update((name, option) for name in re.findall(r"^test (\S+) \.\.\. ok$", program, re.M))
+    return passed
+
+
+def try_out(entry, target):
     """Makes the change, expects the test to fail, and takes the change back."""
-    key = (entry["crate"], entry["test"])
-    if key not in passed_before:
-        passed, failed = cargo_test(*key)
-        if not passed or failed:
-            raise DefenceError(f"{passed} passed and {failed} failed with the defence in place")
-        passed_before.add(key)
+    if target is None:
+        raise DefenceError("its test does not pass with the defence in place")
     originals = {}
     try:
         for find, replace, *file in [(entry["find"], entry["replace"]), *entry.get("also", [])]:
@@ -83,7 +87,9 @@ def try_out(entry, passed_before):
             if text.count(find) != 1:
                 raise DefenceError(f"{name} has what is to be changed {text.count(find)} times, not once: {find}")
             path.write_text(text.replace(find, replace))
-        _, failed = cargo_test(*key)
+        said, status = cargo_test(entry["crate"], *target, "--", "--exact", entry["test"])
+        # A test binary that dies has no closing line, and has failed all the same.
+        failed = re.search(r"^test \S+ \.\.\. FAILED$", said, re.M) or (status != 0 and "signal" in said)
         if not failed:
             raise DefenceError(f"{entry['test']} did not notice")
     finally:
@@ -100,10 +106,14 @@ def main():
     if given.names:
         entries = [e for e in entries if any(name in e["name"] for name in given.names)]
     copy_tree()
-    rows, failed, passed_before = [], 0, set()
+    by_crate = {}
+    for entry in entries:
+        by_crate.setdefault(entry["crate"], set()).add(entry["test"])
+    targets = {crate: before(crate, sorted(tests)) for crate, tests in by_crate.items()}
+    rows, failed = [], 0
     for entry in entries:
         try:
-            try_out(entry, passed_before)
+            try_out(entry, targets[entry["crate"]].get(entry["test"]))
             verdict = "red without it"
         except (DefenceError, subprocess.TimeoutExpired) as error:
             failed += 1
