@@ -89,6 +89,11 @@ pub(super) fn decision(
     decision
 }
 
+/// It opens without being bought: by a package, or for nothing.
+pub(super) fn opens_unbought(cas: &CasStore, slot: Slot, criteria: &Criteria, at: CasTime) -> bool {
+    criteria.free || cas.live_package(&criteria.packages, slot, at).is_some()
+}
+
 /// Reasons against it that no right overrules.
 pub(super) fn vetoed(
     cas: &CasStore,

@@ -21,7 +21,7 @@ const REST: u32 = 60;
 const OVERRUN: u32 = 86_400;
 
 /// How far the end of a bought event may move.
-fn horizon(end: CasTime) -> CasTime {
+pub(super) fn horizon(end: CasTime) -> CasTime {
     end.saturating_add(OVERRUN)
 }
 

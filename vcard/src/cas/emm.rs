@@ -6,7 +6,7 @@
 
 use super::commands::carry_out;
 use super::store::CasStore;
-use super::time::{CasRam, Moved};
+use super::time::{CasRam, Moved, PinUses};
 use crate::context::Context;
 use crate::decide::decide;
 use crate::message::{Abort, Carrier, STALE, later, not_opened, number, total};
@@ -108,7 +108,7 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
     }
     let at = ram.latest();
     let held = service_epochs(cas);
-    vault.change(|objects| {
+    let result = vault.change(|objects| {
         let effects = body
             .commands
             .iter()
@@ -125,8 +125,13 @@ fn apply(vault: &mut Vault, ram: &mut CasRam, emm: &Emm<'_>) -> Result<EmmResult
             verify(cas, ram, &body)?;
         }
         mark(cas, &header, target, numbers);
-        Ok(result)
-    })
+        Ok::<_, Abort>(result)
+    })?;
+    if body.commands.iter().any(|command| matches!(command, EmmCommand::PinReset { .. })) {
+        // What the old one has opened is not open for who does not know the new one.
+        ram.pin = PinUses::default();
+    }
+    Ok(result)
 }
 
 /// Whose window a message's number belongs to.

@@ -5,6 +5,7 @@
 //! it, and no others, wherever the card's clock stands. So neither a reset nor a recording gives
 //! more, and the clock of another multiplex takes nothing away.
 
+use super::bought;
 use crate::decide::decide;
 use crate::persist::{Table, persist};
 use cam_types::{CasTime, EventId};
@@ -79,7 +80,8 @@ impl Previews {
     /// The preview of this event begins with the ECM of `time`. The clock is stored at `at` in the
     /// same transaction: what is forgotten here is over for good.
     pub(super) fn begin(&mut self, ppv: &Ppv, time: CasTime, at: CasTime) {
-        let until = ppv.end.min(time.saturating_add(Self::KEPT));
+        // It may last longer than it says, here or on another service.
+        let until = bought::horizon(ppv.end).min(time.saturating_add(Self::KEPT));
         if let Some(row) = self.rows.iter_mut().find(|row| Self::is_free(row.as_ref(), at)) {
             *row = Some(Begun { event: ppv.event, from: time, until });
         }

@@ -113,6 +113,10 @@ fn check(
     if !cas.reaches(body.emm_floor) {
         return Ok(Err(PurchaseResult::NO_OFFER));
     }
+    let unbought = || access::opens_unbought(cas, opened.header.slot, &body.criteria, at);
+    if !decide(|| !unbought()) {
+        return Ok(Err(PurchaseResult::NO_OFFER));
+    }
     // What costs nothing is not sold.
     let Some(sold) = sold.filter(|sold| decide(|| sold.price() > Fen::ZERO)) else {
         return Ok(Err(PurchaseResult::NO_OFFER));

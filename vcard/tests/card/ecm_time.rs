@@ -142,10 +142,10 @@ fn a_preview_is_forgotten_only_when_it_cannot_come_again() {
     let full = stb.ecm(&mut card, &more(3000, 1));
     assert_eq!(full.status, AccessStatus::PURCHASABLE, "no place, but it can be bought");
     assert_eq!(full.offer.unwrap().preview_s, 0);
-    // One event ends, and its place is taken.
-    assert_eq!(status(&mut card, &mut stb, &more(3000, 7199)), AccessStatus::PURCHASABLE);
-    assert_eq!(status(&mut card, &mut stb, &more(3000, 7200)), AccessStatus::PREVIEW);
-    assert_eq!(status(&mut card, &mut stb, &more(3001, 7200)), AccessStatus::PURCHASABLE);
+    // A day behind the end of an event its place is taken.
+    assert_eq!(status(&mut card, &mut stb, &more(3000, DAY + 7199)), AccessStatus::PURCHASABLE);
+    assert_eq!(status(&mut card, &mut stb, &more(3000, DAY + 7200)), AccessStatus::PREVIEW);
+    assert_eq!(status(&mut card, &mut stb, &more(3001, DAY + 7200)), AccessStatus::PURCHASABLE);
     card.power_on();
     let mut stb = Stb::open(&mut card);
     let gone = |second| preview_ecm(CINEMA_SERVICE, previewed(2000), after(second));
@@ -158,6 +158,29 @@ fn a_preview_is_forgotten_only_when_it_cannot_come_again() {
         assert_eq!(status(&mut card, &mut stb, &ecm), AccessStatus::PREVIEW, "{event}");
     }
     assert_eq!(status(&mut card, &mut stb, &more(3032, 7 * DAY)), AccessStatus::PURCHASABLE);
+}
+
+fn event_to(event: u32, end: u32, second: u32) -> Vec<u8> {
+    let ppv = Ppv { end: after(end), ..previewed(event) };
+    preview_ecm(CINEMA_SERVICE, ppv, after(second))
+}
+
+/// T8: an event that lasts longer, or runs later on another service, has no second preview.
+#[test]
+fn an_event_that_lasts_longer_has_no_second_preview() {
+    for told in [true, false] {
+        let mut card = card();
+        let mut stb = Stb::open(&mut card);
+        assert_eq!(status(&mut card, &mut stb, &event_to(2001, 7200, 0)), AccessStatus::PREVIEW);
+        if told {
+            status(&mut card, &mut stb, &event_to(2001, 9000, 7190));
+        }
+        // The only place that might be free is taken by another one.
+        let other = event_to(2002, 14_400, 7210);
+        assert_eq!(status(&mut card, &mut stb, &other), AccessStatus::PREVIEW);
+        let again = stb.ecm(&mut card, &event_to(2001, 9000, 7220));
+        assert_eq!((again.status, again.ecw), (AccessStatus::PURCHASABLE, None), "{told}");
+    }
 }
 
 const SLICE: u16 = 600;

@@ -47,7 +47,7 @@ fn join(group: u32, octets: [u8; 16]) -> EmmCommand {
     }
 }
 
-fn new_pin(block: [u8; 16]) -> EmmCommand {
+pub(crate) fn new_pin(block: [u8; 16]) -> EmmCommand {
     EmmCommand::PinReset { flags: 0, wrapped: short(block) }
 }
 

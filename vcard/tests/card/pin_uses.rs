@@ -2,6 +2,7 @@
 //! What a PIN is good for, and what is good without one: one purchase or the rating, never both;
 //! and a sum a day, which no reset gives twice.
 
+use crate::held_back::new_pin;
 use cam_types::{CasTime, EventId, Fen, PackageId, StatusWord};
 use ecm_emm::card::{
     AccessStatus, EmmResult, INS_CHANGE_PIN, INS_VERIFY, PinAnswer, PinBlock, PurchaseResult,
@@ -64,6 +65,20 @@ fn a_pin_is_good_for_what_it_was_typed_for() {
     assert_eq!(uses(&mut card, &mut stb, 3004), (true, true));
     assert!(verify(&mut card, &mut stb, VERIFY_PURCHASE, PIN));
     assert_eq!(uses(&mut card, &mut stb, 3005), (true, true));
+}
+
+/// T28, T29: who had the PIN from somebody has nothing of it when the operator sets another one.
+#[test]
+fn a_pin_that_is_reset_ends_both_uses() {
+    let mut card = card_with(&[("operator =", "rating_limit = 9\noperator =")]);
+    let mut stb = Stb::open(&mut card);
+    assert!(verify(&mut card, &mut stb, VERIFY_RATING, PIN));
+    assert!(verify(&mut card, &mut stb, VERIFY_PURCHASE, PIN));
+    let mut block = [0; 16];
+    block[..8].copy_from_slice(PinBlock::from_ascii(b"987654").unwrap().expose());
+    let section = TO_CARD.seal(1, &[new_pin(block)]);
+    assert_eq!(emm(&mut card, &section), EmmResult::APPLIED);
+    assert_eq!(uses(&mut card, &mut stb, 3001), (false, false));
 }
 
 /// A PIN for something that this card does not know costs no try.

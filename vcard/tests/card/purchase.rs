@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The PURCHASE command: paid once, refused with a reason, or settled by asking again.
 
-use cam_types::{CasTime, EventId, Fen, Key, OperatorId, TerminalSequence};
+use cam_types::{CasTime, EventId, Fen, Key, OperatorId, PackageId, TerminalSequence};
 use cmac::{Cmac, Mac as _};
 use ecm_emm::card::{
     AccessStatus, EcmAnswer, HighestNumber, INS_PURCHASE, INS_RIGHTS, PurchaseResult,
@@ -144,6 +144,10 @@ fn every_refusal_has_its_reason() {
     let mut other_operator = genuine.clone();
     other_operator[5] ^= 1;
     assert_ne!(OPERATOR, OperatorId::new(0x1200));
+    let open = |packages: &[u16], free| {
+        let packages = packages.iter().copied().map(PackageId::new).collect();
+        body(NOON, Criteria { packages, free, ppv: Some(event), ..Criteria::default() })
+    };
     let rows = [
         row("cut short", genuine[..30].to_vec(), PurchaseResult::MALFORMED),
         row("forged", forged, PurchaseResult::AUTHENTICATION),
@@ -158,6 +162,12 @@ fn every_refusal_has_its_reason() {
         row("after the event", sealed(event, NOON.saturating_add(3600)), PurchaseResult::WINDOW),
         row("no offer", news(NOON), PurchaseResult::NO_OFFER),
         row("price 0", sealed(Ppv { price: Fen::ZERO, ..event }, NOON), PurchaseResult::NO_OFFER),
+        row("open by a package", seal_ecm(NEWS, &open(&[1], false)), PurchaseResult::NO_OFFER),
+        row(
+            "open for nothing",
+            seal_ecm(CINEMA_SERVICE, &open(&[], true)),
+            PurchaseResult::NO_OFFER,
+        ),
         row(
             "not to be watched here",
             seal_ecm(
