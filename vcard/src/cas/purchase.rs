@@ -113,7 +113,9 @@ fn check(
     if !cas.reaches(body.emm_floor) {
         return Ok(Err(PurchaseResult::NO_OFFER));
     }
-    let unbought = || access::opens_unbought(cas, opened.header.slot, &body.criteria, at);
+    // Of what has not begun, whether a package will open it then.
+    let begins = body.criteria.ppv.map_or(at, |ppv| ppv.start.max(at));
+    let unbought = || access::opens_unbought(cas, opened.header.slot, &body.criteria, begins);
     if !decide(|| !unbought()) {
         return Ok(Err(PurchaseResult::NO_OFFER));
     }

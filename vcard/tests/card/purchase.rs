@@ -18,6 +18,21 @@ use wallet::formula::tac_purchase;
 use wallet::keys::TacKey;
 use wallet::{Mac, Transaction, TransactionType};
 
+/// What a package opens now is sold all the same when it is over before the event begins.
+#[test]
+fn a_package_does_not_outlive_itself() {
+    for (days, result) in [(1, PurchaseResult::NO_OFFER), (4000, PurchaseResult::PAID)] {
+        let mut card = card();
+        let mut stb = Stb::open(&mut card);
+        let start = NOON.saturating_add(days * DAY);
+        let event = Ppv { start, end: start.saturating_add(3600), ..ppv(EVENT, NOON) };
+        let packages = vec![PackageId::new(1)];
+        let criteria = Criteria { packages, ppv: Some(event), ..Criteria::default() };
+        let section = seal_ecm(NEWS, &body(NOON, criteria));
+        assert_eq!(stb.buy(&mut card, 1, &section).unwrap().result, result, "{days}");
+    }
+}
+
 #[test]
 fn the_right_pin_buys_the_event_once() {
     let mut card = card();
