@@ -14,6 +14,7 @@ mod emm;
 mod held;
 mod info;
 pub(crate) mod log;
+mod overrun;
 pub(crate) mod previews;
 mod purchase;
 mod receipt;

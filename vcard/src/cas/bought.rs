@@ -4,6 +4,7 @@
 
 use super::access::Sold;
 use super::log::Record;
+use super::overrun::horizon;
 use super::rights::{Kind, Right};
 use super::store::CasStore;
 use super::time::When;
@@ -16,14 +17,6 @@ use ecm_emm::ecm::{Ppt, Ppv};
 const LEAD: u32 = 15;
 /// A slice is owned as long as more than this is left of it.
 const REST: u32 = 60;
-
-/// Seconds behind the end that was bought to which an event may last longer.
-const OVERRUN: u32 = 86_400;
-
-/// How far the end of a bought event may move.
-pub(super) fn horizon(end: CasTime) -> CasTime {
-    end.saturating_add(OVERRUN)
-}
 
 impl Right {
     /// The right after an event was paid.

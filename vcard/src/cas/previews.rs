@@ -5,7 +5,7 @@
 //! it, and no others, wherever the card's clock stands. So neither a reset nor a recording gives
 //! more, and the clock of another multiplex takes nothing away.
 
-use super::bought;
+use super::overrun::horizon;
 use crate::decide::decide;
 use crate::persist::{Table, persist};
 use cam_types::{CasTime, EventId};
@@ -81,7 +81,7 @@ impl Previews {
     /// same transaction: what is forgotten here is over for good.
     pub(super) fn begin(&mut self, ppv: &Ppv, time: CasTime, at: CasTime) {
         // It may last longer than it says, here or on another service.
-        let until = bought::horizon(ppv.end).min(time.saturating_add(Self::KEPT));
+        let until = horizon(ppv.end).min(time.saturating_add(Self::KEPT));
         if let Some(row) = self.rows.iter_mut().find(|row| Self::is_free(row.as_ref(), at)) {
             *row = Some(Begun { event: ppv.event, from: time, until });
         }
