@@ -33,18 +33,7 @@ fn a_torn_key_delivery_leaves_the_old_key_in_use() {
             other => Err(format!("{other:?}")),
         }
     };
-    let case = Case {
-        name: "key delivery",
-        before: memory(),
-        attempt: &|desk| send_once(desk, &section),
-        judge: &judge,
-    };
-    every_write(&case, Journal::On).assert_sound(&["after", "before"]);
-    assert!(
-        every_write(&case, Journal::Off).violations() > 0,
-        "nothing notices that the journal is off"
-    );
-    every_octet(&case, "T=1", &atr::t1()).assert_sound(&["after", "before"]);
+    tear("key delivery", &section, &judge);
 }
 
 /// T33: the box opens no session and the message is known, or neither.
@@ -66,17 +55,22 @@ fn a_torn_message_puts_a_box_out_or_does_not() {
                 other => Err(format!("{other:?}")),
             }
         };
-        let case = Case {
-            name,
-            before: memory(),
-            attempt: &|desk| send_once(desk, &section),
-            judge: &judge,
-        };
-        every_write(&case, Journal::On).assert_sound(&["after", "before"]);
-        assert!(
-            every_write(&case, Journal::Off).violations() > 0,
-            "nothing notices that the journal is off"
-        );
-        every_octet(&case, "T=1", &atr::t1()).assert_sound(&["after", "before"]);
+        tear(name, &section, &judge);
     }
+}
+
+/// The message is sent once, and cut wherever that is possible.
+fn tear(
+    name: &str,
+    section: &[u8],
+    judge: &dyn Fn(&mut dyn Desk, &Attempt) -> Result<&'static str, String>,
+) {
+    let attempt = |desk: &mut dyn Desk| send_once(desk, section);
+    let case = Case { name, before: memory(), attempt: &attempt, judge };
+    every_write(&case, Journal::On).assert_sound(&["after", "before"]);
+    assert!(
+        every_write(&case, Journal::Off).violations() > 0,
+        "nothing notices that the journal is off"
+    );
+    every_octet(&case, "T=1", &atr::t1()).assert_sound(&["after", "before"]);
 }
